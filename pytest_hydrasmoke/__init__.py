@@ -1,0 +1,132 @@
+"""End-to-end smoke tests of a HydraCore router, as a pytest plugin.
+
+Names are resolved on first use (PEP 562): pytest imports this package in every run of every
+user, switched on or not, and must not pay for httpx and pydantic there.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._clock import VirtualClock
+    from ._errors import (
+        ChatBusyError,
+        ChatError,
+        ChatTimeoutError,
+        ConfigError,
+        ContractError,
+        HydraSmokeError,
+        LeakError,
+        LlmEventsError,
+        NotFoundError,
+        ProvisionError,
+        ProvisionTimeoutError,
+        RejectedError,
+        RouterError,
+        TransportError,
+        UnauthorizedError,
+    )
+    from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
+    from ._models import (
+        DeleteResult,
+        InstanceSpec,
+        InstanceStatus,
+        LlmEvents,
+        PollResult,
+        ProvisionAccepted,
+    )
+    from ._settings import HydraSmokeConfig
+    from ._sse import ChatEvent
+    from ._timeline import Report
+    from .client import AsyncSmokeClient, SmokeClient
+    from .fake import Scenario
+    from .instance import AsyncChatTurn, AsyncSmokeInstance, ChatTurn, SmokeInstance
+
+_HOMES = {
+    "_clock": ("VirtualClock",),
+    "_errors": (
+        "ChatBusyError",
+        "ChatError",
+        "ChatTimeoutError",
+        "ConfigError",
+        "ContractError",
+        "HydraSmokeError",
+        "LeakError",
+        "LlmEventsError",
+        "NotFoundError",
+        "ProvisionError",
+        "ProvisionTimeoutError",
+        "RejectedError",
+        "RouterError",
+        "TransportError",
+        "UnauthorizedError",
+    ),
+    "_factory": ("AsyncSmokeInstanceFactory", "SmokeInstanceFactory"),
+    "_models": (
+        "DeleteResult",
+        "InstanceSpec",
+        "InstanceStatus",
+        "LlmEvents",
+        "PollResult",
+        "ProvisionAccepted",
+    ),
+    "_settings": ("HydraSmokeConfig",),
+    "_sse": ("ChatEvent",),
+    "_timeline": ("Report",),
+    "client": ("AsyncSmokeClient", "SmokeClient"),
+    "fake": ("Scenario",),
+    "instance": ("AsyncChatTurn", "AsyncSmokeInstance", "ChatTurn", "SmokeInstance"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AsyncChatTurn",
+    "AsyncSmokeClient",
+    "AsyncSmokeInstance",
+    "AsyncSmokeInstanceFactory",
+    "ChatBusyError",
+    "ChatError",
+    "ChatEvent",
+    "ChatTimeoutError",
+    "ChatTurn",
+    "ConfigError",
+    "ContractError",
+    "DeleteResult",
+    "HydraSmokeConfig",
+    "HydraSmokeError",
+    "InstanceSpec",
+    "InstanceStatus",
+    "LeakError",
+    "LlmEvents",
+    "LlmEventsError",
+    "NotFoundError",
+    "PollResult",
+    "ProvisionAccepted",
+    "ProvisionError",
+    "ProvisionTimeoutError",
+    "RejectedError",
+    "Report",
+    "RouterError",
+    "Scenario",
+    "SmokeClient",
+    "SmokeInstance",
+    "SmokeInstanceFactory",
+    "TransportError",
+    "UnauthorizedError",
+    "VirtualClock",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,77 @@
+"""Where requests go: the rules for a base URL, and ids made fit for a path."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ._errors import ConfigError
+from ._redact import Token
+
+PREFIX = "/internal/v1/smoke"
+
+
+def url_problem(url: str, *, allow_http: bool) -> str | None:
+    """Say what is wrong with a router's base URL; None if nothing is."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"is not a URL ({error})"
+    if parts.scheme not in ("http", "https") or not host:
+        return "must begin with https:// and a host, such as https://router.example"
+    if parts.username is not None or parts.password is not None:
+        return "must not carry a user or password: the token alone opens the router"
+    if parts.query or parts.fragment:
+        return "must end with its path: no ? and no #"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "has a character that no URL has"
+    if PREFIX in parts.path or parts.path.rstrip("/").endswith("/internal"):
+        return f"must stop before /internal: {PREFIX}/... is added to it"
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+        return "would send the token in clear: use https://, or set allow_http = true"
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def segment(text: str) -> str:
+    """Quote an id or key so that it stays one path segment, whatever is in it.
+
+    Raises `ConfigError` for an empty text and for "." and "..", which no quoting keeps in place.
+    """
+    if text in ("", ".", ".."):
+        raise ConfigError(
+            f"{text!r} can't name an instance or a key",
+            next_step="give the id or the idempotency key that the router knows",
+        )
+    return quote(text, safe="")
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where the router is and how to get there; `base_url` without a slash at its end."""
+
+    base_url: str
+    token: Token | None
+    ca_file: Path | None = None
+    trust_env: bool = False
+
+    def proxy(self) -> str | None:
+        """Find the environment's proxy for this one origin, if the environment is trusted."""
+        parts = urlsplit(self.base_url)
+        if not self.trust_env or proxy_bypass(parts.netloc):
+            return None
+        proxies = getproxies()
+        return proxies.get(parts.scheme) or proxies.get("all")

@@ -1,0 +1,223 @@
+"""One chat turn: from the message to the end of the agent's stream.
+
+A turn ends at its terminal event, not where the connection happens to end: a connection that is
+cut can look just like one that is closed. What still arrives soon after the terminal event is
+read too, since an agent may write its usage only when its stream has run to the end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from ._calls import RULES, Calls
+from ._errors import (
+    ChatBusyError,
+    ChatError,
+    ChatTimeoutError,
+    HydraSmokeError,
+    RouterError,
+    TransportError,
+)
+from ._frames import Meaning, meaning
+from ._redact import safe_line
+from ._sse import ChatEvent, SseDecoder, SseLimitError
+from ._wire import Stream
+
+AFTER_END = 2.0
+"""Seconds without an event after the terminal one until the turn is taken to be over."""
+
+# The router has no lock on a stream and assumes one consumer: so two turns at once on one
+# instance are kept apart here, for every client of this process.
+_busy: set[str] = set()
+_busy_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How events are understood: a hook's word first, then the runtimes known to `_frames`."""
+
+    chat_text: Callable[[ChatEvent], str | None] | None = None
+    chat_end: Callable[[ChatEvent], bool | None] | None = None
+
+    def of(self, event: ChatEvent) -> Meaning:
+        """Say what an event means."""
+        text = self.chat_text(event) if self.chat_text else None
+        end = self.chat_end(event) if self.chat_end else None
+        if text is None and end is None:
+            return meaning(event)
+        known = meaning(event)
+        return Meaning(
+            text=known.text if text is None else text, end=known.end if end is None else end
+        )
+
+
+class Turn:
+    """A turn under way; `open`, then `next` until it gives None, and `close` in any case."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        instance_id: str,
+        message: str,
+        *,
+        timeout: float,
+        end_required: bool,
+        reading: Reading,
+    ) -> None:
+        self._calls = calls
+        self._id = instance_id
+        self._message = message
+        self._timeout = timeout
+        self._end_required = end_required
+        self._reading = reading
+        self._decoder = SseDecoder()
+        self._waiting: deque[ChatEvent] = deque()
+        self._stream: Stream | None = None
+        self._began = self._last_at = 0.0
+        self._deadline = 0.0
+        self.over = self._reserved = False
+        self._agents_error: str | None = None
+        self._last_event: ChatEvent | None = None
+        self.complete = False
+        self.first_event_after: float | None = None
+        self.duration = 0.0
+
+    def reserve(self) -> None:
+        """Claim the instance for this turn; raises `ChatBusyError`. `close` gives it back."""
+        with _busy_lock:
+            if self._id.lower() in _busy:
+                raise ChatBusyError(
+                    "a chat turn is under way on this instance already",
+                    next_step="end that turn first, or chat on an instance of your own "
+                    "(smoke_instance_factory)",
+                )
+            _busy.add(self._id.lower())
+        self._reserved = True
+
+    async def open(self) -> None:
+        """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
+        if not self._reserved:
+            self.reserve()
+        self._began = self._calls.io.now()
+        self._deadline = self._began + self._timeout
+        try:
+            self._stream, self._began = await self._calls.chat(
+                self._id, self._message, deadline=self._deadline
+            )
+        except HydraSmokeError as error:
+            self._release()
+            if not _not_accepted(error):
+                self._add_context(error)
+                raise
+            refusal = error
+        else:
+            return
+        self._fail(ChatTimeoutError(f"not accepted within {self._timeout:g} s: {refusal.message}"))
+
+    async def next(self) -> tuple[ChatEvent, Meaning] | None:
+        """Give the next event and its meaning, None at the turn's end; raises `ChatError`."""
+        if self._agents_error is not None:
+            self._fail(ChatError(f"the agent reported an error: {self._agents_error}"))
+        while not self._waiting:
+            if self.over:
+                return None
+            await self._receive()
+        event = self._waiting.popleft()
+        known = self._reading.of(event)
+        self.complete = self.complete or known.end
+        if known.error is not None:
+            self._agents_error = safe_line(known.error) or "(without a word)"
+        if self.first_event_after is None:
+            self.first_event_after = event.at
+        self.duration = event.at
+        self._last_event = event
+        return event, known
+
+    async def close(self) -> None:
+        """Let go of the stream; harmless if done before."""
+        stream, self._stream = self._stream, None
+        try:
+            if stream is not None:
+                await stream.close()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._reserved:
+            self._reserved = False
+            with _busy_lock:
+                _busy.discard(self._id.lower())
+
+    async def _receive(self) -> None:
+        assert self._stream is not None
+        io, deadline = self._calls.io, self._deadline
+        if self.complete:
+            deadline = min(deadline, self._last_at + AFTER_END)
+        fault: TransportError | None = None
+        chunk = b""
+        try:
+            chunk = await self._stream.read(deadline)
+        except TransportError as error:
+            fault = error
+        now = io.now()
+        if fault is None and chunk and now < self._deadline:
+            self._decode(chunk, now)
+        elif self.complete:
+            # The turn had its end: what became of the connection after it is no matter.
+            self.over = True
+        elif now >= self._deadline or (fault is not None and fault.late):
+            self._fail(ChatTimeoutError(f"the turn did not end within {self._timeout:g} s"))
+        elif fault is not None:
+            self._fail(ChatError(f"the stream was cut{self._mid_event()}: {fault.message}"))
+        else:
+            self._end_without_terminal_event()
+
+    def _decode(self, chunk: bytes, now: float) -> None:
+        self._last_at = now
+        try:
+            self._waiting.extend(self._decoder.feed(chunk, now - self._began))
+        except SseLimitError as error:
+            limit = error
+        else:
+            return
+        self._waiting.extend(limit.events)
+        self._fail(ChatError(f"{limit}: the turn was broken off"))
+
+    def _end_without_terminal_event(self) -> None:
+        if self._last_event is None:
+            self._fail(ChatError("the stream ended without a single event"))
+        if self._end_required:
+            self._fail(
+                ChatError(
+                    f"the stream ended without a terminal event{self._mid_event()}",
+                    expected="an event that ends the turn (chat_end = required)",
+                )
+            )
+        self.over = True
+
+    def _mid_event(self) -> str:
+        return " in the middle of an event" if self._decoder.pending else ""
+
+    def _fail(self, error: ChatError) -> NoReturn:
+        self._add_context(error)
+        raise error
+
+    def _add_context(self, error: HydraSmokeError) -> None:
+        last = self._last_event
+        error.add_context(
+            phase="first_event" if last is None else "turn",
+            seconds=self._calls.io.now() - self._began,
+            last=f"event {last.event!r} {safe_line(repr(last.data))}" if last else "no event yet",
+            instance=self._id,
+            next_step="see the agent's log of this turn",
+        )
+
+
+def _not_accepted(error: HydraSmokeError) -> bool:
+    if isinstance(error, RouterError):
+        return error.status_code in RULES["chat"].again
+    return isinstance(error, TransportError) and error.late

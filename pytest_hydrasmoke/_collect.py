@@ -1,0 +1,95 @@
+"""The bundled checks, as modules of the session.
+
+They are no part of the project's tree: their node ids are fixed, no folder is searched for them,
+and what the project says of its own test files and functions does not concern them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "pytest_hydrasmoke/checks"
+DOTTED = "pytest_hydrasmoke.checks"
+
+
+class CheckModule(pytest.Module):
+    """One module of bundled checks."""
+
+    selected: tuple[str, ...] = ()
+    """The names asked for (`test_y`, `test_y[param]`); all if empty."""
+
+    def funcnamefilter(self, name: str) -> bool:
+        return name.startswith("test_")
+
+    def classnamefilter(self, name: str) -> bool:
+        return False
+
+    def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
+        for node in super().collect():
+            if not self.selected or {node.name, node.name.partition("[")[0]} & {*self.selected}:
+                yield node
+
+
+class BundledChecks:
+    """Collects the bundled checks: all of them, or those that the command line names."""
+
+    def __init__(self, config: pytest.Config, *, unasked: bool) -> None:
+        self._config = config
+        # Where arguments are given, the checks are run only if these name them.
+        given = config.args_source is config.ArgsSource.ARGS
+        self._named = [arg for arg in config.args if _target(arg) is not None] if given else []
+        self._all = unasked and not given
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        # Not a path below this folder: pytest must not look for it.
+        config = self._config
+        config.args[:] = [arg for arg in config.args if arg not in self._named]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        if isinstance(collector, pytest.Session) and report.passed:
+            report.result = [*report.result, *self._modules(collector)]
+        elif isinstance(collector, CheckModule) and report.passed and not report.result:
+            # `--lf` leaves out every file that it finds at no path below the root folder; which
+            # of its tests failed last is decided by their ids, later.
+            report.result = list(collector.collect())
+        return report
+
+    def _modules(self, session: pytest.Session) -> list[CheckModule]:
+        home = Path(__file__).with_name("checks")
+        modules: list[CheckModule] = []
+        wanted = [target for arg in self._named if (target := _target(arg)) is not None]
+        for path in sorted(home.glob("test_*.py")):
+            names = [name for file, name in wanted if file in ("", path.name)]
+            if not (self._all or names):
+                continue
+            module = CheckModule.from_parent(session, path=path, nodeid=f"{PACKAGE}/{path.name}")
+            # One target without a name asks for the whole module.
+            module.selected = () if "" in names else tuple(names)
+            modules.append(module)
+        unknown = {file for file, _ in wanted} - {"", *(module.path.name for module in modules)}
+        if unknown:
+            files = ", ".join(sorted(path.name for path in home.glob("test_*.py")))
+            raise pytest.UsageError(
+                f"no bundled checks in {PACKAGE}/{min(unknown)}: there are {files}"
+            )
+        return modules
+
+
+def _target(arg: str) -> tuple[str, str] | None:
+    """Split an argument that names bundled checks into file and test; None for any other."""
+    path, _, test = arg.partition("::")
+    if path in (DOTTED, PACKAGE, f"{PACKAGE}/"):
+        return "", test
+    if path.startswith(f"{DOTTED}."):
+        return f"{path.removeprefix(f'{DOTTED}.')}.py", test
+    if path.startswith(f"{PACKAGE}/"):
+        return path.removeprefix(f"{PACKAGE}/"), test
+    return None

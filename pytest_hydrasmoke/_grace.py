@@ -1,0 +1,45 @@
+"""Work that must not be broken off once it has begun."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def shielded(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Carry `work` out although the caller is cancelled, and let the cancellation come after it.
+
+    Raises TimeoutError if it takes longer than `seconds`.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with anyio.fail_after(seconds, shield=True):
+            return await work()
+    return await _in_a_task_of_its_own(seconds, work)
+
+
+async def _in_a_task_of_its_own(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    # anyio's shield does not stop asyncio's own `task.cancel()`, which is what ends a test's task.
+    task = asyncio.ensure_future(work())
+    deadline = time.monotonic() + seconds
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done() and (left := deadline - time.monotonic()) > 0:
+        try:
+            await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    if cancelled is not None:
+        raise cancelled
+    if task.cancelled():
+        raise TimeoutError(f"not done within {seconds:g} s")
+    return task.result()

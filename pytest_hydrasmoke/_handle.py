@@ -1,0 +1,183 @@
+"""What can be done with one instance, written once for its sync and its async face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from . import _lifecycle
+from ._calls import Calls
+from ._chat import Reading, Turn
+from ._errors import ChatError, ConfigError
+from ._lifecycle import Policy
+from ._models import InstanceStatus, LlmEvents
+from ._sse import ChatEvent
+from ._timeline import InstanceRecord
+from ._usage import RECENT, Expected, Usage, read_baseline
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """A turn that is over."""
+
+    message: str
+    text: str
+    events: tuple[ChatEvent, ...]
+    first_event_after: float
+    duration: float
+    complete: bool
+    index: int
+    """Which of the instance's turns it was, from 0."""
+
+
+class InstanceTurn(Turn):
+    """A turn that counts the LLM events before it, and tells the record how it went."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        record: InstanceRecord,
+        message: str,
+        *,
+        timeout: float,
+        baseline_timeout: float,
+        end_required: bool,
+        reading: Reading,
+    ) -> None:
+        assert record.id is not None
+        super().__init__(
+            calls, record.id, message, timeout=timeout, end_required=end_required, reading=reading
+        )
+        self._record = record
+        self._baseline_timeout = baseline_timeout
+        self.index = -1
+        """Which of the instance's turns it is, from 0."""
+
+    async def open(self) -> None:
+        self.reserve()
+        try:
+            baseline = await read_baseline(self._calls, self._record, self._baseline_timeout)
+        except BaseException:
+            await self.close()
+            raise
+        self._record.baselines.append(baseline)
+        self.index = len(self._record.baselines) - 1
+        await super().open()
+
+    async def close(self) -> None:
+        await super().close()
+        if self.first_event_after is not None:
+            self._record.took("first_event", self.first_event_after)
+            self._record.took("turn", self.duration)
+        if self.over and not self.complete:
+            self._record.note("a chat's stream ended without a terminal event")
+
+
+class Handle:
+    """An instance's core, over whatever IO its calls have."""
+
+    def __init__(
+        self, calls: Calls, record: InstanceRecord, policy: Policy, reading: Reading
+    ) -> None:
+        self._calls = calls
+        self._policy = policy
+        self._reading = reading
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        assert self.record.id is not None
+        return self.record.id
+
+    async def status(self) -> InstanceStatus:
+        return await _lifecycle.status_of(self._calls, self.record, self.id)
+
+    async def wait(
+        self,
+        ready: Callable[[InstanceStatus], bool],
+        error: Callable[[InstanceStatus], bool] | None,
+        timeout: float | None,
+    ) -> InstanceStatus:
+        io = self._calls.io
+        limit = self._policy.ready_timeout if timeout is None else timeout
+        with _lifecycle.phase("ready", io, self.record):
+            return await _lifecycle.wait(
+                self._calls, self.record, ready, error=error, start=io.now(), timeout=limit
+            )
+
+    async def until_ready(self) -> None:
+        io = self._calls.io
+        with _lifecycle.phase("ready", io, self.record):
+            await _lifecycle.until_ready(self._calls, self.record, self._policy, io.now())
+
+    def turn(self, message: str, timeout: float | None) -> InstanceTurn:
+        """Make a turn that is yet to be opened."""
+        return InstanceTurn(
+            self._calls,
+            self.record,
+            message,
+            timeout=self._policy.chat_timeout if timeout is None else timeout,
+            baseline_timeout=self._policy.llm_events_timeout,
+            end_required=self._policy.chat_end == "required",
+            reading=self._reading,
+        )
+
+    async def chat(self, message: str, timeout: float | None) -> TurnResult:
+        turn = self.turn(message, timeout)
+        events: list[ChatEvent] = []
+        texts: list[str] = []
+        try:
+            await turn.open()
+            while (step := await turn.next()) is not None:
+                events.append(step[0])
+                texts.append(step[1].text)
+        except ChatError as error:
+            error.events = tuple(events)
+            raise
+        finally:
+            await turn.close()
+        return TurnResult(
+            message,
+            "".join(texts),
+            tuple(events),
+            turn.first_event_after or 0.0,
+            turn.duration,
+            turn.complete,
+            turn.index,
+        )
+
+    async def llm_events(self, window_seconds: int) -> LlmEvents:
+        return await self._calls.llm_events(self.id, window_seconds)
+
+    async def expect_recent(self, expected: Expected, timeout: float | None) -> LlmEvents:
+        return await self._usage(timeout).of_window(expected)
+
+    async def expect_of_turn(
+        self, expected: Expected, index: int, timeout: float | None
+    ) -> LlmEvents:
+        return await self._usage(timeout).of_turn(expected, index)
+
+    def _usage(self, timeout: float | None) -> Usage:
+        limit = self._policy.llm_events_timeout if timeout is None else timeout
+        return Usage(self._calls, self.record, limit)
+
+    async def delete(self) -> None:
+        await _lifecycle.delete(self._calls, self.record, self._policy)
+
+
+def expected(at_least: int, at_most: int | None, providers: Collection[str] | None) -> Expected:
+    """Check what a test expects; raises `ConfigError` for what nothing can meet."""
+    if isinstance(providers, str):
+        raise ConfigError(
+            f"providers={providers!r} is a text, not a set of names",
+            next_step=f"write providers={{{providers!r}}}",
+        )
+    if at_least < 0 or (at_most is not None and at_most < at_least):
+        raise ConfigError(
+            f"no count is at least {at_least} and at most {at_most}",
+            next_step="give 0 <= at_least <= at_most",
+        )
+    return Expected(at_least, at_most, frozenset(providers or ()))
+
+
+__all__ = ["RECENT", "Handle", "TurnResult", "expected"]

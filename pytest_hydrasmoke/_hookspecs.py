@@ -1,0 +1,35 @@
+"""The plugin's own hooks. They are known in every run, so that a conftest may implement them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ._sse import ChatEvent
+    from ._timeline import Report
+    from .instance import SmokeInstance
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_hydra_smoke_chat_text(event: ChatEvent) -> str | None:
+    """Give the text that an event of your runtime adds to the reply; None for no opinion.
+
+    The first result that is not None wins over the plugin's own reading.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_hydra_smoke_chat_end(event: ChatEvent) -> bool | None:
+    """Tell whether an event of your runtime ends the turn; None for no opinion."""
+
+
+@pytest.hookspec
+def pytest_hydra_smoke_instance_ready(instance: SmokeInstance) -> None:
+    """Called with each instance once it is ready, in the process that provisioned it."""
+
+
+@pytest.hookspec
+def pytest_hydra_smoke_report(report: Report) -> None:
+    """Called once, in the main process, when everything is deleted that will be."""

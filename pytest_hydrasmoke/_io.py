@@ -1,0 +1,404 @@
+"""The two ways to reach the network: blocking, and under anyio. The only importer of httpx.
+
+A failed attempt is returned, not raised, from the block that caught it: an error raised inside
+`except` would drag httpx's frames, and with them the headers of the request, into every traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import httpcore
+import httpx
+
+from ._address import Link
+from ._clock import VirtualClock
+from ._errors import ContractError, TransportError
+from ._grace import shielded
+from ._redact import safe_line
+from ._sockets import DeadlineBackend, DeadlineStream
+from ._wire import IN_FLIGHT, Reply, Request, ThreadGroup
+
+T = TypeVar("T")
+
+ANSWER_LIMIT = 1 << 20
+"""Bytes of an answer that is not a stream; none of the six needs more than a few hundred."""
+
+# A connection is kept for the next call of a burst only. Servers drop idle ones after 5 s and
+# more; one that is dropped while a request is on its way looks like a lost answer.
+KEEP_IDLE = 2.0
+
+_NOT_REACHED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.ProxyError,
+    httpx.ProxyError,
+)
+_FAULTS = (
+    httpx.TransportError,
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpx.StreamError,
+    TimeoutError,
+)
+_LATE = (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)
+
+
+def _ssl_context(link: Link) -> ssl.SSLContext | None:
+    if not link.base_url.startswith("https:"):
+        return None
+    return _shared_ssl_context(link.ca_file, link.trust_env)
+
+
+@lru_cache
+def _shared_ssl_context(ca_file: Path | None, trust_env: bool) -> ssl.SSLContext:
+    # It takes 6 ms to make one.
+    context = httpx.create_ssl_context(trust_env=trust_env)
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+def _headers(link: Link) -> dict[str, str]:
+    # A compressed stream can end early without any error, and a small answer can expand without
+    # bound: nothing is to be encoded.
+    headers = {"accept-encoding": "identity", "user-agent": "pytest-hydrasmoke"}
+    if link.token is not None:
+        headers["authorization"] = f"Bearer {link.token.reveal()}"
+    return headers
+
+
+def _build(
+    client: httpx.Client | httpx.AsyncClient, link: Link, request: Request, timeout: httpx.Timeout
+) -> httpx.Request:
+    return client.build_request(
+        request.method,
+        link.base_url + request.path,
+        json=request.body,
+        headers={"accept": request.accept},
+        timeout=timeout,
+    )
+
+
+def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
+    url = httpcore.URL(
+        scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target="/"
+    )
+    return httpcore.Proxy(url, auth=proxy.raw_auth, headers=proxy.headers.raw)
+
+
+def _given(result: T | TransportError) -> T:
+    if isinstance(result, TransportError):
+        raise result
+    return result
+
+
+def _fault(error: Exception, link: Link) -> TransportError:
+    reached, late = not isinstance(error, _NOT_REACHED), isinstance(error, _LATE)
+    why = "" if late else f" ({safe_line(str(error)) or type(error).__name__})"
+    if reached:
+        what = "no answer in time" if late else "the answer was lost"
+    else:
+        what = f"no connection to {link.base_url}" + (" in time" if late else "")
+    return TransportError(what + why, reached=reached, late=late)
+
+
+def _append(body: bytearray, chunk: bytes) -> None:
+    body += chunk
+    if len(body) > ANSWER_LIMIT:
+        raise ContractError(
+            "an answer without end",
+            expected=f"at most {ANSWER_LIMIT:,} bytes",
+            got="more",
+            next_step="find out what answers at this URL",
+        )
+
+
+class _PoolTransport(httpx.BaseTransport):
+    """Hand httpx's requests to a pool of ours, since its own can't be given a backend."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        reply = self._pool.handle_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            reply.status,
+            headers=reply.headers,
+            stream=_PoolBody(reply),
+            extensions=reply.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _PoolBody(httpx.SyncByteStream):
+    def __init__(self, reply: httpcore.Response) -> None:
+        self._reply = reply
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._reply.iter_stream()
+
+    def close(self) -> None:
+        self._reply.close()
+
+
+class SyncStream:
+    """A stream read by blocking."""
+
+    def __init__(self, io: SyncIO, response: httpx.Response) -> None:
+        self._io = io
+        self._response = response
+        self._chunks = response.iter_raw()
+        self._network: DeadlineStream = response.extensions["network_stream"]
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+
+    async def read(self, deadline: float) -> bytes:
+        return _given(self.attempt_read(deadline))
+
+    async def close(self) -> None:
+        self.close_now()
+
+    def attempt_read(self, deadline: float) -> bytes | TransportError:
+        self._network.deadline = self._io.monotonic(deadline)
+        try:
+            return next(self._chunks, b"")
+        except _FAULTS as error:
+            return _fault(error, self._io.link)
+        except BaseException:
+            self._io.forget()
+            raise
+
+    def close_now(self) -> None:
+        with contextlib.suppress(*_FAULTS):
+            self._response.close()
+
+
+class SyncIO:
+    """`IO` that blocks; one for each thread."""
+
+    def __init__(
+        self, link: Link, *, clock: VirtualClock | None = None, group: ThreadGroup | None = None
+    ) -> None:
+        self.link = link
+        self._clock = clock
+        self._group = group
+        self._backend = DeadlineBackend()
+        self._client: httpx.Client | None = None
+
+    def now(self) -> float:
+        return self._clock.now() if self._clock else time.monotonic()
+
+    def monotonic(self, deadline: float) -> float:
+        """Translate a point of `now()` to one of `time.monotonic()`."""
+        return deadline if self._clock is None else time.monotonic() + deadline - self.now()
+
+    async def sleep(self, seconds: float) -> None:
+        self._check_stopped()
+        if self._clock is not None:
+            self._clock.sleep(seconds)
+        elif self._group is not None:
+            self._group.stopped.wait(max(seconds, 0.0))
+            self._check_stopped()
+        else:
+            time.sleep(max(seconds, 0.0))  # noqa: ASYNC251 - this IO is the blocking one
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        return _given(self._attempt_send(request, deadline))
+
+    async def open(self, request: Request, deadline: float) -> SyncStream:
+        return _given(self._attempt_open(request, deadline))
+
+    async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        # Nothing but a signal breaks off blocking code, and what it breaks off here is still
+        # owned: the run's clean-up comes by once more.
+        return await work()
+
+    def wake(self) -> None:
+        """Make the request that another thread is waiting for fail now."""
+        for stream in tuple(self._backend.streams):
+            stream.wake()
+
+    def forget(self) -> None:
+        """Never use the present connections again.
+
+        An interrupt inside httpcore's own bookkeeping can leave its pool unusable.
+        """
+        self._client = None
+
+    def close(self) -> None:
+        """Close idle connections; the next call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _check_stopped(self) -> None:
+        if self._group is not None and self._group.stopped.is_set():
+            raise TransportError("stopped with the rest of its group", reached=False)
+
+    def _attempt_send(self, request: Request, deadline: float) -> Reply | TransportError:
+        with self._group.gate if self._group else contextlib.nullcontext():
+            stream = self._attempt_open(request, deadline)
+            if isinstance(stream, TransportError):
+                return stream
+            body = bytearray()
+            try:
+                while chunk := stream.attempt_read(deadline):
+                    if isinstance(chunk, TransportError):
+                        return chunk
+                    _append(body, chunk)
+            finally:
+                stream.close_now()
+            return Reply(stream.status, stream.headers, bytes(body))
+
+    def _attempt_open(self, request: Request, deadline: float) -> SyncStream | TransportError:
+        self._check_stopped()
+        client = self._client or self._connect()
+        # To httpx this is a duration; `_sockets` knows it for the deadline that it is.
+        timeout = httpx.Timeout(self.monotonic(deadline), pool=None)
+        try:
+            built = _build(client, self.link, request, timeout)
+            return SyncStream(self, client.send(built, stream=True))
+        except _FAULTS as error:
+            return _fault(error, self.link)
+        except BaseException:
+            self.forget()
+            raise
+
+    def _connect(self) -> httpx.Client:
+        proxy = self.link.proxy()
+        pool = httpcore.ConnectionPool(
+            ssl_context=_ssl_context(self.link),
+            proxy=None if proxy is None else _core_proxy(httpx.Proxy(proxy)),
+            max_connections=None,
+            max_keepalive_connections=1,
+            keepalive_expiry=KEEP_IDLE,
+            network_backend=self._backend,
+        )
+        self._client = httpx.Client(
+            transport=_PoolTransport(pool), headers=_headers(self.link), trust_env=False
+        )
+        return self._client
+
+
+class AsyncStream:
+    """A stream read under anyio."""
+
+    def __init__(self, io: AsyncIO, response: httpx.Response) -> None:
+        self._io = io
+        self._response = response
+        self._chunks: AsyncIterator[bytes] = response.aiter_raw()
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+
+    async def read(self, deadline: float) -> bytes:
+        return _given(await self._attempt_read(deadline))
+
+    async def _attempt_read(self, deadline: float) -> bytes | TransportError:
+        try:
+            with anyio.fail_after(self._io.left(deadline)):
+                return await anext(self._chunks, b"")
+        except _FAULTS as error:
+            return _fault(error, self._io.link)
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True), contextlib.suppress(*_FAULTS):
+            await self._response.aclose()
+            # trio complains of an async generator that was not run to its end.
+            while await anext(self._chunks, b""):
+                pass
+
+
+class AsyncIO:
+    """`IO` under anyio: asyncio or trio, whichever runs.
+
+    Keeps no idle connection, since a fixture that is not async could not close it.
+    """
+
+    def __init__(self, link: Link, *, clock: VirtualClock | None = None) -> None:
+        self.link = link
+        self._clock = clock
+        transport = httpx.AsyncHTTPTransport(
+            # For plain http a context without any certificate: it costs nothing.
+            verify=_ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            proxy=link.proxy(),
+        )
+        self._client = httpx.AsyncClient(
+            transport=transport, headers=_headers(link), trust_env=False
+        )
+        self._gate: anyio.CapacityLimiter | None = None
+
+    def now(self) -> float:
+        return self._clock.now() if self._clock else time.monotonic()
+
+    def left(self, deadline: float) -> float:
+        return max(deadline - self.now(), 0.0)
+
+    async def sleep(self, seconds: float) -> None:
+        if self._clock is not None:
+            self._clock.sleep(seconds)
+            seconds = 0.0
+        await anyio.sleep(max(seconds, 0.0))
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        if self._gate is None:
+            self._gate = anyio.CapacityLimiter(IN_FLIGHT)
+        async with self._gate:
+            stream = await self.open(request, deadline)
+            body = bytearray()
+            try:
+                while chunk := await stream.read(deadline):
+                    _append(body, chunk)
+            finally:
+                await stream.close()
+        return Reply(stream.status, stream.headers, bytes(body))
+
+    async def open(self, request: Request, deadline: float) -> AsyncStream:
+        return _given(await self._attempt_open(request, deadline))
+
+    async def _attempt_open(
+        self, request: Request, deadline: float
+    ) -> AsyncStream | TransportError:
+        left = self.left(deadline)
+        timeout = httpx.Timeout(None, connect=left)
+        built = _build(self._client, self.link, request, timeout)
+        try:
+            # A moment later than httpx's own timeout for connecting, which alone can tell that
+            # the request was never sent.
+            with anyio.fail_after(left + 0.05):
+                response = await self._client.send(built, stream=True)
+        except _FAULTS as error:
+            return _fault(error, self.link)
+        return AsyncStream(self, response)
+
+    async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await shielded(seconds, work)
+
+    async def aclose(self) -> None:
+        """Let go of the client; nothing is open between calls."""
+        await self._client.aclose()

@@ -1,0 +1,277 @@
+"""From a spec to a ready instance, and from an instance to a confirmed deletion.
+
+Written once for sync and async: see `_wire` for what may be awaited here. An instance's record
+is told of every step before the next one is taken, so that whoever cleans up knows what there is
+to delete however the steps end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ._calls import Calls
+from ._errors import (
+    ConfigError,
+    ContractError,
+    HydraSmokeError,
+    LeakError,
+    NotFoundError,
+    ProvisionError,
+    ProvisionTimeoutError,
+    RouterError,
+    TransportError,
+)
+from ._models import InstanceStatus
+from ._redact import safe_line
+from ._timeline import NOTHING_LEFT, InstanceRecord, State
+from ._wire import IO
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long to wait for what (seconds), and what the router's status words mean (lower case)."""
+
+    ready_timeout: float = 900.0
+    chat_timeout: float = 120.0
+    llm_events_timeout: float = 30.0
+    delete_timeout: float = 60.0
+    ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
+    failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
+    gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
+    chat_end: str = "auto"
+
+
+_TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
+
+
+def poll_interval(waited: float) -> float:
+    """Give the seconds until the next look: a tenth of those waited, between 0.25 and 5."""
+    return min(max(waited / 10, 0.25), 5.0)
+
+
+@contextmanager
+def phase(name: str, io: IO, record: InstanceRecord) -> Iterator[None]:
+    """Time a phase, and tell an error that leaves it where it was."""
+    start = io.now()
+    try:
+        yield
+    except HydraSmokeError as error:
+        error.add_context(
+            phase=name,
+            seconds=io.now() - start,
+            last=record.last_state,
+            instance=record.name,
+        )
+        raise
+    finally:
+        record.took(name, io.now() - start)
+
+
+async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    """Take a claimed record to a ready instance, or raise.
+
+    Raises `ProvisionError`, `ProvisionTimeoutError`, `RouterError`, `TransportError` or
+    `ContractError`; what then exists is still the record's.
+    """
+    start = calls.io.now()
+    deadline = start + policy.ready_timeout
+    with phase("provision", calls.io, record):
+        await _request(calls, record, deadline)
+    with phase("row", calls.io, record):
+        await _row(calls, record, policy, start)
+    with phase("ready", calls.io, record):
+        await until_ready(calls, record, policy, start)
+
+
+async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> None:
+    if record.spec is None or record.key is None:
+        raise ConfigError("an attached instance can't be provisioned")
+    record.born = calls.io.now()
+    record.state = State.REQUESTED
+    try:
+        accepted = await calls.provision(record.spec, record.key, deadline=deadline)
+    except (RouterError, TransportError) as error:
+        if isinstance(error, RouterError) and error.status_code == 409:
+            return  # In progress already: poll finds it.
+        if not record.unknown_outcomes:
+            record.state = State.REFUSED
+        raise
+    if accepted.idempotency_key != record.key:
+        raise ContractError(
+            "provision answered for another idempotency key",
+            expected=record.key,
+            got=safe_line(repr(accepted.idempotency_key)),
+            next_step=_TWO_INSTANCES,
+        )
+    record.id = accepted.instance_id
+
+
+async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
+    assert record.key is not None
+    deadline = start + policy.ready_timeout
+    while True:
+        found = await calls.poll(record.key, deadline=deadline)
+        if found.status is not None:
+            record.saw_status(found.status)
+        if found.found and found.instance_id is not None:
+            break
+        await _pause(calls.io, start, deadline, record, "its row did not appear")
+    if record.id is not None and record.id.lower() != found.instance_id.lower():
+        raise ContractError(
+            "provision and poll name different instances for one key",
+            expected=record.id,
+            got=found.instance_id,
+            next_step=_TWO_INSTANCES,
+        )
+    record.id, record.state = found.instance_id, State.CREATED
+
+
+async def until_ready(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
+    """Wait until an instance that has a row is ready; `start` is when the wait began.
+
+    Raises `ProvisionError` for a failed or gone status, `ProvisionTimeoutError` at the deadline.
+    """
+
+    def ready(status: InstanceStatus) -> bool:
+        return status.status.lower() in policy.ready
+
+    def failed(status: InstanceStatus) -> bool:
+        return status.status.lower() in policy.failed | policy.gone
+
+    await wait(calls, record, ready, error=failed, start=start, timeout=policy.ready_timeout)
+    record.state = State.READY
+
+
+async def wait(
+    calls: Calls,
+    record: InstanceRecord,
+    ready: Callable[[InstanceStatus], bool],
+    *,
+    error: Callable[[InstanceStatus], bool] | None,
+    start: float,
+    timeout: float,
+) -> InstanceStatus:
+    """Read the status until `ready` says so.
+
+    Raises `ProvisionError` once `error` says so, `ProvisionTimeoutError` `timeout` seconds after
+    `start`.
+    """
+    assert record.id is not None
+    while True:
+        status = await status_of(calls, record, record.id, deadline=start + timeout)
+        if ready(status):
+            return status
+        if error is not None and error(status):
+            if not record.attached:
+                record.state = State.FAILED
+            raise ProvisionError(
+                f"the instance is {safe_line(status.status)!r}",
+                got=" → ".join(map(safe_line, record.statuses)),
+                next_step="see the router's log of its provisioning task",
+            )
+        await _pause(calls.io, start, start + timeout, record, "it did not get there")
+
+
+async def status_of(
+    calls: Calls, record: InstanceRecord, instance_id: str, *, deadline: float | None = None
+) -> InstanceStatus:
+    """Read the status, and write down what it says."""
+    status = await calls.status(instance_id, deadline=deadline)
+    record.saw_status(status.status)
+    record.hostname = status.hostname or record.hostname
+    return status
+
+
+async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:
+    now = io.now()
+    if now >= deadline:
+        raise ProvisionTimeoutError(
+            f"the instance was not ready in time: {what} within {deadline - start:g} s",
+            last=record.last_state or "no row for its key",
+            next_step="raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, "
+            "else see the router's log of its provisioning task",
+        )
+    await io.sleep(min(poll_interval(now - start), deadline - now))
+
+
+async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    """Delete what a record owns, and see it confirmed; harmless if that was done before.
+
+    Confirmed means: status answers 404 or a gone word, or a second delete says that it is gone.
+    A key without a row is asked for until `delete_timeout` has passed: a worker may be late.
+    Raises `LeakError` if it could not be confirmed within `delete_timeout`.
+    """
+    if record.attached:
+        raise ConfigError(
+            "an attached instance is never deleted",
+            instance=record.name,
+            next_step="delete it where it was provisioned",
+        )
+    if record.state in NOTHING_LEFT:
+        return
+    io = calls.io
+    with phase("delete", io, record):
+        try:
+            await io.grace(policy.delete_timeout + 5, lambda: _delete(calls, record, policy))
+        except (HydraSmokeError, TimeoutError) as error:
+            reason = error.message if isinstance(error, HydraSmokeError) else str(error)
+            raise LeakError(
+                f"not confirmed as deleted, it may still run: {reason}",
+                next_step="delete it by hand, or it goes on costing money",
+            ) from error
+
+
+async def _delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    io, deadline = calls.io, calls.io.now() + policy.delete_timeout
+    instance_id = record.id or await _resolve(calls, record, deadline)
+    if instance_id is None:
+        record.note("the router never had a row for its key")
+        record.state = State.ABSENT
+        return
+    record.id = instance_id
+    await _ask(calls, record, instance_id, policy, deadline)
+    start = io.now()
+    while not await _is_gone(calls, record, instance_id, policy, deadline):
+        if io.now() >= deadline:
+            raise LeakError(f"{record.last_state} {policy.delete_timeout:g} s after the delete")
+        await io.sleep(min(poll_interval(io.now() - start), max(deadline - io.now(), 0.0)))
+        if await _ask(calls, record, instance_id, policy, deadline):
+            break
+    record.state = State.DELETED
+
+
+async def _resolve(calls: Calls, record: InstanceRecord, deadline: float) -> str | None:
+    assert record.key is not None
+    io, start = calls.io, calls.io.now()
+    while True:
+        found = await calls.poll(record.key, deadline=deadline)
+        if found.instance_id is not None:
+            return found.instance_id
+        if io.now() >= deadline:
+            return None
+        await io.sleep(min(poll_interval(io.now() - start), deadline - io.now()))
+
+
+async def _ask(
+    calls: Calls, record: InstanceRecord, instance_id: str, policy: Policy, deadline: float
+) -> bool:
+    """Delete, and tell whether the answer says that it is gone."""
+    try:
+        result = await calls.delete(instance_id, deadline=deadline)
+    except ContractError as error:
+        # It was taken all the same: whether the instance is gone, status tells.
+        record.note(f"{error.message}: expected {error.expected}, got {error.got}")
+        return False
+    return result.status.lower() in policy.gone | {"deleted"}
+
+
+async def _is_gone(
+    calls: Calls, record: InstanceRecord, instance_id: str, policy: Policy, deadline: float
+) -> bool:
+    try:
+        status = await status_of(calls, record, instance_id, deadline=deadline)
+    except NotFoundError:
+        return True
+    return status.status.lower() in policy.gone

@@ -1,0 +1,201 @@
+"""Where the settings come from, and what is wrong with them.
+
+Option beats environment beats table beats default. Everything that is wrong is said at once,
+each with how to put it right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    EnvSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+)
+
+from ._address import url_problem
+from ._errors import ConfigError
+from ._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
+from ._redact import safe_line
+from ._settings import SPEC, HydraSmokeConfig
+
+_LIVE_ONLY = ("url", "token_file", "instance")
+_FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
+
+
+class _Table(HydraSmokeConfig):
+    """Tells pydantic-settings which table to read; never made."""
+
+    model_config = SettingsConfigDict(pyproject_toml_table_header=tuple(TABLE.split(".")))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where each that is not a default came from."""
+
+    config: HydraSmokeConfig
+    sources: Mapping[str, str]
+
+
+def load(options: Mapping[str, str | None], folder: Path, *, fake: bool) -> Loaded:
+    """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
+
+    `options` are those of the command line, None where not given. With `fake`, url, token and
+    spec are not asked for: the run fills them in.
+    """
+    problems: list[str] = []
+    given = {name: value for name, value in options.items() if value is not None}
+    layers: list[tuple[str, dict[str, Any]]] = [
+        ("option", given),
+        ("environment", _environment()),
+        ("pyproject.toml", _table(folder, problems)),
+    ]
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, layer in reversed(layers):
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, source))
+    if fake:
+        problems += [
+            f"{flag(name)} goes with {LIVE} alone: the fake has its own"
+            for name in _LIVE_ONLY
+            if name in given
+        ]
+        for name in (*_LIVE_ONLY, "token"):
+            values.pop(name, None)
+            sources.pop(name, None)
+        values = {**_FAKE_SPEC, **values}
+    else:
+        if "scenario" in given:
+            problems.append(f"{flag('scenario')} goes with {FAKE}: a live router has no scenario")
+        _pick_token(layers, values, sources, problems)
+        problems += _missing(values)
+    config = _validated(values, sources, problems)
+    if problems or config is None:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise ConfigError(f"hydra-smoke can't start:\n{listed}")
+    return Loaded(config, sources)
+
+
+def _environment() -> dict[str, Any]:
+    found = dict(EnvSettingsSource(HydraSmokeConfig)())
+    fallback = os.environ.get("OPS_BEARER_TOKEN")
+    if fallback and "token" not in found and "token_file" not in found:
+        found["token"] = fallback
+    return found
+
+
+def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
+    """Read the table of the nearest pyproject.toml upwards; its paths are relative to it."""
+    file = next(
+        (file for home in (folder, *folder.parents) if (file := home / "pyproject.toml").is_file()),
+        None,
+    )
+    if file is None:
+        return {}
+    try:
+        table = dict(PyprojectTomlConfigSettingsSource(_Table, file)())
+    except (OSError, ValueError) as error:
+        problems.append(f"{file} can't be read: {error}")
+        return {}
+    if table.pop("token", None) is not None:
+        problems.append(
+            f"token is in [{TABLE}] of {file}: a file that others can read is no place for it; "
+            f"set {variable('token')} in the environment, or token_file"
+        )
+    for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
+        del table[name]
+        near = difflib.get_close_matches(name, HydraSmokeConfig.model_fields, 1, 0.5)
+        meant = f"did you mean {near[0]}?" if near else "see the list of settings"
+        problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
+    for name in ("token_file", "ca_file"):
+        if isinstance(table.get(name), str):
+            table[name] = file.parent / table[name]
+    return table
+
+
+def _pick_token(
+    layers: list[tuple[str, dict[str, Any]]],
+    values: dict[str, Any],
+    sources: dict[str, str],
+    problems: list[str],
+) -> None:
+    for source, layer in layers:
+        if "token" in layer and "token_file" in layer:
+            problems.append(
+                f"{variable('token')} and {variable('token_file')} are both set: keep one"
+            )
+            return
+        if "token" in layer:
+            values.pop("token_file", None)
+            sources.pop("token_file", None)
+            return
+        if "token_file" in layer:
+            try:
+                # A file's last newline is the editor's, not the token's.
+                text = Path(layer["token_file"]).read_text("utf-8")
+                values["token"] = text.removesuffix("\n").removesuffix("\r")
+            except (OSError, ValueError):
+                values.pop("token", None)  # `_validated` says that there is no such file.
+            sources["token"] = f"{source}'s token_file"
+            return
+
+
+def _missing(values: Mapping[str, Any]) -> list[str]:
+    names = ["url", *(() if "instance" in values else SPEC)]
+    problems = [f"{name} is not set: {how_to_set(name)}" for name in names if name not in values]
+    if "token" not in values and "token_file" not in values:
+        problems.append(
+            f"the token is not set: set {variable('token')} (or OPS_BEARER_TOKEN) in the "
+            f"environment, or give {flag('token_file')}"
+        )
+    return problems
+
+
+def _validated(
+    values: Mapping[str, Any], sources: Mapping[str, str], problems: list[str]
+) -> HydraSmokeConfig | None:
+    try:
+        config = HydraSmokeConfig(**values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+    else:
+        problems += _contradictions(config)
+        return config
+    for fault in faults:
+        name = str(fault["loc"][0])
+        words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        shown = "" if name == "token" else f" = {safe_line(str(values.get(name)))!r}"
+        problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {words}")
+    # The rest may contradict itself all the same.
+    faulty = {fault["loc"][0] for fault in faults}
+    rest = {name: value for name, value in values.items() if name not in faulty}
+    problems += _contradictions(HydraSmokeConfig(**rest))
+    return None
+
+
+def _contradictions(config: HydraSmokeConfig) -> list[str]:
+    problems: list[str] = []
+    if config.url is not None:
+        problem = url_problem(config.url, allow_http=config.allow_http)
+        if problem is not None:
+            problems.append(f"url = {safe_line(config.url)!r} {problem}")
+    words = (
+        ("ready_statuses", config.ready_statuses),
+        ("failed_statuses", config.failed_statuses),
+        ("gone_statuses", config.gone_statuses),
+    )
+    for (name, these), (other, those) in itertools.combinations(words, 2):
+        for word in sorted(these & those):
+            problems.append(f"{name} and {other} both have {word!r}: keep it in one")
+    if not config.ready_statuses:
+        problems.append("ready_statuses is empty: nothing would ever be ready")
+    return problems

@@ -1,0 +1,36 @@
+"""The pytest options, as names and words: standard library only, since every run loads this."""
+
+from __future__ import annotations
+
+LIVE = "--hydra-smoke"
+FAKE = "--hydra-smoke-fake"
+TABLE = "tool.hydra-smoke"
+
+SETTINGS = {
+    "url": "where the router lives, such as https://router.example",
+    "token_file": "file that holds the bearer token (else HYDRA_SMOKE_TOKEN, OPS_BEARER_TOKEN)",
+    "manifest_id": "manifest to provision, such as hermes-basic",
+    "region_id": "region to provision in, such as eu-central",
+    "tier_id": "product tier to provision",
+    "agent_name": "name of the agent",
+    "run_id": "name of this run; idempotency keys are <run id>-<slot> (default: random)",
+    "ready_timeout": "seconds from provision to ready (default: 900)",
+    "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
+    "scenario": "how the fake router behaves (default: default)",
+}
+"""Settings that have an option too, with their help."""
+
+
+def flag(setting: str) -> str:
+    """Give a setting's option."""
+    return f"{LIVE}-{setting.replace('_', '-')}"
+
+
+def variable(setting: str) -> str:
+    """Give a setting's environment variable."""
+    return f"HYDRA_SMOKE_{setting.upper()}"
+
+
+def how_to_set(setting: str) -> str:
+    """Say where a setting that has an option can be given."""
+    return f'set {variable(setting)}, {flag(setting)}, or {setting} = "..." in [{TABLE}]'

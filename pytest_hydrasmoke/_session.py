@@ -1,0 +1,223 @@
+"""One run: what it owns, who shares what, and the verdict when it is over.
+
+An instance is claimed here before its request leaves, so that however a run ends, `close` knows
+what there is to delete. It is called wherever a run can end, and does only what is still to do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+import anyio
+
+from . import _lifecycle
+from ._calls import Calls
+from ._chat import Reading
+from ._errors import ConfigError, HydraSmokeError, LeakError, ProvisionError
+from ._fanout import fan_out
+from ._handle import Handle
+from ._io import AsyncIO, SyncIO
+from ._models import InstanceSpec
+from ._settings import HydraSmokeConfig
+from ._timeline import NOTHING_LEFT, InstanceRecord, State
+from ._wire import drive
+from .instance import AsyncSmokeInstance, SmokeInstance
+
+
+@dataclass
+class Shared:
+    """What tests with one spec share within one scope: an instance, or why there is none."""
+
+    record: InstanceRecord | None = None
+    failure: str | None = None
+
+
+@dataclass
+class SmokeSession:
+    """Everything that one process of a run owns."""
+
+    config: HydraSmokeConfig
+    reading: Reading = field(default_factory=Reading)
+    on_ready: Callable[[SmokeInstance], object] = lambda instance: None
+    records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
+
+    def __post_init__(self) -> None:
+        self._claiming = threading.Lock()
+        self._io = SyncIO(self.config.link)
+        self._shared: dict[tuple[InstanceSpec | None, Hashable], Shared] = {}
+
+    # Provisioning
+
+    def claim(self, spec: InstanceSpec, number: int = 1) -> list[InstanceRecord]:
+        """Own instances that are yet to be asked for."""
+        if self.config.instance is not None:
+            raise ConfigError(
+                "this run is attached to an instance: it provisions none",
+                instance=self.config.instance,
+                next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
+            )
+        with self._claiming:
+            # The key of a request that the router refused is free again: nothing came of it.
+            used = {it.key for it in self.records if it.state is not State.REFUSED}
+            slots = (f"{self.config.run_id}-{slot}" for slot in range(self.config.max_instances))
+            keys = [key for key in slots if key not in used][:number]
+            if len(keys) < number:
+                raise ConfigError(
+                    f"no room for {number} more: max_instances allows "
+                    f"{self.config.max_instances} in all, and {len(used)} were asked for",
+                    next_step="raise HYDRA_SMOKE_MAX_INSTANCES, or share instances (scope)",
+                )
+            records = [InstanceRecord(spec, key) for key in keys]
+            self.records += records
+        return records
+
+    def provision(self, spec: InstanceSpec) -> SmokeInstance:
+        """Provision one, and wait until it is ready; one that fails is deleted at once."""
+        return self._ready(self._provision(spec))
+
+    def _provision(self, spec: InstanceSpec) -> InstanceRecord:
+        [record] = self.claim(spec)
+        try:
+            drive(_lifecycle.provision(self._calls(record), record, self.config.policy))
+        except Exception:
+            self.dispose([record])
+            raise
+        return record
+
+    def many(self, number: int, spec: InstanceSpec) -> list[SmokeInstance]:
+        """Provision several at once: all are ready, or none is left."""
+        records = self.claim(spec, number)
+
+        def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
+            return lambda io: drive(
+                _lifecycle.provision(Calls(io, record), record, self.config.policy)
+            )
+
+        failures = fan_out(self.config.link, [work(record) for record in records])
+        if failures:
+            self.dispose(records)
+            raise failures[0]
+        return [self._ready(record) for record in records]
+
+    async def many_async(
+        self, io: AsyncIO, number: int, spec: InstanceSpec
+    ) -> list[AsyncSmokeInstance]:
+        """Do what `many` does, from a coroutine."""
+        records = self.claim(spec, number)
+        try:
+            async with anyio.create_task_group() as group:
+                for record in records:
+                    calls = Calls(io, record)
+                    group.start_soon(_lifecycle.provision, calls, record, self.config.policy)
+        except ExceptionGroup as failed:
+            first = failed.exceptions[0]
+        else:
+            return [self._ready_async(io, record) for record in records]
+        async with anyio.create_task_group() as group:
+            for record in self._to_delete(records):
+                group.start_soon(self._delete_async, io, record)
+        raise first
+
+    # Handles
+
+    def handle(self, record: InstanceRecord) -> Handle:
+        """Give an instance's core over this session's own connections."""
+        return Handle(self._calls(record), record, self.config.policy, self.reading)
+
+    def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
+        """Give an instance's core over a test's connections."""
+        return Handle(Calls(io, record), record, self.config.policy, self.reading)
+
+    def _calls(self, record: InstanceRecord) -> Calls:
+        return Calls(self._io, record)
+
+    def _ready(self, record: InstanceRecord) -> SmokeInstance:
+        instance = SmokeInstance(self.handle(record))
+        self.on_ready(instance)
+        return instance
+
+    def _ready_async(self, io: AsyncIO, record: InstanceRecord) -> AsyncSmokeInstance:
+        self._ready(record)
+        return AsyncSmokeInstance(self.handle_async(io, record))
+
+    # Sharing
+
+    def begins(self, scope: Hashable) -> bool:
+        """Tell whether nothing was shared in this scope so far; its end is then to be told."""
+        return all(known != scope for _, known in self._shared)
+
+    def shared(self, spec: InstanceSpec | None, scope: Hashable, test: str) -> InstanceRecord:
+        """Give the one instance of this spec in this scope, provisioned at its first use.
+
+        One that could not be provisioned is told once: later tests raise a `ProvisionError` that
+        points to the first. With `instance` set, it is that one, whatever the spec.
+        """
+        if self.config.instance is not None:
+            spec = None
+        shared = self._shared.setdefault((spec, scope), Shared())
+        if shared.failure is not None:
+            raise ProvisionError(
+                f"no instance: {shared.failure}",
+                next_step="see the failure of that test; this one did not try again",
+            )
+        if shared.record is None or shared.record.state in NOTHING_LEFT - {State.CLAIMED}:
+            shared.record = None
+            try:
+                shared.record = self._attach() if spec is None else self._provision(spec)
+            except HydraSmokeError as error:
+                shared.failure = f"provisioning failed in the set-up of {test}: {error.message}"
+                raise
+            self._ready(shared.record)
+        return shared.record
+
+    def _attach(self) -> InstanceRecord:
+        record = InstanceRecord(None, None, id=self.config.instance)
+        self.records.append(record)
+        drive(self.handle(record).until_ready())
+        return record
+
+    def end(self, scope: Hashable) -> None:
+        """Delete what was shared within a scope that is over."""
+        over = [key for key in self._shared if key[1] == scope]
+        records = [self._shared.pop(key).record for key in over]
+        self.dispose([record for record in records if record and not record.attached])
+
+    # The end
+
+    def dispose(self, records: list[InstanceRecord]) -> None:
+        """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+        pending = self._to_delete(records)
+
+        def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
+            return lambda io: self._delete(io, record)
+
+        if len(pending) == 1:
+            self._delete(self._io, pending[0])
+        elif pending:
+            fan_out(self.config.link, [work(record) for record in pending])
+
+    def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
+        return [
+            record
+            for record in records
+            if not record.attached and record.state not in NOTHING_LEFT and record.leak is None
+        ]
+
+    def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
+        try:
+            drive(_lifecycle.delete(Calls(io, record), record, self.config.policy))
+        except LeakError as error:
+            record.leak = str(error)
+
+    async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
+        try:
+            await _lifecycle.delete(Calls(io, record), record, self.config.policy)
+        except LeakError as error:
+            record.leak = str(error)
+
+    def close(self) -> None:
+        """Delete everything that is left; harmless if done before."""
+        self.dispose(self.records)
+        self._io.close()

@@ -1,0 +1,201 @@
+"""The settings of a run, typed; `_load` finds out what they are."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ._address import Link
+from ._errors import ConfigError
+from ._lifecycle import Policy
+from ._models import InstanceSpec
+from ._options import how_to_set
+from ._redact import Token, token_problem
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _lower(words: frozenset[str]) -> frozenset[str]:
+    return frozenset(word.lower() for word in words)
+
+
+def _token(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    problem = token_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return Token(value)
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return value
+
+
+def _uuid(value: str) -> str:
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise ValueError("is not a UUID") from None
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
+StatusWords = Annotated[Words, AfterValidator(_lower)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ExistingFile = Annotated[Path, AfterValidator(_file)]
+
+_DEFAULTS = Policy()
+SPEC = ("manifest_id", "region_id", "tier_id")
+"""What must be set to provision."""
+
+
+class HydraSmokeConfig(BaseSettings):
+    """The resolved settings of a run; seconds where a number is a time."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        env_prefix="HYDRA_SMOKE_",
+        env_ignore_empty=True,
+    )
+
+    url: str | None = None
+    """Where the router lives, without `/internal/...`; a path prefix is kept."""
+    token: Annotated[Token | None, BeforeValidator(_token)] = Field(default=None, repr=False)
+    """The bearer token: from `HYDRA_SMOKE_TOKEN`, else `OPS_BEARER_TOKEN`, or a file."""
+    token_file: ExistingFile | None = None
+    """A file that holds the token."""
+    manifest_id: Annotated[str, Field(max_length=100)] | None = None
+    """What the agent is made of."""
+    region_id: Annotated[str, Field(max_length=80)] | None = None
+    """Where it runs."""
+    tier_id: Annotated[str, Field(max_length=80)] | None = None
+    """Which product tier it is of."""
+    agent_name: str | None = None
+    """The agent's name; the router's choice if not given."""
+    run_id: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] = Field(
+        default_factory=lambda: f"smoke-{secrets.token_hex(6)}"
+    )
+    """Names the run; its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
+    ready_timeout: Seconds = _DEFAULTS.ready_timeout
+    """Deadline from provision to ready."""
+    chat_timeout: Seconds = _DEFAULTS.chat_timeout
+    """Deadline of a chat turn."""
+    llm_events_timeout: Seconds = _DEFAULTS.llm_events_timeout
+    """Deadline for a turn's LLM events to appear."""
+    delete_timeout: Seconds = _DEFAULTS.delete_timeout
+    """Deadline for a deletion to be confirmed."""
+    scope: Literal["session", "package", "module", "class", "function"] = "session"
+    """How long an instance of `smoke_instance` lives."""
+    instance: Annotated[str, AfterValidator(_uuid)] | None = None
+    """UUID of an instance to use instead of provisioning; it is never deleted."""
+    max_instances: Annotated[int, Field(ge=1)] = 4
+    """More in one run are refused before the request is sent."""
+    ready_statuses: StatusWords = _DEFAULTS.ready
+    """Status words of a ready instance, in any letter case."""
+    failed_statuses: StatusWords = _DEFAULTS.failed
+    """Status words of one that failed."""
+    gone_statuses: StatusWords = _DEFAULTS.gone
+    """Status words of a deleted one."""
+    chat_end: Literal["auto", "required"] = "auto"
+    """A stream that ends without a terminal event is a line in the summary, or a failure."""
+    bundled_checks: bool = True
+    """Collect the bundled checks."""
+    prompt: Annotated[str, Field(min_length=1, max_length=4000)] = (
+        "Reply with one short sentence: are you ready?"
+    )
+    """What the bundled chat check asks."""
+    expect_text: Annotated[str, AfterValidator(_pattern)] | None = None
+    """A regular expression that the reply must match somewhere."""
+    expect_providers: Words = frozenset()
+    """Providers that must appear among a turn's LLM events."""
+    allow_http: bool = False
+    """Plain http to hosts other than this machine."""
+    trust_env: bool = False
+    """Use the environment's proxies and CA."""
+    ca_file: ExistingFile | None = None
+    """A private CA, trusted besides the public ones."""
+    scenario: Literal["default"] = "default"
+    """How the fake router behaves."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given and nothing else: `load` reads the sources, and remembers which."""
+        return (init_settings,)
+
+    @property
+    def policy(self) -> Policy:
+        """The deadlines and status words, for the lifecycle."""
+        return Policy(
+            ready_timeout=self.ready_timeout,
+            chat_timeout=self.chat_timeout,
+            llm_events_timeout=self.llm_events_timeout,
+            delete_timeout=self.delete_timeout,
+            ready=self.ready_statuses,
+            failed=self.failed_statuses,
+            gone=self.gone_statuses,
+            chat_end=self.chat_end,
+        )
+
+    @property
+    def link(self) -> Link:
+        """Where the router is and how to get there; raises `ConfigError` if that is not set."""
+        if self.url is None or self.token is None:
+            raise ConfigError("url and token are not set", next_step=how_to_set("url"))
+        return Link(self.url.rstrip("/"), self.token, self.ca_file, self.trust_env)
+
+    @property
+    def spec(self) -> InstanceSpec:
+        """What to provision; raises `ConfigError` if a part of it is not set.
+
+        Where the run is attached to an instance, parts that are not set are empty.
+        """
+        parts = self.model_dump(include={*SPEC, "agent_name"})
+        missing = [name for name in SPEC if parts[name] is None]
+        if missing and self.instance is None:
+            raise ConfigError(f"not set: {', '.join(missing)}", next_step=how_to_set(missing[0]))
+        return InstanceSpec(**{**parts, **dict.fromkeys(missing, "")})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give it in plain types, the token in clear: for a worker of the same run alone."""
+        plain = self.model_dump(mode="json", exclude={"token"}, exclude_none=True)
+        return plain if self.token is None else {**plain, "token": self.token.reveal()}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Take back what `to_plain` gave."""
+        return cls(**plain)

@@ -1,0 +1,91 @@
+"""Blocking sockets that keep one deadline for a whole request, and can be woken from outside.
+
+httpx bounds each single read and write, so that a server which sends a byte now and then holds a
+caller for ever. Here the `timeout` that httpcore hands down for every operation *is the deadline*
+(a point of `time.monotonic()`), and each operation gets what is left of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import ssl
+import time
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+
+
+def _left(deadline: float, late: type[httpcore.TimeoutException]) -> float | None:
+    if deadline == math.inf:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise late("the deadline has passed")
+    return left
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    """One connection; `deadline` tightens what the request itself allows."""
+
+    def __init__(self, inner: httpcore.NetworkStream, backend: DeadlineBackend) -> None:
+        self._inner = inner
+        self._backend = backend
+        self.deadline = math.inf
+        backend.streams.add(self)
+
+    def _until(self, timeout: float | None) -> float:
+        return self.deadline if timeout is None else min(timeout, self.deadline)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left(self._until(timeout), httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left(self._until(timeout), httpcore.WriteTimeout))
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(self._until(timeout), httpcore.ConnectTimeout)
+        return DeadlineStream(
+            self._inner.start_tls(ssl_context, server_hostname, left), self._backend
+        )
+
+    def close(self) -> None:
+        self._backend.streams.discard(self)
+        self._inner.close()
+
+    def wake(self) -> None:
+        """Make a read that another thread is blocked in fail now."""
+        raw = self._inner.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            raw.shutdown(socket.SHUT_RDWR)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class DeadlineBackend(httpcore.NetworkBackend):
+    """Opens connections that keep deadlines; knows those that are open."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+        self.streams: weakref.WeakSet[DeadlineStream] = weakref.WeakSet()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(math.inf if timeout is None else timeout, httpcore.ConnectTimeout)
+        inner = self._inner.connect_tcp(host, port, left, local_address, socket_options)
+        return DeadlineStream(inner, self)

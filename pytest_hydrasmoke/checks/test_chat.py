@@ -1,0 +1,33 @@
+"""The agent answers, and what its model cost is recorded."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_hydrasmoke import HydraSmokeConfig, SmokeInstance
+from pytest_hydrasmoke._redact import safe_text
+
+
+def test_chat_answers(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig) -> None:
+    turn = smoke_instance.chat(smoke_config.prompt)
+    if not turn.text.strip():
+        pytest.fail(f"the reply has no text in any of its {len(turn.events)} events")
+    wanted = smoke_config.expect_text
+    if wanted is not None and re.search(wanted, turn.text) is None:
+        # Not an assertion on the text: an agent's words are shown only when made safe.
+        pytest.fail(f"no match of expect_text {wanted!r} in the reply: {safe_text(turn.text)}")
+
+
+def test_llm_events_of_a_chat_are_recorded(
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+) -> None:
+    turn = smoke_instance.chat(smoke_config.prompt)
+    recorded = turn.expect_llm_events(providers=smoke_config.expect_providers)
+    assert any(provider.strip() for provider in recorded.providers), "no provider is named"
+
+
+def test_llm_events_window_is_echoed(smoke_instance: SmokeInstance) -> None:
+    assert smoke_instance.llm_events(window_seconds=600).window_seconds == 600
+    assert smoke_instance.llm_events().window_seconds == 900

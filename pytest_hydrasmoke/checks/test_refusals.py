@@ -1,0 +1,87 @@
+"""The router refuses what it must refuse, and says why."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+
+import pytest
+
+from pytest_hydrasmoke import (
+    HydraSmokeConfig,
+    InstanceSpec,
+    RejectedError,
+    SmokeClient,
+    SmokeInstance,
+    SmokeInstanceFactory,
+    UnauthorizedError,
+)
+from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke.client import sync_over
+
+WRONG = Token("not-the-token-of-this-router")
+
+
+def test_malformed_instance_id_is_rejected(smoke_client: SmokeClient) -> None:
+    with pytest.raises(RejectedError) as refused:
+        smoke_client.status("not-a-uuid")
+    assert "instance_id" in refused.value.detail
+
+
+def test_overlong_message_is_rejected(
+    smoke_client: SmokeClient, smoke_instance: SmokeInstance
+) -> None:
+    with (
+        pytest.raises(RejectedError) as refused,
+        smoke_client.stream_chat(smoke_instance.id, "x" * 4001),
+    ):
+        pytest.fail("the router took a message of 4,001 characters")
+    assert "message" in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("field", "limit"), [("manifest_id", 100), ("region_id", 80), ("tier_id", 80)]
+)
+def test_overlong_field_is_rejected(
+    smoke_instance_factory: SmokeInstanceFactory, field: str, limit: int
+) -> None:
+    # If the router takes it after all, the `with` deletes what comes of it.
+    with (
+        pytest.raises(RejectedError) as refused,
+        smoke_instance_factory(**{field: "x" * (limit + 1)}),
+    ):
+        pytest.fail(f"the router took a {field} of {limit + 1} characters")
+    assert field in refused.value.detail
+
+
+def test_overlong_idempotency_key_is_rejected(
+    smoke_client: SmokeClient, smoke_spec: InstanceSpec, smoke_config: HydraSmokeConfig
+) -> None:
+    if smoke_config.instance is not None:
+        pytest.skip(f"attached to {smoke_config.instance}: nothing is provisioned")
+    key = f"{smoke_config.run_id}-overlong-".ljust(256, "x")
+    with pytest.raises(RejectedError) as refused:
+        _provision_and_delete(smoke_client, smoke_spec, key)
+    assert "idempotency_key" in refused.value.detail
+
+
+def _provision_and_delete(client: SmokeClient, spec: InstanceSpec, key: str) -> None:
+    accepted = client.provision(spec, key)
+    instance_id = accepted.instance_id or client.poll(key).instance_id
+    if instance_id is not None:
+        client.delete(instance_id)
+
+
+@pytest.mark.parametrize("token", ["missing", "wrong"])
+def test_token_is_required(smoke_config: HydraSmokeConfig, token: str) -> None:
+    # On calls that only read: if the router lets one through, nothing has happened.
+    link = dataclasses.replace(smoke_config.link, token=None if token == "missing" else WRONG)
+    with sync_over(SyncIO(link), Reading()) as stranger:
+        with pytest.raises(UnauthorizedError):
+            stranger.poll(f"{smoke_config.run_id}-0")
+        with pytest.raises(UnauthorizedError):
+            stranger.status(str(uuid.uuid4()))
+        with pytest.raises(UnauthorizedError):
+            stranger.llm_events(str(uuid.uuid4()))

@@ -1,0 +1,193 @@
+"""The six calls for everybody, with or without pytest: one-line twins over `_calls`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from ._address import Link, url_problem
+from ._calls import Calls
+from ._chat import Reading, Turn
+from ._clock import VirtualClock
+from ._errors import ConfigError
+from ._io import AsyncIO, SyncIO
+from ._models import (
+    DeleteResult,
+    InstanceSpec,
+    InstanceStatus,
+    LlmEvents,
+    PollResult,
+    ProvisionAccepted,
+)
+from ._redact import Token
+from ._sse import ChatEvent
+from ._streams import AsyncChatStream, ChatStream
+from ._wire import drive
+
+CHAT_TIMEOUT = 120.0
+"""Seconds for a chat turn of a client of its own."""
+
+ChatText = Callable[[ChatEvent], str | None]
+ChatEnd = Callable[[ChatEvent], bool | None]
+
+
+def link_to(base_url: str, token: str | Token) -> Link:
+    """Check a base URL and a token; raises `ConfigError`."""
+    problem = url_problem(base_url, allow_http=True)
+    if problem is not None:
+        raise ConfigError(
+            f"the router's URL {problem}", next_step="give it like https://router.example"
+        )
+    return Link(base_url.rstrip("/"), token if isinstance(token, Token) else Token(token))
+
+
+class _Client:
+    _calls: Calls
+    _reading: Reading
+
+    def _turn(self, instance_id: str, message: str) -> Turn:
+        return Turn(
+            self._calls,
+            instance_id,
+            message,
+            timeout=CHAT_TIMEOUT,
+            end_required=False,
+            reading=self._reading,
+        )
+
+
+class SmokeClient(_Client):
+    """The router's six calls, blocking; a context manager that closes its connections.
+
+    A call is repeated where that is safe (see the retry rules in the documentation) for up to
+    30 s. Raises `TransportError`, `RouterError` and its kinds, `ContractError`.
+
+    `base_url` ends where `/internal/v1/smoke` begins; `clock` may be a `VirtualClock` for tests;
+    `chat_text` and `chat_end` say what an event of a runtime of your own means (None: no opinion).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | Token,
+        clock: VirtualClock | None = None,
+        chat_text: ChatText | None = None,
+        chat_end: ChatEnd | None = None,
+    ) -> None:
+        self._use(SyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
+
+    def _use(self, io: SyncIO, reading: Reading) -> Self:
+        self._io, self._calls, self._reading = io, Calls(io), reading
+        return self
+
+    def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
+        """Queue an instance; the same key never makes a second one.
+
+        Raises `RouterError` with 409 where the router is at it already: then poll.
+        """
+        return drive(self._calls.provision(spec, idempotency_key))
+
+    def poll(self, idempotency_key: str) -> PollResult:
+        """Resolve a key to its instance; `found` is False until the row exists."""
+        return drive(self._calls.poll(idempotency_key))
+
+    def status(self, instance_id: str) -> InstanceStatus:
+        """Read an instance; raises `NotFoundError` for one that the router does not know."""
+        return drive(self._calls.status(instance_id))
+
+    def stream_chat(self, instance_id: str, message: str) -> ChatStream:
+        """Begin a chat turn: a context manager over its events as they arrive, up to 120 s."""
+        return ChatStream(self._turn(instance_id, message))
+
+    def llm_events(self, instance_id: str, window_seconds: int = 900) -> LlmEvents:
+        """Count an instance's LLM events of the last `window_seconds`."""
+        return drive(self._calls.llm_events(instance_id, window_seconds))
+
+    def delete(self, instance_id: str) -> DeleteResult:
+        """Delete an instance; one that is gone already (404, 409, 410) is no error."""
+        return drive(self._calls.delete(instance_id))
+
+    def close(self) -> None:
+        """Close the connections; the client can be used again."""
+        self._io.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncSmokeClient(_Client):
+    """What `SmokeClient` is, to be awaited, under asyncio and trio."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | Token,
+        clock: VirtualClock | None = None,
+        chat_text: ChatText | None = None,
+        chat_end: ChatEnd | None = None,
+    ) -> None:
+        self._use(AsyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
+
+    def _use(self, io: AsyncIO, reading: Reading) -> Self:
+        self._io, self._calls, self._reading = io, Calls(io), reading
+        return self
+
+    async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
+        """Queue an instance; the same key never makes a second one."""
+        return await self._calls.provision(spec, idempotency_key)
+
+    async def poll(self, idempotency_key: str) -> PollResult:
+        """Resolve a key to its instance; `found` is False until the row exists."""
+        return await self._calls.poll(idempotency_key)
+
+    async def status(self, instance_id: str) -> InstanceStatus:
+        """Read an instance; raises `NotFoundError` for one that the router does not know."""
+        return await self._calls.status(instance_id)
+
+    def stream_chat(self, instance_id: str, message: str) -> AsyncChatStream:
+        """Begin a chat turn: an async context manager over its events, up to 120 s."""
+        return AsyncChatStream(self._turn(instance_id, message))
+
+    async def llm_events(self, instance_id: str, window_seconds: int = 900) -> LlmEvents:
+        """Count an instance's LLM events of the last `window_seconds`."""
+        return await self._calls.llm_events(instance_id, window_seconds)
+
+    async def delete(self, instance_id: str) -> DeleteResult:
+        """Delete an instance; one that is gone already (404, 409, 410) is no error."""
+        return await self._calls.delete(instance_id)
+
+    async def aclose(self) -> None:
+        """Let go of the client."""
+        await self._io.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def sync_over(io: SyncIO, reading: Reading) -> SmokeClient:
+    """Make a client over an IO that the run's settings have shaped."""
+    return SmokeClient.__new__(SmokeClient)._use(io, reading)
+
+
+def async_over(io: AsyncIO, reading: Reading) -> AsyncSmokeClient:
+    """Make an async client over an IO that the run's settings have shaped."""
+    return AsyncSmokeClient.__new__(AsyncSmokeClient)._use(io, reading)

@@ -1,0 +1,51 @@
+"""A router that keeps the HydraCore smoke contract, on loopback, for tests.
+
+Names are resolved on first use (PEP 562), so that importing this package loads neither starlette
+nor uvicorn. Nothing in here imports the rest of `pytest_hydrasmoke`: a fake that shared the
+client's rules would agree with its mistakes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .alone import serve
+    from .clock import Clock
+    from .records import Instance, LlmEvent, RequestRecord
+    from .router import FakeRouter
+    from .scenario import Scenario
+
+_HOME_OF = {
+    "Clock": "clock",
+    "FakeRouter": "router",
+    "Instance": "records",
+    "LlmEvent": "records",
+    "RequestRecord": "records",
+    "Scenario": "scenario",
+    "serve": "alone",
+}
+
+__all__ = [
+    "Clock",
+    "FakeRouter",
+    "Instance",
+    "LlmEvent",
+    "RequestRecord",
+    "Scenario",
+    "serve",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,124 @@
+"""A fake router that is a program of its own, with `FakeRouter`'s controls as JSON.
+
+    GET  /_fake/instances  /_fake/requests  /_fake/llm_events
+    POST /_fake/reset  /_fake/fail  /_fake/drop  /_fake/break_stream
+
+A POST takes the keyword arguments of the method of that name as one JSON object.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from .records import Instance, LlmEvent, RequestRecord
+from .router import FakeRouter
+from .scenario import Scenario
+from .server import Server
+from .wire import answer_refused
+
+
+def serve(
+    scenario: Scenario | None = None,
+    token: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    announce: Callable[[str, str], None] = lambda url, token: None,
+) -> None:
+    """Serve a fake router until SIGINT or SIGTERM; for the main thread only.
+
+    `announce` is told URL and token once it listens. Port 0 is any free one. Raises OSError where
+    the address can't be had.
+    """
+    router = FakeRouter(scenario, token)
+    server = Server(host, port)
+    try:
+        with _until_signalled() as signalled:
+            server.mount("", with_controls(router))
+            announce(server.url, router.token)
+            # In bits: on Windows a wait without an end can't be interrupted.
+            while not signalled.wait(0.5):
+                pass
+    finally:
+        server.close()
+
+
+@contextmanager
+def _until_signalled() -> Generator[threading.Event]:
+    signalled = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        signalled.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signalled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def with_controls(router: FakeRouter) -> Starlette:
+    """Put a fake router's controls beside its routes."""
+    verbs: tuple[Callable[..., None], ...] = (
+        router.reset,
+        router.fail,
+        router.drop,
+        router.break_stream,
+    )
+    controls = [
+        Route("/instances", _show(lambda: router.instances)),
+        Route("/requests", _show(lambda: router.requests)),
+        Route("/llm_events", _show(lambda: router.llm_events)),
+        *(Route(f"/{verb.__name__}", _do(verb), methods=["POST"]) for verb in verbs),
+    ]
+    return Starlette(
+        routes=[Mount("/_fake", routes=controls), Mount("", router.app)],
+        exception_handlers={HTTPException: answer_refused},
+    )
+
+
+_Endpoint = Callable[[Request], Coroutine[object, object, Response]]
+_Seen = tuple[Instance, ...] | tuple[RequestRecord, ...] | tuple[LlmEvent, ...]
+
+
+def _show(look: Callable[[], _Seen]) -> _Endpoint:
+    async def show(request: Request) -> Response:
+        # Escaped, as a request may have held what UTF-8 can't.
+        text = json.dumps([asdict(record) for record in look()])
+        return Response(text, media_type="application/json")
+
+    return show
+
+
+def _do(verb: Callable[..., None]) -> _Endpoint:
+    async def do(request: Request) -> Response:
+        try:
+            arguments: object = json.loads(await request.body() or b"{}")
+        except (ValueError, RecursionError) as problem:
+            raise HTTPException(400, f"The body is no JSON: {problem}") from None
+        if not isinstance(arguments, dict):
+            raise HTTPException(400, "The body is a JSON object of keyword arguments")
+        try:
+            bound = inspect.signature(verb).bind(**arguments)
+        except TypeError as problem:
+            raise HTTPException(400, f"{verb.__name__}: {problem}") from None
+        try:
+            verb(*bound.args, **bound.kwargs)
+        except ValueError as problem:
+            raise HTTPException(400, f"{verb.__name__}: {problem}") from None
+        return JSONResponse({})
+
+    return do

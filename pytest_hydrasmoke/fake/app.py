@@ -1,0 +1,132 @@
+"""The six routes as a Starlette app: routing, records and faults, around what `calls` answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route as Path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import wire
+from .calls import Calls
+from .faults import Drop, Failure, Faults
+from .records import Route
+from .streams import EventStream, hang_up
+from .world import OpenRecord, World
+
+PREFIX = "/internal/v1/smoke"
+_RECORD = "pytest_hydrasmoke.record"
+
+Handler = Callable[[Request, bytes], Awaitable[ASGIApp]]
+
+
+def build_app(world: World, faults: Faults, token: str) -> Starlette:
+    """Put a world behind its six routes."""
+    calls = Calls(world, faults, token)
+    key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
+    # The order of the contract: where two paths match, the first wins.
+    table: list[tuple[str, str, Route, Handler]] = [
+        ("POST", "/provision", "provision", calls.provision),
+        ("GET", key, "poll", calls.poll),
+        ("GET", one, "status", calls.status),
+        ("DELETE", one, "delete", calls.delete),
+        ("POST", one + "/chat", "chat", calls.chat),
+        ("GET", one + "/llm-events", "llm_events", calls.llm_events),
+    ]
+    paths: list[Path] = []
+    for method, path, route, handler in table:
+        entry = Path(PREFIX + path, _Endpoint(route, handler, faults), methods=[method])
+        # Starlette lets GET answer HEAD as well; FastAPI doesn't.
+        entry.methods = {method}
+        paths.append(entry)
+    return Starlette(
+        routes=paths,
+        middleware=[Middleware(_Recorder, world=world)],
+        exception_handlers={HTTPException: wire.answer_refused},
+    )
+
+
+class _Recorder:
+    """Remembers every request, and the status it was answered with."""
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self._app = app
+        self._world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = OpenRecord(
+            method=scope["method"],
+            path=scope["path"].removeprefix(scope.get("root_path", "")),
+            query=scope["query_string"].decode("latin-1"),
+            at=self._world.clock.now(),
+        )
+        self._world.open_record(record)
+        scope[_RECORD] = record
+
+        async def noted(message: Message) -> None:
+            # Before it is sent, so that whoever has the answer finds it in the record.
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+            await send(message)
+
+        await self._app(scope, receive, noted)
+
+
+class _Endpoint:
+    """One route: its handler, unless a fault comes before it or takes its answer's place."""
+
+    def __init__(self, route: Route, handler: Handler, faults: Faults) -> None:
+        self._route: Route = route
+        self._handler = handler
+        self._faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        record: OpenRecord = scope[_RECORD]
+        record.route = self._route
+        raw = await request.body()
+        with suppress(ValueError, RecursionError):
+            # NaN and the like, which Python reads but JSON can't hold, are nothing.
+            record.body = json.loads(raw, parse_constant=lambda _: None)
+        fault = self._faults.take(self._route)
+        if fault is None:
+            answer = await self._work(request, raw)
+        else:
+            if fault.when == "after":
+                done = await self._work(request, raw)
+                if isinstance(done, EventStream):
+                    done.end_turn()
+            answer = hang_up if isinstance(fault, Drop) else _failed(fault)
+        await answer(scope, receive, send)
+
+    async def _work(self, request: Request, raw: bytes) -> ASGIApp:
+        try:
+            return await self._handler(request, raw)
+        except wire.InvalidRequestError as problem:
+            return wire.answer_invalid(problem)
+        except HTTPException as refusal:
+            return wire.answer_refused(request, refusal)
+
+
+def _failed(fault: Failure) -> Response:
+    headers = {} if fault.retry_after is None else {"retry-after": str(fault.retry_after)}
+    if fault.status in (204, 205, 304):
+        return Response(None, fault.status, headers)
+    if isinstance(fault.body, str):
+        return HTMLResponse(fault.body, fault.status, headers)
+    body = fault.body
+    if body is None:
+        known = fault.status in set(HTTPStatus)
+        body = {"detail": HTTPStatus(fault.status).phrase if known else "Failed"}
+    return JSONResponse(body, fault.status, headers)

@@ -1,0 +1,143 @@
+"""The six calls: from a request to the router's answer.
+
+The order is FastAPI's: a request is validated first, the token after that, the instance last.
+A refusal is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TypeVar
+
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from . import wire
+from .faults import Faults
+from .frames import turn
+from .records import Instance, Json
+from .streams import EventStream, plan
+from .world import Order, World, in_case
+
+Call = TypeVar("Call", bound=BaseModel)
+
+
+class Calls:
+    """The handlers of one world; each takes the request and its body's bytes."""
+
+    def __init__(self, world: World, faults: Faults, token: str) -> None:
+        self._world = world
+        self._scenario = world.scenario
+        self._faults = faults
+        self._authorization = f"Bearer {token}".encode()
+
+    async def provision(self, request: Request, raw: bytes) -> ASGIApp:
+        """Take an order for an instance."""
+        body = self._accept(wire.ProvisionCall, request, raw).body
+        order = Order(
+            body.idempotency_key, body.manifest_id, body.region_id, body.tier_id, body.agent_name
+        )
+        instance = self._world.provision(order)
+        if instance is None:
+            raise HTTPException(409, "This idempotency key belongs to another request")
+        answer: dict[str, Json] = {"idempotency_key": order.idempotency_key}
+        if self._scenario.provision_instance_id != "absent":
+            present = self._scenario.provision_instance_id == "present"
+            answer["instance_id"] = instance.id if present else None
+        answer["task_id"] = instance.task_id
+        return self._success(answer, self._scenario.provision_status)
+
+    async def poll(self, request: Request, raw: bytes) -> ASGIApp:
+        """Tell whether an idempotency key has become an instance."""
+        call = self._accept(wire.PollCall, request, raw)
+        instance = self._world.find_by_key(call.path.idempotency_key)
+        if instance is not None:
+            return self._success(
+                {"found": True, "instance_id": instance.id, "status": instance.status}
+            )
+        if self._scenario.poll_before_row == "404":
+            raise HTTPException(404, "Instance not found")
+        if self._scenario.poll_before_row == "bare":
+            return self._success({"found": False})
+        return self._success({"found": False, "instance_id": None, "status": None})
+
+    async def status(self, request: Request, raw: bytes) -> ASGIApp:
+        """Tell how an instance stands."""
+        call = self._accept(wire.InstanceCall, request, raw)
+        instance = _found(self._world.find(str(call.path.instance_id)))
+        return self._success(
+            {"hostname": instance.hostname, "id": instance.id, "status": instance.status}
+        )
+
+    async def chat(self, request: Request, raw: bytes) -> ASGIApp:
+        """Start a chat turn."""
+        call = self._accept(wire.ChatCall, request, raw)
+        instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        if not instance.ready:
+            raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
+        world, instance_id = self._world, instance.id
+        return EventStream(
+            plan(turn(self._scenario), self._faults.take_break()),
+            world.clock,
+            self._scenario.event_pause,
+            lambda: world.end_turn(instance_id),
+        )
+
+    async def llm_events(self, request: Request, raw: bytes) -> ASGIApp:
+        """Count the LLM events of a recent window."""
+        call = self._accept(wire.LlmEventsCall, request, raw)
+        instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        window, now = call.query.window_seconds, self._world.clock.now()
+        # Compared this way round because a window may be too long to be a float.
+        seen = [
+            event.provider
+            for event in self._world.llm_events(instance.id)
+            if now - event.at <= window
+        ]
+        listed = {"sorted": sorted(set(seen)), "seen": list(dict.fromkeys(seen)), "repeated": seen}
+        return self._success(
+            {
+                "count": len(seen),
+                "instance_id": instance.id,
+                "providers": listed[self._scenario.providers_listed],
+                "window_seconds": window,
+            }
+        )
+
+    async def delete(self, request: Request, raw: bytes) -> ASGIApp:
+        """Delete an instance."""
+        call = self._accept(wire.InstanceCall, request, raw)
+        instance_id = str(call.path.instance_id)
+        outcome = self._world.delete(instance_id)
+        if outcome == "unknown":
+            raise HTTPException(404, "Instance not found")
+        if outcome == "deleted_before" and self._scenario.second_delete != 200:
+            raise HTTPException(self._scenario.second_delete, "Instance already deleted")
+        word = in_case(self._scenario.gone_word, self._scenario.status_case)
+        return self._success({"instance_id": instance_id, "status": word})
+
+    def _accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
+        parts: dict[str, object] = {
+            "path": request.path_params,
+            "query": dict(request.query_params),
+        }
+        if raw and "body" in kind.model_fields:
+            parts["body"] = wire.parse(raw, request.headers.get("content-type"))
+        call = wire.check(kind, parts)
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, self._authorization):
+            raise HTTPException(self._scenario.unauthorized_status, "Invalid or missing token")
+        return call
+
+    def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
+        return JSONResponse({**fields, **self._scenario.extra}, status)
+
+
+def _found(instance: Instance | None) -> Instance:
+    # A row that isn't there yet, one that is deleted and one of somebody else: all the same here.
+    if instance is None:
+        raise HTTPException(404, "Instance not found")
+    return instance

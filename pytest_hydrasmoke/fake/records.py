@@ -1,0 +1,64 @@
+"""What the fake remembers, as frozen values that anyone may keep and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
+ROUTES: tuple[Route, ...] = get_args(Route)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance as it stood at one moment; times are the clock's seconds."""
+
+    id: str
+    idempotency_key: str
+    task_id: str
+    manifest_id: str
+    region_id: str
+    tier_id: str
+    agent_name: str | None
+    status: str | None
+    """The word a caller would be told now; None while no worker has inserted the row."""
+    hostname: str | None
+    ready: bool
+    """Whether a chat turn would be accepted now."""
+    deleted: bool
+    provisioned_at: float
+    created_at: float | None
+    """When the row appears, or appeared; None for a row that never does."""
+    ready_at: float | None
+    """When the agent first takes a chat; None for a boot that never gets there."""
+    deleted_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """A request that arrived, in order of arrival."""
+
+    method: str
+    path: str
+    """Decoded, without the world's own prefix and without the query."""
+    query: str
+    route: Route | None
+    """None where no route took it: an unknown path, a wrong method."""
+    status: int | None
+    """The code answered; None for a dropped request, and for one still unanswered."""
+    body: Json
+    """The parsed JSON; None where there was none, or none that parses."""
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LlmEvent:
+    """A row of `llm_usage_events`."""
+
+    instance_id: str
+    provider: str
+    at: float
+    """When the row was written: the end of its turn, plus the scenario's lag."""

@@ -1,0 +1,146 @@
+"""`FakeRouter`: one world, served, with a handle on everything that can be known or go wrong."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from types import TracebackType
+
+from starlette.applications import Starlette
+
+from .app import build_app
+from .clock import Clock, RealClock
+from .faults import BreakKind, Faults, When
+from .records import Instance, Json, LlmEvent, RequestRecord, Route
+from .scenario import Scenario
+from .server import Mounted, mount, unmount
+from .world import World
+
+
+class FakeRouter:
+    """A private smoke router on 127.0.0.1, for as long as the `with` lasts.
+
+    Without a scenario it is the default one, without a token it makes one up, without a clock it
+    goes by the machine's monotonic time. Leaving the `with` closes the connections of answers
+    that are unfinished; what the router remembers stays readable, and it can be entered again.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario | None = None,
+        token: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if token is not None and not (token and all("!" <= char <= "~" for char in token)):
+            raise ValueError("a token is printable ASCII without spaces, and not empty")
+        self.token = secrets.token_urlsafe(24) if token is None else token
+        """The bearer token it expects."""
+        self.scenario = Scenario() if scenario is None else scenario
+        """How it behaves."""
+        self.clock: Clock = RealClock() if clock is None else clock
+        """The time it goes by."""
+        self._world = World(self.scenario, self.clock)
+        self._faults = Faults()
+        self.app: Starlette = build_app(self._world, self._faults, self.token)
+        """The router as a plain ASGI app, for a server of one's own; needs no `with`."""
+        self._place: Mounted | None = None
+
+    def __repr__(self) -> str:
+        return f"<FakeRouter {'not serving' if self._place is None else self._place.url}>"
+
+    def __enter__(self) -> FakeRouter:
+        if self._place is not None:
+            raise RuntimeError("this fake router is being used already; make another one")
+        self._place = mount(self.app)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            unmount(place)
+
+    @property
+    def url(self) -> str:
+        """The base URL, a path prefix included; raises RuntimeError outside the `with`."""
+        if self._place is None:
+            raise RuntimeError("a fake router has a URL only inside its `with`")
+        return self._place.url
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Every instance as it stands now, in order of provision, deleted ones too."""
+        return self._world.instances()
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """Every request that arrived, in order of arrival."""
+        return self._world.requests()
+
+    @property
+    def llm_events(self) -> tuple[LlmEvent, ...]:
+        """The rows written by now, in the order of their turns."""
+        return self._world.llm_events()
+
+    def reset(self) -> None:
+        """Forget instances, requests, LLM events and the faults still to come."""
+        self._world.reset()
+        self._faults.reset()
+
+    def fail(
+        self,
+        route: Route,
+        *,
+        status: int = 503,
+        times: int = 1,
+        after: int = 0,
+        when: When = "before",
+        retry_after: int | str | None = None,
+        body: Json = None,
+    ) -> None:
+        """Answer the next `times` requests of a route with `status`, 200 to 599.
+
+        `after` lets as many requests pass first. `before` fails them unread, `after` does the
+        work and then hides the answer. `retry_after` is seconds, or a date as HTTP writes it.
+        `body` is the answer's JSON, or a text for a page of HTML; else a `detail`. Raises
+        ValueError.
+        """
+        self._faults.fail(
+            route,
+            status=status,
+            times=times,
+            after=after,
+            when=when,
+            retry_after=retry_after,
+            body=body,
+        )
+
+    def drop(self, route: Route, *, when: When = "before", times: int = 1, after: int = 0) -> None:
+        """Close the connections of the next `times` requests of a route without any answer.
+
+        `after` and `when` are those of `fail`. Raises ValueError.
+        """
+        self._faults.drop(route, when=when, times=times, after=after)
+
+    def break_stream(
+        self,
+        kind: BreakKind,
+        *,
+        after_events: int = 1,
+        times: int = 1,
+        split_at: Sequence[int] | None = None,
+    ) -> None:
+        """Break the next `times` chat streams, each after its first `after_events` events.
+
+        `cut` closes the connection in mid-answer, `end` ends it early without a word, `stall`
+        sends nothing more, `error` is the runtime's error event, `garbage` is bytes that are no
+        events, `flood` never ends, `trickle` sends the rest byte by byte: all of the turn, as
+        does `split`, which cuts the whole stream into chunks at the offsets `split_at`, or else
+        wherever it hurts. A turn that isn't told to its end leaves no LLM events. Raises
+        ValueError.
+        """
+        self._faults.break_stream(kind, after_events=after_events, times=times, split_at=split_at)

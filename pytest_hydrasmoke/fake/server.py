@@ -1,0 +1,244 @@
+"""One uvicorn in a daemon thread, and the worlds mounted on it under path prefixes.
+
+Everything that knows of threads, sockets or uvicorn lives here. A process has one shared server
+for all its fake routers: it starts with the first of them and stops with the last. A world that
+goes takes its unfinished answers with it, by closing their connections, so that no stream of it
+can keep the server alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import logging
+import socket
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .streams import HANG_UP, hang_up
+
+_Peer = tuple[object, ...]
+_LOGGERS = ("uvicorn.error", "uvicorn.access")
+# Nothing that a loop does here takes a hundredth of it; a bug should fail and not hang.
+_PATIENCE = 10.0
+_GLANCE = 0.001
+
+
+class Worlds:
+    """The ASGI app that finds a request's world; belongs to the server's loop."""
+
+    def __init__(self) -> None:
+        self.mounts: dict[str, ASGIApp] = {}
+        self.connected: dict[_Peer, asyncio.Transport] = {}
+        self.empty = asyncio.Event()
+        """Set while nobody is connected."""
+        self.empty.set()
+        self._busy: dict[asyncio.Task[object], tuple[str, _Peer]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        peer: _Peer = tuple(scope["client"] or ())
+        first = "/" + scope["path"].split("/", 2)[1]
+        prefix = first if first in self.mounts else ""
+        # A world that has gone isn't a router that answers 404: that would say "deleted".
+        app = self.mounts.get(prefix, hang_up)
+        close = self.connected[peer].close
+        extensions = {**scope.get("extensions", {}), HANG_UP: close}
+        task = asyncio.current_task()
+        assert task is not None
+        self._busy[task] = (prefix, peer)
+        try:
+            await app({**scope, "root_path": prefix, "extensions": extensions}, receive, send)
+        finally:
+            del self._busy[task]
+
+    async def unmount(self, prefix: str) -> None:
+        """Take a world away, and with it every request it is still answering."""
+        del self.mounts[prefix]
+        concerned = {task: peer for task, (busy, peer) in self._busy.items() if busy == prefix}
+        for peer in concerned.values():
+            self.connected[peer].abort()
+        if concerned:
+            await asyncio.wait(concerned)
+
+    async def disconnect(self) -> None:
+        """Close every connection."""
+        for transport in self.connected.values():
+            transport.abort()
+        await self.empty.wait()
+        if self._busy:
+            await asyncio.wait(set(self._busy))
+
+    def connect(self, peer: _Peer, transport: asyncio.Transport) -> None:
+        """Know a connection by who is at its other end."""
+        self.connected[peer] = transport
+        self.empty.clear()
+
+    def lose(self, peer: _Peer) -> None:
+        """Forget a connection."""
+        self.connected.pop(peer, None)
+        if not self.connected:
+            self.empty.set()
+
+
+def _protocol(worlds: Worlds) -> type[H11Protocol]:
+    # ASGI has no way to close a connection unanswered. Its transport has, and the one place
+    # where a transport can be had is the protocol class, which uvicorn lets its users choose.
+    class Connection(H11Protocol):
+        # uvicorn narrows the type of the transport in the same way.
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            # Nobody, where the client has gone before it was let in.
+            self._peer = tuple((transport.get_extra_info("peername") or ())[:2])
+            worlds.connect(self._peer, transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            worlds.lose(self._peer)
+
+    return Connection
+
+
+class Server:
+    """A listening address and the thread that serves it, from creation to `close`.
+
+    Raises OSError where the address can't be had.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = found[0]
+        # The protocol spelt out, or asyncio leaves Nagle's algorithm on: 44 ms an answer.
+        self._socket = socket.socket(family, kind, socket.IPPROTO_TCP)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind(address)
+            # From here on nobody is refused, even if the thread takes a moment to get going.
+            self._socket.listen(256)
+        except OSError:
+            self._socket.close()
+            raise
+        host, port = self._socket.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._worlds = Worlds()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._main, name="hydrasmoke-fake", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no world is mounted."""
+        return not self._worlds.mounts
+
+    def mount(self, prefix: str, app: ASGIApp) -> None:
+        """Serve an app under a prefix such as `/w3`, or under "" for all that has no other."""
+        self._worlds.mounts[prefix] = app
+
+    def unmount(self, prefix: str) -> None:
+        """Serve it no more, and break off what it is still answering."""
+        self._run(self._worlds.unmount(prefix))
+
+    def close(self) -> None:
+        """Close every connection, the address and the thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_PATIENCE)
+
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+
+    def _main(self) -> None:
+        here = threading.get_ident()
+
+        def from_elsewhere(record: logging.LogRecord) -> bool:
+            return record.thread != here
+
+        # uvicorn tells its life on loggers that are the whole process's, and a test run's log
+        # capture would show it. Only this thread's records are held back.
+        loggers = [logging.getLogger(name) for name in _LOGGERS]
+        for logger in loggers:
+            logger.addFilter(from_elsewhere)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._socket.close()
+            self._loop.close()
+            for logger in loggers:
+                logger.removeFilter(from_elsewhere)
+
+    async def _serve(self) -> None:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                self._worlds,
+                http=_protocol(self._worlds),
+                ws="none",
+                interface="asgi3",
+                lifespan="off",
+                log_config=None,
+                proxy_headers=False,
+                # Longer than any test: a connection closed between two polls is a flaky client.
+                timeout_keep_alive=3600,
+            )
+        )
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve(sockets=[self._socket]))
+            await self._stop.wait()
+            while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+                await asyncio.sleep(_GLANCE)
+            for listener in server.servers:
+                listener.close()
+            await self._worlds.disconnect()
+            # With nobody left to wait for, uvicorn's own way out is two naps of 0.1 s.
+            serving.cancel()
+
+
+_lock = threading.Lock()
+_numbers = itertools.count()
+_shared: Server | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """An app's place on the shared server."""
+
+    server: Server
+    prefix: str
+
+    @property
+    def url(self) -> str:
+        """The URL of the app's root."""
+        return self.server.url + self.prefix
+
+
+def mount(app: ASGIApp) -> Mounted:
+    """Serve an app on the shared server, starting it if need be."""
+    global _shared
+    with _lock:
+        server = _shared = _shared or Server()
+        place = Mounted(server, f"/w{next(_numbers)}")
+        server.mount(place.prefix, app)
+        return place
+
+
+def unmount(place: Mounted) -> None:
+    """Serve it no more, and stop the server if it was the last one."""
+    global _shared
+    with _lock:
+        place.server.unmount(place.prefix)
+        if place.server.idle:
+            place.server.close()
+            _shared = None
+
+
+def _close_shared() -> None:
+    # For fake routers that nobody has left; a daemon thread would be frozen with sockets open.
+    if _shared is not None:
+        _shared.close()
+
+
+atexit.register(_close_shared)

@@ -1,0 +1,159 @@
+"""Plays a chat turn onto a connection, whole or broken.
+
+`plan` decides, and is pure; `EventStream` acts. A turn whose stream is broken never reaches its
+end, and so leaves no LLM events.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+import anyio.lowlevel
+from starlette.types import Receive, Scope, Send
+
+from .clock import Clock
+from .faults import Break
+from .frames import Turn
+
+HANG_UP = "pytest_hydrasmoke.hang_up"
+"""Name of the ASGI extension by which this project's server closes a request's connection."""
+
+_GARBAGE = b"\xff\xfe\x00<html>\x80 this is no event stream \xc3\x28\n\r\x00"
+# Long enough for a chunk to leave on its own, short enough for a thousand of them.
+_PACE = 0.001
+# How often a clock is asked that may be virtual, and so can't tell how long to wait.
+_GLANCE = 0.002
+
+
+class DroppedError(RuntimeError):
+    """Raised to drop a connection under a server that can't be told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send, and how to leave."""
+
+    chunks: Iterable[bytes]
+    over_before: int | None = None
+    """The chunk before which the turn is over; None if it never gets there."""
+    leave: Literal["end", "cut", "stall"] = "end"
+    paced: bool = False
+    """Whether the chunks go out a moment apart, and not by the scenario's pause."""
+
+
+def plan(turn: Turn, broken: Break | None) -> Plan:
+    """Decide what a client gets to see of a turn."""
+    events = (*turn.spoken, *turn.closing)
+    if broken is None:
+        return Plan(events, len(turn.spoken))
+    first = events[: broken.after_events]
+    if broken.kind == "trickle":
+        rest = b"".join(events[broken.after_events :])
+        whole = min(len(turn.spoken), len(first))
+        bytes_spoken = len(b"".join(turn.spoken[whole:]))
+        letters = [rest[i : i + 1] for i in range(len(rest))]
+        return Plan((*first, *letters), whole + bytes_spoken, paced=True)
+    if broken.kind == "split":
+        return _split(turn, broken.split_at)
+    if broken.kind == "flood":
+        return Plan(itertools.chain(first, itertools.repeat(turn.more)))
+    if broken.kind == "error":
+        return Plan((*first, turn.error))
+    if broken.kind == "garbage":
+        return Plan((*first, _GARBAGE))
+    over_before = len(turn.spoken) if len(first) > len(turn.spoken) else None
+    return Plan(first, over_before, leave=broken.kind)
+
+
+def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
+    body = b"".join((*turn.spoken, *turn.closing))
+    cuts = [at for at in split_at or _awkward(body) if at < len(body)]
+    bounds = [0, *cuts, len(body)]
+    spoken = len(b"".join(turn.spoken))
+    # Over before the first chunk that reaches beyond what was said.
+    over_before = sum(end <= spoken for end in bounds[1:])
+    chunks = [body[start:end] for start, end in itertools.pairwise(bounds)]
+    return Plan(chunks, over_before, paced=True)
+
+
+def _awkward(body: bytes) -> list[int]:
+    """Give the offsets at which a careless reader breaks: in characters, line ends and words."""
+    return [match.end() for match in re.finditer(rb"[\xc0-\xff]|\r(?=\n)|data|\n(?=\n)", body)]
+
+
+class EventStream:
+    """An ASGI answer: one chat turn as server-sent events."""
+
+    def __init__(
+        self, plan: Plan, clock: Clock, pause: float, end_turn: Callable[[], None]
+    ) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._pause = pause
+        self.end_turn = end_turn
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with anyio.create_task_group() as group:
+
+            async def leave_with_client() -> None:
+                await _gone(receive)
+                group.cancel_scope.cancel()
+
+            group.start_soon(leave_with_client)
+            await self._play(send)
+            if self._plan.leave == "stall":
+                await anyio.sleep_forever()
+            if self._plan.leave == "end":
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            group.cancel_scope.cancel()
+        if self._plan.leave == "cut":
+            await hang_up(scope, receive, send)
+
+    async def _play(self, send: Send) -> None:
+        number = -1
+        for number, chunk in enumerate(self._plan.chunks):
+            if number:
+                await self._wait()
+            if number == self._plan.over_before:
+                self.end_turn()
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if self._plan.over_before is not None and self._plan.over_before > number:
+            self.end_turn()
+
+    async def _wait(self) -> None:
+        if self._plan.paced:
+            await anyio.sleep(_PACE)
+            return
+        until = self._clock.now() + self._pause
+        # At least one turn of the loop, or a flood would keep it from everybody else.
+        await anyio.lowlevel.checkpoint()
+        while (left := until - self._clock.now()) > 0:  # noqa: ASYNC110 (time sets no event)
+            await anyio.sleep(min(left, _GLANCE))
+
+
+async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:
+    """Close the connection as it stands; an ASGI answer that is none.
+
+    Raises `DroppedError` under a server other than this project's.
+    """
+    close = scope.get("extensions", {}).get(HANG_UP)
+    if close is None:
+        raise DroppedError("the fake router drops this connection")
+    close()
+    # To return earlier would be an answer left undone, which the server would complain about.
+    await _gone(receive)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,169 @@
+"""What a request must look like, and how FastAPI words it when it doesn't.
+
+The models mirror how FastAPI names a place: `path`, `query` and `body`, checked together and in
+that order, so that pydantic's own list of errors is the list in the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from email.message import Message
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from .records import Json
+
+
+class ProvisionBody(BaseModel):
+    """Body of provision."""
+
+    idempotency_key: Annotated[str, Field(max_length=255)]
+    manifest_id: Annotated[str, Field(max_length=100)]
+    region_id: Annotated[str, Field(max_length=80)]
+    tier_id: Annotated[str, Field(max_length=80)]
+    agent_name: str | None = None
+
+
+class ChatBody(BaseModel):
+    """Body of chat."""
+
+    message: Annotated[str, Field(max_length=4000)]
+
+
+class InstancePath(BaseModel):
+    """Path of the calls on one instance; every spelling of a UUID that pydantic knows."""
+
+    instance_id: UUID
+
+
+class KeyPath(BaseModel):
+    """Path of poll."""
+
+    idempotency_key: str
+
+
+class LlmEventsQuery(BaseModel):
+    """Query of llm-events."""
+
+    window_seconds: int = 900
+
+
+class ProvisionCall(BaseModel):
+    """A request to provision."""
+
+    body: ProvisionBody
+
+
+class PollCall(BaseModel):
+    """A request to poll."""
+
+    path: KeyPath
+
+
+class InstanceCall(BaseModel):
+    """A request for an instance's status, or to delete it."""
+
+    path: InstancePath
+
+
+class ChatCall(BaseModel):
+    """A request for a chat turn."""
+
+    path: InstancePath
+    body: ChatBody
+
+
+class LlmEventsCall(BaseModel):
+    """A request to count LLM events."""
+
+    path: InstancePath
+    query: LlmEventsQuery
+
+
+Call = TypeVar("Call", bound=BaseModel)
+
+
+class InvalidRequestError(Exception):
+    """Raised when a request breaks the contract; `errors` are the entries of `detail`."""
+
+    def __init__(self, errors: list[dict[str, object]]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+def check(kind: type[Call], parts: Mapping[str, object]) -> Call:
+    """Turn a request's parts into a call, a part left out being one that wasn't sent.
+
+    Raises `InvalidRequestError`.
+    """
+    try:
+        return kind.model_validate(parts, from_attributes=True)
+    except ValidationError as problem:
+        found = problem.errors(include_url=False)
+    # A part that is missing altogether was missed in nothing, and not in our list of parts.
+    raise InvalidRequestError(
+        [
+            {**error, "input": None}
+            if error["type"] == "missing" and len(error["loc"]) == 1
+            else {**error}
+            for error in found
+        ]
+    )
+
+
+def parse(raw: bytes, content_type: str | None) -> Json | bytes:
+    """Read a body that isn't empty: JSON if the header says so, else the bytes as they are.
+
+    Raises `InvalidRequestError` for broken JSON, and `HTTPException` for what no decoder takes.
+    """
+    if not _says_json(content_type):
+        return raw
+    try:
+        value: Json = json.loads(raw)
+    except json.JSONDecodeError as problem:
+        error: dict[str, object] = {
+            "type": "json_invalid",
+            "loc": ("body", problem.pos),
+            "msg": "JSON decode error",
+            "input": {},
+            "ctx": {"error": problem.msg},
+        }
+        raise InvalidRequestError([error]) from None
+    except (ValueError, RecursionError):  # not UTF-8, a number of 5,000 digits, 5,000 brackets
+        raise HTTPException(400, "There was an error parsing the body") from None
+    return value
+
+
+def answer_invalid(problem: InvalidRequestError) -> Response:
+    """Give the 422, or the 500 that FastAPI runs into where JSON can't hold what was sent."""
+    try:
+        detail = [{**error, "input": _printable(error["input"])} for error in problem.errors]
+        return JSONResponse({"detail": detail}, 422)
+    except ValueError:  # NaN, half a surrogate pair, bytes that are no UTF-8
+        return PlainTextResponse("Internal Server Error", 500)
+
+
+def answer_refused(request: Request, refusal: Exception) -> Response:
+    """Give an `HTTPException` in FastAPI's shape; Starlette's own is plain text."""
+    assert isinstance(refusal, HTTPException)
+    return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
+
+
+def _printable(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _says_json(content_type: str | None) -> bool:
+    if not content_type:
+        return False
+    message = Message()
+    message["content-type"] = content_type
+    subtype = message.get_content_subtype()
+    is_json = subtype == "json" or subtype.endswith("+json")
+    return message.get_content_maintype() == "application" and is_json

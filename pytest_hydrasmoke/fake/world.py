@@ -1,0 +1,211 @@
+"""Everything that affects what a fake router knows lives here.
+
+The state is what was asked for and when; everything else is a pure function of that and of
+`clock.now()`. Nothing runs in the background, so a virtual clock can put a world at any moment.
+Calls may come from several threads: the server's and the test's.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .clock import Clock
+from .records import Instance, Json, LlmEvent, RequestRecord, Route
+from .scenario import Scenario, StatusCase
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What provision was asked for: the same key and the same order are the same request."""
+
+    idempotency_key: str
+    manifest_id: str
+    region_id: str
+    tier_id: str
+    agent_name: str | None
+
+
+@dataclass(slots=True)
+class _Row:
+    order: Order
+    provisioned_at: float
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    deleted_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenRecord:
+    """A request that is being answered; `app` fills in what it finds out."""
+
+    method: str
+    path: str
+    query: str
+    at: float
+    route: Route | None = None
+    status: int | None = None
+    body: Json = None
+
+
+class World:
+    """One router's instances, requests and LLM events."""
+
+    def __init__(self, scenario: Scenario, clock: Clock) -> None:
+        self.scenario = scenario
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._rows: dict[str, _Row] = {}
+        self._by_key: dict[str, _Row] = {}
+        self._requests: list[OpenRecord] = []
+        self._llm_events: list[LlmEvent] = []
+
+    def reset(self) -> None:
+        """Forget every instance, request and LLM event."""
+        with self._lock:
+            self._rows.clear()
+            self._by_key.clear()
+            self._requests.clear()
+            self._llm_events.clear()
+
+    def provision(self, order: Order) -> Instance | None:
+        """Take an order, once per idempotency key; None where the scenario calls it a conflict."""
+        with self._lock:
+            row = self._by_key.get(order.idempotency_key)
+            if row is None:
+                row = _Row(order, self.clock.now())
+                self._by_key[order.idempotency_key] = self._rows[row.id] = row
+            elif row.order != order and self.scenario.second_key == "conflict":
+                return None
+            return self._seen(row)
+
+    def find(self, instance_id: str) -> Instance | None:
+        """Give what a caller is shown under this id, which may be a deleted instance."""
+        with self._lock:
+            return self._visible(self._rows.get(instance_id))
+
+    def find_by_key(self, idempotency_key: str) -> Instance | None:
+        """Do as `find`, by idempotency key."""
+        with self._lock:
+            return self._visible(self._by_key.get(idempotency_key))
+
+    def find_alive(self, instance_id: str) -> Instance | None:
+        """Give the instance if its row exists and was not deleted."""
+        with self._lock:
+            seen = self._visible(self._rows.get(instance_id))
+            return None if seen is None or seen.deleted else seen
+
+    def delete(self, instance_id: str) -> Literal["unknown", "deleted", "deleted_before"]:
+        """Delete softly; a row that no worker has inserted yet is unknown and appears later."""
+        with self._lock:
+            row = self._rows.get(instance_id)
+            now = self.clock.now()
+            if row is None or now < row.provisioned_at + self.scenario.row_after:
+                return "unknown"
+            if row.deleted_at is not None:
+                return "deleted_before"
+            row.deleted_at = now
+            return "deleted"
+
+    def end_turn(self, instance_id: str) -> None:
+        """Write the LLM events of a turn that has reached its end."""
+        scenario = self.scenario
+        with self._lock:
+            if instance_id not in self._rows:  # the world was reset while the agent spoke
+                return
+            written = sum(event.instance_id == instance_id for event in self._llm_events)
+            at = self.clock.now() + scenario.llm_events_lag
+            for number in range(written, written + scenario.llm_events_per_turn):
+                provider = scenario.providers[number % len(scenario.providers)]
+                self._llm_events.append(LlmEvent(instance_id, provider, at))
+
+    def llm_events(self, instance_id: str | None = None) -> tuple[LlmEvent, ...]:
+        """Give the rows written by now, of one instance or of all, in the order of their turns."""
+        with self._lock:
+            now = self.clock.now()
+            return tuple(
+                event
+                for event in self._llm_events
+                if event.at <= now and instance_id in (None, event.instance_id)
+            )
+
+    def open_record(self, record: OpenRecord) -> None:
+        """Remember a request in its order of arrival."""
+        with self._lock:
+            self._requests.append(record)
+
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """Give every request so far, in order of arrival."""
+        with self._lock:
+            return tuple(
+                RequestRecord(r.method, r.path, r.query, r.route, r.status, r.body, r.at)
+                for r in self._requests
+            )
+
+    def instances(self) -> tuple[Instance, ...]:
+        """Give every instance as it stands now, in order of provision, deleted ones too."""
+        with self._lock:
+            return tuple(self._seen(row) for row in self._rows.values())
+
+    def _visible(self, row: _Row | None) -> Instance | None:
+        if row is None:
+            return None
+        seen = self._seen(row)
+        gone = seen.deleted and self.scenario.after_delete == "404"
+        return None if seen.status is None or gone else seen
+
+    def _seen(self, row: _Row) -> Instance:
+        scenario, now, order = self.scenario, self.clock.now(), row.order
+        created_at = row.provisioned_at + scenario.row_after
+        ready_after = next(
+            (after for after, word in scenario.statuses if word in scenario.ready_words), math.inf
+        )
+        booted = now >= created_at + ready_after
+        deleted = row.deleted_at is not None
+        word = _word_at(scenario, now - created_at)
+        hostname = None
+        if word is not None and (booted or scenario.early_hostname):
+            # A deleted row keeps its hostname out of the way of the next one.
+            hostname = f"smoke-{row.id[:8]}.example" + ("-deleted" if deleted else "")
+        told = scenario.gone_word if deleted else word
+        return Instance(
+            id=row.id,
+            idempotency_key=order.idempotency_key,
+            task_id=row.task_id,
+            manifest_id=order.manifest_id,
+            region_id=order.region_id,
+            tier_id=order.tier_id,
+            agent_name=order.agent_name,
+            status=None if told is None else in_case(told, scenario.status_case),
+            hostname=hostname,
+            ready=word in scenario.ready_words and not deleted,
+            deleted=deleted,
+            provisioned_at=row.provisioned_at,
+            created_at=_moment(created_at),
+            ready_at=_moment(created_at + ready_after),
+            deleted_at=row.deleted_at,
+        )
+
+
+def _moment(at: float) -> float | None:
+    return None if math.isinf(at) else at
+
+
+def _word_at(scenario: Scenario, age: float) -> str | None:
+    word = None
+    for after, next_word in scenario.statuses:
+        if age >= after:
+            word = next_word
+    return word
+
+
+def in_case(word: str, case: StatusCase) -> str:
+    """Write a status word in the letter case the scenario asks for."""
+    if case == "as_written":
+        return word
+    if case == "mixed":
+        return "".join(c.upper() if i % 2 else c.lower() for i, c in enumerate(word))
+    return {"lower": word.lower, "upper": word.upper, "title": word.title}[case]()

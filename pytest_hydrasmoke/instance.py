@@ -1,0 +1,249 @@
+"""The handle that tests hold, in its sync and its async form: one-line twins of `_handle`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Self
+
+from ._handle import RECENT, Handle, TurnResult, expected
+from ._models import InstanceSpec, InstanceStatus, LlmEvents
+from ._sse import ChatEvent
+from ._streams import AsyncChatStream, ChatStream
+from ._wire import drive
+
+
+class _Turn:
+    def __init__(self, handle: Handle, result: TurnResult) -> None:
+        self._handle = handle
+        self._result = result
+
+    @property
+    def message(self) -> str:
+        """What was said to the agent."""
+        return self._result.message
+
+    @property
+    def text(self) -> str:
+        """The agent's reply: the text of all events, joined without anything between."""
+        return self._result.text
+
+    @property
+    def events(self) -> tuple[ChatEvent, ...]:
+        """Every event as it arrived."""
+        return self._result.events
+
+    @property
+    def first_event_after(self) -> float:
+        """Seconds from the request to the first event."""
+        return self._result.first_event_after
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the request to the last event."""
+        return self._result.duration
+
+    @property
+    def complete(self) -> bool:
+        """True if a terminal event came; False if the stream just ended."""
+        return self._result.complete
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {len(self.events)} events in {self.duration:.2f} s"
+            f"{'' if self.complete else ', no terminal event'}>"
+        )
+
+
+class ChatTurn(_Turn):
+    """One chat turn that is over."""
+
+    def expect_llm_events(
+        self,
+        *,
+        at_least: int = 1,
+        at_most: int | None = None,
+        providers: Collection[str] | None = None,
+        timeout: float | None = None,
+    ) -> LlmEvents:
+        """Wait until this turn has added these LLM events, and give the router's last answer.
+
+        Counted is what came after the turn's beginning and before the next turn's; every one of
+        `providers` must have been seen since the turn began. With `at_most` the count is read
+        once more 2 s later. `timeout` in seconds, `llm_events_timeout` if None. The answer's own
+        count covers the instance's whole life. Raises `LlmEventsError`.
+        """
+        what = expected(at_least, at_most, providers)
+        return drive(self._handle.expect_of_turn(what, self._result.index, timeout))
+
+
+class AsyncChatTurn(_Turn):
+    """One chat turn that is over."""
+
+    async def expect_llm_events(
+        self,
+        *,
+        at_least: int = 1,
+        at_most: int | None = None,
+        providers: Collection[str] | None = None,
+        timeout: float | None = None,
+    ) -> LlmEvents:
+        """Do what `ChatTurn.expect_llm_events` does."""
+        what = expected(at_least, at_most, providers)
+        return await self._handle.expect_of_turn(what, self._result.index, timeout)
+
+
+class _Instance:
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    @property
+    def id(self) -> str:
+        """The router's id of it, a UUID."""
+        return self._handle.id
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key it was provisioned under; None if it is only attached (`instance`)."""
+        return self._handle.record.key
+
+    @property
+    def spec(self) -> InstanceSpec | None:
+        """What was provisioned; None if it is only attached (`instance`)."""
+        return self._handle.record.spec
+
+    @property
+    def hostname(self) -> str | None:
+        """Its host's name, as far as a status has told."""
+        return self._handle.record.hostname
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._handle.record.name}>"
+
+
+class SmokeInstance(_Instance):
+    """A handle on one instance; as a context manager it deletes the instance at its end."""
+
+    def status(self) -> InstanceStatus:
+        """Read the router's status of it."""
+        return drive(self._handle.status())
+
+    def chat(self, message: str, *, timeout: float | None = None) -> ChatTurn:
+        """Say something and wait for the whole reply.
+
+        `message` has at most 4,000 characters; `timeout` in seconds, `chat_timeout` if None.
+        Raises `ChatError`, `ChatBusyError`, `ChatTimeoutError`, `RejectedError` and the rest of
+        `RouterError`, `TransportError`, `ContractError`. A message is sent once, unless the
+        router says that it did not take it (409, 425, 429, 503).
+        """
+        return ChatTurn(self._handle, drive(self._handle.chat(message, timeout)))
+
+    def stream_chat(self, message: str, *, timeout: float | None = None) -> ChatStream:
+        """Say something and give the events as they arrive: `with ... as events:`."""
+        return ChatStream(self._handle.turn(message, timeout))
+
+    def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
+        """Count its LLM events of the last `window_seconds`."""
+        return drive(self._handle.llm_events(window_seconds))
+
+    def expect_llm_events(
+        self,
+        *,
+        at_least: int = 1,
+        at_most: int | None = None,
+        providers: Collection[str] | None = None,
+        timeout: float | None = None,
+    ) -> LlmEvents:
+        """Wait until it has these LLM events in the last 900 s, whichever turn they are of.
+
+        With `at_most` the count is read once more 2 s later. `timeout` in seconds,
+        `llm_events_timeout` if None. Raises `LlmEventsError`.
+        """
+        what = expected(at_least, at_most, providers)
+        return drive(self._handle.expect_recent(what, timeout))
+
+    def wait(
+        self,
+        ready: Callable[[InstanceStatus], bool],
+        *,
+        error: Callable[[InstanceStatus], bool] | None = None,
+        timeout: float | None = None,
+    ) -> InstanceStatus:
+        """Read the status until `ready` says so, and give it.
+
+        `timeout` in seconds, `ready_timeout` if None. Raises `ProvisionError` once `error` says
+        so, `ProvisionTimeoutError` with the last status seen.
+        """
+        return drive(self._handle.wait(ready, error, timeout))
+
+    def delete(self) -> None:
+        """Delete it and see that confirmed; harmless if done before. Raises `LeakError`."""
+        drive(self._handle.delete())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.delete()
+
+
+class AsyncSmokeInstance(_Instance):
+    """What `SmokeInstance` is, to be awaited."""
+
+    async def status(self) -> InstanceStatus:
+        """Read the router's status of it."""
+        return await self._handle.status()
+
+    async def chat(self, message: str, *, timeout: float | None = None) -> AsyncChatTurn:
+        """Say something and wait for the whole reply; see `SmokeInstance.chat`."""
+        return AsyncChatTurn(self._handle, await self._handle.chat(message, timeout))
+
+    def stream_chat(self, message: str, *, timeout: float | None = None) -> AsyncChatStream:
+        """Say something and give the events as they arrive: `async with ... as events:`."""
+        return AsyncChatStream(self._handle.turn(message, timeout))
+
+    async def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
+        """Count its LLM events of the last `window_seconds`."""
+        return await self._handle.llm_events(window_seconds)
+
+    async def expect_llm_events(
+        self,
+        *,
+        at_least: int = 1,
+        at_most: int | None = None,
+        providers: Collection[str] | None = None,
+        timeout: float | None = None,
+    ) -> LlmEvents:
+        """Wait until it has these LLM events; see `SmokeInstance.expect_llm_events`."""
+        what = expected(at_least, at_most, providers)
+        return await self._handle.expect_recent(what, timeout)
+
+    async def wait(
+        self,
+        ready: Callable[[InstanceStatus], bool],
+        *,
+        error: Callable[[InstanceStatus], bool] | None = None,
+        timeout: float | None = None,
+    ) -> InstanceStatus:
+        """Read the status until `ready` says so, and give it; see `SmokeInstance.wait`."""
+        return await self._handle.wait(ready, error, timeout)
+
+    async def delete(self) -> None:
+        """Delete it and see that confirmed; harmless if done before. Raises `LeakError`."""
+        await self._handle.delete()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.delete()

@@ -1,0 +1,173 @@
+"""Options, switch and fixtures: nothing is decided here.
+
+Every run of every user who has the package installed loads this module, so it imports pytest and
+the standard library only. All else is loaded inside the function that needs it, once the plugin
+is switched on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ._options import FAKE, LIVE, SETTINGS, flag
+
+if TYPE_CHECKING:
+    from . import (
+        AsyncSmokeClient,
+        AsyncSmokeInstance,
+        AsyncSmokeInstanceFactory,
+        HydraSmokeConfig,
+        InstanceSpec,
+        SmokeClient,
+        SmokeInstance,
+        SmokeInstanceFactory,
+    )
+    from ._active import Active
+    from .fake import FakeRouter
+
+_ACTIVE: pytest.StashKey[Active] = pytest.StashKey()
+
+_MARKED = {
+    "smoke_instance",
+    "smoke_instance_factory",
+    "async_smoke_instance",
+    "async_smoke_instance_factory",
+    "smoke_client",
+    "async_smoke_client",
+    "smoke_spec",
+    "smoke_config",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hydra-smoke", "HydraCore end-to-end smoke tests")
+    group.addoption(
+        LIVE, action="store_true", dest="hydra_smoke", help="smoke-test the live router"
+    )
+    group.addoption(
+        FAKE,
+        action="store_true",
+        dest="hydra_smoke_fake",
+        help="smoke-test the bundled fake router, served on loopback for this run",
+    )
+    for name, words in SETTINGS.items():
+        group.addoption(flag(name), dest=f"hydra_smoke_{name}", metavar="VALUE", help=words)
+    # Known only to be refused without being repeated in an error message.
+    group.addoption(flag("token"), dest="hydra_smoke_token", help=argparse.SUPPRESS)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from . import _hookspecs
+
+    pluginmanager.add_hookspecs(_hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "hydra_smoke: a smoke test (added to every test that uses a smoke fixture)"
+    )
+    live, fake = config.getoption("hydra_smoke"), config.getoption("hydra_smoke_fake")
+    given = [name for name in (*SETTINGS, "token") if config.getoption(f"hydra_smoke_{name}")]
+    if live or fake:
+        from ._switch import switch_on
+
+        active = switch_on(config, live=live, fake=fake)
+        if active is not None:
+            config.stash[_ACTIVE] = active
+    elif given:
+        raise pytest.UsageError(
+            f"{flag(given[0])} has no effect without {LIVE} (live) or {FAKE} (the bundled fake)"
+        )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Before pytest's own, which selects by marker.
+    for item in items:
+        if not _MARKED.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("hydra_smoke")
+
+
+def _active(config: pytest.Config) -> Active:
+    active = config.stash.get(_ACTIVE, None)
+    if active is None:
+        pytest.skip(f"smoke tests run with {LIVE} (live) or {FAKE} (the bundled fake)")
+    return active
+
+
+@pytest.fixture(scope="session")
+def smoke_config(pytestconfig: pytest.Config) -> HydraSmokeConfig:
+    """The resolved settings; skips the test where the plugin is not switched on."""
+    return _active(pytestconfig).config
+
+
+@pytest.fixture
+def smoke_spec(smoke_config: HydraSmokeConfig) -> InstanceSpec:
+    """What `smoke_instance` provisions; override it in a conftest, module or class."""
+    return smoke_config.spec
+
+
+@pytest.fixture
+def smoke_instance(
+    request: pytest.FixtureRequest, smoke_config: HydraSmokeConfig, smoke_spec: InstanceSpec
+) -> SmokeInstance:
+    """A ready instance of this test's spec, shared within `scope` by tests with the same spec.
+
+    Parametrize it with mappings of spec fields: `parametrize("smoke_instance", [{"tier_id":
+    "..."}], indirect=True)`.
+    """
+    return _active(request.config).instance(request, smoke_spec)
+
+
+@pytest.fixture
+def async_smoke_instance(
+    request: pytest.FixtureRequest, smoke_config: HydraSmokeConfig, smoke_spec: InstanceSpec
+) -> AsyncSmokeInstance:
+    """The same instance as `smoke_instance` gives, to be awaited."""
+    return _active(request.config).async_instance(request, smoke_spec)
+
+
+@pytest.fixture(scope="session")
+def smoke_instance_factory(
+    pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
+) -> SmokeInstanceFactory:
+    """Provisions instances that nobody shares: `factory(**spec)`, `factory.many(n, **spec)`."""
+    return _active(pytestconfig).factory()
+
+
+@pytest.fixture
+def async_smoke_instance_factory(
+    pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
+) -> AsyncSmokeInstanceFactory:
+    """The same, to be awaited."""
+    return _active(pytestconfig).async_factory()
+
+
+@pytest.fixture
+def smoke_client(
+    pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
+) -> Iterator[SmokeClient]:
+    """The router's six calls, typed. What you provision with it is yours to delete."""
+    with _active(pytestconfig).client() as client:
+        yield client
+
+
+@pytest.fixture
+def async_smoke_client(
+    pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
+) -> AsyncSmokeClient:
+    """The router's six calls, to be awaited."""
+    return _active(pytestconfig).async_client()
+
+
+@pytest.fixture
+def smoke_fake() -> Iterator[FakeRouter]:
+    """A fake router of this test's own, on loopback; needs no switch."""
+    from .fake import FakeRouter
+
+    with FakeRouter() as fake:
+        yield fake

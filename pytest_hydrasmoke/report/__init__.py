@@ -1,0 +1,1 @@
+"""Views of a run. Each reads its timeline and decides nothing."""

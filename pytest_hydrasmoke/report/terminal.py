@@ -1,0 +1,61 @@
+"""What a run says on the terminal: its settings at the start, its instances at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pytest_hydrasmoke._redact import safe_line
+from pytest_hydrasmoke._settings import HydraSmokeConfig
+from pytest_hydrasmoke._timeline import PHASES, InstanceReport, Report
+
+
+def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
+    """Say where the run goes, and where each setting that is not a default came from."""
+    where = f"the bundled FAKE router at {config.url}" if fake else f"live router {config.url}"
+    lines = [f"hydra-smoke: {where}, run id {config.run_id}"]
+    given = [f"{name} {_shown(config, name)} ({sources[name]})" for name in sorted(sources)]
+    if given:
+        lines.append(f"hydra-smoke settings: {', '.join(given)}")
+    return lines
+
+
+def _shown(config: HydraSmokeConfig, name: str) -> str:
+    value: object = getattr(config, name)
+    if isinstance(value, frozenset):
+        value = ",".join(sorted(map(str, value)))  # pyright: ignore[reportUnknownArgumentType]
+    return "********" if name == "token" else safe_line(str(value), 60)
+
+
+def summary(report: Report) -> list[str]:
+    """Count the instances, then give each a line with its phases' times and what was odd."""
+    lines = [
+        (f"{'fake router' if report.fake else 'live router'}, run {report.run_id}: "
+        f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
+        f"kept {report.count('kept')}, leaked {report.count('leaked')}")
+    ]
+    for instance in report.instances:
+        lines.append(f"{instance.outcome:<8} {_name(instance)}")
+        if instance.phases:
+            lines.append(f"         {_phases(instance)}")
+        notes = list(instance.notes)
+        if instance.retries:
+            notes.append(f"{instance.retries} requests were repeated")
+        lines += [f"         note: {safe_line(note)}" for note in notes]
+    return lines
+
+
+def _name(instance: InstanceReport) -> str:
+    key = f"(key {instance.idempotency_key})" if instance.idempotency_key else "(attached)"
+    return f"{instance.id or 'no id'} {key}"
+
+
+def _phases(instance: InstanceReport) -> str:
+    times = [f"{name} {instance.phases[name]:.1f}s" for name in PHASES if name in instance.phases]
+    return ", ".join(times)
+
+
+def leak(instance: InstanceReport) -> str:
+    """Say which instance may still run, why, and how to get rid of it."""
+    return f"LEAK: {_name(instance)} may still run, and costs money as long as it does\n" + (
+        instance.leak or "its deletion was not confirmed"
+    )

@@ -1,0 +1,31 @@
+"""Fixtures of the fake router's tests: nothing in here waits for real time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from fake_tools import Caller, HandClock
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def calling(clock: HandClock) -> Iterator[Callable[..., Caller]]:
+    """Give `calling(**scenario)`: a caller of a router with that scenario, on the hand clock."""
+    with ExitStack() as stack:
+
+        def make(**scenario: Any) -> Caller:
+            router = stack.enter_context(FakeRouter(Scenario(**scenario), clock=clock))
+            caller = Caller(router)
+            stack.callback(caller.http.close)
+            return caller
+
+        yield make

@@ -1,0 +1,161 @@
+"""The fake router as a program of its own: `serve`, and the controls under `/_fake/`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fake_tools import PREFIX, SPEC
+
+from pytest_hydrasmoke.fake import Scenario, serve
+
+QUICK = Scenario(row_after=0, statuses=((0, "running"),), runtime="text")
+
+
+def served(work: Callable[[httpx.Client], None], number: int = signal.SIGINT, **how: Any) -> None:
+    """Serve in this thread, do the work in another, and end with a signal, as a user would."""
+    failed: list[BaseException] = []
+
+    def announce(url: str, token: str) -> None:
+        def visit() -> None:
+            headers = {"authorization": f"Bearer {token}"}
+            try:
+                with httpx.Client(base_url=url, headers=headers, trust_env=False) as http:
+                    work(http)
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                os.kill(os.getpid(), number)
+
+        visitor.append(threading.Thread(target=visit))
+        visitor[0].start()
+
+    visitor: list[threading.Thread] = []
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    serve(QUICK, announce=announce, **how)
+    visitor[0].join()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    if failed:
+        raise failed[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_until_a_signal(number: int) -> None:
+    urls: list[httpx.URL] = []
+
+    def work(http: httpx.Client) -> None:
+        urls.append(http.base_url)
+        assert http.headers["authorization"] == "Bearer a-token"
+        assert http.get(f"{PREFIX}/instances/by-key/k").json()["found"] is False
+
+    served(work, number, token="a-token")
+    assert (urls[0].host, urls[0].path) == ("127.0.0.1", "/")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(urls[0], trust_env=False)
+
+
+def test_serve_on_a_port_of_choice() -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError):
+            serve(port=port)
+
+    def work(http: httpx.Client) -> None:
+        assert http.base_url.port == port
+
+    served(work, host="127.0.0.1", port=port)
+
+
+def test_serve_tells_nobody_by_default() -> None:
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    serve()
+    timer.join()
+
+
+def test_controls() -> None:
+    def work(http: httpx.Client) -> None:
+        def do(name: str, **arguments: Any) -> None:
+            answer = http.post(f"/_fake/{name}", json=arguments)
+            assert (answer.status_code, answer.json()) == (200, {})
+
+        chat = {"message": "hi"}
+        instance_id = http.post(
+            f"{PREFIX}/provision", json={"idempotency_key": "k", **SPEC}
+        ).json()["instance_id"]
+        one = f"{PREFIX}/instances/{instance_id}"
+
+        do("fail", route="status", status=429, retry_after=3, after=1)
+        assert [http.get(one).status_code for _ in range(3)] == [200, 429, 200]
+        do("drop", route="status")
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            http.get(one)
+        do("break_stream", kind="split", split_at=[5])
+        assert http.post(one + "/chat", json=chat).text.endswith("[DONE]\n\n")
+        do("break_stream", kind="end", after_events=0)
+        assert http.post(one + "/chat", json=chat).text == ""
+
+        (instance,) = http.get("/_fake/instances").json()
+        assert (instance["id"], instance["status"]) == (instance_id, "running")
+        requests = http.get("/_fake/requests").json()
+        routes = ["provision", *["status"] * 4, *["chat"] * 2]
+        assert [request["route"] for request in requests] == routes
+        assert requests[4]["status"] is None
+        assert requests[5]["body"] == chat
+        (event,) = http.get("/_fake/llm_events").json()
+        assert (event["instance_id"], event["provider"]) == (instance_id, "anthropic")
+
+        assert http.post("/_fake/reset").json() == {}
+        for name in ("instances", "requests", "llm_events"):
+            assert http.get(f"/_fake/{name}").json() == []
+
+    served(work)
+
+
+BAD: list[tuple[str, bytes, str]] = [
+    ("fail", b"{", "The body is no JSON"),
+    ("fail", b"\xff", "The body is no JSON"),
+    ("fail", b"[" * 200_000, "The body is no JSON"),
+    ("fail", b"[]", "The body is a JSON object of keyword arguments"),
+    ("fail", b"", "fail: missing a required argument: 'route'"),
+    ("fail", b'{"route": "poll", "code": 1}', "fail: got an unexpected keyword argument 'code'"),
+    ("fail", b'{"route": "polls"}', "fail: route is 'polls'; it may be 'provision'"),
+    ("drop", b'{"route": "poll", "times": "2"}', "drop: times is a whole number"),
+    ("break_stream", b'{"kind": "snap"}', "break_stream: kind is 'snap'"),
+    ("break_stream", b'{"kind": "split", "split_at": 5}', "break_stream: split_at is a list"),
+    ("reset", b'{"all": true}', "reset: got an unexpected keyword argument 'all'"),
+]
+
+
+def test_bad_controls() -> None:
+    def work(http: httpx.Client) -> None:
+        for name, content, sentence in BAD:
+            answer = http.post(f"/_fake/{name}", content=content)
+            assert answer.status_code == 400
+            assert answer.json()["detail"].startswith(sentence)
+        for method, path, status in [
+            ("GET", "/_fake/fail", 405),
+            ("GET", "/_fake/elsewhere", 404),
+            ("GET", "/elsewhere", 404),
+        ]:
+            answer = http.request(method, path)
+            assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+
+    served(work)
+
+
+def test_a_record_of_what_utf8_can_not_hold() -> None:
+    def work(http: httpx.Client) -> None:
+        content = b'{"a": "\\ud800", "b": NaN}'
+        http.post(f"{PREFIX}/provision", content=content)
+        (request,) = http.get("/_fake/requests").json()
+        assert request["body"] == {"a": "\ud800", "b": None}
+
+    served(work)

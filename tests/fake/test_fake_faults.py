@@ -1,0 +1,181 @@
+"""`fail` and `drop`: what a client sees, what was done behind its back, and what is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from fake_tools import PREFIX, Caller, HandClock
+
+from pytest_hydrasmoke.fake import FakeRouter
+
+Calling = Callable[..., Caller]
+LOST = (httpx.RemoteProtocolError, httpx.ReadError)
+CALLS: dict[Any, Callable[[Caller, str], httpx.Response]] = {
+    "provision": lambda caller, _: caller.provision("key-new"),
+    "poll": lambda caller, _: caller.poll(),
+    "status": lambda caller, instance_id: caller.status(instance_id),
+    "chat": lambda caller, instance_id: caller.chat(instance_id),
+    "llm_events": lambda caller, instance_id: caller.llm_events(instance_id),
+    "delete": lambda caller, instance_id: caller.delete(instance_id),
+}
+
+
+def was_done(router: FakeRouter, route: str) -> bool:
+    """Whether a call that changes something has changed it."""
+    if route == "provision":
+        return len(router.instances) == 2
+    if route == "chat":
+        return len(router.llm_events) == 1
+    return router.instances[0].deleted
+
+
+@pytest.mark.parametrize("route", list(CALLS))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_fail(calling: Calling, clock: HandClock, route: Any, when: Any) -> None:
+    caller = calling()
+    router = caller.router
+    instance_id = caller.ready(clock)
+    router.fail(route, status=502, when=when)
+    answer = CALLS[route](caller, instance_id)
+    assert (answer.status_code, answer.json()) == (502, {"detail": "Bad Gateway"})
+    record = router.requests[-1]
+    assert (record.route, record.status) == (route, 502)
+    if route in ("provision", "chat", "delete"):
+        assert was_done(router, route) == (when == "after")
+    if not (route == "delete" and when == "after"):
+        assert CALLS[route](caller, instance_id).status_code == 200
+
+
+@pytest.mark.parametrize("route", list(CALLS))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_drop(calling: Calling, clock: HandClock, route: Any, when: Any) -> None:
+    caller = calling()
+    router = caller.router
+    instance_id = caller.ready(clock)
+    router.drop(route, when=when)
+    with pytest.raises(LOST):
+        CALLS[route](caller, instance_id)
+    record = router.requests[-1]
+    assert (record.route, record.status) == (route, None)
+    if route in ("provision", "chat", "delete"):
+        assert was_done(router, route) == (when == "after")
+    if not (route == "delete" and when == "after"):
+        assert CALLS[route](caller, instance_id).status_code == 200
+
+
+def test_after_hides_a_refusal_too(calling: Calling) -> None:
+    caller = calling()
+    caller.router.fail("status", when="after", times=2)
+    assert caller.status("no-uuid").status_code == 503
+    assert caller.status("497f6eca-6276-4993-bfeb-53cbbbba6f08").status_code == 503
+
+
+def test_times_and_after(calling: Calling) -> None:
+    caller = calling()
+    router = caller.router
+    router.fail("poll", times=2, after=1)
+    router.fail("poll", status=429, after=2)
+    router.fail("status")
+    codes = [caller.poll().status_code for _ in range(5)]
+    assert codes == [200, 503, 503, 429, 200]
+    assert [record.status for record in router.requests] == codes
+
+
+def test_reset_forgets_faults(calling: Calling, clock: HandClock) -> None:
+    caller = calling()
+    caller.router.fail("poll")
+    caller.router.break_stream("error")
+    caller.router.reset()
+    assert caller.poll().status_code == 200
+    assert b"[DONE]" in caller.chat(caller.ready(clock)).content
+
+
+@pytest.mark.parametrize("retry_after", [7, "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_retry_after(calling: Calling, retry_after: int | str) -> None:
+    caller = calling()
+    caller.router.fail("poll", status=429, retry_after=retry_after)
+    answer = caller.poll()
+    assert answer.headers["retry-after"] == str(retry_after)
+    assert answer.json() == {"detail": "Too Many Requests"}
+
+
+def test_bodies(calling: Calling) -> None:
+    caller = calling()
+    caller.router.fail("poll", status=200, body={"found": "perhaps"})
+    assert caller.poll().json() == {"found": "perhaps"}
+    caller.router.fail("poll", status=502, body="<h1>Bad gateway</h1>")
+    page = caller.poll()
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.text == "<h1>Bad gateway</h1>"
+    caller.router.fail("poll", status=204)
+    assert caller.poll().content == b""
+    caller.router.fail("poll", status=599)
+    assert caller.poll().json() == {"detail": "Failed"}
+
+
+BAD: list[tuple[Callable[[FakeRouter], None], str]] = [
+    (lambda r: r.fail("polls"), "route is 'polls'; it may be 'provision', 'poll', 'status'"),  # type: ignore[arg-type]
+    (lambda r: r.drop([]), "route is []"),  # type: ignore[arg-type]
+    (lambda r: r.fail("poll", when="now"), "when is 'now'; it may be 'before', 'after'"),  # type: ignore[arg-type]
+    (lambda r: r.fail("poll", status=600), "status is a number from 200 to 599, not 600"),
+    (lambda r: r.fail("poll", status=True), "status is a number from 200 to 599, not True"),
+    (lambda r: r.fail("poll", times=0), "times is a whole number, 1 or more, not 0"),
+    (lambda r: r.drop("poll", after=-1), "after is a whole number, 0 or more, not -1"),
+    (lambda r: r.fail("poll", retry_after=-1), "retry_after is a whole number"),
+    (lambda r: r.fail("poll", retry_after="a\nb"), "retry_after is a whole number"),
+    (lambda r: r.fail("poll", body={"a": float("nan")}), "body is no JSON"),
+    (lambda r: r.break_stream("snap"), "kind is 'snap'; it may be 'cut', 'end', 'stall'"),  # type: ignore[arg-type]
+    (lambda r: r.break_stream("cut", after_events=-1), "after_events is a whole number"),
+    (lambda r: r.break_stream("cut", times=0), "times is a whole number, 1 or more"),
+    (lambda r: r.break_stream("cut", split_at=[1]), "split_at is for kind 'split', not 'cut'"),
+    (lambda r: r.break_stream("split", split_at=[0]), "an offset of split_at is a whole number"),
+    (lambda r: r.break_stream("split", split_at=5), "split_at is a list of offsets, not 5"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("make", "message"), BAD, ids=[message for _, message in BAD])
+def test_what_can_not_go_wrong(make: Callable[[FakeRouter], None], message: str) -> None:
+    router = FakeRouter()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make(router)
+
+
+def test_the_app_under_another_server(clock: HandClock) -> None:
+    # A drop needs a server that can hang up; elsewhere it is an exception, and says so.
+    router = FakeRouter(clock=clock)
+    router.drop("poll")
+
+    async def talk() -> None:
+        transport = httpx.ASGITransport(router.app)
+        headers = {"authorization": f"Bearer {router.token}"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://fake.example" + PREFIX, headers=headers
+        ) as http:
+            with pytest.raises(RuntimeError, match="drops this connection"):
+                await http.get("/instances/by-key/k")
+            assert (await http.get("/instances/by-key/k")).json()["found"] is False
+
+    asyncio.run(talk())
+    assert [record.status for record in router.requests] == [None, 200]
+
+
+def test_the_app_as_plain_starlette() -> None:
+    # What is no HTTP, such as the lifespan protocol, goes by unrecorded.
+    router = FakeRouter()
+    sent: list[str] = []
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def receive() -> dict[str, str]:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(router.app({"type": "lifespan"}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert router.requests == ()

@@ -1,0 +1,264 @@
+"""`FakeRouter` as an object: its life, its records, its threads, and what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from fake_tools import PREFIX, SPEC, Caller, HandClock
+
+from pytest_hydrasmoke import fake
+from pytest_hydrasmoke.fake import FakeRouter, Instance, LlmEvent, RequestRecord, Scenario
+from pytest_hydrasmoke.fake.server import Server
+
+Calling = Callable[..., Caller]
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "hydrasmoke" in thread.name]
+
+
+def refused(url: str) -> bool:
+    try:
+        httpx.get(url, trust_env=False)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def test_enter_leave_enter_again() -> None:
+    router = FakeRouter()
+    for _ in range(2):
+        with router as entered:
+            assert entered is router
+            assert router.url.startswith("http://127.0.0.1:")
+            caller = Caller(router)
+            with caller.http:
+                assert caller.poll().status_code == 200
+            url = router.url
+            assert repr(router) == f"<FakeRouter {url}>"
+            assert threads() == ["hydrasmoke-fake"]
+        assert threads() == []
+        assert refused(url)
+        assert repr(router) == "<FakeRouter not serving>"
+    assert [record.route for record in router.requests] == ["poll", "poll"]
+
+
+def test_there_is_a_url_inside_the_with_only() -> None:
+    router = FakeRouter()
+    with pytest.raises(RuntimeError, match="only inside its `with`"):
+        print(router.url)
+    router.__exit__(None, None, None)
+    with router, pytest.raises(RuntimeError, match="used already"):
+        router.__enter__()
+
+
+def test_leaving_is_quick_and_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with httpx.Client(trust_env=False) as http:
+        with FakeRouter() as router:
+            http.get(router.url)
+            start = time.perf_counter()
+        # The client's connection is idle, not closed.
+        assert time.perf_counter() - start < 0.25
+    gc.collect()
+    assert threads() == []
+    # What other loggers say is theirs: httpx tells of each request.
+    assert [record.name for record in caplog.records if record.name != "httpx"] == []
+
+
+def test_worlds_share_a_server_and_nothing_else(clock: HandClock) -> None:
+    with FakeRouter(clock=clock) as one, FakeRouter(clock=clock) as two:
+        assert threads() == ["hydrasmoke-fake"]
+        assert one.url != two.url
+        assert one.url.rpartition("/")[0] == two.url.rpartition("/")[0]
+        assert one.token != two.token
+        callers = Caller(one), Caller(two)
+        with callers[0].http, callers[1].http:
+            for caller in callers:
+                instance_id = caller.ready(clock)
+                assert caller.status(instance_id).status_code == 200
+            assert callers[0].status(instance_id).status_code == 404
+        wrong = Caller(one, token=two.token)
+        with wrong.http:
+            assert wrong.poll().status_code == 401
+
+
+def test_a_world_that_has_gone_is_no_router_that_answers_404(clock: HandClock) -> None:
+    with FakeRouter():
+        with FakeRouter(clock=clock) as router:
+            caller = Caller(router)
+        with caller.http, pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            caller.poll()
+
+
+def test_worlds_come_and_go_beside_each_other() -> None:
+    def live(number: int) -> int:
+        with FakeRouter() as router:
+            caller = Caller(router)
+            with caller.http:
+                answers = [caller.provision(f"{number}-{i}") for i in range(3)]
+                return sum(answer.status_code == 200 for answer in answers)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(live, range(40))) == [3] * 40
+    assert threads() == []
+
+
+def test_one_router_from_many_threads(calling: Calling, clock: HandClock) -> None:
+    router = calling(llm_events_per_turn=1).router
+
+    def work(number: int) -> None:
+        caller = Caller(router)
+        with caller.http:
+            router.fail("delete", status=500)
+            caller.provision(f"key-{number % 10}")
+            assert caller.poll(f"key-{number % 10}").status_code == 200
+            assert len(router.instances) <= 10
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(80)))
+    assert len(router.instances) == 10
+    assert len(router.requests) == 160
+    assert {record.status for record in router.requests} == {200}
+
+
+def test_records(calling: Calling, clock: HandClock) -> None:
+    caller = calling()
+    router = caller.router
+    instance_id = caller.ready(clock)
+    caller.chat(instance_id, "Grüße")
+    caller.llm_events(instance_id, 5)
+    caller.http.post("/provision", content=b"{", headers={"content-type": "application/json"})
+    caller.http.post("/provision", content=b'{"a": NaN}')
+    caller.http.put("/provision")
+    caller.http.get("/elsewhere")
+    first, chat, counted, broken, nan, wrong, unknown = router.requests
+    assert first == RequestRecord(
+        method="POST",
+        path=f"{PREFIX}/provision",
+        query="",
+        route="provision",
+        status=200,
+        body={"idempotency_key": "key-0", **SPEC},
+        at=1000.0,
+    )
+    assert (chat.route, chat.status, chat.body, chat.at) == (
+        "chat",
+        200,
+        {"message": "Grüße"},
+        1060.0,
+    )
+    assert chat.path == f"{PREFIX}/instances/{instance_id}/chat"
+    assert (counted.query, counted.body) == ("window_seconds=5", None)
+    assert (broken.status, broken.body) == (422, None)
+    assert (nan.status, nan.body) == (422, {"a": None})
+    assert (wrong.route, wrong.status) == (None, 405)
+    assert (unknown.route, unknown.status, unknown.path) == (None, 404, f"{PREFIX}/elsewhere")
+    assert isinstance(router.instances[0], Instance)
+    assert isinstance(router.llm_events[0], LlmEvent)
+    router.reset()
+    assert (router.instances, router.requests, router.llm_events) == ((), (), ())
+    assert caller.status(instance_id).status_code == 404
+
+
+def test_token_scenario_and_clock_are_what_was_given(clock: HandClock) -> None:
+    scenario = Scenario(reply="Yes")
+    router = FakeRouter(scenario, "a-token", clock)
+    assert (router.scenario, router.token, router.clock) == (scenario, "a-token", clock)
+    assert FakeRouter().scenario == Scenario()
+    assert FakeRouter().token != FakeRouter().token
+    for token in ("", "two words", "ümlaut", "line\n"):
+        with pytest.raises(ValueError, match="printable ASCII"):
+            FakeRouter(token=token)
+
+
+def test_a_client_that_breaks_the_protocol_disturbs_nobody(calling: Calling) -> None:
+    caller = calling()
+    host, port = caller.router.url.removeprefix("http://").split("/")[0].split(":")
+    half = f"POST {PREFIX}/provision HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
+    prefix = "/" + caller.router.url.rpartition("/")[2]
+    for said in (b"", b"no http\r\n\r\n", half.replace(PREFIX, prefix + PREFIX).encode()):
+        with contextlib.closing(socket.create_connection((host, int(port)))) as connection:
+            connection.sendall(said)
+    assert caller.poll().status_code == 200
+
+
+def test_an_address_in_use() -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        with pytest.raises(OSError):
+            Server("127.0.0.1", taken.getsockname()[1])
+    assert threads() == []
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+def test_an_ipv6_address() -> None:
+    try:
+        server = Server("::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    assert server.url.startswith("http://[::1]:")
+    server.close()
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_importing_the_fake_loads_no_server() -> None:
+    heavy = "{'starlette', 'uvicorn', 'pydantic', 'anyio', 'httpx'}"
+    done = run(f"import sys, pytest_hydrasmoke.fake as f; print({heavy} & set(sys.modules))")
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+    done = run(
+        f"import sys; from pytest_hydrasmoke.fake import Scenario; "
+        f"print({heavy} & set(sys.modules))"
+    )
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_the_fake_imports_nothing_of_the_rest() -> None:
+    done = run(
+        "import sys; from pytest_hydrasmoke.fake import *; "
+        "print([m for m in sys.modules if m.startswith('pytest_hydrasmoke.')"
+        " and not m.startswith('pytest_hydrasmoke.fake')])"
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_router_nobody_left_does_not_outlive_the_process() -> None:
+    done = run(
+        "import httpx; from pytest_hydrasmoke.fake import FakeRouter; "
+        "router = FakeRouter().__enter__(); router.break_stream('stall'); "
+        "print(httpx.get(router.url + '/x', trust_env=False).status_code)"
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("404\n", "", 0)
+
+
+def test_public_names() -> None:
+    assert fake.__all__ == [
+        "Clock",
+        "FakeRouter",
+        "Instance",
+        "LlmEvent",
+        "RequestRecord",
+        "Scenario",
+        "serve",
+    ]
+    assert set(fake.__all__) <= set(dir(fake))
+    for name in fake.__all__:
+        assert getattr(fake, name).__name__ == name
+    missing: Any = "Router"
+    with pytest.raises(AttributeError, match="has no attribute 'Router'"):
+        getattr(fake, missing)

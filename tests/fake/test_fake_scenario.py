@@ -1,0 +1,463 @@
+"""Each field of a scenario does what it says, over a real socket."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fake_tools import SPEC, Caller, HandClock
+from httpx_sse import EventSource, ServerSentEvent
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+Calling = Callable[..., Caller]
+SOMEBODY_ELSES = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
+NOT_FOUND = (404, {"detail": "Instance not found"})
+OCTOPUS = "I am ready, señor 🐙: «да»."
+
+
+def seen(answer: httpx.Response) -> tuple[int, Any]:
+    return answer.status_code, answer.json()
+
+
+def told(caller: Caller, instance_id: str) -> list[ServerSentEvent]:
+    with caller.stream(instance_id) as answer:
+        assert answer.status_code == 200
+        return list(EventSource(answer).iter_sse())
+
+
+def test_a_day_of_the_default_router(calling: Calling, clock: HandClock) -> None:
+    caller = calling()
+    status, accepted = seen(caller.provision())
+    assert status == 200
+    assert accepted.keys() == {"idempotency_key", "instance_id", "task_id"}
+    instance_id = accepted["instance_id"]
+    assert str(UUID(instance_id)) == instance_id
+    assert seen(caller.poll()) == (200, {"found": False, "instance_id": None, "status": None})
+    assert seen(caller.status(instance_id)) == NOT_FOUND
+    assert seen(caller.chat(instance_id)) == NOT_FOUND
+    assert seen(caller.llm_events(instance_id)) == NOT_FOUND
+    assert seen(caller.delete(instance_id)) == NOT_FOUND
+
+    words = []
+    for seconds in (0.03, 0.05, 0.05, 0.05):
+        clock.pass_by(seconds)
+        answer = caller.poll().json()
+        assert answer == {"found": True, "instance_id": instance_id, "status": answer["status"]}
+        words.append(answer["status"])
+        if answer["status"] != "running":
+            assert caller.status(instance_id).json()["hostname"] is None
+            assert caller.chat(instance_id).status_code == 409
+    assert words == ["queued", "provisioning", "booting", "running"]
+    hostname = caller.status(instance_id).json()["hostname"]
+    assert caller.status(instance_id.upper()).json() == {
+        "id": instance_id,
+        "hostname": hostname,
+        "status": "running",
+    }
+
+    assert "I" in caller.chat(instance_id).text
+    counted = {"instance_id": instance_id, "count": 1, "providers": ["anthropic"]}
+    assert seen(caller.llm_events(instance_id)) == (200, {**counted, "window_seconds": 900})
+
+    gone = {"instance_id": instance_id, "status": "deleted"}
+    assert seen(caller.delete(instance_id)) == (200, gone)
+    assert seen(caller.status(instance_id)) == NOT_FOUND
+    assert seen(caller.chat(instance_id)) == NOT_FOUND
+    assert seen(caller.llm_events(instance_id)) == NOT_FOUND
+    assert seen(caller.poll()) == (200, {"found": False, "instance_id": None, "status": None})
+    assert caller.delete(instance_id).status_code == 404
+
+
+def test_another_customers_instance_is_unknown(calling: Calling) -> None:
+    caller = calling()
+    for call in (caller.status, caller.chat, caller.llm_events, caller.delete):
+        assert seen(call(SOMEBODY_ELSES)) == NOT_FOUND
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_provision_status(calling: Calling, status: int) -> None:
+    assert calling(provision_status=status).provision().status_code == status
+
+
+def test_provision_instance_id(calling: Calling) -> None:
+    assert calling(provision_instance_id="null").provision().json()["instance_id"] is None
+    assert "instance_id" not in calling(provision_instance_id="absent").provision().json()
+
+
+def test_the_same_key_is_the_same_instance(calling: Calling) -> None:
+    caller = calling()
+    first = caller.provision(agent_name="smoke")
+    assert caller.provision(agent_name="smoke").json() == first.json()
+    assert caller.provision(agent_name="other").json() == first.json()
+    assert caller.provision("key-1").json()["instance_id"] != first.json()["instance_id"]
+    one, two = caller.router.instances
+    assert (one.idempotency_key, one.agent_name) == ("key-0", "smoke")
+    assert (two.idempotency_key, two.agent_name) == ("key-1", None)
+    assert {name: getattr(one, name) for name in SPEC} == SPEC
+
+
+def test_second_key_conflict(calling: Calling) -> None:
+    caller = calling(second_key="conflict")
+    first = caller.provision()
+    assert caller.provision().json() == first.json()
+    assert caller.provision(tier_id="other").status_code == 409
+    assert len(caller.router.instances) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "answer"),
+    [
+        ("found_false", (200, {"found": False, "instance_id": None, "status": None})),
+        ("bare", (200, {"found": False})),
+        ("404", NOT_FOUND),
+    ],
+)
+def test_poll_before_row(
+    calling: Calling, clock: HandClock, shape: str, answer: tuple[int, Any]
+) -> None:
+    caller = calling(poll_before_row=shape, row_after=300)
+    caller.provision()
+    clock.pass_by(299)
+    assert seen(caller.poll()) == answer
+    assert seen(caller.poll("never heard of")) == answer
+    clock.pass_by(1)
+    assert caller.poll().json()["found"] is True
+
+
+def test_a_row_that_never_appears(calling: Calling, clock: HandClock) -> None:
+    caller = calling(row_after=math.inf)
+    caller.provision()
+    clock.pass_by(1e9)
+    assert caller.poll().json()["found"] is False
+    (instance,) = caller.router.instances
+    assert (instance.status, instance.created_at, instance.ready_at) == (None, None, None)
+
+
+def test_statuses_and_ready_words(calling: Calling, clock: HandClock) -> None:
+    script = [(0, "pending"), (10, "up"), (20, "rebooting"), (30, "up")]
+    caller = calling(row_after=0, statuses=script, ready_words=["up"])
+    instance_id = caller.provision().json()["instance_id"]
+    codes = []
+    for _ in script:
+        codes.append((caller.poll().json()["status"], caller.chat(instance_id).status_code))
+        clock.pass_by(10)
+    assert codes == [("pending", 409), ("up", 200), ("rebooting", 409), ("up", 200)]
+    (instance,) = caller.router.instances
+    assert (instance.provisioned_at, instance.created_at, instance.ready_at) == (1000, 1000, 1010)
+
+
+def test_a_boot_that_fails(calling: Calling, clock: HandClock) -> None:
+    caller = calling(statuses=((0.0, "queued"), (5.0, "provision_failed")))
+    instance_id = caller.ready(clock)
+    assert caller.status(instance_id).json() == {
+        "id": instance_id,
+        "hostname": None,
+        "status": "provision_failed",
+    }
+    assert caller.chat(instance_id).status_code == 409
+    assert caller.router.instances[0].ready_at is None
+
+
+@pytest.mark.parametrize(
+    ("case", "word", "gone"),
+    [
+        ("as_written", "ruNNing", "deleTed"),
+        ("lower", "running", "deleted"),
+        ("upper", "RUNNING", "DELETED"),
+        ("title", "Running", "Deleted"),
+        ("mixed", "rUnNiNg", "dElEtEd"),
+    ],
+)
+def test_status_case(calling: Calling, clock: HandClock, case: str, word: str, gone: str) -> None:
+    caller = calling(
+        status_case=case,
+        statuses=((0, "ruNNing"),),
+        ready_words=("ruNNing",),
+        gone_word="deleTed",
+        after_delete="row",
+    )
+    instance_id = caller.ready(clock)
+    assert caller.poll().json()["status"] == caller.status(instance_id).json()["status"] == word
+    assert caller.chat(instance_id).status_code == 200
+    assert caller.delete(instance_id).json()["status"] == gone
+    assert caller.status(instance_id).json()["status"] == gone
+
+
+def test_early_hostname(calling: Calling, clock: HandClock) -> None:
+    caller = calling(early_hostname=True, row_after=5)
+    instance_id = caller.provision().json()["instance_id"]
+    assert caller.router.instances[0].hostname is None
+    clock.pass_by(5)
+    early = caller.status(instance_id).json()
+    assert early["status"] == "queued"
+    assert early["hostname"]
+    clock.pass_by(60)
+    assert caller.status(instance_id).json()["hostname"] == early["hostname"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_unauthorized_status(calling: Calling, clock: HandClock, status: int) -> None:
+    right = calling(unauthorized_status=status)
+    instance_id = right.ready(clock)
+    wrong = Caller(right.router, token="not-the-token")
+    with wrong.http:
+        answers = [wrong.provision("key-1"), wrong.poll(), wrong.status(instance_id)]
+        answers += [wrong.status(SOMEBODY_ELSES), wrong.chat(instance_id)]
+        answers += [wrong.llm_events(instance_id), wrong.delete(instance_id)]
+        del wrong.http.headers["authorization"]
+        answers.append(wrong.poll())
+        assert wrong.status("no-uuid").status_code == 422
+    for answer in answers:
+        assert seen(answer) == (status, {"detail": "Invalid or missing token"})
+    (instance,) = right.router.instances
+    assert not instance.deleted
+
+
+@pytest.mark.parametrize("status", [409, 425, 503])
+def test_not_ready_status(calling: Calling, clock: HandClock, status: int) -> None:
+    caller = calling(not_ready_status=status, row_after=0)
+    instance_id = caller.provision().json()["instance_id"]
+    assert seen(caller.chat(instance_id)) == (status, {"detail": "The agent is not ready"})
+
+
+def test_after_delete_row(calling: Calling, clock: HandClock) -> None:
+    caller = calling(after_delete="row", gone_word="terminated")
+    instance_id = caller.ready(clock)
+    hostname = caller.status(instance_id).json()["hostname"]
+    caller.delete(instance_id)
+    gone = caller.status(instance_id).json()
+    assert gone["status"] == caller.poll().json()["status"] == "terminated"
+    assert re.fullmatch(re.escape(hostname) + "-.+", gone["hostname"])
+    assert caller.chat(instance_id).status_code == 404
+    (instance,) = caller.router.instances
+    assert (instance.deleted, instance.deleted_at) == (True, clock.now())
+
+
+@pytest.mark.parametrize("status", [200, 404, 409, 410])
+def test_second_delete(calling: Calling, clock: HandClock, status: int) -> None:
+    caller = calling(second_delete=status)
+    instance_id = caller.ready(clock)
+    first = caller.delete(instance_id)
+    second = caller.delete(instance_id)
+    assert second.status_code == status
+    if status == 200:
+        assert second.json() == first.json()
+
+
+TEXTS: dict[str, Callable[[ServerSentEvent], str]] = {
+    "openai": lambda event: event.json()["choices"][0]["delta"].get("content", ""),
+    "anthropic": lambda event: event.json().get("delta", {}).get("text", ""),
+    "objects": lambda event: event.json().get("content", ""),
+    "named": lambda event: event.data if event.event == "token" else "",
+    "text": lambda event: event.data,
+}
+ENDS = {
+    "openai": ("message", "[DONE]"),
+    "anthropic": ("message_stop", '{"type":"message_stop"}'),
+    "objects": ("message", '{"type":"done"}'),
+    "named": ("done", "{}"),
+    "text": ("message", "[DONE]"),
+}
+
+
+@pytest.mark.parametrize("line_end", ["lf", "crlf", "cr"])
+@pytest.mark.parametrize("keep_alive", [False, True])
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("reply", ["I am ready.", OCTOPUS, "two\nlines", ""])
+@pytest.mark.parametrize("runtime", list(TEXTS))
+def test_runtime_reply_terminal_keep_alive_line_end(
+    calling: Calling,
+    clock: HandClock,
+    runtime: str,
+    reply: str,
+    terminal: bool,
+    keep_alive: bool,
+    line_end: str,
+) -> None:
+    caller = calling(
+        runtime=runtime, reply=reply, terminal=terminal, keep_alive=keep_alive, line_end=line_end
+    )
+    answer = caller.chat(caller.ready(clock))
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    ends = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
+    assert set(re.findall(rb"\r\n|\r|\n", answer.content)) <= {ends[line_end]}
+    events = list(EventSource(answer).iter_sse())
+    assert answer.content.count(b": keep-alive") == (len(events) if keep_alive else 0)
+    if terminal:
+        assert (events[-1].event, events[-1].data) == ENDS[runtime]
+    else:
+        assert ENDS[runtime] not in [(event.event, event.data) for event in events]
+    said = [event for event in events if event.data != "[DONE]"]
+    assert "".join(TEXTS[runtime](event) for event in said) == reply
+    assert caller.llm_events(caller.router.instances[0].id).json()["count"] == 1
+
+
+def test_event_pause(calling: Calling, clock: HandClock) -> None:
+    caller = calling(event_pause=10, runtime="named", reply="one two")
+    instance_id = caller.ready(clock)
+    with caller.stream(instance_id) as answer:
+        events = EventSource(answer).iter_sse()
+        assert next(events).data == "one"
+        clock.pass_by(9)
+        clock.pass_by(1)
+        assert next(events).data == " two"
+        assert caller.llm_events(instance_id).json()["count"] == 0
+        clock.pass_by(10)
+        assert [event.event for event in events] == ["done"]
+    assert caller.llm_events(instance_id).json()["count"] == 1
+
+
+def test_event_pause_is_a_pause(calling: Calling, clock: HandClock) -> None:
+    caller = calling(event_pause=10, runtime="named", reply="one two")
+    instance_id = caller.ready(clock)
+    caller.http.timeout = httpx.Timeout(5, read=0.1)
+    with caller.stream(instance_id) as answer:
+        events = EventSource(answer).iter_sse()
+        assert next(events).data == "one"
+        clock.pass_by(9.9)
+        with pytest.raises(httpx.ReadTimeout):
+            next(events)
+
+
+def test_llm_events_per_turn_providers_and_how_they_are_listed(
+    calling: Calling, clock: HandClock
+) -> None:
+    providers = ("openai", "anthropic", "openai")
+    for listed, expected in [
+        ("sorted", ["anthropic", "openai"]),
+        ("seen", ["openai", "anthropic"]),
+        ("repeated", ["openai", "anthropic", "openai", "openai"]),
+    ]:
+        caller = calling(llm_events_per_turn=2, providers=providers, providers_listed=listed)
+        instance_id = caller.ready(clock)
+        caller.chat(instance_id)
+        caller.chat(instance_id)
+        answer = caller.llm_events(instance_id).json()
+        assert (answer["count"], answer["providers"]) == (4, expected)
+        assert [event.provider for event in caller.router.llm_events] == [*providers, "openai"]
+
+
+def test_no_llm_events(calling: Calling, clock: HandClock) -> None:
+    caller = calling(llm_events_per_turn=0, providers=())
+    instance_id = caller.ready(clock)
+    caller.chat(instance_id)
+    answer = caller.llm_events(instance_id).json()
+    assert (answer["count"], answer["providers"]) == (0, [])
+
+
+def test_llm_events_lag_and_window(calling: Calling, clock: HandClock) -> None:
+    caller = calling(llm_events_lag=7)
+    instance_id = caller.ready(clock)
+    other_id = caller.ready(clock, "key-1")
+    caller.chat(instance_id)
+    ended = clock.now()
+
+    def count(window: int | None = None) -> int:
+        answer = caller.llm_events(instance_id, window).json()
+        assert answer["window_seconds"] == (900 if window is None else window)
+        return int(answer["count"])
+
+    clock.pass_by(6)
+    assert count() == 0
+    assert caller.router.llm_events == ()
+    clock.pass_by(1)
+    assert count() == count(0) == 1
+    assert count(-1) == 0
+    (event,) = caller.router.llm_events
+    assert (event.instance_id, event.provider, event.at) == (instance_id, "anthropic", ended + 7)
+    clock.pass_by(900)
+    assert count() == 1
+    clock.pass_by(1)
+    assert count() == 0
+    assert count(901) == count(10**400) == 1
+    assert caller.llm_events(other_id).json()["count"] == 0
+
+
+def test_extra(calling: Calling, clock: HandClock) -> None:
+    extra = {"api_version": 2, "links": {"self": None}}
+    caller = calling(extra=extra)
+    instance_id = caller.ready(clock)
+    answers = [caller.provision(), caller.poll(), caller.status(instance_id)]
+    answers += [caller.llm_events(instance_id), caller.delete(instance_id)]
+    for answer in answers:
+        assert extra.items() <= answer.json().items()
+    assert seen(caller.status(SOMEBODY_ELSES)) == NOT_FOUND
+
+
+GOOD = Scenario()
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"provision_status": 204}, "provision_status is 204; it may be 200, 201, 202"),
+    ({"provision_status": 200.0}, "provision_status is 200.0"),
+    ({"runtime": "goose"}, "runtime is 'goose'; it may be 'openai', 'anthropic'"),
+    ({"terminal": 1}, "terminal is 1; it may be True, False"),
+    ({"row_after": -1}, "row_after is a number of seconds, 0 or more, not -1"),
+    ({"row_after": True}, "row_after is a number of seconds"),
+    ({"event_pause": "1"}, "event_pause is a number of seconds"),
+    ({"llm_events_lag": math.nan}, "llm_events_lag is a number of seconds"),
+    ({"statuses": ()}, "statuses start at 0 s"),
+    ({"statuses": ((1, "running"),)}, "statuses start at 0 s"),
+    ({"statuses": ((0, "a"), (2, "b"), (1, "c"))}, "'c' comes at 1 s"),
+    ({"statuses": ((0, 7),)}, "a status is a text, not 7"),
+    ({"statuses": (("0", "a"),)}, "a time of statuses is a number of seconds"),
+    ({"statuses": ("running",)}, "statuses is a list of pairs"),
+    ({"statuses": 5}, "statuses is a list of pairs"),
+    ({"ready_words": "running"}, "ready_words is a list of texts, not 'running'"),
+    ({"providers": [1]}, "providers is a list of texts"),
+    ({"providers": 1}, "providers is a list of texts"),
+    ({"providers": []}, "name one"),
+    ({"llm_events_per_turn": -1}, "llm_events_per_turn is a number of rows"),
+    ({"llm_events_per_turn": True}, "llm_events_per_turn is a number of rows"),
+    ({"reply": None}, "reply is a text, not None"),
+    ({"gone_word": 1}, "gone_word is a text, not 1"),
+    ({"extra": [1]}, "extra is a mapping of names to JSON"),
+    ({"extra": {1: 2}}, "extra is a mapping of names to JSON"),
+    ({"extra": {"a": object()}}, "extra is a mapping of names to JSON"),
+    ({"extra": {"a": math.nan}}, "extra is a mapping of names to JSON"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), BAD, ids=str)
+def test_what_a_scenario_can_not_mean(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Scenario(**fields)
+
+
+def test_a_scenario_is_a_value() -> None:
+    assert Scenario() == GOOD
+    assert {GOOD, Scenario(extra={"a": 1}), Scenario(extra={"a": 1})} == {
+        GOOD,
+        Scenario(extra={"a": 1}),
+    }
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GOOD.reply = "other"  # type: ignore[misc]
+    plain = json.loads(json.dumps(dataclasses.asdict(GOOD)))
+    assert Scenario(**plain) == GOOD
+    assert dataclasses.replace(GOOD, reply="other").reply == "other"
+    given = {"a": 1}
+    kept = Scenario(extra=given)
+    given["b"] = 2
+    assert kept.extra == {"a": 1}
+
+
+def test_every_field_is_named_in_these_tests() -> None:
+    here = Path(__file__).read_text(encoding="utf-8")
+    missing = [field.name for field in dataclasses.fields(Scenario) if field.name not in here]
+    assert missing == []
+
+
+def test_real_time_is_the_default() -> None:
+    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),), event_pause=0.01)) as router:
+        caller = Caller(router)
+        with caller.http:
+            instance_id = caller.provision().json()["instance_id"]
+            assert [event.data for event in told(caller, instance_id)][-1] == "[DONE]"
+        assert router.llm_events[0].at <= router.clock.now()

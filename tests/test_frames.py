@@ -1,0 +1,237 @@
+"""What events mean: whole transcripts of each runtime, and single frames that need care."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_hydrasmoke._frames import Meaning, meaning
+from pytest_hydrasmoke._sse import ChatEvent, SseDecoder
+
+
+def of(data: object, event: str = "message") -> Meaning:
+    """Give the meaning of one event; data other than a string is sent as JSON."""
+    text = data if isinstance(data, str) else json.dumps(data)
+    return meaning(ChatEvent(event, text, "", None, 0.0))
+
+
+def turn(transcript: str) -> tuple[str, bool, list[str]]:
+    """Give the reply, whether its end was told, and the errors."""
+    meanings = [meaning(event) for event in SseDecoder().feed(transcript.encode())]
+    errors = [m.error for m in meanings if m.error is not None]
+    return "".join(m.text for m in meanings), any(m.end for m in meanings), errors
+
+
+DATA = Path(__file__).parent / "data" / "sse"
+DONE = "data: [DONE]\n\n"
+
+# The frames that end a turn; all before them is in a file. Each turn says "Hello, world", and
+# much else that is no text.
+ENDS = {
+    "openai-chat": DONE,
+    "openai-responses": """\
+event: response.completed
+data: {"type":"response.completed","response":{"status":"completed","error":null,"output":[
+data: {"type":"message","role":"assistant","content":[{"type":"text","text":"Hello, world"}]}]}}
+
+""",
+    "anthropic": 'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    "typed": 'data: {"type":"done","content":"Hello, world"}\n\n',
+    "typeless": 'data: {"done":true}\n\n',
+    "named": "event: done\ndata: Hello, world\n\n",
+    "goose": 'data: {"type":"Finish","reason":"stop","token_state":{}}\n\n',
+    "plain": DONE,
+    "ui-messages": 'data: {"type":"finish"}\n\n' + DONE,
+}
+BODIES = {name: (DATA / f"{name}.sse").read_text("utf-8") for name in ENDS}
+RUNTIMES = pytest.mark.parametrize("runtime", ENDS)
+
+
+@RUNTIMES
+def test_a_whole_turn(runtime: str) -> None:
+    assert turn(BODIES[runtime] + ENDS[runtime]) == ("Hello, world", True, [])
+
+
+@RUNTIMES
+def test_a_turn_without_its_last_event_has_no_end(runtime: str) -> None:
+    assert turn(BODIES[runtime]) == ("Hello, world", False, [])
+
+
+@RUNTIMES
+@pytest.mark.parametrize(
+    "frame",
+    [
+        'data: {"error":{"message":"Overloaded","type":"server_error"}}\n\n',
+        'event: error\ndata: {"type":"error","error":{"type":"x","message":"Overloaded"}}\n\n',
+        'data: {"type":"Error","error":"Overloaded"}\n\n',
+        'data: {"type":"error","message":"Overloaded","code":529}\n\n',
+        'data: {"type":"response.failed","response":{"error":{"message":"Overloaded"}}}\n\n',
+        "event: error\ndata: Overloaded\n\n",
+        'event: ERROR\ndata: "Overloaded"\n\n',
+        'event: error\ndata: {"detail":"Overloaded"}\n\n',
+    ],
+)
+def test_a_turn_that_fails(runtime: str, frame: str) -> None:
+    assert turn(BODIES[runtime] + frame) == ("Hello, world", False, ["Overloaded"])
+
+
+END = Meaning(end=True)
+
+
+@pytest.mark.parametrize("word", ["done", "end", "complete", "Finish", "completed", "message_stop"])
+def test_a_word_for_the_end_ends_and_repeats_nothing(word: str) -> None:
+    assert of("", word) == of("[DONE]", word) == of("Hello", word) == END
+    assert of({}, word) == of({"content": "Hello"}, word) == END
+    assert of({"type": word}) == of({"type": word, "text": "Hello"}) == END
+    assert of({"type": word.upper()}, "token") == of({"type": "text", "text": "x"}, word) == END
+
+
+def test_done_marks() -> None:
+    assert of("[DONE]") == of(" [DONE] ", "token") == END
+    assert of({"done": True}) == of({"done": True, "content": ""}, "token") == END
+    assert of({"content": "!", "done": True}) == Meaning("!", end=True)
+    assert of({"content": "!", "done": "yes"}) == Meaning("!")
+    assert of("DONE") == Meaning("DONE")
+
+
+def test_finish_reason_is_no_end() -> None:
+    assert of({"choices": [{"delta": {"content": "!"}, "finish_reason": "stop"}]}) == Meaning("!")
+
+
+@pytest.mark.parametrize("word", ["Tool_Call", "tool-call", "toolCall", "TOOL CALL", "tool.call"])
+def test_letter_case_and_separators_do_not_matter(word: str) -> None:
+    assert of({"type": word, "content": "x"}) == of("x", word) == Meaning()
+
+
+OTHER_WORDS = """
+    tool_result function_call reasoning_delta thinking thought usage status state_update ping
+    heartbeat keep-alive metadata start message_start content_block_start progress step
+    signature_delta input_json_delta tool_error step_failed status_error
+    unheard_of session
+"""
+
+
+@pytest.mark.parametrize("word", OTHER_WORDS.split())
+def test_other_words_are_no_text(word: str) -> None:
+    assert of({"type": word, "content": "x"}) == Meaning()
+    assert of({"content": "x"}, word) == of("x", word) == of('"x"', word) == Meaning()
+
+
+def test_the_name_of_an_event_goes_before_the_type_of_its_object() -> None:
+    assert of({"type": "text", "text": "x"}, "thinking") == Meaning()
+    assert of({"type": "text", "text": "x"}, "error") == Meaning(error="x")
+    assert of({"type": "text", "text": "x"}, "unheard_of") == Meaning("x")
+    assert of({"type": "thinking", "text": "x"}, "token") == Meaning()
+    assert of({"type": "unheard_of", "text": "x"}, "token") == Meaning("x")
+    assert of({"type": "unheard_of", "text": "x"}, "message") == Meaning()
+    assert of({"type": "unheard_of", "text": "x"}, "Message") == Meaning()
+    assert of({"type": 7, "text": "x"}) == Meaning("x")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("", ""),
+        ("  two spaces ", "  two spaces "),
+        ("two\nlines", "two\nlines"),
+        ('"Hel"', "Hel"),
+        ('"\\n"', "\n"),
+        ('"', '"'),
+        ('"Hi," she said', '"Hi," she said'),
+        ("42", "42"),
+        ("4.20", "4.20"),
+        ("true", "true"),
+        ("null", "null"),
+        ("[1, 2]", "[1, 2]"),
+        ('{"content": "Hel', '{"content": "Hel'),
+        ("{'a': 1}", "{'a': 1}"),
+    ],
+)
+@pytest.mark.parametrize("event", ["message", "token", "delta", "text"])
+def test_data_that_is_no_object_is_text_as_it_stands(event: str, data: str, text: str) -> None:
+    assert of(data, event) == Meaning(text)
+
+
+def test_whole_answers() -> None:
+    answer = {"index": 0, "message": {"role": "assistant", "content": "Hello"}}
+    assert of({"object": "chat.completion", "choices": [answer]}) == Meaning("Hello")
+    assert of({"choices": [{"text": "Hello", "index": 0}]}) == Meaning("Hello")
+    parts = [{"type": "text", "text": "Hel"}, {"type": "image", "data": "AAAA"}, "lo", 7]
+    assert of({"message": {"role": "assistant", "content": parts}}) == Meaning("Hello")
+
+
+def test_only_the_first_choice_counts() -> None:
+    first, second = ({"index": i, "delta": {"content": str(i)}} for i in range(2))
+    assert of({"choices": [second, first]}) == Meaning("0")
+    assert of({"choices": [second]}) == Meaning()
+    assert of({"choices": [None, {"delta": {"content": "x"}}]}) == Meaning("x")
+
+
+def test_the_first_key_decides() -> None:
+    assert of({"delta": {}, "text": "x"}) == Meaning()
+    assert of({"delta": None, "content": "", "text": "x"}) == Meaning()
+    assert of({"content": None, "text": "x"}) == Meaning("x")
+    assert of({"content": 7}) == Meaning()
+
+
+@pytest.mark.parametrize("role", ["user", "User", "system", "developer", "tool"])
+def test_what_others_say_is_no_text(role: str) -> None:
+    assert of({"role": role, "content": "x"}) == Meaning()
+    assert of({"choices": [{"delta": {"role": role, "content": "x"}}]}) == Meaning()
+
+
+@pytest.mark.parametrize("frame", [{}, {"ok": True}, {"id": "x", "object": "list"}, {"type": "x"}])
+def test_unknown_objects_are_no_text(frame: dict[str, object]) -> None:
+    assert of(frame) == Meaning()
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        ({"error": "boom"}, "boom"),
+        ({"error": " boom\n"}, "boom"),
+        ({"error": True, "message": "boom"}, "boom"),
+        ({"error": {"type": "overloaded_error"}}, "overloaded_error"),
+        ({"error": {"code": 529}}, "529"),
+        ({"type": "token", "content": "x", "error": "boom"}, "boom"),
+        ({"type": "invalid_request_error", "message": "boom"}, "boom"),
+        ({"type": "run_failed", "reason": "boom"}, "boom"),
+        ({"type": "exception", "data": {"detail": "boom"}}, "boom"),
+        ({"type": "error"}, "error"),
+    ],
+)
+def test_errors(frame: dict[str, object], error: str) -> None:
+    assert of(frame) == Meaning(error=error)
+
+
+def test_an_error_is_never_empty() -> None:
+    silent = "the agent reports an error, and no message with it"
+    assert of("", "error") == of({}, "error") == of({"error": True}) == Meaning(error=silent)
+    assert of({"error": [1]}) == of({"error": {"message": None}}) == Meaning(error=silent)
+
+
+def test_an_end_may_carry_an_error() -> None:
+    assert of({"type": "done", "error": "boom"}) == Meaning(end=True, error="boom")
+    assert of({"done": True, "content": "x", "error": "boom"}) == Meaning(end=True, error="boom")
+    assert of({"type": "done", "error": None}) == END
+
+
+@pytest.mark.parametrize("error", [None, False, "", {}])
+def test_an_empty_error_is_none(error: object) -> None:
+    assert of({"content": "x", "error": error}) == Meaning("x")
+
+
+@pytest.mark.parametrize("depth", [9, 300, 100_000])
+@pytest.mark.parametrize("key", ["content", "error"])
+def test_deep_nesting_is_no_harm(key: str, depth: int) -> None:
+    result = of(f'{{"{key}": ' * depth + '"x"' + "}" * depth)
+    assert (result.end, result.text == "x", result.error == "x") == (False, False, False)
+
+
+def test_halves_of_a_surrogate_pair_become_writable() -> None:
+    assert of('{"content": "a\\ud83d"}') == Meaning("a\ufffd")
+    assert of('"\\ude00"', "token") == Meaning("\ufffd")
+    assert of('{"error": "\\ud83d"}') == Meaning(error="\ufffd")
+    assert of('{"content": "\\ud83d\\ude00"}') == Meaning("😀")
