@@ -14,6 +14,7 @@ import pytest
 
 from . import client
 from ._chat import Reading
+from ._errors import own_frames
 from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from ._io import AsyncIO, SyncIO
 from ._load import Loaded
@@ -27,6 +28,8 @@ from .report import terminal
 
 if TYPE_CHECKING:
     from .fake import FakeRouter
+
+__tracebackhide__ = own_frames
 
 KEY = "hydra_smoke"
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ._errors import ConfigError
+from ._errors import ConfigError, own_frames
 from ._redact import Token
+
+__tracebackhide__ = own_frames
 
 PREFIX = "/internal/v1/smoke"
 

@@ -17,9 +17,12 @@ from ._errors import (
     RouterError,
     TransportError,
     UnauthorizedError,
+    own_frames,
 )
 from ._redact import safe_line, safe_text
 from ._wire import Reply, Request
+
+__tracebackhide__ = own_frames
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from ._address import PREFIX, segment
 from ._answers import asked_pause, failure, parse
-from ._errors import ContractError, TransportError
+from ._errors import ContractError, TransportError, own_frames
 from ._models import (
     DeleteResult,
     InstanceSpec,
@@ -27,6 +27,8 @@ from ._models import (
 )
 from ._redact import safe_line
 from ._wire import IO, CallName, Reply, Request, Stream
+
+__tracebackhide__ = own_frames
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", Reply, Stream | Reply)

@@ -21,11 +21,14 @@ from ._errors import (
     HydraSmokeError,
     RouterError,
     TransportError,
+    own_frames,
 )
 from ._frames import Meaning, meaning
 from ._redact import safe_line
 from ._sse import ChatEvent, SseDecoder, SseLimitError
 from ._wire import Stream
+
+__tracebackhide__ = own_frames
 
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn is taken to be over."""

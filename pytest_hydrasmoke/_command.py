@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ._errors import ConfigError, HydraSmokeError, NotFoundError
+from ._errors import ConfigError
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: settings are 4, as pytest's own usage errors are."""
@@ -39,36 +38,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fake(options: argparse.Namespace) -> int:
     from .fake import serve
 
-    def announce(url: str, token: str) -> None:
+    token = os.environ.get("HYDRA_SMOKE_TOKEN") or None
+
+    def announce(url: str, made_up: str) -> None:
         print(f"fake router at {url}")
-        if os.environ.get("HYDRA_SMOKE_TOKEN") != token:
-            print(f"token {token}")
+        print("its token is HYDRA_SMOKE_TOKEN" if token else f"its token is {made_up}")
         print("stop it with Ctrl-C", flush=True)
 
     try:
-        serve(
-            token=os.environ.get("HYDRA_SMOKE_TOKEN") or None,
-            host=options.host,
-            port=options.port,
-            announce=announce,
-        )
+        serve(token=token, host=options.host, port=options.port, announce=announce)
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(f"the fake router can't be served: {error}") from None
     return OK
 
 
 def _check() -> int:
+    from ._check import findings
     from ._load import load
 
     config = load({}, Path.cwd(), fake=False).config
-    print(f"ok    settings: {config.url}, run id {config.run_id}")
+    print(f"ok    settings: {config.url}")
     code = OK
-    for name, check in _checks(config):
-        try:
-            print(f"ok    {name}: {check()}")
-        except HydraSmokeError as error:
-            print(f"WRONG {name}: {error}")
-            code = WRONG
-            if name == "router":
-                break  # What is not reached can't be checked further.
+    for finding in findings(config):
+        print(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}")
+        code = code if finding.good else WRONG
     return code

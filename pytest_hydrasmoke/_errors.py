@@ -22,12 +22,21 @@ added by `add_context` on its way up, where it is known, and nothing is said twi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._sse import ChatEvent
+
+
+def own_frames(excinfo: Any) -> bool:
+    """Hide a module's frames from pytest's tracebacks of this package's own errors.
+
+    To be named `__tracebackhide__` in a module. What an error says is for whoever reads it; how
+    it came about in here is not. Any other exception is a bug, and shows every frame.
+    """
+    return isinstance(excinfo.value, HydraSmokeError)
 
 
 class HydraSmokeError(Exception):

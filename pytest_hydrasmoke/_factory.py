@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ._errors import ConfigError
+from ._errors import ConfigError, own_frames
 from ._models import InstanceSpec
 from .instance import AsyncSmokeInstance, SmokeInstance
 
 if TYPE_CHECKING:
     from ._io import AsyncIO
     from ._session import SmokeSession
+
+__tracebackhide__ = own_frames
 
 
 def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:

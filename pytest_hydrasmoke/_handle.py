@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from . import _lifecycle
 from ._calls import Calls
 from ._chat import Reading, Turn
-from ._errors import ChatError, ConfigError
+from ._errors import ChatError, ConfigError, own_frames
 from ._lifecycle import Policy
 from ._models import InstanceStatus, LlmEvents
 from ._sse import ChatEvent
 from ._timeline import InstanceRecord
 from ._usage import RECENT, Expected, Usage, read_baseline
+
+__tracebackhide__ = own_frames
 
 
 @dataclass(frozen=True, slots=True)

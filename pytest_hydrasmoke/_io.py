@@ -20,11 +20,13 @@ import httpx
 
 from ._address import Link
 from ._clock import VirtualClock
-from ._errors import ContractError, TransportError
+from ._errors import ContractError, TransportError, own_frames
 from ._grace import shielded
 from ._redact import safe_line
 from ._sockets import DeadlineBackend, DeadlineStream
 from ._wire import IN_FLIGHT, Reply, Request, ThreadGroup
+
+__tracebackhide__ = own_frames
 
 T = TypeVar("T")
 

@@ -22,11 +22,14 @@ from ._errors import (
     ProvisionTimeoutError,
     RouterError,
     TransportError,
+    own_frames,
 )
 from ._models import InstanceStatus
 from ._redact import safe_line
 from ._timeline import NOTHING_LEFT, InstanceRecord, State
 from ._wire import IO
+
+__tracebackhide__ = own_frames
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import anyio
 from . import _lifecycle
 from ._calls import Calls
 from ._chat import Reading
-from ._errors import ConfigError, HydraSmokeError, LeakError, ProvisionError
+from ._errors import ConfigError, HydraSmokeError, LeakError, ProvisionError, own_frames
 from ._fanout import fan_out
 from ._handle import Handle
 from ._io import AsyncIO, SyncIO
@@ -24,6 +24,8 @@ from ._settings import HydraSmokeConfig
 from ._timeline import NOTHING_LEFT, InstanceRecord, State
 from ._wire import drive
 from .instance import AsyncSmokeInstance, SmokeInstance
+
+__tracebackhide__ = own_frames
 
 
 @dataclass

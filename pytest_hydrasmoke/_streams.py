@@ -6,8 +6,11 @@ from types import TracebackType
 from typing import Self
 
 from ._chat import Turn
+from ._errors import own_frames
 from ._sse import ChatEvent
 from ._wire import drive
+
+__tracebackhide__ = own_frames
 
 
 class ChatStream:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ._calls import Calls
-from ._errors import HydraSmokeError, LlmEventsError
+from ._errors import HydraSmokeError, LlmEventsError, own_frames
 from ._lifecycle import phase, poll_interval
 from ._models import LlmEvents
 from ._redact import safe_line
 from ._timeline import Baseline, InstanceRecord
+
+__tracebackhide__ = own_frames
 
 RECENT = 900
 """Seconds of the router's default window."""

@@ -16,9 +16,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from ._errors import own_frames
+
+__tracebackhide__ = own_frames
+
 T = TypeVar("T")
 
-CallName = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
+CallName = Literal["provision", "poll", "status", "chat", "llm_events", "delete", "openapi"]
 
 
 @dataclass(frozen=True, slots=True)

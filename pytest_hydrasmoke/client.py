@@ -10,7 +10,7 @@ from ._address import Link, url_problem
 from ._calls import Calls
 from ._chat import Reading, Turn
 from ._clock import VirtualClock
-from ._errors import ConfigError
+from ._errors import ConfigError, own_frames
 from ._io import AsyncIO, SyncIO
 from ._models import (
     DeleteResult,
@@ -24,6 +24,8 @@ from ._redact import Token
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
 from ._wire import drive
+
+__tracebackhide__ = own_frames
 
 CHAT_TIMEOUT = 120.0
 """Seconds for a chat turn of a client of its own."""

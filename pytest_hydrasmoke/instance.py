@@ -6,11 +6,14 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
+from ._errors import own_frames
 from ._handle import RECENT, Handle, TurnResult, expected
 from ._models import InstanceSpec, InstanceStatus, LlmEvents
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
 from ._wire import drive
+
+__tracebackhide__ = own_frames
 
 
 class _Turn:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ._errors import own_frames
 from ._options import FAKE, LIVE, SETTINGS, flag
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     )
     from ._active import Active
     from .fake import FakeRouter
+
+__tracebackhide__ = own_frames
 
 _ACTIVE: pytest.StashKey[Active] = pytest.StashKey()
 

@@ -49,7 +49,7 @@ def serve(
             server.mount("", with_controls(router))
             announce(server.url, router.token)
             # In bits: on Windows a wait without an end can't be interrupted.
-            while not signalled.wait(0.5):
+            while not signalled.wait(0.1):
                 pass
     finally:
         server.close()

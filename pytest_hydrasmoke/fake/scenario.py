@@ -148,9 +148,10 @@ def _pairs(value: object) -> tuple[tuple[object, object], ...]:
 def _words(name: str, value: object) -> tuple[str, ...]:
     # A lone text is a sequence too, of its letters, and never what was meant.
     if isinstance(value, list | tuple):
-        words = [word for word in cast(Sequence[object], value) if isinstance(word, str)]
-        if len(words) == len(value):
-            return tuple(words)
+        given = cast(Sequence[object], value)
+        words = tuple(word for word in given if isinstance(word, str))
+        if len(words) == len(given):
+            return words
     raise ValueError(f"{name} is a list of texts, not {value!r}")
 
 

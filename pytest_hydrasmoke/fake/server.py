@@ -39,19 +39,20 @@ class Worlds:
         self.empty = asyncio.Event()
         """Set while nobody is connected."""
         self.empty.set()
-        self._busy: dict[asyncio.Task[object], tuple[str, _Peer]] = {}
+        self._busy: dict[asyncio.Task[object], tuple[str, asyncio.Transport]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        peer: _Peer = tuple(scope["client"] or ())
+        transport = self.connected.get(tuple(scope["client"] or ()))
+        if transport is None:  # gone before its request had its turn
+            return
         first = "/" + scope["path"].split("/", 2)[1]
         prefix = first if first in self.mounts else ""
         # A world that has gone isn't a router that answers 404: that would say "deleted".
         app = self.mounts.get(prefix, hang_up)
-        close = self.connected[peer].close
-        extensions = {**scope.get("extensions", {}), HANG_UP: close}
+        extensions = {**scope.get("extensions", {}), HANG_UP: transport.close}
         task = asyncio.current_task()
         assert task is not None
-        self._busy[task] = (prefix, peer)
+        self._busy[task] = (prefix, transport)
         try:
             await app({**scope, "root_path": prefix, "extensions": extensions}, receive, send)
         finally:
@@ -60,9 +61,9 @@ class Worlds:
     async def unmount(self, prefix: str) -> None:
         """Take a world away, and with it every request it is still answering."""
         del self.mounts[prefix]
-        concerned = {task: peer for task, (busy, peer) in self._busy.items() if busy == prefix}
-        for peer in concerned.values():
-            self.connected[peer].abort()
+        concerned = {task: via for task, (busy, via) in self._busy.items() if busy == prefix}
+        for transport in concerned.values():
+            transport.abort()
         if concerned:
             await asyncio.wait(concerned)
 
@@ -127,6 +128,8 @@ class Server:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._worlds = Worlds()
         self._loop = asyncio.new_event_loop()
+        # Under `-X dev` it would report on its own doings in the middle of somebody's tests.
+        self._loop.set_debug(False)
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name="hydrasmoke-fake", daemon=True)
         self._thread.start()
@@ -187,9 +190,9 @@ class Server:
         )
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets=[self._socket]))
-            await self._stop.wait()
             while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
                 await asyncio.sleep(_GLANCE)
+            await self._stop.wait()
             for listener in server.servers:
                 listener.close()
             await self._worlds.disconnect()

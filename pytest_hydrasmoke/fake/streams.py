@@ -103,11 +103,18 @@ class EventStream:
             (b"cache-control", b"no-cache"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._perform(receive, send)
+        if self._plan.leave == "cut":
+            await hang_up(scope, receive, send)
+
+    async def _perform(self, receive: Receive, send: Send) -> None:
+        watch = anyio.CancelScope()
         async with anyio.create_task_group() as group:
 
             async def leave_with_client() -> None:
-                await _gone(receive)
-                group.cancel_scope.cancel()
+                with watch:
+                    await _gone(receive)
+                    group.cancel_scope.cancel()
 
             group.start_soon(leave_with_client)
             await self._play(send)
@@ -115,9 +122,7 @@ class EventStream:
                 await anyio.sleep_forever()
             if self._plan.leave == "end":
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-            group.cancel_scope.cancel()
-        if self._plan.leave == "cut":
-            await hang_up(scope, receive, send)
+            watch.cancel()
 
     async def _play(self, send: Send) -> None:
         number = -1

@@ -29,9 +29,11 @@ def _shown(config: HydraSmokeConfig, name: str) -> str:
 def summary(report: Report) -> list[str]:
     """Count the instances, then give each a line with its phases' times and what was odd."""
     lines = [
-        (f"{'fake router' if report.fake else 'live router'}, run {report.run_id}: "
-        f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
-        f"kept {report.count('kept')}, leaked {report.count('leaked')}")
+        (
+            f"{'fake router' if report.fake else 'live router'}, run {report.run_id}: "
+            f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
+            f"kept {report.count('kept')}, leaked {report.count('leaked')}"
+        )
     ]
     for instance in report.instances:
         lines.append(f"{instance.outcome:<8} {_name(instance)}")

@@ -19,7 +19,12 @@ from pytest_hydrasmoke.fake import Scenario, serve
 QUICK = Scenario(row_after=0, statuses=((0, "running"),), runtime="text")
 
 
-def served(work: Callable[[httpx.Client], None], number: int = signal.SIGINT, **how: Any) -> None:
+def served(
+    work: Callable[[httpx.Client], None],
+    number: int = signal.SIGINT,
+    signal_itself: bool = True,
+    **how: Any,
+) -> None:
     """Serve in this thread, do the work in another, and end with a signal, as a user would."""
     failed: list[BaseException] = []
 
@@ -32,7 +37,8 @@ def served(work: Callable[[httpx.Client], None], number: int = signal.SIGINT, **
             except BaseException as error:
                 failed.append(error)
             finally:
-                os.kill(os.getpid(), number)
+                if signal_itself:
+                    os.kill(os.getpid(), number)
 
         visitor.append(threading.Thread(target=visit))
         visitor[0].start()
@@ -73,8 +79,29 @@ def test_serve_on_a_port_of_choice() -> None:
     served(work, host="127.0.0.1", port=port)
 
 
+def test_a_signal_ends_streams_too() -> None:
+    rest: list[Exception] = []
+
+    def work(http: httpx.Client) -> None:
+        instance_id = http.post(
+            f"{PREFIX}/provision", json={"idempotency_key": "k", **SPEC}
+        ).json()["instance_id"]
+        http.post("/_fake/break_stream", json={"kind": "stall"})
+        chat = f"{PREFIX}/instances/{instance_id}/chat"
+        with http.stream("POST", chat, json={"message": "hi"}) as answer:
+            chunks = answer.iter_raw()
+            next(chunks)
+            os.kill(os.getpid(), signal.SIGINT)
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)) as caught:
+                next(chunks)
+            rest.append(caught.value)
+
+    served(work, signal.SIGINT, signal_itself=False)
+    assert rest
+
+
 def test_serve_tells_nobody_by_default() -> None:
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     serve()
     timer.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import logging
@@ -20,7 +21,7 @@ from fake_tools import PREFIX, SPEC, Caller, HandClock
 
 from pytest_hydrasmoke import fake
 from pytest_hydrasmoke.fake import FakeRouter, Instance, LlmEvent, RequestRecord, Scenario
-from pytest_hydrasmoke.fake.server import Server
+from pytest_hydrasmoke.fake.server import Server, Worlds
 
 Calling = Callable[..., Caller]
 
@@ -195,10 +196,21 @@ def test_a_client_that_breaks_the_protocol_disturbs_nobody(calling: Calling) -> 
     assert caller.poll().status_code == 200
 
 
+def test_a_request_whose_client_has_gone_is_nobodys() -> None:
+    async def unused(*_: Any) -> Any:
+        raise AssertionError("nobody is there")
+
+    scope = {"type": "http", "path": "/w0/x", "client": ("127.0.0.1", 1)}
+    asyncio.run(Worlds()(scope, unused, unused))
+    asyncio.run(Worlds()({**scope, "client": None}, unused, unused))
+
+
 def test_an_address_in_use() -> None:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        with pytest.raises(OSError):
-            Server("127.0.0.1", taken.getsockname()[1])
+    with (
+        contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken,
+        pytest.raises(OSError),
+    ):
+        Server("127.0.0.1", taken.getsockname()[1])
     assert threads() == []
 
 

@@ -143,7 +143,7 @@ def test_a_row_that_never_appears(calling: Calling, clock: HandClock) -> None:
 
 
 def test_statuses_and_ready_words(calling: Calling, clock: HandClock) -> None:
-    script = [(0, "pending"), (10, "up"), (20, "rebooting"), (30, "up")]
+    script: list[tuple[float, str]] = [(0, "pending"), (10, "up"), (20, "rebooting"), (30, "up")]
     caller = calling(row_after=0, statuses=script, ready_words=["up"])
     instance_id = caller.provision().json()["instance_id"]
     codes = []
@@ -331,7 +331,7 @@ def test_event_pause_is_a_pause(calling: Calling, clock: HandClock) -> None:
 def test_llm_events_per_turn_providers_and_how_they_are_listed(
     calling: Calling, clock: HandClock
 ) -> None:
-    providers = ("openai", "anthropic", "openai")
+    providers: tuple[str, ...] = ("openai", "anthropic", "openai")
     for listed, expected in [
         ("sorted", ["anthropic", "openai"]),
         ("seen", ["openai", "anthropic"]),
@@ -368,7 +368,7 @@ def test_llm_events_lag_and_window(calling: Calling, clock: HandClock) -> None:
 
     clock.pass_by(6)
     assert count() == 0
-    assert caller.router.llm_events == ()
+    assert not caller.router.llm_events
     clock.pass_by(1)
     assert count() == count(0) == 1
     assert count(-1) == 0
