@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from . import client
 from ._chat import Reading
 from ._errors import own_frames
 from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
@@ -22,7 +21,7 @@ from ._models import InstanceSpec
 from ._session import SmokeSession
 from ._settings import HydraSmokeConfig
 from ._timeline import InstanceRecord, InstanceReport, Report, State, report_of
-from .client import AsyncSmokeClient, SmokeClient
+from .client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
 from .instance import AsyncSmokeInstance, SmokeInstance
 from .report import terminal
 
@@ -106,11 +105,11 @@ class Active:
 
     def client(self) -> SmokeClient:
         """Give the six calls over connections of their own."""
-        return client.sync_over(SyncIO(self.config.link), self.reading)
+        return RunClient(SyncIO(self.config.link), self.reading)
 
     def async_client(self) -> AsyncSmokeClient:
         """Give the six calls, to be awaited."""
-        return client.async_over(AsyncIO(self.config.link), self.reading)
+        return AsyncRunClient(AsyncIO(self.config.link), self.reading)
 
     def _skip_if_attached(self) -> None:
         if self.config.instance is not None:

@@ -70,7 +70,9 @@ class BundledChecks:
             names = [name for file, name in wanted if file in ("", path.name)]
             if not (self._all or names):
                 continue
-            module = CheckModule.from_parent(session, path=path, nodeid=f"{PACKAGE}/{path.name}")
+            module: CheckModule = CheckModule.from_parent(  # pyright: ignore[reportUnknownMemberType]
+                session, path=path, nodeid=f"{PACKAGE}/{path.name}"
+            )
             # One target without a name asks for the whole module.
             module.selected = () if "" in names else tuple(names)
             modules.append(module)

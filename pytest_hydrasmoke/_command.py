@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = commands.add_parser(
         "check", help="test settings, router and token without provisioning anything"
     )
-    check.set_defaults(run=lambda options: _check())
+    check.set_defaults(run=_check)
     fake = commands.add_parser("fake", help="serve the fake router alone, until Ctrl-C")
     fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     fake.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for any (8000)")
@@ -52,7 +52,7 @@ def _fake(options: argparse.Namespace) -> int:
     return OK
 
 
-def _check() -> int:
+def _check(options: argparse.Namespace) -> int:
     from ._check import findings
     from ._load import load
 

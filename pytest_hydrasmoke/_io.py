@@ -135,6 +135,7 @@ class _PoolTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
+        extensions: dict[str, Any] = {**request.extensions}  # pyright: ignore[reportUnknownMemberType]
         reply = self._pool.handle_request(
             httpcore.Request(
                 request.method,
@@ -143,7 +144,7 @@ class _PoolTransport(httpx.BaseTransport):
                 ),
                 headers=request.headers.raw,
                 content=request.stream,
-                extensions=request.extensions,
+                extensions=extensions,
             )
         )
         return httpx.Response(

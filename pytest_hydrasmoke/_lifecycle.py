@@ -7,7 +7,7 @@ to delete however the steps end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -55,7 +55,7 @@ def poll_interval(waited: float) -> float:
 
 
 @contextmanager
-def phase(name: str, io: IO, record: InstanceRecord) -> Iterator[None]:
+def phase(name: str, io: IO, record: InstanceRecord) -> Generator[None]:
     """Time a phase, and tell an error that leaves it where it was."""
     start = io.now()
     try:

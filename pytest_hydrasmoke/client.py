@@ -80,9 +80,8 @@ class SmokeClient(_Client):
     ) -> None:
         self._use(SyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: SyncIO, reading: Reading) -> Self:
+    def _use(self, io: SyncIO, reading: Reading) -> None:
         self._io, self._calls, self._reading = io, Calls(io), reading
-        return self
 
     def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one.
@@ -141,9 +140,8 @@ class AsyncSmokeClient(_Client):
     ) -> None:
         self._use(AsyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: AsyncIO, reading: Reading) -> Self:
+    def _use(self, io: AsyncIO, reading: Reading) -> None:
         self._io, self._calls, self._reading = io, Calls(io), reading
-        return self
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
@@ -185,11 +183,15 @@ class AsyncSmokeClient(_Client):
         await self.aclose()
 
 
-def sync_over(io: SyncIO, reading: Reading) -> SmokeClient:
-    """Make a client over an IO that the run's settings have shaped."""
-    return SmokeClient.__new__(SmokeClient)._use(io, reading)
+class RunClient(SmokeClient):
+    """A client over an IO that a run's settings have shaped."""
+
+    def __init__(self, io: SyncIO, reading: Reading) -> None:
+        self._use(io, reading)
 
 
-def async_over(io: AsyncIO, reading: Reading) -> AsyncSmokeClient:
-    """Make an async client over an IO that the run's settings have shaped."""
-    return AsyncSmokeClient.__new__(AsyncSmokeClient)._use(io, reading)
+class AsyncRunClient(AsyncSmokeClient):
+    """An async client over an IO that a run's settings have shaped."""
+
+    def __init__(self, io: AsyncIO, reading: Reading) -> None:
+        self._use(io, reading)

@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hydra_smoke: a smoke test (added to every test that uses a smoke fixture)"
     )
-    live, fake = config.getoption("hydra_smoke"), config.getoption("hydra_smoke_fake")
+    live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     given = [name for name in (*SETTINGS, "token") if config.getoption(f"hydra_smoke_{name}")]
     if live or fake:
         from ._switch import switch_on

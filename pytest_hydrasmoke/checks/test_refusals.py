@@ -19,7 +19,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._chat import Reading
 from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._redact import Token
-from pytest_hydrasmoke.client import sync_over
+from pytest_hydrasmoke.client import RunClient
 
 WRONG = Token("not-the-token-of-this-router")
 
@@ -78,7 +78,7 @@ def _provision_and_delete(client: SmokeClient, spec: InstanceSpec, key: str) -> 
 def test_token_is_required(smoke_config: HydraSmokeConfig, token: str) -> None:
     # On calls that only read: if the router lets one through, nothing has happened.
     link = dataclasses.replace(smoke_config.link, token=None if token == "missing" else WRONG)
-    with sync_over(SyncIO(link), Reading()) as stranger:
+    with RunClient(SyncIO(link), Reading()) as stranger:
         with pytest.raises(UnauthorizedError):
             stranger.poll(f"{smoke_config.run_id}-0")
         with pytest.raises(UnauthorizedError):
