@@ -135,7 +135,6 @@ class _PoolTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        extensions: dict[str, Any] = {**request.extensions}  # pyright: ignore[reportUnknownMemberType]
         reply = self._pool.handle_request(
             httpcore.Request(
                 request.method,
@@ -144,14 +143,14 @@ class _PoolTransport(httpx.BaseTransport):
                 ),
                 headers=request.headers.raw,
                 content=request.stream,
-                extensions=extensions,
+                extensions=request.extensions,
             )
         )
         return httpx.Response(
             reply.status,
             headers=reply.headers,
             stream=_PoolBody(reply),
-            extensions=reply.extensions,
+            extensions=reply.extensions,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         )
 
     def close(self) -> None:
