@@ -120,8 +120,8 @@ def smoke_instance(
 ) -> SmokeInstance:
     """A ready instance of this test's spec, shared within `scope` by tests with the same spec.
 
-    Parametrize it with mappings of spec fields: `parametrize("smoke_instance", [{"tier_id":
-    "..."}], indirect=True)`.
+    Parametrize it with mappings of spec fields, for other specs:
+    `@pytest.mark.parametrize("smoke_instance", [{"tier_id": "..."}], indirect=True)`.
     """
     return _active(request.config).instance(request, smoke_spec)
 

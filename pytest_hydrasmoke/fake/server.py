@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import itertools
 import logging
+import os
 import socket
 import threading
 from collections.abc import Coroutine
@@ -117,11 +118,12 @@ class Server:
         # The protocol spelt out, or asyncio leaves Nagle's algorithm on: 44 ms an answer.
         self._socket = socket.socket(family, kind, socket.IPPROTO_TCP)
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # On Windows it would mean to share the address with whoever has it already.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name != "nt")
             self._socket.bind(address)
             # From here on nobody is refused, even if the thread takes a moment to get going.
             self._socket.listen(256)
-        except OSError:
+        except BaseException:
             self._socket.close()
             raise
         host, port = self._socket.getsockname()[:2]

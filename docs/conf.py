@@ -1,0 +1,17 @@
+"""Sphinx: what can be generated from the code is, so that it can't disagree with it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "pytest-hydrasmoke"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "generated"]
+myst_enable_extensions = ["deflist"]
+html_theme = "furo"
+exclude_patterns = ["_build"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autoclass_content = "class"
