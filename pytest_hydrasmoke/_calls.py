@@ -36,7 +36,7 @@ R = TypeVar("R", Reply, Stream | Reply)
 CALL_TIMEOUT = 30.0
 """Seconds for one call, retries included, where nobody set a deadline."""
 ATTEMPT_TIMEOUT = 30.0
-"""Seconds for one attempt: a router that hangs once must not eat a phase's whole deadline."""
+"""Seconds for one attempt of what may be repeated: to hang once must not eat all the time."""
 FIRST_CONTACT = 30.0
 """Seconds to reach the router for the first time: beyond it the URL is wrong, not the moment."""
 LAST_CHANCE = 0.5
@@ -231,7 +231,8 @@ class Calls:
         at = self.io.now()
         result: R | TransportError
         try:
-            result = await send(request, min(deadline, at + ATTEMPT_TIMEOUT))
+            limit = at + ATTEMPT_TIMEOUT if RULES[request.call].lost else deadline
+            result = await send(request, min(deadline, limit))
         except TransportError as error:
             result = error
         outcome: Outcome = result if isinstance(result, TransportError) else result.status

@@ -113,13 +113,14 @@ class Turn:
             )
         except HydraSmokeError as error:
             self._release()
-            if not _not_accepted(error):
+            if not _ran_out_of_time(error):
                 self._add_context(error)
                 raise
             refusal = error
         else:
             return
-        self._fail(ChatTimeoutError(f"not accepted within {self._timeout:g} s: {refusal.message}"))
+        what = "accepted" if isinstance(refusal, RouterError) else "answered"
+        self._fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}"))
 
     async def next(self) -> tuple[ChatEvent, Meaning] | None:
         """Give the next event and its meaning, None at the turn's end; raises `ChatError`."""
@@ -220,7 +221,7 @@ class Turn:
         )
 
 
-def _not_accepted(error: HydraSmokeError) -> bool:
+def _ran_out_of_time(error: HydraSmokeError) -> bool:
     if isinstance(error, RouterError):
         return error.status_code in RULES["chat"].again
     return isinstance(error, TransportError) and error.late

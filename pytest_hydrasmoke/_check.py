@@ -12,7 +12,7 @@ from typing import Any, cast
 from ._address import Link
 from ._calls import Calls
 from ._contract import differences
-from ._errors import HydraSmokeError, NotFoundError, TransportError, UnauthorizedError
+from ._errors import HydraSmokeError, NotFoundError, RejectedError
 from ._io import SyncIO
 from ._redact import safe_line
 from ._settings import HydraSmokeConfig
@@ -38,31 +38,44 @@ def findings(config: HydraSmokeConfig) -> Iterator[Finding]:
 
     Ends where going on makes no sense: an unreachable router has no token to test.
     """
-    link = config.link
-    io = SyncIO(link)
+    io = SyncIO(config.link)
     calls = Calls(io)
     try:
-        start = time.monotonic()
-        try:
-            found = drive(calls.poll(f"{config.run_id}-check", deadline=io.now() + PATIENCE))
-        except TransportError as error:
-            yield Finding("router", False, str(error))
+        router = _router(calls)
+        yield router
+        if not router.good:
             return
-        except UnauthorizedError as error:
-            yield Finding("router", True, "reached")
-            yield Finding("token", False, str(error))
-            return
-        except HydraSmokeError as error:
-            yield Finding("router", False, str(error))
-            return
-        yield Finding("router", True, f"reached in {time.monotonic() - start:.2f} s")
-        yield Finding("token", True, "accepted")
-        words = "found, although nobody provisioned under it" if found.found else "not found"
-        yield Finding("unknown key", not found.found, words)
-        yield _unknown_instance(calls)
-        yield _contract(link)
+        token = _token(calls, config)
+        yield token
+        if token.good:
+            yield _unknown_instance(calls)
+            yield _contract(config.link)
     finally:
         io.close()
+
+
+def _router(calls: Calls) -> Finding:
+    # A malformed id is refused before the token is looked at, and by nothing but this router:
+    # a wrong path answers 404, as an unknown instance does.
+    start = time.monotonic()
+    try:
+        drive(calls.status("not-a-uuid", deadline=calls.io.now() + PATIENCE))
+    except RejectedError:
+        return Finding("router", True, f"reached in {time.monotonic() - start:.2f} s")
+    except NotFoundError as error:
+        where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
+        return Finding("router", False, f"not at this path: {error.message}\n  next step: {where}")
+    except HydraSmokeError as error:
+        return Finding("router", False, str(error))
+    return Finding("router", False, "something else answers: it took 'not-a-uuid' for an id")
+
+
+def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:
+    try:
+        drive(calls.poll(f"{config.run_id}-check", deadline=calls.io.now() + PATIENCE))
+    except HydraSmokeError as error:
+        return Finding("token", False, str(error))
+    return Finding("token", True, "accepted")
 
 
 def _unknown_instance(calls: Calls) -> Finding:

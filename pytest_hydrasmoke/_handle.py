@@ -13,7 +13,7 @@ from ._lifecycle import Policy
 from ._models import InstanceStatus, LlmEvents
 from ._sse import ChatEvent
 from ._timeline import InstanceRecord
-from ._usage import RECENT, Expected, Usage, read_baseline
+from ._usage import Expected, Usage, read_baseline
 
 __tracebackhide__ = own_frames
 
@@ -102,7 +102,8 @@ class Handle:
     ) -> InstanceStatus:
         io = self._calls.io
         limit = self._policy.ready_timeout if timeout is None else timeout
-        with _lifecycle.phase("ready", io, self.record):
+        # A test's own wait is no part of the time that provisioning took.
+        with _lifecycle.phase("ready", io, self.record, timed=False):
             return await _lifecycle.wait(
                 self._calls, self.record, ready, error=error, start=io.now(), timeout=limit
             )
@@ -180,6 +181,3 @@ def expected(at_least: int, at_most: int | None, providers: Collection[str] | No
             next_step="give 0 <= at_least <= at_most",
         )
     return Expected(at_least, at_most, frozenset(providers or ()))
-
-
-__all__ = ["RECENT", "Handle", "TurnResult", "expected"]

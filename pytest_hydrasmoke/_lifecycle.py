@@ -55,7 +55,7 @@ def poll_interval(waited: float) -> float:
 
 
 @contextmanager
-def phase(name: str, io: IO, record: InstanceRecord) -> Generator[None]:
+def phase(name: str, io: IO, record: InstanceRecord, *, timed: bool = True) -> Generator[None]:
     """Time a phase, and tell an error that leaves it where it was."""
     start = io.now()
     try:
@@ -69,7 +69,8 @@ def phase(name: str, io: IO, record: InstanceRecord) -> Generator[None]:
         )
         raise
     finally:
-        record.took(name, io.now() - start)
+        if timed:
+            record.took(name, io.now() - start)
 
 
 async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:

@@ -15,7 +15,7 @@ import anyio
 from . import _lifecycle
 from ._calls import Calls
 from ._chat import Reading
-from ._errors import ConfigError, HydraSmokeError, LeakError, ProvisionError, own_frames
+from ._errors import ConfigError, HydraSmokeError, ProvisionError, own_frames
 from ._fanout import fan_out
 from ._handle import Handle
 from ._io import AsyncIO, SyncIO
@@ -208,16 +208,17 @@ class SmokeSession:
         ]
 
     def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
+        # Whatever goes wrong with one must not keep the others from being deleted.
         try:
             drive(_lifecycle.delete(Calls(io, record), record, self.config.policy))
-        except LeakError as error:
-            record.leak = str(error)
+        except Exception as error:
+            record.leak = str(error) or repr(error)
 
     async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
         try:
             await _lifecycle.delete(Calls(io, record), record, self.config.policy)
-        except LeakError as error:
-            record.leak = str(error)
+        except Exception as error:
+            record.leak = str(error) or repr(error)
 
     def close(self) -> None:
         """Delete everything that is left; harmless if done before."""

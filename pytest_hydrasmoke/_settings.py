@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -89,7 +89,9 @@ class HydraSmokeConfig(BaseSettings):
 
     url: str | None = None
     """Where the router lives, without `/internal/...`; a path prefix is kept."""
-    token: Annotated[Token | None, BeforeValidator(_token)] = Field(default=None, repr=False)
+    token: Annotated[Token | None, BeforeValidator(_token), PlainSerializer(repr)] = Field(
+        default=None, repr=False
+    )
     """The bearer token: from `HYDRA_SMOKE_TOKEN`, else `OPS_BEARER_TOKEN`, or a file."""
     token_file: ExistingFile | None = None
     """A file that holds the token."""

@@ -7,10 +7,11 @@ from types import TracebackType
 from typing import Self
 
 from ._errors import own_frames
-from ._handle import RECENT, Handle, TurnResult, expected
+from ._handle import Handle, TurnResult, expected
 from ._models import InstanceSpec, InstanceStatus, LlmEvents
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
+from ._usage import RECENT
 from ._wire import drive
 
 __tracebackhide__ = own_frames
