@@ -215,7 +215,7 @@ class Calls:
             if verdict == "answer" and not isinstance(result, TransportError):
                 return result
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
-            left = limit - io.now() - LAST_CHANCE
+            left = min(limit, io.hurry()) - io.now() - LAST_CHANCE
             if verdict == "fail" or left <= 0:
                 raise failure(request, result, number)
             wanted = asked_pause(result) if isinstance(result, Reply) else None

@@ -22,6 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "check", help="test settings, router and token without provisioning anything"
     )
     check.set_defaults(run=_check)
+    sweep = commands.add_parser("sweep", help="delete what earlier runs left behind")
+    sweep.add_argument("--run-id", help="sweep this run alone, which is over from now on")
+    sweep.add_argument("--output", help="folder of the ledger (.hydrasmoke)")
+    sweep.add_argument(
+        "--wait", type=float, default=60.0, help="seconds to ask for a key without a row (60)"
+    )
+    sweep.add_argument("--dry-run", action="store_true", help="only tell")
+    sweep.set_defaults(run=_sweep)
     fake = commands.add_parser("fake", help="serve the fake router alone, until Ctrl-C")
     fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     fake.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for any (8000)")
@@ -50,6 +58,22 @@ def _fake(options: argparse.Namespace) -> int:
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(f"the fake router can't be served: {error}") from None
     return OK
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from ._load import load
+    from ._sweep import Sweep
+
+    # What to provision does not matter, and where is in the ledger, if there is one.
+    given = {"output": options.output, "run_id": options.run_id}
+    config = load(given, Path.cwd(), fake=False, required=()).config
+    sweep = Sweep(config, options.wait, options.dry_run, say=lambda line: print(line, flush=True))
+    if options.run_id is None:
+        sweep.all_runs()
+    else:
+        sweep.one_run(config.run_id)
+    print("something is left" if sweep.left else "nothing is left")
+    return WRONG if sweep.left else OK
 
 
 def _check(options: argparse.Namespace) -> int:

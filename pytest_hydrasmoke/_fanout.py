@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 
 from ._address import Link
 from ._io import SyncIO
+from ._signals import Interrupts
 from ._wire import ThreadGroup
 
 JOIN = 5.0
 """Seconds for a thread that was told to stop; it is woken from whatever it waits for."""
 
 
-def fan_out(link: Link, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
+def fan_out(
+    link: Link, works: Sequence[Callable[[SyncIO], None]], interrupts: Interrupts
+) -> list[Exception]:
     """Run every work in a thread with an IO of its own, and give what failed.
 
     The first failure stops the others, whose own failures come after it in the list. An
@@ -31,7 +34,7 @@ def fan_out(link: Link, works: Sequence[Callable[[SyncIO], None]]) -> list[Excep
         finally:
             io.close()
 
-    ios = [SyncIO(link, group=group) for _ in works]
+    ios = [SyncIO(link, group=group, interrupts=interrupts) for _ in works]
     threads = [
         threading.Thread(target=run, args=pair, daemon=True)
         for pair in zip(works, ios, strict=True)

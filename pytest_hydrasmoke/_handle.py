@@ -56,6 +56,7 @@ class InstanceTurn(Turn):
         """Which of the instance's turns it is, from 0."""
 
     async def open(self) -> None:
+        self._record.permit()
         self.reserve()
         try:
             baseline = await read_baseline(self._calls, self._record, self._baseline_timeout)
@@ -166,6 +167,12 @@ class Handle:
 
     async def delete(self) -> None:
         await _lifecycle.delete(self._calls, self.record, self._policy)
+
+    async def leave(self, *, failed: bool) -> None:
+        """Delete at the end of a `with`, unless `keep` says to leave it for a look."""
+        self.record.failed |= failed
+        if not _lifecycle.keep(self.record, self._policy):
+            await self.delete()
 
 
 def expected(at_least: int, at_most: int | None, providers: Collection[str] | None) -> Expected:

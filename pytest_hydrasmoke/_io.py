@@ -7,6 +7,7 @@ A failed attempt is returned, not raised, from the block that caught it: an erro
 from __future__ import annotations
 
 import contextlib
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -23,7 +24,8 @@ from ._clock import VirtualClock
 from ._errors import ContractError, TransportError, own_frames
 from ._grace import shielded
 from ._redact import safe_line
-from ._sockets import DeadlineBackend, DeadlineStream
+from ._signals import Interrupts
+from ._sockets import SLICE, DeadlineBackend, DeadlineStream
 from ._wire import IN_FLIGHT, Reply, Request, ThreadGroup
 
 __tracebackhide__ = own_frames
@@ -204,12 +206,18 @@ class SyncIO:
     """`IO` that blocks; one for each thread."""
 
     def __init__(
-        self, link: Link, *, clock: VirtualClock | None = None, group: ThreadGroup | None = None
+        self,
+        link: Link,
+        *,
+        clock: VirtualClock | None = None,
+        group: ThreadGroup | None = None,
+        interrupts: Interrupts | None = None,
     ) -> None:
         self.link = link
         self._clock = clock
         self._group = group
-        self._backend = DeadlineBackend()
+        self._interrupts = interrupts or Interrupts()
+        self._backend = DeadlineBackend(self._interrupts.deadline)
         self._client: httpx.Client | None = None
 
     def now(self) -> float:
@@ -223,11 +231,15 @@ class SyncIO:
         self._check_stopped()
         if self._clock is not None:
             self._clock.sleep(seconds)
-        elif self._group is not None:
-            self._group.stopped.wait(max(seconds, 0.0))
+            return
+        until = time.monotonic() + seconds
+        while (left := min(until, self._interrupts.deadline()) - time.monotonic()) > 0:
+            # In bits, as reads are: a signal or the rest of the group may end it.
+            time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
             self._check_stopped()
-        else:
-            time.sleep(max(seconds, 0.0))  # noqa: ASYNC251 - this IO is the blocking one
+
+    def hurry(self) -> float:
+        return self._interrupts.deadline()
 
     async def send(self, request: Request, deadline: float) -> Reply:
         return _given(self._attempt_send(request, deadline))
@@ -236,9 +248,9 @@ class SyncIO:
         return _given(self._attempt_open(request, deadline))
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        # Nothing but a signal breaks off blocking code, and what it breaks off here is still
-        # owned: the run's clean-up comes by once more.
-        return await work()
+        # Nothing but a signal breaks off blocking code.
+        with self._interrupts.hold():
+            return await work()
 
     def wake(self) -> None:
         """Make the request that another thread is waiting for fail now."""
@@ -397,6 +409,9 @@ class AsyncIO:
         except _FAULTS as error:
             return _fault(error, self.link)
         return AsyncStream(self, response)
+
+    def hurry(self) -> float:
+        return math.inf
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await shielded(seconds, work)

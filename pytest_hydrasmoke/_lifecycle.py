@@ -26,7 +26,7 @@ from ._errors import (
 )
 from ._models import InstanceStatus
 from ._redact import safe_line
-from ._timeline import NOTHING_LEFT, InstanceRecord, State
+from ._timeline import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 from ._wire import IO
 
 __tracebackhide__ = own_frames
@@ -40,6 +40,9 @@ class Policy:
     chat_timeout: float = 120.0
     llm_events_timeout: float = 30.0
     delete_timeout: float = 60.0
+    row_wait: float = 60.0
+    """How long to ask for a key's row before a deletion; a worker may insert it late."""
+    keep: str = "never"
     ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
     failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
     gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
@@ -93,14 +96,15 @@ async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> Non
     if record.spec is None or record.key is None:
         raise ConfigError("an attached instance can't be provisioned")
     record.born = calls.io.now()
-    record.state = State.REQUESTED
+    record.permit()
+    record.becomes(State.REQUESTED)
     try:
         accepted = await calls.provision(record.spec, record.key, deadline=deadline)
     except (RouterError, TransportError) as error:
         if isinstance(error, RouterError) and error.status_code == 409:
             return  # In progress already: poll finds it.
         if not record.unknown_outcomes:
-            record.state = State.REFUSED
+            record.becomes(State.REFUSED)
         raise
     if accepted.idempotency_key != record.key:
         raise ContractError(
@@ -110,6 +114,7 @@ async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> Non
             next_step=_TWO_INSTANCES,
         )
     record.id = accepted.instance_id
+    record.becomes(State.ACCEPTED)
 
 
 async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
@@ -129,7 +134,8 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
             got=found.instance_id,
             next_step=_TWO_INSTANCES,
         )
-    record.id, record.state = found.instance_id, State.CREATED
+    record.id = found.instance_id
+    record.becomes(State.CREATED)
 
 
 async def until_ready(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
@@ -145,7 +151,7 @@ async def until_ready(calls: Calls, record: InstanceRecord, policy: Policy, star
         return status.status.lower() in policy.failed | policy.gone
 
     await wait(calls, record, ready, error=failed, start=start, timeout=policy.ready_timeout)
-    record.state = State.READY
+    record.becomes(State.READY)
 
 
 async def wait(
@@ -169,7 +175,7 @@ async def wait(
             return status
         if error is not None and error(status):
             if not record.attached:
-                record.state = State.FAILED
+                record.becomes(State.FAILED)
             raise ProvisionError(
                 f"the instance is {safe_line(status.status)!r}",
                 got=" → ".join(map(safe_line, record.statuses)),
@@ -200,12 +206,22 @@ async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, 
     await io.sleep(min(poll_interval(now - start), deadline - now))
 
 
+def keep(record: InstanceRecord, policy: Policy) -> bool:
+    """Leave an instance for a look if the settings want that; tells whether it was."""
+    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
+    if not wanted or record.attached or record.id is None or record.state in NOTHING_LEFT:
+        return False
+    record.becomes(State.KEPT)
+    return True
+
+
 async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     """Delete what a record owns, and see it confirmed; harmless if that was done before.
 
     Confirmed means: status answers 404 or a gone word, or a second delete says that it is gone.
-    A key without a row is asked for until `delete_timeout` has passed: a worker may be late.
-    Raises `LeakError` if it could not be confirmed within `delete_timeout`.
+    A key without a row is asked for until `row_wait` has passed: a worker may be late. All of it
+    is shorter once a signal hurries it (`IO.hurry`). Raises `LeakError` if it was not confirmed
+    within `delete_timeout`.
     """
     if record.attached:
         raise ConfigError(
@@ -218,44 +234,56 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     io = calls.io
     with phase("delete", io, record):
         try:
-            await io.grace(policy.delete_timeout + 5, lambda: _delete(calls, record, policy))
+            seconds = policy.row_wait + policy.delete_timeout + 5
+            await io.grace(seconds, lambda: _delete(calls, record, policy))
         except (HydraSmokeError, TimeoutError) as error:
             reason = error.message if isinstance(error, HydraSmokeError) else str(error)
             raise LeakError(
                 f"not confirmed as deleted, it may still run: {reason}",
-                next_step="delete it by hand, or it goes on costing money",
+                next_step=f"hydra-smoke sweep --run-id {record.run_id}",
             ) from error
 
 
 async def _delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    io, deadline = calls.io, calls.io.now() + policy.delete_timeout
-    instance_id = record.id or await _resolve(calls, record, deadline)
+    io = calls.io
+    # Without a row an id is worth nothing: a delete would find nothing either, and be taken for
+    # done while a worker is still about to insert the row.
+    has_row = record.id is not None and record.state in HAS_ROW
+    instance_id = record.id if has_row else await _resolve(calls, record, policy)
     if instance_id is None:
         record.note("the router never had a row for its key")
-        record.state = State.ABSENT
+        record.becomes(State.ABSENT)
         return
     record.id = instance_id
+    start = io.now()
+    deadline = start + policy.delete_timeout
     await _ask(calls, record, instance_id, policy, deadline)
+    record.becomes(State.DELETING)
     start = io.now()
     while not await _is_gone(calls, record, instance_id, policy, deadline):
-        if io.now() >= deadline:
-            raise LeakError(f"{record.last_state} {policy.delete_timeout:g} s after the delete")
-        await io.sleep(min(poll_interval(io.now() - start), max(deadline - io.now(), 0.0)))
+        left = min(deadline, io.hurry()) - io.now()
+        if left <= 0:
+            raise LeakError(f"{record.last_state} {io.now() - start:.0f} s after the delete")
+        await io.sleep(min(poll_interval(io.now() - start), left))
         if await _ask(calls, record, instance_id, policy, deadline):
             break
-    record.state = State.DELETED
+    record.becomes(State.DELETED)
 
 
-async def _resolve(calls: Calls, record: InstanceRecord, deadline: float) -> str | None:
+async def _resolve(calls: Calls, record: InstanceRecord, policy: Policy) -> str | None:
     assert record.key is not None
     io, start = calls.io, calls.io.now()
+    deadline = start + policy.row_wait
     while True:
         found = await calls.poll(record.key, deadline=deadline)
         if found.instance_id is not None:
             return found.instance_id
-        if io.now() >= deadline:
+        left = min(deadline, io.hurry()) - io.now()
+        if left <= 0 and io.now() < deadline:
+            raise LeakError("a signal came before a row for its key did")
+        if left <= 0:
             return None
-        await io.sleep(min(poll_interval(io.now() - start), deadline - io.now()))
+        await io.sleep(min(poll_interval(io.now() - start), left))
 
 
 async def _ask(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from ._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
 from ._redact import safe_line
 from ._settings import SPEC, HydraSmokeConfig
 
-_LIVE_ONLY = ("url", "token_file", "instance")
+_LIVE_ONLY = ("url", "token_file", "instance", "keep")
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
 
 
@@ -45,11 +45,17 @@ class Loaded:
     sources: Mapping[str, str]
 
 
-def load(options: Mapping[str, str | None], folder: Path, *, fake: bool) -> Loaded:
+def load(
+    options: Mapping[str, str | None],
+    folder: Path,
+    *,
+    fake: bool,
+    required: Collection[str] = ("url", *SPEC),
+) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
-    `options` are those of the command line, None where not given. With `fake`, url, token and
-    spec are not asked for: the run fills them in.
+    `options` are those of the command line, None where not given. The token is always asked for,
+    and `required` too. With `fake` none of them is: the run fills them in.
     """
     problems: list[str] = []
     given = {name: value for name, value in options.items() if value is not None}
@@ -65,7 +71,7 @@ def load(options: Mapping[str, str | None], folder: Path, *, fake: bool) -> Load
         sources.update(dict.fromkeys(layer, source))
     if fake:
         problems += [
-            f"{flag(name)} goes with {LIVE} alone: the fake has its own"
+            f"{flag(name)} goes with {LIVE} alone: the fake has its own, and ends with the run"
             for name in _LIVE_ONLY
             if name in given
         ]
@@ -77,7 +83,8 @@ def load(options: Mapping[str, str | None], folder: Path, *, fake: bool) -> Load
         if "scenario" in given:
             problems.append(f"{flag('scenario')} goes with {FAKE}: a live router has no scenario")
         _pick_token(layers, values, sources, problems)
-        problems += _missing(values)
+        problems += _missing(values, required)
+    values["output"] = folder / values.get("output", ".hydrasmoke")
     config = _validated(values, sources, problems)
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -149,9 +156,12 @@ def _pick_token(
             return
 
 
-def _missing(values: Mapping[str, Any]) -> list[str]:
-    names = ["url", *(() if "instance" in values else SPEC)]
-    problems = [f"{name} is not set: {how_to_set(name)}" for name in names if name not in values]
+def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
+    problems = [
+        f"{name} is not set: {how_to_set(name)}"
+        for name in required
+        if name not in values and not ("instance" in values and name in SPEC)
+    ]
     if "token" not in values and "token_file" not in values:
         problems.append(
             f"the token is not set: set {variable('token')} (or OPS_BEARER_TOKEN) in the "

@@ -6,7 +6,6 @@ what there is to delete. It is called wherever a run can end, and does only what
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -19,9 +18,11 @@ from ._errors import ConfigError, HydraSmokeError, ProvisionError, own_frames
 from ._fanout import fan_out
 from ._handle import Handle
 from ._io import AsyncIO, SyncIO
+from ._ledger import Fact, Ledger
 from ._models import InstanceSpec
 from ._settings import HydraSmokeConfig
-from ._timeline import NOTHING_LEFT, InstanceRecord, State
+from ._signals import Interrupts
+from ._timeline import NOTHING_LEFT, SETTLED, InstanceRecord, State
 from ._wire import drive
 from .instance import AsyncSmokeInstance, SmokeInstance
 
@@ -41,13 +42,14 @@ class SmokeSession:
     """Everything that one process of a run owns."""
 
     config: HydraSmokeConfig
+    ledger: Ledger
+    interrupts: Interrupts = field(default_factory=Interrupts)
     reading: Reading = field(default_factory=Reading)
     on_ready: Callable[[SmokeInstance], object] = lambda instance: None
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
 
     def __post_init__(self) -> None:
-        self._claiming = threading.Lock()
-        self._io = SyncIO(self.config.link)
+        self._io = SyncIO(self.config.link, interrupts=self.interrupts)
         self._shared: dict[tuple[InstanceSpec | None, Hashable], Shared] = {}
 
     # Provisioning
@@ -60,20 +62,38 @@ class SmokeSession:
                 instance=self.config.instance,
                 next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
             )
-        with self._claiming:
-            # The key of a request that the router refused is free again: nothing came of it.
-            used = {it.key for it in self.records if it.state is not State.REFUSED}
-            slots = (f"{self.config.run_id}-{slot}" for slot in range(self.config.max_instances))
-            keys = [key for key in slots if key not in used][:number]
-            if len(keys) < number:
-                raise ConfigError(
-                    f"no room for {number} more: max_instances allows "
-                    f"{self.config.max_instances} in all, and {len(used)} were asked for",
-                    next_step="raise HYDRA_SMOKE_MAX_INSTANCES, or share instances (scope)",
-                )
-            records = [InstanceRecord(spec, key) for key in keys]
-            self.records += records
+        self._permit()
+        limit = self.config.max_instances
+        facts = sweep_settings(self.config)
+        keys = self.ledger.claim(spec.model_dump(), self.config.link.base_url, facts, number, limit)
+        if keys is None:
+            raise ConfigError(
+                f"no room for {number} more: max_instances allows {limit} in a run",
+                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, or share instances (scope)",
+            )
+        records = [self._record(spec, key) for key in keys]
+        self.records += records
         return records
+
+    def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
+        return InstanceRecord(spec, key, on_state=self._note, permit=self._permit)
+
+    def _note(self, record: InstanceRecord) -> None:
+        fact = _FACTS.get(record.state)
+        if fact is None or record.key is None:
+            return
+        try:
+            self.ledger.note(record.key, fact, record.id)
+        except OSError as error:
+            # The intent is on the disk: a sweep finds the rest out again.
+            record.note(f"not in the ledger: {record.state} ({error})")
+
+    def _permit(self) -> None:
+        if self.ledger.is_over:
+            raise ConfigError(
+                f"run {self.config.run_id} is over: a sweep has said so",
+                next_step="this run provisions and chats no more; start another one",
+            )
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
         """Provision one, and wait until it is ready; one that fails is deleted at once."""
@@ -84,6 +104,7 @@ class SmokeSession:
         try:
             drive(_lifecycle.provision(self._calls(record), record, self.config.policy))
         except Exception:
+            record.failed = True
             self.dispose([record])
             raise
         return record
@@ -97,8 +118,11 @@ class SmokeSession:
                 _lifecycle.provision(Calls(io, record), record, self.config.policy)
             )
 
-        failures = fan_out(self.config.link, [work(record) for record in records])
+        works = [work(record) for record in records]
+        failures = fan_out(self.config.link, works, self.interrupts)
         if failures:
+            for record in records:
+                record.failed = True
             self.dispose(records)
             raise failures[0]
         return [self._ready(record) for record in records]
@@ -195,16 +219,20 @@ class SmokeSession:
         def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
             return lambda io: self._delete(io, record)
 
-        if len(pending) == 1:
-            self._delete(self._io, pending[0])
-        elif pending:
-            fan_out(self.config.link, [work(record) for record in pending])
+        with self.interrupts.hold():
+            if len(pending) == 1:
+                self._delete(self._io, pending[0])
+            elif pending:
+                fan_out(self.config.link, [work(record) for record in pending], self.interrupts)
 
     def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
         return [
             record
             for record in records
-            if not record.attached and record.state not in NOTHING_LEFT and record.leak is None
+            if not record.attached
+            and record.state not in SETTLED
+            and record.leak is None
+            and not _lifecycle.keep(record, self.config.policy)
         ]
 
     def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
@@ -220,7 +248,39 @@ class SmokeSession:
         except Exception as error:
             record.leak = str(error) or repr(error)
 
+    def adopt(self) -> None:
+        """Own what other processes of this run have left open in the ledger."""
+        known = {record.key for record in self.records}
+        for entry in self.ledger.read().open:
+            if entry.key not in known and entry.fact is not Fact.KEPT:
+                record = self._record(None, entry.key)
+                record.id = entry.id
+                record.state = State.CREATED if entry.has_row else State.REQUESTED
+                self.records.append(record)
+
+    @property
+    def pending(self) -> list[InstanceRecord]:
+        """What `close` has to delete."""
+        return self._to_delete(self.records)
+
     def close(self) -> None:
         """Delete everything that is left; harmless if done before."""
         self.dispose(self.records)
         self._io.close()
+
+
+_FACTS = {
+    State.ACCEPTED: Fact.ACCEPTED,
+    State.CREATED: Fact.CREATED,
+    State.KEPT: Fact.KEPT,
+    State.DELETING: Fact.DELETED,
+    State.REFUSED: Fact.REFUSED,
+    State.ABSENT: Fact.ABSENT,
+    State.DELETED: Fact.CONFIRMED,
+}
+
+
+def sweep_settings(config: HydraSmokeConfig) -> dict[str, object]:
+    """Give what a sweep needs to know of a run, in plain types."""
+    names = {"ca_file", "trust_env", "allow_http", "gone_statuses", "max_instances"}
+    return config.model_dump(mode="json", include=names)

@@ -115,6 +115,8 @@ class HydraSmokeConfig(BaseSettings):
     """Deadline for a turn's LLM events to appear."""
     delete_timeout: Seconds = _DEFAULTS.delete_timeout
     """Deadline for a deletion to be confirmed."""
+    keep: Literal["never", "on-failure", "always"] = "never"
+    """Leave instances for a look, and print the commands that attach to them and delete them."""
     scope: Literal["session", "package", "module", "class", "function"] = "session"
     """How long an instance of `smoke_instance` lives."""
     instance: Annotated[str, AfterValidator(_uuid)] | None = None
@@ -145,6 +147,8 @@ class HydraSmokeConfig(BaseSettings):
     """Use the environment's proxies and CA."""
     ca_file: ExistingFile | None = None
     """A private CA, trusted besides the public ones."""
+    output: Path = Path(".hydrasmoke")
+    """Folder of the ledger, in the invocation folder; it ignores itself in git."""
     scenario: Literal["default"] = "default"
     """How the fake router behaves."""
 
@@ -168,6 +172,8 @@ class HydraSmokeConfig(BaseSettings):
             chat_timeout=self.chat_timeout,
             llm_events_timeout=self.llm_events_timeout,
             delete_timeout=self.delete_timeout,
+            row_wait=self.delete_timeout,
+            keep=self.keep,
             ready=self.ready_statuses,
             failed=self.failed_statuses,
             gone=self.gone_statuses,

@@ -13,10 +13,13 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore
+
+SLICE = 0.25
+"""Seconds that a read waits in one piece."""
 
 
 def _left(deadline: float, late: type[httpcore.TimeoutException]) -> float | None:
@@ -41,7 +44,16 @@ class DeadlineStream(httpcore.NetworkStream):
         return self.deadline if timeout is None else min(timeout, self.deadline)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(self._until(timeout), httpcore.ReadTimeout))
+        until = self._until(timeout)
+        while True:
+            # In bits: a signal that comes while this waits may bring the deadline nearer.
+            left = _left(min(until, self._backend.hurry()), httpcore.ReadTimeout)
+            bit = SLICE if left is None else min(left, SLICE)
+            try:
+                return self._inner.read(max_bytes, bit)
+            except httpcore.ReadTimeout:
+                if left is not None and left <= SLICE:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, _left(self._until(timeout), httpcore.WriteTimeout))
@@ -74,8 +86,9 @@ class DeadlineStream(httpcore.NetworkStream):
 class DeadlineBackend(httpcore.NetworkBackend):
     """Opens connections that keep deadlines; knows those that are open."""
 
-    def __init__(self) -> None:
+    def __init__(self, hurry: Callable[[], float] = lambda: math.inf) -> None:
         self._inner = httpcore.SyncBackend()
+        self.hurry = hurry
         self.streams: weakref.WeakSet[DeadlineStream] = weakref.WeakSet()
 
     def connect_tcp(

@@ -10,7 +10,11 @@ from ._collect import BundledChecks
 from ._options import FAKE, LIVE, SETTINGS, flag, variable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._active import Active
+    from ._settings import HydraSmokeConfig
+    from .fake import FakeRouter
 
 # Calls of pytest that execute no test: they must work without any settings, and touch nothing.
 _TELLS_ONLY = (
@@ -30,28 +34,27 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
 
     Raises `pytest.UsageError` with everything that is wrong.
     """
-    worker_settings: dict[str, Any] | None = getattr(config, "workerinput", {}).get("hydra_smoke")
     tells_only = any(config.getoption(name, default=None) for name in _TELLS_ONLY)
-    if tells_only or (worker_settings is None and hasattr(config, "workerinput")):
+    if tells_only:
         _collect(config, unasked=True)
         return None
-
-    from . import _active
-
-    if worker_settings is not None:
-        loaded = _active.settings_for_worker(worker_settings)
-        active = _active.Active(config, loaded, worker=True)
-    else:
-        active = _main_process(config, live=live, fake=fake)
-    config.pluginmanager.register(active, "hydra-smoke-active")
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    active = (
+        _main_process(config, live=live, fake=fake) if worker is None else _worker(config, worker)
+    )
     _collect(config, unasked=active.config.bundled_checks)
     return active
 
 
+def _collect(config: pytest.Config, *, unasked: bool) -> None:
+    config.pluginmanager.register(BundledChecks(config, unasked=unasked), "hydra-smoke-checks")
+
+
 def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
-    from . import _active, _load
-    from ._errors import ConfigError
+    from . import _load
+    from ._errors import HydraSmokeError
     from ._redact import Token
+    from ._unused import check_unused
     from .fake import FakeRouter
 
     if live and fake:
@@ -62,21 +65,68 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             f"set {variable('token')} in the environment, or give {flag('token_file')}"
         )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
+    router: FakeRouter | None = None
     try:
         loaded = _load.load(options, config.invocation_params.dir, fake=fake)
-    except ConfigError as error:
+        settings = loaded.config
+        if fake:
+            # Served until `pytest_unconfigure`, which pytest calls however the run ends.
+            router = FakeRouter().__enter__()
+            at = {"url": router.url, "token": Token(router.token)}
+            settings = settings.model_copy(update=at)
+        elif "run_id" in loaded.sources and settings.instance is None:
+            check_unused(settings)
+        return _take_part(config, settings, sources=loaded.sources, router=router, fake=fake)
+    except HydraSmokeError as error:
         problem = str(error)
-    else:
-        if not fake:
-            return _active.Active(config, loaded)
-        # Served until `pytest_unconfigure`, which pytest calls however the run ends.
-        router = FakeRouter()
-        router.__enter__()
-        at = {"url": router.url, "token": Token(router.token)}
-        served = _load.Loaded(loaded.config.model_copy(update=at), loaded.sources)
-        return _active.Active(config, served, fake=router)
+    if router is not None:
+        router.__exit__(None, None, None)
     raise pytest.UsageError(problem)
 
 
-def _collect(config: pytest.Config, *, unasked: bool) -> None:
-    config.pluginmanager.register(BundledChecks(config, unasked=unasked), "hydra-smoke-checks")
+def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
+    from ._settings import HydraSmokeConfig
+
+    given: dict[str, Any] = worker["hydra_smoke"]
+    settings = HydraSmokeConfig.from_plain(given["settings"])
+    return _take_part(config, settings, sources={}, fake=given["fake"], worker=worker["workerid"])
+
+
+def _take_part(
+    config: pytest.Config,
+    settings: HydraSmokeConfig,
+    *,
+    sources: Mapping[str, str],
+    fake: bool,
+    router: FakeRouter | None = None,
+    worker: str | None = None,
+) -> Active:
+    from ._active import Active
+    from ._finish import Finish
+    from ._ledger import Ledger
+    from ._signals import Interrupts
+
+    ledger = Ledger(settings.output, settings.run_id, fake=fake)
+    ledger.begin(worker or "main")
+    interrupts = Interrupts(on_first=lambda number: _stop(config, number))
+    interrupts.install()
+    active = Active(config, settings, ledger, interrupts)
+    finish = Finish(
+        config,
+        active,
+        ledger,
+        interrupts,
+        sources=sources,
+        fake=router,
+        worker=worker is not None,
+    )
+    config.pluginmanager.register(active, "hydra-smoke-active")
+    config.pluginmanager.register(finish, "hydra-smoke-finish")
+    return active
+
+
+def _stop(config: pytest.Config, number: int) -> None:
+    # A test that swallows the interrupt is at least the last one.
+    session = config.pluginmanager.get_plugin("session")
+    if session is not None:
+        session.shouldstop = f"signal {number}"

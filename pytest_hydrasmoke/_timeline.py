@@ -7,6 +7,7 @@ the records become a `Report`: frozen, plain, and able to travel from a worker t
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ class State(StrEnum):
     """It has a key; nothing was sent."""
     REQUESTED = "requested"
     """The request may have left: from here on there may be a server."""
+    ACCEPTED = "accepted"
     CREATED = "created"
     READY = "ready"
     FAILED = "failed"
@@ -37,11 +39,19 @@ class State(StrEnum):
     """The router would not take the request: there is no server."""
     ABSENT = "absent"
     """The router knows no such key after all, however long it was asked."""
+    DELETING = "deleting"
+    """The router took the request to delete it."""
     DELETED = "deleted"
     """The router confirmed that it is gone."""
+    KEPT = "kept"
+    """It was left on purpose (`keep`)."""
 
 
+HAS_ROW = frozenset({State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT})
+"""States in which the router had a row for it: from then on, "not found" means gone."""
 NOTHING_LEFT = frozenset({State.CLAIMED, State.REFUSED, State.ABSENT, State.DELETED})
+SETTLED = NOTHING_LEFT | {State.KEPT}
+"""States in which the run has nothing more to do for an instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +89,21 @@ class InstanceRecord:
     notes: list[str] = field(default_factory=list[str])
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
+    failed: bool = False
+    """Whether a test that used it failed, in set-up, call or teardown."""
+    on_state: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
+    """Told of every change of the state, before the step after it."""
+    permit: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Asked before a provision or a chat; raises where the run must not go on."""
 
     @property
     def attached(self) -> bool:
         return self.key is None
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that its key names."""
+        return None if self.key is None else self.key.rpartition("-")[0]
 
     @property
     def last_state(self) -> str | None:
@@ -95,6 +116,10 @@ class InstanceRecord:
         return " ".join(
             part for part in (self.id, self.key and f"(key {self.key})") if part is not None
         )
+
+    def becomes(self, state: State) -> None:
+        self.state = state
+        self.on_state(self)
 
     def saw_status(self, word: str) -> None:
         if self.statuses[-1:] != [word]:
@@ -128,7 +153,7 @@ class InstanceReport(BaseModel):
     hostname: str | None
     spec: InstanceSpec | None
     outcome: str
-    """`deleted`, `leaked`, `kept` (attached, not this run's to delete), `refused` or `absent`."""
+    """`deleted`, `leaked`, `kept`, `absent` (never had a row) or `attached` (not this run's)."""
     statuses: tuple[str, ...]
     phases: dict[str, float]
     chats: int
@@ -156,14 +181,14 @@ class Report(BaseModel):
     @property
     def provisioned(self) -> int:
         """How many instances there were that this run had asked for."""
-        return self.count("deleted") + self.count("leaked")
+        return self.count("deleted") + self.count("kept") + self.count("leaked")
 
 
 def report_of(record: InstanceRecord) -> InstanceReport:
     """Freeze a record."""
     if record.attached:
-        outcome = "kept"
-    elif record.state in NOTHING_LEFT:
+        outcome = "attached"
+    elif record.state in SETTLED:
         outcome = record.state.value
     else:
         outcome = "leaked"

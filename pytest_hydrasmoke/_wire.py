@@ -80,6 +80,10 @@ class IO(Protocol):
         """Send and read the answer's head; raises `TransportError`, at the deadline too."""
         ...
 
+    def hurry(self) -> float:
+        """Give the point of `now()` at which a signal wants clean-up to be over; inf for none."""
+        ...
+
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Carry `work` out even if the caller is cancelled meanwhile, for up to `seconds`."""
         ...

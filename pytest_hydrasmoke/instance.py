@@ -193,7 +193,7 @@ class SmokeInstance(_Instance):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.delete()
+        drive(self._handle.leave(failed=error is not None))
 
 
 class AsyncSmokeInstance(_Instance):
@@ -250,4 +250,4 @@ class AsyncSmokeInstance(_Instance):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.delete()
+        await self._handle.leave(failed=error is not None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import pytest
 
 from pytest_hydrasmoke._redact import safe_line
 from pytest_hydrasmoke._settings import HydraSmokeConfig
-from pytest_hydrasmoke._timeline import PHASES, InstanceReport, Report
+from pytest_hydrasmoke._timeline import PHASES, InstanceRecord, InstanceReport, Report
 
 
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
@@ -43,6 +45,11 @@ def summary(report: Report) -> list[str]:
         if instance.retries:
             notes.append(f"{instance.retries} requests were repeated")
         lines += [f"         note: {safe_line(note)}" for note in notes]
+        if instance.outcome == "kept":
+            lines.append(
+                f"         attach: pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
+            )
+            lines.append(f"         delete: {_sweep(report.run_id)}")
     return lines
 
 
@@ -56,8 +63,33 @@ def _phases(instance: InstanceReport) -> str:
     return ", ".join(times)
 
 
-def leak(instance: InstanceReport) -> str:
+def leak(instance: InstanceReport, run_id: str) -> str:
     """Say which instance may still run, why, and how to get rid of it."""
-    return f"LEAK: {_name(instance)} may still run, and costs money as long as it does\n" + (
-        instance.leak or "its deletion was not confirmed"
+    return (
+        f"LEAK: {_name(instance)} may still run, and costs money as long as it does\n"
+        f"{instance.leak or 'its deletion was not confirmed'}\n"
+        f"To delete it: {_sweep(run_id)}"
     )
+
+
+def _sweep(run_id: str) -> str:
+    return f"hydra-smoke sweep --run-id {run_id}"
+
+
+def deleting(records: Sequence[InstanceRecord]) -> list[str]:
+    """Say what an interrupted run still deletes."""
+    if not records:
+        return []
+    names = [f"  {record.name}" for record in records]
+    return ["hydra-smoke: interrupted; deleting, which no further Ctrl-C hurries:", *names]
+
+
+def timeout_warning(config: pytest.Config) -> list[str]:
+    """Warn of pytest-timeout's thread method: it ends the process without any teardown."""
+    method = config.getoption("timeout_method", None)
+    if method is None and config.pluginmanager.has_plugin("timeout"):
+        method = config.getini("timeout_method")
+    if method != "thread":
+        return []
+    words = "kills without any clean-up: set timeout_method = signal, or sweep afterwards"
+    return [f"hydra-smoke: WARNING: pytest-timeout's thread method {words}"]

@@ -1,0 +1,175 @@
+"""How a run begins and ends: its header, its signals, its deletions and its verdict.
+
+The main process reads the settings, serves the fake and gives the verdict; whoever runs tests
+(the main process itself, or xdist's workers) owns instances and deletes them. Workers report to
+the main process in plain types, and what a dead one leaves is in the ledger.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from ._active import Active
+from ._errors import own_frames
+from ._ledger import Ledger
+from ._signals import Interrupts
+from ._timeline import InstanceReport, Report, State, report_of
+from .report import terminal
+
+if TYPE_CHECKING:
+    from .fake import FakeRouter
+
+__tracebackhide__ = own_frames
+
+KEY = "hydra_smoke"
+
+
+class Worker(Protocol):
+    """What xdist's controller knows of a worker."""
+
+    workerinput: dict[str, Any]
+
+
+class Finish:
+    """The run's two ends, in each of its processes."""
+
+    def __init__(
+        self,
+        pytest_config: pytest.Config,
+        active: Active,
+        ledger: Ledger,
+        interrupts: Interrupts,
+        *,
+        sources: Mapping[str, str],
+        fake: FakeRouter | None,
+        worker: bool,
+    ) -> None:
+        self._pytest = pytest_config
+        self._active = active
+        self._ledger = ledger
+        self._interrupts = interrupts
+        self._sources = sources
+        self._fake = fake
+        self._worker = worker
+        self._executed = False
+        self._from_workers: list[InstanceReport] = []
+        self._report: Report | None = None
+        self._why_failed: str | None = None
+
+    def pytest_report_header(self) -> list[str]:
+        config, fake = self._active.config, self._fake is not None
+        return [
+            *terminal.header(config, self._sources, fake=fake),
+            *terminal.timeout_warning(self._pytest),
+        ]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # A skip is no execution; an expected failure is one, although it is reported as skipped.
+        ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
+        self._executed |= ran and "hydra_smoke" in report.keywords
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        reports = self._close()
+        if self._worker:
+            output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
+            output[KEY] = [report.model_dump(mode="json") for report in reports]
+            return
+        config = self._active.config
+        self._report = Report(
+            run_id=config.run_id,
+            fake=self._fake is not None,
+            url=config.url or "",
+            instances=(*reports, *self._from_workers),
+        )
+        self._report_leaks(session, self._report)
+        if session.exitstatus == 0 and not self._executed:
+            self._why_failed = "no smoke test was executed: the run proves nothing"
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self._interrupts.received is not None:
+            session.exitstatus = 128 + self._interrupts.received
+        self._pytest.hook.pytest_hydra_smoke_report(report=self._report)
+
+    def _close(self) -> list[InstanceReport]:
+        session = self._active.session
+        self._interrupts.begin_clean_up()
+        try:
+            if not self._worker:
+                if self._interrupts.received is not None:
+                    # Workers outlive the controller by seconds: they are to begin nothing more.
+                    self._ledger.stop()
+                session.adopt()
+            self._say(terminal.deleting(session.pending), only_if=self._interrupts.received)
+            session.close()
+        finally:
+            self._interrupts.end_clean_up()
+        known = {report.idempotency_key for report in self._from_workers}
+        return [
+            report_of(record)
+            for record in session.records
+            if record.state is not State.REFUSED and record.key not in known
+        ]
+
+    def _say(self, lines: list[str], *, only_if: object) -> None:
+        reporter = self._pytest.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and only_if is not None:
+            for line in lines:
+                reporter.ensure_newline()
+                reporter.line(line)
+
+    def _report_leaks(self, session: pytest.Session, report: Report) -> None:
+        for instance in report.instances:
+            if instance.outcome != "leaked":
+                continue
+            name = instance.id or instance.idempotency_key or "?"
+            # A report of its own: it adds to whatever the tests said, and hides none of it.
+            self._pytest.hook.pytest_runtest_logreport(
+                report=pytest.TestReport(
+                    nodeid=f"hydra-smoke::leak::{name}",
+                    location=("hydra-smoke", None, f"leak of {name}"),
+                    keywords={},
+                    outcome="failed",
+                    longrepr=terminal.leak(instance, report.run_id),
+                    when="call",
+                )
+            )
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._report is None:
+            return
+        terminalreporter.section("hydra-smoke")
+        for line in terminal.summary(self._report):
+            terminalreporter.line(line)
+        if self._why_failed is not None:
+            terminalreporter.line(f"hydra-smoke: {self._why_failed}", red=True)
+
+    def pytest_unconfigure(self) -> None:
+        try:
+            # What an interrupt of the first clean-up, or a worker that outlived it, has left.
+            known = {instance.id for instance in self._report.instances} if self._report else set()
+            for report in self._close():
+                if report.outcome == "leaked" and report.id not in known:
+                    sys.stderr.write(terminal.leak(report, self._active.config.run_id) + "\n")
+        finally:
+            self._ledger.end()
+            self._interrupts.restore()
+            if self._fake is not None:
+                self._fake.__exit__(None, None, None)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Worker) -> None:
+        """Give an xdist worker its settings: it reads and checks none itself."""
+        plain = self._active.config.to_plain()
+        node.workerinput[KEY] = {"settings": plain, "fake": self._fake is not None}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object, error: object) -> None:
+        """Take what an xdist worker has to report; one that crashed has nothing."""
+        output: dict[str, Any] = getattr(node, "workeroutput", {})
+        self._from_workers += [InstanceReport(**plain) for plain in output.get(KEY, [])]

@@ -1,0 +1,277 @@
+"""What a run owns, on disk before it exists: facts only, a line each, never the token.
+
+A run has a folder, `<output>/runs/<run id>/`:
+
+- `ledger.jsonl`: appended to by every process of the run, each line in one write and on the disk
+  (fsync) before the step that it announces. A line begins with a line end too, so that what a
+  writer left half-written when it was killed spoils no other line.
+- `slots.lock`: held while a slot is taken and its intent written.
+- `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
+  process id, is what tells that a run is alive.
+- `over`: a sweep's word that the run is over. Its owner reads it before it provisions or chats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+
+from ._errors import ConfigError, own_frames
+
+__tracebackhide__ = own_frames
+
+SLOTS_TIMEOUT = 30.0
+"""Seconds to wait for another process of the run that takes a slot."""
+
+
+class Fact(StrEnum):
+    """What can be known of a key, in the order in which it becomes known."""
+
+    INTENT = "intent"
+    ACCEPTED = "accepted"
+    CREATED = "created"
+    KEPT = "kept"
+    DELETED = "deleted"
+    REFUSED = "refused"
+    ABSENT = "absent"
+    CONFIRMED = "confirmed"
+
+
+CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.CONFIRMED})
+"""Facts after which there is nothing left to delete."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the ledger says of one key."""
+
+    key: str
+    url: str
+    settings: Mapping[str, Any]
+    """What a sweep needs beside url and token: `sweep_settings` of the run."""
+    spec: Mapping[str, Any]
+    fact: Fact = Fact.INTENT
+    id: str | None = None
+
+    @property
+    def has_row(self) -> bool:
+        """Tell whether the router had a row for it: from then on, "not found" means gone."""
+        return self.id is not None and self.fact in (Fact.CREATED, Fact.KEPT, Fact.DELETED)
+
+    @property
+    def open(self) -> bool:
+        """Tell whether there may be something to delete."""
+        return self.fact not in CLOSED
+
+
+@dataclass(slots=True)
+class Reading:
+    """A ledger as read: entries by key, and lines that could not be."""
+
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def open(self) -> list[Entry]:
+        """The entries that may have something to delete."""
+        return [entry for entry in self.entries.values() if entry.open]
+
+
+def parse(text: bytes) -> Reading:
+    """Read a ledger's lines; half-written and foreign ones are reported, and skipped."""
+    reading = Reading()
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            _apply(reading.entries, json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            reading.problems.append(f"line {number} can't be read, and is skipped")
+    return reading
+
+
+def _apply(entries: dict[str, Entry], line: Any) -> None:
+    key, fact = _text(line["key"]), Fact(line["fact"])
+    if fact is Fact.INTENT:
+        # A key that was refused is used again: its intent starts afresh.
+        url, settings, spec = _text(line["url"]), line["settings"], line["spec"]
+        if not (isinstance(settings, dict) and isinstance(spec, dict)):
+            raise TypeError(line)
+        entries[key] = Entry(
+            key, url, cast("dict[str, Any]", settings), cast("dict[str, Any]", spec)
+        )
+        return
+    entry = entries[key]
+    entry.fact = fact
+    if line.get("id") is not None:
+        entry.id = _text(line["id"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+class Ledger:
+    """One run's folder, as the run itself uses it. Raises `ConfigError` if it can't be written."""
+
+    def __init__(self, output: Path, run_id: str, *, fake: bool = False) -> None:
+        self.run_id = run_id
+        self._fake = fake
+        self.folder = folder_of(output, run_id)
+        self._output = output
+        self._lock: FileLock | None = None
+
+    def begin(self, name: str) -> None:
+        """Make the folder, and hold the lock that tells that process `name` of the run lives."""
+        try:
+            live = self.folder / "live"
+            live.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The folder ignores itself in git.
+            (self._output / ".gitignore").write_text("*\n", "utf-8")
+            # A sweep that looks whether it is held holds it for a moment itself.
+            self._lock = FileLock(live / f"{name}.lock", timeout=2)
+            self._lock.acquire()
+        except Timeout:
+            raise self._unusable("another process holds it: give each run an id") from None
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+        if self.is_over:
+            self._lock.release()
+            raise ConfigError(
+                f"run id used before: a sweep has said that run {self.run_id} is over",
+                next_step="give every run an id of its own",
+            )
+
+    def _unusable(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"the ledger in {self.folder} can't be written: {why}",
+            next_step="without it a killed run could leak: give another --hydra-smoke-output",
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether a sweep has said that this run is over."""
+        return (self.folder / "over").exists()
+
+    def claim(
+        self, spec: Mapping[str, Any], url: str, settings: Mapping[str, Any], number: int, most: int
+    ) -> list[str] | None:
+        """Take slots and write their intents; None if fewer than `number` of `most` are free.
+
+        The key of a request that the router refused is free again: nothing came of it.
+        """
+        try:
+            with FileLock(self.folder / "slots.lock", timeout=SLOTS_TIMEOUT):
+                taken = self.read().entries
+                slots = (f"{self.run_id}-{slot}" for slot in range(most))
+                free = [key for key in slots if key not in taken or taken[key].fact is Fact.REFUSED]
+                if len(free) < number:
+                    return None
+                for key in free[:number]:
+                    facts = {**settings, "fake": self._fake}
+                    note(self.folder, key, Fact.INTENT, url=url, settings=facts, spec=dict(spec))
+        except (OSError, Timeout) as error:
+            raise self._unusable(str(error)) from None
+        return free[:number]
+
+    def note(self, key: str, fact: Fact, instance_id: str | None) -> None:
+        """Write a fact down; raises OSError. What is not written, a sweep finds out again."""
+        note(self.folder, key, fact, id=instance_id)
+
+    def read(self) -> Reading:
+        """Read it, whoever wrote it."""
+        return read(self.folder)
+
+    def end(self) -> None:
+        """Let go of the lock, and of the folder if nothing is left and nobody uses it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        discard_if_done(self.folder)
+
+    def stop(self) -> None:
+        """Tell the run's other processes to provision and chat no more."""
+        with contextlib.suppress(OSError):
+            (self.folder / "over").touch(mode=0o600)
+
+
+def folder_of(output: Path, run_id: str) -> Path:
+    """Give a run's folder."""
+    return output / "runs" / run_id
+
+
+def run_folders(output: Path) -> list[Path]:
+    """Give the folders of all runs that have left one."""
+    runs = output / "runs"
+    return sorted(folder for folder in runs.iterdir() if folder.is_dir()) if runs.is_dir() else []
+
+
+def read(folder: Path) -> Reading:
+    """Read a run's ledger; one that is not there is empty. Raises OSError."""
+    try:
+        text = (folder / "ledger.jsonl").read_bytes()
+    except FileNotFoundError:
+        return Reading()
+    return parse(text)
+
+
+def is_live(folder: Path) -> bool:
+    """Tell whether a process of the run holds its lock."""
+    live = folder / "live"
+    return any(_is_held(lock) for lock in _locks(live))
+
+
+def _locks(live: Path) -> Iterable[Path]:
+    return sorted(live.glob("*.lock")) if live.is_dir() else []
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
+    """Append a fact, on the disk when this returns. Raises OSError."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps({"key": key, "fact": fact, "at": at, **fields})
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    descriptor = os.open(folder / "ledger.jsonl", flags, 0o600)
+    try:
+        if os.write(descriptor, f"\n{line}\n".encode()) < len(line) + 2:
+            raise OSError("the disk is full")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def discard_if_done(folder: Path) -> None:
+    """Remove a run's folder if nothing is left to delete, and nobody uses it."""
+    try:
+        reading = read(folder)
+    except OSError:
+        return
+    if not reading.open and not reading.problems and not is_live(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bury(output: Path, run_id: str) -> None:
+    """Say that a run is over: its owner, if it still lives, then provisions and chats no more."""
+    folder = folder_of(output, run_id)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (output / ".gitignore").write_text("*\n", "utf-8")
+    (folder / "over").touch(mode=0o600)

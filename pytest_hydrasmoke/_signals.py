@@ -1,0 +1,111 @@
+"""Signals while instances exist: the first ends the run, and none breaks off its clean-up.
+
+One handler is resident from switch-on to the end. A handler put in only around a deletion leaves
+gaps; here the first signal itself starts the hold in which later ones wait, and what runs under
+`hold` is not interrupted at all, but hurried: `PATIENCE` after the signal its deadline has come.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+PATIENCE = 3.0
+"""Seconds for the router's answer once a signal has come: a runner kills after 10."""
+STUCK = 10.0
+"""Seconds after which a further signal counts again, where the first one got no clean-up going."""
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Interrupts:
+    """The resident handler, and what it knows."""
+
+    def __init__(self, on_first: Callable[[int], object] = lambda number: None) -> None:
+        self.received: int | None = None
+        """The first signal's number."""
+        self._on_first = on_first
+        self._at = math.inf
+        self._depth = 0
+        self._cleaning = False
+        self._waiting = False
+        self._old: dict[int, Any] = {}
+        self._pid = os.getpid()
+
+    def install(self) -> None:
+        """Take the signals over, those left ignored excepted; the main thread alone can."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for name in _NAMES:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._old[number] = signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Put the old handlers back, where nobody has put in another one since."""
+        for number, old in self._old.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, old)
+        self._old.clear()
+
+    def deadline(self) -> float:
+        """Give the point of `time.monotonic()` at which held work must be over; inf for never."""
+        return self._at + PATIENCE
+
+    def end_clean_up(self) -> None:
+        """Let signals count again, those that came meanwhile excepted: the run is ending."""
+        self._cleaning = self._waiting = False
+
+    def begin_clean_up(self) -> None:
+        """Hold every signal from now on; what was signalled before gets its patience now."""
+        self._cleaning = True
+        if self.received is not None:
+            self._at = time.monotonic()
+
+    @contextmanager
+    def hold(self) -> Generator[None]:
+        """Let signals wait until this is over; one that came meanwhile then ends the run."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Signals are the main thread's.
+            return
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._waiting and not self._depth and not self._cleaning:
+                self._waiting = False
+                self._interrupt(None)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # A forked child is not the run: it does what it would have done without us.
+            signal.signal(number, self._old.get(number, signal.SIG_DFL))
+            signal.raise_signal(number)
+            return
+        now = time.monotonic()
+        if self.received is not None:
+            stuck = not self._cleaning and not self._depth and now > self._at + STUCK
+            if stuck:
+                self._interrupt(frame)
+            return
+        self.received, self._at = number, now
+        self._on_first(number)
+        if self._depth or self._cleaning:
+            self._waiting = True
+        else:
+            self._interrupt(frame)
+
+    def _interrupt(self, frame: FrameType | None) -> None:
+        # What a TERM or HUP ends takes the way of Ctrl-C through pytest: all of its teardown.
+        old = self._old.get(signal.SIGINT)
+        if callable(old):
+            old(signal.SIGINT, frame)
+        raise KeyboardInterrupt

@@ -1,0 +1,191 @@
+"""Deletes what earlier runs left behind: the keys that their ledgers, or a run id, still own.
+
+A sweep that names a run says that this run is over, and asks for each of its slots, with a ledger
+or without one, since a key may have been sent whose row a worker is yet to insert. A sweep that
+names none passes live runs by. Two sweeps at once do no harm: a second deletion is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import _ledger, _lifecycle
+from ._address import Link, url_problem
+from ._calls import Calls
+from ._errors import ConfigError, HydraSmokeError
+from ._fanout import fan_out
+from ._io import SyncIO
+from ._ledger import Entry, Fact
+from ._redact import safe_line
+from ._settings import HydraSmokeConfig
+from ._signals import Interrupts
+from ._timeline import InstanceRecord, State
+from ._wire import drive
+
+YOUNG = 60.0
+"""Seconds for which a folder without a ledger may be a run's that is just beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One key to ask for, and the folder whose ledger is told what became of it."""
+
+    key: str
+    link: Link
+    gone: frozenset[str]
+    folder: Path
+    in_ledger: bool
+    id: str | None = None
+    """Its id, if the router had a row for it."""
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One sweep; `say` is given a line for each thing to be said."""
+
+    config: HydraSmokeConfig
+    wait: float
+    dry_run: bool
+    say: Callable[[str], None]
+    left: bool = False
+    """Whether something is, or may be, left."""
+
+    def all_runs(self) -> None:
+        """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
+        runs = self.config.output / "runs"
+        if not runs.is_dir():
+            raise ConfigError(
+                f"there is no ledger: {runs} does not exist",
+                next_step="give the folder with --output, or name the run with --run-id",
+            )
+        self.say(f"reading {runs}")
+        over: list[Path] = []
+        for folder in _ledger.run_folders(self.config.output):
+            if _ledger.is_live(folder):
+                self.say(f"live     run {folder.name}: passed by")
+            elif not (folder / "ledger.jsonl").exists() and _age(folder) < YOUNG:
+                self.say(f"young    run {folder.name}: passed by")
+            else:
+                over.append(folder)
+        self._sweep([target for folder in over for target in self._of_ledger(folder)])
+        self._discard(over)
+
+    def one_run(self, run_id: str) -> None:
+        """Sweep one run, which is over from now on, whether it has a ledger here or not."""
+        folder = _ledger.folder_of(self.config.output, run_id)
+        self.say(f"reading {folder}")
+        if not self.dry_run:
+            _ledger.bury(self.config.output, run_id)
+        entries = _ledger.read(folder).entries
+        targets = [*self._of_ledger(folder), *self._other_slots(folder, run_id, entries)]
+        self._sweep(targets)
+        if not self.dry_run and not _ledger.is_live(folder) and not _ledger.read(folder).open:
+            # The word that it is over stays: its owner may be about to begin.
+            with contextlib.suppress(OSError):
+                (folder / "ledger.jsonl").unlink(missing_ok=True)
+
+    def _of_ledger(self, folder: Path) -> Iterator[Target]:
+        reading = _ledger.read(folder)
+        for problem in reading.problems:
+            self.say(f"WARNING  {folder.name}: {problem}")
+        for entry in reading.open:
+            if entry.settings.get("fake") is True:
+                self._note(folder, entry.key, Fact.ABSENT)
+                self.say(f"fake     (key {entry.key}): it ended with its run")
+                continue
+            try:
+                yield self._target(folder, entry)
+            except ConfigError as error:
+                self.left = True
+                self.say(f"LEFT     (key {entry.key}): {error.message}")
+
+    def _target(self, folder: Path, entry: Entry) -> Target:
+        allow_http = entry.settings.get("allow_http") is True
+        problem = url_problem(entry.url, allow_http=allow_http)
+        if problem is not None:
+            raise ConfigError(f"its router's URL in the ledger {problem}")
+        ca_file = entry.settings.get("ca_file")
+        link = Link(
+            entry.url,
+            self.config.token,
+            Path(ca_file) if isinstance(ca_file, str) else self.config.ca_file,
+            entry.settings.get("trust_env") is True or self.config.trust_env,
+        )
+        gone = {str(word).lower() for word in entry.settings.get("gone_statuses") or ()}
+        both = self.config.gone_statuses | gone
+        known = entry.id if entry.has_row else None
+        return Target(entry.key, link, both, folder, in_ledger=True, id=known)
+
+    def _other_slots(
+        self, folder: Path, run_id: str, entries: dict[str, Entry]
+    ) -> Iterator[Target]:
+        """Give the slots that the ledger does not name: they may be another machine's."""
+        link = next((self._target(folder, entry).link for entry in entries.values()), None)
+        limits = [entry.settings.get("max_instances") for entry in entries.values()]
+        most = max([self.config.max_instances, *(most for most in limits if isinstance(most, int))])
+        for slot in range(most):
+            key = f"{run_id}-{slot}"
+            if key not in entries:
+                where = link or self.config.link
+                yield Target(key, where, self.config.gone_statuses, folder, in_ledger=False)
+
+    def _sweep(self, targets: list[Target]) -> None:
+        if self.dry_run:
+            for target in targets:
+                known = target.id or "id not known"
+                self.say(f"would delete {known} (key {target.key}) at {target.link.base_url}")
+                self.left = self.left or target.in_ledger
+            return
+        by_link: dict[Link, list[Target]] = {}
+        for target in targets:
+            by_link.setdefault(target.link, []).append(target)
+        for link, group in by_link.items():
+            # `_one` tells every failure of its own: none stops the others.
+            fan_out(link, [self._work(target) for target in group], Interrupts())
+
+    def _work(self, target: Target) -> Callable[[SyncIO], None]:
+        return lambda io: self._one(io, target)
+
+    def _one(self, io: SyncIO, target: Target) -> None:
+        state = State.REQUESTED if target.id is None else State.CREATED
+        record = InstanceRecord(None, target.key, id=target.id, state=state)
+        policy = dataclasses.replace(
+            self.config.policy, row_wait=self.wait, gone=target.gone, keep="never"
+        )
+        try:
+            drive(_lifecycle.delete(Calls(io, record), record, policy))
+        except Exception as error:
+            self.left = True
+            words = error.message if isinstance(error, HydraSmokeError) else repr(error)
+            self.say(f"LEFT     {record.name}: {safe_line(words)}")
+            return
+        if record.state is State.ABSENT:
+            self.say(f"nothing  {record.name}: the router has no row")
+        else:
+            self.say(f"deleted  {record.name}")
+        if target.in_ledger:
+            fact = Fact.ABSENT if record.state is State.ABSENT else Fact.CONFIRMED
+            self._note(target.folder, target.key, fact)
+
+    def _note(self, folder: Path, key: str, fact: Fact) -> None:
+        # A folder that another sweep, or the run itself, has removed meanwhile needs no word.
+        if not self.dry_run:
+            with contextlib.suppress(OSError):
+                _ledger.note(folder, key, fact)
+
+    def _discard(self, folders: list[Path]) -> None:
+        if not self.dry_run:
+            for folder in folders:
+                _ledger.discard_if_done(folder)
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:
+        return 0.0
