@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from ._address import Link
+from ._errors import TransportError
 from ._io import SyncIO
 from ._signals import Interrupts
-from ._wire import ThreadGroup
+from ._wire import IN_FLIGHT, Reply, Request
 
 JOIN = 5.0
 """Seconds for a thread that was told to stop; it is woken from whatever it waits for."""
+
+
+@dataclass
+class Group:
+    """What the threads of one fan-out share: a way to stop them, and a bound on their requests."""
+
+    stopped: threading.Event = field(default_factory=threading.Event)
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(IN_FLIGHT))
+
+
+class GroupIO(SyncIO):
+    """The IO of one thread of a group."""
+
+    def __init__(self, link: Link, group: Group, interrupts: Interrupts) -> None:
+        super().__init__(link, interrupts=interrupts)
+        self._group = group
+
+    def check(self) -> None:
+        """Raise `TransportError` once the group is stopped."""
+        if self._group.stopped.is_set():
+            raise TransportError("stopped with the rest of its group", reached=False)
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        with self._group.gate:
+            return await super().send(request, deadline)
 
 
 def fan_out(
@@ -22,7 +49,7 @@ def fan_out(
     The first failure stops the others, whose own failures come after it in the list. An
     interrupt of the caller stops them too, and comes out once they have ended.
     """
-    group = ThreadGroup()
+    group = Group()
     failures: list[Exception] = []
 
     def run(work: Callable[[SyncIO], None], io: SyncIO) -> None:
@@ -34,7 +61,7 @@ def fan_out(
         finally:
             io.close()
 
-    ios = [SyncIO(link, group=group, interrupts=interrupts) for _ in works]
+    ios = [GroupIO(link, group, interrupts) for _ in works]
     threads = [
         threading.Thread(target=run, args=pair, daemon=True)
         for pair in zip(works, ios, strict=True)

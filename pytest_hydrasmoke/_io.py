@@ -26,7 +26,7 @@ from ._grace import shielded
 from ._redact import safe_line
 from ._signals import Interrupts
 from ._sockets import SLICE, DeadlineBackend, DeadlineStream
-from ._wire import IN_FLIGHT, Reply, Request, ThreadGroup
+from ._wire import IN_FLIGHT, Reply, Request
 
 __tracebackhide__ = own_frames
 
@@ -210,12 +210,10 @@ class SyncIO:
         link: Link,
         *,
         clock: VirtualClock | None = None,
-        group: ThreadGroup | None = None,
         interrupts: Interrupts | None = None,
     ) -> None:
         self.link = link
         self._clock = clock
-        self._group = group
         self._interrupts = interrupts or Interrupts()
         self._backend = DeadlineBackend(self._interrupts.deadline)
         self._client: httpx.Client | None = None
@@ -228,15 +226,18 @@ class SyncIO:
         return deadline if self._clock is None else time.monotonic() + deadline - self.now()
 
     async def sleep(self, seconds: float) -> None:
-        self._check_stopped()
         if self._clock is not None:
             self._clock.sleep(seconds)
             return
         until = time.monotonic() + seconds
+        self.check()
         while (left := min(until, self._interrupts.deadline()) - time.monotonic()) > 0:
-            # In bits, as reads are: a signal or the rest of the group may end it.
+            # In bits, as reads are: a signal may shorten it.
             time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
-            self._check_stopped()
+            self.check()
+
+    def check(self) -> None:
+        """Raise where this IO is to begin nothing more; there is no such thing here."""
 
     def hurry(self) -> float:
         return self._interrupts.deadline()
@@ -270,27 +271,22 @@ class SyncIO:
         if client is not None:
             client.close()
 
-    def _check_stopped(self) -> None:
-        if self._group is not None and self._group.stopped.is_set():
-            raise TransportError("stopped with the rest of its group", reached=False)
-
     def _attempt_send(self, request: Request, deadline: float) -> Reply | TransportError:
-        with self._group.gate if self._group else contextlib.nullcontext():
-            stream = self._attempt_open(request, deadline)
-            if isinstance(stream, TransportError):
-                return stream
-            body = bytearray()
-            try:
-                while chunk := stream.attempt_read(deadline):
-                    if isinstance(chunk, TransportError):
-                        return chunk
-                    _append(body, chunk)
-            finally:
-                stream.close_now()
-            return Reply(stream.status, stream.headers, bytes(body))
+        stream = self._attempt_open(request, deadline)
+        if isinstance(stream, TransportError):
+            return stream
+        body = bytearray()
+        try:
+            while chunk := stream.attempt_read(deadline):
+                if isinstance(chunk, TransportError):
+                    return chunk
+                _append(body, chunk)
+        finally:
+            stream.close_now()
+        return Reply(stream.status, stream.headers, bytes(body))
 
     def _attempt_open(self, request: Request, deadline: float) -> SyncStream | TransportError:
-        self._check_stopped()
+        self.check()
         client = self._client or self._connect()
         # To httpx this is a duration; `_sockets` knows it for the deadline that it is.
         timeout = httpx.Timeout(self.monotonic(deadline), pool=None)

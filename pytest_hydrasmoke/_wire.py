@@ -11,9 +11,8 @@ What makes that hold, for every module that takes an `IO`:
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from ._errors import own_frames
@@ -91,14 +90,6 @@ class IO(Protocol):
 
 IN_FLIGHT = 16
 """Requests at once: beyond 10 to 20 a router's answers only get slower."""
-
-
-@dataclass
-class ThreadGroup:
-    """What the threads of one fan-out share: a way to stop them, and a bound on their requests."""
-
-    stopped: threading.Event = field(default_factory=threading.Event)
-    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(IN_FLIGHT))
 
 
 def drive(work: Awaitable[T]) -> T:
