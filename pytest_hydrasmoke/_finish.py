@@ -152,9 +152,10 @@ class Finish:
     def pytest_unconfigure(self) -> None:
         try:
             # What an interrupt of the first clean-up, or a worker that outlived it, has left.
-            known = {instance.id for instance in self._report.instances} if self._report else set()
+            told = self._report.instances if self._report else ()
+            known = {instance.idempotency_key for instance in told}
             for report in self._close():
-                if report.outcome == "leaked" and report.id not in known:
+                if report.outcome == "leaked" and report.idempotency_key not in known:
                     sys.stderr.write(terminal.leak(report, self._active.config.run_id) + "\n")
         finally:
             self._ledger.end()

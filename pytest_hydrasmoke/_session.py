@@ -251,7 +251,11 @@ class SmokeSession:
     def adopt(self) -> None:
         """Own what other processes of this run have left open in the ledger."""
         known = {record.key for record in self.records}
-        for entry in self.ledger.read().open:
+        try:
+            entries = self.ledger.read().open
+        except OSError:
+            return  # What can't be read now, a sweep reads later.
+        for entry in entries:
             if entry.key not in known and entry.fact is not Fact.KEPT:
                 record = self._record(None, entry.key)
                 record.id = entry.id
