@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ._errors import own_frames
 from ._options import FAKE, LIVE, SETTINGS, flag
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from ._active import Active
     from .fake import FakeRouter
 
-__tracebackhide__ = own_frames
-
 _ACTIVE: pytest.StashKey[Active] = pytest.StashKey()
 
 _MARKED = {
@@ -44,6 +41,13 @@ _MARKED = {
     "smoke_spec",
     "smoke_config",
 }
+
+
+def __tracebackhide__(excinfo: Any) -> bool:
+    # `own_frames`, whose module a run that is not switched on has no need to import.
+    from ._errors import own_frames
+
+    return own_frames(excinfo)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
