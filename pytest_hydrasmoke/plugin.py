@@ -43,11 +43,14 @@ _MARKED = {
 }
 
 
-def __tracebackhide__(excinfo: Any) -> bool:
+def _hide(excinfo: Any) -> bool:
     # `own_frames`, whose module a run that is not switched on has no need to import.
     from ._errors import own_frames
 
     return own_frames(excinfo)
+
+
+__tracebackhide__ = _hide
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
