@@ -20,8 +20,9 @@ import httpcore
 import httpx
 
 from ._address import Link
+from ._answers import append, given, lost_attempt
 from ._clock import VirtualClock
-from ._errors import ContractError, TransportError, own_frames
+from ._errors import TransportError, own_frames
 from ._grace import shielded
 from ._redact import safe_line
 from ._signals import Interrupts
@@ -31,9 +32,6 @@ from ._wire import IN_FLIGHT, Reply, Request
 __tracebackhide__ = own_frames
 
 T = TypeVar("T")
-
-ANSWER_LIMIT = 1 << 20
-"""Bytes of an answer that is not a stream; none of the six needs more than a few hundred."""
 
 # A connection is kept for the next call of a burst only. Servers drop idle ones after 5 s and
 # more; one that is dropped while a request is on its way looks like a lost answer.
@@ -102,31 +100,13 @@ def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
     return httpcore.Proxy(url, auth=proxy.raw_auth, headers=proxy.headers.raw)
 
 
-def _given(result: T | TransportError) -> T:
-    if isinstance(result, TransportError):
-        raise result
-    return result
-
-
 def _fault(error: Exception, link: Link) -> TransportError:
-    reached, late = not isinstance(error, _NOT_REACHED), isinstance(error, _LATE)
-    why = "" if late else f" ({safe_line(str(error)) or type(error).__name__})"
-    if reached:
-        what = "no answer in time" if late else "the answer was lost"
-    else:
-        what = f"no connection to {link.base_url}" + (" in time" if late else "")
-    return TransportError(what + why, reached=reached, late=late)
-
-
-def _append(body: bytearray, chunk: bytes) -> None:
-    body += chunk
-    if len(body) > ANSWER_LIMIT:
-        raise ContractError(
-            "an answer without end",
-            expected=f"at most {ANSWER_LIMIT:,} bytes",
-            got="more",
-            next_step="find out what answers at this URL",
-        )
+    return lost_attempt(
+        link.base_url,
+        safe_line(str(error)) or type(error).__name__,
+        reached=not isinstance(error, _NOT_REACHED),
+        late=isinstance(error, _LATE),
+    )
 
 
 class _PoolTransport(httpx.BaseTransport):
@@ -182,7 +162,7 @@ class SyncStream:
         self.headers: Mapping[str, str] = dict(response.headers)
 
     async def read(self, deadline: float) -> bytes:
-        return _given(self.attempt_read(deadline))
+        return given(self.attempt_read(deadline))
 
     async def close(self) -> None:
         self.close_now()
@@ -243,10 +223,10 @@ class SyncIO:
         return self._interrupts.deadline()
 
     async def send(self, request: Request, deadline: float) -> Reply:
-        return _given(self._attempt_send(request, deadline))
+        return given(self._attempt_send(request, deadline))
 
     async def open(self, request: Request, deadline: float) -> SyncStream:
-        return _given(self._attempt_open(request, deadline))
+        return given(self._attempt_open(request, deadline))
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # Nothing but a signal breaks off blocking code.
@@ -280,7 +260,7 @@ class SyncIO:
             while chunk := stream.attempt_read(deadline):
                 if isinstance(chunk, TransportError):
                     return chunk
-                _append(body, chunk)
+                append(body, chunk)
         finally:
             stream.close_now()
         return Reply(stream.status, stream.headers, bytes(body))
@@ -326,7 +306,7 @@ class AsyncStream:
         self.headers: Mapping[str, str] = dict(response.headers)
 
     async def read(self, deadline: float) -> bytes:
-        return _given(await self._attempt_read(deadline))
+        return given(await self._attempt_read(deadline))
 
     async def _attempt_read(self, deadline: float) -> bytes | TransportError:
         try:
@@ -383,13 +363,13 @@ class AsyncIO:
             body = bytearray()
             try:
                 while chunk := await stream.read(deadline):
-                    _append(body, chunk)
+                    append(body, chunk)
             finally:
                 await stream.close()
         return Reply(stream.status, stream.headers, bytes(body))
 
     async def open(self, request: Request, deadline: float) -> AsyncStream:
-        return _given(await self._attempt_open(request, deadline))
+        return given(await self._attempt_open(request, deadline))
 
     async def _attempt_open(
         self, request: Request, deadline: float
