@@ -25,13 +25,14 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
         return f"is not a URL ({error})"
     if parts.scheme not in ("http", "https") or not host:
         return "must begin with https:// and a host, such as https://router.example"
-    if parts.username is not None or parts.password is not None:
+    if parts.username is not None:
         return "must not carry a user or password: the token alone opens the router"
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         return "must end with its path: no ? and no #"
     if not url.isascii() or not url.isprintable() or " " in url:
         return "has a character that no URL has"
-    if PREFIX in parts.path or parts.path.rstrip("/").endswith("/internal"):
+    path = parts.path.rstrip("/")
+    if PREFIX in path or path.endswith(("/internal", "/internal/v1")):
         return f"must stop before /internal: {PREFIX}/... is added to it"
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         return "would send the token in clear: use https://, or set allow_http = true"

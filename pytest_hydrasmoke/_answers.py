@@ -77,9 +77,9 @@ def parse(model: type[M], request: Request, reply: Reply) -> M:
         if fault["type"] == "missing":
             got.append("no such field")
         else:
-            value = fault["input"]
-            shown = value if isinstance(value, str) and field == "body" else repr(value)
-            got.append(safe_line(shown) or "nothing")
+            value: object = fault["input"]
+            body = value.decode("utf-8", "replace") if isinstance(value, bytes) else None
+            got.append(safe_line(repr(value) if body is None else body) or "nothing")
     raise ContractError(
         f"{request.call} answered against the router's contract",
         expected="; ".join(expected),
@@ -169,13 +169,15 @@ def detail_of(body: bytes) -> str:
     text = body.decode("utf-8", "replace")
     try:
         parsed: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return safe_line(text)
     detail: object = parsed
     if isinstance(parsed, dict):
         detail = cast("dict[str, object]", parsed).get("detail", text)
     if isinstance(detail, list):
         return "\n".join(_field_line(entry) for entry in cast("list[object]", detail)[:10])
+    if detail is None:
+        return ""
     return safe_text(detail if isinstance(detail, str) else json.dumps(detail))
 
 
@@ -200,7 +202,7 @@ def retry_after(header: str | None, now: datetime) -> float | None:
         return float(text)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeVar
 from pydantic import BaseModel
 
 from ._address import PREFIX, segment
-from ._answers import asked_pause, failure, parse
+from ._answers import append, asked_pause, failure, parse
 from ._errors import ContractError, TransportError, own_frames
 from ._models import (
     DeleteResult,
@@ -82,10 +82,11 @@ def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
 def pause(attempt: int, retry_after: float | None, draw: float) -> float:
     """Give the seconds before attempt number `attempt` + 1 (from 1).
 
-    The router's own `Retry-After` if it gave one, else full jitter (`draw` in [0, 1)) over
-    0.5 s doubled each time, up to 10 s.
+    Full jitter (`draw` in [0, 1)) over 0.5 s doubled each time, up to 10 s, and no less than the
+    router's own `Retry-After`, if it gave one.
     """
-    return retry_after if retry_after is not None else draw * min(0.25 * 2.0**attempt, 10.0)
+    jitter = draw * min(0.25 * 2.0 ** min(attempt, 10), 10.0)
+    return max(jitter, retry_after or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +194,13 @@ class Calls:
         stream = await self.io.open(request, deadline)
         if decide(RULES[request.call], stream.status) == "answer":
             return stream
+        body = bytearray()
         try:
-            body = await stream.read(deadline)
+            while chunk := await stream.read(deadline):
+                append(body, chunk)
         finally:
             await stream.close()
-        return Reply(stream.status, stream.headers, body)
+        return Reply(stream.status, stream.headers, bytes(body))
 
     async def _until_answered(
         self,
@@ -236,7 +239,7 @@ class Calls:
         except TransportError as error:
             result = error
         outcome: Outcome = result if isinstance(result, TransportError) else result.status
-        self._reached |= isinstance(outcome, int)
+        self._reached |= isinstance(outcome, int) or outcome.reached
         if self._observer is not None:
             seconds = self.io.now() - at
             self._observer.saw_attempt(Attempt(request.call, number, at, seconds, outcome))

@@ -48,13 +48,15 @@ class Reading:
 
     def of(self, event: ChatEvent) -> Meaning:
         """Say what an event means."""
+        known = meaning(event)
         text = self.chat_text(event) if self.chat_text else None
         end = self.chat_end(event) if self.chat_end else None
-        if text is None and end is None:
-            return meaning(event)
-        known = meaning(event)
+        # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
+        understood = text is not None or end is True
         return Meaning(
-            text=known.text if text is None else text, end=known.end if end is None else end
+            text=known.text if text is None else text,
+            end=known.end if end is None else end,
+            error=None if understood else known.error,
         )
 
 
@@ -84,6 +86,7 @@ class Turn:
         self._deadline = 0.0
         self.over = self._reserved = False
         self._agents_error: str | None = None
+        self._limit: SseLimitError | None = None
         self._last_event: ChatEvent | None = None
         self.complete = False
         self.first_event_after: float | None = None
@@ -111,8 +114,11 @@ class Turn:
             self._stream, self._began = await self._calls.chat(
                 self._id, self._message, deadline=self._deadline
             )
-        except HydraSmokeError as error:
+        except BaseException as error:
+            # Nobody closes what was never opened.
             self._release()
+            if not isinstance(error, HydraSmokeError):
+                raise
             if not _ran_out_of_time(error):
                 self._add_context(error)
                 raise
@@ -127,6 +133,8 @@ class Turn:
         if self._agents_error is not None:
             self._fail(ChatError(f"the agent reported an error: {self._agents_error}"))
         while not self._waiting:
+            if self._limit is not None:
+                self._fail(ChatError(f"{self._limit}: the turn was broken off"))
             if self.over:
                 return None
             await self._receive()
@@ -181,15 +189,14 @@ class Turn:
             self._end_without_terminal_event()
 
     def _decode(self, chunk: bytes, now: float) -> None:
-        self._last_at = now
         try:
-            self._waiting.extend(self._decoder.feed(chunk, now - self._began))
+            events = self._decoder.feed(chunk, now - self._began)
         except SseLimitError as error:
-            limit = error
-        else:
-            return
-        self._waiting.extend(limit.events)
-        self._fail(ChatError(f"{limit}: the turn was broken off"))
+            # What came before the limit was broken is given first.
+            events, self._limit = error.events, error
+        if events:
+            self._last_at = now
+            self._waiting.extend(events)
 
     def _end_without_terminal_event(self) -> None:
         if self._last_event is None:
@@ -215,7 +222,7 @@ class Turn:
         error.add_context(
             phase="first_event" if last is None else "turn",
             seconds=self._calls.io.now() - self._began,
-            last=f"event {last.event!r} {safe_line(repr(last.data))}" if last else "no event yet",
+            last=safe_line(f"event {last.event!r} {last.data!r}") if last else "no event yet",
             instance=self._id,
             next_step="see the agent's log of this turn",
         )

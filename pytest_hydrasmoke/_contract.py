@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -30,77 +31,91 @@ def _differences(served: Node, wanted: Node) -> Iterator[str]:
     # A router behind a prefix may list its paths with it.
     paths = {path[path.find(PREFIX) :]: item for path, item in _items(served, "paths")}
     for path, item in _items(wanted, "paths"):
-        for method, operation in item.items():
-            name = f"{method.upper()} {path}"
-            there = _node(paths.get(path), method)
-            if not there:
+        for method in item:
+            name, there = f"{method.upper()} {path}", _node(paths.get(path), method)
+            if there:
+                yield from _operation_differences(
+                    name, _Operation(there, served), _Operation(_node(item, method), wanted)
+                )
+            else:
                 yield f"{name} is not there"
-                continue
-            operation = cast(Node, operation)
-            yield from _request_differences(name, _body(there, served), _body(operation, wanted))
-            yield from _answer_differences(name, _answer(there, served), _answer(operation, wanted))
-            yield from _parameter_differences(name, there, operation)
 
 
-def _request_differences(name: str, there: Node, wanted: Node) -> Iterator[str]:
-    for field, schema in _items(there, "properties"):
-        if field in _names(there, "required") and field not in _node(wanted, "properties"):
-            yield f"{name} now requires {field}: {_kinds(schema)}"
-    for field, schema in _items(wanted, "properties"):
-        yield from _field_differences(f"{name} takes {field}", there, field, schema)
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    node: Node
+    document: Node
+
+    def body(self) -> Node:
+        return self._schema(_node(self.node, "requestBody"))
+
+    def answer(self) -> Node:
+        answers = _node(self.node, "responses")
+        good = next((code for code in sorted(answers) if code.startswith("2")), "200")
+        return self._schema(_node(answers, good))
+
+    def _schema(self, holder: Node) -> Node:
+        content = _node(_node(holder, "content"), "application/json")
+        return self.resolved(_node(content, "schema"))
+
+    def resolved(self, schema: Node) -> Node:
+        """Follow a reference into the document."""
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            schema = self.document
+            for part in reference.removeprefix("#/").split("/"):
+                schema = _node(schema, part)
+        return schema
+
+    def kinds(self, schema: Node) -> frozenset[str]:
+        """Give the JSON types that a schema lets through; none if it does not say."""
+        schema = self.resolved(schema)
+        one = schema.get("type")
+        named = one if isinstance(one, list) else [one]
+        kinds = {kind for kind in cast("list[object]", named) if isinstance(kind, str)}
+        for option in _list(schema, "anyOf"):
+            # One level deep: a schema may refer to itself.
+            kinds |= {str(kind) for kind in [self.resolved(option).get("type")] if kind}
+        return frozenset(kinds)
 
 
-def _answer_differences(name: str, there: Node, wanted: Node) -> Iterator[str]:
-    for field, schema in _items(wanted, "properties"):
-        if field in _names(wanted, "required"):
-            yield from _field_differences(f"{name} answers {field}", there, field, schema)
-
-
-def _parameter_differences(name: str, there: Node, wanted: Node) -> Iterator[str]:
-    sent = {_parameter(each) for each in _list(wanted, "parameters")}
-    for each in _list(there, "parameters"):
-        if each.get("required") is True and _parameter(each) not in sent:
+def _operation_differences(name: str, there: _Operation, wanted: _Operation) -> Iterator[str]:
+    body, sent = there.body(), wanted.body()
+    for field, schema in _items(body, "properties"):
+        if field in _names(body, "required") and field not in _node(sent, "properties"):
+            yield f"{name} now requires {field}: {_told(there.kinds(schema))}"
+    parameters = {_parameter(each) for each in _list(wanted.node, "parameters")}
+    for each in _list(there.node, "parameters"):
+        if each.get("required") is True and _parameter(each) not in parameters:
             yield f"{name} now requires the parameter {each.get('name')}"
+    for field, schema in _items(sent, "properties"):
+        yield from _field_differences(f"{name} takes {field}", there, body, field, wanted, schema)
+    answer, read = there.answer(), wanted.answer()
+    for field, schema in _items(read, "properties"):
+        if field in _names(read, "required"):
+            what = f"{name} answers {field}"
+            yield from _field_differences(what, there, answer, field, wanted, schema)
 
 
-def _parameter(parameter: Node) -> tuple[object, str]:
-    return parameter.get("in"), str(parameter.get("name")).lower()
-
-
-def _field_differences(what: str, there: Node, field: str, wanted: Node) -> Iterator[str]:
-    properties = _node(there, "properties")
+def _field_differences(
+    what: str, there: _Operation, body: Node, field: str, wanted: _Operation, schema: Node
+) -> Iterator[str]:
+    properties = _node(body, "properties")
     if field not in properties:
         yield f"{what} no more"
-    elif not _kinds(wanted) & _kinds(_node(properties, field)):
-        now = ", ".join(sorted(_kinds(_node(properties, field)))) or "anything"
-        yield f"{what} as {', '.join(sorted(_kinds(wanted)))} no more, but as {now}"
+        return
+    now, before = there.kinds(_node(properties, field)), wanted.kinds(schema)
+    # A schema that names no type lets every one through.
+    if now and not now & before:
+        yield f"{what} as {_told(before)} no more, but as {_told(now)}"
 
 
-def _kinds(schema: Node) -> frozenset[str]:
-    one = schema.get("type")
-    kinds = {one} if isinstance(one, str) else set(cast("list[str]", one or []))
-    kinds |= {kind for option in _list(schema, "anyOf") for kind in _kinds(option)}
-    return frozenset(kinds)
+def _told(kinds: frozenset[str]) -> str:
+    return " or ".join(sorted(kinds)) or "anything"
 
 
-def _body(operation: Node, document: Node) -> Node:
-    return _schema(_node(operation, "requestBody"), document)
-
-
-def _answer(operation: Node, document: Node) -> Node:
-    answers = _node(operation, "responses")
-    good = next((code for code in sorted(answers) if code.startswith("2")), "200")
-    return _schema(_node(answers, good), document)
-
-
-def _schema(holder: Node, document: Node) -> Node:
-    schema = _node(_node(_node(holder, "content"), "application/json"), "schema")
-    reference = schema.get("$ref")
-    if isinstance(reference, str):
-        schema = document
-        for part in reference.removeprefix("#/").split("/"):
-            schema = _node(schema, part)
-    return schema
+def _parameter(parameter: Node) -> tuple[str, str]:
+    return str(parameter.get("in")), str(parameter.get("name")).lower()
 
 
 def _node(node: object, name: str) -> Node:

@@ -111,7 +111,7 @@ class Finish:
         return [
             report_of(record)
             for record in session.records
-            if record.state is not State.REFUSED and record.key not in known
+            if record.state not in (State.CLAIMED, State.REFUSED) and record.key not in known
         ]
 
     def _say(self, lines: list[str], *, only_if: object) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
-from ._calls import Calls
+from ._calls import LAST_CHANCE, Calls
 from ._errors import (
     ConfigError,
     ContractError,
@@ -127,7 +128,7 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
         if found.found and found.instance_id is not None:
             break
         await _pause(calls.io, start, deadline, record, "its row did not appear")
-    if record.id is not None and record.id.lower() != found.instance_id.lower():
+    if record.id is not None and UUID(record.id) != UUID(found.instance_id):
         raise ContractError(
             "provision and poll name different instances for one key",
             expected=record.id,
@@ -170,7 +171,8 @@ async def wait(
     """
     assert record.id is not None
     while True:
-        status = await status_of(calls, record, record.id, deadline=start + timeout)
+        deadline = max(start + timeout, calls.io.now() + LAST_CHANCE)
+        status = await status_of(calls, record, record.id, deadline=deadline)
         if ready(status):
             return status
         if error is not None and error(status):
@@ -196,14 +198,15 @@ async def status_of(
 
 async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:
     now = io.now()
-    if now >= deadline:
+    left = deadline - now - LAST_CHANCE
+    if left <= 0:
         raise ProvisionTimeoutError(
             f"the instance was not ready in time: {what} within {deadline - start:g} s",
             last=record.last_state or "no row for its key",
             next_step="raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, "
             "else see the router's log of its provisioning task",
         )
-    await io.sleep(min(poll_interval(now - start), deadline - now))
+    await io.sleep(min(poll_interval(now - start), left))
 
 
 def keep(record: InstanceRecord, policy: Policy) -> bool:
@@ -261,7 +264,7 @@ async def _delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     record.becomes(State.DELETING)
     start = io.now()
     while not await _is_gone(calls, record, instance_id, policy, deadline):
-        left = min(deadline, io.hurry()) - io.now()
+        left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
         if left <= 0:
             raise LeakError(f"{record.last_state} {io.now() - start:.0f} s after the delete")
         await io.sleep(min(poll_interval(io.now() - start), left))
@@ -278,8 +281,8 @@ async def _resolve(calls: Calls, record: InstanceRecord, policy: Policy) -> str 
         found = await calls.poll(record.key, deadline=deadline)
         if found.instance_id is not None:
             return found.instance_id
-        left = min(deadline, io.hurry()) - io.now()
-        if left <= 0 and io.now() < deadline:
+        left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
+        if left <= 0 and io.hurry() < deadline:
             raise LeakError("a signal came before a row for its key did")
         if left <= 0:
             return None

@@ -6,18 +6,18 @@ an error. What they do know is strict: a string where a number belongs is an err
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
-from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
 def _uuid(value: str) -> str:
-    # The id goes into the path of the next call, which takes nothing but a UUID.
-    try:
-        UUID(value)
-    except ValueError:
-        raise ValueError("should be a UUID") from None
+    # The id goes into the path of the next call, and into what is printed.
+    if not _UUID.fullmatch(value):
+        raise ValueError("should be a UUID")
     return value
 
 
@@ -73,7 +73,7 @@ class LlmEvents(_Answer):
     """Answer to llm-events: the rows counted in the window that ends now."""
 
     instance_id: InstanceId
-    count: int
+    count: Annotated[int, Field(ge=0)]
     providers: tuple[str, ...]
     """Neither sorted nor distinct, as the router makes no promise of either."""
     window_seconds: int

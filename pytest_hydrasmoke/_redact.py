@@ -86,7 +86,8 @@ def safe_text(text: str, limit: int = 400) -> str:
     shown, more = text[:limit], len(text) - limit
     if not (shown.isascii() and shown.isprintable()):
         shown = "".join(map(_visible, shown))
-    shown = re.sub(r"^(\s*):(?=:)", r"\1: ", shown, flags=re.MULTILINE).replace("##[", "# #[")
+    shown = re.sub(r"^(\s*):(?=:)", r"\1: ", shown, flags=re.MULTILINE)
+    shown = re.sub(r"##(?=\w*\[)", "# #", shown)
     return f"{shown}… ({more} more characters)" if more > 0 else shown
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from ._models import InstanceSpec
+from ._redact import safe_line
 
 if TYPE_CHECKING:
     from ._calls import Attempt
@@ -108,7 +109,7 @@ class InstanceRecord:
     @property
     def last_state(self) -> str | None:
         """The last status word, for a person."""
-        return f"status {self.statuses[-1]!r}" if self.statuses else None
+        return safe_line(f"status {self.statuses[-1]!r}") if self.statuses else None
 
     @property
     def name(self) -> str:

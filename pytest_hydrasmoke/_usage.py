@@ -128,11 +128,12 @@ class Usage:
                 if baseline.error is not None:
                     self._fail(expected, f"no count to compare with: {baseline.error}")
             upto = after[0].count if after else answer.count
+            names = after[0].providers if after else frozenset(answer.providers)
             added = upto - before.count
-            seen = surely_since(before.providers, answer.providers, added)
-            missing = (expected.providers - seen) & set(answer.providers)
-            if missing and maybe_since(before.providers, answer.providers, added):
-                seen |= frozenset(await self._providers_since(before.at))
+            seen = surely_since(before.providers, names, added)
+            missing = (expected.providers - seen) & names
+            if missing and maybe_since(before.providers, names, added):
+                seen |= names & set(await self._providers_since(before.at))
             when = "at the next turn" if after else "now"
             told = f"{added} ({before.count} before the turn, {upto} {when})"
             return Look(answer, added, seen, told, final=bool(after))
@@ -147,15 +148,12 @@ class Usage:
             while True:
                 now = await look()
                 if not expected.too_many(now.added) and expected.met(now.added, now.seen):
-                    if expected.at_most is None or looked_twice:
+                    if expected.at_most is None or looked_twice or now.final:
                         return now.answer
                     looked_twice = True
                     await io.sleep(SECOND_LOOK)
                     continue
-                # Only the count of a turn that is over can't grow any more; names still can.
-                hopeless = expected.too_many(now.added) or (
-                    now.final and now.added < expected.at_least
-                )
+                hopeless = expected.too_many(now.added) or now.final
                 if hopeless or io.now() >= self._deadline:
                     names = ", ".join(sorted(map(safe_line, now.seen))) or "nobody"
                     self._fail(expected, f"{now.told}, from {names}")
