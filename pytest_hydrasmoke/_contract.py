@@ -71,8 +71,8 @@ class _Operation:
         """Give the JSON types that a schema lets through; none if it does not say."""
         schema = self.resolved(schema)
         one = schema.get("type")
-        named = one if isinstance(one, list) else [one]
-        kinds = {kind for kind in cast("list[object]", named) if isinstance(kind, str)}
+        named = cast("list[object]", one if isinstance(one, list) else [one])
+        kinds = {kind for kind in named if isinstance(kind, str)}
         for option in _list(schema, "anyOf"):
             # One level deep: a schema may refer to itself.
             kinds |= {str(kind) for kind in [self.resolved(option).get("type")] if kind}
