@@ -1,0 +1,234 @@
+"""A router's answers written down beforehand, and time that passes only when somebody waits.
+
+`ScriptedIO` is an `IO` as the real ones are: a request or a read whose deadline has come fails at
+once, one that hangs fails at its deadline, and both say that they are late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._errors import TransportError
+from pytest_hydrasmoke._models import InstanceSpec
+from pytest_hydrasmoke._timeline import InstanceRecord, State
+from pytest_hydrasmoke._wire import Reply, Request
+
+T = TypeVar("T")
+
+ID = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
+OTHER_ID = "7c1d2e3f-4a5b-4c6d-8e7f-9a0b1c2d3e4f"
+KEY = "night-0"
+SPEC = InstanceSpec(manifest_id="hermes-basic", region_id="eu-central", tier_id="tier-1")
+START = 5000.0
+TOO_MANY_REQUESTS = 2000
+
+
+def reply(status: int, body: object = None, **headers: str) -> Reply:
+    """Make an answer: bytes as they are, anything else as JSON, None without a body."""
+    if body is None:
+        content = b""
+    else:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
+
+
+def refused() -> TransportError:
+    return TransportError("no connection to https://router.example", reached=False)
+
+
+def lost() -> TransportError:
+    return TransportError("the answer was lost (reset)", reached=True)
+
+
+def late() -> TransportError:
+    return TransportError("no answer in time", reached=True, late=True)
+
+
+@dataclass(frozen=True)
+class Took:
+    """Let seconds pass before an outcome, or up to the deadline if that comes first."""
+
+    seconds: float
+    outcome: Any = b""
+
+
+HANG = Took(1e9)
+
+
+@dataclass(frozen=True)
+class AtDeadline:
+    """Let an answer be complete just as its deadline comes."""
+
+    outcome: Any
+
+
+@dataclass
+class ScriptedStream:
+    """A stream whose chunks, pauses and faults are written down; it ends after the last one."""
+
+    status: int
+    headers: Mapping[str, str]
+    steps: list[Any]
+    io: ScriptedIO = field(init=False, repr=False)
+    closed: int = 0
+    deadlines: list[float] = field(default_factory=list)
+
+    async def read(self, deadline: float) -> bytes:
+        assert not self.closed, "read after close"
+        self.deadlines.append(deadline)
+        step = self.steps.pop(0) if self.steps else b""
+        chunk: bytes = self.io.happen(step, deadline)
+        return chunk
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def stream(
+    *steps: Any, status: int = 200, kind: str = "text/event-stream", **headers: str
+) -> ScriptedStream:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return ScriptedStream(status, {"content-type": kind, **named}, list(steps))
+
+
+@dataclass(frozen=True)
+class Sent:
+    at: float
+    request: Request
+    deadline: float
+
+
+class ScriptedIO:
+    """Answer each call with the next step written down for it; `...` repeats the step before it.
+
+    A step is a `Reply`, a `ScriptedStream` (chat), an error, a `Took` or `AtDeadline` round
+    one of those, or a function of the request that gives one.
+    """
+
+    def __init__(self, **scripts: Sequence[Any]) -> None:
+        self.time = START
+        self.scripts: dict[str, list[Any]] = {name: list(steps) for name, steps in scripts.items()}
+        self.sent: list[Sent] = []
+        self.sleeps: list[float] = []
+        self.graces: list[float] = []
+        self.opened: list[ScriptedStream] = []
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds < 1e6, f"sleeps for {seconds} s"
+        self.sleeps.append(seconds)
+        self.time += max(seconds, 0.0)
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        outcome = self._next(request, deadline)
+        assert isinstance(outcome, Reply), outcome
+        return outcome
+
+    async def open(self, request: Request, deadline: float) -> ScriptedStream:
+        outcome = self._next(request, deadline)
+        if isinstance(outcome, Reply):
+            headers = {"content-type": "application/json", **outcome.headers}
+            outcome = ScriptedStream(outcome.status, headers, [outcome.body])
+        assert isinstance(outcome, ScriptedStream), outcome
+        outcome.io = self
+        self.opened.append(outcome)
+        return outcome
+
+    async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self.graces.append(seconds)
+        return await work()
+
+    def happen(self, step: Any, deadline: float) -> Any:
+        if self.time >= deadline:
+            raise late()
+        if isinstance(step, Took):
+            self.time = min(self.time + step.seconds, deadline)
+            if self.time >= deadline:
+                raise late()
+            step = step.outcome
+        if isinstance(step, AtDeadline):
+            self.time = deadline
+            step = step.outcome
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+    def _next(self, request: Request, deadline: float) -> Any:
+        self.sent.append(Sent(self.time, request, deadline))
+        assert len(self.sent) < TOO_MANY_REQUESTS, "asks without end"
+        if self.time >= deadline:
+            raise late()
+        steps = self.scripts.get(request.call, [])
+        assert steps, f"nothing is written down for {request}"
+        step = steps[0] if steps[1:2] == [...] else steps.pop(0)
+        if callable(step) and not isinstance(step, (ScriptedStream, BaseException)):
+            step = step(request)
+        return self.happen(step, deadline)
+
+    def calls_sent(self, name: str | None = None) -> list[str]:
+        """Name the calls, in the order in which they were sent."""
+        return [it.request.call for it in self.sent if name in (None, it.request.call)]
+
+    @property
+    def waited(self) -> float:
+        return self.time - START
+
+
+LAST_LOOK = pytest.mark.xfail(
+    reason="the last look is due at the deadline itself, where no request can be made any more"
+)
+
+
+def record(*, state: State = State.CLAIMED, id: str | None = None) -> InstanceRecord:  # noqa: A002
+    born = None if state is State.CLAIMED else START
+    return InstanceRecord(SPEC, KEY, id=id, state=state, born=born)
+
+
+def attached() -> InstanceRecord:
+    return InstanceRecord(None, None, id=ID)
+
+
+def calls_of(
+    it: InstanceRecord | None = None, **scripts: Sequence[Any]
+) -> tuple[ScriptedIO, Calls]:
+    io = ScriptedIO(**scripts)
+    return io, Calls(io, it)
+
+
+def accepted(instance_id: object = ID, *, status: int = 200, key: str = KEY) -> Reply:
+    """Answer to provision; `...` leaves the id out."""
+    body = {"idempotency_key": key, "instance_id": instance_id, "task_id": "task-1"}
+    if instance_id is ...:
+        del body["instance_id"]
+    return reply(status, body)
+
+
+def row(status: str | None = "queued", instance_id: str = ID) -> Reply:
+    return reply(200, {"found": True, "instance_id": instance_id, "status": status})
+
+
+NO_ROW = reply(200, {"found": False, "instance_id": None, "status": None})
+
+
+def status(word: str, hostname: str | None = None) -> Reply:
+    return reply(200, {"id": ID, "hostname": hostname, "status": word})
+
+
+def deleted(word: str = "deleting", code: int = 200) -> Reply:
+    return reply(code, {"instance_id": ID, "status": word})
+
+
+def events(count: int, *providers: str) -> Reply:
+    body = {"instance_id": ID, "count": count, "providers": providers, "window_seconds": 900}
+    return reply(200, body)
+
+
+NOT_FOUND = reply(404, {"detail": "Instance not found"})

@@ -1,0 +1,566 @@
+"""The six calls: what is sent, what each outcome means, and how long a call goes on asking."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from scripted_io import (
+    HANG,
+    ID,
+    KEY,
+    NO_ROW,
+    NOT_FOUND,
+    SPEC,
+    START,
+    ScriptedIO,
+    Took,
+    accepted,
+    calls_of,
+    deleted,
+    events,
+    late,
+    lost,
+    record,
+    refused,
+    reply,
+    row,
+    status,
+    stream,
+)
+
+from pytest_hydrasmoke import (
+    ConfigError,
+    ContractError,
+    HydraSmokeError,
+    NotFoundError,
+    RejectedError,
+    RouterError,
+    TransportError,
+    UnauthorizedError,
+)
+from pytest_hydrasmoke._calls import (
+    ATTEMPT_TIMEOUT,
+    CALL_TIMEOUT,
+    FIRST_CONTACT,
+    LAST_CHANCE,
+    RULES,
+    Attempt,
+    Calls,
+    decide,
+    pause,
+)
+from pytest_hydrasmoke._wire import drive
+
+PREFIX = "/internal/v1/smoke"
+
+ASK: dict[str, Callable[..., Awaitable[Any]]] = {
+    "provision": lambda calls, **kw: calls.provision(SPEC, KEY, **kw),
+    "poll": lambda calls, **kw: calls.poll(KEY, **kw),
+    "status": lambda calls, **kw: calls.status(ID, **kw),
+    "chat": lambda calls, **kw: calls.chat(ID, "hello", **kw),
+    "llm_events": lambda calls, **kw: calls.llm_events(ID, 900, **kw),
+    "delete": lambda calls, **kw: calls.delete(ID, **kw),
+}
+GOOD: dict[str, Callable[[], Any]] = {
+    "provision": accepted,
+    "poll": row,
+    "status": lambda: status("running"),
+    "chat": lambda: stream(b"data: hi\n\n"),
+    "llm_events": lambda: events(1, "openai"),
+    "delete": deleted,
+}
+
+
+def ask(name: str, *steps: Any, deadline: float | None = None) -> tuple[ScriptedIO, Any]:
+    """Make one call, and give what came of it: an answer, or the error."""
+    io, calls = calls_of(None, **{name: steps})
+    try:
+        return io, drive(ASK[name](calls, deadline=deadline))
+    except HydraSmokeError as error:
+        return io, error
+
+
+# --- what is sent ----------------------------------------------------------------------------
+
+SENT = {
+    "provision": (
+        "POST",
+        f"{PREFIX}/provision",
+        {
+            "idempotency_key": KEY,
+            "manifest_id": "hermes-basic",
+            "region_id": "eu-central",
+            "tier_id": "tier-1",
+        },
+        "application/json",
+    ),
+    "poll": ("GET", f"{PREFIX}/instances/by-key/{KEY}", None, "application/json"),
+    "status": ("GET", f"{PREFIX}/instances/{ID}", None, "application/json"),
+    "chat": ("POST", f"{PREFIX}/instances/{ID}/chat", {"message": "hello"}, "text/event-stream"),
+    "llm_events": (
+        "GET",
+        f"{PREFIX}/instances/{ID}/llm-events?window_seconds=900",
+        None,
+        "application/json",
+    ),
+    "delete": ("DELETE", f"{PREFIX}/instances/{ID}", None, "application/json"),
+}
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_a_call_sends_what_the_routers_page_says(name: str) -> None:
+    io, _ = ask(name, GOOD[name]())
+    [sent] = io.sent
+    request = sent.request
+    assert request.call == name
+    assert (request.method, request.path, request.body, request.accept) == SENT[name]
+
+
+def test_an_agents_name_is_sent_only_if_there_is_one() -> None:
+    io, calls = calls_of(None, provision=[accepted()])
+    drive(calls.provision(SPEC.model_copy(update={"agent_name": "Ada"}), KEY))
+    assert io.sent[0].request.body == {**SENT["provision"][2], "agent_name": "Ada"}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("poll", "/instances/by-key/..%2Fa%3Fb"),
+        ("status", "/instances/..%2Fa%3Fb"),
+        ("chat", "/instances/..%2Fa%3Fb/chat"),
+        ("llm_events", "/instances/..%2Fa%3Fb/llm-events?window_seconds=5"),
+        ("delete", "/instances/..%2Fa%3Fb"),
+    ],
+)
+def test_ids_and_keys_stay_in_their_place_in_the_path(name: str, path: str) -> None:
+    io, calls = calls_of(None, **{name: [GOOD[name]()]})
+    more = {"chat": ("hello",), "llm_events": (5,)}.get(name, ())
+    drive(getattr(calls, name)("../a?b", *more))
+    assert io.sent[0].request.path == PREFIX + path
+
+
+@pytest.mark.parametrize("name", ["poll", "status", "chat", "llm_events", "delete"])
+def test_an_id_that_no_path_can_name_is_refused_before_anything_is_sent(name: str) -> None:
+    io, calls = calls_of()
+    more = {"chat": ("hello",), "llm_events": (5,)}.get(name, ())
+    with pytest.raises(ConfigError):
+        drive(getattr(calls, name)("..", *more))
+    assert not io.sent
+
+
+# --- what each outcome means -----------------------------------------------------------------
+
+CODES = (200, 201, 202, 204, 206, 301, 302, 307, 400, 401, 403, 404, 405, 408, 409, 410, 415, 422)
+CODES += (425, 429, 499, 500, 501, 502, 503, 504, 599)
+TRANSIENT = {408, 429, 500, 502, 503, 504}
+ANSWERS = {
+    "provision": {200, 201, 202},
+    "poll": {200, 404},
+    "status": {200},
+    "chat": {200},
+    "llm_events": {200},
+    "delete": {200, 202, 204, 404, 409, 410},
+}
+AGAIN: dict[str, set[int]] = dict.fromkeys(ANSWERS, TRANSIENT) | {"chat": {409, 425, 429, 503}}
+
+KINDS: dict[int, type[HydraSmokeError]] = {
+    401: UnauthorizedError,
+    403: UnauthorizedError,
+    404: NotFoundError,
+    422: RejectedError,
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_status_code_means_what_the_retry_table_says(name: str) -> None:
+    assert set(RULES) == set(ANSWERS)
+    for code in CODES:
+        wanted = "answer" if code in ANSWERS[name] else "again" if code in AGAIN[name] else "fail"
+        assert decide(RULES[name], code) == wanted, code  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("code", CODES)
+def test_a_call_that_meets_a_status_code(name: str, code: int) -> None:
+    first = reply(code, {"detail": "no"}, retry_after="3")
+    if code in AGAIN[name]:
+        io, answer = ask(name, first, GOOD[name]())
+        assert len(io.sent) == 2, "it is asked again"
+        assert io.sleeps == [3.0]
+        assert not isinstance(answer, HydraSmokeError)
+    elif code not in ANSWERS[name]:
+        io, error = ask(name, first)
+        assert len(io.sent) == 1, "it is asked once"
+        assert io.sleeps == []
+        wrong_success = ContractError if code < 300 else RouterError
+        assert type(error) is KINDS.get(code, wrong_success)
+        assert error.message.startswith(name)
+
+
+FAULTS = {"refused": refused, "lost": lost, "late": late}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_call_whose_answer_does_not_come(name: str, fault: str) -> None:
+    outcome = FAULTS[fault]()
+    if name == "chat" and fault != "refused":
+        assert decide(RULES["chat"], outcome) == "fail"
+        io, error = ask(name, outcome)
+        assert len(io.sent) == 1, "a turn that may have been taken is never asked for again"
+        assert isinstance(error, TransportError)
+        assert (error.reached, error.late) == (True, fault == "late")
+    else:
+        assert decide(RULES[name], outcome) == "again"  # type: ignore[index]
+        io, answer = ask(name, outcome, GOOD[name]())
+        assert len(io.sent) == 2
+        assert not isinstance(answer, HydraSmokeError)
+
+
+def test_a_call_that_is_asked_again_sends_the_very_same_request() -> None:
+    io, _ = ask("provision", lost(), reply(503), reply(408), accepted())
+    assert len({repr(sent.request) for sent in io.sent}) == 1
+    assert io.calls_sent() == ["provision"] * 4
+
+
+# --- answers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [200, 201, 202])
+@pytest.mark.parametrize(("given", "read"), [(ID, ID), (None, None), (..., None)])
+def test_provision_may_answer_with_or_without_the_instance(
+    code: int, given: object, read: str | None
+) -> None:
+    _, answer = ask("provision", accepted(given, status=code))
+    assert (answer.idempotency_key, answer.instance_id, answer.task_id) == (KEY, read, "task-1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [NO_ROW, reply(200, {"found": False}), NOT_FOUND, reply(404, b"<html>")],
+    ids=["found_false", "without_nulls", "404", "404_of_a_proxy"],
+)
+def test_a_key_without_a_row_is_not_found_however_that_is_said(answer: Any) -> None:
+    _, found = ask("poll", answer)
+    assert (found.found, found.instance_id, found.status) == (False, None, None)
+
+
+def test_a_key_with_a_row_gives_instance_and_status() -> None:
+    _, found = ask("poll", row("Provisioning"))
+    assert (found.found, found.instance_id, found.status) == (True, ID, "Provisioning")
+
+
+@pytest.mark.parametrize("code", [404, 409, 410])
+def test_to_delete_what_is_gone_is_to_have_deleted_it(code: int) -> None:
+    _, answer = ask("delete", reply(code, b"anything"))
+    assert (answer.instance_id, answer.status) == (ID, "deleted")
+
+
+@pytest.mark.parametrize("code", [200, 202])
+def test_a_deletion_is_answered_in_the_routers_words(code: int) -> None:
+    _, answer = ask("delete", deleted("Deleting", code))
+    assert (answer.instance_id, answer.status) == (ID, "Deleting")
+
+
+def test_a_deletion_without_a_body_is_against_the_contract() -> None:
+    _, error = ask("delete", reply(204))
+    assert isinstance(error, ContractError)
+    assert error.got == "204"
+
+
+def test_events_are_counted_as_the_router_counts_them() -> None:
+    _, answer = ask("llm_events", events(3, "openai", "anthropic", "openai"))
+    assert (answer.count, answer.providers) == (3, ("openai", "anthropic", "openai"))
+
+
+@pytest.mark.parametrize("name", sorted(set(ANSWERS) - {"chat"}))
+def test_a_good_code_with_a_broken_body_is_not_asked_again(name: str) -> None:
+    io, error = ask(name, reply(200, b"<html>"))
+    assert isinstance(error, ContractError)
+    assert len(io.sent) == 1
+
+
+# --- how long --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attempt", "draw", "seconds"),
+    [
+        *((1, 1, 0.5), (2, 1, 1), (3, 1, 2), (4, 1, 4), (5, 1, 8), (6, 1, 10), (60, 1, 10)),
+        *((1, 0, 0), (9, 0, 0), (2, 0.5, 0.5), (6, 0.25, 2.5)),
+    ],
+)
+def test_a_pause_is_full_jitter_over_a_doubled_time(
+    attempt: int, draw: float, seconds: float
+) -> None:
+    assert pause(attempt, None, draw) == seconds
+
+
+@pytest.mark.parametrize("wanted", [0.0, 7.0, 3600.0])
+def test_a_router_that_says_when_to_come_back_is_taken_at_its_word(wanted: float) -> None:
+    assert pause(3, wanted, 0.9) == wanted
+
+
+def test_pauses_are_drawn_anew_and_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = iter([1.0, 0.5, 0.25, 1.0])
+    monkeypatch.setattr("random.random", lambda: next(draws))
+    io, _ = ask("status", reply(500), lost(), reply(502), reply(503), status("running"))
+    assert io.sleeps == [0.5, 0.5, 0.5, 4.0]
+
+
+def test_a_transient_answer_without_retry_after_does_not_inherit_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    first = reply(503, retry_after="2")
+    io, _ = ask("status", first, reply(503), refused(), reply(503, retry_after="x"), status("x"))
+    assert io.sleeps == [2.0, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_call_without_a_deadline_has_30_s(name: str) -> None:
+    assert CALL_TIMEOUT == 30
+    io, error = ask(name, reply(503), ...)
+    assert type(error) is RouterError
+    assert CALL_TIMEOUT - LAST_CHANCE <= io.waited < CALL_TIMEOUT
+    assert f"({len(io.sent)} attempts)" in error.message
+    assert {sent.deadline for sent in io.sent} == {START + CALL_TIMEOUT}
+
+
+@pytest.mark.parametrize("asked", ["3600", "9" * 400, "Wed, 02 Jan 2999 03:04:35 GMT"])
+def test_an_absurd_retry_after_still_leaves_a_last_attempt(asked: str) -> None:
+    io, answer = ask("status", reply(503, retry_after=asked), status("up"), deadline=START + 100)
+    assert answer.status == "up"
+    assert io.sleeps == [100 - LAST_CHANCE]
+
+
+def test_a_retry_after_that_fits_is_kept_to() -> None:
+    io, _ = ask("status", reply(429, retry_after="90"), status("up"), deadline=START + 100)
+    assert io.sleeps == [90.0]
+
+
+def test_after_the_last_attempt_its_outcome_is_told() -> None:
+    first = reply(503, retry_after="3600")
+    io, error = ask("status", first, reply(500, {"detail": "boom"}), deadline=START + 100)
+    assert error.message == "status was refused with 500 (2 attempts): boom"
+    assert len(io.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "attempts"), [(LAST_CHANCE, 1), (LAST_CHANCE / 2, 1), (LAST_CHANCE + 0.01, 2)]
+)
+def test_no_pause_begins_that_leaves_no_time_for_an_attempt(left: float, attempts: int) -> None:
+    io, error = ask("status", reply(503, retry_after="60"), ..., deadline=START + left)
+    assert type(error) is RouterError
+    assert len(io.sent) == attempts
+
+
+@pytest.mark.xfail(reason="it is asked again and again without any pause")
+@pytest.mark.parametrize("asked", ["0", "Wed, 02 Jan 2019 03:04:35 GMT"])
+def test_a_router_that_asks_for_no_pause_at_all_is_not_flooded(asked: str) -> None:
+    io, _ = ask("status", *[reply(503, retry_after=asked)] * 20, status("up"))
+    assert min(io.sleeps) > 0
+
+
+def test_a_router_that_hangs_once_does_not_take_the_whole_deadline() -> None:
+    io, calls = calls_of(None, status=[status("x"), HANG, status("up")])
+    drive(calls.status(ID))
+    answer = drive(calls.status(ID, deadline=io.now() + 900))
+    assert answer.status == "up"
+    assert io.sent[1].deadline == START + ATTEMPT_TIMEOUT == START + 30
+    assert io.waited < ATTEMPT_TIMEOUT + 1
+
+
+def test_a_chat_that_is_never_repeated_has_the_whole_deadline_for_its_one_attempt() -> None:
+    io, (opened, _) = ask("chat", Took(100, stream(b"")), deadline=START + 120)
+    assert opened.status == 200
+    assert io.sent[0].deadline == START + 120
+
+
+def test_an_attempt_never_outlasts_its_calls_deadline() -> None:
+    io, error = ask("status", HANG, ..., deadline=START + 7)
+    assert isinstance(error, TransportError)
+    assert error.late
+    assert io.waited == 7
+
+
+# --- the first contact -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_router_that_was_never_reached_is_given_up_after_30_s(name: str) -> None:
+    io, error = ask(name, refused(), ..., deadline=START + 900)
+    assert isinstance(error, TransportError)
+    assert not error.reached
+    assert FIRST_CONTACT - LAST_CHANCE <= io.waited <= FIRST_CONTACT == 30
+
+
+def test_a_router_that_was_reached_once_is_asked_until_the_deadline() -> None:
+    io, calls = calls_of(None, status=[status("x"), refused(), ...])
+    drive(calls.status(ID))
+    with pytest.raises(TransportError):
+        drive(calls.status(ID, deadline=START + 900))
+    assert 900 - LAST_CHANCE <= io.waited <= 900
+
+
+def test_a_refusal_is_contact_too() -> None:
+    io, error = ask("status", reply(503), refused(), ..., deadline=START + 900)
+    assert isinstance(error, TransportError)
+    assert 900 - LAST_CHANCE <= io.waited <= 900
+
+
+@pytest.mark.xfail(reason="a router that hangs, though reached, is given up as never reached")
+def test_a_router_that_takes_the_request_and_hangs_was_reached() -> None:
+    io, _ = ask("provision", HANG, accepted(), deadline=START + 900)
+    assert io.calls_sent() == ["provision"] * 2
+
+
+# --- chat ------------------------------------------------------------------------------------
+
+
+def test_a_chat_gives_its_stream_open_and_the_time_of_its_request() -> None:
+    opened = stream(b"data: hi\n\n")
+    _, (given, asked_at) = ask("chat", Took(0.5, opened))
+    assert given is opened
+    assert opened.closed == 0
+    assert asked_at == START
+
+
+def test_a_chat_that_is_not_accepted_at_once_began_when_it_was() -> None:
+    first = reply(409, retry_after="5")
+    io, (_, asked_at) = ask("chat", first, stream(b""))
+    assert asked_at == START + 5
+    assert [it.closed for it in io.opened] == [1, 0], "a refusal's stream is let go of"
+
+
+def test_a_refused_chat_reads_the_routers_words() -> None:
+    io, error = ask("chat", reply(400, {"detail": "no agent"}))
+    assert error.message == "chat was refused with 400: no agent"
+    assert io.opened[0].closed == 1
+
+
+def test_a_refusal_whose_words_are_lost_is_a_lost_answer() -> None:
+    io, error = ask("chat", stream(lost(), status=503))
+    assert isinstance(error, TransportError)
+    assert error.reached
+    assert io.opened[0].closed == 1
+
+
+@pytest.mark.xfail(reason="only the first piece of a refusal's body is read")
+def test_a_refusal_is_read_to_its_end() -> None:
+    _, error = ask("chat", stream(b'{"detail": "no', b' agent"}', status=400))
+    assert error.detail == "no agent"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/event-stream", "text/event-stream; charset=utf-8", " Text/Event-Stream ;x=y"],
+)
+def test_a_chat_is_answered_by_an_event_stream(kind: str) -> None:
+    _, (opened, _) = ask("chat", stream(b"", kind=kind))
+    assert opened.closed == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "got"),
+    [
+        ("application/json", "application/json"),
+        ("text/html; charset=x", "text/html; charset=x"),
+        ("", "(none)"),
+        ("text/event-streams", "text/event-streams"),
+        ("\x1b##[x]", "\\x1b# #[x]"),
+    ],
+)
+def test_a_chat_answered_by_anything_else_is_against_the_contract(kind: str, got: str) -> None:
+    io, error = ask("chat", stream(b"x", kind=kind))
+    assert type(error) is ContractError
+    assert str(error) == (
+        "chat answered with something other than an event stream\n"
+        "  expected:  content-type: text/event-stream\n"
+        f"  got:       content-type: {got}\n"
+        "  next step: find out what answers in the agent's place"
+    )
+    assert io.opened[0].closed == 1
+
+
+def test_a_chat_answered_without_any_content_type_is_against_the_contract() -> None:
+    answer = stream(b"x")
+    answer.headers = {}
+    _, error = ask("chat", answer)
+    assert error.got == "content-type: (none)"
+
+
+# --- who watches -----------------------------------------------------------------------------
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.attempts: list[Attempt] = []
+        self.unknown: list[tuple[str, tuple[str, ...]]] = []
+
+    def saw_attempt(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+
+    def saw_unknown_fields(self, call: str, names: tuple[str, ...]) -> None:
+        self.unknown.append((call, names))
+
+
+def test_an_observer_sees_every_attempt_with_its_time() -> None:
+    fault = lost()
+    script = [Took(2, reply(503, retry_after="1")), Took(3, fault), status("up")]
+    io, watcher = ScriptedIO(status=script), Watcher()
+    drive(Calls(io, watcher).status(ID, deadline=START + 100))
+    first, second, third = watcher.attempts
+    assert (first.call, first.number, first.at, first.seconds) == ("status", 1, START, 2)
+    assert (first.outcome, second.outcome, third.outcome) == (503, fault, 200)
+    assert (second.number, second.at, second.seconds) == (2, START + 3, 3)
+    assert (third.number, third.seconds) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unknown"),
+    [
+        *((200, False), (201, False), (400, False), (404, False), (408, True), (409, True)),
+        *((422, False), (429, False), (499, False), (500, True), (502, True), (503, True)),
+    ],
+)
+def test_an_error_of_the_routers_own_may_hide_that_it_was_carried_out(
+    outcome: int, unknown: bool
+) -> None:
+    assert Attempt("provision", 1, 0, 0, outcome).outcome_unknown is unknown
+
+
+@pytest.mark.parametrize(
+    ("fault", "unknown"), [(refused(), False), (lost(), True), (late(), True)], ids=str
+)
+def test_a_lost_answer_may_hide_that_it_was_carried_out(
+    fault: TransportError, unknown: bool
+) -> None:
+    assert Attempt("provision", 1, 0, 0, fault).outcome_unknown is unknown
+
+
+def test_an_observer_hears_of_fields_that_are_unknown() -> None:
+    answer = {"found": True, "instance_id": ID, "status": "x", "zone": 1, "age": 2}
+    io, watcher = ScriptedIO(poll=[reply(200, answer), row()]), Watcher()
+    calls = Calls(io, watcher)
+    drive(calls.poll(KEY))
+    drive(calls.poll(KEY))
+    assert watcher.unknown == [("poll", ("age", "zone"))]
+
+
+def test_unknown_fields_need_no_observer() -> None:
+    _, answer = ask("poll", reply(200, {"found": False, "zone": 1}))
+    assert answer.found is False
+
+
+def test_a_record_counts_requests_retries_and_unknown_outcomes() -> None:
+    it = record()
+    _, calls = calls_of(
+        it, provision=[lost(), reply(502), refused(), accepted()], poll=[lost(), row()]
+    )
+    drive(calls.provision(SPEC, KEY))
+    drive(calls.poll(KEY))
+    assert it.requests == {"provision": 4, "poll": 2}
+    assert (it.retries, it.unknown_outcomes) == (4, 2)

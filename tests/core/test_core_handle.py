@@ -1,0 +1,303 @@
+"""What can be done with one instance: every way through its handle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from scripted_io import (
+    HANG,
+    ID,
+    KEY,
+    NOT_FOUND,
+    START,
+    AtDeadline,
+    ScriptedIO,
+    Took,
+    attached,
+    calls_of,
+    deleted,
+    events,
+    lost,
+    record,
+    reply,
+    status,
+    stream,
+)
+
+from pytest_hydrasmoke import (
+    ChatBusyError,
+    ChatError,
+    ChatTimeoutError,
+    LeakError,
+    LlmEventsError,
+    NotFoundError,
+    ProvisionError,
+    ProvisionTimeoutError,
+)
+from pytest_hydrasmoke import _chat as chat_room
+from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._handle import Handle, TurnResult
+from pytest_hydrasmoke._lifecycle import Policy
+from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._usage import Expected
+from pytest_hydrasmoke._wire import drive
+
+HI = b"data: Hi\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left_busy() -> Iterator[None]:
+    yield
+    left = set(chat_room._busy)
+    chat_room._busy.clear()
+    assert not left
+
+
+def handle_of(
+    it: InstanceRecord | None = None, policy: Policy | None = None, **scripts: Any
+) -> tuple[ScriptedIO, Handle]:
+    it = it or record(state=State.READY, id=ID)
+    io, calls = calls_of(it, **scripts)
+    return io, Handle(calls, it, policy or Policy(), Reading())
+
+
+# --- status ----------------------------------------------------------------------------------
+
+
+def test_a_handle_is_named_by_its_record() -> None:
+    _, handle = handle_of()
+    assert handle.id == ID
+    assert handle.record.key == KEY
+
+
+def test_a_status_is_written_down() -> None:
+    _, handle = handle_of(status=[status("Running", "box-1")])
+    found = drive(handle.status())
+    assert (found.id, found.status, found.hostname) == (ID, "Running", "box-1")
+    assert (handle.record.last_state, handle.record.hostname) == ("status 'Running'", "box-1")
+
+
+def test_a_status_of_nothing_is_an_error() -> None:
+    _, handle = handle_of(status=[NOT_FOUND])
+    with pytest.raises(NotFoundError):
+        drive(handle.status())
+
+
+# --- waiting ---------------------------------------------------------------------------------
+
+
+def test_a_wait_begins_when_it_is_asked_for() -> None:
+    io, handle = handle_of(status=[status("a"), status("b")])
+    io.time += 500
+    found = drive(handle.wait(lambda it: it.status == "b", None, 60))
+    assert found.status == "b"
+    assert io.sleeps == [0.25]
+    assert handle.record.phases == {}, "it is no part of the time that provisioning took"
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(None, 20), (8.0, 8)])
+def test_a_wait_has_its_own_timeout_or_the_runs(timeout: float | None, limit: int) -> None:
+    policy = Policy(ready_timeout=20)
+    io, handle = handle_of(policy=policy, status=[AtDeadline(status("a"))])
+    with pytest.raises(ProvisionTimeoutError) as caught:
+        drive(handle.wait(lambda _: False, None, timeout))
+    assert f"within {limit} s" in caught.value.message
+    assert (caught.value.phase, io.waited) == ("ready", limit)
+
+
+def test_a_wait_of_no_time_looks_at_nothing() -> None:
+    _, handle = handle_of(status=[])
+    with pytest.raises(Exception, match="no answer in time"):
+        drive(handle.wait(lambda _: True, None, 0.0))
+
+
+def test_a_wait_fails_once_its_error_predicate_says_so() -> None:
+    _, handle = handle_of(status=[Took(2, status("broken"))])
+    with pytest.raises(ProvisionError) as caught:
+        drive(handle.wait(lambda _: False, lambda it: it.status == "broken", None))
+    assert (caught.value.phase, caught.value.seconds) == ("ready", 2.0)
+
+
+def test_an_attached_instance_is_waited_for_as_any_other() -> None:
+    io, handle = handle_of(attached(), status=[status("booting"), status("RUNNING")])
+    io.time += 100
+    drive(handle.until_ready())
+    assert handle.record.state is State.READY
+    assert handle.record.phases == {"ready": 0.25}
+    assert io.sleeps == [0.25]
+
+
+def test_an_attached_instance_that_is_gone_is_told() -> None:
+    _, handle = handle_of(attached(), status=[status("deleted")])
+    with pytest.raises(ProvisionError) as caught:
+        drive(handle.until_ready())
+    assert (caught.value.phase, caught.value.instance) == ("ready", ID)
+
+
+# --- chat ------------------------------------------------------------------------------------
+
+
+def test_a_chat_gives_the_whole_turn() -> None:
+    answer = stream(Took(1, HI), Took(2, b"data:  there\n\n"), Took(1, DONE))
+    io, handle = handle_of(llm_events=[events(0)], chat=[answer])
+    result = drive(handle.chat("hello", None))
+    assert isinstance(result, TurnResult)
+    assert (result.message, result.text) == ("hello", "Hi there")
+    assert [event.data for event in result.events] == ["Hi", " there", "[DONE]"]
+    assert [event.at for event in result.events] == [1.0, 3.0, 4.0]
+    assert (result.first_event_after, result.duration) == (1.0, 4.0)
+    assert (result.complete, result.index) == (True, 0)
+    assert answer.closed == 1
+    assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
+    assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
+    assert handle.record.baselines == [Baseline(START)]
+    assert handle.record.notes == []
+
+
+def test_turns_are_numbered_and_each_has_its_baseline() -> None:
+    _, handle = handle_of(
+        llm_events=[events(0), events(2, "a")], chat=[stream(HI + DONE), stream(HI + DONE)]
+    )
+    assert [drive(handle.chat("hello", None)).index for _ in range(2)] == [0, 1]
+    assert [it.count for it in handle.record.baselines] == [0, 2]
+
+
+def test_a_turn_without_a_terminal_event_is_noted() -> None:
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
+    assert drive(handle.chat("hello", None)).complete is False
+    assert handle.record.notes == ["a chat's stream ended without a terminal event"]
+
+
+def test_a_turn_without_a_terminal_event_fails_where_one_is_required() -> None:
+    policy = Policy(chat_end="required")
+    _, handle = handle_of(policy=policy, llm_events=[events(0)], chat=[stream(HI)])
+    with pytest.raises(ChatError, match="ended without a terminal event"):
+        drive(handle.chat("hello", None))
+    assert handle.record.notes == []
+
+
+def test_a_chat_that_breaks_off_carries_the_events_before() -> None:
+    answer = stream(HI, Took(3, HI), lost())
+    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
+    with pytest.raises(ChatError) as caught:
+        drive(handle.chat("hello", None))
+    assert [event.data for event in caught.value.events] == ["Hi", "Hi"]
+    assert handle.record.phases == {"first_event": 0.0, "turn": 3.0}
+    assert answer.closed == 1
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(None, 40), (9.0, 9)])
+def test_a_chat_has_its_own_timeout_or_the_runs(timeout: float | None, limit: int) -> None:
+    policy = Policy(chat_timeout=40, llm_events_timeout=15)
+    io, handle = handle_of(policy=policy, llm_events=[Took(5, events(0))], chat=[stream(HI, HANG)])
+    with pytest.raises(ChatTimeoutError, match=f"within {limit} s"):
+        drive(handle.chat("hello", timeout))
+    assert io.waited == 5 + limit, "the baseline's time is not the turn's"
+    assert io.sent[0].deadline == START + 15
+
+
+def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
+    _, handle = handle_of(llm_events=[reply(401)], chat=[stream(HI + DONE)])
+    assert drive(handle.chat("hello", None)).text == "Hi"
+    assert handle.record.baselines[0].error == "llm_events was refused with 401"
+
+
+@pytest.mark.parametrize("call", ["llm_events", "chat"])
+def test_an_interrupt_frees_the_instance(call: str) -> None:
+    scripts: dict[str, list[Any]] = {"llm_events": [events(0)], "chat": [stream(HI)]}
+    scripts[call] = [KeyboardInterrupt()]
+    _, handle = handle_of(**scripts)
+    with pytest.raises(KeyboardInterrupt):
+        drive(handle.chat("hello", None))
+    assert not chat_room._busy
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "llm_events",
+        pytest.param("chat", marks=pytest.mark.xfail(reason="the instance stays busy for good")),
+    ],
+)
+def test_an_interrupt_of_a_turn_that_is_only_opened_frees_the_instance(call: str) -> None:
+    scripts: dict[str, list[Any]] = {"llm_events": [events(0)], "chat": [stream(HI)]}
+    scripts[call] = [KeyboardInterrupt()]
+    _, handle = handle_of(**scripts)
+    with pytest.raises(KeyboardInterrupt):
+        drive(handle.turn("hello", None).open())
+    left = set(chat_room._busy)
+    chat_room._busy.clear()
+    assert not left
+
+
+def test_a_busy_instance_is_told_before_anything_is_sent() -> None:
+    io, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
+    turn = handle.turn("hello", None)
+    drive(turn.open())
+    with pytest.raises(ChatBusyError):
+        drive(handle.chat("me too", None))
+    assert io.calls_sent() == ["llm_events", "chat"]
+    assert len(handle.record.baselines) == 1
+    drive(turn.close())
+    assert handle.record.phases == {}
+
+
+def test_a_turn_that_is_left_early_is_timed_and_not_noted() -> None:
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(Took(2, HI), HI, DONE)])
+    turn = handle.turn("hello", None)
+    assert turn.index == -1
+    drive(turn.open())
+    assert turn.index == 0
+    drive(turn.next())
+    drive(turn.close())
+    assert handle.record.phases == {"first_event": 2.0, "turn": 2.0}
+    assert handle.record.notes == []
+
+
+# --- LLM events ------------------------------------------------------------------------------
+
+
+def test_llm_events_are_counted_over_any_window() -> None:
+    io, handle = handle_of(llm_events=[events(3, "a")])
+    assert drive(handle.llm_events(60)).count == 3
+    assert io.sent[0].request.path.endswith("?window_seconds=60")
+
+
+def test_a_turn_is_asked_for_its_own_events() -> None:
+    _, handle = handle_of(llm_events=[events(4, "a"), events(5, "a")], chat=[stream(HI + DONE)])
+    turn = drive(handle.chat("hello", None))
+    assert drive(handle.expect_of_turn(Expected(), turn.index, None)).count == 5
+
+
+def test_the_recent_events_are_everybodys() -> None:
+    _, handle = handle_of(llm_events=[events(1, "a")])
+    assert drive(handle.expect_recent(Expected(), None)).count == 1
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(None, 12), (4.0, 4)])
+def test_llm_events_have_their_own_timeout_or_the_runs(timeout: float | None, limit: int) -> None:
+    policy = Policy(llm_events_timeout=12)
+    io, handle = handle_of(policy=policy, llm_events=[events(0), ...])
+    with pytest.raises(LlmEventsError):
+        drive(handle.expect_recent(Expected(), timeout))
+    assert io.waited == pytest.approx(limit)
+
+
+# --- the end ---------------------------------------------------------------------------------
+
+
+def test_a_deleted_instance_stays_deleted() -> None:
+    io, handle = handle_of(delete=[deleted()], status=[NOT_FOUND])
+    drive(handle.delete())
+    drive(handle.delete())
+    assert handle.record.state is State.DELETED
+    assert io.calls_sent() == ["delete", "status"]
+
+
+def test_a_deletion_that_is_not_confirmed_is_a_leak() -> None:
+    _, handle = handle_of(delete=[reply(403)])
+    with pytest.raises(LeakError):
+        drive(handle.delete())

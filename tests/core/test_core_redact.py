@@ -1,0 +1,216 @@
+"""A token that nothing shows, and a stranger's words made harmless."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import logging
+import pickle
+import pprint
+import re
+import traceback
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke._address import Link
+from pytest_hydrasmoke._redact import Token, safe_line, safe_text, token_problem
+
+SECRET = "ops-4Q7zL9rT2xW8"
+
+
+def shows(text: str) -> bool:
+    """Tell whether a text has any 8-character window of the token."""
+    return any(SECRET[i : i + 8] in text for i in range(len(SECRET) - 7))
+
+
+# --- the token -------------------------------------------------------------------------------
+
+SHOWN_BY = {
+    "repr": repr,
+    "str": str,
+    "format": format,
+    "f-string": lambda token: f"{token} {token!r} {token!s} {token:>40}",
+    "percent": lambda token: "%s %r" % (token, token),  # noqa: UP031
+    "in a container": lambda token: repr([token, {"token": token}, (token,)]),
+    "pprint": pprint.pformat,
+    "repr of a link": lambda token: repr(Link("https://router.example", token)),
+    "dir": lambda token: repr(dir(token)),
+    "attributes": lambda token: repr([getattr(token, name) for name in dir(token)]),
+    "fields of a link": lambda token: (
+        repr(
+            dataclasses.astuple(
+                dataclasses.replace(Link("https://router.example", None), trust_env=True)
+            )
+        )
+        + repr(vars(Link("https://router.example", token)))
+    ),
+    "json": lambda token: json.dumps(token, default=str),
+    "log record": lambda token: logging.LogRecord(
+        "x", 10, "x.py", 1, "sent %s", (token,), None
+    ).getMessage(),
+}
+
+
+@pytest.mark.parametrize("way", SHOWN_BY)
+def test_nothing_shows_a_token(way: str) -> None:
+    try:
+        text = SHOWN_BY[way](Token(SECRET))
+    except TypeError as error:  # a format that a Token does not take
+        text = str(error)
+    assert not shows(text)
+    assert way in ("dir", "attributes", "json", "f-string") or "Token(********)" in text
+
+
+def test_only_reveal_gives_a_token() -> None:
+    assert Token(SECRET).reveal() == SECRET
+
+
+def test_a_token_has_no_dictionary_to_list() -> None:
+    with pytest.raises(TypeError):
+        vars(Token(SECRET))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [pickle.dumps, copy.copy, copy.deepcopy, lambda it: dataclasses.asdict(Link("https://x", it))],
+    ids=["pickle", "copy", "deepcopy", "asdict"],
+)
+def test_a_token_is_neither_pickled_nor_copied(way: object) -> None:
+    with pytest.raises(TypeError, match="a Token can't be pickled or copied") as caught:
+        way(Token(SECRET))  # type: ignore[operator]
+    assert not shows(str(caught.value))
+
+
+def test_tokens_are_compared_by_what_they_hide() -> None:
+    assert Token(SECRET) == Token(SECRET)
+    assert hash(Token(SECRET)) == hash(Token(SECRET))
+    assert Token(SECRET) != Token(SECRET + "x")
+    assert Token(SECRET) != SECRET
+
+
+def test_a_traceback_with_locals_does_not_show_a_token() -> None:
+    token = Token(SECRET)
+    try:
+        raise RuntimeError("somewhere below")
+    except RuntimeError as error:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    text = "".join(shown.format())
+    assert "token = Token(********)" in text
+    assert not shows(text.replace(repr(SECRET), ""))
+    assert token.reveal()
+
+
+GOOD_TOKENS = ["12345678", "!~!~!~!~", SECRET, "x" * 800, "a:b@c/d?e#f=g&h"]
+
+
+@pytest.mark.parametrize("value", GOOD_TOKENS)
+def test_any_visible_ascii_of_8_and_more_is_a_token(value: str) -> None:
+    assert token_problem(value) is None
+    assert Token(value).reveal() == value
+
+
+BAD_TOKENS = {
+    "": "is empty",
+    " \t\n": "is empty",
+    f"Bearer {SECRET}": 'begins with "Bearer ": give the token alone',
+    f"bearer {SECRET}\n": 'begins with "Bearer ": give the token alone',
+    f"{SECRET}\n": "has white space or a newline around it: remove it",
+    f" {SECRET}": "has white space or a newline around it: remove it",
+    f"{SECRET} x": "has white space in it",
+    f"{SECRET}\r\nx: y": "has white space in it",
+    f"{SECRET}é": "has a character that is not ASCII",
+    f"{SECRET}\x00": "has a control character in it",
+    f"{SECRET}\x7f": "has a control character in it",
+    "x": "is too short (1 characters; at least 8)",
+    "1234567": "is too short (7 characters; at least 8)",
+}
+
+
+@pytest.mark.parametrize("value", BAD_TOKENS, ids=repr)
+def test_what_is_wrong_with_a_token_is_said_without_showing_it(value: str) -> None:
+    problem = BAD_TOKENS[value]
+    assert token_problem(value) == problem
+    with pytest.raises(ConfigError) as caught:
+        Token(value)
+    assert str(caught.value) == (
+        f"the token {problem}\n  next step: correct HYDRA_SMOKE_TOKEN or the token file"
+    )
+    assert not shows(str(caught.value) + repr(caught.value))
+
+
+@given(st.text())
+def test_a_problem_is_told_for_every_text_but_a_token(value: str) -> None:
+    assert (token_problem(value) is None) == bool(re.fullmatch(r"[\x21-\x7e]{8,}", value))
+
+
+# --- a stranger's words ----------------------------------------------------------------------
+
+HARMLESS = {
+    "plain words": "plain words",
+    "two\nlines\tand a tab": "two\nlines\tand a tab",
+    "señor 🐙 «да»": "señor 🐙 «да»",
+    "\x1b[31mred\x1b[0m": "\\x1b[31mred\\x1b[0m",
+    "\x1b]0;title\x07": "\\x1b]0;title\\x07",
+    "over\rwritten": "over\\x0dwritten",
+    "\x00\x08\x7f\x85\x9b": "\\x00\\x08\\x7f\\x85\\x9b",
+    "abc\u202ecba\u2066x": "abc\\u202ecba\\u2066x",
+    "zero\u200bwidth\ufeff": "zero\\u200bwidth\\ufeff",
+    "next\u2028line\u2029": "next\\u2028line\\u2029",
+    "half \ud800": "half \\ud800",
+    "tag \U000e0041": "tag \\ue0041",
+    "::error::boo": ": :error::boo",
+    "first\n::set-output name=a::b": "first\n: :set-output name=a::b",
+    "  \t::debug::x": "  \t: :debug::x",
+    "in::the::middle": "in::the::middle",
+    ":::x": ": ::x",
+    "a ##[error]b ##[group]": "a # #[error]b # #[group]",
+    "###[x": "## #[x",
+}
+
+
+@pytest.mark.parametrize("words", HARMLESS, ids=ascii)
+def test_words_are_made_harmless(words: str) -> None:
+    assert safe_text(words) == HARMLESS[words]
+
+
+RUNNER_COMMAND = re.compile(r"^\s*::|##\[", re.MULTILINE)
+ANY_TEXT = st.text(st.characters() | st.sampled_from("::##[[\n\t \x1b\r\u202e"), max_size=60)
+
+
+@given(ANY_TEXT)
+@example("\n::a")
+@example("\x85::a")
+@example("::::")
+@example("####[")
+@example("#\u200b#[")
+def test_no_text_commands_a_runner_or_a_terminal(words: str) -> None:
+    for shown in (safe_text(words), safe_line(words), safe_text(words, 5)):
+        assert not RUNNER_COMMAND.search(shown)
+        assert not [
+            char
+            for char in shown
+            if char not in "\n\t" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        ]
+        shown.encode()
+
+
+@given(st.text(st.characters(codec="ascii", categories=["L", "N", "Zs"]), max_size=500))
+def test_harmless_words_are_shown_as_they_are(words: str) -> None:
+    assert safe_text(words, 500) == words
+
+
+def test_long_words_are_cut_and_the_rest_is_counted() -> None:
+    assert safe_text("x" * 400) == "x" * 400
+    assert safe_text("x" * 401) == "x" * 400 + "… (1 more characters)"
+    assert safe_text("x" * 50, 10) == "x" * 10 + "… (40 more characters)"
+    assert safe_line("x" * 201) == "x" * 200 + "… (1 more characters)"
+
+
+def test_a_line_is_one_line() -> None:
+    assert safe_line("  two\n\n lines\r\n\tand\u2028more ") == "two lines and more"
+    assert safe_line(" \n ") == ""
