@@ -212,7 +212,7 @@ async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, 
 def keep(record: InstanceRecord, policy: Policy) -> bool:
     """Leave an instance for a look if the settings want that; tells whether it was."""
     wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
-    if not wanted or record.attached or record.id is None or record.state in NOTHING_LEFT:
+    if not wanted or record.attached or record.state not in HAS_ROW:
         return False
     record.becomes(State.KEPT)
     return True

@@ -1,4 +1,4 @@
-"""One run: what it owns, who shares what, and the verdict when it is over.
+"""One process of a run: what it owns, who shares what, and its deletion when it is over.
 
 An instance is claimed here before its request leaves, so that however a run ends, `close` knows
 what there is to delete. It is called wherever a run can end, and does only what is still to do.
@@ -214,6 +214,9 @@ class SmokeSession:
 
     def dispose(self, records: list[InstanceRecord]) -> None:
         """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+        for record in records:
+            if record.state is State.CLAIMED and not record.attached:
+                record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
         pending = self._to_delete(records)
 
         def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
