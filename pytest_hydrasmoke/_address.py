@@ -72,9 +72,22 @@ class Link:
     trust_env: bool = False
 
     def proxy(self) -> str | None:
-        """Find the environment's proxy for this one origin, if the environment is trusted."""
+        """Find the environment's proxy for this one origin, if the environment is trusted.
+
+        Raises `ConfigError` for one that speaks anything but http.
+        """
         parts = urlsplit(self.base_url)
         if not self.trust_env or proxy_bypass(parts.netloc):
             return None
         proxies = getproxies()
-        return proxies.get(parts.scheme) or proxies.get("all")
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if proxy is None:
+            return None
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        scheme = urlsplit(proxy).scheme
+        if scheme not in ("http", "https"):
+            raise ConfigError(
+                f"the environment's proxy speaks {scheme}: only http and https are spoken here",
+                next_step="set HTTPS_PROXY to an http proxy, NO_PROXY, or trust_env = false",
+            )
+        return proxy

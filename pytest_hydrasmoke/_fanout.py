@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +15,7 @@ from ._signals import Interrupts
 from ._wire import IN_FLIGHT, Reply, Request
 
 JOIN = 5.0
-"""Seconds for a thread that was told to stop; it is woken from whatever it waits for."""
+"""Seconds for all threads to end once they are told to; only one that connects takes long."""
 
 
 @dataclass
@@ -28,8 +30,11 @@ class GroupIO(SyncIO):
     """The IO of one thread of a group."""
 
     def __init__(self, link: Link, group: Group, interrupts: Interrupts) -> None:
-        super().__init__(link, interrupts=interrupts)
         self._group = group
+        super().__init__(link, interrupts=interrupts)
+
+    def hurry(self) -> float:
+        return -math.inf if self._group.stopped.is_set() else super().hurry()
 
     def check(self) -> None:
         """Raise `TransportError` once the group is stopped."""
@@ -73,10 +78,9 @@ def fan_out(
             thread.join()
     except BaseException:
         group.stopped.set()
-        for io in ios:
-            io.wake()
+        until = time.monotonic() + JOIN
         for thread in threads:
             if thread.ident is not None:
-                thread.join(JOIN)
+                thread.join(max(until - time.monotonic(), 0.0))
         raise
     return failures

@@ -32,13 +32,17 @@ async def _in_a_task_of_its_own(seconds: float, work: Callable[[], Coroutine[Any
     cancelled: asyncio.CancelledError | None = None
     while not task.done() and (left := deadline - time.monotonic()) > 0:
         try:
-            await asyncio.wait({task}, timeout=left)
+            # Shielded: a cancelled scope of anyio cancels every wait anew.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({task}, timeout=left)
         except asyncio.CancelledError as error:
             cancelled = error
     if not task.done():
         task.cancel()
         await asyncio.wait({task})
     if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # Or asyncio complains that nobody has looked at it.
         raise cancelled
     if task.cancelled():
         raise TimeoutError(f"not done within {seconds:g} s")

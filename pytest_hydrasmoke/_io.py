@@ -51,7 +51,6 @@ _FAULTS = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
-    httpx.StreamError,
     TimeoutError,
 )
 _LATE = (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)
@@ -101,9 +100,13 @@ def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
 
 
 def _fault(error: Exception, link: Link) -> TransportError:
+    # What went wrong may be said by the error underneath alone.
+    deepest: BaseException | None = error
+    while deepest is not None and not str(deepest):
+        deepest = deepest.__cause__ or deepest.__context__
     return lost_attempt(
         link.base_url,
-        safe_line(str(error)) or type(error).__name__,
+        safe_line(str(deepest or type(error).__name__)),
         reached=not isinstance(error, _NOT_REACHED),
         late=isinstance(error, _LATE),
     )
@@ -157,7 +160,9 @@ class SyncStream:
         self._io = io
         self._response = response
         self._chunks = response.iter_raw()
-        self._network: DeadlineStream = response.extensions["network_stream"]
+        network: object = response.extensions.get("network_stream")
+        # A test's own transport may have no such thing.
+        self._network = network if isinstance(network, DeadlineStream) else None
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
 
@@ -168,7 +173,8 @@ class SyncStream:
         self.close_now()
 
     def attempt_read(self, deadline: float) -> bytes | TransportError:
-        self._network.deadline = self._io.monotonic(deadline)
+        if self._network is not None:
+            self._network.deadline = self._io.monotonic(deadline)
         try:
             return next(self._chunks, b"")
         except _FAULTS as error:
@@ -195,7 +201,7 @@ class SyncIO:
         self.link = link
         self._clock = clock
         self._interrupts = interrupts or Interrupts()
-        self._backend = DeadlineBackend(self._interrupts.deadline)
+        self._backend = DeadlineBackend(self.hurry)
         self._client: httpx.Client | None = None
 
     def now(self) -> float:
@@ -211,7 +217,7 @@ class SyncIO:
             return
         until = time.monotonic() + seconds
         self.check()
-        while (left := min(until, self._interrupts.deadline()) - time.monotonic()) > 0:
+        while (left := min(until, self.hurry()) - time.monotonic()) > 0:
             # In bits, as reads are: a signal may shorten it.
             time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
             self.check()
@@ -232,11 +238,6 @@ class SyncIO:
         # Nothing but a signal breaks off blocking code.
         with self._interrupts.hold():
             return await work()
-
-    def wake(self) -> None:
-        """Make the request that another thread is waiting for fail now."""
-        for stream in tuple(self._backend.streams):
-            stream.wake()
 
     def forget(self) -> None:
         """Never use the present connections again.
@@ -316,7 +317,7 @@ class AsyncStream:
             return _fault(error, self._io.link)
 
     async def close(self) -> None:
-        with anyio.CancelScope(shield=True), contextlib.suppress(*_FAULTS):
+        with anyio.CancelScope(shield=True), contextlib.suppress(*_FAULTS, httpx.StreamError):
             await self._response.aclose()
             # trio complains of an async generator that was not run to its end.
             while await anext(self._chunks, b""):

@@ -226,7 +226,13 @@ class SmokeSession:
             if len(pending) == 1:
                 self._delete(self._io, pending[0])
             elif pending:
-                fan_out(self.config.link, [work(record) for record in pending], self.interrupts)
+                try:
+                    fan_out(self.config.link, [work(record) for record in pending], self.interrupts)
+                except BaseException:
+                    # What was broken off is no verdict: the next `close` tries again.
+                    for record in pending:
+                        record.leak = None
+                    raise
 
     def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
         return [

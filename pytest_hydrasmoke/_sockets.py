@@ -1,4 +1,4 @@
-"""Blocking sockets that keep one deadline for a whole request, and can be woken from outside.
+"""Blocking sockets that keep one deadline for a whole request, which may come nearer meanwhile.
 
 httpx bounds each single read and write, so that a server which sends a byte now and then holds a
 caller for ever. Here the `timeout` that httpcore hands down for every operation *is the deadline*
@@ -7,12 +7,9 @@ caller for ever. Here the `timeout` that httpcore hands down for every operation
 
 from __future__ import annotations
 
-import contextlib
 import math
-import socket
 import ssl
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -38,16 +35,14 @@ class DeadlineStream(httpcore.NetworkStream):
         self._inner = inner
         self._backend = backend
         self.deadline = math.inf
-        backend.streams.add(self)
 
     def _until(self, timeout: float | None) -> float:
-        return self.deadline if timeout is None else min(timeout, self.deadline)
+        return min(math.inf if timeout is None else timeout, self.deadline, self._backend.hurry())
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        until = self._until(timeout)
         while True:
-            # In bits: a signal that comes while this waits may bring the deadline nearer.
-            left = _left(min(until, self._backend.hurry()), httpcore.ReadTimeout)
+            # In bits: what hurries may come up while this waits.
+            left = _left(self._until(timeout), httpcore.ReadTimeout)
             bit = SLICE if left is None else min(left, SLICE)
             try:
                 return self._inner.read(max_bytes, bit)
@@ -70,26 +65,21 @@ class DeadlineStream(httpcore.NetworkStream):
         )
 
     def close(self) -> None:
-        self._backend.streams.discard(self)
         self._inner.close()
-
-    def wake(self) -> None:
-        """Make a read that another thread is blocked in fail now."""
-        raw = self._inner.get_extra_info("socket")
-        with contextlib.suppress(OSError):
-            raw.shutdown(socket.SHUT_RDWR)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
-    """Opens connections that keep deadlines; knows those that are open."""
+    """Opens connections that keep deadlines.
 
-    def __init__(self, hurry: Callable[[], float] = lambda: math.inf) -> None:
+    `hurry` gives a point of `time.monotonic()` at which every operation's deadline has come.
+    """
+
+    def __init__(self, hurry: Callable[[], float]) -> None:
         self._inner = httpcore.SyncBackend()
         self.hurry = hurry
-        self.streams: weakref.WeakSet[DeadlineStream] = weakref.WeakSet()
 
     def connect_tcp(
         self,

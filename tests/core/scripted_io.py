@@ -1,17 +1,17 @@
 """A router's answers written down beforehand, and time that passes only when somebody waits.
 
 `ScriptedIO` is an `IO` as the real ones are: a request or a read whose deadline has come fails at
-once, one that hangs fails at its deadline, and both say that they are late.
+once, one that hangs fails at its deadline, and both say that they are late. What waits for an
+answer ends once a signal's patience does, if there was one (`hurried`).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-
-import pytest
 
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._errors import TransportError
@@ -117,6 +117,7 @@ class ScriptedIO:
         self.sent: list[Sent] = []
         self.sleeps: list[float] = []
         self.graces: list[float] = []
+        self.hurried = math.inf
         self.opened: list[ScriptedStream] = []
 
     def now(self) -> float:
@@ -142,11 +143,15 @@ class ScriptedIO:
         self.opened.append(outcome)
         return outcome
 
+    def hurry(self) -> float:
+        return self.hurried
+
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self.graces.append(seconds)
         return await work()
 
     def happen(self, step: Any, deadline: float) -> Any:
+        deadline = min(deadline, self.hurried)
         if self.time >= deadline:
             raise late()
         if isinstance(step, Took):
@@ -180,11 +185,6 @@ class ScriptedIO:
     @property
     def waited(self) -> float:
         return self.time - START
-
-
-LAST_LOOK = pytest.mark.xfail(
-    reason="the last look is due at the deadline itself, where no request can be made any more"
-)
 
 
 def record(*, state: State = State.CLAIMED, id: str | None = None) -> InstanceRecord:  # noqa: A002

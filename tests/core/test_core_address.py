@@ -94,7 +94,6 @@ def test_what_is_no_url_at_all_is_told_in_the_parsers_words(url: str, why: str) 
     assert problem.startswith(f"is not a URL ({why}")
 
 
-@pytest.mark.xfail(reason="an empty query or fragment, and a path inside /internal, pass")
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
@@ -195,6 +194,8 @@ PROXIES = [
     ({"https_proxy": PROXY, "no_proxy": "other.example"}, True, "https://router.example", PROXY),
     ({"https_proxy": PROXY, "no_proxy": "*"}, True, "https://router.example", None),
     ({"https_proxy": PROXY, "no_proxy": ".example"}, True, "https://router.example:8443", None),
+    ({"https_proxy": "proxy.example:3128"}, True, "https://router.example", PROXY),
+    ({"https_proxy": "https://p.example"}, True, "https://r.example", "https://p.example"),
 ]
 
 
@@ -209,6 +210,20 @@ def test_the_environments_proxy_is_used_only_where_it_is_trusted(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Link(url, None, trust_env=trusted).proxy() == proxy
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "ftp"])
+def test_a_proxy_that_speaks_anything_but_http_is_refused(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("all_proxy", f"{scheme}://user:made-up@proxy.example:1080")
+    with pytest.raises(ConfigError) as caught:
+        Link("https://router.example", None, trust_env=True).proxy()
+    assert str(caught.value) == (
+        f"the environment's proxy speaks {scheme}: only http and https are spoken here\n"
+        "  next step: set HTTPS_PROXY to an http proxy, NO_PROXY, or trust_env = false"
+    )
+    assert Link("https://router.example", None, trust_env=False).proxy() is None
 
 
 def test_a_link_trusts_no_environment_unless_told_to() -> None:

@@ -136,11 +136,16 @@ def test_text_after_the_end_is_not_text_of_a_late_failure() -> None:
     assert it.error.message == "the agent reported an error: too late"
 
 
-@pytest.mark.xfail(reason="comments hold a turn that has ended, up to its deadline")
 def test_keep_alives_after_the_end_do_not_hold_the_turn() -> None:
     it = Chatted(HI + DONE, *[Took(1, b": ping\n\n")] * 200)
     assert it.error is None
     assert it.io.waited < 10
+
+
+def test_only_events_move_the_2_s_after_the_end() -> None:
+    it = Chatted(HI + DONE, Took(1, b": ping\n\n"), Took(0.5, HI), Took(1, b"data: half"), HANG)
+    assert [deadline - START for deadline in it.stream.deadlines] == [120, 2, 2, 3.5, 3.5]
+    assert it.io.waited == 3.5
 
 
 def test_a_stream_without_a_terminal_event_is_over_where_it_ends() -> None:
@@ -295,7 +300,6 @@ def test_the_agents_words_are_made_harmless(data: bytes, words: str) -> None:
     assert "##[" not in str(it.error)
 
 
-@pytest.mark.xfail(reason="an event's name reaches the error as the agent wrote it")
 @pytest.mark.parametrize("name", [b"##[error]boo", b"x" * 5000], ids=["command", "long"])
 def test_an_events_name_is_made_harmless(name: bytes) -> None:
     it = Chatted(b"event: " + name + b"\ndata: x\n\n", lost())
@@ -322,10 +326,18 @@ def test_a_flood_is_broken_off(case: str) -> None:
     assert it.stream.closed == 1
 
 
-@pytest.mark.xfail(reason="events that arrived in the chunk that breaks a limit are not given")
 def test_events_before_a_flood_are_given() -> None:
     it = Chatted(HI + HI + b"data: " + b"x" * (1 << 20))
-    assert len(it.data) == 2
+    assert it.text == "HiHi"
+    assert type(it.error) is ChatError
+    assert it.error.message.endswith("(max_event): the turn was broken off")
+    assert len(it.stream.deadlines) == 1, "and nothing more is read"
+
+
+def test_a_flood_after_the_end_still_breaks_the_turn_off() -> None:
+    it = Chatted(HI + DONE + b"data: " + b"x" * (1 << 20))
+    assert it.turn.complete
+    assert type(it.error) is ChatError
 
 
 def test_an_interrupt_is_no_chat_error() -> None:
@@ -500,7 +512,6 @@ def test_a_turn_that_is_refused_frees_the_instance(case: str) -> None:
     assert not room._busy
 
 
-@pytest.mark.xfail(reason="`open` alone frees the instance only after this package's own errors")
 def test_an_interrupt_while_a_turn_begins_frees_the_instance() -> None:
     turn = turn_of(calls_of(None, chat=[KeyboardInterrupt()])[1])
     with pytest.raises(KeyboardInterrupt):
@@ -555,10 +566,23 @@ def test_a_hooks_word_comes_first(event: ChatEvent, text: Any, end: Any, meaning
     assert reading.of(event) == meaning
 
 
-@pytest.mark.xfail(reason="a hook with any opinion on an event hides the agent's error")
-@pytest.mark.parametrize("hooks", [(lambda _: "", None), (None, lambda _: False)])
-def test_a_hooks_opinion_on_text_or_end_does_not_hide_the_agents_error(hooks: Any) -> None:
-    assert Reading(*hooks).of(ERROR).error == "boo"
+@pytest.mark.parametrize(
+    ("text", "end", "error"),
+    [
+        (None, None, "boo"),
+        (None, False, "boo"),
+        ("mine", None, None),
+        ("", None, None),
+        ("", False, None),
+        (None, True, None),
+    ],
+)
+def test_a_hook_that_finds_a_text_or_an_end_in_an_event_takes_it_for_no_error(
+    text: str | None, end: bool | None, error: str | None
+) -> None:
+    assert Reading(lambda _: text, lambda _: end).of(ERROR).error == error
+    assert Reading(lambda _: text).of(ERROR).error == (None if text is not None else "boo")
+    assert Reading(None, lambda _: end).of(ERROR).error == (None if end else "boo")
 
 
 def test_a_turn_is_read_through_its_hooks() -> None:

@@ -84,6 +84,10 @@ def untype_answer(document: Document) -> None:
     schema(document, "SmokeLlmEventsResponse")["properties"]["count"] = {}
 
 
+def untype_request(document: Document) -> None:
+    schema(document, "SmokeChatRequest")["properties"]["message"] = {"maxLength": 4000}
+
+
 def widen_answer(document: Document) -> None:
     properties = schema(document, "SmokeLlmEventsResponse")["properties"]
     properties["count"] = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
@@ -149,10 +153,11 @@ CHANGES: dict[Callable[[Document], None], list[str]] = {
     offer_field: [],
     require_known_field: [],
     retype_answer: [f"GET {EVENTS} answers count as integer no more, but as string"],
-    untype_answer: [f"GET {EVENTS} answers count as integer no more, but as anything"],
+    untype_answer: [],
+    untype_request: [],
     widen_answer: [],
     retype_request: [
-        f"POST {INSTANCE}/chat takes message as string no more, but as boolean, integer"
+        f"POST {INSTANCE}/chat takes message as string no more, but as boolean or integer"
     ],
     require_header: [f"GET {EVENTS} now requires the parameter X-Tenant"],
     require_known_header: [],
@@ -175,18 +180,72 @@ def test_only_what_breaks_the_contract_is_told(change: Callable[[Document], None
     assert differences(document) == CHANGES[change]
 
 
-@pytest.mark.xfail(reason="the kind is written as Python writes a set of it")
 def test_a_field_that_is_required_now_is_told_with_its_kind() -> None:
     document = served()
     require_field(document)
     assert differences(document) == [f"POST {PROVISION} now requires zone: string"]
 
 
-@pytest.mark.xfail(reason="a field whose kind is defined elsewhere is taken to have none")
 def test_a_kind_that_is_defined_elsewhere_is_looked_up() -> None:
     document = served()
     name_a_kind(document)
     assert differences(document) == []
+    document["components"]["schemas"]["Status"]["type"] = "integer"
+    [line] = differences(document)
+    assert line == f"GET {INSTANCE} answers status as string no more, but as integer"
+
+
+def test_a_choice_of_kinds_that_are_defined_elsewhere_is_looked_up() -> None:
+    document = served()
+    document["components"]["schemas"]["Code"] = {"type": "integer"}
+    properties = schema(document, "SmokeStatusResponse")["properties"]
+    properties["status"] = {"anyOf": [{"$ref": "#/components/schemas/Code"}, {"type": "null"}]}
+    [line] = differences(document)
+    assert line == f"GET {INSTANCE} answers status as string no more, but as integer or null"
+
+
+@pytest.mark.parametrize(
+    "reference", ["#/components/schemas/Nowhere", "elsewhere.json#/Status", "", 5]
+)
+def test_a_kind_that_is_defined_nowhere_may_be_any(reference: object) -> None:
+    document = served()
+    properties = schema(document, "SmokeStatusResponse")["properties"]
+    properties["status"] = {"$ref": reference}
+    assert differences(document) == []
+
+
+def test_a_schema_that_is_a_choice_of_itself_has_no_kind_of_its_own() -> None:
+    document = served()
+    itself = {"$ref": "#/components/schemas/Tree"}
+    document["components"]["schemas"]["Tree"] = {"anyOf": [itself]}
+    schema(document, "SmokeStatusResponse")["properties"]["status"] = itself
+    assert differences(document) == []
+
+
+@pytest.mark.xfail(reason="an option that names no type is passed over, not taken for any type")
+@pytest.mark.parametrize(
+    "options",
+    [
+        [{}, {"type": "null"}],
+        [{"type": ["string", "null"]}, {"type": "integer"}],
+    ],
+    ids=["any type", "a list of types"],
+)
+def test_a_choice_lets_through_what_any_of_its_options_does(options: list[Document]) -> None:
+    document = served()
+    schema(document, "SmokeStatusResponse")["properties"]["status"] = {"anyOf": options}
+    assert differences(document) == []
+
+
+def test_a_field_of_any_kind_that_is_required_now_is_told() -> None:
+    document = served()
+    request = schema(document, "SmokeProvisionRequest")
+    request["properties"] |= {"zone": {}, "size": {"type": ["string", "integer"]}}
+    request["required"] += ["zone", "size"]
+    assert differences(document) == [
+        f"POST {PROVISION} now requires zone: anything",
+        f"POST {PROVISION} now requires size: integer or string",
+    ]
 
 
 def test_nothing_at_all_is_everything_missing() -> None:
@@ -234,14 +293,12 @@ def test_whatever_stands_in_the_place_of_an_object_is_read_as_an_empty_one(value
             assert isinstance(differences(put(place, value)), list), place
 
 
-@pytest.mark.xfail(reason="a `type` that is neither a word nor a list of words is not looked for")
 @pytest.mark.parametrize("value", [5, [[]], True, [{}]], ids=repr)
 def test_a_kind_that_is_no_word_is_no_kind(value: object) -> None:
     for place in LISTED_KINDS:
         assert isinstance(differences(put(place, value)), list), place
 
 
-@pytest.mark.xfail(reason="where a parameter is sent is taken for a word, whatever it is")
 @pytest.mark.parametrize("value", [[], {}, [5]], ids=repr)
 def test_a_parameters_place_that_is_no_word_is_no_place(value: object) -> None:
     for place in SENT_IN:

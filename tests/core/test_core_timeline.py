@@ -7,7 +7,16 @@ from scripted_io import ID, KEY, SPEC, attached, record
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._calls import Attempt
-from pytest_hydrasmoke._timeline import NOTHING_LEFT, PHASES, Baseline, State, report_of
+from pytest_hydrasmoke._timeline import (
+    HAS_ROW,
+    NOTHING_LEFT,
+    PHASES,
+    SETTLED,
+    Baseline,
+    InstanceRecord,
+    State,
+    report_of,
+)
 
 
 def test_the_phases_are_the_documented_ones() -> None:
@@ -16,6 +25,44 @@ def test_the_phases_are_the_documented_ones() -> None:
 
 def test_nothing_is_left_only_where_that_is_known() -> None:
     assert {State.CLAIMED, State.REFUSED, State.ABSENT, State.DELETED} == NOTHING_LEFT
+    assert NOTHING_LEFT | {State.KEPT} == SETTLED, "what was left on purpose is left"
+
+
+def test_a_row_is_known_of_only_where_the_router_showed_one() -> None:
+    assert {State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT} == HAS_ROW
+
+
+def test_whoever_keeps_the_record_is_told_of_every_state() -> None:
+    it, told = record(), []
+    it.on_state = lambda changed: told.append((changed is it, changed.state))
+    it.becomes(State.REQUESTED)
+    it.becomes(State.ACCEPTED)
+    assert told == [(True, State.REQUESTED), (True, State.ACCEPTED)]
+
+
+def test_a_state_that_can_not_be_told_is_known_all_the_same() -> None:
+    def full(_: object) -> None:
+        raise OSError("disk full")
+
+    it = record()
+    it.on_state = full
+    with pytest.raises(OSError, match="disk full"):
+        it.becomes(State.REQUESTED)
+    assert it.state is State.REQUESTED, "there may be something to delete"
+
+
+def test_a_record_without_a_keeper_may_do_everything() -> None:
+    it = record()
+    it.permit()
+    it.becomes(State.READY)
+    assert it.state is State.READY
+
+
+@pytest.mark.parametrize(
+    ("key", "run_id"), [("night-0", "night"), ("a-b-12", "a-b"), ("alone", ""), (None, None)]
+)
+def test_a_key_names_its_run(key: str | None, run_id: str | None) -> None:
+    assert InstanceRecord(SPEC, key).run_id == run_id
 
 
 def test_a_record_is_named_by_what_there_is() -> None:
@@ -67,6 +114,9 @@ OUTCOMES = {
     State.CREATED: "leaked",
     State.READY: "leaked",
     State.FAILED: "leaked",
+    State.ACCEPTED: "leaked",
+    State.DELETING: "leaked",
+    State.KEPT: "kept",
 }
 
 
@@ -75,8 +125,11 @@ def test_whatever_is_not_known_to_be_gone_has_leaked(state: State) -> None:
     assert report_of(record(state=state)).outcome == OUTCOMES[state]
 
 
-def test_an_attached_instance_is_kept() -> None:
-    assert report_of(attached()).outcome == "kept"
+@pytest.mark.parametrize("state", State)
+def test_an_attached_instance_is_not_this_runs_whatever_its_state(state: State) -> None:
+    it = attached()
+    it.state = state
+    assert report_of(it).outcome == "attached"
 
 
 def test_a_record_is_reported_in_full() -> None:
@@ -108,8 +161,10 @@ def test_a_record_is_reported_in_full() -> None:
 
 
 def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
-    states = (State.DELETED, State.DELETED, State.READY, State.REFUSED, State.ABSENT)
+    states = (State.DELETED, State.DELETED, State.READY, State.KEPT, State.REFUSED, State.ABSENT)
     instances = (*(report_of(record(state=state)) for state in states), report_of(attached()))
     report = Report(run_id="night", fake=True, url="https://router.example", instances=instances)
-    assert (report.provisioned, report.count("deleted"), report.count("kept")) == (3, 2, 1)
+    counts = {"deleted": 2, "leaked": 1, "kept": 1, "refused": 1, "absent": 1, "attached": 1}
+    assert {outcome: report.count(outcome) for outcome in counts} == counts
+    assert report.provisioned == 4, "what was deleted, kept or leaked"
     assert Report.model_validate_json(report.model_dump_json()) == report

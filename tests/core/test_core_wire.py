@@ -9,7 +9,8 @@ import pytest
 from scripted_io import START, ScriptedIO
 
 from pytest_hydrasmoke import VirtualClock
-from pytest_hydrasmoke._wire import IN_FLIGHT, Request, ThreadGroup, drive
+from pytest_hydrasmoke._fanout import Group
+from pytest_hydrasmoke._wire import IN_FLIGHT, Request, drive
 
 
 async def add(a: int, b: int) -> int:
@@ -71,14 +72,14 @@ def test_a_request_asks_for_json_and_can_not_be_changed() -> None:
 
 def test_a_thread_group_starts_running_and_bounds_its_requests() -> None:
     assert IN_FLIGHT == 16
-    group = ThreadGroup()
+    group = Group()
     assert not group.stopped.is_set()
     taken = [group.gate.acquire(blocking=False) for _ in range(IN_FLIGHT + 1)]
     assert taken == [True] * IN_FLIGHT + [False]
 
 
 def test_two_thread_groups_share_nothing() -> None:
-    one, other = ThreadGroup(), ThreadGroup()
+    one, other = Group(), Group()
     one.stopped.set()
     assert not other.stopped.is_set()
     assert one.gate is not other.gate
