@@ -99,7 +99,8 @@ class Active:
 
     def _shared(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> InstanceRecord:
         changes = getattr(request, "param", None)
-        wanted = spec if changes is None else merged(spec, changes)
+        # An override of `smoke_spec` may give anything.
+        wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
         node = scope_node(request.node, self.config.scope)
         if self.session.begins(node):
             node.addfinalizer(lambda: self._over.append(node))

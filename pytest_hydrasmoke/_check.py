@@ -48,6 +48,7 @@ def findings(config: HydraSmokeConfig) -> Iterator[Finding]:
         token = _token(calls, config)
         yield token
         if token.good:
+            yield _unknown_key(calls, config)
             yield _unknown_instance(calls)
             yield _contract(config.link)
     finally:
@@ -78,6 +79,16 @@ def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:
     return Finding("token", True, "accepted")
 
 
+def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Finding:
+    key = f"{config.run_id}-{uuid.uuid4()}"
+    try:
+        found = drive(calls.poll(key, deadline=calls.io.now() + PATIENCE)).found
+    except HydraSmokeError as error:
+        return Finding("unknown key", False, str(error))
+    words = "found, although nobody provisioned under it" if found else "not found"
+    return Finding("unknown key", not found, words)
+
+
 def _unknown_instance(calls: Calls) -> Finding:
     unknown = str(uuid.uuid4())
     try:
@@ -96,9 +107,11 @@ def _contract(link: Link) -> Finding:
         return Finding("contract", False, str(error))
     if status != 200:
         return Finding("contract", True, f"not compared: /openapi.json is not served ({status})")
+    if len(body) >= DOCUMENT_LIMIT:
+        return Finding("contract", True, "not compared: /openapi.json is too large")
     try:
         served: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         served = None
     if not isinstance(served, Mapping):
         return Finding("contract", True, "not compared: /openapi.json is not a JSON object")
@@ -114,9 +127,11 @@ def _document(link: Link) -> tuple[int, bytes]:
     try:
         stream = drive(io.open(Request("openapi", "GET", "/openapi.json"), deadline))
         body = bytearray()
-        while len(body) < DOCUMENT_LIMIT and (chunk := drive(stream.read(deadline))):
-            body += chunk
-        drive(stream.close())
+        try:
+            while len(body) < DOCUMENT_LIMIT and (chunk := drive(stream.read(deadline))):
+                body += chunk
+        finally:
+            drive(stream.close())
     finally:
         io.close()
     return stream.status, bytes(body)

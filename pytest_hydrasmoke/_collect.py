@@ -6,6 +6,7 @@ and what the project says of its own test files and functions does not concern t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -68,6 +69,13 @@ class BundledChecks:
         wanted = [target for arg in self._named if (target := _target(arg)) is not None]
         for path in sorted(home.glob("test_*.py")):
             names = [name for file, name in wanted if file in ("", path.name)]
+            tests = re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+            for name in names:
+                if name and name.partition("[")[0] not in tests:
+                    raise pytest.UsageError(
+                        f"no bundled check {name} in {PACKAGE}/{path.name}: "
+                        f"there are {', '.join(tests)}"
+                    )
             if not (self._all or names):
                 continue
             module: CheckModule = CheckModule.from_parent(  # pyright: ignore[reportUnknownMemberType]

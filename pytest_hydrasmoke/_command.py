@@ -19,10 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("hydra-smoke", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
-        "check", help="test settings, router and token without provisioning anything"
+        "check",
+        help="test settings, router and token without provisioning anything",
+        allow_abbrev=False,
     )
     check.set_defaults(run=_check)
-    sweep = commands.add_parser("sweep", help="delete what earlier runs left behind")
+    sweep = commands.add_parser(
+        "sweep", help="delete what earlier runs left behind", allow_abbrev=False
+    )
     sweep.add_argument("--run-id", help="sweep this run alone, which is over from now on")
     sweep.add_argument("--output", help="folder of the ledger (.hydrasmoke)")
     sweep.add_argument(
@@ -30,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     sweep.add_argument("--dry-run", action="store_true", help="only tell")
     sweep.set_defaults(run=_sweep)
-    fake = commands.add_parser("fake", help="serve the fake router alone, until Ctrl-C")
+    fake = commands.add_parser(
+        "fake", help="serve the fake router alone, until Ctrl-C", allow_abbrev=False
+    )
     fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     fake.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for any (8000)")
     fake.set_defaults(run=_fake)
@@ -47,6 +53,8 @@ def _fake(options: argparse.Namespace) -> int:
     from .fake import serve
 
     token = os.environ.get("HYDRA_SMOKE_TOKEN") or None
+    if not 0 <= options.port <= 65535:
+        raise ConfigError(f"there is no port {options.port}", next_step="give 0 to 65535")
 
     def announce(url: str, made_up: str) -> None:
         print(f"fake router at {url}")
@@ -55,7 +63,7 @@ def _fake(options: argparse.Namespace) -> int:
 
     try:
         serve(token=token, host=options.host, port=options.port, announce=announce)
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"the fake router can't be served: {error}") from None
     return OK
 

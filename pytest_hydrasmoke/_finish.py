@@ -8,7 +8,6 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -21,6 +20,7 @@ from ._timeline import InstanceReport, Report, State, report_of
 from .report import terminal
 
 if TYPE_CHECKING:
+    from ._load import Loaded
     from .fake import FakeRouter
 
 __tracebackhide__ = own_frames
@@ -44,7 +44,7 @@ class Finish:
         ledger: Ledger,
         interrupts: Interrupts,
         *,
-        sources: Mapping[str, str],
+        loaded: Loaded | None,
         fake: FakeRouter | None,
         worker: bool,
     ) -> None:
@@ -52,20 +52,22 @@ class Finish:
         self._active = active
         self._ledger = ledger
         self._interrupts = interrupts
-        self._sources = sources
+        self._loaded = loaded
         self._fake = fake
         self._worker = worker
         self._executed = False
         self._from_workers: list[InstanceReport] = []
         self._report: Report | None = None
-        self._why_failed: str | None = None
+        self._remarks: list[str] = []
+        self._told = False
 
     def pytest_report_header(self) -> list[str]:
+        if self._loaded is None:
+            return []
         config, fake = self._active.config, self._fake is not None
-        return [
-            *terminal.header(config, self._sources, fake=fake),
-            *terminal.timeout_warning(self._pytest),
-        ]
+        warnings = [*self._loaded.warnings, *terminal.timeout_warning(self._pytest)]
+        lines = terminal.header(config, self._loaded.sources, fake=fake)
+        return [*lines, *(f"hydra-smoke: WARNING: {warning}" for warning in warnings)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A skip is no execution; an expected failure is one, although it is reported as skipped.
@@ -88,11 +90,15 @@ class Finish:
         )
         self._report_leaks(session, self._report)
         if session.exitstatus == 0 and not self._executed:
-            self._why_failed = "no smoke test was executed: the run proves nothing"
+            self._remarks.append("no smoke test was executed: the run proves nothing")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._interrupts.received is not None:
             session.exitstatus = 128 + self._interrupts.received
-        self._pytest.hook.pytest_hydra_smoke_report(report=self._report)
+        try:
+            self._pytest.hook.pytest_hydra_smoke_report(report=self._report)
+        except Exception as error:
+            # No report changes a run's outcome.
+            self._remarks.append(f"the hook pytest_hydra_smoke_report failed: {error!r}")
 
     def _close(self) -> list[InstanceReport]:
         session = self._active.session
@@ -143,25 +149,34 @@ class Finish:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._report is None:
             return
+        self._told = True
         terminalreporter.section("hydra-smoke")
         for line in terminal.summary(self._report):
             terminalreporter.line(line)
-        if self._why_failed is not None:
-            terminalreporter.line(f"hydra-smoke: {self._why_failed}", red=True)
+        for remark in self._remarks:
+            terminalreporter.line(f"hydra-smoke: {remark}", red=True)
 
     def pytest_unconfigure(self) -> None:
         try:
-            # What an interrupt of the first clean-up, or a worker that outlived it, has left.
-            told = self._report.instances if self._report else ()
-            known = {instance.idempotency_key for instance in told}
-            for report in self._close():
-                if report.outcome == "leaked" and report.idempotency_key not in known:
-                    sys.stderr.write(terminal.leak(report, self._active.config.run_id) + "\n")
+            self._tell_late(self._close())
         finally:
             self._ledger.end()
             self._interrupts.restore()
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
+
+    def _tell_late(self, reports: list[InstanceReport]) -> None:
+        """Tell the leaks that no summary has told.
+
+        An interrupt of the first clean-up or a worker that outlived it may have left them, and
+        pytest gives no summary where `pytest.exit` came with a code of its own.
+        """
+        summed_up = self._report.instances if self._report else ()
+        told = {it.idempotency_key for it in summed_up if self._told}
+        leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
+        for key, leak in {it.idempotency_key: it for it in leaks}.items():
+            if key not in told and not self._worker:
+                sys.stderr.write(terminal.leak(leak, self._active.config.run_id) + "\n")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import difflib
 import itertools
 import os
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class Loaded:
 
     config: HydraSmokeConfig
     sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    """Variables that look like settings, and are none."""
 
 
 def load(
@@ -89,7 +92,7 @@ def load(
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"hydra-smoke can't start:\n{listed}")
-    return Loaded(config, sources)
+    return Loaded(config, sources, tuple(_unknown_variables()))
 
 
 def _environment() -> dict[str, Any]:
@@ -98,6 +101,14 @@ def _environment() -> dict[str, Any]:
     if fallback and "token" not in found and "token_file" not in found:
         found["token"] = fallback
     return found
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {variable(name): name for name in HydraSmokeConfig.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith("HYDRA_SMOKE_") and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            yield f"{name} is no setting" + (f": did you mean {near[0]}?" if near else "")
 
 
 def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
@@ -110,8 +121,9 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
         return {}
     try:
         table = dict(PyprojectTomlConfigSettingsSource(_Table, file)())
-    except (OSError, ValueError) as error:
-        problems.append(f"{file} can't be read: {error}")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        # The last two: pydantic-settings takes for a table whatever stands in its place.
+        problems.append(f"[{TABLE}] of {file} can't be read: {error}")
         return {}
     if table.pop("token", None) is not None:
         problems.append(
@@ -146,13 +158,17 @@ def _pick_token(
             sources.pop("token_file", None)
             return
         if "token_file" in layer:
-            try:
-                # A file's last newline is the editor's, not the token's.
-                text = Path(layer["token_file"]).read_text("utf-8")
-                values["token"] = text.removesuffix("\n").removesuffix("\r")
-            except (OSError, ValueError):
-                values.pop("token", None)  # `_validated` says that there is no such file.
+            values.pop("token", None)
             sources["token"] = f"{source}'s token_file"
+            file = layer["token_file"]
+            if isinstance(file, str | Path) and Path(file).is_file():
+                try:
+                    text = Path(file).read_text("utf-8")
+                except (OSError, ValueError) as error:
+                    problems.append(f"token_file {file} can't be read: {error}")
+                else:
+                    # A file's last newline is the editor's, not the token's.
+                    values["token"] = text.removesuffix("\n").removesuffix("\r")
             return
 
 
@@ -197,7 +213,8 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
     if config.url is not None:
         problem = url_problem(config.url, allow_http=config.allow_http)
         if problem is not None:
-            problems.append(f"url = {safe_line(config.url)!r} {problem}")
+            shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
+            problems.append(f"url = {shown!r} {problem}")
     words = (
         ("ready_statuses", config.ready_statuses),
         ("failed_statuses", config.failed_statuses),

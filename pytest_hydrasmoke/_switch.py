@@ -10,9 +10,8 @@ from ._collect import BundledChecks
 from ._options import FAKE, LIVE, SETTINGS, flag, variable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._active import Active
+    from ._load import Loaded
     from ._settings import HydraSmokeConfig
     from .fake import FakeRouter
 
@@ -59,7 +58,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
 
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
-    if config.getoption("hydra_smoke_token"):
+    if config.getoption("hydra_smoke_token") is not None:
         raise pytest.UsageError(
             f"{flag('token')} would show the token to everybody on this machine: "
             f"set {variable('token')} in the environment, or give {flag('token_file')}"
@@ -76,7 +75,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             settings = settings.model_copy(update=at)
         elif "run_id" in loaded.sources and settings.instance is None:
             check_unused(settings)
-        return _take_part(config, settings, sources=loaded.sources, router=router, fake=fake)
+        return _take_part(config, settings, loaded=loaded, router=router, fake=fake)
     except HydraSmokeError as error:
         problem = str(error)
     if router is not None:
@@ -89,15 +88,15 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
 
     given: dict[str, Any] = worker["hydra_smoke"]
     settings = HydraSmokeConfig.from_plain(given["settings"])
-    return _take_part(config, settings, sources={}, fake=given["fake"], worker=worker["workerid"])
+    return _take_part(config, settings, fake=given["fake"], worker=worker["workerid"])
 
 
 def _take_part(
     config: pytest.Config,
     settings: HydraSmokeConfig,
     *,
-    sources: Mapping[str, str],
     fake: bool,
+    loaded: Loaded | None = None,
     router: FakeRouter | None = None,
     worker: str | None = None,
 ) -> Active:
@@ -116,7 +115,7 @@ def _take_part(
         active,
         ledger,
         interrupts,
-        sources=sources,
+        loaded=loaded,
         fake=router,
         worker=worker is not None,
     )

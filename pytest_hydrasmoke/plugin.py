@@ -81,7 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "hydra_smoke: a smoke test (added to every test that uses a smoke fixture)"
     )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
-    given = [name for name in (*SETTINGS, "token") if config.getoption(f"hydra_smoke_{name}")]
+    settings = (*SETTINGS, "token")
+    given = [name for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
     if live or fake:
         from ._switch import switch_on
 

@@ -92,4 +92,4 @@ def timeout_warning(config: pytest.Config) -> list[str]:
     if method != "thread":
         return []
     words = "kills without any clean-up: set timeout_method = signal, or sweep afterwards"
-    return [f"hydra-smoke: WARNING: pytest-timeout's thread method {words}"]
+    return [f"pytest-timeout's thread method {words}"]
