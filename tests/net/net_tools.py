@@ -1,0 +1,237 @@
+"""What the tests over real sockets share: worlds, the kinds of client, and errors taken apart."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytest_hydrasmoke import (
+    AsyncSmokeClient,
+    AsyncSmokeInstance,
+    ChatEvent,
+    HydraSmokeConfig,
+    InstanceSpec,
+    SmokeClient,
+    SmokeInstance,
+    VirtualClock,
+)
+from pytest_hydrasmoke._address import Link
+from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._chat import Reading, Turn
+from pytest_hydrasmoke._io import AsyncIO, SyncIO
+from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._timeline import InstanceRecord, State
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+T = TypeVar("T")
+IO = SyncIO | AsyncIO
+
+KINDS = ("sync", "asyncio", "trio")
+FIELDS = {"manifest_id": "hermes-basic", "region_id": "eu-central", "tier_id": "tier-1"}
+SPEC = InstanceSpec(**FIELDS)
+SOME_ID = "5f0c2a7e-3a4b-4c1d-9e8f-0a1b2c3d4e5f"
+TOKEN = Token("made-up-Qz7fKx2WvR9pLm4Tn8")
+
+AT_ONCE = Scenario(row_after=0, statuses=((0, "running"),))
+"""A router whose instances are ready as soon as they are asked for."""
+
+CALLS: dict[str, Callable[[Calls, float], Awaitable[object]]] = {
+    "provision": lambda calls, at: calls.provision(SPEC, "net-0", deadline=at),
+    "poll": lambda calls, at: calls.poll("net-0", deadline=at),
+    "status": lambda calls, at: calls.status(SOME_ID, deadline=at),
+    "chat": lambda calls, at: whole_turn(calls, at - calls.io.now()),
+    "llm_events": lambda calls, at: calls.llm_events(SOME_ID, 900, deadline=at),
+    "delete": lambda calls, at: calls.delete(SOME_ID, deadline=at),
+}
+"""Each of the six calls, until a deadline."""
+
+
+def link_to(url: str, **more: Any) -> Link:
+    return Link(url, TOKEN, **more)
+
+
+def io_of(kind: str, url: str, *, clock: VirtualClock | None = None, **link: Any) -> IO:
+    make = SyncIO if kind == "sync" else AsyncIO
+    return make(link_to(url, **link), clock=clock)
+
+
+@asynccontextmanager
+async def calls_of(kind: str, url: str, **more: Any) -> AsyncGenerator[Calls]:
+    """Give the six calls over an IO of a kind, closed in the end."""
+    io = io_of(kind, url, **more)
+    try:
+        yield Calls(io)
+    finally:
+        await close(io)
+
+
+async def close(io: IO) -> None:
+    if isinstance(io, SyncIO):
+        io.close()
+    else:
+        await io.aclose()
+
+
+def client_of(kind: str, url: str, **more: Any) -> SmokeClient | AsyncSmokeClient:
+    make = SmokeClient if kind == "sync" else AsyncSmokeClient
+    return make(url, token=more.pop("token", TOKEN), **more)
+
+
+async def result(value: Awaitable[T] | T) -> T:
+    """Give what a sync client returned, or what an async one is to be awaited for."""
+    return await value if inspect.isawaitable(value) else value
+
+
+@asynccontextmanager
+async def within(manager: Any) -> AsyncGenerator[Any]:
+    """Enter a context manager, whichever kind it is of."""
+    if hasattr(manager, "__aenter__"):
+        async with manager as entered:
+            yield entered
+    else:
+        with manager as entered:
+            yield entered
+
+
+async def next_of(stream: Any) -> ChatEvent | None:
+    """Give the next event of a chat stream of either kind; None at its end."""
+    with contextlib.suppress(StopIteration, StopAsyncIteration):
+        event: ChatEvent = await anext(stream) if hasattr(stream, "__anext__") else next(stream)
+        return event
+    return None
+
+
+async def all_of(stream: Any) -> list[ChatEvent]:
+    """Give the events of a chat stream of either kind, to its end."""
+    if hasattr(stream, "__aiter__"):
+        return [event async for event in stream]
+    return list(stream)
+
+
+def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> Turn:
+    return Turn(calls, instance_id, "hello", timeout=timeout, end_required=False, reading=Reading())
+
+
+async def whole_turn(calls: Calls, timeout: float, instance_id: str = SOME_ID) -> list[ChatEvent]:
+    turn = turn_of(calls, instance_id, timeout=timeout)
+    events: list[ChatEvent] = []
+    try:
+        await turn.open()
+        while (step := await turn.next()) is not None:
+            events.append(step[0])
+    finally:
+        await turn.close()
+    return events
+
+
+def config_for(router: FakeRouter, **settings: Any) -> HydraSmokeConfig:
+    return HydraSmokeConfig(
+        **{"url": router.url, "token": router.token, "run_id": "net", **FIELDS, **settings}
+    )
+
+
+@contextmanager
+def session_to(url: str, **settings: Any) -> Iterator[SmokeSession]:
+    """Give a run against a server that is no fake router; what it owns is the test's affair."""
+    given: dict[str, Any] = {"url": url, "token": TOKEN, "run_id": "net", **FIELDS, **settings}
+    session = SmokeSession(HydraSmokeConfig(**given))
+    try:
+        yield session
+    finally:
+        session._io.close()
+
+
+def own(session: SmokeSession) -> InstanceRecord:
+    """Let a run own an instance that is ready."""
+    [record] = session.claim(SPEC)
+    record.id, record.state = SOME_ID, State.READY
+    return record
+
+
+class World:
+    """A fake router, a run of smoke tests against it, and handles of one kind.
+
+    Client and router share a clock that passes only when the client sleeps.
+    """
+
+    def __init__(self, kind: str, scenario: Scenario, **settings: Any) -> None:
+        self.kind = kind
+        self.clock = VirtualClock()
+        self.fake = FakeRouter(scenario, clock=self.clock)
+        self._settings = settings
+        self._ios: list[IO] = []
+
+    async def __aenter__(self) -> World:
+        self.fake.__enter__()
+        self.session = SmokeSession(config_for(self.fake, **self._settings))
+        self.session._io = SyncIO(self.session.config.link, clock=self.clock)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for io in self._ios:
+            await close(io)
+        self.session.close()
+        self.fake.__exit__(None, None, None)
+
+    def async_io(self) -> AsyncIO:
+        io = AsyncIO(self.session.config.link, clock=self.clock)
+        self._ios.append(io)
+        return io
+
+    def client(self, **more: Any) -> SmokeClient | AsyncSmokeClient:
+        url, token = self.fake.url, self.fake.token
+        return client_of(self.kind, url, token=token, clock=self.clock, **more)
+
+    async def provision(self) -> SmokeInstance | AsyncSmokeInstance:
+        if self.kind == "sync":
+            return self.session.provision(SPEC)
+        [instance] = await self.session.many_async(self.async_io(), 1, SPEC)
+        return instance
+
+    def routes(self) -> list[str | None]:
+        """Name the routes of the requests that arrived, in their order."""
+        return [request.route for request in self.fake.requests]
+
+    def times(self, route: str) -> int:
+        return self.routes().count(route)
+
+
+# Errors taken apart
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Give an error, and what it came of, as a traceback would show."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [one.__cause__, one.__context__]
+            if isinstance(one, BaseExceptionGroup):
+                waiting += one.exceptions
+
+
+def as_printed(error: BaseException) -> str:
+    """Print a traceback with the values of all local variables."""
+    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(whole.format())
+
+
+def assert_clean(error: BaseException, token: Token = TOKEN) -> None:
+    """Check that no traceback of it can show the token, or a frame of the HTTP libraries."""
+    secret, printed = token.reveal(), as_printed(error)
+    for start in range(len(secret) - 7):
+        assert secret[start : start + 8] not in printed
+    assert "authorization" not in printed.lower()
+    for one in chain(error):
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            parts = Path(frame.f_code.co_filename).parts
+            assert not {"httpx", "httpcore", "h11"} & set(parts), parts

@@ -1,0 +1,402 @@
+"""Several instances at once: all are ready, or none is left; and nothing hangs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import anyio
+import pytest
+from faulty_server import FaultyServer, answer, in_turn, stall_before_head
+from net_tools import (
+    AT_ONCE,
+    FIELDS,
+    SOME_ID,
+    SPEC,
+    config_for,
+    link_to,
+    session_to,
+)
+
+from pytest_hydrasmoke import (
+    AsyncSmokeInstanceFactory,
+    ConfigError,
+    HydraSmokeError,
+    InstanceSpec,
+    ProvisionError,
+    RouterError,
+    SmokeInstance,
+    SmokeInstanceFactory,
+    TransportError,
+)
+from pytest_hydrasmoke._factory import at_least_one, merged
+from pytest_hydrasmoke._fanout import fan_out
+from pytest_hydrasmoke._io import AsyncIO, SyncIO
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._timeline import State
+from pytest_hydrasmoke._wire import Request, drive
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+pytestmark = pytest.mark.anyio
+
+STATUS = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
+
+Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
+
+
+@pytest.fixture
+def a_run() -> Iterator[Runs]:
+    """Give `a_run(scenario, **settings)`: a fake router, and a run against it in real time."""
+    with ExitStack() as stack:
+
+        def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, SmokeSession]:
+            fake = stack.enter_context(FakeRouter(scenario))
+            # A provision that was broken off may have no row: its key is asked for that long.
+            session = SmokeSession(config_for(fake, **{"delete_timeout": 2, **settings}))
+            stack.callback(session.close)
+            stack.callback(fake._faults.reset)
+            return fake, session
+
+        yield make
+
+
+async def many(kind: str, session: SmokeSession, number: int, **spec: str) -> list[Any]:
+    """Ask the factory of a kind."""
+    if kind == "sync":
+        return list(SmokeInstanceFactory(session).many(number, **spec))
+    io = AsyncIO(session.config.link)
+    try:
+        return list(await AsyncSmokeInstanceFactory(session, io).many(number, **spec))
+    finally:
+        await io.aclose()
+
+
+def no_thread_left(before: set[threading.Thread]) -> bool:
+    """Tell whether every thread that has begun since has ended; a moment is granted."""
+    new = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in new:
+        thread.join(1)
+    return not any(thread.is_alive() for thread in new)
+
+
+# All of them
+
+
+async def test_many_are_provisioned_at_once(kind: str, a_run: Runs) -> None:
+    fake, session = a_run(Scenario(row_after=0.1))
+    instances = await many(kind, session, 4)
+    routes = [request.route for request in fake.requests]
+    # The last was asked for before the first had a row.
+    assert routes[: routes.index("status")].count("provision") == 4
+    assert {instance.id for instance in instances} == {seen.id for seen in fake.instances}
+    assert [instance.idempotency_key for instance in instances] == [f"net-{i}" for i in range(4)]
+    session.close()
+    assert all(seen.deleted for seen in fake.instances)
+
+
+async def test_a_factory_makes_one_of_the_runs_spec_with_changes(kind: str, a_run: Runs) -> None:
+    fake, session = a_run()
+    if kind == "sync":
+        factory = SmokeInstanceFactory(session)
+        with factory(tier_id="another") as instance:
+            assert isinstance(instance, SmokeInstance)
+            assert instance.spec == InstanceSpec(**{**FIELDS, "tier_id": "another"})
+    else:
+        io = AsyncIO(session.config.link)
+        async with await AsyncSmokeInstanceFactory(session, io)(tier_id="another") as other:
+            assert other.spec == InstanceSpec(**{**FIELDS, "tier_id": "another"})
+        await io.aclose()
+    assert [seen.tier_id for seen in fake.instances] == ["another"]
+    assert fake.instances[0].deleted
+
+
+async def test_the_hook_for_ready_instances_is_called_with_each(kind: str, a_run: Runs) -> None:
+    _, session = a_run()
+    seen: list[SmokeInstance] = []
+    session.on_ready = seen.append
+    instances = await many(kind, session, 2)
+    assert [instance.id for instance in seen] == [instance.id for instance in instances]
+    assert all(isinstance(instance, SmokeInstance) for instance in seen)
+
+
+async def test_more_than_allowed_are_refused_before_any_request(kind: str, a_run: Runs) -> None:
+    fake, session = a_run(max_instances=2)
+    with pytest.raises(ConfigError, match="no room for 3 more"):
+        await many(kind, session, 3)
+    assert fake.requests == ()
+    assert session.records == []
+    await many(kind, session, 2)
+    before = len(fake.requests)
+    with pytest.raises(ConfigError, match="max_instances allows 2 in all, and 2 were asked for"):
+        await many(kind, session, 1)
+    assert len(fake.requests) == before
+
+
+@pytest.mark.parametrize("number", [0, -1])
+async def test_many_of_nothing_is_a_mistake(kind: str, a_run: Runs, number: int) -> None:
+    fake, session = a_run()
+    with pytest.raises(ConfigError, match="asks for nothing"):
+        await many(kind, session, number)
+    assert fake.requests == ()
+
+
+async def test_a_spec_with_a_field_that_it_has_not_is_a_mistake(kind: str, a_run: Runs) -> None:
+    fake, session = a_run()
+    with pytest.raises(ConfigError, match="this is no instance spec: tier: ") as caught:
+        await many(kind, session, 1, tier="x")
+    assert "manifest_id, region_id, tier_id, agent_name" in str(caught.value)
+    assert fake.requests == ()
+
+
+def test_specs_are_merged_field_by_field() -> None:
+    assert merged(SPEC, {"region_id": "north"}).region_id == "north"
+    assert merged(SPEC, {"region_id": "north"}).tier_id == SPEC.tier_id
+    assert merged(None, FIELDS) == SPEC
+    other = InstanceSpec(**{**FIELDS, "agent_name": "Ada"})
+    assert merged(SPEC, other) is other
+    for wrong in (7, "tier-2", ["a"]):
+        with pytest.raises(ConfigError, match="is no mapping"):
+            merged(SPEC, wrong)
+    with pytest.raises(ConfigError, match="manifest_id: Field required"):
+        merged(None, {"tier_id": "x"})
+    assert at_least_one(3) == 3
+
+
+# One of them fails
+
+
+async def test_the_first_failure_stops_the_others_and_all_are_deleted(
+    kind: str, a_run: Runs
+) -> None:
+    # They never get ready by themselves: it is the failure that ends them.
+    scenario = Scenario(row_after=0, statuses=((0, "queued"),), ready_words=())
+    fake, session = a_run(scenario, ready_timeout=30)
+    fake.fail("status", status=401, after=3)
+    start = time.monotonic()
+    with pytest.raises(RouterError) as caught:
+        await many(kind, session, 3)
+    assert caught.value.status_code == 401
+    assert time.monotonic() - start < 5
+    assert len(fake.instances) == 3
+    assert all(seen.deleted for seen in fake.instances)
+    assert {record.state for record in session.records} == {State.DELETED}
+    assert not [record for record in session.records if record.leak]
+
+
+async def test_a_refused_request_frees_its_key(kind: str, a_run: Runs) -> None:
+    fake, session = a_run(max_instances=1)
+    fake.fail("provision", status=422)
+    with pytest.raises(RouterError):
+        await many(kind, session, 1)
+    assert session.records[0].state is State.REFUSED
+    [instance] = await many(kind, session, 1)
+    assert instance.idempotency_key == "net-0"
+
+
+async def test_the_first_failure_ends_a_request_that_hangs(kind: str) -> None:
+    refused = answer({"detail": "no"}, 422)
+    with (
+        FaultyServer(in_turn(stall_before_head, refused)) as server,
+        session_to(server.url, delete_timeout=0.1) as session,
+    ):
+        start = time.monotonic()
+        with pytest.raises(HydraSmokeError):
+            await many(kind, session, 2)
+        # Far less than an attempt may take, which is 30 s.
+        assert time.monotonic() - start < 5
+
+
+async def test_a_hook_that_fails_leaves_the_instances_to_the_clean_up(
+    kind: str, a_run: Runs
+) -> None:
+    fake, session = a_run()
+
+    def fail(instance: object) -> None:
+        raise ZeroDivisionError
+
+    session.on_ready = fail
+    with pytest.raises(ZeroDivisionError):
+        await many(kind, session, 2)
+    session.close()
+    assert all(seen.deleted for seen in fake.instances)
+
+
+# Cancelled, interrupted
+
+
+async def test_a_cancelled_many_leaves_its_instances_to_the_clean_up(
+    kind: str, a_run: Runs
+) -> None:
+    if kind == "sync":
+        return
+    scenario = Scenario(row_after=0, statuses=((0, "queued"),), ready_words=())
+    fake, session = a_run(scenario)
+    with anyio.move_on_after(0.5) as scope:
+        await many(kind, session, 3)
+    assert scope.cancelled_caught
+    assert len(fake.instances) == 3
+    await anyio.to_thread.run_sync(session.close)
+    assert all(seen.deleted for seen in fake.instances)
+
+
+def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
+    """Interrupt the main thread, as Ctrl-C does, once a condition holds."""
+
+    def interrupt() -> None:
+        until = time.monotonic() + 5
+        while not condition() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
+def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() -> None:
+    with FaultyServer(stall_before_head) as server, session_to(server.url) as session:
+        before = set(threading.enumerate())
+        thread = interrupt_when(lambda: len(server.requests) == 3)
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            session.many(3, SPEC)
+        assert time.monotonic() - start < 5
+        thread.join()
+        serving = {*server._threads}
+        assert no_thread_left(before | serving)
+    assert {record.state for record in session.records} == {State.REQUESTED}
+
+
+def test_an_interrupt_comes_out_of_sleeps_and_the_clean_up_deletes(a_run: Runs) -> None:
+    scenario = Scenario(row_after=0, statuses=((0, "queued"),), ready_words=())
+    fake, session = a_run(scenario)
+    before = set(threading.enumerate())
+    thread = interrupt_when(lambda: len(fake.requests) >= 9)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        session.many(3, SPEC)
+    assert time.monotonic() - start < 5
+    thread.join()
+    assert no_thread_left(before)
+    assert not any(seen.deleted for seen in fake.instances)
+    session.close()
+    assert all(seen.deleted for seen in fake.instances)
+    assert len(fake.instances) == 3
+
+
+# fan_out by itself
+
+
+def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
+    meet = threading.Barrier(3, timeout=5)
+    seen: list[tuple[threading.Thread, SyncIO]] = []
+
+    def work(io: SyncIO) -> None:
+        meet.wait()  # nobody gets through alone
+        seen.append((threading.current_thread(), io))
+
+    assert fan_out(link_to("http://127.0.0.1:1"), [work] * 3) == []
+    assert len({id(thread) for thread, _ in seen}) == len({id(io) for _, io in seen}) == 3
+
+
+def test_failures_come_in_the_order_in_which_they_happened() -> None:
+    failed = threading.Event()
+
+    def first(io: SyncIO) -> None:
+        try:
+            raise ZeroDivisionError
+        finally:
+            failed.set()
+
+    def second(io: SyncIO) -> None:
+        failed.wait(5)
+        drive(io.sleep(30))
+
+    failures = fan_out(link_to("http://127.0.0.1:1"), [second, first])
+    assert isinstance(failures[0], ZeroDivisionError)
+    assert isinstance(failures[1], TransportError)
+    assert "stopped" in failures[1].message
+
+
+def test_no_work_is_no_failure() -> None:
+    assert fan_out(link_to("http://127.0.0.1:1"), []) == []
+
+
+def test_more_work_than_may_be_in_flight_waits_for_its_turn() -> None:
+    now, most, lock = 0, 0, threading.Lock()
+
+    def busy(line: Any, request: Any) -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+        answer({"id": SOME_ID, "status": "running"})(line, request)
+
+    with FaultyServer(busy) as server:
+
+        def work(io: SyncIO) -> None:
+            assert drive(io.send(STATUS, io.now() + 5)).status == 200
+
+        assert fan_out(link_to(server.url), [work] * 24) == []
+        assert len(server.requests) == 24
+    assert most <= 16
+
+
+async def test_more_async_requests_than_may_be_in_flight_wait_for_their_turn(kind: str) -> None:
+    if kind == "sync":
+        return
+    now = most = 0
+    lock = threading.Lock()
+
+    def busy(line: Any, request: Any) -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+        answer({"id": SOME_ID, "status": "running"})(line, request)
+
+    with FaultyServer(busy) as server:
+        io = AsyncIO(link_to(server.url))
+        async with anyio.create_task_group() as group:
+            for _ in range(24):
+                group.start_soon(io.send, STATUS, io.now() + 5)
+        await io.aclose()
+        assert len(server.requests) == 24
+    assert most <= 16
+
+
+def test_an_interrupt_before_all_threads_have_begun_waits_for_those_that_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            raise KeyboardInterrupt
+        start(thread)
+        begun.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fan_out(link_to("http://127.0.0.1:1"), [lambda io: drive(io.sleep(30))] * 3)
+    assert len(begun) == 1
+    assert not begun[0].is_alive()
+
+
+async def test_a_failed_instance_among_many_is_named(kind: str, a_run: Runs) -> None:
+    fake, session = a_run(Scenario(row_after=0, statuses=((0, "failed"),), ready_words=()))
+    with pytest.raises(ProvisionError, match="the instance is 'failed'"):
+        await many(kind, session, 2)
+    assert all(seen.deleted for seen in fake.instances)

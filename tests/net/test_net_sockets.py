@@ -1,0 +1,523 @@
+"""Connections: one deadline for all of a request, TLS, proxies, reuse, interrupts."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gc
+import math
+import os
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpcore
+import pytest
+from faulty_server import (
+    FaultyServer,
+    Line,
+    Received,
+    answer,
+    head,
+    in_turn,
+    stall_before_head,
+    stall_in_body,
+)
+from net_tools import (
+    AT_ONCE,
+    SOME_ID,
+    SPEC,
+    TOKEN,
+    assert_clean,
+    calls_of,
+    client_of,
+    link_to,
+    turn_of,
+    whole_turn,
+    within,
+)
+
+from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError
+from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._io import KEEP_IDLE, AsyncIO, SyncIO
+from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._sockets import DeadlineBackend
+from pytest_hydrasmoke._wire import Request, ThreadGroup, drive
+from pytest_hydrasmoke.client import AsyncRunClient, Reading, RunClient
+from pytest_hydrasmoke.fake import FakeRouter
+
+pytestmark = pytest.mark.anyio
+
+TLS = Path(__file__).parents[1] / "data" / "tls"
+CA = TLS / "ca.pem"
+STATUS = answer({"id": SOME_ID, "status": "running"})
+PATH = f"/internal/v1/smoke/instances/{SOME_ID}"
+
+
+@pytest.fixture
+def tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "server.pem")
+    return context
+
+
+# The deadline of every operation, by itself
+
+
+@contextlib.contextmanager
+def connected(peer: FaultyServer) -> Iterator[httpcore.NetworkStream]:
+    stream = DeadlineBackend().connect_tcp("127.0.0.1", peer.port)
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def in_a_moment() -> float:
+    return time.monotonic() + 0.05
+
+
+def test_no_connection_is_begun_after_the_deadline() -> None:
+    with FaultyServer(STATUS) as server, pytest.raises(httpcore.ConnectTimeout):
+        DeadlineBackend().connect_tcp("127.0.0.1", server.port, time.monotonic() - 1)
+
+
+def test_reading_ends_at_the_deadline_and_not_later() -> None:
+    with FaultyServer(stall_before_head) as server, connected(server) as stream:
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(10, in_a_moment())
+        with pytest.raises(httpcore.ReadTimeout, match="the deadline has passed"):
+            stream.read(10, time.monotonic() - 1)
+
+
+def test_writing_ends_at_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        stream = DeadlineBackend().connect_tcp("127.0.0.1", deaf.getsockname()[1])
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.write(b"x" * (64 << 20), in_a_moment())
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.write(b"x", time.monotonic() - 1)
+        stream.close()
+
+
+@pytest.mark.parametrize("left", [0.05, -1])
+def test_a_handshake_ends_at_the_deadline(left: float) -> None:
+    with (
+        FaultyServer(stall_before_head) as server,
+        connected(server) as stream,
+        pytest.raises(httpcore.ConnectTimeout),
+    ):
+        stream.start_tls(ssl.create_default_context(), "localhost", time.monotonic() + left)
+
+
+def test_the_tighter_of_two_deadlines_holds_and_none_is_for_ever() -> None:
+    with FaultyServer(STATUS) as server, connected(server) as stream:
+        stream.write(b"GET / HTTP/1.1\r\nhost: x\r\naccept: */*\r\n\r\n")
+        assert stream.read(8, math.inf) == b"HTTP/1.1"
+        assert stream.read(1) == b" "
+        assert stream.get_extra_info("server_addr") == ("127.0.0.1", server.port)
+        stream.deadline = time.monotonic() - 1  # type: ignore[attr-defined]
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(1)
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(1, time.monotonic() + 60)
+
+
+def test_a_backend_knows_the_streams_that_are_open_and_wakes_them() -> None:
+    backend = DeadlineBackend()
+    with FaultyServer(stall_before_head) as server:
+        stream = backend.connect_tcp("127.0.0.1", server.port)
+        assert list(backend.streams) == [stream]
+        waking = threading.Timer(0.02, stream.wake)  # type: ignore[attr-defined]
+        waking.start()
+        assert stream.read(1, time.monotonic() + 5) == b""
+        waking.join()
+        stream.close()
+        assert list(backend.streams) == []
+        stream.wake()  # type: ignore[attr-defined]  # harmless on a closed one
+
+
+@pytest.mark.parametrize("stall", [stall_before_head, stall_in_body])
+def test_a_blocked_request_over_tls_can_be_woken(
+    stall: Callable[[Line, Received], None], tls: ssl.SSLContext
+) -> None:
+    io = SyncIO(link_to("https://127.0.0.1:0", ca_file=CA))
+    with FaultyServer(stall, tls=tls) as server:
+        io.link = link_to(server.url, ca_file=CA)
+
+        def wake() -> None:
+            server.arrived.wait(5)
+            time.sleep(0.05)
+            io.wake()
+
+        waking = threading.Thread(target=wake)
+        waking.start()
+        start = time.monotonic()
+        with pytest.raises(TransportError) as caught:
+            drive(io.send(Request("status", "GET", PATH), io.now() + 5))
+        assert time.monotonic() - start < 4
+        waking.join()
+        io.close()
+    assert not caught.value.late
+    assert_clean(caught.value)
+
+
+# TLS
+
+
+async def test_a_private_ca_is_trusted_once_it_is_named(kind: str, tls: ssl.SSLContext) -> None:
+    with FaultyServer(STATUS, tls=tls) as server:
+        async with calls_of(kind, server.url, ca_file=CA) as calls:
+            for _ in range(2):
+                assert (await calls.status(SOME_ID)).status == "running"
+        assert len(server.requests) == 2
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_and_named(
+    kind: str, tls: ssl.SSLContext
+) -> None:
+    with FaultyServer(STATUS, tls=tls) as server:
+        async with calls_of(kind, server.url) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.4)
+        assert server.requests == []
+    assert not caught.value.reached
+    assert_clean(caught.value)
+    assert "certificate verify failed" in caught.value.message
+
+
+async def test_a_certificate_for_another_name_is_refused(kind: str, tls: ssl.SSLContext) -> None:
+    with FaultyServer(STATUS, tls=tls) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        async with calls_of(kind, url, ca_file=CA) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.4)
+        assert server.requests == []
+    assert not caught.value.reached
+    assert_clean(caught.value)
+
+
+async def test_a_handshake_that_stalls_ends_with_the_deadline(kind: str) -> None:
+    start = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"https://127.0.0.1:{deaf.getsockname()[1]}"
+        async with calls_of(kind, url, ca_file=CA) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.1)
+    assert time.monotonic() - start < 5
+    assert caught.value.late
+    assert not caught.value.reached
+    assert_clean(caught.value)
+
+
+async def test_a_stream_over_tls_keeps_its_deadline(kind: str, tls: ssl.SSLContext) -> None:
+    with FaultyServer(stall_in_body, tls=tls) as server:
+        async with calls_of(kind, server.url, ca_file=CA) as calls:
+            with pytest.raises(TimeoutError) as caught:
+                await whole_turn(calls, 0.3)
+    assert_clean(caught.value)
+
+
+# Proxies
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that knows of no proxy yet."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+async def test_the_environments_proxy_is_used_if_it_is_trusted(
+    kind: str, environment: pytest.MonkeyPatch
+) -> None:
+    with FaultyServer(STATUS) as proxy, FaultyServer(STATUS) as server:
+        environment.setenv("HTTP_PROXY", proxy.url.replace("://", "://me:secret%21@"))
+        environment.setenv("http_proxy", proxy.url.replace("://", "://me:secret%21@"))
+        async with calls_of(kind, server.url, trust_env=True) as calls:
+            assert (await calls.status(SOME_ID)).status == "running"
+        assert server.requests == []
+        [request] = proxy.requests
+        assert request.target == server.url + PATH
+        user = base64.b64encode(b"me:secret!").decode()
+        assert request.headers["proxy-authorization"] == f"Basic {user}"
+
+
+async def test_no_proxy_is_honoured(kind: str, environment: pytest.MonkeyPatch) -> None:
+    with FaultyServer(STATUS) as proxy, FaultyServer(STATUS) as server:
+        environment.setenv("http_proxy", proxy.url)
+        environment.setenv("no_proxy", "somewhere.example,127.0.0.1")
+        async with calls_of(kind, server.url, trust_env=True) as calls:
+            await calls.status(SOME_ID)
+        assert len(server.requests) == 1
+        assert proxy.requests == []
+
+
+async def test_an_environment_that_is_not_trusted_is_ignored(
+    kind: str, environment: pytest.MonkeyPatch
+) -> None:
+    with FaultyServer(STATUS) as proxy, FaultyServer(STATUS) as server:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            environment.setenv(name, proxy.url)
+        async with calls_of(kind, server.url) as calls:
+            await calls.status(SOME_ID)
+        assert len(server.requests) == 1
+        assert proxy.requests == []
+
+
+async def test_all_proxy_is_the_proxy_of_whatever_has_none(
+    kind: str, environment: pytest.MonkeyPatch
+) -> None:
+    with FaultyServer(STATUS) as proxy, FaultyServer(STATUS) as server:
+        environment.setenv("all_proxy", proxy.url)
+        async with calls_of(kind, server.url, trust_env=True) as calls:
+            await calls.status(SOME_ID)
+        assert server.requests == []
+        assert len(proxy.requests) == 1
+
+
+async def test_a_proxy_given_without_a_scheme_speaks_http(
+    kind: str, environment: pytest.MonkeyPatch
+) -> None:
+    with FaultyServer(STATUS) as proxy, FaultyServer(STATUS) as server:
+        environment.setenv("http_proxy", proxy.url.removeprefix("http://"))
+        async with calls_of(kind, server.url, trust_env=True) as calls:
+            await calls.status(SOME_ID)
+        assert len(proxy.requests) == 1
+        assert server.requests == []
+
+
+async def test_a_proxy_of_a_kind_that_is_not_spoken_is_a_config_error(
+    kind: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("all_proxy", "gopher://127.0.0.1:1")
+    with pytest.raises((ConfigError, TransportError), match="proxy"):
+        async with calls_of(kind, "http://127.0.0.1:1", trust_env=True) as calls:
+            await calls.status(SOME_ID, deadline=calls.io.now() + 0.2)
+
+
+async def test_a_tunnel_through_a_proxy_never_sees_the_token(
+    kind: str, environment: pytest.MonkeyPatch, tls: ssl.SSLContext
+) -> None:
+    def tunnel(line: Line, request: Received) -> None:
+        assert request.method == "CONNECT"
+        line.send(head(200))
+        line.relay("127.0.0.1", server.port)
+
+    with FaultyServer(STATUS, tls=tls) as server, FaultyServer(tunnel) as proxy:
+        environment.setenv("https_proxy", proxy.url)
+        async with calls_of(kind, server.url, trust_env=True, ca_file=CA) as calls:
+            assert (await calls.status(SOME_ID)).status == "running"
+        [request] = proxy.requests
+        assert request.target == f"127.0.0.1:{server.port}"
+        assert "authorization" not in request.headers
+        assert len(server.requests) == 1
+
+
+async def test_a_proxy_that_refuses_its_tunnel_was_never_passed(
+    kind: str, environment: pytest.MonkeyPatch
+) -> None:
+    with FaultyServer(answer(b"", 407)) as proxy:
+        environment.setenv("https_proxy", proxy.url)
+        async with calls_of(kind, "https://127.0.0.1:1", trust_env=True) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.3)
+    assert not caught.value.reached
+    assert "407" in caught.value.message
+    assert_clean(caught.value)
+
+
+# Reuse
+
+
+def test_blocking_calls_in_a_row_share_a_connection() -> None:
+    with FaultyServer(STATUS) as server:
+        with SmokeClient(server.url, token=TOKEN) as client:
+            for _ in range(3):
+                client.status(SOME_ID)
+        assert len(server._conns) == 1
+        assert KEEP_IDLE < 5
+
+
+async def test_async_calls_leave_no_connection_behind(kind: str) -> None:
+    if kind == "sync":
+        return
+    with FaultyServer(STATUS) as server:
+        async with calls_of(kind, server.url) as calls:
+            for _ in range(3):
+                await calls.status(SOME_ID)
+                assert calls.io._client._transport._pool.connections == []  # type: ignore[attr-defined]
+        assert len(server._conns) == 3
+
+
+async def test_a_client_can_be_used_again_after_it_was_closed(kind: str) -> None:
+    with FaultyServer(STATUS) as server:
+        client: Any = client_of(kind, server.url)
+        if kind == "sync":
+            client.close()
+            client.status(SOME_ID)
+            client.close()
+            client.close()
+        else:
+            await client.status(SOME_ID)
+            await client.aclose()
+            await client.aclose()
+
+
+def test_an_idle_connection_that_the_server_has_closed_is_not_used() -> None:
+    def once(line: Line, request: Received) -> None:
+        STATUS(line, request)
+        line.close()
+
+    with FaultyServer(once) as server, SmokeClient(server.url, token=TOKEN) as client:
+        for _ in range(3):
+            client.status(SOME_ID)
+            time.sleep(0.01)
+        assert len(server.requests) == 3
+
+
+# Interrupts in blocking code
+
+
+def interrupt_soon(server: FaultyServer) -> threading.Thread:
+    """Interrupt the main thread, as Ctrl-C does, once the server has a request."""
+
+    def interrupt() -> None:
+        assert server.arrived.wait(5)
+        time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("stall", [stall_before_head, stall_in_body])
+def test_an_interrupt_comes_out_at_once_and_the_client_goes_on(
+    stall: Callable[[Line, Received], None],
+) -> None:
+    with FaultyServer(in_turn(stall, STATUS)) as server:
+        with SmokeClient(server.url, token=TOKEN) as client:
+            thread = interrupt_soon(server)
+            start = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                client.status(SOME_ID)
+            assert time.monotonic() - start < 4
+            thread.join()
+            assert client.status(SOME_ID).status == "running"
+        gc.collect()  # a socket that nobody closed would be a warning, and so an error
+
+
+def test_an_interrupt_in_a_stream_gives_the_turn_back() -> None:
+    def half(line: Line, request: Received) -> None:
+        line.send(head(200, "content-type: text/event-stream", "transfer-encoding: chunked"))
+        line.send(b"9\r\ndata: a\n\n\r\n")
+        line.hang()
+
+    with FaultyServer(half) as server, SmokeClient(server.url, token=TOKEN) as client:
+        thread = interrupt_soon(server)
+        with pytest.raises(KeyboardInterrupt), client.stream_chat(SOME_ID, "hello") as events:
+            for _ in events:
+                pass
+        thread.join()
+        with client.stream_chat(SOME_ID, "hello") as events:
+            assert next(events).data == "a"
+    gc.collect()
+
+
+# The IO itself
+
+
+async def test_what_sleeps_less_than_nothing_does_not_sleep(kind: str) -> None:
+    async with calls_of(kind, "http://127.0.0.1:1") as calls:
+        await calls.io.sleep(-1)
+        await calls.io.sleep(0.001)
+
+
+def test_an_io_of_a_group_that_is_stopped_does_nothing_more() -> None:
+    group = ThreadGroup()
+    io = SyncIO(link_to("http://127.0.0.1:1"), group=group)
+    drive(io.sleep(0.001))
+    group.stopped.set()
+    for work in (io.sleep(60), io.send(Request("status", "GET", PATH), io.now() + 60)):
+        with pytest.raises(TransportError, match="stopped") as caught:
+            drive(work)
+        assert not caught.value.reached
+
+
+def test_a_sleep_of_a_group_ends_when_it_is_stopped() -> None:
+    group = ThreadGroup()
+    io = SyncIO(link_to("http://127.0.0.1:1"), group=group)
+    threading.Timer(0.02, group.stopped.set).start()
+    with pytest.raises(TransportError, match="stopped"):
+        drive(io.sleep(60))
+
+
+async def test_a_link_without_a_token_sends_none(kind: str) -> None:
+    with FaultyServer(STATUS) as server:
+        link = link_to(server.url)
+        bare = type(link)(link.base_url, None)
+        io = SyncIO(bare) if kind == "sync" else AsyncIO(bare)
+        await Calls(io).status(SOME_ID)
+        if isinstance(io, SyncIO):
+            io.close()
+        assert "authorization" not in server.requests[0].headers
+
+
+async def test_clients_of_a_run_are_clients(kind: str) -> None:
+    with FakeRouter(AT_ONCE) as fake:
+        link = type(link_to(fake.url))(fake.url, Token(fake.token))
+        if kind == "sync":
+            with RunClient(SyncIO(link), Reading()) as client:
+                assert client.provision(SPEC, "key").idempotency_key == "key"
+        else:
+            async with AsyncRunClient(AsyncIO(link), Reading()) as other:
+                assert (await other.provision(SPEC, "key")).idempotency_key == "key"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "router.example",
+        "ftp://router.example",
+        "https://me:pw@router.example",
+        "https://router.example/?x=1",
+        "https://router.example/internal/v1/smoke",
+        "https://router.example/a b",
+        "https://router.example:x",
+    ],
+)
+async def test_a_url_that_is_none_is_refused(kind: str, url: str) -> None:
+    with pytest.raises(ConfigError, match="the router's URL"):
+        client_of(kind, url)
+
+
+@pytest.mark.parametrize("token", ["", "brief", "with space in it", "newline-at-end\n"])
+async def test_a_token_that_is_none_is_refused_unseen(kind: str, token: str) -> None:
+    with pytest.raises(ConfigError, match="the token") as caught:
+        client_of(kind, "https://router.example", token=token)
+    assert not token or token not in str(caught.value)
+
+
+async def test_a_stream_can_be_closed_twice_and_in_the_middle(kind: str) -> None:
+    with FakeRouter(AT_ONCE) as fake:
+        link = type(link_to(fake.url))(fake.url, Token(fake.token))
+        io = SyncIO(link) if kind == "sync" else AsyncIO(link)
+        calls = Calls(io)
+        accepted = await calls.provision(SPEC, "key")
+        assert accepted.instance_id is not None
+        turn = turn_of(calls, accepted.instance_id)
+        await turn.open()
+        await turn.close()
+        await turn.close()
+        async with within(client_of(kind, fake.url, token=fake.token)):
+            pass
+        if isinstance(io, SyncIO):
+            io.close()

@@ -1,0 +1,205 @@
+"""What the tests of the plugin share: a project to run pytest in, and routers to run it against."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# An inner run in this process forgets every module that it was the first to import: what is slow
+# to load, or holds the fake's server, is loaded here.
+import pytest_hydrasmoke._active
+import pytest_hydrasmoke._check
+import pytest_hydrasmoke._collect
+import pytest_hydrasmoke._command
+import pytest_hydrasmoke._load
+import pytest_hydrasmoke._switch  # noqa: F401
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.server import mount, unmount
+
+# Without a plugin that takes half a second to start.
+SWIFT = ("-p", "no:hypothesispytest")
+SUITES = Path(__file__).parent.parent / "suites"
+CHECKS = "pytest_hydrasmoke/checks"
+# No eight characters of it are anything else's.
+TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
+QUICK = Scenario(row_after=0, statuses=((0, "running"),))
+SLOW_ROW = Scenario(row_after=2.5, statuses=((0, "running"),))
+SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+
+
+def shows_token(text: str) -> bool:
+    """Tell whether a text holds any part of the token that is long enough to be one."""
+    return any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
+
+
+class Project:
+    """A sample suite in a folder of its own, and the ways to run it.
+
+    Every output is searched for the token on its way out.
+    """
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self._env = monkeypatch
+
+    def suite(self, name: str) -> Project:
+        """Copy a folder of `tests/suites` into the project."""
+        shutil.copytree(
+            SUITES / name,
+            self.path,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        return self
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
+
+    def table(self, *lines: str) -> None:
+        """Write the project's pyproject.toml."""
+        self.write("pyproject.toml", "\n".join(["[tool.hydra-smoke]", *lines, ""]))
+
+    def set(self, **settings: object) -> Project:
+        """Set environment variables: `url="..."` is HYDRA_SMOKE_URL."""
+        for name, value in settings.items():
+            self._env.setenv(f"HYDRA_SMOKE_{name.upper()}", str(value))
+        return self
+
+    def at(self, router: FakeRouter | str, **settings: object) -> Project:
+        """Set what a live run needs, with deadlines short enough for a test."""
+        url = router if isinstance(router, str) else router.url
+        return self.set(
+            **{
+                "url": url,
+                "token": TOKEN,
+                "manifest_id": "made-up",
+                "region_id": "nowhere",
+                "tier_id": "tier-1",
+                "ready_timeout": 5,
+                "llm_events_timeout": 5,
+                "delete_timeout": 5,
+                **settings,
+            }
+        )
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest in this process."""
+        return self._safe(self.pytester.runpytest_inprocess(*SWIFT, *arguments))
+
+    def live(self, *arguments: str) -> pytest.RunResult:
+        return self.run("--hydra-smoke", *arguments)
+
+    def fake(self, *arguments: str) -> pytest.RunResult:
+        return self.run("--hydra-smoke-fake", *arguments)
+
+    def process(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest in a process of its own."""
+        return self._safe(self.pytester.runpytest_subprocess(*SWIFT, *arguments))
+
+    def command(self, *arguments: str) -> pytest.RunResult:
+        """Run `hydra-smoke` in a process of its own, which is to end by itself."""
+        command = (sys.executable, "-m", "pytest_hydrasmoke", *arguments)
+        return self._safe(self.pytester.run(*command, timeout=15))
+
+    @contextlib.contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a Python process, and see that it ends."""
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            rest, _ = process.communicate()
+            assert not shows_token(rest)
+
+    def _safe(self, result: pytest.RunResult) -> pytest.RunResult:
+        assert not shows_token(result.stdout.str() + result.stderr.str())
+        return result
+
+
+def until(what: Callable[[], object], patience: float = 30.0) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + patience
+    while not what():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def problems(result: pytest.RunResult) -> list[str]:
+    """Give the list of an error of settings."""
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    lines = result.stderr.lines
+    assert sum("hydra-smoke can't start:" in line for line in lines) == 1
+    return [line.strip().removeprefix("- ") for line in lines if line.strip().startswith("- ")]
+
+
+def story(router: FakeRouter) -> list[str]:
+    """Tell what happened at a router: provisions and deletions, and each chat by its message."""
+    told: list[str] = []
+    for request in router.requests:
+        if request.route in ("provision", "delete"):
+            told.append(request.route)
+        elif request.route == "chat" and isinstance(request.body, dict):
+            told.append(str(request.body["message"]))
+    return told
+
+
+def count(router: FakeRouter, route: str) -> int:
+    """Count the requests of one route."""
+    return sum(request.route == route for request in router.requests)
+
+
+def nothing_left(router: FakeRouter) -> bool:
+    """Tell whether every instance is deleted, and there was at least one."""
+    return bool(router.instances) and all(instance.deleted for instance in router.instances)
+
+
+Change = Callable[[dict[str, Any], dict[str, Any]], None]
+
+
+@contextlib.contextmanager
+def tampered(router: FakeRouter, change: Change) -> Iterator[str]:
+    """Serve a router behind a gate that alters requests; gives the URL of the gate.
+
+    `change` is given the ASGI scope and the JSON body, both to be altered in place.
+    """
+
+    async def gate(scope: Any, receive: Any, send: Any) -> None:
+        raw, more = b"", True
+        while more:
+            message = await receive()
+            raw += message.get("body", b"")
+            more = message.get("more_body", False)
+        body = json.loads(raw) if raw else {}
+        change(scope, body)
+        waiting = [{"type": "http.request", "body": json.dumps(body).encode() if raw else b""}]
+
+        async def altered() -> Any:
+            return waiting.pop() if waiting else await receive()
+
+        await router.app(scope, altered, send)
+
+    place = mount(gate)
+    try:
+        yield place.url
+    finally:
+        unmount(place)

@@ -1,0 +1,440 @@
+"""Each bundled check fails against a router that breaks its rule, and passes where it may vary."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from plugin_tools import CHECKS, SOMEBODY, TOKEN, Project, count, tampered
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+Routing = Callable[[Scenario], FakeRouter]
+RUNNING: tuple[tuple[float, str], ...] = ((0, "running"),)
+
+
+def like(**more: Any) -> Scenario:
+    """Give a scenario whose instances are ready at once."""
+    return Scenario(row_after=0, statuses=RUNNING, **more)
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project against `router`."""
+    return project.suite("bare").at(router, run_id="run")
+
+
+def check(project: Project, name: str) -> pytest.RunResult:
+    """Run one bundled check, given as `test_file::test_name`."""
+    file, _, test = name.partition("::")
+    return project.live(f"{CHECKS}/{file}.py::{test}")
+
+
+def fails(project: Project, name: str, *lines: str) -> None:
+    """Run one bundled check, which is to fail in its call with these words, and leave nothing."""
+    result = check(project, name)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([*(f"E *{line}" for line in lines), "*kept 0, leaked 0"])
+
+
+def passes(project: Project, name: str) -> None:
+    check(project, name).assert_outcomes(passed=1)
+
+
+def instance_body(**more: object) -> dict[str, Any]:
+    return {"id": SOMEBODY, "hostname": None, "status": "running", **more}
+
+
+# The agent answers
+
+ANSWERS = "test_chat::test_chat_answers"
+
+
+def test_a_reply_without_a_text(project: Project, routing: Routing) -> None:
+    project.suite("bare").at(routing(like(reply=" ")))
+    fails(project, ANSWERS, "Failed: the reply has no text in any of its * events")
+
+
+def test_a_reply_that_says_something_else(here: Project) -> None:
+    here.set(expect_text="I am (not|never) ready")
+    words = "Failed: no match of expect_text 'I am (not|never) ready' in the reply: I am ready."
+    fails(here, ANSWERS, words)
+    here.set(expect_text="r.ady", run_id="again")
+    passes(here, ANSWERS)
+
+
+def test_a_hostile_reply_is_made_safe(project: Project, routing: Routing) -> None:
+    router = routing(like(reply="\x1b[31m##[error] and so on"))
+    project.suite("bare").at(router, expect_text="no such words")
+    result = check(project, ANSWERS)
+    result.assert_outcomes(failed=1)
+    assert "\x1b" not in result.stdout.str()
+    assert "##[error]" not in result.stdout.str()
+
+
+def test_a_stream_that_breaks_off(here: Project, router: FakeRouter) -> None:
+    router.break_stream("cut")
+    fails(here, ANSWERS, "*ChatError: the stream was cut*")
+
+
+def test_a_stream_without_an_end_where_one_is_required(project: Project, routing: Routing) -> None:
+    project.suite("bare").at(routing(like(terminal=False)), chat_end="required")
+    fails(project, ANSWERS, "*ChatError: the stream ended without a terminal event")
+    project.set(chat_end="auto")
+    result = check(project, ANSWERS)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*note: a chat's stream ended without a terminal event"])
+
+
+def test_the_prompt_is_what_is_asked(here: Project, router: FakeRouter) -> None:
+    here.set(prompt="How do you do?")
+    passes(here, ANSWERS)
+    [chat] = [request.body for request in router.requests if request.route == "chat"]
+    assert chat == {"message": "How do you do?"}
+
+
+# What its model cost is recorded
+
+RECORDED = "test_chat::test_llm_events_of_a_chat_are_recorded"
+
+
+def test_llm_events_that_are_never_written(project: Project, routing: Routing) -> None:
+    router = routing(like(llm_events_per_turn=0))
+    project.suite("bare").at(router, llm_events_timeout=1)
+    fails(project, RECORDED, "*LlmEventsError: *", "*expected: *at least 1 LLM events")
+
+
+def test_llm_events_of_another_provider(project: Project, routing: Routing) -> None:
+    router = routing(like(providers=("openai",)))
+    project.suite("bare").at(router, llm_events_timeout=1, expect_providers="anthropic")
+    fails(project, RECORDED, "*LlmEventsError: *", "*expected: *anthropic among them")
+    project.set(expect_providers="openai")
+    passes(project, RECORDED)
+
+
+def test_llm_events_of_nobody(project: Project, routing: Routing) -> None:
+    project.suite("bare").at(routing(like(providers=(" ",))))
+    fails(project, RECORDED, "AssertionError: no provider is named")
+
+
+ECHOED = "test_chat::test_llm_events_window_is_echoed"
+
+
+@pytest.mark.parametrize(("window", "after"), [(900, 0), (600, 1)])
+def test_a_window_that_is_not_echoed(
+    here: Project, router: FakeRouter, window: int, after: int
+) -> None:
+    body = {"instance_id": SOMEBODY, "count": 0, "providers": [], "window_seconds": window}
+    router.fail("llm_events", status=200, after=after, body=body)
+    fails(here, ECHOED, f"assert {window} == *")
+
+
+# An instance can be provisioned and found
+
+READY = "test_instance::test_instance_becomes_ready"
+
+
+def test_a_status_of_another_instance(here: Project, router: FakeRouter) -> None:
+    router.fail("status", status=200, after=1, body=instance_body())
+    fails(here, READY, f"AssertionError: assert '{SOMEBODY[:12]}*' == *")
+
+
+def test_an_instance_that_does_not_stay_ready(here: Project, router: FakeRouter) -> None:
+    def halted(scope: dict[str, Any], body: dict[str, Any]) -> None:
+        # The instance's own id is known once it is provisioned.
+        if scope["method"] == "GET" and router.instances and count(router, "status") == 1:
+            wrong = instance_body(id=router.instances[0].id, status="Halted")
+            router.fail("status", status=200, body=wrong)
+
+    with tampered(router, halted) as url:
+        here.set(url=url)
+        fails(here, READY, "AssertionError: assert 'halted' in *")
+
+
+def test_an_instance_that_fails(project: Project, routing: Routing) -> None:
+    router = routing(Scenario(row_after=0, statuses=((0, "failed"),)))
+    result = check(project.suite("bare").at(router), READY)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["E *ProvisionError: the instance is 'failed'"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+TWICE = "test_instance::test_same_key_twice_is_the_same_instance"
+
+
+def test_a_key_that_makes_a_second_instance(here: Project, router: FakeRouter) -> None:
+    body = {"idempotency_key": "run-0", "instance_id": SOMEBODY, "task_id": "t"}
+    router.fail("provision", status=200, after=1, body=body)
+    fails(here, TWICE, f"AssertionError: assert '{SOMEBODY}' in (None, *")
+
+
+def test_a_key_that_is_not_echoed(here: Project, router: FakeRouter) -> None:
+    body = {"idempotency_key": "run-1", "instance_id": None, "task_id": "t"}
+    router.fail("provision", status=200, after=1, body=body)
+    fails(here, TWICE, "AssertionError: assert 'run-1' == 'run-0'")
+
+
+def test_a_key_that_comes_to_stand_for_another_instance(here: Project, router: FakeRouter) -> None:
+    body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
+    router.fail("poll", status=200, after=1, body=body)
+    fails(here, TWICE, f"AssertionError: assert '{SOMEBODY[:12]}*' == *")
+
+
+def test_a_key_that_is_refused_the_second_time(here: Project, router: FakeRouter) -> None:
+    router.fail("provision", status=400, after=1)
+    fails(here, TWICE, "*RouterError: provision was refused with 400*")
+
+
+def test_a_key_that_is_in_progress_the_second_time(here: Project, router: FakeRouter) -> None:
+    router.fail("provision", status=409, after=1)
+    passes(here, TWICE)
+
+
+@pytest.mark.parametrize("given", ["present", "null", "absent"])
+def test_a_second_answer_may_leave_out_the_id(
+    project: Project, routing: Routing, given: Any
+) -> None:
+    passes(project.suite("bare").at(routing(like(provision_instance_id=given))), TWICE)
+
+
+def test_a_key_that_nobody_used_is_found(here: Project, router: FakeRouter) -> None:
+    body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
+    router.fail("poll", status=200, body=body)
+    fails(here, "test_instance::test_unknown_key_is_not_found", "assert not True")
+
+
+def test_an_instance_that_nobody_made_is_found(here: Project, router: FakeRouter) -> None:
+    router.fail("status", status=200, body=instance_body())
+    name = "test_instance::test_unknown_instance_is_not_found"
+    fails(here, name, "Failed: DID NOT RAISE *NotFoundError*")
+
+
+def test_llm_events_of_an_instance_that_nobody_made(here: Project, router: FakeRouter) -> None:
+    body = {"instance_id": SOMEBODY, "count": 0, "providers": [], "window_seconds": 900}
+    router.fail("llm_events", status=200, body=body)
+    name = "test_instance::test_unknown_instance_is_not_found"
+    fails(here, name, "Failed: DID NOT RAISE *NotFoundError*")
+
+
+# What was provisioned is gone once it is deleted
+
+DELETION = "test_deletion::test_deletion_is_confirmed_and_a_second_one_does_no_harm"
+
+
+@pytest.mark.parametrize("after", [2, 3], ids=["after the first", "after the second"])
+def test_an_instance_that_comes_back(here: Project, router: FakeRouter, after: int) -> None:
+    router.fail("status", status=200, after=after, body=instance_body())
+    fails(here, DELETION, "assert False")
+
+
+def test_a_second_deletion_that_is_refused(here: Project, router: FakeRouter) -> None:
+    router.fail("delete", status=400, after=1)
+    fails(here, DELETION, "*RouterError: delete was refused with 400*")
+
+
+def test_a_deletion_that_does_nothing(here: Project, router: FakeRouter) -> None:
+    here.set(delete_timeout=1)
+    body = {"instance_id": SOMEBODY, "status": "queued"}
+    router.fail("delete", status=200, times=999, body=body)
+    result = check(here, DELETION)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E *LeakError: not confirmed as deleted*", "*leaked 1"])
+
+
+@pytest.mark.parametrize("after_delete", ["404", "row"])
+@pytest.mark.parametrize("second", [200, 404, 409, 410])
+def test_the_ways_to_be_gone(
+    project: Project, routing: Routing, second: Any, after_delete: Any
+) -> None:
+    scenario = like(second_delete=second, after_delete=after_delete, gone_word="Terminated")
+    passes(project.suite("bare").at(routing(scenario)), DELETION)
+
+
+# The router refuses what it must refuse
+
+
+def no_field(*names: str) -> dict[str, Any]:
+    return {"detail": [{"loc": ["body", name], "msg": "no", "type": "t"} for name in names]}
+
+
+MALFORMED = "test_refusals::test_malformed_instance_id_is_rejected"
+
+
+def test_a_malformed_id_that_is_just_not_found(here: Project, router: FakeRouter) -> None:
+    router.fail("status", status=404)
+    fails(here, MALFORMED, "*NotFoundError: status was refused with 404*")
+
+
+def test_a_malformed_id_that_is_taken(here: Project, router: FakeRouter) -> None:
+    router.fail("status", status=200, body=instance_body())
+    fails(here, MALFORMED, "Failed: DID NOT RAISE *RejectedError*")
+
+
+def test_a_malformed_id_that_is_rejected_without_naming_it(
+    here: Project, router: FakeRouter
+) -> None:
+    router.fail("status", status=422, body=no_field("hostname"))
+    fails(here, MALFORMED, "AssertionError: assert 'instance_id' in *")
+
+
+MESSAGE = "test_refusals::test_overlong_message_is_rejected"
+
+
+def test_an_overlong_message_that_is_taken(here: Project, router: FakeRouter) -> None:
+    def cut(scope: dict[str, Any], body: dict[str, Any]) -> None:
+        if "message" in body:
+            body["message"] = body["message"][:4000]
+
+    with tampered(router, cut) as url:
+        here.set(url=url)
+        fails(here, MESSAGE, "Failed: the router took a message of 4,001 characters")
+
+
+def test_an_overlong_message_that_is_rejected_without_naming_it(
+    here: Project, router: FakeRouter
+) -> None:
+    router.fail("chat", status=422, body=no_field("text"))
+    fails(here, MESSAGE, "AssertionError: assert 'message' in *")
+
+
+FIELDS = [("manifest_id", 100), ("region_id", 80), ("tier_id", 80)]
+FIELD = "test_refusals::test_overlong_field_is_rejected"
+
+
+@pytest.mark.parametrize(("field", "limit"), FIELDS)
+def test_an_overlong_field_that_is_taken(
+    here: Project, router: FakeRouter, field: str, limit: int
+) -> None:
+    def cut(scope: dict[str, Any], body: dict[str, Any]) -> None:
+        if field in body:
+            body[field] = body[field][:limit]
+
+    with tampered(router, cut) as url:
+        here.set(url=url)
+        words = f"Failed: the router took a {field} of {limit + 1} characters"
+        fails(here, f"{FIELD}[{field}-{limit}]", words)
+    assert [instance.deleted for instance in router.instances] == [True]
+
+
+@pytest.mark.parametrize(("field", "limit"), FIELDS)
+def test_an_overlong_field_that_is_rejected_without_naming_it(
+    here: Project, router: FakeRouter, field: str, limit: int
+) -> None:
+    router.fail("provision", status=422, body=no_field("agent_name"))
+    fails(here, f"{FIELD}[{field}-{limit}]", f"AssertionError: assert '{field}' in *")
+
+
+KEY = "test_refusals::test_overlong_idempotency_key_is_rejected"
+
+
+def cut_key(scope: dict[str, Any], body: dict[str, Any]) -> None:
+    """Make a key short in body and path, as a router would whose column is too small."""
+    if "idempotency_key" in body:
+        body["idempotency_key"] = body["idempotency_key"][:255]
+    head, found, key = scope["path"].partition("/by-key/")
+    scope["path"] = f"{head}{found}{key[:255]}"
+
+
+@pytest.mark.parametrize("given", ["present", "absent"])
+def test_an_overlong_key_that_is_taken(project: Project, routing: Routing, given: Any) -> None:
+    router = routing(like(provision_instance_id=given))
+    with tampered(router, cut_key) as url:
+        fails(project.suite("bare").at(url), KEY, "Failed: DID NOT RAISE *RejectedError*")
+    assert [instance.deleted for instance in router.instances] == [True]
+
+
+def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: FakeRouter) -> None:
+    body = {"idempotency_key": "run-0", "task_id": "t"}
+    router.fail("provision", status=200, body=body)
+    fails(here, KEY, "Failed: DID NOT RAISE *RejectedError*")
+
+
+def test_an_overlong_key_that_is_rejected_without_naming_it(
+    here: Project, router: FakeRouter
+) -> None:
+    router.fail("provision", status=422, body=no_field("agent_name"))
+    fails(here, KEY, "AssertionError: assert 'idempotency_key' in *")
+
+
+def test_the_overlong_key_is_just_too_long(here: Project, router: FakeRouter) -> None:
+    passes(here, KEY)
+    [request] = [one for one in router.requests if one.route == "provision"]
+    assert isinstance(request.body, dict)
+    assert len(str(request.body["idempotency_key"])) == 256
+
+
+def letting_in(wrong: bool, route: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    """Let a caller in on one route who has no token, or a wrong one."""
+    ends = {"poll": "/by-key/", "status": "/instances/", "llm_events": "/llm-events"}
+
+    def change(scope: dict[str, Any], body: dict[str, Any]) -> None:
+        path = scope["path"]
+        others = [end for name, end in ends.items() if name != route and name != "status"]
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if (
+            ends[route] in path
+            and not any(end in path for end in others)
+            and (bool(given) == wrong)
+        ):
+            rest = [pair for pair in scope["headers"] if pair[0] != b"authorization"]
+            scope["headers"] = [*rest, (b"authorization", f"Bearer {TOKEN}".encode())]
+
+    return change
+
+
+@pytest.mark.parametrize("token", ["missing", "wrong"])
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        ("poll", "Failed: DID NOT RAISE *UnauthorizedError*"),
+        ("status", "*NotFoundError: status was refused with 404*"),
+        ("llm_events", "*NotFoundError: llm_events was refused with 404*"),
+    ],
+)
+def test_a_stranger_who_is_let_in(
+    here: Project, router: FakeRouter, route: str, words: str, token: str
+) -> None:
+    with tampered(router, letting_in(token == "wrong", route)) as url:
+        here.set(url=url)
+        fails(here, f"test_refusals::test_token_is_required[{token}]", words)
+    # What it let in was the one kind of stranger and no other.
+    assert [one.route for one in router.requests if one.status != 401][-1] == route
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_stranger_may_be_refused_in_two_ways(
+    project: Project, routing: Routing, status: Any
+) -> None:
+    project.suite("bare").at(routing(like(unauthorized_status=status)))
+    project.live(f"{CHECKS}/test_refusals.py").assert_outcomes(passed=8)
+
+
+def test_the_checks_pass_against_every_router_that_keeps_the_contract(
+    project: Project, routing: Routing
+) -> None:
+    odd = Scenario(
+        provision_status=202,
+        provision_instance_id="absent",
+        second_key="conflict",
+        row_after=0.05,
+        poll_before_row="404",
+        statuses=((0, "warming"), (0.05, "online")),
+        status_case="mixed",
+        unauthorized_status=403,
+        not_ready_status=425,
+        after_delete="row",
+        second_delete=410,
+        runtime="anthropic",
+        keep_alive=True,
+        line_end="cr",
+        providers=("openai", "anthropic"),
+        providers_listed="repeated",
+        llm_events_per_turn=3,
+        llm_events_lag=0.1,
+        extra={"news": [uuid.UUID(int=0).hex]},
+    )
+    result = project.suite("bare").at(routing(odd)).live()
+    result.assert_outcomes(passed=16)
+    result.stdout.fnmatch_lines(["*note: unknown in the answer to poll: news"])

@@ -1,0 +1,257 @@
+"""Which of the bundled checks are collected, wherever pytest is called."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from plugin_tools import CHECKS, Project, count
+
+import pytest_hydrasmoke
+from pytest_hydrasmoke.fake import FakeRouter
+
+FILES = {"test_chat.py": 3, "test_deletion.py": 1, "test_instance.py": 4, "test_refusals.py": 8}
+ALL = sum(FILES.values())
+
+
+def ids(result: pytest.RunResult) -> list[str]:
+    """Give the node ids of `--collect-only -q`."""
+    return [line for line in result.stdout.lines if "::" in line]
+
+
+def collected(project: Project, *arguments: str) -> list[str]:
+    """Give the node ids that a switched-on call collects."""
+    return ids(project.fake("--collect-only", "-q", *arguments))
+
+
+# Without arguments: beside the project's own
+
+
+def test_an_empty_folder_gets_the_checks(project: Project) -> None:
+    found = collected(project.suite("bare"))
+    assert {file: sum(f"/{file}::" in one for one in found) for file in FILES} == FILES
+    assert all(one.startswith(f"{CHECKS}/test_") for one in found)
+
+
+def test_in_an_empty_folder_they_pass(project: Project, router: FakeRouter) -> None:
+    result = project.suite("bare").at(router).live()
+    result.assert_outcomes(passed=ALL)
+    assert result.ret == 0
+    # One that they share, and one to be deleted.
+    assert len(router.instances) == 2
+
+
+def test_own_tests_come_first(project: Project) -> None:
+    found = collected(project.suite("mixed"))
+    assert len(found) == 3 + ALL
+    assert found[0] == "test_mixed.py::test_plain"
+    assert found[3].startswith(CHECKS)
+
+
+def test_a_virtual_environment_within_is_no_hindrance(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router)
+    venv = [sys.executable, "-m", "venv", "--without-pip", ".venv"]
+    subprocess.run(venv, cwd=project.path, check=True)
+    # As if the package were installed in there.
+    lib = next((project.path / ".venv").glob("lib/*/site-packages"), project.path / ".venv")
+    (lib / "pytest_hydrasmoke").symlink_to(Path(pytest_hydrasmoke.__file__).parent)
+    project.live().assert_outcomes(passed=ALL)
+    project.live(f"{CHECKS}/test_instance.py").assert_outcomes(passed=4)
+
+
+def test_rules_of_the_project_s_own_do_not_concern_them(project: Project) -> None:
+    found = collected(project.suite("own_rules"))
+    assert found[:2] == [
+        "tests/check_router.py::DescribeRouter::it_has_a_spec",
+        "tests/check_router.py::it_adds_up",
+    ]
+    assert len(found) == 2 + ALL
+    project.fake().assert_outcomes(passed=2 + ALL)
+
+
+def test_in_a_folder_below_the_root(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.suite("own_rules")
+    monkeypatch.chdir(project.path / "tests")
+    found = collected(project)
+    assert len(found) == 2 + ALL
+    assert found[-1].startswith(f"{CHECKS}/")
+
+
+def test_path_arguments_leave_them_out(project: Project) -> None:
+    project.suite("mixed")
+    assert len(collected(project, "test_mixed.py")) == 3
+    assert len(collected(project, ".")) == 3
+    assert collected(project, "test_mixed.py::test_plain") == ["test_mixed.py::test_plain"]
+
+
+def test_the_setting_leaves_them_out(project: Project) -> None:
+    project.suite("mixed").set(bundled_checks="false")
+    result = project.fake("-v")
+    assert len([one for one in ids(result) if "PASSED" in one]) == 3
+
+
+def test_the_setting_does_not_forbid_to_name_them(project: Project) -> None:
+    project.suite("mixed").set(bundled_checks="false")
+    project.fake(f"{CHECKS}/test_deletion.py").assert_outcomes(passed=1)
+
+
+def test_two_workers_run_them_all(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router)
+    result = project.process("--hydra-smoke", "-n2")
+    result.assert_outcomes(passed=3 + ALL)
+    assert result.ret == 0
+    assert all(instance.deleted for instance in router.instances)
+    provisioned = len(router.instances)
+    result.stdout.fnmatch_lines(
+        [f"*provisioned {provisioned}, deleted {provisioned}, kept 0, leaked 0"]
+    )
+
+
+# Selecting
+
+
+def test_by_keyword(project: Project) -> None:
+    assert collected(project.suite("mixed"), "-k", "window or plain") == [
+        "test_mixed.py::test_plain",
+        f"{CHECKS}/test_chat.py::test_llm_events_window_is_echoed",
+    ]
+
+
+def test_by_marker(project: Project) -> None:
+    assert len(collected(project.suite("mixed"), "-m", "hydra_smoke")) == 1 + ALL
+    assert len(collected(project, "-m", "not hydra_smoke")) == 2
+
+
+def test_deselected(project: Project) -> None:
+    project.suite("bare")
+    one = f"{CHECKS}/test_chat.py::test_chat_answers"
+    found = collected(project, "--deselect", one)
+    assert len(found) == ALL - 1
+    assert one not in found
+    assert len(collected(project, "--deselect", f"{CHECKS}/test_refusals.py")) == ALL - 8
+
+
+def test_ignored(project: Project) -> None:
+    found = collected(project.suite("mixed"), "--ignore=test_mixed.py")
+    assert len(found) == ALL
+
+
+# Naming
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [
+        ([f"{CHECKS}/test_chat.py::test_chat_answers"], 1),
+        ([f"{CHECKS}/test_chat.py"], 3),
+        ([CHECKS], ALL),
+        ([f"{CHECKS}/"], ALL),
+        (["--pyargs", "pytest_hydrasmoke.checks"], ALL),
+        (["--pyargs", "pytest_hydrasmoke.checks.test_instance"], 4),
+        (["--pyargs", "pytest_hydrasmoke.checks.test_chat::test_chat_answers"], 1),
+        ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected"], 3),
+        ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected[tier_id-80]"], 1),
+        ([f"{CHECKS}/test_chat.py", f"{CHECKS}/test_chat.py::test_chat_answers"], 3),
+        ([f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_instance.py"], 5),
+        ([f"{CHECKS}::test_chat_answers"], 1),
+        ([f"{CHECKS}/test_deletion.py", "test_mixed.py"], 4),
+        (["test_mixed.py::test_plain", f"{CHECKS}/test_deletion.py"], 2),
+        ([CHECKS, f"{CHECKS}/test_deletion.py"], ALL),
+        ([f"{CHECKS}/test_deletion.py", f"{CHECKS}/test_deletion.py"], 1),
+    ],
+)
+def test_they_can_be_named(project: Project, arguments: list[str], number: int) -> None:
+    assert len(collected(project.suite("mixed"), *arguments)) == number
+
+
+def test_a_named_one_runs_alone(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router)
+    result = project.live(f"{CHECKS}/test_chat.py::test_chat_answers", "-v")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"{CHECKS}/test_chat.py::test_chat_answers PASSED*"])
+
+
+def test_a_named_one_runs_in_a_worker(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router)
+    result = project.process("--hydra-smoke", "-n2", f"{CHECKS}/test_chat.py::test_chat_answers")
+    result.assert_outcomes(passed=1)
+    assert count(router, "provision") == 1
+
+
+@pytest.mark.parametrize(
+    "argument", [f"{CHECKS}/test_weather.py", "pytest_hydrasmoke.checks.test_weather"]
+)
+def test_an_unknown_file_is_told_with_those_there_are(project: Project, argument: str) -> None:
+    result = project.suite("mixed").fake("--pyargs", argument)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            (
+                f"ERROR: no bundled checks in {CHECKS}/test_weather.py: there are test_chat.py, "
+                "test_deletion.py, test_instance.py, test_refusals.py"
+            )
+        ]
+    )
+
+
+def test_an_unknown_test_of_a_known_file_is_an_error(project: Project) -> None:
+    result = project.suite("mixed").fake(f"{CHECKS}/test_chat.py::test_chta_answers")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "test_chta_answers" in result.stdout.str() + result.stderr.str()
+
+
+def test_named_without_a_switch_they_are_skipped_or_unknown(project: Project) -> None:
+    result = project.suite("mixed").run("--pyargs", "pytest_hydrasmoke.checks")
+    assert "provisioned" not in result.stdout.str()
+    result.assert_outcomes(skipped=ALL)
+
+
+# What failed last
+
+
+def test_last_failed_of_the_project_s_own(project: Project, router: FakeRouter) -> None:
+    project.suite("failing").at(router)
+    project.live().assert_outcomes(failed=1, passed=1 + ALL)
+    result = project.live("--lf", "-v")
+    result.assert_outcomes(failed=1)
+    assert "PASSED" not in result.stdout.str()
+
+
+def test_last_failed_of_the_bundled_ones(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router, expect_text="no such words")
+    project.live().assert_outcomes(failed=1, passed=2 + ALL)
+    result = project.live("--lf", "-v")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"{CHECKS}/test_chat.py::test_chat_answers FAILED*"])
+    assert "PASSED" not in result.stdout.str()
+    project.set(expect_text="ready")
+    project.live("--lf").assert_outcomes(passed=1)
+    # Nothing failed last: everything again.
+    project.live("--lf").assert_outcomes(passed=3 + ALL)
+
+
+def test_last_failed_of_both(project: Project, router: FakeRouter) -> None:
+    project.suite("failing").at(router, expect_text="no such words")
+    project.live().assert_outcomes(failed=2, passed=ALL)
+    project.live("--lf").assert_outcomes(failed=2)
+    project.live("--ff").assert_outcomes(failed=2, passed=ALL)
+
+
+# The project's conftest
+
+
+def test_a_root_conftest_applies_to_them(project: Project, router: FakeRouter) -> None:
+    project.suite("checks_conftest").at(router)
+    result = project.live("-rs")
+    result.assert_outcomes(passed=ALL - 1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED *of the conftest"])
+    assert router.instances[0].agent_name == "of-the-conftest"
+
+
+def test_a_broken_project_hides_nothing(project: Project) -> None:
+    project.suite("bare").write("test_broken.py", "import no_such_module\n")
+    result = project.fake()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(errors=1)

@@ -1,0 +1,344 @@
+"""The command line `hydra-smoke`, which is `python -m pytest_hydrasmoke` too."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Any
+
+import httpx
+import pytest
+from plugin_tools import SOMEBODY, TOKEN, Project
+
+from pytest_hydrasmoke import _check
+from pytest_hydrasmoke._command import main
+from pytest_hydrasmoke._contract import contract
+from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake.server import mount, unmount
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A folder from which `router` is known."""
+    return project.at(router)
+
+
+def check(output: Output) -> tuple[int, list[str]]:
+    """Run `hydra-smoke check` here; gives its exit code and what it wrote."""
+    code = main(["check"])
+    out, err = output.readouterr()
+    assert TOKEN not in out + err
+    return code, (out + err).splitlines()
+
+
+def like(lines: list[str], *patterns: str) -> None:
+    pytest.LineMatcher(lines).fnmatch_lines(list(patterns), consecutive=True)
+
+
+def test_the_script_is_this_command() -> None:
+    [script] = entry_points(group="console_scripts", name="hydra-smoke")
+    assert script.load() is main
+
+
+# check
+
+
+def test_check_of_a_good_router(here: Project, router: FakeRouter, capsys: Output) -> None:
+    code, lines = check(capsys)
+    assert code == 0
+    like(
+        lines,
+        f"ok    settings: {router.url}",
+        "ok    router: reached in ?.?? s",
+        "ok    token: accepted",
+        "ok    unknown instance: not found",
+        "ok    contract: not compared: /openapi.json is not served (404)",
+    )
+    assert {request.method for request in router.requests} == {"GET"}
+    assert router.instances == ()
+
+
+def test_check_as_a_module(here: Project) -> None:
+    result = here.command("check")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["ok    token: accepted"])
+
+
+def test_check_loads_no_conftest(here: Project) -> None:
+    here.write("conftest.py", "raise SystemExit('broken')")
+    assert here.command("check").ret == 0
+
+
+def test_check_of_wrong_settings(project: Project, capsys: Output) -> None:
+    project.set(url="ftp://router.example")
+    assert main(["check"]) == 4
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("hydra-smoke can't start:\n  - ")
+    assert "the token is not set" in err
+    assert project.command("check").ret == 4
+
+
+def test_check_of_a_router_that_is_not_there(
+    project: Project, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_check, "PATIENCE", 0.6)
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    project.at(f"http://127.0.0.1:{port}")
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "ok    settings: *", "WRONG router: status: *")
+    assert not any("token:" in line for line in lines)
+
+
+def test_check_of_a_wrong_token(here: Project, capsys: Output) -> None:
+    here.set(token="not-the-token-of-it")
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "ok    router: reached in ?.?? s", "WRONG token: poll was refused with 401*")
+    assert not any("unknown instance" in line for line in lines)
+
+
+def test_check_of_a_wrong_path(here: Project, router: FakeRouter, capsys: Output) -> None:
+    here.set(url=f"{router.url}/api")
+    code, lines = check(capsys)
+    assert code == 1
+    like(
+        lines,
+        "WRONG router: not at this path: status was refused with 404*",
+        "  next step: check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins",
+    )
+    assert not any("token:" in line for line in lines)
+
+
+def test_check_of_something_that_takes_any_id(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    router.fail("status", status=200, body={"id": SOMEBODY, "status": "running"})
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "WRONG router: something else answers: it took 'not-a-uuid' for an id")
+
+
+def test_check_of_something_else_than_a_router(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    router.fail("status", status=200, body="<h1>Welcome</h1>")
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "WRONG router: status answered against the router's contract")
+
+
+def test_check_of_a_poll_against_the_contract(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    router.fail("poll", status=200, body={"found": "perhaps"})
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "WRONG token: poll answered against the router's contract")
+
+
+def test_check_of_a_router_that_knows_every_key(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
+    router.fail("poll", status=200, body=body)
+    code, _ = check(capsys)
+    assert code == 1
+
+
+def test_check_of_a_router_that_knows_every_instance(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    body = {"id": SOMEBODY, "hostname": None, "status": "running\x1b[0m"}
+    router.fail("status", status=200, after=1, body=body)
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "WRONG unknown instance: has the status 'running*")
+    assert "\x1b" not in "".join(lines)
+
+
+def test_check_of_a_router_that_is_broken_behind_its_door(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    router.fail("status", status=400, after=1)
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "WRONG unknown instance: status was refused with 400*")
+
+
+class Documented:
+    """A router that serves a document as `/openapi.json`, or whatever stands for one."""
+
+    def __init__(self, router: FakeRouter) -> None:
+        self._app = router.app
+        self.document: bytes | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if not scope["path"].endswith("/openapi.json"):
+            await self._app(scope, receive, send)
+            return
+        if self.document is None:
+            scope["extensions"]["pytest_hydrasmoke.hang_up"]()
+            return
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        half = len(self.document) // 2
+        for body, more in ((self.document[:half], True), (self.document[half:], False)):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+@pytest.fixture
+def documented(project: Project, router: FakeRouter) -> Iterator[Documented]:
+    """A router with a document, from a folder from which it is known."""
+    app = Documented(router)
+    place = mount(app)
+    project.at(place.url)
+    try:
+        yield app
+    finally:
+        unmount(place)
+
+
+def test_check_of_a_router_that_documents_the_contract(
+    documented: Documented, capsys: Output
+) -> None:
+    documented.document = json.dumps(contract()).encode()
+    code, lines = check(capsys)
+    assert code == 0
+    like(lines, "ok    contract: as in /openapi.json")
+
+
+def test_check_of_a_router_that_documents_another_contract(
+    documented: Documented, capsys: Output
+) -> None:
+    document = json.loads(json.dumps(contract()))
+    path = next(path for path in document["paths"] if path.endswith("/provision"))
+    del document["paths"][path]
+    documented.document = json.dumps(document).encode()
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "WRONG contract: broken", f"  POST {path} is not there")
+
+
+@pytest.mark.parametrize("document", [b"<html>", b"[]", b"\xff", b"null", b"[" * 100_000])
+def test_check_of_a_document_that_is_none(
+    documented: Documented, capsys: Output, document: bytes
+) -> None:
+    documented.document = document
+    code, lines = check(capsys)
+    assert code == 0
+    like(lines, "ok    contract: not compared: /openapi.json is not a JSON object")
+
+
+def test_check_of_a_document_that_is_too_long(
+    documented: Documented, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_check, "DOCUMENT_LIMIT", 100)
+    documented.document = json.dumps(contract()).encode()
+    code, lines = check(capsys)
+    assert code == 0
+    like(lines, "ok    contract: not compared: /openapi.json is not a JSON object")
+
+
+def test_check_of_a_document_that_breaks_off(documented: Documented, capsys: Output) -> None:
+    code, lines = check(capsys)
+    assert code == 1
+    pytest.LineMatcher(lines).fnmatch_lines(["WRONG contract: *"])
+
+
+# fake
+
+
+def test_fake_serves_until_it_is_interrupted(project: Project) -> None:
+    project.set(token=TOKEN)
+    command = ("-m", "pytest_hydrasmoke", "fake", "--port", "0")
+    with project.started(*command) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().rstrip() for _ in range(3)]
+        assert lines[1:] == ["its token is HYDRA_SMOKE_TOKEN", "stop it with Ctrl-C"]
+        url = lines[0].removeprefix("fake router at ")
+        result = project.suite("bare").at(url).live("pytest_hydrasmoke/checks/test_instance.py")
+        result.assert_outcomes(passed=4)
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (0, "")
+
+
+def test_fake_makes_up_a_token_and_prints_it(project: Project) -> None:
+    project.set(token="")
+    command = ("-m", "pytest_hydrasmoke", "fake", "--host", "localhost", "--port", "0")
+    with project.started(*command) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        token = process.stdout.readline().removeprefix("its token is ").strip()
+        assert re.fullmatch("http://127.0.0.1:[0-9]+|http://.*::1.*", url)
+        answer = httpx.get(
+            f"{url}/internal/v1/smoke/instances/by-key/k",
+            headers={"authorization": f"Bearer {token}"},
+            trust_env=False,
+        )
+        assert answer.status_code == 200
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_fake_on_a_port_that_is_taken(project: Project, capsys: Output) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["fake", "--port", port]) == 4
+    assert "the fake router can't be served: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "70000"], ["--port", "-1"], ["--host", "no host", "--port", "0"]]
+)
+def test_fake_on_an_address_that_is_none(project: Project, arguments: list[str]) -> None:
+    # In a process: an address that is taken for another one would be served for good.
+    result = project.command("fake", *arguments)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["the fake router can't be served: *"])
+
+
+def test_fake_with_a_token_that_is_none(project: Project, capsys: Output) -> None:
+    project.set(token=f"{TOKEN} with spaces")
+    assert main(["fake", "--port", "0"]) == 4
+    out, err = capsys.readouterr()
+    assert "a token is printable ASCII" in err
+    assert TOKEN not in out + err
+
+
+# Neither
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["swep"], ["check", "--port", "1"], ["fake", "--port", "x"]]
+)
+def test_other_words_are_a_usage_error(arguments: list[str], capsys: Output) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: hydra-smoke" in capsys.readouterr().err
+
+
+def test_options_are_not_abbreviated(project: Project) -> None:
+    result = project.command("fake", "--po=0")
+    assert result.ret == 2
+    result.stderr.fnmatch_lines(["*unrecognized arguments: --po=0"])
+
+
+def test_help(capsys: Output) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "check" in text
+    assert "fake" in text

@@ -1,0 +1,374 @@
+"""The end of a run: what is deleted however it ends, what is told, and the verdict."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import Any
+from xml.etree import ElementTree
+
+import httpx
+import pytest
+from plugin_tools import SLOW_ROW, SWIFT, TOKEN, Project, count, nothing_left, until
+
+from pytest_hydrasmoke import InstanceSpec, Report
+from pytest_hydrasmoke._timeline import InstanceRecord, report_of
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.report import terminal
+
+UUID = "????????-????-????-????-????????????"
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project against `router`."""
+    return project.suite("endings").at(router, run_id="run")
+
+
+def pick(*names: str) -> list[str]:
+    return [f"test_endings.py::test_{name}" for name in names]
+
+
+# The summary
+
+
+def test_the_summary_counts_and_gives_each_instance_its_phases(here: Project) -> None:
+    result = here.live("pytest_hydrasmoke/checks/test_chat.py", *pick("leaves_two"))
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*= hydra-smoke =*",
+            "live router, run run: provisioned 3, deleted 3, kept 0, leaked 0",
+            f"deleted  {UUID} (key run-0)",
+            "         provision ?.?s, row ?.?s, ready ?.?s, delete ?.?s",
+            f"deleted  {UUID} (key run-1)",
+            "         provision ?.?s, row ?.?s, ready ?.?s, delete ?.?s",
+            f"deleted  {UUID} (key run-2)",
+            (
+                "         provision ?.?s, row ?.?s, ready ?.?s, first_event ?.?s, turn ?.?s, "
+                "llm_events ?.?s, delete ?.?s"
+            ),
+        ]
+    )
+
+
+def test_the_summary_tells_of_repeated_requests(here: Project, router: FakeRouter) -> None:
+    router.fail("provision", status=503, times=2, retry_after=0)
+    result = here.live(*pick("passes"))
+    result.stdout.fnmatch_lines(["         note: 2 requests were repeated"])
+
+
+def test_the_summary_of_a_run_that_needed_nothing(here: Project) -> None:
+    result = here.live("-k", "unknown_key")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["live router, run run: provisioned 0, deleted 0, kept 0, leaked 0"]
+    )
+
+
+def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
+    record = InstanceRecord(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), "run-0")
+    report = Report(run_id="run", fake=True, url="", instances=(report_of(record),))
+    assert terminal.summary(report) == [
+        "fake router, run run: provisioned 0, deleted 0, kept 0, leaked 0",
+        "claimed  no id (key run-0)",
+    ]
+
+
+# Nothing was tested
+
+
+@pytest.mark.parametrize(
+    "names", [["skips"], ["plain"], ["plain", "skips"]], ids=["skipped", "plain", "both"]
+)
+def test_a_run_that_executed_no_smoke_test_fails(here: Project, names: list[str]) -> None:
+    result = here.live(*pick(*names))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["hydra-smoke: no smoke test was executed: the run proves nothing"])
+
+
+def test_a_run_without_a_call_of_a_smoke_test_fails_in_workers_too(here: Project) -> None:
+    result = here.process("--hydra-smoke", "-n2", *pick("plain", "skips"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["hydra-smoke: no smoke test was executed: *"])
+
+
+def test_a_smoke_test_in_a_worker_counts_as_executed(here: Project) -> None:
+    result = here.process("--hydra-smoke", "-n2", *pick("plain", "passes"))
+    result.assert_outcomes(passed=2)
+    assert result.ret == 0
+
+
+def test_an_expected_failure_is_an_execution(here: Project) -> None:
+    result = here.live(*pick("expected_failure"))
+    result.assert_outcomes(xfailed=1)
+    assert result.ret == 0
+
+
+def test_a_run_without_any_test_keeps_pytest_s_own_exit_code(here: Project) -> None:
+    result = here.live("-k", "no_such_test")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.no_fnmatch_line("*no smoke test was executed*")
+
+
+def test_other_failures_are_not_talked_over(here: Project) -> None:
+    result = here.live(*pick("setup"))
+    result.assert_outcomes(errors=1)
+    result.stdout.no_fnmatch_line("*no smoke test was executed*")
+
+
+# Leaks
+
+
+@pytest.fixture
+def leaking(here: Project, router: FakeRouter) -> Project:
+    """A project against a router that deletes nothing."""
+    router.fail("delete", status=500, times=999)
+    return here.set(delete_timeout=0.6)
+
+
+def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRouter) -> None:
+    result = leaking.live(*pick("passes"), "--junit-xml=junit.xml", "-rA")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    [instance] = router.instances
+    result.stdout.fnmatch_lines(
+        [
+            f"*_ leak of {instance.id} _*",
+            f"LEAK: {instance.id} (key run-0) may still run, and costs money as long as it does",
+            "not confirmed as deleted, it may still run: delete was refused with 500*",
+            "*phase: *delete, after *",
+            f"leaked   {instance.id} (key run-0)",
+            f"FAILED hydra-smoke::leak::{instance.id}*",
+        ]
+    )
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 0, kept 0, leaked 1"])
+    junit = (leaking.path / "junit.xml").read_text("utf-8")
+    assert TOKEN not in junit
+    failures = ElementTree.fromstring(junit).findall(".//testcase/failure")
+    assert len(failures) == 1
+    assert f"LEAK: {instance.id} (key run-0)" in (failures[0].text or "")
+
+
+def test_a_leak_hides_no_failure_of_a_test(leaking: Project) -> None:
+    result = leaking.live(*pick("fails", "passes"))
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        ["E *AssertionError: a failure of the test's own", "LEAK: *", "*leaked 1"]
+    )
+
+
+def test_every_leak_is_told(leaking: Project, router: FakeRouter) -> None:
+    result = leaking.live(*pick("leaves_two"))
+    result.assert_outcomes(passed=1, failed=2)
+    for instance in router.instances:
+        result.stdout.fnmatch_lines([f"LEAK: {instance.id} *"])
+
+
+def test_a_leak_at_the_end_of_a_narrow_scope_is_told_at_the_end(
+    leaking: Project, router: FakeRouter
+) -> None:
+    leaking.set(scope="function")
+    result = leaking.live(*pick("passes", "expected_failure"))
+    result.assert_outcomes(passed=1, xfailed=1, failed=2)
+    assert count(router, "provision") == 2
+
+
+def test_leaks_in_workers_are_told_by_the_main_process(
+    leaking: Project, router: FakeRouter
+) -> None:
+    result = leaking.process(
+        "--hydra-smoke", "-n2", "--dist=each", "--junit-xml=junit.xml", *pick("passes")
+    )
+    result.assert_outcomes(passed=2, failed=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    junit = (leaking.path / "junit.xml").read_text("utf-8")
+    assert len(router.instances) == 2
+    for instance in router.instances:
+        result.stdout.fnmatch_lines([f"LEAK: {instance.id} *"])
+        assert f"LEAK: {instance.id} " in junit
+    result.stdout.fnmatch_lines(["*provisioned 2, deleted 0, kept 0, leaked 2"])
+
+
+def test_a_leak_without_an_id_is_told_by_its_key(project: Project) -> None:
+    # The request may have arrived, and no row was ever seen: nobody can tell.
+    never = Scenario(row_after=999, provision_instance_id="absent")
+    with FakeRouter(never, TOKEN) as router:
+        router.fail("poll", status=500, times=999)
+        project.suite("endings").at(router, run_id="run", delete_timeout=0.6, ready_timeout=1)
+        result = project.live(*pick("passes"))
+    result.assert_outcomes(errors=1, failed=1)
+    result.stdout.fnmatch_lines(["LEAK: no id (key run-0) *", "FAILED hydra-smoke::leak::run-0*"])
+
+
+def test_a_leak_of_one_of_many_is_told(leaking: Project, router: FakeRouter) -> None:
+    # Of two, one is refused and the other can't be deleted.
+    router.fail("provision", status=422, after=1)
+    leaking.write(
+        "test_it.py",
+        "import pytest\n"
+        "@pytest.mark.asyncio\n"
+        "async def test_it(async_smoke_instance_factory):\n"
+        "    await async_smoke_instance_factory.many(2)\n",
+    )
+    result = leaking.live("test_it.py")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E *RejectedError: *", "LEAK: *", "*leaked 1"])
+
+
+def test_a_leak_of_a_failed_provision_is_told(leaking: Project, router: FakeRouter) -> None:
+    router.fail("status", status=400)
+    result = leaking.live(*pick("passes"))
+    result.assert_outcomes(errors=1, failed=1)
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 0, kept 0, leaked 1"])
+
+
+def test_a_leak_where_no_test_was_left_to_run(leaking: Project, router: FakeRouter) -> None:
+    # Provisioned in a set-up, skipped after it: the exit code is the leak's.
+    leaking.write(
+        "test_it.py",
+        "import pytest\ndef test_it(smoke_instance):\n    pytest.skip('not today')\n",
+    )
+    result = leaking.live("test_it.py")
+    result.assert_outcomes(skipped=1, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+# However it ends
+
+
+@pytest.mark.parametrize("names", [["fails", "passes"], ["setup", "passes"]])
+def test_stopped_at_the_first_failure(here: Project, router: FakeRouter, names: list[str]) -> None:
+    result = here.live("-x", *pick(*names))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, *", "*stopping after 1 failures*"])
+    assert nothing_left(router)
+
+
+def test_a_set_up_that_fails_after_the_instance(here: Project, router: FakeRouter) -> None:
+    result = here.live(*pick("setup", "passes"))
+    result.assert_outcomes(passed=1, errors=1)
+    assert count(router, "provision") == 1
+    assert nothing_left(router)
+
+
+def test_pytest_exit(here: Project, router: FakeRouter) -> None:
+    here.write("test_it.py", "import pytest\ndef test_it(smoke_instance): pytest.exit('enough')\n")
+    result = here.live("test_it.py", *pick("passes"))
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, *"])
+    assert nothing_left(router)
+
+
+def test_pytest_exit_with_a_code_of_its_own(here: Project, router: FakeRouter) -> None:
+    assert here.live(*pick("exits", "passes")).ret == 7
+    assert nothing_left(router)
+
+
+def test_pytest_exit_with_a_code_of_its_own_hides_no_leak(leaking: Project) -> None:
+    # Pytest itself leaves out its summary then.
+    result = leaking.live(*pick("exits"))
+    assert result.ret == 7
+    assert "LEAK: " in result.stdout.str() + result.stderr.str()
+
+
+def test_a_broken_collection(here: Project, router: FakeRouter) -> None:
+    here.write("test_broken.py", "import no_such_module\n")
+    result = here.live()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert router.requests == ()
+
+
+def interrupted(process: subprocess.Popen[str], times: int = 1) -> tuple[int, str]:
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+def pytest_arguments(*arguments: str) -> list[str]:
+    return ["-m", "pytest", *SWIFT, "--hydra-smoke", *arguments]
+
+
+def test_an_interrupt_in_a_test_deletes_everything(here: Project, router: FakeRouter) -> None:
+    with here.started(*pytest_arguments(*pick("hangs"))) as process:
+        until(lambda: len(router.instances) == 2)
+        code, output = interrupted(process)
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert "provisioned 2, deleted 2, kept 0, leaked 0" in output
+    assert nothing_left(router)
+
+
+@pytest.mark.parametrize("given", ["present", "null", "absent"])
+def test_a_row_that_comes_late_is_deleted_all_the_same(project: Project, given: Any) -> None:
+    # Not there yet is not gone: a 404 says no more than that.
+    late = Scenario(row_after=1.5, statuses=((0, "running"),), provision_instance_id=given)
+    with FakeRouter(late, TOKEN) as router:
+        result = project.suite("endings").at(router, ready_timeout=0.7).live(*pick("passes"))
+        result.assert_outcomes(errors=1)
+        until(lambda: router.instances[0].status is not None)
+        assert nothing_left(router)
+
+
+def test_an_interrupt_in_provisioning_deletes_what_comes_of_it(project: Project) -> None:
+    with FakeRouter(SLOW_ROW, TOKEN) as router:
+        project.suite("endings").at(router, delete_timeout=20)
+        with project.started(*pytest_arguments(*pick("passes"))) as process:
+            until(lambda: count(router, "poll"))
+            code, output = interrupted(process)
+        assert nothing_left(router)
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert "provisioned 1, deleted 1, kept 0, leaked 0" in output
+
+
+def test_an_interrupt_in_provisioning_of_several(project: Project) -> None:
+    with FakeRouter(SLOW_ROW, TOKEN) as router:
+        project.suite("endings").at(router, delete_timeout=20)
+        with project.started(*pytest_arguments(*pick("leaves_two"))) as process:
+            until(lambda: count(router, "provision") == 2)
+            code, output = interrupted(process)
+        assert len(router.instances) == 2
+        assert nothing_left(router)
+    assert code == pytest.ExitCode.INTERRUPTED
+    assert "provisioned 2, deleted 2, kept 0, leaked 0" in output
+
+
+def test_an_interrupt_in_a_worker_s_test_deletes_everything(
+    here: Project, router: FakeRouter
+) -> None:
+    with here.started(*pytest_arguments("-n1", *pick("hangs"))) as process:
+        until(lambda: len(router.instances) == 2)
+        code, _ = interrupted(process)
+    assert code == pytest.ExitCode.INTERRUPTED
+    until(lambda: nothing_left(router))
+
+
+def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
+    here: Project, router: FakeRouter
+) -> None:
+    # Raised in the main thread, where the first of two deletions is waited for.
+    here.write(
+        "conftest.py",
+        "from pytest_hydrasmoke._session import SmokeSession\n"
+        "dispose = SmokeSession.dispose\n"
+        "def once(self, records):\n"
+        "    SmokeSession.dispose = dispose\n"
+        "    raise KeyboardInterrupt\n"
+        "SmokeSession.dispose = once\n",
+    )
+    process = here.process("--hydra-smoke", *pick("leaves_two"))
+    assert process.ret != 0
+    assert nothing_left(router)
+
+
+def test_the_fake_is_gone_however_the_run_ends(project: Project) -> None:
+    project.suite("endings").write(
+        "test_url.py",
+        "import pathlib, pytest\n"
+        "def test_url(smoke_config):\n"
+        "    pathlib.Path('url').write_text(smoke_config.url)\n"
+        "    pytest.exit('enough')\n",
+    )
+    project.fake("test_url.py")
+    with pytest.raises(httpx.TransportError):
+        httpx.get((project.path / "url").read_text("utf-8"), trust_env=False)

@@ -1,0 +1,85 @@
+"""The plugin's own hooks."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_tools import TOKEN, Project
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+TEXT = Scenario(row_after=0, statuses=((0, "running"),), runtime="text", terminal=False)
+
+
+def log(project: Project) -> list[str]:
+    file = project.path / "log.txt"
+    return file.read_text("utf-8").splitlines() if file.exists() else []
+
+
+def test_hooks_explain_another_runtime_and_follow_the_run(project: Project) -> None:
+    project.suite("hooks")
+    with FakeRouter(TEXT, TOKEN) as router:
+        project.at(router, run_id="run").live("test_hooks.py").assert_outcomes(passed=1)
+    assert log(project) == [
+        "ready run-0 running",
+        (
+            'report run 1 {"deleted": 1, "kept": 0, "leaked": 0} '
+            "(False, ('deleted', 1, 'running'))"
+        ),
+    ]
+
+
+def test_without_the_hooks_the_same_turn_has_no_end(project: Project) -> None:
+    project.suite("hooks").write("conftest.py", "")
+    with FakeRouter(TEXT, TOKEN) as router:
+        result = project.at(router).live("test_hooks.py")
+    result.assert_outcomes(failed=1)
+    assert log(project) == []
+
+
+def test_every_way_to_an_instance_calls_the_ready_hook(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("hooks").at(router, run_id="run")
+    project.write(
+        "test_it.py",
+        "import pytest\n"
+        "@pytest.mark.asyncio\n"
+        "async def test_it(smoke_instance, smoke_instance_factory, async_smoke_instance_factory):\n"
+        "    smoke_instance_factory()\n"
+        "    await async_smoke_instance_factory()\n"
+        "def test_many(smoke_instance_factory, smoke_instance):\n"
+        "    smoke_instance_factory.many(1)\n",
+    )
+    project.live("test_it.py").assert_outcomes(passed=2)
+    ready = [line for line in log(project) if line.startswith("ready")]
+    assert sorted(ready) == [f"ready run-{slot} running" for slot in range(4)]
+
+
+def test_implementing_hooks_while_switched_off_is_fine(project: Project) -> None:
+    result = project.suite("hooks").run()
+    result.assert_outcomes(skipped=1)
+    assert log(project) == []
+
+
+def test_the_report_hook_is_called_once_in_the_main_process(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("hooks").at(router, run_id="run")
+    project.write("test_more.py", "def test_more(smoke_instance): ...\n")
+    result = project.process("--hydra-smoke", "-n2", "--dist=each", "test_more.py")
+    result.assert_outcomes(passed=2)
+    [report] = [line for line in log(project) if line.startswith("report")]
+    assert report.startswith('report run 2 {"deleted": 2, "kept": 0, "leaked": 0} (False, ')
+
+
+def test_the_report_tells_a_fake_run(project: Project) -> None:
+    project.suite("hooks").fake("-k", "unknown_key", "--hydra-smoke-run-id=run")
+    assert log(project) == ['report run 0 {"deleted": 0, "kept": 0, "leaked": 0} (True, None)']
+
+
+def test_the_report_counts_leaks(project: Project, router: FakeRouter) -> None:
+    router.fail("delete", status=500, times=999)
+    project.suite("hooks").at(router, run_id="run", delete_timeout=0.6)
+    project.write("test_more.py", "def test_more(smoke_instance): ...\n")
+    assert project.live("test_more.py").ret == pytest.ExitCode.TESTS_FAILED
+    assert log(project)[-1].startswith('report run 1 {"deleted": 0, "kept": 0, "leaked": 1} ')

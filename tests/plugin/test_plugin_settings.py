@@ -1,0 +1,508 @@
+"""Where settings come from, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
+
+from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
+from pytest_hydrasmoke._load import load
+from pytest_hydrasmoke._options import SETTINGS
+from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke.fake import FakeRouter
+
+NOWHERE = "https://router.example"
+
+
+@pytest.fixture
+def live(project: Project) -> Project:
+    """A project with one smoke test, and everything set that a live run needs."""
+    return project.suite("mixed").at(NOWHERE)
+
+
+def told(project: Project, *arguments: str) -> list[str]:
+    """Run, and give the problems; nothing but they came out."""
+    result = project.live(*arguments)
+    assert "collected" not in result.stdout.str()
+    return problems(result)
+
+
+def resolved(project: Project, **options: str) -> HydraSmokeConfig:
+    """Resolve the project's settings as a live run would."""
+    return load({**dict.fromkeys(SETTINGS), **options}, project.path, fake=False).config
+
+
+# Who beats whom
+
+
+def test_option_beats_environment_beats_table_beats_default(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("mixed").at(router, run_id="run", agent_name="by-env", scope="module")
+    project.table('agent_name = "by-table"', 'scope = "class"', 'prompt = "by-table"')
+    result = project.live("--hydra-smoke-agent-name=by-option", "-k", "test_smoke")
+    result.assert_outcomes(passed=1, deselected=18)
+    assert router.instances[0].agent_name == "by-option"
+    result.stdout.fnmatch_lines(
+        [
+            (
+                "hydra-smoke settings: agent_name by-option (option), *"
+                "prompt by-table (pyproject.toml), *run_id run (environment), "
+                "scope module (environment), *"
+            )
+        ]
+    )
+    result.stdout.no_fnmatch_line("*chat_timeout*")
+
+
+def test_the_header_names_each_source_and_hides_the_token(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("mixed").at(router, run_id="run", gone_statuses="left,gone")
+    result = project.live("test_mixed.py")
+    result.stdout.fnmatch_lines(
+        [
+            f"hydra-smoke: live router {router.url}, run id run",
+            (
+                "hydra-smoke settings: *gone_statuses gone,left (environment), *"
+                "token [*][*][*][*][*][*][*][*] (environment), *"
+            ),
+        ]
+    )
+
+
+def test_defaults_are_those_of_the_documentation(live: Project) -> None:
+    config = resolved(live)
+    plain = config.model_dump(
+        exclude={"url", "token", "run_id", *InstanceSpec.model_fields}
+        | {f"{word}_timeout" for word in ("ready", "llm_events", "delete")}
+    )
+    assert plain == {
+        "token_file": None,
+        "chat_timeout": 120,
+        "scope": "session",
+        "instance": None,
+        "max_instances": 4,
+        "ready_statuses": {"running", "active", "ready", "online"},
+        "failed_statuses": {"failed", "error", "provision_failed", "cancelled"},
+        "gone_statuses": {"deleted", "deleting", "terminated"},
+        "chat_end": "auto",
+        "bundled_checks": True,
+        "prompt": "Reply with one short sentence: are you ready?",
+        "expect_text": None,
+        "expect_providers": set(),
+        "allow_http": False,
+        "trust_env": False,
+        "ca_file": None,
+        "scenario": "default",
+    }
+
+
+def test_default_deadlines_and_a_random_run_id(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("READY_TIMEOUT", "LLM_EVENTS_TIMEOUT", "DELETE_TIMEOUT"):
+        monkeypatch.delenv(f"HYDRA_SMOKE_{name}")
+    one, other = resolved(live), resolved(live)
+    assert (one.ready_timeout, one.llm_events_timeout, one.delete_timeout) == (900, 30, 60)
+    assert one.run_id != other.run_id
+    assert one.run_id.startswith("smoke-")
+
+
+def test_the_nearest_table_upwards_is_read(live: Project) -> None:
+    live.table('agent_name = "far"')
+    inner = live.path / "a" / "b"
+    inner.mkdir(parents=True)
+    assert load({}, inner, fake=False).config.agent_name == "far"
+    live.write("a/pyproject.toml", '[tool.hydra-smoke]\nagent_name = "near"')
+    assert load({}, inner, fake=False).config.agent_name == "near"
+    live.write("a/b/pyproject.toml", "")
+    assert load({}, inner, fake=False).config.agent_name is None
+
+
+def test_without_any_table(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not even the folders above a test's own may hold one.
+    monkeypatch.setattr(Path, "is_file", lambda self: False)
+    assert resolved(live).agent_name is None
+
+
+def test_an_empty_variable_is_not_set(live: Project) -> None:
+    live.table('agent_name = "by-table"')
+    live.set(agent_name="", scope="", region_id="")
+    assert told(live) == [
+        (
+            "region_id is not set: set HYDRA_SMOKE_REGION_ID, --hydra-smoke-region-id, or "
+            'region_id = "..." in [tool.hydra-smoke]'
+        )
+    ]
+    assert resolved(live.set(region_id="r")).agent_name == "by-table"
+
+
+def test_lists_come_from_variables_by_commas(live: Project) -> None:
+    live.set(ready_statuses="Up, RUNNING,,", expect_providers="OpenAI, anthropic")
+    config = resolved(live)
+    assert config.ready_statuses == {"up", "running"}
+    assert config.expect_providers == {"OpenAI", "anthropic"}
+
+
+def test_lists_come_from_tables_as_lists(live: Project) -> None:
+    live.table('gone_statuses = ["Gone"]', 'failed_statuses = "Broken,BAD"')
+    config = resolved(live)
+    assert config.gone_statuses == {"gone"}
+    assert config.failed_statuses == {"broken", "bad"}
+
+
+# The token
+
+
+def test_the_fallback_variable_holds_the_token(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_BEARER_TOKEN", "the-other-token")
+    assert resolved(live).token == Token(TOKEN)
+    live.set(token="")
+    assert resolved(live).token == Token("the-other-token")
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_token_file_may_end_in_a_line_end(
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    project.suite("mixed").at(router)
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    (project.path / "token.txt").write_bytes(f"{TOKEN}{end}".encode())
+    result = project.live("--hydra-smoke-token-file=token.txt", "test_mixed.py")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        ["*token [*]* (option's token_file), token_file token.txt (option)*"]
+    )
+
+
+def test_a_table_s_token_file_is_relative_to_the_table(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    live.table('token_file = "secret/token"')
+    live.write("secret/token", TOKEN)
+    inner = live.path / "inner"
+    inner.mkdir()
+    monkeypatch.chdir(inner)
+    loaded = load({}, inner, fake=False)
+    assert loaded.config.token == Token(TOKEN)
+    assert loaded.sources["token"] == "pyproject.toml's token_file"
+
+
+def test_a_variable_s_token_file_is_relative_to_the_folder_of_the_call(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    live.write("inner/token", TOKEN)
+    monkeypatch.chdir(live.path / "inner")
+    live.set(token_file="token")
+    assert resolved(live).token == Token(TOKEN)
+
+
+def test_a_nearer_source_of_the_token_wins(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.write("by-option", "token-by-option")
+    live.write("by-table", "token-by-table")
+    live.table('token_file = "by-table"')
+    assert resolved(live).token == Token(TOKEN)
+    assert resolved(live).token_file is None
+    assert resolved(live, token_file="by-option").token == Token("token-by-option")
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    assert resolved(live).token == Token("token-by-table")
+    monkeypatch.setenv("OPS_BEARER_TOKEN", "the-other-token")
+    assert resolved(live).token == Token("the-other-token")
+
+
+def test_token_and_token_file_in_the_environment_are_refused(live: Project) -> None:
+    live.write("token", TOKEN)
+    assert told(live.set(token_file="token")) == [
+        "HYDRA_SMOKE_TOKEN and HYDRA_SMOKE_TOKEN_FILE are both set: keep one"
+    ]
+
+
+def test_a_token_file_in_the_environment_beats_the_fallback(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.write("token", "token-of-the-file")
+    monkeypatch.setenv("OPS_BEARER_TOKEN", TOKEN)
+    live.set(token="", token_file="token")
+    assert resolved(live).token == Token("token-of-the-file")
+
+
+def test_a_missing_token_file_is_told(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    assert told(live, "--hydra-smoke-token-file=none") == [
+        "token_file = 'none' (option): there is no file none"
+    ]
+
+
+def test_an_unreadable_token_file_is_told(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    (live.path / "token").write_bytes(b"\xff\xfe" + TOKEN.encode())
+    [problem] = told(live, "--hydra-smoke-token-file=token")
+    assert problem.startswith("token_file = 'token' (option)")
+
+
+def test_a_token_file_that_is_no_text_is_told(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    live.table("token_file = 5")
+    [problem] = told(live)
+    assert problem.startswith("token_file = '5' (pyproject.toml)")
+
+
+def test_a_token_in_the_table_is_refused(live: Project) -> None:
+    live.table(f'token = "{TOKEN}"')
+    [problem] = told(live)
+    assert problem.startswith("token is in [tool.hydra-smoke] of ")
+    assert problem.endswith("set HYDRA_SMOKE_TOKEN in the environment, or token_file")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (f"Bearer {TOKEN}", 'begins with "Bearer ": give the token alone'),
+        (f" {TOKEN}", "has white space or a newline around it: remove it"),
+        (f"{TOKEN}\n", "has white space or a newline around it: remove it"),
+        (f"{TOKEN[:9]} {TOKEN[9:]}", "has white space in it"),
+        (f"{TOKEN}ä", "has a character that is not ASCII"),
+        (f"{TOKEN}\x07", "has a control character in it"),
+        ("short", "is too short (5 characters; at least 8)"),
+        (" ", "is empty"),
+    ],
+)
+def test_a_malformed_token_is_told_and_not_shown(live: Project, value: str, words: str) -> None:
+    assert told(live.set(token=value)) == [f"token (environment): {words}"]
+
+
+# What is wrong, all at once
+
+
+def test_nothing_set(project: Project) -> None:
+    assert told(project.suite("mixed")) == [
+        *(
+            f"{name} is not set: set HYDRA_SMOKE_{name.upper()}, "
+            f'--hydra-smoke-{name.replace("_", "-")}, or {name} = "..." in [tool.hydra-smoke]'
+            for name in ("url", "manifest_id", "region_id", "tier_id")
+        ),
+        (
+            "the token is not set: set HYDRA_SMOKE_TOKEN (or OPS_BEARER_TOKEN) in the environment, "
+            "or give --hydra-smoke-token-file"
+        ),
+    ]
+
+
+def test_every_problem_is_in_one_message(live: Project) -> None:
+    live.set(url="http://router.example", token="short", tier_id="", max_instances=0)
+    live.table('manifestid = "x"', f'token = "{TOKEN}"', 'scope = "galaxy"')
+    found = told(live, "--hydra-smoke-instance=nobody", "--hydra-smoke-scenario=default")
+    starts = [
+        "token is in [tool.hydra-smoke] of ",
+        "[tool.hydra-smoke] of ",
+        "--hydra-smoke-scenario goes with --hydra-smoke-fake",
+        "token (environment): is too short",
+        "scope = 'galaxy' (pyproject.toml): must be 'session', 'package', 'module', 'class'",
+        "instance = 'nobody' (option): is not a UUID",
+        "max_instances = '0' (environment): must be greater than or equal to 1",
+        (
+            "url = 'http://router.example' would send the token in clear: use https://, or set "
+            "allow_http = true"
+        ),
+    ]
+    assert [any(line.startswith(start) for line in found) for start in starts] == [True] * 8
+    assert len(found) == len(starts)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("manifestid", "did you mean manifest_id?"),
+        ("tier", "did you mean tier_id?"),
+        ("time_out", "did you mean chat_timeout?"),
+        ("zzz", "see the list of settings"),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_nearest_right_one(
+    live: Project, key: str, meant: str
+) -> None:
+    live.table(f"{key} = 1")
+    file = live.path / "pyproject.toml"
+    assert told(live) == [f"[tool.hydra-smoke] of {file} has the unknown key {key}: {meant}"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[tool.hydra-smoke\n", "tool = 5", "[tool]\nhydra-smoke = 5", "a = '\udcff'"]
+)
+def test_a_table_that_can_not_be_read_is_told(live: Project, text: str) -> None:
+    file = live.path / "pyproject.toml"
+    file.write_text(text, "utf-8", errors="surrogateescape")
+    with pytest.raises(ConfigError) as told:
+        resolved(live)
+    head, problem = told.value.message.splitlines()
+    assert head == "hydra-smoke can't start:"
+    assert problem.startswith(f"  - {file} can't be read: ")
+
+
+def test_a_pyproject_without_the_table_sets_nothing(live: Project) -> None:
+    live.write("pyproject.toml", "[project]\nname = 'x'\n")
+    assert resolved(live).agent_name is None
+
+
+URLS = [
+    ("router.example", "must begin with https:// and a host, such as https://router.example"),
+    ("ftp://router.example", "must begin with https:// and a host, such as *"),
+    ("https://", "must begin with https:// and a host, such as *"),
+    ("https://router.example:port", "is not a URL (*)"),
+    ("https://bob:sesame@router.example", "must not carry a user or password: *"),
+    ("https://router.example/?a=b", "must end with its path: no ? and no #"),
+    ("https://router.example/#a", "must end with its path: no ? and no #"),
+    ("https://router.example/a b", "has a character that no URL has"),
+    ("https://router.example/internal", "must stop before /internal: *"),
+    ("https://router.example/api/internal/v1/smoke", "must stop before /internal: *"),
+    ("http://router.example", "would send the token in clear: use https://, or set allow_http*"),
+    ("http://127.0.0.1.example", "would send the token in clear: *"),
+]
+
+
+@pytest.mark.parametrize(("url", "words"), URLS)
+def test_a_bad_url_is_told(live: Project, url: str, words: str) -> None:
+    [problem] = told(live.set(url=url))
+    pytest.LineMatcher([problem]).fnmatch_lines([f"url = * {words}"])
+
+
+def test_a_password_in_the_url_is_not_shown(live: Project) -> None:
+    # `told` sees to it that the output does not hold the token.
+    [problem] = told(live.set(url=f"https://bob:{TOKEN}@router.example"))
+    assert "must not carry a user or password" in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://router.example/api/",
+        "https://router.example:8443",
+        "http://localhost:1",
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+    ],
+)
+def test_a_good_url(live: Project, url: str) -> None:
+    assert resolved(live.set(url=url)).link.base_url == url.rstrip("/")
+
+
+def test_plain_http_to_other_hosts_if_allowed(live: Project) -> None:
+    live.set(url="http://router.example", allow_http="true")
+    assert resolved(live).link.base_url == "http://router.example"
+
+
+WRONG = [
+    ("run_id", "no spaces", "should match pattern"),
+    ("run_id", "x" * 65, "should match pattern"),
+    ("expect_text", "(", "is not a regular expression: "),
+    ("instance", "not-a-uuid", "is not a UUID"),
+    ("ca_file", "none.pem", "there is no file "),
+    ("ready_timeout", "0", "must be greater than 0"),
+    ("ready_timeout", "soon", "must be a valid number"),
+    ("chat_timeout", "-1", "must be greater than 0"),
+    ("llm_events_timeout", "nan", "must be"),
+    ("delete_timeout", "inf", "must be a finite number"),
+    ("scope", "galaxy", "must be 'session', 'package', 'module', 'class' or 'function'"),
+    ("max_instances", "0", "must be greater than or equal to 1"),
+    ("max_instances", "1.5", "must be a valid integer"),
+    ("chat_end", "never", "must be 'auto' or 'required'"),
+    ("bundled_checks", "perhaps", "must be a valid boolean"),
+    ("prompt", "x" * 4001, "should have at most 4000 characters"),
+    ("manifest_id", "x" * 101, "should have at most 100 characters"),
+    ("region_id", "x" * 81, "should have at most 80 characters"),
+    ("tier_id", "x" * 81, "should have at most 80 characters"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), WRONG)
+def test_a_wrong_value_is_told_with_its_source(
+    live: Project, name: str, value: str, words: str
+) -> None:
+    [problem] = told(live.set(**{name: value}))
+    assert problem.startswith(f"{name} = ")
+    assert " (environment): " in problem
+    assert words in problem
+
+
+def test_a_wrong_value_is_shown_on_one_short_line(live: Project) -> None:
+    [problem] = told(live, "--hydra-smoke-run-id", "\x1b[31m::error::\n" + "x" * 500)
+    assert "\x1b" not in problem
+    assert len(problem) < 400
+
+
+@pytest.mark.parametrize("pair", [("ready", "failed"), ("ready", "gone"), ("failed", "gone")])
+def test_status_words_must_not_overlap(live: Project, pair: tuple[str, str]) -> None:
+    one, other = (f"{word}_statuses" for word in pair)
+    assert told(live.set(**{one: "One,same", other: "other,SAME"})) == [
+        f"{one} and {other} both have 'same': keep it in one"
+    ]
+
+
+def test_ready_statuses_must_not_be_empty(live: Project) -> None:
+    assert told(live.set(ready_statuses=",")) == [
+        "ready_statuses is empty: nothing would ever be ready"
+    ]
+
+
+def test_a_ca_file_is_relative_to_its_table(live: Project) -> None:
+    live.table('ca_file = "ca.pem"')
+    file = live.write("ca.pem", "")
+    assert resolved(live).link.ca_file == file
+
+
+def test_an_instance_needs_no_spec(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").set(url=router.url, token=TOKEN, instance=SOMEBODY.upper())
+    config = resolved(project)
+    assert config.instance == SOMEBODY
+    assert config.spec == InstanceSpec(manifest_id="", region_id="", tier_id="")
+
+
+# The settings as an object
+
+
+def test_what_is_not_set_is_told_when_it_is_asked_for() -> None:
+    config = HydraSmokeConfig(region_id="r")
+    with pytest.raises(ConfigError, match="url and token are not set"):
+        _ = config.link
+    with pytest.raises(ConfigError, match="not set: manifest_id, tier_id"):
+        _ = config.spec
+    with pytest.raises(ConfigError, match="url and token are not set"):
+        _ = HydraSmokeConfig(url=NOWHERE).link
+
+
+def test_the_object_reads_no_environment_of_its_own(live: Project) -> None:
+    assert HydraSmokeConfig().url is None
+
+
+def test_settings_travel_in_plain_types(live: Project) -> None:
+    live.write("ca.pem", "")
+    live.set(ca_file="ca.pem", ready_statuses="up,on", max_instances=2)
+    config = resolved(live)
+    plain = config.to_plain()
+    assert HydraSmokeConfig.from_plain(plain) == config
+    assert plain["token"] == TOKEN
+    without = HydraSmokeConfig(run_id="r")
+    assert HydraSmokeConfig.from_plain(without.to_plain()) == without
+    assert "token" not in without.to_plain()
+
+
+def test_no_form_of_the_object_shows_the_token(live: Project) -> None:
+    config = resolved(live)
+    for text in (repr(config), str(config), str(config.model_dump()), repr(config.link)):
+        assert TOKEN not in text
+
+
+def test_wrong_settings_reach_no_router(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router, max_instances="many")
+    assert told(project)
+    assert count(router, "provision") == 0
+    assert router.requests == ()

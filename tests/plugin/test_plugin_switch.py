@@ -1,0 +1,247 @@
+"""Switching on, and what happens without."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
+
+from pytest_hydrasmoke._options import SETTINGS, flag
+from pytest_hydrasmoke.fake import FakeRouter
+
+REASON = "smoke tests run with --hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"
+
+
+def test_without_a_switch_smoke_tests_are_skipped_with_a_reason_that_names_both(
+    project: Project,
+) -> None:
+    result = project.suite("mixed").run("-rs")
+    result.assert_outcomes(passed=2, skipped=1)
+    result.stdout.fnmatch_lines([f"SKIPPED * {REASON}"])
+    result.stdout.no_fnmatch_line("*hydra-smoke:*")
+
+
+def test_without_a_switch_every_smoke_fixture_skips(project: Project) -> None:
+    result = project.suite("everything").run("-rs")
+    result.assert_outcomes(skipped=16)
+    assert sum(REASON in line for line in result.stdout.lines) >= 1
+
+
+def test_without_a_switch_no_bundled_check_is_collected(project: Project) -> None:
+    assert project.suite("bare").run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_settings_alone_switch_nothing_on(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router)
+    project.run().assert_outcomes(passed=2, skipped=1)
+    assert router.requests == ()
+
+
+def test_wrong_settings_are_no_matter_without_a_switch(project: Project) -> None:
+    project.suite("mixed").set(url="nowhere", scope="galaxy")
+    project.table("no_such_key = 1")
+    project.run().assert_outcomes(passed=2, skipped=1)
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [("hydra_smoke", ["test_smoke"]), ("not hydra_smoke", ["test_plain", "test_offline"])],
+)
+def test_the_marker_selects(project: Project, expression: str, names: list[str]) -> None:
+    result = project.suite("mixed").run("-m", expression, "--collect-only", "-q")
+    assert [line.partition("::")[2] for line in result.stdout.lines if "::" in line] == names
+
+
+def test_every_smoke_fixture_marks_its_test(project: Project) -> None:
+    result = project.suite("everything").run("-m", "hydra_smoke")
+    result.assert_outcomes(skipped=8, deselected=8)
+
+
+def test_the_marker_is_known(project: Project) -> None:
+    project.suite("mixed").run("--markers").stdout.fnmatch_lines(
+        ["@pytest.mark.hydra_smoke: a smoke test *"]
+    )
+    project.run("--strict-markers").assert_outcomes(passed=2, skipped=1)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_option_without_a_switch_is_a_usage_error(project: Project, name: str) -> None:
+    result = project.suite("mixed").run(f"{flag(name)}=x")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            (
+                f"ERROR: {flag(name)} has no effect without --hydra-smoke (live) or "
+                "--hydra-smoke-fake (the bundled fake)"
+            )
+        ]
+    )
+
+
+def test_an_empty_option_without_a_switch_is_one_too(project: Project) -> None:
+    assert project.suite("mixed").run("--hydra-smoke-url=").ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("switch", [[], ["--hydra-smoke"], ["--hydra-smoke-fake"]])
+def test_a_token_on_the_command_line_is_refused_and_not_repeated(
+    project: Project, switch: list[str]
+) -> None:
+    # `run` sees to it that the output does not hold the token.
+    result = project.suite("mixed").run(*switch, "--hydra-smoke-token", TOKEN)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --hydra-smoke-token *"])
+    if switch:
+        result.stderr.fnmatch_lines(
+            ["*set HYDRA_SMOKE_TOKEN in the environment, or give --hydra-smoke-token-file"]
+        )
+
+
+def test_both_switches_are_refused(project: Project, router: FakeRouter) -> None:
+    result = project.suite("mixed").at(router).run("--hydra-smoke", "--hydra-smoke-fake")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--hydra-smoke and --hydra-smoke-fake are both given: *"])
+    assert router.requests == ()
+
+
+@pytest.mark.parametrize("name", ["url", "token_file", "instance"])
+def test_a_live_option_with_the_fake_is_refused(project: Project, name: str) -> None:
+    result = project.suite("mixed").fake(f"{flag(name)}=x")
+    assert problems(result) == [f"{flag(name)} goes with --hydra-smoke alone: the fake has its own"]
+
+
+def test_a_scenario_with_a_live_run_is_refused(project: Project, router: FakeRouter) -> None:
+    result = project.suite("mixed").at(router).live("--hydra-smoke-scenario=default")
+    assert problems(result) == [
+        "--hydra-smoke-scenario goes with --hydra-smoke-fake: a live router has no scenario"
+    ]
+
+
+def test_nothing_but_the_option_makes_a_run_a_fake_one(
+    project: Project, router: FakeRouter
+) -> None:
+    project.table("hydra_smoke_fake = true")
+    assert "unknown key hydra_smoke_fake" in problems(project.suite("mixed").at(router).live())[0]
+    project.write("pyproject.toml", "")
+    result = project.set(fake=1, run_id="run").live("test_mixed.py")
+    result.assert_outcomes(passed=3)
+    assert count(router, "provision") == 1
+    result.stdout.fnmatch_lines(
+        [f"hydra-smoke: live router {router.url}, run id run", "live router, run run: *"]
+    )
+
+
+def test_the_fake_needs_no_settings_and_heeds_no_live_ones(project: Project) -> None:
+    project.suite("mixed").set(url="http://router.example", token_file="/no", instance=SOMEBODY)
+    project.set(token="short")
+    result = project.fake("test_mixed.py")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "hydra-smoke: the bundled FAKE router at http://127.0.0.1:*, run id smoke-*",
+            "fake router, run smoke-*: provisioned 1, deleted 1, kept 0, leaked 0",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*hydra-smoke settings*")
+
+
+def test_the_fake_takes_other_settings(project: Project) -> None:
+    project.suite("mixed").set(run_id="mine")
+    result = project.fake("--hydra-smoke-agent-name=bob", "--hydra-smoke-scenario=default")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "hydra-smoke: *, run id mine",
+            (
+                "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
+                "scenario default (option)"
+            ),
+        ]
+    )
+
+
+def test_an_unknown_scenario_is_refused(project: Project) -> None:
+    [problem] = problems(project.suite("mixed").fake("--hydra-smoke-scenario=wild"))
+    assert problem.startswith("scenario = 'wild' (option): must be 'default'")
+
+
+LOOK = """
+import sys
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure():
+    import pytest_hydrasmoke.plugin
+    heavy = {"httpx", "httpcore", "pydantic", "pydantic_settings", "starlette", "anyio", "uvicorn"}
+    print("LOADED", sorted(heavy & {*sys.modules}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("switch", "loaded"),
+    [([], "LOADED []"), (["--hydra-smoke-fake"], "LOADED *'httpx', *'pydantic', *'uvicorn'[]]")],
+)
+def test_heavy_modules_are_imported_only_once_switched_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch, switch: list[str], loaded: str
+) -> None:
+    # No other plugin: some of them import the same modules.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    project.write("conftest.py", LOOK)
+    project.write("test_it.py", "def test_it(smoke_instance, smoke_spec): ...")
+    result = project.process("-p", "hydrasmoke", "-s", "test_it.py", *switch)
+    result.assert_outcomes(passed=len(switch), skipped=1 - len(switch))
+    result.stdout.fnmatch_lines([loaded])
+
+
+def test_the_plugin_can_be_blocked(project: Project) -> None:
+    project.suite("mixed")
+    result = project.run("-p", "no:hydrasmoke")
+    result.assert_outcomes(passed=1, errors=2)
+    assert project.run("-p", "no:hydrasmoke", "--hydra-smoke").ret == pytest.ExitCode.USAGE_ERROR
+
+
+TELLS_ONLY = [
+    "--help",
+    "--version",
+    "--markers",
+    "--fixtures",
+    "--fixtures-per-test",
+    "--collect-only",
+    "--setup-plan",
+    "--cache-show",
+]
+
+
+@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
+@pytest.mark.parametrize("option", TELLS_ONLY)
+def test_what_only_tells_asks_for_no_settings_and_touches_nothing(
+    project: Project, router: FakeRouter, option: str, switch: str
+) -> None:
+    project.suite("mixed").at(router, scope="galaxy")
+    result = project.run(switch, option)
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*provisioned*")
+    assert router.requests == ()
+
+
+def test_collect_only_lists_the_bundled_checks_too(project: Project) -> None:
+    result = project.suite("mixed").live("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        [
+            "test_mixed.py::test_smoke",
+            "pytest_hydrasmoke/checks/test_chat.py::test_chat_answers",
+        ]
+    )
+
+
+def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router)
+    result = project.process("--hydra-smoke", "--setup-plan", "-n2", "test_mixed.py")
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert router.requests == ()
+
+
+def test_the_options_are_in_the_help(project: Project) -> None:
+    result = project.suite("bare").run("--help")
+    text = result.stdout.str()
+    for name in SETTINGS:
+        assert flag(name) in text
+    assert "--hydra-smoke-token " not in text
