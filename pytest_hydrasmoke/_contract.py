@@ -67,16 +67,16 @@ class _Operation:
                 schema = _node(schema, part)
         return schema
 
-    def kinds(self, schema: Node) -> frozenset[str]:
-        """Give the JSON types that a schema lets through; none if it does not say."""
+    def kinds(self, schema: Node, depth: int = 3) -> frozenset[str]:
+        """Give the JSON types that a schema lets through; none if it lets every one through."""
         schema = self.resolved(schema)
+        options = _list(schema, "anyOf")
+        if options and depth:  # A schema may refer to itself.
+            kinds = [self.kinds(option, depth - 1) for option in options]
+            return frozenset().union(*kinds) if all(kinds) else frozenset()
         one = schema.get("type")
         named = cast("list[object]", one if isinstance(one, list) else [one])
-        kinds = {kind for kind in named if isinstance(kind, str)}
-        for option in _list(schema, "anyOf"):
-            # One level deep: a schema may refer to itself.
-            kinds |= {str(kind) for kind in [self.resolved(option).get("type")] if kind}
-        return frozenset(kinds)
+        return frozenset(kind for kind in named if isinstance(kind, str))
 
 
 def _operation_differences(name: str, there: _Operation, wanted: _Operation) -> Iterator[str]:

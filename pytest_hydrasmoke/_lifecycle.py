@@ -176,7 +176,7 @@ async def wait(
         if ready(status):
             return status
         if error is not None and error(status):
-            if not record.attached:
+            if not record.attached and record.state not in NOTHING_LEFT:
                 record.becomes(State.FAILED)
             raise ProvisionError(
                 f"the instance is {safe_line(status.status)!r}",
@@ -212,7 +212,7 @@ async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, 
 def keep(record: InstanceRecord, policy: Policy) -> bool:
     """Leave an instance for a look if the settings want that; tells whether it was."""
     wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
-    if not wanted or record.attached or record.state not in HAS_ROW:
+    if not wanted or record.attached or record.state not in HAS_ROW - {State.DELETING}:
         return False
     record.becomes(State.KEPT)
     return True
@@ -279,11 +279,13 @@ async def _resolve(calls: Calls, record: InstanceRecord, policy: Policy) -> str 
     deadline = start + policy.row_wait
     while True:
         found = await calls.poll(record.key, deadline=deadline)
-        if found.instance_id is not None:
+        if found.found and found.instance_id is not None:
             return found.instance_id
         left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
         if left <= 0 and io.hurry() < deadline:
             raise LeakError("a signal came before a row for its key did")
+        if left <= 0 and found.found:
+            raise LeakError("the router has a row for its key, but names no instance")
         if left <= 0:
             return None
         await io.sleep(min(poll_interval(io.now() - start), left))
