@@ -296,7 +296,6 @@ def test_the_row_names_what_is_deleted() -> None:
     assert [sent.request.path.rpartition("/")[2] for sent in io.sent] == [KEY, ID, ID]
 
 
-@pytest.mark.xfail(reason="an id is taken for a row although the router says that it found none")
 def test_a_key_that_is_not_found_has_no_row_even_if_an_instance_is_named() -> None:
     named = reply(200, {"found": False, "instance_id": ID, "status": None})
     io, _, _ = deleting(
@@ -322,7 +321,6 @@ def test_a_row_that_names_no_instance_yet_is_waited_for() -> None:
     assert io.calls_sent() == ["poll"] * 2 + ["delete", "status"]
 
 
-@pytest.mark.xfail(reason="a row that never names its instance is told as no row at all")
 def test_a_row_that_never_names_its_instance_is_a_leak() -> None:
     _, it, error = deleting(record(state=State.REQUESTED), poll=[NAMELESS, ...])
     assert it.state is not State.ABSENT, "the router says that there is one"

@@ -382,7 +382,6 @@ def test_what_was_deleted_before_the_end_of_a_with_is_not_kept() -> None:
     assert io.calls_sent() == ["delete", "status"]
 
 
-@pytest.mark.xfail(reason="a deletion that was asked for and not confirmed is told as kept")
 def test_what_was_asked_to_be_deleted_is_not_kept() -> None:
     _, handle = handle_of(
         policy=Policy(keep="always"), delete=[deleted(), ...], status=[reply(401), NOT_FOUND]
