@@ -120,9 +120,12 @@ class Active:
             for record in self.session.records:
                 record.failed |= record.key == used or record.key not in shared
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """End the scopes that are over once the last report of their last test is in."""
+        """End the scopes that are over once the last report of their last test is in.
+
+        Outermost, so that no test's own time limit is still running.
+        """
         result = yield
         while self._over:
             self.session.end(self._over.pop())

@@ -75,13 +75,19 @@ def _sweep(options: argparse.Namespace) -> int:
     # What to provision does not matter, and where is in the ledger, if there is one.
     given = {"output": options.output, "run_id": options.run_id}
     config = load(given, Path.cwd(), fake=False, required=()).config
-    sweep = Sweep(config, options.wait, options.dry_run, say=lambda line: print(line, flush=True))
+    sweep = Sweep(config, options.wait, options.dry_run, say=_say)
     if options.run_id is None:
         sweep.all_runs()
     else:
         sweep.one_run(config.run_id)
     print("something is left" if sweep.left else "nothing is left")
     return WRONG if sweep.left else OK
+
+
+def _say(line: str) -> None:
+    # In one call: several threads have something to say.
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -186,6 +186,9 @@ class SyncStream:
     def close_now(self) -> None:
         with contextlib.suppress(*_FAULTS):
             self._response.close()
+        if self._network is not None:
+            # The connection may serve another request, which has a deadline of its own.
+            self._network.deadline = math.inf
 
 
 class SyncIO:

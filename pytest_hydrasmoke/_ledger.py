@@ -265,13 +265,21 @@ def discard_if_done(folder: Path) -> None:
         reading = read(folder)
     except OSError:
         return
-    if not reading.open and not reading.problems and not is_live(folder):
+    if not reading.open and not is_live(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def bury(output: Path, run_id: str) -> None:
-    """Say that a run is over: its owner, if it still lives, then provisions and chats no more."""
+    """Say that a run is over: its owner, if it still lives, then provisions and chats no more.
+
+    Raises `ConfigError` if that can't be written.
+    """
     folder = folder_of(output, run_id)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (output / ".gitignore").write_text("*\n", "utf-8")
-    (folder / "over").touch(mode=0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (output / ".gitignore").write_text("*\n", "utf-8")
+        (folder / "over").touch(mode=0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} can't be written: {error}", next_step="give another folder with --output"
+        ) from None

@@ -204,7 +204,7 @@ async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, 
             f"the instance was not ready in time: {what} within {deadline - start:g} s",
             last=record.last_state or "no row for its key",
             next_step="raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, "
-            "else see the router's log of its provisioning task",
+            "else see the router's log of its provisioning task; was the run id used before?",
         )
     await io.sleep(min(poll_interval(now - start), left))
 
@@ -278,7 +278,7 @@ async def _resolve(calls: Calls, record: InstanceRecord, policy: Policy) -> str 
     io, start = calls.io, calls.io.now()
     deadline = start + policy.row_wait
     while True:
-        found = await calls.poll(record.key, deadline=deadline)
+        found = await calls.poll(record.key, deadline=max(deadline, io.now() + LAST_CHANCE))
         if found.found and found.instance_id is not None:
             return found.instance_id
         left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE

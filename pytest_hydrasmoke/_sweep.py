@@ -20,7 +20,7 @@ from ._calls import Calls
 from ._errors import ConfigError, HydraSmokeError
 from ._fanout import fan_out
 from ._io import SyncIO
-from ._ledger import Entry, Fact
+from ._ledger import Entry, Fact, Reading
 from ._redact import safe_line
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
@@ -79,18 +79,18 @@ class Sweep:
         """Sweep one run, which is over from now on, whether it has a ledger here or not."""
         folder = _ledger.folder_of(self.config.output, run_id)
         self.say(f"reading {folder}")
+        entries = self._read(folder).entries
+        targets = [*self._of_ledger(folder), *self._other_slots(folder, run_id, entries)]
         if not self.dry_run:
             _ledger.bury(self.config.output, run_id)
-        entries = _ledger.read(folder).entries
-        targets = [*self._of_ledger(folder), *self._other_slots(folder, run_id, entries)]
         self._sweep(targets)
-        if not self.dry_run and not _ledger.is_live(folder) and not _ledger.read(folder).open:
+        if not self.dry_run and not _ledger.is_live(folder) and not self._read(folder).open:
             # The word that it is over stays: its owner may be about to begin.
             with contextlib.suppress(OSError):
                 (folder / "ledger.jsonl").unlink(missing_ok=True)
 
     def _of_ledger(self, folder: Path) -> Iterator[Target]:
-        reading = _ledger.read(folder)
+        reading = self._read(folder)
         for problem in reading.problems:
             self.say(f"WARNING  {folder.name}: {problem}")
         for entry in reading.open:
@@ -104,6 +104,14 @@ class Sweep:
                 self.left = True
                 self.say(f"LEFT     (key {entry.key}): {error.message}")
 
+    def _read(self, folder: Path) -> Reading:
+        try:
+            return _ledger.read(folder)
+        except OSError as error:
+            self.left = True
+            self.say(f"LEFT     run {folder.name}: its ledger can't be read ({error})")
+            return Reading()
+
     def _target(self, folder: Path, entry: Entry) -> Target:
         allow_http = entry.settings.get("allow_http") is True
         problem = url_problem(entry.url, allow_http=allow_http)
@@ -116,7 +124,8 @@ class Sweep:
             Path(ca_file) if isinstance(ca_file, str) else self.config.ca_file,
             entry.settings.get("trust_env") is True or self.config.trust_env,
         )
-        gone = {str(word).lower() for word in entry.settings.get("gone_statuses") or ()}
+        words = entry.settings.get("gone_statuses")
+        gone = {str(word).lower() for word in words} if isinstance(words, list) else set[str]()
         both = self.config.gone_statuses | gone
         known = entry.id if entry.has_row else None
         return Target(entry.key, link, both, folder, in_ledger=True, id=known)

@@ -1,0 +1,210 @@
+"""Routers and runs as processes of their own, to be killed; nothing but these is ever signalled."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.request import urlopen
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+HERE = Path(__file__).parent
+TOKEN = "made-up-token-of-the-kill-tests"
+FULL = bool(os.environ.get("HYDRA_KILL_FULL"))
+"""Whether the figures are asked for in full; else a sample of a few seconds."""
+LAG = 0.3
+"""Seconds until a worker has inserted the row."""
+BOOT = 0.5
+WAIT = 2.0
+"""What sweeps are told to wait: longer than the worker takes, on a busy machine too."""
+ROUTER = {"row_after": LAG, "statuses": [[0.0, "queued"], [BOOT, "running"]]}
+
+CHAT_AND_DELETE = """
+def test_chat(smoke_instance):
+    turn = smoke_instance.chat("hello")
+    assert turn.complete
+
+def test_one_of_its_own(smoke_instance_factory):
+    with smoke_instance_factory(tier_id="another") as instance:
+        instance.chat("hello")
+
+def test_delete(smoke_instance):
+    smoke_instance.delete()
+"""
+
+
+@dataclass(frozen=True)
+class Router:
+    """A fake router that runs as a process of its own."""
+
+    url: str
+
+    def ask(self, path: str) -> Any:
+        with urlopen(self.url + path, timeout=10) as answer:
+            return json.load(answer)
+
+    @property
+    def instances(self) -> list[dict[str, Any]]:
+        return self.ask("/_fake/instances")
+
+    def alive(self, run_ids: Sequence[str] | None = None) -> list[str]:
+        """Give the keys of the instances that nobody has deleted, of some runs or of all."""
+        return [
+            instance["idempotency_key"]
+            for instance in self.instances
+            if not instance["deleted"]
+            and (run_ids is None or instance["idempotency_key"].rpartition("-")[0] in run_ids)
+        ]
+
+    def seen(self, route: str, key_or_id: str = "") -> bool:
+        return any(
+            request["route"] == route and key_or_id in request["path"]
+            for request in self.ask("/_fake/requests")
+        )
+
+    @property
+    def deletions_begun(self) -> int:
+        return int(self.ask("/_slow"))
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Give the environment of a run against it."""
+        kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
+        kept.pop("PYTEST_ADDOPTS", None)
+        return {
+            **kept,
+            "HYDRA_SMOKE_URL": self.url,
+            "HYDRA_SMOKE_TOKEN": TOKEN,
+            "HYDRA_SMOKE_MANIFEST_ID": "kill-basic",
+            "HYDRA_SMOKE_REGION_ID": "kill-region",
+            "HYDRA_SMOKE_TIER_ID": "kill-tier",
+            **more,
+        }
+
+
+@contextmanager
+def router(delete_takes: float = 0.0, **scenario: Any) -> Iterator[Router]:
+    """Serve a fake router until the `with` is over."""
+    command = [sys.executable, HERE / "slow_router.py"]
+    command += [json.dumps({**ROUTER, **scenario}), str(delete_takes)]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HYDRA_SMOKE_TOKEN": TOKEN},
+    ) as process:
+        assert process.stdout is not None
+        yield Router(process.stdout.readline().strip())
+
+
+@dataclass
+class Run:
+    """One process, started in a folder of its own."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    output: str = ""
+    name: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    def send(self, number: int) -> None:
+        """Signal it, if it is still there."""
+        self.process.send_signal(number)
+
+    def kill_after(self, seconds: float) -> float:
+        """Kill it that long after its start; gives the moment."""
+        time.sleep(max(self.started + seconds - time.monotonic(), 0.0))
+        self.send(signal.SIGKILL)
+        at = time.monotonic()
+        self.end()
+        return at
+
+    def end(self, timeout: float = 90.0) -> int:
+        """Wait for its end; gives its exit code."""
+        try:
+            self.output += self.process.communicate(timeout=timeout)[0] or ""
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.output += self.process.communicate()[0] or ""
+            raise AssertionError(f"{self.name} did not end:\n{self.output}") from None
+        return self.process.returncode
+
+    @property
+    def ledgers(self) -> list[Path]:
+        """The folders that runs have left here."""
+        return sorted(self.folder.glob(".hydrasmoke/runs/*"))
+
+
+def start(command: Sequence[str | Path], folder: Path, env: dict[str, str], name: str = "") -> Run:
+    """Start a process at the head of a group of its own, as a runner does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    return Run(process, folder, name=name or str(command))
+
+
+def pytest_command(*arguments: str) -> list[str]:
+    """Give the command of a live pytest run in a folder with a test file."""
+    # `faulthandler` and caches have no part in this; the project's own settings don't reach here.
+    settings = ["-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "-p", "no:asyncio"]
+    return [sys.executable, "-m", "pytest", *settings, "-q", "--hydra-smoke", *arguments]
+
+
+def start_pytest(
+    router: Router, folder: Path, text: str, *arguments: str, name: str = "", **env: str
+) -> Run:
+    """Start pytest on a test file with this text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "test_it.py").write_text(text)
+    command = pytest_command("test_it.py", *arguments)
+    return start(command, folder, router.environment(**env), name)
+
+
+def sweep(router: Router, folder: Path, *arguments: str, wait: float = WAIT) -> tuple[int, str]:
+    """Sweep what runs in a folder have left; gives exit code and output."""
+    command = [sys.executable, "-m", "pytest_hydrasmoke", "sweep", "--wait", str(wait)]
+    run = start([*command, *arguments], folder, router.environment(), "sweep")
+    return run.end(), run.output
+
+
+def open_entries(folder: Path) -> list[str]:
+    """Give the keys that ledgers in a folder still call open."""
+    from pytest_hydrasmoke._ledger import read, run_folders
+
+    folders = run_folders(folder / ".hydrasmoke")
+    return [entry.key for run in folders for entry in read(run).open]
+
+
+def until(what: Callable[[], object], timeout: float = 30.0) -> bool:
+    """Wait until something is so; tells whether it came to be."""
+    limit = time.monotonic() + timeout
+    while time.monotonic() < limit:
+        if what():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def several_at_once(work: Callable[[T], R], given: Sequence[T], workers: int = 4) -> list[R]:
+    """Do a work for each of these, some at a time, and give the results in order."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, given))

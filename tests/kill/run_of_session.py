@@ -1,0 +1,43 @@
+"""What a test run does, without pytest around it: `run_of_session.py [CHATS]`.
+
+Switches on, provisions one instance and two at once, chats, deletes, and ends as a run ends. It
+prints the moment (`time.monotonic()`) from which it no longer needs its instances.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._load import load
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._signals import Interrupts
+
+
+def main(chats: int, pairs: bool) -> None:
+    config = load({}, Path.cwd(), fake=False).config
+    ledger = Ledger(config.output, config.run_id)
+    ledger.begin("main")
+    interrupts = Interrupts()
+    interrupts.install()
+    session = SmokeSession(config, ledger, interrupts)
+    instances = [session.provision(config.spec)]
+    if pairs:
+        instances += session.many(2, config.spec)
+    for number in range(chats):
+        for instance in instances:
+            assert instance.status().status == "running"
+            instance.chat(f"message {number}")
+        time.sleep(0.05)
+    print("done", time.monotonic(), flush=True)
+    instances[0].delete()
+    session.close()
+    ledger.end()
+    interrupts.restore()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), pairs="HYDRA_KILL_AT" not in os.environ)

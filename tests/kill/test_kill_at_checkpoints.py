@@ -1,0 +1,54 @@
+"""G2: kill -9 at every step of provision and delete, and a sweep at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from kill_tools import FULL, HERE, Router, Run, open_entries, router, several_at_once, start, sweep
+
+TIMES = 8 if FULL else 1
+STEP = 1 if FULL else 7
+
+
+def start_at(at: Router, folder: Path, checkpoint: int) -> Run:
+    log = folder / "checkpoints.txt"
+    command = [sys.executable, HERE / "checkpoints.py", HERE / "run_of_session.py", "0"]
+    env = at.environment(HYDRA_KILL_AT=str(checkpoint), HYDRA_KILL_LOG=str(log))
+    return start(command, folder, env)
+
+
+def test_a_run_killed_at_any_checkpoint_leaks_nothing(tmp_path: Path) -> None:
+    with router() as at:
+        whole = start_at(at, tmp_path / "whole", 0)
+        assert whole.end() == 0, whole.output
+        names = (tmp_path / "whole" / "checkpoints.txt").read_text().splitlines()
+
+        def kill_and_sweep(job: tuple[int, int]) -> tuple[str, int, list[str]]:
+            checkpoint, time = job
+            folder = tmp_path / f"run-{checkpoint}-{time}"
+            run = start_at(at, folder, checkpoint)
+            code = run.end()
+            swept, output = sweep(at, folder)
+            left = open_entries(folder)
+            fault = f"{names[checkpoint - 1]}: {run.output}\n{output}" if swept or left else ""
+            return fault, code, left
+
+        jobs = [
+            (checkpoint, time)
+            for checkpoint in range(1, len(names) + 1, STEP)
+            for time in range(TIMES)
+        ]
+        results = several_at_once(kill_and_sweep, jobs)
+        alive = at.alive()
+    faults = [fault for fault, _, _ in results if fault]
+    killed = sum(code == -9 for _, code, _ in results)
+    entries = sum(len(left) for _, _, left in results)
+    print(
+        f"G2: {len(names)} checkpoints, {len(jobs)} runs, {killed} killed, "
+        f"leaked {len(alive)}, open entries {entries}"
+    )
+    assert not faults, faults[0]
+    assert (alive, entries) == ([], 0)
+    # A poll more or less is a matter of timing: a number near the end may not be reached.
+    assert killed > len(jobs) * 0.9

@@ -1,0 +1,119 @@
+"""G5: a runner cancels the job, and its `always()` step sweeps, though pytest may still live."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from kill_tools import FULL, Router, pytest_command, router, several_at_once, start, sweep, until
+
+TO_TERM, TO_KILL = (7.5, 2.5) if FULL else (0.75, 0.25)
+"""Seconds from SIGINT to SIGTERM, and from there to SIGKILL."""
+
+SLEEPS = """
+import time
+
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+    time.sleep(60)
+"""
+GOES_ON = """
+import time
+
+def test_a(smoke_instance_factory):
+    instance = smoke_instance_factory()
+    for number in range(200):
+        instance.chat("still here")
+        time.sleep(0.2)
+
+def test_b(smoke_instance_factory):
+    smoke_instance_factory(tier_id="another")
+"""
+SWALLOWS = """
+import time
+
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: how its step starts pytest, what the test does, and what is cancelled when."""
+
+    shell: str
+    test: str
+    route: str
+    run_id: str
+
+
+def command_of(shell: str, at: Router) -> list[str]:
+    pytest_line = shlex.join(pytest_command("test_it.py"))
+    lines = {
+        "plain": ["bash", "-e", "-c", f"{pytest_line}\necho over"],
+        "exec": ["bash", "-e", "-c", f"exec {pytest_line}"],
+        "sh -c": ["sh", "-c", f"{pytest_line}; echo over"],
+    }
+    return lines[shell]
+
+
+def cancel(at: Router, job: Job, folder: Path) -> str:
+    """Cancel one job; gives what went wrong."""
+    folder.mkdir()
+    (folder / "test_it.py").write_text(job.test)
+    run = start(command_of(job.shell, at), folder, at.environment(HYDRA_SMOKE_RUN_ID=job.run_id))
+    assert until(lambda: any(job.run_id in i["idempotency_key"] for i in at.instances))
+    if job.route == "chat":
+        assert until(lambda: seen_chat(at, job.run_id))
+    for number, seconds in ((signal.SIGINT, TO_TERM), (signal.SIGTERM, TO_KILL)):
+        run.send(number)
+        until(lambda: run.process.poll() is not None, seconds)
+    run.send(signal.SIGKILL)
+    run.process.wait()
+    code, output = sweep(at, folder, "--run-id", job.run_id, wait=2.0)
+    alive = at.alive([job.run_id])
+    # What still lives now is what the runner's own clean-up would end: the rest of the group.
+    time.sleep(1.0)
+    late = at.alive([job.run_id])
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.process.pid, signal.SIGKILL)
+    run.end()
+    wrong = code or alive or late
+    return f"{job}: {code} {alive} {late}\n{output}\n{run.output}" if wrong else ""
+
+
+def seen_chat(at: Router, run_id: str) -> bool:
+    ids = [i["id"] for i in at.instances if run_id in i["idempotency_key"]]
+    return any(at.seen("chat", one) for one in ids)
+
+
+JOBS = [
+    Job(shell, test, route, f"job-{number}")
+    for number, (shell, test, route) in enumerate(
+        (shell, test, route)
+        for shell in ("plain", "exec", "sh -c")
+        for test in (SLEEPS, GOES_ON, SWALLOWS)
+        for route in ("chat", "provision")
+        if FULL or (test is GOES_ON and route == "chat")
+    )
+]
+
+
+def test_a_cancelled_job_leaves_nothing_after_its_sweep(tmp_path: Path) -> None:
+    with router() as at:
+        faults = several_at_once(lambda job: cancel(at, job, tmp_path / job.run_id), JOBS, 6)
+        existed, alive = len(at.instances), at.alive()
+    faults = [fault for fault in faults if fault]
+    print(f"G5: {len(JOBS)} jobs cancelled, {existed} instances, leaked {len(alive)}")
+    assert not faults, "\n\n".join(faults)
+    assert not alive

@@ -1,0 +1,67 @@
+"""G7: a DELETE that takes its time completes under INT, INT, TERM."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from kill_tools import FULL, router, several_at_once, start_pytest, until
+
+SECONDS = 2.0
+AT_THE_END = """
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+"""
+IN_A_TEST = """
+import time
+
+def test_a(smoke_instance_factory):
+    with smoke_instance_factory() as instance:
+        instance.chat("here")
+    time.sleep(60)
+"""
+AFTER_CTRL_C = """
+import time
+
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+    time.sleep(60)
+"""
+SEVERAL = """
+def test_a(smoke_instance_factory):
+    for instance in smoke_instance_factory.many(3):
+        instance.chat("here")
+"""
+TEXTS = {
+    "at the end": AT_THE_END,
+    "in a test": IN_A_TEST,
+    "after Ctrl-C": AFTER_CTRL_C,
+    "several": SEVERAL,
+}
+TIMES = 3 if FULL else 1
+
+
+def interrupt(name: str, folder: Path) -> str:
+    """Signal a run while it deletes; gives what went wrong."""
+    with router(delete_takes=SECONDS, row_after=0.0, statuses=[[0, "running"]]) as at:
+        run = start_pytest(at, folder, TEXTS[name], name=name)
+        if name == "after Ctrl-C":
+            assert until(lambda: at.seen("chat"))
+            run.send(signal.SIGINT)
+        assert until(lambda: at.deletions_begun)
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            time.sleep(0.2)
+            run.send(number)
+        code = run.end()
+        alive, ledgers = at.alive(), run.ledgers
+    wrong = alive or ledgers or code != 130
+    return f"{name}: {code} {alive} {ledgers}\n{run.output}" if wrong else ""
+
+
+def test_a_slow_delete_is_not_broken_off(tmp_path: Path) -> None:
+    names = [name for name in TEXTS for _ in range(TIMES) if FULL or name != "in a test"]
+    jobs = [(name, tmp_path / str(number)) for number, name in enumerate(names)]
+    faults = [fault for fault in several_at_once(lambda job: interrupt(*job), jobs) if fault]
+    print(f"G7: {len(jobs)} deletions under INT, INT, TERM, broken off {len(faults)}")
+    assert not faults, "\n\n".join(faults)

@@ -1,0 +1,44 @@
+"""A forked child that outlives its run does not keep it alive: sets the floor of `filelock`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from kill_tools import router, start, sweep
+
+FORKS = """
+import os, signal, sys, time
+from pathlib import Path
+from pytest_hydrasmoke._ledger import Fact, Ledger, folder_of
+ledger = Ledger(Path(".hydrasmoke"), "forks")
+ledger.begin("main")
+settings = {"max_instances": 1}
+ledger.claim({}, os.environ["HYDRA_SMOKE_URL"], settings, 1, 1)
+child = os.fork()
+if child == 0:
+    os.close(1)
+    os.close(2)
+    time.sleep(60)
+    os._exit(0)
+print(child, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_child_that_outlives_its_run_does_not_keep_it_live(tmp_path: Path) -> None:
+    with router() as at:
+        run = start([sys.executable, "-c", FORKS], tmp_path, at.environment())
+        assert run.end() == -signal.SIGKILL
+        child = int(run.output)
+        try:
+            os.kill(child, 0)  # It is still there.
+            code, output = sweep(at, tmp_path, wait=0.5)
+        finally:
+            os.kill(child, signal.SIGKILL)
+    assert "passed by" not in output
+    assert "nothing  (key forks-0)" in output
+    assert code == 0
+    assert not run.ledgers

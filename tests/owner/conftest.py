@@ -1,0 +1,50 @@
+"""Fixtures of the ownership rooms' tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from owner_tools import environment_for
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),))
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("HYDRA_SMOKE_") or name in ("OPS_BEARER_TOKEN", "PYTEST_ADDOPTS"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRouter]:
+    """A router whose instances are there and ready at once."""
+    with FakeRouter(QUICK) as router:
+        yield router
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / ".hydrasmoke"
+
+
+@pytest.fixture
+def live(
+    fake: FakeRouter, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., pytest.RunResult]:
+    """Give `live(text, *arguments)`: a live pytest run against `fake`, as a process of its own."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    for name, value in environment_for(fake).items():
+        monkeypatch.setenv(name, value)
+
+    def run(text: str, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(test_it=text)
+        given = ("-p", "no:cacheprovider", "--hydra-smoke", "test_it.py", *arguments)
+        return pytester.runpytest_subprocess(*given)
+
+    return run

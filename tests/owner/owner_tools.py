@@ -1,0 +1,76 @@
+"""What the tests of the ownership rooms share: settings, sessions on made-up time, pytest runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._ledger import Ledger, Reading, folder_of, read
+from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._settings import HydraSmokeConfig
+from pytest_hydrasmoke.fake import FakeRouter
+
+SPEC = {"manifest_id": "owner-basic", "region_id": "owner-region", "tier_id": "owner-tier"}
+
+
+def config_for(fake: FakeRouter, output: Path, **more: Any) -> HydraSmokeConfig:
+    """Give the settings of a live run against a fake router."""
+    given = {"run_id": "owner", **SPEC, **more}
+    return HydraSmokeConfig(url=fake.url, token=Token(fake.token), output=output, **given)
+
+
+def session_for(config: HydraSmokeConfig, name: str = "main") -> SmokeSession:
+    """Begin a run: its ledger, held as a run holds it, and its session."""
+    ledger = Ledger(config.output, config.run_id)
+    ledger.begin(name)
+    return SmokeSession(config, ledger)
+
+
+@contextmanager
+def running(config: HydraSmokeConfig) -> Iterator[SmokeSession]:
+    """Begin a run, and end it as pytest's end would."""
+    session = session_for(config)
+    try:
+        yield session
+    finally:
+        session.close()
+        session.ledger.end()
+
+
+def kill(session: SmokeSession) -> None:
+    """Let go of what a killed process would let go of, and of nothing else."""
+    assert session.ledger._lock is not None
+    session.ledger._lock.release()
+    session._io.close()
+
+
+def on_time_of(session: SmokeSession, clock: Any) -> SmokeSession:
+    """Let a session's own calls go by this clock."""
+    session._io = SyncIO(session.config.link, clock=clock, interrupts=session.interrupts)
+    return session
+
+
+def reading_of(config: HydraSmokeConfig) -> Reading:
+    return read(folder_of(config.output, config.run_id))
+
+
+def lines_of(folder: Path) -> list[dict[str, Any]]:
+    """Give a ledger's lines as they are on the disk."""
+    text = (folder / "ledger.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def environment_for(fake: FakeRouter, **more: str) -> Mapping[str, str]:
+    """Give the environment of a live run against a fake router."""
+    named = {"url": fake.url, "token": fake.token, **SPEC, **more}
+    return {f"HYDRA_SMOKE_{name.upper()}": value for name, value in named.items()}
+
+
+def alive(fake: FakeRouter) -> list[str]:
+    """Give the keys of the instances that nobody has deleted."""
+    return [instance.idempotency_key for instance in fake.instances if not instance.deleted]

@@ -1,0 +1,418 @@
+"""The ledger: what is on the disk when, and what is read back whatever happened to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+from owner_tools import SPEC, alive, config_for, lines_of, reading_of, running, session_for
+
+from pytest_hydrasmoke import ConfigError, InstanceSpec
+from pytest_hydrasmoke import _ledger as ledger_module
+from pytest_hydrasmoke._ledger import (
+    Fact,
+    Ledger,
+    bury,
+    discard_if_done,
+    folder_of,
+    is_live,
+    note,
+    parse,
+    read,
+    run_folders,
+)
+from pytest_hydrasmoke._timeline import State
+from pytest_hydrasmoke.fake import FakeRouter
+
+SETTINGS: dict[str, Any] = {"max_instances": 4}
+URL = "http://127.0.0.1:9"
+
+
+def begun(output: Path, run_id: str = "owner", name: str = "main") -> Ledger:
+    ledger = Ledger(output, run_id)
+    ledger.begin(name)
+    return ledger
+
+
+def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str] | None:
+    return ledger.claim(SPEC, URL, SETTINGS, number, most)
+
+
+# On the disk
+
+
+def test_the_intent_is_on_the_disk_before_the_request_leaves(
+    fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    seen_at_sync: list[int] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(descriptor)
+        seen_at_sync.append(len(fake.requests))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    config = config_for(fake, output)
+    with running(config) as session:
+        session.provision(config.spec)
+        facts = [line["fact"] for line in lines_of(session.ledger.folder)]
+    assert facts == ["intent", "accepted", "created"]
+    assert seen_at_sync[0] == 0
+    assert len(synced) >= 3
+
+
+def test_an_intent_says_what_a_sweep_needs_and_not_the_token(
+    fake: FakeRouter, output: Path
+) -> None:
+    config = config_for(fake, output, gone_statuses=["buried"])
+    session = session_for(config)
+    session.claim(config.spec)
+    folder = folder_of(output, "owner")
+    [line] = lines_of(folder)
+    assert line["key"] == "owner-0"
+    assert line["url"] == fake.url
+    assert line["spec"] == {**SPEC, "agent_name": None}
+    assert line["settings"] == {
+        "allow_http": False,
+        "ca_file": None,
+        "fake": False,
+        "gone_statuses": ["buried"],
+        "max_instances": 4,
+        "trust_env": False,
+    }
+    assert "at" in line
+    for file in output.rglob("*"):
+        assert file.is_dir() or fake.token.encode() not in file.read_bytes()
+    session.ledger.end()
+
+
+def test_nobody_else_can_read_it(output: Path) -> None:
+    before = os.umask(0)
+    try:
+        ledger = begun(output)
+        claim(ledger)
+    finally:
+        os.umask(before)
+    file = ledger.folder / "ledger.jsonl"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((ledger.folder / "live").stat().st_mode) == 0o700
+    ledger.end()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_git_ignores_the_folder(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    ledger = begun(tmp_path / ".hydrasmoke")
+    claim(ledger)
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True
+    )
+    assert status.stdout == b""
+    ledger.end()
+
+
+def test_a_full_disk_is_no_line_written(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = begun(output)
+    monkeypatch.setattr(os, "write", lambda descriptor, line: len(line) - 1)
+    with pytest.raises(ConfigError, match="can't be written: the disk is full"):
+        claim(ledger)
+    ledger.end()
+
+
+def test_a_fact_that_cant_be_written_is_a_note_in_the_summary(
+    fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_for(fake, output)
+    session = session_for(config)
+    [record] = session.claim(config.spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, line: 0)
+        record.becomes(State.ACCEPTED)
+    assert record.notes == ["not in the ledger: accepted (the disk is full)"]
+    assert reading_of(config).entries["owner-0"].fact is Fact.INTENT
+    session.ledger.end()
+
+
+# Half-written and foreign lines
+
+
+def test_a_half_written_line_is_reported_and_spoils_no_other(output: Path) -> None:
+    ledger = begun(output)
+    claim(ledger)
+    file = ledger.folder / "ledger.jsonl"
+    with file.open("a") as half:
+        half.write('\n{"key": "owner-1", "fact": "int')
+    note(ledger.folder, "owner-0", Fact.CREATED, id="an-id")
+    reading = ledger.read()
+    assert reading.entries["owner-0"].fact is Fact.CREATED
+    assert reading.problems == ["line 4 can't be read, and is skipped"]
+    ledger.end()
+    assert file.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"key": "k", "fact": "unheard of"}',
+        b'{"key": "k", "fact": ["intent"]}',
+        b'{"key": 1, "fact": "intent"}',
+        b'{"key": "k", "fact": "intent"}',
+        b'{"key": "k", "fact": "intent", "url": 1, "settings": {}, "spec": {}}',
+        b'{"key": "k", "fact": "intent", "url": "", "settings": [], "spec": {}}',
+        b'{"key": "k", "fact": "intent", "url": "", "settings": {}, "spec": 1}',
+        b'{"key": "k", "fact": "created", "id": "no intent before it"}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b"1" * 5000,
+    ],
+)
+def test_a_line_that_is_none_of_ours_is_skipped(line: bytes) -> None:
+    reading = parse(line)
+    assert reading.entries == {}
+    assert reading.problems == ["line 1 can't be read, and is skipped"]
+
+
+def test_an_id_that_is_no_text_leaves_the_fact(output: Path) -> None:
+    intent = json.dumps({"key": "k", "fact": "intent", "url": URL, "settings": {}, "spec": {}})
+    reading = parse(f'{intent}\n{{"key": "k", "fact": "created", "id": 7}}'.encode())
+    assert reading.problems
+    assert reading.entries["k"].open
+    assert not reading.entries["k"].has_row
+
+
+@given(st.binary())
+def test_whatever_the_bytes_reading_never_fails(text: bytes) -> None:
+    parse(text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+FIELD = st.sampled_from(["key", "fact", "url", "settings", "spec", "id"])
+WORD = st.sampled_from([*Fact, "key-1", "key-2"])
+
+
+@given(st.lists(st.dictionaries(FIELD, WORD | st.just({}) | JSON)))
+def test_whatever_the_json_reading_never_fails(lines: list[dict[str, Any]]) -> None:
+    text = "\n".join(json.dumps(line) for line in lines)
+    reading = parse(text.encode())
+    for entry in reading.entries.values():
+        assert entry.open or not entry.has_row
+
+
+@given(
+    facts=st.lists(
+        st.tuples(st.sampled_from(list(Fact)), st.none() | st.text(min_size=1)), max_size=5
+    ),
+    key=st.text(),
+)
+def test_what_is_noted_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, facts: list[tuple[Fact, str | None]], key: str
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    note(folder, key, Fact.INTENT, url=URL, settings=SETTINGS, spec=SPEC)
+    last_id = None
+    fact = Fact.INTENT
+    for fact, instance_id in facts:
+        more = {"url": URL, "settings": {}, "spec": {}} if fact is Fact.INTENT else {}
+        note(folder, key, fact, id=instance_id, **more)
+        last_id = None if fact is Fact.INTENT else instance_id or last_id
+    reading = read(folder)
+    assert reading.problems == []
+    assert list(reading.entries) == [key]
+    entry = reading.entries[key]
+    assert (entry.fact, entry.id) == (fact, last_id)
+
+
+# Slots
+
+
+def test_slots_are_counted_from_0_and_end_at_the_limit(output: Path) -> None:
+    ledger = begun(output)
+    assert claim(ledger, 1, most=3) == ["owner-0"]
+    assert claim(ledger, 3, most=3) is None
+    assert claim(ledger, 2, most=3) == ["owner-1", "owner-2"]
+    assert claim(ledger, 1, most=3) is None
+    ledger.end()
+
+
+def test_the_key_of_a_refused_request_is_used_again(fake: FakeRouter, output: Path) -> None:
+    config = config_for(fake, output, max_instances=1)
+    fake.fail("provision", status=422)
+    with running(config) as session:
+        with pytest.raises(Exception, match="422"):
+            session.provision(config.spec)
+        assert reading_of(config).entries["owner-0"].fact is Fact.REFUSED
+        instance = session.provision(config.spec)
+        assert instance.idempotency_key == "owner-0"
+        assert reading_of(config).entries["owner-0"].fact is Fact.CREATED
+
+
+CLAIMS = """
+import sys
+from pathlib import Path
+from pytest_hydrasmoke._ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]), "owner")
+ledger.begin(sys.argv[2])
+for _ in range(10):
+    print(*ledger.claim({}, "http://127.0.0.1:9", {}, 1, 1000))
+"""
+
+
+def test_processes_never_take_the_same_slot(output: Path) -> None:
+    command = [sys.executable, "-c", CLAIMS, str(output)]
+    processes = [
+        subprocess.Popen([*command, f"gw{number}"], stdout=subprocess.PIPE, text=True)
+        for number in range(3)
+    ]
+    keys = [key for process in processes for key in process.communicate()[0].split()]
+    assert sorted(keys) == sorted(f"owner-{slot}" for slot in range(30))
+
+
+def test_a_slot_that_nobody_gives_up_is_an_error(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "SLOTS_TIMEOUT", 0.05)
+    ledger = begun(output)
+    with FileLock(ledger.folder / "slots.lock"), pytest.raises(ConfigError, match=r"slots\.lock"):
+        claim(ledger)
+    ledger.end()
+
+
+# Alive or over
+
+
+def test_a_run_is_live_as_long_as_one_of_its_processes_is(output: Path) -> None:
+    main, worker = begun(output), begun(output, name="gw0")
+    claim(main)
+    assert is_live(main.folder)
+    main.end()
+    assert is_live(main.folder)
+    worker.end()
+    assert not is_live(main.folder)
+    assert not is_live(output / "never")
+
+
+def test_a_run_id_in_use_is_refused(output: Path) -> None:
+    command = [sys.executable, "-c", CLAIMS.replace("for _", "print(flush=True); input()\nfor _")]
+    other = subprocess.Popen(
+        [*command, str(output), "main"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    other.stdout.readline()
+    with pytest.raises(ConfigError, match="another process holds it: give each run an id"):
+        begun(output)
+    other.communicate("\n")
+    begun(output).end()
+
+
+def test_a_run_that_a_sweep_has_buried_does_not_begin(output: Path) -> None:
+    bury(output, "owner")
+    with pytest.raises(ConfigError, match="a sweep has said that run owner is over"):
+        begun(output)
+    assert not is_live(folder_of(output, "owner"))
+
+
+def test_a_buried_run_provisions_and_chats_no_more(fake: FakeRouter, output: Path) -> None:
+    config = config_for(fake, output)
+    with running(config) as session:
+        instance = session.provision(config.spec)
+        [claimed] = session.claim(config.spec)
+        bury(output, "owner")
+        with pytest.raises(ConfigError, match="run owner is over"):
+            instance.chat("hello")
+        with pytest.raises(ConfigError, match="run owner is over"):
+            session.provision(config.spec)
+        with pytest.raises(ConfigError, match="run owner is over"):
+            claimed.permit()
+    assert [request.route for request in fake.requests].count("provision") == 1
+    assert not any(request.route == "chat" for request in fake.requests)
+    assert alive(fake) == []
+
+
+def test_a_run_can_stop_its_other_processes(output: Path) -> None:
+    ledger = begun(output)
+    ledger.stop()
+    assert ledger.is_over
+    ledger.end()
+    ledger.stop()  # Where the folder is gone, nobody is left to be stopped.
+    assert not ledger.folder.exists()
+
+
+def test_the_folder_goes_once_all_is_confirmed(output: Path) -> None:
+    ledger = begun(output)
+    claim(ledger)
+    ledger.note("owner-0", Fact.CREATED, "an-id")
+    discard_if_done(ledger.folder)
+    ledger.note("owner-0", Fact.CONFIRMED, "an-id")
+    discard_if_done(ledger.folder)
+    assert ledger.folder.exists()  # It is still live.
+    assert run_folders(output) == [ledger.folder]
+    ledger.end()
+    ledger.end()
+    assert not ledger.folder.exists()
+    assert run_folders(output) == []
+    assert run_folders(output / "never") == []
+
+
+def test_the_folder_stays_while_something_is_open(output: Path) -> None:
+    ledger = begun(output)
+    claim(ledger)
+    ledger.end()
+    assert [entry.key for entry in read(ledger.folder).open] == ["owner-0"]
+
+
+def test_a_ledger_that_cant_be_read_is_not_discarded(output: Path) -> None:
+    folder = folder_of(output, "owner")
+    (folder / "ledger.jsonl").mkdir(parents=True)
+    discard_if_done(folder)
+    assert folder.exists()
+
+
+# Without a ledger nothing is provisioned
+
+
+def test_a_folder_that_cant_be_written_is_a_usage_error(
+    live: Callable[..., pytest.RunResult], fake: FakeRouter, pytester: pytest.Pytester
+) -> None:
+    pytester.makefile("", taken="a file where the folder should be")
+    result = live("def test_a(smoke_instance): pass", "--hydra-smoke-output", "taken")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*the ledger in */taken/runs/* can't be written*", "*give another --hydra-smoke-output*"]
+    )
+    assert fake.requests == ()
+
+
+def test_a_ledger_that_can_no_longer_be_written_refuses_to_provision(
+    fake: FakeRouter, output: Path
+) -> None:
+    config = config_for(fake, output)
+    session = session_for(config)
+    (session.ledger.folder / "ledger.jsonl").mkdir()
+    with pytest.raises(ConfigError, match="can't be written"):
+        session.provision(InstanceSpec(**SPEC))
+    assert fake.requests == ()
+    session.ledger.end()

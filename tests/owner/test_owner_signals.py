@@ -1,0 +1,292 @@
+"""The resident handler: what the first signal does, what later ones do, and who is let alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import pytest
+
+from pytest_hydrasmoke import _signals
+from pytest_hydrasmoke._signals import PATIENCE, STUCK, Interrupts
+
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+class HandTime:
+    """Time that a test moves by hand, in the place of the `time` module."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandTime:
+    clock = HandTime()
+    monkeypatch.setattr(_signals, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def told() -> list[int]:
+    """What `on_first` was told."""
+    return []
+
+
+@pytest.fixture
+def interrupts(clock: HandTime, told: list[int]) -> Iterator[Interrupts]:
+    before = {number: signal.getsignal(number) for number in (INT, TERM, HUP)}
+    interrupts = Interrupts(on_first=told.append)
+    interrupts.install()
+    yield interrupts
+    interrupts.restore()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [INT, TERM, HUP])
+def test_the_first_signal_interrupts_and_is_told(
+    interrupts: Interrupts, told: list[int], number: signal.Signals
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    assert interrupts.received == number
+    assert told == [number]
+
+
+def test_later_signals_wait(interrupts: Interrupts, told: list[int]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+    for number in (INT, TERM, HUP, INT):
+        signal.raise_signal(number)
+    assert (interrupts.received, told) == (INT, [INT])
+
+
+def test_what_is_held_is_finished_before_a_signal_counts(interrupts: Interrupts) -> None:
+    finished: list[str] = []
+
+    def held() -> None:
+        with interrupts.hold():
+            with interrupts.hold():
+                signal.raise_signal(INT)
+                finished.append("inner")
+            signal.raise_signal(TERM)
+            finished.append("outer")
+
+    with pytest.raises(KeyboardInterrupt):
+        held()
+    assert finished == ["inner", "outer"]
+    assert interrupts.received == INT
+
+
+def test_nothing_comes_of_a_hold_in_which_no_signal_came(interrupts: Interrupts) -> None:
+    with interrupts.hold():
+        pass
+    assert interrupts.received is None
+
+
+def test_a_signal_brings_the_deadline_of_what_is_held(
+    interrupts: Interrupts, clock: HandTime
+) -> None:
+    assert interrupts.deadline() == math.inf
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+    assert interrupts.deadline() == 100.0 + PATIENCE
+    clock.now = 105.0
+    signal.raise_signal(TERM)
+    assert interrupts.deadline() == 100.0 + PATIENCE
+
+
+def test_clean_up_gets_its_patience_from_its_beginning(
+    interrupts: Interrupts, clock: HandTime
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+    clock.now = 104.0
+    interrupts.begin_clean_up()
+    assert interrupts.deadline() == 104.0 + PATIENCE
+
+
+def test_no_signal_breaks_clean_up_off(interrupts: Interrupts) -> None:
+    interrupts.begin_clean_up()
+    with interrupts.hold():
+        signal.raise_signal(INT)
+    signal.raise_signal(TERM)
+    assert interrupts.deadline() < math.inf
+    interrupts.end_clean_up()
+    with interrupts.hold():
+        pass  # The run is ending already: nothing is left to be interrupted.
+    assert interrupts.received == INT
+
+
+def test_where_the_first_got_no_clean_up_going_a_later_one_counts_again(
+    interrupts: Interrupts, clock: HandTime
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+    clock.now += STUCK
+    signal.raise_signal(INT)
+    clock.now += 1.0
+    with interrupts.hold():
+        signal.raise_signal(INT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(TERM)
+    interrupts.begin_clean_up()
+    clock.now += STUCK + 1
+    signal.raise_signal(INT)
+    assert interrupts.received == INT
+
+
+def test_the_old_handler_of_ctrl_c_is_called(clock: HandTime) -> None:
+    called: list[int] = []
+
+    def old(number: int, frame: FrameType | None) -> None:
+        called.append(number)
+
+    before = signal.signal(INT, old)
+    interrupts = Interrupts()
+    interrupts.install()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(TERM)
+        assert called == [INT]
+    finally:
+        interrupts.restore()
+        assert signal.getsignal(INT) is old
+        signal.signal(INT, before)
+
+
+def test_old_handlers_come_back(clock: HandTime) -> None:
+    before = [signal.getsignal(number) for number in (INT, TERM, HUP)]
+    interrupts = Interrupts()
+    interrupts.install()
+    assert [signal.getsignal(number) for number in (INT, TERM, HUP)] != before
+    interrupts.restore()
+    interrupts.restore()
+    assert [signal.getsignal(number) for number in (INT, TERM, HUP)] == before
+
+
+def test_a_handler_that_was_put_in_since_stays(interrupts: Interrupts) -> None:
+    def newer(number: int, frame: FrameType | None) -> None: ...
+
+    signal.signal(TERM, newer)
+    interrupts.restore()
+    assert signal.getsignal(TERM) is newer
+
+
+def test_ignored_signals_stay_ignored(clock: HandTime) -> None:
+    before = signal.signal(HUP, signal.SIG_IGN)
+    interrupts = Interrupts()
+    interrupts.install()
+    try:
+        signal.raise_signal(HUP)
+        assert interrupts.received is None
+    finally:
+        interrupts.restore()
+        signal.signal(HUP, before)
+
+
+def test_where_ctrl_c_is_ignored_other_signals_interrupt_all_the_same(clock: HandTime) -> None:
+    before = signal.signal(INT, signal.SIG_IGN)
+    interrupts = Interrupts()
+    interrupts.install()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(TERM)
+    finally:
+        interrupts.restore()
+        signal.signal(INT, before)
+
+
+def test_a_system_without_hup_has_one_signal_less(
+    clock: HandTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(HUP)
+    monkeypatch.delattr(signal, "SIGHUP")
+    interrupts = Interrupts()
+    interrupts.install()
+    assert signal.getsignal(HUP) == before
+    interrupts.restore()
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_a_thread_takes_no_signals_over(clock: HandTime) -> None:
+    before = signal.getsignal(INT)
+    in_a_thread(Interrupts().install)
+    assert signal.getsignal(INT) == before
+
+
+def test_a_thread_holds_nothing(interrupts: Interrupts) -> None:
+    holding, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with interrupts.hold():
+            holding.set()
+            let_go.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holding.wait(10)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+    let_go.set()
+    thread.join()
+
+
+FORKED = """
+import os, signal, sys, time
+from pytest_hydrasmoke._signals import Interrupts
+interrupts = Interrupts(on_first=lambda number: print("told", number))
+interrupts.install()
+child = os.fork()
+if child == 0:
+    signal.raise_signal(getattr(signal, sys.argv[1]))
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status), interrupts.received)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_forked_child_does_what_it_would_have_done_without_us(name: str) -> None:
+    command = [sys.executable, "-c", FORKED, name]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told == f"{-getattr(signal, name)} None\n"
+
+
+def test_a_forked_child_is_interrupted_as_python_is() -> None:
+    text = FORKED.replace("    os._exit(0)", "    os._exit(0)\n", 1).replace(
+        "    signal.raise_signal(getattr(signal, sys.argv[1]))",
+        "    try:\n        signal.raise_signal(signal.SIGINT)\n"
+        "    except KeyboardInterrupt:\n        os._exit(5)",
+    )
+    command = [sys.executable, "-c", text]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told == "5 None\n"
+
+
+# In this process: what a forked child would do, for those who measure coverage.
+
+
+def test_a_process_that_did_not_install_it_hands_the_signal_on(
+    interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The handler that came before is pytest's, or Python's own: Ctrl-C raises.
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+    assert interrupts.received is None

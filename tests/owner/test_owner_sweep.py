@@ -1,0 +1,434 @@
+"""`hydra-smoke sweep`: what it finds, what it says, and how it exits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from owner_tools import (
+    SPEC,
+    alive,
+    config_for,
+    environment_for,
+    kill,
+    lines_of,
+    reading_of,
+    session_for,
+)
+
+from pytest_hydrasmoke import _ledger as ledger_module
+from pytest_hydrasmoke import _sweep as sweep_module
+from pytest_hydrasmoke._command import main
+from pytest_hydrasmoke._ledger import Fact, Ledger, bury, folder_of, note
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+Sweep = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def sweep(
+    fake: FakeRouter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Sweep:
+    """Give `sweep(*arguments)`: exit code and output, in a folder without settings files."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment_for(fake).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str, wait: float = 0.6) -> tuple[int, str]:
+        code = main(["sweep", "--wait", str(wait), *arguments])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return run
+
+
+def killed(fake: FakeRouter, output: Path, number: int = 1, **settings: Any) -> list[str]:
+    """Let a run provision, and end without any clean-up; gives the ids."""
+    config = config_for(fake, output, **settings)
+    session = session_for(config)
+    ids = [session.provision(config.spec).id for _ in range(number)]
+    kill(session)
+    return ids
+
+
+def intent(output: Path, run_id: str, key: str, url: str, **settings: Any) -> Path:
+    folder = folder_of(output, run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    note(folder, key, Fact.INTENT, url=url, settings=settings, spec=SPEC)
+    return folder
+
+
+def test_it_deletes_what_a_killed_run_left_and_says_so(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    [first, second] = killed(fake, output, 2)
+    code, told = sweep()
+    assert code == 0
+    assert alive(fake) == []
+    lines = told.splitlines()
+    assert lines[0] == f"reading {output / 'runs'}"
+    assert sorted(lines[1:3]) == sorted(
+        [f"deleted  {first} (key owner-0)", f"deleted  {second} (key owner-1)"]
+    )
+    assert lines[3:] == ["nothing is left"]
+    assert list((output / "runs").iterdir()) == []
+
+
+def test_a_second_sweep_finds_nothing(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    killed(fake, output)
+    sweep()
+    assert sweep() == (0, f"reading {output / 'runs'}\nnothing is left\n")
+
+
+def test_another_folder_can_be_named(sweep: Sweep, fake: FakeRouter, tmp_path: Path) -> None:
+    killed(fake, tmp_path / "elsewhere")
+    code, told = sweep("--output", "elsewhere")
+    assert (code, alive(fake)) == (0, [])
+    assert told.startswith(f"reading {tmp_path / 'elsewhere' / 'runs'}\n")
+
+
+def test_without_ledger_or_run_id_there_is_nothing_to_go_by(sweep: Sweep, output: Path) -> None:
+    code, told = sweep()
+    assert code == 4
+    assert f"there is no ledger: {output / 'runs'} does not exist" in told
+    assert "name the run with --run-id" in told
+
+
+def test_wrong_settings_exit_4(sweep: Sweep, monkeypatch: pytest.MonkeyPatch, output: Path) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    code, told = sweep()
+    assert (code, "the token is not set" in told) == (4, True)
+
+
+def test_live_runs_are_passed_by_and_spoil_no_0(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    config = config_for(fake, output)
+    session = session_for(config)
+    session.provision(config.spec)
+    killed(fake, output, run_id="dead")
+    code, told = sweep()
+    assert code == 0
+    assert "live     run owner: passed by" in told
+    assert alive(fake) == ["owner-0"]
+    session.close()
+    session.ledger.end()
+
+
+def test_a_run_that_is_just_beginning_is_passed_by(
+    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    young = folder_of(output, "young")
+    young.mkdir(parents=True)
+    assert "young    run young: passed by" in sweep()[1]
+    old = young.stat().st_mtime - sweep_module.YOUNG - 1
+    os.utime(young, (old, old))
+    assert sweep()[0] == 0
+    assert not young.exists()
+
+
+def test_a_folder_that_vanishes_meanwhile_is_young(output: Path) -> None:
+    assert sweep_module._age(output / "gone") == 0.0
+
+
+def test_a_kept_instance_is_swept_too(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    config = config_for(fake, output, keep="always")
+    session = session_for(config)
+    session.provision(config.spec)
+    session.close()
+    session.ledger.end()
+    assert alive(fake) == ["owner-0"]
+    assert sweep()[0] == 0
+    assert alive(fake) == []
+
+
+# By run id
+
+
+def test_a_run_id_is_enough_on_another_machine(
+    sweep: Sweep, fake: FakeRouter, output: Path, tmp_path: Path
+) -> None:
+    killed(fake, tmp_path / "the other machine's", 2)
+    code, told = sweep("--run-id", "owner")
+    assert code == 0
+    assert alive(fake) == []
+    assert told.count("deleted  ") == 2
+    assert told.count("the router has no row") == 2
+    assert folder_of(output, "owner").joinpath("over").exists()
+
+
+def test_a_named_run_is_over_even_while_it_lives(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    config = config_for(fake, output)
+    session = session_for(config)
+    instance = session.provision(config.spec)
+    code, _ = sweep("--run-id", "owner")
+    assert (code, alive(fake)) == (0, [])
+    assert session.ledger.is_over
+    with pytest.raises(Exception, match="run owner is over"):
+        instance.chat("hello")
+    session.close()
+    session.ledger.end()
+    assert session.records[0].leak is None
+
+
+def test_a_named_run_that_is_gone_keeps_the_word_that_it_is_over(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    killed(fake, output)
+    assert sweep("--run-id", "owner")[0] == 0
+    folder = folder_of(output, "owner")
+    assert not (folder / "ledger.jsonl").exists()
+    assert (folder / "over").exists()
+
+
+def test_a_named_run_is_asked_for_as_many_slots_as_it_could_have(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    killed(fake, output, max_instances=7)
+    told = sweep("--run-id", "owner")[1]
+    assert "(key owner-6)" in told
+    assert "(key owner-7)" not in told
+
+
+def test_a_named_run_is_looked_for_at_its_own_router(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(fake, output)
+    monkeypatch.setenv("HYDRA_SMOKE_URL", "http://127.0.0.1:9")
+    code, told = sweep("--run-id", "owner")
+    assert (code, alive(fake)) == (0, [])
+    assert told.count("the router has no row") == 3
+
+
+# A key without a row
+
+
+def test_a_key_without_a_row_is_asked_for_until_the_wait_is_over(
+    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeRouter(Scenario(row_after=0.6)) as late:
+        monkeypatch.setenv("HYDRA_SMOKE_TOKEN", late.token)
+        folder = intent(output, "owner", "owner-0", late.url)
+        httpx.post(
+            f"{late.url}/internal/v1/smoke/provision",
+            json={"idempotency_key": "owner-0", **SPEC},
+            headers={"authorization": f"Bearer {late.token}"},
+        )
+        code, told = sweep(wait=10.0)
+        assert (code, alive(late)) == (0, [])
+    assert "deleted  " in told
+    assert not folder.exists()
+
+
+def test_a_key_that_never_gets_a_row_is_nothing(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    folder = intent(output, "owner", "owner-0", fake.url)
+    code, told = sweep(wait=1.0)
+    assert code == 0
+    assert "nothing  (key owner-0): the router has no row" in told
+    assert len([request for request in fake.requests if request.route == "poll"]) > 1
+    assert not folder.exists()
+
+
+def test_a_wait_of_0_still_asks_once(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    intent(output, "owner", "owner-0", fake.url)
+    assert sweep(wait=0.0)[0] == 0
+    killed(fake, output, run_id="other")
+    assert sweep("--run-id", "other", "--output", "elsewhere", wait=0.0)[0] == 0
+    assert alive(fake) == []
+
+
+# What is not there any more, and what can't be deleted
+
+
+def test_an_instance_that_had_a_row_and_has_none_now_is_gone(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    killed(fake, output)
+    fake.reset()
+    code, told = sweep(wait=60.0)
+    assert code == 0
+    assert "deleted  " in told
+
+
+def test_what_the_router_refuses_to_delete_is_left(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    killed(fake, output, 2)
+    fake.fail("delete", status=403)
+    code, told = sweep()
+    assert code == 1
+    assert told.count("LEFT     ") == 1
+    assert told.count("deleted  ") == 1
+    assert told.endswith("something is left\n")
+    assert len(reading_of(config_for(fake, output)).open) == 1
+    assert sweep()[0] == 0
+
+
+def test_a_fault_of_our_own_is_left_too(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    intent(output, "owner", "owner-0", fake.url, ca_file="there/is/no/such.pem")
+    folder = intent(output, "other", "other-0", "https://127.0.0.1:9", ca_file="no/such.pem")
+    code, told = sweep()
+    assert code == 1
+    assert "LEFT     (key other-0): FileNotFoundError" in told
+    assert folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "word"),
+    [
+        ("http://router.example", {}, "would send the token in clear"),
+        ("https://user:pass@router.example", {}, "must not carry a user"),
+        ("ftp://router.example", {}, "must begin with https://"),
+    ],
+)
+def test_a_url_in_a_ledger_keeps_the_rules_of_urls(
+    sweep: Sweep, output: Path, url: str, settings: dict[str, Any], word: str
+) -> None:
+    intent(output, "owner", "owner-0", url, **settings)
+    code, told = sweep()
+    assert code == 1
+    assert f"LEFT     (key owner-0): its router's URL in the ledger {word}" in told
+
+
+def test_what_a_run_allowed_itself_is_allowed_to_its_sweep(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A host that is not this machine's, reached by a proxy of the environment.
+    monkeypatch.setenv("http_proxy", fake.url)
+    url = "http://router.example"
+    folder = intent(output, "owner", "owner-0", url, allow_http=True, trust_env=True)
+    code, told = sweep()
+    assert "must" not in told
+    assert "clear" not in told
+    assert folder.exists() or code == 0
+
+
+def test_a_runs_own_words_for_gone_count(
+    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = Scenario(
+        row_after=0.0, statuses=((0.0, "running"),), after_delete="row", gone_word="Buried"
+    )
+    with FakeRouter(scenario) as router:
+        monkeypatch.setenv("HYDRA_SMOKE_TOKEN", router.token)
+        killed(router, output, gone_statuses=["buried"])
+        code, told = sweep()
+        assert (code, alive(router)) == (0, []), told
+
+
+def test_runs_of_the_fake_ended_with_it(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    ledger = Ledger(output, "owner", fake=True)
+    ledger.begin("main")
+    ledger.claim(SPEC, "http://127.0.0.1:9", {}, 1, 1)
+    ledger.end()
+    code, told = sweep()
+    assert code == 0
+    assert "fake     (key owner-0): it ended with its run" in told
+    assert fake.requests == ()
+    assert not ledger.folder.exists()
+
+
+def test_half_written_lines_are_told(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    killed(fake, output)
+    with (folder_of(output, "owner") / "ledger.jsonl").open("a") as file:
+        file.write('\n{"key": "owner-1", "fact"')
+    code, told = sweep()
+    assert (code, alive(fake)) == (0, [])
+    assert "WARNING  owner: line 8 can't be read, and is skipped" in told
+
+
+# Dry run
+
+
+def test_a_dry_run_only_tells(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    [instance] = killed(fake, output)
+    ledger = lines_of(folder_of(output, "owner"))
+    seen = len(fake.requests)
+    code, told = sweep("--dry-run")
+    assert code == 1
+    assert f"would delete {instance} (key owner-0) at {fake.url}" in told
+    code, told = sweep("--dry-run", "--run-id", "owner")
+    assert code == 1
+    assert f"would delete id not known (key owner-3) at {fake.url}" in told
+    assert len(fake.requests) == seen
+    assert lines_of(folder_of(output, "owner")) == ledger
+    assert not (folder_of(output, "owner") / "over").exists()
+
+
+def test_a_dry_run_of_a_run_without_a_ledger_knows_of_nothing(sweep: Sweep, output: Path) -> None:
+    code, told = sweep("--dry-run", "--run-id", "owner")
+    assert code == 0
+    assert told.endswith("nothing is left\n")
+    assert not output.exists()
+
+
+def test_a_dry_run_leaves_the_fakes_ledgers_alone(sweep: Sweep, output: Path) -> None:
+    folder = intent(output, "owner", "owner-0", "http://127.0.0.1:9", fake=True)
+    before = lines_of(folder)
+    assert sweep("--dry-run")[0] == 0
+    assert lines_of(folder) == before
+
+
+# Several at once
+
+
+def test_two_sweeps_at_once_do_no_harm(
+    sweep: Sweep, fake: FakeRouter, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(fake, output, 4)
+    codes: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: codes.append(main(["sweep", "--wait", "0.6"])))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (codes, alive(fake)) == ([0, 0], [])
+    assert not any((output / "runs").iterdir())
+
+
+def test_a_folder_that_another_sweep_removes_meanwhile_needs_no_word(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(fake, output)
+    real = ledger_module.note
+
+    def removed(folder: Path, *args: Any, **more: Any) -> None:
+        (folder / "ledger.jsonl").unlink()
+        (folder / "ledger.jsonl").mkdir()
+        real(folder, *args, **more)
+
+    monkeypatch.setattr(ledger_module, "note", removed)
+    assert sweep()[0] == 0
+    assert alive(fake) == []
+
+
+def test_each_line_is_told_whole(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    killed(fake, output, 4)
+    told = sweep()[1].splitlines()
+    assert len([line for line in told if line.startswith("deleted  ")]) == 4
+    assert len(told) == 6
+
+
+def test_a_run_buried_before_it_began_does_not_begin(
+    live: Callable[..., pytest.RunResult], fake: FakeRouter, pytester: pytest.Pytester
+) -> None:
+    bury(pytester.path / ".hydrasmoke", "early")
+    result = live("def test_a(smoke_instance): pass", "--hydra-smoke-run-id", "early")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a sweep has said that run early is over*"])
+    assert not any(request.route == "provision" for request in fake.requests)
