@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from . import _ledger, _lifecycle
 from ._address import Link, url_problem
@@ -124,8 +125,9 @@ class Sweep:
             Path(ca_file) if isinstance(ca_file, str) else self.config.ca_file,
             entry.settings.get("trust_env") is True or self.config.trust_env,
         )
-        words = entry.settings.get("gone_statuses")
-        gone = {str(word).lower() for word in words} if isinstance(words, list) else set[str]()
+        given: object = entry.settings.get("gone_statuses")
+        words = cast("list[object]", given) if isinstance(given, list) else []
+        gone = {str(word).lower() for word in words}
         both = self.config.gone_statuses | gone
         known = entry.id if entry.has_row else None
         return Target(entry.key, link, both, folder, in_ledger=True, id=known)

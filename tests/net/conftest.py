@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio.constants
+import os
+
 import pytest
 from net_tools import KINDS
 
@@ -16,3 +19,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 def anyio_backend(kind: str) -> str:
     """Name the loop that a test of this kind runs in."""
     return "trio" if kind == "trio" else "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_waste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no time for what nothing here is about."""
+    # No process is killed here, so that ledgers may stay in the system's cache.
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    # In its debug mode asyncio remembers that many frames for every callback.
+    monkeypatch.setattr(asyncio.constants, "DEBUG_STACK_DEPTH", 1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import shutil
+import tempfile
 import traceback
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -24,6 +27,7 @@ from pytest_hydrasmoke._address import Link
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._chat import Reading, Turn
 from pytest_hydrasmoke._io import AsyncIO, SyncIO
+from pytest_hydrasmoke._ledger import Ledger
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._timeline import InstanceRecord, State
@@ -136,11 +140,21 @@ def config_for(router: FakeRouter, **settings: Any) -> HydraSmokeConfig:
     )
 
 
+def smoke_session(config: HydraSmokeConfig) -> SmokeSession:
+    """Make a run of one process, with a ledger that goes with it."""
+    output = Path(tempfile.mkdtemp())
+    ledger = Ledger(output, config.run_id)
+    ledger.folder.mkdir(parents=True)
+    session = SmokeSession(config, ledger)
+    weakref.finalize(session, shutil.rmtree, output)
+    return session
+
+
 @contextmanager
 def session_to(url: str, **settings: Any) -> Iterator[SmokeSession]:
     """Give a run against a server that is no fake router; what it owns is the test's affair."""
     given: dict[str, Any] = {"url": url, "token": TOKEN, "run_id": "net", **FIELDS, **settings}
-    session = SmokeSession(HydraSmokeConfig(**given))
+    session = smoke_session(HydraSmokeConfig(**given))
     try:
         yield session
     finally:
@@ -169,7 +183,7 @@ class World:
 
     async def __aenter__(self) -> World:
         self.fake.__enter__()
-        self.session = SmokeSession(config_for(self.fake, **self._settings))
+        self.session = smoke_session(config_for(self.fake, **self._settings))
         self.session._io = SyncIO(self.session.config.link, clock=self.clock)
         return self
 

@@ -182,6 +182,17 @@ async def test_a_cancellation_does_not_lengthen_what_takes_too_long(kind: str) -
     assert scope.cancel_called
 
 
+@ASYNCIO
+async def test_a_cancelled_task_whose_work_takes_too_long_is_cancelled(kind: str) -> None:
+    task = asyncio.ensure_future(shielded(0.1, lambda: asyncio.sleep(30)))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    start = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - start < 5
+
+
 @LOOPS
 async def test_what_the_work_gives_or_raises_comes_out(kind: str) -> None:
     async def gives() -> int:

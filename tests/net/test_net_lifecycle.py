@@ -17,6 +17,7 @@ from net_tools import (
     config_for,
     next_of,
     result,
+    smoke_session,
     within,
 )
 
@@ -41,7 +42,6 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._timeline import State
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -108,7 +108,7 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
 
 def test_blocking_code_needs_no_loop() -> None:
     with FakeRouter(AT_ONCE) as fake:
-        session = SmokeSession(config_for(fake))
+        session = smoke_session(config_for(fake))
         with session.provision(SPEC) as instance:
             turn = instance.chat("hello")
             assert turn.text == "I am ready."
@@ -130,6 +130,43 @@ async def test_leaving_the_context_deletes_the_instance_an_exception_or_not(kind
                 raise ZeroDivisionError
         assert all(instance.deleted for instance in world.fake.instances)
         assert len(world.fake.instances) == 2
+
+
+@pytest.mark.parametrize("keep", ["never", "on-failure", "always"])
+async def test_leaving_the_context_keeps_what_is_to_be_looked_at(kind: str, keep: str) -> None:
+    async with World(kind, AT_ONCE, keep=keep) as world:
+        async with within(await world.provision()):
+            pass
+        with pytest.raises(ZeroDivisionError):
+            async with within(await world.provision()) as broken:
+                raise ZeroDivisionError
+        world.session.close()
+        deleted = [instance.deleted for instance in world.fake.instances]
+        assert deleted == [keep != "always", keep == "never"]
+        states = [record.state for record in world.session.records]
+        assert [state is State.KEPT for state in states] == [not gone for gone in deleted]
+        if keep != "never":
+            assert (await result(broken.chat("what is wrong?"))).complete
+        # Whoever asks for it outright gets it.
+        await result(broken.delete())
+        assert world.fake.instances[1].deleted
+
+
+async def test_a_run_that_a_sweep_has_ended_provisions_and_chats_no_more(kind: str) -> None:
+    async with World(kind, AT_ONCE) as world:
+        instance = await world.provision()
+        world.session.ledger.stop()
+        before = len(world.fake.requests)
+        for go_on in (world.provision, lambda: result(instance.chat("hello"))):
+            with pytest.raises(ConfigError, match="run net is over"):
+                await go_on()
+        with pytest.raises(ConfigError, match="run net is over"):
+            async with within(instance.stream_chat("hello")):
+                pytest.fail("the stream began")
+        assert len(world.fake.requests) == before
+        assert (await result(instance.status())).status == "running"
+        await result(instance.delete())
+    assert [record.state for record in world.session.records] == [State.DELETED]
 
 
 async def test_handles_say_which_instance_they_are_of(kind: str) -> None:
@@ -213,14 +250,14 @@ async def test_a_failed_or_gone_word_ends_provisioning_and_what_there_is_goes(
 
 async def test_a_row_that_never_appears_is_a_timeout_and_no_leak(kind: str) -> None:
     scenario = Scenario(row_after=float("inf"), provision_instance_id="null")
-    async with World(kind, scenario) as world:
+    async with World(kind, scenario, ready_timeout=100, delete_timeout=30) as world:
         with pytest.raises(ProvisionTimeoutError, match="its row did not appear") as caught:
             await world.provision()
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.phase == "row"
         [record] = world.session.records
         # A worker may be late: the key is asked for until the deadline of the deletion.
-        assert 950 < world.clock.now() <= 900 + 60
+        assert 120 < world.clock.now() <= 100 + 30
     assert record.leak is None
     assert record.state is State.ABSENT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -20,6 +20,7 @@ from net_tools import (
     config_for,
     link_to,
     session_to,
+    smoke_session,
 )
 
 from pytest_hydrasmoke import (
@@ -32,11 +33,13 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
     TransportError,
+    _fanout,
 )
 from pytest_hydrasmoke._factory import at_least_one, merged
 from pytest_hydrasmoke._fanout import fan_out
 from pytest_hydrasmoke._io import AsyncIO, SyncIO
 from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._signals import Interrupts
 from pytest_hydrasmoke._timeline import State
 from pytest_hydrasmoke._wire import Request, drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -56,7 +59,7 @@ def a_run() -> Iterator[Runs]:
         def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, SmokeSession]:
             fake = stack.enter_context(FakeRouter(scenario))
             # A provision that was broken off may have no row: its key is asked for that long.
-            session = SmokeSession(config_for(fake, **{"delete_timeout": 2, **settings}))
+            session = smoke_session(config_for(fake, **{"delete_timeout": 2, **settings}))
             stack.callback(session.close)
             stack.callback(fake._faults.reset)
             return fake, session
@@ -131,7 +134,7 @@ async def test_more_than_allowed_are_refused_before_any_request(kind: str, a_run
     assert session.records == []
     await many(kind, session, 2)
     before = len(fake.requests)
-    with pytest.raises(ConfigError, match="max_instances allows 2 in all, and 2 were asked for"):
+    with pytest.raises(ConfigError, match="no room for 1 more: max_instances allows 2 in a run"):
         await many(kind, session, 1)
     assert len(fake.requests) == before
 
@@ -292,6 +295,13 @@ def test_an_interrupt_comes_out_of_sleeps_and_the_clean_up_deletes(a_run: Runs) 
 # fan_out by itself
 
 
+def fan(url: str, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
+    return fan_out(link_to(url), works, Interrupts())
+
+
+NOWHERE = "http://127.0.0.1:1"
+
+
 def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
     meet = threading.Barrier(3, timeout=5)
     seen: list[tuple[threading.Thread, SyncIO]] = []
@@ -300,7 +310,7 @@ def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
         meet.wait()  # nobody gets through alone
         seen.append((threading.current_thread(), io))
 
-    assert fan_out(link_to("http://127.0.0.1:1"), [work] * 3) == []
+    assert fan(NOWHERE, [work] * 3) == []
     assert len({id(thread) for thread, _ in seen}) == len({id(io) for _, io in seen}) == 3
 
 
@@ -317,14 +327,14 @@ def test_failures_come_in_the_order_in_which_they_happened() -> None:
         failed.wait(5)
         drive(io.sleep(30))
 
-    failures = fan_out(link_to("http://127.0.0.1:1"), [second, first])
+    failures = fan(NOWHERE, [second, first])
     assert isinstance(failures[0], ZeroDivisionError)
     assert isinstance(failures[1], TransportError)
     assert "stopped" in failures[1].message
 
 
 def test_no_work_is_no_failure() -> None:
-    assert fan_out(link_to("http://127.0.0.1:1"), []) == []
+    assert fan(NOWHERE, []) == []
 
 
 def test_more_work_than_may_be_in_flight_waits_for_its_turn() -> None:
@@ -345,7 +355,7 @@ def test_more_work_than_may_be_in_flight_waits_for_its_turn() -> None:
         def work(io: SyncIO) -> None:
             assert drive(io.send(STATUS, io.now() + 5)).status == 200
 
-        assert fan_out(link_to(server.url), [work] * 24) == []
+        assert fan(server.url, [work] * 24) == []
         assert len(server.requests) == 24
     assert most <= 16
 
@@ -390,9 +400,73 @@ def test_an_interrupt_before_all_threads_have_begun_waits_for_those_that_have(
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fan_out(link_to("http://127.0.0.1:1"), [lambda io: drive(io.sleep(30))] * 3)
+        fan(NOWHERE, [lambda io: drive(io.sleep(30))] * 3)
     assert len(begun) == 1
     assert not begun[0].is_alive()
+
+
+@pytest.mark.parametrize("slow", range(3))
+def test_an_interrupt_waits_until_every_work_has_ended(slow: int) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+
+    def work(number: int) -> Callable[[SyncIO], None]:
+        def run(io: SyncIO) -> None:
+            begun.append(number)
+            try:
+                drive(io.sleep(30))
+            finally:
+                # One has something to finish, such as to write down why it failed.
+                time.sleep(0.5 if number == slow else 0)
+                ended.append(number)
+
+        return run
+
+    thread = interrupt_when(lambda: len(begun) == 3)
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [work(number) for number in range(3)])
+    assert sorted(ended) == [0, 1, 2]
+    thread.join()
+
+
+def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fanout, "JOIN", 0.4)
+    go_on = threading.Event()
+    begun = 0
+
+    def deaf(io: SyncIO) -> None:
+        nonlocal begun
+        begun += 1
+        go_on.wait(10)
+
+    before = set(threading.enumerate())
+    thread = interrupt_when(lambda: begun == 8)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [deaf] * 8)
+    assert 0.4 < time.monotonic() - start < 2.5
+    go_on.set()
+    thread.join()
+    assert no_thread_left(before)
+
+
+@pytest.mark.parametrize("works", [1, 3])
+def test_the_first_failure_ends_what_waits_for_an_answer(works: int) -> None:
+    with FaultyServer(stall_before_head) as server:
+
+        def hang(io: SyncIO) -> None:
+            drive(io.send(STATUS, io.now() + 30))
+
+        def fail(io: SyncIO) -> None:
+            assert server.arrived.wait(5)
+            raise ZeroDivisionError
+
+        start = time.monotonic()
+        first, *others = fan(server.url, [*[hang] * works, fail])
+        assert time.monotonic() - start < 3
+    assert isinstance(first, ZeroDivisionError)
+    assert len(others) == works
+    assert all(isinstance(other, TransportError) for other in others)
 
 
 async def test_a_failed_instance_among_many_is_named(kind: str, a_run: Runs) -> None:
@@ -400,3 +474,18 @@ async def test_a_failed_instance_among_many_is_named(kind: str, a_run: Runs) -> 
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
         await many(kind, session, 2)
     assert all(seen.deleted for seen in fake.instances)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_what_failed_to_get_ready_is_kept_for_a_look(
+    kind: str, a_run: Runs, number: int
+) -> None:
+    scenario = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
+    fake, session = a_run(scenario, keep="on-failure")
+    # The others are stopped by the first, and may have no row yet.
+    with pytest.raises(ProvisionError):
+        await many(kind, session, number)
+    session.close()
+    kept = {record.id for record in session.records if record.state is State.KEPT}
+    assert kept
+    assert {seen.id for seen in fake.instances if not seen.deleted} == kept

@@ -93,12 +93,6 @@ async def test_httpx_sse_reads_the_same_events_in_awkward_pieces(
 # respx
 
 
-class Line:
-    """Stands for the connection that a mocked answer has not come by."""
-
-    deadline = 0.0
-
-
 @pytest.fixture
 def router() -> Iterator[respx.MockRouter]:
     """A mocked router, put in below httpx: above it respx reads an answer before we can."""
@@ -106,22 +100,21 @@ def router() -> Iterator[respx.MockRouter]:
         yield router
 
 
-def answering(status: int = 200, **content: Any) -> httpx.Response:
-    return httpx.Response(status, extensions={"network_stream": Line()}, **content)
-
-
 async def test_respx_can_play_the_router(kind: str, router: respx.MockRouter) -> None:
     one = f"/instances/{SOME_ID}"
     accepted = {"idempotency_key": "key", "instance_id": None, "task_id": "t-1"}
     status = {"id": SOME_ID, "hostname": "host.example", "status": "running"}
     counted = {"instance_id": SOME_ID, "count": 2, "providers": ["a", "a"], "window_seconds": 60}
-    router.post("/provision").mock(answering(202, json=accepted))
-    router.get("/instances/by-key/key").mock(answering(404, json={"detail": "not found"}))
-    router.get(one).mock(answering(json=status))
-    router.get(f"{one}/llm-events", params={"window_seconds": "60"}).mock(answering(json=counted))
-    router.delete(one).mock(answering(410))
+    router.post("/provision").mock(httpx.Response(202, json=accepted))
+    router.get("/instances/by-key/key").mock(httpx.Response(404, json={"detail": "not found"}))
+    router.get(one).mock(httpx.Response(200, json=status))
+    router.get(f"{one}/llm-events", params={"window_seconds": "60"}).mock(
+        httpx.Response(200, json=counted)
+    )
+    router.delete(one).mock(httpx.Response(410))
     router.post(f"{one}/chat").mock(
-        answering(
+        httpx.Response(
+            200,
             content=b"data: hello\n\ndata: [DONE]\n\n",
             headers={"content-type": "text/event-stream"},
         )
@@ -146,7 +139,7 @@ async def test_respx_can_play_the_router(kind: str, router: respx.MockRouter) ->
 async def test_respx_can_refuse(
     kind: str, router: respx.MockRouter, status: int, error: type[Exception]
 ) -> None:
-    router.get(f"/instances/{SOME_ID}").mock(answering(status, json={"detail": "no"}))
+    router.get(f"/instances/{SOME_ID}").mock(httpx.Response(status, json={"detail": "no"}))
     client = client_of(kind, URL)
     async with within(client):
         with pytest.raises(error):

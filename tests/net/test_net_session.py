@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from faulty_server import FaultyServer, answer
-from net_tools import AT_ONCE, FIELDS, SOME_ID, SPEC, config_for, own, session_to
+from net_tools import AT_ONCE, FIELDS, SOME_ID, SPEC, config_for, own, session_to, smoke_session
 
 from pytest_hydrasmoke import (
     ConfigError,
@@ -19,11 +20,17 @@ from pytest_hydrasmoke import (
     InstanceSpec,
     LeakError,
     ProvisionError,
+    ProvisionTimeoutError,
     SmokeInstance,
     UnauthorizedError,
+    VirtualClock,
+    _signals,
 )
+from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._timeline import State, report_of
+from pytest_hydrasmoke._wire import drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
@@ -37,7 +44,7 @@ def a_run() -> Iterator[Runs]:
 
         def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, SmokeSession]:
             fake = stack.enter_context(FakeRouter(scenario))
-            session = SmokeSession(config_for(fake, **settings))
+            session = smoke_session(config_for(fake, **settings))
             stack.callback(session.close)
             stack.callback(fake._faults.reset)
             return fake, session
@@ -132,7 +139,7 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     fake, owner = a_run()
     theirs = owner.provision(SPEC)
     settings = {"url": fake.url, "token": fake.token, "instance": theirs.id}
-    session = SmokeSession(HydraSmokeConfig(**settings))
+    session = smoke_session(HydraSmokeConfig(**settings))
     record = session.shared(SPEC, "all", "test_1")
     assert session.shared(OTHER, "all", "test_2") is record
     handle = SmokeInstance(session.handle(record))
@@ -145,7 +152,7 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     session.end("all")
     session.close()
     assert not fake.instances[0].deleted
-    assert report_of(record).outcome == "kept"
+    assert report_of(record).outcome == "attached"
 
 
 def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
@@ -153,7 +160,7 @@ def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
     theirs = owner.provision(SPEC)
     theirs.delete()
     settings = {"url": fake.url, "token": fake.token, "instance": theirs.id}
-    session = SmokeSession(HydraSmokeConfig(**settings))
+    session = smoke_session(HydraSmokeConfig(**settings))
     with pytest.raises(ProvisionError, match="the instance is 'deleted'"):
         session.shared(None, "all", "test_1")
     session.close()
@@ -192,9 +199,12 @@ def test_closing_from_two_threads_at_once_deletes_everything(a_run: Runs) -> Non
 
 def test_closing_a_run_that_did_nothing_asks_for_nothing(a_run: Runs) -> None:
     fake, session = a_run()
-    session.claim(SPEC)  # owned, but never asked for
+    [record] = session.claim(SPEC)  # owned, but never asked for
     session.close()
     assert fake.requests == ()
+    assert record.state is State.REFUSED
+    # Its key is free again.
+    assert session.provision(SPEC).idempotency_key == record.key
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -233,11 +243,95 @@ def test_a_deletion_that_is_never_confirmed_is_a_leak_with_the_last_status() -> 
         word = "accepted" if request.method == "DELETE" else "running"
         answer({"id": SOME_ID, "instance_id": SOME_ID, "status": word})(line, request)
 
-    with FaultyServer(never) as server, session_to(server.url, delete_timeout=0.6) as session:
+    with FaultyServer(never) as server, session_to(server.url, delete_timeout=10.7) as session:
+        # The last look is half a second before the deadline.
+        session._io = SyncIO(session.config.link, clock=VirtualClock())
         record = own(session)
         session.close()
     assert record.leak is not None
-    assert "status 'running' 0.6 s after the delete" in record.leak
+    assert "status 'running' 10 s after the delete" in record.leak
+
+
+@pytest.mark.parametrize(
+    ("keep", "failed", "kept"),
+    [
+        ("never", True, False),
+        ("on-failure", False, False),
+        ("on-failure", True, True),
+        ("always", False, True),
+    ],
+)
+def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, kept: bool) -> None:
+    fake, session = a_run(keep=keep)
+    for i in range(2):
+        session.shared(SPEC, "all", f"test_{i}").failed = failed
+    record = session.shared(SPEC, "all", "test_3")
+    assert session.pending == ([] if kept else [record])
+    session.end("all")
+    session.close()
+    assert fake.instances[0].deleted is not kept
+    assert report_of(record).outcome == ("kept" if kept else "deleted")
+    assert record.leak is None
+
+
+def test_without_a_row_there_is_nothing_to_look_at(a_run: Runs) -> None:
+    fake, session = a_run(Scenario(row_after=0.3), keep="always", ready_timeout=0.6)
+    with pytest.raises(ProvisionTimeoutError):
+        session.provision(SPEC)
+    [record] = session.records
+    assert record.state is State.DELETED
+    assert fake.instances[0].deleted
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_another_process_of_the_run_left_open_is_adopted(a_run: Runs, count: int) -> None:
+    fake, dead = a_run()
+    gone, kept, *left = (dead.provision(SPEC) for _ in range(2 + count))
+    gone.delete()
+    for record in dead.records:
+        if record.id == kept.id:
+            record.becomes(State.KEPT)
+    heir = SmokeSession(dead.config, dead.ledger)
+    for _ in range(2):
+        heir.adopt()
+        assert [(record.key, record.id) for record in heir.pending] == [
+            (instance.idempotency_key, instance.id) for instance in left
+        ]
+    heir.close()
+    assert [seen.deleted for seen in fake.instances] == [True, False, *[True] * count]
+    assert dead.ledger.read().open != []
+    dead.records.clear()
+
+
+def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs) -> None:
+    fake, dead = a_run(Scenario(row_after=0.3), ready_timeout=0.6)
+    [record] = dead.claim(SPEC)
+    drive(Calls(dead._io).provision(SPEC, str(record.key)))
+    dead.records.clear()
+    heir = SmokeSession(dead.config, dead.ledger)
+    heir.adopt()
+    assert [adopted.state for adopted in heir.records] == [State.REQUESTED]
+    heir.close()
+    assert fake.instances[0].deleted
+    assert dead.ledger.read().open == []
+
+
+def test_a_ledger_that_is_lost_in_the_middle_stops_no_deletion(a_run: Runs) -> None:
+    fake, session = a_run()
+    session.provision(SPEC)
+    shutil.rmtree(session.ledger.folder)
+    session.close()
+    assert fake.instances[0].deleted
+    [record] = session.records
+    assert [note.partition(" (")[0] for note in record.notes] == [
+        "not in the ledger: deleting",
+        "not in the ledger: deleted",
+    ]
+    session.ledger.folder.write_text("not a folder")
+    session.adopt()
+    assert session.records == [record]
+    with pytest.raises(ConfigError, match="can't be written"):
+        session.claim(SPEC)
 
 
 def test_a_failed_provision_is_deleted_at_once_and_its_own_error_comes_out(a_run: Runs) -> None:
@@ -303,6 +397,31 @@ def test_an_interrupt_in_the_middle_of_closing_leaves_the_rest_to_the_next(
     session.close()
     assert all(seen.deleted for seen in fake.instances)
     assert not [record.leak for record in session.records if record.leak]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_signal_hurries_the_clean_up_and_then_ends_the_run(
+    a_run: Runs, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_signals, "PATIENCE", 0.7)
+    fake, session = a_run()
+    for _ in range(count):
+        session.provision(SPEC)
+    fake.fail("delete", status=503, times=1000, retry_after=30)
+    session.interrupts.install()
+    try:
+        thread = interrupt_when(lambda: times(fake, "delete") >= count)
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            session.close()
+        assert time.monotonic() - start < 5
+        thread.join()
+    finally:
+        session.interrupts.restore()
+    # This time it is a verdict: everything was asked for once more, and refused.
+    assert times(fake, "delete") == 2 * count
+    for record in session.records:
+        assert "refused with 503 (2 attempts)" in (record.leak or "")
 
 
 def test_an_interrupt_while_provisioning_leaves_the_instance_to_the_clean_up(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gc
+import itertools
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpcore
+import httpx
 import pytest
 from faulty_server import (
     FaultyServer,
@@ -42,12 +44,14 @@ from net_tools import (
     within,
 )
 
-from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError
+from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError, _signals, _sockets
 from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._io import KEEP_IDLE, AsyncIO, SyncIO
+from pytest_hydrasmoke._fanout import Group, GroupIO
+from pytest_hydrasmoke._io import KEEP_IDLE, AsyncIO, SyncIO, _fault
 from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._signals import Interrupts
 from pytest_hydrasmoke._sockets import DeadlineBackend
-from pytest_hydrasmoke._wire import Request, ThreadGroup, drive
+from pytest_hydrasmoke._wire import Request, drive
 from pytest_hydrasmoke.client import AsyncRunClient, Reading, RunClient
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -57,6 +61,9 @@ TLS = Path(__file__).parents[1] / "data" / "tls"
 CA = TLS / "ca.pem"
 STATUS = answer({"id": SOME_ID, "status": "running"})
 PATH = f"/internal/v1/smoke/instances/{SOME_ID}"
+
+
+ONE = Request("status", "GET", PATH)
 
 
 @pytest.fixture
@@ -69,9 +76,15 @@ def tls() -> ssl.SSLContext:
 # The deadline of every operation, by itself
 
 
+def never() -> float:
+    return math.inf
+
+
 @contextlib.contextmanager
-def connected(peer: FaultyServer) -> Iterator[httpcore.NetworkStream]:
-    stream = DeadlineBackend().connect_tcp("127.0.0.1", peer.port)
+def connected(
+    peer: FaultyServer, hurry: Callable[[], float] = never
+) -> Iterator[httpcore.NetworkStream]:
+    stream = DeadlineBackend(hurry).connect_tcp("127.0.0.1", peer.port)
     try:
         yield stream
     finally:
@@ -84,7 +97,7 @@ def in_a_moment() -> float:
 
 def test_no_connection_is_begun_after_the_deadline() -> None:
     with FaultyServer(STATUS) as server, pytest.raises(httpcore.ConnectTimeout):
-        DeadlineBackend().connect_tcp("127.0.0.1", server.port, time.monotonic() - 1)
+        DeadlineBackend(never).connect_tcp("127.0.0.1", server.port, time.monotonic() - 1)
 
 
 def test_reading_ends_at_the_deadline_and_not_later() -> None:
@@ -97,7 +110,7 @@ def test_reading_ends_at_the_deadline_and_not_later() -> None:
 
 def test_writing_ends_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        stream = DeadlineBackend().connect_tcp("127.0.0.1", deaf.getsockname()[1])
+        stream = DeadlineBackend(never).connect_tcp("127.0.0.1", deaf.getsockname()[1])
         with pytest.raises(httpcore.WriteTimeout):
             stream.write(b"x" * (64 << 20), in_a_moment())
         with pytest.raises(httpcore.WriteTimeout):
@@ -128,43 +141,112 @@ def test_the_tighter_of_two_deadlines_holds_and_none_is_for_ever() -> None:
             stream.read(1, time.monotonic() + 60)
 
 
-def test_a_backend_knows_the_streams_that_are_open_and_wakes_them() -> None:
-    backend = DeadlineBackend()
-    with FaultyServer(stall_before_head) as server:
-        stream = backend.connect_tcp("127.0.0.1", server.port)
-        assert list(backend.streams) == [stream]
-        waking = threading.Timer(0.02, stream.wake)  # type: ignore[attr-defined]
-        waking.start()
-        assert stream.read(1, time.monotonic() + 5) == b""
-        waking.join()
-        stream.close()
-        assert list(backend.streams) == []
-        stream.wake()  # type: ignore[attr-defined]  # harmless on a closed one
-
-
-@pytest.mark.parametrize("stall", [stall_before_head, stall_in_body])
-def test_a_blocked_request_over_tls_can_be_woken(
-    stall: Callable[[Line, Received], None], tls: ssl.SSLContext
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_a_read_that_waits_in_bits_loses_nothing(
+    over_tls: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    io = SyncIO(link_to("https://127.0.0.1:0", ca_file=CA))
-    with FaultyServer(stall, tls=tls) as server:
-        io.link = link_to(server.url, ca_file=CA)
+    monkeypatch.setattr(_sockets, "SLICE", 0.04)
 
-        def wake() -> None:
+    def late(line: Line, request: Received) -> None:
+        for piece in (b"HTTP/1.1 200 OK\r\ncontent-le", b"ngth: 5\r\n\r\nhel", b"lo"):
+            time.sleep(0.1)
+            line.send(piece)
+
+    with FaultyServer(late, tls=tls if over_tls else None) as server:
+        io = SyncIO(link_to(server.url, ca_file=CA))
+        assert drive(io.send(ONE, io.now() + 10)).body == b"hello"
+        io.close()
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_what_hurries_is_noticed_by_a_read_that_waits(timeout: float | None) -> None:
+    start = time.monotonic()
+    hurry = math.inf
+    until = None if timeout is None else start + timeout
+    with FaultyServer(stall_before_head) as server, connected(server, lambda: hurry) as stream:
+
+        def come_up() -> None:
+            nonlocal hurry
+            hurry = -math.inf
+
+        coming = threading.Timer(0.05, come_up)
+        coming.start()
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(1, until)
+        assert 0.04 < time.monotonic() - start < 4
+        coming.join()
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.write(b"x", until)
+        with pytest.raises(httpcore.ConnectTimeout):
+            stream.start_tls(ssl.create_default_context(), "localhost", until)
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+@pytest.mark.parametrize("stall", [stall_before_head, stall_in_body])
+def test_a_blocked_request_ends_with_its_group(
+    stall: Callable[[Line, Received], None], over_tls: bool, tls: ssl.SSLContext
+) -> None:
+    group = Group()
+    with FaultyServer(stall, tls=tls if over_tls else None) as server:
+        io = GroupIO(link_to(server.url, ca_file=CA), group, Interrupts())
+
+        def stop() -> None:
             server.arrived.wait(5)
             time.sleep(0.05)
-            io.wake()
+            group.stopped.set()
 
-        waking = threading.Thread(target=wake)
-        waking.start()
+        stopping = threading.Thread(target=stop)
+        stopping.start()
         start = time.monotonic()
         with pytest.raises(TransportError) as caught:
-            drive(io.send(Request("status", "GET", PATH), io.now() + 5))
+            drive(io.send(ONE, io.now() + 30))
         assert time.monotonic() - start < 4
-        waking.join()
+        stopping.join()
         io.close()
-    assert not caught.value.late
+    assert caught.value.reached
     assert_clean(caught.value)
+
+
+def test_a_signal_gives_what_is_under_way_a_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_signals, "PATIENCE", 0.3)
+    interrupts = Interrupts()
+    assert interrupts.deadline() == math.inf
+    with FaultyServer(stall_before_head) as server:
+        io = SyncIO(link_to(server.url), interrupts=interrupts)
+        interrupts.received = signal.SIGTERM
+        for work in (io.send(ONE, io.now() + 30), io.sleep(30)):
+            coming = threading.Timer(0.05, interrupts.begin_clean_up)
+            interrupts._at = math.inf
+            coming.start()
+            start = time.monotonic()
+            with contextlib.suppress(TransportError):
+                drive(work)
+            assert 0.3 < time.monotonic() - start < 4
+            coming.join()
+        io.close()
+    assert len(server.requests) == 1
+
+
+# What went wrong
+
+
+def test_what_went_wrong_is_said_by_the_first_error_that_says_anything() -> None:
+    def failing(*errors: Exception) -> Exception:
+        for error, cause in itertools.pairwise(errors):
+            error.__cause__ = cause
+        return errors[0]
+
+    link = link_to("http://router.example")
+    deep = failing(httpx.ReadError(""), httpcore.ReadError(), OSError("the line is cut"), OSError())
+    assert _fault(deep, link).message == "the answer was lost (the line is cut)"
+    own = failing(httpx.ReadError("mine"), OSError("theirs"))
+    assert _fault(own, link).message == "the answer was lost (mine)"
+    silent = failing(httpx.ReadError(""), httpcore.ReadError())
+    assert _fault(silent, link).message == "the answer was lost (ReadError)"
+    context = httpx.ConnectError("")
+    context.__context__ = OSError("no route")
+    assert _fault(context, link).message == "no connection to http://router.example (no route)"
+    assert _fault(httpx.ReadTimeout(""), link).late
 
 
 # TLS
@@ -294,11 +376,12 @@ async def test_a_proxy_given_without_a_scheme_speaks_http(
         assert server.requests == []
 
 
+@pytest.mark.parametrize("scheme", ["gopher", "socks5"])
 async def test_a_proxy_of_a_kind_that_is_not_spoken_is_a_config_error(
-    kind: str, environment: pytest.MonkeyPatch
+    kind: str, environment: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    environment.setenv("all_proxy", "gopher://127.0.0.1:1")
-    with pytest.raises((ConfigError, TransportError), match="proxy"):
+    environment.setenv("all_proxy", f"{scheme}://127.0.0.1:1")
+    with pytest.raises(ConfigError, match=f"the environment's proxy speaks {scheme}"):
         async with calls_of(kind, "http://127.0.0.1:1", trust_env=True) as calls:
             await calls.status(SOME_ID, deadline=calls.io.now() + 0.2)
 
@@ -442,19 +525,19 @@ async def test_what_sleeps_less_than_nothing_does_not_sleep(kind: str) -> None:
 
 
 def test_an_io_of_a_group_that_is_stopped_does_nothing_more() -> None:
-    group = ThreadGroup()
-    io = SyncIO(link_to("http://127.0.0.1:1"), group=group)
+    group = Group()
+    io = GroupIO(link_to("http://127.0.0.1:1"), group, Interrupts())
     drive(io.sleep(0.001))
     group.stopped.set()
-    for work in (io.sleep(60), io.send(Request("status", "GET", PATH), io.now() + 60)):
+    for work in (io.sleep(60), io.send(ONE, io.now() + 60)):
         with pytest.raises(TransportError, match="stopped") as caught:
             drive(work)
         assert not caught.value.reached
 
 
 def test_a_sleep_of_a_group_ends_when_it_is_stopped() -> None:
-    group = ThreadGroup()
-    io = SyncIO(link_to("http://127.0.0.1:1"), group=group)
+    group = Group()
+    io = GroupIO(link_to("http://127.0.0.1:1"), group, Interrupts())
     threading.Timer(0.02, group.stopped.set).start()
     with pytest.raises(TransportError, match="stopped"):
         drive(io.sleep(60))

@@ -20,19 +20,23 @@ import pytest_hydrasmoke._active
 import pytest_hydrasmoke._check
 import pytest_hydrasmoke._collect
 import pytest_hydrasmoke._command
+import pytest_hydrasmoke._finish
 import pytest_hydrasmoke._load
-import pytest_hydrasmoke._switch  # noqa: F401
+import pytest_hydrasmoke._switch
+import pytest_hydrasmoke._unused  # noqa: F401
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
 # Without a plugin that takes half a second to start.
 SWIFT = ("-p", "no:hypothesispytest")
+# Nor those that a run in this process has no use for.
+LEAN = tuple(word for name in ("xdist", "timeout", "respx") for word in ("-p", f"no:{name}"))
 SUITES = Path(__file__).parent.parent / "suites"
 CHECKS = "pytest_hydrasmoke/checks"
 # No eight characters of it are anything else's.
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 QUICK = Scenario(row_after=0, statuses=((0, "running"),))
-SLOW_ROW = Scenario(row_after=2.5, statuses=((0, "running"),))
+SLOW_ROW = Scenario(row_after=1.0, statuses=((0, "running"),))
 SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
 
 
@@ -97,7 +101,7 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in this process."""
-        return self._safe(self.pytester.runpytest_inprocess(*SWIFT, *arguments))
+        return self._safe(self.pytester.runpytest_inprocess(*SWIFT, *LEAN, *arguments))
 
     def live(self, *arguments: str) -> pytest.RunResult:
         return self.run("--hydra-smoke", *arguments)

@@ -102,13 +102,13 @@ RECORDED = "test_chat::test_llm_events_of_a_chat_are_recorded"
 
 def test_llm_events_that_are_never_written(project: Project, routing: Routing) -> None:
     router = routing(like(llm_events_per_turn=0))
-    project.suite("bare").at(router, llm_events_timeout=1)
+    project.suite("bare").at(router, llm_events_timeout=0.5)
     fails(project, RECORDED, "*LlmEventsError: *", "*expected: *at least 1 LLM events")
 
 
 def test_llm_events_of_another_provider(project: Project, routing: Routing) -> None:
     router = routing(like(providers=("openai",)))
-    project.suite("bare").at(router, llm_events_timeout=1, expect_providers="anthropic")
+    project.suite("bare").at(router, llm_events_timeout=0.5, expect_providers="anthropic")
     fails(project, RECORDED, "*LlmEventsError: *", "*expected: *anthropic among them")
     project.set(expect_providers="openai")
     passes(project, RECORDED)
@@ -178,7 +178,8 @@ def test_a_key_that_is_not_echoed(here: Project, router: FakeRouter) -> None:
 
 def test_a_key_that_comes_to_stand_for_another_instance(here: Project, router: FakeRouter) -> None:
     body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
-    router.fail("poll", status=200, after=1, body=body)
+    # After the question whether the run id is fresh, and that for the row.
+    router.fail("poll", status=200, after=2, body=body)
     fails(here, TWICE, f"AssertionError: assert '{SOMEBODY[:12]}*' == *")
 
 
@@ -201,7 +202,7 @@ def test_a_second_answer_may_leave_out_the_id(
 
 def test_a_key_that_nobody_used_is_found(here: Project, router: FakeRouter) -> None:
     body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
-    router.fail("poll", status=200, body=body)
+    router.fail("poll", status=200, after=1, body=body)
     fails(here, "test_instance::test_unknown_key_is_not_found", "assert not True")
 
 
@@ -235,7 +236,7 @@ def test_a_second_deletion_that_is_refused(here: Project, router: FakeRouter) ->
 
 
 def test_a_deletion_that_does_nothing(here: Project, router: FakeRouter) -> None:
-    here.set(delete_timeout=1)
+    here.set(delete_timeout=0.5)
     body = {"instance_id": SOMEBODY, "status": "queued"}
     router.fail("delete", status=200, times=999, body=body)
     result = check(here, DELETION)

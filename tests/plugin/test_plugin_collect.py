@@ -43,6 +43,12 @@ def test_in_an_empty_folder_they_pass(project: Project, router: FakeRouter) -> N
     assert len(router.instances) == 2
 
 
+def test_what_the_router_refuses_needs_no_room(project: Project, router: FakeRouter) -> None:
+    # In several workers at once it would be missing to others.
+    project.suite("bare").at(router, max_instances=2)
+    project.live().assert_outcomes(passed=ALL)
+
+
 def test_own_tests_come_first(project: Project) -> None:
     found = collected(project.suite("mixed"))
     assert len(found) == 3 + ALL
@@ -175,7 +181,7 @@ def test_a_named_one_runs_alone(project: Project, router: FakeRouter) -> None:
 
 def test_a_named_one_runs_in_a_worker(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
-    result = project.process("--hydra-smoke", "-n2", f"{CHECKS}/test_chat.py::test_chat_answers")
+    result = project.process("--hydra-smoke", "-n1", f"{CHECKS}/test_chat.py::test_chat_answers")
     result.assert_outcomes(passed=1)
     assert count(router, "provision") == 1
 
@@ -196,10 +202,13 @@ def test_an_unknown_file_is_told_with_those_there_are(project: Project, argument
     )
 
 
-def test_an_unknown_test_of_a_known_file_is_an_error(project: Project) -> None:
-    result = project.suite("mixed").fake(f"{CHECKS}/test_chat.py::test_chta_answers")
+@pytest.mark.parametrize("place", [f"{CHECKS}/test_chat.py", CHECKS])
+def test_an_unknown_test_is_told_with_those_there_are(project: Project, place: str) -> None:
+    result = project.suite("mixed").fake(f"{place}::test_chta_answers")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "test_chta_answers" in result.stdout.str() + result.stderr.str()
+    result.stderr.fnmatch_lines(
+        [f"ERROR: no bundled check test_chta_answers in {CHECKS}*: there are *"]
+    )
 
 
 def test_named_without_a_switch_they_are_skipped_or_unknown(project: Project) -> None:

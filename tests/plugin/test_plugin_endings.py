@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -75,6 +76,101 @@ def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
     ]
 
 
+# The ledger, and what is kept
+
+
+def runs(project: Project, output: str = ".hydrasmoke") -> list[str]:
+    """Give the runs that have left a folder."""
+    return [folder.name for folder in (project.path / output / "runs").iterdir()]
+
+
+def test_a_run_has_a_folder_until_all_is_confirmed(here: Project) -> None:
+    here.write(
+        "test_it.py",
+        "from pathlib import Path\n"
+        "def test_it(smoke_instance):\n"
+        "    assert Path('.hydrasmoke/runs/run/ledger.jsonl').is_file()\n",
+    )
+    here.live("test_it.py").assert_outcomes(passed=1)
+    assert runs(here) == []
+    assert (here.path / ".hydrasmoke" / ".gitignore").read_text("utf-8") == "*\n"
+
+
+def test_its_place_can_be_set(here: Project) -> None:
+    here.set(output="by-variable", keep="always", run_id="one").live(*pick("passes"))
+    assert runs(here, "by-variable") == ["one"]
+    here.set(run_id="other").live(*pick("passes"), "--hydra-smoke-output=by-option")
+    assert runs(here, "by-option") == ["other"]
+    assert not (here.path / ".hydrasmoke").exists()
+
+
+def test_what_is_kept_is_told_with_the_ways_to_it(here: Project, router: FakeRouter) -> None:
+    result = here.live(*pick("passes"), "--hydra-smoke-keep=always")
+    assert result.ret == 0
+    [instance] = router.instances
+    assert not instance.deleted
+    result.stdout.fnmatch_lines(
+        [
+            "live router, run run: provisioned 1, deleted 0, kept 1, leaked 0",
+            f"kept     {instance.id} (key run-0)",
+            f"         attach: pytest --hydra-smoke --hydra-smoke-instance {instance.id}",
+            "         delete: hydra-smoke sweep --run-id run",
+        ]
+    )
+    assert runs(here) == ["run"]
+
+
+def test_kept_on_failure_is_what_the_failing_test_used(here: Project, router: FakeRouter) -> None:
+    # Each has an instance of its own, which ends once the last report of its test is in.
+    here.set(keep="on-failure", scope="function")
+    result = here.live(*pick("passes", "fails", "leaves_two"))
+    result.assert_outcomes(passed=2, failed=1)
+    assert [instance.deleted for instance in router.instances] == [True, False, True, True]
+    result.stdout.fnmatch_lines(["*provisioned 4, deleted 3, kept 1, leaked 0"])
+
+
+def test_the_fake_keeps_nothing(project: Project) -> None:
+    # It ends with the run.
+    project.suite("endings").set(keep="always")
+    result = project.fake(*pick("passes"))
+    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
+    assert runs(project) == []
+
+
+# What kills without any clean-up
+
+
+@pytest.mark.parametrize(
+    ("option", "has_plugin", "ini", "warned"),
+    [
+        ("thread", True, "signal", True),
+        ("signal", True, "thread", False),
+        (None, True, "thread", True),
+        (None, True, "signal", False),
+        (None, False, "thread", False),
+    ],
+)
+def test_pytest_timeout_s_thread_method_is_warned_of(
+    option: str | None, has_plugin: bool, ini: str, warned: bool
+) -> None:
+    # A stand-in: the tests do without that plugin.
+    plugins = SimpleNamespace(has_plugin=lambda name: has_plugin and name == "timeout")
+    config: Any = SimpleNamespace(
+        getoption=lambda name, default: option, getini=lambda name: ini, pluginmanager=plugins
+    )
+    warnings = terminal.timeout_warning(config)
+    assert bool(warnings) == warned
+    assert all("kills without any clean-up" in warning for warning in warnings)
+
+
+def test_the_warning_is_in_the_header(project: Project) -> None:
+    project.suite("endings").write(
+        "conftest.py", "def pytest_addoption(parser): parser.addoption('--timeout-method')\n"
+    )
+    result = project.fake("--timeout-method=thread", "-k", "passes")
+    result.stdout.fnmatch_lines(["hydra-smoke: WARNING: pytest-timeout's thread method kills *"])
+
+
 # Nothing was tested
 
 
@@ -88,13 +184,15 @@ def test_a_run_that_executed_no_smoke_test_fails(here: Project, names: list[str]
 
 
 def test_a_run_without_a_call_of_a_smoke_test_fails_in_workers_too(here: Project) -> None:
-    result = here.process("--hydra-smoke", "-n2", *pick("plain", "skips"))
+    result = here.process("--hydra-smoke", "-n1", *pick("plain", "skips"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["hydra-smoke: no smoke test was executed: *"])
 
 
 def test_a_smoke_test_in_a_worker_counts_as_executed(here: Project) -> None:
-    result = here.process("--hydra-smoke", "-n2", *pick("plain", "passes"))
+    # Under the longest run id there can be.
+    here.set(run_id="r" * 64)
+    result = here.process("--hydra-smoke", "-n1", *pick("plain", "passes"))
     result.assert_outcomes(passed=2)
     assert result.ret == 0
 
@@ -138,6 +236,7 @@ def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRout
             f"LEAK: {instance.id} (key run-0) may still run, and costs money as long as it does",
             "not confirmed as deleted, it may still run: delete was refused with 500*",
             "*phase: *delete, after *",
+            "To delete it: hydra-smoke sweep --run-id run",
             f"leaked   {instance.id} (key run-0)",
             f"FAILED hydra-smoke::leak::{instance.id}*",
         ]
@@ -194,8 +293,8 @@ def test_a_leak_without_an_id_is_told_by_its_key(project: Project) -> None:
     # The request may have arrived, and no row was ever seen: nobody can tell.
     never = Scenario(row_after=999, provision_instance_id="absent")
     with FakeRouter(never, TOKEN) as router:
-        router.fail("poll", status=500, times=999)
-        project.suite("endings").at(router, run_id="run", delete_timeout=0.6, ready_timeout=1)
+        router.fail("poll", status=500, times=999, after=1)
+        project.suite("endings").at(router, run_id="run", delete_timeout=0.6, ready_timeout=0.6)
         result = project.live(*pick("passes"))
     result.assert_outcomes(errors=1, failed=1)
     result.stdout.fnmatch_lines(["LEAK: no id (key run-0) *", "FAILED hydra-smoke::leak::run-0*"])
@@ -276,7 +375,8 @@ def test_a_broken_collection(here: Project, router: FakeRouter) -> None:
     here.write("test_broken.py", "import no_such_module\n")
     result = here.live()
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert router.requests == ()
+    # Asked whether the run id is fresh, and for nothing else.
+    assert [request.route for request in router.requests] == ["poll"]
 
 
 def interrupted(process: subprocess.Popen[str], times: int = 1) -> tuple[int, str]:
@@ -294,7 +394,7 @@ def test_an_interrupt_in_a_test_deletes_everything(here: Project, router: FakeRo
     with here.started(*pytest_arguments(*pick("hangs"))) as process:
         until(lambda: len(router.instances) == 2)
         code, output = interrupted(process)
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == 128 + signal.SIGINT
     assert "provisioned 2, deleted 2, kept 0, leaked 0" in output
     assert nothing_left(router)
 
@@ -302,9 +402,9 @@ def test_an_interrupt_in_a_test_deletes_everything(here: Project, router: FakeRo
 @pytest.mark.parametrize("given", ["present", "null", "absent"])
 def test_a_row_that_comes_late_is_deleted_all_the_same(project: Project, given: Any) -> None:
     # Not there yet is not gone: a 404 says no more than that.
-    late = Scenario(row_after=1.5, statuses=((0, "running"),), provision_instance_id=given)
+    late = Scenario(row_after=0.9, statuses=((0, "running"),), provision_instance_id=given)
     with FakeRouter(late, TOKEN) as router:
-        result = project.suite("endings").at(router, ready_timeout=0.7).live(*pick("passes"))
+        result = project.suite("endings").at(router, ready_timeout=0.5).live(*pick("passes"))
         result.assert_outcomes(errors=1)
         until(lambda: router.instances[0].status is not None)
         assert nothing_left(router)
@@ -317,7 +417,7 @@ def test_an_interrupt_in_provisioning_deletes_what_comes_of_it(project: Project)
             until(lambda: count(router, "poll"))
             code, output = interrupted(process)
         assert nothing_left(router)
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == 128 + signal.SIGINT
     assert "provisioned 1, deleted 1, kept 0, leaked 0" in output
 
 
@@ -329,17 +429,23 @@ def test_an_interrupt_in_provisioning_of_several(project: Project) -> None:
             code, output = interrupted(process)
         assert len(router.instances) == 2
         assert nothing_left(router)
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == 128 + signal.SIGINT
     assert "provisioned 2, deleted 2, kept 0, leaked 0" in output
 
 
 def test_an_interrupt_in_a_worker_s_test_deletes_everything(
     here: Project, router: FakeRouter
 ) -> None:
+    here.write(
+        "conftest.py",
+        "from xdist.workermanage import NodeManager\n"
+        "# Seconds for a worker that does not end by itself.\n"
+        "NodeManager.EXIT_TIMEOUT = 1\n",
+    )
     with here.started(*pytest_arguments("-n1", *pick("hangs"))) as process:
         until(lambda: len(router.instances) == 2)
         code, _ = interrupted(process)
-    assert code == pytest.ExitCode.INTERRUPTED
+    assert code == 128 + signal.SIGINT
     until(lambda: nothing_left(router))
 
 

@@ -8,6 +8,7 @@ from plugin_tools import CHECKS, SOMEBODY, TOKEN, Project, count, nothing_left, 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._errors import ConfigError
 from pytest_hydrasmoke._factory import merged
+from pytest_hydrasmoke._ledger import Ledger
 from pytest_hydrasmoke._load import load
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -143,7 +144,22 @@ def test_a_spec_override_that_is_no_spec_is_told(project: Project, router: FakeR
     )
     result = project.live("test_it.py")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["E *ConfigError: *"])
+    result.stdout.fnmatch_lines(["E *ConfigError: this is no instance spec: manifest_id: *"])
+    assert count(router, "provision") == 0
+
+
+def test_a_spec_override_may_be_a_mapping(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router)
+    project.write(
+        "test_it.py",
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def smoke_spec():\n"
+        "    return {'manifest_id': 'm', 'region_id': 'r', 'tier_id': 'mapped'}\n"
+        "def test_it(smoke_instance): ...\n",
+    )
+    project.live("test_it.py").assert_outcomes(passed=1)
+    assert provisioned(router) == ["mapped"]
 
 
 def test_changes_without_a_base() -> None:
@@ -191,10 +207,7 @@ def test_with_a_narrow_scope_deleted_ones_count_too(project: Project, router: Fa
     assert count(router, "provision") == 6
     result.stdout.fnmatch_lines(
         [
-            (
-                "E *ConfigError: no room for 1 more: max_instances allows 6 in all, "
-                "and 6 were asked for"
-            ),
+            ("E *ConfigError: no room for 1 more: max_instances allows 6 in a run"),
             "E *next step: raise HYDRA_SMOKE_MAX_INSTANCES, or share instances (scope)",
         ]
     )
@@ -343,8 +356,8 @@ def test_an_attached_instance_is_used_and_never_deleted(
     result.stdout.fnmatch_lines(
         [
             f"*instance {instance.id} (environment)*",
-            "*provisioned 0, deleted 0, kept 1, leaked 0",
-            f"kept     {instance.id} (attached)",
+            "*provisioned 0, deleted 0, kept 0, leaked 0",
+            f"attached {instance.id} (attached)",
             f"SKIPPED *attached to {instance.id}: nothing is provisioned",
         ]
     )
@@ -367,7 +380,7 @@ def test_attached_to_something_that_is_not_there(project: Project, router: FakeR
         [
             "E *NotFoundError: status was refused with 404*",
             "E *no instance: *",
-            "*provisioned 0, deleted 0, kept 1, leaked 0",
+            "*provisioned 0, deleted 0, kept 0, leaked 0",
         ]
     )
 
@@ -400,13 +413,8 @@ def test_an_attached_instance_in_every_scope(attached: Project, router: FakeRout
 
 def test_an_attached_session_provisions_nothing(attached: Project, router: FakeRouter) -> None:
     config = load({}, attached.path, fake=False).config
-    session = SmokeSession(config)
+    session = SmokeSession(config, Ledger(config.output, config.run_id))
     with pytest.raises(ConfigError, match="this run is attached to an instance"):
         session.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"))
     session.close()
     assert count(router, "provision") == 1
-
-
-def test_the_longest_run_id_will_do_for_workers_too(project: Project, router: FakeRouter) -> None:
-    project.suite("mixed").at(router, run_id="r" * 64)
-    project.process("--hydra-smoke", "-n1", "test_mixed.py").assert_outcomes(passed=3)

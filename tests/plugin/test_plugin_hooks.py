@@ -68,6 +68,8 @@ def test_the_report_hook_is_called_once_in_the_main_process(
     project.write("test_more.py", "def test_more(smoke_instance): ...\n")
     result = project.process("--hydra-smoke", "-n2", "--dist=each", "test_more.py")
     result.assert_outcomes(passed=2)
+    # One run, whose slots its workers share.
+    assert {instance.idempotency_key for instance in router.instances} == {"run-0", "run-1"}
     [report] = [line for line in log(project) if line.startswith("report")]
     assert report.startswith('report run 2 {"deleted": 2, "kept": 0, "leaked": 0} (False, ')
 
@@ -83,3 +85,20 @@ def test_the_report_counts_leaks(project: Project, router: FakeRouter) -> None:
     project.write("test_more.py", "def test_more(smoke_instance): ...\n")
     assert project.live("test_more.py").ret == pytest.ExitCode.TESTS_FAILED
     assert log(project)[-1].startswith('report run 1 {"deleted": 0, "kept": 0, "leaked": 1} ')
+
+
+def test_a_report_hook_that_fails_is_a_line_and_no_verdict(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("hooks").at(router)
+    project.write("conftest.py", "def pytest_hydra_smoke_report(report): raise OSError('full')\n")
+    project.write("test_more.py", "def test_more(smoke_instance): ...\n")
+    result = project.live("test_more.py")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            "*provisioned 1, deleted 1, kept 0, leaked 0",
+            "hydra-smoke: the hook pytest_hydra_smoke_report failed: OSError('full')",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")

@@ -84,6 +84,8 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "chat_timeout": 120,
         "scope": "session",
         "instance": None,
+        "keep": "never",
+        "output": live.path / ".hydrasmoke",
         "max_instances": 4,
         "ready_statuses": {"running", "active", "ready", "online"},
         "failed_statuses": {"failed", "error", "provision_failed", "cancelled"},
@@ -244,7 +246,7 @@ def test_an_unreadable_token_file_is_told(live: Project, monkeypatch: pytest.Mon
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
     (live.path / "token").write_bytes(b"\xff\xfe" + TOKEN.encode())
     [problem] = told(live, "--hydra-smoke-token-file=token")
-    assert problem.startswith("token_file = 'token' (option)")
+    assert problem.startswith("token_file token can't be read: ")
 
 
 def test_a_token_file_that_is_no_text_is_told(
@@ -345,7 +347,7 @@ def test_a_table_that_can_not_be_read_is_told(live: Project, text: str) -> None:
         resolved(live)
     head, problem = told.value.message.splitlines()
     assert head == "hydra-smoke can't start:"
-    assert problem.startswith(f"  - {file} can't be read: ")
+    assert problem.startswith(f"  - [tool.hydra-smoke] of {file} can't be read: ")
 
 
 def test_a_pyproject_without_the_table_sets_nothing(live: Project) -> None:
@@ -412,6 +414,7 @@ WRONG = [
     ("llm_events_timeout", "nan", "must be"),
     ("delete_timeout", "inf", "must be a finite number"),
     ("scope", "galaxy", "must be 'session', 'package', 'module', 'class' or 'function'"),
+    ("keep", "sometimes", "must be 'never', 'on-failure' or 'always'"),
     ("max_instances", "0", "must be greater than or equal to 1"),
     ("max_instances", "1.5", "must be a valid integer"),
     ("chat_end", "never", "must be 'auto' or 'required'"),
@@ -451,6 +454,27 @@ def test_ready_statuses_must_not_be_empty(live: Project) -> None:
     assert told(live.set(ready_statuses=",")) == [
         "ready_statuses is empty: nothing would ever be ready"
     ]
+
+
+def test_an_output_that_is_no_path_is_told(live: Project) -> None:
+    live.table("output = 5")
+    [problem] = told(live)
+    assert problem.startswith("output = '5' (pyproject.toml): ")
+
+
+def test_a_variable_that_is_no_setting_is_warned_of(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router).set(region="r", agent_nam="bob")
+    result = project.live("test_mixed.py")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [
+            f"hydra-smoke: WARNING: {name} is no setting: did you mean {meant}?"
+            for name, meant in (
+                ("HYDRA_SMOKE_AGENT_NAM", "HYDRA_SMOKE_AGENT_NAME"),
+                ("HYDRA_SMOKE_REGION", "HYDRA_SMOKE_REGION_ID"),
+            )
+        ]
+    )
 
 
 def test_a_ca_file_is_relative_to_its_table(live: Project) -> None:

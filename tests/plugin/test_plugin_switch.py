@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+
 import pytest
 from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
 
+from pytest_hydrasmoke import InstanceSpec, SmokeClient, _unused
 from pytest_hydrasmoke._options import SETTINGS, flag
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -102,10 +106,12 @@ def test_both_switches_are_refused(project: Project, router: FakeRouter) -> None
     assert router.requests == ()
 
 
-@pytest.mark.parametrize("name", ["url", "token_file", "instance"])
+@pytest.mark.parametrize("name", ["url", "token_file", "instance", "keep"])
 def test_a_live_option_with_the_fake_is_refused(project: Project, name: str) -> None:
     result = project.suite("mixed").fake(f"{flag(name)}=x")
-    assert problems(result) == [f"{flag(name)} goes with --hydra-smoke alone: the fake has its own"]
+    assert problems(result) == [
+        f"{flag(name)} goes with --hydra-smoke alone: the fake has its own, and ends with the run"
+    ]
 
 
 def test_a_scenario_with_a_live_run_is_refused(project: Project, router: FakeRouter) -> None:
@@ -234,7 +240,7 @@ def test_collect_only_lists_the_bundled_checks_too(project: Project) -> None:
 
 def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
-    result = project.process("--hydra-smoke", "--setup-plan", "-n2", "test_mixed.py")
+    result = project.process("--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
     assert "INTERNALERROR" not in result.stdout.str()
     assert router.requests == ()
 
@@ -245,3 +251,70 @@ def test_the_options_are_in_the_help(project: Project) -> None:
     for name in SETTINGS:
         assert flag(name) in text
     assert "--hydra-smoke-token " not in text
+
+
+# What is asked before the first test
+
+
+def refused(project: Project, *lines: str) -> None:
+    """Run with a run id of one's own, which is to be refused before anything is collected."""
+    result = project.suite("mixed").set(run_id="run").live("test_mixed.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "collected" not in result.stdout.str()
+    result.stderr.fnmatch_lines(list(lines))
+    # It never began.
+    assert not (project.path / ".hydrasmoke").exists()
+
+
+def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: FakeRouter) -> None:
+    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+    with SmokeClient(router.url, token=TOKEN) as client:
+        client.provision(spec, "run-0")
+    refused(
+        project.at(router),
+        "ERROR: run id used before: run (the router knows the key run-0)",
+        "*next step: give every run an id of its own, *: hydra-smoke sweep --run-id run",
+    )
+    assert count(router, "provision") == 1
+
+
+def test_a_run_id_of_one_s_own_and_no_router(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_unused, "PATIENCE", 0.6)
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *")
+
+
+def test_a_run_id_of_one_s_own_and_a_wrong_token(project: Project, router: FakeRouter) -> None:
+    refused(project.at(router, token="not-the-token-of-it"), "ERROR: poll was refused with 401*")
+
+
+def test_nobody_is_asked_about_a_random_run_id(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router)
+    project.live("-k", "plain").assert_outcomes(passed=1, deselected=18)
+    assert router.requests == ()
+
+
+def test_nobody_is_asked_about_an_attached_run(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router, instance=SOMEBODY, run_id="run")
+    project.live("-k", "plain")
+    assert router.requests == ()
+
+
+@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
+def test_an_output_that_is_no_folder_is_a_usage_error(
+    project: Project, router: FakeRouter, switch: str
+) -> None:
+    project.suite("mixed").at(router).write("taken", "")
+    result = project.run(switch, "--hydra-smoke-output=taken")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *taken*"])
+    assert router.requests == ()
+
+
+def test_a_signal_before_there_is_a_session_interrupts(project: Project) -> None:
+    project.suite("bare").pytester.parseconfigure("--hydra-smoke-fake")
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
