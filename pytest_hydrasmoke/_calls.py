@@ -26,7 +26,7 @@ from ._models import (
     ProvisionAccepted,
 )
 from ._redact import safe_line
-from ._wire import IO, CallName, Reply, Request, Stream
+from ._wire import IO, LAST_CHANCE, CallName, Reply, Request, Stream
 
 __tracebackhide__ = own_frames
 
@@ -39,9 +39,6 @@ ATTEMPT_TIMEOUT = 30.0
 """Seconds for one attempt of what may be repeated: to hang once must not eat all the time."""
 FIRST_CONTACT = 30.0
 """Seconds to reach the router for the first time: beyond it the URL is wrong, not the moment."""
-LAST_CHANCE = 0.5
-"""Seconds kept back of a deadline for one last attempt, however long the router says to wait."""
-
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 

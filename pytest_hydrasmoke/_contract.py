@@ -73,7 +73,7 @@ class _Operation:
         options = _list(schema, "anyOf")
         if options and depth:  # A schema may refer to itself.
             kinds = [self.kinds(option, depth - 1) for option in options]
-            return frozenset().union(*kinds) if all(kinds) else frozenset()
+            return frozenset[str]().union(*kinds) if all(kinds) else frozenset()
         one = schema.get("type")
         named = cast("list[object]", one if isinstance(one, list) else [one])
         return frozenset(kind for kind in named if isinstance(kind, str))

@@ -57,7 +57,8 @@ def fan_out(
     group = Group()
     failures: list[Exception] = []
 
-    def run(work: Callable[[SyncIO], None], io: SyncIO) -> None:
+    def run(work: Callable[[SyncIO], None], ended: threading.Event) -> None:
+        io = GroupIO(link, group, interrupts)
         try:
             work(io)
         except Exception as error:
@@ -65,22 +66,21 @@ def fan_out(
             group.stopped.set()
         finally:
             io.close()
+            ended.set()
 
-    ios = [GroupIO(link, group, interrupts) for _ in works]
-    threads = [
-        threading.Thread(target=run, args=pair, daemon=True)
-        for pair in zip(works, ios, strict=True)
-    ]
+    # Waited for by events: an interrupted `Thread.join` takes the thread for ended (until 3.12).
+    begun: list[threading.Event] = []
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for work in works:
+            ended = threading.Event()
+            threading.Thread(target=run, args=(work, ended), daemon=True).start()
+            begun.append(ended)
+        for ended in begun:
+            ended.wait()
     except BaseException:
         group.stopped.set()
         until = time.monotonic() + JOIN
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(until - time.monotonic(), 0.0))
+        for ended in begun:
+            ended.wait(max(until - time.monotonic(), 0.0))
         raise
     return failures

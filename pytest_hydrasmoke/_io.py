@@ -27,7 +27,7 @@ from ._grace import shielded
 from ._redact import safe_line
 from ._signals import Interrupts
 from ._sockets import SLICE, DeadlineBackend, DeadlineStream
-from ._wire import IN_FLIGHT, Reply, Request
+from ._wire import IN_FLIGHT, LAST_CHANCE, Reply, Request
 
 __tracebackhide__ = own_frames
 
@@ -72,8 +72,7 @@ def _shared_ssl_context(ca_file: Path | None, trust_env: bool) -> ssl.SSLContext
 
 
 def _headers(link: Link) -> dict[str, str]:
-    # A compressed stream can end early without any error, and a small answer can expand without
-    # bound: nothing is to be encoded.
+    # Nothing encoded: a compressed stream can end early without an error, or expand without bound.
     headers = {"accept-encoding": "identity", "user-agent": "pytest-hydrasmoke"}
     if link.token is not None:
         headers["authorization"] = f"Bearer {link.token.reveal()}"
@@ -220,7 +219,7 @@ class SyncIO:
             return
         until = time.monotonic() + seconds
         self.check()
-        while (left := min(until, self.hurry()) - time.monotonic()) > 0:
+        while (left := min(until, self.hurry() - LAST_CHANCE) - time.monotonic()) > 0:
             # In bits, as reads are: a signal may shorten it.
             time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
             self.check()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from ._calls import LAST_CHANCE, Calls
+from ._calls import Calls
 from ._errors import (
     ConfigError,
     ContractError,
@@ -28,7 +28,7 @@ from ._errors import (
 from ._models import InstanceStatus
 from ._redact import safe_line
 from ._timeline import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
-from ._wire import IO
+from ._wire import IO, LAST_CHANCE
 
 __tracebackhide__ = own_frames
 

@@ -6,6 +6,7 @@ what there is to delete. It is called wherever a run can end, and does only what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -141,6 +142,8 @@ class SmokeSession:
             first = failed.exceptions[0]
         else:
             return [self._ready_async(io, record) for record in records]
+        for record in records:
+            record.failed = True
         async with anyio.create_task_group() as group:
             for record in self._to_delete(records):
                 group.start_soon(self._delete_async, io, record)
@@ -226,13 +229,7 @@ class SmokeSession:
             if len(pending) == 1:
                 self._delete(self._io, pending[0])
             elif pending:
-                try:
-                    fan_out(self.config.link, [work(record) for record in pending], self.interrupts)
-                except BaseException:
-                    # What was broken off is no verdict: the next `close` tries again.
-                    for record in pending:
-                        record.leak = None
-                    raise
+                fan_out(self.config.link, [work(record) for record in pending], self.interrupts)
 
     def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
         return [
@@ -249,7 +246,9 @@ class SmokeSession:
         try:
             drive(_lifecycle.delete(Calls(io, record), record, self.config.policy))
         except Exception as error:
-            record.leak = str(error) or repr(error)
+            # What was broken off with its group is no verdict: the next `close` tries again.
+            if io.hurry() > -math.inf:
+                record.leak = str(error) or repr(error)
 
     async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
         try:

@@ -88,6 +88,9 @@ class IO(Protocol):
         ...
 
 
+LAST_CHANCE = 0.5
+"""Seconds kept back of a deadline for one last attempt, however long the router says to wait."""
+
 IN_FLIGHT = 16
 """Requests at once: beyond 10 to 20 a router's answers only get slower."""
 

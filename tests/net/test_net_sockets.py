@@ -429,6 +429,16 @@ def test_blocking_calls_in_a_row_share_a_connection() -> None:
         assert KEEP_IDLE < 5
 
 
+def test_a_connection_that_is_used_again_keeps_no_deadline_of_the_call_before() -> None:
+    with FaultyServer(STATUS) as server:
+        io = SyncIO(link_to(server.url))
+        drive(io.send(ONE, io.now() + 0.3))
+        time.sleep(0.4)
+        assert drive(io.send(ONE, io.now() + 5)).status == 200
+        io.close()
+        assert len(server._conns) == 1
+
+
 async def test_async_calls_leave_no_connection_behind(kind: str) -> None:
     if kind == "sync":
         return
