@@ -64,33 +64,41 @@ class BundledChecks:
         return report
 
     def _modules(self, session: pytest.Session) -> list[CheckModule]:
-        home = Path(__file__).with_name("checks")
         modules: list[CheckModule] = []
         wanted = [target for arg in self._named if (target := _target(arg)) is not None]
-        for path in sorted(home.glob("test_*.py")):
-            names = [name for file, name in wanted if file in ("", path.name)]
-            tests = re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
-            for name in names:
-                if name and name.partition("[")[0] not in tests:
-                    raise pytest.UsageError(
-                        f"no bundled check {name} in {PACKAGE}/{path.name}: "
-                        f"there are {', '.join(tests)}"
-                    )
-            if not (self._all or names):
+        for file, test in wanted:
+            _check_known(file, test)
+        for path in _files():
+            here = {name for file, name in wanted if file in ("", path.name)}
+            names = {name for name in here if name.partition("[")[0] in _tests(path)}
+            if not (self._all or "" in here or names):
                 continue
             module: CheckModule = CheckModule.from_parent(  # pyright: ignore[reportUnknownMemberType]
                 session, path=path, nodeid=f"{PACKAGE}/{path.name}"
             )
             # One target without a name asks for the whole module.
-            module.selected = () if "" in names else tuple(names)
+            module.selected = () if "" in here else tuple(names)
             modules.append(module)
-        unknown = {file for file, _ in wanted} - {"", *(module.path.name for module in modules)}
-        if unknown:
-            files = ", ".join(sorted(path.name for path in home.glob("test_*.py")))
-            raise pytest.UsageError(
-                f"no bundled checks in {PACKAGE}/{min(unknown)}: there are {files}"
-            )
         return modules
+
+
+def _files() -> list[Path]:
+    return sorted(Path(__file__).with_name("checks").glob("test_*.py"))
+
+
+def _tests(path: Path) -> list[str]:
+    return re.findall(r"^def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+
+
+def _check_known(file: str, test: str) -> None:
+    """Raise `pytest.UsageError` for a file or test that there is not, as pytest itself would."""
+    paths = [path for path in _files() if file in ("", path.name)]
+    if not paths:
+        names = ", ".join(path.name for path in _files())
+        raise pytest.UsageError(f"no bundled checks in {PACKAGE}/{file}: there are {names}")
+    tests = [name for path in paths for name in _tests(path)]
+    if test and test.partition("[")[0] not in tests:
+        raise pytest.UsageError(f"no bundled check {test}: there are {', '.join(tests)}")
 
 
 def _target(arg: str) -> tuple[str, str] | None:

@@ -43,34 +43,34 @@ class SmokeInstanceFactory:
     """
 
     def __init__(self, session: SmokeSession) -> None:
-        self._session = session
+        self.session = session
 
     def __call__(self, **spec: str | None) -> SmokeInstance:
         """Provision one, and wait until it is ready."""
-        return self._session.provision(merged(self._session.config.spec, spec))
+        return self.session.provision(merged(self.session.config.spec, spec))
 
     def many(self, n: int, **spec: str | None) -> list[SmokeInstance]:
         """Provision `n` at once, and wait until all are ready: all, or none is left."""
-        return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
+        return self.session.many(at_least_one(n), merged(self.session.config.spec, spec))
 
 
 class AsyncSmokeInstanceFactory:
     """Do what `SmokeInstanceFactory` does, to be awaited."""
 
     def __init__(self, session: SmokeSession, io: AsyncIO) -> None:
-        self._session = session
+        self.session = session
         self._io = io
 
     async def __call__(self, **spec: str | None) -> AsyncSmokeInstance:
         """Provision one, and wait until it is ready."""
-        full = merged(self._session.config.spec, spec)
-        [instance] = await self._session.many_async(self._io, 1, full)
+        full = merged(self.session.config.spec, spec)
+        [instance] = await self.session.many_async(self._io, 1, full)
         return instance
 
     async def many(self, n: int, **spec: str | None) -> list[AsyncSmokeInstance]:
         """Provision `n` at once, and wait until all are ready: all, or none is left."""
-        full = merged(self._session.config.spec, spec)
-        return await self._session.many_async(self._io, at_least_one(n), full)
+        full = merged(self.session.config.spec, spec)
+        return await self.session.many_async(self._io, at_least_one(n), full)
 
 
 def at_least_one(n: int) -> int:

@@ -180,11 +180,25 @@ class Ledger:
                 if len(free) < number:
                     return None
                 for key in free[:number]:
-                    facts = {**settings, "fake": self._fake}
-                    note(self.folder, key, Fact.INTENT, url=url, settings=facts, spec=dict(spec))
+                    self._intend(key, spec, url, settings)
         except (OSError, Timeout) as error:
             raise self._unusable(str(error)) from None
         return free[:number]
+
+    def claim_key(
+        self, key: str, spec: Mapping[str, Any], url: str, settings: Mapping[str, Any]
+    ) -> None:
+        """Write the intent of a key that is no slot's: of a request that is to be refused."""
+        try:
+            self._intend(key, spec, url, settings)
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+
+    def _intend(
+        self, key: str, spec: Mapping[str, Any], url: str, settings: Mapping[str, Any]
+    ) -> None:
+        facts = {**settings, "fake": self._fake}
+        note(self.folder, key, Fact.INTENT, url=url, settings=facts, spec=dict(spec))
 
     def note(self, key: str, fact: Fact, instance_id: str | None) -> None:
         """Write a fact down; raises OSError. What is not written, a sweep finds out again."""

@@ -107,6 +107,7 @@ async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> Non
         if not record.unknown_outcomes:
             record.becomes(State.REFUSED)
         raise
+    record.id = accepted.instance_id
     if accepted.idempotency_key != record.key:
         raise ContractError(
             "provision answered for another idempotency key",
@@ -114,7 +115,6 @@ async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> Non
             got=safe_line(repr(accepted.idempotency_key)),
             next_step=_TWO_INSTANCES,
         )
-    record.id = accepted.instance_id
     record.becomes(State.ACCEPTED)
 
 
@@ -251,13 +251,13 @@ async def _delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     io = calls.io
     # Without a row an id is worth nothing: a delete would find nothing either, and be taken for
     # done while a worker is still about to insert the row.
-    has_row = record.id is not None and record.state in HAS_ROW
-    instance_id = record.id if has_row else await _resolve(calls, record, policy)
+    if record.state not in HAS_ROW:
+        record.id = await _resolve(calls, record, policy) or record.id
+    instance_id = record.id
     if instance_id is None:
         record.note("the router never had a row for its key")
         record.becomes(State.ABSENT)
         return
-    record.id = instance_id
     start = io.now()
     deadline = start + policy.delete_timeout
     await _ask(calls, record, instance_id, policy, deadline)

@@ -87,7 +87,9 @@ def load(
             problems.append(f"{flag('scenario')} goes with {FAKE}: a live router has no scenario")
         _pick_token(layers, values, sources, problems)
         problems += _missing(values, required)
-    values["output"] = folder / values.get("output", ".hydrasmoke")
+    output = values.get("output", ".hydrasmoke")
+    if isinstance(output, str | Path):
+        values["output"] = folder / output
     config = _validated(values, sources, problems)
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
@@ -104,11 +106,13 @@ def _environment() -> dict[str, Any]:
 
 
 def _unknown_variables() -> Iterator[str]:
-    known = {variable(name): name for name in HydraSmokeConfig.model_fields}
+    prefix = variable("")
+    known = [name.upper() for name in HydraSmokeConfig.model_fields]
     for name in sorted(os.environ):
-        if name.startswith("HYDRA_SMOKE_") and name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.5)
-            yield f"{name} is no setting" + (f": did you mean {near[0]}?" if near else "")
+        rest = name.removeprefix(prefix)
+        if rest != name and rest not in known:
+            near = difflib.get_close_matches(rest, known, 1, 0.6)
+            yield f"{name} is no setting" + (f": did you mean {variable(near[0])}?" if near else "")
 
 
 def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
@@ -135,7 +139,7 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
         near = difflib.get_close_matches(name, HydraSmokeConfig.model_fields, 1, 0.5)
         meant = f"did you mean {near[0]}?" if near else "see the list of settings"
         problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
-    for name in ("token_file", "ca_file"):
+    for name in ("token_file", "ca_file", "output"):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
     return table

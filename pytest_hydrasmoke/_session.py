@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 
@@ -56,28 +57,39 @@ class SmokeSession:
     # Provisioning
 
     def claim(self, spec: InstanceSpec, number: int = 1) -> list[InstanceRecord]:
-        """Own instances that are yet to be asked for."""
+        """Own instances that are yet to be asked for, under the next free slots."""
+        self._check_detached()
+        self._permit()
+        limit = self.config.max_instances
+        keys = self.ledger.claim(*self._intent(spec), number, limit)
+        if keys is None:
+            raise ConfigError(
+                f"no room for {number} more: max_instances allows {limit} in a run",
+                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, or share instances (scope)",
+            )
+        return [self._record(spec, key) for key in keys]
+
+    def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
+        """Own what a request might make that is to be refused: it takes no slot."""
+        self._check_detached()
+        self.ledger.claim_key(key, *self._intent(spec))
+        return self._record(spec, key)
+
+    def _check_detached(self) -> None:
         if self.config.instance is not None:
             raise ConfigError(
                 "this run is attached to an instance: it provisions none",
                 instance=self.config.instance,
                 next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
             )
-        self._permit()
-        limit = self.config.max_instances
-        facts = sweep_settings(self.config)
-        keys = self.ledger.claim(spec.model_dump(), self.config.link.base_url, facts, number, limit)
-        if keys is None:
-            raise ConfigError(
-                f"no room for {number} more: max_instances allows {limit} in a run",
-                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, or share instances (scope)",
-            )
-        records = [self._record(spec, key) for key in keys]
-        self.records += records
-        return records
+
+    def _intent(self, spec: InstanceSpec) -> tuple[dict[str, Any], str, dict[str, Any]]:
+        return spec.model_dump(), self.config.link.base_url, sweep_settings(self.config)
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
-        return InstanceRecord(spec, key, on_state=self._note, permit=self._permit)
+        record = InstanceRecord(spec, key, on_state=self._note, permit=self._permit)
+        self.records.append(record)
+        return record
 
     def _note(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
@@ -98,10 +110,13 @@ class SmokeSession:
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
         """Provision one, and wait until it is ready; one that fails is deleted at once."""
-        return self._ready(self._provision(spec))
+        return self._ready(self._provision(*self.claim(spec)))
 
-    def _provision(self, spec: InstanceSpec) -> InstanceRecord:
-        [record] = self.claim(spec)
+    def provision_key(self, spec: InstanceSpec, key: str) -> SmokeInstance:
+        """Provision under a key that takes no slot, what the router is expected to refuse."""
+        return self._ready(self._provision(self.claim_key(spec, key)))
+
+    def _provision(self, record: InstanceRecord) -> InstanceRecord:
         try:
             drive(_lifecycle.provision(self._calls(record), record, self.config.policy))
         except Exception:
@@ -194,7 +209,9 @@ class SmokeSession:
         if shared.record is None or shared.record.state in NOTHING_LEFT - {State.CLAIMED}:
             shared.record = None
             try:
-                shared.record = self._attach() if spec is None else self._provision(spec)
+                shared.record = (
+                    self._attach() if spec is None else self._provision(*self.claim(spec))
+                )
             except HydraSmokeError as error:
                 shared.failure = f"provisioning failed in the set-up of {test}: {error.message}"
                 raise
@@ -268,7 +285,6 @@ class SmokeSession:
                 record = self._record(None, entry.key)
                 record.id = entry.id
                 record.state = State.CREATED if entry.has_row else State.REQUESTED
-                self.records.append(record)
 
     @property
     def pending(self) -> list[InstanceRecord]:
@@ -292,7 +308,7 @@ _FACTS = {
 }
 
 
-def sweep_settings(config: HydraSmokeConfig) -> dict[str, object]:
+def sweep_settings(config: HydraSmokeConfig) -> dict[str, Any]:
     """Give what a sweep needs to know of a run, in plain types."""
     names = {"ca_file", "trust_env", "allow_http", "gone_statuses", "max_instances"}
     return config.model_dump(mode="json", include=names)

@@ -276,13 +276,26 @@ def test_an_id_without_a_row_is_worth_nothing(state: State) -> None:
     assert io.calls_sent() == ["poll"] * 3 + ["delete", "status"]
 
 
-@pytest.mark.parametrize("known", [None, ID])
 @pytest.mark.parametrize("state", UNSEEN)
-def test_without_a_row_nothing_is_deleted(state: State, known: str | None) -> None:
-    io, it, error = deleting(record(state=state, id=known), poll=[NO_ROW, ...])
+def test_without_a_row_nothing_is_deleted(state: State) -> None:
+    io, it, error = deleting(record(state=state, id=None), poll=[NO_ROW, ...])
     assert error is None
     assert it.state is State.ABSENT
     assert set(io.calls_sent()) == {"poll"}
+
+
+@pytest.mark.parametrize("state", UNSEEN)
+def test_an_id_is_deleted_without_a_row_once_its_key_was_asked_for_long_enough(
+    state: State,
+) -> None:
+    io, it, error = deleting(
+        record(state=state, id=ID), poll=[NO_ROW, ...], delete=[deleted()], status=[NOT_FOUND]
+    )
+    assert error is None
+    assert it.state is State.DELETED
+    assert set(io.calls_sent()[:-2]) == {"poll"}
+    assert io.calls_sent()[-2:] == ["delete", "status"]
+    assert io.sent[-2].at >= POLICY.row_wait - 1
 
 
 def test_the_row_names_what_is_deleted() -> None:

@@ -57,7 +57,7 @@ from pytest_hydrasmoke._wire import drive
 
 POLICY = Policy()
 BOOT = "raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, else see the router's log of its "
-BOOT += "provisioning task"
+BOOT += "provisioning task; was the run id used before?"
 
 
 def provisioned(
@@ -417,7 +417,7 @@ def test_an_instance_that_fails_is_told_at_once(word: str) -> None:
         f"  instance:  {ID} (key night-0)\n"
         f"  last seen: status {word!r}\n"
         f"  got:       queued → booting → {word}\n"
-        "  next step: see the router's log of its provisioning task"
+        "  next step: see the router's log of its provisioning task; was the run id used before?"
     )
     assert io.waited < 5
 
@@ -557,7 +557,7 @@ def test_an_answer_for_another_key_is_told() -> None:
     assert str(error) == (
         "provision answered for another idempotency key\n"
         "  phase:     provision, after 0.0 s\n"
-        "  instance:  (key night-0)\n"
+        f"  instance:  {ID} (key night-0)\n"
         "  expected:  night-0\n"
         "  got:       'other-9\\x1b'\n"
         "  next step: tell the router's developers: there may be an instance that nobody deletes"
