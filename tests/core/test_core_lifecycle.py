@@ -417,7 +417,7 @@ def test_an_instance_that_fails_is_told_at_once(word: str) -> None:
         f"  instance:  {ID} (key night-0)\n"
         f"  last seen: status {word!r}\n"
         f"  got:       queued → booting → {word}\n"
-        "  next step: see the router's log of its provisioning task; was the run id used before?"
+        "  next step: see the router's log of its provisioning task"
     )
     assert io.waited < 5
 

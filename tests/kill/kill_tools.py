@@ -26,7 +26,7 @@ FULL = bool(os.environ.get("HYDRA_KILL_FULL"))
 LAG = 0.3
 """Seconds until a worker has inserted the row."""
 BOOT = 0.5
-WAIT = 2.0
+WAIT = 2.0 if FULL else 1.0
 """What sweeps are told to wait: longer than the worker takes, on a busy machine too."""
 ROUTER = {"row_after": LAG, "statuses": [[0.0, "queued"], [BOOT, "running"]]}
 
@@ -165,7 +165,9 @@ def start(command: Sequence[str | Path], folder: Path, env: dict[str, str], name
 def pytest_command(*arguments: str) -> list[str]:
     """Give the command of a live pytest run in a folder with a test file."""
     # `faulthandler` and caches have no part in this; the project's own settings don't reach here.
-    settings = ["-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "-p", "no:asyncio"]
+    settings = ["-c", "/dev/null", "--rootdir", "."]
+    unused = ("cacheprovider", "asyncio", "hypothesispytest", "respx")
+    settings += [word for name in unused for word in ("-p", f"no:{name}")]
     return [sys.executable, "-m", "pytest", *settings, "-q", "--hydra-smoke", *arguments]
 
 

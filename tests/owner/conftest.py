@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from owner_tools import environment_for
+from owner_tools import SWIFT, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -37,14 +37,18 @@ def output(tmp_path: Path) -> Path:
 def live(
     fake: FakeRouter, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., pytest.RunResult]:
-    """Give `live(text, *arguments)`: a live pytest run against `fake`, as a process of its own."""
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    """Give `live(text, *arguments)`: a live pytest run against `fake`.
+
+    One with workers is a process of its own, any other a run in this one.
+    """
     for name, value in environment_for(fake).items():
         monkeypatch.setenv(name, value)
 
     def run(text: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=text)
-        given = ("-p", "no:cacheprovider", "--hydra-smoke", "test_it.py", *arguments)
-        return pytester.runpytest_subprocess(*given)
+        given = (*SWIFT, "--hydra-smoke", "test_it.py", *arguments)
+        if "-n" in arguments:
+            return pytester.runpytest_subprocess(*given)
+        return pytester.runpytest_inprocess("-p", "no:xdist", *given)
 
     return run

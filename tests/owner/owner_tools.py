@@ -8,6 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# A run in this process forgets every module that it was the first to import: what is slow to load,
+# or holds the fake's server, is loaded here.
+import pytest_hydrasmoke._active
+import pytest_hydrasmoke._collect
+import pytest_hydrasmoke._finish
+import pytest_hydrasmoke._load
+import pytest_hydrasmoke._switch
+import pytest_hydrasmoke._unused  # noqa: F401
 from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._ledger import Ledger, Reading, folder_of, read
 from pytest_hydrasmoke._redact import Token
@@ -15,6 +23,12 @@ from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._settings import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
 
+SWIFT = tuple(
+    word
+    for name in ("cacheprovider", "hypothesispytest", "asyncio", "respx")
+    for word in ("-p", f"no:{name}")
+)
+"""Arguments of pytest that leave out what no run here has a use for."""
 SPEC = {"manifest_id": "owner-basic", "region_id": "owner-region", "tier_id": "owner-tier"}
 
 

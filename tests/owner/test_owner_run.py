@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from owner_tools import alive, environment_for
+from owner_tools import SWIFT, alive, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -369,9 +369,8 @@ def interrupted(
     pytester: pytest.Pytester, fake: FakeRouter, text: str, route: str, *numbers: int
 ) -> tuple[int, str]:
     """Run pytest, and signal it once the router has seen a call; gives exit code and output."""
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(test_it=text)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hydra-smoke"]
+    command = [sys.executable, "-m", "pytest", *SWIFT, "--hydra-smoke"]
     process = subprocess.Popen(
         [*command, "test_it.py"],
         cwd=pytester.path,
