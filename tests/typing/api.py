@@ -1,0 +1,98 @@
+"""Never run: what users write, as the type checkers must take it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import assert_type
+
+from pytest_hydrasmoke import (
+    AsyncChatTurn,
+    AsyncSmokeClient,
+    AsyncSmokeInstance,
+    AsyncSmokeInstanceFactory,
+    ChatError,
+    ChatEvent,
+    ChatTurn,
+    DeleteResult,
+    HydraSmokeConfig,
+    InstanceSpec,
+    InstanceStatus,
+    LlmEvents,
+    PollResult,
+    ProvisionAccepted,
+    Report,
+    Scenario,
+    SmokeClient,
+    SmokeInstance,
+    SmokeInstanceFactory,
+    VirtualClock,
+)
+from pytest_hydrasmoke.fake import FakeRouter
+
+
+def test_instance(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig) -> None:
+    turn = smoke_instance.chat("hello", timeout=5)
+    assert_type(turn, ChatTurn)
+    assert_type(turn.text, str)
+    assert_type(turn.events, tuple[ChatEvent, ...])
+    assert_type(turn.first_event_after, float)
+    assert_type(turn.complete, bool)
+    assert_type(turn.expect_llm_events(at_least=1, at_most=2, providers={"a"}), LlmEvents)
+    assert_type(smoke_instance.expect_llm_events(providers=["a"]), LlmEvents)
+    assert_type(smoke_instance.wait(lambda status: status.status == "running"), InstanceStatus)
+    with smoke_instance.stream_chat("hello") as events:
+        for event in events:
+            assert_type(event, ChatEvent)
+    assert_type(smoke_config.ready_timeout, float)
+
+
+async def test_async_instance(
+    async_smoke_instance: AsyncSmokeInstance,
+    async_smoke_instance_factory: AsyncSmokeInstanceFactory,
+) -> None:
+    turn = await async_smoke_instance.chat("hello")
+    assert_type(turn, AsyncChatTurn)
+    assert_type(await turn.expect_llm_events(), LlmEvents)
+    async with async_smoke_instance.stream_chat("hello") as events:
+        async for event in events:
+            assert_type(event, ChatEvent)
+    async with await async_smoke_instance_factory(tier_id="t") as own:
+        assert_type(own, AsyncSmokeInstance)
+    assert_type(await async_smoke_instance_factory.many(2), list[AsyncSmokeInstance])
+
+
+def test_factory(smoke_instance_factory: SmokeInstanceFactory) -> None:
+    with smoke_instance_factory(region_id="r", agent_name=None) as instance:
+        assert_type(instance, SmokeInstance)
+    assert_type(smoke_instance_factory.many(2), list[SmokeInstance])
+
+
+def test_client(smoke_client: SmokeClient) -> None:
+    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+    assert_type(smoke_client.provision(spec, "key"), ProvisionAccepted)
+    assert_type(smoke_client.poll("key"), PollResult)
+    assert_type(smoke_client.status("id"), InstanceStatus)
+    assert_type(smoke_client.llm_events("id", window_seconds=60), LlmEvents)
+    assert_type(smoke_client.delete("id"), DeleteResult)
+
+
+async def clients() -> AsyncIterator[AsyncSmokeClient]:
+    SmokeClient("https://router.example", token="made-up-token", clock=VirtualClock())
+    async with AsyncSmokeClient(
+        "https://router.example",
+        token="made-up-token",
+        chat_text=lambda event: event.data,
+        chat_end=lambda event: event.event == "bye",
+    ) as client:
+        yield client
+
+
+def pytest_hydra_smoke_report(report: Report) -> None:
+    assert_type(report.count("leaked"), int)
+    assert_type(report.provisioned, int)
+
+
+def fakes(error: ChatError) -> None:
+    with FakeRouter(Scenario(runtime="anthropic")) as fake:
+        fake.fail("chat", status=503, retry_after=1)
+    assert_type(error.events, tuple[ChatEvent, ...])
