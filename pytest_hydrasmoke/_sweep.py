@@ -152,6 +152,8 @@ class Sweep:
                 self.say(f"would delete {known} (key {target.key}) at {target.link.base_url}")
                 self.left = self.left or target.in_ledger
             return
+        if any(target.id is None for target in targets):
+            self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         by_link: dict[Link, list[Target]] = {}
         for target in targets:
             by_link.setdefault(target.link, []).append(target)

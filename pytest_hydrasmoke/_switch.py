@@ -73,8 +73,8 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             router = FakeRouter().__enter__()
             at = {"url": router.url, "token": Token(router.token)}
             settings = settings.model_copy(update=at)
-        elif "run_id" in loaded.sources and settings.instance is None:
-            check_unused(settings)
+        elif settings.instance is None:
+            check_unused(settings, named="run_id" in loaded.sources)
         return _take_part(config, settings, loaded=loaded, router=router, fake=fake)
     except HydraSmokeError as error:
         problem = str(error)

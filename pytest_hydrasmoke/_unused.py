@@ -1,11 +1,16 @@
-"""Whether a run id is fresh: keys that resolve already are another run's, and not to be deleted."""
+"""The first question to the router: does it answer, does it take the token, is the run id fresh?
+
+Asked once, before anything is collected, so that a wrong URL or token is told once, and not by
+every test. A key that resolves already is another run's, and not this one's to delete.
+"""
 
 from __future__ import annotations
+
+import contextlib
 
 from ._calls import Calls
 from ._errors import ConfigError
 from ._io import SyncIO
-from ._ledger import folder_of, read
 from ._settings import HydraSmokeConfig
 from ._wire import drive
 
@@ -13,18 +18,28 @@ PATIENCE = 60.0
 """Seconds for the router to tell."""
 
 
-def check_unused(config: HydraSmokeConfig) -> None:
-    """Ask for the run's first key; raises `ConfigError` if it is known, or can't be asked for."""
+def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
+    """Ask for the run's first key; raises `ConfigError` if the run id was used before.
+
+    `named` tells that somebody chose the run id: it is remembered in the output folder then,
+    since a router may know nothing any more of what a run has deleted. Raises too what asking
+    raises.
+    """
     io = SyncIO(config.link)
-    key = f"{config.run_id}-0"
     try:
-        found = drive(Calls(io).poll(key, deadline=io.now() + PATIENCE)).found
+        known = drive(Calls(io).poll(f"{config.run_id}-0", deadline=io.now() + PATIENCE)).found
     finally:
         io.close()
-    if found or read(folder_of(config.output, config.run_id)).entries:
+    mark = config.output / "used" / config.run_id
+    if known or (named and mark.exists()):
+        where = "the router knows its keys" if known else f"{mark} says so"
         raise ConfigError(
-            f"run id used before: {config.run_id}"
-            + (f" (the router knows the key {key})" if found else ""),
+            f"run id used before: {config.run_id} ({where})",
             next_step="give every run an id of its own, such as run, attempt, job and matrix leg; "
             f"what the earlier one left: hydra-smoke sweep --run-id {config.run_id}",
         )
+    if named:
+        # A folder that can't be written is the ledger's to refuse.
+        with contextlib.suppress(OSError):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()

@@ -414,7 +414,7 @@ def test_an_interrupt_in_provisioning_deletes_what_comes_of_it(project: Project)
     with FakeRouter(SLOW_ROW, TOKEN) as router:
         project.suite("endings").at(router, delete_timeout=20)
         with project.started(*pytest_arguments(*pick("passes"))) as process:
-            until(lambda: count(router, "poll"))
+            until(lambda: count(router, "provision"))
             code, output = interrupted(process)
         assert nothing_left(router)
     assert code == 128 + signal.SIGINT

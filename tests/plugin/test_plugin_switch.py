@@ -272,7 +272,7 @@ def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: Fak
         client.provision(spec, "run-0")
     refused(
         project.at(router),
-        "ERROR: run id used before: run (the router knows the key run-0)",
+        "ERROR: run id used before: run (the router knows its keys)",
         "*next step: give every run an id of its own, *: hydra-smoke sweep --run-id run",
     )
     assert count(router, "provision") == 1
@@ -291,10 +291,18 @@ def test_a_run_id_of_one_s_own_and_a_wrong_token(project: Project, router: FakeR
     refused(project.at(router, token="not-the-token-of-it"), "ERROR: poll was refused with 401*")
 
 
-def test_nobody_is_asked_about_a_random_run_id(project: Project, router: FakeRouter) -> None:
+def test_a_run_id_is_good_for_one_run(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router, run_id="run")
+    project.live("-k", "unknown_key").assert_outcomes(passed=1, deselected=15)
+    refused(project.at(router), "ERROR: run id used before: run (*used/run says so)")
+
+
+def test_the_router_is_asked_once_before_anything_is_collected(
+    project: Project, router: FakeRouter
+) -> None:
     project.suite("mixed").at(router)
     project.live("-k", "plain").assert_outcomes(passed=1, deselected=18)
-    assert router.requests == ()
+    assert [request.route for request in router.requests] == ["poll"]
 
 
 def test_nobody_is_asked_about_an_attached_run(project: Project, router: FakeRouter) -> None:
@@ -311,7 +319,7 @@ def test_an_output_that_is_no_folder_is_a_usage_error(
     result = project.run(switch, "--hydra-smoke-output=taken")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *taken*"])
-    assert router.requests == ()
+    assert not count(router, "provision")
 
 
 def test_a_signal_before_there_is_a_session_interrupts(project: Project) -> None:
