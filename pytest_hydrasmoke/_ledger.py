@@ -30,6 +30,8 @@ from ._errors import ConfigError, own_frames
 
 __tracebackhide__ = own_frames
 
+MAIN = "main"
+"""The name of a run's main process, which begins it; workers have others."""
 SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""
 
@@ -147,11 +149,15 @@ class Ledger:
             raise self._unusable("another process holds it: give each run an id") from None
         except OSError as error:
             raise self._unusable(str(error)) from None
-        if self.is_over:
+        used = "is over, a sweep has said" if self.is_over else ""
+        if name == MAIN and self.read().entries:
+            used = f"has left a ledger in {self.folder}"
+        if used:
             self._lock.release()
             raise ConfigError(
-                f"run id used before: a sweep has said that run {self.run_id} is over",
-                next_step="give every run an id of its own",
+                f"run id used before: run {self.run_id} {used}",
+                next_step="give every run an id of its own; what that one left: "
+                f"hydra-smoke sweep --run-id {self.run_id}",
             )
 
     def _unusable(self, why: str) -> ConfigError:

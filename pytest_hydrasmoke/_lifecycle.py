@@ -108,6 +108,7 @@ async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> Non
             record.becomes(State.REFUSED)
         raise
     record.id = accepted.instance_id
+    record.becomes(State.ACCEPTED)
     if accepted.idempotency_key != record.key:
         raise ContractError(
             "provision answered for another idempotency key",
@@ -115,7 +116,6 @@ async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> Non
             got=safe_line(repr(accepted.idempotency_key)),
             next_step=_TWO_INSTANCES,
         )
-    record.becomes(State.ACCEPTED)
 
 
 async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:

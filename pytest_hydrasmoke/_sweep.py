@@ -42,7 +42,8 @@ class Target:
     folder: Path
     in_ledger: bool
     id: str | None = None
-    """Its id, if the router had a row for it."""
+    has_row: bool = False
+    """Whether the router had a row for it: else the key is asked for first."""
 
 
 @dataclass(slots=True)
@@ -129,8 +130,7 @@ class Sweep:
         words = cast("list[object]", given) if isinstance(given, list) else []
         gone = {str(word).lower() for word in words}
         both = self.config.gone_statuses | gone
-        known = entry.id if entry.has_row else None
-        return Target(entry.key, link, both, folder, in_ledger=True, id=known)
+        return Target(entry.key, link, both, folder, True, entry.id, entry.has_row)
 
     def _other_slots(
         self, folder: Path, run_id: str, entries: dict[str, Entry]
@@ -152,7 +152,7 @@ class Sweep:
                 self.say(f"would delete {known} (key {target.key}) at {target.link.base_url}")
                 self.left = self.left or target.in_ledger
             return
-        if any(target.id is None for target in targets):
+        if not all(target.has_row for target in targets):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         by_link: dict[Link, list[Target]] = {}
         for target in targets:
@@ -165,7 +165,7 @@ class Sweep:
         return lambda io: self._one(io, target)
 
     def _one(self, io: SyncIO, target: Target) -> None:
-        state = State.REQUESTED if target.id is None else State.CREATED
+        state = State.CREATED if target.has_row else State.REQUESTED
         record = InstanceRecord(None, target.key, id=target.id, state=state)
         policy = dataclasses.replace(
             self.config.policy, row_wait=self.wait, gone=target.gone, keep="never"

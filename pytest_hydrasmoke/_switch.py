@@ -102,11 +102,11 @@ def _take_part(
 ) -> Active:
     from ._active import Active
     from ._finish import Finish
-    from ._ledger import Ledger
+    from ._ledger import MAIN, Ledger
     from ._signals import Interrupts
 
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
-    ledger.begin(worker or "main")
+    ledger.begin(worker or MAIN)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number))
     interrupts.install()
     active = Active(config, settings, ledger, interrupts)

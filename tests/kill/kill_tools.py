@@ -16,6 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import urlopen
 
+for number in (signal.SIGINT, signal.SIGHUP):
+    # A shell's background jobs ignore the one, `nohup` the other, and so would what starts here.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -88,6 +93,8 @@ class Router:
             "HYDRA_SMOKE_MANIFEST_ID": "kill-basic",
             "HYDRA_SMOKE_REGION_ID": "kill-region",
             "HYDRA_SMOKE_TIER_ID": "kill-tier",
+            # Where a run hangs, an abort tells where.
+            "PYTHONFAULTHANDLER": "1",
             **more,
         }
 

@@ -49,7 +49,8 @@ def interrupt(name: str, folder: Path) -> str:
         if name == "after Ctrl-C":
             assert until(lambda: at.seen("chat"))
             run.send(signal.SIGINT)
-        assert until(lambda: at.deletions_begun)
+        if not until(lambda: at.deletions_begun or run.process.poll() is not None):
+            run.send(signal.SIGABRT)
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             time.sleep(0.2)
             run.send(number)

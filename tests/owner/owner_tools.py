@@ -16,7 +16,6 @@ import pytest_hydrasmoke._finish
 import pytest_hydrasmoke._load
 import pytest_hydrasmoke._switch
 import pytest_hydrasmoke._unused  # noqa: F401
-from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._ledger import Ledger, Reading, folder_of, read
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._session import SmokeSession
@@ -61,12 +60,6 @@ def kill(session: SmokeSession) -> None:
     assert session.ledger._lock is not None
     session.ledger._lock.release()
     session._io.close()
-
-
-def on_time_of(session: SmokeSession, clock: Any) -> SmokeSession:
-    """Let a session's own calls go by this clock."""
-    session._io = SyncIO(session.config.link, clock=clock, interrupts=session.interrupts)
-    return session
 
 
 def reading_of(config: HydraSmokeConfig) -> Reading:

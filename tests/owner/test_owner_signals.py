@@ -165,6 +165,24 @@ def test_the_old_handler_of_ctrl_c_is_called(clock: HandTime) -> None:
         signal.signal(INT, before)
 
 
+def test_where_the_old_handler_of_ctrl_c_only_returns_a_forked_child_goes_on(
+    clock: HandTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[int] = []
+    before = signal.signal(INT, lambda number, frame: called.append(number))
+    interrupts = Interrupts()
+    interrupts.install()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: -1)
+            signal.raise_signal(INT)
+        assert called == [INT]
+        assert interrupts.received is None
+    finally:
+        interrupts.restore()
+        signal.signal(INT, before)
+
+
 def test_old_handlers_come_back(clock: HandTime) -> None:
     before = [signal.getsignal(number) for number in (INT, TERM, HUP)]
     interrupts = Interrupts()

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from owner_tools import alive, config_for, kill, on_time_of, session_for
+from owner_tools import alive, config_for, kill, session_for
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
 from pytest_hydrasmoke import _sweep as sweep_module
@@ -34,8 +34,20 @@ LAG = 5.0
 WAIT = 30.0
 clock_of: dict[str, VirtualClock] = {}
 """The time that a router goes by, for those who call it: one for each URL."""
-ROUTES = st.sampled_from(["provision", "poll", "status", "chat", "delete"])
-WHEN = st.sampled_from(["before", "after"])
+
+
+def faults_of(*routes: str) -> st.SearchStrategy[Any]:
+    """Give answers that get lost: of which call, with the work done or not, and how many."""
+    # Some calls are repeated until an answer gets through, and others until they give up.
+    times = st.sampled_from([1, 3, 1000])
+    when = st.sampled_from(["before", "after"])
+    return st.lists(st.tuples(st.sampled_from(routes), when, times), max_size=2)
+
+
+FAULTS = faults_of("provision", "poll", "status", "chat", "delete")
+OF_SWEEPS = faults_of("poll", "status", "delete")
+LIVES = st.none() | st.integers(0, 6)
+"""After how many steps of its requests a process is killed, each sent and answered in two."""
 
 
 class Killed(BaseException):
@@ -77,63 +89,74 @@ class Ownership(RuleBasedStateMachine):
     def teardown(self) -> None:
         if self.session is not None:
             self.crash()
-        # Whatever it was that hid a row, it is over: the last sweep comes on a good day.
-        self.fake._faults.reset()
-        self.sweep_all()
+        # Whatever was on its way has arrived: the last sweep comes on a good day.
+        self.clock.advance(LAG)
+        if (self.output / "runs").is_dir():
+            self.sweep(lambda sweep: sweep.all_runs(), [])
         left = alive(self.fake)
         entries = [entry for run in run_folders(self.output) for entry in read(run).open]
         self.fake.__exit__(None, None, None)
         self.home.cleanup()
         assert (left, entries) == ([], [])
 
-    def guarded(self, work: Callable[[], object]) -> None:
+    def guarded(self, work: Callable[[], object], faults: Any, lives: int | None) -> None:
+        """Do something while answers get lost, and its process may be killed."""
+        assert isinstance(self.session, SmokeSession)
+        assert isinstance(self.session._io, Mortal)
+        self.session._io.lives = 1_000_000 if lives is None else lives
+        self.lose(faults)
         try:
             work()
         except HydraSmokeError:
             pass
         except Killed:
             self.crash()
+        self.fake._faults.reset()
 
-    @precondition(lambda self: self.session is None)
-    @rule(lives=st.none() | st.integers(0, 25))
-    def begin(self, lives: int | None) -> None:
+    def lose(self, faults: Any) -> None:
+        for route, when, times in faults:
+            self.fake.drop(route, when=when, times=times)
+
+    def begin(self, ready_timeout: float) -> None:
+        """Begin a run; one that waits for less than the lag gives up before there is a row."""
         self.number += 1
-        config = config_for(self.fake, self.output, run_id=f"run{self.number}")
-        self.session = on_time_of(session_for(config), self.clock)
+        config = config_for(
+            self.fake, self.output, run_id=f"run{self.number}", ready_timeout=ready_timeout
+        )
+        self.session = session_for(config)
         self.session._io = Mortal(config.link, clock=self.clock)
         self.instances = []
-        if lives is not None:
-            self.session._io.lives = lives
 
-    @precondition(lambda self: self.session is not None)
-    @rule()
-    def provision(self) -> None:
+    @rule(faults=FAULTS, lives=LIVES, ready_timeout=st.sampled_from([3.0, 100.0]))
+    def provision(self, faults: Any, lives: int | None, ready_timeout: float) -> None:
+        if self.session is None:
+            self.begin(ready_timeout)
         session = self.session
         assert session is not None
 
         def work() -> None:
             self.instances.append(session.provision(session.config.spec))
 
-        self.guarded(work)
+        self.guarded(work, faults, lives)
 
     @precondition(lambda self: self.session is not None and self.instances)
-    @rule(data=st.data())
-    def chat(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), faults=FAULTS, lives=LIVES)
+    def chat(self, data: st.DataObject, faults: Any, lives: int | None) -> None:
         instance = data.draw(st.sampled_from(self.instances))
-        self.guarded(lambda: instance.chat("hello"))
+        self.guarded(lambda: instance.chat("hello"), faults, lives)
 
     @precondition(lambda self: self.session is not None and self.instances)
-    @rule(data=st.data())
-    def delete(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), faults=FAULTS, lives=LIVES)
+    def delete(self, data: st.DataObject, faults: Any, lives: int | None) -> None:
         instance = data.draw(st.sampled_from(self.instances))
-        self.guarded(instance.delete)
+        self.guarded(instance.delete, faults, lives)
 
     @precondition(lambda self: self.session is not None)
-    @rule()
-    def end(self) -> None:
+    @rule(faults=FAULTS, lives=LIVES)
+    def end(self, faults: Any, lives: int | None) -> None:
         session = self.session
         assert session is not None
-        self.guarded(session.close)
+        self.guarded(session.close, faults, lives)
         if self.session is not None:
             session.ledger.end()
             self.session = None
@@ -145,28 +168,26 @@ class Ownership(RuleBasedStateMachine):
         kill(self.session)
         self.session = None
 
-    @rule(route=ROUTES, when=WHEN, times=st.integers(1, 3))
-    def lose_answers(self, route: Any, when: Any, times: int) -> None:
-        self.fake.drop(route, when=when, times=times)
-
     @rule(seconds=st.floats(0.1, 10.0))
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule()
-    def sweep_all(self) -> None:
+    @rule(faults=OF_SWEEPS)
+    def sweep_all(self, faults: Any) -> None:
         if (self.output / "runs").is_dir():
-            self.sweep(lambda sweep: sweep.all_runs())
+            self.sweep(lambda sweep: sweep.all_runs(), faults)
 
     @precondition(lambda self: self.number)
-    @rule(data=st.data())
-    def sweep_one(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), faults=OF_SWEEPS)
+    def sweep_one(self, data: st.DataObject, faults: Any) -> None:
         number = data.draw(st.integers(1, self.number))
-        self.sweep(lambda sweep: sweep.one_run(f"run{number}"))
+        self.sweep(lambda sweep: sweep.one_run(f"run{number}"), faults)
 
-    def sweep(self, how: Callable[[Sweep], None]) -> None:
+    def sweep(self, how: Callable[[Sweep], None], faults: Any) -> None:
         config = config_for(self.fake, self.output)
+        self.lose(faults)
         how(Sweep(config, WAIT, dry_run=False, say=lambda line: None))
+        self.fake._faults.reset()
 
     @invariant()
     def one_instance_a_key(self) -> None:
@@ -197,5 +218,5 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_at_most_one_instance_a_key_and_none_in_the_end(made_up_time: None) -> None:
     run_state_machine_as_test(
-        Ownership, settings=settings(max_examples=40, stateful_step_count=20, deadline=None)
+        Ownership, settings=settings(max_examples=60, stateful_step_count=12, deadline=None)
     )

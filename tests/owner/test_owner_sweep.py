@@ -210,6 +210,27 @@ def test_a_named_run_is_looked_for_at_its_own_router(
     assert told.count("the router has no row") == 3
 
 
+def test_a_named_run_that_cant_be_told_that_it_is_over_exits_4(
+    sweep: Sweep, fake: FakeRouter, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    code, told = sweep("--run-id", "owner", "--output", "taken")
+    assert code == 4
+    assert "can't be written" in told
+    assert fake.requests == ()
+
+
+@pytest.mark.parametrize("missing", ["URL", "TOKEN"])
+def test_a_run_that_cant_be_asked_for_is_not_said_to_be_over(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    monkeypatch.delenv(f"HYDRA_SMOKE_{missing}")
+    code, told = sweep("--run-id", "owner")
+    assert code == 4
+    assert "not set" in told
+    assert not (folder_of(output, "owner") / "over").exists()
+
+
 # A key without a row
 
 
@@ -328,6 +349,25 @@ def test_a_runs_own_words_for_gone_count(
         assert (code, alive(router)) == (0, []), told
 
 
+@pytest.mark.parametrize("given", [7, "buried", [1, None], {"buried": 1}, None])
+def test_gone_words_of_another_type_are_no_obstacle(
+    sweep: Sweep, fake: FakeRouter, output: Path, given: object
+) -> None:
+    folder = intent(output, "owner", "owner-0", fake.url, gone_statuses=given)
+    assert sweep(wait=0.0)[0] == 0
+    assert not folder.exists()
+
+
+def test_a_row_that_names_no_instance_is_left(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    row = {"idempotency_key": "owner-0", "found": True, "instance_id": None, "status": "queued"}
+    fake.fail("poll", status=200, times=99, body=row)
+    intent(output, "owner", "owner-0", fake.url)
+    code, told = sweep(wait=0.3)
+    assert code == 1
+    assert "LEFT     (key owner-0): " in told
+    assert "names no instance" in told
+
+
 def test_runs_of_the_fake_ended_with_it(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
     ledger = Ledger(output, "owner", fake=True)
     ledger.begin("main")
@@ -347,6 +387,18 @@ def test_half_written_lines_are_told(sweep: Sweep, fake: FakeRouter, output: Pat
     code, told = sweep()
     assert (code, alive(fake)) == (0, [])
     assert "WARNING  owner: line 8 can't be read, and is skipped" in told
+    assert not folder_of(output, "owner").exists()
+
+
+def test_a_ledger_that_cant_be_read_is_left(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+    killed(fake, output, run_id="other")
+    (folder_of(output, "owner") / "ledger.jsonl").mkdir(parents=True)
+    code, told = sweep()
+    assert (code, alive(fake)) == (1, [])
+    assert "LEFT     run owner: its ledger can't be read (" in told
+    code, told = sweep("--run-id", "owner")
+    assert code == 1
+    assert "LEFT     run owner: its ledger can't be read (" in told
 
 
 # Dry run
