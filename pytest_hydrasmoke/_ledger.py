@@ -149,13 +149,13 @@ class Ledger:
             raise self._unusable("another process holds it: give each run an id") from None
         except OSError as error:
             raise self._unusable(str(error)) from None
-        used = "is over, a sweep has said" if self.is_over else ""
+        used = f"a sweep has said that run {self.run_id} is over" if self.is_over else ""
         if name == MAIN and self.read().entries:
-            used = f"has left a ledger in {self.folder}"
+            used = f"run {self.run_id} has left a ledger in {self.folder}"
         if used:
             self._lock.release()
             raise ConfigError(
-                f"run id used before: run {self.run_id} {used}",
+                f"run id used before: {used}",
                 next_step="give every run an id of its own; what that one left: "
                 f"hydra-smoke sweep --run-id {self.run_id}",
             )

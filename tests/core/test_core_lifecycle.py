@@ -347,7 +347,7 @@ OUTCOMES: dict[str, tuple[list[Any], type[HydraSmokeError], State]] = {
     "no body": ([reply(204)], ContractError, State.REQUESTED),
     "broken body": ([reply(200, b"<html>")], ContractError, State.REQUESTED),
     "unknown success": ([reply(206)], ContractError, State.REQUESTED),
-    "another's key": ([accepted(key="other-9")], ContractError, State.REQUESTED),
+    "another's key": ([accepted(key="other-9")], ContractError, State.ACCEPTED),
 }
 
 

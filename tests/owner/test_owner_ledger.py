@@ -325,7 +325,15 @@ def test_a_run_id_in_use_is_refused(output: Path) -> None:
     with pytest.raises(ConfigError, match="another process holds it: give each run an id"):
         begun(output)
     other.communicate("\n")
-    begun(output).end()
+    assert not is_live(folder_of(output, "owner"))
+
+
+def test_a_run_id_that_has_left_a_ledger_is_refused(output: Path) -> None:
+    first = begun(output)
+    first.claim(SPEC, URL, {}, 1, 4)
+    first.end()
+    with pytest.raises(ConfigError, match="run owner has left a ledger in"):
+        begun(output)
 
 
 def test_a_run_that_a_sweep_has_buried_does_not_begin(output: Path) -> None:
