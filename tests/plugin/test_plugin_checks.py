@@ -355,6 +355,16 @@ def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: Fake
     fails(here, KEY, ANOTHER_KEY)
 
 
+def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRouter) -> None:
+    key, made_up = "run-overlong_".ljust(256, "x"), "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
+    found = {"found": True, "instance_id": made_up, "status": "running"}
+    router.fail("provision", status=200, body={"idempotency_key": key, "task_id": "t"})
+    router.fail("poll", after=1, status=200, body=found)
+    router.fail("status", status=200, body={"id": made_up, "status": "running"})
+    fails(here, KEY, "Failed: the router took an idempotency key of 256 characters")
+    assert [request.route for request in router.requests][-2:] == ["delete", "status"]
+
+
 def test_an_overlong_key_that_is_rejected_without_naming_it(
     here: Project, router: FakeRouter
 ) -> None:
