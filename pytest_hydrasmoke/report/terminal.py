@@ -81,7 +81,7 @@ def deleting(records: Sequence[InstanceRecord]) -> list[str]:
     if not records:
         return []
     names = [f"  {record.name}" for record in records]
-    return ["hydra-smoke: interrupted; deleting, which no further Ctrl-C hurries:", *names]
+    return ["hydra-smoke: interrupted; deleting, and another Ctrl-C makes it no faster:", *names]
 
 
 def timeout_warning(config: pytest.Config) -> list[str]:
