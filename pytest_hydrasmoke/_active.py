@@ -7,10 +7,11 @@ from functools import cached_property
 
 import pytest
 
+from ._aio import AsyncIO
 from ._chat import Reading
 from ._errors import own_frames
 from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
-from ._io import AsyncIO, SyncIO
+from ._io import SyncIO
 from ._ledger import Ledger
 from ._models import InstanceSpec
 from ._session import SmokeSession

@@ -11,7 +11,7 @@ from ._models import InstanceSpec
 from .instance import AsyncSmokeInstance, SmokeInstance
 
 if TYPE_CHECKING:
-    from ._io import AsyncIO
+    from ._aio import AsyncIO
     from ._session import SmokeSession
 
 __tracebackhide__ = own_frames

@@ -14,12 +14,13 @@ from typing import Any
 import anyio
 
 from . import _lifecycle
+from ._aio import AsyncIO
 from ._calls import Calls
 from ._chat import Reading
 from ._errors import ConfigError, HydraSmokeError, ProvisionError, own_frames
 from ._fanout import fan_out
 from ._handle import Handle
-from ._io import AsyncIO, SyncIO
+from ._io import SyncIO
 from ._ledger import Fact, Ledger
 from ._models import InstanceSpec
 from ._settings import HydraSmokeConfig

@@ -7,11 +7,12 @@ from types import TracebackType
 from typing import Self
 
 from ._address import Link, url_problem
+from ._aio import AsyncIO
 from ._calls import Calls
 from ._chat import Reading, Turn
 from ._clock import VirtualClock
 from ._errors import ConfigError, own_frames
-from ._io import AsyncIO, SyncIO
+from ._io import SyncIO
 from ._models import (
     DeleteResult,
     InstanceSpec,

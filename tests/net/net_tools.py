@@ -24,9 +24,10 @@ from pytest_hydrasmoke import (
     VirtualClock,
 )
 from pytest_hydrasmoke._address import Link
+from pytest_hydrasmoke._aio import AsyncIO
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._chat import Reading, Turn
-from pytest_hydrasmoke._io import AsyncIO, SyncIO
+from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._ledger import Ledger
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._session import SmokeSession

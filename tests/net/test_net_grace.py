@@ -17,8 +17,8 @@ from faulty_server import FaultyServer, Line, Received, answer, in_turn, stall_b
 from net_tools import SOME_ID, calls_of, own, session_to
 
 from pytest_hydrasmoke import AsyncSmokeInstance, LeakError, _lifecycle
+from pytest_hydrasmoke._aio import AsyncIO
 from pytest_hydrasmoke._grace import shielded
-from pytest_hydrasmoke._io import AsyncIO
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._timeline import InstanceRecord, State
 

@@ -35,9 +35,10 @@ from pytest_hydrasmoke import (
     TransportError,
     _fanout,
 )
+from pytest_hydrasmoke._aio import AsyncIO
 from pytest_hydrasmoke._factory import at_least_one, merged
 from pytest_hydrasmoke._fanout import fan_out
-from pytest_hydrasmoke._io import AsyncIO, SyncIO
+from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._signals import Interrupts
 from pytest_hydrasmoke._timeline import State

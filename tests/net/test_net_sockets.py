@@ -45,9 +45,11 @@ from net_tools import (
 )
 
 from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError, _signals, _sockets
+from pytest_hydrasmoke._aio import AsyncIO
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._fanout import Group, GroupIO
-from pytest_hydrasmoke._io import KEEP_IDLE, AsyncIO, SyncIO, _fault
+from pytest_hydrasmoke._http import fault
+from pytest_hydrasmoke._io import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._signals import Interrupts
 from pytest_hydrasmoke._sockets import DeadlineBackend
@@ -239,15 +241,15 @@ def test_what_went_wrong_is_said_by_the_first_error_that_says_anything() -> None
 
     link = link_to("http://router.example")
     deep = failing(httpx.ReadError(""), httpcore.ReadError(), OSError("the line is cut"), OSError())
-    assert _fault(deep, link).message == "the answer was lost (the line is cut)"
+    assert fault(deep, link).message == "the answer was lost (the line is cut)"
     own = failing(httpx.ReadError("mine"), OSError("theirs"))
-    assert _fault(own, link).message == "the answer was lost (mine)"
+    assert fault(own, link).message == "the answer was lost (mine)"
     silent = failing(httpx.ReadError(""), httpcore.ReadError())
-    assert _fault(silent, link).message == "the answer was lost (ReadError)"
+    assert fault(silent, link).message == "the answer was lost (ReadError)"
     context = httpx.ConnectError("")
     context.__context__ = OSError("no route")
-    assert _fault(context, link).message == "no connection to http://router.example (no route)"
-    assert _fault(httpx.ReadTimeout(""), link).late
+    assert fault(context, link).message == "no connection to http://router.example (no route)"
+    assert fault(httpx.ReadTimeout(""), link).late
 
 
 # TLS

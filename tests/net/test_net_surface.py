@@ -151,13 +151,13 @@ def imported_by(path: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def test_one_module_alone_knows_httpx() -> None:
+def test_the_two_ways_to_the_network_alone_know_httpx() -> None:
     users = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
         if "httpx" in imported_by(path)
     }
-    assert users == {"_io.py"}
+    assert users == {"_http.py", "_io.py", "_aio.py"}
 
 
 def test_the_network_library_below_it_is_known_to_the_network_modules_only() -> None:
@@ -166,7 +166,7 @@ def test_the_network_library_below_it_is_known_to_the_network_modules_only() -> 
         for path in PACKAGE.rglob("*.py")
         if "httpcore" in imported_by(path)
     }
-    assert users == {"_io.py", "_sockets.py"}
+    assert users == {"_http.py", "_io.py", "_aio.py", "_sockets.py"}
 
 
 def test_the_fake_shares_nothing_with_what_it_tests() -> None:

@@ -1,0 +1,153 @@
+"""The way to reach the network under anyio: asyncio or trio, whichever runs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import anyio
+import httpcore
+import httpx
+
+from ._address import Link
+from ._answers import append, given
+from ._clock import VirtualClock
+from ._errors import TransportError, own_frames
+from ._grace import shielded
+from ._http import FAULTS, build, fault, headers, ssl_context
+from ._wire import IN_FLIGHT, Reply, Request
+
+__tracebackhide__ = own_frames
+
+T = TypeVar("T")
+
+
+class _Steps:
+    """Watch a request being connected.
+
+    A time-out there, after which nothing was sent, is told from one of waiting; and a connection
+    that is broken off in its TLS handshake is closed, which httpcore leaves open.
+    """
+
+    def __init__(self) -> None:
+        self.connecting = False
+        self._connected: object = None
+
+    async def note(self, step: str, info: Mapping[str, object]) -> None:
+        if step.endswith("send_request_headers.started"):
+            self.connecting = getattr(info["request"], "method", None) == b"CONNECT"
+        elif step.endswith(("connect_tcp.started", "start_tls.started")):
+            self.connecting = True
+        elif step.endswith("connect_tcp.complete"):
+            self._connected = info["return_value"]
+
+    async def close(self) -> None:
+        if self.connecting and isinstance(self._connected, httpcore.AsyncNetworkStream):
+            with anyio.CancelScope(shield=True):
+                await self._connected.aclose()
+
+
+class AsyncStream:
+    """A stream read under anyio."""
+
+    def __init__(self, io: AsyncIO, response: httpx.Response) -> None:
+        self._io = io
+        self._response = response
+        self._chunks: AsyncIterator[bytes] = response.aiter_raw()
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+
+    async def read(self, deadline: float) -> bytes:
+        return given(await self._attempt_read(deadline))
+
+    async def _attempt_read(self, deadline: float) -> bytes | TransportError:
+        try:
+            with anyio.fail_after(self._io.left(deadline)):
+                return await anext(self._chunks, b"")
+        except FAULTS as error:
+            return fault(error, self._io.link)
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
+            await self._response.aclose()
+            # trio complains of an async generator that was not run to its end.
+            while await anext(self._chunks, b""):
+                pass
+
+
+class AsyncIO:
+    """`IO` under anyio: asyncio or trio, whichever runs.
+
+    Keeps no idle connection, since a fixture that is not async could not close it.
+    """
+
+    def __init__(self, link: Link, *, clock: VirtualClock | None = None) -> None:
+        self.link = link
+        self._clock = clock
+        transport = httpx.AsyncHTTPTransport(
+            # For plain http a context without any certificate: it costs nothing.
+            verify=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            proxy=link.proxy(),
+        )
+        self._client = httpx.AsyncClient(
+            transport=transport, headers=headers(link), trust_env=False
+        )
+        self._gate: anyio.CapacityLimiter | None = None
+
+    def now(self) -> float:
+        return self._clock.now() if self._clock else time.monotonic()
+
+    def left(self, deadline: float) -> float:
+        return max(deadline - self.now(), 0.0)
+
+    async def sleep(self, seconds: float) -> None:
+        if self._clock is not None:
+            self._clock.sleep(seconds)
+            seconds = 0.0
+        await anyio.sleep(max(seconds, 0.0))
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        if self._gate is None:
+            self._gate = anyio.CapacityLimiter(IN_FLIGHT)
+        async with self._gate:
+            stream = await self.open(request, deadline)
+            body = bytearray()
+            try:
+                while chunk := await stream.read(deadline):
+                    append(body, chunk)
+            finally:
+                await stream.close()
+        return Reply(stream.status, stream.headers, bytes(body))
+
+    async def open(self, request: Request, deadline: float) -> AsyncStream:
+        return given(await self._attempt_open(request, deadline))
+
+    async def _attempt_open(
+        self, request: Request, deadline: float
+    ) -> AsyncStream | TransportError:
+        built = build(self._client, self.link, request, httpx.Timeout(None))
+        steps = _Steps()
+        built.extensions["trace"] = steps.note
+        try:
+            with anyio.fail_after(self.left(deadline)):
+                response = await self._client.send(built, stream=True)
+        except FAULTS as error:
+            return fault(error, self.link, connecting=steps.connecting)
+        finally:
+            await steps.close()
+        return AsyncStream(self, response)
+
+    def hurry(self) -> float:
+        return math.inf
+
+    async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await shielded(seconds, work)
+
+    async def aclose(self) -> None:
+        """Let go of the client; nothing is open between calls."""
+        await self._client.aclose()

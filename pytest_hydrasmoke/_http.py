@@ -1,0 +1,84 @@
+"""What both ways to reach the network say to httpx, and what its errors mean."""
+
+from __future__ import annotations
+
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+import httpcore
+import httpx
+
+from ._address import Link
+from ._answers import lost_attempt
+from ._errors import TransportError, own_frames
+from ._redact import safe_line
+from ._wire import Request
+
+__tracebackhide__ = own_frames
+
+_NOT_REACHED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpcore.ProxyError,
+    httpx.ProxyError,
+)
+FAULTS = (
+    httpx.TransportError,
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    TimeoutError,
+)
+_LATE = (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)
+
+
+def ssl_context(link: Link) -> ssl.SSLContext | None:
+    if not link.base_url.startswith("https:"):
+        return None
+    return _shared_ssl_context(link.ca_file, link.trust_env)
+
+
+@lru_cache
+def _shared_ssl_context(ca_file: Path | None, trust_env: bool) -> ssl.SSLContext:
+    # It takes 6 ms to make one.
+    context = httpx.create_ssl_context(trust_env=trust_env)
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+def headers(link: Link) -> dict[str, str]:
+    # Nothing encoded: a compressed stream can end early without an error, or expand without bound.
+    headers = {"accept-encoding": "identity", "user-agent": "pytest-hydrasmoke"}
+    if link.token is not None:
+        headers["authorization"] = f"Bearer {link.token.reveal()}"
+    return headers
+
+
+def build(
+    client: httpx.Client | httpx.AsyncClient, link: Link, request: Request, timeout: httpx.Timeout
+) -> httpx.Request:
+    return client.build_request(
+        request.method,
+        link.base_url + request.path,
+        json=request.body,
+        headers={"accept": request.accept},
+        timeout=timeout,
+    )
+
+
+def fault(error: Exception, link: Link, *, connecting: bool = False) -> TransportError:
+    # What went wrong may be said by the error underneath alone.
+    deepest: BaseException | None = error
+    while deepest is not None and not str(deepest):
+        deepest = deepest.__cause__ or deepest.__context__
+    return lost_attempt(
+        link.base_url,
+        safe_line(str(deepest or type(error).__name__)),
+        reached=not (connecting or isinstance(error, _NOT_REACHED)),
+        late=isinstance(error, _LATE),
+    )
