@@ -12,10 +12,11 @@ from ._chat import Reading
 from ._errors import own_frames
 from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from ._io import SyncIO
-from ._ledger import Ledger
+from ._ledger import MAIN, Ledger
 from ._models import InstanceSpec
 from ._session import SmokeSession
 from ._settings import HydraSmokeConfig
+from ._sharing import EVERYBODY, Sharing
 from ._signals import Interrupts
 from ._timeline import InstanceRecord
 from .client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
@@ -33,13 +34,16 @@ class Active:
         config: HydraSmokeConfig,
         ledger: Ledger,
         interrupts: Interrupts,
+        *,
+        worker: str | None = None,
     ) -> None:
         self.config = config
         self._pytest = pytest_config
         self._ledger = ledger
         self._interrupts = interrupts
+        self._worker = worker
         self._used: dict[str, str] = {}
-        self._over: list[pytest.Item | pytest.Collector] = []
+        self._over: list[str] = []
 
     @cached_property
     def session(self) -> SmokeSession:
@@ -52,6 +56,11 @@ class Active:
             self.reading,
             on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
         )
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        """This process's part in what tests share."""
+        return Sharing(self.session, worker=self._worker is not None)
 
     @cached_property
     def reading(self) -> Reading:
@@ -103,9 +112,10 @@ class Active:
         # An override of `smoke_spec` may give anything.
         wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
         node = scope_node(request.node, self.config.scope)
-        if self.session.begins(node):
-            node.addfinalizer(lambda: self._over.append(node))
-        record = self.session.shared(wanted, node, request.node.nodeid)
+        share = EVERYBODY if node is request.session else f"{self._worker or MAIN} {node.nodeid}"
+        if self.sharing.begins(share):
+            node.addfinalizer(lambda: self._over.append(share))
+        record = self.sharing.take(wanted, share, request.node.nodeid)
         self._used[request.node.nodeid] = record.key or ""
         return record
 
@@ -123,14 +133,20 @@ class Active:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """End the scopes that are over once the last report of their last test is in.
+        """End what is over once the last report of a test is in.
 
         Outermost, so that no test's own time limit is still running.
         """
         result = yield
         while self._over:
-            self.session.end(self._over.pop())
+            self.sharing.end(self._over.pop())
+        self.release()
         return result
+
+    def release(self) -> None:
+        """Let others have what the last test shared."""
+        if "sharing" in self.__dict__:
+            self.sharing.release()
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:

@@ -15,8 +15,9 @@ import pytest
 from ._active import Active
 from ._errors import own_frames
 from ._ledger import Ledger
+from ._session import SmokeSession
 from ._signals import Interrupts
-from ._timeline import InstanceReport, Report, State, report_of
+from ._timeline import InstanceReport, Report, State, merged, report_of
 from .report import terminal
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Finish:
         self._worker = worker
         self._executed = False
         self._from_workers: list[InstanceReport] = []
+        self._crashed = False
         self._report: Report | None = None
         self._remarks: list[str] = []
         self._told = False
@@ -86,7 +88,7 @@ class Finish:
             run_id=config.run_id,
             fake=self._fake is not None,
             url=config.url or "",
-            instances=(*reports, *self._from_workers),
+            instances=tuple(merged([*self._from_workers, *reports])),
         )
         self._report_leaks(session, self._report)
         if session.exitstatus == 0 and not self._executed:
@@ -108,17 +110,24 @@ class Finish:
                 if self._interrupts.received is not None:
                     # Workers outlive the controller by seconds: they are to begin nothing more.
                     self._ledger.stop()
-                session.adopt()
+                self._adopt(session)
             self._say(terminal.deleting(session.pending), only_if=self._interrupts.received)
             session.close()
         finally:
             self._interrupts.end_clean_up()
-        known = {report.idempotency_key for report in self._from_workers}
         return [
             report_of(record)
             for record in session.records
-            if record.state not in (State.CLAIMED, State.REFUSED) and record.key not in known
+            if record.state not in (State.CLAIMED, State.REFUSED)
         ]
+
+    def _adopt(self, session: SmokeSession) -> None:
+        """Own what workers have left: shared instances, and those of workers that are gone."""
+        session.adopt()
+        failed = {it.idempotency_key for it in self._from_workers if it.failed}
+        for record in session.records:
+            # What a worker that crashed knew of its failures is lost: it was one itself.
+            record.failed |= self._crashed or record.key in failed
 
     def _say(self, lines: list[str], *, only_if: object) -> None:
         reporter = self._pytest.pluginmanager.get_plugin("terminalreporter")
@@ -139,7 +148,7 @@ class Finish:
                     location=("hydra-smoke", None, f"leak of {name}"),
                     keywords={},
                     outcome="failed",
-                    longrepr=terminal.leak(instance, report.run_id),
+                    longrepr=terminal.leak(instance),
                     when="call",
                 )
             )
@@ -160,6 +169,7 @@ class Finish:
         try:
             self._tell_late(self._close())
         finally:
+            self._active.release()
             self._ledger.end()
             self._interrupts.restore()
             if self._fake is not None:
@@ -176,16 +186,20 @@ class Finish:
         leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
         for key, leak in {it.idempotency_key: it for it in leaks}.items():
             if key not in told and not self._worker:
-                sys.stderr.write(terminal.leak(leak, self._active.config.run_id) + "\n")
+                sys.stderr.write(terminal.leak(leak) + "\n")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
         """Give an xdist worker its settings: it reads and checks none itself."""
-        plain = self._active.config.to_plain()
-        node.workerinput[KEY] = {"settings": plain, "fake": self._fake is not None}
+        node.workerinput[KEY] = {
+            "settings": self._active.config.to_plain(),
+            "fake": self._fake is not None,
+            "folder": str(self._pytest.invocation_params.dir),
+        }
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object, error: object) -> None:
-        """Take what an xdist worker has to report; one that crashed has nothing."""
+        """Take what an xdist worker has to report; one that crashed has nothing to say."""
+        self._crashed |= error is not None
         output: dict[str, Any] = getattr(node, "workeroutput", {})
         self._from_workers += [InstanceReport(**plain) for plain in output.get(KEY, [])]

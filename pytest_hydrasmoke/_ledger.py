@@ -6,6 +6,7 @@ A run has a folder, `<output>/runs/<run id>/`:
   (fsync) before the step that it announces. A line begins with a line end too, so that what a
   writer left half-written when it was killed spoils no other line.
 - `slots.lock`: held while a slot is taken and its intent written.
+- `held/*.lock`: held by the one test, of all processes, that uses a shared instance.
 - `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
   process id, is what tells that a run is alive.
 - `over`: a sweep's word that the run is over. Its owner reads it before it provisions or chats.
@@ -17,12 +18,12 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from filelock import FileLock, Timeout
 
@@ -42,6 +43,7 @@ class Fact(StrEnum):
     INTENT = "intent"
     ACCEPTED = "accepted"
     CREATED = "created"
+    READY = "ready"
     KEPT = "kept"
     DELETED = "deleted"
     REFUSED = "refused"
@@ -51,6 +53,8 @@ class Fact(StrEnum):
 
 CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.CONFIRMED})
 """Facts after which there is nothing left to delete."""
+_WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETED})
+_USABLE = frozenset({Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY})
 
 
 @dataclass(slots=True)
@@ -62,13 +66,17 @@ class Entry:
     settings: Mapping[str, Any]
     """What a sweep needs beside url and token: `sweep_settings` of the run."""
     spec: Mapping[str, Any]
+    share: str | None = None
+    """What it is shared under; None if it is private to one process."""
     fact: Fact = Fact.INTENT
     id: str | None = None
+    was_ready: bool = False
+    """Whether a process saw it ready, and told so."""
 
     @property
     def has_row(self) -> bool:
         """Tell whether the router had a row for it: from then on, "not found" means gone."""
-        return self.id is not None and self.fact in (Fact.CREATED, Fact.KEPT, Fact.DELETED)
+        return self.id is not None and self.fact in _WITH_ROW
 
     @property
     def open(self) -> bool:
@@ -81,12 +89,27 @@ class Reading:
     """A ledger as read: entries by key, and lines that could not be."""
 
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    failures: list[tuple[str, Mapping[str, Any], str]] = field(
+        default_factory=list[tuple[str, Mapping[str, Any], str]]
+    )
+    """What could not be provisioned for all: the share, its spec, and why."""
     problems: list[str] = field(default_factory=list[str])
 
     @property
     def open(self) -> list[Entry]:
         """The entries that may have something to delete."""
         return [entry for entry in self.entries.values() if entry.open]
+
+    def shared(self, share: str, spec: Mapping[str, Any]) -> Entry | None:
+        """Give what is shared under a name with a spec, if there is such a thing by now."""
+        for entry in self.entries.values():
+            if (entry.share, entry.spec) == (share, spec) and entry.fact in _USABLE:
+                return entry
+        return None
+
+    def failure(self, share: str, spec: Mapping[str, Any]) -> str | None:
+        """Tell why there can be no such thing, if somebody has tried."""
+        return next((why for *what, why in self.failures if what == [share, spec]), None)
 
 
 def parse(text: bytes) -> Reading:
@@ -96,33 +119,51 @@ def parse(text: bytes) -> Reading:
         if not line.strip():
             continue
         try:
-            _apply(reading.entries, json.loads(line))
+            _apply(reading, json.loads(line))
         except (ValueError, KeyError, TypeError, RecursionError):
             reading.problems.append(f"line {number} can't be read, and is skipped")
     return reading
 
 
-def _apply(entries: dict[str, Entry], line: Any) -> None:
+def _apply(reading: Reading, line: Any) -> None:
+    if "failure" in line:
+        share, why = _text(line["share"]), _text(line["failure"])
+        reading.failures.append((share, _mapping(line["spec"]), why))
+        return
     key, fact = _text(line["key"]), Fact(line["fact"])
     if fact is Fact.INTENT:
         # A key that was refused is used again: its intent starts afresh.
-        url, settings, spec = _text(line["url"]), line["settings"], line["spec"]
-        if not (isinstance(settings, dict) and isinstance(spec, dict)):
-            raise TypeError(line)
-        entries[key] = Entry(
-            key, url, cast("dict[str, Any]", settings), cast("dict[str, Any]", spec)
-        )
+        settings, spec = _mapping(line["settings"]), _mapping(line["spec"])
+        reading.entries[key] = Entry(key, _text(line["url"]), settings, spec)
+        if line.get("share") is not None:
+            reading.entries[key].share = _text(line["share"])
         return
-    entry = entries[key]
+    entry = reading.entries[key]
     entry.fact = fact
+    entry.was_ready |= fact is Fact.READY
     if line.get("id") is not None:
         entry.id = _text(line["id"])
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return cast("dict[str, Any]", value)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
     return value
+
+
+class Intent(NamedTuple):
+    """What is to be known of a key before the request that carries it leaves."""
+
+    spec: Mapping[str, Any]
+    url: str
+    settings: Mapping[str, Any]
+    share: str | None = None
 
 
 class Ledger:
@@ -171,9 +212,7 @@ class Ledger:
         """Tell whether a sweep has said that this run is over."""
         return (self.folder / "over").exists()
 
-    def claim(
-        self, spec: Mapping[str, Any], url: str, settings: Mapping[str, Any], number: int, most: int
-    ) -> list[str] | None:
+    def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
         """Take slots and write their intents; None if fewer than `number` of `most` are free.
 
         The key of a request that the router refused is free again: nothing came of it.
@@ -186,25 +225,43 @@ class Ledger:
                 if len(free) < number:
                     return None
                 for key in free[:number]:
-                    self._intend(key, spec, url, settings)
+                    self._intend(key, intent)
         except (OSError, Timeout) as error:
             raise self._unusable(str(error)) from None
         return free[:number]
 
-    def claim_key(
-        self, key: str, spec: Mapping[str, Any], url: str, settings: Mapping[str, Any]
-    ) -> None:
+    def claim_key(self, key: str, intent: Intent) -> None:
         """Write the intent of a key that is no slot's: of a request that is to be refused."""
         try:
-            self._intend(key, spec, url, settings)
+            self._intend(key, intent)
         except OSError as error:
             raise self._unusable(str(error)) from None
 
-    def _intend(
-        self, key: str, spec: Mapping[str, Any], url: str, settings: Mapping[str, Any]
-    ) -> None:
-        facts = {**settings, "fake": self._fake}
-        note(self.folder, key, Fact.INTENT, url=url, settings=facts, spec=dict(spec))
+    def _intend(self, key: str, intent: Intent) -> None:
+        settings = {**intent.settings, "fake": self._fake}
+        note(self.folder, key, Fact.INTENT, **{**intent._asdict(), "settings": settings})
+
+    def hold(self, name: str, check: Callable[[], object]) -> FileLock:
+        """Wait until no other process of the run holds a name, and hold it.
+
+        `check` is called once a second; what it raises ends the wait.
+        """
+        # Released by whoever ends the test, which may be another thread than began it.
+        lock = FileLock(self.folder / "held" / f"{name}.lock", timeout=1.0, thread_local=False)
+        try:
+            (self.folder / "held").mkdir(mode=0o700, exist_ok=True)
+            while True:
+                check()
+                with contextlib.suppress(Timeout):
+                    lock.acquire()
+                    return lock
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+
+    def give_up(self, share: str, spec: Mapping[str, Any], why: str) -> None:
+        """Write down, as far as that can be, that nobody need try to provision this again."""
+        with contextlib.suppress(OSError):
+            append(self.folder, {"share": share, "spec": dict(spec), "failure": why})
 
     def note(self, key: str, fact: Fact, instance_id: str | None) -> None:
         """Write a fact down; raises OSError. What is not written, a sweep finds out again."""
@@ -213,6 +270,13 @@ class Ledger:
     def read(self) -> Reading:
         """Read it, whoever wrote it."""
         return read(self.folder)
+
+    def look(self) -> Reading:
+        """Read it; raises `ConfigError` if that can't be done."""
+        try:
+            return self.read()
+        except OSError as error:
+            raise self._unusable(str(error)) from None
 
     def end(self) -> None:
         """Let go of the lock, and of the folder if nothing is left and nobody uses it."""
@@ -247,6 +311,12 @@ def read(folder: Path) -> Reading:
     return parse(text)
 
 
+def has_main_process(output: Path, run_id: str) -> bool:
+    """Tell whether a run's main process lives on this host, whose disk this process sees."""
+    lock = folder_of(output, run_id) / "live" / f"{MAIN}.lock"
+    return lock.exists() and _is_held(lock)
+
+
 def is_live(folder: Path) -> bool:
     """Tell whether a process of the run holds its lock."""
     live = folder / "live"
@@ -267,8 +337,13 @@ def _is_held(path: Path) -> bool:
 
 def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
     """Append a fact, on the disk when this returns. Raises OSError."""
+    append(folder, {"key": key, "fact": fact, **fields})
+
+
+def append(folder: Path, facts: Mapping[str, object]) -> None:
+    """Append a line, on the disk when this returns. Raises OSError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({"key": key, "fact": fact, "at": at, **fields})
+    line = json.dumps({**facts, "at": at})
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     descriptor = os.open(folder / "ledger.jsonl", flags, 0o600)
     try:

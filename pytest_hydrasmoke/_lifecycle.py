@@ -78,15 +78,16 @@ def phase(name: str, io: IO, record: InstanceRecord, *, timed: bool = True) -> G
 
 
 async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    """Take a claimed record to a ready instance, or raise.
+    """Take a record from wherever it stands to a ready instance, or raise.
 
     Raises `ProvisionError`, `ProvisionTimeoutError`, `RouterError`, `TransportError` or
     `ContractError`; what then exists is still the record's.
     """
     start = calls.io.now()
     deadline = start + policy.ready_timeout
-    with phase("provision", calls.io, record):
-        await _request(calls, record, deadline)
+    if record.state in (State.CLAIMED, State.REQUESTED):
+        with phase("provision", calls.io, record):
+            await _request(calls, record, deadline)
     with phase("row", calls.io, record):
         await _row(calls, record, policy, start)
     with phase("ready", calls.io, record):

@@ -1,4 +1,4 @@
-"""One process of a run: what it owns, who shares what, and its deletion when it is over.
+"""One process of a run: what it owns, and its deletion when it is over.
 
 An instance is claimed here before its request leaves, so that however a run ends, `close` knows
 what there is to delete. It is called wherever a run can end, and does only what is still to do.
@@ -7,7 +7,7 @@ what there is to delete. It is called wherever a run can end, and does only what
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,27 +17,19 @@ from . import _lifecycle
 from ._aio import AsyncIO
 from ._calls import Calls
 from ._chat import Reading
-from ._errors import ConfigError, HydraSmokeError, ProvisionError, own_frames
+from ._errors import ConfigError, own_frames
 from ._fanout import fan_out
 from ._handle import Handle
 from ._io import SyncIO
-from ._ledger import Fact, Ledger
+from ._ledger import Entry, Fact, Intent, Ledger
 from ._models import InstanceSpec
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
-from ._timeline import NOTHING_LEFT, SETTLED, InstanceRecord, State
+from ._timeline import HAS_ROW, SETTLED, InstanceRecord, State
 from ._wire import drive
 from .instance import AsyncSmokeInstance, SmokeInstance
 
 __tracebackhide__ = own_frames
-
-
-@dataclass
-class Shared:
-    """What tests with one spec share within one scope: an instance, or why there is none."""
-
-    record: InstanceRecord | None = None
-    failure: str | None = None
 
 
 @dataclass
@@ -53,16 +45,17 @@ class SmokeSession:
 
     def __post_init__(self) -> None:
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
-        self._shared: dict[tuple[InstanceSpec | None, Hashable], Shared] = {}
 
     # Provisioning
 
-    def claim(self, spec: InstanceSpec, number: int = 1) -> list[InstanceRecord]:
+    def claim(
+        self, spec: InstanceSpec, number: int = 1, share: str | None = None
+    ) -> list[InstanceRecord]:
         """Own instances that are yet to be asked for, under the next free slots."""
         self._check_detached()
-        self._permit()
+        self.permit()
         limit = self.config.max_instances
-        keys = self.ledger.claim(*self._intent(spec), number, limit)
+        keys = self.ledger.claim(self._intent(spec, share), number, limit)
         if keys is None:
             raise ConfigError(
                 f"no room for {number} more: max_instances allows {limit} in a run",
@@ -73,7 +66,7 @@ class SmokeSession:
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
         """Own what a request might make that is to be refused: it takes no slot."""
         self._check_detached()
-        self.ledger.claim_key(key, *self._intent(spec))
+        self.ledger.claim_key(key, self._intent(spec))
         return self._record(spec, key)
 
     def _check_detached(self) -> None:
@@ -84,25 +77,32 @@ class SmokeSession:
                 next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
             )
 
-    def _intent(self, spec: InstanceSpec) -> tuple[dict[str, Any], str, dict[str, Any]]:
-        return spec.model_dump(), self.config.link.base_url, sweep_settings(self.config)
+    def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
+        url, settings = self.config.link.base_url, sweep_settings(self.config)
+        return Intent(spec.model_dump(), url, settings, share)
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
-        record = InstanceRecord(spec, key, on_state=self._note, permit=self._permit)
+        record = InstanceRecord(spec, key, on_state=self._note_state, permit=self.permit)
         self.records.append(record)
         return record
 
-    def _note(self, record: InstanceRecord) -> None:
+    def _note_state(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
-        if fact is None or record.key is None:
+        if fact is not None:
+            self.note(record, fact)
+
+    def note(self, record: InstanceRecord, fact: Fact) -> None:
+        """Write a fact down in the ledger, for an instance that is the run's."""
+        if record.key is None:
             return
         try:
             self.ledger.note(record.key, fact, record.id)
         except OSError as error:
             # The intent is on the disk: a sweep finds the rest out again.
-            record.note(f"not in the ledger: {record.state} ({error})")
+            record.note(f"not in the ledger: {fact} ({error})")
 
-    def _permit(self) -> None:
+    def permit(self) -> None:
+        """Raise `ConfigError` where a sweep has said that this run is over."""
         if self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep has said so",
@@ -111,13 +111,14 @@ class SmokeSession:
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
         """Provision one, and wait until it is ready; one that fails is deleted at once."""
-        return self._ready(self._provision(*self.claim(spec)))
+        return self._ready(self.bring_up(*self.claim(spec)))
 
     def provision_key(self, spec: InstanceSpec, key: str) -> SmokeInstance:
         """Provision under a key that takes no slot, what the router is expected to refuse."""
-        return self._ready(self._provision(self.claim_key(spec, key)))
+        return self._ready(self.bring_up(self.claim_key(spec, key)))
 
-    def _provision(self, record: InstanceRecord) -> InstanceRecord:
+    def bring_up(self, record: InstanceRecord) -> InstanceRecord:
+        """Take what is owned to a ready instance, from wherever it stands; or delete it."""
         try:
             drive(_lifecycle.provision(self._calls(record), record, self.config.policy))
         except Exception:
@@ -179,57 +180,23 @@ class SmokeSession:
         return Calls(self._io, record)
 
     def _ready(self, record: InstanceRecord) -> SmokeInstance:
-        instance = SmokeInstance(self.handle(record))
-        self.on_ready(instance)
-        return instance
+        self.ready(record)
+        return SmokeInstance(self.handle(record))
 
     def _ready_async(self, io: AsyncIO, record: InstanceRecord) -> AsyncSmokeInstance:
-        self._ready(record)
+        self.ready(record)
         return AsyncSmokeInstance(self.handle_async(io, record))
 
-    # Sharing
-
-    def begins(self, scope: Hashable) -> bool:
-        """Tell whether nothing was shared in this scope so far; its end is then to be told."""
-        return all(known != scope for _, known in self._shared)
-
-    def shared(self, spec: InstanceSpec | None, scope: Hashable, test: str) -> InstanceRecord:
-        """Give the one instance of this spec in this scope, provisioned at its first use.
-
-        One that could not be provisioned is told once: later tests raise a `ProvisionError` that
-        points to the first. With `instance` set, it is that one, whatever the spec.
-        """
-        if self.config.instance is not None:
-            spec = None
-        shared = self._shared.setdefault((spec, scope), Shared())
-        if shared.failure is not None:
-            raise ProvisionError(
-                f"no instance: {shared.failure}",
-                next_step="see the failure of that test; this one did not try again",
-            )
-        if shared.record is None or shared.record.state in NOTHING_LEFT - {State.CLAIMED}:
-            shared.record = None
-            try:
-                shared.record = (
-                    self._attach() if spec is None else self._provision(*self.claim(spec))
-                )
-            except HydraSmokeError as error:
-                shared.failure = f"provisioning failed in the set-up of {test}: {error.message}"
-                raise
-            self._ready(shared.record)
-        return shared.record
-
-    def _attach(self) -> InstanceRecord:
+    def attach(self) -> InstanceRecord:
+        """Use the instance that the settings name; it is never deleted."""
         record = InstanceRecord(None, None, id=self.config.instance)
         self.records.append(record)
         drive(self.handle(record).until_ready())
         return record
 
-    def end(self, scope: Hashable) -> None:
-        """Delete what was shared within a scope that is over."""
-        over = [key for key in self._shared if key[1] == scope]
-        records = [self._shared.pop(key).record for key in over]
-        self.dispose([record for record in records if record and not record.attached])
+    def ready(self, record: InstanceRecord) -> None:
+        """Tell those who wait for it that an instance is ready."""
+        self.on_ready(SmokeInstance(self.handle(record)))
 
     # The end
 
@@ -274,27 +241,35 @@ class SmokeSession:
         except Exception as error:
             record.leak = str(error) or repr(error)
 
+    def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
+        """Take part in what another process of the run has in the ledger."""
+        record = self._record(spec, entry.key)
+        record.id, record.state = entry.id, _STATES[entry.fact]
+        if record.id is None and record.state in HAS_ROW:
+            record.state = State.REQUESTED
+        # Whether its request was sent, and carried out, nobody here can know.
+        record.unknown_outcomes = 1
+        return record
+
     def adopt(self) -> None:
-        """Own what other processes of this run have left open in the ledger."""
+        """Own what other processes of this run have in the ledger."""
         known = {record.key for record in self.records}
         try:
-            entries = self.ledger.read().open
+            entries = self.ledger.read().entries
         except OSError:
             return  # What can't be read now, a sweep reads later.
-        for entry in entries:
-            if entry.key not in known and entry.fact is not Fact.KEPT:
-                record = self._record(None, entry.key)
-                record.id = entry.id
-                record.state = State.CREATED if entry.has_row else State.REQUESTED
+        for key, entry in entries.items():
+            if key not in known and entry.fact is not Fact.REFUSED:
+                self.join(entry)
 
     @property
     def pending(self) -> list[InstanceRecord]:
         """What `close` has to delete."""
-        return self._to_delete(self.records)
+        return self._to_delete([record for record in self.records if not record.joint])
 
     def close(self) -> None:
-        """Delete everything that is left; harmless if done before."""
-        self.dispose(self.records)
+        """Delete everything that is left and this process's to delete; harmless if done before."""
+        self.dispose([record for record in self.records if not record.joint])
         self._io.close()
 
 
@@ -306,6 +281,13 @@ _FACTS = {
     State.REFUSED: Fact.REFUSED,
     State.ABSENT: Fact.ABSENT,
     State.DELETED: Fact.CONFIRMED,
+}
+_STATES = {
+    Fact.INTENT: State.REQUESTED,
+    Fact.READY: State.READY,
+    **{fact: state for state, fact in _FACTS.items()},
+    # One that was being deleted when its process died is deleted again.
+    Fact.DELETED: State.CREATED,
 }
 
 

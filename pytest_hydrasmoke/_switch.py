@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,9 +53,7 @@ def _collect(config: pytest.Config, *, unasked: bool) -> None:
 def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from . import _load
     from ._errors import HydraSmokeError
-    from ._redact import Token
     from ._unused import check_unused
-    from .fake import FakeRouter
 
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
@@ -69,10 +68,8 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         loaded = _load.load(options, config.invocation_params.dir, fake=fake)
         settings = loaded.config
         if fake:
-            # Served until `pytest_unconfigure`, which pytest calls however the run ends.
-            router = FakeRouter().__enter__()
-            at = {"url": router.url, "token": Token(router.token)}
-            settings = settings.model_copy(update=at)
+            router = _serve()
+            settings = settings.model_copy(update=_address_of(router))
         elif settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources)
         return _take_part(config, settings, loaded=loaded, router=router, fake=fake)
@@ -84,11 +81,39 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
 
 
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
+    from ._finish import KEY
+    from ._ledger import has_main_process
     from ._settings import HydraSmokeConfig
 
-    given: dict[str, Any] = worker["hydra_smoke"]
+    given: dict[str, Any] = worker[KEY]
+    fake, name = given["fake"], worker["workerid"]
     settings = HydraSmokeConfig.from_plain(given["settings"])
-    return _take_part(config, settings, fake=given["fake"], worker=worker["workerid"])
+    if has_main_process(settings.output, settings.run_id):
+        return _take_part(config, settings, fake=fake, reports_as=name)
+    # It is on another host, where it can share nothing with the others: a run of its own, with an
+    # instance, a ledger and deletions of its own.
+    here, there = config.invocation_params.dir, Path(given["folder"])
+    own: dict[str, Any] = {"run_id": f"{settings.run_id[: 63 - len(name)]}-{name}"}
+    if settings.output.is_relative_to(there):
+        own["output"] = here / settings.output.relative_to(there)
+    router = _serve() if fake else None
+    if router is not None:
+        own |= _address_of(router)
+    settings = settings.model_copy(update=own)
+    return _take_part(config, settings, fake=fake, router=router, reports_as=name, alone=True)
+
+
+def _serve() -> FakeRouter:
+    from .fake import FakeRouter
+
+    # Until `pytest_unconfigure`, which pytest calls however the run ends.
+    return FakeRouter().__enter__()
+
+
+def _address_of(router: FakeRouter) -> dict[str, Any]:
+    from ._redact import Token
+
+    return {"url": router.url, "token": Token(router.token)}
 
 
 def _take_part(
@@ -98,7 +123,8 @@ def _take_part(
     fake: bool,
     loaded: Loaded | None = None,
     router: FakeRouter | None = None,
-    worker: str | None = None,
+    reports_as: str | None = None,
+    alone: bool = False,
 ) -> Active:
     from ._active import Active
     from ._finish import Finish
@@ -106,10 +132,11 @@ def _take_part(
     from ._signals import Interrupts
 
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
-    ledger.begin(worker or MAIN)
+    shares_as = None if alone else reports_as
+    ledger.begin(shares_as or MAIN)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number))
     interrupts.install()
-    active = Active(config, settings, ledger, interrupts)
+    active = Active(config, settings, ledger, interrupts, worker=shares_as)
     finish = Finish(
         config,
         active,
@@ -117,7 +144,7 @@ def _take_part(
         interrupts,
         loaded=loaded,
         fake=router,
-        worker=worker is not None,
+        worker=reports_as is not None,
     )
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")

@@ -7,7 +7,7 @@ the records become a `Report`: frozen, plain, and able to travel from a worker t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -92,6 +92,8 @@ class InstanceRecord:
     """Why its deletion is not confirmed, once the run has given up on it."""
     failed: bool = False
     """Whether a test that used it failed, in set-up, call or teardown."""
+    joint: bool = False
+    """Whether all workers share it: the main process deletes it then."""
     on_state: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
     """Told of every change of the state, before the step after it."""
     permit: Callable[[], None] = field(default=lambda: None, repr=False)
@@ -104,7 +106,7 @@ class InstanceRecord:
     @property
     def run_id(self) -> str | None:
         """The run that its key names."""
-        return None if self.key is None else self.key.rpartition("-")[0]
+        return run_of(self.key)
 
     @property
     def last_state(self) -> str | None:
@@ -144,6 +146,11 @@ class InstanceRecord:
             self.notes.append(text)
 
 
+def run_of(key: str | None) -> str | None:
+    """Give the run id in a key `<run_id>-<slot>`."""
+    return None if key is None else key.rpartition("-")[0]
+
+
 class InstanceReport(BaseModel):
     """One instance's story at the end of the run; phase times in seconds."""
 
@@ -154,7 +161,8 @@ class InstanceReport(BaseModel):
     hostname: str | None
     spec: InstanceSpec | None
     outcome: str
-    """`deleted`, `leaked`, `kept`, `absent` (never had a row) or `attached` (not this run's)."""
+    """`deleted`, `leaked`, `kept`, `absent` (never had a row) or `attached` (not this run's);
+    from a worker also `shared`: it is the main process's to delete."""
     statuses: tuple[str, ...]
     phases: dict[str, float]
     chats: int
@@ -162,6 +170,13 @@ class InstanceReport(BaseModel):
     retries: int
     notes: tuple[str, ...]
     leak: str | None
+    failed: bool
+    """Whether a test that used it failed."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that its key names: on another host a worker is one of its own."""
+        return run_of(self.idempotency_key)
 
 
 class Report(BaseModel):
@@ -191,6 +206,8 @@ def report_of(record: InstanceRecord) -> InstanceReport:
         outcome = "attached"
     elif record.state in SETTLED:
         outcome = record.state.value
+    elif record.joint and record.leak is None:
+        outcome = "shared"
     else:
         outcome = "leaked"
     return InstanceReport(
@@ -206,4 +223,45 @@ def report_of(record: InstanceRecord) -> InstanceReport:
         retries=record.retries,
         notes=tuple(record.notes),
         leak=record.leak,
+        failed=record.failed,
+    )
+
+
+def merged(reports: Iterable[InstanceReport]) -> list[InstanceReport]:
+    """Make one story of what several processes tell of each instance; the last one is believed.
+
+    The last of the run is its main process, which sees every instance deleted.
+    """
+    stories: dict[object, InstanceReport] = {}
+    for number, report in enumerate(reports):
+        # Of an attached instance there is no key, and nothing to tell but that it was used.
+        name = report.idempotency_key or report.id or number
+        before = stories.get(name)
+        stories[name] = report if before is None else _both(before, report)
+    return [_judged(report) for report in stories.values()]
+
+
+def _judged(report: InstanceReport) -> InstanceReport:
+    if report.outcome != "shared":
+        return report
+    return report.model_copy(update={"outcome": "leaked", "leak": "nobody has seen it deleted"})
+
+
+def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
+    last = one if two.outcome == "shared" else two
+    phases = Counter(one.phases) | Counter(two.phases)
+    return InstanceReport(
+        id=two.id or one.id,
+        idempotency_key=two.idempotency_key,
+        hostname=two.hostname or one.hostname,
+        spec=two.spec or one.spec,
+        outcome=last.outcome,
+        statuses=max(one.statuses, two.statuses, key=len),
+        phases=dict(phases),
+        chats=one.chats + two.chats,
+        requests=dict(Counter(one.requests) + Counter(two.requests)),
+        retries=one.retries + two.retries,
+        notes=tuple(dict.fromkeys(one.notes + two.notes)),
+        leak=last.leak,
+        failed=one.failed or two.failed,
     )

@@ -49,7 +49,7 @@ def summary(report: Report) -> list[str]:
             lines.append(
                 f"         attach: pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
             )
-            lines.append(f"         delete: {_sweep(report.run_id)}")
+            lines.append(f"         delete: {_sweep(instance.run_id)}")
     return lines
 
 
@@ -63,16 +63,16 @@ def _phases(instance: InstanceReport) -> str:
     return ", ".join(times)
 
 
-def leak(instance: InstanceReport, run_id: str) -> str:
+def leak(instance: InstanceReport) -> str:
     """Say which instance may still run, why, and how to get rid of it."""
     return (
         f"LEAK: {_name(instance)} may still run, and costs money as long as it does\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"
-        f"To delete it: {_sweep(run_id)}"
+        f"To delete it: {_sweep(instance.run_id)}"
     )
 
 
-def _sweep(run_id: str) -> str:
+def _sweep(run_id: str | None) -> str:
     return f"hydra-smoke sweep --run-id {run_id}"
 
 

@@ -157,6 +157,7 @@ def test_a_record_is_reported_in_full() -> None:
         "retries": 2,
         "notes": ("odd",),
         "leak": "why",
+        "failed": False,
     }
 
 

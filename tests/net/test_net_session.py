@@ -29,7 +29,8 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._timeline import State, report_of
+from pytest_hydrasmoke._sharing import Sharing
+from pytest_hydrasmoke._timeline import InstanceRecord, State, report_of
 from pytest_hydrasmoke._wire import drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -52,6 +53,19 @@ def a_run() -> Iterator[Runs]:
         yield make
 
 
+class Shared(Sharing):
+    """What tests share, one after the other."""
+
+    def __init__(self, session: SmokeSession) -> None:
+        super().__init__(session, worker=False)
+
+    def of(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
+        try:
+            return self.take(spec, share, test)
+        finally:
+            self.release()
+
+
 def times(fake: FakeRouter, route: str) -> int:
     return sum(request.route == route for request in fake.requests)
 
@@ -61,74 +75,81 @@ def times(fake: FakeRouter, route: str) -> int:
 
 def test_one_spec_is_provisioned_once_for_a_scope(a_run: Runs) -> None:
     fake, session = a_run()
-    first = session.shared(SPEC, "module a", "test_1")
-    assert session.shared(SPEC, "module a", "test_2") is first
-    assert session.shared(OTHER, "module a", "test_3") is not first
-    assert session.shared(SPEC, "module b", "test_4") is not first
+    shared = Shared(session)
+    first = shared.of(SPEC, "module a", "test_1")
+    assert shared.of(SPEC, "module a", "test_2") is first
+    assert shared.of(OTHER, "module a", "test_3") is not first
+    assert shared.of(SPEC, "module b", "test_4") is not first
     assert times(fake, "provision") == 3
 
 
 def test_a_scope_begins_with_its_first_instance(a_run: Runs) -> None:
     _, session = a_run()
-    assert session.begins("module a")
-    session.shared(SPEC, "module a", "test_1")
-    assert not session.begins("module a")
-    assert session.begins("module b")
-    session.end("module a")
-    assert session.begins("module a")
+    shared = Shared(session)
+    assert shared.begins("module a")
+    shared.of(SPEC, "module a", "test_1")
+    assert not shared.begins("module a")
+    assert shared.begins("module b")
+    shared.end("module a")
+    assert shared.begins("module a")
 
 
 def test_the_end_of_a_scope_deletes_its_instances_and_no_others(a_run: Runs) -> None:
     fake, session = a_run()
+    shared = Shared(session)
     for scope in ("module a", "module b"):
-        session.shared(SPEC, scope, "test")
-    session.shared(OTHER, "module a", "test")
-    session.end("module a")
+        shared.of(SPEC, scope, "test")
+    shared.of(OTHER, "module a", "test")
+    shared.end("module a")
     assert [seen.deleted for seen in fake.instances] == [True, False, True]
-    session.end("module a")
-    session.end("never begun")
+    shared.end("module a")
+    shared.end("never begun")
     assert times(fake, "delete") == 2
 
 
 def test_a_failure_is_told_once_and_pointed_at_afterwards(a_run: Runs) -> None:
     fake, session = a_run(Scenario(row_after=0, statuses=((0, "failed"),), ready_words=()))
+    shared = Shared(session)
     with pytest.raises(ProvisionError, match="the instance is 'failed'"):
-        session.shared(SPEC, "all", "test_a.py::test_1")
+        shared.of(SPEC, "all", "test_a.py::test_1")
     before = len(fake.requests)
     with pytest.raises(ProvisionError) as caught:
-        session.shared(SPEC, "all", "test_a.py::test_2")
+        shared.of(SPEC, "all", "test_a.py::test_2")
     assert caught.value.message == (
         "no instance: provisioning failed in the set-up of test_a.py::test_1: "
         "the instance is 'failed'"
     )
     assert len(fake.requests) == before
-    session.end("all")
+    shared.end("all")
 
 
 def test_a_deleted_instance_is_replaced(a_run: Runs) -> None:
     fake, session = a_run()
-    first = session.shared(SPEC, "all", "test_1")
+    shared = Shared(session)
+    first = shared.of(SPEC, "all", "test_1")
     SmokeInstance(session.handle(first)).delete()
-    second = session.shared(SPEC, "all", "test_2")
+    second = shared.of(SPEC, "all", "test_2")
     assert second is not first
-    assert session.shared(SPEC, "all", "test_3") is second
+    assert shared.of(SPEC, "all", "test_3") is second
     assert times(fake, "provision") == 2
 
 
 def test_each_new_instance_is_shown_to_the_hook_once(a_run: Runs) -> None:
     _, session = a_run()
+    shared = Shared(session)
     seen: list[SmokeInstance] = []
     session.on_ready = seen.append
     for test in ("test_1", "test_2"):
-        session.shared(SPEC, "all", test)
+        shared.of(SPEC, "all", test)
     assert len(seen) == 1
 
 
 def test_max_instances_counts_shared_ones_too(a_run: Runs) -> None:
     fake, session = a_run(max_instances=1)
-    session.shared(SPEC, "all", "test_1")
+    shared = Shared(session)
+    shared.of(SPEC, "all", "test_1")
     with pytest.raises(ConfigError, match="no room for 1 more"):
-        session.shared(OTHER, "all", "test_2")
+        shared.of(OTHER, "all", "test_2")
     assert times(fake, "provision") == 1
 
 
@@ -140,8 +161,9 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     theirs = owner.provision(SPEC)
     settings = {"url": fake.url, "token": fake.token, "instance": theirs.id}
     session = smoke_session(HydraSmokeConfig(**settings))
-    record = session.shared(SPEC, "all", "test_1")
-    assert session.shared(OTHER, "all", "test_2") is record
+    shared = Shared(session)
+    record = shared.of(SPEC, "all", "test_1")
+    assert shared.of(OTHER, "all", "test_2") is record
     handle = SmokeInstance(session.handle(record))
     assert (handle.id, handle.idempotency_key, handle.spec) == (theirs.id, None, None)
     assert handle.chat("hello").expect_llm_events(at_least=1).count == 1
@@ -149,7 +171,7 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
         handle.delete()
     with pytest.raises(ConfigError, match="attached to an instance: it provisions none"):
         session.provision(SPEC)
-    session.end("all")
+    shared.end("all")
     session.close()
     assert not fake.instances[0].deleted
     assert report_of(record).outcome == "attached"
@@ -161,8 +183,9 @@ def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
     theirs.delete()
     settings = {"url": fake.url, "token": fake.token, "instance": theirs.id}
     session = smoke_session(HydraSmokeConfig(**settings))
+    shared = Shared(session)
     with pytest.raises(ProvisionError, match="the instance is 'deleted'"):
-        session.shared(None, "all", "test_1")
+        shared.of(SPEC, "all", "test_1")
     session.close()
 
 
@@ -171,9 +194,10 @@ def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
 
 def test_closing_deletes_all_that_is_left_and_again_does_nothing(a_run: Runs) -> None:
     fake, session = a_run()
+    shared = Shared(session)
     session.provision(SPEC).delete()
     session.provision(SPEC)
-    session.shared(SPEC, "all", "test_1")
+    shared.of(SPEC, "all", "test_1")
     session.close()
     assert all(seen.deleted for seen in fake.instances)
     assert len(fake.instances) == 3
@@ -263,11 +287,12 @@ def test_a_deletion_that_is_never_confirmed_is_a_leak_with_the_last_status() -> 
 )
 def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, kept: bool) -> None:
     fake, session = a_run(keep=keep)
+    shared = Shared(session)
     for i in range(2):
-        session.shared(SPEC, "all", f"test_{i}").failed = failed
-    record = session.shared(SPEC, "all", "test_3")
+        shared.of(SPEC, "all", f"test_{i}").failed = failed
+    record = shared.of(SPEC, "all", "test_3")
     assert session.pending == ([] if kept else [record])
-    session.end("all")
+    shared.end("all")
     session.close()
     assert fake.instances[0].deleted is not kept
     assert report_of(record).outcome == ("kept" if kept else "deleted")
@@ -324,8 +349,8 @@ def test_a_ledger_that_is_lost_in_the_middle_stops_no_deletion(a_run: Runs) -> N
     assert fake.instances[0].deleted
     [record] = session.records
     assert [note.partition(" (")[0] for note in record.notes] == [
-        "not in the ledger: deleting",
         "not in the ledger: deleted",
+        "not in the ledger: confirmed",
     ]
     session.ledger.folder.write_text("not a folder")
     session.adopt()

@@ -22,6 +22,7 @@ from pytest_hydrasmoke import ConfigError, InstanceSpec
 from pytest_hydrasmoke import _ledger as ledger_module
 from pytest_hydrasmoke._ledger import (
     Fact,
+    Intent,
     Ledger,
     bury,
     discard_if_done,
@@ -46,7 +47,7 @@ def begun(output: Path, run_id: str = "owner", name: str = "main") -> Ledger:
 
 
 def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str] | None:
-    return ledger.claim(SPEC, URL, SETTINGS, number, most)
+    return ledger.claim(Intent(SPEC, URL, SETTINGS), number, most)
 
 
 # On the disk
@@ -270,11 +271,11 @@ def test_the_key_of_a_refused_request_is_used_again(fake: FakeRouter, output: Pa
 CLAIMS = """
 import sys
 from pathlib import Path
-from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._ledger import Intent, Ledger
 ledger = Ledger(Path(sys.argv[1]), "owner")
 ledger.begin(sys.argv[2])
 for _ in range(10):
-    print(*ledger.claim({}, "http://127.0.0.1:9", {}, 1, 1000))
+    print(*ledger.claim(Intent({}, "http://127.0.0.1:9", {}), 1, 1000))
 """
 
 
@@ -330,7 +331,7 @@ def test_a_run_id_in_use_is_refused(output: Path) -> None:
 
 def test_a_run_id_that_has_left_a_ledger_is_refused(output: Path) -> None:
     first = begun(output)
-    first.claim(SPEC, URL, {}, 1, 4)
+    claim(first)
     first.end()
     with pytest.raises(ConfigError, match="run owner has left a ledger in"):
         begun(output)

@@ -527,8 +527,8 @@ def test_b(smoke_instance): pass
 """
     result = live(text, "-n", "2")
     result.assert_outcomes(passed=1, failed=1)
-    # One of them was reported by a worker, the other by none.
-    assert len(fake.instances) == 2
+    # It was shared, and whichever worker is left has gone on with it.
+    assert len(fake.instances) == 1
     assert alive(fake) == []
     assert runs(pytester) == []
     assert (

@@ -24,7 +24,7 @@ from owner_tools import (
 from pytest_hydrasmoke import _ledger as ledger_module
 from pytest_hydrasmoke import _sweep as sweep_module
 from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._ledger import Fact, Ledger, bury, folder_of, note
+from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, folder_of, note
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Sweep = Callable[..., tuple[int, str]]
@@ -371,7 +371,7 @@ def test_a_row_that_names_no_instance_is_left(sweep: Sweep, fake: FakeRouter, ou
 def test_runs_of_the_fake_ended_with_it(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
     ledger = Ledger(output, "owner", fake=True)
     ledger.begin("main")
-    ledger.claim(SPEC, "http://127.0.0.1:9", {}, 1, 1)
+    ledger.claim(Intent(SPEC, "http://127.0.0.1:9", {}), 1, 1)
     ledger.end()
     code, told = sweep()
     assert code == 0

@@ -41,4 +41,8 @@ def test_leaves_two(smoke_instance_factory: SmokeInstanceFactory) -> None:
     smoke_instance_factory.many(2)
 
 
+def test_factory(smoke_instance_factory: SmokeInstanceFactory) -> None:
+    smoke_instance_factory()
+
+
 def test_plain() -> None: ...
