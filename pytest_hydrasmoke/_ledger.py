@@ -9,7 +9,8 @@ A run has a folder, `<output>/runs/<run id>/`:
 - `held/*.lock`: held by the one test, of all processes, that uses a shared instance.
 - `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
   process id, is what tells that a run is alive.
-- `over`: a sweep's word that the run is over. Its owner reads it before it provisions or chats.
+- `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
+  process reads it before it provisions or chats.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ class Ledger:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether a sweep has said that this run is over."""
+        """Tell whether a sweep, or the main process, has said that this run is over."""
         return (self.folder / "over").exists()
 
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
@@ -285,6 +286,10 @@ class Ledger:
             self._lock = None
         discard_if_done(self.folder)
 
+    def has_seen(self, name: str) -> bool:
+        """Tell whether a process of this name has ever held its lock here."""
+        return (self.folder / "live" / f"{name}.lock").exists()
+
     def stop(self) -> None:
         """Tell the run's other processes to provision and chat no more."""
         with contextlib.suppress(OSError):
@@ -309,6 +314,11 @@ def read(folder: Path) -> Reading:
     except FileNotFoundError:
         return Reading()
     return parse(text)
+
+
+def worker_run_id(run_id: str, worker: str) -> str:
+    """Give the run id of a worker that is a run of its own; no longer than one may be."""
+    return f"{run_id[: 63 - len(worker)]}-{worker}"
 
 
 def has_main_process(output: Path, run_id: str) -> bool:
