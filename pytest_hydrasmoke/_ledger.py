@@ -324,7 +324,10 @@ def worker_run_id(run_id: str, worker: str) -> str:
 def has_main_process(output: Path, run_id: str) -> bool:
     """Tell whether a run's main process lives on this host, whose disk this process sees."""
     lock = folder_of(output, run_id) / "live" / f"{MAIN}.lock"
-    return lock.exists() and _is_held(lock)
+    try:
+        return lock.exists() and _is_held(lock)
+    except OSError:
+        return False  # Whatever it is, this process can't share a ledger with it.
 
 
 def is_live(folder: Path) -> bool:
@@ -367,10 +370,10 @@ def append(folder: Path, facts: Mapping[str, object]) -> None:
 def discard_if_done(folder: Path) -> None:
     """Remove a run's folder if nothing is left to delete, and nobody uses it."""
     try:
-        reading = read(folder)
+        done = not read(folder).open and not is_live(folder)
     except OSError:
         return
-    if not reading.open and not is_live(folder):
+    if done:
         shutil.rmtree(folder, ignore_errors=True)
 
 
