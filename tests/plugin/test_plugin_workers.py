@@ -140,7 +140,7 @@ class MadeWorker:
 def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
     project: Project, run_id: str
 ) -> None:
-    worker = MadeWorker(project, run_id=run_id)
+    worker = MadeWorker(project.suite("bare"), run_id=run_id)
     # On this host there is something that looks like the main process's lock, and is none.
     (worker.folder / "output" / "runs" / run_id / "live" / "main.lock").mkdir(parents=True)
     project.write(
