@@ -24,6 +24,9 @@ from .instance import AsyncSmokeInstance, SmokeInstance
 
 __tracebackhide__ = own_frames
 
+FAILED = "hydra_smoke_failed"
+"""An attribute of a failed test's report: the keys of the instances that its failure counts for."""
+
 
 class Active:
     """The run as fixtures see it: one object for each process that runs tests."""
@@ -121,15 +124,23 @@ class Active:
 
     # Hooks
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write down for `keep` that a test failed which used an instance.
 
-        A factory's instances are nobody's in particular: any failure counts for them.
+        A factory's instances are nobody's in particular: any failure counts for them. The report
+        carries it to xdist's main process, before a worker sends it.
         """
         if report.failed and "session" in self.__dict__:
             used, shared = self._used.get(report.nodeid), set(self._used.values())
-            for record in self.session.records:
-                record.failed |= record.key == used or record.key not in shared
+            failed = [
+                record
+                for record in self.session.records
+                if record.key == used or record.key not in shared
+            ]
+            for record in failed:
+                record.failed = True
+            setattr(report, FAILED, [record.key for record in failed if record.key is not None])
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:

@@ -8,13 +8,14 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from ._active import Active
+from ._active import FAILED, Active
 from ._errors import own_frames
-from ._ledger import Ledger
+from ._ledger import Ledger, worker_run_id
 from ._session import SmokeSession
 from ._signals import Interrupts
 from ._timeline import InstanceReport, Report, State, merged, report_of
@@ -57,7 +58,10 @@ class Finish:
         self._fake = fake
         self._worker = worker
         self._executed = False
-        self._from_workers: list[InstanceReport] = []
+        self._failed: set[str] = set()
+        self._silent: set[str] = set()
+        """Workers that have not told, or not yet, what they own."""
+        self._from_workers: dict[str, list[InstanceReport]] = {}
         self._crashed = False
         self._report: Report | None = None
         self._remarks: list[str] = []
@@ -75,6 +79,7 @@ class Finish:
         # A skip is no execution; an expected failure is one, although it is reported as skipped.
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         self._executed |= ran and "hydra_smoke" in report.keywords
+        self._failed.update(getattr(report, FAILED, ()))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -88,9 +93,10 @@ class Finish:
             run_id=config.run_id,
             fake=self._fake is not None,
             url=config.url or "",
-            instances=tuple(merged([*self._from_workers, *reports])),
+            instances=tuple(merged([*chain(*self._from_workers.values()), *reports])),
         )
         self._report_leaks(session, self._report)
+        self._remarks += self._elsewhere()
         if session.exitstatus == 0 and not self._executed:
             self._remarks.append("no smoke test was executed: the run proves nothing")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -107,8 +113,8 @@ class Finish:
         self._interrupts.begin_clean_up()
         try:
             if not self._worker:
-                if self._interrupts.received is not None:
-                    # Workers outlive the controller by seconds: they are to begin nothing more.
+                if self._interrupts.received is not None or self._silent:
+                    # Workers may outlive this by seconds: they are to begin nothing more.
                     self._ledger.stop()
                 self._adopt(session)
             self._say(terminal.deleting(session.pending), only_if=self._interrupts.received)
@@ -124,10 +130,20 @@ class Finish:
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of workers that are gone."""
         session.adopt()
-        failed = {it.idempotency_key for it in self._from_workers if it.failed}
         for record in session.records:
             # What a worker that crashed knew of its failures is lost: it was one itself.
-            record.failed |= self._crashed or record.key in failed
+            record.failed |= self._crashed or record.key in self._failed
+
+    def _elsewhere(self) -> list[str]:
+        """Name the runs of workers that ran elsewhere, and did not tell what became of them."""
+        if self._fake is not None:
+            return []  # Theirs ended with them.
+        return [
+            f"worker {name} has not told what it left: hydra-smoke sweep --run-id {run_id}"
+            for name in sorted(self._silent)
+            if not self._ledger.has_seen(name)
+            for run_id in [worker_run_id(self._active.config.run_id, name)]
+        ]
 
     def _say(self, lines: list[str], *, only_if: object) -> None:
         reporter = self._pytest.pluginmanager.get_plugin("terminalreporter")
@@ -191,6 +207,7 @@ class Finish:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
         """Give an xdist worker its settings: it reads and checks none itself."""
+        self._silent.add(node.workerinput["workerid"])
         node.workerinput[KEY] = {
             "settings": self._active.config.to_plain(),
             "fake": self._fake is not None,
@@ -198,8 +215,15 @@ class Finish:
         }
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object, error: object) -> None:
-        """Take what an xdist worker has to report; one that crashed has nothing to say."""
-        self._crashed |= error is not None
+    def pytest_testnodedown(self, node: Worker) -> None:
+        """Take what an xdist worker has to report; one that crashed has nothing to say.
+
+        Called twice for one that was interrupted, and has reported.
+        """
+        name = node.workerinput["workerid"]
         output: dict[str, Any] = getattr(node, "workeroutput", {})
-        self._from_workers += [InstanceReport(**plain) for plain in output.get(KEY, [])]
+        if KEY in output:
+            self._silent.discard(name)
+            self._from_workers[name] = [InstanceReport(**plain) for plain in output[KEY]]
+        else:
+            self._crashed = True

@@ -9,7 +9,8 @@ A run has a folder, `<output>/runs/<run id>/`:
 - `held/*.lock`: held by the one test, of all processes, that uses a shared instance.
 - `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
   process id, is what tells that a run is alive.
-- `over`: a sweep's word that the run is over. Its owner reads it before it provisions or chats.
+- `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
+  process reads it before it provisions or chats.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ class Ledger:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether a sweep has said that this run is over."""
+        """Tell whether a sweep, or the main process, has said that this run is over."""
         return (self.folder / "over").exists()
 
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
@@ -285,6 +286,10 @@ class Ledger:
             self._lock = None
         discard_if_done(self.folder)
 
+    def has_seen(self, name: str) -> bool:
+        """Tell whether a process of this name has ever held its lock here."""
+        return (self.folder / "live" / f"{name}.lock").exists()
+
     def stop(self) -> None:
         """Tell the run's other processes to provision and chat no more."""
         with contextlib.suppress(OSError):
@@ -311,10 +316,18 @@ def read(folder: Path) -> Reading:
     return parse(text)
 
 
+def worker_run_id(run_id: str, worker: str) -> str:
+    """Give the run id of a worker that is a run of its own; no longer than one may be."""
+    return f"{run_id[: 63 - len(worker)]}-{worker}"
+
+
 def has_main_process(output: Path, run_id: str) -> bool:
     """Tell whether a run's main process lives on this host, whose disk this process sees."""
     lock = folder_of(output, run_id) / "live" / f"{MAIN}.lock"
-    return lock.exists() and _is_held(lock)
+    try:
+        return lock.exists() and _is_held(lock)
+    except OSError:
+        return False  # Whatever it is, this process can't share a ledger with it.
 
 
 def is_live(folder: Path) -> bool:
@@ -357,10 +370,10 @@ def append(folder: Path, facts: Mapping[str, object]) -> None:
 def discard_if_done(folder: Path) -> None:
     """Remove a run's folder if nothing is left to delete, and nobody uses it."""
     try:
-        reading = read(folder)
+        done = not read(folder).open and not is_live(folder)
     except OSError:
         return
-    if not reading.open and not is_live(folder):
+    if done:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -102,10 +102,10 @@ class SmokeSession:
             record.note(f"not in the ledger: {fact} ({error})")
 
     def permit(self) -> None:
-        """Raise `ConfigError` where a sweep has said that this run is over."""
+        """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
         if self.ledger.is_over:
             raise ConfigError(
-                f"run {self.config.run_id} is over: a sweep has said so",
+                f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
                 next_step="this run provisions and chats no more; start another one",
             )
 

@@ -39,10 +39,12 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
         _collect(config, unasked=True)
         return None
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
-    active = (
-        _main_process(config, live=live, fake=fake) if worker is None else _worker(config, worker)
-    )
-    _collect(config, unasked=active.config.bundled_checks)
+    if worker is None:
+        active = _main_process(config, live=live, fake=fake)
+    else:
+        active = _worker_or_none(config, worker)
+    if active is not None:
+        _collect(config, unasked=active.config.bundled_checks)
     return active
 
 
@@ -80,9 +82,30 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     raise pytest.UsageError(problem)
 
 
+def _worker_or_none(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
+    from ._errors import HydraSmokeError
+
+    try:
+        return _worker(config, worker)
+    except HydraSmokeError as error:
+        # An error here would be an internal one of xdist, with all its frames.
+        config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
+        return None
+
+
+class _Unable:
+    """Ends the run before its first test, in words: a worker can't take part."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        session.shouldfail = self._problem
+
+
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     from ._finish import KEY
-    from ._ledger import has_main_process
+    from ._ledger import has_main_process, worker_run_id
     from ._settings import HydraSmokeConfig
 
     given: dict[str, Any] = worker[KEY]
@@ -93,7 +116,7 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     # It is on another host, where it can share nothing with the others: a run of its own, with an
     # instance, a ledger and deletions of its own.
     here, there = config.invocation_params.dir, Path(given["folder"])
-    own: dict[str, Any] = {"run_id": f"{settings.run_id[: 63 - len(name)]}-{name}"}
+    own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
     if settings.output.is_relative_to(there):
         own["output"] = here / settings.output.relative_to(there)
     router = _serve() if fake else None

@@ -434,22 +434,6 @@ def test_an_interrupt_in_provisioning_of_several(project: Project) -> None:
     assert "provisioned 2, deleted 2, kept 0, leaked 0" in output
 
 
-def test_an_interrupt_in_a_worker_s_test_deletes_everything(
-    here: Project, router: FakeRouter
-) -> None:
-    here.write(
-        "conftest.py",
-        "from xdist.workermanage import NodeManager\n"
-        "# Seconds for a worker that does not end by itself.\n"
-        "NodeManager.EXIT_TIMEOUT = 1\n",
-    )
-    with here.started(*pytest_arguments("-n1", *pick("hangs"))) as process:
-        until(lambda: len(router.instances) == 2)
-        code, _ = interrupted(process)
-    assert code == 128 + signal.SIGINT
-    until(lambda: nothing_left(router))
-
-
 def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
     here: Project, router: FakeRouter
 ) -> None:

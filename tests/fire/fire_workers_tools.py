@@ -1,0 +1,105 @@
+"""Runs under xdist against a fake router that is a process of its own, which does the counting."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+SUITE = Path(__file__).parent.parent / "suites" / "workers"
+TOKEN = "made-up-token-of-the-fire-tests"
+FULL = bool(os.environ.get("HYDRA_FIRE_FULL"))
+"""Whether the figures are asked for in full; else a sample of a few seconds."""
+PLUGINS = ("xdist.plugin", "pytest_hydrasmoke.plugin", "pytest_rerunfailures")
+
+
+@dataclass(frozen=True)
+class Router:
+    """A fake router that runs as a process of its own."""
+
+    url: str
+
+    def instances(self, run_id: str) -> list[dict[str, Any]]:
+        """Give what was ever provisioned for a run, or for one of its workers."""
+        with urlopen(self.url + "/_fake/instances", timeout=10) as answer:
+            found = json.load(answer)
+        return [one for one in found if one["idempotency_key"].startswith(f"{run_id}-")]
+
+
+@contextmanager
+def router() -> Iterator[Router]:
+    """Serve a fake router until the `with` is over."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest_hydrasmoke", "fake", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HYDRA_SMOKE_TOKEN": TOKEN},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = next(word for word in process.stdout.readline().split() if "://" in word)
+            yield Router(url)
+        finally:
+            process.terminate()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, by its own word and by the router's."""
+
+    code: int
+    output: str
+    instances: list[dict[str, Any]]
+    ledgers: list[str]
+
+    @property
+    def alive(self) -> list[str]:
+        return [one["idempotency_key"] for one in self.instances if not one["deleted"]]
+
+    def says(self, *lines: str) -> bool:
+        return all(line in self.output for line in lines)
+
+
+class Project:
+    """A copy of the suite, to be run against a router."""
+
+    def __init__(self, at: Router, folder: Path) -> None:
+        self._at = at
+        self.folder = folder
+        shutil.copytree(SUITE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(self, run_id: str, *arguments: str, **env: str) -> Outcome:
+        """Run pytest to its end."""
+        kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
+        kept.pop("PYTEST_ADDOPTS", None)
+        settings = {
+            "URL": self._at.url,
+            "TOKEN": TOKEN,
+            "RUN_ID": run_id,
+            "MANIFEST_ID": "fire-basic",
+            "REGION_ID": "fire-region",
+            "TIER_ID": "fire-tier",
+        }
+        named = {f"HYDRA_SMOKE_{name}": value for name, value in settings.items()}
+        plugins = [word for name in PLUGINS for word in ("-p", name)]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *plugins, "--hydra-smoke", *arguments],
+            cwd=self.folder,
+            env={**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **named, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        ledgers = sorted(path.name for path in self.folder.glob(".hydrasmoke/runs/*"))
+        return Outcome(done.returncode, done.stdout, self._at.instances(run_id), ledgers)

@@ -1,0 +1,506 @@
+"""Sharing between the processes of one run: who provisions, who joins, and who holds it when."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from net_tools import AT_ONCE, FIELDS, SPEC, config_for
+
+from pytest_hydrasmoke import (
+    ConfigError,
+    HydraSmokeConfig,
+    InstanceSpec,
+    ProvisionError,
+    SmokeInstance,
+)
+from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._ledger import MAIN, Fact, Ledger, bury
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._timeline import InstanceRecord, InstanceReport, State, merged, report_of
+from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
+BOOTS = Scenario(row_after=0.1, statuses=((0, "queued"), (0.2, "running")))
+FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
+
+DIES = """
+import sys
+from pathlib import Path
+from net_tools import SPEC, config_for
+from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._sharing import EVERYBODY, Sharing
+
+url, token, output = sys.argv[1:]
+settings = {"url": url, "token": token, "output": Path(output), "run_id": "net"}
+config = HydraSmokeConfig(**settings, **SPEC.model_dump(exclude_none=True))
+ledger = Ledger(config.output, config.run_id)
+ledger.begin("gw0")
+Sharing(SmokeSession(config, ledger), worker=True).take(SPEC, EVERYBODY, "test_1")
+print("has it", flush=True)
+sys.stdin.read()
+"""
+
+
+class WatchedLedger(Ledger):
+    """Tells when somebody asks to hold something."""
+
+    def __init__(self, output: Path, run_id: str) -> None:
+        super().__init__(output, run_id)
+        self.asked = threading.Event()
+
+    def hold(self, name: str, check: Callable[[], object]) -> FileLock:
+        self.asked.set()
+        return super().hold(name, check)
+
+
+class Process:
+    """One process of a run, as far as sharing goes: a session, a ledger and a part in it."""
+
+    def __init__(self, config: HydraSmokeConfig, name: str) -> None:
+        self.ledger = WatchedLedger(config.output, config.run_id)
+        self.ledger.begin(name)
+        self.told: list[str] = []
+        self.session = SmokeSession(
+            config, self.ledger, on_ready=lambda instance: self.told.append(instance.id)
+        )
+        self.sharing = Sharing(self.session, worker=name != MAIN)
+
+    def take(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> InstanceRecord:
+        return self.sharing.take(spec, share, "test_a.py::test_1")
+
+    @contextmanager
+    def holding(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> Iterator[SmokeInstance]:
+        """Hold the shared instance as a test does."""
+        try:
+            yield SmokeInstance(self.session.handle(self.take(spec, share)))
+        finally:
+            self.sharing.release()
+
+    def end(self) -> list[InstanceReport]:
+        """End as a process of the run ends, and give what it has to report."""
+        self.session.close()
+        return [report_of(record) for record in self.session.records]
+
+    def die(self) -> None:
+        """Let go of what a killed process would let go of, and of nothing else."""
+        self.sharing.release()
+        self.session._io.close()
+
+
+class Run:
+    """A router, and the processes of one run against it."""
+
+    def __init__(self, fake: FakeRouter, output: Path, stack: ExitStack, **more: Any) -> None:
+        self.fake = fake
+        self.config = config_for(fake, output=output, **more)
+        self.stack = stack
+        self.main = self.process(MAIN)
+
+    def process(self, name: str) -> Process:
+        process = Process(self.config, name)
+        self.stack.callback(process.ledger.end)
+        self.stack.callback(process.end)
+        self.stack.callback(process.sharing.release)
+        return process
+
+    def workers(self, number: int) -> list[Process]:
+        return [self.process(f"gw{i}") for i in range(number)]
+
+    def times(self, route: str) -> int:
+        return sum(request.route == route for request in self.fake.requests)
+
+
+Runs = Callable[..., Run]
+
+
+@pytest.fixture
+def a_run(tmp_path: Path) -> Iterator[Runs]:
+    """Give `a_run(scenario, **settings)`; what is left at its end, its main process deletes."""
+    with ExitStack() as stack:
+
+        def make(scenario: Scenario = AT_ONCE, **settings: Any) -> Run:
+            fake = stack.enter_context(FakeRouter(scenario))
+            return Run(fake, tmp_path, stack, **settings)
+
+        yield make
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Do a work in a thread, which has ended well when this is over."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(20)
+    assert not thread.is_alive()
+    if failures:
+        raise failures[0]
+
+
+# One for all
+
+
+def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run: Runs) -> None:
+    run = a_run(BOOTS)
+    workers, inside = run.workers(4), threading.Lock()
+    counted: list[int] = []
+    keys: set[str | None] = set()
+
+    def test(worker: Process) -> None:
+        for _ in range(2):
+            with worker.holding() as instance:
+                # Nobody waits for it: whoever holds the instance holds it alone.
+                assert inside.acquire(blocking=False)
+                turn = instance.chat("hello")
+                counted.append(turn.expect_llm_events().count)
+                keys.add(instance.idempotency_key)
+                inside.release()
+
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.enter_context(meanwhile(lambda worker=worker: test(worker)))
+    assert run.times("provision") == 1
+    assert keys == {"net-0"}
+    # Each turn was counted before the next one began: none had another's LLM event.
+    assert counted == list(range(1, 9))
+    assert [len(worker.told) for worker in workers].count(1) == 1
+
+
+def test_who_joins_asks_for_the_row_and_the_status_and_for_nothing_else(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    with first.holding() as instance:
+        pass
+    before = len(run.fake.requests)
+    with second.holding() as joined:
+        assert (joined.id, joined.spec) == (instance.id, SPEC)
+    with second.holding() as again:
+        assert again.id == instance.id
+    assert [seen.route for seen in run.fake.requests[before:]] == ["poll", "status"]
+
+
+def test_each_spec_has_one(a_run: Runs) -> None:
+    run = a_run()
+    for worker in run.workers(2):
+        for spec in (SPEC, OTHER):
+            with worker.holding(spec) as instance:
+                assert instance.spec == spec
+    assert [seen.tier_id for seen in run.fake.instances] == ["tier-1", "tier-2"]
+
+
+def test_what_a_narrower_scope_shares_is_one_process_s_own(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    with first.holding(share="gw0 test_a.py") as one, second.holding(share="gw1 test_a.py") as two:
+        assert one.id != two.id
+    for worker in (first, second):
+        worker.sharing.end(f"{'gw0' if worker is first else 'gw1'} test_a.py")
+    assert all(seen.deleted for seen in run.fake.instances)
+
+
+def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    with second.holding():
+        pass
+    with first.holding() as instance:
+        instance.delete()
+    with second.holding() as replaced:
+        assert replaced.id != instance.id
+    with first.holding() as joined:
+        assert joined.id == replaced.id
+    assert run.times("provision") == 2
+
+
+def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
+    owner = a_run()
+    theirs = owner.main.session.provision(SPEC)
+    run = Run(owner.fake, owner.config.output, owner.stack, run_id="other", instance=theirs.id)
+    first, second = run.workers(2)
+
+    def use(worker: Process, spec: InstanceSpec) -> None:
+        with worker.holding(spec) as instance:
+            assert instance.chat("hello").expect_llm_events().count == 2
+
+    with first.holding(SPEC) as instance, meanwhile(lambda: use(second, OTHER)):
+        assert second.ledger.asked.wait(10)
+        assert instance.chat("hello").expect_llm_events().count == 1
+        first.sharing.release()
+    [story] = merged([*first.end(), *second.end()])
+    assert (story.id, story.outcome, story.chats) == (theirs.id, "attached", 2)
+    assert not run.fake.instances[0].deleted
+
+
+# What a process that died has left
+
+
+def left_unfinished(dead: Process, fact: Fact) -> str:
+    """Let a process get that far with the shared instance, and die; gives the key."""
+    [record] = dead.session.claim(SPEC, share=EVERYBODY)
+    key = str(record.key)
+    if fact is not Fact.INTENT:
+        accepted = drive(Calls(dead.session._io).provision(SPEC, key))
+        record.id = accepted.instance_id
+        dead.session.note(record, fact)
+    dead.session.records.clear()
+    dead.die()
+    return key
+
+
+@pytest.mark.parametrize("fact", [Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY])
+def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(a_run: Runs, fact: Fact) -> None:
+    run = a_run(BOOTS)
+    dead, heir = run.workers(2)
+    key = left_unfinished(dead, fact)
+    with heir.holding() as instance:
+        assert instance.idempotency_key == key
+        instance.chat("hello")
+    assert len(run.fake.instances) == 1
+    # Those who wait for it to be ready are told once in a run.
+    assert len(heir.told) == (0 if fact is Fact.READY else 1)
+
+
+def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_run: Runs) -> None:
+    run = a_run()
+    dead, heir = run.workers(2)
+    key = left_unfinished(dead, Fact.DELETED)
+    with heir.holding() as instance:
+        assert instance.idempotency_key != key
+    heir.end()
+    run.main.session.adopt()
+    run.main.end()
+    assert [seen.deleted for seen in run.fake.instances] == [True, True]
+
+
+@pytest.mark.parametrize("boots", [True, False], ids=["in provisioning", "in a test"])
+def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
+    late = Scenario(row_after=1, statuses=((0, "running"),))
+    run = a_run(late if boots else AT_ONCE)
+    heir = run.process("gw1")
+    address = (run.fake.url, run.fake.token, str(run.config.output))
+    with subprocess.Popen(
+        [sys.executable, "-c", DIES, *address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent,
+    ) as dies:
+        if boots:
+            assert within(20, lambda: run.times("provision"))
+        else:
+            assert dies.stdout is not None
+            assert dies.stdout.readline() == b"has it\n"
+        with meanwhile(heir.take):
+            assert heir.ledger.asked.wait(10)
+            # It can't have it yet.
+            assert heir.session.records == []
+            dies.kill()
+    assert [record.key for record in heir.session.records] == ["net-0"]
+    assert len(run.fake.instances) == 1
+    assert len(heir.told) == (1 if boots else 0)
+
+
+def within(seconds: float, what: Callable[[], object]) -> bool:
+    """Wait for something to become true; tells whether it did."""
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(what())
+
+
+# What can't be had
+
+
+def test_a_failure_is_told_to_everybody_once_and_nobody_tries_again(a_run: Runs) -> None:
+    run = a_run(FAILS)
+    first, second = run.workers(2)
+    with pytest.raises(ProvisionError, match="the instance is 'failed'"):
+        first.take()
+    first.sharing.release()
+    before = len(run.fake.requests)
+    for worker in (second, first):
+        with pytest.raises(ProvisionError) as caught:
+            worker.take()
+        worker.sharing.release()
+        assert caught.value.message == (
+            "no instance: provisioning failed in the set-up of test_a.py::test_1: "
+            "the instance is 'failed'"
+        )
+    assert len(run.fake.requests) == before
+    assert run.fake.instances[0].deleted
+    # Of another spec there may be one.
+    with pytest.raises(ProvisionError, match="the instance is 'failed'"):
+        second.sharing.take(OTHER, EVERYBODY, "test_b.py::test_2")
+    assert run.times("provision") == 2
+
+
+def test_max_instances_counts_those_of_all_processes(a_run: Runs) -> None:
+    run = a_run(max_instances=1)
+    first, second = run.workers(2)
+    with first.holding():
+        pass
+    with pytest.raises(ConfigError, match="no room for 1 more"):
+        second.take(OTHER)
+    assert run.times("provision") == 1
+
+
+def test_a_test_can_share_one_spec_only(a_run: Runs) -> None:
+    run = a_run()
+    [worker] = run.workers(1)
+    with worker.holding() as instance:
+        with pytest.raises(ConfigError, match="uses a shared instance of another spec already"):
+            worker.take(OTHER)
+        # What it holds it goes on holding.
+        assert worker.take().id == instance.id
+    with worker.holding(OTHER) as other:
+        assert other.id != instance.id
+
+
+@pytest.mark.parametrize("name", [MAIN, "gw0"])
+def test_a_ledger_that_can_not_be_locked_provisions_nothing(a_run: Runs, name: str) -> None:
+    run = a_run()
+    process = run.main if name == MAIN else run.process(name)
+    (process.ledger.folder / "held").write_text("not a folder")
+    with pytest.raises(ConfigError, match="can't be written"):
+        process.take()
+    (process.ledger.folder / "held").unlink()
+    assert run.fake.requests == ()
+
+
+# From set-up to teardown
+
+
+def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run: Runs) -> None:
+    run = a_run()
+    first, second, third = run.workers(3)
+    order: list[str] = []
+
+    def wait() -> None:
+        with second.holding():
+            order.append("second")
+
+    with first.holding() as instance, meanwhile(wait):
+        assert second.ledger.asked.wait(10)
+        with third.holding(OTHER):
+            order.append("third")
+        with third.holding(share="gw2 test_a.py"):
+            order.append("third, of its own")
+        instance.chat("hello")
+        order.append("first")
+        first.sharing.release()
+    assert order == ["third", "third, of its own", "first", "second"]
+
+
+def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+
+    def wait() -> None:
+        with pytest.raises(ConfigError, match="run net is over"):
+            second.take()
+
+    with first.holding(), meanwhile(wait):
+        assert second.ledger.asked.wait(10)
+        bury(run.config.output, "net")
+    assert second.session.records == []
+
+
+# The end
+
+
+def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    private = first.session.provision(OTHER)
+    for worker in (first, second):
+        with worker.holding() as instance:
+            instance.chat("hello")
+        worker.sharing.end(EVERYBODY)
+    told = [*first.end(), *second.end()]
+    assert [(one.id, one.outcome) for one in told] == [
+        (private.id, "deleted"),
+        (instance.id, "shared"),
+        (instance.id, "shared"),
+    ]
+    assert [seen.deleted for seen in run.fake.instances] == [True, False]
+    run.main.session.adopt()
+    stories = merged([*told, *run.main.end()])
+    assert [seen.deleted for seen in run.fake.instances] == [True, True]
+    # One story each, with what every process knows of it.
+    assert [(story.id, story.outcome) for story in stories] == [
+        (private.id, "deleted"),
+        (instance.id, "deleted"),
+    ]
+    shared = stories[1]
+    assert (shared.spec, shared.chats, shared.leak) == (SPEC, 2, None)
+    assert shared.requests["provision"] == 1
+    assert shared.requests["chat"] == 2
+    assert shared.requests["delete"] == 1
+    assert {"provision", "ready", "turn", "delete"} <= set(shared.phases)
+
+
+def test_what_nobody_has_seen_deleted_counts_as_leaked(a_run: Runs) -> None:
+    run = a_run()
+    workers = run.workers(2)
+    for worker in workers:
+        with worker.holding():
+            pass
+    [story] = merged(report for worker in workers for report in worker.end())
+    assert (story.outcome, story.leak) == ("leaked", "nobody has seen it deleted")
+
+
+def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    with second.holding():
+        pass
+    with first.holding() as instance:
+        instance.delete()
+    for one, two in ((first, second), (second, first)):
+        [story] = merged([*one.end(), *two.end()])
+        assert story.outcome == "deleted"
+
+
+@pytest.mark.parametrize(
+    ("keep", "failed", "kept"),
+    [("always", False, True), ("on-failure", True, True), ("on-failure", False, False)],
+)
+def test_what_is_shared_is_kept_by_the_main_process(
+    a_run: Runs, keep: str, failed: bool, kept: bool
+) -> None:
+    run = a_run(keep=keep)
+    [worker] = run.workers(1)
+    with worker.holding():
+        pass
+    worker.end()
+    # What failed, the reports of the tests have told.
+    run.main.session.adopt()
+    for record in run.main.session.records:
+        record.failed = failed
+    [story] = run.main.end()
+    assert story.outcome == ("kept" if kept else "deleted")
+    assert run.fake.instances[0].deleted is not kept
+    assert bool(run.main.ledger.read().open) is kept
+    assert worker.session.records[0].state is State.READY

@@ -1,0 +1,211 @@
+"""Under xdist: one instance for all workers of a host, deleted by the main process."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugin_tools import LEAN, Project, count, nothing_left, until
+
+from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke.fake import FakeRouter
+
+SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}
+ALONE = ("-p", "xdist.plugin", "-p", "pytest_hydrasmoke.plugin", "-p", "no:cacheprovider")
+SWIFT_END = (
+    "from xdist.workermanage import NodeManager\n"
+    "# Seconds for a worker that does not end by itself.\n"
+    "NodeManager.EXIT_TIMEOUT = 1\n"
+)
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project against `router`, whose workers load these two plugins and no others."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return project.suite("workers").at(router, run_id="run")
+
+
+def run(project: Project, *arguments: str) -> pytest.RunResult:
+    """Run pytest live, its main process in this one."""
+    return project.pytester.runpytest_inprocess(*ALONE, "--hydra-smoke", *arguments)
+
+
+def also(project: Project, text: str) -> None:
+    """Add something to the project's conftest."""
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text("utf-8") + text, "utf-8")
+
+
+def turns(project: Project) -> list[tuple[str, int]]:
+    """Give the turns in their order: the worker, and how many LLM events there were after it."""
+    lines = (project.path / "turns").read_text("utf-8").splitlines()
+    return [(worker, int(number)) for worker, number in (line.split() for line in lines)]
+
+
+def runs_left(project: Project) -> list[Path]:
+    return list((project.path / ".hydrasmoke" / "runs").iterdir())
+
+
+# One for all
+
+
+def test_workers_share_one_instance_in_turn_while_other_tests_run(
+    here: Project, router: FakeRouter
+) -> None:
+    # The first test holds the instance until one of the other worker has run.
+    result = run(here, "-n2", "--dist=loadgroup", "test_groups.py")
+    result.assert_outcomes(passed=6)
+    assert result.ret == 0
+    [instance] = router.instances
+    assert instance.deleted
+    assert {worker for worker, _ in turns(here)} == {"gw0", "gw1"}
+    # Each turn has its own LLM event, and was counted before the next one began.
+    assert [number for _, number in turns(here)] == [1, 2, 3, 4]
+    # Told once that it is ready, and whether the run id is fresh was asked once.
+    assert (here.path / "ready").read_text("utf-8").split() == [instance.id]
+    assert [seen.route for seen in router.requests[:2]] == ["poll", "provision"]
+    assert count(router, "provision") == 1
+    assert count(router, "delete") == 1
+    result.stdout.fnmatch_lines(
+        [
+            "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
+            f"deleted  {instance.id} (key run-0)",
+            "         provision * llm_events * delete *",
+        ]
+    )
+    assert runs_left(here) == []
+
+
+def test_without_workers_it_is_the_same(here: Project, router: FakeRouter) -> None:
+    result = run(here, "-n0", "test_many.py")
+    result.assert_outcomes(passed=8)
+    assert turns(here) == [("alone", number) for number in range(1, 5)]
+    assert len(router.instances) == 1
+    assert nothing_left(router)
+
+
+# A worker that can share nothing
+
+
+def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRouter) -> None:
+    # As on another host: it does not see that the main process lives.
+    also(
+        here,
+        "from pytest_hydrasmoke import _ledger\n"
+        "if WORKER is not None:\n"
+        "    _ledger.has_main_process = lambda output, run_id: False\n",
+    )
+    result = run(here, "-n1", "test_elsewhere.py")
+    result.assert_outcomes(passed=1, failed=1)
+    # What the crashed one left is in a ledger that the main process can't see.
+    assert [(seen.idempotency_key, seen.deleted) for seen in router.instances] == [
+        ("run-gw0-0", False),
+        ("run-gw1-0", True),
+    ]
+    result.stdout.fnmatch_lines(
+        [
+            "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
+            f"deleted  {router.instances[1].id} (key run-gw1-0)",
+            (
+                "hydra-smoke: worker gw0 has not told what it left: "
+                "hydra-smoke sweep --run-id run-gw0"
+            ),
+        ]
+    )
+    assert [folder.name for folder in runs_left(here)] == ["run-gw0"]
+    assert here.command("sweep", "--run-id", "run-gw0", "--wait", "0").ret == 0
+    assert nothing_left(router)
+
+
+class MadeWorker:
+    """Makes an xdist worker of a run in this process, as far as the plugin can tell."""
+
+    def __init__(self, project: Project, **settings: Any) -> None:
+        self.folder = project.path.parent / "of the main process"
+        output = self.folder / "output"
+        plain = {"url": "http://127.0.0.1:9", "token": "x" * 8, "run_id": "run", **settings}
+        config = HydraSmokeConfig(**{**plain, "output": output, **SPEC})
+        self.input = {"settings": config.to_plain(), "fake": True, "folder": str(self.folder)}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: Any) -> None:
+        config.workerinput = {"workerid": "gw3", "hydra_smoke": self.input}
+        config.workeroutput = self.output = {}
+
+
+@pytest.mark.parametrize("run_id", ["run", "r" * 64])
+def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
+    project: Project, run_id: str
+) -> None:
+    worker = MadeWorker(project.suite("bare"), run_id=run_id)
+    # On this host there is something that looks like the main process's lock, and is none.
+    (worker.folder / "output" / "runs" / run_id / "live" / "main.lock").mkdir(parents=True)
+    project.write(
+        "test_it.py",
+        "from pathlib import Path\n"
+        "def test_it(smoke_instance, smoke_config):\n"
+        "    assert smoke_config.output == Path('output').absolute()\n"
+        "    smoke_instance.chat('hello').expect_llm_events()\n",
+    )
+    result = project.pytester.runpytest_inprocess(
+        *LEAN, "--hydra-smoke-fake", "test_it.py", plugins=[worker]
+    )
+    result.assert_outcomes(passed=1)
+    [told] = worker.output["hydra_smoke"]
+    assert told["outcome"] == "deleted"
+    assert told["idempotency_key"] == f"{run_id[:60]}-gw3-0"
+    assert list((project.path / "output" / "runs").iterdir()) == []
+
+
+def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRouter) -> None:
+    also(
+        here,
+        "if WORKER is not None:\n    Path(f'.hydrasmoke/runs/run/live/{WORKER}.lock').mkdir()\n",
+    )
+    result = run(here, "-n1", "test_many.py")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        ["*Interrupted: gw0: the ledger in *run can't be written: *", "  next step: *"]
+    )
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    assert router.instances == ()
+
+
+# The end
+
+
+def test_workers_that_outlive_the_main_process_begin_nothing_more(
+    here: Project, router: FakeRouter
+) -> None:
+    also(
+        here,
+        f"{SWIFT_END}NodeManager.EXIT_TIMEOUT = 5\n"
+        "def pytest_runtest_logreport(report):\n"
+        "    if WORKER is None and report.failed:\n"
+        "        pytest.exit('enough', returncode=7)\n",
+    )
+    result = run(here, "-n1", "test_fails.py", "-k", "fails or over")
+    assert result.ret == 7
+    assert (here.path / "refused").exists()
+    assert len(router.instances) == 1
+    assert nothing_left(router)
+
+
+def test_an_interrupt_deletes_what_workers_own_and_keeps_what_failed(
+    here: Project, router: FakeRouter
+) -> None:
+    here.set(keep="on-failure")
+    also(here, SWIFT_END)
+    arguments = ["-m", "pytest", *ALONE, "--hydra-smoke", "-n1"]
+    with here.started(*arguments, "test_fails.py", "-k", "fails or hangs") as process:
+        until(lambda: len(router.instances) == 2)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "provisioned 2, deleted 1, kept 1, leaked 0" in output
+    shared, private = router.instances
+    assert (shared.deleted, private.deleted) == (False, True)
+    assert f"kept     {shared.id} (key run-0)" in output

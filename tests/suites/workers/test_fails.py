@@ -1,0 +1,36 @@
+"""A failure, and tests after it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_hydrasmoke import (
+    ConfigError,
+    HydraSmokeConfig,
+    SmokeInstance,
+    SmokeInstanceFactory,
+)
+
+
+def test_fails(smoke_instance: SmokeInstance) -> None:
+    raise AssertionError("a failure of the test's own")
+
+
+def test_provisions_once_the_run_is_over(
+    smoke_config: HydraSmokeConfig, smoke_instance_factory: SmokeInstanceFactory
+) -> None:
+    over = smoke_config.output / "runs" / smoke_config.run_id / "over"
+    end = time.monotonic() + 20
+    while not over.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    with pytest.raises(ConfigError, match=f"run {smoke_config.run_id} is over"):
+        smoke_instance_factory()
+    Path("refused").touch()
+
+
+def test_hangs(smoke_instance_factory: SmokeInstanceFactory) -> None:
+    smoke_instance_factory()
+    time.sleep(60)
