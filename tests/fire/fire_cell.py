@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from net_tools import CALLS, FIELDS, SPEC, calls_of, result
+from net_tools import CALLS, FIELDS, SOME_ID, SPEC, calls_of, result, turn_of
 
 from pytest_hydrasmoke import HydraSmokeConfig, HydraSmokeError
 from pytest_hydrasmoke._aio import AsyncIO
+from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._ledger import Ledger
 from pytest_hydrasmoke._session import SmokeSession
 
@@ -78,8 +79,19 @@ class Steps:
 
 async def the_call_alone(steps: Steps, given: dict[str, str]) -> None:
     async with calls_of(given["kind"], given["alone"]) as calls:
-        call = CALLS[given["call"]]
+        call = a_stream if given["call"] == "chat" else CALLS[given["call"]]
         await steps.take("call", DEADLINE, lambda: call(calls, calls.io.now() + DEADLINE))
+
+
+async def a_stream(calls: Calls, at: float) -> None:
+    """Read a turn as `stream_chat` gives it, and keep nothing of it."""
+    turn = turn_of(calls, SOME_ID, timeout=at - calls.io.now())
+    try:
+        await turn.open()
+        while await turn.next() is not None:
+            pass
+    finally:
+        await turn.close()
 
 
 async def a_life(steps: Steps, given: dict[str, str]) -> None:
