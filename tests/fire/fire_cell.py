@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import anyio
+from fire_process import memory, sockets
 from net_tools import CALLS, FIELDS, SOME_ID, SPEC, calls_of, result, turn_of
 
 from pytest_hydrasmoke import HydraSmokeConfig, HydraSmokeError
@@ -28,25 +27,6 @@ from pytest_hydrasmoke._session import SmokeSession
 
 DEADLINE = 1.0
 """Seconds for whatever has a deadline here."""
-
-
-def memory(name: str) -> int:
-    """Give bytes: VmRSS as it is, VmHWM as it was at its largest."""
-    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-    [line] = [line for line in lines if line.startswith(f"{name}:")]
-    return int(line.split()[1]) * 1024
-
-
-def sockets() -> list[str]:
-    """Name the sockets that are open."""
-    folder = "/proc/self/fd"
-    links = []
-    for name in os.listdir(folder):
-        try:
-            links.append(os.readlink(f"{folder}/{name}"))
-        except FileNotFoundError:
-            continue  # The one by which the folder was read.
-    return [link for link in links if link.startswith("socket:")]
 
 
 @dataclass

@@ -138,13 +138,13 @@ def front(cell: Cell) -> Iterator[Front]:
 
 def python(script: str, *arguments: str) -> subprocess.Popen[str]:
     """Start one of the scripts in this folder; it can import what the tests can."""
-    path = os.pathsep.join(filter(None, [str(HERE.parent / "net"), os.environ.get("PYTHONPATH")]))
+    path = [str(HERE), str(HERE.parent / "net"), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
         [sys.executable, str(HERE / script), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
     )
 
 
