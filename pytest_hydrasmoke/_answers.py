@@ -64,6 +64,11 @@ def lost_attempt(base_url: str, why: str, *, reached: bool, late: bool) -> Trans
     return TransportError(f"{what} ({why})", reached=reached)
 
 
+def no_turn(base_url: str) -> TransportError:
+    """Say that a request waited for others until its deadline, and was not sent."""
+    return lost_attempt(base_url, "", reached=False, late=True)
+
+
 def parse(model: type[M], request: Request, reply: Reply) -> M:
     """Read an answer; raises `ContractError` that names call, field, expected and got."""
     if reply.status == 204:

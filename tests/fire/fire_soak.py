@@ -70,7 +70,8 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, Any]:
 
 def client(given: dict[str, Any]) -> dict[str, Any]:
     """Be one client of a soak."""
-    with session_to(given["url"], token=given["token"]) as session:
+    run_id = f"soak-{given['kind']}"
+    with session_to(given["url"], token=given["token"], run_id=run_id) as session:
         backend = "trio" if given["kind"] == "trio" else "asyncio"
         return anyio.run(soak, session, given, backend=backend)
 
