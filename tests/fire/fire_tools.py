@@ -197,6 +197,16 @@ class Outcome:
         """The class of the error that the call itself ended with."""
         return str(self.told["steps"][0]["error"])
 
+    @property
+    def untyped(self) -> int:
+        """How many errors were not the package's own."""
+        return sum(not step["typed"] for step in self.told["steps"])
+
+    @property
+    def left_open(self) -> list[str]:
+        """What the process had open at its end."""
+        return [*self.told["sockets"], *self.told["threads"], *self.told["waste"]]
+
     def complaints(self) -> Iterator[str]:
         """Give what is not as it must be."""
         if self.told["steps"][0]["error"] is None:
@@ -208,9 +218,8 @@ class Outcome:
             yield f"{self.overrun:.2f} s beyond a deadline: {self.told['steps']}"
         if self.growth >= 64:
             yield f"{self.growth:.0f} MiB more memory"
-        for name in ("sockets", "threads", "waste"):
-            if self.told[name]:
-                yield f"{name} left: {self.told[name]}"
+        if self.left_open:
+            yield f"left open: {self.left_open}"
         if self.unowned or self.leaked:
             yield f"alive and not in the ledger: {self.unowned}; after a sweep: {self.leaked}"
         if self.accepted > 1:

@@ -38,10 +38,13 @@ def figures(outcomes: list[Outcome]) -> str:
     slowest = max(outcomes, key=lambda it: it.overrun)
     largest = max(outcomes, key=lambda it: it.growth)
     errors = Counter(it.call_error for it in outcomes)
-    leaked = sum(len(it.leaked | it.unowned) for it in outcomes)
     return (
-        f"G10: {len(outcomes)} cells, errors {dict(errors)}, "
+        f"G10: {len(outcomes)} cells, errors of the call {dict(errors.most_common())}, "
+        f"untyped {sum(it.untyped for it in outcomes)}, "
         f"worst overrun {slowest.overrun:.2f} s ({slowest.cell}), "
-        f"worst growth {largest.growth:.0f} MiB ({largest.cell}), leaked {leaked}\n"
+        f"worst growth {largest.growth:.0f} MiB ({largest.cell}), "
+        f"left open {sum(len(it.left_open) for it in outcomes)}, "
+        f"not in the ledger {sum(len(it.unowned) for it in outcomes)}, "
+        f"alive after a sweep {sum(len(it.leaked) for it in outcomes)}\n"
         f"G11: at most {max(it.accepted for it in outcomes)} chat accepted for one message"
     )
