@@ -160,7 +160,7 @@ def told_by(process: subprocess.Popen[str], timeout: float = 120.0) -> Any:
     return json.loads(out)
 
 
-def several_at_once(work: Callable[[T], R], given: Sequence[T], workers: int = 4) -> list[R]:
+def several_at_once(work: Callable[[T], R], given: Sequence[T], workers: int = 3) -> list[R]:
     """Do a work for each of these, some at a time, and give the results in order."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(work, given))
