@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RejectedError,
         RouterError,
         TransportError,
+        TransportTimeoutError,
         UnauthorizedError,
     )
     from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
@@ -61,6 +62,7 @@ _HOMES = {
         "RejectedError",
         "RouterError",
         "TransportError",
+        "TransportTimeoutError",
         "UnauthorizedError",
     ),
     "_factory": ("AsyncSmokeInstanceFactory", "SmokeInstanceFactory"),
@@ -114,6 +116,7 @@ __all__ = [
     "SmokeInstance",
     "SmokeInstanceFactory",
     "TransportError",
+    "TransportTimeoutError",
     "UnauthorizedError",
     "VirtualClock",
 ]

@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 from ._address import Link
-from ._answers import append, given
+from ._answers import append, given, no_turn
 from ._clock import VirtualClock
 from ._errors import TransportError, own_frames
 from ._grace import shielded
@@ -114,7 +114,11 @@ class AsyncIO:
     async def send(self, request: Request, deadline: float) -> Reply:
         if self._gate is None:
             self._gate = anyio.CapacityLimiter(IN_FLIGHT)
-        async with self._gate:
+        with anyio.move_on_after(self.left(deadline)) as waiting:
+            await self._gate.acquire()
+        if waiting.cancelled_caught:
+            raise no_turn(self.link.base_url)
+        try:
             stream = await self.open(request, deadline)
             body = bytearray()
             try:
@@ -122,6 +126,8 @@ class AsyncIO:
                     append(body, chunk)
             finally:
                 await stream.close()
+        finally:
+            self._gate.release()
         return Reply(stream.status, stream.headers, bytes(body))
 
     async def open(self, request: Request, deadline: float) -> AsyncStream:

@@ -16,6 +16,7 @@ from ._errors import (
     RejectedError,
     RouterError,
     TransportError,
+    TransportTimeoutError,
     UnauthorizedError,
     own_frames,
 )
@@ -58,7 +59,14 @@ def lost_attempt(base_url: str, why: str, *, reached: bool, late: bool) -> Trans
         what = "no answer in time" if late else "the answer was lost"
     else:
         what = f"no connection to {base_url}" + (" in time" if late else "")
-    return TransportError(what if late else f"{what} ({why})", reached=reached, late=late)
+    if late:
+        return TransportTimeoutError(what, reached=reached)
+    return TransportError(f"{what} ({why})", reached=reached)
+
+
+def no_turn(base_url: str) -> TransportError:
+    """Say that a request waited for others until its deadline, and was not sent."""
+    return lost_attempt(base_url, "", reached=False, late=True)
 
 
 def parse(model: type[M], request: Request, reply: Reply) -> M:
@@ -101,10 +109,10 @@ def failure(request: Request, result: object, attempts: int) -> HydraSmokeError:
     """Turn the last outcome of a call that is given up into its error."""
     tries = "" if attempts == 1 else f" ({attempts} attempts)"
     if isinstance(result, TransportError):
-        return TransportError(
+        kind = TransportTimeoutError if result.late else TransportError
+        return kind(
             f"{request.call}: {result.message}{tries}",
             reached=result.reached,
-            late=result.late,
             next_step="see the router's log of this moment"
             if result.reached
             else "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)",

@@ -7,6 +7,7 @@ read too, since an agent may write its usage only when its stream has run to the
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,13 @@ __tracebackhide__ = own_frames
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn is taken to be over."""
 
+HELD = 32 << 20
+"""Bytes of memory, by estimate, that a turn which is kept whole may take.
+
+A stream's own limits do not bound them: in memory a small event takes ten times its bytes, and a
+text four times as much for a single emoji in it.
+"""
+
 # The router has no lock on a stream and assumes one consumer: so two turns at once on one
 # instance are kept apart here, for every client of this process.
 _busy: set[str] = set()
@@ -58,6 +66,45 @@ class Reading:
             end=known.end if end is None else end,
             error=None if understood else known.error,
         )
+
+
+def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
+    """Estimate the bytes that an event takes; what it shares with the one before counts once."""
+    held = sys.getsizeof(event) + sys.getsizeof(event.data)
+    if before is None or event.event is not before.event:
+        held += sys.getsizeof(event.event)
+    if before is None or event.id is not before.id:
+        held += sys.getsizeof(event.id)
+    return held if event.retry is None else held + sys.getsizeof(event.retry)
+
+
+class Kept:
+    """A turn's events and text, up to `HELD`."""
+
+    def __init__(self) -> None:
+        self.events: list[ChatEvent] = []
+        self._texts: list[str] = []
+        self._held = self._length = 0
+        self._ascii = True
+
+    def add(self, event: ChatEvent, text: str) -> bool:
+        """Keep an event and its text, if there is room; tells whether there was."""
+        self._held += held_by(event, self.events[-1] if self.events else None)
+        if text:
+            if text is not event.data:
+                self._held += sys.getsizeof(text)
+            self._length += len(text)
+            self._ascii = self._ascii and text.isascii()
+        # The whole text is one more copy, as wide throughout as its widest character.
+        if self._held + self._length * (1 if self._ascii else 4) > HELD:
+            return False
+        self.events.append(event)
+        self._texts.append(text)
+        return True
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
 
 
 class Turn:
@@ -126,15 +173,15 @@ class Turn:
         else:
             return
         what = "accepted" if isinstance(refusal, RouterError) else "answered"
-        self._fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}"))
+        self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}"))
 
     async def next(self) -> tuple[ChatEvent, Meaning] | None:
         """Give the next event and its meaning, None at the turn's end; raises `ChatError`."""
         if self._agents_error is not None:
-            self._fail(ChatError(f"the agent reported an error: {self._agents_error}"))
+            self.fail(ChatError(f"the agent reported an error: {self._agents_error}"))
         while not self._waiting:
             if self._limit is not None:
-                self._fail(ChatError(f"{self._limit}: the turn was broken off"))
+                self.fail(ChatError(f"{self._limit}: the turn was broken off"))
             if self.over:
                 return None
             await self._receive()
@@ -182,9 +229,9 @@ class Turn:
             # The turn had its end: what became of the connection after it is no matter.
             self.over = True
         elif now >= self._deadline or (fault is not None and fault.late):
-            self._fail(ChatTimeoutError(f"the turn did not end within {self._timeout:g} s"))
+            self.fail(ChatTimeoutError(f"the turn did not end within {self._timeout:g} s"))
         elif fault is not None:
-            self._fail(ChatError(f"the stream was cut{self._mid_event()}: {fault.message}"))
+            self.fail(ChatError(f"the stream was cut{self._mid_event()}: {fault.message}"))
         else:
             self._end_without_terminal_event()
 
@@ -200,9 +247,9 @@ class Turn:
 
     def _end_without_terminal_event(self) -> None:
         if self._last_event is None:
-            self._fail(ChatError("the stream ended without a single event"))
+            self.fail(ChatError("the stream ended without a single event"))
         if self._end_required:
-            self._fail(
+            self.fail(
                 ChatError(
                     f"the stream ended without a terminal event{self._mid_event()}",
                     expected="an event that ends the turn (chat_end = required)",
@@ -213,7 +260,8 @@ class Turn:
     def _mid_event(self) -> str:
         return " in the middle of an event" if self._decoder.pending else ""
 
-    def _fail(self, error: ChatError) -> NoReturn:
+    def fail(self, error: ChatError) -> NoReturn:
+        """Raise an error of this turn, with what is known of it."""
         self._add_context(error)
         raise error
 

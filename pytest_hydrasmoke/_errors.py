@@ -3,6 +3,7 @@
 HydraSmokeError
 ├── ConfigError                  a setting, an argument or a fixture's parameter is wrong
 ├── TransportError               the router was never reached, or its answer was lost
+│   └── TransportTimeoutError    no answer came in time (also a TimeoutError)
 ├── RouterError                  the router answered, and refused
 │   ├── UnauthorizedError        401, 403
 │   ├── NotFoundError            404
@@ -108,15 +109,21 @@ class TransportError(HydraSmokeError):
     """Raised when the router could not be reached, or its answer was lost on the way.
 
     `reached` is False only if the request certainly never arrived: anything else may have been
-    carried out, since a lost answer proves nothing. `late` tells that time ran out.
+    carried out, since a lost answer proves nothing.
     """
 
-    def __init__(
-        self, message: str, *, reached: bool, late: bool = False, next_step: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, reached: bool, next_step: str | None = None) -> None:
         super().__init__(message, next_step=next_step)
         self.reached = reached
-        self.late = late
+
+    @property
+    def late(self) -> bool:
+        """Tell whether time ran out: it is a `TransportTimeoutError` then."""
+        return isinstance(self, TransportTimeoutError)
+
+
+class TransportTimeoutError(TransportError, TimeoutError):
+    """Raised when a call's deadline came before an answer, or before a connection."""
 
 
 class RouterError(HydraSmokeError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ._address import Link
+from ._answers import no_turn
 from ._errors import TransportError
 from ._io import SyncIO
 from ._signals import Interrupts
@@ -42,8 +43,12 @@ class GroupIO(SyncIO):
             raise TransportError("stopped with the rest of its group", reached=False)
 
     async def send(self, request: Request, deadline: float) -> Reply:
-        with self._group.gate:
+        if not self._group.gate.acquire(timeout=max(deadline - self.now(), 0.0)):
+            raise no_turn(self.link.base_url)
+        try:
             return await super().send(request, deadline)
+        finally:
+            self._group.gate.release()
 
 
 def fan_out(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import _lifecycle
 from ._calls import Calls
-from ._chat import Reading, Turn
+from ._chat import HELD, Kept, Reading, Turn
 from ._errors import ChatError, ConfigError, own_frames
 from ._lifecycle import Policy
 from ._models import InstanceStatus, LlmEvents
@@ -128,22 +128,27 @@ class Handle:
 
     async def chat(self, message: str, timeout: float | None) -> TurnResult:
         turn = self.turn(message, timeout)
-        events: list[ChatEvent] = []
-        texts: list[str] = []
+        kept = Kept()
         try:
             await turn.open()
             while (step := await turn.next()) is not None:
-                events.append(step[0])
-                texts.append(step[1].text)
+                if not kept.add(step[0], step[1].text):
+                    turn.fail(
+                        ChatError(
+                            f"the reply takes more than {HELD >> 20} MiB of memory: "
+                            "the turn was broken off",
+                            next_step="read it with stream_chat, which keeps nothing",
+                        )
+                    )
         except ChatError as error:
-            error.events = tuple(events)
+            error.events = tuple(kept.events)
             raise
         finally:
             await turn.close()
         return TurnResult(
             message,
-            "".join(texts),
-            tuple(events),
+            kept.text,
+            tuple(kept.events),
             turn.first_event_after or 0.0,
             turn.duration,
             turn.complete,

@@ -18,6 +18,7 @@ from ._lifecycle import phase, poll_interval
 from ._models import LlmEvents
 from ._redact import safe_line
 from ._timeline import Baseline, InstanceRecord
+from ._wire import LAST_CHANCE
 
 __tracebackhide__ = own_frames
 
@@ -25,10 +26,10 @@ RECENT = 900
 """Seconds of the router's default window."""
 YEAR = 31_536_000
 """A window for an instance whose age is not known; none lives that long."""
+LAST_READ = 5.0
+"""Seconds that a read gets which begins when the deadline has come."""
 SECOND_LOOK = 2.0
 """Seconds until the count is read once more where there may be too many: duplicates come late."""
-LAST_READ = 5.0
-"""Seconds that a read gets although the deadline has passed."""
 # A window has whole seconds: this much of one may reach back before the turn.
 _SLACK = 0.02
 
@@ -169,8 +170,9 @@ class Usage:
 
     async def _read(self, window: int) -> LlmEvents:
         assert self._record.id is not None
-        # One read is granted even where the deadline has just passed.
-        deadline = max(self._deadline, self._io.now() + LAST_READ)
+        # One read is granted even where the deadline has just passed; any other keeps to it.
+        now = self._io.now()
+        deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
         try:
             return await self._calls.llm_events(self._record.id, window, deadline=deadline)
         except HydraSmokeError as error:

@@ -138,7 +138,9 @@ class SmokeInstance(_Instance):
         `message` has at most 4,000 characters; `timeout` in seconds, `chat_timeout` if None.
         Raises `ChatError`, `ChatBusyError`, `ChatTimeoutError`, `RejectedError` and the rest of
         `RouterError`, `TransportError`, `ContractError`. A message is sent once, unless the
-        router says that it did not take it (409, 425, 429, 503).
+        router says that it did not take it (409, 425, 429, 503). A turn may have 1 MiB in an event,
+        16 MiB and 100,000 events in all, and take 32 MiB of memory; one that has more is broken
+        off.
         """
         return ChatTurn(self._handle, drive(self._handle.chat(message, timeout)))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._errors import TransportError
+from pytest_hydrasmoke._errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._models import InstanceSpec
 from pytest_hydrasmoke._timeline import InstanceRecord, State
 from pytest_hydrasmoke._wire import Reply, Request
@@ -47,7 +47,7 @@ def lost() -> TransportError:
 
 
 def late() -> TransportError:
-    return TransportError("no answer in time", reached=True, late=True)
+    return TransportTimeoutError("no answer in time", reached=True)
 
 
 @dataclass(frozen=True)

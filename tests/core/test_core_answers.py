@@ -289,6 +289,7 @@ def test_an_attempt_without_an_answer_says_how_far_it_got(
 ) -> None:
     error = lost_attempt("https://router.example", "reset", reached=reached, late=late)
     assert (error.message, error.reached, error.late) == (message, reached, late)
+    assert isinstance(error, TimeoutError) is late
 
 
 # --- refusals --------------------------------------------------------------------------------
@@ -363,7 +364,7 @@ def test_a_lost_answer_keeps_what_is_known_of_it(fault: TransportError, advice: 
     for attempts, tries in ((1, ""), (3, " (3 attempts)")):
         error = failure(request(), fault, attempts)
         assert isinstance(error, TransportError)
-        assert (error.reached, error.late) == (fault.reached, fault.late)
+        assert (type(error), error.reached) == (type(fault), fault.reached)
         assert str(error) == f"status: {fault.message}{tries}\n  next step: {advice}"
 
 

@@ -23,6 +23,7 @@ from pytest_hydrasmoke._errors import (
     RejectedError,
     RouterError,
     TransportError,
+    TransportTimeoutError,
     UnauthorizedError,
     own_frames,
 )
@@ -32,6 +33,7 @@ TREE: dict[type, tuple[type, ...]] = {
     HydraSmokeError: (Exception,),
     ConfigError: (HydraSmokeError,),
     TransportError: (HydraSmokeError,),
+    TransportTimeoutError: (TransportError, TimeoutError),
     RouterError: (HydraSmokeError,),
     UnauthorizedError: (RouterError,),
     NotFoundError: (RouterError,),
@@ -113,9 +115,14 @@ def test_context_replaces_nothing_that_was_said() -> None:
 
 
 def test_a_transport_error_tells_whether_the_request_may_have_arrived() -> None:
-    assert not TransportError("no", reached=False).late
-    error = TransportError("no", reached=True, late=True, next_step="look")
-    assert (error.reached, error.late, error.next_step) == (True, True, "look")
+    assert not TransportError("no", reached=False).reached
+    error = TransportTimeoutError("no", reached=True, next_step="look")
+    assert (error.reached, error.next_step) == (True, "look")
+
+
+def test_a_transport_error_tells_whether_time_ran_out() -> None:
+    assert not TransportError("no", reached=True).late
+    assert TransportTimeoutError("no", reached=True).late
 
 
 def test_a_router_error_carries_status_and_words() -> None:

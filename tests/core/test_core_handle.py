@@ -215,6 +215,41 @@ def test_a_chat_that_breaks_off_carries_the_events_before() -> None:
     assert answer.closed == 1
 
 
+WIDE = "\N{SLOTH}".encode()  # in memory each character of its text takes four bytes
+ESCAPED = b"\\ud83d\\ude00"
+LONG = b"x" * 1_000_000
+TOO_MUCH_TO_KEEP = {
+    "one text in another": [b'data: {"text": "' + LONG + b'"}\n\n'] * 12,
+    "a wide character": [b"data: " + WIDE + LONG + b"\n\n"] * 9,
+    "a wide character at last": [*[b"data: " + LONG + b"\n\n"] * 7, b'data: "%b"\n\n' % ESCAPED],
+    "small events": [b'data: {"delta": {"content": "' + b"x" * 300 + b'"}}\n\n'] * 40_000,
+    "ids and names": [
+        b"id: %d%b\nevent: %b\nretry: 1000\ndata:\n\n" % (n, WIDE + b"x" * 450, WIDE + b"x" * 450)
+        for n in range(9_000)
+    ],
+}
+
+
+@pytest.mark.parametrize("case", TOO_MUCH_TO_KEEP)
+def test_a_turn_that_takes_too_much_memory_is_broken_off(case: str) -> None:
+    pieces = TOO_MUCH_TO_KEEP[case]
+    answer = stream(*[b"".join(pieces[n : n + 999]) for n in range(0, len(pieces), 999)])
+    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
+    with pytest.raises(ChatError, match="more than 32 MiB of memory") as caught:
+        drive(handle.chat("hello", None))
+    assert 0 < len(caught.value.events) < len(pieces)
+    assert (caught.value.phase, answer.closed) == ("turn", 1)
+    assert "stream_chat" in str(caught.value)
+
+
+def test_what_events_share_is_held_once() -> None:
+    shared = b"id: " + b"x" * 500_000 + b"\n\n" + b"data: Hi\n\n" * 500 + DONE
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(shared)])
+    turn = drive(handle.chat("hello", None))
+    assert turn.text == "Hi" * 500
+    assert len(turn.events[0].id) == 500_000
+
+
 @pytest.mark.parametrize(("timeout", "limit"), [(None, 40), (9.0, 9)])
 def test_a_chat_has_its_own_timeout_or_the_runs(timeout: float | None, limit: int) -> None:
     policy = Policy(chat_timeout=40, llm_events_timeout=15)

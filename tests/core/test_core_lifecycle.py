@@ -40,6 +40,7 @@ from pytest_hydrasmoke import (
     ProvisionTimeoutError,
     RouterError,
     TransportError,
+    TransportTimeoutError,
     UnauthorizedError,
 )
 from pytest_hydrasmoke._calls import LAST_CHANCE
@@ -342,7 +343,7 @@ OUTCOMES: dict[str, tuple[list[Any], type[HydraSmokeError], State]] = {
     "late, then not reached": ([late(), refused(), ...], TransportError, State.REQUESTED),
     "lost to the end": ([lost(), ...], TransportError, State.REQUESTED),
     "500 to the end": ([reply(503), ...], RouterError, State.REQUESTED),
-    "hangs": ([HANG, ...], TransportError, State.REQUESTED),
+    "hangs": ([HANG, ...], TransportTimeoutError, State.REQUESTED),
     "501": ([reply(501)], RouterError, State.REQUESTED),
     "no body": ([reply(204)], ContractError, State.REQUESTED),
     "broken body": ([reply(200, b"<html>")], ContractError, State.REQUESTED),
@@ -502,7 +503,7 @@ def test_a_last_look_that_brings_no_status_says_why(looks: Any) -> None:
         poll=[row()],
         status=[*[status("booting")] * 30, looks, ...],
     )
-    assert type(error) is (TransportError if looks is HANG else RouterError)
+    assert type(error) is (TransportTimeoutError if looks is HANG else RouterError)
     assert (error.phase, error.last) == ("ready", "status 'booting'")
     assert io.waited <= 40
     assert it.state is State.CREATED

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scripted_io import (
+    HANG,
     ID,
     START,
     AtDeadline,
@@ -259,6 +260,13 @@ def test_missing_events_read_so() -> None:
 def test_no_events_at_all_are_from_nobody() -> None:
     _, error = turn_of(Expected(), ready(BEFORE), events(5, "a"), ...)
     assert error.got == "0 (5 before the turn, 5 now), from nobody"
+
+
+@pytest.mark.parametrize("timeout", [0.6, 1, 4])
+def test_a_read_that_hangs_ends_with_the_deadline(timeout: float) -> None:
+    io, error = turn_of(Expected(), ready(BEFORE), HANG, timeout=timeout)
+    assert isinstance(error, LlmEventsError)
+    assert io.waited == pytest.approx(timeout)
 
 
 def test_a_deadline_that_has_passed_still_grants_one_read() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gzip
 import json
 import socket
 import ssl
@@ -118,15 +120,23 @@ class FaultyServer:
         self.over = threading.Event()
         self.arrived = threading.Event()
         """Set once a request has arrived."""
-        # Bound but not listening it refuses connections, and nobody else gets its port.
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
+        # Bound but not listening: it keeps the port while connections are refused.
+        self._place = self._bind(0)
         self._refusing = refusing
-        self.port: int = self._listener.getsockname()[1]
+        self._listener: socket.socket | None = None
+        self.port: int = self._place.getsockname()[1]
         self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self.port}"
         self._conns: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting: threading.Thread | None = None
+
+    @staticmethod
+    def _bind(port: int) -> socket.socket:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(("127.0.0.1", port))
+        return bound
 
     def count(self, what: str) -> int:
         """Count the requests of a method, or whose target ends like this."""
@@ -134,9 +144,22 @@ class FaultyServer:
 
     def listen(self) -> None:
         """Refuse connections no more."""
-        if self._accepting.ident is None:
+        if self._listener is None:
+            self._listener = self._bind(self.port)
             self._listener.listen()
+            self._accepting = threading.Thread(
+                target=self._accept, args=(self._listener,), daemon=True
+            )
             self._accepting.start()
+
+    def refuse(self) -> None:
+        """Refuse connections from now on; those that there are stay."""
+        listener, self._listener = self._listener, None
+        if listener is not None and self._accepting is not None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            self._accepting.join(5)
+            listener.close()
 
     def __enter__(self) -> Self:
         if not self._refusing:
@@ -150,11 +173,8 @@ class FaultyServer:
         traceback: TracebackType | None,
     ) -> None:
         self.over.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        if self._accepting.ident is not None:
-            self._accepting.join(5)
-        self._listener.close()
+        self.refuse()
+        self._place.close()
         for conn in self._conns:
             with contextlib.suppress(OSError):
                 conn.shutdown(socket.SHUT_RDWR)
@@ -162,10 +182,10 @@ class FaultyServer:
             thread.join(5)
             assert not thread.is_alive()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while not self.over.is_set():
-                conn, _ = self._listener.accept()
+                conn, _ = listener.accept()
                 conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._conns.append(conn)
                 thread = threading.Thread(target=self._serve, args=(conn,), daemon=True)
@@ -284,3 +304,81 @@ def flood(line: Line, request: Received) -> None:
 
 def no_content(line: Line, request: Received) -> None:
     line.send(head(204))
+
+
+def reset_in_body(line: Line, request: Received) -> None:
+    line.send(good(request, "content-length: 100") + b'data: {"found"')
+    line.reset()
+
+
+def poured(more: bytes, first: Callable[[Received], bytes]) -> Behaviour:
+    """Send a beginning, and then the same over and over, until the client has gone."""
+    piece = more * (0x10000 // len(more) + 1)
+
+    def behave(line: Line, request: Received) -> None:
+        line.send(first(request))
+        while not line.server.over.is_set() and line.send(piece):
+            pass
+
+    return behave
+
+
+def body_of(data: bytes, status: int = 200) -> Behaviour:
+    """Send a body without end, of the type that was asked for."""
+    more = data * (0x4000 // len(data) + 1)
+
+    def first(request: Received) -> bytes:
+        kind = f"content-type: {request.headers['accept']}"
+        return head(status, kind, "transfer-encoding: chunked")
+
+    return poured(b"%x\r\n%b\r\n" % (len(more), more), first)
+
+
+@functools.cache
+def bomb() -> bytes:
+    """Give 512 MiB of an event stream's keep-alives in the 2 MiB that gzip makes of them."""
+    return gzip.compress(b":\n" * (1 << 23), 1) * 32
+
+
+def gzip_bomb(line: Line, request: Received) -> None:
+    length = f"content-length: {len(bomb())}"
+    line.send(good(request, "content-encoding: gzip", length) + bomb())
+
+
+def error_of_stream_type(line: Line, request: Received) -> None:
+    answer(b"data: no\n\n", 500, kind="text/event-stream")(line, request)
+
+
+WIDE_LINE = "data: \N{SLOTH}".encode() + b"x" * 900_000 + b"\n\n"
+DELTA = b'data: {"choices": [{"delta": {"content": "and so on, "}}]}\n\n'
+AGAIN = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+FAULTS: dict[str, Behaviour] = {
+    "reset": reset,
+    "reset in the body": reset_in_body,
+    "stall": stall_before_head,
+    "stall in the body": stall_in_body,
+    "closed": closed,
+    "cut": cut_chunked,
+    "short body": short_length,
+    "garbage": garbage,
+    "wrong type": answer(b"<html>Welcome</html>", kind="text/html"),
+    "gzip bomb": gzip_bomb,
+    "flood of small events": body_of(b"data\n\n"),
+    "flood of events": body_of(DELTA),
+    "flood of comments": body_of(b":\n"),
+    "flood of wide text": body_of(WIDE_LINE),
+    "flood of an error": body_of(DELTA, 500),
+    "trickled head": trickled_head,
+    "trickled body": trickled_body,
+    "huge line": body_of(b"x" * 0x4000),
+    "huge header": huge_header,
+    "headers without end": poured(b"x-more: z\r\n", lambda request: good(request)[:-2]),
+    "trailers without end": poured(
+        b"x-more: z\r\n", lambda request: good(request, "transfer-encoding: chunked") + b"0\r\n"
+    ),
+    "interim answers without end": poured(AGAIN, lambda request: AGAIN),
+    "204": no_content,
+    "500 with the type of a stream": error_of_stream_type,
+}
+"""What can become of an answer; that a connection is refused is `refuse`'s affair."""

@@ -33,6 +33,7 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
     TransportError,
+    TransportTimeoutError,
     _fanout,
 )
 from pytest_hydrasmoke._aio import AsyncIO
@@ -385,6 +386,48 @@ async def test_more_async_requests_than_may_be_in_flight_wait_for_their_turn(kin
         await io.aclose()
         assert len(server.requests) == 24
     assert most <= 16
+
+
+def test_a_request_that_waits_for_its_turn_ends_with_its_own_deadline() -> None:
+    ended: list[str] = []
+
+    def hang(io: SyncIO) -> None:
+        with pytest.raises(TransportTimeoutError):
+            drive(io.send(STATUS, io.now() + 0.7))
+        ended.append("sent")
+
+    def wait(io: SyncIO) -> None:
+        while len(server.requests) < 16:
+            time.sleep(0.01)
+        with pytest.raises(TransportTimeoutError) as caught:
+            drive(io.send(STATUS, io.now() + 0.1))
+        assert not caught.value.reached
+        ended.append("never sent")
+
+    with FaultyServer(stall_before_head) as server:
+        assert fan(server.url, [*[hang] * 16, wait]) == []
+        assert len(server.requests) == 16
+    assert ended[0] == "never sent"
+
+
+async def test_an_async_request_that_waits_for_its_turn_ends_with_its_own_deadline(
+    kind: str,
+) -> None:
+    if kind == "sync":
+        return
+    with FaultyServer(stall_before_head) as server:
+        io = AsyncIO(link_to(server.url))
+        async with anyio.create_task_group() as group:
+            for _ in range(16):
+                group.start_soon(io.send, STATUS, io.now() + 30)
+            while len(server.requests) < 16:  # noqa: ASYNC110 - a thread counts
+                await anyio.sleep(0.01)
+            with pytest.raises(TransportTimeoutError) as caught:
+                await io.send(STATUS, io.now() + 0.1)
+            assert not caught.value.reached
+            group.cancel_scope.cancel()
+        await io.aclose()
+        assert len(server.requests) == 16
 
 
 def test_an_interrupt_before_all_threads_have_begun_waits_for_those_that_have(

@@ -43,6 +43,7 @@ PUBLIC = {
     "HydraSmokeError",
     "ConfigError",
     "TransportError",
+    "TransportTimeoutError",
     "RouterError",
     "UnauthorizedError",
     "NotFoundError",
@@ -109,6 +110,7 @@ def test_errors_form_one_tree() -> None:
     ]
     assert all(issubclass(error, pytest_hydrasmoke.HydraSmokeError) for error in errors)
     assert issubclass(pytest_hydrasmoke.ChatTimeoutError, TimeoutError)
+    assert issubclass(pytest_hydrasmoke.TransportTimeoutError, TimeoutError)
     assert issubclass(pytest_hydrasmoke.ProvisionTimeoutError, TimeoutError)
     assert issubclass(pytest_hydrasmoke.LlmEventsError, AssertionError)
     for refused in ("UnauthorizedError", "NotFoundError", "RejectedError"):

@@ -1,0 +1,256 @@
+"""What the tests under fire share: a router that answers badly, and cells of the matrix."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from faulty_server import FAULTS, FaultyServer, Line, Received
+from net_tools import AT_ONCE, CALLS, KINDS
+
+from pytest_hydrasmoke._ledger import read, run_folders
+from pytest_hydrasmoke._sweep import Sweep
+from pytest_hydrasmoke.fake import FakeRouter
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+HERE = Path(__file__).parent
+FULL = bool(os.environ.get("HYDRA_FIRE_FULL"))
+"""Whether the figures are asked for in full; else a sample of a few seconds."""
+MIB = 1 << 20
+REFUSED = "refused"
+BEFORE = {"poll": "provision", "status": "poll", "llm_events": "status", "chat": "llm_events"}
+"""The call that comes before another in an instance's life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of the matrix: a fault of one call, met by one kind of client."""
+
+    fault: str
+    call: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.fault}, {self.call}, {self.kind}"
+
+
+ALL_CELLS = [
+    Cell(fault, call, kind) for fault in (REFUSED, *FAULTS) for call in CALLS for kind in KINDS
+]
+
+
+class Front:
+    """A fake router behind a server that carries one call out, and then answers it badly.
+
+    Whatever may be lost is lost after the work was done. A connection is refused from that call
+    on.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self.fake = FakeRouter(AT_ONCE)
+        refusing = cell.fault == REFUSED and cell.call == "provision"
+        self.server = FaultyServer(self._behave, refusing=refusing)
+        self.accepted: Counter[str] = Counter()
+        """How often the router has taken each message."""
+        self._healed = False
+
+    def heal(self) -> None:
+        """Let nothing go wrong any more."""
+        self._healed = True
+        self.server.listen()
+
+    @property
+    def alive(self) -> set[str]:
+        """The keys of the instances that nobody has deleted."""
+        return {it.idempotency_key for it in self.fake.instances if not it.deleted}
+
+    def _behave(self, line: Line, request: Received) -> None:
+        call = call_of(request)
+        status, kind, body = self._carry_out(request)
+        if call == "chat" and status == 200:
+            self.accepted[request.json["message"]] += 1
+        if not self._healed and self._cell.fault == REFUSED and self._is_before(call):
+            self.server.refuse()
+        if not self._healed and self._cell.fault != REFUSED and call == self._cell.call:
+            FAULTS[self._cell.fault](line, request)
+            return
+        lines = (f"content-type: {kind}", f"content-length: {len(body)}", "connection: close")
+        line.send("\r\n".join([f"HTTP/1.1 {status} Fine", *lines, "", ""]).encode() + body)
+        line.close()
+
+    def _is_before(self, call: str) -> bool:
+        if self._cell.call == "delete":
+            return call == "llm_events" and bool(self.accepted)
+        return call == BEFORE.get(self._cell.call)
+
+    def _carry_out(self, request: Received) -> tuple[int, str, bytes]:
+        url = urlsplit(self.fake.url)
+        router = http.client.HTTPConnection(url.netloc, timeout=10)
+        names = ("authorization", "content-type", "accept")
+        headers = {name: request.headers[name] for name in names if name in request.headers}
+        try:
+            router.request(request.method, url.path + request.target, request.body, headers)
+            answer = router.getresponse()
+            return answer.status, answer.headers.get("content-type", ""), answer.read()
+        finally:
+            router.close()
+
+
+def call_of(request: Received) -> str:
+    """Name the call that a request is."""
+    path = request.target.partition("?")[0]
+    for end, name in (
+        ("/provision", "provision"),
+        ("/chat", "chat"),
+        ("/llm-events", "llm_events"),
+    ):
+        if path.endswith(end):
+            return name
+    if "/by-key/" in path:
+        return "poll"
+    return "delete" if request.method == "DELETE" else "status"
+
+
+@contextmanager
+def front(cell: Cell) -> Iterator[Front]:
+    """Give a faulty router for one cell."""
+    it = Front(cell)
+    with it.fake, it.server:
+        yield it
+
+
+# Processes
+
+
+def python(script: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start one of the scripts in this folder; it can import what the tests can."""
+    path = [str(HERE), str(HERE.parent / "net"), os.environ.get("PYTHONPATH", "")]
+    return subprocess.Popen(
+        [sys.executable, str(HERE / script), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+    )
+
+
+def told_by(process: subprocess.Popen[str], timeout: float = 120.0) -> Any:
+    """Wait for a script's end, and give what it has printed in JSON."""
+    with process:
+        try:
+            out, complaints = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, complaints = process.communicate()
+    assert process.returncode == 0, f"{out}\n{complaints}"
+    return json.loads(out)
+
+
+def several_at_once(work: Callable[[T], R], given: Sequence[T], workers: int = 3) -> list[R]:
+    """Do a work for each of these, some at a time, and give the results in order."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, given))
+
+
+# Cells
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a cell."""
+
+    cell: Cell
+    told: dict[str, Any]
+    accepted: int
+    """The most chat requests that the router took for one message."""
+    unowned: set[str]
+    """Keys of instances that lived on after the run, and were not in its ledger."""
+    leaked: set[str]
+    """Keys of instances that a sweep, with the fault gone, left alive."""
+
+    @property
+    def overrun(self) -> float:
+        """The most seconds that anything took beyond its deadline."""
+        return max(step["seconds"] - step["bound"] for step in self.told["steps"])
+
+    @property
+    def growth(self) -> float:
+        """MiB by which the process was larger, at its largest, than before."""
+        return float(self.told["growth"]) / MIB
+
+    @property
+    def call_error(self) -> str:
+        """The class of the error that the call itself ended with."""
+        return str(self.told["steps"][0]["error"])
+
+    @property
+    def untyped(self) -> int:
+        """How many errors were not the package's own."""
+        return sum(not step["typed"] for step in self.told["steps"])
+
+    @property
+    def left_open(self) -> list[str]:
+        """What the process had open at its end."""
+        return [*self.told["sockets"], *self.told["threads"], *self.told["waste"]]
+
+    def complaints(self) -> Iterator[str]:
+        """Give what is not as it must be."""
+        if self.told["steps"][0]["error"] is None:
+            yield "the call raised nothing"
+        for step in self.told["steps"]:
+            if not step["typed"]:
+                yield f"{step['name']} raised {step['error']}: {step['words']}"
+        if self.overrun > 0.5:
+            yield f"{self.overrun:.2f} s beyond a deadline: {self.told['steps']}"
+        if self.growth >= 64:
+            yield f"{self.growth:.0f} MiB more memory"
+        if self.left_open:
+            yield f"left open: {self.left_open}"
+        if self.unowned or self.leaked:
+            yield f"alive and not in the ledger: {self.unowned}; after a sweep: {self.leaked}"
+        if self.accepted > 1:
+            yield f"one message was accepted {self.accepted} times"
+
+
+def run_cell(cell: Cell, output: Path) -> Outcome:
+    """Let one process meet a fault: in the call alone, and in the life of an instance."""
+    with ExitStack() as stack:
+        whole = stack.enter_context(front(cell))
+        fault = FAULTS.get(cell.fault, FAULTS["closed"])
+        alone = stack.enter_context(FaultyServer(fault, refusing=cell.fault == REFUSED))
+        given = {"kind": cell.kind, "call": cell.call, "alone": alone.url}
+        given |= {"url": whole.server.url, "token": whole.fake.token, "output": str(output)}
+        told = told_by(python("fire_cell.py", json.dumps(given)))
+        alive = whole.alive
+        in_ledger = {entry.key for run in run_folders(output) for entry in read(run).open}
+        if alive:
+            whole.heal()
+            sweep(whole, output)
+        taken = max(whole.accepted.values(), default=0)
+        return Outcome(cell, told, taken, alive - in_ledger, whole.alive)
+
+
+def sweep(whole: Front, output: Path) -> None:
+    """Delete what a run has left, by its ledger."""
+    from net_tools import FIELDS
+
+    from pytest_hydrasmoke import HydraSmokeConfig
+
+    config = HydraSmokeConfig(
+        url=whole.server.url, token=whole.fake.token, run_id="sweep", output=output, **FIELDS
+    )
+    Sweep(config, wait=1.0, dry_run=False, say=lambda line: None).all_runs()

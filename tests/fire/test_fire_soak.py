@@ -1,0 +1,26 @@
+"""An hour of chats on virtual time, by which the process does not grow."""
+
+from __future__ import annotations
+
+import pytest
+from fire_soak import complaint, figures, start_client
+from fire_tools import FULL, told_by
+from net_tools import AT_ONCE, KINDS
+
+from pytest_hydrasmoke.fake import FakeRouter
+
+HOUR = 3600.0
+PAUSE = 5.0 if FULL else 30.0
+"""Virtual seconds between two chats."""
+
+
+@pytest.mark.parametrize("kind", KINDS if FULL else KINDS[:1])
+def test_an_hour_of_chats_takes_no_more_memory_than_a_few(kind: str) -> None:
+    with FakeRouter(AT_ONCE) as fake:
+        process = start_client(fake.url, fake.token, kind, seconds=HOUR, virtual=True, pause=PAUSE)
+        told = told_by(process, 600)
+        alive = [it for it in fake.instances if not it.deleted]
+    print("\n" + figures(kind, told, "an hour of virtual time"))
+    assert complaint(told) is None
+    assert told["chats"] >= 0.9 * HOUR / PAUSE
+    assert not alive
