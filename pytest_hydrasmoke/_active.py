@@ -14,6 +14,7 @@ from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from ._io import SyncIO
 from ._ledger import MAIN, Ledger
 from ._models import InstanceSpec
+from ._redact import safe_text
 from ._session import SmokeSession
 from ._settings import HydraSmokeConfig
 from ._sharing import EVERYBODY, Sharing
@@ -130,6 +131,7 @@ class Active:
             used, shared = self._used.get(report.nodeid), set(self._used.values())
             for record in self.session.records:
                 record.failed |= record.key == used or record.key not in shared
+            self.session.test_failed(report.nodeid, used, _crash(report))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
@@ -147,6 +149,11 @@ class Active:
         """Let others have what the last test shared."""
         if "sharing" in self.__dict__:
             self.sharing.release()
+
+
+def _crash(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return safe_text(str(report.longrepr if crash is None else crash.message))
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:

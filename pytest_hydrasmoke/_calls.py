@@ -90,7 +90,7 @@ def pause(attempt: int, retry_after: float | None, draw: float) -> float:
 class Attempt:
     """One request as it went: `at` on the IO's clock, and seconds."""
 
-    call: CallName
+    request: Request
     number: int
     at: float
     seconds: float
@@ -239,7 +239,7 @@ class Calls:
         self._reached |= isinstance(outcome, int) or outcome.reached
         if self._observer is not None:
             seconds = self.io.now() - at
-            self._observer.saw_attempt(Attempt(request.call, number, at, seconds, outcome))
+            self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome))
         return result
 
     def _parse(self, model: type[M], request: Request, reply: Reply) -> M:

@@ -8,6 +8,8 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -15,10 +17,11 @@ import pytest
 from ._active import Active
 from ._errors import own_frames
 from ._ledger import Ledger
+from ._report import BreachReport, InstanceReport, Report
+from ._reporting import breaches, merged
 from ._session import SmokeSession
 from ._signals import Interrupts
-from ._timeline import InstanceReport, Report, State, merged, report_of
-from .report import terminal
+from .report import files, terminal
 
 if TYPE_CHECKING:
     from ._load import Loaded
@@ -56,6 +59,7 @@ class Finish:
         self._loaded = loaded
         self._fake = fake
         self._worker = worker
+        self._began = datetime.now(UTC)
         self._executed = False
         self._from_workers: list[InstanceReport] = []
         self._crashed = False
@@ -83,23 +87,72 @@ class Finish:
             output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
             output[KEY] = [report.model_dump(mode="json") for report in reports]
             return
-        config = self._active.config
-        self._report = Report(
-            run_id=config.run_id,
-            fake=self._fake is not None,
-            url=config.url or "",
-            instances=tuple(merged([*self._from_workers, *reports])),
-        )
-        self._report_leaks(session, self._report)
+        instances = merged([*self._from_workers, *reports])
+        broken = breaches(instances, self._active.config.budgets)
+        self._give_verdict(session, instances, broken)
+        self._report = self._made(session, instances, broken)
+        self._hand_out(self._report)
+
+    def _give_verdict(
+        self,
+        session: pytest.Session,
+        instances: Sequence[InstanceReport],
+        broken: Sequence[BreachReport],
+    ) -> None:
+        for leaked in instances:
+            if leaked.outcome == "leaked":
+                name = leaked.id or leaked.idempotency_key or "?"
+                self._fail(session, "leak", name, terminal.leak(leaked))
+        for breach in broken:
+            self._fail(session, "budget", breach.phase, terminal.breach(breach))
         if session.exitstatus == 0 and not self._executed:
             self._remarks.append("no smoke test was executed: the run proves nothing")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._interrupts.received is not None:
             session.exitstatus = 128 + self._interrupts.received
+
+    def _fail(self, session: pytest.Session, kind: str, name: str, words: str) -> None:
+        # A report of its own: it adds to whatever the tests said, and hides none of it.
+        self._pytest.hook.pytest_runtest_logreport(
+            report=pytest.TestReport(
+                nodeid=f"hydra-smoke::{kind}::{name}",
+                location=("hydra-smoke", None, f"{kind} of {name}"),
+                keywords={},
+                outcome="failed",
+                longrepr=words,
+                when="call",
+            )
+        )
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _made(
+        self,
+        session: pytest.Session,
+        instances: Sequence[InstanceReport],
+        broken: Sequence[BreachReport],
+    ) -> Report:
+        config = self._active.config
+        return Report(
+            run_id=config.run_id,
+            fake=self._fake is not None,
+            url=config.url or "",
+            began=self._began,
+            seconds=(datetime.now(UTC) - self._began).total_seconds(),
+            exit_code=int(session.exitstatus),
+            instances=tuple(instances),
+            breaches=tuple(broken),
+        )
+
+    def _hand_out(self, report: Report) -> None:
+        """Give everybody the report; nothing that fails in it changes the run's outcome."""
+        config = self._active.config
+        failed = report.exit_code != pytest.ExitCode.OK
+        pages = config.report == "always" or (config.report == "on-failure" and failed)
+        self._remarks += files.write(report, config.output, pages=pages)
         try:
-            self._pytest.hook.pytest_hydra_smoke_report(report=self._report)
+            self._pytest.hook.pytest_hydra_smoke_report(report=report)
         except Exception as error:
-            # No report changes a run's outcome.
             self._remarks.append(f"the hook pytest_hydra_smoke_report failed: {error!r}")
 
     def _close(self) -> list[InstanceReport]:
@@ -115,11 +168,7 @@ class Finish:
             session.close()
         finally:
             self._interrupts.end_clean_up()
-        return [
-            report_of(record)
-            for record in session.records
-            if record.state not in (State.CLAIMED, State.REFUSED)
-        ]
+        return session.told()
 
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of workers that are gone."""
@@ -135,25 +184,6 @@ class Finish:
             for line in lines:
                 reporter.ensure_newline()
                 reporter.line(line)
-
-    def _report_leaks(self, session: pytest.Session, report: Report) -> None:
-        for instance in report.instances:
-            if instance.outcome != "leaked":
-                continue
-            name = instance.id or instance.idempotency_key or "?"
-            # A report of its own: it adds to whatever the tests said, and hides none of it.
-            self._pytest.hook.pytest_runtest_logreport(
-                report=pytest.TestReport(
-                    nodeid=f"hydra-smoke::leak::{name}",
-                    location=("hydra-smoke", None, f"leak of {name}"),
-                    keywords={},
-                    outcome="failed",
-                    longrepr=terminal.leak(instance),
-                    when="call",
-                )
-            )
-            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._report is None:

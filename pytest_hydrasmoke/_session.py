@@ -7,6 +7,7 @@ what there is to delete. It is called wherever a run can end, and does only what
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ from ._handle import Handle
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
 from ._models import InstanceSpec
+from ._report import InstanceReport
+from ._reporting import report_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._timeline import HAS_ROW, SETTLED, InstanceRecord, State
@@ -267,10 +270,28 @@ class SmokeSession:
         """What `close` has to delete."""
         return self._to_delete([record for record in self.records if not record.joint])
 
+    def told(self) -> list[InstanceReport]:
+        """Tell what became of everything that was asked for."""
+        wall = time.time() - self._io.now()
+        replies = self.config.report_replies
+        return [report_of(it, wall, replies=replies) for it in self.records if _matters(it)]
+
+    def test_failed(self, test: str, key: str | None, message: str) -> None:
+        """Put a test's failure into the story of what it used."""
+        for record in self.records:
+            used = key is not None and record.key == key
+            record.failed_test(self._io.now(), test, message, used=used)
+
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""
         self.dispose([record for record in self.records if not record.joint])
         self._io.close()
+
+
+def _matters(record: InstanceRecord) -> bool:
+    # A refused request made nothing; it is told only where a test failed of it.
+    refused = record.state in (State.CLAIMED, State.REFUSED)
+    return not refused or any(failure.test for failure in record.failures)
 
 
 _FACTS = {
