@@ -51,7 +51,7 @@ from pytest_hydrasmoke._calls import (
     decide,
     pause,
 )
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._wire import Request, drive
 
 PREFIX = "/internal/v1/smoke"
 
@@ -566,6 +566,9 @@ def test_a_chat_answered_without_any_content_type_is_against_the_contract() -> N
 # --- who watches -----------------------------------------------------------------------------
 
 
+PROVISION = Request("provision", "POST", "/provision")
+
+
 class Watcher:
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
@@ -584,7 +587,7 @@ def test_an_observer_sees_every_attempt_with_its_time() -> None:
     io, watcher = ScriptedIO(status=script), Watcher()
     drive(Calls(io, watcher).status(ID, deadline=START + 100))
     first, second, third = watcher.attempts
-    assert (first.call, first.number, first.at, first.seconds) == ("status", 1, START, 2)
+    assert (first.request.call, first.number, first.at, first.seconds) == ("status", 1, START, 2)
     assert (first.outcome, second.outcome, third.outcome) == (503, fault, 200)
     assert (second.number, second.at, second.seconds) == (2, START + 3, 3)
     assert (third.number, third.seconds) == (3, 0)
@@ -600,7 +603,7 @@ def test_an_observer_sees_every_attempt_with_its_time() -> None:
 def test_an_error_of_the_routers_own_may_hide_that_it_was_carried_out(
     outcome: int, unknown: bool
 ) -> None:
-    assert Attempt("provision", 1, 0, 0, outcome).outcome_unknown is unknown
+    assert Attempt(PROVISION, 1, 0, 0, outcome).outcome_unknown is unknown
 
 
 @pytest.mark.parametrize(
@@ -609,7 +612,7 @@ def test_an_error_of_the_routers_own_may_hide_that_it_was_carried_out(
 def test_a_lost_answer_may_hide_that_it_was_carried_out(
     fault: TransportError, unknown: bool
 ) -> None:
-    assert Attempt("provision", 1, 0, 0, fault).outcome_unknown is unknown
+    assert Attempt(PROVISION, 1, 0, 0, fault).outcome_unknown is unknown
 
 
 def test_an_observer_hears_of_fields_that_are_unknown() -> None:
