@@ -98,11 +98,12 @@ class Active:
 
     def client(self) -> SmokeClient:
         """Give the six calls over connections of their own."""
-        return RunClient(SyncIO(self.config.link), self.reading)
+        return RunClient(SyncIO(self.config.link), self.reading, self.session.sightings)
 
     def async_client(self) -> AsyncSmokeClient:
         """Give the six calls, to be awaited."""
-        return AsyncRunClient(AsyncIO(self.config.link), self.reading)
+        io = AsyncIO(self.config.link)
+        return AsyncRunClient(io, self.reading, self.session.sightings)
 
     def _skip_if_attached(self) -> None:
         if self.config.instance is not None:

@@ -109,7 +109,7 @@ class Observer(Protocol):
 
     def saw_attempt(self, attempt: Attempt) -> None: ...
 
-    def saw_unknown_fields(self, call: CallName, names: tuple[str, ...]) -> None: ...
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None: ...
 
 
 class Calls:
@@ -244,6 +244,6 @@ class Calls:
 
     def _parse(self, model: type[M], request: Request, reply: Reply) -> M:
         answer = parse(model, request, reply)
-        if answer.model_extra and self._observer is not None:
-            self._observer.saw_unknown_fields(request.call, tuple(sorted(answer.model_extra)))
+        if self._observer is not None:
+            self._observer.saw_answer(request.call, reply.status, answer)
         return answer

@@ -17,8 +17,8 @@ import pytest
 from ._active import Active
 from ._errors import own_frames
 from ._ledger import Ledger
-from ._report import BreachReport, InstanceReport, Report
-from ._reporting import breaches, merged
+from ._report import BreachReport, InstanceReport, ProcessReport, Report
+from ._reporting import all_manners, breaches, merged
 from ._session import SmokeSession
 from ._signals import Interrupts
 from .report import files, terminal
@@ -61,7 +61,7 @@ class Finish:
         self._worker = worker
         self._began = datetime.now(UTC)
         self._executed = False
-        self._from_workers: list[InstanceReport] = []
+        self._from_workers: list[ProcessReport] = []
         self._crashed = False
         self._report: Report | None = None
         self._remarks: list[str] = []
@@ -82,15 +82,16 @@ class Finish:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        reports = self._close()
+        told = self._close()
         if self._worker:
             output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
-            output[KEY] = [report.model_dump(mode="json") for report in reports]
+            output[KEY] = told.model_dump(mode="json")
             return
-        instances = merged([*self._from_workers, *reports])
+        everybody = [*self._from_workers, told]
+        instances = merged(it for one in everybody for it in one.instances)
         broken = breaches(instances, self._active.config.budgets)
         self._give_verdict(session, instances, broken)
-        self._report = self._made(session, instances, broken)
+        self._report = self._made(session, instances, broken, everybody)
         self._hand_out(self._report)
 
     def _give_verdict(
@@ -131,6 +132,7 @@ class Finish:
         session: pytest.Session,
         instances: Sequence[InstanceReport],
         broken: Sequence[BreachReport],
+        everybody: Sequence[ProcessReport],
     ) -> Report:
         config = self._active.config
         return Report(
@@ -142,6 +144,7 @@ class Finish:
             exit_code=int(session.exitstatus),
             instances=tuple(instances),
             breaches=tuple(broken),
+            manners=all_manners([it.manners for it in everybody]),
         )
 
     def _hand_out(self, report: Report) -> None:
@@ -155,7 +158,7 @@ class Finish:
         except Exception as error:
             self._remarks.append(f"the hook pytest_hydra_smoke_report failed: {error!r}")
 
-    def _close(self) -> list[InstanceReport]:
+    def _close(self) -> ProcessReport:
         session = self._active.session
         self._interrupts.begin_clean_up()
         try:
@@ -173,7 +176,12 @@ class Finish:
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of workers that are gone."""
         session.adopt()
-        failed = {it.idempotency_key for it in self._from_workers if it.failed}
+        failed = {
+            it.idempotency_key
+            for worker in self._from_workers
+            for it in worker.instances
+            if it.failed
+        }
         for record in session.records:
             # What a worker that crashed knew of its failures is lost: it was one itself.
             record.failed |= self._crashed or record.key in failed
@@ -197,7 +205,7 @@ class Finish:
 
     def pytest_unconfigure(self) -> None:
         try:
-            self._tell_late(self._close())
+            self._tell_late(self._close().instances)
         finally:
             self._active.release()
             self._ledger.end()
@@ -205,7 +213,7 @@ class Finish:
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
 
-    def _tell_late(self, reports: list[InstanceReport]) -> None:
+    def _tell_late(self, reports: Sequence[InstanceReport]) -> None:
         """Tell the leaks that no summary has told.
 
         An interrupt of the first clean-up or a worker that outlived it may have left them, and
@@ -232,4 +240,5 @@ class Finish:
         """Take what an xdist worker has to report; one that crashed has nothing to say."""
         self._crashed |= error is not None
         output: dict[str, Any] = getattr(node, "workeroutput", {})
-        self._from_workers += [InstanceReport(**plain) for plain in output.get(KEY, [])]
+        if KEY in output:
+            self._from_workers.append(ProcessReport(**output[KEY]))

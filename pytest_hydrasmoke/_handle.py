@@ -20,6 +20,10 @@ from ._usage import Expected, Usage, read_baseline
 __tracebackhide__ = own_frames
 
 
+LOOKED_AT = 20
+"""How many of a turn's events tell what its runtime's frames look like; so does its last one."""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnResult:
     """A turn that is over."""
@@ -82,6 +86,8 @@ class InstanceTurn(Turn):
         step = await super().next()
         if step is not None and self._story is not None:
             self._story.saw(step[0].at, step[1].text)
+            if self._story.events <= LOOKED_AT or step[1].end:
+                self._record.sightings.saw_event(step[0])
         return step
 
     def _add_context(self, error: HydraSmokeError) -> None:

@@ -133,6 +133,36 @@ class InstanceReport(_Part):
         return f"{self.id or 'no id'} {key}"
 
 
+class AnswerReport(_Part):
+    """The form of a call's answer: no value of it."""
+
+    call: str
+    code: int
+    fields: dict[str, str]
+    """What kind of value each had: null, boolean, string, number, list, object."""
+
+
+class EventReport(_Part):
+    """The form of a stream's event: no word of the reply."""
+
+    event: str
+    data: str
+    """`done` (`[DONE]`), `object` or `text`."""
+    keys: tuple[str, ...]
+    """Of an object, at its top."""
+    kind: str | None
+    """An object's `type`, where that is a word."""
+
+
+class Manners(_Part):
+    """How the router answered where its contract leaves it open: forms, and no values."""
+
+    answers: tuple[AnswerReport, ...] = ()
+    events: tuple[EventReport, ...] = ()
+    drift: tuple[str, ...] = ()
+    """What it said that the contract does not know: in any call, of any instance or of none."""
+
+
 class BreachReport(_Part):
     """A budget that was not kept; seconds."""
 
@@ -141,6 +171,13 @@ class BreachReport(_Part):
     value: float
     instance: str
     """Id and key of where it was seen, at its worst."""
+
+
+class ProcessReport(_Part):
+    """What one of the run's processes has to tell."""
+
+    instances: tuple[InstanceReport, ...] = ()
+    manners: Manners = Manners()
 
 
 class Report(_Part):
@@ -157,6 +194,7 @@ class Report(_Part):
     """pytest's, as this plugin leaves it; what other plugins make of it later is not in it."""
     instances: tuple[InstanceReport, ...]
     breaches: tuple[BreachReport, ...] = ()
+    manners: Manners = Manners()
 
     def count(self, outcome: str) -> int:
         """Count the instances with an outcome."""

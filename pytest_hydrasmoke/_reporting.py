@@ -8,12 +8,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from ._manners import Sightings
 from ._moments import Counted, Exchange, Failure, Span, TurnStory
 from ._report import (
+    AnswerReport,
     BreachReport,
+    EventReport,
     ExchangeReport,
     FailureReport,
     InstanceReport,
+    Manners,
     Moment,
     SpanReport,
     StatusReport,
@@ -23,6 +27,7 @@ from ._report import (
 from ._timeline import SETTLED, InstanceRecord
 
 M = TypeVar("M", bound=Moment)
+T = TypeVar("T")
 _Happened = Span | Exchange | TurnStory | Counted | Failure
 
 
@@ -48,7 +53,7 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
         requests=dict(record.requests),
         retries=record.retries,
         notes=tuple(record.notes),
-        drift=tuple(record.drift),
+        drift=tuple(record.sightings.drift),
         statuses=tuple(
             StatusReport(at=at - start, word=word)
             for at, word in zip(record.status_times, record.statuses, strict=True)
@@ -165,6 +170,36 @@ def _in_order(one: tuple[M, ...], two: tuple[M, ...]) -> tuple[M, ...]:
 
 def _at(moment: Moment) -> float:
     return moment.at
+
+
+def manners_of(seen: Iterable[Sightings]) -> Manners:
+    """Freeze what was seen of the router."""
+    sightings = list(seen)
+    return Manners(
+        answers=tuple(
+            AnswerReport(call=it.call, code=it.code, fields=dict(it.fields))
+            for it in _distinct(form for sight in sightings for form in sight.answers)
+        ),
+        events=tuple(
+            EventReport.model_validate(asdict(it))
+            for it in _distinct(form for sight in sightings for form in sight.events)
+        ),
+        drift=tuple(dict.fromkeys(text for sight in sightings for text in sight.drift)),
+    )
+
+
+def all_manners(several: Sequence[Manners]) -> Manners:
+    """Put together what several processes saw of the router."""
+    return Manners(
+        answers=tuple(_distinct(form for it in several for form in it.answers)),
+        events=tuple(_distinct(form for it in several for form in it.events)),
+        drift=tuple(dict.fromkeys(text for it in several for text in it.drift)),
+    )
+
+
+def _distinct(forms: Iterable[T]) -> list[T]:
+    # In an order of their own: what a set of texts gives is another one in each process.
+    return [form for _, form in sorted({repr(form): form for form in forms}.items())]
 
 
 def breaches(

@@ -23,9 +23,10 @@ from ._fanout import fan_out
 from ._handle import Handle
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
+from ._manners import Sightings
 from ._models import InstanceSpec
-from ._report import InstanceReport
-from ._reporting import report_of
+from ._report import ProcessReport
+from ._reporting import manners_of, report_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._timeline import HAS_ROW, SETTLED, InstanceRecord, State
@@ -45,6 +46,8 @@ class SmokeSession:
     reading: Reading = field(default_factory=Reading)
     on_ready: Callable[[SmokeInstance], object] = lambda instance: None
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
+    sightings: Sightings = field(default_factory=Sightings)
+    """What clients saw that belong to no instance."""
 
     def __post_init__(self) -> None:
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
@@ -270,11 +273,16 @@ class SmokeSession:
         """What `close` has to delete."""
         return self._to_delete([record for record in self.records if not record.joint])
 
-    def told(self) -> list[InstanceReport]:
-        """Tell what became of everything that was asked for."""
+    def told(self) -> ProcessReport:
+        """Tell what became of everything that was asked for, and how the router answered."""
         wall = time.time() - self._io.now()
         replies = self.config.report_replies
-        return [report_of(it, wall, replies=replies) for it in self.records if _matters(it)]
+        return ProcessReport(
+            instances=tuple(
+                report_of(it, wall, replies=replies) for it in self.records if _matters(it)
+            ),
+            manners=manners_of([self.sightings, *(it.sightings for it in self.records)]),
+        )
 
     def test_failed(self, test: str, key: str | None, message: str) -> None:
         """Put a test's failure into the story of what it used."""

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ._manners import Sightings
 from ._models import InstanceSpec
 from ._moments import MOST, Counted, Doing, Exchange, Failure, Span, TurnStory
 from ._redact import safe_line
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ._calls import Attempt
     from ._wire import CallName
 
@@ -97,8 +100,7 @@ class InstanceRecord:
     unknown_outcomes: int = 0
     """Attempts to provision that may have been carried out although no answer says so."""
     notes: list[str] = field(default_factory=list[str])
-    drift: list[str] = field(default_factory=list[str])
-    """What the router said that its contract does not know."""
+    sightings: Sightings = field(default_factory=Sightings)
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
     failed: bool = False
@@ -178,6 +180,7 @@ class InstanceRecord:
             self.unknown_outcomes += 1
         status = outcome if isinstance(outcome, int) else None
         error = None if isinstance(outcome, int) else outcome.message
+        self.sightings.saw_attempt(attempt)
         self.exchanges.append(
             Exchange(
                 request.call,
@@ -191,10 +194,8 @@ class InstanceRecord:
             )
         )
 
-    def saw_unknown_fields(self, call: CallName, names: tuple[str, ...]) -> None:
-        text = f"unknown in the answer to {call}: {', '.join(names)}"
-        if text not in self.drift:
-            self.drift.append(text)
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+        self.sightings.saw_answer(call, code, answer)
 
     def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
         last = self.counted[-1] if self.counted else None
