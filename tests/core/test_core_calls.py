@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from scripted_io import (
     HANG,
     ID,
@@ -34,6 +35,7 @@ from pytest_hydrasmoke import (
     ConfigError,
     ContractError,
     HydraSmokeError,
+    InstanceStatus,
     NotFoundError,
     RejectedError,
     RouterError,
@@ -572,13 +574,13 @@ PROVISION = Request("provision", "POST", "/provision")
 class Watcher:
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
-        self.unknown: list[tuple[str, tuple[str, ...]]] = []
+        self.answers: list[tuple[str, int, BaseModel]] = []
 
     def saw_attempt(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
 
-    def saw_unknown_fields(self, call: str, names: tuple[str, ...]) -> None:
-        self.unknown.append((call, names))
+    def saw_answer(self, call: str, code: int, answer: BaseModel) -> None:
+        self.answers.append((call, code, answer))
 
 
 def test_an_observer_sees_every_attempt_with_its_time() -> None:
@@ -591,6 +593,9 @@ def test_an_observer_sees_every_attempt_with_its_time() -> None:
     assert (first.outcome, second.outcome, third.outcome) == (503, fault, 200)
     assert (second.number, second.at, second.seconds) == (2, START + 3, 3)
     assert (third.number, third.seconds) == (3, 0)
+    [(call, code, answer)] = watcher.answers
+    assert (call, code) == ("status", 200)
+    assert isinstance(answer, InstanceStatus)
 
 
 @pytest.mark.parametrize(
@@ -621,7 +626,10 @@ def test_an_observer_hears_of_fields_that_are_unknown() -> None:
     calls = Calls(io, watcher)
     drive(calls.poll(KEY))
     drive(calls.poll(KEY))
-    assert watcher.unknown == [("poll", ("age", "zone"))]
+    assert [(call, set(it.model_extra or ())) for call, _, it in watcher.answers] == [
+        ("poll", {"age", "zone"}),
+        ("poll", set()),
+    ]
 
 
 def test_unknown_fields_need_no_observer() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
-from pytest_hydrasmoke import Report
+from pytest_hydrasmoke import PollResult, Report
 from pytest_hydrasmoke._calls import Attempt
 from pytest_hydrasmoke._moments import Failure, TurnStory
 from pytest_hydrasmoke._report import InstanceReport
@@ -60,7 +60,7 @@ def lived() -> InstanceRecord:
     it.took("provision", 100.0, 1.5)
     it.saw_status("running", 103.0)
     it.note("odd")
-    it.saw_unknown_fields("poll", ("zone",))
+    it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
     it.baselines.append(Baseline(104.0))
     it.saw_count(104.0, 0, ())
     story = TurnStory("hello", 105.0)

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
+from pytest_hydrasmoke import PollResult
 from pytest_hydrasmoke._calls import Attempt
 from pytest_hydrasmoke._moments import (
     MOST,
@@ -103,10 +104,10 @@ def test_a_note_is_kept_once_and_drift_apart_from_it() -> None:
     it = record()
     it.note("odd")
     it.note("odd")
-    it.saw_unknown_fields("poll", ("age", "zone"))
-    it.saw_unknown_fields("poll", ("age", "zone"))
+    for _ in range(2):
+        it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1, "age": 2}))
     assert it.notes == ["odd"]
-    assert it.drift == ["unknown in the answer to poll: age, zone"]
+    assert it.sightings.drift == ["unknown in the answer to poll: age, zone"]
 
 
 def test_only_provisions_unknown_outcomes_matter() -> None:
