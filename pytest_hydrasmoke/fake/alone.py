@@ -4,7 +4,8 @@
     GET  /_fake/instances  /_fake/requests  /_fake/llm_events
     POST /_fake/reset  /_fake/fail  /_fake/drop  /_fake/break_stream
 
-`/` is a page for a person: instances and requests, live. A POST takes the keyword arguments of the method of that name as one JSON object.
+`/` is a page for a person: instances and requests, live. A POST takes the keyword arguments of the
+method of that name as one JSON object.
 """
 
 from __future__ import annotations
