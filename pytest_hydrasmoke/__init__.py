@@ -38,9 +38,9 @@ if TYPE_CHECKING:
         PollResult,
         ProvisionAccepted,
     )
+    from ._report import Report
     from ._settings import HydraSmokeConfig
     from ._sse import ChatEvent
-    from ._timeline import Report
     from .client import AsyncSmokeClient, SmokeClient
     from .fake import Scenario
     from .instance import AsyncChatTurn, AsyncSmokeInstance, ChatTurn, SmokeInstance
@@ -76,7 +76,7 @@ _HOMES = {
     ),
     "_settings": ("HydraSmokeConfig",),
     "_sse": ("ChatEvent",),
-    "_timeline": ("Report",),
+    "_report": ("Report",),
     "client": ("AsyncSmokeClient", "SmokeClient"),
     "fake": ("Scenario",),
     "instance": ("AsyncChatTurn", "AsyncSmokeInstance", "ChatTurn", "SmokeInstance"),

@@ -14,6 +14,7 @@ from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from ._io import SyncIO
 from ._ledger import MAIN, Ledger
 from ._models import InstanceSpec
+from ._redact import safe_text
 from ._session import SmokeSession
 from ._settings import HydraSmokeConfig
 from ._sharing import EVERYBODY, Sharing
@@ -100,11 +101,12 @@ class Active:
 
     def client(self) -> SmokeClient:
         """Give the six calls over connections of their own."""
-        return RunClient(SyncIO(self.config.link), self.reading)
+        return RunClient(SyncIO(self.config.link), self.reading, self.session.sightings)
 
     def async_client(self) -> AsyncSmokeClient:
         """Give the six calls, to be awaited."""
-        return AsyncRunClient(AsyncIO(self.config.link), self.reading)
+        io = AsyncIO(self.config.link)
+        return AsyncRunClient(io, self.reading, self.session.sightings)
 
     def _skip_if_attached(self) -> None:
         if self.config.instance is not None:
@@ -141,6 +143,7 @@ class Active:
             for record in failed:
                 record.failed = True
             setattr(report, FAILED, [record.key for record in failed if record.key is not None])
+            self.session.test_failed(report.nodeid, used, _crash(report))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
@@ -158,6 +161,11 @@ class Active:
         """Let others have what the last test shared."""
         if "sharing" in self.__dict__:
             self.sharing.release()
+
+
+def _crash(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return safe_text(str(report.longrepr if crash is None else crash.message))
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:

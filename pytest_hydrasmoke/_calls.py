@@ -90,7 +90,7 @@ def pause(attempt: int, retry_after: float | None, draw: float) -> float:
 class Attempt:
     """One request as it went: `at` on the IO's clock, and seconds."""
 
-    call: CallName
+    request: Request
     number: int
     at: float
     seconds: float
@@ -109,7 +109,7 @@ class Observer(Protocol):
 
     def saw_attempt(self, attempt: Attempt) -> None: ...
 
-    def saw_unknown_fields(self, call: CallName, names: tuple[str, ...]) -> None: ...
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None: ...
 
 
 class Calls:
@@ -239,11 +239,11 @@ class Calls:
         self._reached |= isinstance(outcome, int) or outcome.reached
         if self._observer is not None:
             seconds = self.io.now() - at
-            self._observer.saw_attempt(Attempt(request.call, number, at, seconds, outcome))
+            self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome))
         return result
 
     def _parse(self, model: type[M], request: Request, reply: Reply) -> M:
         answer = parse(model, request, reply)
-        if answer.model_extra and self._observer is not None:
-            self._observer.saw_unknown_fields(request.call, tuple(sorted(answer.model_extra)))
+        if self._observer is not None:
+            self._observer.saw_answer(request.call, reply.status, answer)
         return answer

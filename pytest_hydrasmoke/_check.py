@@ -116,9 +116,12 @@ def _contract(link: Link) -> Finding:
     if not isinstance(served, Mapping):
         return Finding("contract", True, "not compared: /openapi.json is not a JSON object")
     found = differences(cast("Mapping[str, Any]", served))
-    if found:
-        return Finding("contract", False, "\n  ".join(["broken", *map(safe_line, found)]))
-    return Finding("contract", True, "as in /openapi.json")
+    if not found:
+        return Finding("contract", True, "as in /openapi.json")
+    broken = any(it.breaks for it in found)
+    lines = [f"{'breaks' if it.breaks else 'harmless'}: {safe_line(it.words)}" for it in found]
+    verdict = "broken" if broken else "kept; /openapi.json has more or other than was known"
+    return Finding("contract", not broken, "\n  ".join([verdict, *lines]))
 
 
 def _document(link: Link) -> tuple[int, bytes]:

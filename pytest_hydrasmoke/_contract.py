@@ -1,7 +1,8 @@
 """Whether what a router serves as `/openapi.json` still is the contract that this package drives.
 
-`openapi.json` beside this module is that contract. A router may offer more: what counts is that
-the six calls are there, take what is sent and nothing more, and promise what is read.
+`openapi.json` beside this module is that contract. What breaks it is that one of the six calls is
+not there, wants more than is sent, takes less, or does not promise what is read. A router may
+offer more: that is told, and breaks nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from ._address import PREFIX
 
 Node = Mapping[str, object]
+_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
 
 def contract() -> Node:
@@ -22,12 +24,28 @@ def contract() -> Node:
     return cast(Node, json.loads(Path(__file__).with_name("openapi.json").read_text("utf-8")))
 
 
-def differences(served: Node) -> list[str]:
-    """List what breaks the contract in a router's OpenAPI document; empty if nothing does."""
-    return list(_differences(served, contract()))
+class Difference(NamedTuple):
+    """One thing that is otherwise than in the contract."""
+
+    words: str
+    breaks: bool
+    """Whether the six calls, as they are made here, no longer work because of it."""
 
 
-def _differences(served: Node, wanted: Node) -> Iterator[str]:
+def differences(served: Node) -> list[Difference]:
+    """List what is otherwise in a router's OpenAPI document, what breaks the contract first."""
+    return sorted(_differences(served, contract()), key=lambda it: not it.breaks)
+
+
+def _broken(words: str) -> Difference:
+    return Difference(words, breaks=True)
+
+
+def _harmless(words: str) -> Difference:
+    return Difference(words, breaks=False)
+
+
+def _differences(served: Node, wanted: Node) -> Iterator[Difference]:
     # A router behind a prefix may list its paths with it.
     paths = {path[path.find(PREFIX) :]: item for path, item in _items(served, "paths")}
     for path, item in _items(wanted, "paths"):
@@ -38,7 +56,12 @@ def _differences(served: Node, wanted: Node) -> Iterator[str]:
                     name, _Operation(there, served), _Operation(_node(item, method), wanted)
                 )
             else:
-                yield f"{name} is not there"
+                yield _broken(f"{name} is not there")
+    for path in sorted(paths):
+        if path.startswith(PREFIX):
+            known = _node(_node(wanted, "paths"), path)
+            for method in sorted(_METHODS & _node(paths, path).keys() - known.keys()):
+                yield _harmless(f"{method.upper()} {path} is new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +73,12 @@ class _Operation:
         return self._schema(_node(self.node, "requestBody"))
 
     def answer(self) -> Node:
-        answers = _node(self.node, "responses")
-        good = next((code for code in sorted(answers) if code.startswith("2")), "200")
-        return self._schema(_node(answers, good))
+        return self._schema(_node(_node(self.node, "responses"), self.code()))
+
+    def code(self) -> str:
+        """Give the first of the codes that mean success."""
+        codes = sorted(map(str, _node(self.node, "responses")))
+        return next((code for code in codes if code.startswith("2")), "200")
 
     def _schema(self, holder: Node) -> Node:
         content = _node(_node(holder, "content"), "application/json")
@@ -79,35 +105,60 @@ class _Operation:
         return frozenset(kind for kind in named if isinstance(kind, str))
 
 
-def _operation_differences(name: str, there: _Operation, wanted: _Operation) -> Iterator[str]:
+def _operation_differences(
+    name: str, there: _Operation, wanted: _Operation
+) -> Iterator[Difference]:
     body, sent = there.body(), wanted.body()
     for field, schema in _items(body, "properties"):
-        if field in _names(body, "required") and field not in _node(sent, "properties"):
-            yield f"{name} now requires {field}: {_told(there.kinds(schema))}"
+        if field not in _node(sent, "properties"):
+            if field in _names(body, "required"):
+                yield _broken(f"{name} now requires {field}: {_told(there.kinds(schema))}")
+            else:
+                yield _harmless(f"{name} takes {field} as well")
     parameters = {_parameter(each) for each in _list(wanted.node, "parameters")}
     for each in _list(there.node, "parameters"):
-        if each.get("required") is True and _parameter(each) not in parameters:
-            yield f"{name} now requires the parameter {each.get('name')}"
+        if _parameter(each) not in parameters:
+            if each.get("required") is True:
+                yield _broken(f"{name} now requires the parameter {each.get('name')}")
+            else:
+                yield _harmless(f"{name} takes the parameter {each.get('name')} as well")
     for field, schema in _items(sent, "properties"):
         yield from _field_differences(f"{name} takes {field}", there, body, field, wanted, schema)
+    yield from _answer_differences(name, there, wanted)
+
+
+def _answer_differences(name: str, there: _Operation, wanted: _Operation) -> Iterator[Difference]:
     answer, read = there.answer(), wanted.answer()
     for field, schema in _items(read, "properties"):
+        what = f"{name} answers {field}"
         if field in _names(read, "required"):
-            what = f"{name} answers {field}"
             yield from _field_differences(what, there, answer, field, wanted, schema)
+        elif field not in _node(answer, "properties"):
+            yield _harmless(f"{what} no more, which it need not")
+    for field, _ in _items(answer, "properties"):
+        if field not in _node(read, "properties"):
+            yield _harmless(f"{name} answers {field} as well")
+    if there.code() != wanted.code():
+        yield _harmless(f"{name} answers with {there.code()}, not {wanted.code()}")
 
 
 def _field_differences(
     what: str, there: _Operation, body: Node, field: str, wanted: _Operation, schema: Node
-) -> Iterator[str]:
+) -> Iterator[Difference]:
     properties = _node(body, "properties")
     if field not in properties:
-        yield f"{what} no more"
+        yield _broken(f"{what} no more")
         return
-    now, before = there.kinds(_node(properties, field)), wanted.kinds(schema)
+    it = there.resolved(_node(properties, field))
+    now, before = there.kinds(it), wanted.kinds(schema)
     # A schema that names no type lets every one through.
     if now and not now & before:
-        yield f"{what} as {_told(before)} no more, but as {_told(now)}"
+        yield _broken(f"{what} as {_told(before)} no more, but as {_told(now)}")
+    elif now != before:
+        yield _harmless(f"{what} as {_told(now)}, not {_told(before)}")
+    longest, known = it.get("maxLength"), schema.get("maxLength")
+    if longest != known:
+        yield _harmless(f"{what} up to a length of {longest}, not {known}")
 
 
 def _told(kinds: frozenset[str]) -> str:

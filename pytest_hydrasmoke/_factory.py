@@ -45,6 +45,9 @@ class SmokeInstanceFactory:
     def __init__(self, session: SmokeSession) -> None:
         self.session = session
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     def __call__(self, **spec: str | None) -> SmokeInstance:
         """Provision one, and wait until it is ready."""
         return self.session.provision(merged(self.session.config.spec, spec))
@@ -60,6 +63,9 @@ class AsyncSmokeInstanceFactory:
     def __init__(self, session: SmokeSession, io: AsyncIO) -> None:
         self.session = session
         self._io = io
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
     async def __call__(self, **spec: str | None) -> AsyncSmokeInstance:
         """Provision one, and wait until it is ready."""

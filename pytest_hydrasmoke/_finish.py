@@ -8,7 +8,8 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 from __future__ import annotations
 
 import sys
-from itertools import chain
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -16,10 +17,11 @@ import pytest
 from ._active import FAILED, Active
 from ._errors import own_frames
 from ._ledger import Ledger, worker_run_id
+from ._report import BreachReport, InstanceReport, ProcessReport, Report
+from ._reporting import all_manners, breaches, merged
 from ._session import SmokeSession
 from ._signals import Interrupts
-from ._timeline import InstanceReport, Report, State, merged, report_of
-from .report import terminal
+from .report import files, terminal
 
 if TYPE_CHECKING:
     from ._load import Loaded
@@ -57,11 +59,12 @@ class Finish:
         self._loaded = loaded
         self._fake = fake
         self._worker = worker
+        self._began = datetime.now(UTC)
         self._executed = False
         self._failed: set[str] = set()
         self._silent: set[str] = set()
         """Workers that have not told, or not yet, what they own."""
-        self._from_workers: dict[str, list[InstanceReport]] = {}
+        self._from_workers: dict[str, ProcessReport] = {}
         self._crashed = False
         self._report: Report | None = None
         self._remarks: list[str] = []
@@ -83,32 +86,84 @@ class Finish:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        reports = self._close()
+        told = self._close()
         if self._worker:
             output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
-            output[KEY] = [report.model_dump(mode="json") for report in reports]
+            output[KEY] = told.model_dump(mode="json")
             return
-        config = self._active.config
-        self._report = Report(
-            run_id=config.run_id,
-            fake=self._fake is not None,
-            url=config.url or "",
-            instances=tuple(merged([*chain(*self._from_workers.values()), *reports])),
-        )
-        self._report_leaks(session, self._report)
+        everybody = [*self._from_workers.values(), told]
+        instances = merged(it for one in everybody for it in one.instances)
+        broken = breaches(instances, self._active.config.budgets)
+        self._give_verdict(session, instances, broken)
         self._remarks += self._elsewhere()
+        self._report = self._made(session, instances, broken, everybody)
+        self._hand_out(self._report)
+
+    def _give_verdict(
+        self,
+        session: pytest.Session,
+        instances: Sequence[InstanceReport],
+        broken: Sequence[BreachReport],
+    ) -> None:
+        for leaked in instances:
+            if leaked.outcome == "leaked":
+                name = leaked.id or leaked.idempotency_key or "?"
+                self._fail(session, "leak", name, terminal.leak(leaked))
+        for breach in broken:
+            self._fail(session, "budget", breach.phase, terminal.breach(breach))
         if session.exitstatus == 0 and not self._executed:
             self._remarks.append("no smoke test was executed: the run proves nothing")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._interrupts.received is not None:
             session.exitstatus = 128 + self._interrupts.received
+
+    def _fail(self, session: pytest.Session, kind: str, name: str, words: str) -> None:
+        # A report of its own: it adds to whatever the tests said, and hides none of it.
+        self._pytest.hook.pytest_runtest_logreport(
+            report=pytest.TestReport(
+                nodeid=f"hydra-smoke::{kind}::{name}",
+                location=("hydra-smoke", None, f"{kind} of {name}"),
+                keywords={},
+                outcome="failed",
+                longrepr=words,
+                when="call",
+            )
+        )
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _made(
+        self,
+        session: pytest.Session,
+        instances: Sequence[InstanceReport],
+        broken: Sequence[BreachReport],
+        everybody: Sequence[ProcessReport],
+    ) -> Report:
+        config = self._active.config
+        return Report(
+            run_id=config.run_id,
+            fake=self._fake is not None,
+            url=config.url or "",
+            began=self._began,
+            seconds=(datetime.now(UTC) - self._began).total_seconds(),
+            exit_code=int(session.exitstatus),
+            instances=tuple(instances),
+            breaches=tuple(broken),
+            manners=all_manners([it.manners for it in everybody]),
+        )
+
+    def _hand_out(self, report: Report) -> None:
+        """Give everybody the report; nothing that fails in it changes the run's outcome."""
+        config = self._active.config
+        failed = report.exit_code != pytest.ExitCode.OK
+        pages = config.report == "always" or (config.report == "on-failure" and failed)
+        self._remarks += files.write(report, config.output, pages=pages)
         try:
-            self._pytest.hook.pytest_hydra_smoke_report(report=self._report)
+            self._pytest.hook.pytest_hydra_smoke_report(report=report)
         except Exception as error:
-            # No report changes a run's outcome.
             self._remarks.append(f"the hook pytest_hydra_smoke_report failed: {error!r}")
 
-    def _close(self) -> list[InstanceReport]:
+    def _close(self) -> ProcessReport:
         session = self._active.session
         self._interrupts.begin_clean_up()
         try:
@@ -121,11 +176,7 @@ class Finish:
             session.close()
         finally:
             self._interrupts.end_clean_up()
-        return [
-            report_of(record)
-            for record in session.records
-            if record.state not in (State.CLAIMED, State.REFUSED)
-        ]
+        return session.told()
 
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of workers that are gone."""
@@ -152,25 +203,6 @@ class Finish:
                 reporter.ensure_newline()
                 reporter.line(line)
 
-    def _report_leaks(self, session: pytest.Session, report: Report) -> None:
-        for instance in report.instances:
-            if instance.outcome != "leaked":
-                continue
-            name = instance.id or instance.idempotency_key or "?"
-            # A report of its own: it adds to whatever the tests said, and hides none of it.
-            self._pytest.hook.pytest_runtest_logreport(
-                report=pytest.TestReport(
-                    nodeid=f"hydra-smoke::leak::{name}",
-                    location=("hydra-smoke", None, f"leak of {name}"),
-                    keywords={},
-                    outcome="failed",
-                    longrepr=terminal.leak(instance),
-                    when="call",
-                )
-            )
-            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._report is None:
             return
@@ -183,7 +215,7 @@ class Finish:
 
     def pytest_unconfigure(self) -> None:
         try:
-            self._tell_late(self._close())
+            self._tell_late(self._close().instances)
         finally:
             self._active.release()
             self._ledger.end()
@@ -191,7 +223,7 @@ class Finish:
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
 
-    def _tell_late(self, reports: list[InstanceReport]) -> None:
+    def _tell_late(self, reports: Sequence[InstanceReport]) -> None:
         """Tell the leaks that no summary has told.
 
         An interrupt of the first clean-up or a worker that outlived it may have left them, and
@@ -224,6 +256,6 @@ class Finish:
         output: dict[str, Any] = getattr(node, "workeroutput", {})
         if KEY in output:
             self._silent.discard(name)
-            self._from_workers[name] = [InstanceReport(**plain) for plain in output[KEY]]
+            self._from_workers[name] = ProcessReport(**output[KEY])
         else:
             self._crashed = True

@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from . import _lifecycle
 from ._calls import Calls
 from ._chat import HELD, Kept, Reading, Turn
-from ._errors import ChatError, ConfigError, own_frames
+from ._errors import ChatError, ConfigError, HydraSmokeError, own_frames
+from ._frames import Meaning
 from ._lifecycle import Policy
 from ._models import InstanceStatus, LlmEvents
+from ._moments import Failure, TurnStory
 from ._sse import ChatEvent
 from ._timeline import InstanceRecord
 from ._usage import Expected, Usage, read_baseline
 
 __tracebackhide__ = own_frames
+
+
+LOOKED_AT = 20
+"""How many of a turn's events tell what its runtime's frames look like; so does its last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +60,54 @@ class InstanceTurn(Turn):
         self._baseline_timeout = baseline_timeout
         self.index = -1
         """Which of the instance's turns it is, from 0."""
+        self._story: TurnStory | None = None
 
     async def open(self) -> None:
         self._record.permit()
         self.reserve()
         try:
-            baseline = await read_baseline(self._calls, self._record, self._baseline_timeout)
+            await self._begin()
         except BaseException:
             await self.close()
             raise
-        self._record.baselines.append(baseline)
-        self.index = len(self._record.baselines) - 1
+
+    async def _begin(self) -> None:
+        record = self._record
+        record.baselines.append(await read_baseline(self._calls, record, self._baseline_timeout))
+        self.index = len(record.baselines) - 1
+        now = self._calls.io.now()
+        self._story = TurnStory(self._message, now)
+        record.turns.append(self._story)
+        record.begins("turn", now, now + self._timeout)
         await super().open()
+        self._story.at = self._began
+
+    async def next(self) -> tuple[ChatEvent, Meaning] | None:
+        step = await super().next()
+        if step is not None and self._story is not None:
+            self._story.saw(step[0].at, step[1].text)
+            if self._story.events <= LOOKED_AT or step[1].end:
+                self._record.sightings.saw_event(step[0])
+        return step
+
+    def _add_context(self, error: HydraSmokeError) -> None:
+        super()._add_context(error)
+        if self._story is not None:
+            self._story.error = error.message
+        brief = type(error).__name__
+        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase))
 
     async def close(self) -> None:
         await super().close()
+        story, self._story = self._story, None
+        if story is None:
+            return
+        story.complete = self.complete
         if self.first_event_after is not None:
-            self._record.took("first_event", self.first_event_after)
-            self._record.took("turn", self.duration)
+            story.seconds = self.duration
+            self._record.took("first_event", story.at, self.first_event_after)
+            self._record.took("turn", story.at, self.duration)
+        self._record.rests()
         if self.over and not self.complete:
             self._record.note("a chat's stream ended without a terminal event")
 
@@ -111,7 +147,8 @@ class Handle:
 
     async def until_ready(self) -> None:
         io = self._calls.io
-        with _lifecycle.phase("ready", io, self.record):
+        deadline = io.now() + self._policy.ready_timeout
+        with _lifecycle.phase("ready", io, self.record, deadline=deadline):
             await _lifecycle.until_ready(self._calls, self.record, self._policy, io.now())
 
     def turn(self, message: str, timeout: float | None) -> InstanceTurn:

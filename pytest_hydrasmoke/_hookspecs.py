@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ._report import Report
     from ._sse import ChatEvent
-    from ._timeline import Report
     from .instance import SmokeInstance
 
 

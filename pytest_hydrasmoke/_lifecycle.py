@@ -26,6 +26,7 @@ from ._errors import (
     own_frames,
 )
 from ._models import InstanceStatus
+from ._moments import Failure
 from ._redact import safe_line
 from ._timeline import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 from ._wire import IO, LAST_CHANCE
@@ -59,9 +60,18 @@ def poll_interval(waited: float) -> float:
 
 
 @contextmanager
-def phase(name: str, io: IO, record: InstanceRecord, *, timed: bool = True) -> Generator[None]:
+def phase(
+    name: str,
+    io: IO,
+    record: InstanceRecord,
+    *,
+    deadline: float | None = None,
+    timed: bool = True,
+) -> Generator[None]:
     """Time a phase, and tell an error that leaves it where it was."""
     start = io.now()
+    if timed:
+        record.begins(name, start, deadline)
     try:
         yield
     except HydraSmokeError as error:
@@ -71,10 +81,12 @@ def phase(name: str, io: IO, record: InstanceRecord, *, timed: bool = True) -> G
             last=record.last_state,
             instance=record.name,
         )
+        record.fails(Failure(io.now(), str(error), str(error), error.phase))
         raise
     finally:
         if timed:
-            record.took(name, io.now() - start)
+            record.took(name, start, io.now() - start)
+            record.rests()
 
 
 async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
@@ -86,11 +98,11 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
     start = calls.io.now()
     deadline = start + policy.ready_timeout
     if record.state in (State.CLAIMED, State.REQUESTED):
-        with phase("provision", calls.io, record):
+        with phase("provision", calls.io, record, deadline=deadline):
             await _request(calls, record, deadline)
-    with phase("row", calls.io, record):
+    with phase("row", calls.io, record, deadline=deadline):
         await _row(calls, record, policy, start)
-    with phase("ready", calls.io, record):
+    with phase("ready", calls.io, record, deadline=deadline):
         await until_ready(calls, record, policy, start)
 
 
@@ -125,7 +137,7 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
     while True:
         found = await calls.poll(record.key, deadline=deadline)
         if found.status is not None:
-            record.saw_status(found.status)
+            record.saw_status(found.status, calls.io.now())
         if found.found and found.instance_id is not None:
             break
         await _pause(calls.io, start, deadline, record, "its row did not appear")
@@ -192,7 +204,7 @@ async def status_of(
 ) -> InstanceStatus:
     """Read the status, and write down what it says."""
     status = await calls.status(instance_id, deadline=deadline)
-    record.saw_status(status.status)
+    record.saw_status(status.status, calls.io.now())
     record.hostname = status.hostname or record.hostname
     return status
 
@@ -236,9 +248,9 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     if record.state in NOTHING_LEFT:
         return
     io = calls.io
-    with phase("delete", io, record):
+    seconds = policy.row_wait + policy.delete_timeout + 5
+    with phase("delete", io, record, deadline=io.now() + seconds):
         try:
-            seconds = policy.row_wait + policy.delete_timeout + 5
             await io.grace(seconds, lambda: _delete(calls, record, policy))
         except (HydraSmokeError, TimeoutError) as error:
             reason = error.message if isinstance(error, HydraSmokeError) else str(error)

@@ -16,7 +16,8 @@ SETTINGS = {
     "run_id": "name of this run; idempotency keys are <run id>-<slot> (default: random)",
     "ready_timeout": "seconds from provision to ready (default: 900)",
     "keep": "leave instances for a look: never, on-failure or always (default: never)",
-    "output": "folder of the ledger (default: .hydrasmoke in the invocation folder)",
+    "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
+    "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
     "scenario": "how the fake router behaves (default: default)",
 }

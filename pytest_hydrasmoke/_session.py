@@ -7,6 +7,7 @@ what there is to delete. It is called wherever a run can end, and does only what
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,10 @@ from ._fanout import fan_out
 from ._handle import Handle
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
+from ._manners import Sightings
 from ._models import InstanceSpec
+from ._report import ProcessReport
+from ._reporting import manners_of, report_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._timeline import HAS_ROW, SETTLED, InstanceRecord, State
@@ -42,6 +46,8 @@ class SmokeSession:
     reading: Reading = field(default_factory=Reading)
     on_ready: Callable[[SmokeInstance], object] = lambda instance: None
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
+    sightings: Sightings = field(default_factory=Sightings)
+    """What clients saw that belong to no instance."""
 
     def __post_init__(self) -> None:
         self._io = SyncIO(self.config.link, interrupts=self.interrupts)
@@ -267,10 +273,33 @@ class SmokeSession:
         """What `close` has to delete."""
         return self._to_delete([record for record in self.records if not record.joint])
 
+    def told(self) -> ProcessReport:
+        """Tell what became of everything that was asked for, and how the router answered."""
+        wall = time.time() - self._io.now()
+        replies = self.config.report_replies
+        return ProcessReport(
+            instances=tuple(
+                report_of(it, wall, replies=replies) for it in self.records if _matters(it)
+            ),
+            manners=manners_of([self.sightings, *(it.sightings for it in self.records)]),
+        )
+
+    def test_failed(self, test: str, key: str | None, message: str) -> None:
+        """Put a test's failure into the story of what it used."""
+        for record in self.records:
+            used = key is not None and record.key == key
+            record.failed_test(self._io.now(), test, message, used=used)
+
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""
         self.dispose([record for record in self.records if not record.joint])
         self._io.close()
+
+
+def _matters(record: InstanceRecord) -> bool:
+    # A refused request made nothing; it is told only where a test failed of it.
+    refused = record.state in (State.CLAIMED, State.REFUSED)
+    return not refused or any(failure.test for failure in record.failures)
 
 
 _FACTS = {

@@ -23,6 +23,7 @@ from ._lifecycle import Policy
 from ._models import InstanceSpec
 from ._options import how_to_set
 from ._redact import Token, token_problem
+from ._timeline import PHASES
 
 
 def _words(value: object) -> object:
@@ -65,9 +66,26 @@ def _file(path: Path) -> Path:
     return path
 
 
+def _pairs(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    return {name.strip(): seconds.strip() for name, _, seconds in pairs}
+
+
+def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
+    for name in budgets:
+        if name not in PHASES:
+            raise ValueError(f"has {name!r}, which is no phase: these are {', '.join(PHASES)}")
+    return budgets
+
+
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Budgets = Annotated[
+    dict[str, Seconds], NoDecode, BeforeValidator(_pairs), AfterValidator(_of_phases)
+]
 ExistingFile = Annotated[Path, AfterValidator(_file)]
 
 _DEFAULTS = Policy()
@@ -148,7 +166,13 @@ class HydraSmokeConfig(BaseSettings):
     ca_file: ExistingFile | None = None
     """A private CA, trusted besides the public ones."""
     output: Path = Path(".hydrasmoke")
-    """Folder of the ledger, in the invocation folder; it ignores itself in git."""
+    """Folder of ledger and reports, in the invocation folder; it ignores itself in git."""
+    report: Literal["never", "on-failure", "always"] = "on-failure"
+    """When to write `report.html` and `trace.har`; `report.json` is always written."""
+    report_replies: bool = True
+    """False keeps every message and reply out of reports, HAR and summaries."""
+    budgets: Budgets = Field(default_factory=dict[str, float])
+    """Seconds that phases may take, such as `ready=300,first_event=5`; a breach fails the run."""
     scenario: Literal["default"] = "default"
     """How the fake router behaves."""
 

@@ -1,23 +1,27 @@
 """What happened when. Every report is drawn from it; nothing here decides anything.
 
-While a run lasts, each instance has an `InstanceRecord` that the lifecycle writes to. At the end
-the records become a `Report`: frozen, plain, and able to travel from a worker to its controller.
+While a run lasts, each instance has an `InstanceRecord` that the lifecycle writes to; at the end
+`_report` makes a report of the records. Points in time are seconds of the IO's clock. What grows
+with the number of requests and chats is bounded, the newest being kept, so that a run of hours
+takes no more memory than one of minutes.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
+from ._manners import Sightings
 from ._models import InstanceSpec
+from ._moments import MOST, Counted, Doing, Exchange, Failure, Span, TurnStory
 from ._redact import safe_line
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from ._calls import Attempt
     from ._wire import CallName
 
@@ -79,8 +83,16 @@ class InstanceRecord:
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     statuses: list[str] = field(default_factory=list[str])
     """The status words seen, each once in a row."""
+    status_times: list[float] = field(default_factory=list[float])
+    """When each of them was first seen."""
+    doing: Doing | None = None
     phases: dict[str, float] = field(default_factory=dict[str, float])
     """The longest time that each phase took."""
+    spans: deque[Span] = field(default_factory=lambda: deque[Span](maxlen=MOST))
+    exchanges: deque[Exchange] = field(default_factory=lambda: deque[Exchange](maxlen=MOST))
+    turns: deque[TurnStory] = field(default_factory=lambda: deque[TurnStory](maxlen=MOST // 10))
+    counted: deque[Counted] = field(default_factory=lambda: deque[Counted](maxlen=MOST))
+    failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
     baselines: list[Baseline] = field(default_factory=list[Baseline])
     """One for each chat turn, in their order."""
     requests: Counter[str] = field(default_factory=Counter[str])
@@ -88,6 +100,7 @@ class InstanceRecord:
     unknown_outcomes: int = 0
     """Attempts to provision that may have been carried out although no answer says so."""
     notes: list[str] = field(default_factory=list[str])
+    sightings: Sightings = field(default_factory=Sightings)
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
     failed: bool = False
@@ -96,6 +109,8 @@ class InstanceRecord:
     """Whether all workers share it: the main process deletes it then."""
     on_state: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
     """Told of every change of the state, before the step after it."""
+    on_change: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
+    """Told whenever a person who watches would want to know; from any thread."""
     permit: Callable[[], None] = field(default=lambda: None, repr=False)
     """Asked before a provision or a chat; raises where the run must not go on."""
 
@@ -123,23 +138,70 @@ class InstanceRecord:
     def becomes(self, state: State) -> None:
         self.state = state
         self.on_state(self)
+        self.on_change(self)
 
-    def saw_status(self, word: str) -> None:
+    def begins(self, phase: str, at: float, deadline: float | None) -> None:
+        self.doing = Doing(phase, at, deadline)
+        self.on_change(self)
+
+    def rests(self) -> None:
+        self.doing = None
+        self.on_change(self)
+
+    def took(self, phase: str, at: float, seconds: float) -> None:
+        self.phases[phase] = max(seconds, self.phases.get(phase, 0.0))
+        self.spans.append(Span(phase, at, seconds))
+
+    def fails(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+    def failed_test(self, at: float, test: str, message: str, *, used: bool) -> None:
+        """Take in a test's failure: one that is known already, or of a test that used it."""
+        for number, known in enumerate(self.failures):
+            if known.test is None and known.message in message:
+                self.failures[number] = replace(known, test=test)
+                return
+        if used:
+            kind = message.partition(":")[0]
+            self.fails(Failure(at, message, kind if kind.isidentifier() else "failed", test=test))
+
+    def saw_status(self, word: str, at: float) -> None:
         if self.statuses[-1:] != [word]:
             self.statuses.append(word)
+            self.status_times.append(at)
+            self.on_change(self)
 
     def saw_attempt(self, attempt: Attempt) -> None:
-        self.requests[attempt.call] += 1
+        request, outcome = attempt.request, attempt.outcome
+        self.requests[request.call] += 1
         if attempt.number > 1:
             self.retries += 1
-        if attempt.call == "provision" and attempt.outcome_unknown:
+        if request.call == "provision" and attempt.outcome_unknown:
             self.unknown_outcomes += 1
+        status = outcome if isinstance(outcome, int) else None
+        error = None if isinstance(outcome, int) else outcome.message
+        self.sightings.saw_attempt(attempt)
+        self.exchanges.append(
+            Exchange(
+                request.call,
+                request.method,
+                request.path,
+                attempt.number,
+                attempt.at,
+                attempt.seconds,
+                status,
+                error,
+            )
+        )
 
-    def saw_unknown_fields(self, call: CallName, names: tuple[str, ...]) -> None:
-        self.note(f"unknown in the answer to {call}: {', '.join(names)}")
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+        self.sightings.saw_answer(call, code, answer)
 
-    def took(self, phase: str, seconds: float) -> None:
-        self.phases[phase] = max(seconds, self.phases.get(phase, 0.0))
+    def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
+        last = self.counted[-1] if self.counted else None
+        seen = frozenset(providers)
+        if last is None or (last.count, last.providers) != (count, seen):
+            self.counted.append(Counted(at, count, seen))
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -149,119 +211,3 @@ class InstanceRecord:
 def run_of(key: str | None) -> str | None:
     """Give the run id in a key `<run_id>-<slot>`."""
     return None if key is None else key.rpartition("-")[0]
-
-
-class InstanceReport(BaseModel):
-    """One instance's story at the end of the run; phase times in seconds."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str | None
-    idempotency_key: str | None
-    hostname: str | None
-    spec: InstanceSpec | None
-    outcome: str
-    """`deleted`, `leaked`, `kept`, `absent` (never had a row) or `attached` (not this run's);
-    from a worker also `shared`: it is the main process's to delete."""
-    statuses: tuple[str, ...]
-    phases: dict[str, float]
-    chats: int
-    requests: dict[str, int]
-    retries: int
-    notes: tuple[str, ...]
-    leak: str | None
-    failed: bool
-    """Whether a test that used it failed."""
-
-    @property
-    def run_id(self) -> str | None:
-        """The run that its key names: on another host a worker is one of its own."""
-        return run_of(self.idempotency_key)
-
-
-class Report(BaseModel):
-    """What a run did: given to `pytest_hydra_smoke_report` once, at its end."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    fake: bool
-    """True if the run drove the bundled fake router."""
-    url: str
-    instances: tuple[InstanceReport, ...]
-
-    def count(self, outcome: str) -> int:
-        """Count the instances with an outcome."""
-        return sum(instance.outcome == outcome for instance in self.instances)
-
-    @property
-    def provisioned(self) -> int:
-        """How many instances there were that this run had asked for."""
-        return self.count("deleted") + self.count("kept") + self.count("leaked")
-
-
-def report_of(record: InstanceRecord) -> InstanceReport:
-    """Freeze a record."""
-    if record.attached:
-        outcome = "attached"
-    elif record.state in SETTLED:
-        outcome = record.state.value
-    elif record.joint and record.leak is None:
-        outcome = "shared"
-    else:
-        outcome = "leaked"
-    return InstanceReport(
-        id=record.id,
-        idempotency_key=record.key,
-        hostname=record.hostname,
-        spec=record.spec,
-        outcome=outcome,
-        statuses=tuple(record.statuses),
-        phases=dict(record.phases),
-        chats=len(record.baselines),
-        requests=dict(record.requests),
-        retries=record.retries,
-        notes=tuple(record.notes),
-        leak=record.leak,
-        failed=record.failed,
-    )
-
-
-def merged(reports: Iterable[InstanceReport]) -> list[InstanceReport]:
-    """Make one story of what several processes tell of each instance; the last one is believed.
-
-    The last of the run is its main process, which sees every instance deleted.
-    """
-    stories: dict[object, InstanceReport] = {}
-    for number, report in enumerate(reports):
-        # Of an attached instance there is no key, and nothing to tell but that it was used.
-        name = report.idempotency_key or report.id or number
-        before = stories.get(name)
-        stories[name] = report if before is None else _both(before, report)
-    return [_judged(report) for report in stories.values()]
-
-
-def _judged(report: InstanceReport) -> InstanceReport:
-    if report.outcome != "shared":
-        return report
-    return report.model_copy(update={"outcome": "leaked", "leak": "nobody has seen it deleted"})
-
-
-def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
-    last = one if two.outcome == "shared" else two
-    phases = Counter(one.phases) | Counter(two.phases)
-    return InstanceReport(
-        id=two.id or one.id,
-        idempotency_key=two.idempotency_key,
-        hostname=two.hostname or one.hostname,
-        spec=two.spec or one.spec,
-        outcome=last.outcome,
-        statuses=max(one.statuses, two.statuses, key=len),
-        phases=dict(phases),
-        chats=one.chats + two.chats,
-        requests=dict(Counter(one.requests) + Counter(two.requests)),
-        retries=one.retries + two.retries,
-        notes=tuple(dict.fromkeys(one.notes + two.notes)),
-        leak=last.leak,
-        failed=one.failed or two.failed,
-    )

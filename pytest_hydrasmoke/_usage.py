@@ -82,6 +82,7 @@ async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) ->
         read = await calls.llm_events(record.id, life_window(record, now), deadline=now + timeout)
     except HydraSmokeError as error:
         return Baseline(calls.io.now(), error=error.message)
+    record.saw_count(calls.io.now(), read.count, read.providers)
     return Baseline(calls.io.now(), read.count, frozenset(read.providers))
 
 
@@ -123,6 +124,7 @@ class Usage:
         async def look() -> Look:
             window = life_window(self._record, self._io.now())
             answer = await self._read(window)
+            self._record.saw_count(self._io.now(), answer.count, answer.providers)
             # Read after the answer: a turn that began meanwhile bounds this one.
             after = self._record.baselines[index + 1 : index + 2]
             for baseline in (before, *after):
@@ -145,7 +147,7 @@ class Usage:
         self, expected: Expected, look: Callable[[], Coroutine[Any, Any, Look]]
     ) -> LlmEvents:
         io, looked_twice = self._io, False
-        with phase("llm_events", io, self._record):
+        with phase("llm_events", io, self._record, deadline=self._deadline):
             while True:
                 now = await look()
                 if not expected.too_many(now.added) and expected.met(now.added, now.seen):

@@ -8,7 +8,7 @@ from typing import Self
 
 from ._address import Link, url_problem
 from ._aio import AsyncIO
-from ._calls import Calls
+from ._calls import Calls, Observer
 from ._chat import Reading, Turn
 from ._clock import VirtualClock
 from ._errors import ConfigError, own_frames
@@ -81,8 +81,8 @@ class SmokeClient(_Client):
     ) -> None:
         self._use(SyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: SyncIO, reading: Reading) -> None:
-        self._io, self._calls, self._reading = io, Calls(io), reading
+    def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
+        self._io, self._calls, self._reading = io, Calls(io, observer), reading
 
     def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one.
@@ -141,8 +141,8 @@ class AsyncSmokeClient(_Client):
     ) -> None:
         self._use(AsyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: AsyncIO, reading: Reading) -> None:
-        self._io, self._calls, self._reading = io, Calls(io), reading
+    def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
+        self._io, self._calls, self._reading = io, Calls(io, observer), reading
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
@@ -185,14 +185,15 @@ class AsyncSmokeClient(_Client):
 
 
 class RunClient(SmokeClient):
-    """A client over an IO that a run's settings have shaped."""
+    """A client over an IO that a run's settings have shaped; `observer` sees how its calls go."""
 
-    def __init__(self, io: SyncIO, reading: Reading) -> None:
-        self._use(io, reading)
+    def __init__(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
+        self._use(io, reading, observer)
+        self.observer = observer
 
 
 class AsyncRunClient(AsyncSmokeClient):
     """An async client over an IO that a run's settings have shaped."""
 
-    def __init__(self, io: AsyncIO, reading: Reading) -> None:
-        self._use(io, reading)
+    def __init__(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
+        self._use(io, reading, observer)

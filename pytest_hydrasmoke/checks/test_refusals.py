@@ -80,10 +80,13 @@ def test_overlong_idempotency_key_is_rejected(
 
 
 @pytest.mark.parametrize("token", ["missing", "wrong"])
-def test_token_is_required(smoke_config: HydraSmokeConfig, token: str) -> None:
+def test_token_is_required(
+    smoke_config: HydraSmokeConfig, smoke_client: SmokeClient, token: str
+) -> None:
     # On calls that only read: if the router lets one through, nothing has happened.
     link = dataclasses.replace(smoke_config.link, token=None if token == "missing" else WRONG)
-    with RunClient(SyncIO(link), Reading()) as stranger:
+    assert isinstance(smoke_client, RunClient)
+    with RunClient(SyncIO(link), Reading(), smoke_client.observer) as stranger:
         with pytest.raises(UnauthorizedError):
             stranger.poll(f"{smoke_config.run_id}-0")
         with pytest.raises(UnauthorizedError):

@@ -1,9 +1,11 @@
 """A fake router that is a program of its own, with `FakeRouter`'s controls as JSON.
 
+    GET  /
     GET  /_fake/instances  /_fake/requests  /_fake/llm_events
     POST /_fake/reset  /_fake/fail  /_fake/drop  /_fake/break_stream
 
-A POST takes the keyword arguments of the method of that name as one JSON object.
+`/` is a page for a person: instances and requests, live. A POST takes the keyword arguments of the
+method of that name as one JSON object.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from .records import Instance, LlmEvent, RequestRecord
@@ -28,6 +31,12 @@ from .router import FakeRouter
 from .scenario import Scenario
 from .server import Server
 from .wire import answer_refused
+
+# The page may talk to its own router and to nobody else.
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def serve(
@@ -85,9 +94,14 @@ def with_controls(router: FakeRouter) -> Starlette:
         *(Route(f"/{verb.__name__}", _do(verb), methods=["POST"]) for verb in verbs),
     ]
     return Starlette(
-        routes=[Mount("/_fake", routes=controls), Mount("", router.app)],
+        routes=[Route("/", _page), Mount("/_fake", routes=controls), Mount("", router.app)],
         exception_handlers={HTTPException: answer_refused},
     )
+
+
+async def _page(request: Request) -> Response:
+    text = Path(__file__).with_name("page.html").read_text("utf-8")
+    return HTMLResponse(text, headers={"content-security-policy": _POLICY})
 
 
 _Endpoint = Callable[[Request], Coroutine[object, object, Response]]

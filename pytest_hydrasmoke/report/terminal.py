@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from pytest_hydrasmoke._redact import safe_line
+from pytest_hydrasmoke._report import BreachReport, InstanceReport, Report
 from pytest_hydrasmoke._settings import HydraSmokeConfig
-from pytest_hydrasmoke._timeline import PHASES, InstanceRecord, InstanceReport, Report
+from pytest_hydrasmoke._timeline import PHASES, InstanceRecord
 
 
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
@@ -38,10 +39,10 @@ def summary(report: Report) -> list[str]:
         )
     ]
     for instance in report.instances:
-        lines.append(f"{instance.outcome:<8} {_name(instance)}")
+        lines.append(f"{instance.outcome:<8} {instance.name}")
         if instance.phases:
             lines.append(f"         {_phases(instance)}")
-        notes = list(instance.notes)
+        notes = [*instance.notes, *instance.drift]
         if instance.retries:
             notes.append(f"{instance.retries} requests were repeated")
         lines += [f"         note: {safe_line(note)}" for note in notes]
@@ -53,11 +54,6 @@ def summary(report: Report) -> list[str]:
     return lines
 
 
-def _name(instance: InstanceReport) -> str:
-    key = f"(key {instance.idempotency_key})" if instance.idempotency_key else "(attached)"
-    return f"{instance.id or 'no id'} {key}"
-
-
 def _phases(instance: InstanceReport) -> str:
     times = [f"{name} {instance.phases[name]:.1f}s" for name in PHASES if name in instance.phases]
     return ", ".join(times)
@@ -66,9 +62,18 @@ def _phases(instance: InstanceReport) -> str:
 def leak(instance: InstanceReport) -> str:
     """Say which instance may still run, why, and how to get rid of it."""
     return (
-        f"LEAK: {_name(instance)} may still run, and costs money as long as it does\n"
+        f"LEAK: {instance.name} may still run, and costs money as long as it does\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"
         f"To delete it: {_sweep(instance.run_id)}"
+    )
+
+
+def breach(breach: BreachReport) -> str:
+    """Say which budget was not kept, by how much, and where."""
+    return (
+        f"BUDGET: {breach.phase} took {breach.value:.1f} s, and may take {breach.limit:g} s\n"
+        f"seen on {breach.instance}\n"
+        f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
     )
 
 

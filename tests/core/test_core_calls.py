@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from scripted_io import (
     HANG,
     ID,
@@ -34,6 +35,7 @@ from pytest_hydrasmoke import (
     ConfigError,
     ContractError,
     HydraSmokeError,
+    InstanceStatus,
     NotFoundError,
     RejectedError,
     RouterError,
@@ -51,7 +53,7 @@ from pytest_hydrasmoke._calls import (
     decide,
     pause,
 )
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._wire import Request, drive
 
 PREFIX = "/internal/v1/smoke"
 
@@ -566,16 +568,19 @@ def test_a_chat_answered_without_any_content_type_is_against_the_contract() -> N
 # --- who watches -----------------------------------------------------------------------------
 
 
+PROVISION = Request("provision", "POST", "/provision")
+
+
 class Watcher:
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
-        self.unknown: list[tuple[str, tuple[str, ...]]] = []
+        self.answers: list[tuple[str, int, BaseModel]] = []
 
     def saw_attempt(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
 
-    def saw_unknown_fields(self, call: str, names: tuple[str, ...]) -> None:
-        self.unknown.append((call, names))
+    def saw_answer(self, call: str, code: int, answer: BaseModel) -> None:
+        self.answers.append((call, code, answer))
 
 
 def test_an_observer_sees_every_attempt_with_its_time() -> None:
@@ -584,10 +589,13 @@ def test_an_observer_sees_every_attempt_with_its_time() -> None:
     io, watcher = ScriptedIO(status=script), Watcher()
     drive(Calls(io, watcher).status(ID, deadline=START + 100))
     first, second, third = watcher.attempts
-    assert (first.call, first.number, first.at, first.seconds) == ("status", 1, START, 2)
+    assert (first.request.call, first.number, first.at, first.seconds) == ("status", 1, START, 2)
     assert (first.outcome, second.outcome, third.outcome) == (503, fault, 200)
     assert (second.number, second.at, second.seconds) == (2, START + 3, 3)
     assert (third.number, third.seconds) == (3, 0)
+    [(call, code, answer)] = watcher.answers
+    assert (call, code) == ("status", 200)
+    assert isinstance(answer, InstanceStatus)
 
 
 @pytest.mark.parametrize(
@@ -600,7 +608,7 @@ def test_an_observer_sees_every_attempt_with_its_time() -> None:
 def test_an_error_of_the_routers_own_may_hide_that_it_was_carried_out(
     outcome: int, unknown: bool
 ) -> None:
-    assert Attempt("provision", 1, 0, 0, outcome).outcome_unknown is unknown
+    assert Attempt(PROVISION, 1, 0, 0, outcome).outcome_unknown is unknown
 
 
 @pytest.mark.parametrize(
@@ -609,7 +617,7 @@ def test_an_error_of_the_routers_own_may_hide_that_it_was_carried_out(
 def test_a_lost_answer_may_hide_that_it_was_carried_out(
     fault: TransportError, unknown: bool
 ) -> None:
-    assert Attempt("provision", 1, 0, 0, fault).outcome_unknown is unknown
+    assert Attempt(PROVISION, 1, 0, 0, fault).outcome_unknown is unknown
 
 
 def test_an_observer_hears_of_fields_that_are_unknown() -> None:
@@ -618,7 +626,10 @@ def test_an_observer_hears_of_fields_that_are_unknown() -> None:
     calls = Calls(io, watcher)
     drive(calls.poll(KEY))
     drive(calls.poll(KEY))
-    assert watcher.unknown == [("poll", ("age", "zone"))]
+    assert [(call, set(it.model_extra or ())) for call, _, it in watcher.answers] == [
+        ("poll", {"age", "zone"}),
+        ("poll", set()),
+    ]
 
 
 def test_unknown_fields_need_no_observer() -> None:

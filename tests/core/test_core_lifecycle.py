@@ -662,7 +662,7 @@ def test_a_predicate_that_raises_is_not_hidden() -> None:
 
 def test_a_phase_is_timed_even_if_it_fails() -> None:
     it, io = record(id=ID), ScriptedIO()
-    it.saw_status("booting")
+    it.saw_status("booting", START)
 
     def work() -> None:
         with phase("ready", io, it):

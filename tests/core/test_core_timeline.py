@@ -1,22 +1,32 @@
-"""An instance's story, and the report that it becomes."""
+"""An instance's story, as it is written down."""
 
 from __future__ import annotations
 
-import pytest
-from scripted_io import ID, KEY, SPEC, attached, record
+import itertools
 
-from pytest_hydrasmoke import Report
+import pytest
+from scripted_io import ID, KEY, SPEC, attached, lost, record
+
+from pytest_hydrasmoke import PollResult
 from pytest_hydrasmoke._calls import Attempt
+from pytest_hydrasmoke._moments import (
+    MOST,
+    MOST_ARRIVALS,
+    MOST_TEXT,
+    Exchange,
+    Failure,
+    Span,
+    TurnStory,
+)
 from pytest_hydrasmoke._timeline import (
     HAS_ROW,
     NOTHING_LEFT,
     PHASES,
     SETTLED,
-    Baseline,
     InstanceRecord,
     State,
-    report_of,
 )
+from pytest_hydrasmoke._wire import Request
 
 
 def test_the_phases_are_the_documented_ones() -> None:
@@ -76,96 +86,105 @@ def test_a_record_is_named_by_what_there_is() -> None:
 def test_a_status_word_is_kept_once_in_a_row() -> None:
     it = record()
     assert it.last_state is None
-    for word in ("a", "a", "b", "a"):
-        it.saw_status(word)
-    assert it.statuses == ["a", "b", "a"]
+    for at, word in enumerate(("a", "a", "b", "a")):
+        it.saw_status(word, at)
+    assert (it.statuses, it.status_times) == (["a", "b", "a"], [0, 2, 3])
     assert it.last_state == "status 'a'"
 
 
-def test_a_phases_longest_time_is_kept() -> None:
+def test_a_phases_longest_time_is_kept_and_each_of_its_times_told() -> None:
     it = record()
-    for seconds in (2.0, 3.0, 1.0):
-        it.took("turn", seconds)
+    for at, seconds in enumerate((2.0, 3.0, 1.0)):
+        it.took("turn", at, seconds)
     assert it.phases == {"turn": 3.0}
+    assert list(it.spans) == [Span("turn", 0, 2.0), Span("turn", 1, 3.0), Span("turn", 2, 1.0)]
 
 
-def test_a_note_is_kept_once() -> None:
+def test_a_note_is_kept_once_and_drift_apart_from_it() -> None:
     it = record()
     it.note("odd")
     it.note("odd")
-    it.saw_unknown_fields("poll", ("age", "zone"))
-    assert it.notes == ["odd", "unknown in the answer to poll: age, zone"]
+    for _ in range(2):
+        it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1, "age": 2}))
+    assert it.notes == ["odd"]
+    assert it.sightings.drift == ["unknown in the answer to poll: age, zone"]
 
 
 def test_only_provisions_unknown_outcomes_matter() -> None:
     it = record()
-    it.saw_attempt(Attempt("provision", 1, 0, 0, 500))
-    it.saw_attempt(Attempt("provision", 2, 0, 0, 200))
-    it.saw_attempt(Attempt("status", 1, 0, 0, 500))
+    for call, number, outcome in (("provision", 1, 500), ("provision", 2, 200), ("status", 1, 500)):
+        it.saw_attempt(Attempt(Request(call, "GET", "/x"), number, 0, 0, outcome))
     assert (it.requests, it.retries, it.unknown_outcomes) == ({"provision": 2, "status": 1}, 1, 1)
 
 
-OUTCOMES = {
-    State.CLAIMED: "claimed",
-    State.REFUSED: "refused",
-    State.ABSENT: "absent",
-    State.DELETED: "deleted",
-    State.REQUESTED: "leaked",
-    State.CREATED: "leaked",
-    State.READY: "leaked",
-    State.FAILED: "leaked",
-    State.ACCEPTED: "leaked",
-    State.DELETING: "leaked",
-    State.KEPT: "kept",
-}
+def test_every_request_is_told_with_what_came_of_it() -> None:
+    it = record()
+    request = Request("poll", "GET", "/by-key/k")
+    it.saw_attempt(Attempt(request, 1, 7.0, 0.5, lost()))
+    it.saw_attempt(Attempt(request, 2, 8.0, 0.25, 404))
+    why = "the answer was lost (reset)"
+    assert list(it.exchanges) == [
+        Exchange("poll", "GET", "/by-key/k", 1, 7.0, 0.5, None, why),
+        Exchange("poll", "GET", "/by-key/k", 2, 8.0, 0.25, 404, None),
+    ]
 
 
-@pytest.mark.parametrize("state", State)
-def test_whatever_is_not_known_to_be_gone_has_leaked(state: State) -> None:
-    assert report_of(record(state=state)).outcome == OUTCOMES[state]
+def test_a_count_is_told_when_it_changes() -> None:
+    it = record()
+    for at, count, providers in ((1, 0, ()), (2, 0, ()), (3, 1, ("b", "a")), (4, 1, ("a", "b"))):
+        it.saw_count(at, count, providers)
+    assert [(seen.at, seen.count) for seen in it.counted] == [(1, 0), (3, 1)]
 
 
-@pytest.mark.parametrize("state", State)
-def test_an_attached_instance_is_not_this_runs_whatever_its_state(state: State) -> None:
-    it = attached()
-    it.state = state
-    assert report_of(it).outcome == "attached"
+def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
+    it, told = record(), []
+    it.on_change = lambda changed: told.append(
+        (changed.doing and changed.doing.phase, changed.state.value, changed.last_state)
+    )
+    it.begins("ready", 1.0, 10.0)
+    it.saw_status("booting", 2.0)
+    it.saw_status("booting", 3.0)
+    it.becomes(State.READY)
+    it.rests()
+    assert told == [
+        ("ready", "claimed", None),
+        ("ready", "claimed", "status 'booting'"),
+        ("ready", "ready", "status 'booting'"),
+        (None, "ready", "status 'booting'"),
+    ]
 
 
-def test_a_record_is_reported_in_full() -> None:
-    it = record(state=State.DELETED, id=ID)
-    it.hostname, it.leak, it.retries = "box-1", "why", 2
-    it.saw_status("running")
-    it.took("row", 1.5)
-    it.note("odd")
-    it.requests["poll"] = 3
-    it.baselines.append(Baseline(0.0))
-    frozen = report_of(it)
-    it.took("row", 9.0)
-    it.requests["poll"] = 9
-    it.statuses.append("gone")
-    assert frozen.model_dump() == {
-        "id": ID,
-        "idempotency_key": KEY,
-        "hostname": "box-1",
-        "spec": SPEC.model_dump(),
-        "outcome": "deleted",
-        "statuses": ("running",),
-        "phases": {"row": 1.5},
-        "chats": 1,
-        "requests": {"poll": 3},
-        "retries": 2,
-        "notes": ("odd",),
-        "leak": "why",
-        "failed": False,
-    }
+def test_a_long_run_takes_no_more_memory_than_its_bounds() -> None:
+    it, request = record(), Request("status", "GET", "/x")
+    for number in range(3 * MOST):
+        it.saw_attempt(Attempt(request, 1, number, 0, 200))
+        it.took("turn", number, 1.0)
+    assert (len(it.exchanges), len(it.spans)) == (MOST, MOST)
+    assert it.exchanges[-1].at == 3 * MOST - 1, "the newest are kept"
+    assert it.requests == {"status": 3 * MOST}, "and all are counted"
 
 
-def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
-    states = (State.DELETED, State.DELETED, State.READY, State.KEPT, State.REFUSED, State.ABSENT)
-    instances = (*(report_of(record(state=state)) for state in states), report_of(attached()))
-    report = Report(run_id="night", fake=True, url="https://router.example", instances=instances)
-    counts = {"deleted": 2, "leaked": 1, "kept": 1, "refused": 1, "absent": 1, "attached": 1}
-    assert {outcome: report.count(outcome) for outcome in counts} == counts
-    assert report.provisioned == 4, "what was deleted, kept or leaked"
-    assert Report.model_validate_json(report.model_dump_json()) == report
+def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:
+    story = TurnStory("hello", 0.0)
+    for number in range(50 * MOST_ARRIVALS):
+        story.saw(float(number), "abcdefghij")
+    assert story.events == 50 * MOST_ARRIVALS
+    assert len(story.text) == MOST_TEXT
+    assert MOST_ARRIVALS <= len(story.arrivals) < 2 * MOST_ARRIVALS
+    gaps = {b - a for a, b in itertools.pairwise(story.arrivals)}
+    assert len(gaps) == 1
+    assert story.arrivals[0] == 0
+
+
+def test_a_tests_failure_is_the_one_that_is_known_already() -> None:
+    it = record()
+    it.fails(Failure(1.0, "no row", "no row", "row"))
+    it.failed_test(2.0, "test_a", "ProvisionError: no row\n  phase: row", used=False)
+    it.failed_test(3.0, "test_b", "ProvisionError: no row", used=False)
+    it.failed_test(4.0, "test_c", "AssertionError: assert 'x' in 'y'", used=True)
+    it.failed_test(5.0, "test_d", "assert 'x' in 'y'", used=True)
+    assert [(f.at, f.phase, f.test, f.brief) for f in it.failures] == [
+        (1.0, "row", "test_a", "no row"),
+        (4.0, None, "test_c", "AssertionError"),
+        (5.0, None, "test_d", "failed"),
+    ]

@@ -301,7 +301,7 @@ async def test_unknown_fields_are_kept_and_noted(kind: str) -> None:
         assert events.model_extra == extra
         await result(instance.delete())
         [record] = world.session.records
-    assert record.notes == [
+    assert record.sightings.drift == [
         f"unknown in the answer to {call}: cost, datacentre"
         for call in ("provision", "poll", "status", "llm_events", "delete")
     ]

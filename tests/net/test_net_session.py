@@ -28,9 +28,10 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._reporting import report_of
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._sharing import Sharing
-from pytest_hydrasmoke._timeline import InstanceRecord, State, report_of
+from pytest_hydrasmoke._timeline import InstanceRecord, State
 from pytest_hydrasmoke._wire import drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -174,7 +175,7 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     shared.end("all")
     session.close()
     assert not fake.instances[0].deleted
-    assert report_of(record).outcome == "attached"
+    assert report_of(record, 0.0).outcome == "attached"
 
 
 def test_an_attached_instance_that_is_gone_is_told(a_run: Runs) -> None:
@@ -243,7 +244,7 @@ def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, co
         assert record.leak is not None
         assert record.leak.startswith("not confirmed as deleted, it may still run")
         assert f"refused with {status}" in record.leak
-        assert report_of(record).outcome == "leaked"
+        assert report_of(record, 0.0).outcome == "leaked"
     # A verdict is a verdict: nothing is tried again.
     before = len(fake.requests)
     session.close()
@@ -295,7 +296,7 @@ def test_what_is_to_be_looked_at_is_kept(a_run: Runs, keep: str, failed: bool, k
     shared.end("all")
     session.close()
     assert fake.instances[0].deleted is not kept
-    assert report_of(record).outcome == ("kept" if kept else "deleted")
+    assert report_of(record, 0.0).outcome == ("kept" if kept else "deleted")
     assert record.leak is None
 
 

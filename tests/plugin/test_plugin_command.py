@@ -233,7 +233,22 @@ def test_check_of_a_router_that_documents_another_contract(
     documented.document = json.dumps(document).encode()
     code, lines = check(capsys)
     assert code == 1
-    like(lines, "WRONG contract: broken", f"  POST {path} is not there")
+    like(lines, "WRONG contract: broken", f"  breaks: POST {path} is not there")
+
+
+def test_check_of_a_router_that_documents_more_than_the_contract(
+    documented: Documented, capsys: Output
+) -> None:
+    document = json.loads(json.dumps(contract()))
+    document["paths"]["/internal/v1/smoke/instances"] = {"get": {}}
+    documented.document = json.dumps(document).encode()
+    code, lines = check(capsys)
+    assert code == 0
+    like(
+        lines,
+        "ok    contract: kept; /openapi.json has more or other than was known",
+        "  harmless: GET /internal/v1/smoke/instances is new",
+    )
 
 
 @pytest.mark.parametrize("document", [b"<html>", b"[]", b"\xff", b"null", b"[" * 100_000])

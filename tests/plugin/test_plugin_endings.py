@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +14,8 @@ import pytest
 from plugin_tools import SLOW_ROW, SWIFT, TOKEN, Project, count, nothing_left, until
 
 from pytest_hydrasmoke import InstanceSpec, Report
-from pytest_hydrasmoke._timeline import InstanceRecord, report_of
+from pytest_hydrasmoke._reporting import report_of
+from pytest_hydrasmoke._timeline import InstanceRecord
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.report import terminal
 
@@ -69,7 +71,15 @@ def test_the_summary_of_a_run_that_needed_nothing(here: Project) -> None:
 
 def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
     record = InstanceRecord(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), "run-0")
-    report = Report(run_id="run", fake=True, url="", instances=(report_of(record),))
+    report = Report(
+        run_id="run",
+        fake=True,
+        url="",
+        began=datetime(2026, 1, 2, tzinfo=UTC),
+        seconds=1.0,
+        exit_code=0,
+        instances=(report_of(record, 0.0),),
+    )
     assert terminal.summary(report) == [
         "fake router, run run: provisioned 0, deleted 0, kept 0, leaked 0",
         "claimed  no id (key run-0)",

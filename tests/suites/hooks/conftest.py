@@ -30,5 +30,5 @@ def pytest_hydra_smoke_instance_ready(instance: SmokeInstance) -> None:
 def pytest_hydra_smoke_report(report: Report) -> None:
     counts = {word: report.count(word) for word in ("deleted", "kept", "leaked")}
     first = report.instances[0] if report.instances else None
-    more = (report.fake, first and (first.outcome, first.chats, first.statuses[0]))
+    more = (report.fake, first and (first.outcome, first.chats, first.statuses[0].word))
     say(f"report {report.run_id} {report.provisioned} {json.dumps(counts)} {more}")

@@ -1,0 +1,92 @@
+"""What can happen to an instance, each with its point in time on the IO's clock (seconds)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MOST = 2_000
+"""How many of an instance's requests, chats and readings are kept."""
+MOST_TEXT = 20_000
+"""How many characters of a reply are kept."""
+MOST_ARRIVALS = 1_000
+"""How many points in time at least are kept of a turn that has more events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A phase under way."""
+
+    phase: str
+    since: float
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A phase that is over."""
+
+    phase: str
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request: answered with a status code, or failed with a reason."""
+
+    call: str
+    method: str
+    path: str
+    attempt: int
+    at: float
+    seconds: float
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """LLM events, as counted over the instance's whole life."""
+
+    at: float
+    count: int
+    providers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong, in a phase or in a test."""
+
+    at: float
+    message: str
+    brief: str
+    """The same without a word that was said in a chat."""
+    phase: str | None = None
+    test: str | None = None
+
+
+@dataclass(slots=True)
+class TurnStory:
+    """A chat turn: what was said, and when its events arrived, in seconds since `at`."""
+
+    message: str
+    at: float
+    text: str = ""
+    events: int = 0
+    arrivals: list[float] = field(default_factory=list[float])
+    """When events arrived: all of them, or every so manieth of a long stream."""
+    complete: bool = False
+    seconds: float | None = None
+    error: str | None = None
+    _every: int = 1
+
+    def saw(self, at: float, text: str) -> None:
+        """Take an event in."""
+        if self.events % self._every == 0:
+            self.arrivals.append(at)
+        self.events += 1
+        if len(self.text) < MOST_TEXT:
+            self.text = (self.text + text)[:MOST_TEXT]
+        if len(self.arrivals) == 2 * MOST_ARRIVALS:
+            del self.arrivals[1::2]
+            self._every *= 2

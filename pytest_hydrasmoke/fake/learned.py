@@ -1,0 +1,212 @@
+"""What a live run's `report.json` tells of its router, as a scenario.
+
+The report holds forms and times, and no values; what it does not tell keeps its default.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .scenario import Runtime, Scenario
+
+Plain = Mapping[str, Any]
+Changes = dict[str, Any]
+
+VERSION = 1
+"""The `schema_version` of a report that can be understood."""
+_FIELDS = {
+    "provision": {"idempotency_key", "instance_id", "task_id"},
+    "poll": {"found", "instance_id", "status"},
+    "status": {"id", "hostname", "status"},
+    "llm_events": {"instance_id", "count", "providers", "window_seconds"},
+    "delete": {"instance_id", "status"},
+}
+"""The fields that each call's answer is known to have."""
+_SAMPLES: Mapping[str, Any] = {
+    "null": None,
+    "boolean": False,
+    "string": "",
+    "number": 0,
+    "list": [],
+    "object": {},
+}
+
+
+def scenario_of(report: Plain) -> Scenario:
+    """Make a scenario of a report; raises ValueError for what is none, or tells too little."""
+    version = report.get("schema_version")
+    if version != VERSION:
+        raise ValueError(f"schema_version is {version!r}, and only {VERSION} is understood")
+    try:
+        changes = _learned(report)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"it is not a whole report: {type(error).__name__}: {error}") from None
+    return Scenario(**changes)
+
+
+def _learned(report: Plain) -> Changes:
+    ready = [it for it in report["instances"] if _end(it, "ready") is not None]
+    if not ready:
+        raise ValueError("no instance in it got ready: there is nothing to learn from")
+    best = max(ready, key=lambda it: len(it["statuses"]))
+    answers, turns = report["manners"]["answers"], [turn for it in ready for turn in it["turns"]]
+    return {
+        **_provisioning(answers),
+        **_boot(best),
+        **_refusals(answers),
+        **_deletion(best, answers),
+        **_chat(turns, report["manners"]["events"]),
+        **_usage(ready),
+        "extra": _extra(answers),
+    }
+
+
+def _forms(answers: Sequence[Plain], call: str) -> list[Mapping[str, str]]:
+    """Give the fields of a call's good answers, with the kind of each."""
+    return [it["fields"] for it in answers if it["call"] == call and it["code"] < 300]
+
+
+def _codes(answers: Sequence[Plain], *calls: str) -> set[int]:
+    return {it["code"] for it in answers if not calls or it["call"] in calls}
+
+
+def _provisioning(answers: Sequence[Plain]) -> Changes:
+    learned: Changes = {}
+    codes = _codes(answers, "provision") & {200, 201, 202}
+    if codes:
+        learned["provision_status"] = max(codes)
+    kinds = {fields.get("instance_id", "absent") for fields in _forms(answers, "provision")}
+    if kinds:
+        kind = min(kinds)
+        learned["provision_instance_id"] = "present" if kind == "string" else kind
+    if 404 in _codes(answers, "poll"):
+        learned["poll_before_row"] = "404"
+    elif {"found"} in [set(fields) for fields in _forms(answers, "poll")]:
+        learned["poll_before_row"] = "bare"
+    named = {fields.get("hostname") for fields in _forms(answers, "status")}
+    learned["early_hostname"] = named == {"string"}
+    return learned
+
+
+def _boot(instance: Plain) -> Changes:
+    asked, ready = _end(instance, "provision"), _end(instance, "ready")
+    row = _end(instance, "row")
+    assert ready is not None
+    start = ready if row is None else row
+    seen = [it for it in instance["statuses"] if it["at"] <= ready]
+    script = [(_seconds(it["at"] - start), str(it["word"])) for it in seen]
+    learned: Changes = {}
+    if asked is not None:
+        learned["row_after"] = _seconds(start - asked)
+    if script:
+        learned["statuses"] = ((0.0, script[0][1]), *script[1:])
+        learned["ready_words"] = (script[-1][1],)
+    return learned
+
+
+def _refusals(answers: Sequence[Plain]) -> Changes:
+    learned: Changes = {}
+    refused = _codes(answers) & {401, 403}
+    if refused:
+        learned["unauthorized_status"] = min(refused)
+    early = _codes(answers, "chat") & {409, 425, 503}
+    if early:
+        learned["not_ready_status"] = min(early)
+    return learned
+
+
+def _deletion(instance: Plain, answers: Sequence[Plain]) -> Changes:
+    learned: Changes = {}
+    deleted = _begin(instance, "delete")
+    after = [
+        it["word"] for it in instance["statuses"] if deleted is not None and it["at"] > deleted
+    ]
+    if after:
+        learned |= {"after_delete": "row", "gone_word": after[-1]}
+    again = _codes(answers, "delete") & {404, 409, 410}
+    if again:
+        learned["second_delete"] = min(again)
+    elif instance["requests"].get("delete", 0) > 1:
+        learned["second_delete"] = 200
+    return learned
+
+
+def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
+    learned: Changes = {}
+    if events:
+        learned["runtime"] = _runtime(events)
+    if turns:
+        learned["terminal"] = any(turn["complete"] for turn in turns)
+    gaps = [b - a for turn in turns for a, b in itertools.pairwise(turn["arrivals"])]
+    if gaps:
+        learned["event_pause"] = _seconds(statistics.median(gaps))
+    return learned
+
+
+def _runtime(events: Sequence[Plain]) -> Runtime:
+    names = {it["event"] for it in events}
+    if any("choices" in it["keys"] for it in events):
+        return "openai"
+    if names & {"content_block_delta", "message_start", "message_stop"}:
+        return "anthropic"
+    if any(it["data"] == "object" and it["kind"] is not None for it in events):
+        return "objects"
+    return "text" if names <= {"message"} else "named"
+
+
+def _usage(instances: Sequence[Plain]) -> Changes:
+    learned: Changes = {}
+    providers = sorted(
+        {name for it in instances for seen in it["usage"] for name in seen["providers"]}
+    )
+    if providers:
+        learned["providers"] = tuple(providers)
+    counted = [it for it in instances if it["turns"] and it["usage"]]
+    if counted:
+        rows = [it["usage"][-1]["count"] / len(it["turns"]) for it in counted]
+        learned["llm_events_per_turn"] = round(statistics.median(rows))
+    lags = [lag for it in counted for turn in it["turns"] for lag in _lag(it["usage"], turn)]
+    if lags:
+        learned["llm_events_lag"] = _seconds(statistics.median(lags))
+    return learned
+
+
+def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
+    """Give the seconds from a turn's end until it was first seen to have been counted."""
+    over = turn["at"] + (turn["seconds"] or 0.0)
+    for before, after in itertools.pairwise(usage):
+        if before["at"] < over <= after["at"] and after["count"] > before["count"]:
+            return [after["at"] - over]
+    return []
+
+
+def _extra(answers: Sequence[Plain]) -> Changes:
+    unknown = {
+        name: kind
+        for call, known in _FIELDS.items()
+        for fields in _forms(answers, call)
+        for name, kind in fields.items()
+        if name not in known and not any(name in others for others in _FIELDS.values())
+    }
+    return {name: _SAMPLES[kind] for name, kind in sorted(unknown.items())}
+
+
+def _span(instance: Plain, phase: str) -> Plain | None:
+    return next((it for it in instance["spans"] if it["phase"] == phase), None)
+
+
+def _begin(instance: Plain, phase: str) -> float | None:
+    span = _span(instance, phase)
+    return None if span is None else span["at"]
+
+
+def _end(instance: Plain, phase: str) -> float | None:
+    span = _span(instance, phase)
+    return None if span is None else span["at"] + span["seconds"]
+
+
+def _seconds(value: float) -> float:
+    return round(max(value, 0.0), 3)

@@ -1,0 +1,117 @@
+"""What is kept of a router's answers: their forms."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_io import ID, lost, record
+
+from pytest_hydrasmoke import ChatEvent
+from pytest_hydrasmoke._calls import Attempt, Outcome
+from pytest_hydrasmoke._manners import MOST, AnswerForm, EventForm, Sightings, form_of, kind_of
+from pytest_hydrasmoke._models import PollResult, ProvisionAccepted
+from pytest_hydrasmoke._reporting import all_manners, manners_of
+from pytest_hydrasmoke._wire import CallName, Request
+
+
+def attempt(call: CallName, outcome: Outcome) -> Attempt:
+    return Attempt(Request(call, "GET", "/x"), 1, 0.0, 0.0, outcome)
+
+
+def event(data: str, name: str = "message") -> ChatEvent:
+    return ChatEvent(name, data, "", None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        *((None, "null"), (True, "boolean"), ("x", "string"), (1, "number"), (1.5, "number")),
+        *(([], "list"), ((), "list"), ({}, "object")),
+    ],
+)
+def test_a_value_has_a_kind(value: object, kind: str) -> None:
+    assert kind_of(value) == kind
+
+
+def test_an_answers_form_tells_null_from_absent_and_no_value() -> None:
+    seen = Sightings()
+    answer = {"idempotency_key": "secret-key", "task_id": "secret-task"}
+    seen.saw_answer("provision", 202, ProvisionAccepted.model_validate(answer))
+    answer |= {"instance_id": None, "zone": ["secret"]}
+    seen.saw_answer("provision", 202, ProvisionAccepted.model_validate(answer))
+    strings = (("idempotency_key", "string"), ("task_id", "string"))
+    assert seen.answers == {
+        AnswerForm("provision", 202, strings),
+        AnswerForm(
+            "provision", 202, (strings[0], ("instance_id", "null"), strings[1], ("zone", "list"))
+        ),
+    }
+    assert seen.drift == ["unknown in the answer to provision: zone"]
+    assert "secret" not in repr(seen)
+
+
+def test_a_code_is_seen_of_what_has_no_answer() -> None:
+    seen = Sightings()
+    outcomes: list[tuple[CallName, Outcome]] = [
+        *(("poll", 404), ("poll", 200), ("chat", 200), ("status", lost()), ("delete", 410)),
+    ]
+    for call, outcome in outcomes:
+        seen.saw_attempt(attempt(call, outcome))
+    codes = {(it.call, it.code) for it in seen.answers}
+    assert codes == {("poll", 404), ("chat", 200), ("delete", 410)}
+    assert seen.drift == []
+
+
+@pytest.mark.parametrize(
+    ("call", "code"), [("provision", 206), ("status", 302), ("chat", 418), ("llm_events", 409)]
+)
+def test_a_code_that_the_contract_does_not_know_is_drift(call: CallName, code: int) -> None:
+    seen = Sightings()
+    for _ in range(2):
+        seen.saw_attempt(attempt(call, code))
+    assert seen.drift == [f"{call} answered with {code}, which its contract does not know"]
+
+
+@pytest.mark.parametrize("code", [401, 403, 422, 429, 500, 503, 599])
+def test_what_any_call_may_answer_is_no_drift(code: int) -> None:
+    seen = Sightings()
+    seen.saw_attempt(attempt("status", code))
+    seen.saw_attempt(attempt("openapi", 418))
+    assert seen.drift == []
+
+
+@pytest.mark.parametrize(
+    ("data", "form"),
+    [
+        ("[DONE]", EventForm("message", "done")),
+        (" [DONE] ", EventForm("message", "done")),
+        ("some words", EventForm("message", "text")),
+        ("{broken", EventForm("message", "text")),
+        ("", EventForm("message", "text")),
+        ('{"type": "token", "b": 1}', EventForm("message", "object", ("b", "type"), "token")),
+        ('{"type": 5}', EventForm("message", "object", ("type",))),
+    ],
+)
+def test_an_events_form(data: str, form: EventForm) -> None:
+    assert form_of(event(data)) == form
+
+
+def test_a_hostile_router_fills_no_memory_and_no_terminal() -> None:
+    seen = Sightings()
+    for number in range(3 * MOST):
+        seen.saw_event(event("x", f"name {number}"))
+        seen.saw_answer("poll", 200, PollResult.model_validate({"found": True, f"f{number}": 1}))
+    assert (len(seen.events), len(seen.answers), len(seen.drift)) == (MOST, MOST, MOST)
+    long = form_of(event('{"\\u001b[31m": 1, "type": "' + "y" * 500 + '"}', "x" * 500))
+    assert len(long.event) < 100
+    assert len(long.kind or "") < 100
+    assert "\x1b" not in repr(long.keys)
+
+
+def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
+    one, two = record(id=ID).sightings, Sightings()
+    for seen, codes in ((one, (404, 401)), (two, (401, 404, 418))):
+        for code in codes:
+            seen.saw_attempt(attempt("status", code))
+    frozen = manners_of([one, two])
+    assert [it.code for it in frozen.answers] == [401, 404, 418]
+    assert all_manners([manners_of([two]), manners_of([one])]) == frozen

@@ -1,0 +1,239 @@
+"""The report that a run's records become."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from scripted_io import ID, KEY, SPEC, attached, lost, record
+
+from pytest_hydrasmoke import PollResult, Report
+from pytest_hydrasmoke._calls import Attempt
+from pytest_hydrasmoke._moments import Failure, TurnStory
+from pytest_hydrasmoke._report import InstanceReport
+from pytest_hydrasmoke._reporting import breaches, merged, report_of
+from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._wire import Request
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+WALL = NOON.timestamp() - 100.0
+"""The records' clocks are at 100 when it is noon."""
+
+
+def frozen(it: InstanceRecord, *, replies: bool = True) -> InstanceReport:
+    return report_of(it, WALL, replies=replies)
+
+
+OUTCOMES = {
+    State.CLAIMED: "claimed",
+    State.REFUSED: "refused",
+    State.ABSENT: "absent",
+    State.DELETED: "deleted",
+    State.REQUESTED: "leaked",
+    State.CREATED: "leaked",
+    State.READY: "leaked",
+    State.FAILED: "leaked",
+    State.ACCEPTED: "leaked",
+    State.DELETING: "leaked",
+    State.KEPT: "kept",
+}
+
+
+@pytest.mark.parametrize("state", State)
+def test_whatever_is_not_known_to_be_gone_has_leaked(state: State) -> None:
+    assert frozen(record(state=state)).outcome == OUTCOMES[state]
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_attached_instance_is_not_this_runs_whatever_its_state(state: State) -> None:
+    it = attached()
+    it.state = state
+    assert frozen(it).outcome == "attached"
+
+
+def lived() -> InstanceRecord:
+    """A record of an instance that has seen everything, from 100 on."""
+    it = record(state=State.DELETED, id=ID)
+    it.hostname, it.leak, it.failed = "box-1", "why", True
+    it.saw_attempt(Attempt(Request("provision", "POST", "/p"), 1, 100.0, 0.5, lost()))
+    it.saw_attempt(Attempt(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
+    it.took("provision", 100.0, 1.5)
+    it.saw_status("running", 103.0)
+    it.note("odd")
+    it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
+    it.baselines.append(Baseline(104.0))
+    it.saw_count(104.0, 0, ())
+    story = TurnStory("hello", 105.0)
+    story.saw(0.25, "so ")
+    story.saw(0.5, "be it")
+    story.seconds, story.error = 0.5, "the agent reported an error: so be it"
+    it.turns.append(story)
+    it.fails(Failure(105.5, "the agent reported: so be it", "ChatError", "turn", "test_a"))
+    it.saw_count(106.0, 2, ("b", "a"))
+    return it
+
+
+TOLD = {
+    "id": ID,
+    "idempotency_key": KEY,
+    "hostname": "box-1",
+    "spec": SPEC.model_dump(),
+    "outcome": "deleted",
+    "leak": "why",
+    "failed": True,
+    "began": NOON,
+    "phases": {"provision": 1.5},
+    "chats": 1,
+    "requests": {"provision": 2},
+    "retries": 1,
+    "notes": ("odd",),
+    "drift": ("unknown in the answer to poll: zone",),
+    "statuses": ({"at": 3.0, "word": "running"},),
+    "spans": ({"at": 0.0, "phase": "provision", "seconds": 1.5},),
+    "exchanges": (
+        {
+            "at": 0.0,
+            "call": "provision",
+            "method": "POST",
+            "path": "/p",
+            "attempt": 1,
+            "seconds": 0.5,
+            "status": None,
+            "error": "the answer was lost (reset)",
+        },
+        {
+            "at": 1.0,
+            "call": "provision",
+            "method": "POST",
+            "path": "/p",
+            "attempt": 2,
+            "seconds": 0.5,
+            "status": 202,
+            "error": None,
+        },
+    ),
+    "turns": (
+        {
+            "at": 5.0,
+            "message": "hello",
+            "text": "so be it",
+            "events": 2,
+            "arrivals": (0.25, 0.5),
+            "seconds": 0.5,
+            "complete": False,
+            "error": "the agent reported an error: so be it",
+        },
+    ),
+    "usage": (
+        {"at": 4.0, "count": 0, "providers": ()},
+        {"at": 6.0, "count": 2, "providers": ("a", "b")},
+    ),
+    "failures": (
+        {"at": 5.5, "message": "the agent reported: so be it", "phase": "turn", "test": "test_a"},
+    ),
+}
+
+
+def test_a_record_is_reported_in_full() -> None:
+    it = lived()
+    report = frozen(it)
+    it.took("row", 200.0, 9.0)
+    it.requests["poll"] = 9
+    it.saw_status("gone", 201.0)
+    assert report.model_dump() == TOLD, "and what happens later does not change it"
+
+
+def test_without_replies_no_word_of_a_chat_is_told() -> None:
+    report = frozen(lived(), replies=False)
+    text = report.model_dump_json()
+    assert "so be it" not in text
+    assert "hello" not in text
+    [turn], [failure] = report.turns, report.failures
+    assert (turn.message, turn.text, turn.error) == (None, None, "(kept out of the report)")
+    assert (turn.events, turn.arrivals) == (2, (0.25, 0.5)), "when it came is told"
+    assert failure.message == "ChatError"
+
+
+def test_what_was_never_used_has_no_beginning() -> None:
+    assert frozen(record()).began is None
+
+
+def part(**changes: object) -> InstanceReport:
+    return frozen(record(state=State.READY)).model_copy(update=changes)
+
+
+def test_one_story_is_made_of_what_several_processes_tell() -> None:
+    one, two = lived(), record(state=State.DELETED, id=ID)
+    two.saw_status("running", 108.0)
+    two.saw_attempt(Attempt(Request("delete", "DELETE", "/d"), 1, 109.0, 0.25, 200))
+    two.took("delete", 109.0, 0.25)
+    # The second process's clock began elsewhere, and the wall clock is what they have in common.
+    later = report_of(two, WALL + 60.0)
+    [story] = merged([frozen(one), later])
+    assert story.began == NOON
+    assert [it.word for it in story.statuses] == ["running"], "a word is told once in a row"
+    assert [(it.call, it.at) for it in story.exchanges][-1] == ("delete", 69.0)
+    assert [(it.phase, it.at) for it in story.spans] == [("provision", 0.0), ("delete", 69.0)]
+    assert story.requests == {"provision": 2, "delete": 1}
+    assert story.phases == {"provision": 1.5, "delete": 0.25}
+    assert (story.chats, story.retries, story.failed) == (1, 1, True)
+    assert later.began == NOON + timedelta(seconds=68)
+
+
+def test_the_earlier_of_two_beginnings_is_the_storys() -> None:
+    early, late = lived(), record(state=State.DELETED, id=ID)
+    late.saw_status("running", 130.0)
+    [story] = merged([frozen(late), frozen(early)])
+    assert story.began == NOON
+    assert [it.at for it in story.statuses] == [3.0]
+    assert [it.at for it in story.exchanges] == [0.0, 1.0]
+
+
+def test_a_process_that_never_used_it_moves_nothing() -> None:
+    [story] = merged([frozen(lived()), frozen(record(state=State.DELETED))])
+    assert story.began == NOON
+    assert [it.at for it in story.exchanges] == [0.0, 1.0]
+
+
+def test_the_last_process_is_believed_unless_it_leaves_it_to_another() -> None:
+    leaked, shared = part(outcome="leaked", leak="why"), part(outcome="shared")
+    gone = part(outcome="deleted", leak=None)
+    assert [it.outcome for it in merged([leaked, gone])] == ["deleted"]
+    assert [it.outcome for it in merged([shared, gone])] == ["deleted"]
+    assert [it.outcome for it in merged([gone, shared])] == ["deleted"]
+    [lost_sight_of] = merged([shared, shared])
+    assert (lost_sight_of.outcome, lost_sight_of.leak) == ("leaked", "nobody has seen it deleted")
+
+
+def test_attached_instances_are_told_once_each_by_their_id() -> None:
+    it = attached()
+    assert len(merged([frozen(it), frozen(it)])) == 1
+    nameless = part(idempotency_key=None, id=None)
+    assert len(merged([nameless, nameless])) == 2
+
+
+def test_a_budget_is_broken_by_the_slowest_instance() -> None:
+    slow, quick = part(id="slow", phases={"ready": 9.0}), part(id="quick", phases={"ready": 1.0})
+    [breach] = breaches([quick, slow], {"ready": 5.0, "turn": 1.0, "row": 0.1})
+    assert (breach.phase, breach.limit, breach.value) == ("ready", 5.0, 9.0)
+    assert breach.instance == f"slow (key {KEY})"
+    assert breaches([quick, slow], {"ready": 9.0}) == [], "to take just that long is allowed"
+    assert breaches([], {"ready": 9.0}) == []
+
+
+def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
+    states = (State.DELETED, State.DELETED, State.READY, State.KEPT, State.REFUSED, State.ABSENT)
+    records = [*(record(state=state) for state in states), attached(), lived()]
+    report = Report(
+        run_id="night",
+        fake=True,
+        url="https://router.example",
+        began=NOON,
+        seconds=9.5,
+        exit_code=1,
+        instances=tuple(map(frozen, records)),
+    )
+    counts = {"deleted": 3, "leaked": 1, "kept": 1, "refused": 1, "absent": 1, "attached": 1}
+    assert {outcome: report.count(outcome) for outcome in counts} == counts
+    assert report.provisioned == 5, "what was deleted, kept or leaked"
+    assert Report.model_validate_json(report.model_dump_json()) == report

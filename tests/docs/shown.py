@@ -1,0 +1,46 @@
+"""Outputs that the documentation shows: real ones, or the test fails.
+
+In a page, `<!-- shown: NAME -->` stands before a fenced block that holds the output of that name.
+With HYDRA_DOCS_REFRESH=1 in the environment, what is there is replaced by what comes out now.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PLAIN_ID = "3f6c1b2e-8d47-4c0a-9a51-7e2b90d4c618"
+_URL = re.compile(r"http://127\.0\.0\.1:\d+(/w\d+)?")
+_RULER = re.compile(r"^([_=-])\1* (.*?) \1+$", re.MULTILINE)
+
+
+def presentable(text: str) -> str:
+    """Take out of an output what is another one each time, and what only this machine has."""
+    text = _URL.sub("https://router.example", _ID.sub(_PLAIN_ID, text))
+    text = _RULER.sub(lambda found: f" {found[2]} ".center(70, found[1]), text)
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+
+
+def check(page: Path, name: str, output: str) -> None:
+    """See that a page shows an output, or make it so."""
+    text, new = page.read_text("utf-8"), presentable(output)
+    block = re.compile(rf"(?<=<!-- shown: {name} -->\n\n```text\n).*?(?=\n```)", re.DOTALL)
+    there = block.search(text)
+    assert there is not None, f"{page.name} has no block of the name {name}"
+    if os.environ.get("HYDRA_DOCS_REFRESH"):
+        page.write_text(text[: there.start()] + new + text[there.end() :], "utf-8")
+    else:
+        assert _timeless(there[0]) == _timeless(new), f"{page.name} shows another {name}"
+
+
+def _timeless(text: str) -> str:
+    return re.sub(r"\d+\.\d+ ?s\b", "0.0 s", text)
+
+
+def names(page: Path) -> list[str]:
+    """Give the names of a page's blocks, in their order."""
+    return re.findall(r"<!-- shown: ([\w-]+) -->", page.read_text("utf-8"))

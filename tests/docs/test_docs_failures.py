@@ -1,0 +1,159 @@
+"""What a failure looks like: the outputs of `docs/how-to/read-a-failure.md`, as they come out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from shown import ROOT, check, names
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+PAGE = ROOT / "docs" / "how-to" / "read-a-failure.md"
+TOKEN = "a-made-up-token-of-nobody"
+QUICK: Mapping[str, Any] = {"row_after": 0, "statuses": ((0, "running"),)}
+LINES = 40
+"""A failure is at most a page."""
+
+CHAT = """
+def test_greeting(smoke_instance):
+    turn = smoke_instance.chat("Are you ready?")
+    assert "ready" in turn.text
+"""
+USAGE = """
+def test_usage(smoke_instance):
+    turn = smoke_instance.chat("Are you ready?")
+    turn.expect_llm_events(at_least=1, providers={"anthropic"})
+"""
+TWO = """
+def test_two_turns_at_once(smoke_instance):
+    with smoke_instance.stream_chat("Are you ready?"):
+        smoke_instance.chat("And now?")
+"""
+
+
+def nothing(router: FakeRouter) -> None: ...
+
+
+@dataclass(frozen=True)
+class Failing:
+    """One way to fail: a suite, and a router to run it against."""
+
+    suite: str = CHAT
+    scenario: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    fault: Callable[[FakeRouter], None] = nothing
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    section: str = "ERRORS|FAILURES"
+
+
+FAILURES: dict[str, Failing] = {
+    "settings": Failing(
+        settings={"URL": "router.example/api", "READY_TIMEOUT": "soon", "KEEP": "sometimes"}
+    ),
+    "unreachable": Failing(settings={"URL": "http://127.0.0.1:9", "READY_TIMEOUT": "0.6"}),
+    "token": Failing(settings={"TOKEN": "another-made-up-token"}),
+    "path": Failing(settings={"URL": "{url}/api"}),
+    "rejected": Failing(
+        settings={"TIER_ID": "x" * 80},
+        fault=lambda it: it.fail(
+            "provision",
+            status=422,
+            body={
+                "detail": [
+                    {"type": "value_error", "loc": ["body", "tier_id"], "msg": "no such tier"}
+                ]
+            },
+        ),
+    ),
+    "contract": Failing(
+        fault=lambda it: it.fail("status", status=200, body={"id": 17, "hostname": None})
+    ),
+    "boot-failed": Failing(
+        scenario={"statuses": ((0, "queued"), (0.1, "booting"), (0.2, "provision_failed"))}
+    ),
+    "boot-late": Failing(
+        scenario={"statuses": ((0, "queued"), (0.1, "booting"))}, settings={"READY_TIMEOUT": "1"}
+    ),
+    "row-late": Failing(scenario={"row_after": 2.0}, settings={"READY_TIMEOUT": "1"}),
+    "stream-cut": Failing(fault=lambda it: it.break_stream("cut")),
+    "agent-error": Failing(fault=lambda it: it.break_stream("error")),
+    "turn-late": Failing(
+        fault=lambda it: it.break_stream("stall"), settings={"CHAT_TIMEOUT": "0.6"}
+    ),
+    "busy": Failing(TWO),
+    "assertion": Failing(scenario={"reply": "I am not."}),
+    "llm-events": Failing(
+        USAGE, scenario={"llm_events_per_turn": 0}, settings={"LLM_EVENTS_TIMEOUT": "0.6"}
+    ),
+    "leak": Failing(
+        fault=lambda it: it.fail("delete", status=500, times=999),
+        settings={"DELETE_TIMEOUT": "0.6"},
+    ),
+    "budget": Failing(settings={"BUDGETS": "row=0.001"}),
+    "max-instances": Failing(
+        "def test_five(smoke_instance_factory):\n    smoke_instance_factory.many(5)\n"
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "GITHUB_")):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
+
+
+def fail(
+    failing: Failing, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str]:
+    """Run a suite that is to fail; gives the exit code, and what is said of the failure."""
+    pytester.makepyfile(test_agent=failing.suite)
+    with FakeRouter(Scenario(**{**QUICK, **failing.scenario}), TOKEN) as router:
+        failing.fault(router)
+        settings = {
+            "URL": "{url}",
+            "TOKEN": TOKEN,
+            "MANIFEST_ID": "hermes-basic",
+            "REGION_ID": "eu-central",
+            "TIER_ID": "00000000-0000-4000-8000-000000000001",
+            "RUN_ID": "nightly-7",
+            "DELETE_TIMEOUT": "2",
+            **failing.settings,
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(f"HYDRA_SMOKE_{name}", value.replace("{url}", router.url))
+        lean = [
+            word
+            for name in ("hypothesispytest", "xdist", "asyncio")
+            for word in ("-p", f"no:{name}")
+        ]
+        result = pytester.runpytest_inprocess(*lean, "--hydra-smoke", "test_agent.py")
+    said = result.stdout.str() + result.stderr.str()
+    assert TOKEN not in said
+    assert "another-made-up" not in said
+    if result.ret == pytest.ExitCode.USAGE_ERROR:
+        return int(result.ret), result.stderr.str()
+    whole = re.search(
+        r"^=+ (?:ERRORS|FAILURES) =+\n(.*?)^=+ (?:hydra-smoke|short)", said, re.M | re.S
+    )
+    assert whole is not None, said
+    return int(result.ret), whole[1]
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_looks_as_the_page_shows_it(
+    name: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said = fail(FAILURES[name], pytester, monkeypatch)
+    assert code in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.USAGE_ERROR)
+    assert len(said.splitlines()) <= LINES
+    check(PAGE, name, said)
+
+
+def test_the_page_shows_every_failure() -> None:
+    assert names(PAGE) == list(FAILURES)

@@ -1,0 +1,162 @@
+"""A fake that is taught by the report of a run: the same manners again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_hydrasmoke.fake import Scenario
+from pytest_hydrasmoke.fake.learned import scenario_of
+
+FIELDS = {
+    "provision": {"idempotency_key": "string", "instance_id": "string", "task_id": "string"},
+    "poll": {"found": "boolean", "instance_id": "string", "status": "string"},
+    "status": {"id": "string", "hostname": "string", "status": "string"},
+}
+
+
+def answer(call: str, code: int = 200, **fields: str | None) -> dict[str, Any]:
+    """An answer's form: that of the plainest router, with changes; None for absent."""
+    if code >= 300:
+        return {"call": call, "code": code, "fields": {}}
+    mixed = {**FIELDS.get(call, {}), **fields}
+    return {"call": call, "code": code, "fields": {k: v for k, v in mixed.items() if v}}
+
+
+def span(phase: str, at: float, seconds: float) -> dict[str, Any]:
+    return {"phase": phase, "at": at, "seconds": seconds}
+
+
+def event(name: str, data: str, *keys: str, kind: str | None = None) -> dict[str, Any]:
+    return {"event": name, "data": data, "keys": list(keys), "kind": kind}
+
+
+def told(*answers: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A report of one instance that was provisioned, chatted with and deleted."""
+    instance = {
+        "spans": [
+            span("provision", 0.0, 0.5),
+            span("row", 0.5, 2.5),
+            span("ready", 3.0, 60.0),
+            span("delete", 80.0, 1.0),
+        ],
+        "statuses": [
+            {"at": 3.0, "word": "Queued"},
+            {"at": 8.0, "word": "Booting"},
+            {"at": 63.0, "word": "Up"},
+        ],
+        "turns": [],
+        "usage": [],
+        "requests": {"delete": 1},
+        **changes.pop("instance", {}),
+    }
+    manners = {"answers": list(answers), "events": changes.pop("events", [])}
+    return {"schema_version": 1, "instances": [instance], "manners": manners, **changes}
+
+
+def test_a_boot_is_played_as_it_was_seen() -> None:
+    scenario = scenario_of(told())
+    assert scenario.row_after == 2.5
+    assert scenario.statuses == ((0.0, "Queued"), (5.0, "Booting"), (60.0, "Up"))
+    assert scenario.ready_words == ("Up",)
+
+
+PROVISION: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [
+    ([answer("provision", 202, instance_id="null")], {"provision_status": 202}),
+    ([answer("provision", 201, instance_id=None)], {"provision_instance_id": "absent"}),
+    ([answer("provision", instance_id="null")], {"provision_instance_id": "null"}),
+    ([answer("provision"), answer("provision", 422)], {"provision_instance_id": "present"}),
+    ([answer("poll", 404)], {"poll_before_row": "404"}),
+    ([answer("poll", instance_id=None, status=None)], {"poll_before_row": "bare"}),
+    ([answer("poll", instance_id="null", status="null")], {"poll_before_row": "found_false"}),
+    ([answer("status")], {"early_hostname": True}),
+    ([answer("status"), answer("status", hostname="null")], {"early_hostname": False}),
+    ([answer("status", 403)], {"unauthorized_status": 403}),
+    ([answer("llm_events", 401)], {"unauthorized_status": 401}),
+    ([answer("chat", 425), answer("chat", 200)], {"not_ready_status": 425}),
+    ([answer("delete", 410)], {"second_delete": 410}),
+    ([answer("status", zone="string", size="object")], {"extra": {"size": {}, "zone": ""}}),
+    ([], {"provision_status": 200, "second_delete": 404, "extra": {}}),
+]
+
+
+@pytest.mark.parametrize(("answers", "changes"), PROVISION)
+def test_an_answers_form_is_played(answers: list[Any], changes: dict[str, Any]) -> None:
+    scenario = scenario_of(told(*answers))
+    assert {name: getattr(scenario, name) for name in changes} == changes
+
+
+def test_a_second_delete_that_succeeds_is_played() -> None:
+    scenario = scenario_of(told(answer("delete"), instance={"requests": {"delete": 2}}))
+    assert scenario.second_delete == 200
+
+
+def test_a_row_that_stays_after_the_delete_is_played() -> None:
+    words = [{"at": 3.0, "word": "up"}, {"at": 80.5, "word": "terminated"}]
+    scenario = scenario_of(told(instance={"statuses": words}))
+    assert (scenario.after_delete, scenario.gone_word) == ("row", "terminated")
+
+
+@pytest.mark.parametrize(
+    ("events", "runtime"),
+    [
+        ([event("message", "object", "choices"), event("message", "done")], "openai"),
+        ([event("message_start", "object", "type", kind="message_start")], "anthropic"),
+        ([event("message", "object", "content", "type", kind="token")], "objects"),
+        ([event("token", "text"), event("done", "text")], "named"),
+        ([event("message", "text"), event("message", "done")], "text"),
+    ],
+)
+def test_a_runtimes_frames_are_played(events: list[Any], runtime: str) -> None:
+    assert scenario_of(told(events=events)).runtime == runtime
+
+
+def turn(at: float, **changes: Any) -> dict[str, Any]:
+    return {"at": at, "seconds": 2.0, "arrivals": [0.5, 1.0, 1.5], "complete": True} | changes
+
+
+def usage(at: float, count: int, *providers: str) -> dict[str, Any]:
+    return {"at": at, "count": count, "providers": list(providers)}
+
+
+def test_a_turns_pace_and_end_are_played() -> None:
+    assert scenario_of(told(instance={"turns": [turn(64.0)]})).event_pause == 0.5
+    endless = scenario_of(told(instance={"turns": [turn(64.0, complete=False)]}))
+    assert not endless.terminal
+
+
+def test_usage_is_played_with_its_lag() -> None:
+    seen = [usage(63.5, 0), usage(66.75, 2, "openai", "anthropic"), usage(71.0, 4, "openai")]
+    scenario = scenario_of(told(instance={"turns": [turn(64.0), turn(68.5)], "usage": seen}))
+    assert scenario.providers == ("anthropic", "openai")
+    assert scenario.llm_events_per_turn == 2
+    assert scenario.llm_events_lag == pytest.approx(0.625)
+
+
+def test_a_turn_that_was_never_counted_has_no_lag() -> None:
+    broken = turn(64.0, seconds=None)
+    counted = [usage(63.5, 0)]
+    scenario = scenario_of(told(instance={"turns": [broken], "usage": counted}))
+    assert (scenario.llm_events_per_turn, scenario.llm_events_lag) == (0, 0.0)
+
+
+def test_an_attached_instance_teaches_its_chats_and_no_boot() -> None:
+    scenario = scenario_of(told(instance={"spans": [span("ready", 0.0, 0.1)], "statuses": []}))
+    assert (scenario.row_after, scenario.statuses) == (Scenario().row_after, Scenario().statuses)
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ({}, "schema_version is None, and only 1 is understood"),
+        ({"schema_version": 2}, "schema_version is 2, and only 1 is understood"),
+        ({"schema_version": 1}, "it is not a whole report: KeyError"),
+        ({"schema_version": 1, "instances": 5}, "it is not a whole report: TypeError"),
+        ({"schema_version": 1, "instances": []}, "no instance in it got ready"),
+        (told(instance={"spans": []}), "no instance in it got ready"),
+    ],
+)
+def test_what_teaches_nothing_is_told(report: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        scenario_of(report)
