@@ -38,7 +38,8 @@ def check(page: Path, name: str, output: str) -> None:
 
 
 def _timeless(text: str) -> str:
-    return re.sub(r"\d+\.\d+ ?s\b", "0.0 s", text)
+    # How often something was tried is a matter of time as well.
+    return re.sub(r"\d+ attempts", "9 attempts", re.sub(r"\d+\.\d+ ?s\b", "0.0 s", text))
 
 
 def names(page: Path) -> list[str]:

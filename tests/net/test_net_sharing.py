@@ -24,9 +24,11 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._ledger import MAIN, Fact, Ledger, bury
+from pytest_hydrasmoke._report import InstanceReport
+from pytest_hydrasmoke._reporting import merged, report_of
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._sharing import EVERYBODY, Sharing
-from pytest_hydrasmoke._timeline import InstanceRecord, InstanceReport, State, merged, report_of
+from pytest_hydrasmoke._timeline import InstanceRecord, State
 from pytest_hydrasmoke._wire import drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -92,7 +94,7 @@ class Process:
     def end(self) -> list[InstanceReport]:
         """End as a process of the run ends, and give what it has to report."""
         self.session.close()
-        return [report_of(record) for record in self.session.records]
+        return [report_of(record, 0.0) for record in self.session.records]
 
     def die(self) -> None:
         """Let go of what a killed process would let go of, and of nothing else."""

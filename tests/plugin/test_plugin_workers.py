@@ -154,7 +154,7 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
         *LEAN, "--hydra-smoke-fake", "test_it.py", plugins=[worker]
     )
     result.assert_outcomes(passed=1)
-    [told] = worker.output["hydra_smoke"]
+    [told] = worker.output["hydra_smoke"]["instances"]
     assert told["outcome"] == "deleted"
     assert told["idempotency_key"] == f"{run_id[:60]}-gw3-0"
     assert list((project.path / "output" / "runs").iterdir()) == []
