@@ -39,6 +39,7 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
         _collect(config, unasked=True)
         return None
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    active: Active | None
     if worker is None:
         active = _main_process(config, live=live, fake=fake)
     else:

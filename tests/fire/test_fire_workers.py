@@ -83,7 +83,7 @@ def test_a_run_has_one_instance_however_its_workers_die(at: Router, tmp_path: Pa
 EIGHT = "8 passed"
 WAYS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "load": (("-n4", "--dist=load", "test_many.py"), 0, EIGHT),
-    "loadscope": (("-n4", "--dist=loadscope", "test_many.py", "test_groups.py"), 0, "passed"),
+    "loadscope": (("-n4", "--dist=loadscope", "test_many.py", "test_doomed.py"), 0, "16 passed"),
     "loadfile": (("-n2", "--dist=loadfile", "test_many.py", "test_doomed.py"), 0, "16 passed"),
     "loadgroup": (("-n4", "--dist=loadgroup", "test_groups.py"), 0, "6 passed"),
     "worksteal": (("-n4", "--dist=worksteal", "test_many.py"), 0, EIGHT),

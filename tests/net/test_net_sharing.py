@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from net_tools import AT_ONCE, FIELDS, SPEC, config_for
 
 from pytest_hydrasmoke import (
@@ -64,6 +64,15 @@ class WatchedLedger(Ledger):
     def hold(self, name: str, check: Callable[[], object]) -> FileLock:
         self.asked.set()
         return super().hold(name, check)
+
+    def stands_next(self) -> bool:
+        """Tell whether somebody waits to hold something."""
+        for path in (self.folder / "held").glob("*-next.lock"):
+            try:
+                FileLock(path, timeout=0).acquire().lock.release()
+            except Timeout:
+                return True
+        return False
 
 
 class Process:
@@ -411,6 +420,25 @@ def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run
         order.append("first")
         first.sharing.release()
     assert order == ["third", "third, of its own", "first", "second"]
+
+
+def test_who_waits_comes_before_who_had_it_last(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    order: list[str] = []
+
+    def wait() -> None:
+        with second.holding():
+            order.append("second")
+
+    first.take()
+    with meanwhile(wait):
+        assert within(10, second.ledger.stands_next)
+        first.sharing.release()
+        for _ in range(3):
+            with first.holding():
+                order.append("first")
+    assert order == ["second", "first", "first", "first"]
 
 
 def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
