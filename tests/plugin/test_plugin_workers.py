@@ -13,7 +13,7 @@ from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
 
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}
-ALONE = ("-p", "xdist.plugin", "-p", "pytest_hydrasmoke.plugin", "-p", "no:cacheprovider")
+ALONE = ("-p", "xdist", "-p", "hydrasmoke", "-p", "no:cacheprovider")
 SWIFT_END = (
     "from xdist.workermanage import NodeManager\n"
     "# Seconds for a worker that does not end by itself.\n"
