@@ -98,7 +98,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=180,
+            timeout=300,
             check=False,
         )
         ledgers = sorted(path.name for path in self.folder.glob(".hydrasmoke/runs/*"))
