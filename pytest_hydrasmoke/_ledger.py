@@ -328,11 +328,6 @@ def read(folder: Path) -> Reading:
     return parse(text)
 
 
-def worker_run_id(run_id: str, worker: str) -> str:
-    """Give the run id of a worker that is a run of its own; no longer than one may be."""
-    return f"{run_id[: 63 - len(worker)]}-{worker}"
-
-
 def has_main_process(output: Path, run_id: str) -> bool:
     """Tell whether a run's main process lives on this host, whose disk this process sees."""
     lock = folder_of(output, run_id) / "live" / f"{MAIN}.lock"
