@@ -16,7 +16,7 @@ import pytest
 
 from ._active import FAILED, Active
 from ._errors import own_frames
-from ._ledger import Ledger, worker_run_id
+from ._ledger import Ledger
 from ._report import BreachReport, InstanceReport, ProcessReport, Report
 from ._reporting import all_manners, breaches, merged
 from ._session import SmokeSession
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 __tracebackhide__ = own_frames
 
 KEY = "hydra_smoke"
+
+
+def worker_run_id(run_id: str, worker: str) -> str:
+    """Give the run id of a worker that is a run of its own; no longer than one may be."""
+    return f"{run_id[: 63 - len(worker)]}-{worker}"
 
 
 class Worker(Protocol):

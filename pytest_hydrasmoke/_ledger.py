@@ -6,7 +6,8 @@ A run has a folder, `<output>/runs/<run id>/`:
   (fsync) before the step that it announces. A line begins with a line end too, so that what a
   writer left half-written when it was killed spoils no other line.
 - `slots.lock`: held while a slot is taken and its intent written.
-- `held/*.lock`: held by the one test, of all processes, that uses a shared instance.
+- `held/*.lock`: held by the one test, of all processes, that uses a shared instance, and by the
+  one that is next.
 - `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
   process id, is what tells that a run is alive.
 - `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
@@ -247,15 +248,16 @@ class Ledger:
 
         `check` is called once a second; what it raises ends the wait.
         """
-        # Released by whoever ends the test, which may be another thread than began it.
-        lock = FileLock(self.folder / "held" / f"{name}.lock", timeout=1.0, thread_local=False)
+        held = self.folder / "held"
         try:
-            (self.folder / "held").mkdir(mode=0o700, exist_ok=True)
-            while True:
-                check()
-                with contextlib.suppress(Timeout):
-                    lock.acquire()
-                    return lock
+            held.mkdir(mode=0o700, exist_ok=True)
+            # Whoever waits stands in here: else a process that lets go, and wants it again, would
+            # have it before one that waits has looked.
+            turnstile = _locked(held / f"{name}-next.lock", check)
+            try:
+                return _locked(held / f"{name}.lock", check)
+            finally:
+                turnstile.release()
         except OSError as error:
             raise self._unusable(str(error)) from None
 
@@ -296,6 +298,16 @@ class Ledger:
             (self.folder / "over").touch(mode=0o600)
 
 
+def _locked(path: Path, check: Callable[[], object]) -> FileLock:
+    # Released by whoever ends the test, which may be another thread than began it.
+    lock = FileLock(path, timeout=1.0, thread_local=False)
+    while True:
+        check()
+        with contextlib.suppress(Timeout):
+            lock.acquire()
+            return lock
+
+
 def folder_of(output: Path, run_id: str) -> Path:
     """Give a run's folder."""
     return output / "runs" / run_id
@@ -314,11 +326,6 @@ def read(folder: Path) -> Reading:
     except FileNotFoundError:
         return Reading()
     return parse(text)
-
-
-def worker_run_id(run_id: str, worker: str) -> str:
-    """Give the run id of a worker that is a run of its own; no longer than one may be."""
-    return f"{run_id[: 63 - len(worker)]}-{worker}"
 
 
 def has_main_process(output: Path, run_id: str) -> bool:

@@ -105,8 +105,8 @@ class _Unable:
 
 
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
-    from ._finish import KEY
-    from ._ledger import has_main_process, worker_run_id
+    from ._finish import KEY, worker_run_id
+    from ._ledger import has_main_process
     from ._settings import HydraSmokeConfig
 
     given: dict[str, Any] = worker[KEY]

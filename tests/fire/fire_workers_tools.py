@@ -18,7 +18,7 @@ SUITE = Path(__file__).parent.parent / "suites" / "workers"
 TOKEN = "made-up-token-of-the-fire-tests"
 FULL = bool(os.environ.get("HYDRA_FIRE_FULL"))
 """Whether the figures are asked for in full; else a sample of a few seconds."""
-PLUGINS = ("xdist.plugin", "pytest_hydrasmoke.plugin", "pytest_rerunfailures")
+PLUGINS = ("xdist", "hydrasmoke", "rerunfailures")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=180,
+            timeout=300,
             check=False,
         )
         ledgers = sorted(path.name for path in self.folder.glob(".hydrasmoke/runs/*"))

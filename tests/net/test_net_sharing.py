@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from net_tools import AT_ONCE, FIELDS, SPEC, config_for
 
 from pytest_hydrasmoke import (
@@ -36,6 +36,8 @@ OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
 BOOTS = Scenario(row_after=0.1, statuses=((0, "queued"), (0.2, "running")))
 FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
 
+PATIENCE = 60.0
+"""Seconds, for a busy machine; nothing here takes one."""
 DIES = """
 import sys
 from pathlib import Path
@@ -66,6 +68,15 @@ class WatchedLedger(Ledger):
     def hold(self, name: str, check: Callable[[], object]) -> FileLock:
         self.asked.set()
         return super().hold(name, check)
+
+    def stands_next(self) -> bool:
+        """Tell whether somebody waits to hold something."""
+        for path in (self.folder / "held").glob("*-next.lock"):
+            try:
+                FileLock(path, timeout=0).acquire().lock.release()
+            except Timeout:
+                return True
+        return False
 
 
 class Process:
@@ -156,7 +167,7 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
     if failures:
         raise failures[0]
@@ -248,7 +259,7 @@ def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
             assert instance.chat("hello").expect_llm_events().count == 2
 
     with first.holding(SPEC) as instance, meanwhile(lambda: use(second, OTHER)):
-        assert second.ledger.asked.wait(10)
+        assert second.ledger.asked.wait(PATIENCE)
         assert instance.chat("hello").expect_llm_events().count == 1
         first.sharing.release()
     [story] = merged([*first.end(), *second.end()])
@@ -310,12 +321,12 @@ def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
         cwd=Path(__file__).parent,
     ) as dies:
         if boots:
-            assert within(20, lambda: run.times("provision"))
+            assert comes_true(lambda: run.times("provision"))
         else:
             assert dies.stdout is not None
             assert dies.stdout.readline() == b"has it\n"
         with meanwhile(heir.take):
-            assert heir.ledger.asked.wait(10)
+            assert heir.ledger.asked.wait(PATIENCE)
             # It can't have it yet.
             assert heir.session.records == []
             dies.kill()
@@ -324,9 +335,9 @@ def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
     assert len(heir.told) == (1 if boots else 0)
 
 
-def within(seconds: float, what: Callable[[], object]) -> bool:
+def comes_true(what: Callable[[], object]) -> bool:
     """Wait for something to become true; tells whether it did."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while not what() and time.monotonic() < end:
         time.sleep(0.01)
     return bool(what())
@@ -404,7 +415,7 @@ def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run
             order.append("second")
 
     with first.holding() as instance, meanwhile(wait):
-        assert second.ledger.asked.wait(10)
+        assert second.ledger.asked.wait(PATIENCE)
         with third.holding(OTHER):
             order.append("third")
         with third.holding(share="gw2 test_a.py"):
@@ -413,6 +424,25 @@ def test_others_wait_until_it_is_released_and_those_of_another_spec_do_not(a_run
         order.append("first")
         first.sharing.release()
     assert order == ["third", "third, of its own", "first", "second"]
+
+
+def test_who_waits_comes_before_who_had_it_last(a_run: Runs) -> None:
+    run = a_run()
+    first, second = run.workers(2)
+    order: list[str] = []
+
+    def wait() -> None:
+        with second.holding():
+            order.append("second")
+
+    first.take()
+    with meanwhile(wait):
+        assert comes_true(second.ledger.stands_next)
+        first.sharing.release()
+        for _ in range(3):
+            with first.holding():
+                order.append("first")
+    assert order == ["second", "first", "first", "first"]
 
 
 def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
@@ -424,7 +454,7 @@ def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
             second.take()
 
     with first.holding(), meanwhile(wait):
-        assert second.ledger.asked.wait(10)
+        assert second.ledger.asked.wait(PATIENCE)
         bury(run.config.output, "net")
     assert second.session.records == []
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_tools import LEAN, Project, count, nothing_left, until
+from plugin_tools import LEAN, SWIFT, Project, count, nothing_left, until
 
 from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke._command import main as command
 from pytest_hydrasmoke.fake import FakeRouter
 
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}
-ALONE = ("-p", "xdist.plugin", "-p", "pytest_hydrasmoke.plugin", "-p", "no:cacheprovider")
+ALONE = ("-p", "xdist", "-p", "hydrasmoke", "-p", "no:cacheprovider")
 SWIFT_END = (
     "from xdist.workermanage import NodeManager\n"
     "# Seconds for a worker that does not end by itself.\n"
@@ -25,7 +26,9 @@ SWIFT_END = (
 def here(project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project against `router`, whose workers load these two plugins and no others."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    return project.suite("workers").at(router, run_id="run")
+    # Deadlines that a busy machine keeps too: here they are never waited for.
+    patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
+    return project.suite("workers").at(router, run_id="run", **patient)
 
 
 def run(project: Project, *arguments: str) -> pytest.RunResult:
@@ -116,7 +119,7 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
         ]
     )
     assert [folder.name for folder in runs_left(here)] == ["run-gw0"]
-    assert here.command("sweep", "--run-id", "run-gw0", "--wait", "0").ret == 0
+    assert command(["sweep", "--run-id", "run-gw0", "--wait", "0"]) == 0
     assert nothing_left(router)
 
 
@@ -151,7 +154,7 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
         "    smoke_instance.chat('hello').expect_llm_events()\n",
     )
     result = project.pytester.runpytest_inprocess(
-        *LEAN, "--hydra-smoke-fake", "test_it.py", plugins=[worker]
+        *SWIFT, *LEAN, "--hydra-smoke-fake", "test_it.py", plugins=[worker]
     )
     result.assert_outcomes(passed=1)
     [told] = worker.output["hydra_smoke"]["instances"]
@@ -182,7 +185,7 @@ def test_workers_that_outlive_the_main_process_begin_nothing_more(
 ) -> None:
     also(
         here,
-        f"{SWIFT_END}NodeManager.EXIT_TIMEOUT = 5\n"
+        f"{SWIFT_END}NodeManager.EXIT_TIMEOUT = 60\n"
         "def pytest_runtest_logreport(report):\n"
         "    if WORKER is None and report.failed:\n"
         "        pytest.exit('enough', returncode=7)\n",
@@ -201,9 +204,9 @@ def test_an_interrupt_deletes_what_workers_own_and_keeps_what_failed(
     also(here, SWIFT_END)
     arguments = ["-m", "pytest", *ALONE, "--hydra-smoke", "-n1"]
     with here.started(*arguments, "test_fails.py", "-k", "fails or hangs") as process:
-        until(lambda: len(router.instances) == 2)
+        until(lambda: len(router.instances) == 2, patience=120)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGINT
     assert "provisioned 2, deleted 1, kept 1, leaked 0" in output
     shared, private = router.instances

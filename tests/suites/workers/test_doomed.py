@@ -30,4 +30,4 @@ def doom(number: int) -> None:
 def test_turn(doom: None, smoke_instance: SmokeInstance, number: int) -> None:
     smoke_instance.chat(str(number)).expect_llm_events()
     if str(number) in DOOMED:
-        time.sleep(60)
+        time.sleep(600)

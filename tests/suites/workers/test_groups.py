@@ -11,7 +11,7 @@ from pytest_hydrasmoke import SmokeInstance
 
 
 def until_there(name: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not Path(name).exists():
         assert time.monotonic() < end, f"{name} did not come"
         time.sleep(0.01)
