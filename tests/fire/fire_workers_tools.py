@@ -78,8 +78,13 @@ class Project:
 
     def run(self, run_id: str, *arguments: str, **env: str) -> Outcome:
         """Run pytest to its end."""
-        kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
-        kept.pop("PYTEST_ADDOPTS", None)
+        # This may itself be a worker; the run to come has workers of its own.
+        mine = ("HYDRA", "PYTEST_ADDOPTS", "PYTEST_XDIST")
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not any(word in name for word in mine)
+        }
         settings = {
             "URL": self._at.url,
             "TOKEN": TOKEN,

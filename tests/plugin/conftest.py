@@ -15,7 +15,8 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS")):
+        # PYTEST_XDIST_WORKER: these tests may themselves run in a worker, their projects do not.
+        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
             monkeypatch.delenv(name)
     monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
 
