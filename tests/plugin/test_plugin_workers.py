@@ -203,7 +203,9 @@ def test_an_interrupt_deletes_what_workers_own_and_keeps_what_failed(
     here.set(keep="on-failure")
     also(here, SWIFT_END)
     arguments = ["-m", "pytest", *ALONE, "--hydra-smoke", "-n1"]
-    with here.started(*arguments, "test_fails.py::test_fails", "test_fails.py::test_hangs") as process:
+    with here.started(
+        *arguments, "test_fails.py::test_fails", "test_fails.py::test_hangs"
+    ) as process:
         until(lambda: len(router.instances) == 2, patience=120)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=120)
