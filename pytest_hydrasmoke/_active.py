@@ -22,6 +22,7 @@ from ._signals import Interrupts
 from ._timeline import InstanceRecord
 from .client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
 from .instance import AsyncSmokeInstance, SmokeInstance
+from .report import junit
 
 __tracebackhide__ = own_frames
 
@@ -133,8 +134,11 @@ class Active:
         A factory's instances are nobody's in particular: any failure counts for them. The report
         carries it to xdist's main process, before a worker sends it.
         """
-        if report.failed and "session" in self.__dict__:
-            used, shared = self._used.get(report.nodeid), set(self._used.values())
+        if "session" not in self.__dict__:
+            return
+        used = self._used.get(report.nodeid)
+        if report.failed:
+            shared = set(self._used.values())
             failed = [
                 record
                 for record in self.session.records
@@ -144,6 +148,11 @@ class Active:
                 record.failed = True
             setattr(report, FAILED, [record.key for record in failed if record.key is not None])
             self.session.test_failed(report.nodeid, used, _crash(report))
+        if junit.tests_may_carry(self._pytest):
+            for record in self.session.records:
+                failed_of_it = any(it.test == report.nodeid for it in record.failures)
+                if failed_of_it or (record.key or "") == used:
+                    report.user_properties += junit.of_test(record)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:

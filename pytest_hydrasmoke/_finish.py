@@ -8,7 +8,7 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,11 +17,12 @@ import pytest
 from ._active import FAILED, Active
 from ._errors import own_frames
 from ._ledger import Ledger
+from ._redact import safe_line
 from ._report import BreachReport, InstanceReport, ProcessReport, Report
 from ._reporting import all_manners, breaches, merged
 from ._session import SmokeSession
 from ._signals import Interrupts
-from .report import files, terminal
+from .report import files, junit, terminal
 
 if TYPE_CHECKING:
     from ._load import Loaded
@@ -163,10 +164,17 @@ class Finish:
         failed = report.exit_code != pytest.ExitCode.OK
         pages = config.report == "always" or (config.report == "on-failure" and failed)
         self._remarks += files.write(report, config.output, pages=pages)
+        self._try("the JUnit file has no properties", lambda: junit.tell(self._pytest, report))
+        self._try(
+            "the hook pytest_hydra_smoke_report failed",
+            lambda: self._pytest.hook.pytest_hydra_smoke_report(report=report),
+        )
+
+    def _try(self, otherwise: str, view: Callable[[], object]) -> None:
         try:
-            self._pytest.hook.pytest_hydra_smoke_report(report=report)
+            view()
         except Exception as error:
-            self._remarks.append(f"the hook pytest_hydra_smoke_report failed: {error!r}")
+            self._remarks.append(f"{otherwise}: {safe_line(repr(error))}")
 
     def _close(self) -> ProcessReport:
         session = self._active.session

@@ -285,9 +285,9 @@ class SmokeSession:
         )
 
     def test_failed(self, test: str, key: str | None, message: str) -> None:
-        """Put a test's failure into the story of what it used."""
+        """Put a test's failure into the story of what it used: by its key, "" if attached."""
         for record in self.records:
-            used = key is not None and record.key == key
+            used = (record.key or "") == key
             record.failed_test(self._io.now(), test, message, used=used)
 
     def close(self) -> None:

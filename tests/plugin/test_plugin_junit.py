@@ -1,0 +1,145 @@
+"""Properties in JUnit files, of the run and of tests; and what other reports make of them."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from plugin_tools import Project
+
+from pytest_hydrasmoke.fake import FakeRouter
+
+RUN = "hydra_smoke."
+BOOT = ["phases.provision", "phases.row", "phases.ready"]
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project against `router`."""
+    return project.suite("endings").at(router, run_id="run")
+
+
+def properties(parent: ElementTree.Element | None) -> dict[str, str]:
+    """Give the plugin's properties of a suite or a test, without their prefix."""
+    assert parent is not None
+    found = parent.findall("properties/property")
+    pairs = [(it.get("name", ""), it.get("value", "")) for it in found]
+    return {name.removeprefix(RUN): value for name, value in pairs if name.startswith(RUN)}
+
+
+def read(project: Project) -> ElementTree.Element:
+    return ElementTree.fromstring((project.path / "junit.xml").read_text("utf-8"))
+
+
+def test_the_suite_carries_the_run_and_its_instances(here: Project, router: FakeRouter) -> None:
+    here.live("test_endings.py::test_passes", "--junit-xml=junit.xml").assert_outcomes(passed=1)
+    told = properties(read(here).find("testsuite"))
+    [instance] = router.instances
+    assert float(told.pop("seconds")) >= 0
+    for phase in [*BOOT, "phases.delete"]:
+        assert float(told.pop(f"instances.0.{phase}")) >= 0
+    assert told == {
+        "run_id": "run",
+        "router": "live",
+        "url": router.url,
+        "provisioned": "1",
+        "deleted": "1",
+        "kept": "0",
+        "leaked": "0",
+        "instances.0.id": str(instance.id),
+        "instances.0.idempotency_key": "run-0",
+        "instances.0.outcome": "deleted",
+        "instances.0.failed": "false",
+        "instances.0.chats": "0",
+        "instances.0.retries": "0",
+    }
+
+
+def test_the_default_family_has_no_place_for_properties_of_tests(here: Project) -> None:
+    here.live("test_endings.py::test_passes", "--junit-xml=junit.xml")
+    assert properties(read(here).find(".//testcase")) == {}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "workers"])
+def test_an_older_family_tells_each_test_s_instance(
+    here: Project, router: FakeRouter, workers: tuple[str, ...]
+) -> None:
+    router.fail("provision", status=503, times=1, retry_after=0)
+    here.write(
+        "test_it.py",
+        "def test_chats(smoke_instance):\n"
+        "    smoke_instance.chat('Are you ready?')\n"
+        "def test_plain(): ...\n",
+    )
+    options = ("--hydra-smoke", "test_it.py", "--junit-xml=junit.xml", "-o", "junit_family=xunit1")
+    run = here.process if workers else here.run
+    run(*options, *workers).assert_outcomes(passed=2)
+    [instance] = router.instances
+    chats, plain = sorted(read(here).iter("testcase"), key=lambda it: it.get("name", ""))
+    told = properties(chats)
+    for phase in [*BOOT, "phases.first_event", "phases.turn"]:
+        assert float(told.pop(f"instance.{phase}")) >= 0
+    assert told == {
+        "instance.id": str(instance.id),
+        "instance.idempotency_key": "run-0",
+        "instance.chats": "1",
+        "instance.retries": "1",
+    }
+    assert properties(plain) == {}
+    assert properties(read(here).find("testsuite"))["instances.0.outcome"] == "deleted"
+
+
+def test_a_test_whose_set_up_failed_tells_the_key(here: Project, router: FakeRouter) -> None:
+    router.fail("provision", status=500, times=999)
+    here.set(ready_timeout=1, delete_timeout=0.6)
+    here.live("test_endings.py::test_passes", "--junit-xml=junit.xml", "-ojunit_family=xunit1")
+    told = properties(read(here).find(".//testcase"))
+    assert told["instance.idempotency_key"] == "run-0"
+    assert "instance.id" not in told
+
+
+def test_a_broken_budget_is_told_with_limit_and_value(here: Project) -> None:
+    here.set(budgets="row=0.000001,turn=99")
+    result = here.live("test_endings.py::test_passes", "--junit-xml=junit.xml")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    told = properties(read(here).find("testsuite"))
+    assert told["breaches.row.limit"] == "1e-06"
+    assert float(told["breaches.row.value"]) >= 0
+    assert "breaches.turn.limit" not in told
+
+
+def test_an_attached_instance_is_told_by_its_id(here: Project, router: FakeRouter) -> None:
+    here.live("test_endings.py::test_passes", "--hydra-smoke-keep=always")
+    [instance] = router.instances
+    here.set(run_id="next")
+    attached = f"--hydra-smoke-instance={instance.id}"
+    here.live("test_endings.py::test_fails", attached, "--junit-xml=junit.xml", "-ojunit_family=xunit1")
+    told = properties(read(here).find(".//testcase"))
+    assert told["instance.id"] == instance.id
+    assert "instance.idempotency_key" not in told
+    report = json.loads((here.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    [failure] = report["instances"][0]["failures"]
+    assert failure["test"] == "test_endings.py::test_fails"
+
+
+def test_without_the_junit_plugin_nothing_is_missing(here: Project) -> None:
+    result = here.live("test_endings.py::test_passes", "-p", "no:junitxml")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*JUnit*")
+
+
+def test_a_junit_file_that_takes_no_properties_is_a_line(here: Project) -> None:
+    here.write(
+        "conftest.py",
+        "class Writer:\n"
+        "    def add_global_property(self, name, value):\n"
+        "        raise TypeError('no longer so')\n"
+        "def pytest_configure(config):\n"
+        "    config.pluginmanager.register(Writer())\n",
+    )
+    result = here.live("test_endings.py::test_passes")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["hydra-smoke: the JUnit file has no properties: TypeError('no longer so')"]
+    )
