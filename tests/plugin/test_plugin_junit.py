@@ -11,6 +11,7 @@ from plugin_tools import Project
 from pytest_hydrasmoke.fake import FakeRouter
 
 RUN = "hydra_smoke."
+OLDER = ("--junit-xml=junit.xml", "-ojunit_family=xunit1")
 BOOT = ["phases.provision", "phases.row", "phases.ready"]
 
 
@@ -72,7 +73,7 @@ def test_an_older_family_tells_each_test_s_instance(
         "    smoke_instance.chat('Are you ready?')\n"
         "def test_plain(): ...\n",
     )
-    options = ("--hydra-smoke", "test_it.py", "--junit-xml=junit.xml", "-o", "junit_family=xunit1")
+    options = ("--hydra-smoke", "test_it.py", *OLDER)
     run = here.process if workers else here.run
     run(*options, *workers).assert_outcomes(passed=2)
     [instance] = router.instances
@@ -93,7 +94,7 @@ def test_an_older_family_tells_each_test_s_instance(
 def test_a_test_whose_set_up_failed_tells_the_key(here: Project, router: FakeRouter) -> None:
     router.fail("provision", status=500, times=999)
     here.set(ready_timeout=1, delete_timeout=0.6)
-    here.live("test_endings.py::test_passes", "--junit-xml=junit.xml", "-ojunit_family=xunit1")
+    here.live("test_endings.py::test_passes", *OLDER)
     told = properties(read(here).find(".//testcase"))
     assert told["instance.idempotency_key"] == "run-0"
     assert "instance.id" not in told
@@ -114,7 +115,7 @@ def test_an_attached_instance_is_told_by_its_id(here: Project, router: FakeRoute
     [instance] = router.instances
     here.set(run_id="next")
     attached = f"--hydra-smoke-instance={instance.id}"
-    here.live("test_endings.py::test_fails", attached, "--junit-xml=junit.xml", "-ojunit_family=xunit1")
+    here.live("test_endings.py::test_fails", attached, *OLDER)
     told = properties(read(here).find(".//testcase"))
     assert told["instance.id"] == instance.id
     assert "instance.idempotency_key" not in told
