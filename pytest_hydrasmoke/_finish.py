@@ -7,6 +7,7 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from ._report import BreachReport, InstanceReport, ProcessReport, Report
 from ._reporting import all_manners, breaches, merged
 from ._session import SmokeSession
 from ._signals import Interrupts
-from .report import files, junit, terminal
+from .report import files, github, junit, terminal
 
 if TYPE_CHECKING:
     from ._load import Loaded
@@ -165,6 +166,10 @@ class Finish:
         pages = config.report == "always" or (config.report == "on-failure" and failed)
         self._remarks += files.write(report, config.output, pages=pages)
         self._try("the JUnit file has no properties", lambda: junit.tell(self._pytest, report))
+        self._try(
+            "GitHub's job summary was not written",
+            lambda: github.append_summary(report, os.environ),
+        )
         self._try(
             "the hook pytest_hydra_smoke_report failed",
             lambda: self._pytest.hook.pytest_hydra_smoke_report(report=report),

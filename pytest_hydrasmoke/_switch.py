@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +155,7 @@ def _take_part(
     from ._finish import Finish
     from ._ledger import MAIN, Ledger
     from ._signals import Interrupts
+    from .report import github
 
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
@@ -172,6 +174,9 @@ def _take_part(
     )
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
+    annotations = None if reports_as else github.annotating(os.environ)
+    if annotations is not None:
+        config.pluginmanager.register(annotations, "hydra-smoke-annotations")
     return active
 
 

@@ -78,7 +78,7 @@ def tests_may_carry(config: pytest.Config) -> bool:
     """Tell whether tests may have properties: a JUnit file of the family xunit2 has no place."""
     if not config.getoption("xmlpath", None):
         return True
-    return config.getini("junit_family") != "xunit2"
+    return bool(config.getini("junit_family") != "xunit2")
 
 
 def tell(config: pytest.Config, report: Report) -> None:

@@ -27,8 +27,8 @@ import pytest_hydrasmoke._unused  # noqa: F401
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
-# Without a plugin that takes half a second to start.
-SWIFT = ("-p", "no:hypothesispytest")
+# Without plugins that take half a second to start.
+SWIFT = ("-p", "no:hypothesispytest", "-p", "no:schemathesis")
 # Nor those that a run in this process has no use for.
 LEAN = tuple(word for name in ("xdist", "timeout", "respx") for word in ("-p", f"no:{name}"))
 SUITES = Path(__file__).parent.parent / "suites"
