@@ -24,7 +24,7 @@ def turn(transcript: str) -> tuple[str, bool, list[str]]:
     return "".join(m.text for m in meanings), any(m.end for m in meanings), errors
 
 
-DATA = Path(__file__).parent / "data" / "sse"
+DATA = Path(__file__).parents[1] / "data" / "sse"
 DONE = "data: [DONE]\n\n"
 
 # The frames that end a turn; all before them is in a file. Each turn says "Hello, world", and
