@@ -39,6 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     fake.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for any (8000)")
+    fake.add_argument(
+        "--scenario",
+        default="default",
+        metavar="NAME|FILE",
+        help="how it behaves: a ready-made scenario, a TOML file, or a run's report.json (default)",
+    )
     fake.set_defaults(run=_fake)
     options = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -51,10 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fake(options: argparse.Namespace) -> int:
     from .fake import serve
+    from .fake.scenarios import load
 
     token = os.environ.get("HYDRA_SMOKE_TOKEN") or None
     if not 0 <= options.port <= 65535:
         raise ConfigError(f"there is no port {options.port}", next_step="give 0 to 65535")
+
+    try:
+        scenario = load(options.scenario)
+    except ValueError as error:
+        raise ConfigError(f"the fake router has no such scenario: {error}") from None
 
     def announce(url: str, made_up: str) -> None:
         print(f"fake router at {url}")
@@ -62,7 +74,7 @@ def _fake(options: argparse.Namespace) -> int:
         print("stop it with Ctrl-C", flush=True)
 
     try:
-        serve(token=token, host=options.host, port=options.port, announce=announce)
+        serve(scenario, token, host=options.host, port=options.port, announce=announce)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the fake router can't be served: {error}") from None
     return OK

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -261,6 +262,8 @@ class Finish:
         node.workerinput[KEY] = {
             "settings": self._active.config.to_plain(),
             "fake": self._fake is not None,
+            # Not its name: the file may be here only.
+            "scenario": None if self._fake is None else asdict(self._fake.scenario),
             "folder": str(self._pytest.invocation_params.dir),
         }
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -27,6 +27,9 @@ from ._errors import ConfigError
 from ._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
 from ._redact import safe_line
 from ._settings import SPEC, HydraSmokeConfig
+
+if TYPE_CHECKING:
+    from .fake import Scenario
 
 _LIVE_ONLY = ("url", "token_file", "instance", "keep")
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
@@ -46,6 +49,8 @@ class Loaded:
     sources: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     """Variables that look like settings, and are none."""
+    scenario: Scenario | None = None
+    """What the fake plays; None for a live run."""
 
 
 def load(
@@ -91,10 +96,11 @@ def load(
     if isinstance(output, str | Path):
         values["output"] = folder / output
     config = _validated(values, sources, problems)
+    scenario = _scenario(values, sources, folder, problems) if fake else None
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ConfigError(f"hydra-smoke can't start:\n{listed}")
-    return Loaded(config, sources, tuple(_unknown_variables()))
+    return Loaded(config, sources, tuple(_unknown_variables()), scenario)
 
 
 def _environment() -> dict[str, Any]:
@@ -142,7 +148,28 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
     for name in ("token_file", "ca_file", "output"):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
+    scenario = table.get("scenario")
+    if isinstance(scenario, str) and Path(scenario).suffix:  # no ready-made one has any
+        table["scenario"] = str(file.parent / scenario)
     return table
+
+
+def _scenario(
+    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[str]
+) -> Scenario | None:
+    from .fake.scenarios import load
+
+    given = values.get("scenario", "default")
+    if not isinstance(given, str):  # which the settings complain about
+        return None
+    try:
+        return load(given, folder)
+    except ValueError as problem:
+        shown = safe_line(given)
+        problems.append(
+            f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"
+        )
+        return None
 
 
 def _pick_token(

@@ -19,7 +19,7 @@ SETTINGS = {
     "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
-    "scenario": "how the fake router behaves (default: default)",
+    "scenario": "how the fake behaves: a name, a TOML file or a report.json (default: default)",
 }
 """Settings that have an option too, with their help."""
 

@@ -173,8 +173,9 @@ class HydraSmokeConfig(BaseSettings):
     """False keeps every message and reply out of reports, HAR and summaries."""
     budgets: Budgets = Field(default_factory=dict[str, float])
     """Seconds that phases may take, such as `ready=300,first_event=5`; a breach fails the run."""
-    scenario: Literal["default"] = "default"
-    """How the fake router behaves."""
+    scenario: str = "default"
+    """How the fake router behaves: the name of a ready-made scenario, a TOML file, or the
+    `report.json` of a run."""
 
     @classmethod
     def settings_customise_sources(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._active import Active
     from ._load import Loaded
     from ._settings import HydraSmokeConfig
-    from .fake import FakeRouter
+    from .fake import FakeRouter, Scenario
 
 # Calls of pytest that execute no test: they must work without any settings, and touch nothing.
 _TELLS_ONLY = (
@@ -72,7 +72,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         loaded = _load.load(options, config.invocation_params.dir, fake=fake)
         settings = loaded.config
         if fake:
-            router = _serve()
+            router = _serve(loaded.scenario)
             settings = settings.model_copy(update=_address_of(router))
         elif settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources)
@@ -121,18 +121,24 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
     if settings.output.is_relative_to(there):
         own["output"] = here / settings.output.relative_to(there)
-    router = _serve() if fake else None
+    router = _serve(_scenario(given["scenario"])) if fake else None
     if router is not None:
         own |= _address_of(router)
     settings = settings.model_copy(update=own)
     return _take_part(config, settings, fake=fake, router=router, reports_as=name, alone=True)
 
 
-def _serve() -> FakeRouter:
+def _scenario(plain: dict[str, Any]) -> Scenario:
+    from .fake import Scenario
+
+    return Scenario(**plain)
+
+
+def _serve(scenario: Scenario | None) -> FakeRouter:
     from .fake import FakeRouter
 
     # Until `pytest_unconfigure`, which pytest calls however the run ends.
-    return FakeRouter().__enter__()
+    return FakeRouter(scenario).__enter__()
 
 
 def _address_of(router: FakeRouter) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from email.utils import formatdate
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -43,7 +45,7 @@ def build_app(world: World, faults: Faults, token: str) -> Starlette:
     ]
     paths: list[Path] = []
     for method, path, route, handler in table:
-        entry = Path(PREFIX + path, _Endpoint(route, handler, faults), methods=[method])
+        entry = Path(PREFIX + path, _Endpoint(route, handler, faults, world), methods=[method])
         # Starlette lets GET answer HEAD as well; FastAPI doesn't.
         entry.methods = {method}
         paths.append(entry)
@@ -86,10 +88,11 @@ class _Recorder:
 class _Endpoint:
     """One route: its handler, unless a fault comes before it or takes its answer's place."""
 
-    def __init__(self, route: Route, handler: Handler, faults: Faults) -> None:
+    def __init__(self, route: Route, handler: Handler, faults: Faults, world: World) -> None:
         self._route: Route = route
         self._handler = handler
         self._faults = faults
+        self._world = world
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -99,7 +102,8 @@ class _Endpoint:
         with suppress(ValueError, RecursionError):
             # NaN and the like, which Python reads but JSON can't hold, are nothing.
             record.body = json.loads(raw, parse_constant=lambda _: None)
-        fault = self._faults.take(self._route)
+        trouble = _trouble(self._world) if self._world.in_trouble(self._route) else None
+        fault = self._faults.take(self._route) or trouble
         if fault is None:
             answer = await self._work(request, raw)
         else:
@@ -117,6 +121,19 @@ class _Endpoint:
             return wire.answer_invalid(problem)
         except HTTPException as refusal:
             return wire.answer_refused(request, refusal)
+
+
+def _trouble(world: World) -> Failure | Drop:
+    scenario = world.scenario
+    if scenario.trouble in ("dropped", "lost"):
+        return Drop("before" if scenario.trouble == "dropped" else "after")
+    ahead: int | str | None = scenario.retry_after_seconds
+    if scenario.retry_after == "none":
+        ahead = None
+    elif scenario.retry_after == "date":
+        # The one time that is not the clock's: a date is the world's, and a client's own.
+        ahead = formatdate(time.time() + scenario.retry_after_seconds, usegmt=True)
+    return Failure("before", 429 if scenario.trouble == "limited" else 503, ahead, None)
 
 
 def _failed(fault: Failure) -> Response:

@@ -16,9 +16,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from . import wire
-from .faults import Faults
+from .faults import Break, Faults
 from .frames import turn
 from .records import Instance, Json
+from .scenario import Scenario
 from .streams import EventStream, plan
 from .world import Order, World, in_case
 
@@ -41,8 +42,10 @@ class Calls:
             body.idempotency_key, body.manifest_id, body.region_id, body.tier_id, body.agent_name
         )
         instance = self._world.provision(order)
-        if instance is None:
+        if instance == "conflict":
             raise HTTPException(409, "This idempotency key belongs to another request")
+        if instance == "quota":
+            raise HTTPException(self._scenario.quota_status, "Quota of instances is used up")
         answer: dict[str, Json] = {"idempotency_key": order.idempotency_key}
         if self._scenario.provision_instance_id != "absent":
             present = self._scenario.provision_instance_id == "present"
@@ -80,7 +83,7 @@ class Calls:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
         world, instance_id = self._world, instance.id
         return EventStream(
-            plan(turn(self._scenario), self._faults.take_break()),
+            plan(turn(self._scenario), self._faults.take_break() or _death(self._scenario)),
             world.clock,
             self._scenario.event_pause,
             lambda: world.end_turn(instance_id),
@@ -134,6 +137,12 @@ class Calls:
 
     def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
         return JSONResponse({**fields, **self._scenario.extra}, status)
+
+
+def _death(scenario: Scenario) -> Break | None:
+    if scenario.agent_dies == "never":
+        return None
+    return Break(scenario.agent_dies, scenario.agent_dies_after, None)
 
 
 def _found(instance: Instance | None) -> Instance:

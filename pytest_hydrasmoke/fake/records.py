@@ -10,6 +10,7 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 
 Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
 ROUTES: tuple[Route, ...] = get_args(Route)
+Progress = Literal["queued", "running", "done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class Instance:
     ready: bool
     """Whether a chat turn would be accepted now."""
     deleted: bool
+    task: Progress
+    """How far the task is that inserts the row."""
+    child_rows: tuple[str, ...]
+    """What hangs on the row, by kind; a delete takes it away."""
+    cleanup: Progress | None
+    """How far the provider's clean-up is; None while the instance is not deleted."""
     provisioned_at: float
     created_at: float | None
     """When the row appears, or appeared; None for a row that never does."""

@@ -6,14 +6,15 @@ defaults are the quiet router: quick, and in the plainest of the allowed words.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
-from .records import Json
+from . import validity
+from .records import ROUTES, Json, Route
+from .validity import choice, json_object, number, optional, seconds, text, words
 
+AgentDies = Literal["never", "error", "cut", "end"]
 LineEnd = Literal["lf", "crlf", "cr"]
 ProvidersListed = Literal["sorted", "seen", "repeated"]
 Runtime = Literal["openai", "anthropic", "objects", "named", "text"]
@@ -22,26 +23,16 @@ StatusCase = Literal["as_written", "lower", "upper", "title", "mixed"]
 ProvisionStatus = Literal[200, 201, 202]
 InstanceIdIn = Literal["present", "null", "absent"]
 SecondKey = Literal["same", "conflict"]
+QuotaStatus = Literal[402, 403, 409, 429]
 PollBeforeRow = Literal["found_false", "bare", "404"]
 UnauthorizedStatus = Literal[401, 403]
 NotReadyStatus = Literal[409, 425, 503]
 AfterDelete = Literal["404", "row"]
 SecondDelete = Literal[200, 404, 409, 410]
+Trouble = Literal["none", "limited", "unavailable", "dropped", "lost"]
+RetryAfter = Literal["none", "seconds", "date"]
 
-_CHOICES: Mapping[str, tuple[object, ...]] = {
-    "provision_status": get_args(ProvisionStatus),
-    "provision_instance_id": get_args(InstanceIdIn),
-    "second_key": get_args(SecondKey),
-    "poll_before_row": get_args(PollBeforeRow),
-    "status_case": get_args(StatusCase),
-    "unauthorized_status": get_args(UnauthorizedStatus),
-    "not_ready_status": get_args(NotReadyStatus),
-    "after_delete": get_args(AfterDelete),
-    "second_delete": get_args(SecondDelete),
-    "runtime": get_args(Runtime),
-    "line_end": get_args(LineEnd),
-    "providers_listed": get_args(ProvidersListed),
-}
+_REPEATABLE: tuple[Route, ...] = ("provision", "poll", "status", "llm_events", "delete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +48,16 @@ class Scenario:
     """`instance_id` in provision's answer."""
     second_key: SecondKey = "same"
     """A known idempotency key with another body: the first answer again, or 409."""
+    quota: int | None = None
+    """Instances that may live at once; a provision beyond that is refused."""
+    quota_status: QuotaStatus = 403
+    """Answer to a provision beyond the quota."""
 
+    workers: int = 0
+    """Workers that share the queue of tasks, provisions and clean-ups in their order; 0 for as
+    many as there are tasks."""
     row_after: float = 0.02
-    """From provision until a worker inserts the row; `math.inf` for never."""
+    """From when a worker takes a provision until it inserts the row; `math.inf` for never."""
     poll_before_row: PollBeforeRow = "found_false"
     """Poll until then: `found` false with nulls, `found` false `bare` of them, or 404."""
 
@@ -89,6 +87,11 @@ class Scenario:
     """Answer to a second delete."""
     gone_word: str = "deleted"
     """Status in delete's answer, and afterwards."""
+    cleanup_after: float = 0.05
+    """From when a worker takes the provider's clean-up, a task that a delete queues, until it is
+    done."""
+    cleaned_word: str | None = None
+    """Status once that is done; None if it stays `gone_word`."""
 
     runtime: Runtime = "openai"
     """Whose server-sent events a chat turn is told in; see `frames`."""
@@ -102,6 +105,11 @@ class Scenario:
     """Line ends of the stream."""
     event_pause: float = 0.0
     """Between one event of a turn and the next."""
+    agent_dies: AgentDies = "never"
+    """How the agent dies in every turn: with its runtime's error event, with the connection cut,
+    or with an early end and no word."""
+    agent_dies_after: int = 3
+    """Events that come before that."""
 
     providers: tuple[str, ...] = ("anthropic",)
     """The providers of an instance's LLM events, row after row, from the front again at the end."""
@@ -110,88 +118,76 @@ class Scenario:
     llm_events_per_turn: int = 1
     """Rows that one turn leaves."""
     llm_events_lag: float = 0.0
-    """From the end of a turn until its rows are written."""
+    """From the end of a turn until its first row is written."""
+    llm_events_gap: float = 0.0
+    """From one row of a turn to the next."""
+
+    trouble: Trouble = "none"
+    """What becomes of some requests: 429, 503, a connection closed on an unread request, or on
+    one that was carried out, so that its answer is lost."""
+    trouble_every: int = 2
+    """Of so many requests of a call the first is in trouble; 1 is every one of them."""
+    trouble_calls: tuple[Route, ...] = _REPEATABLE
+    """The calls that this happens to. A chat is not among them unless it is named: nobody can
+    repeat one whose answer was lost."""
+    retry_after: RetryAfter = "none"
+    """`Retry-After` of such a 429 or 503: none, in seconds, or as a date."""
+    retry_after_seconds: int = 1
+    """How far ahead that is."""
 
     extra: Mapping[str, Json] = field(default_factory=dict[str, Json], hash=False)
     """Fields added to every answer to a successful call, as a router that has moved on would."""
 
     def __post_init__(self) -> None:
-        # Lists become tuples, for the sake of scenarios that were read from a file.
-        object.__setattr__(self, "statuses", _pairs(self.statuses))
-        for name in ("ready_words", "providers"):
-            object.__setattr__(self, name, _words(name, getattr(self, name)))
-        object.__setattr__(self, "extra", _json_object("extra", self.extra))
-        for name, choices in _CHOICES.items():
-            _check_choice(name, getattr(self, name), choices)
-        for name in ("row_after", "event_pause", "llm_events_lag"):
-            _check_duration(name, getattr(self, name))
-        for name in ("early_hostname", "terminal", "keep_alive"):
-            _check_choice(name, getattr(self, name), (True, False))
-        for name in ("gone_word", "reply"):
-            _check_text(name, getattr(self, name))
-        _check_script(self.statuses)
-        rows = self.llm_events_per_turn
-        if type(rows) is not int or rows < 0:
-            raise ValueError(f"llm_events_per_turn is a number of rows, 0 or more, not {rows!r}")
-        if rows and not self.providers:
-            raise ValueError("providers is empty, but a turn leaves LLM events: name one")
+        problems: list[str] = []
+        for name, check in _CHECKS.items():
+            try:
+                object.__setattr__(self, name, check(name, getattr(self, name)))
+            except ValueError as problem:
+                problems.append(str(problem))
+        if not problems and self.llm_events_per_turn and not self.providers:
+            problems.append("providers is empty, but a turn leaves LLM events: name one")
+        if problems:
+            raise ValueError("; ".join(problems))
 
 
-def _pairs(value: object) -> tuple[tuple[object, object], ...]:
-    try:
-        return tuple((after, word) for after, word in cast(Sequence[Sequence[object]], value))
-    except (TypeError, ValueError):
-        message = f"statuses is a list of pairs of seconds and a word, not {value!r}"
-        raise ValueError(message) from None
-
-
-def _words(name: str, value: object) -> tuple[str, ...]:
-    # A lone text is a sequence too, of its letters, and never what was meant.
-    if isinstance(value, list | tuple):
-        given = cast(Sequence[object], value)
-        words = tuple(word for word in given if isinstance(word, str))
-        if len(words) == len(given):
-            return words
-    raise ValueError(f"{name} is a list of texts, not {value!r}")
-
-
-def _json_object(name: str, value: object) -> dict[str, Json]:
-    if isinstance(value, Mapping):
-        fields = dict(cast(Mapping[str, Json], value))
-        try:
-            # By way of a text and back: a copy that nobody else can change.
-            copy: dict[str, Json] = json.loads(json.dumps(fields, allow_nan=False))
-        except (TypeError, ValueError):
-            copy = {}
-        if copy == fields:
-            return copy
-    raise ValueError(f"{name} is a mapping of names to JSON, not {value!r}")
-
-
-def _check_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is a text, not {value!r}")
-
-
-def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    # True == 1 and 200.0 == 200, but neither is what the answer should hold.
-    if not any(value == choice and type(value) is type(choice) for choice in choices):
-        raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, choices))}")
-
-
-def _check_duration(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        raise ValueError(f"{name} is a number of seconds, 0 or more, not {value!r}")
-
-
-def _check_script(statuses: Sequence[tuple[object, object]]) -> None:
-    last = -math.inf
-    for after, word in statuses:
-        _check_duration("a time of statuses", after)
-        _check_text("a status", word)
-        seconds = float(str(after))
-        if seconds < last:
-            raise ValueError(f"statuses go forward in time, but {word!r} comes at {after!r} s")
-        last = seconds
-    if not statuses or statuses[0][0] != 0:
-        raise ValueError("statuses start at 0 s: an instance has a status from its first moment")
+_CHECKS: Mapping[str, validity.Check] = {
+    "provision_status": choice(*get_args(ProvisionStatus)),
+    "provision_instance_id": choice(*get_args(InstanceIdIn)),
+    "second_key": choice(*get_args(SecondKey)),
+    "quota": optional(number("instances")),
+    "quota_status": choice(*get_args(QuotaStatus)),
+    "workers": number("workers"),
+    "row_after": seconds,
+    "poll_before_row": choice(*get_args(PollBeforeRow)),
+    "statuses": validity.script,
+    "ready_words": words,
+    "status_case": choice(*get_args(StatusCase)),
+    "early_hostname": choice(True, False),
+    "unauthorized_status": choice(*get_args(UnauthorizedStatus)),
+    "not_ready_status": choice(*get_args(NotReadyStatus)),
+    "after_delete": choice(*get_args(AfterDelete)),
+    "second_delete": choice(*get_args(SecondDelete)),
+    "gone_word": text,
+    "cleanup_after": seconds,
+    "cleaned_word": optional(text),
+    "runtime": choice(*get_args(Runtime)),
+    "reply": text,
+    "terminal": choice(True, False),
+    "keep_alive": choice(True, False),
+    "line_end": choice(*get_args(LineEnd)),
+    "event_pause": seconds,
+    "agent_dies": choice(*get_args(AgentDies)),
+    "agent_dies_after": number("events"),
+    "providers": words,
+    "providers_listed": choice(*get_args(ProvidersListed)),
+    "llm_events_per_turn": number("rows"),
+    "llm_events_lag": seconds,
+    "llm_events_gap": seconds,
+    "trouble": choice(*get_args(Trouble)),
+    "trouble_every": number("requests", least=1),
+    "trouble_calls": validity.words_among(*ROUTES),
+    "retry_after": choice(*get_args(RetryAfter)),
+    "retry_after_seconds": number("seconds"),
+    "extra": json_object,
+}

@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 import threading
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
 from .clock import Clock
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
 from .scenario import Scenario, StatusCase
+from .tasks import Queue, Task
+
+_CHILD_ROWS = ("agent", "server", "dns_record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,11 @@ class Order:
 class _Row:
     order: Order
     provisioned_at: float
+    task: Task
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     deleted_at: float | None = None
+    cleanup: Task | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,10 +64,12 @@ class World:
         self.scenario = scenario
         self.clock = clock
         self._lock = threading.Lock()
+        self._queue = Queue(scenario.workers)
         self._rows: dict[str, _Row] = {}
         self._by_key: dict[str, _Row] = {}
         self._requests: list[OpenRecord] = []
         self._llm_events: list[LlmEvent] = []
+        self._arrived: Counter[Route] = Counter()
 
     def reset(self) -> None:
         """Forget every instance, request and LLM event."""
@@ -70,16 +78,32 @@ class World:
             self._by_key.clear()
             self._requests.clear()
             self._llm_events.clear()
+            self._arrived.clear()
+            self._queue.clear()
 
-    def provision(self, order: Order) -> Instance | None:
-        """Take an order, once per idempotency key; None where the scenario calls it a conflict."""
+    def in_trouble(self, route: Route) -> bool:
+        """Count a request of this route, and tell whether the scenario has trouble for it."""
+        scenario = self.scenario
+        with self._lock:
+            before = self._arrived[route]
+            self._arrived[route] += 1
+        if scenario.trouble == "none" or route not in scenario.trouble_calls:
+            return False
+        return before % scenario.trouble_every == 0
+
+    def provision(self, order: Order) -> Instance | Literal["conflict", "quota"]:
+        """Take an order, once per idempotency key; or tell why the scenario refuses it."""
         with self._lock:
             row = self._by_key.get(order.idempotency_key)
             if row is None:
-                row = _Row(order, self.clock.now())
+                alive = sum(other.deleted_at is None for other in self._rows.values())
+                if self.scenario.quota is not None and alive >= self.scenario.quota:
+                    return "quota"
+                now = self.clock.now()
+                row = _Row(order, now, self._queue.add(now, self.scenario.row_after))
                 self._by_key[order.idempotency_key] = self._rows[row.id] = row
             elif row.order != order and self.scenario.second_key == "conflict":
-                return None
+                return "conflict"
             return self._seen(row)
 
     def find(self, instance_id: str) -> Instance | None:
@@ -103,11 +127,12 @@ class World:
         with self._lock:
             row = self._rows.get(instance_id)
             now = self.clock.now()
-            if row is None or now < row.provisioned_at + self.scenario.row_after:
+            if row is None or now < row.task.ends_at:
                 return "unknown"
             if row.deleted_at is not None:
                 return "deleted_before"
             row.deleted_at = now
+            row.cleanup = self._queue.add(now, self.scenario.cleanup_after)
             return "deleted"
 
     def end_turn(self, instance_id: str) -> None:
@@ -118,9 +143,10 @@ class World:
                 return
             written = sum(event.instance_id == instance_id for event in self._llm_events)
             at = self.clock.now() + scenario.llm_events_lag
-            for number in range(written, written + scenario.llm_events_per_turn):
-                provider = scenario.providers[number % len(scenario.providers)]
-                self._llm_events.append(LlmEvent(instance_id, provider, at))
+            for number in range(scenario.llm_events_per_turn):
+                provider = scenario.providers[(written + number) % len(scenario.providers)]
+                written_at = at + number * scenario.llm_events_gap
+                self._llm_events.append(LlmEvent(instance_id, provider, written_at))
 
     def llm_events(self, instance_id: str | None = None) -> tuple[LlmEvent, ...]:
         """Give the rows written by now, of one instance or of all, in the order of their turns."""
@@ -159,7 +185,7 @@ class World:
 
     def _seen(self, row: _Row) -> Instance:
         scenario, now, order = self.scenario, self.clock.now(), row.order
-        created_at = row.provisioned_at + scenario.row_after
+        created_at = row.task.ends_at
         ready_after = next(
             (after for after, word in scenario.statuses if word in scenario.ready_words), math.inf
         )
@@ -170,7 +196,9 @@ class World:
         if word is not None and (booted or scenario.early_hostname):
             # A deleted row keeps its hostname out of the way of the next one.
             hostname = f"smoke-{row.id[:8]}.example" + ("-deleted" if deleted else "")
-        told = scenario.gone_word if deleted else word
+        cleanup = None if row.cleanup is None else row.cleanup.progress(now)
+        gone = scenario.cleaned_word if cleanup == "done" else None
+        told = (gone or scenario.gone_word) if deleted else word
         return Instance(
             id=row.id,
             idempotency_key=order.idempotency_key,
@@ -183,6 +211,9 @@ class World:
             hostname=hostname,
             ready=word in scenario.ready_words and not deleted,
             deleted=deleted,
+            task=row.task.progress(now),
+            child_rows=() if deleted or word is None else _CHILD_ROWS,
+            cleanup=cleanup,
             provisioned_at=row.provisioned_at,
             created_at=_moment(created_at),
             ready_at=_moment(created_at + ready_after),

@@ -7,6 +7,8 @@ import json
 import math
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -111,6 +113,17 @@ def test_second_key_conflict(calling: Calling) -> None:
     assert caller.provision().json() == first.json()
     assert caller.provision(tier_id="other").status_code == 409
     assert len(caller.router.instances) == 1
+
+
+@pytest.mark.parametrize("status", [402, 403, 409, 429])
+def test_quota_and_quota_status(calling: Calling, clock: HandClock, status: int) -> None:
+    caller = calling(quota=1, quota_status=status)
+    instance_id = caller.ready(clock)
+    assert seen(caller.provision("key-1")) == (status, {"detail": "Quota of instances is used up"})
+    assert caller.provision().status_code == 200  # the same request once more
+    caller.delete(instance_id)
+    assert caller.provision("key-1").status_code == 200
+    assert calling(quota=0).provision().status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -242,6 +255,60 @@ def test_after_delete_row(calling: Calling, clock: HandClock) -> None:
     assert (instance.deleted, instance.deleted_at) == (True, clock.now())
 
 
+def test_cleanup_after_and_cleaned_word(calling: Calling, clock: HandClock) -> None:
+    fields = {"after_delete": "row", "gone_word": "deleting", "cleaned_word": "deleted"}
+    caller = calling(cleanup_after=30, status_case="upper", **fields)
+    instance_id = caller.ready(clock)
+
+    def stands() -> tuple[object, ...]:
+        (instance,) = caller.router.instances
+        answer = caller.status(instance_id).json()
+        return answer["status"], instance.cleanup, instance.child_rows
+
+    assert stands() == ("RUNNING", None, ("agent", "server", "dns_record"))
+    assert caller.delete(instance_id).json()["status"] == "DELETING"
+    assert stands() == ("DELETING", "running", ())
+    clock.pass_by(29)
+    assert stands() == ("DELETING", "running", ())
+    clock.pass_by(1)
+    assert stands() == ("DELETED", "done", ())
+
+
+def test_workers_take_one_task_after_the_other(calling: Calling, clock: HandClock) -> None:
+    caller = calling(workers=1, row_after=10, cleanup_after=5)
+    for key in ("key-0", "key-1"):
+        caller.provision(key)
+
+    def tasks() -> list[str]:
+        return [instance.task for instance in caller.router.instances]
+
+    assert tasks() == ["running", "queued"]
+    assert [instance.created_at for instance in caller.router.instances] == [1010, 1020]
+    clock.pass_by(10)
+    assert tasks() == ["done", "running"]
+    caller.delete(caller.router.instances[0].id)
+    assert caller.router.instances[0].cleanup == "queued"
+    clock.pass_by(10)
+    assert (tasks(), caller.router.instances[0].cleanup) == (["done", "done"], "running")
+    clock.pass_by(5)
+    assert caller.router.instances[0].cleanup == "done"
+    caller.router.reset()
+    caller.provision()
+    assert tasks() == ["running"]
+
+
+def test_a_task_that_never_ends_keeps_its_worker(calling: Calling, clock: HandClock) -> None:
+    caller = calling(workers=2, row_after=math.inf)
+    for number in range(3):
+        caller.provision(f"key-{number}")
+    clock.pass_by(1e9)
+    assert [instance.task for instance in caller.router.instances] == [
+        "running",
+        "running",
+        "queued",
+    ]
+
+
 @pytest.mark.parametrize("status", [200, 404, 409, 410])
 def test_second_delete(calling: Calling, clock: HandClock, status: int) -> None:
     caller = calling(second_delete=status)
@@ -299,6 +366,33 @@ def test_runtime_reply_terminal_keep_alive_line_end(
     said = [event for event in events if event.data != "[DONE]"]
     assert "".join(TEXTS[runtime](event) for event in said) == reply
     assert caller.llm_events(caller.router.instances[0].id).json()["count"] == 1
+
+
+DEATHS = [
+    ("error", 1, ["I"], "error"),
+    ("cut", 2, ["I", " am"], "RemoteProtocolError"),
+    ("end", 0, [], None),
+]
+
+
+@pytest.mark.parametrize(("how", "after", "said", "last"), DEATHS)
+def test_agent_dies(
+    calling: Calling, clock: HandClock, how: str, after: int, said: list[str], last: str | None
+) -> None:
+    caller = calling(agent_dies=how, agent_dies_after=after, runtime="named")
+    instance_id = caller.ready(clock)
+    for _ in range(2):  # in every turn
+        got: list[str | None] = []
+        try:
+            with caller.stream(instance_id) as answer:
+                for event in EventSource(answer).iter_sse():
+                    got.append(event.data if event.event == "token" else event.event)
+        except httpx.RemoteProtocolError as error:
+            got.append(type(error).__name__)
+        assert got == [*said, *([] if last is None else [last])]
+    assert caller.llm_events(instance_id).json()["count"] == 0
+    caller.router.break_stream("end", after_events=3)  # what a test asks for comes first
+    assert [event.data for event in told(caller, instance_id)] == ["I", " am", " ready"]
 
 
 def test_event_pause(calling: Calling, clock: HandClock) -> None:
@@ -382,6 +476,71 @@ def test_llm_events_lag_and_window(calling: Calling, clock: HandClock) -> None:
     assert caller.llm_events(other_id).json()["count"] == 0
 
 
+def test_llm_events_gap(calling: Calling, clock: HandClock) -> None:
+    caller = calling(llm_events_per_turn=2, llm_events_lag=1, llm_events_gap=2)
+    instance_id = caller.ready(clock)
+    caller.chat(instance_id)
+    counts = []
+    for _ in range(4):
+        counts.append(caller.llm_events(instance_id).json()["count"])
+        clock.pass_by(1)
+    assert counts == [0, 1, 1, 2]
+
+
+TROUBLES: list[tuple[dict[str, Any], list[int]]] = [
+    ({"trouble": "none"}, [200, 200, 200, 200]),
+    ({"trouble": "limited"}, [429, 200, 429, 200]),
+    ({"trouble": "limited", "trouble_every": 1}, [429, 429, 429, 429]),
+    ({"trouble": "unavailable", "trouble_every": 3}, [503, 200, 200, 503]),
+    ({"trouble": "unavailable", "trouble_calls": ["chat"]}, [200, 200, 200, 200]),
+]
+
+
+@pytest.mark.parametrize(("fields", "statuses"), TROUBLES, ids=str)
+def test_trouble_every_and_its_calls(
+    calling: Calling, fields: dict[str, Any], statuses: list[int]
+) -> None:
+    caller = calling(**fields)
+    for _ in range(2):
+        answers = [caller.provision(f"key-{number}") for number in range(4)]
+        assert [answer.status_code for answer in answers] == statuses
+        assert len(caller.router.instances) == statuses.count(200)
+        assert all("retry-after" not in answer.headers for answer in answers)
+        caller.router.reset()
+
+
+def test_a_chat_is_in_trouble_only_where_it_is_named(calling: Calling, clock: HandClock) -> None:
+    caller = calling(trouble="unavailable", trouble_calls=("chat",))
+    instance_id = caller.ready(clock)
+    assert [caller.chat(instance_id).status_code for _ in range(3)] == [503, 200, 503]
+    spared = calling(trouble="unavailable")
+    assert spared.provision().status_code == 503
+    assert spared.chat(spared.ready(clock)).status_code == 200
+
+
+@pytest.mark.parametrize(("trouble", "made"), [("dropped", 0), ("lost", 1)])
+def test_trouble_without_an_answer(calling: Calling, trouble: str, made: int) -> None:
+    caller = calling(trouble=trouble)
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        caller.provision()
+    assert len(caller.router.instances) == made
+    assert caller.provision().status_code == 200
+
+
+def test_retry_after_and_its_seconds(calling: Calling) -> None:
+    told_seconds = calling(trouble="limited", retry_after="seconds", retry_after_seconds=7)
+    assert told_seconds.provision().headers["retry-after"] == "7"
+    told_date = calling(trouble="unavailable", retry_after="date", retry_after_seconds=3600)
+    date = parsedate_to_datetime(told_date.provision().headers["retry-after"])
+    assert 3500 < (date - datetime.now(UTC)).total_seconds() <= 3600
+
+
+def test_a_fault_on_command_comes_before_trouble(calling: Calling) -> None:
+    caller = calling(trouble="unavailable")
+    caller.router.fail("poll", status=500)
+    assert [caller.poll().status_code for _ in range(3)] == [500, 200, 503]
+
+
 def test_extra(calling: Calling, clock: HandClock) -> None:
     extra = {"api_version": 2, "links": {"self": None}}
     caller = calling(extra=extra)
@@ -418,6 +577,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"llm_events_per_turn": True}, "llm_events_per_turn is a number of rows"),
     ({"reply": None}, "reply is a text, not None"),
     ({"gone_word": 1}, "gone_word is a text, not 1"),
+    ({"quota": -1}, "quota is a number of instances, 0 or more, not -1"),
+    ({"workers": 1.5}, "workers is a number of workers"),
+    ({"cleaned_word": 1}, "cleaned_word is a text"),
+    ({"trouble_every": 0}, "trouble_every is a number of requests, 1 or more, not 0"),
+    ({"trouble_calls": ["chats"]}, "a word of trouble_calls is 'chats'; it may be 'provision'"),
+    ({"agent_dies": True}, "agent_dies is True; it may be 'never', 'error', 'cut', 'end'"),
+    ({"reply": 1, "row_after": -1}, "not -1; reply is a text, not 1"),
     ({"extra": [1]}, "extra is a mapping of names to JSON"),
     ({"extra": {1: 2}}, "extra is a mapping of names to JSON"),
     ({"extra": {"a": {1}}}, "extra is a mapping of names to JSON"),

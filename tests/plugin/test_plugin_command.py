@@ -17,7 +17,7 @@ from plugin_tools import SOMEBODY, TOKEN, Project
 from pytest_hydrasmoke import _check
 from pytest_hydrasmoke._command import main
 from pytest_hydrasmoke._contract import contract
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
 Output = pytest.CaptureFixture[str]
@@ -326,13 +326,32 @@ def test_fake_on_a_port_that_is_none(
     port: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A port that is taken for another one would be served for good.
-    monkeypatch.setattr("pytest_hydrasmoke.fake.serve", lambda **given: pytest.fail("served"))
+    monkeypatch.setattr("pytest_hydrasmoke.fake.serve", lambda *_, **__: pytest.fail("served"))
     assert main(["fake", "--port", port]) == 4
     like(
         capsys.readouterr().err.splitlines(),
         f"there is no port {port}",
         "*next step: give 0 to 65535",
     )
+
+
+def test_fake_plays_a_scenario(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Scenario] = []
+    monkeypatch.setattr("pytest_hydrasmoke.fake.serve", lambda it, *_, **__: served.append(it))
+    project.write("own.toml", 'base = "text"\nreply = "yes"\n')
+    for given in ([], ["--scenario", "anthropic"], ["--scenario", "own.toml"]):
+        assert main(["fake", *given]) == 0
+    assert served == [
+        Scenario(),
+        Scenario(runtime="anthropic"),
+        Scenario(runtime="text", reply="yes"),
+    ]
+
+
+def test_fake_with_a_scenario_that_is_none(project: Project, capsys: Output) -> None:
+    assert main(["fake", "--scenario", "slowboot"]) == 4
+    words = "there is no scenario 'slowboot': did you mean slow-boot?; known are default, openai, "
+    assert words in capsys.readouterr().err
 
 
 def test_fake_on_a_host_that_is_none(project: Project) -> None:

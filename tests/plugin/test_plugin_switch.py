@@ -166,7 +166,50 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
 
 def test_an_unknown_scenario_is_refused(project: Project) -> None:
     [problem] = problems(project.suite("mixed").fake("--hydra-smoke-scenario=wild"))
-    assert problem.startswith("scenario = 'wild' (option): must be 'default'")
+    words = "scenario = 'wild' (option): there is no scenario 'wild'; known are default, openai, "
+    assert problem.startswith(words)
+    assert problem.endswith(", or give a .toml file, or a run's report.json")
+
+
+def test_what_is_wrong_in_a_scenario_is_told_with_the_rest(project: Project) -> None:
+    project.suite("mixed").table('scenario = "own.toml"', 'scope = "galaxy"')
+    project.write("own.toml", "row_afer = 1\nreply = 2\n")
+    found = problems(project.fake())
+    assert len(found) == 2
+    assert found[0].startswith("scope = 'galaxy' (pyproject.toml): ")
+    words = "unknown key row_afer: did you mean row_after?; reply is a text, not 2"
+    assert found[1].startswith("scenario = ")
+    assert found[1].endswith(f"own.toml: {words}")
+    project.table("scenario = 5")
+    [problem] = problems(project.fake())
+    assert problem == "scenario = '5' (pyproject.toml): must be a valid string"
+
+
+SAYS = """
+def test_says(smoke_instance, smoke_fake):
+    assert smoke_instance.chat("hello").text == "{}"
+    assert smoke_fake.scenario.reply == "I am ready."
+"""
+
+
+def test_a_scenario_is_played(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("test_says.py", SAYS.format("Who else?"))
+    project.write("else/own.toml", 'reply = "Who else?"\n')
+    chosen = "--hydra-smoke-scenario=else/own.toml"
+    assert project.fake(chosen, "-p", "no:asyncio", "test_says.py").ret == 0
+    # In a table, paths are relative to its file.
+    project.write("else/pyproject.toml", '[tool.hydra-smoke]\nscenario = "own.toml"\n')
+    project.write("else/test_says.py", SAYS.format("Who else?"))
+    monkeypatch.chdir(project.path / "else")
+    arguments = ("-p", "no:asyncio", "test_says.py")
+    assert project.fake(*arguments).ret == 0
+    assert project.set(scenario="anthropic").fake(*arguments).ret == 1
+
+
+def test_a_scenario_of_the_environment_does_not_disturb_a_live_run(
+    project: Project, router: FakeRouter
+) -> None:
+    assert project.suite("mixed").at(router).set(scenario="wild").live().ret == 0
 
 
 LOOK = """

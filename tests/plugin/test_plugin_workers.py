@@ -131,7 +131,12 @@ class MadeWorker:
         output = self.folder / "output"
         plain = {"url": "http://127.0.0.1:9", "token": "x" * 8, "run_id": "run", **settings}
         config = HydraSmokeConfig(**{**plain, "output": output, **SPEC})
-        self.input = {"settings": config.to_plain(), "fake": True, "folder": str(self.folder)}
+        self.input = {
+            "settings": config.to_plain(),
+            "fake": True,
+            "scenario": {"reply": "Elsewhere."},
+            "folder": str(self.folder),
+        }
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: Any) -> None:
@@ -151,7 +156,9 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
         "from pathlib import Path\n"
         "def test_it(smoke_instance, smoke_config):\n"
         "    assert smoke_config.output == Path('output').absolute()\n"
-        "    smoke_instance.chat('hello').expect_llm_events()\n",
+        "    turn = smoke_instance.chat('hello')\n"
+        "    turn.expect_llm_events()\n"
+        "    assert turn.text == 'Elsewhere.'\n",
     )
     result = project.pytester.runpytest_inprocess(
         *SWIFT, *LEAN, "--hydra-smoke-fake", "test_it.py", plugins=[worker]

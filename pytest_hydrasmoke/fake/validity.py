@@ -1,0 +1,116 @@
+"""What a scenario's fields may hold; pure.
+
+Each check takes a field's name and value, gives the value as it is kept, and raises ValueError
+with what is allowed. Lists become tuples, for the sake of scenarios that were read from a file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, cast
+
+from .records import Json
+
+Check: TypeAlias = Callable[[str, object], object]
+
+
+def choice(*choices: object) -> Check:
+    """Allow these values alone."""
+
+    def check(name: str, value: object) -> object:
+        # True == 1 and 200.0 == 200, but neither is what the answer should hold.
+        if not any(value == good and type(value) is type(good) for good in choices):
+            raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, choices))}")
+        return value
+
+    return check
+
+
+def text(name: str, value: object) -> object:
+    """Allow a text."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is a text, not {value!r}")
+    return value
+
+
+def seconds(name: str, value: object) -> object:
+    """Allow a time, an endless one too."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"{name} is a number of seconds, 0 or more, not {value!r}")
+    return value
+
+
+def number(of: str, least: int = 0) -> Check:
+    """Allow whole numbers from `least` on; `of` says what is counted."""
+
+    def check(name: str, value: object) -> object:
+        if type(value) is not int or value < least:
+            raise ValueError(f"{name} is a number of {of}, {least} or more, not {value!r}")
+        return value
+
+    return check
+
+
+def optional(check: Check) -> Check:
+    """Allow None beside what a check allows."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def words(name: str, value: object) -> tuple[str, ...]:
+    """Allow a list of texts."""
+    # A lone text is a sequence too, of its letters, and never what was meant.
+    if isinstance(value, list | tuple):
+        given = cast(Sequence[object], value)
+        found = tuple(word for word in given if isinstance(word, str))
+        if len(found) == len(given):
+            return found
+    raise ValueError(f"{name} is a list of texts, not {value!r}")
+
+
+def words_among(*choices: str) -> Check:
+    """Allow a list of these texts."""
+
+    def check(name: str, value: object) -> tuple[str, ...]:
+        one = choice(*choices)
+        for word in words(name, value):
+            one(f"a word of {name}", word)
+        return words(name, value)
+
+    return check
+
+
+def json_object(name: str, value: object) -> dict[str, Json]:
+    """Allow a JSON object."""
+    if isinstance(value, Mapping):
+        fields = dict(cast(Mapping[str, Json], value))
+        try:
+            # By way of a text and back: a copy that nobody else can change.
+            copy: dict[str, Json] = json.loads(json.dumps(fields, allow_nan=False))
+        except (TypeError, ValueError):
+            copy = {}
+        if copy == fields:
+            return copy
+    raise ValueError(f"{name} is a mapping of names to JSON, not {value!r}")
+
+
+def script(name: str, value: object) -> tuple[tuple[float, str], ...]:
+    """Allow pairs of seconds and a word that start at 0 s and go forward in time."""
+    try:
+        pairs = tuple((after, word) for after, word in cast(Sequence[Sequence[object]], value))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} is a list of pairs of seconds and a word, not {value!r}"
+        ) from None
+    last = -math.inf
+    for after, word in pairs:
+        seconds(f"a time of {name}", after)
+        text("a status", word)
+        at = cast(float, after)
+        if at < last:
+            raise ValueError(f"{name} go forward in time, but {word!r} comes at {after!r} s")
+        last = at
+    if not pairs or pairs[0][0] != 0:
+        raise ValueError(f"{name} start at 0 s: an instance has a status from its first moment")
+    return cast(tuple[tuple[float, str], ...], pairs)

@@ -1,0 +1,169 @@
+"""Scenarios by name, and from files: found, played, or refused in words that help."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_tools import Caller, HandClock
+
+from pytest_hydrasmoke.fake import Scenario
+from pytest_hydrasmoke.fake.scenarios import READY_MADE, load
+
+Calling = Callable[..., Caller]
+
+
+def told(file: Path) -> str:
+    with pytest.raises(ValueError) as caught:
+        load(file.name, file.parent)
+    text = str(caught.value)
+    assert text.startswith(f"{file}: ")
+    return text.removeprefix(f"{file}: ")
+
+
+def test_each_has_a_name_and_says_what_it_is() -> None:
+    for name, (words, scenario) in READY_MADE.items():
+        assert load(name) == scenario
+        assert words[0].isupper()
+        assert words.endswith(".")
+    assert load("default") == Scenario()
+    scenarios = [ready.scenario for ready in READY_MADE.values()]
+    # The default is openai's, and told by either name.
+    assert len(set(scenarios)) == len(scenarios) - 1
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(ValueError) as caught:
+        load("slow_boot")
+    assert str(caught.value) == (
+        "there is no scenario 'slow_boot': did you mean slow-boot?; known are "
+        + ", ".join(READY_MADE)
+        + ", or give a .toml file, or a run's report.json"
+    )
+
+
+def test_a_toml_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(
+        'base = "anthropic"\n'
+        "row_after = inf\n"
+        'statuses = [[0, "queued"], [2.5, "running"]]\n'
+        "quota = 3\n"
+        'extra = { version = 2, links = ["a"] }\n'
+    )
+    expected = Scenario(
+        runtime="anthropic",
+        row_after=math.inf,
+        statuses=((0, "queued"), (2.5, "running")),
+        quota=3,
+        extra={"version": 2, "links": ["a"]},
+    )
+    assert load("own.toml", tmp_path) == load(str(file)) == expected
+    file.write_text("")
+    assert load(str(file)) == Scenario()
+
+
+BAD: list[tuple[str, str]] = [
+    ('row_afer = 1\n"x" = 2', "unknown key row_afer: did you mean row_after?; unknown key x"),
+    ("row_after = '1'", "row_after is a number of seconds, 0 or more, not '1'"),
+    ("row_after = 1979-05-27", "row_after is a number of seconds, 0 or more, not datetime.date"),
+    ("runtime = 'goose'\nreply = 1", "runtime is 'goose'; it may be 'openai', 'anthropic', "),
+    (
+        "runtime = 'goose'\nreplay = 1",
+        "unknown key replay: did you mean reply?; runtime is 'goose'",
+    ),
+    ("base = 'fast'", "base is 'fast'; it may be default, openai, "),
+    ("base = [1]", "base is [1]; it may be default, openai, "),
+    ("row_after = ", "Invalid value (at "),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BAD)
+def test_what_is_wrong_in_a_toml_file_is_told(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    assert told(file).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[]", "it is no report of a run: it is not even a JSON object"),
+        ("{}", "schema_version is None"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_what_is_no_report_is_told(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(text)
+    assert told(file).startswith(words)
+
+
+def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no file .*own\.toml"):
+        load("own.toml", tmp_path)
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff")
+    (tmp_path / "folder.json").mkdir()
+    for name, words in [
+        ("deep.json", "it is nested too deeply"),
+        ("bytes.toml", "can't be read: "),
+        ("folder.json", "can't be read: "),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            load(name, tmp_path)
+
+
+def play(caller: Caller, clock: HandClock) -> dict[str, Any]:
+    """Go through the six calls until each has been answered, and tell what there was."""
+
+    def until_answered(call: Callable[..., Any], *arguments: str) -> Any:
+        for _ in range(3):
+            try:
+                answer = call(*arguments)
+            except Exception:
+                continue
+            if answer.status_code not in (429, 503):
+                return answer
+        raise AssertionError("no answer")
+
+    until_answered(caller.provision)
+    clock.pass_by(60)
+    polled = until_answered(caller.poll)
+    if polled.status_code == 404 or not polled.json()["found"]:
+        return {"row": False}
+    instance_id = polled.json()["instance_id"]
+    found: dict[str, Any] = {"row": True}
+    if caller.router.instances[0].ready:
+        try:
+            found["said"] = caller.chat(instance_id).text
+        except Exception:
+            found["said"] = None
+        clock.pass_by(5)
+        found["rows"] = until_answered(caller.llm_events, instance_id).json()["count"]
+    until_answered(caller.delete, instance_id)
+    clock.pass_by(5)
+    found["gone"] = until_answered(caller.status, instance_id).status_code
+    return found
+
+
+ROWS = {"duplicates": 2, "several-providers": 3, "contrary": 2, "no-llm-events": 0}
+ROWS |= dict.fromkeys(("agent-dies", "agent-cut", "agent-falls-silent"), 0)
+
+
+@pytest.mark.parametrize("name", READY_MADE)
+def test_each_is_played_to_its_end(name: str, calling: Calling, clock: HandClock) -> None:
+    scenario = load(name)
+    # The pauses of a stream pass in no time: nobody moves this clock meanwhile.
+    fields = {it: getattr(scenario, it) for it in scenario.__dataclass_fields__}
+    found = play(calling(**{**fields, "event_pause": 0}), clock)
+    assert found["row"] == (name != "no-row")
+    if not found["row"]:
+        return
+    boots = name not in ("failing-boot", "stuck-boot")
+    assert ("said" in found) == boots
+    assert found.get("rows", 0) == (ROWS.get(name, 1) if boots else 0)
+    assert found["gone"] == (200 if scenario.after_delete == "row" else 404)
