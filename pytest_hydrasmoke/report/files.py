@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -15,16 +16,25 @@ View = Callable[[Report], str]
 
 
 def as_json(report: Report) -> str:
-    """Give `report.json`."""
-    return report.model_dump_json(indent=2) + "\n"
+    """Give `report.json`, in ASCII: whatever shows it shows nothing that a terminal would obey."""
+    text = json.dumps(report.model_dump(mode="json"), indent=2)
+    # Within its texts alone, as escapes: what is read from it is the same.
+    return text.replace("\x7f", "\\u007f").replace("##[", "\\u0023#[") + "\n"
 
 
-_PAGES: Mapping[str, View] = {}
+def as_html(report: Report) -> str:
+    """Give `report.html`."""
+    from . import html
+
+    return html.render(report)
 
 
 def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
     """Write `report.json`, and with `pages` those for a person; gives a line for each problem."""
-    views = {"report.json": as_json, **(_PAGES if pages else {})}
+    views: dict[str, View] = {"report.json": as_json}
+    if pages:
+        # What they are made with takes time to load, which a run without them is spared.
+        views |= {"report.html": as_html}
     return list(_written(report, folder, views))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_tools import a_report
+from report_tools import a_report, an_instance
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke.report import files
@@ -85,3 +86,18 @@ def test_writing_without_pages_loads_none_of_what_they_need() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_report_as_json_has_nothing_that_a_terminal_or_a_runner_would_obey() -> None:
+    said = "\x1b[2J\x7f\x9b1m \u202e ##[group]x \ud800 ü"
+    report = a_report(an_instance(notes=(said,)))
+    written = files.as_json(report)
+    assert written.isascii()
+    assert written.replace("\n", "").isprintable()
+    assert "##[" not in written
+    assert json.loads(written)["instances"][0]["notes"] == [said]
+
+
+def test_pages_are_written_beside_it_where_they_are_wanted(tmp_path: Path) -> None:
+    assert files.write(a_report(), tmp_path, pages=True) == []
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["report.html", "report.json"]
