@@ -172,6 +172,13 @@ class BreachReport(_Part):
     instance: str
     """Id and key of where it was seen, at its worst."""
 
+    @property
+    def words(self) -> str:
+        """By how much it was not kept."""
+        # Of what took less than a second the tenths alone would say nothing.
+        value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.2g}"
+        return f"{self.phase} took {value} s, and may take {self.limit:g} s"
+
 
 class ProcessReport(_Part):
     """What one of the run's processes has to tell."""

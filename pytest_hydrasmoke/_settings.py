@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import secrets
 from collections.abc import Mapping
@@ -76,7 +77,9 @@ def _pairs(value: object) -> object:
 def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
     for name in budgets:
         if name not in PHASES:
-            raise ValueError(f"has {name!r}, which is no phase: these are {', '.join(PHASES)}")
+            near = difflib.get_close_matches(name, PHASES, 1, 0.5)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(f"has no phase {name!r}: {meant}There are {', '.join(PHASES)}")
     return budgets
 
 

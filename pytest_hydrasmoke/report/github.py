@@ -75,11 +75,7 @@ def _pieces(report: Report) -> Iterator[str]:
     yield from _section("Failures", _failures(report.instances))
     yield from _section(
         "Budgets that were not kept",
-        (
-            f"- `{it.phase}` took {it.value:.1f} s, and may take {it.limit:g} s: "
-            f"{code(it.instance)}\n"
-            for it in report.breaches
-        ),
+        (f"- {code(it.words)}, on {code(it.instance)}\n" for it in report.breaches),
     )
     yield from _section("Instances", _table(report.instances))
     yield from _section("Kept", map(_kept, _with(report, "kept")))

@@ -71,7 +71,7 @@ def leak(instance: InstanceReport) -> str:
 def breach(breach: BreachReport) -> str:
     """Say which budget was not kept, by how much, and where."""
     return (
-        f"BUDGET: {breach.phase} took {breach.value:.1f} s, and may take {breach.limit:g} s\n"
+        f"BUDGET: {breach.words}\n"
         f"seen on {breach.instance}\n"
         f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
     )
