@@ -126,17 +126,14 @@ class Finish:
             session.exitstatus = 128 + self._interrupts.received
 
     def _fail(self, session: pytest.Session, kind: str, name: str, words: str) -> None:
-        # A report of its own: it adds to whatever the tests said, and hides none of it.
-        self._pytest.hook.pytest_runtest_logreport(
-            report=pytest.TestReport(
-                nodeid=f"hydra-smoke::{kind}::{name}",
-                location=("hydra-smoke", None, f"{kind} of {name}"),
-                keywords={},
-                outcome="failed",
-                longrepr=words,
-                when="call",
-            )
-        )
+        # A report of its own: it adds to whatever the tests said, and hides none of it. Some
+        # plugins, pytest-html among them, take a test in once its teardown is reported.
+        nodeid = f"hydra-smoke::{kind}::{name}"
+        location = ("hydra-smoke", None, f"{kind} of {name}")
+        failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
+        over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
+        for report in (failed, over):
+            self._pytest.hook.pytest_runtest_logreport(report=report)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -176,7 +176,7 @@ class BreachReport(_Part):
     def words(self) -> str:
         """By how much it was not kept."""
         # Of what took less than a second the tenths alone would say nothing.
-        value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.2g}"
+        value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
         return f"{self.phase} took {value} s, and may take {self.limit:g} s"
 
 

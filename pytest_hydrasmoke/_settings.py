@@ -78,8 +78,8 @@ def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
     for name in budgets:
         if name not in PHASES:
             near = difflib.get_close_matches(name, PHASES, 1, 0.5)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"has no phase {name!r}: {meant}There are {', '.join(PHASES)}")
+            meant = f"did you mean {near[0]}" if near else "which is meant"
+            raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(PHASES)}?")
     return budgets
 
 

@@ -1,0 +1,42 @@
+"""What `docs/how-to/budgets.md` says of budgets: its table is one, and a breach looks as shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+
+import pytest
+from shown import ROOT, check
+
+from pytest_hydrasmoke import HydraSmokeConfig
+
+PAGE = ROOT / "docs" / "how-to" / "budgets.md"
+
+
+def test_its_table_is_taken() -> None:
+    [block] = re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+    budgets = tomllib.loads(block)["tool"]["hydra-smoke"]["budgets"]
+    assert HydraSmokeConfig(budgets=budgets).budgets == budgets
+
+
+def test_a_breach_looks_as_the_page_shows_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in os.environ:
+        if name.startswith("HYDRA_SMOKE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HYDRA_SMOKE_BUDGETS", "row=0.001")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(test_agent="def test_it(smoke_instance): ...\n")
+    result = pytester.runpytest_inprocess(
+        "-p",
+        "no:hypothesispytest",
+        "--hydra-smoke-fake",
+        "--hydra-smoke-run-id=nightly-7",
+        "test_agent.py",
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = re.search(r"^=+ FAILURES =+\n(.*?)^=+ hydra-smoke", result.stdout.str(), re.M | re.S)
+    assert said is not None
+    check(PAGE, "breach", said[1])
