@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ._errors import ConfigError
+from ._redact import scrubbing
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: settings are 4, as pytest's own usage errors are."""
@@ -87,7 +88,8 @@ def _sweep(options: argparse.Namespace) -> int:
     # What to provision does not matter, and where is in the ledger, if there is one.
     given = {"output": options.output, "run_id": options.run_id}
     config = load(given, Path.cwd(), fake=False, required=()).config
-    sweep = Sweep(config, options.wait, options.dry_run, say=_say)
+    scrub = scrubbing(config.token)
+    sweep = Sweep(config, options.wait, options.dry_run, say=lambda line: _say(scrub(line)))
     if options.run_id is None:
         sweep.all_runs()
     else:
@@ -106,10 +108,13 @@ def _check(options: argparse.Namespace) -> int:
     from ._check import findings
     from ._load import load
 
-    config = load({}, Path.cwd(), fake=False).config
-    print(f"ok    settings: {config.url}")
+    loaded = load({}, Path.cwd(), fake=False)
+    config, scrub = loaded.config, scrubbing(loaded.config.token)
+    _say(scrub(f"ok    settings: {config.url}"))
+    for warning in loaded.warnings:
+        _say(scrub(f"note  settings: {warning}"))
     code = OK
     for finding in findings(config):
-        print(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}")
+        _say(scrub(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
         code = code if finding.good else WRONG
     return code

@@ -19,9 +19,10 @@ import pytest
 from ._active import FAILED, Active
 from ._errors import own_frames
 from ._ledger import Ledger
-from ._redact import safe_line
+from ._redact import safe_line, scrubbing
 from ._report import BreachReport, InstanceReport, ProcessReport, Report
 from ._reporting import all_manners, breaches, merged
+from ._scrub import cleaned
 from ._session import SmokeSession
 from ._signals import Interrupts
 from .report import files, github, junit, terminal
@@ -67,6 +68,7 @@ class Finish:
         self._loaded = loaded
         self._fake = fake
         self._worker = worker
+        self._scrub = scrubbing(active.config.token)
         self._began = datetime.now(UTC)
         self._executed = False
         self._failed: set[str] = set()
@@ -84,7 +86,8 @@ class Finish:
         config, fake = self._active.config, self._fake is not None
         warnings = [*self._loaded.warnings, *terminal.timeout_warning(self._pytest)]
         lines = terminal.header(config, self._loaded.sources, fake=fake)
-        return [*lines, *(f"hydra-smoke: WARNING: {warning}" for warning in warnings)]
+        lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
+        return [self._scrub(line) for line in lines]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A skip is no execution; an expected failure is one, although it is reported as skipped.
@@ -145,7 +148,7 @@ class Finish:
         everybody: Sequence[ProcessReport],
     ) -> Report:
         config = self._active.config
-        return Report(
+        report = Report(
             run_id=config.run_id,
             fake=self._fake is not None,
             url=config.url or "",
@@ -156,6 +159,8 @@ class Finish:
             breaches=tuple(broken),
             manners=all_manners([it.manners for it in everybody]),
         )
+        # Whatever is written of the run is drawn from it.
+        return Report.model_validate(cleaned(report.model_dump(), self._scrub))
 
     def _hand_out(self, report: Report) -> None:
         """Give everybody the report; nothing that fails in it changes the run's outcome."""
@@ -217,7 +222,7 @@ class Finish:
         if reporter is not None and only_if is not None:
             for line in lines:
                 reporter.ensure_newline()
-                reporter.line(line)
+                reporter.line(self._scrub(line))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._report is None:
@@ -227,7 +232,7 @@ class Finish:
         for line in terminal.summary(self._report):
             terminalreporter.line(line)
         for remark in self._remarks:
-            terminalreporter.line(f"hydra-smoke: {remark}", red=True)
+            terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
 
     def pytest_unconfigure(self) -> None:
         try:
@@ -250,7 +255,7 @@ class Finish:
         leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
         for key, leak in {it.idempotency_key: it for it in leaks}.items():
             if key not in told and not self._worker:
-                sys.stderr.write(terminal.leak(leak) + "\n")
+                sys.stderr.write(self._scrub(terminal.leak(leak)) + "\n")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:

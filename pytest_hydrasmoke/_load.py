@@ -25,7 +25,7 @@ from pydantic_settings import (
 from ._address import url_problem
 from ._errors import ConfigError
 from ._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
-from ._redact import safe_line
+from ._redact import safe_line, scrubber
 from ._settings import SPEC, HydraSmokeConfig
 
 if TYPE_CHECKING:
@@ -99,8 +99,12 @@ def load(
     scenario = _scenario(values, sources, folder, problems) if fake else None
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
+        if isinstance(token := values.get("token"), str):
+            # It may have been given in more than one place.
+            listed = scrubber(token.strip())(listed)
         raise ConfigError(f"hydra-smoke can't start:\n{listed}")
-    return Loaded(config, sources, tuple(_unknown_variables()), scenario)
+    warnings = (*_unknown_variables(), *_open_to_others(config.token_file))
+    return Loaded(config, sources, warnings, scenario)
 
 
 def _environment() -> dict[str, Any]:
@@ -119,6 +123,13 @@ def _unknown_variables() -> Iterator[str]:
         if rest != name and rest not in known:
             near = difflib.get_close_matches(rest, known, 1, 0.6)
             yield f"{name} is no setting" + (f": did you mean {variable(near[0])}?" if near else "")
+
+
+def _open_to_others(token_file: Path | None) -> Iterator[str]:
+    if token_file is not None and os.name == "posix":
+        mode = token_file.stat().st_mode & 0o777
+        if mode & 0o077:
+            yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
 
 
 def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
@@ -230,7 +241,8 @@ def _validated(
     for fault in faults:
         name = str(fault["loc"][0])
         words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        shown = "" if name == "token" else f" = {safe_line(str(values.get(name)))!r}"
+        secret = name in ("token", "token_file")
+        shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
         problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {words}")
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}
@@ -246,6 +258,12 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
         if problem is not None:
             shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
             problems.append(f"url = {shown!r} {problem}")
+    if config.token is not None and not problems:
+        problems += [
+            f"{name} has the token in it: it would be written down and printed"
+            for name in ("url", "run_id", *SPEC, "agent_name", "output")
+            if config.token.reveal() in str(getattr(config, name))
+        ]
     words = (
         ("ready_statuses", config.ready_statuses),
         ("failed_statuses", config.failed_statuses),

@@ -67,6 +67,14 @@ def _file(path: Path) -> Path:
     return path
 
 
+def _token_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    # Not shown unless it looks like a place: whoever mixes the two settings up gives the token.
+    place = path.parent != Path() and path.parent.is_dir()
+    raise ValueError(f"there is no file {path if place else '(a name that may be the token)'}")
+
+
 def _pairs(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -90,6 +98,7 @@ Budgets = Annotated[
     dict[str, Seconds], NoDecode, BeforeValidator(_pairs), AfterValidator(_of_phases)
 ]
 ExistingFile = Annotated[Path, AfterValidator(_file)]
+TokenFile = Annotated[Path, AfterValidator(_token_file)]
 
 _DEFAULTS = Policy()
 SPEC = ("manifest_id", "region_id", "tier_id")
@@ -114,7 +123,7 @@ class HydraSmokeConfig(BaseSettings):
         default=None, repr=False
     )
     """The bearer token: from `HYDRA_SMOKE_TOKEN`, else `OPS_BEARER_TOKEN`, or a file."""
-    token_file: ExistingFile | None = None
+    token_file: TokenFile | None = None
     """A file that holds the token."""
     manifest_id: Annotated[str, Field(max_length=100)] | None = None
     """What the agent is made of."""

@@ -57,6 +57,7 @@ def _collect(config: pytest.Config, *, unasked: bool) -> None:
 def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from . import _load
     from ._errors import HydraSmokeError
+    from ._redact import scrubbing
     from ._unused import check_unused
 
     if live and fake:
@@ -68,17 +69,20 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
     router: FakeRouter | None = None
+    scrub = scrubbing(None)
     try:
         loaded = _load.load(options, config.invocation_params.dir, fake=fake)
         settings = loaded.config
         if fake:
             router = _serve(loaded.scenario)
             settings = settings.model_copy(update=_address_of(router))
-        elif settings.instance is None:
+        scrub = scrubbing(settings.token)
+        if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources)
         return _take_part(config, settings, loaded=loaded, router=router, fake=fake)
     except HydraSmokeError as error:
-        problem = str(error)
+        # Of the router's own words, too.
+        problem = scrub(str(error))
     if router is not None:
         router.__exit__(None, None, None)
     raise pytest.UsageError(problem)
@@ -160,6 +164,8 @@ def _take_part(
     from ._active import Active
     from ._finish import Finish
     from ._ledger import MAIN, Ledger
+    from ._redact import scrubbing
+    from ._scrub import Scrub
     from ._signals import Interrupts
     from .report import github
 
@@ -183,6 +189,7 @@ def _take_part(
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
+    config.pluginmanager.register(Scrub(scrubbing(settings.token)), "hydra-smoke-scrub")
     return active
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -241,8 +242,42 @@ def test_a_token_file_in_the_environment_beats_the_fallback(
 def test_a_missing_token_file_is_told(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
     assert told(live, "--hydra-smoke-token-file=none") == [
-        "token_file = 'none' (option): there is no file none"
+        "token_file (option): there is no file (a name that may be the token)"
     ]
+
+
+def test_a_missing_token_file_is_named_where_that_looks_like_a_place(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    missing = live.path / "none"
+    assert told(live, f"--hydra-smoke-token-file={missing}") == [
+        f"token_file (option): there is no file {missing}"
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize(("mode", "told"), [(0o600, 0), (0o640, 1), (0o604, 1)])
+def test_a_token_file_that_others_can_read_is_warned_of(
+    live: Project, monkeypatch: pytest.MonkeyPatch, mode: int, told: int
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    live.write("secret", TOKEN).chmod(mode)
+    loaded = load({"token_file": "secret"}, live.path, fake=False)
+    warning = f"others can read secret (mode {mode:03o}): chmod 600 secret"
+    assert loaded.warnings == told * (warning,)
+
+
+def test_a_setting_that_has_the_token_in_it_is_refused(live: Project) -> None:
+    assert told(live.set(url=f"https://router.example/{TOKEN}", agent_name=TOKEN)) == [
+        "url has the token in it: it would be written down and printed",
+        "agent_name has the token in it: it would be written down and printed",
+    ]
+
+
+def test_a_token_given_in_another_place_too_is_not_shown(live: Project) -> None:
+    [problem] = told(live.set(ready_timeout=TOKEN))
+    assert problem.startswith("ready_timeout = '********' (environment): must be a valid number")
 
 
 def test_an_unreadable_token_file_is_told(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +293,7 @@ def test_a_token_file_that_is_no_text_is_told(
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
     live.table("token_file = 5")
     [problem] = told(live)
-    assert problem.startswith("token_file = '5' (pyproject.toml)")
+    assert problem.startswith("token_file (pyproject.toml)")
 
 
 def test_a_token_in_the_table_is_refused(live: Project) -> None:

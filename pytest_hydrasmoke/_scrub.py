@@ -1,0 +1,138 @@
+"""The second line: what goes through pytest's reports shows no token, and commands nobody.
+
+The first one is that nothing puts a token into words (`Token`) and that a server's words are made
+safe where they become an error (`safe_text`). But tests have words of their own: they print,
+they log, they compare a reply with a text, and the router may have told its token back. All of
+that reaches terminals and files as reports, which are looked through here before anybody else has
+them: in a worker before it sends them, and once more in the main process.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import linecache
+import re
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, cast
+
+import pytest
+
+from ._redact import harmless
+
+Clean = Callable[[str], str]
+
+# Colours are what logs and tools often have, and no reader misses: dropped, not shown as escapes.
+_DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
+# By these, reports find each other; and the names of tests are known before any router is.
+_NAMES = frozenset({"nodeid", "location", "keywords"})
+_DEEP = 50
+
+
+def cleaner(scrub: Clean) -> Clean:
+    """Make what cleans a text; it gives the same object where there is nothing to clean."""
+
+    def clean(text: str) -> str:
+        shown = harmless(scrub(_DRESS.sub("", text)))
+        return text if shown == text else shown
+
+    return clean
+
+
+def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
+    """Clean every text in a value; what needs no cleaning is the same object.
+
+    Of lists, tuples, dictionaries and dataclasses there are new ones; what pytest draws
+    on a terminal is altered in place, so that it keeps its form.
+    """
+    if isinstance(value, str):
+        return clean(value)
+    if depth == 0:
+        return value
+    if type(value) in (list, tuple):
+        items = cast("list[object]", value)
+        parts = [cleaned(item, clean, depth - 1) for item in items]
+        return value if _same(parts, items) else type(items)(parts)
+    if type(value) is dict:
+        pairs = list(cast("dict[object, object]", value).items())
+        parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
+        return value if _same(parts, pairs) else dict(parts)
+    if hasattr(value, "toterminal"):
+        _clean_attributes(value, clean, depth)
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        twin = copy.copy(value)
+        return twin if _clean_attributes(twin, clean, depth) else value
+    return value
+
+
+def _same(parts: Sequence[object], items: Sequence[object]) -> bool:
+    return all(part is item for part, item in zip(parts, items, strict=True))
+
+
+def _clean_attributes(value: object, clean: Clean, depth: int = _DEEP) -> bool:
+    """Clean what an object has, where it stands; tells whether something had to be."""
+    changed = False
+    for name, part in list(getattr(value, "__dict__", {}).items()):
+        if name not in _NAMES and (shown := cleaned(part, clean, depth - 1)) is not part:
+            # A frozen one, too: it is a copy, or pytest's own.
+            object.__setattr__(value, name, shown)
+            changed = True
+    return changed
+
+
+def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean) -> None:
+    """Clean what a report shows: its failure, its sections, and whatever plugins gave it."""
+    _clean_attributes(report, clean)
+    drawn: object = report.longrepr
+    if drawn is not None and not isinstance(drawn, str | tuple):
+        # Whoever draws it may make words of what is none before.
+        text = str(drawn)
+        shown = clean(text)
+        if shown is not text:
+            report.longrepr = shown
+
+
+class Scrub:
+    """Cleans reports before anybody else has them; `scrub` masks the token."""
+
+    def __init__(self, scrub: Clean) -> None:
+        self._clean = cleaner(scrub)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, Any]:
+        clean_report(report, self._clean)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> Generator[None, object, Any]:
+        clean_report(report, self._clean)
+        return (yield)
+
+    # Its past calls are told to whoever comes later, which no wrapper can be.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        text = str(warning_message.message)
+        shown = self._clean(text)
+        if shown is not text:
+            # Another kind may take other arguments; the category, which is shown, stays.
+            warning_message.message = UserWarning(shown)
+        line = warning_message.line
+        if line is None:
+            line = linecache.getline(warning_message.filename, warning_message.lineno)
+        shown = self._clean(line)
+        if shown is not line:
+            warning_message.line = shown
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_internalerror(self, excrepr: object) -> Generator[None, object, Any]:
+        cleaned(excrepr, self._clean)
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        reason = excinfo.value
+        if isinstance(reason, pytest.exit.Exception):
+            reason.msg = self._clean(str(reason.msg))
+            reason.args = (reason.msg,)

@@ -1,0 +1,205 @@
+"""What a report shows is cleaned, keeps its form, and is the same object where it is clean."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_hydrasmoke._redact import WINDOW, Token, scrubber
+from pytest_hydrasmoke._scrub import Scrub, clean_report, cleaned, cleaner
+
+SECRET = "ops-4Q7zL9rT2xW8"
+SCRUB = scrubber(SECRET)
+CLEAN = cleaner(SCRUB)
+TOKENS = st.text(st.characters(codec="ascii", min_codepoint=0x21, max_codepoint=0x7E), min_size=8)
+
+
+# --- a token in a text -----------------------------------------------------------------------
+
+MASKED = {
+    "nothing of it": "nothing of it",
+    SECRET: "********",
+    f"Bearer {SECRET}.": "Bearer ********.",
+    f"{SECRET} and {SECRET}": "******** and ********",
+    SECRET * 3: "********",
+    # As pytest cuts a long text short.
+    f"'{SECRET[:10]}...{SECRET[-9:]}'": "'********...********'",
+    SECRET[:8]: "********",
+    SECRET[:7]: SECRET[:7],
+    SECRET[:7] + "-" + SECRET[7:]: SECRET[:7] + "-********",
+    # Something of it, yet no part that is long enough.
+    f"{SECRET[:5]} {SECRET[3:9]}": f"{SECRET[:5]} {SECRET[3:9]}",
+}
+
+
+@pytest.mark.parametrize("text", MASKED)
+def test_parts_of_a_token_are_masked(text: str) -> None:
+    assert SCRUB(text) == MASKED[text]
+    assert Token(SECRET).scrub(text) == MASKED[text]
+
+
+def test_a_text_without_a_token_is_the_same_object() -> None:
+    text = "a long text that has nothing of it, although ops-4Q7 is there " * 10
+    assert SCRUB(text) is text
+    assert CLEAN(text) is text
+
+
+@pytest.mark.parametrize("spell", [repr, json.dumps, lambda it: quote(it, safe="")])
+@given(TOKENS, st.text(), st.text())
+@example("*" * 8, "", "")
+@example("\\'\"\\'\"\\'\"%", "", "")
+@example("a" * 800, "…", "a")
+def test_no_window_of_any_token_is_left(spell: Any, token: str, before: str, after: str) -> None:
+    for text in (before + token + after, before + spell(token) + after, token[3:] + token):
+        shown = scrubber(token)(text)
+        assert not any(token[at : at + WINDOW] in shown for at in range(len(token) - WINDOW + 1))
+
+
+# --- a text as a report has it ----------------------------------------------------------------
+
+CLEANED = {
+    "plain\n\ttext, and «more» 🐙": "plain\n\ttext, and «more» 🐙",
+    "E   AssertionError: x\n::error::boo\n": "E   AssertionError: x\n: :error::boo\n",
+    "bare\r::error::boo": "bare\\x0d::error::boo",
+    "dos\r\nlines\r\n": "dos\nlines\n",
+    "\x1b[1;31mred\x1b[0m and \x1b[2Kgone": "red and \\x1b[2Kgone",
+    # What a colour tears apart, a reader of the plain text sees whole.
+    f"{SECRET[:7]}\x1b[31m{SECRET[7:]}": "********",
+    ":\x1b[0m:error::boo": ": :error::boo",
+    "\n" * 20_000 + " " * 20_000 + "::x": "\n" * 20_000 + " " * 20_000 + ": :x",
+}
+
+
+@pytest.mark.parametrize("text", CLEANED, ids=lambda text: ascii(text[:20]))
+def test_texts_are_cleaned(text: str) -> None:
+    assert CLEAN(text) == CLEANED[text]
+
+
+class Drawn:
+    """As pytest's own: something that is drawn on a terminal."""
+
+    def __init__(self, *parts: object) -> None:
+        self.parts = list(parts)
+
+    def toterminal(self, tw: object) -> None: ...
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.parts))
+
+
+@dataclass(frozen=True)
+class Frozen:
+    words: str
+
+
+def test_values_are_cleaned_wherever_a_text_is() -> None:
+    drawn = Drawn(SECRET, Drawn("deep", f"x {SECRET}"))
+    value: object = [("a", SECRET), {"k": SECRET, SECRET: 1}, Frozen(SECRET), 5, None, drawn]
+    shown = cleaned(value, CLEAN)
+    assert shown[:5] == [("a", "********"), {"k": "********", "********": 1}, *shown[2:5]]
+    assert shown[2:5] == [Frozen("********"), 5, None]
+    assert shown[5] is drawn
+    assert str(drawn) == "********\ndeep\nx ********"
+
+
+def test_clean_values_are_the_same_objects() -> None:
+    value = [("a", "b"), {"k": ["v"]}, Frozen("words"), Frozen, Drawn("x"), b"bytes"]
+    assert cleaned(value, CLEAN) is value
+
+
+def test_a_value_in_itself_ends() -> None:
+    value: list[object] = [SECRET]
+    value.append(value)
+    assert SECRET not in repr(cleaned(value, CLEAN)[0])
+
+
+# --- reports ----------------------------------------------------------------------------------
+
+
+def report(longrepr: Any, **more: Any) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=f"test_x.py::test[{SECRET}]",
+        location=("test_x.py", 1, "test"),
+        keywords={SECRET: 1},
+        outcome="failed",
+        longrepr=longrepr,
+        when="call",
+        **more,
+    )
+
+
+def test_all_that_a_report_shows_is_cleaned_but_names() -> None:
+    seen = report(
+        f"no {SECRET}",
+        sections=[("Captured stdout call", f"::error::{SECRET}")],
+        user_properties=[("reply", SECRET)],
+        extras=[{"content": SECRET}],
+    )
+    clean_report(seen, CLEAN)
+    assert seen.longrepr == "no ********"
+    assert seen.sections == [("Captured stdout call", ": :error::********")]
+    assert seen.user_properties == [("reply", "********")]
+    assert vars(seen)["extras"] == [{"content": "********"}]
+    assert SECRET in seen.nodeid
+    assert SECRET in seen.keywords
+
+
+def test_a_clean_report_is_left_alone() -> None:
+    drawn = Drawn("nothing")
+    seen = report(drawn, sections=[("Captured log call", "words")])
+    before = dict(vars(seen))
+    clean_report(seen, CLEAN)
+    assert all(vars(seen)[name] is value for name, value in before.items())
+
+
+def test_a_skip_has_its_place() -> None:
+    seen = report(("test_x.py", 3, f"Skipped: {SECRET}"))
+    clean_report(seen, CLEAN)
+    assert seen.longrepr == ("test_x.py", 3, "Skipped: ********")
+
+
+def test_what_turns_up_when_it_is_drawn_is_cleaned_as_text() -> None:
+    class Late(Drawn):
+        def __str__(self) -> str:
+            return "".join(reversed(str(self.parts[0])))
+
+    seen = report(Late(SECRET[::-1]))
+    clean_report(seen, CLEAN)
+    assert seen.longrepr == "********"
+
+
+def test_warnings_are_cleaned() -> None:
+    scrub = Scrub(SCRUB)
+    bad = warnings.WarningMessage(DeprecationWarning(f"x {SECRET}"), DeprecationWarning, "x.py", 1)
+    scrub.pytest_warning_recorded(bad)
+    assert str(bad.message) == "x ********"
+    assert bad.category is DeprecationWarning
+    words = DeprecationWarning("fine")
+    good = warnings.WarningMessage(words, DeprecationWarning, "x.py", 1, line=f"warn('{SECRET}')")
+    scrub.pytest_warning_recorded(good)
+    assert good.message is words
+    assert good.line == "warn('********')"
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(pytest.exit.Exception(f"for {SECRET}"), "for ********"), (KeyboardInterrupt("x"), "x")],
+)
+def test_the_reason_of_an_exit_is_cleaned(error: BaseException, shown: str) -> None:
+    with pytest.raises(type(error)) as caught:
+        raise error
+    Scrub(SCRUB).pytest_keyboard_interrupt(caught)
+    assert str(error) == shown
+
+
+def test_a_token_s_fields_are_cleaned_out_of_dataclasses_without_losing_their_type() -> None:
+    shown = cleaned(Frozen(f"a {SECRET}"), CLEAN)
+    assert dataclasses.asdict(shown) == {"words": "a ********"}
