@@ -1,0 +1,106 @@
+"""Every block of the README and of the documentation is carried out, against the fake."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins
+from shown import ROOT
+
+from pytest_hydrasmoke._load import load
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+TOKEN = "a-made-up-token-of-the-pages"
+
+
+def ids(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def having(*languages: str) -> list[Path]:
+    """Give the pages with blocks in one of these languages."""
+    return [page for page in PAGES if any(it.language in languages for it in blocks(page))]
+
+
+@pytest.fixture
+def router() -> Iterator[FakeRouter]:
+    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as served:
+        yield served
+
+
+@pytest.fixture
+def settings(router: FakeRouter) -> dict[str, str]:
+    """What the reader of a how-to has set before."""
+    made_up = {"manifest_id": "hermes-basic", "region_id": "eu-central", "tier_id": "basic"}
+    given = {"url": router.url, "token": TOKEN, **made_up}
+    return {f"HYDRA_SMOKE_{name.upper()}": value for name, value in given.items()}
+
+
+def write_files(page: Path, folder: Path) -> None:
+    for block in blocks(page):
+        if block.mark == "file":
+            (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.name).write_text(block.text, "utf-8")
+
+
+def modules(page: Path) -> list[Block]:
+    return [it for it in blocks(page) if it.language == "python" and it.mark is None]
+
+
+@pytest.mark.parametrize("page", [it for it in PAGES if modules(it)], ids=ids)
+def test_python_blocks_pass_on_the_fake(pytester: pytest.Pytester, page: Path) -> None:
+    write_files(page, pytester.path)
+    found = modules(page)
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(**{f"test_block_{it.line}": it.text for it in found})
+    result = pytester.runpytest_inprocess(
+        "--hydra-smoke-fake",
+        "-p",
+        "no:cacheprovider",
+        *(f"test_block_{it.line}.py" for it in found),
+    )
+    assert result.ret == 0
+    # Each block holds one test at least, and none of them is skipped.
+    outcomes = result.parseoutcomes()
+    assert outcomes["passed"] >= len(found)
+    assert set(outcomes) == {"passed"}
+
+
+@pytest.mark.parametrize("page", having("console"), ids=ids)
+def test_commands_do_what_they_are_for(
+    page: Path, router: FakeRouter, settings: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    write_files(page, folder)
+    script = "\n".join(it.commands for it in blocks(page) if it.language == "console")
+    assert script, "a console block holds commands, each after a `$`"
+    run_shell(aimed(script, router.url, TOKEN), folder, stand_ins(tmp_path / "bin"), settings)
+    assert all(it.deleted for it in router.instances)
+
+
+@pytest.mark.parametrize("page", having("toml"), ids=ids)
+def test_tables_hold_settings_that_there_are(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_TOKEN", TOKEN)
+    for block in blocks(page):
+        table = tomllib.loads(block.text) if block.language == "toml" else {}
+        if "tool" in table:
+            (tmp_path / "pyproject.toml").write_text(block.text, "utf-8")
+            load({}, tmp_path, fake=False, required=())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_an_output_says_where_it_is_from(page: Path) -> None:
+    for block in blocks(page):
+        assert block.language != "text" or block.mark == "shown", f"line {block.line}"
+
+
+def test_the_readme_names_what_a_newcomer_runs() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert ".venv/bin/pytest --hydra-smoke-fake" in readme
+    assert ".venv/bin/tox -e py" in readme
