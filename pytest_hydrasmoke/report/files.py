@@ -17,9 +17,19 @@ View = Callable[[Report], str]
 
 def as_json(report: Report) -> str:
     """Give `report.json`, in ASCII: whatever shows it shows nothing that a terminal would obey."""
-    text = json.dumps(report.model_dump(mode="json"), indent=2)
-    # Within its texts alone, as escapes: what is read from it is the same.
-    return text.replace("\x7f", "\\u007f").replace("##[", "\\u0023#[") + "\n"
+    return _disarmed(json.dumps(report.model_dump(mode="json"), indent=2)) + "\n"
+
+
+def as_har(report: Report) -> str:
+    """Give `trace.har`, in ASCII too."""
+    from . import har
+
+    return _disarmed(har.render(report))
+
+
+def _disarmed(text: str) -> str:
+    # Of JSON in ASCII: both can only be in a text, where an escape is the same character.
+    return text.replace("\x7f", "\\u007f").replace("##[", "\\u0023#[")
 
 
 def as_html(report: Report) -> str:
@@ -34,7 +44,7 @@ def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
     views: dict[str, View] = {"report.json": as_json}
     if pages:
         # What they are made with takes time to load, which a run without them is spared.
-        views |= {"report.html": as_html}
+        views |= {"report.html": as_html, "trace.har": as_har}
     return list(_written(report, folder, views))
 
 
@@ -45,7 +55,13 @@ def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterato
             folder.mkdir(parents=True, exist_ok=True)
             replace(folder / name, text)
         except Exception as error:
-            yield f"{name} was not written: {safe_line(f'{type(error).__name__}: {error}')}"
+            yield f"{name} was not written: {_why(error, folder)}"
+
+
+def _why(error: Exception, folder: Path) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return safe_line(f"{error.strerror} ({folder})")
+    return safe_line(f"{type(error).__name__}: {error}")
 
 
 def replace(path: Path, text: str) -> None:

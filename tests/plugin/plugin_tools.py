@@ -24,6 +24,7 @@ import pytest_hydrasmoke._finish
 import pytest_hydrasmoke._load
 import pytest_hydrasmoke._switch
 import pytest_hydrasmoke._unused
+import pytest_hydrasmoke.report.har
 import pytest_hydrasmoke.report.html  # noqa: F401
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount

@@ -93,7 +93,7 @@ def an_instance(**changes: Any) -> InstanceReport:
             exchange("llm_events", 62.8),
             exchange("delete", 63.0),
         ),
-        "turns": (turn(61.0),),
+        "turns": (turn(61.001),),
         "usage": (
             UsageReport(at=60.5, count=0, providers=()),
             UsageReport(at=62.8, count=2, providers=("anthropic", "openai")),
@@ -134,7 +134,7 @@ def a_failed_report() -> Report:
             exchange("chat", 61.0, seconds=0.4),
             exchange("delete", 63.0, status=500),
         ),
-        turns=(turn(61.0, text="Rea", complete=False, error=error),),
+        turns=(turn(61.001, text="Rea", complete=False, error=error),),
         failures=(
             FailureReport(
                 at=62.7,

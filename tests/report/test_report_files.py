@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_tools import a_report, an_instance
+from report_tools import a_report, an_instance, turn
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke.report import files
@@ -46,8 +46,7 @@ def test_a_folder_that_can_not_be_made_is_a_line(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.write_text("")
     [problem] = files.write(a_report(), in_the_way / "folder", pages=False)
-    assert problem.startswith("report.json was not written: NotADirectoryError: ")
-    assert "\n" not in problem
+    assert problem == f"report.json was not written: Not a directory ({in_the_way / 'folder'})"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -63,7 +62,7 @@ def test_a_full_disk_is_a_line_and_leaves_what_was_there(
 
     monkeypatch.setattr("tempfile.mkstemp", on_a_full_disk)
     [problem] = files.write(a_report(run_id="after"), tmp_path, pages=False)
-    assert problem.startswith("report.json was not written: OSError: [Errno 28] No space left")
+    assert problem == f"report.json was not written: No space left on device ({tmp_path})"
     [left] = tmp_path.iterdir()
     assert '"before"' in left.read_text("utf-8"), "and no half of a file is left"
 
@@ -88,16 +87,23 @@ def test_writing_without_pages_loads_none_of_what_they_need() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_the_report_as_json_has_nothing_that_a_terminal_or_a_runner_would_obey() -> None:
+def test_what_is_for_machines_has_nothing_that_a_terminal_or_a_runner_would_obey() -> None:
     said = "\x1b[2J\x7f\x9b1m \u202e ##[group]x \ud800 ü"
-    report = a_report(an_instance(notes=(said,)))
-    written = files.as_json(report)
-    assert written.isascii()
-    assert written.replace("\n", "").isprintable()
-    assert "##[" not in written
+    report = a_report(an_instance(notes=(said,), turns=(turn(61.0, text=said),)))
+    written, trace = files.as_json(report), files.as_har(report)
+    for text in (written, trace):
+        assert text.isascii()
+        assert text.replace("\n", "").isprintable()
+        assert "##[" not in text
     assert json.loads(written)["instances"][0]["notes"] == [said]
+    [chat] = [it for it in json.loads(trace)["log"]["entries"] if "/chat" in it["request"]["url"]]
+    assert chat["response"]["content"]["text"] == said
 
 
 def test_pages_are_written_beside_it_where_they_are_wanted(tmp_path: Path) -> None:
     assert files.write(a_report(), tmp_path, pages=True) == []
-    assert sorted(it.name for it in tmp_path.iterdir()) == ["report.html", "report.json"]
+    assert sorted(it.name for it in tmp_path.iterdir()) == [
+        "report.html",
+        "report.json",
+        "trace.har",
+    ]

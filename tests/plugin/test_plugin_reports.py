@@ -1,0 +1,99 @@
+"""The files of a run: which there are, what is not in them, and what is when they can't be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from plugin_tools import QUICK, Project, shows_token
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+PAGES = ["report.html", "trace.har"]
+CHATS = """
+def test_it_answers(smoke_instance):
+    turn = smoke_instance.chat("Are you a walrus?")
+    assert "no walrus" in turn.text
+
+def test_it_does_not(smoke_instance):
+    smoke_instance.chat("And now?")
+    raise AssertionError("as it should")
+"""
+
+
+@pytest.fixture
+def router(routing: Callable[[Scenario], FakeRouter]) -> FakeRouter:
+    return routing(replace(QUICK, reply="I am no walrus."))
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project in which one test passes and one fails."""
+    project.suite("bare").at(router, run_id="run").write("test_it.py", CHATS)
+    return project
+
+
+def left(project: Project) -> dict[str, str]:
+    """Read the files that a run left, and see that no token is in them."""
+    paths = sorted((project.path / ".hydrasmoke").glob("*.*"))
+    texts = {it.name: it.read_text("utf-8") for it in paths if it.name != ".gitignore"}
+    assert not any(map(shows_token, texts.values()))
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("report", "passing", "failing"),
+    [("never", [], []), ("on-failure", [], PAGES), ("always", PAGES, PAGES)],
+)
+def test_pages_are_written_when_they_are_asked_for(
+    here: Project, report: str, passing: list[str], failing: list[str]
+) -> None:
+    here.set(report=report)
+    assert here.live("test_it.py", "-k", "not does_not").ret == 0
+    assert sorted(left(here)) == sorted(["report.json", *passing])
+    assert here.live("test_it.py", "--hydra-smoke-run-id=again").ret == 1
+    assert sorted(left(here)) == sorted(["report.json", *failing])
+
+
+def test_the_files_tell_of_the_run_and_its_failure(here: Project, router: FakeRouter) -> None:
+    assert here.live("test_it.py").ret == 1
+    files = left(here)
+    [instance] = json.loads(files["report.json"])["instances"]
+    assert instance["id"] == router.instances[0].id
+    page = files["report.html"]
+    assert "<h1>Failed</h1>" in page
+    assert "test_it.py::test_it_does_not" in page
+    assert "AssertionError: as it should" in page
+    assert "I am no walrus." in page
+    entries = json.loads(files["trace.har"])["log"]["entries"]
+    assert len(entries) == len(router.requests) - 1, "the first look at the router is no instance's"
+    chat = next(it for it in entries if it["request"]["url"].endswith("/chat"))
+    assert chat["request"]["postData"]["text"] == '{"message": "Are you a walrus?"}'
+    assert chat["response"]["content"]["text"] == "I am no walrus."
+    assert "Authorization" not in files["trace.har"]
+
+
+def test_replies_can_be_kept_out_of_all_of_them(here: Project) -> None:
+    here.set(report_replies="false")
+    assert here.live("test_it.py").ret == 1
+    for name, text in left(here).items():
+        assert "walrus" not in text, name
+        assert "And now?" not in text, name
+
+
+def test_files_that_can_not_be_written_change_no_outcome(here: Project) -> None:
+    for name in ("report.json", "report.html", "trace.har"):
+        # A folder of that name is in the way.
+        (here.path / ".hydrasmoke" / name / "in the way").mkdir(parents=True)
+    here.set(report="always")
+    result = here.live("test_it.py", "-k", "not does_not")
+    assert result.ret == 0
+    result.assert_outcomes(passed=1, deselected=1)
+    for name in ("report.json", "report.html", "trace.har"):
+        result.stdout.fnmatch_lines(
+            [f"hydra-smoke: {name} was not written: Is a directory (*.hydrasmoke)"]
+        )
+    assert not list(Path(here.path, ".hydrasmoke").glob(".report*"))
