@@ -1,21 +1,23 @@
 """Every way this package fails, and the only place where a failure becomes words.
 
-HydraSmokeError
-├── ConfigError                  a setting, an argument or a fixture's parameter is wrong
-├── TransportError               the router was never reached, or its answer was lost
-│   └── TransportTimeoutError    no answer came in time (also a TimeoutError)
-├── RouterError                  the router answered, and refused
-│   ├── UnauthorizedError        401, 403
-│   ├── NotFoundError            404
-│   └── RejectedError            422, with a line for each field
-├── ContractError                the router answered, and the answer breaks its contract
-├── ProvisionError               the instance failed, or vanished, before it was ready
-│   └── ProvisionTimeoutError    it was not ready in time (also a TimeoutError)
-├── ChatError                    the chat turn broke off, or the agent reported an error
-│   ├── ChatBusyError            a turn is already under way on this instance
-│   └── ChatTimeoutError         the turn did not end in time (also a TimeoutError)
-├── LlmEventsError               LLM events are missing or too many (also an AssertionError)
-└── LeakError                    a deletion was not confirmed: the instance may still run
+::
+
+    HydraSmokeError
+    ├── ConfigError                  a setting, an argument or a fixture's parameter is wrong
+    ├── TransportError               the router was never reached, or its answer was lost
+    │   └── TransportTimeoutError    no answer came in time (also a TimeoutError)
+    ├── RouterError                  the router answered, and refused
+    │   ├── UnauthorizedError        401, 403
+    │   ├── NotFoundError            404
+    │   └── RejectedError            422, with a line for each field
+    ├── ContractError                the router answered, and the answer breaks its contract
+    ├── ProvisionError               the instance failed, or vanished, before it was ready
+    │   └── ProvisionTimeoutError    it was not ready in time (also a TimeoutError)
+    ├── ChatError                    the chat turn broke off, or the agent reported an error
+    │   ├── ChatBusyError            a turn is already under way on this instance
+    │   └── ChatTimeoutError         the turn did not end in time (also a TimeoutError)
+    ├── LlmEventsError               LLM events are missing or too many (also an AssertionError)
+    └── LeakError                    a deletion was not confirmed: the instance may still run
 
 An error is raised where the fault is known; what surrounds it (phase, last state, seconds) is
 added by `add_context` on its way up, where it is known, and nothing is said twice.

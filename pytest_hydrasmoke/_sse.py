@@ -37,11 +37,11 @@ class ChatEvent:
     """Its type; "message" where the stream named none."""
     data: str
     """Its data lines, joined by LF."""
-    id: str
+    id: str = ""
     """The last event id as of this event, "" where there was none yet."""
-    retry: int | None
+    retry: int | None = None
     """Milliseconds: the retry field of this event's own block, else None."""
-    at: float
+    at: float = 0.0
     """Seconds from the request to the chunk that completed it."""
 
     def json(self) -> object:

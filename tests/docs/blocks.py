@@ -95,8 +95,12 @@ def stand_ins(folder: Path) -> Path:
     return folder
 
 
-def run_shell(script: str, folder: Path, commands: Path, env: dict[str, str]) -> str:
-    """Run what a page types, to its end; gives the output, and raises if a command fails."""
+_NEXT = "--- the next block ---"
+
+
+def run_shell(scripts: list[str], folder: Path, commands: Path, env: dict[str, str]) -> list[str]:
+    """Run what a page types, to its end; gives each block's output, and raises if one fails."""
+    script = f"\necho '{_NEXT}'\n".join(scripts)
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("HYDRA", "PYTEST", "GITHUB"))}
     path = f"{commands}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
@@ -117,7 +121,7 @@ def run_shell(script: str, folder: Path, commands: Path, env: dict[str, str]) ->
         check=False,
     )
     assert done.returncode == 0, f"exit code {done.returncode} of:\n{script}\n\n{done.stdout}"
-    return done.stdout
+    return done.stdout.split(f"{_NEXT}\n")
 
 
 def aimed(text: str, url: str, token: str) -> str:

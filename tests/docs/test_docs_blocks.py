@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins
-from shown import ROOT
+from shown import ROOT, check
 
 from pytest_hydrasmoke._load import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -37,6 +38,12 @@ def settings(router: FakeRouter) -> dict[str, str]:
     made_up = {"manifest_id": "hermes-basic", "region_id": "eu-central", "tier_id": "basic"}
     given = {"url": router.url, "token": TOKEN, **made_up}
     return {f"HYDRA_SMOKE_{name.upper()}": value for name, value in given.items()}
+
+
+def summary(output: str) -> str:
+    """Give a run's summary by this plugin; of another command, all it says."""
+    ends = re.search(r"^=+ hydra-smoke =+$.*?(?=^=)", output, re.MULTILINE | re.DOTALL)
+    return ends[0] if ends else output
 
 
 def write_files(page: Path, folder: Path) -> None:
@@ -76,9 +83,15 @@ def test_commands_do_what_they_are_for(
     folder = tmp_path / "reader"
     folder.mkdir()
     write_files(page, folder)
-    script = "\n".join(it.commands for it in blocks(page) if it.language == "console")
-    assert script, "a console block holds commands, each after a `$`"
-    run_shell(aimed(script, router.url, TOKEN), folder, stand_ins(tmp_path / "bin"), settings)
+    found = list(blocks(page))
+    consoles = [it for it in found if it.language == "console"]
+    assert all(it.commands for it in consoles), "a console block holds commands, each after a `$`"
+    scripts = [aimed(it.commands, router.url, TOKEN) for it in consoles]
+    outputs = run_shell(scripts, folder, stand_ins(tmp_path / "bin"), settings)
+    for console, output in zip(consoles, outputs, strict=True):
+        following = found[found.index(console) + 1 :]
+        if following and following[0].mark == "shown":
+            check(page, following[0].name, summary(output))
     assert all(it.deleted for it in router.instances)
 
 
