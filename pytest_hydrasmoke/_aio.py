@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import ssl
 import time
@@ -15,7 +16,7 @@ import httpx
 
 from ._address import Link
 from ._answers import append, given, no_turn
-from ._clock import VirtualClock
+from ._clock import Part, VirtualClock, part_of
 from ._errors import TransportError, own_frames
 from ._grace import shielded
 from ._http import FAULTS, build, fault, headers, ssl_context
@@ -60,11 +61,32 @@ class AsyncStream:
         self._chunks: AsyncIterator[bytes] = response.aiter_raw()
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
+        self._peer: object = None
+        network: object = response.extensions.get("network_stream")
+        if io.part is not None and isinstance(network, httpcore.AsyncNetworkStream):
+            self._peer = network.get_extra_info("client_addr")[:2]
+            io.part.follow(self._peer)
 
     async def read(self, deadline: float) -> bytes:
-        return given(await self._attempt_read(deadline))
+        part = self._io.part
+        return given(
+            await self.attempt_read(deadline)
+            if part is None
+            else await self._attempt_read_by(part, deadline)
+        )
 
-    async def _attempt_read(self, deadline: float) -> bytes | TransportError:
+    async def _attempt_read_by(self, part: Part, deadline: float) -> bytes | TransportError:
+        with (
+            anyio.CancelScope() as scope,
+            part.reading(self._peer, deadline, scope.cancel, blocking=False) as took,
+        ):
+            chunk = await self.attempt_read(deadline)
+            if not isinstance(chunk, TransportError):
+                took(len(chunk))
+            return chunk
+        return fault(TimeoutError("the deadline has passed"), self._io.link)
+
+    async def attempt_read(self, deadline: float) -> bytes | TransportError:
         try:
             with anyio.fail_after(self._io.left(deadline)):
                 return await anext(self._chunks, b"")
@@ -72,6 +94,8 @@ class AsyncStream:
             return fault(error, self._io.link)
 
     async def close(self) -> None:
+        if self._io.part is not None:
+            self._io.part.hang_up(self._peer)
         with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
             await self._response.aclose()
             # trio complains of an async generator that was not run to its end.
@@ -88,6 +112,7 @@ class AsyncIO:
     def __init__(self, link: Link, *, clock: VirtualClock | None = None) -> None:
         self.link = link
         self._clock = clock
+        self.part = None if clock is None else part_of(clock)
         transport = httpx.AsyncHTTPTransport(
             # For plain http a context without any certificate: it costs nothing.
             verify=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -106,12 +131,24 @@ class AsyncIO:
         return max(deadline - self.now(), 0.0)
 
     async def sleep(self, seconds: float) -> None:
-        if self._clock is not None:
-            self._clock.sleep(seconds)
-            seconds = 0.0
-        await anyio.sleep(max(seconds, 0.0))
+        if self.part is None:
+            await anyio.sleep(max(seconds, 0.0))
+        else:
+            await self.part.sleep_async(seconds)
+
+    def branch(self) -> AsyncIO:
+        """Give a task of many an order of its own among those who go by a virtual clock."""
+        if self._clock is None:
+            return self
+        branch = copy.copy(self)
+        branch.part = part_of(self._clock)
+        return branch
 
     async def send(self, request: Request, deadline: float) -> Reply:
+        with await self._turn():
+            return await self._send(request, deadline)
+
+    async def _send(self, request: Request, deadline: float) -> Reply:
         if self._gate is None:
             self._gate = anyio.CapacityLimiter(IN_FLIGHT)
         with anyio.move_on_after(self.left(deadline)) as waiting:
@@ -119,10 +156,10 @@ class AsyncIO:
         if waiting.cancelled_caught:
             raise no_turn(self.link.base_url)
         try:
-            stream = await self.open(request, deadline)
+            stream = given(await self._attempt_open(request, deadline))
             body = bytearray()
             try:
-                while chunk := await stream.read(deadline):
+                while chunk := given(await stream.attempt_read(deadline)):
                     append(body, chunk)
             finally:
                 await stream.close()
@@ -131,7 +168,14 @@ class AsyncIO:
         return Reply(stream.status, stream.headers, bytes(body))
 
     async def open(self, request: Request, deadline: float) -> AsyncStream:
-        return given(await self._attempt_open(request, deadline))
+        with await self._turn():
+            return given(await self._attempt_open(request, deadline))
+
+    async def _turn(self) -> contextlib.AbstractContextManager[object]:
+        if self.part is None:
+            return contextlib.nullcontext()
+        await self.part.take_turn_async()
+        return self.part.calling()
 
     async def _attempt_open(
         self, request: Request, deadline: float
@@ -157,3 +201,5 @@ class AsyncIO:
     async def aclose(self) -> None:
         """Let go of the client; nothing is open between calls."""
         await self._client.aclose()
+        if self.part is not None:
+            self.part.leave()

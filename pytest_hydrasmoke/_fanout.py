@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ._address import Link
 from ._answers import no_turn
+from ._clock import VirtualClock, standing_aside
 from ._errors import TransportError
 from ._io import SyncIO
 from ._signals import Interrupts
-from ._wire import IN_FLIGHT, Reply, Request
+from ._wire import IN_FLIGHT
 
 JOIN = 5.0
 """Seconds for all threads to end once they are told to; only one that connects takes long."""
@@ -30,9 +32,15 @@ class Group:
 class GroupIO(SyncIO):
     """The IO of one thread of a group."""
 
-    def __init__(self, link: Link, group: Group, interrupts: Interrupts) -> None:
+    def __init__(
+        self,
+        link: Link,
+        group: Group,
+        interrupts: Interrupts,
+        clock: VirtualClock | None = None,
+    ) -> None:
         self._group = group
-        super().__init__(link, interrupts=interrupts)
+        super().__init__(link, clock=clock, interrupts=interrupts)
 
     def hurry(self) -> float:
         return -math.inf if self._group.stopped.is_set() else super().hurry()
@@ -42,17 +50,22 @@ class GroupIO(SyncIO):
         if self._group.stopped.is_set():
             raise TransportError("stopped with the rest of its group", reached=False)
 
-    async def send(self, request: Request, deadline: float) -> Reply:
+    @contextmanager
+    def admitted(self, deadline: float) -> Generator[None]:
+        """Wait until one of the group's requests may be sent; raises `TransportError`."""
         if not self._group.gate.acquire(timeout=max(deadline - self.now(), 0.0)):
             raise no_turn(self.link.base_url)
         try:
-            return await super().send(request, deadline)
+            yield
         finally:
             self._group.gate.release()
 
 
 def fan_out(
-    link: Link, works: Sequence[Callable[[SyncIO], None]], interrupts: Interrupts
+    link: Link,
+    works: Sequence[Callable[[SyncIO], None]],
+    interrupts: Interrupts,
+    clock: VirtualClock | None = None,
 ) -> list[Exception]:
     """Run every work in a thread with an IO of its own, and give what failed.
 
@@ -62,8 +75,7 @@ def fan_out(
     group = Group()
     failures: list[Exception] = []
 
-    def run(work: Callable[[SyncIO], None], ended: threading.Event) -> None:
-        io = GroupIO(link, group, interrupts)
+    def run(work: Callable[[SyncIO], None], io: SyncIO, ended: threading.Event) -> None:
         try:
             work(io)
         except Exception as error:
@@ -76,12 +88,15 @@ def fan_out(
     # Waited for by events: an interrupted `Thread.join` takes the thread for ended (until 3.12).
     begun: list[threading.Event] = []
     try:
-        for work in works:
+        # All of them before the first begins: in this order they take turns on a virtual clock.
+        ios = [GroupIO(link, group, interrupts, clock) for _ in works]
+        for work, io in zip(works, ios, strict=True):
             ended = threading.Event()
-            threading.Thread(target=run, args=(work, ended), daemon=True).start()
+            threading.Thread(target=run, args=(work, io, ended), daemon=True).start()
             begun.append(ended)
-        for ended in begun:
-            ended.wait()
+        with standing_aside(clock, [io.part for io in ios]):
+            for ended in begun:
+                ended.wait()
     except BaseException:
         group.stopped.set()
         until = time.monotonic() + JOIN

@@ -17,7 +17,7 @@ import httpx
 
 from ._address import Link
 from ._answers import append, given
-from ._clock import VirtualClock
+from ._clock import VirtualClock, part_of
 from ._errors import TransportError, own_frames
 from ._http import FAULTS, build, fault, headers, ssl_context
 from ._signals import Interrupts
@@ -31,6 +31,8 @@ T = TypeVar("T")
 # A connection is kept for the next call of a burst only. Servers drop idle ones after 5 s and
 # more; one that is dropped while a request is on its way looks like a lost answer.
 KEEP_IDLE = 2.0
+VIRTUAL_SLICE = 0.01
+"""Seconds of real time until a read notices that its virtual deadline has come."""
 
 
 def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
@@ -91,13 +93,30 @@ class SyncStream:
         network: object = response.extensions.get("network_stream")
         # A test's own transport may have no such thing.
         self._network = network if isinstance(network, DeadlineStream) else None
+        self._peer: object = None
+        if io.part is not None and self._network is not None:
+            self._peer = self._network.get_extra_info("client_addr")[:2]
+            io.part.follow(self._peer)
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
 
     async def read(self, deadline: float) -> bytes:
-        return given(self.attempt_read(deadline))
+        part = self._io.part
+        if part is None:
+            return given(self.attempt_read(deadline))
+        with part.reading(self._peer, deadline, self._expire, blocking=True) as took:
+            chunk = self.attempt_read(deadline)
+            if not isinstance(chunk, TransportError):
+                took(len(chunk))
+        return given(chunk)
+
+    def _expire(self) -> None:
+        if self._network is not None:
+            self._network.deadline = -math.inf
 
     async def close(self) -> None:
+        if self._io.part is not None:
+            self._io.part.hang_up(self._peer)
         self.close_now()
 
     def attempt_read(self, deadline: float) -> bytes | TransportError:
@@ -131,8 +150,10 @@ class SyncIO:
     ) -> None:
         self.link = link
         self._clock = clock
+        self.part = None if clock is None else part_of(clock)
         self._interrupts = interrupts or Interrupts()
-        self._backend = DeadlineBackend(self.hurry)
+        # On a virtual clock a deadline may come at any moment.
+        self._backend = DeadlineBackend(self.hurry, SLICE if clock is None else VIRTUAL_SLICE)
         self._client: httpx.Client | None = None
 
     def now(self) -> float:
@@ -143,8 +164,8 @@ class SyncIO:
         return deadline if self._clock is None else time.monotonic() + deadline - self.now()
 
     async def sleep(self, seconds: float) -> None:
-        if self._clock is not None:
-            self._clock.sleep(seconds)
+        if self.part is not None:
+            self.part.sleep(seconds, self.check)
             return
         until = time.monotonic() + seconds
         self.check()
@@ -160,10 +181,22 @@ class SyncIO:
         return self._interrupts.deadline()
 
     async def send(self, request: Request, deadline: float) -> Reply:
-        return given(self._attempt_send(request, deadline))
+        with self._turn(), self.admitted(deadline):
+            return given(self._attempt_send(request, deadline))
 
     async def open(self, request: Request, deadline: float) -> SyncStream:
-        return given(self._attempt_open(request, deadline))
+        with self._turn():
+            return given(self._attempt_open(request, deadline))
+
+    def admitted(self, deadline: float) -> contextlib.AbstractContextManager[object]:
+        """Wait until one more request may be under way; here there is no bound."""
+        return contextlib.nullcontext()
+
+    def _turn(self) -> contextlib.AbstractContextManager[object]:
+        if self.part is None:
+            return contextlib.nullcontext()
+        self.part.take_turn(self.check)
+        return self.part.calling()
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # Nothing but a signal breaks off blocking code.
@@ -182,6 +215,8 @@ class SyncIO:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+        if self.part is not None:
+            self.part.leave()
 
     def _attempt_send(self, request: Request, deadline: float) -> Reply | TransportError:
         stream = self._attempt_open(request, deadline)

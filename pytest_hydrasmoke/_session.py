@@ -18,6 +18,7 @@ from . import _lifecycle
 from ._aio import AsyncIO
 from ._calls import Calls
 from ._chat import Reading
+from ._clock import VirtualClock
 from ._errors import ConfigError, own_frames
 from ._fanout import fan_out
 from ._handle import Handle
@@ -48,9 +49,11 @@ class SmokeSession:
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(default_factory=Sightings)
     """What clients saw that belong to no instance."""
+    clock: VirtualClock | None = None
+    """Where time is made up: the fake router's clock."""
 
     def __post_init__(self) -> None:
-        self._io = SyncIO(self.config.link, interrupts=self.interrupts)
+        self._io = SyncIO(self.config.link, clock=self.clock, interrupts=self.interrupts)
 
     # Provisioning
 
@@ -143,7 +146,7 @@ class SmokeSession:
             )
 
         works = [work(record) for record in records]
-        failures = fan_out(self.config.link, works, self.interrupts)
+        failures = fan_out(self.config.link, works, self.interrupts, self.clock)
         if failures:
             for record in records:
                 record.failed = True
@@ -159,7 +162,7 @@ class SmokeSession:
         try:
             async with anyio.create_task_group() as group:
                 for record in records:
-                    calls = Calls(io, record)
+                    calls = Calls(io.branch(), record)
                     group.start_soon(_lifecycle.provision, calls, record, self.config.policy)
         except ExceptionGroup as failed:
             first = failed.exceptions[0]
@@ -169,7 +172,7 @@ class SmokeSession:
             record.failed = True
         async with anyio.create_task_group() as group:
             for record in self._to_delete(records):
-                group.start_soon(self._delete_async, io, record)
+                group.start_soon(self._delete_async, io.branch(), record)
         raise first
 
     # Handles
@@ -220,7 +223,8 @@ class SmokeSession:
             if len(pending) == 1:
                 self._delete(self._io, pending[0])
             elif pending:
-                fan_out(self.config.link, [work(record) for record in pending], self.interrupts)
+                works = [work(record) for record in pending]
+                fan_out(self.config.link, works, self.interrupts, self.clock)
 
     def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
         return [

@@ -43,11 +43,11 @@ class DeadlineStream(httpcore.NetworkStream):
         while True:
             # In bits: what hurries may come up while this waits.
             left = _left(self._until(timeout), httpcore.ReadTimeout)
-            bit = SLICE if left is None else min(left, SLICE)
+            bit = self._backend.slice if left is None else min(left, self._backend.slice)
             try:
                 return self._inner.read(max_bytes, bit)
             except httpcore.ReadTimeout:
-                if left is not None and left <= SLICE:
+                if left is not None and left <= self._backend.slice:
                     raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -74,12 +74,14 @@ class DeadlineStream(httpcore.NetworkStream):
 class DeadlineBackend(httpcore.NetworkBackend):
     """Opens connections that keep deadlines.
 
-    `hurry` gives a point of `time.monotonic()` at which every operation's deadline has come.
+    `hurry` gives a point of `time.monotonic()` at which every operation's deadline has come;
+    it is asked for anew every `slice` seconds.
     """
 
-    def __init__(self, hurry: Callable[[], float]) -> None:
+    def __init__(self, hurry: Callable[[], float], slice: float = SLICE) -> None:  # noqa: A002
         self._inner = httpcore.SyncBackend()
         self.hurry = hurry
+        self.slice = slice
 
     def connect_tcp(
         self,

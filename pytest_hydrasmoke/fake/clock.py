@@ -1,9 +1,16 @@
-"""The time the fake lives by. It asks for the time and never passes it."""
+"""The time the fake lives by. It asks for the time, and passes it only where a stream pauses."""
 
 from __future__ import annotations
 
+import math
 import time
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import anyio
+
+# How often a clock is asked that can't be slept by, and so can't tell how long to wait.
+_GLANCE = 0.002
 
 
 class Clock(Protocol):
@@ -20,3 +27,56 @@ class RealClock:
     def now(self) -> float:
         """Give the time in seconds."""
         return time.monotonic()
+
+
+class Pace(Protocol):
+    """What one stream has of a clock."""
+
+    def send(self, size: int) -> None:
+        """Tell of bytes before they leave."""
+        ...
+
+    async def sleep_until(self, moment: float) -> None:
+        """Sleep until a moment of the clock, which may be infinitely far."""
+        ...
+
+    def close(self) -> None:
+        """Tell that the stream has ended."""
+        ...
+
+
+@runtime_checkable
+class _Shared(Protocol):
+    """A clock whose time passes once all who go by it wait: it has to know of every stream.
+
+    `peer` is the address of the client's end of the connection, by which a client that goes by
+    the clock as well finds its stream.
+    """
+
+    def _stream(self, peer: object) -> Pace: ...
+
+
+class _OwnPace:
+    """A stream's pace by a clock that takes no notice of it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._real = isinstance(clock, RealClock)
+
+    def send(self, size: int) -> None:
+        pass
+
+    async def sleep_until(self, moment: float) -> None:
+        while (left := moment - self._clock.now()) > 0:  # noqa: ASYNC110 (time sets no event)
+            await anyio.sleep(left if self._real or left == math.inf else min(left, _GLANCE))
+
+    def close(self) -> None:
+        pass
+
+
+def pace_by(clock: Clock, peer: Sequence[object] | None) -> Pace:
+    """Give a stream its pace by a clock; `peer` is an ASGI scope's client."""
+    if isinstance(clock, _Shared):
+        end = None if peer is None else tuple(peer)[:2]
+        return clock._stream(end)  # pyright: ignore[reportPrivateUsage]
+    return _OwnPace(clock)

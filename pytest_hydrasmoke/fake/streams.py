@@ -7,6 +7,7 @@ end, and so leaves no LLM events.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import anyio
 import anyio.lowlevel
 from starlette.types import Receive, Scope, Send
 
-from .clock import Clock
+from .clock import Clock, Pace, pace_by
 from .faults import Break
 from .frames import Turn
 
@@ -26,8 +27,6 @@ HANG_UP = "pytest_hydrasmoke.hang_up"
 _GARBAGE = b"\xff\xfe\x00<html>\x80 this is no event stream \xc3\x28\n\r\x00"
 # Long enough for a chunk to leave on its own, short enough for a thousand of them.
 _PACE = 0.001
-# How often a clock is asked that may be virtual, and so can't tell how long to wait.
-_GLANCE = 0.002
 
 
 class DroppedError(RuntimeError):
@@ -90,10 +89,17 @@ class EventStream:
     """An ASGI answer: one chat turn as server-sent events."""
 
     def __init__(
-        self, plan: Plan, clock: Clock, pause: float, end_turn: Callable[[], None]
+        self,
+        plan: Plan,
+        clock: Clock,
+        pause: float,
+        end_turn: Callable[[], None],
+        *,
+        first_after: float = 0.0,
     ) -> None:
         self._plan = plan
         self._clock = clock
+        self._first_after = first_after
         self._pause = pause
         self.end_turn = end_turn
 
@@ -102,12 +108,16 @@ class EventStream:
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
         ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await self._perform(receive, send)
+        pace = pace_by(self._clock, scope.get("client"))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._perform(pace, receive, send)
+        finally:
+            pace.close()
         if self._plan.leave == "cut":
             await hang_up(scope, receive, send)
 
-    async def _perform(self, receive: Receive, send: Send) -> None:
+    async def _perform(self, pace: Pace, receive: Receive, send: Send) -> None:
         watch = anyio.CancelScope()
         async with anyio.create_task_group() as group:
 
@@ -117,35 +127,31 @@ class EventStream:
                     group.cancel_scope.cancel()
 
             group.start_soon(leave_with_client)
-            await self._play(send)
+            await self._play(pace, send)
             if self._plan.leave == "stall":
-                await anyio.sleep_forever()
+                await pace.sleep_until(math.inf)
             if self._plan.leave == "end":
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             watch.cancel()
 
-    async def _play(self, send: Send) -> None:
-        number, left_at = -1, 0.0
+    async def _play(self, pace: Pace, send: Send) -> None:
+        number, due = -1, self._clock.now() + self._first_after
         for number, chunk in enumerate(self._plan.chunks):
-            if number:
-                await self._wait(left_at)
+            if number and self._plan.paced:
+                await anyio.sleep(_PACE)
+            elif number or self._first_after:
+                # At least one turn of the loop, or a flood would keep it from everybody else.
+                await anyio.lowlevel.checkpoint()
+                if due > self._clock.now():
+                    await pace.sleep_until(due)
             if number == self._plan.over_before:
                 self.end_turn()
-            # Asked before the chunk leaves: whoever has it may move a virtual clock at once.
-            left_at = self._clock.now()
+            pace.send(len(chunk))
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            # From when it was due, and not from when it could leave: time set by hand may jump.
+            due += self._pause
         if self._plan.over_before is not None and self._plan.over_before > number:
             self.end_turn()
-
-    async def _wait(self, left_at: float) -> None:
-        if self._plan.paced:
-            await anyio.sleep(_PACE)
-            return
-        until = left_at + self._pause
-        # At least one turn of the loop, or a flood would keep it from everybody else.
-        await anyio.lowlevel.checkpoint()
-        while (left := until - self._clock.now()) > 0:  # noqa: ASYNC110 (time sets no event)
-            await anyio.sleep(min(left, _GLANCE))
 
 
 async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -111,15 +110,3 @@ def test_virtual_time_never_goes_back() -> None:
     with pytest.raises(ValueError, match=r"time moves forward only, not by -1 s"):
         clock.advance(-1)
     assert clock.now() == 3
-
-
-def test_sleeps_of_several_threads_add_up() -> None:
-    clock = VirtualClock()
-    threads = [
-        threading.Thread(target=lambda: [clock.sleep(1) for _ in range(500)]) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert clock.now() == 2000

@@ -289,9 +289,11 @@ class OpeningClock(VirtualClock):
         super().__init__()
         self._server = server
 
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self._server.listen()
+    def now(self) -> float:
+        now = super().now()
+        if now > 0:
+            self._server.listen()
+        return now
 
 
 async def test_a_chat_is_sent_again_after_a_refused_connection(kind: str) -> None:

@@ -1,0 +1,259 @@
+"""The virtual clock: time passes when all who go by it wait, and the same things happen each time.
+
+Nothing in here waits for real time, but for what the clock's own safety net takes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+from net_tools import (
+    KINDS,
+    SPEC,
+    World,
+    all_of,
+    config_for,
+    next_of,
+    result,
+    smoke_session,
+    within,
+)
+
+from pytest_hydrasmoke import (
+    AsyncSmokeClient,
+    ChatTimeoutError,
+    SmokeClient,
+    VirtualClock,
+    _turns,
+)
+from pytest_hydrasmoke._aio import AsyncIO
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+pytestmark = pytest.mark.anyio
+
+SLOW = Scenario(
+    row_after=20,
+    statuses=((0, "queued"), (30, "booting"), (600, "running")),
+    event_pause=3,
+    llm_events_lag=5,
+    reply="Yes",
+)
+"""Ten minutes of provisioning, and a chat that takes its time."""
+QUICK = replace(SLOW, row_after=2, statuses=((0, "queued"), (5, "running")))
+SAID = 4
+"""Events of a turn."""
+Transcript = list[tuple[Any, ...]]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def anyio_backend(kind: str) -> str:
+    return "trio" if kind == "trio" else "asyncio"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_turns, "PATIENCE", 0.1)
+
+
+def transcript(fake: FakeRouter) -> Transcript:
+    """Tell what arrived: when, what, about which instance, and how it was answered."""
+    names = {instance.id: instance.idempotency_key for instance in fake.instances}
+    told: Transcript = []
+    for request in fake.requests:
+        path = request.path
+        for instance_id, key in names.items():
+            path = path.replace(instance_id, key)
+        key = request.body.get("idempotency_key") if isinstance(request.body, dict) else None
+        told.append((round(request.at, 6), request.method, path, key, request.status))
+    return told
+
+
+def live(client: SmokeClient, clock: VirtualClock, number: int) -> list[float]:
+    """Take one instance through its life; gives when its events came."""
+    key = f"key-{number}"
+    client.provision(SPEC, key)
+    while (found := client.poll(key)).instance_id is None or not found.found:
+        clock.sleep(1 + number)
+    while client.status(found.instance_id).status != "running":
+        clock.sleep(3 + number)
+    with client.stream_chat(found.instance_id, "hello") as events:
+        at = [event.at for event in events]
+    while not client.llm_events(found.instance_id).count:
+        clock.sleep(2)
+    client.delete(found.instance_id)
+    return at
+
+
+async def live_async(client: AsyncSmokeClient, number: int) -> None:
+    key = f"key-{number}"
+    await client.provision(SPEC, key)
+    # By its own sleeps: what is refused for a while is asked for again.
+    found = await client.poll(key)
+    assert not found.found
+    async with client.stream_chat(await ready(client, key), "hello") as events:
+        assert len([event async for event in events]) == SAID
+
+
+async def ready(client: AsyncSmokeClient, key: str) -> str:
+    while not (found := await client.poll(key)).found or found.status != "running":
+        await client._io.sleep(3)
+    assert found.instance_id is not None
+    return found.instance_id
+
+
+# One client
+
+
+def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minutes() -> None:
+    clock = VirtualClock()
+    began = time.perf_counter()
+    with FakeRouter(SLOW, clock=clock) as fake:
+        session = smoke_session(config_for(fake))
+        session.clock = clock
+        session.__post_init__()
+        instance = session.provision(SPEC)
+        turn = instance.chat("hello")
+        turn.expect_llm_events(at_most=1)
+        [told] = session.told().instances
+        session.close()
+    assert 600 < clock.now() < 700
+    assert told.phases["ready"] == pytest.approx(600, abs=6)
+    assert (turn.first_event_after, turn.duration) == (0, pytest.approx(3 * (SAID - 1)))
+    print(f"\n{clock.now():.0f} s in {1000 * (time.perf_counter() - began):.0f} ms")
+
+
+async def test_events_come_when_the_router_says_them(kind: str) -> None:
+    async with World(kind, QUICK) as world:
+        instance = await world.provision()
+        start = world.clock.now()
+        at: list[float] = []
+        async with within(instance.stream_chat("hello")) as events:
+            while (event := await next_of(events)) is not None:
+                at.append(event.at)
+                assert world.clock.now() == pytest.approx(start + event.at)
+    assert at == pytest.approx([0, 3, 6, 9])
+
+
+async def test_a_stall_is_over_at_the_deadline(kind: str) -> None:
+    async with World(kind, QUICK) as world:
+        instance = await world.provision()
+        world.fake.break_stream("stall", after_events=2)
+        start = world.clock.now()
+        with pytest.raises(ChatTimeoutError, match="did not end within 90 s"):
+            await result(instance.chat("hello", timeout=90))
+        assert world.clock.now() == pytest.approx(start + 90)
+
+
+async def test_a_reader_that_leaves_ends_the_turn(kind: str) -> None:
+    async with World(kind, QUICK) as world:
+        instance = await world.provision()
+        async with within(instance.stream_chat("hello")) as events:
+            await next_of(events)
+        await result(instance.chat("again"))
+        assert len(world.fake.llm_events) <= 1
+
+
+async def test_events_wait_for_a_reader_that_sleeps(kind: str) -> None:
+    async with World(kind, QUICK) as world:
+        instance = await world.provision()
+        async with within(instance.stream_chat("hello")) as events:
+            await next_of(events)
+            start = world.clock.now()
+            world.clock.sleep(100)
+            assert world.clock.now() == pytest.approx(start + 100)
+            assert len(await all_of(events)) == SAID - 1
+
+
+# Several
+
+
+def in_threads(number: int) -> Transcript:
+    clock = VirtualClock()
+    at: dict[int, list[float]] = {}
+    with FakeRouter(QUICK, clock=clock) as fake:
+        clients = [SmokeClient(fake.url, token=fake.token, clock=clock) for _ in range(number)]
+
+        def work(n: int) -> None:
+            with clients[n] as client:
+                at[n] = live(client, clock, n)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return [*transcript(fake), *sorted(at.items()), clock.now()]  # type: ignore[list-item]
+
+
+def many(number: int) -> Transcript:
+    """What `factory.many` does, in threads."""
+    clock = VirtualClock()
+    with FakeRouter(QUICK, clock=clock) as fake:
+        session = smoke_session(config_for(fake, max_instances=number))
+        session.clock = clock
+        session.__post_init__()
+        assert len(session.many(number, SPEC)) == number
+        session.close()
+        return transcript(fake)
+
+
+def many_async(number: int, backend: str) -> Transcript:
+    """What `factory.many` does, in tasks."""
+    clock = VirtualClock()
+    with FakeRouter(QUICK, clock=clock) as fake:
+        session = smoke_session(config_for(fake, max_instances=number))
+
+        async def run() -> None:
+            io = AsyncIO(session.config.link, clock=clock)
+            assert len(await session.many_async(io, number, SPEC)) == number
+            await io.aclose()
+
+        anyio.run(run, backend=backend)
+        return transcript(fake)
+
+
+def in_tasks(number: int, backend: str) -> Transcript:
+    clock = VirtualClock()
+    with FakeRouter(QUICK, clock=clock) as fake:
+
+        async def run() -> None:
+            clients = [
+                AsyncSmokeClient(fake.url, token=fake.token, clock=clock) for _ in range(number)
+            ]
+            async with anyio.create_task_group() as group:
+                for n, client in enumerate(clients):
+                    group.start_soon(live_async, client, n)
+            for client in clients:
+                await client.aclose()
+
+        anyio.run(run, backend=backend)
+        return transcript(fake)
+
+
+WAYS: dict[str, Callable[[int], Transcript]] = {
+    "threads": in_threads,
+    "many": many,
+    "tasks on asyncio": lambda number: in_tasks(number, "asyncio"),
+    "tasks on trio": lambda number: in_tasks(number, "trio"),
+    "many on asyncio": lambda number: many_async(number, "asyncio"),
+    "many on trio": lambda number: many_async(number, "trio"),
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_several_at_once_do_the_same_each_time(way: str) -> None:
+    number, times = 3, 3
+    told = [WAYS[way](number) for _ in range(times)]
+    assert told[0]
+    assert told == [told[0]] * times
