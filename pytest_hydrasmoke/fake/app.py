@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
+from typing import TypeVar
 
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -27,25 +30,31 @@ from .world import OpenRecord, World
 PREFIX = "/internal/v1/smoke"
 _RECORD = "pytest_hydrasmoke.record"
 
-Handler = Callable[[Request, bytes], Awaitable[ASGIApp]]
+Call = TypeVar("Call", bound=BaseModel)
+Taker = Callable[[Request, bytes], Callable[[], ASGIApp]]
+"""Accepts a request, and gives what does its work."""
 
 
 def build_app(world: World, faults: Faults, token: str) -> Starlette:
     """Put a world behind its six routes."""
     calls = Calls(world, faults, token)
     key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
+
     # The order of the contract: where two paths match, the first wins.
-    table: list[tuple[str, str, Route, Handler]] = [
-        ("POST", "/provision", "provision", calls.provision),
-        ("GET", key, "poll", calls.poll),
-        ("GET", one, "status", calls.status),
-        ("DELETE", one, "delete", calls.delete),
-        ("POST", one + "/chat", "chat", calls.chat),
-        ("GET", one + "/llm-events", "llm_events", calls.llm_events),
+    def taken(kind: type[Call], work: Callable[[Call], ASGIApp]) -> Taker:
+        return lambda request, raw: partial(work, calls.accept(kind, request, raw))
+
+    table: list[tuple[str, str, Route, Taker]] = [
+        ("POST", "/provision", "provision", taken(wire.ProvisionCall, calls.provision)),
+        ("GET", key, "poll", taken(wire.PollCall, calls.poll)),
+        ("GET", one, "status", taken(wire.InstanceCall, calls.status)),
+        ("DELETE", one, "delete", taken(wire.InstanceCall, calls.delete)),
+        ("POST", one + "/chat", "chat", taken(wire.ChatCall, calls.chat)),
+        ("GET", one + "/llm-events", "llm_events", taken(wire.LlmEventsCall, calls.llm_events)),
     ]
     paths: list[Path] = []
-    for method, path, route, handler in table:
-        entry = Path(PREFIX + path, _Endpoint(route, handler, faults, world), methods=[method])
+    for method, path, route, take in table:
+        entry = Path(PREFIX + path, _Endpoint(route, take, faults, world), methods=[method])
         # Starlette lets GET answer HEAD as well; FastAPI doesn't.
         entry.methods = {method}
         paths.append(entry)
@@ -86,11 +95,15 @@ class _Recorder:
 
 
 class _Endpoint:
-    """One route: its handler, unless a fault comes before it or takes its answer's place."""
+    """One route: its work, unless a fault comes before it or takes its answer's place.
 
-    def __init__(self, route: Route, handler: Handler, faults: Faults, world: World) -> None:
+    A fault on command hits any request. The scenario's trouble hits those that were accepted: a
+    request that breaks the contract is refused before anything else can go wrong.
+    """
+
+    def __init__(self, route: Route, take: Taker, faults: Faults, world: World) -> None:
         self._route: Route = route
-        self._handler = handler
+        self._take = take
         self._faults = faults
         self._world = world
 
@@ -102,25 +115,29 @@ class _Endpoint:
         with suppress(ValueError, RecursionError):
             # NaN and the like, which Python reads but JSON can't hold, are nothing.
             record.body = json.loads(raw, parse_constant=lambda _: None)
-        trouble = _trouble(self._world) if self._world.in_trouble(self._route) else None
-        fault = self._faults.take(self._route) or trouble
-        if fault is None:
-            answer = await self._work(request, raw)
-        else:
-            if fault.when == "after":
-                done = await self._work(request, raw)
-                if isinstance(done, EventStream):
-                    done.end_turn()
-            answer = hang_up if isinstance(fault, Drop) else _failed(fault)
+        fault = self._faults.take(self._route)
+        answer = _with(fault, partial(self._answer, request, raw))
         await answer(scope, receive, send)
 
-    async def _work(self, request: Request, raw: bytes) -> ASGIApp:
+    def _answer(self, request: Request, raw: bytes) -> ASGIApp:
         try:
-            return await self._handler(request, raw)
+            work = self._take(request, raw)
+            trouble = _trouble(self._world) if self._world.in_trouble(self._route) else None
+            return _with(trouble, work)
         except wire.InvalidRequestError as problem:
             return wire.answer_invalid(problem)
         except HTTPException as refusal:
             return wire.answer_refused(request, refusal)
+
+
+def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
+    if fault is None:
+        return work()
+    if fault.when == "after":
+        done = work()
+        if isinstance(done, EventStream):
+            done.end_turn()
+    return hang_up if isinstance(fault, Drop) else _failed(fault)
 
 
 def _trouble(world: World) -> Failure | Drop:

@@ -27,7 +27,7 @@ Call = TypeVar("Call", bound=BaseModel)
 
 
 class Calls:
-    """The handlers of one world; each takes the request and its body's bytes."""
+    """The handlers of one world: each does the work of a call that was accepted."""
 
     def __init__(self, world: World, faults: Faults, token: str) -> None:
         self._world = world
@@ -35,9 +35,23 @@ class Calls:
         self._faults = faults
         self._authorization = f"Bearer {token}".encode()
 
-    async def provision(self, request: Request, raw: bytes) -> ASGIApp:
+    def accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
+        """Read a request and the bytes of its body, and check its token."""
+        parts: dict[str, object] = {
+            "path": request.path_params,
+            "query": dict(request.query_params),
+        }
+        if raw and "body" in kind.model_fields:
+            parts["body"] = wire.parse(raw, request.headers.get("content-type"))
+        call = wire.check(kind, parts)
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, self._authorization):
+            raise HTTPException(self._scenario.unauthorized_status, "Invalid or missing token")
+        return call
+
+    def provision(self, call: wire.ProvisionCall) -> ASGIApp:
         """Take an order for an instance."""
-        body = self._accept(wire.ProvisionCall, request, raw).body
+        body = call.body
         order = Order(
             body.idempotency_key, body.manifest_id, body.region_id, body.tier_id, body.agent_name
         )
@@ -53,9 +67,8 @@ class Calls:
         answer["task_id"] = instance.task_id
         return self._success(answer, self._scenario.provision_status)
 
-    async def poll(self, request: Request, raw: bytes) -> ASGIApp:
+    def poll(self, call: wire.PollCall) -> ASGIApp:
         """Tell whether an idempotency key has become an instance."""
-        call = self._accept(wire.PollCall, request, raw)
         instance = self._world.find_by_key(call.path.idempotency_key)
         if instance is not None:
             return self._success(
@@ -67,17 +80,15 @@ class Calls:
             return self._success({"found": False})
         return self._success({"found": False, "instance_id": None, "status": None})
 
-    async def status(self, request: Request, raw: bytes) -> ASGIApp:
+    def status(self, call: wire.InstanceCall) -> ASGIApp:
         """Tell how an instance stands."""
-        call = self._accept(wire.InstanceCall, request, raw)
         instance = _found(self._world.find(str(call.path.instance_id)))
         return self._success(
             {"hostname": instance.hostname, "id": instance.id, "status": instance.status}
         )
 
-    async def chat(self, request: Request, raw: bytes) -> ASGIApp:
+    def chat(self, call: wire.ChatCall) -> ASGIApp:
         """Start a chat turn."""
-        call = self._accept(wire.ChatCall, request, raw)
         instance = _found(self._world.find_alive(str(call.path.instance_id)))
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
@@ -89,9 +100,8 @@ class Calls:
             lambda: world.end_turn(instance_id),
         )
 
-    async def llm_events(self, request: Request, raw: bytes) -> ASGIApp:
+    def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
         """Count the LLM events of a recent window."""
-        call = self._accept(wire.LlmEventsCall, request, raw)
         instance = _found(self._world.find_alive(str(call.path.instance_id)))
         window, now = call.query.window_seconds, self._world.clock.now()
         # Compared this way round because a window may be too long to be a float.
@@ -110,9 +120,8 @@ class Calls:
             }
         )
 
-    async def delete(self, request: Request, raw: bytes) -> ASGIApp:
+    def delete(self, call: wire.InstanceCall) -> ASGIApp:
         """Delete an instance."""
-        call = self._accept(wire.InstanceCall, request, raw)
         instance_id = str(call.path.instance_id)
         outcome = self._world.delete(instance_id)
         if outcome == "unknown":
@@ -121,19 +130,6 @@ class Calls:
             raise HTTPException(self._scenario.second_delete, "Instance already deleted")
         word = in_case(self._scenario.gone_word, self._scenario.status_case)
         return self._success({"instance_id": instance_id, "status": word})
-
-    def _accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
-        parts: dict[str, object] = {
-            "path": request.path_params,
-            "query": dict(request.query_params),
-        }
-        if raw and "body" in kind.model_fields:
-            parts["body"] = wire.parse(raw, request.headers.get("content-type"))
-        call = wire.check(kind, parts)
-        given = request.headers.get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, self._authorization):
-            raise HTTPException(self._scenario.unauthorized_status, "Invalid or missing token")
-        return call
 
     def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
         return JSONResponse({**fields, **self._scenario.extra}, status)

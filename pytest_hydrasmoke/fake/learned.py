@@ -10,7 +10,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .scenario import Runtime, Scenario
+from .records import Route
+from .scenario import REPEATABLE, Runtime, Scenario, Trouble
 
 Plain = Mapping[str, Any]
 Changes = dict[str, Any]
@@ -60,6 +61,7 @@ def _learned(report: Plain) -> Changes:
         **_deletion(best, answers),
         **_chat(turns, report["manners"]["events"]),
         **_usage(ready),
+        **_trouble(report["instances"]),
         "extra": _extra(answers),
     }
 
@@ -125,12 +127,13 @@ def _deletion(instance: Plain, answers: Sequence[Plain]) -> Changes:
         it["word"] for it in instance["statuses"] if deleted is not None and it["at"] > deleted
     ]
     if after:
-        learned |= {"after_delete": "row", "gone_word": after[-1]}
-    again = _codes(answers, "delete") & {404, 409, 410}
-    if again:
-        learned["second_delete"] = min(again)
-    elif instance["requests"].get("delete", 0) > 1:
-        learned["second_delete"] = 200
+        learned |= {"after_delete": "row", "gone_word": after[0]}
+    if len(after) > 1:
+        learned["cleaned_word"] = after[-1]
+    codes = _codes(answers, "delete")
+    if codes:
+        # If there was a second one at all, and none was told otherwise, it was told the same.
+        learned["second_delete"] = min(codes & {404, 409, 410}, default=200)
     return learned
 
 
@@ -140,6 +143,11 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
         learned["runtime"] = _runtime(events)
     if turns:
         learned["terminal"] = any(turn["complete"] for turn in turns)
+        if all(turn["error"] is not None for turn in turns):
+            failed = any("error" in (it["event"], it["kind"], *it["keys"]) for it in events)
+            told = statistics.median_low(turn["events"] for turn in turns)
+            learned["agent_dies"] = "error" if failed else "cut"
+            learned["agent_dies_after"] = max(told - failed, 0)
     gaps = [b - a for turn in turns for a, b in itertools.pairwise(turn["arrivals"])]
     if gaps:
         learned["event_pause"] = _seconds(statistics.median(gaps))
@@ -181,6 +189,36 @@ def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
         if before["at"] < over <= after["at"] and after["count"] > before["count"]:
             return [after["at"] - over]
     return []
+
+
+def _trouble(instances: Sequence[Plain]) -> Changes:
+    """Find what befell requests most often, how often, and on which calls."""
+    asked: list[tuple[Route, Trouble]] = [
+        (it["call"], _trouble_of(it))
+        for instance in instances
+        for it in instance["exchanges"]
+        if it["call"] in REPEATABLE
+    ]
+    bad = [(call, trouble) for call, trouble in asked if trouble != "none"]
+    if not bad:
+        return {}
+    worst = statistics.mode(trouble for _, trouble in bad)
+    calls = {call for call, trouble in bad if trouble == worst}
+    hit = sum(trouble == worst for _, trouble in bad)
+    # A run that got somewhere met it now and then; each time would be the end of everything.
+    every = max(round(sum(call in calls for call, _ in asked) / hit), 2)
+    return {
+        "trouble": worst,
+        "trouble_every": every,
+        "trouble_calls": [call for call in REPEATABLE if call in calls],
+    }
+
+
+def _trouble_of(exchange: Plain) -> Trouble:
+    if exchange["error"] is not None:
+        return "lost"  # or never heard: the harder case to deal with is the one to try
+    known: dict[int, Trouble] = {429: "limited", 503: "unavailable"}
+    return known.get(exchange["status"], "none")
 
 
 def _extra(answers: Sequence[Plain]) -> Changes:

@@ -32,7 +32,8 @@ SecondDelete = Literal[200, 404, 409, 410]
 Trouble = Literal["none", "limited", "unavailable", "dropped", "lost"]
 RetryAfter = Literal["none", "seconds", "date"]
 
-_REPEATABLE: tuple[Route, ...] = ("provision", "poll", "status", "llm_events", "delete")
+REPEATABLE: tuple[Route, ...] = ("provision", "poll", "status", "llm_events", "delete")
+"""The calls that a client may make again when an answer was lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,7 @@ class Scenario:
     one that was carried out, so that its answer is lost."""
     trouble_every: int = 2
     """Of so many requests of a call the first is in trouble; 1 is every one of them."""
-    trouble_calls: tuple[Route, ...] = _REPEATABLE
+    trouble_calls: tuple[Route, ...] = REPEATABLE
     """The calls that this happens to. A chat is not among them unless it is named: nobody can
     repeat one whose answer was lost."""
     retry_after: RetryAfter = "none"

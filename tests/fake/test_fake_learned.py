@@ -8,6 +8,7 @@ import pytest
 
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.learned import scenario_of
+from pytest_hydrasmoke.fake.scenario import REPEATABLE
 
 FIELDS = {
     "provision": {"idempotency_key": "string", "instance_id": "string", "task_id": "string"},
@@ -48,7 +49,7 @@ def told(*answers: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ],
         "turns": [],
         "usage": [],
-        "requests": {"delete": 1},
+        "exchanges": [],
         **changes.pop("instance", {}),
     }
     manners = {"answers": list(answers), "events": changes.pop("events", [])}
@@ -88,7 +89,7 @@ def test_an_answers_form_is_played(answers: list[Any], changes: dict[str, Any]) 
 
 
 def test_a_second_delete_that_succeeds_is_played() -> None:
-    scenario = scenario_of(told(answer("delete"), instance={"requests": {"delete": 2}}))
+    scenario = scenario_of(told(answer("delete")))
     assert scenario.second_delete == 200
 
 
@@ -96,6 +97,10 @@ def test_a_row_that_stays_after_the_delete_is_played() -> None:
     words = [{"at": 3.0, "word": "up"}, {"at": 80.5, "word": "terminated"}]
     scenario = scenario_of(told(instance={"statuses": words}))
     assert (scenario.after_delete, scenario.gone_word) == ("row", "terminated")
+    assert scenario.cleaned_word is None
+    words += [{"at": 85.0, "word": "deleted"}]
+    scenario = scenario_of(told(instance={"statuses": words}))
+    assert (scenario.gone_word, scenario.cleaned_word) == ("terminated", "deleted")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,12 @@ def test_a_runtimes_frames_are_played(events: list[Any], runtime: str) -> None:
 
 
 def turn(at: float, **changes: Any) -> dict[str, Any]:
-    return {"at": at, "seconds": 2.0, "arrivals": [0.5, 1.0, 1.5], "complete": True} | changes
+    return {"at": at, "seconds": 2.0, "arrivals": [0.5, 1.0, 1.5]} | {
+        "events": 3,
+        "complete": True,
+        "error": None,
+        **changes,
+    }
 
 
 def usage(at: float, count: int, *providers: str) -> dict[str, Any]:
@@ -124,6 +134,44 @@ def test_a_turns_pace_and_end_are_played() -> None:
     assert scenario_of(told(instance={"turns": [turn(64.0)]})).event_pause == 0.5
     endless = scenario_of(told(instance={"turns": [turn(64.0, complete=False)]}))
     assert not endless.terminal
+
+
+def test_an_agent_that_died_in_every_turn_dies_again() -> None:
+    died = turn(64.0, complete=False, error="the stream was cut")
+    cut = scenario_of(told(instance={"turns": [died]}))
+    assert (cut.agent_dies, cut.agent_dies_after, cut.terminal) == ("cut", 3, False)
+    seen = [event("token", "text"), event("error", "text")]
+    error = scenario_of(told(instance={"turns": [died]}, events=seen))
+    assert (error.agent_dies, error.agent_dies_after) == ("error", 2)
+    assert scenario_of(told(instance={"turns": [died, turn(70.0)]})).agent_dies == "never"
+
+
+def exchanges(call: str, *outcomes: int | str) -> list[dict[str, Any]]:
+    return [
+        {"call": call, "status": it, "error": None}
+        if isinstance(it, int)
+        else {"call": call, "status": None, "error": it}
+        for it in outcomes
+    ]
+
+
+TROUBLES: list[tuple[list[dict[str, Any]], tuple[Any, ...]]] = [
+    (exchanges("poll", 200, 200, 404), ("none", 2, REPEATABLE)),
+    (exchanges("poll", 503, 200, 503, 200, 200, 200), ("unavailable", 3, ("poll",))),
+    (exchanges("delete", 429, 429, 200), ("limited", 2, ("delete",))),
+    (
+        [*exchanges("status", "cut", 200), *exchanges("provision", "lost", 503, 200)],
+        ("lost", 2, ("provision", "status")),
+    ),
+    (exchanges("chat", 503, 503, 200), ("none", 2, REPEATABLE)),
+]
+
+
+@pytest.mark.parametrize(("seen", "expected"), TROUBLES)
+def test_trouble_is_played(seen: list[dict[str, Any]], expected: tuple[Any, ...]) -> None:
+    scenario = scenario_of(told(instance={"exchanges": seen}))
+    played = (scenario.trouble, scenario.trouble_every, scenario.trouble_calls)
+    assert played == expected
 
 
 def test_usage_is_played_with_its_lag() -> None:

@@ -518,6 +518,13 @@ def test_a_chat_is_in_trouble_only_where_it_is_named(calling: Calling, clock: Ha
     assert spared.chat(spared.ready(clock)).status_code == 200
 
 
+def test_what_breaks_the_contract_is_refused_before_there_is_trouble(calling: Calling) -> None:
+    caller = calling(trouble="unavailable", trouble_every=1)
+    assert caller.provision(tier_id=None).status_code == 422
+    assert caller.http.get("/instances/x", headers={"authorization": "x"}).status_code == 422
+    assert caller.http.get("/instances/by-key/k", headers={"authorization": "x"}).status_code == 401
+
+
 @pytest.mark.parametrize(("trouble", "made"), [("dropped", 0), ("lost", 1)])
 def test_trouble_without_an_answer(calling: Calling, trouble: str, made: int) -> None:
     caller = calling(trouble=trouble)
@@ -538,7 +545,7 @@ def test_retry_after_and_its_seconds(calling: Calling) -> None:
 def test_a_fault_on_command_comes_before_trouble(calling: Calling) -> None:
     caller = calling(trouble="unavailable")
     caller.router.fail("poll", status=500)
-    assert [caller.poll().status_code for _ in range(3)] == [500, 200, 503]
+    assert [caller.poll().status_code for _ in range(3)] == [500, 503, 200]
 
 
 def test_extra(calling: Calling, clock: HandClock) -> None:
