@@ -27,7 +27,8 @@ HOSTILE = "<img src=x onerror=document.title='hit'>"
 
 @pytest.fixture
 def site() -> Iterator[httpx.Client]:
-    router = FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), token="a-made-up-token")
+    scenario = Scenario(row_after=0, statuses=((0, "running"),), cleanup_after=1e6)
+    router = FakeRouter(scenario, token="a-made-up-token")
     server = Server()
     try:
         server.mount("", with_controls(router))
@@ -65,12 +66,19 @@ def test_a_browser_shows_instances_and_requests(site: httpx.Client, tmp_path: Pa
     order = {"idempotency_key": HOSTILE, **SPEC}
     instance_id = site.post(f"{PREFIX}/provision", json=order).json()["instance_id"]
     site.get(f"{PREFIX}/instances/{instance_id}")
+    gone_id = site.post(f"{PREFIX}/provision", json={**order, "idempotency_key": "gone"}).json()[
+        "instance_id"
+    ]
+    site.delete(f"{PREFIX}/instances/{gone_id}")
     site.get("/nowhere", params={"q": HOSTILE})
     page = rendered(site, tmp_path)
     cells = [html.unescape(cell) for cell in re.findall("<td>(.*?)</td>", page)]
     assert cells[:3] == [instance_id, HOSTILE, "running"]
+    assert cells[4:9] == ["yes", "no", "done", "agent, server, dns_record", "\N{EN DASH}"]
+    assert cells[9:12] == [gone_id, "gone", "deleted"]
+    assert cells[13:18] == ["no", "yes", "done", "\N{EN DASH}", "running"]
     assert "status" in cells
     assert f"{PREFIX}/instances/{instance_id}" in cells
-    assert "instances: 1, requests: 3" in page
+    assert "instances: 2, requests: 5" in page
     assert "<img" not in page
     assert "<title>Fake router</title>" in page
