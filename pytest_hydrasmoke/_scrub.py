@@ -14,7 +14,7 @@ import dataclasses
 import linecache
 import re
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -25,7 +25,8 @@ Clean = Callable[[str], str]
 
 # Colours are what logs and tools often have, and no reader misses: dropped, not shown as escapes.
 _DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
-# By these, reports find each other; and the names of tests are known before any router is.
+# By these, and by what is pytest's own affair, reports find each other; and the names of tests are
+# known before any router is.
 _NAMES = frozenset({"nodeid", "location", "keywords"})
 _DEEP = 50
 
@@ -59,11 +60,12 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
         return value if _same(parts, pairs) else dict(parts)
     if hasattr(value, "toterminal"):
-        _clean_attributes(value, clean, depth)
+        _clean_attributes(value, list(vars(value)), clean, depth)
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         twin = copy.copy(value)
-        return twin if _clean_attributes(twin, clean, depth) else value
+        names = [it.name for it in dataclasses.fields(value)]
+        return twin if _clean_attributes(twin, names, clean, depth) else value
     return value
 
 
@@ -71,11 +73,15 @@ def _same(parts: Sequence[object], items: Sequence[object]) -> bool:
     return all(part is item for part, item in zip(parts, items, strict=True))
 
 
-def _clean_attributes(value: object, clean: Clean, depth: int = _DEEP) -> bool:
+def _clean_attributes(
+    value: object, names: Iterable[str], clean: Clean, depth: int = _DEEP
+) -> bool:
     """Clean what an object has, where it stands; tells whether something had to be."""
     changed = False
-    for name, part in list(getattr(value, "__dict__", {}).items()):
-        if name not in _NAMES and (shown := cleaned(part, clean, depth - 1)) is not part:
+    for name in names:
+        part: object = getattr(value, name)
+        shown = cleaned(part, clean, depth - 1)
+        if shown is not part:
             # A frozen one, too: it is a copy, or pytest's own.
             object.__setattr__(value, name, shown)
             changed = True
@@ -84,7 +90,8 @@ def _clean_attributes(value: object, clean: Clean, depth: int = _DEEP) -> bool:
 
 def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean) -> None:
     """Clean what a report shows: its failure, its sections, and whatever plugins gave it."""
-    _clean_attributes(report, clean)
+    shows = [name for name in vars(report) if name not in _NAMES and name[0] != "_"]
+    _clean_attributes(report, shows, clean)
     drawn: object = report.longrepr
     if drawn is not None and not isinstance(drawn, str | tuple):
         # Whoever draws it may make words of what is none before.

@@ -95,7 +95,7 @@ class Drawn:
         return "\n".join(map(str, self.parts))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frozen:
     words: str
 

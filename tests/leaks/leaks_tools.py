@@ -1,0 +1,142 @@
+"""What the leak suite shares: a run of pytest with every sink there is, and all that came of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FULL = os.environ.get("HYDRA_LEAKS_FULL") == "1"
+SUITES = Path(__file__).parent.parent / "suites"
+WINDOW = 8
+
+
+def windows(token: str) -> frozenset[str]:
+    """Give every part of a token that is long enough to be one."""
+    return frozenset(token[at : at + WINDOW] for at in range(len(token) - WINDOW + 1))
+
+
+def hits(text: str, parts: frozenset[str]) -> set[str]:
+    """Give the parts that a text holds."""
+    return parts.intersection(text[at : at + WINDOW] for at in range(len(text) - WINDOW + 1))
+
+
+@dataclass
+class Sinks:
+    """All that a run left: each sink's name, and its text."""
+
+    texts: dict[str, str] = field(default_factory=dict[str, str])
+    arguments: set[str] = field(default_factory=set[str])
+    code: int = 0
+
+    def holding(self, parts: frozenset[str]) -> dict[str, set[str]]:
+        """Give the parts that each sink holds, where there are any."""
+        found = {name: hits(text, parts) for name, text in self._all().items()}
+        return {name: seen for name, seen in found.items() if seen}
+
+    def _all(self) -> Mapping[str, str]:
+        return {**self.texts, "process arguments": "\n".join(sorted(self.arguments))}
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+def run(folder: Path, suite: str, *arguments: str, env: Mapping[str, str]) -> Sinks:
+    """Run pytest on a suite in a folder of its own, with every sink that there is."""
+    shutil.copytree(SUITES / suite, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    out = folder / "out"
+    out.mkdir()
+    given = [
+        "-m",
+        "pytest",
+        "--hydra-smoke",
+        "--hydra-smoke-report=always",
+        "--continue-on-collection-errors",
+        f"--junit-xml={out / 'junit.xml'}",
+        *("-o", "junit_logging=all", "-o", "junit_family=xunit1"),
+        *plugins_with(f"--report-log={out / 'report.jsonl'}", "pytest_reportlog"),
+        *plugins_with(f"--html={out / 'pytest.html'}", "pytest_html"),
+        *arguments,
+    ]
+    return execute(given, folder, env)
+
+
+def plugins_with(option: str, module: str) -> list[str]:
+    """Give an option of a plugin, if that is there."""
+    return [option] if importlib.util.find_spec(module) else []
+
+
+def execute(arguments: list[str], folder: Path, env: Mapping[str, str]) -> Sinks:
+    """Run Python in a folder, and gather what it wrote there and said."""
+    ours = {it.relative_to(folder) for it in folder.rglob("*")}
+    summary = folder / "out" / "summary.md"
+    sinks = Sinks()
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env={**clean_environment(), "GITHUB_STEP_SUMMARY": str(summary), **env},
+            stdout=out,
+            stderr=err,
+        )
+        try:
+            while process.poll() is None:
+                sinks.arguments |= set(command_lines(process.pid))
+                try:
+                    process.wait(0.1)
+                except subprocess.TimeoutExpired:
+                    continue
+        finally:
+            process.kill()
+            process.wait()
+    sinks.code = process.returncode
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name not in ours and path.suffix != ".pyc":
+            with path.open(encoding="utf-8", errors="replace", newline="") as file:
+                sinks.texts[name.as_posix()] = file.read()
+    return sinks
+
+
+def clean_environment() -> dict[str, str]:
+    """Give the environment without what this project, pytest or a pipeline set in it."""
+    ours = ("HYDRA_SMOKE_", "PYTEST", "GITHUB_", "OPS_BEARER_TOKEN", "CI", "FORCE_COLOR")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def command_lines(pid: int) -> Iterator[str]:
+    """Give the command lines of a process and of all below it, where /proc tells them."""
+    try:
+        yield Path(f"/proc/{pid}/cmdline").read_text("utf-8").replace("\0", " ")
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
+    except OSError:
+        return
+    for child in children:
+        yield from command_lines(int(child))
+
+
+def settings(url: str, token: str, **more: object) -> dict[str, str]:
+    """Give the environment of a live run."""
+    given = {
+        "url": url,
+        "token": token,
+        "manifest_id": "made-up",
+        "region_id": "nowhere",
+        "tier_id": "tier-1",
+        "ready_timeout": 10,
+        "llm_events_timeout": 5,
+        "delete_timeout": 5,
+        **more,
+    }
+    return {f"HYDRA_SMOKE_{name.upper()}": str(value) for name, value in given.items()}
+
+
+def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """Draw rows as a table of Markdown."""
+    lines = [head, ["---"] * len(list(head)), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

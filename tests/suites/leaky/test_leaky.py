@@ -1,0 +1,280 @@
+"""Tests that fail in every way, each with the token in its hands.
+
+Each is careless in another manner: what it prints, logs, raises, compares or hands on has the
+token in it, whole or in part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import pprint
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pytest_hydrasmoke import (
+    HydraSmokeConfig,
+    RouterError,
+    SmokeClient,
+    SmokeInstance,
+    VirtualClock,
+)
+
+logger = logging.getLogger("careless")
+
+
+@pytest.fixture
+def token(smoke_config: HydraSmokeConfig) -> str:
+    assert smoke_config.token is not None
+    return smoke_config.token.reveal()
+
+
+# Before, in and after a test
+
+
+@pytest.fixture
+def set_up(token: str) -> None:
+    print("set-up", token)
+    raise RuntimeError(f"set-up with {token}")
+
+
+@pytest.fixture
+def torn_down(token: str) -> Iterator[None]:
+    yield
+    sys.stderr.write(f"teardown {token}\n")
+    raise RuntimeError(f"teardown with {token}")
+
+
+def test_set_up(set_up: None) -> None: ...
+
+
+def test_teardown(torn_down: None) -> None: ...
+
+
+def test_both(torn_down: None, token: str) -> None:
+    raise ValueError(token)
+
+
+def test_unknown_fixture(token: str, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue(f"no_{token}")
+
+
+# What the client and the router say
+
+
+def test_refused(token: str) -> None:
+    with SmokeClient(os.environ["LEAKY_ROUTER"], token=token) as client:
+        client.status("5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21")
+
+
+def test_refused_and_raised_again(token: str) -> None:
+    try:
+        test_refused(token)
+    except RouterError as error:
+        raise RuntimeError(error.detail) from error
+
+
+def test_unreachable(token: str) -> None:
+    with SmokeClient("http://127.0.0.1:9", token=token, clock=VirtualClock()) as client:
+        client.delete("5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21")
+
+
+def test_bad_token(token: str) -> None:
+    SmokeClient("https://router.example", token=f"Bearer {token}\n")
+
+
+def test_bad_url(token: str) -> None:
+    SmokeClient(f"https://{token}@router.example", token=token)
+
+
+def test_bad_id(smoke_client: SmokeClient, token: str) -> None:
+    smoke_client.status(token)
+
+
+def test_client_compared(smoke_client: SmokeClient) -> None:
+    assert smoke_client == 1, pprint.pformat(vars(smoke_client))
+
+
+def test_client_taken_apart(smoke_client: SmokeClient) -> None:
+    def parts(value: object, depth: int = 6) -> object:
+        if not hasattr(value, "__dict__") or not depth:
+            return repr(value)
+        return {name: parts(part, depth - 1) for name, part in vars(value).items()}
+
+    raise AssertionError(parts(smoke_client))
+
+
+def test_settings_compared(smoke_config: HydraSmokeConfig) -> None:
+    other = smoke_config.model_copy(update={"token": None})
+    assert smoke_config == other, smoke_config.model_dump_json()
+
+
+def test_settings_dumped(smoke_config: HydraSmokeConfig) -> None:
+    print(smoke_config, smoke_config.model_dump(), vars(smoke_config), f"{smoke_config.token}")
+    raise AssertionError(dataclasses.asdict(smoke_config.link))
+
+
+def test_reply(smoke_instance: SmokeInstance, token: str) -> None:
+    turn = smoke_instance.chat(f"Is {token} yours?")
+    assert turn.text == "as expected"
+
+
+def test_reply_printed(smoke_instance: SmokeInstance) -> None:
+    turn = smoke_instance.chat("What do you know?")
+    print(turn.text, turn.events)
+    logger.info("%s", turn.events)
+    turn.expect_llm_events(at_least=99, timeout=0.1)
+
+
+def test_wait(smoke_instance: SmokeInstance) -> None:
+    smoke_instance.wait(lambda status: False, timeout=0.1)
+
+
+# What is printed, logged and warned of
+
+
+def test_printed(token: str) -> None:
+    print(token, [token], {"token": token})
+    os.write(1, f"by number {token}\n".encode())
+    os.write(2, f"by number {token}\n".encode())
+    raise AssertionError
+
+
+def test_logged(token: str) -> None:
+    logger.debug("debug %s", token)
+    logger.warning("warning %s", token)
+    try:
+        raise KeyError(token)
+    except KeyError:
+        logger.exception("exception")
+    raise AssertionError
+
+
+def test_warned(token: str) -> None:
+    warnings.warn(f"warned of {token}", stacklevel=1)
+    warnings.warn(DeprecationWarning(token, 2), stacklevel=1)
+
+
+def test_passes_and_prints(token: str) -> None:
+    print("passes", token)
+
+
+# What pytest makes of values
+
+
+def test_compared(token: str) -> None:
+    assert token == "something else"
+
+
+def test_compared_in_part(token: str) -> None:
+    assert token.startswith("other"), token[:12] + "..." + token[-12:]
+
+
+def test_compared_when_long(token: str) -> None:
+    assert [token * 3] * 20 == [token * 3] * 19 + ["x"]
+
+
+def test_compared_in_lines(token: str) -> None:
+    assert f"a\n{token}\nb" == f"a\n{token}!\nb"
+
+
+def test_compared_in_a_mapping(token: str) -> None:
+    headers = {"authorization": f"Bearer {token}", "n": 1}
+    assert headers == {"authorization": None, "n": 2}
+
+
+def test_found(token: str) -> None:
+    assert token not in f"there is {token} in it"
+
+
+def test_bytes(token: str) -> None:
+    assert token.encode() == b""
+
+
+def test_json(token: str) -> None:
+    raise AssertionError(json.dumps({"headers": [["authorization", token]]}))
+
+
+def test_decoding(token: str) -> None:
+    (token.encode() + b"\xff").decode()
+
+
+@dataclasses.dataclass
+class Carrier:
+    name: str
+    value: Any
+
+
+def test_dataclass(token: str) -> None:
+    assert Carrier("a", token) == Carrier("a", [token])
+
+
+def test_chain(token: str) -> None:
+    try:
+        raise LookupError(token)
+    except LookupError as error:
+        raise OSError(f"second {token}") from error
+
+
+def test_group(token: str) -> None:
+    raise ExceptionGroup("several", [ValueError(token), KeyError(token)])
+
+
+def test_note(token: str) -> None:
+    error = ValueError("with a note")
+    error.add_note(f"note {token}")
+    raise error
+
+
+def test_arguments(token: str) -> None:
+    def below(first: str, second: dict[str, str]) -> None:
+        raise RuntimeError
+
+    below(token, {"key": token})
+
+
+def test_recursion(token: str) -> None:
+    def again(value: str, depth: int) -> None:
+        again(value, depth + 1)
+
+    again(token, 0)
+
+
+# What is handed on
+
+
+def test_property(token: str, record_property: Any) -> None:
+    record_property("token", token)
+    raise AssertionError
+
+
+def test_skipped(token: str) -> None:
+    pytest.skip(f"because of {token}")
+
+
+def test_expected(token: str) -> None:
+    pytest.xfail(f"because of {token}")
+
+
+@pytest.mark.xfail(strict=True)
+def test_expected_and_passed(token: str) -> None:
+    print(token)
+
+
+def test_failed_in_words(token: str) -> None:
+    pytest.fail(f"because of {token}", pytrace=False)
+
+
+def test_subtests(token: str, request: pytest.FixtureRequest) -> None:
+    try:
+        subtests = request.getfixturevalue("subtests")
+    except pytest.FixtureLookupError:
+        pytest.skip("this pytest has no subtests")
+    with subtests.test(msg=f"of {token}", key=token):
+        raise AssertionError(token)
