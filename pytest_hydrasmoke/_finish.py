@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -25,7 +26,7 @@ from ._reporting import all_manners, breaches, merged
 from ._scrub import cleaned
 from ._session import SmokeSession
 from ._signals import Interrupts
-from .report import files, github, junit, terminal
+from .report import files, github, junit, pytest_html, terminal
 
 if TYPE_CHECKING:
     from ._load import Loaded
@@ -77,6 +78,7 @@ class Finish:
         self._from_workers: dict[str, ProcessReport] = {}
         self._crashed = False
         self._report: Report | None = None
+        self._page: Path | None = None
         self._remarks: list[str] = []
         self._told = False
 
@@ -95,8 +97,13 @@ class Finish:
         self._executed |= ran and "hydra_smoke" in report.keywords
         self._failed.update(getattr(report, FAILED, ()))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        # Around all others: some plugins write their report as the first thing at the end.
+        self._end(session)
+        return (yield)
+
+    def _end(self, session: pytest.Session) -> None:
         told = self._close()
         if self._worker:
             output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
@@ -168,6 +175,7 @@ class Finish:
         failed = report.exit_code != pytest.ExitCode.OK
         pages = config.report == "always" or (config.report == "on-failure" and failed)
         self._remarks += files.write(report, config.output, pages=pages)
+        self._page = config.output / "report.html" if pages else None
         self._try("the JUnit file has no properties", lambda: junit.tell(self._pytest, report))
         self._try(
             "GitHub's job summary was not written",
@@ -233,6 +241,16 @@ class Finish:
             terminalreporter.line(line)
         for remark in self._remarks:
             terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, summary: list[str]) -> None:
+        """Show the run at the head of pytest-html's page, which that plugin writes later."""
+        report, page = self._report, self._pytest.getoption("htmlpath")
+        if report is not None:
+            self._try(
+                "pytest-html shows nothing of the run",
+                lambda: summary.extend(pytest_html.summary(report, self._page, Path(page))),
+            )
 
     def pytest_unconfigure(self) -> None:
         try:

@@ -1,0 +1,98 @@
+"""What reports of other plugins carry of a run: pytest-html's page, the report log, CTRF."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import json
+import re
+from typing import Any
+
+import pytest
+from plugin_tools import TOKEN, Project
+
+from pytest_hydrasmoke.fake import FakeRouter
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project against a router that deletes nothing."""
+    router.fail("delete", status=500, body=HOSTILE, times=999)
+    project.suite("endings").at(router, run_id="run", delete_timeout=0.6, budgets="row=0.000001")
+    return project
+
+
+def page(project: Project) -> str:
+    return (project.path / "out" / "page.html").read_text("utf-8")
+
+
+def rows(text: str) -> dict[str, list[dict[str, Any]]]:
+    """Give the tests of a page of pytest-html, by their names."""
+    blob = re.search(r'data-jsonblob="([^"]*)"', text)
+    assert blob is not None
+    tests: dict[str, list[dict[str, Any]]] = json.loads(html.unescape(blob[1]))["tests"]
+    return tests
+
+
+def test_pytest_html_shows_the_run_and_links_to_its_own_page(
+    here: Project, router: FakeRouter
+) -> None:
+    result = here.live("test_endings.py::test_passes", "--html=out/page.html")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    text = page(here)
+    assert f"<p>hydra-smoke: live router {router.url}, run run</p>" in text
+    assert "<p>provisioned 1, deleted 0, kept 0, leaked 1</p>" in text
+    assert f"<li>leaked: {router.instances[0].id} (key run-0), provision 0." in text
+    [link] = re.findall(r'<a href="([^"]*report.html)">', text)
+    assert (here.path / "out" / link).is_file()
+    assert HOSTILE not in text
+    assert TOKEN not in text
+
+
+def test_pytest_html_has_a_row_for_each_leak_and_breach(here: Project, router: FakeRouter) -> None:
+    here.live("test_endings.py::test_passes", "--html=out/page.html")
+    found = {name: [it["result"] for it in several] for name, several in rows(page(here)).items()}
+    assert found == {
+        "test_endings.py::test_passes": ["Passed"],
+        f"hydra-smoke::leak::{router.instances[0].id}": ["Failed"],
+        "hydra-smoke::budget::row": ["Failed"],
+    }
+
+
+def test_pytest_html_has_no_link_where_no_page_is_written(project: Project) -> None:
+    project.suite("endings")
+    assert project.fake("-k", "unknown_key", "--html=out/page.html").ret == 0
+    text = page(project)
+    assert "hydra-smoke: the bundled FAKE router" in text
+    assert "report.html" not in text
+
+
+def test_the_report_log_has_each_test_s_instance_and_the_leaks(
+    here: Project, router: FakeRouter
+) -> None:
+    here.live("test_endings.py::test_passes", "--report-log=log.jsonl")
+    lines = (here.path / "log.jsonl").read_text("utf-8").splitlines()
+    reports = [it for it in map(json.loads, lines) if it["$report_type"] == "TestReport"]
+    [call] = [it for it in reports if it["nodeid"].endswith("passes") and it["when"] == "call"]
+    assert ["hydra_smoke.instance.id", router.instances[0].id] in call["user_properties"]
+    failed = [it["nodeid"] for it in reports if it["outcome"] == "failed"]
+    assert failed == [
+        f"hydra-smoke::leak::{router.instances[0].id}",
+        "hydra-smoke::budget::row",
+    ]
+    # What belongs to the whole run has no place in it.
+    assert "hydra_smoke.run_id" not in "".join(lines)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ctrf") is None, reason="pytest-json-ctrf is not installed"
+)
+def test_ctrf_has_the_leaks_and_no_property(here: Project, router: FakeRouter) -> None:
+    here.process("--hydra-smoke", "test_endings.py::test_passes", "--ctrf=ctrf.json")
+    text = (here.path / "ctrf.json").read_text("utf-8")
+    tests = {it["name"]: it["status"] for it in json.loads(text)["results"]["tests"]}
+    assert list(tests.values()) == ["passed", "failed", "failed"]
+    assert f"hydra-smoke::leak::{router.instances[0].id}" in tests
+    assert "hydra_smoke." not in text

@@ -1,0 +1,160 @@
+"""The recipes of `docs/how-to/recipes.md`: each is a conftest that does what the page says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+RECIPES = Path(__file__).parent.parent.parent / "docs" / "how-to" / "recipes"
+TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
+SUITE = "def test_chats(smoke_instance): smoke_instance.chat('Are you ready?')\n"
+
+
+@pytest.fixture
+def received() -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+    """Serve a web server on loopback; gives its URL, and what it was sent."""
+    requests: list[tuple[str, str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _take(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            requests.append((self.command, self.path, body))
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_PUT = _take  # noqa: N815
+
+        def log_message(self, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", requests
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Recipe:
+    """A recipe as the conftest of a project, run against a router of its own."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._pytester, self._env = pytester, monkeypatch
+        self.path = pytester.path
+        self._runs = 0
+
+    def run(
+        self, name: str, *options: str, leaks: bool = False, alone: bool = False
+    ) -> pytest.RunResult:
+        self._runs += 1
+        shutil.copy(RECIPES / f"{name}.py", self.path / "conftest.py")
+        self._pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+        self._pytester.makepyfile(test_agent=SUITE)
+        with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
+            if leaks:
+                router.fail("delete", status=500, times=999)
+            settings = {
+                "URL": router.url,
+                "TOKEN": TOKEN,
+                "MANIFEST_ID": "hermes-basic",
+                "REGION_ID": "eu-central",
+                "TIER_ID": "tier-1",
+                "RUN_ID": f"nightly-{self._runs}",
+                "DELETE_TIMEOUT": "0.6",
+            }
+            for setting, value in settings.items():
+                self._env.setenv(f"HYDRA_SMOKE_{setting}", value)
+            run = (
+                self._pytester.runpytest_subprocess if alone else self._pytester.runpytest_inprocess
+            )
+            lean = ("-p", "no:hypothesispytest", "-p", "no:schemathesis")
+            result = run(*lean, "--hydra-smoke", "test_agent.py", *options)
+        assert result.ret == (pytest.ExitCode.TESTS_FAILED if leaks else pytest.ExitCode.OK)
+        result.stdout.no_fnmatch_line("*pytest_hydra_smoke_report failed*")
+        self.instance = str(router.instances[0].id)
+        return result
+
+
+@pytest.fixture
+def recipe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    for name in os.environ:
+        if name.startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
+    return Recipe(pytester, monkeypatch)
+
+
+def test_opentelemetry_makes_a_span_of_each_phase(recipe: Recipe) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    out = recipe.run("opentelemetry", leaks=True, alone=True).stdout.str()
+    names = [line.split('"')[3] for line in out.splitlines() if line.startswith('    "name": ')]
+    phases = ["provision", "row", "ready", "first_event", "turn", "delete"]
+    assert sorted(names) == sorted([*phases, "instance", "hydra-smoke run"])
+    assert f'"id": "{recipe.instance}"' in out
+    assert '"status_code": "ERROR"' in out
+
+
+def test_prometheus_gets_gauges(
+    recipe: Recipe,
+    received: tuple[str, list[tuple[str, str, bytes]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("prometheus_client")
+    url, requests = received
+    monkeypatch.setenv("SMOKE_PUSH_GATEWAY", url)
+    recipe.run("prometheus")
+    [(method, path, body)] = requests
+    assert (method, path) == ("PUT", "/metrics/job/hydra-smoke")
+    lines = body.decode().splitlines()
+    assert "hydra_smoke_ok 1.0" in lines
+    assert 'hydra_smoke_instances{outcome="deleted"} 1.0' in lines
+    assert 'hydra_smoke_instances{outcome="leaked"} 0.0' in lines
+    assert sum(line.startswith("hydra_smoke_phase_seconds{") for line in lines) == 6
+
+
+def test_allure_has_a_result_of_each_instance(recipe: Recipe) -> None:
+    pytest.importorskip("allure_commons")
+    recipe.run("allure", "--alluredir=results", leaks=True, alone=True)
+    files = (recipe.path / "results").glob("*-result.json")
+    results = {it["name"]: it for it in (json.loads(file.read_text("utf-8")) for file in files)}
+    told = results[f"instance {recipe.instance} (key nightly-1-0)"]
+    assert told["status"] == "broken"
+    assert [step["name"] for step in told["steps"]][:3] == ["provision", "row", "ready"]
+    assert all(step["start"] <= step["stop"] <= told["stop"] for step in told["steps"])
+    assert results["test_chats"]["status"] == "passed"
+
+
+def test_a_chat_room_hears_of_failures(
+    recipe: Recipe,
+    received: tuple[str, list[tuple[str, str, bytes]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, requests = received
+    monkeypatch.setenv("SMOKE_WEBHOOK", f"{url}/hook")
+    recipe.run("chat_notification")
+    assert requests == []
+    monkeypatch.setenv("HYDRA_SMOKE_BUDGETS", "row=0.000001")
+    recipe.run("chat_notification", leaks=True)
+    [(method, path, body)] = requests
+    assert (method, path) == ("POST", "/hook")
+    lines = json.loads(body)["text"].splitlines()
+    assert lines[0].startswith("Smoke test of http://127.0.0.1:")
+    assert lines[1].startswith(f"- {recipe.instance} (key nightly-2-0) may still run: hydra-smoke ")
+    assert lines[-1].startswith("- row took ")
+    assert TOKEN not in body.decode()
+
+
+def test_every_recipe_is_on_the_page() -> None:
+    page = (RECIPES.parent / "recipes.md").read_text("utf-8")
+    for file in RECIPES.glob("*.py"):
+        assert f"{{literalinclude}} recipes/{file.name}" in page
