@@ -31,7 +31,17 @@ _LEXER = FencedCodeBlockLexer(
     language=r"[\w-]+", mapping={"language": "arguments", "source": "source"}
 )
 _MARK = re.compile(r"<!-- (file|shown): (\S+) -->\n\n$")
-INSTALLABLE = frozenset({"pytest-hydrasmoke", "pytest-xdist", "tox", "."})
+INSTALLABLE = frozenset(
+    {
+        "pytest-hydrasmoke",
+        "pytest-xdist",
+        "tox",
+        ".",
+        "allure-pytest",
+        "opentelemetry-sdk",
+        "prometheus-client",
+    }
+)
 COMMANDS = ("pytest", "hydra-smoke", "python", "python3")
 
 
