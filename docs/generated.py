@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
+import diagram
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
@@ -93,10 +94,18 @@ def _toml(value: object) -> str:
     return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
+class Imports(SphinxDirective):
+    """The rooms of the architecture, and who needs whom."""
+
+    def run(self) -> list[nodes.Node]:
+        return [nodes.raw("", diagram.svg(), format="html")]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("settings", Settings)
     app.add_directive("fixtures", Fixtures)
+    app.add_directive("imports", Imports)
     app.add_directive("scenarios", Scenarios)
     app.add_directive("scenario-fields", ScenarioFields)
     return {"parallel_read_safe": True}

@@ -1,0 +1,72 @@
+"""Nothing public is missing from the reference, and no room from the architecture."""
+
+from __future__ import annotations
+
+import re
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from shown import ROOT
+
+import pytest_hydrasmoke
+from pytest_hydrasmoke import HydraSmokeConfig, _hookspecs
+
+sys.path.insert(0, str(ROOT / "docs"))
+import diagram
+
+REFERENCE = {it.name: it.read_text("utf-8") for it in (ROOT / "docs" / "reference").glob("*.md")}
+ALL = "\n".join(REFERENCE.values())
+ERRORS = {
+    name
+    for name in pytest_hydrasmoke.__all__
+    if isinstance(it := getattr(pytest_hydrasmoke, name), type) and issubclass(it, Exception)
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(pytest_hydrasmoke.__all__) - ERRORS))
+def test_every_public_name_has_its_place(name: str) -> None:
+    home = getattr(pytest_hydrasmoke, name).__module__
+    by_itself = re.search(rf"\.{name}$", REFERENCE["api.md"], re.MULTILINE)
+    with_its_home = f"automodule:: {home}\n" in REFERENCE["api.md"]
+    assert by_itself or with_its_home or f"`{name}`" in REFERENCE["api.md"]
+
+
+def test_lists_that_are_generated_are_asked_for() -> None:
+    assert "```{settings}" in REFERENCE["settings.md"]
+    assert "```{fixtures}" in REFERENCE["fixtures.md"]
+    assert "automodule:: pytest_hydrasmoke._errors\n" in REFERENCE["errors.md"]
+    assert f"automodule:: {_hookspecs.__name__}\n" in REFERENCE["hooks.md"]
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in HydraSmokeConfig.model_fields.values())
+
+
+@pytest.mark.parametrize("command", ["check", "sweep", "fake"])
+def test_every_command_and_its_options_are_described(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pytest_hydrasmoke._command import main
+
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    page = REFERENCE["command-line.md"]
+    assert f"`hydra-smoke {command}" in page
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+    assert [it for it in options if it not in page] == []
+
+
+def test_every_module_has_a_room() -> None:
+    assert set(diagram.modules()) == set(diagram.rooms())
+
+
+def test_the_picture_is_made_from_the_imports() -> None:
+    # Known of old: the plugin switches things on, and the fake needs nothing of the rest.
+    graph = diagram.room_graph()
+    room_of = diagram.rooms()
+    assert room_of["_switch"] in graph[room_of["plugin"]]
+    assert graph[room_of["fake"]] == frozenset()
+    drawing = ET.fromstring(diagram.svg())
+    boxes = [it for it in drawing if it.tag.endswith("rect")]
+    assert len(boxes) == len(graph)
