@@ -14,7 +14,7 @@ for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
 
 # No deadline for one example: the machine may be busy. No database: a failure prints what repeats
 # it, and a run depends on nothing that an earlier one left.
-settings.register_profile("sample", deadline=None, database=None, print_blob=True)
-settings.register_profile("full", settings.get_profile("sample"), max_examples=5_000)
+settings.register_profile("sample", max_examples=50, deadline=None, database=None, print_blob=True)
+settings.register_profile("full", settings.get_profile("sample"), max_examples=2_000)
 settings.register_profile("few", settings.get_profile("sample"), max_examples=20)
 settings.load_profile("full" if os.environ.get("HYDRA_FUZZ_FULL") == "1" else "sample")

@@ -142,8 +142,8 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
         return {}
     try:
         table = dict(PyprojectTomlConfigSettingsSource(_Table, file)())
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        # The last two: pydantic-settings takes for a table whatever stands in its place.
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        # AttributeError, TypeError: pydantic-settings takes whatever stands there for a table.
         problems.append(f"[{TABLE}] of {file} can't be read: {error}")
         return {}
     if table.pop("token", None) is not None:
@@ -203,7 +203,7 @@ def _pick_token(
             values.pop("token", None)
             sources["token"] = f"{source}'s token_file"
             file = layer["token_file"]
-            if isinstance(file, str | Path) and Path(file).is_file():
+            if isinstance(file, str | Path) and os.path.isfile(file):
                 try:
                     text = Path(file).read_text("utf-8")
                 except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -61,17 +62,19 @@ def _uuid(value: str) -> str:
         raise ValueError("is not a UUID") from None
 
 
+# os.path.isfile() and isdir(), here and below: those of Path raise for a name that is too long, and
+# for what lies in a folder that one may not look into.
 def _file(path: Path) -> Path:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(f"there is no file {path}")
     return path
 
 
 def _token_file(path: Path) -> Path:
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     # Not shown unless it looks like a place: whoever mixes the two settings up gives the token.
-    place = path.parent != Path() and path.parent.is_dir()
+    place = path.parent != Path() and os.path.isdir(path.parent)
     raise ValueError(f"there is no file {path if place else '(a name that may be the token)'}")
 
 

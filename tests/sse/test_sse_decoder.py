@@ -229,6 +229,32 @@ def test_a_limit_is_named_and_nothing_comes_after_it(limits: dict[str, int], tex
     assert again.value.events == []
 
 
+def kept(value: object) -> int:
+    """Count the bytes and characters that an object holds on to, whatever it calls them."""
+    if isinstance(value, bytes | str):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return sum(map(kept, value))
+    names = (*getattr(value, "__dict__", ()), *getattr(value, "__slots__", ()))
+    return sum(kept(getattr(value, name)) for name in names)
+
+
+@given(stream=streams, source=sources, max_event=st.integers(4, 60))
+def test_no_more_is_kept_than_an_event_and_the_last_id(
+    stream: bytes, source: random.Random, max_event: int
+) -> None:
+    decoder = SseDecoder(max_event=max_event)
+    bare = kept(decoder)
+    assert decoder.feed(b": x") == []
+    assert kept(decoder) == bare + 3
+    for chunk in (b"\n", *cut(stream * 3, source)):
+        try:
+            decoder.feed(chunk)
+        except SseLimitError:
+            break
+        assert kept(decoder) - bare <= 2 * max_event
+
+
 @pytest.mark.parametrize("piece", [b"x" * 4096, b"data: " + b"x" * 100 + b"\n", b"data\n" * 800])
 def test_a_flood_is_stopped_near_the_limit(piece: bytes) -> None:
     decoder = SseDecoder(max_event=1 << 16)

@@ -1,0 +1,197 @@
+"""Any table, any environment, any option: settings, or one error that names every problem."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from pytest_hydrasmoke._errors import ConfigError
+from pytest_hydrasmoke._load import Loaded, load
+from pytest_hydrasmoke._options import SETTINGS, variable
+from pytest_hydrasmoke._settings import HydraSmokeConfig
+
+NAMES = sorted(HydraSmokeConfig.model_fields)
+PATHS = ("token_file", "ca_file", "output", "scenario")
+TOKEN = "ops-4Q7zL9rT2xW8"
+BASE = {
+    "HYDRA_SMOKE_URL": "https://router.example",
+    "HYDRA_SMOKE_TOKEN": TOKEN,
+    "HYDRA_SMOKE_MANIFEST_ID": "m",
+    "HYDRA_SMOKE_REGION_ID": "r",
+    "HYDRA_SMOKE_TIER_ID": "t",
+}
+# One file serves all examples: each writes it anew.
+same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+# What an environment can hold: no NUL, and bytes that are no UTF-8 as half surrogates.
+env_text = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+    | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
+    max_size=12,
+)
+near_values = st.sampled_from(
+    [
+        *["", " ", "0", "-1", "1e400", "nan", "inf", "true", "[", "{}", "a=b", "ready=1,x", ","],
+        *["http://x", "https://u:p@router.example", "https://[", "//", "always", "../x", "(", "?"],
+        "9" * 5000,
+    ]
+)
+toml_values: st.SearchStrategy[Any] = st.recursive(
+    st.booleans()
+    | st.integers(-(1 << 63), (1 << 63) - 1)
+    | st.floats()
+    | st.text(max_size=8)
+    | near_values,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("HYDRA_SMOKE_") or name == "OPS_BEARER_TOKEN":
+                patch.delenv(name)
+        for name, value in values.items():
+            patch.setenv(name, value)
+        yield
+
+
+def outcome(
+    folder: Path, env: Mapping[str, str], options: Mapping[str, str], *, fake: bool
+) -> Loaded | str:
+    """Load, and give the settings or the error's words."""
+    with environment(env):
+        try:
+            return load(options, folder, fake=fake)
+        except ConfigError as error:
+            return str(error)
+
+
+def told(result: Loaded | str) -> str:
+    """Check that an error is one list of problems, fit to be printed; give it."""
+    if isinstance(result, Loaded):
+        assert result.config.model_dump()
+        return ""
+    first, *problems = result.split("\n")
+    assert first == "hydra-smoke can't start:"
+    assert problems
+    return result
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML: JSON is, but for floats without an end, and tables."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{toml(str(key))} = {toml(one)}" for key, one in value.items())
+        return f"{{{inner}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@same_folder
+@example(env={"HYDRA_SMOKE_TOKEN_FILE": "x" * 5000}, options={}, fake=False)
+@example(env={"HYDRA_SMOKE_SCENARIO": "x" * 5000 + ".toml"}, options={}, fake=True)
+@given(
+    env=st.dictionaries(st.sampled_from([variable(n) for n in NAMES]), env_text | near_values),
+    options=st.dictionaries(st.sampled_from(sorted(SETTINGS)), env_text | near_values, max_size=4),
+    fake=st.booleans(),
+)
+def test_any_environment_and_options(
+    tmp_path: Path, env: dict[str, str], options: dict[str, str], fake: bool
+) -> None:
+    told(outcome(tmp_path, env, options, fake=fake))
+
+
+@same_folder
+@example(table=dict.fromkeys(PATHS, "a\0.toml"), fake=True)
+@example(table=dict.fromkeys(PATHS, "a\0.toml"), fake=False)
+@example(table=dict.fromkeys(PATHS, "x" * 5000 + ".toml"), fake=True)
+@example(table=dict.fromkeys(PATHS, "."), fake=True)
+@example(table={"scenario": "pyproject.toml"}, fake=True)
+@given(
+    table=st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=8), toml_values, max_size=6),
+    fake=st.booleans(),
+)
+def test_any_table(tmp_path: Path, table: dict[str, Any], fake: bool) -> None:
+    text = "[tool.hydra-smoke]\n" + "".join(
+        f"{toml(name)} = {toml(value)}\n" for name, value in table.items()
+    )
+    tomllib.loads(text)
+    (tmp_path / "pyproject.toml").write_text(text, "utf-8")
+    words = told(outcome(tmp_path, BASE, {}, fake=fake))
+    for name in set(table) - set(NAMES):
+        assert f"has the unknown key {name}" in words
+    if table.get("token"):
+        assert "token is in [tool.hydra-smoke]" in words
+
+
+@same_folder
+@given(text=st.binary(max_size=60) | st.text(max_size=60).map(lambda it: it.encode()))
+@example(text=b"tool = 1")
+@example(text=b"[tool]\nhydra-smoke = 1")
+@example(text=b'[tool]\nhydra-smoke = "url"')
+@example(text=b"[[tool.hydra-smoke]]\nurl = 1")
+@example(text=b"[tool.hydra-smoke]\nurl = 2020-01-01\nbudgets = 2020-01-01T00:00:00Z")
+@example(text=b"[tool.hydra-smoke]\nmax_instances = " + b"9" * 5000)
+@example(text=b"a = " + b"[" * 2000)
+@example(text=b"\xef\xbb\xbf[tool.hydra-smoke]\n")
+def test_any_text_in_the_files_place(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(text)
+    told(outcome(tmp_path, BASE, {}, fake=False))
+
+
+# A value that is wrong for each setting, and nothing else is.
+WRONG = {
+    "url": "ftp://router.example",
+    "run_id": "a b",
+    "ready_timeout": "soon",
+    "chat_timeout": "-1",
+    "llm_events_timeout": "nan",
+    "delete_timeout": "inf",
+    "keep": "perhaps",
+    "scope": "world",
+    "instance": "no-uuid",
+    "max_instances": "0",
+    "chat_end": "maybe",
+    "bundled_checks": "perhaps",
+    "prompt": "x" * 4001,
+    "expect_text": "(",
+    "manifest_id": "x" * 101,
+    "region_id": "x" * 81,
+    "tier_id": "x" * 81,
+    "allow_http": "perhaps",
+    "trust_env": "perhaps",
+    "ca_file": "no-such-file.pem",
+    "report": "perhaps",
+    "report_replies": "perhaps",
+    "budgets": "nonsense=1",
+    "token": f"{TOKEN}\n",
+}
+
+
+@same_folder
+@given(names=st.sets(st.sampled_from(sorted(WRONG)), min_size=1))
+@example(names=set(WRONG))
+def test_every_problem_is_named_at_once(tmp_path: Path, names: set[str]) -> None:
+    env = {**BASE, **{variable(name): WRONG[name] for name in names}}
+    words = told(outcome(tmp_path, env, {}, fake=False))
+    problems = words.split("\n")[1:]
+    for name in names:
+        assert any(problem.startswith(f"  - {name} ") for problem in problems), name
+    assert len(problems) == len(names)
+    assert TOKEN[:8] not in words

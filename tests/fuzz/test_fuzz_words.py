@@ -1,0 +1,54 @@
+"""`safe_text` and `safe_line` over any words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_hydrasmoke._redact import safe_line, safe_text
+
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# A runner trims a line before it looks for `::`, and looks for `##[` anywhere.
+COMMAND = re.compile(r"^\s*::|##\w*\[", re.MULTILINE)
+
+# Dense in what is dangerous: markers, white space before them, and characters that vanish.
+marks = st.sampled_from(
+    [*":#[ \n\t\r\0\x1b\x07\x85\u00a0\u2028\u202e\u200b\ufeff\ud800", "::", "##[", "##vso["]
+)
+words = st.lists(marks | st.characters() | st.text("ab\\xu", max_size=3), max_size=40).map("".join)
+
+
+@given(text=words, limit=st.integers(0, 50))
+@example(text="#" * 50 + "[", limit=50)
+@example(text=":" * 50, limit=49)
+@example(text="\n \u3000::a", limit=9)
+@example(text="#\u200b#[", limit=9)
+@example(text="##aaaa[", limit=3)
+def test_no_words_command_a_runner_or_a_terminal(text: str, limit: int) -> None:
+    for shown in (safe_text(text, limit), safe_line(text, limit), safe_text(text)):
+        assert not COMMAND.search(shown)
+        assert not [c for c in shown if c not in "\n\t" and unicodedata.category(c) in UNSEEN]
+        shown.encode()
+    assert "\n" not in safe_line(text, limit)
+
+
+@given(text=words)
+@example(text=":::")
+@example(text="####[")
+@example(text="a\n\n::")
+def test_what_is_harmless_stays_as_it_is(text: str) -> None:
+    shown = safe_text(text, 1_000)
+    assert safe_text(shown, 1_000) == shown
+
+
+@given(text=words, limit=st.integers(0, 50))
+def test_length_is_bounded_and_what_was_cut_is_counted(text: str, limit: int) -> None:
+    shown = safe_text(text, limit)
+    # A character becomes 7 at most, and a marker one more; then how many were cut.
+    assert len(shown) <= 8 * limit + 40
+    cut = re.search(r"… \((\d+) more characters\)\Z", shown)
+    assert (len(text) > limit) == (cut is not None)
+    assert cut is None or int(cut[1]) == len(text) - limit
