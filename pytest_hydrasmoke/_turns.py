@@ -260,7 +260,8 @@ class Turns:
         self._turn = chosen.who
         if chosen.place is not None:
             self.stir(chosen.place, None)
-        elif chosen.line is not None:
+        else:
+            assert chosen.line is not None
             chosen.line.awake = True
             self._progress = time.monotonic()
         self._wake(chosen)

@@ -5,6 +5,7 @@ Nothing in here waits for real time, but for what the clock's own safety net tak
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from net_tools import (
     KINDS,
@@ -45,7 +47,8 @@ SLOW = Scenario(
     reply="Yes",
 )
 """Ten minutes of provisioning, and a chat that takes its time."""
-QUICK = replace(SLOW, row_after=2, statuses=((0, "queued"), (5, "running")))
+QUICK = replace(SLOW, row_after=0.5, statuses=((0, "queued"), (2, "running")))
+FULL = bool(os.environ.get("HYDRA_CLOCK_FULL"))
 SAID = 4
 """Events of a turn."""
 Transcript = list[tuple[Any, ...]]
@@ -253,7 +256,31 @@ WAYS: dict[str, Callable[[int], Transcript]] = {
 
 @pytest.mark.parametrize("way", list(WAYS))
 def test_several_at_once_do_the_same_each_time(way: str) -> None:
-    number, times = 3, 3
+    number, times = (10, 20) if FULL else (3, 2)
     told = [WAYS[way](number) for _ in range(times)]
     assert told[0]
     assert told == [told[0]] * times
+    print(f"\n{way}: {number} clients, {times} times the same {len(told[0])} entries")
+
+
+# Readers that do not go by the clock
+
+
+def test_a_stranger_reads_by_time_moved_by_hand() -> None:
+    clock = VirtualClock()
+    with FakeRouter(QUICK, clock=clock) as fake:
+        with SmokeClient(fake.url, token=fake.token, clock=clock) as client:
+            client.provision(SPEC, "key")
+            clock.advance(60)
+            instance_id = client.poll("key").instance_id
+        headers = {"authorization": f"Bearer {fake.token}"}
+        with httpx.Client(base_url=fake.url, headers=headers, trust_env=False) as stranger:
+            path = f"/internal/v1/smoke/instances/{instance_id}/chat"
+            with stranger.stream("POST", path, json={"message": "hello"}) as answer:
+                chunks = answer.iter_raw()
+                next(chunks)
+                clock.advance(3)
+                next(chunks)
+                clock.advance(60)
+                assert b"".join(chunks).endswith(b"[DONE]\n\n")
+    assert clock.now() == 123
