@@ -77,7 +77,7 @@ PIP = f"""#!/bin/sh
 shift
 for word in "$@"; do
   case "$word" in
-    {"|".join(sorted(INSTALLABLE))}|-q|--quiet) ;;
+    {"|".join(sorted(INSTALLABLE))}|pip|--upgrade|-e|--group|dev) ;;
     *) echo "not to be installed here: $word" >&2; exit 1 ;;
   esac
 done

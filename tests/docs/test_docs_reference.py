@@ -70,3 +70,9 @@ def test_the_picture_is_made_from_the_imports() -> None:
     drawing = ET.fromstring(diagram.svg())
     boxes = [it for it in drawing if it.tag.endswith("rect")]
     assert len(boxes) == len(graph)
+
+
+def test_every_environment_is_described() -> None:
+    there = set(re.findall(r"^\[testenv:([\w-]+)\]", (ROOT / "tox.ini").read_text("utf-8"), re.M))
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert [name for name in sorted(there) if f"`{name}`" not in table] == []
