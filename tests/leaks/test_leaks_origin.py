@@ -1,0 +1,368 @@
+"""The token reaches the router's own origin, and no other, whatever is answered or set.
+
+A second origin on loopback records all that it gets.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leaks_tools import table
+
+from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, InstanceSpec, SmokeClient
+from pytest_hydrasmoke._address import Link
+from pytest_hydrasmoke._aio import AsyncIO
+from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._check import findings
+from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._settings import HydraSmokeConfig
+from pytest_hydrasmoke.client import AsyncRunClient, RunClient
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
+SOME_ID = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+PREFIX = "/internal/v1/smoke"
+SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+
+Answer = tuple[int, dict[str, str], object]
+Answers = Callable[["Origin", str], Answer]
+
+
+def fine(origin: Origin, path: str) -> Answer:
+    """Answer as a router does, to whatever is asked."""
+    everything = {
+        "idempotency_key": "key",
+        "task_id": "task",
+        "instance_id": SOME_ID,
+        "found": True,
+        "id": SOME_ID,
+        "status": "running",
+        "count": 0,
+        "providers": [],
+        "window_seconds": 900,
+    }
+    return 200, {}, everything
+
+
+@dataclass
+class Origin:
+    """A server on loopback, and what it got: request lines and tokens."""
+
+    answers: Answers = fine
+    lines: list[str] = field(default_factory=list[str])
+    tokens: list[str] = field(default_factory=list[str])
+    url: str = ""
+    other: str = ""
+    """The URL of the other one."""
+
+    @property
+    def paths(self) -> list[str]:
+        return [line.split(" ")[1] for line in self.lines]
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        self.lines.append(handler.requestline)
+        self.tokens += handler.headers.get_all("authorization", [])
+        status, headers, body = self.answers(self, handler.path)
+        raw = json.dumps(body).encode()
+        handler.send_response(status)
+        for name, value in {"content-length": str(len(raw)), **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(raw)
+
+
+@contextmanager
+def serving(origin: Origin) -> Iterator[Origin]:
+    class Handler(BaseHTTPRequestHandler):
+        def do(self) -> None:
+            origin.answer(self)
+
+        do_GET = do_POST = do_DELETE = do_CONNECT = do  # noqa: N815
+
+        def log_message(self, *words: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    origin.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield origin
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def origins() -> Iterator[tuple[Origin, Origin]]:
+    with serving(Origin()) as first, serving(Origin()) as second:
+        first.other, second.other = second.url, first.url
+        yield first, second
+
+
+class Calls:
+    """The six calls, blocking or awaited, each alone; what they raise is no matter here."""
+
+    def __init__(self, kind: str, link: Link) -> None:
+        self.client: Any
+        if kind == "blocking":
+            self.client = RunClient(SyncIO(link), Reading())
+        else:
+            self.client = AsyncRunClient(AsyncIO(link), Reading())
+        self._awaited = kind == "awaited"
+
+    async def one(self, name: str, *arguments: object) -> str:
+        """Make a call; gives the name of the error that it ended in, if it did."""
+        try:
+            if name == "stream_chat":
+                await self._chat(*arguments)
+            else:
+                result = getattr(self.client, name)(*arguments)
+                _ = await result if self._awaited else result
+        except HydraSmokeError as error:
+            return type(error).__name__
+        return "no error"
+
+    async def _chat(self, *arguments: object) -> None:
+        if self._awaited:
+            async with self.client.stream_chat(*arguments) as stream:
+                async for _ in stream:
+                    pass
+        else:
+            with self.client.stream_chat(*arguments) as stream:
+                for _ in stream:
+                    pass
+
+    async def all(self, name: str = SOME_ID) -> list[str]:
+        ended = [await self.one("provision", SPEC, name)]
+        for call in ("poll", "status", "llm_events", "delete"):
+            ended.append(await self.one(call, name))
+        return [*ended, await self.one("stream_chat", name, "hello")]
+
+
+@pytest.fixture(params=["blocking", "awaited"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+_rows: list[tuple[object, ...]] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _matrix(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    head = ("what", "client", "calls", "requests at the router", "requests elsewhere", "tokens")
+    print("\n" + table(head, _rows))
+
+
+def seen(
+    what: str, kind: str, calls: int, first: Origin, second: Origin, *, reached: bool = True
+) -> None:
+    """See that the second origin got nothing, and the first the token alone."""
+    _rows.append((what, kind, calls, len(first.lines), len(second.lines), len(second.tokens)))
+    assert not second.lines
+    assert not second.tokens
+    assert set(first.tokens) == ({f"Bearer {TOKEN}"} if reached else set())
+
+
+# Redirects, and other ways to send somebody elsewhere
+
+
+def redirecting(status: int, scheme: str) -> Answers:
+    def answers(origin: Origin, path: str) -> Answer:
+        return status, {"location": origin.other.replace("http:", scheme) + path}, {}
+
+    return answers
+
+
+@pytest.mark.parametrize("scheme", ["http:", ""])
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(
+    status: int, scheme: str, kind: str, origins: tuple[Origin, Origin]
+) -> None:
+    first, second = origins
+    first.answers = redirecting(status, scheme)
+    ended = await Calls(kind, Link(first.url, Token(TOKEN))).all()
+    assert set(ended) == {"RouterError"}
+    seen(f"redirect {status} to {scheme}//...", kind, len(ended), first, second)
+
+
+async def test_no_header_leads_elsewhere(kind: str, origins: tuple[Origin, Origin]) -> None:
+    first, second = origins
+
+    def answers(origin: Origin, path: str) -> Answer:
+        there = origin.other + path
+        headers = {
+            "location": there,
+            "content-location": there,
+            "refresh": f"0; url={there}",
+            "link": f'<{there}>; rel="canonical", <{there}>; rel="next"',
+            "alt-svc": f'h2="{origin.other.removeprefix("http://")}"; ma=60',
+            "set-cookie": "a=b; domain=127.0.0.1",
+        }
+        return 200, headers, fine(origin, path)[2]
+
+    first.answers = answers
+    calls = Calls(kind, Link(first.url, Token(TOKEN)))
+    ended = await calls.all() + await calls.all()
+    seen("headers that name another place", kind, len(ended), first, second)
+
+
+# Absolute URLs in an answer
+
+
+async def test_no_url_of_an_answer_is_asked(kind: str, origins: tuple[Origin, Origin]) -> None:
+    first, second = origins
+
+    def answers(origin: Origin, path: str) -> Answer:
+        there = origin.other + path
+        names = ("task_id", "hostname", "status", "url", "next", "href", "base_url")
+        body = {**fine(origin, path)[2], **dict.fromkeys(names, there)}  # type: ignore[dict-item]
+        return 200, {}, {**body, "providers": [there]}
+
+    first.answers = answers
+    ended = await Calls(kind, Link(first.url, Token(TOKEN))).all()
+    assert ended[:-1] == ["no error"] * 5
+    seen("absolute URLs in answers", kind, len(ended), first, second)
+
+
+async def test_no_url_is_an_id(kind: str, origins: tuple[Origin, Origin]) -> None:
+    first, second = origins
+
+    def answers(origin: Origin, path: str) -> Answer:
+        ids = dict.fromkeys(("instance_id", "id"), origin.other + path)
+        return 200, {}, {**fine(origin, path)[2], **ids}  # type: ignore[dict-item]
+
+    first.answers = answers
+    ended = await Calls(kind, Link(first.url, Token(TOKEN))).all()
+    assert ended == ["ContractError"] * 6
+    seen("an absolute URL as an id", kind, len(ended), first, second)
+
+
+def test_no_server_of_an_openapi_document_is_asked(origins: tuple[Origin, Origin]) -> None:
+    first, second = origins
+
+    def answers(origin: Origin, path: str) -> Answer:
+        if path.endswith("/not-a-uuid"):
+            return 422, {}, {"detail": []}
+        if "openapi" in path:
+            there = {"servers": [{"url": origin.other}], "$ref": f"{origin.other}/x"}
+            return 200, {}, {**there, "paths": {f"{PREFIX}/provision": {"post": there}}}
+        status, headers, body = fine(origin, path)
+        return status, headers, {**body, "found": False}  # type: ignore[dict-item]
+
+    first.answers = answers
+    config = HydraSmokeConfig(url=first.url, token=TOKEN)  # type: ignore[arg-type]
+    found = list(findings(config))
+    assert [it.what for it in found][-1] == "contract"
+    seen("servers and references of /openapi.json", "check", len(found), first, second)
+
+
+# Ids and keys that are more than that
+
+STRANGE = [
+    "../../../../other",
+    "..%2f..%2f",
+    "a/../../b",
+    "//SECOND/x",
+    "http://SECOND/x",
+    "@SECOND",
+    "\\\\SECOND\\x",
+    "a?b=c",
+    "a#b",
+    "a;b",
+    "a b\r\nhost: SECOND\r\n\r\n",
+    "é\u2025\u2215x",
+    ".",
+    "..",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+async def test_an_id_stays_one_segment_of_the_path(
+    name: str, kind: str, origins: tuple[Origin, Origin]
+) -> None:
+    first, second = origins
+    ended = await Calls(kind, Link(first.url, Token(TOKEN))).all(name)
+    # A provision carries its key in its body.
+    segments = [
+        path.partition("?")[0].split("/") for path in first.paths if "provision" not in path
+    ]
+    assert all(path.startswith(f"{PREFIX}/instances/") for path in first.paths[1:])
+    assert sorted(map(len, segments)) == ([] if name in ("", ".", "..") else [6, 6, 7, 7, 7])
+    assert not [part for parts in segments for part in parts[1:] if part in ("", ".", "..")]
+    assert ended[1:].count("ConfigError") == (5 if name in ("", ".", "..") else 0)
+    seen(f"id or key {name!a}", kind, len(ended), first, second)
+
+
+# What the environment and the URL say
+
+
+def set_proxies(monkeypatch: pytest.MonkeyPatch, url: str, home: Path) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, url)
+        monkeypatch.setenv(name.upper(), url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    (home / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n", "utf-8")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / ".netrc"))
+
+
+async def test_no_proxy_of_the_environment_is_used(
+    kind: str,
+    origins: tuple[Origin, Origin],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    first, second = origins
+    set_proxies(monkeypatch, second.url, tmp_path)
+    ended = await Calls(kind, Link(first.url, Token(TOKEN))).all()
+    seen("the environment's proxies, and .netrc", kind, len(ended), first, second)
+
+
+async def test_a_trusted_environment_s_proxy_is_used(
+    kind: str,
+    origins: tuple[Origin, Origin],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    # Or the test above would show nothing.
+    first, second = origins
+    set_proxies(monkeypatch, second.url, tmp_path)
+    ended = await Calls(kind, Link(first.url, Token(TOKEN), trust_env=True)).all()
+    counts = (len(ended), len(first.lines), len(second.lines), len(second.tokens))
+    _rows.append(("the same, with trust_env (as asked for)", kind, *counts))
+    assert not first.lines
+    assert all(path.startswith(f"{first.url}{PREFIX}/") for path in second.paths)
+    assert set(second.tokens) == {f"Bearer {TOKEN}"}
+
+
+@pytest.mark.parametrize("client", [SmokeClient, AsyncSmokeClient])
+@pytest.mark.parametrize("form", ["{first}@{second}", "user:pass@{first}", "{second}?@{first}"])
+def test_a_url_with_more_than_a_place_is_refused(
+    form: str, client: Any, origins: tuple[Origin, Origin]
+) -> None:
+    first, second = origins
+    hosts = {"first": first.url[7:], "second": second.url[7:]}
+    with pytest.raises(HydraSmokeError):
+        client(f"http://{form.format(**hosts)}", token=TOKEN)
+    what = f"URL http://{form}".replace("{", "").replace("}", "")
+    seen(what, client.__name__, 0, first, second, reached=False)
