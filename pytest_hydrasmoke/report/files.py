@@ -29,7 +29,7 @@ def as_har(report: Report) -> str:
 
 def _disarmed(text: str) -> str:
     # Of JSON in ASCII: both can only be in a text, where an escape is the same character.
-    return text.replace("\x7f", "\\u007f").replace("##", "\\u0023#")
+    return text.replace("\x7f", "\\u007f").replace("#", "\\u0023")
 
 
 def as_html(report: Report) -> str:

@@ -88,13 +88,13 @@ def test_writing_without_pages_loads_none_of_what_they_need() -> None:
 
 
 def test_what_is_for_machines_has_nothing_that_a_terminal_or_a_runner_would_obey() -> None:
-    said = "\x1b[2J\x7f\x9b1m \u202e ##[group]x \ud800 ü"
+    said = "\x1b[2J\x7f\x9b1m \u202e ##[group]x ###[a ##vso[b \ud800 ü"
     report = a_report(an_instance(notes=(said,), turns=(turn(61.0, text=said),)))
     written, trace = files.as_json(report), files.as_har(report)
     for text in (written, trace):
         assert text.isascii()
         assert text.replace("\n", "").isprintable()
-        assert "##[" not in text
+        assert "##" not in text
     assert json.loads(written)["instances"][0]["notes"] == [said]
     [chat] = [it for it in json.loads(trace)["log"]["entries"] if "/chat" in it["request"]["url"]]
     assert chat["response"]["content"]["text"] == said
