@@ -92,11 +92,14 @@ class SseDecoder:
         self._broken: tuple[_Limit, int] | None = None
         self._total_bytes = 0
         self._total_events = 0
-        self._start: bytes | None = b""  # what may become a BOM; None after the stream's start
-        self._after_cr = False
+        # What came before and decides how the next chunk is read: a CR, or at the stream's start
+        # what may become a BOM.
+        self._before: bytes | None = b""
         self._line: list[bytes] = []  # parts of the unfinished line
         self._line_size = 0
         self._size = 0  # of the unfinished event's finished lines
+        # What came before the data line of the last block read at a glance, and the type it named.
+        self._seen = "", "message"
         self._event = ""
         self._data: list[str] = []
         self._retry: int | None = None
@@ -133,19 +136,20 @@ class SseDecoder:
         over = self._total_bytes - self._max_total
         if over > 0:
             chunk = chunk[:-over]
-        if self._start is not None or self._after_cr or _CR in chunk:
-            chunk = self._with_lf(chunk)
+        if self._before is not None:
+            chunk = self._continued(self._before, chunk)
+        if _CR in chunk:
+            if chunk[-1] == _CR:
+                self._before = b"\r"
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         end = chunk.rfind(b"\n") + 1
         try:
             if end:
-                lines = chunk[:end]
-                if self._line:
-                    lines = b"".join((*self._line, lines))
-                    self._line, self._line_size = [], 0
-                self._take_lines(lines, at, events)
-            if end < len(chunk):
-                self._line.append(chunk[end:])
-                self._line_size += len(chunk) - end
+                self._take_lines(chunk[:end], at, events)
+                chunk = chunk[end:]
+            if chunk:
+                self._line.append(chunk)
+                self._line_size += len(chunk)
                 if self._size + self._line_size > self._max_event:
                     raise SseLimitError("max_event", self._max_event)
             if over > 0:
@@ -159,39 +163,41 @@ class SseDecoder:
         self._total_events += len(events)
         return events
 
-    def _with_lf(self, chunk: bytes) -> bytes:
-        """Drop the stream's BOM, and make every line end a LF."""
-        if self._start is not None:
-            chunk = self._start + chunk
-            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
-                self._start = chunk
-                return b""
-            self._start = None
-            chunk = chunk.removeprefix(_BOM)
-        if self._after_cr and chunk:
-            chunk = chunk.removeprefix(b"\n")
-            self._after_cr = False
-        if _CR in chunk:
-            self._after_cr = chunk[-1] == _CR
-            chunk = chunk.replace(b"\r\n", b"\n")
-            if _CR in chunk:
-                chunk = chunk.replace(b"\r", b"\n")
-        return chunk
+    def _continued(self, before: bytes, chunk: bytes) -> bytes:
+        """Drop the LF of a CR LF whose CR came before, or the stream's BOM."""
+        if before == b"\r":
+            if chunk:
+                self._before = None
+            return chunk.removeprefix(b"\n")
+        chunk = before + chunk
+        if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+            self._before = chunk
+            return b""
+        self._before = None
+        return chunk.removeprefix(_BOM)
 
     def _take_lines(self, lines: bytes, at: float, events: list[ChatEvent]) -> None:
-        """Take finished lines: whole blocks fast where no limit is near, the rest one by one."""
+        """Take finished lines: together where no limit is near, else one by one."""
+        if self._line:
+            lines = b"".join((*self._line, lines))
+            self._line, self._line_size = [], 0
         size = len(lines)
         if (
             self._size + size <= self._max_event
-            and self._total_events + size // _SHORTEST_EVENT < self._max_events
+            and size < (self._max_events - self._total_events) * _SHORTEST_EVENT
         ):
+            if lines[-2:] == b"\n\n":
+                self._take_blocks(lines, at, events)
+                return
             end = lines.rfind(b"\n\n") + 2
             if end > 1:
-                self._take_blocks(lines[:end].decode("utf-8", "replace"), at, events)
-                self._size = 0
-                if end == size:
-                    return
+                self._take_blocks(lines[:end], at, events)
                 lines = lines[end:]
+            if lines[0] not in b"\n:" and b"\n:" not in lines:
+                # The beginning of an event, or more of it, without comments, which do not count.
+                self._size += len(lines)
+                self._interpret(lines[:-1].decode("utf-8", "replace").split("\n"), at, events)
+                return
         for line in lines.split(b"\n")[:-1]:
             if line:
                 size = self._size + len(line) + 1
@@ -205,25 +211,30 @@ class SseDecoder:
                 self._size = 0
             self._interpret((line.decode("utf-8", "replace"),), at, events)
 
-    def _take_blocks(self, text: str, at: float, events: list[ChatEvent]) -> None:
+    def _take_blocks(self, lines: bytes, at: float, events: list[ChatEvent]) -> None:
         """Take lines of which the last is a blank one.
 
         Nearly every block of a chat is one data line, or an event line and a data line, so these
         two shapes are read at a glance; `_interpret` would make the same of them, more slowly.
         """
-        blocks = text.split("\n\n")
+        blocks = lines.decode("utf-8", "replace").split("\n\n")
         blocks.pop()  # what comes after the last blank line: nothing, or one more blank line
         if self._size:  # the first one goes on with an event begun in an earlier chunk
             self._interpret(f"{blocks.pop(0)}\n".split("\n"), at, events)
-        seen, event = "", "message"  # what came before a data line, and the type it named
+            self._size = 0
+        seen, event = self._seen
         for block in blocks:
             head, _, data = block.partition("data: ")
-            if head != seen and head[:7] == "event: " and head.find("\n") == len(head) - 1:
-                seen, event = head, head[7:-1] or "message"
+            if head != seen:
+                if not head:
+                    seen, event = head, "message"
+                elif head[:7] == "event: " and head.find("\n") == len(head) - 1:
+                    seen, event = head, head[7:-1] or "message"
             if head == seen and data and "\n" not in data:
                 events.append(ChatEvent(event, data, self._id, None, at))
             else:
                 self._interpret(f"{block}\n".split("\n"), at, events)
+        self._seen = seen, event
 
     def _interpret(self, lines: Iterable[str], at: float, events: list[ChatEvent]) -> None:
         """Act on lines as the standard's "9.2.6 Interpreting an event stream" says."""

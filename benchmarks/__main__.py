@@ -1,0 +1,45 @@
+"""Run the benchmark: `python benchmarks [P1 ... P8] [--check] [--save]`, from the checkout."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+import bench_page
+
+ROWS = {
+    "P2": "p2_decode",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python benchmarks", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(ROWS)}")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a bar is broken")
+    parser.add_argument("--save", action="store_true", help="write the results' file and the page")
+    parser.add_argument("--refresh", action="store_true", help="make the page anew; run nothing")
+    given = parser.parse_args()
+    unknown = set(given.rows) - ROWS.keys()
+    if unknown:
+        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+    if given.refresh:
+        bench_page.refresh()
+        return 0
+    broken: list[str] = []
+    for name in given.rows or ROWS:
+        result = import_module(ROWS[name]).run()
+        print(f"{name}\n{bench_page.table(result)}\n\n{bench_page.bars(result)}\n", flush=True)
+        for remark in result.remarks:
+            print(f"{remark}\n")
+        broken += [f"{name} {bar.what}" for bar in result.bars if not bar.kept]
+        if given.save:
+            bench_page.save({name: result})
+            bench_page.refresh()
+    for bar in broken:
+        print(f"broken: {bar}", file=sys.stderr)
+    return 1 if broken and given.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
