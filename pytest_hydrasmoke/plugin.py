@@ -176,9 +176,13 @@ def async_smoke_client(
 
 
 @pytest.fixture
-def smoke_fake() -> Iterator[FakeRouter]:
-    """A fake router of this test's own, on loopback; needs no switch."""
+def smoke_fake(request: pytest.FixtureRequest) -> Iterator[FakeRouter]:
+    """A fake router of this test's own, on loopback; needs no switch.
+
+    Parametrize it with arguments of `FakeRouter`, for another scenario or a clock of its own:
+    `@pytest.mark.parametrize("smoke_fake", [{"clock": VirtualClock()}], indirect=True)`.
+    """
     from .fake import FakeRouter
 
-    with FakeRouter() as fake:
+    with FakeRouter(**getattr(request, "param", {})) as fake:
         yield fake

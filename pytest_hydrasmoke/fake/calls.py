@@ -98,6 +98,7 @@ class Calls:
             world.clock,
             self._scenario.event_pause,
             lambda: world.end_turn(instance_id),
+            first_after=self._scenario.first_event_after,
         )
 
     def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:

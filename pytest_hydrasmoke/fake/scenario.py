@@ -104,6 +104,8 @@ class Scenario:
     """Whether a comment comes before every event."""
     line_end: LineEnd = "lf"
     """Line ends of the stream."""
+    first_event_after: float = 0.0
+    """From a chat's answer until its first event."""
     event_pause: float = 0.0
     """Between one event of a turn and the next."""
     agent_dies: AgentDies = "never"
@@ -177,6 +179,7 @@ _CHECKS: Mapping[str, validity.Check] = {
     "terminal": choice(True, False),
     "keep_alive": choice(True, False),
     "line_end": choice(*get_args(LineEnd)),
+    "first_event_after": seconds,
     "event_pause": seconds,
     "agent_dies": choice(*get_args(AgentDies)),
     "agent_dies_after": number("events"),

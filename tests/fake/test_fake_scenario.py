@@ -410,6 +410,17 @@ def test_event_pause(calling: Calling, clock: HandClock) -> None:
     assert caller.llm_events(instance_id).json()["count"] == 1
 
 
+def test_first_event_after(calling: Calling, clock: HandClock) -> None:
+    caller = calling(first_event_after=30, event_pause=10, runtime="named", reply="one two")
+    instance_id = caller.ready(clock)
+    with caller.stream(instance_id) as answer:
+        events = EventSource(answer).iter_sse()
+        clock.pass_by(30)
+        assert next(events).data == "one"
+        clock.pass_by(1000)
+        assert [event.data for event in events] == [" two", "{}"]
+
+
 def test_event_pause_is_a_pause(calling: Calling, clock: HandClock) -> None:
     caller = calling(event_pause=10, runtime="named", reply="one two")
     instance_id = caller.ready(clock)

@@ -72,6 +72,11 @@ def test_the_offline_fixture_needs_no_switch_and_no_settings(project: Project) -
     project.run("-k", "offline or two").assert_outcomes(passed=2, deselected=2)
 
 
+def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Project) -> None:
+    project.suite("offline")
+    project.run().assert_outcomes(passed=2)
+
+
 def test_sync_and_async_share_an_instance(project: Project, router: FakeRouter) -> None:
     project.suite("bare").at(router)
     project.write(
