@@ -23,11 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from . import wire
 from .calls import Calls
 from .faults import Drop, Failure, Faults
+from .openapi import document
 from .records import Route
 from .streams import EventStream, hang_up
 from .world import OpenRecord, World
 
-PREFIX = "/internal/v1/smoke"
 _RECORD = "pytest_hydrasmoke.record"
 
 Call = TypeVar("Call", bound=BaseModel)
@@ -52,9 +52,10 @@ def build_app(world: World, faults: Faults, token: str) -> Starlette:
         ("POST", one + "/chat", "chat", taken(wire.ChatCall, calls.chat)),
         ("GET", one + "/llm-events", "llm_events", taken(wire.LlmEventsCall, calls.llm_events)),
     ]
-    paths: list[Path] = []
+    # First, as FastAPI has it, and with HEAD: it is a plain route there too.
+    paths = [Path("/openapi.json", _openapi)]
     for method, path, route, take in table:
-        entry = Path(PREFIX + path, _Endpoint(route, take, faults, world), methods=[method])
+        entry = Path(wire.PREFIX + path, _Endpoint(route, take, faults, world), methods=[method])
         # Starlette lets GET answer HEAD as well; FastAPI doesn't.
         entry.methods = {method}
         paths.append(entry)
@@ -63,6 +64,10 @@ def build_app(world: World, faults: Faults, token: str) -> Starlette:
         middleware=[Middleware(_Recorder, world=world)],
         exception_handlers={HTTPException: wire.answer_refused},
     )
+
+
+async def _openapi(request: Request) -> Response:
+    return JSONResponse(document())
 
 
 class _Recorder:

@@ -84,7 +84,7 @@ class Calls:
         """Tell how an instance stands."""
         instance = _found(self._world.find(str(call.path.instance_id)))
         return self._success(
-            {"hostname": instance.hostname, "id": instance.id, "status": instance.status}
+            {"id": instance.id, "hostname": instance.hostname, "status": instance.status}
         )
 
     def chat(self, call: wire.ChatCall) -> ASGIApp:
@@ -114,8 +114,8 @@ class Calls:
         listed = {"sorted": sorted(set(seen)), "seen": list(dict.fromkeys(seen)), "repeated": seen}
         return self._success(
             {
-                "count": len(seen),
                 "instance_id": instance.id,
+                "count": len(seen),
                 "providers": listed[self._scenario.providers_listed],
                 "window_seconds": window,
             }

@@ -19,8 +19,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from .records import Json
 
+PREFIX = "/internal/v1/smoke"
+"""Before the paths of the six calls."""
 
-class ProvisionBody(BaseModel):
+
+class SmokeProvisionRequest(BaseModel):
     """Body of provision."""
 
     idempotency_key: Annotated[str, Field(max_length=255)]
@@ -30,7 +33,7 @@ class ProvisionBody(BaseModel):
     agent_name: str | None = None
 
 
-class ChatBody(BaseModel):
+class SmokeChatRequest(BaseModel):
     """Body of chat."""
 
     message: Annotated[str, Field(max_length=4000)]
@@ -57,7 +60,7 @@ class LlmEventsQuery(BaseModel):
 class ProvisionCall(BaseModel):
     """A request to provision."""
 
-    body: ProvisionBody
+    body: SmokeProvisionRequest
 
 
 class PollCall(BaseModel):
@@ -76,7 +79,7 @@ class ChatCall(BaseModel):
     """A request for a chat turn."""
 
     path: InstancePath
-    body: ChatBody
+    body: SmokeChatRequest
 
 
 class LlmEventsCall(BaseModel):

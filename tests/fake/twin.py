@@ -1,10 +1,13 @@
-"""The router's contract written down in FastAPI: a router that knows no instance.
+"""The router's contract written down in FastAPI, with a small memory of its own.
 
-The fake words its refusals by itself; this is what they are held against.
+The fake words its answers by itself; this is what they are held against. Ids are random, so the
+twin asks for those that the fake has given; whatever is said about them is its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -12,10 +15,14 @@ from fastapi import FastAPI, Header, HTTPException
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from pytest_hydrasmoke.fake import FakeRouter
+
 TOKEN = "a-token-of-the-twin"
+PREFIX = "/internal/v1/smoke"
+ONE = PREFIX + "/instances/{instance_id}"
 
 
-class ProvisionRequest(BaseModel):
+class SmokeProvisionRequest(BaseModel):
     idempotency_key: str = Field(max_length=255)
     manifest_id: str = Field(max_length=100)
     region_id: str = Field(max_length=80)
@@ -23,44 +30,58 @@ class ProvisionRequest(BaseModel):
     agent_name: str | None = None
 
 
-class ProvisionResponse(BaseModel):
+class SmokeProvisionResponse(BaseModel):
     idempotency_key: str
     instance_id: str | None = None
     task_id: str
 
 
-class PollResponse(BaseModel):
+class SmokePollResponse(BaseModel):
     found: bool
     instance_id: str | None = None
     status: str | None = None
 
 
-class StatusResponse(BaseModel):
+class SmokeStatusResponse(BaseModel):
     id: str
     hostname: str | None = None
     status: str
 
 
-class ChatRequest(BaseModel):
+class SmokeChatRequest(BaseModel):
     message: str = Field(max_length=4000)
 
 
-class LlmEventsResponse(BaseModel):
+class SmokeLlmEventsResponse(BaseModel):
     instance_id: str
     count: int
     providers: list[str]
     window_seconds: int
 
 
-class DeleteResponse(BaseModel):
+class SmokeDeleteResponse(BaseModel):
     instance_id: str
     status: str
 
 
-app = FastAPI(openapi_url=None)
+@dataclass
+class Row:
+    """An instance: ready from its first moment, and not found once it is deleted."""
+
+    id: str
+    task_id: str
+    hostname: str | None
+    chats: int = 0
+    deleted: bool = False
+
+
+def row_of(router: FakeRouter, key: str) -> Row:
+    """Give the row of an instance that a fake has just made."""
+    made = next(it for it in router.instances if it.idempotency_key == key)
+    return Row(made.id, made.task_id, made.hostname)
+
+
 Authorization = Annotated[str | None, Header()]
-PREFIX = "/internal/v1/smoke"
-ONE = PREFIX + "/instances/{instance_id}"
 
 
 def check_token(authorization: str | None) -> None:
@@ -68,46 +89,80 @@ def check_token(authorization: str | None) -> None:
         raise HTTPException(401, "Invalid or missing token")
 
 
-NOT_FOUND = HTTPException(404, "Instance not found")
+def build(ids: Callable[[str], Row]) -> FastAPI:
+    """Make a twin; `ids` gives a new row for an idempotency key."""
+    app = FastAPI(title="HydraCore smoke router", version="1", docs_url=None, redoc_url=None)
+    rows: dict[str, Row] = {}
 
+    def found(instance_id: UUID) -> Row:
+        for row in rows.values():
+            if row.id == str(instance_id) and not row.deleted:
+                return row
+        raise HTTPException(404, "Instance not found")
 
-@app.post(PREFIX + "/provision", response_model=ProvisionResponse)
-async def smoke_provision(
-    body: ProvisionRequest, authorization: Authorization = None
-) -> ProvisionResponse:
-    check_token(authorization)
-    return ProvisionResponse(idempotency_key=body.idempotency_key, instance_id="i", task_id="t")
+    @app.post(PREFIX + "/provision", response_model=SmokeProvisionResponse)
+    async def smoke_provision(
+        body: SmokeProvisionRequest, authorization: Authorization = None
+    ) -> SmokeProvisionResponse:
+        """Provision a smoke instance for the smoke customer."""
+        check_token(authorization)
+        key = body.idempotency_key
+        row = rows.get(key) or rows.setdefault(key, ids(key))
+        return SmokeProvisionResponse(idempotency_key=key, instance_id=row.id, task_id=row.task_id)
 
+    @app.get(PREFIX + "/instances/by-key/{idempotency_key}", response_model=SmokePollResponse)
+    async def smoke_poll(
+        idempotency_key: str, authorization: Authorization = None
+    ) -> SmokePollResponse:
+        """Resolve an idempotency key to an instance id once the worker has inserted the row."""
+        check_token(authorization)
+        row = rows.get(idempotency_key)
+        if row is None or row.deleted:
+            return SmokePollResponse(found=False)
+        return SmokePollResponse(found=True, instance_id=row.id, status="running")
 
-@app.get(PREFIX + "/instances/by-key/{idempotency_key}", response_model=PollResponse)
-async def smoke_poll(idempotency_key: str, authorization: Authorization = None) -> PollResponse:
-    check_token(authorization)
-    return PollResponse(found=False)
+    @app.get(ONE, response_model=SmokeStatusResponse)
+    async def smoke_status(
+        instance_id: UUID, authorization: Authorization = None
+    ) -> SmokeStatusResponse:
+        check_token(authorization)
+        row = found(instance_id)
+        return SmokeStatusResponse(id=row.id, hostname=row.hostname, status="running")
 
+    @app.delete(ONE, response_model=SmokeDeleteResponse)
+    async def smoke_delete(
+        instance_id: UUID, authorization: Authorization = None
+    ) -> SmokeDeleteResponse:
+        check_token(authorization)
+        for row in rows.values():
+            if row.id == str(instance_id) and row.deleted:
+                raise HTTPException(404, "Instance already deleted")
+        row = found(instance_id)
+        row.deleted = True
+        return SmokeDeleteResponse(instance_id=row.id, status="deleted")
 
-@app.get(ONE, response_model=StatusResponse)
-async def smoke_status(instance_id: UUID, authorization: Authorization = None) -> StatusResponse:
-    check_token(authorization)
-    raise NOT_FOUND
+    @app.post(ONE + "/chat")
+    async def smoke_chat(
+        instance_id: UUID, body: SmokeChatRequest, authorization: Authorization = None
+    ) -> StreamingResponse:
+        """One chat turn, streamed as server-sent events from the agent."""
+        check_token(authorization)
+        found(instance_id).chats += 1
+        return StreamingResponse(iter(["data: ready\n\n"]), media_type="text/event-stream")
 
+    @app.get(ONE + "/llm-events", response_model=SmokeLlmEventsResponse)
+    async def smoke_llm_events(
+        instance_id: UUID, window_seconds: int = 900, authorization: Authorization = None
+    ) -> SmokeLlmEventsResponse:
+        """Count the instance's llm_usage_events rows within a recent window."""
+        check_token(authorization)
+        row = found(instance_id)
+        count = row.chats if window_seconds >= 0 else 0
+        return SmokeLlmEventsResponse(
+            instance_id=row.id,
+            count=count,
+            providers=["anthropic"] if count else [],
+            window_seconds=window_seconds,
+        )
 
-@app.delete(ONE, response_model=DeleteResponse)
-async def smoke_delete(instance_id: UUID, authorization: Authorization = None) -> DeleteResponse:
-    check_token(authorization)
-    raise NOT_FOUND
-
-
-@app.post(ONE + "/chat")
-async def smoke_chat(
-    instance_id: UUID, body: ChatRequest, authorization: Authorization = None
-) -> StreamingResponse:
-    check_token(authorization)
-    raise NOT_FOUND
-
-
-@app.get(ONE + "/llm-events", response_model=LlmEventsResponse)
-async def smoke_llm_events(
-    instance_id: UUID, window_seconds: int = 900, authorization: Authorization = None
-) -> LlmEventsResponse:
-    check_token(authorization)
-    raise NOT_FOUND
+    return app

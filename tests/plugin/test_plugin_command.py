@@ -59,7 +59,7 @@ def test_check_of_a_good_router(here: Project, router: FakeRouter, capsys: Outpu
         "ok    token: accepted",
         "ok    unknown key: not found",
         "ok    unknown instance: not found",
-        "ok    contract: not compared: /openapi.json is not served (404)",
+        "ok    contract: as in /openapi.json",
     )
     assert {request.method for request in router.requests} == {"GET"}
     assert router.instances == ()
@@ -188,6 +188,7 @@ class Documented:
     def __init__(self, router: FakeRouter) -> None:
         self._app = router.app
         self.document: bytes | None = None
+        self.status = 200
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if not scope["path"].endswith("/openapi.json"):
@@ -197,7 +198,7 @@ class Documented:
             scope["extensions"]["pytest_hydrasmoke.hang_up"]()
             return
         headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
         half = len(self.document) // 2
         for body, more in ((self.document[:half], True), (self.document[half:], False)):
             await send({"type": "http.response.body", "body": body, "more_body": more})
@@ -259,6 +260,13 @@ def test_check_of_a_document_that_is_none(
     code, lines = check(capsys)
     assert code == 0
     like(lines, "ok    contract: not compared: /openapi.json is not a JSON object")
+
+
+def test_check_of_a_router_without_a_document(documented: Documented, capsys: Output) -> None:
+    documented.document, documented.status = b"", 404
+    code, lines = check(capsys)
+    assert code == 0
+    like(lines, "ok    contract: not compared: /openapi.json is not served (404)")
 
 
 def test_check_of_a_document_that_is_too_long(

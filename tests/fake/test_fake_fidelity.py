@@ -1,0 +1,83 @@
+"""Thousands of requests to the fake and to its FastAPI twin: the same answers, to the letter.
+
+A sample in every run; `HYDRA_FIDELITY_FULL=1` asks for all of them, `HYDRA_FIDELITY_SEED` for
+others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import twin
+from fake_tools import HandClock
+from fastapi import FastAPI
+from fidelity_tools import Answer, Asked, Asking, ask
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+FULL = bool(os.environ.get("HYDRA_FIDELITY_FULL"))
+SEED = int(os.environ.get("HYDRA_FIDELITY_SEED", "20"))
+# What FastAPI makes of a bare `null` has changed.
+STRICT = "strict_content_type" in inspect.signature(FastAPI.__init__).parameters
+REQUESTS = 20_000 if FULL else 400
+
+
+async def compare(count: int, seed: int) -> tuple[Counter[int], list[tuple[Asked, Answer, Answer]]]:
+    """Ask both for the same; gives how often which code was answered, and every difference."""
+    router = FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), twin.TOKEN, HandClock())
+
+    def ids(key: str) -> twin.Row:
+        row = twin.row_of(router, key)
+        asking.known.append(row.id)
+        return row
+
+    app, asking = twin.build(ids), Asking(seed)
+    codes: Counter[int] = Counter()
+    differences: list[tuple[Asked, Answer, Answer]] = []
+    for _ in range(count):
+        asked = asking.next()
+        if not STRICT and asked.body.strip() == b"null":
+            continue
+        ours, theirs = await ask(router.app, asked), await ask(app, asked)
+        codes[theirs.status] += 1
+        if comparable(asked, ours) != comparable(asked, theirs):
+            differences.append((asked, ours, theirs))
+    return codes, differences
+
+
+def comparable(asked: Asked, answer: Answer) -> Answer:
+    """Leave out what need not be equal: what an agent says, and how a document is ordered."""
+    kind = dict(answer.headers).get(b"content-type", b"")
+    document = asked.target.partition("?")[0] == "/openapi.json" and answer.status == 200
+    if kind.startswith(b"text/event-stream") or document:
+        headers = tuple(it for it in answer.headers if it[0] != b"content-length")
+        return replace(answer, headers=headers, body=b"")
+    return answer
+
+
+def test_the_fake_answers_as_its_twin() -> None:
+    codes, differences = asyncio.run(compare(REQUESTS, SEED))
+    told = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
+    print(f"\nseed {SEED}: {REQUESTS} requests, {len(differences)} differences ({told})")
+    assert differences == []
+    # Nothing that could be asked for has been left out.
+    assert {200, 401, 404, 405, 422} <= codes.keys()
+
+
+def test_the_same_seed_asks_the_same() -> None:
+    one, other = Asking(1), Asking(1)
+    asked = [one.next() for _ in range(100)]
+    assert asked == [other.next() for _ in range(100)]
+    assert asked != [Asking(2).next() for _ in range(100)]
+
+
+def test_the_document_is_the_contract() -> None:
+    document = asyncio.run(ask(FakeRouter().app, Asked("GET", "/openapi.json", (), b"")))
+    contract = Path(__file__).parent.parent / "data" / "openapi.json"
+    assert json.loads(document.body) == json.loads(contract.read_text("utf-8"))
