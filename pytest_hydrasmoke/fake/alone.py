@@ -4,21 +4,23 @@
     GET  /_fake/instances  /_fake/requests  /_fake/llm_events
     POST /_fake/reset  /_fake/fail  /_fake/drop  /_fake/break_stream
 
-`/` is a page for a person: instances and requests, live. A POST takes the keyword arguments of the
-method of that name as one JSON object.
+`/` is a page for a person: instances and requests, live. A POST takes the arguments of the method
+of that name as one JSON object; what it can't take is a 422 that says why, and changes nothing.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -122,17 +124,33 @@ def _do(verb: Callable[..., None]) -> _Endpoint:
         try:
             arguments: object = json.loads(await request.body() or b"{}")
         except (ValueError, RecursionError) as problem:
-            raise HTTPException(400, f"The body is no JSON: {problem}") from None
+            return _refused("json_invalid", f"The body is no JSON: {problem}")
         if not isinstance(arguments, dict):
-            raise HTTPException(400, "The body is a JSON object of keyword arguments")
+            return _refused("dict_type", "The body is a JSON object of keyword arguments")
+        given = cast(dict[str, object], arguments)
+        known = inspect.signature(verb).parameters
+        for name in given:
+            if name not in known:
+                return _refused("unexpected", _no_argument(verb.__name__, name, known), name)
+        for name, parameter in known.items():
+            if name not in given and parameter.default is parameter.empty:
+                return _refused("missing", f"{verb.__name__} needs {name}", name)
         try:
-            bound = inspect.signature(verb).bind(**arguments)
-        except TypeError as problem:
-            raise HTTPException(400, f"{verb.__name__}: {problem}") from None
-        try:
-            verb(*bound.args, **bound.kwargs)
+            verb(**given)
         except ValueError as problem:
-            raise HTTPException(400, f"{verb.__name__}: {problem}") from None
+            return _refused("value_error", f"{verb.__name__}: {problem}")
         return JSONResponse({})
 
     return do
+
+
+def _refused(kind: str, message: str, *place: str) -> Response:
+    """Refuse what a control can't take, in the shape in which the router itself refuses."""
+    entry = {"type": kind, "loc": ["body", *place], "msg": message}
+    return JSONResponse({"detail": [entry]}, 422)
+
+
+def _no_argument(verb: str, name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"it takes {', '.join(known) or 'none'}"
+    return f"{verb} has no argument {name[:40]!r}; {hint}"

@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Generic, Literal, TypeVar, cast, get_args
 
 from .records import ROUTES, Json, Route
 
@@ -41,18 +41,16 @@ class Break:
     kind: BreakKind
     after_events: int
     split_at: tuple[int, ...] | None
+    when: When = "before"
+
+
+_Fault = TypeVar("_Fault")
 
 
 @dataclass(slots=True)
-class _Rule:
-    fault: Failure | Drop
+class _Rule(Generic[_Fault]):
+    fault: _Fault
     after: int
-    times: int
-
-
-@dataclass(slots=True)
-class _BreakRule:
-    fault: Break
     times: int
 
 
@@ -61,8 +59,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rules: dict[Route, list[_Rule]] = {route: [] for route in ROUTES}
-        self._breaks: list[_BreakRule] = []
+        self._rules: dict[Route, list[_Rule[Failure | Drop]]] = {route: [] for route in ROUTES}
+        self._breaks: list[_Rule[Break]] = []
 
     def reset(self) -> None:
         """Let nothing go wrong any more."""
@@ -104,50 +102,53 @@ class Faults:
         *,
         after_events: int = 1,
         times: int = 1,
+        after: int = 0,
+        when: When = "before",
         split_at: Sequence[int] | None = None,
     ) -> None:
         """See `FakeRouter.break_stream`."""
         _check_word("kind", kind, get_args(BreakKind))
         _check_count("after_events", after_events, least=0)
-        _check_count("times", times, least=1)
+        _check_rule(when, after, times)
         offsets = None if split_at is None else _offsets(split_at)
         if offsets is not None and kind != "split":
             raise ValueError(f"split_at is for kind 'split', not {kind!r}")
         with self._lock:
-            self._breaks.append(_BreakRule(Break(kind, after_events, offsets), times))
+            self._breaks.append(_Rule(Break(kind, after_events, offsets, when), after, times))
 
     def take(self, route: Route) -> Failure | Drop | None:
         """Count a request of this route, and give what shall become of it."""
-        due = None
         with self._lock:
-            rules = self._rules[route]
-            for rule in rules:
-                if rule.after:
-                    rule.after -= 1
-                elif due is None:
-                    due = rule
-                    rule.times -= 1
-            rules[:] = [rule for rule in rules if rule.times]
-        return None if due is None else due.fault
+            return _take(self._rules[route])
 
     def take_break(self) -> Break | None:
         """Count a chat stream, and give what shall be done to it."""
         with self._lock:
-            if not self._breaks:
-                return None
-            rule = self._breaks[0]
-            rule.times -= 1
-            if not rule.times:
-                del self._breaks[0]
-            return rule.fault
+            return _take(self._breaks)
 
     def _add(self, route: Route, fault: Failure | Drop, after: int, times: int) -> None:
         _check_word("route", route, ROUTES)
-        _check_word("when", fault.when, get_args(When))
-        _check_count("after", after, least=0)
-        _check_count("times", times, least=1)
+        _check_rule(fault.when, after, times)
         with self._lock:
             self._rules[route].append(_Rule(fault, after, times))
+
+
+def _take(rules: list[_Rule[_Fault]]) -> _Fault | None:
+    due = None
+    for rule in rules:
+        if rule.after:
+            rule.after -= 1
+        elif due is None:
+            due = rule
+            rule.times -= 1
+    rules[:] = [rule for rule in rules if rule.times]
+    return None if due is None else due.fault
+
+
+def _check_rule(when: object, after: object, times: object) -> None:
+    _check_word("when", when, get_args(When))
+    _check_count("after", after, least=0)
+    _check_count("times", times, least=1)
 
 
 def _check_word(name: str, value: object, good: Sequence[str]) -> None:

@@ -132,6 +132,8 @@ class FakeRouter:
         *,
         after_events: int = 1,
         times: int = 1,
+        after: int = 0,
+        when: When = "before",
         split_at: Sequence[int] | None = None,
     ) -> None:
         """Break the next `times` chat streams, each after its first `after_events` events.
@@ -140,7 +142,17 @@ class FakeRouter:
         sends nothing more, `error` is the runtime's error event, `garbage` is bytes that are no
         events, `flood` never ends, `trickle` sends the rest byte by byte: all of the turn, as
         does `split`, which cuts the whole stream into chunks at the offsets `split_at`, or else
-        wherever it hurts. A turn that isn't told to its end leaves no LLM events. Raises
+        wherever it hurts: in characters, line ends and words.
+
+        `after` lets as many streams pass first. A turn that isn't told to its end leaves no LLM
+        events, unless `when` is `after`: then the agent was done when its stream broke. Raises
         ValueError.
         """
-        self._faults.break_stream(kind, after_events=after_events, times=times, split_at=split_at)
+        self._faults.break_stream(
+            kind,
+            after_events=after_events,
+            times=times,
+            after=after,
+            when=when,
+            split_at=split_at,
+        )

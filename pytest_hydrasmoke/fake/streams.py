@@ -59,14 +59,17 @@ def plan(turn: Turn, broken: Break | None) -> Plan:
         return Plan((*first, *letters), whole + bytes_spoken, paced=True)
     if broken.kind == "split":
         return _split(turn, broken.split_at)
+    # Where it breaks the agent is done, or it never gets there.
+    done = len(first) if broken.when == "after" else None
     if broken.kind == "flood":
-        return Plan(itertools.chain(first, itertools.repeat(turn.more)))
+        return Plan(itertools.chain(first, itertools.repeat(turn.more)), done)
     if broken.kind == "error":
-        return Plan((*first, turn.error))
+        return Plan((*first, turn.error), done)
     if broken.kind == "garbage":
-        return Plan((*first, _GARBAGE))
-    over_before = len(turn.spoken) if len(first) > len(turn.spoken) else None
-    return Plan(first, over_before, leave=broken.kind)
+        return Plan((*first, _GARBAGE), done)
+    if len(first) > len(turn.spoken):
+        done = len(turn.spoken)
+    return Plan(first, done, leave=broken.kind)
 
 
 def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:

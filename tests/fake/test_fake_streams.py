@@ -186,6 +186,52 @@ def test_times_and_turns(calling: Calling, clock: HandClock) -> None:
     assert got == ["message: Yes", "message: Yes", "error: the agent has failed", "message: [DONE]"]
 
 
+def test_the_nth_stream(calling: Calling, clock: HandClock) -> None:
+    caller = calling(runtime="text", reply="Yes")
+    instance_id = caller.ready(clock)
+    caller.router.break_stream("error", after=1, after_events=0)
+    caller.router.break_stream("end", after=3)
+    got: list[Any] = [events(caller, instance_id)[0][-1] for _ in range(5)]
+    done, broken = "message: [DONE]", "error: the agent has failed"
+    assert got == [done, broken, done, "message: Yes", done]
+
+
+@pytest.mark.parametrize("kind", ["cut", "end", "stall", "error", "garbage", "flood"])
+@pytest.mark.parametrize("after_events", [0, 1, 9])
+def test_a_stream_that_breaks_when_the_agent_is_done(
+    calling: Calling, clock: HandClock, kind: Any, after_events: int
+) -> None:
+    caller = calling(runtime="named", reply="Yes")
+    instance_id = caller.ready(clock)
+    caller.router.break_stream(kind, after_events=after_events, when="after")
+    with caller.stream(instance_id) as answer:
+        if after_events or kind in ("error", "garbage", "flood"):
+            next(answer.iter_raw())
+        if after_events < 9:
+            wait_until(lambda: counted(caller) == 1)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < until
+
+
+MIDS = {"character": ("ñ".encode(), 1), "emoji": ("🐙".encode(), 3), "line end": (b"\r\n\r\n", 1)}
+
+
+@pytest.mark.parametrize("mid", list(MIDS))
+def test_a_frame_split_in_the_middle(calling: Calling, clock: HandClock, mid: str) -> None:
+    caller = calling(runtime="openai", reply=OCTOPUS, line_end="crlf")
+    instance_id = caller.ready(clock)
+    whole = caller.chat(instance_id).content
+    found, inside = MIDS[mid]
+    at = whole.index(found) + inside
+    for _ in range(2):
+        caller.router.break_stream("split", split_at=[at])
+        assert chunks(caller, instance_id) == [whole[:at], whole[at:]]
+
+
 def test_a_refused_chat_uses_up_no_break(calling: Calling, clock: HandClock) -> None:
     caller = calling(runtime="text", row_after=0)
     instance_id = caller.provision().json()["instance_id"]
