@@ -20,7 +20,12 @@ SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        use_attribute_docstrings=True,
+        # In the schema: what is written has every field.
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Moment(_Part):
