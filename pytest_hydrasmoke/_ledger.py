@@ -149,13 +149,13 @@ def _apply(reading: Reading, line: Any) -> None:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise TypeError(value)
+        raise TypeError
     return cast("dict[str, Any]", value)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(value)
+        raise TypeError
     return value
 
 

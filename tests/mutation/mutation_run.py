@@ -1,0 +1,179 @@
+"""Change the code of four modules a little, many times, and see whether the tests notice.
+
+`python tests/mutation/mutation_run.py FOLDER [MODULE ...]` copies the project into FOLDER, lets
+mutmut make its mutants there, one module at a time with the tests that are quick for it, and
+prints how many were killed. It fails below 90 %, or if a mutant survives that `survivors.toml`
+beside it gives no reason for; an entry there that is no survivor any more is told too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+PACKAGE = "pytest_hydrasmoke"
+BAR = 0.9
+JOBS = int(os.environ.get("HYDRA_MUTATION_JOBS") or os.cpu_count() or 2)
+
+TESTS = {
+    "_sse": ["sse/test_sse_conformance.py", "sse/test_sse_decoder.py"],
+    "_redact": [
+        "core/test_core_redact.py",
+        "core/test_core_scrub.py",
+        "fuzz/test_fuzz_words.py",
+    ],
+    "_calls": [
+        "core/test_core_calls.py",
+        "core/test_core_delete.py",
+        "core/test_core_chat.py",
+        "core/test_core_manners.py",
+    ],
+    "_ledger": [
+        "owner/test_owner_ledger.py",
+        "owner/test_owner_files.py",
+        "fuzz/test_fuzz_ledger.py",
+    ],
+}
+
+# Ids of tests without their parameters: what parameters are called can't be given back to pytest
+# on a command line in every case.
+CONFTEST = """
+
+def pytest_itemcollected(item):
+    item._nodeid = item.nodeid.partition("[")[0]
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mutant that no test killed: its function, and the line that it changed."""
+
+    module: str
+    function: str
+    was: str
+    became: str
+
+
+def prepare(folder: Path, module: str) -> None:
+    """Make a copy of the project that mutmut is told about."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    no_caches = shutil.ignore_patterns("__pycache__", ".*")
+    for name in (PACKAGE, "tests"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=no_caches)
+    conftest = (PROJECT / "conftest.py").read_text("utf-8")
+    (folder / "conftest.py").write_text(conftest + CONFTEST, "utf-8")
+    table = {
+        "source_paths": [PACKAGE],
+        "only_mutate": [f"{PACKAGE}/{module}.py"],
+        "also_copy": ["conftest.py"],
+        "pytest_add_cli_args": [
+            *["-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=few"],
+        ],
+        "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in TESTS[module]],
+        # Seconds of a processor that the tests of a mutant may take: it may make a loop endless.
+        "timeout_constant": 2.0,
+        "timeout_multiplier": 3.0,
+    }
+    settings = (PROJECT / "pyproject.toml").read_text("utf-8")
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
+    flags = "use_git_change_detection = false\ntrack_dependencies = false\n"
+    (folder / "pyproject.toml").write_text(f"{settings}\n[tool.mutmut]\n{lines}{flags}", "utf-8")
+
+
+def mutmut(folder: Path, *arguments: str) -> str:
+    """Run a command of mutmut's; raises `CalledProcessError`, whose output was shown."""
+    command = [sys.executable, "-m", "mutmut", *arguments]
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        print(done.stdout[-5000:])
+        done.check_returncode()
+    return done.stdout
+
+
+def verdicts(folder: Path) -> dict[str, str]:
+    """Give what became of each mutant."""
+    found = re.findall(r"^ +(\S+): (.+)$", mutmut(folder, "results", "--all", "true"), re.MULTILINE)
+    return dict(found)
+
+
+def mutant(folder: Path, module: str, name: str) -> Mutant:
+    """Say what a mutant is: names alone change their meaning with every edit."""
+    shown = mutmut(folder, "show", name)
+    was = [line[1:].strip() for line in re.findall(r"^-(?!--).*$", shown, re.MULTILINE)]
+    became = [line[1:].strip() for line in re.findall(r"^\+(?!\+\+).*$", shown, re.MULTILINE)]
+    mangled = name.removeprefix(f"{PACKAGE}.{module}.").rpartition("__mutmut_")[0]
+    function = mangled.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
+    return Mutant(module, function, " ".join(was), " ".join(became))
+
+
+def explained() -> dict[Mutant, str]:
+    """Read the survivors that there is a reason for."""
+    entries = tomllib.loads((HERE / "survivors.toml").read_text("utf-8")).get("survivor", [])
+    return {
+        Mutant(entry["module"], entry["function"], entry["was"], entry["became"]): entry["reason"]
+        for entry in entries
+    }
+
+
+def run(folder: Path, module: str) -> tuple[Counter[str], list[Mutant]]:
+    """Try all mutants of a module; give the verdicts, and those that survived."""
+    prepare(folder, module)
+    mutmut(folder, "run", "--max-children", str(JOBS))
+    found = verdicts(folder)
+    alive = [name for name, verdict in found.items() if verdict in ("survived", "no tests")]
+    return Counter(found.values()), [mutant(folder, module, name) for name in alive]
+
+
+def killed(counts: Mapping[str, int]) -> int:
+    """Count the mutants that a test failed for; one that hangs or dies is noticed, too."""
+    return sum(counts.get(kind, 0) for kind in ("killed", "timeout", "segfault", "suspicious"))
+
+
+def tell(unexplained: Iterable[Mutant], stale: Iterable[Mutant]) -> None:
+    for one in unexplained:
+        print("\n[[survivor]]")
+        for field in ("module", "function", "was", "became"):
+            print(f"{field} = {json.dumps(getattr(one, field), ensure_ascii=False)}")
+        print('reason = ""')
+    for one in stale:
+        print(f"no survivor any more: {one}")
+
+
+def main(arguments: list[str]) -> int:
+    """Run it all; give the exit code."""
+    folder, modules = Path(arguments[0]), arguments[1:] or list(TESTS)
+    known = explained()
+    total: Counter[str] = Counter()
+    survivors: list[Mutant] = []
+    start = time.monotonic()
+    for module in modules:
+        began = time.monotonic()
+        counts, alive = run(folder / module, module)
+        total += counts
+        survivors += alive
+        share = killed(counts) / sum(counts.values())
+        seconds = time.monotonic() - began
+        print(f"{module}: {share:.1%} killed, {dict(counts)}, {seconds:.0f} s", flush=True)
+    share = killed(total) / sum(total.values())
+    minutes = (time.monotonic() - start) / 60
+    print(f"all: {share:.1%} of {sum(total.values())} killed, {dict(total)}, {minutes:.0f} min")
+    unexplained = [one for one in survivors if one not in known]
+    tell(unexplained, [one for one in known if one.module in modules and one not in survivors])
+    return int(share < BAR or bool(unexplained))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
