@@ -1,0 +1,65 @@
+"""The page in a real browser: it loads nothing, fits a phone, follows the appearance, prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from chromium import PROGRAM, Tab
+from report_tools import a_failed_report, a_report, an_instance
+
+from pytest_hydrasmoke.report import html
+
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
+
+LIGHT, DARK = "rgb(246, 247, 249)", "rgb(20, 23, 27)"
+FOLDED = "[...document.querySelectorAll('.instance:not([open]) h3')]"
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Tab]:
+    with Tab() as tab:
+        yield tab
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "report.html"
+    path.write_text(html.render(a_failed_report()), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_loads_nothing_and_fits(tab: Tab, page: Path, width: int, dark: bool) -> None:
+    tab.open(page, width=width, dark=dark)
+    asked = [it["params"] for it in tab.events if it["method"] == "Network.requestWillBeSent"]
+    assert [it["request"]["url"] for it in asked] == [page.as_uri()]
+    # Its policy would be told of here, had it kept something of the page's own from working.
+    assert not [
+        it for it in tab.events if it["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")
+    ]
+    assert tab.value("document.documentElement.scrollWidth") == width
+    assert tab.value("document.scripts.length") == 0
+    background = tab.value("getComputedStyle(document.body).backgroundColor")
+    assert background == (DARK if dark else LIGHT), "its sheet is in force"
+
+
+def test_a_link_to_a_failure_shows_it(tab: Tab, page: Path) -> None:
+    tab.open(page, width=390)
+    tab.value("document.querySelector('.troubles a[href=\"#i1-f1\"]').click()")
+    assert tab.value("location.hash") == "#i1-f1"
+    box = "document.getElementById('i1-f1').getBoundingClientRect()"
+    assert 0 <= tab.value(f"{box}.top") < tab.value("innerHeight")
+
+
+def test_on_paper_every_instance_is_unfolded(tab: Tab, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    many = [an_instance(idempotency_key=f"n-{slot}") for slot in range(5)]
+    path.write_text(html.render(a_report(*many)), "utf-8")
+    tab.open(path, width=1280)
+    seen = f"{FOLDED}.map(it => it.checkVisibility())"
+    assert tab.value(seen) == [False] * 10
+    tab.media("print")
+    assert tab.value(seen) == [True] * 10
