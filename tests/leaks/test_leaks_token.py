@@ -38,6 +38,7 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "--tb=line": ("--tb=line",),
     "--full-trace": ("--full-trace", "-l"),
     "on a CI": ("-l",),
+    "-n 2, a few tests": ("-n", "2", "-k", "reply or warned or set_up or in_lines"),
 }
 SINKS = {
     "stdout",
@@ -45,8 +46,9 @@ SINKS = {
     "out/summary.md",
     ".hydrasmoke/report.json",
     ".hydrasmoke/report.html",
+    ".hydrasmoke/trace.har",
 }
-SAMPLE = [(800, "-n 2 -l -vv")]
+SAMPLE = [(36, "-l"), (800, "-n 2, a few tests")]
 WHOLE = [(length, name) for length in TOKENS for name in CONFIGURATIONS]
 
 

@@ -1,0 +1,150 @@
+"""No reply commands a runner, a terminal or a browser, wherever a run shows it.
+
+A sample is part of the normal tests; `tox -e leaks` has each way to fail for each reply, in each
+configuration, and prints what it counted.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import unicodedata
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hostile_router import EVIL, FIELDS, WORDS, Server, hostile_router
+from leaks_tools import FULL, Sinks, execute, run, settings
+
+TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
+CONFIGURATIONS: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "-l -vv -rA, on a CI": ("-l", "-vv", "-rA"),
+    "--tb=short": ("--tb=short",),
+    "--tb=native": ("--tb=native",),
+    "--tb=line": ("--tb=line",),
+    "-n 2 -l": ("-n", "2", "-l"),
+}
+SINKS = {
+    "stdout",
+    "out/junit.xml",
+    "out/summary.md",
+    ".hydrasmoke/report.json",
+    ".hydrasmoke/report.html",
+    ".hydrasmoke/trace.har",
+}
+# Wherever anybody sees a line begin, blanks before it or not.
+COMMAND = re.compile(r"(?:^|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029])\s*::[A-Za-z]|##[\w.]*\[")
+
+
+def commands(text: str) -> list[str]:
+    """Give what a runner would obey."""
+    return [text[it.start() : it.start() + 60] for it in COMMAND.finditer(text)]
+
+
+def controls(text: str) -> set[str]:
+    """Give what a terminal would obey, or no reader could see."""
+    odd = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return {it for it in set(text) - set("\n\t") if unicodedata.category(it) in odd}
+
+
+class Live(HTMLParser):
+    """Gathers what of a reply a browser would take for markup."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._script = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._script = tag in ("script", "style")
+        acts = [it for it in attrs if it[0].startswith("on") or it[0] in ("src", "href")]
+        if tag == EVIL or any(EVIL in (value or "") for _, value in acts):
+            self.found.append(f"<{tag} {attrs}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = False
+
+    def handle_data(self, data: str) -> None:
+        if self._script and EVIL in data:
+            self.found.append(data)
+
+
+def live_markup(name: str, text: str) -> list[str]:
+    """Give what of a page, or of what Markdown makes of a text, is a reply's own markup."""
+    if name.endswith(".md"):
+        if importlib.util.find_spec("markdown_it") is None:
+            return []
+        from markdown_it import MarkdownIt
+
+        text = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    elif not name.endswith((".html", ".xml")):
+        return []
+    parser = Live()
+    parser.feed(text)
+    parser.close()
+    return parser.found
+
+
+def check(what: str, sinks: Sinks, router: Server) -> None:
+    obeyed = {name: commands(text) for name, text in sinks.texts.items()}
+    unseen = {name: controls(text) for name, text in sinks.texts.items()}
+    markup = {name: live_markup(name, text) for name, text in sinks.texts.items()}
+    counts = [sum(map(len, it.values())) for it in (obeyed, unseen, markup)]
+    size = sum(map(len, sinks.texts.values()))
+    print(
+        f"\n{what}: {len(WORDS)} replies, {len(sinks.texts)} sinks, {size:,} characters: ", end=""
+    )
+    print("{} runner commands, {} control characters, {} live markup".format(*counts))
+    assert not [(name, it[:3]) for name, it in obeyed.items() if it]
+    assert not [(name, sorted(map(ascii, it))) for name, it in unseen.items() if it]
+    assert not [(name, it[:3]) for name, it in markup.items() if it]
+    assert router.gone >= set(router.instances.values())
+
+
+def hostile_run(folder: Path, router: Server, name: str, *more: str) -> Sinks:
+    env = {
+        **settings(router.url, TOKEN, ready_timeout=60, max_instances=9),
+        "HOSTILE_REPLIES": str(len(WORDS)),
+        "HOSTILE_ALL": str(int(FULL)),
+    }
+    if "CI" in name:
+        env["CI"] = "true"
+    return run(folder, "hostile", *CONFIGURATIONS[name], *more, "test_hostile.py", env=env)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS if FULL else ["-l -vv -rA, on a CI"])
+def test_a_hostile_reply_does_no_harm(name: str, tmp_path: Path) -> None:
+    with hostile_router(boots=len(FIELDS) if FULL else 3) as router:
+        sinks = hostile_run(tmp_path / "run", router, name)
+        assert sinks.texts.keys() >= SINKS
+        assert sinks.code == 1
+        check(name, sinks, router)
+
+
+@pytest.mark.parametrize("command", ["check", "sweep"])
+def test_the_command_line_shows_no_harmful_word(command: str, tmp_path: Path) -> None:
+    with hostile_router() as router:
+        env = settings(router.url, TOKEN, run_id="run", max_instances=3)
+        router.instances |= {"run-0": "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"}
+        more = ["--run-id", "run", "--wait", "0"] if command == "sweep" else []
+        sinks = execute(["-m", "pytest_hydrasmoke", command, *more], tmp_path, env)
+        assert "boo" in sinks.texts["stdout"] or command == "sweep"
+        router.gone |= set(router.instances.values())
+        check(f"hydra-smoke {command}", sinks, router)
+
+
+def test_what_finds_harm_finds_it() -> None:
+    assert [word for word in WORDS if commands(word)]
+    assert len({ascii(char) for word in WORDS for char in controls(word)}) > 20
+    assert live_markup("a.html", WORDS[34])
+    assert live_markup("a.md", WORDS[34])
+
+
+@pytest.mark.skipif(not FULL, reason="HYDRA_LEAKS_FULL")
+def test_without_the_second_line_there_would_be_harm(tmp_path: Path) -> None:
+    with hostile_router() as router:
+        sinks = hostile_run(tmp_path / "run", router, "default", "-p", "no:hydra-smoke-scrub")
+    harm = {name: len(commands(text)) + len(controls(text)) for name, text in sinks.texts.items()}
+    print(f"\nwithout the second line: { {name: it for name, it in harm.items() if it} }")
+    assert harm["stdout"] > 100
