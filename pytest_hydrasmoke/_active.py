@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cached_property
 
 import pytest
@@ -41,12 +41,14 @@ class Active:
         interrupts: Interrupts,
         *,
         worker: str | None = None,
+        on_change: Callable[[InstanceRecord], None] = lambda record: None,
     ) -> None:
         self.config = config
         self._pytest = pytest_config
         self._ledger = ledger
         self._interrupts = interrupts
         self._worker = worker
+        self._on_change = on_change
         self._used: dict[str, str] = {}
         self._over: list[str] = []
 
@@ -60,6 +62,7 @@ class Active:
             self._interrupts,
             self.reading,
             on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
+            on_change=self._on_change,
         )
 
     @cached_property

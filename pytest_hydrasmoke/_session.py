@@ -46,6 +46,8 @@ class SmokeSession:
     interrupts: Interrupts = field(default_factory=Interrupts)
     reading: Reading = field(default_factory=Reading)
     on_ready: Callable[[SmokeInstance], object] = lambda instance: None
+    on_change: Callable[[InstanceRecord], None] = lambda record: None
+    """Told of every change of every instance; from any thread."""
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(default_factory=Sightings)
     """What clients saw that belong to no instance."""
@@ -91,7 +93,13 @@ class SmokeSession:
         return Intent(spec.model_dump(), url, settings, share)
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
-        record = InstanceRecord(spec, key, on_state=self._note_state, permit=self.permit)
+        record = InstanceRecord(
+            spec,
+            key,
+            on_state=self._note_state,
+            on_change=self.on_change,
+            permit=self.permit,
+        )
         self.records.append(record)
         return record
 
@@ -198,7 +206,7 @@ class SmokeSession:
 
     def attach(self) -> InstanceRecord:
         """Use the instance that the settings name; it is never deleted."""
-        record = InstanceRecord(None, None, id=self.config.instance)
+        record = InstanceRecord(None, None, id=self.config.instance, on_change=self.on_change)
         self.records.append(record)
         drive(self.handle(record).until_ready())
         return record

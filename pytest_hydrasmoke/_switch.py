@@ -168,13 +168,15 @@ def _take_part(
     from ._scrub import Scrub
     from ._signals import Interrupts
     from .report import github
+    from .report.live import Live
 
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
     ledger.begin(shares_as or MAIN)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number))
     interrupts.install()
-    active = Active(config, settings, ledger, interrupts, worker=shares_as)
+    live = Live(config, ledger.folder, shares_as, scrub=scrubbing(settings.token))
+    active = Active(config, settings, ledger, interrupts, worker=shares_as, on_change=live.changed)
     finish = Finish(
         config,
         active,
@@ -190,6 +192,8 @@ def _take_part(
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
     config.pluginmanager.register(Scrub(scrubbing(settings.token)), "hydra-smoke-scrub")
+    # Last, and so the first to end.
+    config.pluginmanager.register(live, "hydra-smoke-live")
     return active
 
 
