@@ -16,7 +16,7 @@ from functools import partial
 import anyio
 
 from ._errors import own_frames
-from ._turns import LOOK, Line, Schedule, Seat, Turns, Wait
+from ._turns import LOOK, Line, Loop, Seat, Turns, Wait
 
 __tracebackhide__ = own_frames
 
@@ -74,12 +74,12 @@ def standing_aside(
     turns = clock._turns  # pyright: ignore[reportPrivateUsage]
     seats = {part.seat for part in handed_over if part is not None}
     with turns.lock:
-        turns.stand_aside(True, seats)
+        turns.stand_aside(True, seats, _loop())
     try:
         yield
     finally:
         with turns.lock:
-            turns.stand_aside(False, seats)
+            turns.stand_aside(False, seats, _loop())
 
 
 def _nothing() -> None:
@@ -103,9 +103,9 @@ class Part:
 
     def sleep(self, seconds: float, check: Callable[[], object] = _nothing) -> None:
         """Block until it is later; `check` may raise to break that off."""
-        turns, woken, schedule = self._turns, threading.Event(), _schedule()
+        turns, woken, loop = self._turns, threading.Event(), _loop()
         with turns.lock:
-            place = turns.come(self.seat, schedule)
+            place = turns.come(self.seat, loop)
             until = turns.now + max(seconds, 0.0)
             wait = turns.wait(self.seat.number, until, place, woken.set, None)
             wait.place, place.blocked = place, wait
@@ -118,17 +118,17 @@ class Part:
             with turns.lock:
                 place.blocked = None
                 turns.end(wait)
-                turns.stir(place, schedule)
+                turns.stir(place, loop)
 
     async def sleep_async(self, seconds: float) -> None:
         """Sleep as a task of an event loop."""
-        turns, schedule = self._turns, _schedule()
+        turns, loop = self._turns, _loop()
         woken = anyio.Event()
         with turns.lock:
-            place = turns.come(self.seat, schedule)
+            place = turns.come(self.seat, loop)
             until = turns.now + max(seconds, 0.0)
             who = (place, anyio.get_current_task().id)
-            wait = turns.wait(self.seat.number, until, who, _soon(schedule, woken.set), None)
+            wait = turns.wait(self.seat.number, until, who, _soon(loop, woken.set), None)
             wait.place = place
         try:
             while not woken.is_set():
@@ -138,7 +138,7 @@ class Part:
         finally:
             with turns.lock:
                 turns.end(wait)
-                turns.stir(place, schedule)
+                turns.stir(place, loop)
 
     # Calling
 
@@ -161,16 +161,16 @@ class Part:
     @contextmanager
     def calling(self) -> Generator[None]:
         """Hold the time still while a request is under way."""
-        turns, schedule = self._turns, _schedule()
+        turns, loop = self._turns, _loop()
         with turns.lock:
-            place = turns.come(self.seat, schedule)
+            place = turns.come(self.seat, loop)
             place.calls += 1
         try:
             yield
         finally:
             with turns.lock:
                 place.calls -= 1
-                turns.stir(place, schedule)
+                turns.stir(place, loop)
 
     # Reading a stream
 
@@ -189,15 +189,15 @@ class Part:
 
         Gives what is to be told of the bytes that came; `expire` is called at the deadline.
         """
-        turns, schedule = self._turns, _schedule()
+        turns, loop = self._turns, _loop()
         with turns.lock:
             line = turns.lines.get(peer)
-            place = turns.come(self.seat, schedule)
+            place = turns.come(self.seat, loop)
             wait: Wait | None = None
             if line is None:
                 place.calls += 1
             else:
-                wake = expire if blocking else _soon(schedule, expire)
+                wake = expire if blocking else _soon(loop, expire)
                 wait = turns.wait(self.seat.number, deadline, None, wake, line)
                 wait.place = place
                 if blocking:
@@ -222,7 +222,7 @@ class Part:
                     place.blocked = None
                     place.reads.discard(wait)
                 turns.end(wait)
-                turns.stir(place, schedule)
+                turns.stir(place, loop)
 
     def hang_up(self, peer: object) -> None:
         """Say that the stream to this end of a connection is read no more."""
@@ -249,7 +249,7 @@ class StreamPart:
         turns, line = self._turns, self._line
         woken = anyio.Event()
         with turns.lock:
-            wake = _soon(_schedule(), woken.set)
+            wake = _soon(_loop(), woken.set)
             line.wait = wait = turns.wait(line.number, moment, line, wake, line)
             line.awake = False
             turns.advance(0.0)
@@ -282,24 +282,17 @@ def _look(turns: Turns) -> None:
         turns.look()
 
 
-def _schedule() -> Schedule | None:
-    """Give the way to have something called in the running event loop, if one runs here."""
-    soon: Schedule | None = None
+def _loop() -> Loop | None:
+    """Give the event loop that runs in this thread, if one does."""
     with suppress(RuntimeError):
-        soon = asyncio.get_running_loop().call_soon_threadsafe
-    if soon is None and "trio" in sys.modules:
+        return Loop(asyncio.get_running_loop().call_soon_threadsafe)
+    if "trio" in sys.modules:
         from trio.lowlevel import current_trio_token
 
         with suppress(RuntimeError):
-            soon = current_trio_token().run_sync_soon
-    return None if soon is None else partial(_in_loop, soon)
+            return Loop(current_trio_token().run_sync_soon)
+    return None
 
 
-def _in_loop(soon: Schedule, call: Callable[[], object]) -> None:
-    # A loop that has ended has nobody left who would wait.
-    with suppress(RuntimeError):
-        soon(call)
-
-
-def _soon(schedule: Schedule | None, call: Callable[[], object]) -> Callable[[], object]:
-    return call if schedule is None else partial(schedule, call)
+def _soon(loop: Loop | None, call: Callable[[], object]) -> Callable[[], object]:
+    return call if loop is None else partial(loop.call, call)

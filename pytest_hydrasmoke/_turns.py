@@ -19,6 +19,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
 
 from ._errors import own_frames
 
@@ -31,8 +33,19 @@ PATIENCE = 2.0
 ROUNDS = 20
 """Rounds of an event loop in which nothing happens, until all of its tasks are taken to wait."""
 
-Schedule = Callable[[Callable[[], object]], object]
-"""How to have something called in an event loop soon, from any thread."""
+
+@dataclass(frozen=True)
+class Loop:
+    """The event loop of a thread."""
+
+    soon: Callable[[Callable[[], object]], object]
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Have something called in the loop soon, from any thread."""
+        # A loop that has ended has nobody left who would wait.
+        with suppress(RuntimeError):
+            self.soon(work)
+
 
 # Whose innermost Python frame lies in one of these waits for another thread, or for a socket.
 _WAITING = {threading.__file__, selectors.__file__}
@@ -52,6 +65,8 @@ class Place:
         self.quiet = False
         """Whether the thread's event loop has nothing to do."""
         self.stirs = 0
+        self.settling: Loop | None = None
+        """The loop that is watched until it has nothing to do."""
         self.seen_in: tuple[int, int] | None = None
         """The frame and instruction in which it was last seen to wait for something else."""
 
@@ -178,11 +193,11 @@ class Turns:
         """Take the next place in the order for a stream."""
         return Line(next(self._numbers))
 
-    def come(self, seat: Seat, schedule: Schedule | None) -> Place:
-        """Be busy, in this thread; with a loop's schedule, until the loop has nothing to do."""
+    def come(self, seat: Seat, loop: Loop | None) -> Place:
+        """Be busy, in this thread; where a loop runs, until that has nothing to do."""
         self._seats[seat.number] = seat
         seat.place, seat.fresh, seat.away = self.here(), False, False
-        self.stir(seat.place, schedule)
+        self.stir(seat.place, loop)
         return seat.place
 
     def leave(self, seat: Seat) -> None:
@@ -190,35 +205,37 @@ class Turns:
         self._seats.pop(seat.number, None)
         self.go_on()
 
-    def stand_aside(self, aside: bool, others: Collection[Seat]) -> None:
+    def stand_aside(self, aside: bool, others: Collection[Seat], loop: Loop | None) -> None:
         """Have nobody wait for this thread, which is about to wait for others; or end that."""
         place = self.here()
         for seat in self._seats.values():
             if seat.place is place and seat not in others:
                 seat.away = aside
-        self.stir(place, None)
+        self.stir(place, loop)
         self.go_on()
 
-    def stir(self, place: Place, schedule: Schedule | None) -> None:
+    def stir(self, place: Place, loop: Loop | None) -> None:
         """Note that something happens in a thread."""
         self._progress = time.monotonic()
         place.stirs += 1
         place.quiet, place.seen_in = False, None
-        if schedule is not None:
-            self._settle(place, place.stirs, schedule, ROUNDS)
+        # One watch at a time: a loop that is blocked would pile them up.
+        if loop is not None and place.settling != loop:
+            place.settling = loop
+            self._watch(place, loop, place.stirs, ROUNDS)
 
-    def _settle(self, place: Place, stirs: int, schedule: Schedule, rounds: int) -> None:
+    def _watch(self, place: Place, loop: Loop, stirs: int, rounds: int) -> None:
         def look() -> None:
             with self.lock:
                 if place.stirs != stirs:
-                    return
-                if rounds:
-                    self._settle(place, stirs, schedule, rounds - 1)
+                    self._watch(place, loop, place.stirs, ROUNDS)
+                elif rounds:
+                    self._watch(place, loop, stirs, rounds - 1)
                 else:
-                    place.quiet = True
+                    place.quiet, place.settling = True, None
                     self.go_on()
 
-        schedule(look)
+        loop.call(look)
 
     # Waiting
 
