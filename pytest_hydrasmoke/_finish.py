@@ -245,7 +245,7 @@ class Finish:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, summary: list[str]) -> None:
         """Show the run at the head of pytest-html's page, which that plugin writes later."""
-        report, page = self._report, self._pytest.getoption("htmlpath")
+        report, page = self._report, str(self._pytest.getoption("htmlpath"))
         if report is not None:
             self._try(
                 "pytest-html shows nothing of the run",

@@ -58,7 +58,7 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
     if type(value) is dict:
         pairs = list(cast("dict[object, object]", value).items())
         parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
-        return value if _same(parts, pairs) else dict(parts)
+        return value if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
     if hasattr(value, "toterminal"):
         _clean_attributes(value, list(vars(value)), clean, depth)
         return value
