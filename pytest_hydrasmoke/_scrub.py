@@ -56,9 +56,10 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         parts = [cleaned(item, clean, depth - 1) for item in items]
         return value if _same(parts, items) else type(items)(parts)
     if type(value) is dict:
-        pairs = list(cast("dict[object, object]", value).items())
+        mapping = cast("dict[object, object]", value)
+        pairs = list(mapping.items())
         parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
-        return value if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
+        return mapping if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
     if hasattr(value, "toterminal"):
         _clean_attributes(value, list(vars(value)), clean, depth)
         return value
