@@ -399,6 +399,12 @@ def test_a_chat_that_is_never_repeated_has_the_whole_deadline_for_its_one_attemp
     assert io.sent[0].deadline == START + 120
 
 
+@pytest.mark.parametrize("name", ASK)
+def test_every_call_has_the_deadline_that_it_is_given(name: str) -> None:
+    io, _ = ask(name, GOOD[name](), deadline=START + 7)
+    assert [sent.deadline for sent in io.sent] == [START + 7]
+
+
 def test_an_attempt_never_outlasts_its_calls_deadline() -> None:
     io, error = ask("status", HANG, ..., deadline=START + 7)
     assert isinstance(error, TransportError)
