@@ -1,0 +1,53 @@
+"""The example suites: each runs as its readers would run it, on the fake."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from shown import ROOT
+
+EXAMPLES = ROOT / "examples"
+LEAN = tuple(
+    word for name in ("hypothesispytest", "schemathesis", "xdist") for word in ("-p", f"no:{name}")
+)
+# How many of an example's own tests there are; what it is run with; what the run then provisions.
+SUITES = {
+    "team": (9, ("--hydra-smoke-fake", "tests"), 2),
+    "async_team": (3, ("--hydra-smoke-fake",), 3),
+    "matrix": (7, ("--hydra-smoke-fake",), 3),
+    "offline_tool": (4, (), None),
+}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_passes(
+    name: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in os.environ:
+        if variable.startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
+            monkeypatch.delenv(variable)
+    own = shutil.ignore_patterns("__pycache__", ".*")
+    shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True, ignore=own)
+    tests, options, provisioned = SUITES[name]
+    if "asyncio_mode" not in (pytester.path / "pyproject.toml").read_text("utf-8"):
+        options = ("-p", "no:asyncio", *options)
+    result = pytester.runpytest_inprocess(*LEAN, *options)
+    assert result.ret == 0
+    result.assert_outcomes(passed=tests)
+    if provisioned is not None:
+        told = f"provisioned {provisioned}, deleted {provisioned}, kept 0, leaked 0"
+        result.stdout.fnmatch_lines([f"*{told}*"])
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_is_on_a_page(name: str) -> None:
+    pages = "".join(page.read_text("utf-8") for page in ROOT.glob("docs/how-to/*.md"))
+    for file in (EXAMPLES / name).rglob("test_*.py"):
+        assert f"../../{file.relative_to(ROOT).as_posix()}" in pages
+
+
+def test_there_is_no_other_example() -> None:
+    folders = {it.name for it in EXAMPLES.iterdir() if it.is_dir()}
+    assert folders == {*SUITES, "pipelines"}
