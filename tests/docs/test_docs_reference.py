@@ -35,6 +35,8 @@ def test_every_public_name_has_its_place(name: str) -> None:
 def test_lists_that_are_generated_are_asked_for() -> None:
     assert "```{settings}" in REFERENCE["settings.md"]
     assert "```{fixtures}" in REFERENCE["fixtures.md"]
+    assert "```{scenarios}" in REFERENCE["scenarios.md"]
+    assert "```{scenario-fields}" in REFERENCE["scenarios.md"]
     assert "automodule:: pytest_hydrasmoke._errors\n" in REFERENCE["errors.md"]
     assert f"automodule:: {_hookspecs.__name__}\n" in REFERENCE["hooks.md"]
 
