@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby
 from statistics import median
 
 from pytest_hydrasmoke._report import (
     ExchangeReport,
     FailureReport,
     InstanceReport,
-    SpanReport,
     StatusReport,
-    TurnReport,
     UsageReport,
 )
-from pytest_hydrasmoke._timeline import PHASES
 
 from .html_axis import Axis
+from .html_lanes import Chat, Lane, chats_of, lanes_of
 
 FOLDED = 4
 """So many requests in a row with the same answer are told as one."""
@@ -38,25 +35,6 @@ def is_bad(exchange: ExchangeReport) -> bool:
         return True
     asks = exchange.call in ("poll", "status", "delete")
     return exchange.status >= 400 and not (asks and exchange.status in (404, 409, 410))
-
-
-@dataclass(frozen=True)
-class Chat:
-    """A chat turn as a transcript, with the arrival of its events."""
-
-    turn: TurnReport
-    broke_at: float | None
-    """When it failed, in seconds since it began."""
-
-    @cached_property
-    def axis(self) -> Axis:
-        return Axis(max(self.turn.seconds or 0.0, self.broke_at or 0.0))
-
-    @property
-    def gap(self) -> tuple[float, float] | None:
-        """The longest time without an event after the first: from, to."""
-        ends = [*self.turn.arrivals, *([] if self.broke_at is None else [self.broke_at])]
-        return max(pairwise(ends), key=lambda it: it[1] - it[0], default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +93,8 @@ class Story:
     """From 1: its anchor on the page is `i<number>`."""
     instance: InstanceReport
     axis: Axis
-    lanes: tuple[tuple[str, tuple[SpanReport, ...]], ...]
-    """The phases that it went through, each with the times that it did."""
+    lanes: tuple[Lane, ...]
+    """The phases that it went through, in their order."""
     words: tuple[tuple[StatusReport, float], ...]
     """The status words, each with its seconds."""
     calls: tuple[CallSummary, ...]
@@ -144,7 +122,7 @@ def tell(instance: InstanceReport, number: int) -> Story:
         number,
         instance,
         axis,
-        tuple(_lanes(instance.spans)),
+        tuple(lanes_of(instance)),
         tuple(_words(instance.statuses, axis.seconds)),
         tuple(_calls(instance.exchanges)),
         tuple(_folded(sorted(_entries(instance, failures), key=lambda it: it.at))),
@@ -159,13 +137,6 @@ def _ends(instance: InstanceReport) -> Iterator[float]:
         yield from (it.at + (it.seconds or 0.0) for it in timed)
     for moments in (instance.statuses, instance.usage, instance.failures):
         yield from (it.at for it in moments)
-
-
-def _lanes(spans: Sequence[SpanReport]) -> Iterator[tuple[str, tuple[SpanReport, ...]]]:
-    for phase in PHASES:
-        of_phase = tuple(it for it in spans if it.phase == phase)
-        if of_phase:
-            yield phase, of_phase
 
 
 def _words(statuses: Sequence[StatusReport], end: float) -> Iterator[tuple[StatusReport, float]]:
@@ -195,24 +166,9 @@ def _entries(instance: InstanceReport, failures: Iterable[Told]) -> Iterator[Ent
     # What begins at the same moment stays in this order.
     yield from (Entry("request", it.at, it) for it in instance.exchanges)
     yield from (Entry("status", it.at, it) for it in instance.statuses)
-    for turn, after in zip(instance.turns, [*instance.turns[1:], None], strict=False):
-        until = float("inf") if after is None else after.at
-        yield Entry("chat", turn.at, Chat(turn, _broke_at(turn, until, instance.failures)))
+    yield from (Entry("chat", it.turn.at, it) for it in chats_of(instance))
     yield from (Entry("usage", it.at, it) for it in instance.usage)
     yield from (Entry("failure", it.failure.at, it) for it in failures)
-
-
-def _broke_at(turn: TurnReport, until: float, failures: Iterable[FailureReport]) -> float | None:
-    if turn.error is None:
-        return None
-    return next(
-        (
-            it.at - turn.at
-            for it in failures
-            if it.phase in ("first_event", "turn") and turn.at <= it.at < until
-        ),
-        None,
-    )
 
 
 def _folded(entries: Iterable[Entry]) -> Iterator[Entry]:

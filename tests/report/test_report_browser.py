@@ -60,6 +60,6 @@ def test_on_paper_every_instance_is_unfolded(tab: Tab, tmp_path: Path) -> None:
     path.write_text(html.render(a_report(*many)), "utf-8")
     tab.open(path, width=1280)
     seen = f"{FOLDED}.map(it => it.checkVisibility())"
-    assert tab.value(seen) == [False] * 10
+    assert set(tab.value(seen)) == {False}
     tab.media("print")
-    assert tab.value(seen) == [True] * 10
+    assert set(tab.value(seen)) == {True}

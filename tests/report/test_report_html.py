@@ -21,7 +21,7 @@ from report_tools import (
 )
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import FailureReport, UsageReport
+from pytest_hydrasmoke._report import FailureReport, SpanReport, UsageReport
 from pytest_hydrasmoke.report import html
 
 HOSTILE = (
@@ -240,6 +240,39 @@ def test_a_chat_that_broke_off_shows_the_silence_before() -> None:
     assert f"It broke off: {error}" in chat
     assert "longest gap 8.30 s" in chat
     assert "broke off after 10.0 s" in chat
+
+
+def bars(page: Page, phase: str) -> list[tuple[str | None, str | None, str | None]]:
+    [lane] = [it for it in page.all("div", "lane") if page.text_of(it).startswith(phase)]
+    rects = [it for it in lane.iter() if it.tag.endswith("rect")]
+    return [(it.get("class"), it.get("x"), it.get("width")) for it in rects]
+
+
+def test_the_phase_that_failed_stands_out() -> None:
+    failures = (
+        FailureReport(at=8.0, message="it hung", phase="ready", test=None),
+        FailureReport(at=60.0, message="too late", phase="turn", test=None),
+        FailureReport(at=80.0, message="too late", phase="turn", test=None),
+    )
+    spans = (
+        SpanReport(at=0.0, phase="ready", seconds=8.01),
+        SpanReport(at=50.0, phase="turn", seconds=2.0),
+    )
+    silent = turn(70.0, error="too late", events=0, arrivals=(), seconds=None, complete=False)
+    page = Page(
+        a_report(
+            an_instance(
+                spans=spans,
+                failures=failures,
+                exchanges=(exchange("delete", 99.0, seconds=1.0),),
+                turns=(turn(50.0, error="too late", seconds=2.0), silent),
+            )
+        )
+    )
+    assert bars(page, "ready") == [("broken", "0.00%", "8.01%")]
+    assert bars(page, "turn") == [("turn", "50.00%", "2.00%"), ("broken", "52.00%", "8.00%")]
+    assert bars(page, "first_event") == [("broken", "70.00%", "10.00%")]
+    assert "turn 10.0 s" in page.texts("div", "lane")
 
 
 def test_a_chat_without_an_end_without_events_or_without_a_moment_is_told_as_far_as_known() -> None:
