@@ -148,6 +148,9 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
             told = statistics.median_low(turn["events"] for turn in turns)
             learned["agent_dies"] = "error" if failed else "cut"
             learned["agent_dies_after"] = max(told - failed, 0)
+    firsts = [turn["arrivals"][0] for turn in turns if turn["arrivals"]]
+    if firsts:
+        learned["first_event_after"] = _seconds(statistics.median(firsts))
     gaps = [b - a for turn in turns for a, b in itertools.pairwise(turn["arrivals"])]
     if gaps:
         learned["event_pause"] = _seconds(statistics.median(gaps))

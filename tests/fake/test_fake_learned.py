@@ -131,7 +131,8 @@ def usage(at: float, count: int, *providers: str) -> dict[str, Any]:
 
 
 def test_a_turns_pace_and_end_are_played() -> None:
-    assert scenario_of(told(instance={"turns": [turn(64.0)]})).event_pause == 0.5
+    paced = scenario_of(told(instance={"turns": [turn(64.0), turn(70.0, arrivals=[])]}))
+    assert (paced.first_event_after, paced.event_pause) == (0.5, 0.5)
     endless = scenario_of(told(instance={"turns": [turn(64.0, complete=False)]}))
     assert not endless.terminal
 
