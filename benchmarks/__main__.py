@@ -9,7 +9,9 @@ from importlib import import_module
 import bench_page
 
 ROWS = {
+    "P1": "p1_start",
     "P2": "p2_decode",
+    "P5": "p5_ready",
 }
 
 

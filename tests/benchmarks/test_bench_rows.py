@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bench_page
 import p2_decode
+import p5_ready
 import pytest
 from bench_measure import Turns
 from bench_result import Bar, Result
@@ -22,6 +23,12 @@ def test_decoding() -> None:
     result = well_formed(p2_decode.run(scale=0.0005, times=1))
     assert len(result.lines) == 9
     assert "httpx-sse" in result.columns
+
+
+def test_noticing() -> None:
+    # On a virtual clock nothing depends on the machine.
+    result = well_formed(p5_ready.run(boots=3))
+    assert all(bar.kept for bar in result.bars)
 
 
 def test_what_counts_is_the_ratio_within_a_round() -> None:
