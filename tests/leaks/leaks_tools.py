@@ -46,29 +46,36 @@ class Sinks:
         return len(self._all())
 
 
-def run(folder: Path, suite: str, *arguments: str, env: Mapping[str, str]) -> Sinks:
+def run(
+    folder: Path, suite: str, *arguments: str, env: Mapping[str, str], conftest: str = ""
+) -> Sinks:
     """Run pytest on a suite in a folder of its own, with every sink that there is."""
     shutil.copytree(SUITES / suite, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    if conftest:
+        (folder / "conftest.py").write_text(conftest, "utf-8")
     out = folder / "out"
     out.mkdir()
+    html, log = out / "pytest.html", out / "report.jsonl"
     given = [
-        "-m",
-        "pytest",
+        *("-m", "pytest", "-p", "hydrasmoke", "-p", "xdist"),
+        *with_plugin("pytest_metadata.plugin", "pytest_html.plugin", option=f"--html={html}"),
+        *with_plugin("pytest_reportlog.plugin", option=f"--report-log={log}"),
         "--hydra-smoke",
         "--hydra-smoke-report=always",
         "--continue-on-collection-errors",
         f"--junit-xml={out / 'junit.xml'}",
         *("-o", "junit_logging=all", "-o", "junit_family=xunit1"),
-        *plugins_with(f"--report-log={out / 'report.jsonl'}", "pytest_reportlog"),
-        *plugins_with(f"--html={out / 'pytest.html'}", "pytest_html"),
         *arguments,
     ]
-    return execute(given, folder, env)
+    # By name: the rest of what is installed takes seconds to load, and has no part in this.
+    return execute(given, folder, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **env})
 
 
-def plugins_with(option: str, module: str) -> list[str]:
-    """Give an option of a plugin, if that is there."""
-    return [option] if importlib.util.find_spec(module) else []
+def with_plugin(*modules: str, option: str) -> list[str]:
+    """Give what loads a plugin of somebody else's and makes it write, if it is there."""
+    if not all(importlib.util.find_spec(it.partition(".")[0]) for it in modules):
+        return []
+    return [*(word for it in modules for word in ("-p", it)), option]
 
 
 def execute(arguments: list[str], folder: Path, env: Mapping[str, str]) -> Sinks:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib.util
 import re
 import unicodedata
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hostile_router import EVIL, FIELDS, WORDS, Server, hostile_router
-from leaks_tools import FULL, Sinks, execute, run, settings
+from leaks_tools import FULL, Sinks, run, settings
+
+from pytest_hydrasmoke._command import main
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 CONFIGURATIONS: dict[str, tuple[str, ...]] = {
@@ -123,15 +126,24 @@ def test_a_hostile_reply_does_no_harm(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "sweep"])
-def test_the_command_line_shows_no_harmful_word(command: str, tmp_path: Path) -> None:
+def test_the_command_line_shows_no_harmful_word(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with hostile_router() as router:
-        env = settings(router.url, TOKEN, run_id="run", max_instances=3)
+        for name, value in settings(router.url, TOKEN, run_id="run", max_instances=3).items():
+            monkeypatch.setenv(name, value)
         router.instances |= {"run-0": "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"}
         more = ["--run-id", "run", "--wait", "0"] if command == "sweep" else []
-        sinks = execute(["-m", "pytest_hydrasmoke", command, *more], tmp_path, env)
-        assert "boo" in sinks.texts["stdout"] or command == "sweep"
-        router.gone |= set(router.instances.values())
-        check(f"hydra-smoke {command}", sinks, router)
+        main([command, *more])
+        told = capsys.readouterr().out
+        assert ("deleted  5e0c1c4a" if command == "sweep" else "boo") in told
+        with capsys.disabled() if FULL else nullcontext():
+            router.gone |= set(router.instances.values())
+            check(f"hydra-smoke {command}", Sinks({"stdout": told}), router)
 
 
 def test_what_finds_harm_finds_it() -> None:
