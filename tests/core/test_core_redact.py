@@ -81,7 +81,7 @@ def test_a_token_has_no_dictionary_to_list() -> None:
     ids=["pickle", "copy", "deepcopy", "asdict"],
 )
 def test_a_token_is_neither_pickled_nor_copied(way: object) -> None:
-    with pytest.raises(TypeError, match="^a Token can't be pickled or copied$") as caught:
+    with pytest.raises(TypeError, match=r"^a Token can't be pickled or copied$") as caught:
         way(Token(SECRET))  # type: ignore[operator]
     assert not shows(str(caught.value))
 
