@@ -79,17 +79,13 @@ def aimed(job: Job, router: FakeRouter) -> dict[str, str]:
     return {**job.env, "HYDRA_SMOKE_URL": router.url, "HYDRA_SMOKE_TOKEN": TOKEN}
 
 
-def sample(first: str, *others: str) -> pytest.MarkDecorator:
-    """Run the first of several that take seconds each; all with HYDRA_EXAMPLES_FULL=1."""
-    full = os.environ.get("HYDRA_EXAMPLES_FULL") == "1"
-    rest = [
-        pytest.param(it, marks=pytest.mark.skipif(not full, reason="tox -e examples"))
-        for it in others
-    ]
-    return pytest.mark.parametrize("name", [first, *rest])
+FULL = os.environ.get("HYDRA_EXAMPLES_FULL") == "1"
+heavy = pytest.mark.skipif(not FULL, reason="takes seconds: tox -e examples")
 
 
-@sample(*LIVE)
+@pytest.mark.parametrize(
+    "name", ["github", *(pytest.param(it, marks=heavy) for it in ("gitlab", "jenkins"))]
+)
 def test_a_live_job_passes_and_leaves_nothing(
     name: str, router: FakeRouter, commands: Path, tmp_path: Path
 ) -> None:
@@ -111,12 +107,10 @@ def test_a_live_job_passes_and_leaves_nothing(
     assert key in {it.idempotency_key for it in router.instances}
 
 
-@sample(*FAKE)
-def test_what_strangers_propose_runs_on_the_fake_without_a_secret(
-    name: str, commands: Path, tmp_path: Path
-) -> None:
+@heavy
+@pytest.mark.parametrize("name", FAKE)
+def test_what_strangers_propose_runs_on_the_fake(name: str, commands: Path, tmp_path: Path) -> None:
     job = FAKE[name]
-    assert not any("TOKEN" in variable for it in FAKE.values() for variable in it.env)
     said = run(job.commands, tmp_path / "checkout", commands, {})
     assert "fake router" in said
     assert job.sweep is None
@@ -125,6 +119,10 @@ def test_what_strangers_propose_runs_on_the_fake_without_a_secret(
 @pytest.mark.parametrize("name", LIVE)
 def test_a_run_id_is_valid_and_names_its_leg(name: str) -> None:
     assert RUN_ID.fullmatch(LIVE[name].env["HYDRA_SMOKE_RUN_ID"])
+
+
+def test_no_secret_is_given_to_a_job_on_the_fake() -> None:
+    assert not any("TOKEN" in variable for it in FAKE.values() for variable in it.env)
 
 
 def test_a_run_id_is_another_one_in_each_attempt_job_and_leg() -> None:
@@ -170,17 +168,18 @@ def test_the_jobs_of_gitlab_share_the_pipelines_among_them() -> None:
     assert fake == [{"if": '$CI_COMMIT_REF_PROTECTED != "true"'}]
 
 
-def test_the_nightly_sweep_finds_what_each_leg_left(
+@heavy
+def test_the_nightly_sweep_finds_what_each_leg_of_each_attempt_left(
     router: FakeRouter, commands: Path, tmp_path: Path
 ) -> None:
     [job] = read(GITHUB_SWEEP)["jobs"].values()
     legs = read(GITHUB)["jobs"]["live"]["strategy"]["matrix"]["include"]
     assert job["env"]["LEGS"] == " ".join(f"live-{it['leg']}" for it in legs)
-    (commands / "gh").write_text("#!/bin/sh\necho 101 1\n", "utf-8")
+    (commands / "gh").write_text("#!/bin/sh\necho 101 2\n", "utf-8")
     (commands / "gh").chmod(0o755)
     with SmokeClient(router.url, token=TOKEN) as client:
         client.provision(SPEC, "gh-101-1-live-large-us-0")
-        client.provision(SPEC, "gh-101-1-live-basic-eu-1")
+        client.provision(SPEC, "gh-101-2-live-basic-eu-1")
     env = {"LEGS": job["env"]["LEGS"], "GITHUB_REPOSITORY": "team/router", "GH_TOKEN": "x"}
     aim = {"HYDRA_SMOKE_URL": router.url, "HYDRA_SMOKE_TOKEN": TOKEN}
     scripts = [step["run"] for step in job["steps"] if "run" in step]

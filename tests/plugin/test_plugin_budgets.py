@@ -70,15 +70,6 @@ def test_a_phase_that_never_was_has_kept_its_budget(here: Project) -> None:
     assert here.set(budgets="turn=0.000001").live("test_it.py").ret == 0
 
 
-def test_what_workers_saw_counts(project: Project) -> None:
-    project.suite("bare").write("test_it.py", LIVES)
-    project.set(budgets="turn=0.000001,delete=0.000001,ready=60")
-    result = project.process("--hydra-smoke-fake", "-n1", "test_it.py")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(passed=1, failed=2)
-    result.stdout.fnmatch_lines_random(["BUDGET: turn took *", "BUDGET: delete took *"])
-
-
 def test_a_breach_hides_no_failure_and_no_leak(here: Project, router: FakeRouter) -> None:
     router.fail("delete", status=500, times=999)
     here.set(budgets="row=0.000001", delete_timeout=0.6)
