@@ -71,7 +71,7 @@ def test_curl_has_each_event_before_the_next_is_sent(calling: Calling, clock: Ha
     caller = calling(**STEPS)
     url = f"{caller.router.url}{PREFIX}/instances/{caller.ready(clock)}/chat"
     headers = [f"authorization: Bearer {caller.router.token}", "content-type: application/json"]
-    command = [CURL, "--silent", "--no-buffer", "--noproxy", "*", "--json", json.dumps(MESSAGE)]
+    command = [CURL, "--silent", "--no-buffer", "--noproxy", "*", "--data", json.dumps(MESSAGE)]
     command += [word for header in headers for word in ("--header", header)]
     got: list[str] = []
     with subprocess.Popen([*command, url], stdout=subprocess.PIPE) as curl:

@@ -120,7 +120,7 @@ async def ready(client: AsyncSmokeClient, key: str) -> str:
 
 def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minutes() -> None:
     clock = VirtualClock()
-    began = time.perf_counter()
+    began = time.process_time()
     with FakeRouter(SLOW, clock=clock) as fake:
         session = smoke_session(config_for(fake))
         session.clock = clock
@@ -133,7 +133,8 @@ def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minu
     assert 600 < clock.now() < 700
     assert told.phases["ready"] == pytest.approx(600, abs=6)
     assert (turn.first_event_after, turn.duration) == (0, pytest.approx(3 * (SAID - 1)))
-    print(f"\n{clock.now():.0f} s in {1000 * (time.perf_counter() - began):.0f} ms")
+    took = 1000 * (time.process_time() - began)
+    print(f"\n{clock.now():.0f} s in {took:.0f} ms of work, {len(fake.requests)} requests")
 
 
 async def test_events_come_when_the_router_says_them(kind: str) -> None:
