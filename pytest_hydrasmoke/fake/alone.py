@@ -42,7 +42,7 @@ _POLICY = (
 
 
 def serve(
-    scenario: Scenario | None = None,
+    scenario: Scenario | str | None = None,
     token: str | None = None,
     host: str = "127.0.0.1",
     port: int = 0,

@@ -13,6 +13,7 @@ from .clock import Clock, RealClock
 from .faults import BreakKind, Faults, When
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
 from .scenario import Scenario
+from .scenarios import load
 from .server import Mounted, mount, unmount
 from .world import World
 
@@ -20,14 +21,15 @@ from .world import World
 class FakeRouter:
     """A private smoke router on 127.0.0.1, for as long as the `with` lasts.
 
-    Without a scenario it is the default one, without a token it makes one up, without a clock it
+    A scenario may be given by its name or file, as to `hydra-smoke fake --scenario`; one that
+    can't be is a ValueError. Without one it is the default, without a token it makes one up, without a clock it
     goes by the machine's monotonic time. Leaving the `with` closes the connections of answers
     that are unfinished; what the router remembers stays readable, and it can be entered again.
     """
 
     def __init__(
         self,
-        scenario: Scenario | None = None,
+        scenario: Scenario | str | None = None,
         token: str | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -35,7 +37,9 @@ class FakeRouter:
             raise ValueError("a token is printable ASCII without spaces, and not empty")
         self.token = secrets.token_urlsafe(24) if token is None else token
         """The bearer token it expects."""
-        self.scenario = Scenario() if scenario is None else scenario
+        if not isinstance(scenario, Scenario):
+            scenario = load("default" if scenario is None else scenario)
+        self.scenario = scenario
         """How it behaves."""
         self.clock: Clock = RealClock() if clock is None else clock
         """The time it goes by."""

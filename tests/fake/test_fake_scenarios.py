@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_tools import Caller, HandClock
 
-from pytest_hydrasmoke.fake import Scenario
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.scenarios import READY_MADE, load
 
 Calling = Callable[..., Caller]
@@ -33,6 +33,15 @@ def test_each_has_a_name_and_says_what_it_is() -> None:
     scenarios = [ready.scenario for ready in READY_MADE.values()]
     # The default is openai's, and told by either name.
     assert len(set(scenarios)) == len(scenarios) - 1
+
+
+def test_a_router_takes_a_name_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("quota = 3\n")
+    assert FakeRouter("anthropic").scenario.runtime == "anthropic"
+    assert FakeRouter(str(file)).scenario.quota == 3
+    with pytest.raises(ValueError, match="there is no scenario ''; known are default"):
+        FakeRouter("")
 
 
 def test_an_unknown_name_lists_the_known() -> None:
