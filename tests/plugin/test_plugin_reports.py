@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from plugin_tools import QUICK, Project, shows_token
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
+SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "report-schema.json"
 PAGES = ["report.html", "trace.har"]
 CHATS = """
 def test_it_answers(smoke_instance):
@@ -61,7 +63,9 @@ def test_pages_are_written_when_they_are_asked_for(
 def test_the_files_tell_of_the_run_and_its_failure(here: Project, router: FakeRouter) -> None:
     assert here.live("test_it.py").ret == 1
     files = left(here)
-    [instance] = json.loads(files["report.json"])["instances"]
+    report = json.loads(files["report.json"])
+    Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(report)
+    [instance] = report["instances"]
     assert instance["id"] == router.instances[0].id
     page = files["report.html"]
     assert "<h1>Failed</h1>" in page

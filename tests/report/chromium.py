@@ -108,8 +108,12 @@ class Tab:
             mobile=width < 600,
         )
         self.media("screen", dark=dark)
+        self.visit(path.as_uri())
+
+    def visit(self, address: str) -> None:
+        """Go somewhere, and wait until it is loaded."""
         self.events.clear()
-        self.tell("Page.navigate", url=path.as_uri())
+        self.tell("Page.navigate", url=address)
         while not any(it["method"] == "Page.loadEventFired" for it in self.events):
             self.events.append(self._next())
 
@@ -119,9 +123,11 @@ class Tab:
         self.tell("Emulation.setEmulatedMedia", media=kind, features=[scheme])
 
     def value(self, expression: str) -> Any:
-        """Give the value of an expression in the page."""
-        answer = self.tell("Runtime.evaluate", expression=expression, returnByValue=True)
-        return answer["result"].get("value")
+        """Give the value of an expression in the page, None if it has none or fails."""
+        answer = self.tell(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        return None if "exceptionDetails" in answer else answer["result"].get("value")
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """Write a PNG of what is seen, or of the whole page."""
