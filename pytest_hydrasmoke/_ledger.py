@@ -20,7 +20,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -184,7 +184,7 @@ class Ledger:
             live = self.folder / "live"
             live.mkdir(mode=0o700, parents=True, exist_ok=True)
             # The folder ignores itself in git.
-            (self._output / ".gitignore").write_text("*\n", "utf-8")
+            (self._output / ".gitignore").write_bytes(b"*\n")
             # A sweep that looks whether it is held holds it for a moment itself.
             self._lock = FileLock(live / f"{name}.lock", timeout=2)
             self._lock.acquire()
@@ -339,12 +339,7 @@ def has_main_process(output: Path, run_id: str) -> bool:
 
 def is_live(folder: Path) -> bool:
     """Tell whether a process of the run holds its lock."""
-    live = folder / "live"
-    return any(_is_held(lock) for lock in _locks(live))
-
-
-def _locks(live: Path) -> Iterable[Path]:
-    return sorted(live.glob("*.lock")) if live.is_dir() else []
+    return any(_is_held(lock) for lock in sorted((folder / "live").glob("*.lock")))
 
 
 def _is_held(path: Path) -> bool:
@@ -392,7 +387,7 @@ def bury(output: Path, run_id: str) -> None:
     folder = folder_of(output, run_id)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (output / ".gitignore").write_text("*\n", "utf-8")
+        (output / ".gitignore").write_bytes(b"*\n")
         (folder / "over").touch(mode=0o600)
     except OSError as error:
         raise ConfigError(

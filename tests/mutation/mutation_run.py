@@ -26,6 +26,7 @@ PROJECT = HERE.parents[1]
 PACKAGE = "pytest_hydrasmoke"
 BAR = 0.9
 JOBS = int(os.environ.get("HYDRA_MUTATION_JOBS") or os.cpu_count() or 2)
+PATIENCE = float(os.environ.get("HYDRA_MUTATION_PATIENCE") or 10)
 
 TESTS = {
     "_sse": ["sse/test_sse_conformance.py", "sse/test_sse_decoder.py"],
@@ -85,8 +86,9 @@ def prepare(folder: Path, module: str) -> None:
         "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in TESTS[module]],
         # What only type checkers read.
         "do_not_mutate_patterns": ["cast\\("],
-        # Seconds of a processor that the tests of a mutant may take: it may make a loop endless.
-        "timeout_constant": 2.0,
+        # A mutant may make a loop endless. Seconds on the clock: too few of them, on a busy
+        # machine, are taken for one.
+        "timeout_constant": PATIENCE,
         "timeout_multiplier": 3.0,
     }
     settings = (PROJECT / "pyproject.toml").read_text("utf-8")
