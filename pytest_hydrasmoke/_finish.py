@@ -174,8 +174,10 @@ class Finish:
         config = self._active.config
         failed = report.exit_code != pytest.ExitCode.OK
         pages = config.report == "always" or (config.report == "on-failure" and failed)
-        self._remarks += files.write(report, config.output, pages=pages)
-        self._page = config.output / "report.html" if pages else None
+        problems = files.write(report, config.output, pages=pages)
+        self._remarks += problems
+        if pages and not any(it.startswith(files.PAGE) for it in problems):
+            self._page = config.output / files.PAGE
         self._try("the JUnit file has no properties", lambda: junit.tell(self._pytest, report))
         self._try(
             "GitHub's job summary was not written",
@@ -239,6 +241,8 @@ class Finish:
         terminalreporter.section("hydra-smoke")
         for line in terminal.summary(self._report):
             terminalreporter.line(line)
+        if self._page is not None:
+            terminalreporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
         for remark in self._remarks:
             terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
 

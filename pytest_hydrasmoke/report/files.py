@@ -13,6 +13,8 @@ from pytest_hydrasmoke._redact import safe_line
 from pytest_hydrasmoke._report import Report
 
 View = Callable[[Report], str]
+PAGE = "report.html"
+"""The one that a person opens."""
 
 
 def as_json(report: Report) -> str:
@@ -44,7 +46,7 @@ def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
     views: dict[str, View] = {"report.json": as_json}
     if pages:
         # What they are made with takes time to load, which a run without them is spared.
-        views |= {"report.html": as_html, "trace.har": as_har}
+        views |= {PAGE: as_html, "trace.har": as_har}
     return list(_written(report, folder, views))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,15 @@ def test_pages_are_written_when_they_are_asked_for(
     here: Project, report: str, passing: list[str], failing: list[str]
 ) -> None:
     here.set(report=report)
-    assert here.live("test_it.py", "-k", "not does_not").ret == 0
-    assert sorted(left(here)) == sorted(["report.json", *passing])
-    assert here.live("test_it.py", "--hydra-smoke-run-id=again").ret == 1
-    assert sorted(left(here)) == sorted(["report.json", *failing])
+    for pages, outcome, arguments in (
+        (passing, 0, ("-k", "not does_not")),
+        (failing, 1, ("--hydra-smoke-run-id=again",)),
+    ):
+        result = here.live("test_it.py", *arguments)
+        assert result.ret == outcome
+        assert sorted(left(here)) == sorted(["report.json", *pages])
+        line = "hydra-smoke: what happened is in *report.html"
+        assert any(fnmatch(it, line) for it in result.outlines) == bool(pages)
 
 
 def test_the_files_tell_of_the_run_and_its_failure(here: Project, router: FakeRouter) -> None:
