@@ -239,8 +239,9 @@ class Finish:
             return
         self._told = True
         terminalreporter.section("hydra-smoke")
-        for line in terminal.summary(self._report):
-            terminalreporter.line(line)
+        writer = self._pytest.get_terminal_writer()
+        lines = terminal.summary(self._report, writer.fullwidth, colour=writer.hasmarkup)
+        terminal.show(terminalreporter, lines)
         if self._page is not None:
             terminalreporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
         for remark in self._remarks:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
 from pytest_hydrasmoke._redact import safe_line
 from pytest_hydrasmoke._report import BreachReport, InstanceReport, Report
 from pytest_hydrasmoke._settings import HydraSmokeConfig
-from pytest_hydrasmoke._timeline import PHASES, InstanceRecord
+from pytest_hydrasmoke._timeline import InstanceRecord
+
+from .table import MANY, MARK, Line, remarkable, table
+
+_INDENT = " " * 9
+_MOST = 10
+"""How many notes of an instance are shown, and how many drifts."""
 
 
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
@@ -29,34 +36,72 @@ def _shown(config: HydraSmokeConfig, name: str) -> str:
     return "********" if name == "token" else safe_line(str(value), 60)
 
 
-def summary(report: Report) -> list[str]:
-    """Count the instances, then give each a line with its phases' times and what was odd."""
-    lines = [
-        (
-            f"{'fake router' if report.fake else 'live router'}, run {report.run_id}: "
-            f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
-            f"kept {report.count('kept')}, leaked {report.count('leaked')}"
+def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Line]:
+    """Count the instances, draw them as a table, and tell what each is called and what was odd."""
+    lines: list[Line] = [[(_counted(report), "")]]
+    if report.instances:
+        lines += [[], *table(report, width, colour=colour), []]
+    if any(it.phases for it in report.instances) and not colour:
+        lines.append([(f"{MARK} the slowest phase of an instance", "")])
+    many = len(report.instances) > MANY
+    told = [it for it in report.instances if not many or remarkable(it, report)]
+    for instance in told:
+        lines += _details(instance, width)
+    if len(told) < len(report.instances):
+        rest = len(report.instances) - len(told)
+        lines.append([(f"{rest} more were deleted, with nothing to tell: see report.json", "")])
+    known = {text for it in report.instances for text in it.drift}
+    drift = [text for text in report.manners.drift if text not in known]
+    return lines + _listed("drift", drift, width, "")
+
+
+def _counted(report: Report) -> str:
+    return (
+        f"{'fake router' if report.fake else 'live router'}, run {report.run_id}: "
+        f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
+        f"kept {report.count('kept')}, leaked {report.count('leaked')}"
+    )
+
+
+def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
+    yield [(f"{instance.outcome:<8} {instance.name}", "")]
+    notes = [*instance.notes]
+    if instance.retries:
+        many = "1 request was" if instance.retries == 1 else f"{instance.retries} requests were"
+        notes.append(f"{many} repeated")
+    yield from _listed("note", notes, width)
+    yield from _listed("drift", instance.drift, width)
+    if instance.outcome == "kept":
+        # To be pasted: a command is one line, however long.
+        attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
+        yield [(f"{_INDENT}attach: {attach}", "")]
+        yield [(f"{_INDENT}delete: {_sweep(instance.run_id)}", "")]
+
+
+def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
+    """Give texts with a title before each, broken where the terminal ends."""
+    lines: list[Line] = []
+    for text in texts[:_MOST]:
+        rows = textwrap.wrap(
+            f"{title}: {safe_line(text)}",
+            max(width, 40),
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
-    ]
-    for instance in report.instances:
-        lines.append(f"{instance.outcome:<8} {instance.name}")
-        if instance.phases:
-            lines.append(f"         {_phases(instance)}")
-        notes = [*instance.notes, *instance.drift]
-        if instance.retries:
-            notes.append(f"{instance.retries} requests were repeated")
-        lines += [f"         note: {safe_line(note)}" for note in notes]
-        if instance.outcome == "kept":
-            lines.append(
-                f"         attach: pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
-            )
-            lines.append(f"         delete: {_sweep(instance.run_id)}")
+        lines += [[(row, "")] for row in rows]
+    if len(texts) > _MOST:
+        lines.append([(f"{indent}{title}: {len(texts) - _MOST} more, see report.json", "")])
     return lines
 
 
-def _phases(instance: InstanceReport) -> str:
-    times = [f"{name} {instance.phases[name]:.1f}s" for name in PHASES if name in instance.phases]
-    return ", ".join(times)
+def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
+    """Write lines, with what is to stand out in them."""
+    for line in lines:
+        for text, style in line:
+            reporter.write(text, **dict.fromkeys(style.split(), True))
+        reporter.line("")
 
 
 def leak(instance: InstanceReport) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_tools import Picture, Tty, frames, golden
+from live_tools import GOLDEN, Picture, Tty, frames, golden
 
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._timeline import InstanceRecord, State
@@ -164,6 +165,16 @@ def test_nothing_is_shown_while_somebody_debugs(watch: Watch) -> None:
     record.begins("ready", 100.0, None)
     watched.live.end()
     assert told == ["nightly-7-0: provision", "nightly-7-0: ready"]
+
+
+def test_the_page_shows_lines_that_there_are() -> None:
+    page = (GOLDEN.parent.parent.parent / "docs" / "how-to" / "watch-a-run.md").read_text("utf-8")
+    shown = re.findall(r"<!-- shown: (\S+) -->\n\n```text\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == 2
+    for name, lines in shown:
+        there = (GOLDEN / f"{name}.txt").read_text("utf-8")
+        for line in lines.splitlines():
+            assert f"{line}\n" in there or f"{line.removeprefix('hydra-smoke: ')}\n" in there
 
 
 # The thread

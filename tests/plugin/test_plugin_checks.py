@@ -451,4 +451,4 @@ def test_the_checks_pass_against_every_router_that_keeps_the_contract(
     )
     result = project.suite("bare").at(routing(odd)).live()
     result.assert_outcomes(passed=16)
-    result.stdout.fnmatch_lines(["*note: unknown in the answer to poll: news"])
+    result.stdout.fnmatch_lines(["*drift: unknown in the answer to poll: news"])
