@@ -11,6 +11,7 @@ import bench_page
 ROWS = {
     "P1": "p1_start",
     "P2": "p2_decode",
+    "P3": "p3_chat",
     "P5": "p5_ready",
 }
 

@@ -24,7 +24,7 @@ from ._errors import (
     TransportError,
     own_frames,
 )
-from ._frames import Meaning, meaning
+from ._frames import Meaning, course, meaning
 from ._redact import safe_line
 from ._sse import ChatEvent, SseDecoder, SseLimitError
 from ._wire import Stream
@@ -54,9 +54,11 @@ class Reading:
     chat_text: Callable[[ChatEvent], str | None] | None = None
     chat_end: Callable[[ChatEvent], bool | None] | None = None
 
-    def of(self, event: ChatEvent) -> Meaning:
-        """Say what an event means."""
-        known = meaning(event)
+    def of(self, event: ChatEvent, *, text_wanted: bool = True) -> Meaning:
+        """Say what an event means; its text may be left out if it isn't wanted."""
+        known = meaning(event) if text_wanted else course(event)
+        if self.chat_text is None and self.chat_end is None:
+            return known
         text = self.chat_text(event) if self.chat_text else None
         end = self.chat_end(event) if self.chat_end else None
         # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
@@ -119,6 +121,7 @@ class Turn:
         timeout: float,
         end_required: bool,
         reading: Reading,
+        text_wanted: bool = True,
     ) -> None:
         self._calls = calls
         self._id = instance_id
@@ -126,6 +129,7 @@ class Turn:
         self._timeout = timeout
         self._end_required = end_required
         self._reading = reading
+        self._text_wanted = text_wanted
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
         self._stream: Stream | None = None
@@ -175,18 +179,14 @@ class Turn:
         what = "accepted" if isinstance(refusal, RouterError) else "answered"
         self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}"))
 
-    async def next(self) -> tuple[ChatEvent, Meaning] | None:
-        """Give the next event and its meaning, None at the turn's end; raises `ChatError`."""
+    def take(self) -> tuple[ChatEvent, Meaning] | None:
+        """Give the next event that has arrived and its meaning, else None; raises `ChatError`."""
         if self._agents_error is not None:
             self.fail(ChatError(f"the agent reported an error: {self._agents_error}"))
-        while not self._waiting:
-            if self._limit is not None:
-                self.fail(ChatError(f"{self._limit}: the turn was broken off"))
-            if self.over:
-                return None
-            await self._receive()
+        if not self._waiting:
+            return None
         event = self._waiting.popleft()
-        known = self._reading.of(event)
+        known = self._reading.of(event, text_wanted=self._text_wanted)
         self.complete = self.complete or known.end
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
@@ -195,6 +195,16 @@ class Turn:
         self.duration = event.at
         self._last_event = event
         return event, known
+
+    async def next(self) -> tuple[ChatEvent, Meaning] | None:
+        """Give the next event and its meaning, None at the turn's end; raises `ChatError`."""
+        while (step := self.take()) is None:
+            if self._limit is not None:
+                self.fail(ChatError(f"{self._limit}: the turn was broken off"))
+            if self.over:
+                return None
+            await self._receive()
+        return step
 
     async def close(self) -> None:
         """Let go of the stream; harmless if done before."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, cast
 
 from ._sse import ChatEvent
@@ -77,6 +78,7 @@ _ERROR_KEYS = (
 _NO_MESSAGE = "the agent reports an error, and no message with it"
 _OTHERS = frozenset({"user", "system", "developer", "tool", "function"})
 _DEPTH = 8  # a frame nests five deep at most; anything deeper is an attack on the call stack
+_LONGEST_WORD = 64  # characters of a name that is remembered
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -90,6 +92,9 @@ class Meaning:
     """Whether it is the turn's terminal event."""
     error: str | None = None
     """The agent's error, never empty; None where the event reports none."""
+
+
+_NOTHING = Meaning()
 
 
 def meaning(event: ChatEvent) -> Meaning:
@@ -124,6 +129,25 @@ def meaning(event: ChatEvent) -> Meaning:
     return Meaning("" if role == "end" else _text(frame, _DEPTH), end)
 
 
+def course(event: ChatEvent) -> Meaning:
+    """Tell whether an event ends the turn or reports an error; its text may be left out.
+
+    As `meaning`, but without a look into the frames that most chats consist of: objects without a
+    name and a type, which are text, or nothing, unless one of these keys says more.
+    """
+    data = event.data
+    if (
+        event.event != "message"
+        or data[:1] != "{"
+        or '"type"' in data
+        or '"done"' in data
+        or '"error"' in data
+        or "\\u" in data  # JSON can spell any letter of a key as an escape
+    ):
+        return meaning(event)
+    return _NOTHING
+
+
 def _value(event: ChatEvent) -> object:
     """Give the data as an object or a string where it is one in JSON, else as it stands."""
     if event.data.lstrip()[:1] in ("{", '"'):
@@ -139,12 +163,20 @@ def _object(value: object) -> dict[str, object] | None:
 
 
 def _role(word: str) -> _Role | None:
+    # Words come again and again. Long ones aren't words, and would only fill the cache.
+    return _role_of_word(word) if len(word) <= _LONGEST_WORD else _read_role(word)
+
+
+def _read_role(word: str) -> _Role | None:
     plain = _plain(word)
     if plain in _ROLE_OF:
         return _ROLE_OF[plain]
     if _SILENT.search(plain):  # before errors: a tool that fails is not a turn that fails
         return "silent"
     return "error" if _ERROR.search(plain) else None
+
+
+_role_of_word = lru_cache(maxsize=256)(_read_role)
 
 
 def _role_of_object(name: str, frame: dict[str, object]) -> _Role | None:

@@ -82,8 +82,8 @@ class InstanceTurn(Turn):
         await super().open()
         self._story.at = self._began
 
-    async def next(self) -> tuple[ChatEvent, Meaning] | None:
-        step = await super().next()
+    def take(self) -> tuple[ChatEvent, Meaning] | None:
+        step = super().take()
         if step is not None and self._story is not None:
             self._story.saw(step[0].at, step[1].text)
             if self._story.events <= LOOKED_AT or step[1].end:

@@ -31,7 +31,7 @@ class ChatStream:
         return self
 
     def __next__(self) -> ChatEvent:
-        step = drive(self._turn.next())
+        step = self._turn.take() or drive(self._turn.next())
         if step is None:
             raise StopIteration
         return step[0]
@@ -59,7 +59,7 @@ class AsyncChatStream:
         return self
 
     async def __anext__(self) -> ChatEvent:
-        step = await self._turn.next()
+        step = self._turn.take() or await self._turn.next()
         if step is None:
             raise StopAsyncIteration
         return step[0]

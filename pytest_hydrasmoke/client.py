@@ -57,6 +57,7 @@ class _Client:
             timeout=CHAT_TIMEOUT,
             end_required=False,
             reading=self._reading,
+            text_wanted=False,
         )
 
 

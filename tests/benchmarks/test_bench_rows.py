@@ -6,6 +6,7 @@ from pathlib import Path
 
 import bench_page
 import p2_decode
+import p3_chat
 import p5_ready
 import pytest
 from bench_measure import Turns
@@ -23,6 +24,11 @@ def test_decoding() -> None:
     result = well_formed(p2_decode.run(scale=0.0005, times=1))
     assert len(result.lines) == 9
     assert "httpx-sse" in result.columns
+
+
+def test_chats() -> None:
+    result = well_formed(p3_chat.run(scale=0.01, times=1))
+    assert len(result.lines) == 4
 
 
 def test_noticing() -> None:

@@ -7,19 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke._frames import Meaning, meaning
+from pytest_hydrasmoke._frames import Meaning, course, meaning
 from pytest_hydrasmoke._sse import ChatEvent, SseDecoder
 
 
 def of(data: object, event: str = "message") -> Meaning:
     """Give the meaning of one event; data other than a string is sent as JSON."""
     text = data if isinstance(data, str) else json.dumps(data)
-    return meaning(ChatEvent(event, text, "", None, 0.0))
+    it = ChatEvent(event, text, "", None, 0.0)
+    known, short = meaning(it), course(it)
+    assert (short.end, short.error) == (known.end, known.error)
+    return known
 
 
 def turn(transcript: str) -> tuple[str, bool, list[str]]:
     """Give the reply, whether its end was told, and the errors."""
-    meanings = [meaning(event) for event in SseDecoder().feed(transcript.encode())]
+    events = SseDecoder().feed(transcript.encode())
+    meanings = [of(event.data, event.event) for event in events]
     errors = [m.error for m in meanings if m.error is not None]
     return "".join(m.text for m in meanings), any(m.end for m in meanings), errors
 
@@ -235,3 +239,18 @@ def test_halves_of_a_surrogate_pair_become_writable() -> None:
     assert of('"\\ude00"', "token") == Meaning("\ufffd")
     assert of('{"error": "\\ud83d"}') == Meaning(error="\ufffd")
     assert of('{"content": "\\ud83d\\ude00"}') == Meaning("😀")
+
+
+@pytest.mark.parametrize(
+    ("data", "end"),
+    [
+        (r'{"\u0064one": true, "content": "x"}', True),
+        (r'{"t\u0079pe": "message_stop"}', True),
+        (r'{"content": "\u0064one"}', False),
+        ('{"choices": [{"delta": {"content": "x"}}]}', False),
+        (' {"done": true}', True),
+        ("{broken", False),
+    ],
+)
+def test_the_course_of_a_turn_is_told_without_its_text(data: str, end: bool) -> None:
+    assert of(data).end is end
