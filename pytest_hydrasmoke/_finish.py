@@ -244,7 +244,9 @@ class Finish:
         terminal.show(terminalreporter, lines)
         if self._page is not None:
             terminalreporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
-        for remark in self._remarks:
+        # Under -q there was no header.
+        unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
+        for remark in (*unseen, *self._remarks):
             terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
 
     @pytest.hookimpl(optionalhook=True)

@@ -28,7 +28,7 @@ _DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
 # By these, and by what is pytest's own affair, reports find each other; and the names of tests are
 # known before any router is.
 _NAMES = frozenset({"nodeid", "location", "keywords"})
-_DEEP = 50
+_DEEP = 20
 
 
 def cleaner(scrub: Clean) -> Clean:
@@ -61,7 +61,7 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
         return mapping if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
     if hasattr(value, "toterminal"):
-        _clean_attributes(value, list(vars(value)), clean, depth)
+        _clean_attributes(value, list(getattr(value, "__dict__", ())), clean, depth)
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         twin = copy.copy(value)

@@ -56,14 +56,19 @@ def leaky_run(folder: Path, token: str, *arguments: str, **env: str) -> Sinks:
     """Run the careless suite against a router that tells the token back wherever it can."""
     scenario = Scenario(
         row_after=0,
-        statuses=((0, "running"),),
+        statuses=((0, f"wait for {token}"), (0.1, "running")),
         reply=f"I know {token}",
         providers=("anthropic", token),
         extra={token: token},
     )
     with FakeRouter(scenario, token) as router, FakeRouter(scenario, token) as echo:
         echo.fail("status", status=403, times=100, body={"detail": f"{token} is not valid"})
-        given = {**settings(router.url, token), "LEAKY_ROUTER": echo.url, **env}
+        given = {
+            **settings(router.url, token),
+            "LEAKY_ROUTER": echo.url,
+            "GITHUB_ACTIONS": "true",
+            **env,
+        }
         sinks = run(folder, "leaky", *arguments, env=given)
         assert router.instances
         assert all(it.deleted for it in router.instances)

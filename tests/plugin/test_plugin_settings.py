@@ -268,6 +268,18 @@ def test_a_token_file_that_others_can_read_is_warned_of(
     assert loaded.warnings == told * (warning,)
 
 
+def test_what_is_warned_of_is_in_the_summary_where_there_is_no_header(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("mixed").at(router, agent_nam="x")
+    result = project.live("-q", "test_mixed.py")
+    result.assert_outcomes(passed=3)
+    told = [line for line in result.outlines if "HYDRA_SMOKE_AGENT_NAM" in line]
+    assert told == [
+        "hydra-smoke: HYDRA_SMOKE_AGENT_NAM is no setting: did you mean HYDRA_SMOKE_AGENT_NAME?"
+    ]
+
+
 def test_a_setting_that_has_the_token_in_it_is_refused(live: Project) -> None:
     assert told(live.set(url=f"https://router.example/{TOKEN}", agent_name=TOKEN)) == [
         "url has the token in it: it would be written down and printed",
