@@ -63,7 +63,13 @@ def sync_chats(url: str, events: int, stack: ExitStack) -> Chats:
     return {name: times(chat) for name, chat in chats.items()}
 
 
-def async_chats(url: str, events: int) -> Chats:
+def async_chats(url: str, events: int, *, kept: bool) -> Chats:
+    """Give the same for async code; `kept`: with a connection for all, else one for each.
+
+    Ours always opens one for each: a fixture that is not async could not close what is kept.
+    """
+    idle = None if kept else 0
+
     async def ours(stack: AsyncExitStack) -> AsyncChat:
         client = await stack.enter_async_context(AsyncSmokeClient(url, token=TOKEN))
 
@@ -74,7 +80,9 @@ def async_chats(url: str, events: int) -> Chats:
         return chat
 
     async def httpx_sse(stack: AsyncExitStack) -> AsyncChat:
-        bare = await stack.enter_async_context(httpx.AsyncClient(base_url=url))
+        bare = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_keepalive_connections=idle))
+        )
 
         async def chat() -> int:
             async with bare.stream("POST", PATH, json=BODY) as response:
@@ -85,7 +93,9 @@ def async_chats(url: str, events: int) -> Chats:
     async def by_httpx2(stack: AsyncExitStack) -> AsyncChat:
         import httpx2
 
-        client2 = await stack.enter_async_context(httpx2.AsyncClient(base_url=url))
+        client2 = await stack.enter_async_context(
+            httpx2.AsyncClient(base_url=url, limits=httpx2.Limits(max_keepalive_connections=idle))
+        )
 
         async def chat() -> int:
             async with client2.sse(PATH, method="POST", json=BODY) as source:
@@ -114,13 +124,16 @@ def run(scale: float = 1.0, times: int = 7) -> Result:
         with serving(events) as url, ExitStack() as stack:
             for kind, chats in (
                 ("sync", sync_chats(url, events, stack)),
-                ("async", async_chats(url, events)),
+                ("async", async_chats(url, events, kept=False)),
+                ("async, theirs kept open", async_chats(url, events, kept=True)),
             ):
                 turns = rounds({name: partial(chat, count) for name, chat in chats.items()}, times)
                 ratios = {name: turns.ratio(name, OURS) for name in chats if name != OURS}
                 what = f"{events:,} events, {kind}"
                 cells = [ratios.get(name, "-") for name in result.columns[2:]]
                 result.add(what, turns.seconds(OURS) / count * 1000, *cells)
+                if "kept" in kind:
+                    continue
                 result.bars += [
                     Bar(f"{what}: against {name}", 1 / ratio, 1.0) for name, ratio in ratios.items()
                 ]

@@ -54,11 +54,15 @@ class Reading:
     chat_text: Callable[[ChatEvent], str | None] | None = None
     chat_end: Callable[[ChatEvent], bool | None] | None = None
 
-    def of(self, event: ChatEvent, *, text_wanted: bool = True) -> Meaning:
-        """Say what an event means; its text may be left out if it isn't wanted."""
-        known = meaning(event) if text_wanted else course(event)
-        if self.chat_text is None and self.chat_end is None:
-            return known
+    def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
+        """Give what says what an event means; it may leave out a text that isn't wanted."""
+        if self.chat_text is not None or self.chat_end is not None:
+            return self.of
+        return meaning if text_wanted else course
+
+    def of(self, event: ChatEvent) -> Meaning:
+        """Say what an event means."""
+        known = meaning(event)
         text = self.chat_text(event) if self.chat_text else None
         end = self.chat_end(event) if self.chat_end else None
         # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
@@ -128,8 +132,7 @@ class Turn:
         self._message = message
         self._timeout = timeout
         self._end_required = end_required
-        self._reading = reading
-        self._text_wanted = text_wanted
+        self._meaning = reading.reader(text_wanted=text_wanted)
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
         self._stream: Stream | None = None
@@ -186,8 +189,9 @@ class Turn:
         if not self._waiting:
             return None
         event = self._waiting.popleft()
-        known = self._reading.of(event, text_wanted=self._text_wanted)
-        self.complete = self.complete or known.end
+        known = self._meaning(event)
+        if known.end:
+            self.complete = True
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
         if self.first_event_after is None:

@@ -28,7 +28,7 @@ def test_decoding() -> None:
 
 def test_chats() -> None:
     result = well_formed(p3_chat.run(scale=0.01, times=1))
-    assert len(result.lines) == 4
+    assert len(result.lines) == 6
 
 
 def test_noticing() -> None:
