@@ -111,8 +111,8 @@ class SyncStream:
         return given(chunk)
 
     def _expire(self) -> None:
-        if self._network is not None:
-            self._network.deadline = -math.inf
+        assert self._network is not None
+        self._network.deadline = -math.inf
 
     async def close(self) -> None:
         if self._io.part is not None:

@@ -22,9 +22,10 @@ class FakeRouter:
     """A private smoke router on 127.0.0.1, for as long as the `with` lasts.
 
     A scenario may be given by its name or file, as to `hydra-smoke fake --scenario`; one that
-    can't be is a ValueError. Without one it is the default, without a token it makes one up, without a clock it
-    goes by the machine's monotonic time. Leaving the `with` closes the connections of answers
-    that are unfinished; what the router remembers stays readable, and it can be entered again.
+    can't be is a ValueError. Without one it is the default, without a token it makes one up,
+    without a clock it goes by the machine's monotonic time. Leaving the `with` closes the
+    connections of answers that are unfinished; what the router remembers stays readable, and it
+    can be entered again.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -263,6 +264,13 @@ async def test_a_stranger_s_stream_goes_by_time_moved_by_hand() -> None:
         clock.advance(1)
     stream.close()
     assert clock.now() == 3
+
+
+def test_nobody_needs_trio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "trio", raising=False)
+    clock = VirtualClock()
+    clock.sleep(1)
+    assert clock.now() == 1
 
 
 def test_to_sleep_takes_no_time() -> None:
