@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
+from blocks import PAGES
 from shown import ROOT
 
 import pytest_hydrasmoke
@@ -78,3 +80,9 @@ def test_every_environment_is_described() -> None:
     there = set(re.findall(r"^\[testenv:([\w-]+)\]", (ROOT / "tox.ini").read_text("utf-8"), re.M))
     table = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     assert [name for name in sorted(there) if f"`{name}`" not in table] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
+    assert [it for it in links if not (page.parent / it).exists()] == []

@@ -203,7 +203,7 @@ def open_entries(folder: Path) -> list[str]:
     return [entry.key for run in folders for entry in read(run).open]
 
 
-def until(what: Callable[[], object], timeout: float = 30.0) -> bool:
+def until(what: Callable[[], object], timeout: float = 120.0) -> bool:
     """Wait until something is so; tells whether it came to be."""
     limit = time.monotonic() + timeout
     while time.monotonic() < limit:
