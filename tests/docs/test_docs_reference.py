@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -86,3 +87,11 @@ def test_every_environment_is_described() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
     assert [it for it in links if not (page.parent / it).exists()] == []
+
+
+def test_fragments_of_the_changelog_are_of_a_kind_that_there_is() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["towncrier"]
+    kinds = {it["directory"] for it in settings["type"]}
+    for fragment in (ROOT / settings["directory"]).glob("*.md"):
+        assert fragment.stem.rpartition(".")[2] in kinds, fragment.name
+        assert fragment.read_text("utf-8").strip()
