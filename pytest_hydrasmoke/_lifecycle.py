@@ -70,9 +70,9 @@ def phase(
 ) -> Generator[None]:
     """Time a phase, and tell an error that leaves it where it was."""
     start = io.now()
-    if timed:
-        record.begins(name, start, deadline)
     try:
+        if timed:
+            record.begins(name, start, deadline)
         yield
     except HydraSmokeError as error:
         error.add_context(

@@ -77,7 +77,7 @@ class _Stream:
         self._there: os.stat_result | None = None
         with contextlib.suppress(OSError, ValueError):
             self._there = os.fstat(file.fileno())
-        self._over = lambda text: over(self, text)
+        self._over: Callable[[str], int] = lambda text: over(self, text)
         vars(file)["write"] = self._over
 
     @property

@@ -92,7 +92,7 @@ def _outcomes(instances: Sequence[InstanceReport]) -> Column:
 
 def _times(instances: Sequence[InstanceReport], *, colour: bool) -> Iterator[Column]:
     slowest = [max(it.phases, key=lambda name: it.phases[name], default="") for it in instances]
-    marked = set() if colour else {name for name in slowest if name}
+    marked = {name for name in slowest if name and not colour}
     for name in PHASES:
         room = " " if name in marked else ""
         cells = (

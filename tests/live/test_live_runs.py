@@ -104,7 +104,7 @@ def test_ctrl_c_while_it_boots_leaves_nothing_of_it(
     shutil.copytree(SUITE, pytester.path, dirs_exist_ok=True)
     stuck = Scenario(row_after=0, statuses=((0, "queued"),))
     for router in serve(stuck, monkeypatch):
-        with watched(80, *LEAN, "test_live.py") as (ours, process):
+        with watched(80, *LEAN, "--hydra-smoke-report=never", "test_live.py") as (ours, process):
             said = read_until(ours, lambda text: "hydra-smoke: ready" in text)
             os.write(ours, b"\x03")
             said += rest_of(ours)
@@ -170,7 +170,7 @@ def test_where_nobody_is_to_be_told_nothing_is_said(
 def test_workers_are_heard_by_their_main_process(
     pytester: pytest.Pytester, router: FakeRouter
 ) -> None:
-    result = pytester.runpytest_subprocess("-p", "xdist", *LEAN, "-n2", "test_live.py")
+    result = pytester.runpytest_inprocess("-p", "xdist", *LEAN, "-n2", "test_live.py")
     assert result.ret == 0
     told = [line.partition(": run-0: ") for line in result.outlines if line.startswith("hydra")]
     by_workers = [words for worker, _, words in told if worker.startswith("hydra-smoke: gw")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -232,10 +233,28 @@ def test_a_reader_that_is_gone_or_busy_is_no_matter_of_the_run() -> None:
         screen.line("a line that is lost")
         os.read(ours, 8000)
         screen.line("y" * 100_000)
+        os.read(ours, 1 << 20)
         os.close(ours)
         screen.line("a line for nobody")
         screen.line("another one")
         screen.close()
+
+
+def test_a_stopped_terminal_holds_nothing_up() -> None:
+    # By Ctrl-S: what would be written is left out, rather than waited for.
+    tty = Tty()
+    screen = Screen(tty, tty.file)
+    screen.draw("hydra-smoke: one")
+    termios.tcflow(tty.file, termios.TCOOFF)
+    screen.draw("hydra-smoke: two")
+    screen.line("a line")
+    screen.erase()
+    termios.tcflow(tty.file, termios.TCOON)
+    screen.draw("hydra-smoke: three")
+    screen.close()
+    said = tty.all()
+    assert frames(said) == ["hydra-smoke: one", "hydra-smoke: three"]
+    assert Picture(80).show(said) == [""]
 
 
 def test_a_closed_stream_is_no_matter_of_the_run() -> None:

@@ -8,13 +8,14 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO, cast
 
 import pytest
 from live_tools import GOLDEN, Picture, Tty, frames, golden
 
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke.report.live import Live
+from pytest_hydrasmoke.report.live import Live, screen_of
 from pytest_hydrasmoke.report.relay import Listener, Teller
 from pytest_hydrasmoke.report.screen import Screen
 from pytest_hydrasmoke.report.views import InPlace, Lines, Ticker, View
@@ -177,6 +178,49 @@ def test_the_page_shows_lines_that_there_are() -> None:
             assert f"{line}\n" in there or f"{line.removeprefix('hydra-smoke: ')}\n" in there
 
 
+def test_what_is_kept_is_told_although_no_phase_is_under_way(watch: Watch) -> None:
+    told: list[str] = []
+    watch(Lines(told.append)).instance().becomes(State.KEPT)
+    assert told == ["nightly-7-0: kept"]
+    tty = Tty()
+    screen = Screen(tty, tty.file)
+    watch(InPlace(screen)).instance().becomes(State.KEPT)
+    screen.close()
+    assert frames(tty.all()) == []
+
+
+class Slotted:
+    """A stream whose methods are what they are."""
+
+    __slots__ = ()
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        raise OSError
+
+
+def test_a_stream_that_can_not_be_looked_over_is_left_alone(pytester: pytest.Pytester) -> None:
+    config = pytester.parseconfig()
+    reporter = pytest.TerminalReporter(config, cast("TextIO", Slotted()))
+    config.pluginmanager.register(reporter, "terminalreporter")
+    assert screen_of(config) is None
+
+
+def test_without_a_terminal_nobody_listens(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    live = Live(pytester.parseconfig(), tmp_path, None)
+    live.pytest_sessionstart()
+    live.pytest_configure_node()
+    assert threads() == []
+    Teller(tmp_path, "gw0").tell("run-0: provision")
+    live.pytest_sessionfinish()
+    live.end()
+
+
 # The thread
 
 
@@ -226,6 +270,17 @@ def test_a_tick_that_fails_is_the_last_one() -> None:
 
 
 # Workers
+
+
+def test_a_worker_tells_what_is_shown_elsewhere(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    live = Live(pytestconfig, tmp_path, "gw0", clock=VirtualClock(100.0).now)
+    live.pytest_sessionstart()
+    record = InstanceRecord(SPEC, "run-0", on_change=live.changed)
+    record.begins("provision", 100.0, None)
+    live.end()
+    assert Listener(tmp_path).heard() == ["gw0: run-0: provision"]
 
 
 @pytest.fixture
