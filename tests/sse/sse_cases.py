@@ -120,6 +120,10 @@ PARSING = {
         [message("y", event="data: x")],
     ),
     "event without data": (b"event: lost\n\ndata: Hello\n\n", [message("Hello")]),
+    "empty type with a space": (
+        b"event: a\ndata: x\n\nevent: \ndata: y\n\nevent: \ndata: z\n\n",
+        [message("x", event="a"), message("y"), message("z")],
+    ),
     "event twice": (b"event: a\nevent: b\ndata: c\n\n", [message("c", event="b")]),
     "event emptied": (b"event: a\nevent\ndata: b\n\n", [message("b")]),
     "names alternate": (

@@ -73,6 +73,24 @@ def test_an_event_has_the_time_of_the_chunk_that_completed_it() -> None:
     assert [e.at for e in decoder.feed(b"ta\n\n", 4.0)] == [4.0]
 
 
+def test_events_of_one_chunk_have_one_time() -> None:
+    chunk = b"data: a\n\nevent: x\ndata: b\n\nid: 1\ndata: c\n\ndata: d\ndata: e\n\n"
+    assert [(e.data, e.at) for e in SseDecoder().feed(chunk, 2.5)] == [
+        ("a", 2.5),
+        ("b", 2.5),
+        ("c", 2.5),
+        ("d\ne", 2.5),
+    ]
+
+
+def test_nothing_is_pending_after_an_event_of_several_chunks() -> None:
+    decoder = SseDecoder()
+    decoder.feed(b"data: a\n")
+    assert decoder.pending
+    decoder.feed(b"data: b\n\n")
+    assert not decoder.pending
+
+
 def test_json_parses_the_data() -> None:
     assert ChatEvent("message", '{"a": [1, null]}', "", None, 0.0).json() == {"a": [1, None]}
 
