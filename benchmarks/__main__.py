@@ -12,7 +12,11 @@ ROWS = {
     "P1": "p1_start",
     "P2": "p2_decode",
     "P3": "p3_chat",
+    "P4": "p4_calls",
     "P5": "p5_ready",
+    "P6": "p6_many",
+    "P7": "p7_fake",
+    "P8": "p8_tests",
 }
 
 

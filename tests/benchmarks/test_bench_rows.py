@@ -7,7 +7,11 @@ from pathlib import Path
 import bench_page
 import p2_decode
 import p3_chat
+import p4_calls
 import p5_ready
+import p6_many
+import p7_fake
+import p8_tests
 import pytest
 from bench_measure import Turns
 from bench_result import Bar, Result
@@ -29,6 +33,27 @@ def test_decoding() -> None:
 def test_chats() -> None:
     result = well_formed(p3_chat.run(scale=0.01, times=1))
     assert len(result.lines) == 6
+
+
+def test_calls_and_a_lifecycle() -> None:
+    result = well_formed(p4_calls.run(calls=2, boot=0.0, times=1))
+    assert result.bars[-1].kept  # no request more than the script makes, but for the baseline
+
+
+def test_many_at_once() -> None:
+    result = well_formed(p6_many.run(numbers=(1, 2), boot=0.0, times=1))
+    assert [line[0] for line in result.lines] == ["1", "2"]
+
+
+def test_the_fake() -> None:
+    well_formed(p7_fake.run(count=2, times=1))
+
+
+def test_the_tests(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
+    result = well_formed(p8_tests.run(["-c", str(tmp_path / "pytest.ini"), str(tmp_path)]))
+    assert result.lines[0][:2] == ["1", "passed"]
 
 
 def test_noticing() -> None:

@@ -1,0 +1,60 @@
+"""A fake router whose every answer takes a while, and a run's session without a pytest run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake.server import mount, unmount
+
+PREFIX = "/internal/v1/smoke"
+SPEC = {"manifest_id": "hermes-basic", "region_id": "eu-central", "tier_id": "tier-1"}
+
+
+class Slow:
+    """An app that lets every request wait, and counts."""
+
+    def __init__(self, app: ASGIApp, latency: float) -> None:
+        self._app = app
+        self._latency = latency
+        self.requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
+        await asyncio.sleep(self._latency)
+        await self._app(scope, receive, send)
+
+
+@contextmanager
+def serving(fake: FakeRouter, latency: float) -> Generator[tuple[str, Slow]]:
+    """Serve a fake with a latency; gives its URL, and what counts its requests."""
+    slow = Slow(fake.app, latency)
+    place = mount(slow)
+    try:
+        yield place.url, slow
+    finally:
+        unmount(place)
+
+
+@contextmanager
+def session(url: str, token: str, **settings: Any) -> Generator[SmokeSession]:
+    """Give a run's session, closed in the end; its ledger goes with it."""
+    given: dict[str, Any] = {"url": url, "token": token, "run_id": "benchmark", **SPEC, **settings}
+    with TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder), "benchmark")
+        ledger.folder.mkdir(parents=True)
+        it = SmokeSession(HydraSmokeConfig(**given), ledger)
+        try:
+            yield it
+        finally:
+            it.close()

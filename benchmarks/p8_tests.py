@@ -1,0 +1,30 @@
+"""P8: the project's normal tests, on two workers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from bench_page import ROOT
+from bench_result import Bar, Result
+
+
+def run(arguments: Sequence[str] = ("-n", "2")) -> Result:
+    result = Result(["tests", "outcome", "minutes"])
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    minutes = (time.monotonic() - start) / 60
+    last = done.stdout.strip().splitlines()[-1]
+    passed = re.search(r"(\d+) passed", last)
+    result.add(int(passed[1]) if passed else 0, "passed" if done.returncode == 0 else last, minutes)
+    result.bars = [Bar("minutes", minutes, 3, "min"), Bar("failed", float(done.returncode), 0, "")]
+    return result
