@@ -26,6 +26,7 @@ from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
 from ._manners import Sightings
 from ._models import InstanceSpec
+from ._redact import scrubbing
 from ._report import ProcessReport
 from ._reporting import manners_of, report_of
 from ._settings import HydraSmokeConfig
@@ -89,8 +90,13 @@ class SmokeSession:
             )
 
     def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
-        url, settings = self.config.link.base_url, sweep_settings(self.config)
-        return Intent(spec.model_dump(), url, settings, share)
+        link, settings, parts = self.config.link, sweep_settings(self.config), spec.model_dump()
+        if link.token is not None and any(link.token.reveal() in str(it) for it in parts.values()):
+            raise ConfigError(
+                "the spec has the token in it",
+                next_step="leave it out: what is provisioned is written down, and reported",
+            )
+        return Intent(parts, link.base_url, settings, share)
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
         record = InstanceRecord(
@@ -112,8 +118,10 @@ class SmokeSession:
         """Write a fact down in the ledger, for an instance that is the run's."""
         if record.key is None:
             return
+        # A router can tell a token back as an id; without one, a sweep asks for the key.
+        shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
         try:
-            self.ledger.note(record.key, fact, record.id)
+            self.ledger.note(record.key, fact, record.id if shown else None)
         except OSError as error:
             # The intent is on the disk: a sweep finds the rest out again.
             record.note(f"not in the ledger: {fact} ({error})")

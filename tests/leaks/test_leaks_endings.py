@@ -65,5 +65,6 @@ def test_an_exit_and_a_leak_that_no_summary_tells_are_told_without_the_token(
         env = settings(router.url, TOKEN)
         sinks = run(tmp_path / "run", "plain", "test_plain.py", env=env, conftest=EXIT)
     see(sinks, 7, "enough of ********")
+    assert [name for name in sinks.texts if name.endswith("ledger.jsonl")]
     assert "LEAK: " in sinks.texts["stderr"]
     assert "******** is not valid" in sinks.texts["stderr"]
