@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from pytest_hydrasmoke._redact import safe_line
+from pytest_hydrasmoke._redact import harmless, safe_line
 from pytest_hydrasmoke._report import BreachReport, InstanceReport, Report
 from pytest_hydrasmoke._settings import HydraSmokeConfig
 from pytest_hydrasmoke._timeline import InstanceRecord
@@ -90,7 +90,8 @@ def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT)
             break_long_words=False,
             break_on_hyphens=False,
         )
-        lines += [[(row, "")] for row in rows]
+        # A row may begin where the text had no line of its own.
+        lines += [[(harmless(row), "")] for row in rows]
     if len(texts) > _MOST:
         lines.append([(f"{indent}{title}: {len(texts) - _MOST} more, see report.json", "")])
     return lines
