@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -154,10 +154,12 @@ class Live:
         if self._screen is not None:
             self._listening.start(LISTENS)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        # Before the run deletes what is left, which is told here.
         self._listening.stop()
         self._hear()
+        return (yield)
 
     def pytest_enter_pdb(self) -> None:
         self._paused = True

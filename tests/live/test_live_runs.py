@@ -178,5 +178,6 @@ def test_workers_are_heard_by_their_main_process(
         "provision"
     ]
     assert any(line.startswith("ready after ") for line in by_workers)
-    # The shared instance is deleted by the main process.
+    # The shared instance is deleted by the main process, once all that workers tell is heard.
+    assert told[-2][2].startswith("delete")
     assert changes(result.outlines) == ["delete", "deleted"]
