@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from shown import ROOT, check
 from pytest_hydrasmoke._load import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
+FULL = os.environ.get("HYDRA_DOCS_FULL") == "1"
+FIRST = ("README.md", "CONTRIBUTING.md", "tutorial.md")
+LATER = "a page's commands take seconds: tox -e docs carries them out"
 TOKEN = "a-made-up-token-of-the-pages"
 
 
@@ -78,7 +82,13 @@ def test_python_blocks_pass_on_the_fake(pytester: pytest.Pytester, page: Path) -
     assert set(outcomes) == {"passed"}
 
 
-@pytest.mark.parametrize("page", having("console"), ids=ids)
+WITH_COMMANDS = [
+    pytest.param(page, marks=() if FULL or page.name in FIRST else pytest.mark.skip(LATER))
+    for page in having("console")
+]
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=ids)
 def test_commands_do_what_they_are_for(
     page: Path, router: FakeRouter, settings: dict[str, str], tmp_path: Path
 ) -> None:
