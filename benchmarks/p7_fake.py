@@ -103,12 +103,12 @@ def getter(url: str, token: str, count: int) -> Callable[[], None]:
                 if connection is None:
                     connection = stack.enter_context(socket.create_connection(address))
                 answer = _asked(connection, request)
-                if not answer:
+                if not answer or b"Connection: close" in answer:
                     connection.close()
                     connection = None
-                    continue
-                assert b" 200 " in answer[:15], answer
-                done += 1
+                if answer:
+                    assert b" 200 " in answer[:15], answer
+                    done += 1
 
     return get
 
