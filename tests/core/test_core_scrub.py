@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._redact import WINDOW, Token, scrubber
+from pytest_hydrasmoke._redact import WINDOW, Token, scrubber, scrubbing
 from pytest_hydrasmoke._scrub import Scrub, clean_report, cleaned, cleaner
 
 SECRET = "ops-4Q7zL9rT2xW8"
@@ -44,6 +44,29 @@ MASKED = {
 def test_parts_of_a_token_are_masked(text: str) -> None:
     assert SCRUB(text) == MASKED[text]
     assert Token(SECRET).scrub(text) == MASKED[text]
+
+
+@pytest.mark.parametrize(
+    ("token", "spell"),
+    [
+        ("a\\b\\c\\d\\e\\f\\g", repr),
+        ("a\\b\\c\\d\\e\\f\\g", json.dumps),
+        ('a"b"c"d"e"f"g', json.dumps),
+        ("a/b/c/d/e/f/g", lambda it: quote(it, safe="")),
+        ("a+b=c&d?e#f%g", quote),
+    ],
+)
+def test_a_token_is_masked_however_it_is_spelled(token: str, spell: Any) -> None:
+    assert set(scrubber(token)(f"{spell(token)}")) <= set("*'\"")
+
+
+def test_a_mask_has_nothing_of_the_token() -> None:
+    assert scrubber("ab*cd*ef*")("<ab*cd*ef*>") == f"<{'…' * WINDOW}>"
+
+
+def test_there_is_something_to_mask_where_there_is_a_token() -> None:
+    assert scrubbing(None)(SECRET) == SECRET
+    assert scrubbing(Token(SECRET))(SECRET) == "*" * WINDOW
 
 
 def test_a_text_without_a_token_is_the_same_object() -> None:

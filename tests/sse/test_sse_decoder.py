@@ -83,6 +83,25 @@ def test_events_of_one_chunk_have_one_time() -> None:
     ]
 
 
+def test_an_event_that_a_lone_line_end_completes_has_its_time() -> None:
+    decoder = SseDecoder()
+    assert decoder.feed(b"data: a\n", 1.0) == []
+    assert [e.at for e in decoder.feed(b"\n", 2.5)] == [2.5]
+    assert [e.at for e in SseDecoder().feed(b"data: a\n\n")] == [0.0]
+
+
+def test_an_event_has_its_time_whatever_follows_it() -> None:
+    assert [e.at for e in SseDecoder().feed(b"data: a\n\ndata: b\n", 2.5)] == [2.5]
+
+
+def test_an_unfinished_line_may_be_as_long_as_the_limit_and_no_longer() -> None:
+    decoder = SseDecoder(max_event=8)
+    assert decoder.feed(b"data: ab") == []
+    with pytest.raises(SseLimitError) as caught:
+        decoder.feed(b"c")
+    assert (caught.value.limit, caught.value.value) == ("max_event", 8)
+
+
 def test_nothing_is_pending_after_an_event_of_several_chunks() -> None:
     decoder = SseDecoder()
     decoder.feed(b"data: a\n")
@@ -224,6 +243,20 @@ def test_limits_do_not_depend_on_chunks(
     assert outcome(cut(stream, source), **limits) == whole
     expected = [data for _, data, _, _ in reference(stream)]
     assert whole[0] == (expected if whole[1] is None else expected[: len(whole[0])])
+
+
+def test_a_chat_may_have_100_000_events() -> None:
+    decoder = SseDecoder()
+    with pytest.raises(SseLimitError) as caught:
+        decoder.feed(b"data\n\n" * 100_001)
+    assert (len(caught.value.events), caught.value.value) == (100_000, 100_000)
+
+
+def test_comments_within_an_event_do_not_count() -> None:
+    decoder = SseDecoder(max_event=40)
+    chunk = b"data: a\n: a long comment\n"
+    assert [decoder.feed(chunk) for _ in range(2)] == [[], []]
+    assert [event.data for event in decoder.feed(b"\n")] == ["a\na"]
 
 
 @pytest.mark.parametrize(
