@@ -19,7 +19,7 @@ from ._session import SmokeSession
 from ._settings import HydraSmokeConfig
 from ._sharing import EVERYBODY, Sharing
 from ._signals import Interrupts
-from ._timeline import InstanceRecord
+from ._timeline import NOTHING_LEFT, InstanceRecord
 from .client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
 from .instance import AsyncSmokeInstance, SmokeInstance
 from .report import junit
@@ -51,6 +51,7 @@ class Active:
         self._on_change = on_change
         self._used: dict[str, str] = {}
         self._over: list[str] = []
+        self._gone: frozenset[str | None] = frozenset()
 
     @cached_property
     def session(self) -> SmokeSession:
@@ -134,7 +135,8 @@ class Active:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write down for `keep` that a test failed which used an instance.
 
-        A factory's instances are nobody's in particular: any failure counts for them. The report
+        A factory's instances are nobody's in particular: any failure counts for those that were
+        there while the test ran. The report
         carries it to xdist's main process, before a worker sends it.
         """
         if "session" not in self.__dict__:
@@ -145,7 +147,7 @@ class Active:
             failed = [
                 record
                 for record in self.session.records
-                if record.key == used or record.key not in shared
+                if record.key == used or not (record.key in shared or record.key in self._gone)
             ]
             for record in failed:
                 record.failed = True
@@ -163,6 +165,9 @@ class Active:
 
         Outermost, so that no test's own time limit is still running.
         """
+        if "session" in self.__dict__:
+            records = self.session.records
+            self._gone = frozenset(it.key for it in records if it.state in NOTHING_LEFT)
         result = yield
         while self._over:
             self.sharing.end(self._over.pop())

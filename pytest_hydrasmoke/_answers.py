@@ -161,7 +161,10 @@ def _advice(request: Request, reply: Reply) -> str:
             "such as /api"
         )
     if status == 404:
-        return "the instance has no row, or belongs to another customer: check its id"
+        return (
+            "the instance has no row yet, was deleted, or belongs to another customer: wait until "
+            "it is ready, or check its id"
+        )
     if status == 422:
         return "correct the fields named above"
     if 300 <= status < 400:

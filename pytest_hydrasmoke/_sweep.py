@@ -23,11 +23,14 @@ from ._fanout import fan_out
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Reading
 from ._redact import safe_line
+from ._report import Report
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._timeline import InstanceRecord, State
 from ._wire import drive
 
+_NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
+"""Outcomes of instances that cost nothing any more, or are not the run's."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may be a run's that is just beginning."""
 
@@ -71,7 +74,7 @@ class Sweep:
             if _ledger.is_live(folder):
                 self.say(f"live     run {folder.name}: passed by")
             elif not (folder / "ledger.jsonl").exists() and _age(folder) < YOUNG:
-                self.say(f"young    run {folder.name}: passed by")
+                self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
                 over.append(folder)
         self._sweep([target for folder in over for target in self._of_ledger(folder)])
@@ -81,6 +84,10 @@ class Sweep:
         """Sweep one run, which is over from now on, whether it has a ledger here or not."""
         folder = _ledger.folder_of(self.config.output, run_id)
         self.say(f"reading {folder}")
+        if self._has_said_its_end(run_id, folder):
+            # All its keys are settled by its own word: what is asked for is asked for once.
+            self.say(f"the run has said that nothing of it is left: {self._report}")
+            self.wait = 0.0
         entries = self._read(folder).entries
         targets = [*self._of_ledger(folder), *self._other_slots(folder, run_id, entries)]
         if not self.dry_run:
@@ -90,6 +97,19 @@ class Sweep:
             # The word that it is over stays: its owner may be about to begin.
             with contextlib.suppress(OSError):
                 (folder / "ledger.jsonl").unlink(missing_ok=True)
+
+    @property
+    def _report(self) -> Path:
+        return self.config.output / "report.json"
+
+    def _has_said_its_end(self, run_id: str, folder: Path) -> bool:
+        """Tell whether the run itself ended here with nothing left, and no ledger of it is."""
+        try:
+            report = Report.model_validate_json(self._report.read_bytes())
+        except (OSError, ValueError):
+            return False
+        ended = report.run_id == run_id and not (folder / "ledger.jsonl").exists()
+        return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
 
     def _of_ledger(self, folder: Path) -> Iterator[Target]:
         reading = self._read(folder)
@@ -148,8 +168,8 @@ class Sweep:
     def _sweep(self, targets: list[Target]) -> None:
         if self.dry_run:
             for target in targets:
-                known = target.id or "id not known"
-                self.say(f"would delete {known} (key {target.key}) at {target.link.base_url}")
+                doing = f"delete {target.id or 'id not known'}" if target.in_ledger else "ask for"
+                self.say(f"would {doing} (key {target.key}) at {target.link.base_url}")
                 self.left = self.left or target.in_ledger
             return
         if not all(target.has_row for target in targets):

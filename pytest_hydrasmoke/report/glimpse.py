@@ -20,12 +20,15 @@ _ENDS = {
 }
 
 
+_LONGEST = 72
+
+
 @dataclass(frozen=True, slots=True)
 class Glimpse:
     """An instance at a moment; points in time are seconds on the IO's clock."""
 
     name: str
-    """Its key, or the id of one that the run is attached to."""
+    """Its key, or the id of one that the run is attached to; no longer than fits a line."""
     state: State = State.CLAIMED
     status: str | None = None
     """The last status word, safe to print."""
@@ -39,7 +42,9 @@ def glimpse(record: InstanceRecord, scrub: Callable[[str], str] = str) -> Glimps
     """Look at a record, in the thread that writes to it; `scrub` masks what must not be shown."""
     doing = record.doing
     status = safe_line(scrub(repr(record.statuses[-1])), 60) if record.statuses else None
-    seen = Glimpse(record.key or record.id or "?", record.state, status, born=record.born)
+    name = record.key or record.id or "?"
+    name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+    seen = Glimpse(name, record.state, status, born=record.born)
     if doing is None:
         return seen
     return Glimpse(

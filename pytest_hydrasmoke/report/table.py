@@ -73,9 +73,10 @@ def verdict(it: InstanceReport, report: Report) -> str:
     """Judge an instance in a word."""
     if it.outcome == "leaked":
         return "leaked"
-    if any(breach.instance == it.name for breach in report.breaches):
-        return "over budget"
-    return "failed" if it.failed else "ok"
+    if it.failed:
+        return "failed"
+    slow = any(breach.instance == it.name for breach in report.breaches)
+    return "over budget" if slow else "ok"
 
 
 def slot_of(it: InstanceReport, report: Report) -> str:

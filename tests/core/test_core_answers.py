@@ -297,7 +297,10 @@ def test_an_attempt_without_an_answer_says_how_far_it_got(
 BUSY = "the router is busy: try again later, or raise the deadline"
 LOG = "see the router's log of this moment"
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"
-NO_ROW = "the instance has no row, or belongs to another customer: check its id"
+NO_ROW = (
+    "the instance has no row yet, was deleted, or belongs to another customer: wait until it is "
+    "ready, or check its id"
+)
 URL = (
     "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps a prefix such as "
     "/api"

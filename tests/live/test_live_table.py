@@ -157,3 +157,12 @@ def test_what_stands_out_is_written_so(pytestconfig: pytest.Config) -> None:
     writer.hasmarkup = True
     show(reporter, [[("slot", "bold"), ("  ", ""), ("leaked", "red bold")], []])
     assert file.getvalue() == "\x1b[1mslot\x1b[0m  \x1b[31m\x1b[1mleaked\x1b[0m\n\n"
+
+
+def test_a_failure_outranks_a_budget() -> None:
+    late = instance(0, failed=True)
+    breach = BreachReport(phase="row", limit=1.0, value=2.0, instance=late.name)
+    lines = summary(report(late, breaches=(breach,)))
+    told = "\n".join("".join(text for text, _ in line) for line in lines)
+    assert "failed" in told
+    assert "over budget" not in told

@@ -128,7 +128,7 @@ def test_a_run_that_is_just_beginning_is_passed_by(
 ) -> None:
     young = folder_of(output, "young")
     young.mkdir(parents=True)
-    assert "young    run young: passed by" in sweep()[1]
+    assert "young    run young: may be about to begin, passed by" in sweep()[1]
     old = young.stat().st_mtime - sweep_module.YOUNG - 1
     os.utime(young, (old, old))
     assert sweep()[0] == 0
@@ -413,7 +413,7 @@ def test_a_dry_run_only_tells(sweep: Sweep, fake: FakeRouter, output: Path) -> N
     assert f"would delete {instance} (key owner-0) at {fake.url}" in told
     code, told = sweep("--dry-run", "--run-id", "owner")
     assert code == 1
-    assert f"would delete id not known (key owner-3) at {fake.url}" in told
+    assert f"would ask for (key owner-3) at {fake.url}" in told
     assert len(fake.requests) == seen
     assert lines_of(folder_of(output, "owner")) == ledger
     assert not (folder_of(output, "owner") / "over").exists()
@@ -484,3 +484,54 @@ def test_a_run_buried_before_it_began_does_not_begin(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*a sweep has said that run early is over*"])
     assert not any(request.route == "provision" for request in fake.requests)
+
+
+# After a run that has said its end
+
+
+def polls(fake: FakeRouter) -> int:
+    return sum(request.route == "poll" for request in fake.requests)
+
+
+@pytest.fixture
+def clean(
+    sweep: Sweep,
+    live: Callable[..., pytest.RunResult],
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Give the report of a run `clean`, which ended well in the folder of sweeps to come."""
+    monkeypatch.chdir(pytester.path)
+    result = live("def test_a(smoke_instance): pass", "--hydra-smoke-run-id", "clean")
+    result.assert_outcomes(passed=1)
+    return pytester.path / ".hydrasmoke" / "report.json"
+
+
+def test_a_run_that_ended_well_is_asked_for_once_and_not_waited_for(
+    clean: Path, sweep: Sweep, fake: FakeRouter
+) -> None:
+    before = polls(fake)
+    code, told = sweep("--run-id", "clean", wait=3600)
+    assert (code, alive(fake)) == (0, [])
+    assert f"the run has said that nothing of it is left: {clean}" in told
+    # Slots 0 to 3.
+    assert polls(fake) == before + 4
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace('"clean"', '"another"'),
+        lambda text: text.replace('"deleted"', '"leaked"'),
+        lambda text: text[:40],
+    ],
+    ids=["of another run", "with a leak", "half written"],
+)
+def test_a_report_that_does_not_say_so_spares_no_wait(
+    clean: Path, sweep: Sweep, spoil: Callable[[str], str]
+) -> None:
+    clean.write_text(spoil(clean.read_text("utf-8")), "utf-8")
+    code, told = sweep("--run-id", "clean", wait=0.1)
+    assert code == 0
+    assert "the run has said" not in told
+    assert "asking for up to 0.1 s" in told

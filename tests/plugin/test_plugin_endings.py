@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from datetime import UTC, datetime
@@ -142,6 +143,18 @@ def test_kept_on_failure_is_what_the_failing_test_used(here: Project, router: Fa
     result.assert_outcomes(passed=2, failed=1)
     assert [instance.deleted for instance in router.instances] == [True, False, True, True]
     result.stdout.fnmatch_lines(["*provisioned 4, deleted 3, kept 1, leaked 0"])
+
+
+def test_an_instance_that_was_gone_before_did_not_fail_with_a_later_test(
+    here: Project, router: FakeRouter
+) -> None:
+    result = here.live("test_gone_before.py")
+    result.assert_outcomes(passed=1, failed=1)
+    report = json.loads((here.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    assert [(it["outcome"], it["failed"]) for it in report["instances"]] == [
+        ("deleted", False),
+        ("deleted", True),
+    ]
 
 
 def test_the_fake_keeps_nothing(project: Project) -> None:

@@ -300,6 +300,14 @@ def test_of_many_instances_those_in_trouble_are_unfolded() -> None:
     assert opened == [False, False, False, True, False]
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_an_error_that_a_passed_test_expected_is_nothing_that_went_wrong(failed: bool) -> None:
+    error = FailureReport(at=1.0, message="chat was refused", phase="turn", test=None)
+    page = Page(a_report(an_instance(failed=failed, failures=(error,)), exit_code=1))
+    assert ("What went wrong" in page.text) == failed
+    assert "chat was refused" in page.text
+
+
 def test_a_page_grows_no_faster_than_its_requests() -> None:
     source = html.render(a_long_report(1000))
     assert source.count('<svg class="bar"') == 1000
