@@ -1,4 +1,4 @@
-"""Sphinx: what can be generated from the code is, so that it can't disagree with it."""
+"""Sphinx, with a directive for the picture of the architecture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 project = "pytest-hydrasmoke"
-extensions = ["myst_parser", "sphinx.ext.autodoc", "generated"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "picture_of_imports"]
 myst_enable_extensions = ["deflist"]
 html_theme = "furo"
 exclude_patterns = ["_build"]

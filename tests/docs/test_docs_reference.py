@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from pytest_hydrasmoke import HydraSmokeConfig, _hookspecs
 
 sys.path.insert(0, str(ROOT / "docs"))
 import diagram
+import generated
 
 REFERENCE = {it.name: it.read_text("utf-8") for it in (ROOT / "docs" / "reference").glob("*.md")}
 ALL = "\n".join(REFERENCE.values())
@@ -35,13 +37,19 @@ def test_every_public_name_has_its_place(name: str) -> None:
     assert by_itself or with_its_home or f"`{name}`" in REFERENCE["api.md"]
 
 
-def test_lists_that_are_generated_are_asked_for() -> None:
-    assert "```{settings}" in REFERENCE["settings.md"]
-    assert "```{fixtures}" in REFERENCE["fixtures.md"]
-    assert "```{scenarios}" in REFERENCE["scenarios.md"]
-    assert "```{scenario-fields}" in REFERENCE["scenarios.md"]
+def test_what_sphinx_generates_is_asked_for() -> None:
     assert "automodule:: pytest_hydrasmoke._errors\n" in REFERENCE["errors.md"]
     assert f"automodule:: {_hookspecs.__name__}\n" in REFERENCE["hooks.md"]
+
+
+@pytest.mark.parametrize("name", generated.LISTS)
+def test_lists_are_up_to_date(name: str) -> None:
+    [page] = [it for it in PAGES if f"<!-- generated: {name} -->" in it.read_text("utf-8")]
+    text = page.read_text("utf-8")
+    if os.environ.get("HYDRA_DOCS_REFRESH"):
+        page.write_text(generated.up_to_date(text), "utf-8")
+    else:
+        assert text == generated.up_to_date(text)
 
 
 def test_every_setting_says_what_it_is() -> None:
