@@ -15,7 +15,7 @@ from ._settings import HydraSmokeConfig
 from ._wire import drive
 
 PATIENCE = 60.0
-"""Seconds for the router to tell."""
+"""Seconds for the router to tell; a run that waits less for an instance waits less here too."""
 
 
 def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
@@ -27,7 +27,8 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
     """
     io = SyncIO(config.link)
     try:
-        known = drive(Calls(io).poll(f"{config.run_id}-0", deadline=io.now() + PATIENCE)).found
+        deadline = io.now() + min(PATIENCE, config.ready_timeout)
+        known = drive(Calls(io).poll(f"{config.run_id}-0", deadline=deadline)).found
     finally:
         io.close()
     mark = config.output / "used" / config.run_id

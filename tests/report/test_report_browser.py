@@ -54,7 +54,8 @@ def test_a_link_to_a_failure_shows_it(tab: Tab, page: Path) -> None:
     tab.value("document.querySelector('.troubles a[href=\"#i1-f1\"]').click()")
     assert tab.value("location.hash") == "#i1-f1"
     box = "document.getElementById('i1-f1').getBoundingClientRect()"
-    assert 0 <= tab.value(f"{box}.top") < tab.value("innerHeight")
+    # A pixel of the screen is not always one of the page.
+    assert -1 < tab.value(f"{box}.top") < tab.value("innerHeight")
 
 
 def test_on_paper_every_instance_is_unfolded(tab: Tab, tmp_path: Path) -> None:
