@@ -71,7 +71,8 @@ class SmokeSession:
         if keys is None:
             raise ConfigError(
                 f"no room for {number} more: max_instances allows {limit} in a run",
-                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, or share instances (scope)",
+                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or leave out "
+                "the bundled checks, which take one (bundled_checks = false)",
             )
         return [self._record(spec, key) for key in keys]
 
