@@ -7,6 +7,7 @@ that is kept; run as a script it prints its port, and ends with its standard inp
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -72,6 +73,8 @@ def serving(events: int) -> Generator[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        # What it imports lies beside it, also where only what is installed counts.
+        env={**os.environ, "PYTHONSAFEPATH": ""},
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -111,7 +111,9 @@ def test_ctrl_c_while_it_boots_leaves_nothing_of_it(
             assert process.wait() == 130
         assert [instance.deleted for instance in router.instances] == [True]
     rows = timeless("\n".join(Picture(80).show(said)))
-    golden("run-terminal-ctrl-c", re.sub(r"/.*(?=: KeyboardInterrupt)", "a_file.py:1", rows))
+    # A path that is longer than a row goes on in the next one.
+    rows = re.sub(r"/[^:]*:\d+(?=: KeyboardInterrupt)", "a_file.py:1", rows)
+    golden("run-terminal-ctrl-c", rows)
 
 
 # In a pipeline
