@@ -17,7 +17,7 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 FULL = os.environ.get("HYDRA_DOCS_FULL") == "1"
 FIRST = ("README.md", "CONTRIBUTING.md", "tutorial.md")
-LATER = "a page's commands take seconds: tox -e docs carries them out"
+LATER = "a page's commands take seconds: tox -e pages carries them out"
 TOKEN = "a-made-up-token-of-the-pages"
 
 
