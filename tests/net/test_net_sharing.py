@@ -53,7 +53,9 @@ settings = {"url": url, "token": token, "output": Path(output), "run_id": "net"}
 config = HydraSmokeConfig(**settings, **SPEC.model_dump(exclude_none=True))
 ledger = Ledger(config.output, config.run_id)
 ledger.begin("gw0")
-Sharing(SmokeSession(config, ledger), worker=True).take(SPEC, EVERYBODY, "test_1")
+# Named, or it would be collected, and its lock with it.
+sharing = Sharing(SmokeSession(config, ledger), worker=True)
+sharing.take(SPEC, EVERYBODY, "test_1")
 print("has it", flush=True)
 sys.stdin.read()
 """
