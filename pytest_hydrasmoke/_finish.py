@@ -252,12 +252,13 @@ class Finish:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, summary: list[str]) -> None:
         """Show the run at the head of pytest-html's page, which that plugin writes later."""
-        report, page = self._report, str(self._pytest.getoption("htmlpath"))
-        if report is not None:
-            self._try(
-                "pytest-html shows nothing of the run",
-                lambda: summary.extend(pytest_html.summary(report, self._page, Path(page))),
-            )
+        page = Path(str(self._pytest.getoption("htmlpath")))
+
+        def show() -> None:
+            assert self._report is not None, "the run did not come to its end"
+            summary.extend(pytest_html.summary(self._report, self._page, page))
+
+        self._try("pytest-html shows nothing of the run", show)
 
     def pytest_unconfigure(self) -> None:
         try:

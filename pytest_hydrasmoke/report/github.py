@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,8 @@ def markdown(report: Report, room: int = LIMIT) -> str:
     whole = list(_pieces(report))
     if sum(map(_size, whole)) <= room:
         return "".join(whole)
-    kept: list[str] = []
-    left = room - _size(_CUT)
-    for piece in whole:
-        left -= _size(piece)
-        if left < 0:
-            break
-        kept.append(piece)
+    ends = accumulate(map(_size, whole))
+    kept = [piece for piece, end in zip(whole, ends, strict=True) if end <= room - _size(_CUT)]
     return "".join([*kept, _CUT]) if kept else ""
 
 

@@ -65,6 +65,18 @@ def test_check_of_a_good_router(here: Project, router: FakeRouter, capsys: Outpu
     assert router.instances == ()
 
 
+def test_check_warns_of_a_token_that_others_can_read(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    file = here.path / "token"
+    file.write_text(router.token, "utf-8")
+    file.chmod(0o644)
+    here.set(token="", token_file=file)
+    code, lines = check(capsys)
+    assert code == 0
+    like(lines[1:], "note  settings: *others can read*")
+
+
 def test_check_as_a_module_loads_no_conftest(here: Project) -> None:
     here.write("conftest.py", "raise SystemExit('broken')")
     result = here.command("check")
