@@ -103,6 +103,8 @@ class EventStream:
         self._plan = plan
         self._clock = clock
         self._first_after = first_after
+        # Counted from the request: a head that is out lets the client move a clock by hand.
+        self._first_due = clock.now() + first_after
         self._pause = pause
         self.end_turn = end_turn
 
@@ -138,7 +140,7 @@ class EventStream:
             watch.cancel()
 
     async def _play(self, pace: Pace, send: Send) -> None:
-        number, due = -1, self._clock.now() + self._first_after
+        number, due = -1, self._first_due
         for number, chunk in enumerate(self._plan.chunks):
             if number and self._plan.paced:
                 await anyio.sleep(_PACE)
