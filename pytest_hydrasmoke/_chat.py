@@ -213,6 +213,8 @@ class Turn:
     async def close(self) -> None:
         """Let go of the stream; harmless if done before."""
         stream, self._stream = self._stream, None
+        self._waiting.clear()
+        self._agents_error = self._limit = None
         try:
             if stream is not None:
                 await stream.close()
@@ -226,7 +228,11 @@ class Turn:
                 _busy.discard(self._id.lower())
 
     async def _receive(self) -> None:
-        assert self._stream is not None
+        if self._stream is None:
+            raise ChatError(
+                "the stream of this turn is not open",
+                next_step="read it inside its own `with` block, or `async with`",
+            )
         io, deadline = self._calls.io, self._deadline
         if self.complete:
             deadline = min(deadline, self._last_at + AFTER_END)

@@ -92,8 +92,8 @@ class InstanceTurn(Turn):
 
     def _add_context(self, error: HydraSmokeError) -> None:
         super()._add_context(error)
-        if self._story is not None:
-            self._story.error = error.message
+        assert self._story is not None
+        self._story.error = error.message
         brief = type(error).__name__
         self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase))
 

@@ -39,6 +39,7 @@ from pytest_hydrasmoke import _chat as room
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._chat import AFTER_END, Reading, Turn
 from pytest_hydrasmoke._frames import Meaning
+from pytest_hydrasmoke._streams import ChatStream
 from pytest_hydrasmoke._wire import drive
 
 HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
@@ -478,6 +479,26 @@ def test_to_close_twice_is_to_close_once() -> None:
 
 def test_a_turn_that_was_never_opened_can_be_closed() -> None:
     drive(turn_of(calls_of()[1]).close())
+
+
+def test_a_stream_is_read_in_its_own_block_alone() -> None:
+    _, calls = calls_of(None, chat=[stream(b'data: {"error": "no"}\n\n' + HI + DONE)])
+    it = ChatStream(turn_of(calls))
+    with pytest.raises(ChatError, match="is not open") as caught:
+        next(it)
+    assert "`with` block" in str(caught.value)
+    with it:
+        assert next(it).data == '{"error": "no"}'
+    # What had arrived is gone with the connection, an agent's error too.
+    with pytest.raises(ChatError, match="is not open"):
+        next(it)
+
+
+def test_a_stream_read_to_its_end_has_ended_after_its_block_too() -> None:
+    _, calls = calls_of(None, chat=[stream(HI, DONE)])
+    with ChatStream(turn_of(calls)) as it:
+        assert len(list(it)) == 2
+    assert list(it) == []
 
 
 def test_the_second_close_does_not_free_another_turns_instance() -> None:

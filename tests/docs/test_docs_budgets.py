@@ -6,6 +6,7 @@ import os
 import re
 
 import pytest
+from inner import ALONE, only
 from shown import ROOT, check
 
 PAGE = ROOT / "docs" / "how-to" / "budgets.md"
@@ -18,11 +19,10 @@ def test_a_breach_looks_as_the_page_shows_it(
         if name.startswith("HYDRA_SMOKE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HYDRA_SMOKE_BUDGETS", "row=0.001")
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    monkeypatch.setenv(*ALONE)
     pytester.makepyfile(test_agent="def test_it(smoke_instance): ...\n")
     result = pytester.runpytest_inprocess(
-        "-p",
-        "no:hypothesispytest",
+        *only(),
         "--hydra-smoke-fake",
         "--hydra-smoke-run-id=nightly-7",
         "test_agent.py",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from inner import ALONE, only
 from shown import ROOT, check, names
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -127,12 +128,8 @@ def fail(
         }
         for name, value in settings.items():
             monkeypatch.setenv(f"HYDRA_SMOKE_{name}", value.replace("{url}", router.url))
-        lean = [
-            word
-            for name in ("hypothesispytest", "xdist", "asyncio")
-            for word in ("-p", f"no:{name}")
-        ]
-        result = pytester.runpytest_inprocess(*lean, "--hydra-smoke", "test_agent.py")
+        monkeypatch.setenv(*ALONE)
+        result = pytester.runpytest_inprocess(*only(), "--hydra-smoke", "test_agent.py")
     said = result.stdout.str() + result.stderr.str()
     assert TOKEN not in said
     assert "another-made-up" not in said

@@ -6,12 +6,10 @@ import os
 import shutil
 
 import pytest
+from inner import ALONE, only
 from shown import ROOT
 
 EXAMPLES = ROOT / "examples"
-LEAN = tuple(
-    word for name in ("hypothesispytest", "schemathesis", "xdist") for word in ("-p", f"no:{name}")
-)
 # How many of an example's own tests there are; what it is run with; what the run then provisions.
 SUITES = {
     "team": (9, ("--hydra-smoke-fake", "tests"), 2),
@@ -31,9 +29,10 @@ def test_a_suite_passes(
     own = shutil.ignore_patterns("__pycache__", ".*")
     shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True, ignore=own)
     tests, options, provisioned = SUITES[name]
-    if "asyncio_mode" not in (pytester.path / "pyproject.toml").read_text("utf-8"):
-        options = ("-p", "no:asyncio", *options)
-    result = pytester.runpytest_inprocess(*LEAN, *options)
+    monkeypatch.setenv(*ALONE)
+    under_asyncio = "asyncio_mode" in (pytester.path / "pyproject.toml").read_text("utf-8")
+    plugins = only("pytest_asyncio.plugin") if under_asyncio else only()
+    result = pytester.runpytest_inprocess(*plugins, *options)
     assert result.ret == 0
     result.assert_outcomes(passed=tests)
     if provisioned is not None:

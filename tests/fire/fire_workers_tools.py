@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from inner import ALONE, only
+
 SUITE = Path(__file__).parent.parent / "suites" / "workers"
 TOKEN = "made-up-token-of-the-fire-tests"
 FULL = bool(os.environ.get("HYDRA_FIRE_FULL"))
 """Whether the figures are asked for in full; else a sample of a few seconds."""
-PLUGINS = ("xdist", "hydrasmoke", "rerunfailures")
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,17 @@ class Project:
             "TIER_ID": "fire-tier",
         }
         named = {f"HYDRA_SMOKE_{name}": value for name, value in settings.items()}
-        plugins = [word for name in PLUGINS for word in ("-p", name)]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *plugins, "--hydra-smoke", *arguments],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                *only("xdist", "rerunfailures"),
+                "--hydra-smoke",
+                *arguments,
+            ],
             cwd=self.folder,
-            env={**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **named, **env},
+            env={**kept, **dict([ALONE]), **named, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import urlopen
 
+from inner import ALONE, only
+
 for number in (signal.SIGINT, signal.SIGHUP):
     # A shell's background jobs ignore the one, `nohup` the other, and so would what starts here.
     if signal.getsignal(number) is signal.SIG_IGN:
@@ -88,6 +90,7 @@ class Router:
         kept.pop("PYTEST_ADDOPTS", None)
         return {
             **kept,
+            **dict([ALONE]),
             "HYDRA_SMOKE_URL": self.url,
             "HYDRA_SMOKE_TOKEN": TOKEN,
             "HYDRA_SMOKE_MANIFEST_ID": "kill-basic",
@@ -171,10 +174,9 @@ def start(command: Sequence[str | Path], folder: Path, env: dict[str, str], name
 
 def pytest_command(*arguments: str) -> list[str]:
     """Give the command of a live pytest run in a folder with a test file."""
-    # `faulthandler` and caches have no part in this; the project's own settings don't reach here.
-    settings = ["-c", "/dev/null", "--rootdir", "."]
-    unused = ("cacheprovider", "asyncio", "hypothesispytest", "respx")
-    settings += [word for name in unused for word in ("-p", f"no:{name}")]
+    # Caches have no part in this; the project's own settings don't reach here.
+    settings = ["-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider"]
+    settings += only("xdist", "timeout")
     return [sys.executable, "-m", "pytest", *settings, "-q", "--hydra-smoke", *arguments]
 
 

@@ -21,7 +21,7 @@ from kill_tools import (
     sweep,
 )
 
-KILLS = 200 if FULL else 4
+KILLS = 200 if FULL else 2
 
 
 def start_session(at: Router, folder: Path) -> Run:

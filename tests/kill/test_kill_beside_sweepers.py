@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kill_tools import FULL, HERE, Router, open_entries, router, several_at_once, start, sweep
 
-RUNS = 60 if FULL else 4
+RUNS = 60 if FULL else 2
 TOGETHER = 6
 
 

@@ -104,7 +104,7 @@ JOBS = [
         for shell in ("plain", "exec", "sh -c")
         for test in (SLEEPS, GOES_ON, SWALLOWS)
         for route in ("chat", "provision")
-        if FULL or (test is GOES_ON and route == "chat")
+        if FULL or (shell, test, route) == ("plain", GOES_ON, "chat")
     )
 ]
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inner import ALONE, only
+
 FULL = os.environ.get("HYDRA_LEAKS_FULL") == "1"
 SUITES = Path(__file__).parent.parent / "suites"
 WINDOW = 8
@@ -57,7 +59,7 @@ def run(
     out.mkdir()
     html, log = out / "pytest.html", out / "report.jsonl"
     given = [
-        *("-m", "pytest", "-p", "hydrasmoke", "-p", "xdist"),
+        *("-m", "pytest", *only("xdist")),
         *with_plugin("pytest_metadata.plugin", "pytest_html.plugin", option=f"--html={html}"),
         *with_plugin("pytest_reportlog.plugin", option=f"--report-log={log}"),
         "--hydra-smoke",
@@ -67,8 +69,7 @@ def run(
         *("-o", "junit_logging=all", "-o", "junit_family=xunit1"),
         *arguments,
     ]
-    # By name: the rest of what is installed takes seconds to load, and has no part in this.
-    return execute(given, folder, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **env})
+    return execute(given, folder, {**dict([ALONE]), **env})
 
 
 def with_plugin(*modules: str, option: str) -> list[str]:

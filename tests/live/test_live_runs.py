@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from inner import ALONE, only
 from live_tools import (
     TOKEN,
     Asked,
@@ -28,7 +29,7 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 SUITE = Path(__file__).parent.parent / "suites" / "live"
 BOOT = Scenario(row_after=0, statuses=((0, "queued"), (2, "booting"), (3, "running")))
-LEAN = ("-p", "hydrasmoke", "-p", "no:cacheprovider", "--hydra-smoke", "--no-header")
+LEAN = (*only(), "-p", "no:cacheprovider", "--hydra-smoke", "--no-header")
 LIVE = "hydra-smoke: run-0: "
 
 
@@ -40,7 +41,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPS_BEARER_TOKEN", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "CI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv(*ALONE)
 
 
 def serve(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRouter]:

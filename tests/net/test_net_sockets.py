@@ -414,7 +414,7 @@ async def test_a_proxy_that_refuses_its_tunnel_was_never_passed(
         environment.setenv("https_proxy", proxy.url)
         async with calls_of(kind, "https://127.0.0.1:1", trust_env=True) as calls:
             with pytest.raises(TransportError) as caught:
-                await calls.status(SOME_ID, deadline=calls.io.now() + 0.3)
+                await calls.status(SOME_ID, deadline=calls.io.now() + 1.0)
     assert not caught.value.reached
     assert "407" in caught.value.message
     assert_clean(caught.value)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from owner_tools import SWIFT, environment_for
+from inner import ALONE
+from owner_tools import ONLY, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -20,6 +21,7 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("HYDRA_SMOKE_") or name in ("OPS_BEARER_TOKEN", "PYTEST_ADDOPTS"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv(*ALONE)
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +61,9 @@ def live(
 
     def run(text: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=text)
-        given = (*SWIFT, "--hydra-smoke", "test_it.py", *arguments)
+        given = (*ONLY, "--hydra-smoke", "test_it.py", *arguments)
         if "-n" in arguments:
-            return pytester.runpytest_subprocess(*given)
-        return pytester.runpytest_inprocess("-p", "no:xdist", *given)
+            return pytester.runpytest_subprocess("-p", "xdist", *given)
+        return pytester.runpytest_inprocess(*given)
 
     return run

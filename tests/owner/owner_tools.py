@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from inner import only
+
 # A run in this process forgets every module that it was the first to import: what is slow to load,
 # or holds the fake's server, is loaded here.
 import pytest_hydrasmoke._active
@@ -22,12 +24,8 @@ from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._settings import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
 
-SWIFT = tuple(
-    word
-    for name in ("cacheprovider", "hypothesispytest", "asyncio", "respx")
-    for word in ("-p", f"no:{name}")
-)
-"""Arguments of pytest that leave out what no run here has a use for."""
+ONLY = (*only("anyio.pytest_plugin"), "-p", "no:cacheprovider")
+"""Arguments of pytest with the plugins that every run here has a use for."""
 SPEC = {"manifest_id": "owner-basic", "region_id": "owner-region", "tier_id": "owner-tier"}
 
 

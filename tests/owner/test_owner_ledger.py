@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from owner_tools import SPEC, alive, config_for, lines_of, reading_of, running, session_for
+from owner_tools import SPEC, alive, config_for, kill, lines_of, reading_of, running, session_for
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec
 from pytest_hydrasmoke import _ledger as ledger_module
@@ -196,6 +196,22 @@ def test_an_id_that_is_no_text_leaves_the_fact(output: Path) -> None:
     assert reading.problems
     assert reading.entries["k"].open
     assert not reading.entries["k"].has_row
+
+
+def test_what_another_process_left_is_deleted_though_its_id_was_lost(
+    fake: FakeRouter, output: Path
+) -> None:
+    config = config_for(fake, output)
+    main, worker = session_for(config), session_for(config, "gw0")
+    worker.provision(config.spec)
+    kill(worker)
+    path = main.ledger.folder / "ledger.jsonl"
+    path.write_text(path.read_text("utf-8").replace('"id": ', '"was": '), "utf-8")
+    main.adopt()
+    main.close()
+    main.ledger.end()
+    assert len(fake.instances) == 1
+    assert alive(fake) == []
 
 
 @given(st.binary())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from owner_tools import SWIFT, alive, environment_for
+from inner import ALONE
+from owner_tools import ONLY, alive, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -134,7 +136,9 @@ def test_the_summarys_commands_work_when_pasted(
     def paste(line: str) -> subprocess.CompletedProcess[str]:
         program, *rest = shlex.split(line.strip().partition(": ")[2])
         command = [home / program, *rest]
-        return subprocess.run(command, cwd=pytester.path, capture_output=True, text=True)
+        # As it is pasted, pytest loads what is installed.
+        env = {name: value for name, value in os.environ.items() if name != ALONE[0]}
+        return subprocess.run(command, cwd=pytester.path, env=env, capture_output=True, text=True)
 
     attached = paste(attach)
     assert attached.returncode == 0, attached.stdout
@@ -242,10 +246,10 @@ def test_a(smoke_instance, smoke_instance_factory):
 @pytest.mark.parametrize(
     ("arguments", "warned"),
     [
-        (["--timeout-method", "thread"], True),
-        (["-o", "timeout_method=thread"], True),
+        (["-p", "timeout", "--timeout-method", "thread"], True),
+        (["-p", "timeout", "-o", "timeout_method=thread"], True),
+        (["-p", "timeout"], False),
         ([], False),
-        (["-p", "no:timeout"], False),
     ],
 )
 def test_the_timeout_that_kills_without_teardown_is_warned_of(
@@ -260,7 +264,7 @@ def test_the_time_limit_of_a_test_does_not_run_while_its_scope_ends(
 ) -> None:
     monkeypatch.setenv("HYDRA_SMOKE_SCOPE", "function")
     fake.fail("delete", times=2, retry_after=1)
-    arguments = ["--timeout", "1.5", "--timeout-method", "signal"]
+    arguments = ["-p", "timeout", "--timeout", "1.5", "--timeout-method", "signal"]
     live(PASSES, *arguments).assert_outcomes(passed=1)
     assert alive(fake) == []
 
@@ -401,7 +405,7 @@ def interrupted(
 ) -> tuple[int, str]:
     """Run pytest, and signal it once the router has seen a call; gives exit code and output."""
     pytester.makepyfile(test_it=text)
-    command = [sys.executable, "-m", "pytest", *SWIFT, "--hydra-smoke"]
+    command = [sys.executable, "-m", "pytest", *ONLY, "--hydra-smoke"]
     process = subprocess.Popen(
         [*command, "test_it.py"],
         cwd=pytester.path,
@@ -503,7 +507,7 @@ def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
     live: Live, fake: FakeRouter, pytester: pytest.Pytester
 ) -> None:
     handler = signal.getsignal(signal.SIGTERM)
-    config = pytester.parseconfigure(*SWIFT, "--hydra-smoke")
+    config = pytester.parseconfigure(*ONLY, "--hydra-smoke")
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
     config._ensure_unconfigure()

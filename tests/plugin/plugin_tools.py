@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inner import ALONE, only
 
 # An inner run in this process forgets every module that it was the first to import: what is slow
 # to load, or holds the fake's server, is loaded here.
@@ -29,10 +30,7 @@ import pytest_hydrasmoke.report.html  # noqa: F401
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
-# Without plugins that take half a second to start.
-SWIFT = ("-p", "no:hypothesispytest", "-p", "no:schemathesis")
-# Nor those that a run in this process has no use for.
-LEAN = tuple(word for name in ("xdist", "timeout", "respx") for word in ("-p", f"no:{name}"))
+ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
 SUITES = Path(__file__).parent.parent / "suites"
 CHECKS = "pytest_hydrasmoke/checks"
 # No eight characters of it are anything else's.
@@ -50,13 +48,15 @@ def shows_token(text: str) -> bool:
 class Project:
     """A sample suite in a folder of its own, and the ways to run it.
 
-    Every output is searched for the token on its way out.
+    A run that needs another plugin than this package's names it: `-p xdist`. Every output is
+    searched for the token on its way out.
     """
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
         self.path = pytester.path
         self._env = monkeypatch
+        monkeypatch.setenv(*ALONE)
 
     def suite(self, name: str) -> Project:
         """Copy a folder of `tests/suites` into the project."""
@@ -103,7 +103,7 @@ class Project:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in this process."""
-        return self._safe(self.pytester.runpytest_inprocess(*SWIFT, *LEAN, *arguments))
+        return self._safe(self.pytester.runpytest_inprocess(*only(), *arguments))
 
     def live(self, *arguments: str) -> pytest.RunResult:
         return self.run("--hydra-smoke", *arguments)
@@ -113,7 +113,7 @@ class Project:
 
     def process(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self._safe(self.pytester.runpytest_subprocess(*SWIFT, *arguments))
+        return self._safe(self.pytester.runpytest_subprocess(*only(), *arguments))
 
     def command(self, *arguments: str) -> pytest.RunResult:
         """Run `hydra-smoke` in a process of its own, which is to end by itself."""

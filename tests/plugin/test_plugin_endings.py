@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from plugin_tools import SLOW_ROW, SWIFT, TOKEN, Project, count, nothing_left, until
+from inner import only
+from plugin_tools import ASYNCIO, SLOW_ROW, TOKEN, Project, count, nothing_left, until
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._reporting import report_of
@@ -212,7 +213,7 @@ def test_a_run_that_executed_no_smoke_test_fails(here: Project, names: list[str]
 
 
 def test_a_run_without_a_call_of_a_smoke_test_fails_in_workers_too(here: Project) -> None:
-    result = here.process("--hydra-smoke", "-n1", *pick("plain", "skips"))
+    result = here.process("-p", "xdist", "--hydra-smoke", "-n1", *pick("plain", "skips"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["hydra-smoke: no smoke test was executed: *"])
 
@@ -220,7 +221,7 @@ def test_a_run_without_a_call_of_a_smoke_test_fails_in_workers_too(here: Project
 def test_a_smoke_test_in_a_worker_counts_as_executed(here: Project) -> None:
     # Under the longest run id there can be.
     here.set(run_id="r" * 64)
-    result = here.process("--hydra-smoke", "-n1", *pick("plain", "passes"))
+    result = here.process("-p", "xdist", "--hydra-smoke", "-n1", *pick("plain", "passes"))
     result.assert_outcomes(passed=2)
     assert result.ret == 0
 
@@ -305,7 +306,8 @@ def test_leaks_in_workers_are_told_by_the_main_process(
     leaking: Project, router: FakeRouter
 ) -> None:
     result = leaking.process(
-        "--hydra-smoke", "-n2", "--dist=each", "--junit-xml=junit.xml", *pick("passes", "factory")
+        *("-p", "xdist", "--hydra-smoke", "-n2", "--dist=each", "--junit-xml=junit.xml"),
+        *pick("passes", "factory"),
     )
     # One is shared, and the main process's to delete; each worker has another for itself.
     result.assert_outcomes(passed=4, failed=3)
@@ -339,7 +341,7 @@ def test_a_leak_of_one_of_many_is_told(leaking: Project, router: FakeRouter) -> 
         "async def test_it(async_smoke_instance_factory):\n"
         "    await async_smoke_instance_factory.many(2)\n",
     )
-    result = leaking.live("test_it.py")
+    result = leaking.live(*ASYNCIO, "test_it.py")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["E *RejectedError: *", "LEAK: *", "*leaked 1"])
 
@@ -416,7 +418,7 @@ def interrupted(process: subprocess.Popen[str], times: int = 1) -> tuple[int, st
 
 
 def pytest_arguments(*arguments: str) -> list[str]:
-    return ["-m", "pytest", *SWIFT, "--hydra-smoke", *arguments]
+    return ["-m", "pytest", *only(), "--hydra-smoke", *arguments]
 
 
 def test_an_interrupt_in_a_test_deletes_everything(here: Project, router: FakeRouter) -> None:

@@ -47,7 +47,7 @@ def test_sync_fixtures_with_the_bundled_fake(project: Project) -> None:
 
 def test_async_fixtures_under_anyio(project: Project, router: FakeRouter) -> None:
     project.suite("async_anyio").at(router, max_instances=9)
-    result = project.live("test_async_anyio.py", "-v")
+    result = project.live("-p", "anyio.pytest_plugin", "test_async_anyio.py", "-v")
     result.assert_outcomes(passed=8)
     result.stdout.fnmatch_lines(["*test_factory[[]asyncio]*", "*test_factory[[]trio]*"])
     # The shared one serves both loops.
@@ -59,7 +59,7 @@ def test_async_fixtures_under_anyio(project: Project, router: FakeRouter) -> Non
 def test_async_fixtures_under_pytest_asyncio(
     project: Project, router: FakeRouter, suite: str
 ) -> None:
-    result = project.suite(suite).at(router).live(f"test_{suite}.py")
+    result = project.suite(suite).at(router).live("-p", "pytest_asyncio.plugin", f"test_{suite}.py")
     result.assert_outcomes(passed=3)
     assert result.ret == 0
     assert len(router.instances) == 4
@@ -336,7 +336,7 @@ def test_of_many_async_all_are_ready_or_none_is_left(project: Project, router: F
         "    await async_smoke_instance_factory.many(3)\n",
     )
     router.fail("provision", status=422, after=1)
-    result = project.live("test_it.py")
+    result = project.live("-p", "pytest_asyncio.plugin", "test_it.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *RejectedError: *"])
     assert all(instance.deleted for instance in router.instances)

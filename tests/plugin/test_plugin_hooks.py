@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plugin_tools import TOKEN, Project
+from plugin_tools import ASYNCIO, TOKEN, Project
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -50,7 +50,7 @@ def test_every_way_to_an_instance_calls_the_ready_hook(
         "def test_many(smoke_instance_factory, smoke_instance):\n"
         "    smoke_instance_factory.many(1)\n",
     )
-    project.live("test_it.py").assert_outcomes(passed=2)
+    project.live(*ASYNCIO, "test_it.py").assert_outcomes(passed=2)
     ready = [line for line in log(project) if line.startswith("ready")]
     assert sorted(ready) == [f"ready run-{slot} running" for slot in range(4)]
 
@@ -66,7 +66,7 @@ def test_the_report_hook_is_called_once_in_the_main_process(
 ) -> None:
     project.suite("hooks").at(router, run_id="run")
     project.write("test_more.py", "def test_more(smoke_instance): ...\n")
-    result = project.process("--hydra-smoke", "-n2", "--dist=each", "test_more.py")
+    result = project.process("-p", "xdist", "--hydra-smoke", "-n2", "--dist=each", "test_more.py")
     result.assert_outcomes(passed=2)
     # One run, whose workers share its instance.
     assert [instance.idempotency_key for instance in router.instances] == ["run-0"]

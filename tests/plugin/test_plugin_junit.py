@@ -62,7 +62,7 @@ def test_the_default_family_has_no_place_for_properties_of_tests(here: Project) 
     assert properties(read(here).find(".//testcase")) == {}
 
 
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "workers"])
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
 def test_an_older_family_tells_each_test_s_instance(
     here: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:

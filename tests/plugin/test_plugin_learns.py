@@ -14,7 +14,6 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.scenarios import load
 
 SECRET_REPLY = "What the agent says is nobody else's business."
-ALONE = ("-p", "no:asyncio", "test_it.py")
 SUITE = """
 def test_two_turns_and_a_second_delete(smoke_instance_factory, smoke_client):
     with smoke_instance_factory() as instance:
@@ -46,12 +45,12 @@ def test_a_round_trip(
     project.write("test_it.py", SUITE)
     project.set(ready_statuses="online,running", run_id="first")
     router = routing(replace(load(name), **SLOW, **ODD[name]))
-    project.at(router).live(*ALONE).assert_outcomes(passed=1)
+    project.at(router).live("test_it.py").assert_outcomes(passed=1)
     report = project.path / ".hydrasmoke" / "report.json"
     first = report.rename(project.path / "first.json")
 
     project.set(run_id="second")
-    result = project.fake("--hydra-smoke-scenario=first.json", *ALONE)
+    result = project.fake("--hydra-smoke-scenario=first.json", "test_it.py")
     result.assert_outcomes(passed=1)
     seen, again = (json.loads(file.read_text("utf-8")) for file in (first, report))
     assert (seen["fake"], again["fake"]) == (False, True)
@@ -69,7 +68,7 @@ def test_a_report_without_replies_teaches_as_much(
 ) -> None:
     project.write("test_it.py", SUITE)
     project.at(routing(Scenario(reply=SECRET_REPLY)), report_replies="false")
-    project.live(*ALONE).assert_outcomes(passed=1)
+    project.live("test_it.py").assert_outcomes(passed=1)
     report = project.path / ".hydrasmoke" / "report.json"
     assert SECRET_REPLY not in report.read_text("utf-8")
     assert load(str(report)).runtime == "openai"

@@ -13,6 +13,7 @@ from plugin_tools import TOKEN, Project
 
 from pytest_hydrasmoke.fake import FakeRouter
 
+HTML = ("-p", "pytest_metadata.plugin", "-p", "pytest_html.fixtures", "-p", "pytest_html.plugin")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -39,7 +40,7 @@ def rows(text: str) -> dict[str, list[dict[str, Any]]]:
 def test_pytest_html_shows_the_run_and_links_to_its_own_page(
     here: Project, router: FakeRouter
 ) -> None:
-    result = here.live("test_endings.py::test_passes", "--html=out/page.html")
+    result = here.live("test_endings.py::test_passes", *HTML, "--html=out/page.html")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     text = page(here)
     assert f"<p>hydra-smoke: live router {router.url}, run run</p>" in text
@@ -52,7 +53,7 @@ def test_pytest_html_shows_the_run_and_links_to_its_own_page(
 
 
 def test_pytest_html_has_a_row_for_each_leak_and_breach(here: Project, router: FakeRouter) -> None:
-    here.live("test_endings.py::test_passes", "--html=out/page.html")
+    here.live("test_endings.py::test_passes", *HTML, "--html=out/page.html")
     found = {name: [it["result"] for it in several] for name, several in rows(page(here)).items()}
     assert found == {
         "test_endings.py::test_passes": ["Passed"],
@@ -63,7 +64,7 @@ def test_pytest_html_has_a_row_for_each_leak_and_breach(here: Project, router: F
 
 def test_pytest_html_has_no_link_where_no_page_is_written(project: Project) -> None:
     project.suite("endings")
-    assert project.fake("-k", "unknown_key", "--html=out/page.html").ret == 0
+    assert project.fake("-k", "unknown_key", *HTML, "--html=out/page.html").ret == 0
     text = page(project)
     assert "hydra-smoke: the bundled FAKE router" in text
     assert "report.html" not in text
@@ -72,7 +73,7 @@ def test_pytest_html_has_no_link_where_no_page_is_written(project: Project) -> N
 def test_the_report_log_has_each_test_s_instance_and_the_leaks(
     here: Project, router: FakeRouter
 ) -> None:
-    here.live("test_endings.py::test_passes", "--report-log=log.jsonl")
+    here.live("test_endings.py::test_passes", "-p", "pytest_reportlog", "--report-log=log.jsonl")
     lines = (here.path / "log.jsonl").read_text("utf-8").splitlines()
     reports = [it for it in map(json.loads, lines) if it["$report_type"] == "TestReport"]
     [call] = [it for it in reports if it["nodeid"].endswith("passes") and it["when"] == "call"]
@@ -90,7 +91,7 @@ def test_the_report_log_has_each_test_s_instance_and_the_leaks(
     importlib.util.find_spec("ctrf") is None, reason="pytest-json-ctrf is not installed"
 )
 def test_ctrf_has_the_leaks_and_no_property(here: Project, router: FakeRouter) -> None:
-    here.process("--hydra-smoke", "test_endings.py::test_passes", "--ctrf=ctrf.json")
+    here.process("-p", "ctrf", "--hydra-smoke", "test_endings.py::test_passes", "--ctrf=ctrf.json")
     text = (here.path / "ctrf.json").read_text("utf-8")
     tests = {it["name"]: it["status"] for it in json.loads(text)["results"]["tests"]}
     assert list(tests.values()) == ["passed", "failed", "failed"]

@@ -6,6 +6,7 @@ import signal
 import socket
 
 import pytest
+from inner import ALONE, only
 from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient, _unused
@@ -196,14 +197,13 @@ def test_a_scenario_is_played(project: Project, monkeypatch: pytest.MonkeyPatch)
     project.write("test_says.py", SAYS.format("Who else?"))
     project.write("else/own.toml", 'reply = "Who else?"\n')
     chosen = "--hydra-smoke-scenario=else/own.toml"
-    assert project.fake(chosen, "-p", "no:asyncio", "test_says.py").ret == 0
+    assert project.fake(chosen, "test_says.py").ret == 0
     # In a table, paths are relative to its file.
     project.write("else/pyproject.toml", '[tool.hydra-smoke]\nscenario = "own.toml"\n')
     project.write("else/test_says.py", SAYS.format("Who else?"))
     monkeypatch.chdir(project.path / "else")
-    arguments = ("-p", "no:asyncio", "test_says.py")
-    assert project.fake(*arguments).ret == 0
-    assert project.set(scenario="anthropic").fake(*arguments).ret == 1
+    assert project.fake("test_says.py").ret == 0
+    assert project.set(scenario="anthropic").fake("test_says.py").ret == 1
 
 
 def test_a_scenario_of_the_environment_does_not_disturb_a_live_run(
@@ -229,22 +229,21 @@ def pytest_unconfigure():
     [([], "LOADED []"), (["--hydra-smoke-fake"], "LOADED *'httpx', *'pydantic', *'uvicorn'[]]")],
 )
 def test_heavy_modules_are_imported_only_once_switched_on(
-    project: Project, monkeypatch: pytest.MonkeyPatch, switch: list[str], loaded: str
+    project: Project, switch: list[str], loaded: str
 ) -> None:
-    # No other plugin: some of them import the same modules.
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     project.write("conftest.py", LOOK)
     project.write("test_it.py", "def test_it(smoke_instance, smoke_spec): ...")
-    result = project.process("-p", "hydrasmoke", "-s", "test_it.py", *switch)
+    result = project.process("-s", "test_it.py", *switch)
     result.assert_outcomes(passed=len(switch), skipped=1 - len(switch))
     result.stdout.fnmatch_lines([loaded])
 
 
-def test_the_plugin_can_be_blocked(project: Project) -> None:
-    project.suite("mixed")
-    result = project.run("-p", "no:hydrasmoke")
-    result.assert_outcomes(passed=1, errors=2)
-    assert project.run("-p", "no:hydrasmoke", "--hydra-smoke").ret == pytest.ExitCode.USAGE_ERROR
+def test_the_plugin_can_be_blocked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ALONE[0])
+    run = project.suite("mixed").pytester.runpytest_inprocess
+    without = ("-p", "no:asyncio", "-p", "no:hydrasmoke")
+    run(*without).assert_outcomes(passed=1, errors=2)
+    assert run(*without, "--hydra-smoke").ret == pytest.ExitCode.USAGE_ERROR
 
 
 TELLS_ONLY = [
@@ -283,7 +282,7 @@ def test_collect_only_lists_the_bundled_checks_too(project: Project) -> None:
 
 def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
-    result = project.process("--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
+    result = project.process("-p", "xdist", "--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
     assert "INTERNALERROR" not in result.stdout.str()
     assert router.requests == ()
 
@@ -366,6 +365,6 @@ def test_an_output_that_is_no_folder_is_a_usage_error(
 
 
 def test_a_signal_before_there_is_a_session_interrupts(project: Project) -> None:
-    project.suite("bare").pytester.parseconfigure("--hydra-smoke-fake")
+    project.suite("bare").pytester.parseconfigure(*only(), "--hydra-smoke-fake")
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

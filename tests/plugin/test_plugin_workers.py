@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_tools import LEAN, SWIFT, Project, count, nothing_left, until
+from inner import only
+from plugin_tools import Project, count, nothing_left, until
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._command import main as command
 from pytest_hydrasmoke.fake import FakeRouter
 
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}
-ALONE = ("-p", "xdist", "-p", "hydrasmoke", "-p", "no:cacheprovider")
+WORKERS = (*only("xdist"), "-p", "no:cacheprovider")
 SWIFT_END = (
     "from xdist.workermanage import NodeManager\n"
     "# Seconds for a worker that does not end by itself.\n"
@@ -23,9 +24,8 @@ SWIFT_END = (
 
 
 @pytest.fixture
-def here(project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project against `router`, whose workers load these two plugins and no others."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project against `router`."""
     # Deadlines that a busy machine keeps too: here they are never waited for.
     patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
     return project.suite("workers").at(router, run_id="run", **patient)
@@ -33,7 +33,7 @@ def here(project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch) 
 
 def run(project: Project, *arguments: str) -> pytest.RunResult:
     """Run pytest live, its main process in this one."""
-    return project.pytester.runpytest_inprocess(*ALONE, "--hydra-smoke", *arguments)
+    return project.pytester.runpytest_inprocess(*WORKERS, "--hydra-smoke", *arguments)
 
 
 def also(project: Project, text: str) -> None:
@@ -127,9 +127,9 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
 class MadeWorker:
     """Makes an xdist worker of a run in this process, as far as the plugin can tell."""
 
-    def __init__(self, project: Project, **settings: Any) -> None:
+    def __init__(self, project: Project, output: Path | None = None, **settings: Any) -> None:
         self.folder = project.path.parent / "of the main process"
-        output = self.folder / "output"
+        output = output or self.folder / "output"
         plain = {"url": "http://127.0.0.1:9", "token": "x" * 8, "run_id": "run", **settings}
         config = HydraSmokeConfig(**{**plain, "output": output, **SPEC})
         self.input = {
@@ -162,13 +162,27 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
         "    assert turn.text == 'Elsewhere.'\n",
     )
     result = project.pytester.runpytest_inprocess(
-        *SWIFT, *LEAN, "--hydra-smoke-fake", "test_it.py", plugins=[worker]
+        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
     )
     result.assert_outcomes(passed=1)
     [told] = worker.output["hydra_smoke"]["instances"]
     assert told["outcome"] == "deleted"
     assert told["idempotency_key"] == f"{run_id[:60]}-gw3-0"
     assert list((project.path / "output" / "runs").iterdir()) == []
+
+
+def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk(
+    project: Project, tmp_path: Path
+) -> None:
+    # No place in the folder that the main process runs in, but one that each host has.
+    worker = MadeWorker(project.suite("bare"), output=tmp_path / "reports")
+    project.write("test_it.py", "def test_it(smoke_instance): ...\n")
+    result = project.pytester.runpytest_inprocess(
+        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
+    )
+    result.assert_outcomes(passed=1)
+    assert list((tmp_path / "reports" / "runs").iterdir()) == []
+    assert not (project.path / "reports").exists()
 
 
 def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRouter) -> None:
@@ -210,7 +224,7 @@ def test_an_interrupt_deletes_what_workers_own_and_keeps_what_failed(
 ) -> None:
     here.set(keep="on-failure")
     also(here, SWIFT_END)
-    arguments = ["-m", "pytest", *ALONE, "--hydra-smoke", "-n1"]
+    arguments = ["-m", "pytest", *WORKERS, "--hydra-smoke", "-n1"]
     with here.started(
         *arguments, "test_fails.py::test_fails", "test_fails.py::test_hangs"
     ) as process:

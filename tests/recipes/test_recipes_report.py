@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from inner import ALONE, only
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -58,7 +59,6 @@ class Recipe:
     ) -> pytest.RunResult:
         self._runs += 1
         shutil.copy(RECIPES / f"{name}.py", self.path / "conftest.py")
-        self._pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
         self._pytester.makepyfile(test_agent=SUITE)
         with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
             if leaks:
@@ -77,8 +77,7 @@ class Recipe:
             run = (
                 self._pytester.runpytest_subprocess if alone else self._pytester.runpytest_inprocess
             )
-            lean = ("-p", "no:hypothesispytest", "-p", "no:schemathesis")
-            result = run(*lean, "--hydra-smoke", "test_agent.py", *options)
+            result = run(*only(), "--hydra-smoke", "test_agent.py", *options)
         assert result.ret == (pytest.ExitCode.TESTS_FAILED if leaks else pytest.ExitCode.OK)
         result.stdout.no_fnmatch_line("*pytest_hydra_smoke_report failed*")
         self.instance = str(router.instances[0].id)
@@ -91,6 +90,7 @@ def recipe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Recipe
         if name.startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
             monkeypatch.delenv(name)
     monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
+    monkeypatch.setenv(*ALONE)
     return Recipe(pytester, monkeypatch)
 
 
@@ -124,7 +124,7 @@ def test_prometheus_gets_gauges(
 
 def test_allure_has_a_result_of_each_instance(recipe: Recipe) -> None:
     pytest.importorskip("allure_commons")
-    recipe.run("allure", "--alluredir=results", leaks=True, alone=True)
+    recipe.run("allure", "-p", "allure_pytest", "--alluredir=results", leaks=True, alone=True)
     files = (recipe.path / "results").glob("*-result.json")
     results = {it["name"]: it for it in (json.loads(file.read_text("utf-8")) for file in files)}
     told = results[f"instance {recipe.instance} (key nightly-1-0)"]
