@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from uuid import uuid4
 
 import anyio
@@ -85,10 +86,10 @@ def run(numbers: tuple[int, ...] = (1, 10, 50, 200), boot: float = 2.0, times: i
 
         for number in numbers:
             rounds({name: partial(work, name, number) for name in WAYS}, times)
-            result.add(number, *(sorted(taken[name, number])[times // 2] for name in WAYS))
+            result.add(number, *(median(taken[name, number]) for name in WAYS))
         few, most = numbers[0], numbers[-2]
         for name in ("sync", "async"):
-            one, many = (sorted(taken[name, number])[times // 2] for number in (few, most))
+            one, many = (median(taken[name, number]) for number in (few, most))
             result.bars.append(Bar(f"{most} against one, {name}", many / one, 1.2))
             memory = _memory(WAYS[name], url, fake, numbers[-1])
             what = f"memory of an instance among {numbers[-1]}, {name}"

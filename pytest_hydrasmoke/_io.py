@@ -19,7 +19,7 @@ from ._address import Link
 from ._answers import append, given
 from ._clock import VirtualClock, part_of
 from ._errors import TransportError, own_frames
-from ._http import FAULTS, build, fault, headers, ssl_context
+from ._http import FAULTS, build, fault, ssl_context
 from ._signals import Interrupts
 from ._sockets import SLICE, DeadlineBackend, DeadlineStream
 from ._wire import LAST_CHANCE, Reply, Request
@@ -154,7 +154,7 @@ class SyncIO:
         self._interrupts = interrupts or Interrupts()
         # On a virtual clock a deadline may come at any moment.
         self._backend = DeadlineBackend(self.hurry, SLICE if clock is None else VIRTUAL_SLICE)
-        self._client: httpx.Client | None = None
+        self._transport: _PoolTransport | None = None
 
     def now(self) -> float:
         return self._clock.now() if self._clock else time.monotonic()
@@ -208,13 +208,13 @@ class SyncIO:
 
         An interrupt inside httpcore's own bookkeeping can leave its pool unusable.
         """
-        self._client = None
+        self._transport = None
 
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
         if self.part is not None:
             self.part.leave()
 
@@ -234,19 +234,19 @@ class SyncIO:
 
     def _attempt_open(self, request: Request, deadline: float) -> SyncStream | TransportError:
         self.check()
-        client = self._client or self._connect()
-        # To httpx this is a duration; `_sockets` knows it for the deadline that it is.
-        timeout = httpx.Timeout(self.monotonic(deadline), pool=None)
+        transport = self._transport or self._connect()
+        # To httpcore these are durations; `_sockets` knows them for the deadline that they are.
+        timeout = dict.fromkeys(("connect", "read", "write"), self.monotonic(deadline))
         try:
-            built = build(client, self.link, request, timeout)
-            return SyncStream(self, client.send(built, stream=True))
+            built = build(self.link, request, timeout=timeout)
+            return SyncStream(self, transport.handle_request(built))
         except FAULTS as error:
             return fault(error, self.link)
         except BaseException:
             self.forget()
             raise
 
-    def _connect(self) -> httpx.Client:
+    def _connect(self) -> _PoolTransport:
         proxy = self.link.proxy()
         pool = httpcore.ConnectionPool(
             ssl_context=ssl_context(self.link),
@@ -256,7 +256,5 @@ class SyncIO:
             keepalive_expiry=KEEP_IDLE,
             network_backend=self._backend,
         )
-        self._client = httpx.Client(
-            transport=_PoolTransport(pool), headers=headers(self.link), trust_env=False
-        )
-        return self._client
+        self._transport = _PoolTransport(pool)
+        return self._transport

@@ -449,7 +449,7 @@ async def test_async_calls_leave_no_connection_behind(kind: str) -> None:
         async with calls_of(kind, server.url) as calls:
             for _ in range(3):
                 await calls.status(SOME_ID)
-                assert calls.io._client._transport._pool.connections == []  # type: ignore[attr-defined]
+                assert calls.io._transport._pool.connections == []  # type: ignore[attr-defined]
         assert len(server._conns) == 3
 
 
