@@ -117,9 +117,9 @@ def async_chats(url: str, events: int, *, kept: bool) -> Chats:
     }
 
 
-def run(scale: float = 1.0, times: int = 7) -> Result:
+def run(scale: float = 1.0, times: int = 9) -> Result:
     result = Result(["chat", "ms", "httpx + httpx-sse", "httpx2"])
-    for events, count in ((50, 100), (20_000, 2)):
+    for events, count in ((50, 200), (20_000, 4)):
         events, count = max(int(events * scale), 2), max(int(count * scale), 1)
         with serving(events) as url, ExitStack() as stack:
             for kind, chats in (

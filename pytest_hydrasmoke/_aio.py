@@ -60,7 +60,8 @@ class AsyncStream:
     def __init__(self, io: AsyncIO, response: httpx.Response) -> None:
         self._io = io
         self._response = response
-        self._chunks: AsyncIterator[bytes] = response.aiter_raw()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._chunks: AsyncIterator[bytes] = aiter(response.stream)
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
         self._peer: object = None

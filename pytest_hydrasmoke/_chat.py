@@ -144,7 +144,11 @@ class Turn:
         self._last_event: ChatEvent | None = None
         self.complete = False
         self.first_event_after: float | None = None
-        self.duration = 0.0
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the message to the last event given."""
+        return 0.0 if self._last_event is None else self._last_event.at
 
     def reserve(self) -> None:
         """Claim the instance for this turn; raises `ChatBusyError`. `close` gives it back."""
@@ -184,9 +188,9 @@ class Turn:
 
     def take(self) -> tuple[ChatEvent, Meaning] | None:
         """Give the next event that has arrived and its meaning, else None; raises `ChatError`."""
-        if self._agents_error is not None:
-            self.fail(ChatError(f"the agent reported an error: {self._agents_error}"))
         if not self._waiting:
+            if self._agents_error is not None:
+                self.fail(ChatError(f"the agent reported an error: {self._agents_error}"))
             return None
         event = self._waiting.popleft()
         known = self._meaning(event)
@@ -194,9 +198,9 @@ class Turn:
             self.complete = True
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
-        if self.first_event_after is None:
+            self._waiting.clear()  # Nothing that comes after it is given.
+        if self._last_event is None:
             self.first_event_after = event.at
-        self.duration = event.at
         self._last_event = event
         return event, known
 

@@ -89,7 +89,8 @@ class SyncStream:
     def __init__(self, io: SyncIO, response: httpx.Response) -> None:
         self._io = io
         self._response = response
-        self._chunks = response.iter_raw()
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        self._chunks = iter(response.stream)
         network: object = response.extensions.get("network_stream")
         # A test's own transport may have no such thing.
         self._network = network if isinstance(network, DeadlineStream) else None
