@@ -13,7 +13,7 @@ from bench_page import ROOT
 from bench_result import Bar, Result
 
 
-def run(arguments: Sequence[str] = ("-n", "3", "--dist", "worksteal")) -> Result:
+def run(arguments: Sequence[str] = ("-n", "4", "--dist", "worksteal")) -> Result:
     result = Result(["tests", "outcome", "minutes"])
     # Nor does tox know this variable: without bytecode, every process compiles all that it imports.
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins
+from inner import ALONE, only
 from shown import ROOT, check
 
 from pytest_hydrasmoke._load import load
@@ -62,7 +63,10 @@ def modules(page: Path) -> list[Block]:
 
 
 @pytest.mark.parametrize("page", [it for it in PAGES if modules(it)], ids=ids)
-def test_python_blocks_pass_on_the_fake(pytester: pytest.Pytester, page: Path) -> None:
+def test_python_blocks_pass_on_the_fake(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, page: Path
+) -> None:
+    monkeypatch.setenv(*ALONE)
     write_files(page, pytester.path)
     found = modules(page)
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
@@ -70,6 +74,7 @@ def test_python_blocks_pass_on_the_fake(pytester: pytest.Pytester, page: Path) -
     # A run of tests that need no switch, with one, would have executed no smoke test.
     switched = any(re.search(r"\bsmoke_(?!fake\b)", it.text) for it in found)
     result = pytester.runpytest_inprocess(
+        *only("pytest_asyncio.plugin", "anyio.pytest_plugin"),
         *(["--hydra-smoke-fake"] if switched else []),
         "-p",
         "no:cacheprovider",

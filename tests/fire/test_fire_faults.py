@@ -15,9 +15,7 @@ SAMPLE = [
     Cell("flood of wide text", "chat", "sync"),
     Cell("reset in the body", "provision", "asyncio"),
     Cell("gzip bomb", "status", "trio"),
-    Cell("trickled body", "chat", "asyncio"),
     Cell("refused", "delete", "sync"),
-    Cell("interim answers without end", "poll", "trio"),
 ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from kill_tools import FULL, HERE, Router, Run, open_entries, router, several_at_once, start, sweep
 
 TIMES = 8 if FULL else 1
-STEP = 1 if FULL else 10
+STEP = 1 if FULL else 16
 
 
 def start_at(at: Router, folder: Path, checkpoint: int) -> Run:

@@ -48,7 +48,7 @@ SINKS = {
     ".hydrasmoke/report.html",
     ".hydrasmoke/trace.har",
 }
-SAMPLE = [(36, "-l"), (800, "-n 2, a few tests")]
+SAMPLE = [(36, "-l")]
 WHOLE = [(length, name) for length in TOKENS for name in CONFIGURATIONS]
 
 

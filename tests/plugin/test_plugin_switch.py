@@ -240,7 +240,7 @@ def test_heavy_modules_are_imported_only_once_switched_on(
 
 def test_the_plugin_can_be_blocked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ALONE[0])
-    run = project.suite("mixed").pytester.runpytest_inprocess
+    run = project.suite("mixed").pytester.runpytest_subprocess
     without = ("-p", "no:asyncio", "-p", "no:hydrasmoke")
     run(*without).assert_outcomes(passed=1, errors=2)
     assert run(*without, "--hydra-smoke").ret == pytest.ExitCode.USAGE_ERROR
