@@ -27,7 +27,10 @@ def run(arguments: Sequence[str] = ("-n", "4", "--dist", "worksteal")) -> Result
         check=False,
     )
     minutes = (time.monotonic() - start) / 60
-    last = done.stdout.strip().splitlines()[-1]
+    *lines, last = done.stdout.strip().splitlines()
+    for line in lines:
+        if line.startswith(("FAILED", "ERROR")):
+            print(line, file=sys.stderr)
     passed = re.search(r"(\d+) passed", last)
     result.add(int(passed[1]) if passed else 0, "passed" if done.returncode == 0 else last, minutes)
     result.bars = [Bar("minutes", minutes, 3, "min"), Bar("failed", float(done.returncode), 0, "")]

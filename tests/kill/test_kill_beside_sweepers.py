@@ -12,6 +12,8 @@ from kill_tools import FULL, HERE, Router, open_entries, router, several_at_once
 
 RUNS = 60 if FULL else 2
 TOGETHER = 6
+PAUSE = 0.0 if FULL else 0.5
+"""Seconds from one sweep to the next."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def test_two_sweepers_beside_live_runs(tmp_path: Path) -> None:
             number += 1
             if code:
                 problems.append(output)
+            over.wait(PAUSE)
         return number
 
     tmp_path.joinpath(".hydrasmoke/runs").mkdir(parents=True)

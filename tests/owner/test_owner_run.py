@@ -518,28 +518,6 @@ def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
 # xdist
 
 
-def test_what_a_crashed_worker_left_is_its_controllers(
-    live: Live, fake: FakeRouter, pytester: pytest.Pytester
-) -> None:
-    text = """
-import os
-
-def test_a(smoke_instance):
-    os._exit(7)
-
-def test_b(smoke_instance): pass
-"""
-    result = live(text, "-n", "2")
-    result.assert_outcomes(passed=1, failed=1)
-    # It was shared, and whichever worker is left has gone on with it.
-    assert len(fake.instances) == 1
-    assert alive(fake) == []
-    assert runs(pytester) == []
-    assert (
-        f"provisioned {len(fake.instances)}, deleted {len(fake.instances)}" in result.stdout.str()
-    )
-
-
 def test_what_a_crashed_worker_left_and_nobody_can_delete_is_told(
     live: Live, fake: FakeRouter
 ) -> None:
