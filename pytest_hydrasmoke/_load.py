@@ -10,6 +10,7 @@ import difflib
 import itertools
 import os
 import re
+import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Loaded:
     config: HydraSmokeConfig
     sources: Mapping[str, str]
     warnings: tuple[str, ...] = ()
-    """Variables that look like settings, and are none."""
+    """Variables and tables that look like settings, and are none."""
     scenario: Scenario | None = None
     """What the fake plays; None for a live run."""
 
@@ -103,7 +104,11 @@ def load(
             # It may have been given in more than one place.
             listed = scrubber(token.strip())(listed)
         raise ConfigError(f"hydra-smoke can't start:\n{listed}")
-    warnings = (*_unknown_variables(), *_open_to_others(config.token_file))
+    warnings = (
+        *_unknown_variables(),
+        *_tables_nearly_ours(_project_file(folder)),
+        *_open_to_others(config.token_file),
+    )
     return Loaded(config, sources, warnings, scenario)
 
 
@@ -125,6 +130,15 @@ def _unknown_variables() -> Iterator[str]:
             yield f"{name} is no setting" + (f": did you mean {variable(near[0])}?" if near else "")
 
 
+def _tables_nearly_ours(file: Path | None) -> Iterator[str]:
+    text = "" if file is None else file.read_text("utf-8")
+    tables: dict[str, Any] = tomllib.loads(text).get("tool", {})
+    for name in tables:
+        letters = re.sub(r"[^a-z]", "", name.lower()).removeprefix("pytest")
+        if letters == "hydrasmoke" and f"tool.{name}" != TABLE:
+            yield f"[tool.{name}] of {file} is not read: did you mean [{TABLE}]?"
+
+
 def _open_to_others(token_file: Path | None) -> Iterator[str]:
     if token_file is not None and os.name == "posix":
         mode = token_file.stat().st_mode & 0o777
@@ -132,12 +146,15 @@ def _open_to_others(token_file: Path | None) -> Iterator[str]:
             yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
 
 
+def _project_file(folder: Path) -> Path | None:
+    """Give the nearest pyproject.toml upwards."""
+    homes = (folder, *folder.parents)
+    return next((file for home in homes if (file := home / "pyproject.toml").is_file()), None)
+
+
 def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
-    """Read the table of the nearest pyproject.toml upwards; its paths are relative to it."""
-    file = next(
-        (file for home in (folder, *folder.parents) if (file := home / "pyproject.toml").is_file()),
-        None,
-    )
+    """Read the table of the project's file; its paths are relative to it."""
+    file = _project_file(folder)
     if file is None:
         return {}
     try:

@@ -586,3 +586,19 @@ def test_wrong_settings_reach_no_router(project: Project, router: FakeRouter) ->
     assert told(project)
     assert count(router, "provision") == 0
     assert router.requests == ()
+
+
+@pytest.mark.parametrize("name", ["hydrasmoke", "hydra_smoke", "pytest-hydrasmoke", "HydraSmoke"])
+def test_a_table_whose_name_is_nearly_right_is_warned_of(live: Project, name: str) -> None:
+    file = live.write("pyproject.toml", f'[tool.{name}]\nagent_name = "bob"\n[tool.other]\n')
+    loaded = load({}, live.path, fake=False)
+    assert loaded.config.agent_name is None
+    assert loaded.warnings == (
+        f"[tool.{name}] of {file} is not read: did you mean [tool.hydra-smoke]?",
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[tool.other]\n", "[tool.hydra-smoke]\n"])
+def test_no_other_table_is_warned_of(live: Project, text: str) -> None:
+    live.write("pyproject.toml", text)
+    assert load({}, live.path, fake=False).warnings == ()
