@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 import bench_page
+from bench_machine import missing
 
 ROWS = {
     "P1": "p1_start",
@@ -22,24 +23,35 @@ ROWS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(ROWS)}")
+    rows = ", ".join(ROWS)
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", type=str.upper, help=f"any of {rows}; without one, all"
+    )
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bar is broken")
     parser.add_argument("--save", action="store_true", help="write the results' file and the page")
     parser.add_argument("--refresh", action="store_true", help="make the page anew; run nothing")
     given = parser.parse_args()
     unknown = set(given.rows) - ROWS.keys()
     if unknown:
-        parser.error(f"no such row: {', '.join(sorted(unknown))}")
+        parser.error(f"no such row: {', '.join(sorted(unknown))} (there are {rows})")
     if given.refresh:
         bench_page.refresh()
         return 0
+    if absent := ", ".join(missing()):
+        if given.save:
+            parser.error(f"--save needs all that is compared: {absent} not installed")
+        print(f"not installed, and so not compared: {absent}", file=sys.stderr)
     broken: list[str] = []
-    for name in given.rows or ROWS:
+    for name in dict.fromkeys(given.rows or ROWS):
         result = import_module(ROWS[name]).run()
         print(f"{name}\n{bench_page.table(result)}\n\n{bench_page.bars(result)}\n", flush=True)
         for remark in result.remarks:
             print(f"{remark}\n")
-        broken += [f"{name} {bar.what}" for bar in result.bars if not bar.kept]
+        broken += [
+            f"{name} {bar.what}: {bar.value:.4g} {bar.unit}, at most {bar.limit:g}"
+            for bar in result.bars
+            if not bar.kept
+        ]
         if given.save:
             bench_page.save({name: result})
             bench_page.refresh()

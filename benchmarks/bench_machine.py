@@ -47,6 +47,11 @@ def machine() -> str:
     )
 
 
+def missing() -> list[str]:
+    """Name what is not installed, and so not compared."""
+    return [name for name in MEASURED if version(name) is None]
+
+
 def versions() -> str:
     """Name what was compared, with its version."""
     found = [(name, version(name)) for name in MEASURED]

@@ -48,7 +48,8 @@ def bars(result: Result) -> str:
     """Write a result's bars, broken ones marked."""
     lines = ["| bar | found | at most |", "| --- | --- | --- |"]
     for bar in result.bars:
-        found = short(bar.value) if bar.kept else f"**{short(bar.value)}**"
+        # One more digit for a broken one: it may be so by a hair.
+        found = short(bar.value) if bar.kept else f"**{bar.value:.4g}**"
         lines.append(f"| {bar.what} | {found} {bar.unit} | {short(bar.limit)} {bar.unit} |")
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -119,6 +120,8 @@ def _tests(folder: Path, count: int) -> Path:
 
 
 def run(count: int = 2000, peers: Iterable[str] = PEERS) -> Result:
+    if shutil.which("valgrind") is None:
+        sys.exit("P1 counts instructions with valgrind: install that, or name the other rows")
     names = [OURS, *(name for name in peers if version(name) is not None)]
     result = Result(["plugin", "start", "start, no bytecode", "a test", "instructions at start"])
     with TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:

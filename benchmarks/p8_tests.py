@@ -33,5 +33,8 @@ def run(arguments: Sequence[str] = ("-n", "4", "--dist", "worksteal")) -> Result
             print(line, file=sys.stderr)
     passed = re.search(r"(\d+) passed", last)
     result.add(int(passed[1]) if passed else 0, "passed" if done.returncode == 0 else last, minutes)
-    result.bars = [Bar("minutes", minutes, 3, "min"), Bar("failed", float(done.returncode), 0, "")]
+    result.bars = [
+        Bar("minutes", minutes, 3, "min"),
+        Bar("exit code of pytest", float(done.returncode), 0, ""),
+    ]
     return result

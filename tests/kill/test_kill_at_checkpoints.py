@@ -8,7 +8,8 @@ from pathlib import Path
 from kill_tools import FULL, HERE, Router, Run, open_entries, router, several_at_once, start, sweep
 
 TIMES = 8 if FULL else 1
-STEP = 1 if FULL else 16
+# The last of them are not always reached: 1, 13 and 25 are, of some 33.
+STEP = 1 if FULL else 12
 
 
 def start_at(at: Router, folder: Path, checkpoint: int) -> Run:
