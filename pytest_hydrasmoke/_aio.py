@@ -200,7 +200,7 @@ class AsyncIO:
         return await shielded(seconds, work)
 
     async def aclose(self) -> None:
-        """Let go of the client; nothing is open between calls."""
+        """Let go of the transport; nothing is open between calls."""
         await self._transport.aclose()
         if self.part is not None:
             self.part.leave()
