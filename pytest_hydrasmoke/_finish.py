@@ -287,8 +287,10 @@ class Finish:
     def pytest_configure_node(self, node: Worker) -> None:
         """Give an xdist worker its settings: it reads and checks none itself."""
         self._silent.add(node.workerinput["workerid"])
+        forms = self._active.forms
         node.workerinput[KEY] = {
             "settings": self._active.config.to_plain(),
+            "forms": None if forms is None else forms.to_plain(),
             "fake": self._fake is not None,
             # Not its name: the file may be here only.
             "scenario": None if self._fake is None else asdict(self._fake.scenario),
