@@ -33,6 +33,7 @@ from ._redact import safe_line
 from ._report import Report
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
+from ._slots import Slots, Target
 from ._timeline import InstanceRecord, State, run_of
 from ._wire import drive
 
@@ -40,44 +41,6 @@ _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any more, or are not the run's."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may be a run's that is just beginning."""
-AHEAD = 16
-"""So many slots in a row without a row, and a run is taken to have used none beyond them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One key to ask for, and the folder whose ledger is told what became of it."""
-
-    key: str
-    folder: Path
-    entry: Entry | None = None
-    """What the ledger says of it; None for a slot that it does not name."""
-
-
-@dataclass(slots=True)
-class Slots:
-    """The slots of a run, asked for one after the other until enough of them have no row."""
-
-    run_id: str
-    folder: Path
-    known: frozenset[str]
-    """The keys that its ledger names: these are asked for anyway."""
-    asked: int = 0
-
-    def more(self, found: frozenset[str]) -> Iterator[Target]:
-        """Give the slots still to be asked for, where these keys have, or had, a row."""
-        taken = (self._slot(key) for key in self.known | found)
-        upto = max((slot for slot in taken if slot is not None), default=-1) + 1 + AHEAD
-        while self.asked < upto:
-            key = f"{self.run_id}-{self.asked}"
-            self.asked += 1
-            if key not in self.known:
-                yield Target(key, self.folder)
-
-    def _slot(self, key: str) -> int | None:
-        number = key.removeprefix(f"{self.run_id}-")
-        # No run has slots without end: what claims to be one far away is no reason to ask so long.
-        return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else None
 
 
 @dataclass(slots=True)
@@ -217,7 +180,7 @@ class Sweep:
 
     def _sweep(self, targets: list[Target], several: list[Slots]) -> None:
         until = time.monotonic() + self.wait
-        targets = targets + [it for slots in several for it in slots.more(frozenset())]
+        targets = targets + [it for slots in several for it in slots.more()]
         if self.dry_run:
             for target in targets:
                 entry = target.entry
