@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from . import _ledger, _lifecycle
+from . import _ledger, _lifecycle, _run_folder
 from ._address import Link, url_problem
 from ._calls import Calls
 from ._errors import ConfigError, HydraSmokeError
@@ -24,6 +25,7 @@ from ._io import SyncIO
 from ._ledger import Entry, Fact, Reading
 from ._redact import safe_line
 from ._report import Report
+from ._run_folder import LEDGER, folder_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._timeline import InstanceRecord, State
@@ -63,6 +65,8 @@ class Sweep:
     def all_runs(self) -> None:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
         runs = self.config.output / "runs"
+        if _run_folder.is_blocked(runs):
+            raise ConfigError(f"{runs} is a link, or no folder: no run has left it")
         if not runs.is_dir():
             raise ConfigError(
                 f"there is no ledger: {runs} does not exist",
@@ -70,20 +74,39 @@ class Sweep:
             )
         self.say(f"reading {runs}")
         over: list[Path] = []
-        for folder in _ledger.run_folders(self.config.output):
-            if _ledger.is_live(folder):
+        for folder, flaw in _run_folder.all_found(self.config.output).items():
+            if flaw is not None:
+                self._pass_by(folder, flaw)
+            elif _ledger.is_live(folder):
                 self.say(f"live     run {folder.name}: passed by")
-            elif not (folder / "ledger.jsonl").exists() and _age(folder) < YOUNG:
+            elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
                 self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
                 over.append(folder)
         self._sweep([target for folder in over for target in self._of_ledger(folder)])
         self._discard(over)
 
+    def _pass_by(self, folder: Path, flaw: str) -> None:
+        # What looks like a ledger may be one: of a run that was moved, or linked, or named before
+        # names had rules.
+        unread = os.path.lexists(folder / LEDGER)
+        self.left = self.left or unread
+        word = "LEFT    " if unread else "no run  "
+        self.say(f"{word} {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")
+
     def one_run(self, run_id: str) -> None:
-        """Sweep one run, which is over from now on, whether it has a ledger here or not."""
-        folder = _ledger.folder_of(self.config.output, run_id)
+        """Sweep one run, which is over from now on, whether it has a ledger here or not.
+
+        Raises `ConfigError` where what lies in its place is none of a run's.
+        """
+        folder = folder_of(self.config.output, run_id)
         self.say(f"reading {folder}")
+        flaw = _run_folder.flaw(folder)
+        if flaw is not None:
+            raise ConfigError(
+                f"run {run_id} can't be swept here: {flaw}",
+                next_step="put that right, or give another folder with --output",
+            )
         if self._has_said_its_end(run_id, folder):
             # All its keys are settled by its own word: what is asked for is asked for once.
             self.say(f"the run has said that nothing of it is left: {self._report}")
@@ -95,8 +118,7 @@ class Sweep:
         self._sweep(targets)
         if not self.dry_run and not _ledger.is_live(folder) and not self._read(folder).open:
             # The word that it is over stays: its owner may be about to begin.
-            with contextlib.suppress(OSError):
-                (folder / "ledger.jsonl").unlink(missing_ok=True)
+            _run_folder.discard_ledger(folder)
 
     @property
     def _report(self) -> Path:
@@ -108,7 +130,7 @@ class Sweep:
             report = Report.model_validate_json(self._report.read_bytes())
         except (OSError, ValueError):
             return False
-        ended = report.run_id == run_id and not (folder / "ledger.jsonl").exists()
+        ended = report.run_id == run_id and not (folder / LEDGER).exists()
         return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
 
     def _of_ledger(self, folder: Path) -> Iterator[Target]:
