@@ -25,6 +25,7 @@ from ._lifecycle import Policy
 from ._models import InstanceSpec
 from ._options import how_to_set
 from ._redact import Token, token_problem
+from ._run_folder import name_problem
 from ._timeline import PHASES
 
 
@@ -45,6 +46,13 @@ def _token(value: object) -> object:
     if problem is not None:
         raise ValueError(problem)
     return Token(value)
+
+
+def _run_id(value: str) -> str:
+    problem = name_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return value
 
 
 def _pattern(value: str) -> str:
@@ -136,10 +144,11 @@ class HydraSmokeConfig(BaseSettings):
     """Which product tier it is of."""
     agent_name: str | None = None
     """The agent's name; the router's choice if not given."""
-    run_id: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] = Field(
+    run_id: Annotated[str, AfterValidator(_run_id)] = Field(
         default_factory=lambda: f"smoke-{secrets.token_hex(6)}"
     )
-    """Names the run; its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
+    """Names the run: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or a digit
+    first and no dot last. Its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
     ready_timeout: Seconds = _DEFAULTS.ready_timeout
     """Deadline from provision to ready."""
     chat_timeout: Seconds = _DEFAULTS.chat_timeout
@@ -183,7 +192,8 @@ class HydraSmokeConfig(BaseSettings):
     ca_file: ExistingFile | None = None
     """A private CA, trusted besides the public ones."""
     output: Path = Path(".hydrasmoke")
-    """Folder of ledger and reports, in the invocation folder; it ignores itself in git."""
+    """Folder of ledger and reports, in the invocation folder; one that the run makes ignores itself
+    in git."""
     report: Literal["never", "on-failure", "always"] = "on-failure"
     """When to write `report.html` and `trace.har`; `report.json` is always written."""
     report_replies: bool = True

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import _deletion, _ledger
+from . import _deletion, _ledger, _run_folder
 from ._address import same_router
 from ._calls import Calls
 from ._deletion import NoRowError
@@ -31,6 +32,7 @@ from ._models import plain_id
 from ._preflight import learn
 from ._redact import safe_line
 from ._report import Report
+from ._run_folder import LEDGER, folder_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._slots import Slots, Target
@@ -60,6 +62,8 @@ class Sweep:
     def all_runs(self) -> None:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
         runs = self.config.output / "runs"
+        if _run_folder.is_blocked(runs):
+            raise ConfigError(f"{runs} is a link, or no folder: no run has left it")
         if not runs.is_dir():
             raise ConfigError(
                 f"there is no ledger: {runs} does not exist",
@@ -69,10 +73,12 @@ class Sweep:
             return
         self.say(f"reading {runs}")
         over: list[Path] = []
-        for folder in _ledger.run_folders(self.config.output):
-            if _ledger.is_live(folder):
+        for folder, flaw in _run_folder.all_found(self.config.output).items():
+            if flaw is not None:
+                self._pass_by(folder, flaw)
+            elif _ledger.is_live(folder):
                 self.say(f"live     run {folder.name}: passed by")
-            elif not (folder / "ledger.jsonl").exists() and _age(folder) < YOUNG:
+            elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
                 self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
                 over.append(folder)
@@ -88,12 +94,29 @@ class Sweep:
             for folder in over:
                 _ledger.discard_if_done(folder)
 
+    def _pass_by(self, folder: Path, flaw: str) -> None:
+        # What looks like a ledger may be one: of a run that was moved, or linked, or named before
+        # names had rules.
+        unread = os.path.lexists(folder / LEDGER)
+        self.left = self.left or unread
+        word = "LEFT    " if unread else "no run  "
+        self.say(f"{word} {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")
+
     def one_run(self, run_id: str) -> None:
-        """Sweep one run, which is over from now on, whether it has a ledger here or not."""
+        """Sweep one run, which is over from now on, whether it has a ledger here or not.
+
+        Raises `ConfigError` where what lies in its place is none of a run's.
+        """
         if not self._knows_router():
             return
-        folder = _ledger.folder_of(self.config.output, run_id)
+        folder = folder_of(self.config.output, run_id)
         self.say(f"reading {folder}")
+        flaw = _run_folder.flaw(folder)
+        if flaw is not None:
+            raise ConfigError(
+                f"run {run_id} can't be swept here: {flaw}",
+                next_step="put that right, or give another folder with --output",
+            )
         if self._has_said_its_end(run_id, folder):
             # All its keys are settled by its own word: what is asked for is asked for once.
             self.say(f"the run has said that nothing of it is left: {self._report}")
@@ -106,8 +129,7 @@ class Sweep:
         self._sweep(targets, [slots])
         if not self.dry_run and not _ledger.is_live(folder) and self._is_settled(folder):
             # The word that it is over stays: its owner may be about to begin.
-            with contextlib.suppress(OSError):
-                (folder / "ledger.jsonl").unlink(missing_ok=True)
+            _run_folder.discard_ledger(folder)
 
     def _knows_router(self) -> bool:
         """Tell whether it is a smoke router that answers: else nothing that it says counts."""
@@ -133,7 +155,7 @@ class Sweep:
         except (OSError, ValueError):
             return False
         same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
-        ended = same and not (folder / "ledger.jsonl").exists()
+        ended = same and not (folder / LEDGER).exists()
         return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
 
     def _read(self, folder: Path) -> Reading:

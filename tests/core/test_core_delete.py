@@ -31,11 +31,10 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._deletion import NoRowError, delete, keep
+from pytest_hydrasmoke._deletion import delete, keep
 from pytest_hydrasmoke._lifecycle import Policy as AnyPolicy
 from pytest_hydrasmoke._timeline import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 from pytest_hydrasmoke._wire import drive
-
 
 
 def Policy(**more: Any) -> AnyPolicy:  # noqa: N802 - as it is, of a router whose forms are known

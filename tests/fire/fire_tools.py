@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from faulty_server import FAULTS, FaultyServer, Line, Received
 from net_tools import AT_ONCE, CALLS, KINDS
 
-from pytest_hydrasmoke._ledger import read, run_folders
+from pytest_hydrasmoke._ledger import read
+from pytest_hydrasmoke._run_folder import run_folders
 from pytest_hydrasmoke._sweep import Sweep
 from pytest_hydrasmoke.fake import FakeRouter
 

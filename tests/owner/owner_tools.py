@@ -12,9 +12,10 @@ from inner import only
 
 # A run in this process forgets every module that it was the first to import: what is slow to load,
 # or holds the fake's server, is loaded here.
-from pytest_hydrasmoke._ledger import Ledger, Reading, folder_of, read
+from pytest_hydrasmoke._ledger import Ledger, Reading, read
 from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._run_folder import folder_of
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._settings import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter

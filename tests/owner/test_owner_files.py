@@ -22,11 +22,10 @@ from pytest_hydrasmoke._ledger import (
     Ledger,
     bury,
     discard_if_done,
-    folder_of,
     has_main_process,
     is_live,
-    run_folders,
 )
+from pytest_hydrasmoke._run_folder import folder_of, run_folders
 
 INTENT = Intent(SPEC, "https://router.example", {"max_instances": 4}, "shared")
 OTHER_SPEC = {**SPEC, "tier_id": "another"}
@@ -340,5 +339,5 @@ def test_a_ledger_that_is_a_folder(ledger: Ledger) -> None:
 
 def test_a_place_of_locks_that_is_a_file(ledger: Ledger) -> None:
     (ledger.folder / "held").write_text("taken", "utf-8")
-    why = f"[Errno 17] File exists: '{ledger.folder / 'held'}'"
+    why = f"[Errno 20] A link, or no folder: '{ledger.folder / 'held'}'"
     assert refusal(lambda: ledger.hold("a", nothing)) == unusable(ledger.folder, why)

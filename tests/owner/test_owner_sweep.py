@@ -24,7 +24,8 @@ from owner_tools import (
 from pytest_hydrasmoke import _ledger as ledger_module
 from pytest_hydrasmoke import _sweep as sweep_module
 from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, folder_of, note
+from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, note
+from pytest_hydrasmoke._run_folder import folder_of
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Sweep = Callable[..., tuple[int, str]]
@@ -387,12 +388,23 @@ def test_half_written_lines_are_told(sweep: Sweep, fake: FakeRouter, output: Pat
     code, told = sweep()
     assert (code, alive(fake)) == (0, [])
     assert "WARNING  owner: line 8 can't be read, and is skipped" in told
-    assert not folder_of(output, "owner").exists()
+    # What can't be read may be somebody's.
+    assert (folder_of(output, "owner") / "ledger.jsonl").exists()
 
 
-def test_a_ledger_that_cant_be_read_is_left(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
+def test_a_ledger_that_cant_be_read_is_left(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed(fake, output, run_id="other")
-    (folder_of(output, "owner") / "ledger.jsonl").mkdir(parents=True)
+    folder = intent(output, "owner", "owner-0", fake.url)
+    real = ledger_module.read
+
+    def unreadable(given: Path) -> Any:
+        if given == folder:
+            raise PermissionError(13, "Permission denied")
+        return real(given)
+
+    monkeypatch.setattr(ledger_module, "read", unreadable)
     code, told = sweep()
     assert (code, alive(fake)) == (1, [])
     assert "LEFT     run owner: its ledger can't be read (" in told

@@ -12,7 +12,8 @@ from liar import Liar, Lie, lying, on
 from owner_tools import SPEC, config_for, kill, session_for
 
 from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._ledger import Fact, folder_of, note, read, run_folders
+from pytest_hydrasmoke._ledger import Fact, note, read
+from pytest_hydrasmoke._run_folder import folder_of, run_folders
 from pytest_hydrasmoke.fake import FakeRouter
 
 Sweep = Callable[..., tuple[int, str]]
