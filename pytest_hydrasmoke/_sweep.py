@@ -116,9 +116,8 @@ class Sweep:
         if not self.dry_run:
             _ledger.bury(self.config.output, run_id)
         self._sweep(targets)
-        if not self.dry_run and not _ledger.is_live(folder) and not self._read(folder).open:
-            # The word that it is over stays: its owner may be about to begin.
-            _run_folder.discard_ledger(folder)
+        if not self.dry_run:
+            _ledger.discard_ledger_if_done(folder)
 
     @property
     def _report(self) -> Path:
