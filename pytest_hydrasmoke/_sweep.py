@@ -77,14 +77,25 @@ class Sweep:
         for folder, flaw in _run_folder.all_found(self.config.output).items():
             if flaw is not None:
                 self._pass_by(folder, flaw)
-            elif _ledger.is_live(folder):
-                self.say(f"live     run {folder.name}: passed by")
+            elif self._lives(folder):
+                continue
             elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
                 self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
                 over.append(folder)
         self._sweep([target for folder in over for target in self._of_ledger(folder)])
         self._discard(over)
+
+    def _lives(self, folder: Path) -> bool:
+        try:
+            lives = _ledger.is_live(folder)
+        except OSError as error:
+            self.left = True
+            self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
+            return True
+        if lives:
+            self.say(f"live     run {folder.name}: passed by")
+        return lives
 
     def _pass_by(self, folder: Path, flaw: str) -> None:
         # What looks like a ledger may be one: of a run that was moved, or linked, or named before

@@ -296,13 +296,15 @@ def led_away(project: Path, name: str, there: str = "file") -> Path:
     return outside
 
 
-LINKS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held", "runs/linked/turns"]
-LINKS += [f"runs/linked/{it}" for it in ("ledger.jsonl", "slots.lock", "live.log", "over")]
-LINKS += ["runs/linked/live/main.lock", "runs/linked/live/gw0.lock", "runs/linked/held/a.lock"]
+FOLDERS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held", "runs/linked/turns"]
+FILES = ["ledger.jsonl", "slots.lock", "live.log", "over", "live/main.lock", "live/gw0.lock"]
+FILES += ["held/a.lock", "turns/a.json"]
+# Each to something that is there; files also to what only a write would make.
+LINKS = [(name, "file") for name in FOLDERS]
+LINKS += [(f"runs/linked/{name}", there) for name in FILES for there in ("file", "nothing")]
 
 
-@pytest.mark.parametrize("there", ["file", "nothing"])
-@pytest.mark.parametrize("name", [*LINKS, "used"])
+@pytest.mark.parametrize(("name", "there"), [*LINKS, ("used", "file")])
 def test_a_run_writes_through_no_link(
     live: Callable[..., pytest.RunResult], project: Path, name: str, fake: FakeRouter, there: str
 ) -> None:
@@ -327,8 +329,7 @@ def test_that_a_run_id_was_used_is_written_through_no_link(
     assert seen(outside) == before
 
 
-@pytest.mark.parametrize("name", [*LINKS, "runs/linked/live/x.lock"])
-@pytest.mark.parametrize("there", ["file", "nothing"])
+@pytest.mark.parametrize(("name", "there"), LINKS)
 @pytest.mark.parametrize("arguments", [(), ("--run-id", "linked")])
 def test_a_sweep_goes_through_no_link(
     sweep: Callable[..., tuple[int, str]],
