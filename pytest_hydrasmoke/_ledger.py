@@ -29,8 +29,7 @@ from filelock import FileLock, Timeout
 
 from . import _run_folder
 from ._errors import ConfigError, own_frames
-from ._redact import safe_line
-from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder, name_problem
+from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder
 
 __tracebackhide__ = own_frames
 
@@ -200,10 +199,8 @@ class Ledger:
 
     def begin(self, name: str) -> None:
         """Make the folder, and hold the lock that tells that process `name` of the run lives."""
-        for what, given in (("run id", self.run_id), ("worker's name", name)):
-            problem = name_problem(given)
-            if problem is not None:
-                raise ConfigError(f"the {what} {problem}: {safe_line(given)!r}")
+        _run_folder.check_name("run id", self.run_id)
+        _run_folder.check_name("worker's name", name)
         try:
             live = _run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
@@ -384,12 +381,21 @@ def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> N
 
 def discard_if_done(folder: Path) -> None:
     """Remove a run's folder if it is known that nothing is left, and nobody uses it."""
-    try:
-        done = read(folder).is_settled and not is_live(folder)
-    except OSError:
-        return
-    if done:
+    if _is_done(folder):
         _run_folder.discard(folder)
+
+
+def discard_ledger_if_done(folder: Path) -> None:
+    """Remove a run's ledger alone: the word that the run is over stays, as its owner may begin."""
+    if _is_done(folder):
+        _run_folder.discard_ledger(folder)
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        return read(folder).is_settled and not is_live(folder)
+    except OSError:
+        return False
 
 
 def bury(output: Path, run_id: str) -> None:

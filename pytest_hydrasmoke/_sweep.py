@@ -76,8 +76,8 @@ class Sweep:
         for folder, flaw in _run_folder.all_found(self.config.output).items():
             if flaw is not None:
                 self._pass_by(folder, flaw)
-            elif _ledger.is_live(folder):
-                self.say(f"live     run {folder.name}: passed by")
+            elif self._lives(folder):
+                continue
             elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
                 self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
@@ -93,6 +93,17 @@ class Sweep:
         if not self.dry_run:
             for folder in over:
                 _ledger.discard_if_done(folder)
+
+    def _lives(self, folder: Path) -> bool:
+        try:
+            lives = _ledger.is_live(folder)
+        except OSError as error:
+            self.left = True
+            self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
+            return True
+        if lives:
+            self.say(f"live     run {folder.name}: passed by")
+        return lives
 
     def _pass_by(self, folder: Path, flaw: str) -> None:
         # What looks like a ledger may be one: of a run that was moved, or linked, or named before
@@ -127,9 +138,8 @@ class Sweep:
         if not self.dry_run:
             _ledger.bury(self.config.output, run_id)
         self._sweep(targets, [slots])
-        if not self.dry_run and not _ledger.is_live(folder) and self._is_settled(folder):
-            # The word that it is over stays: its owner may be about to begin.
-            _run_folder.discard_ledger(folder)
+        if not self.dry_run:
+            _ledger.discard_ledger_if_done(folder)
 
     def _knows_router(self) -> bool:
         """Tell whether it is a smoke router that answers: else nothing that it says counts."""
@@ -172,12 +182,6 @@ class Sweep:
                 f"left, delete {folder}"
             )
         return reading
-
-    def _is_settled(self, folder: Path) -> bool:
-        try:
-            return _ledger.read(folder).is_settled
-        except OSError:
-            return False
 
     def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
         """Give what a ledger has open, as far as it is this sweep's to delete."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from filelock import FileLock
 from owner_tools import (
     SPEC,
     alive,
@@ -122,6 +123,21 @@ def test_live_runs_are_passed_by_and_spoil_no_0(
     assert alive(fake) == ["owner-0"]
     session.close()
     session.ledger.end()
+
+
+def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(fake, output)
+
+    class NoLocks(FileLock):  # type: ignore[misc,valid-type]
+        def acquire(self, *given: Any, **more: Any) -> Any:
+            raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(ledger_module, "FileLock", NoLocks)
+    code, told = sweep()
+    assert (code, alive(fake)) == (1, ["owner-0"])
+    assert "LEFT     run owner: whether it lives can't be told ([Errno 38] Function not" in told
 
 
 def test_a_run_that_is_just_beginning_is_passed_by(
