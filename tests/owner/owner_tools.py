@@ -16,8 +16,8 @@ import pytest_hydrasmoke._active
 import pytest_hydrasmoke._collect
 import pytest_hydrasmoke._finish
 import pytest_hydrasmoke._load
-import pytest_hydrasmoke._switch
-import pytest_hydrasmoke._preflight  # noqa: F401
+import pytest_hydrasmoke._preflight
+import pytest_hydrasmoke._switch  # noqa: F401
 from pytest_hydrasmoke._ledger import Ledger, Reading, folder_of, read
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._session import SmokeSession
