@@ -19,6 +19,7 @@ import pytest_hydrasmoke._load
 import pytest_hydrasmoke._preflight
 import pytest_hydrasmoke._switch  # noqa: F401
 from pytest_hydrasmoke._ledger import Ledger, Reading, folder_of, read
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._settings import HydraSmokeConfig
@@ -36,10 +37,11 @@ def config_for(fake: FakeRouter, output: Path, **more: Any) -> HydraSmokeConfig:
 
 
 def session_for(config: HydraSmokeConfig, name: str = "main") -> SmokeSession:
-    """Begin a run: its ledger, held as a run holds it, and its session."""
+    """Begin a run: what it learns first, its ledger, held as a run holds it, and its session."""
+    forms = learn(config)
     ledger = Ledger(config.output, config.run_id)
     ledger.begin(name)
-    return SmokeSession(config, ledger)
+    return SmokeSession(config, ledger, forms=forms)
 
 
 @contextmanager
