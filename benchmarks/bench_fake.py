@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.server import mount, unmount
@@ -53,7 +54,8 @@ def session(url: str, token: str, **settings: Any) -> Generator[SmokeSession]:
     with TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder), "benchmark")
         ledger.folder.mkdir(parents=True)
-        it = SmokeSession(HydraSmokeConfig(**given), ledger)
+        config = HydraSmokeConfig(**given)
+        it = SmokeSession(config, ledger, forms=learn(config))
         try:
             yield it
         finally:

@@ -10,6 +10,7 @@ from scripted_io import (
     HANG,
     ID,
     KEY,
+    NO_ROW,
     NOT_FOUND,
     START,
     AtDeadline,
@@ -20,6 +21,7 @@ from scripted_io import (
     deleted,
     events,
     lost,
+    policy_of,
     record,
     reply,
     status,
@@ -371,16 +373,25 @@ def test_llm_events_have_their_own_timeout_or_the_runs(timeout: float | None, li
 # --- the end ---------------------------------------------------------------------------------
 
 
+TO_BE_GONE = {"delete": [deleted()], "status": [status("running"), NOT_FOUND], "poll": [NO_ROW]}
+DELETION = ["status", "delete", "status", "poll"]
+"""A deletion is looked at before and after it."""
+
+
+def deleting(keep: str = "never") -> tuple[ScriptedIO, Handle]:
+    return handle_of(policy=policy_of(keep=keep), **TO_BE_GONE)
+
+
 def test_a_deleted_instance_stays_deleted() -> None:
-    io, handle = handle_of(delete=[deleted()], status=[NOT_FOUND])
+    io, handle = deleting()
     drive(handle.delete())
     drive(handle.delete())
     assert handle.record.state is State.DELETED
-    assert io.calls_sent() == ["delete", "status"]
+    assert io.calls_sent() == DELETION
 
 
 def test_a_deletion_that_is_not_confirmed_is_a_leak() -> None:
-    _, handle = handle_of(delete=[reply(403)])
+    _, handle = handle_of(delete=[reply(403)], status=[status("running")])
     with pytest.raises(LeakError):
         drive(handle.delete())
 
@@ -401,25 +412,28 @@ KEEPS = [
 def test_the_end_of_a_with_deletes_unless_it_is_to_be_kept(
     keep: str, before: bool, now: bool, state: State
 ) -> None:
-    io, handle = handle_of(policy=Policy(keep=keep), delete=[deleted()], status=[NOT_FOUND])
+    io, handle = deleting(keep)
     handle.record.failed = before
     drive(handle.leave(failed=now))
     assert handle.record.state is state
     assert handle.record.failed is (before or now)
-    assert io.calls_sent() == ([] if state is State.KEPT else ["delete", "status"])
+    assert io.calls_sent() == ([] if state is State.KEPT else DELETION)
 
 
 def test_what_was_deleted_before_the_end_of_a_with_is_not_kept() -> None:
-    io, handle = handle_of(policy=Policy(keep="always"), delete=[deleted()], status=[NOT_FOUND])
+    io, handle = deleting("always")
     drive(handle.delete())
     drive(handle.leave(failed=True))
     assert handle.record.state is State.DELETED
-    assert io.calls_sent() == ["delete", "status"]
+    assert io.calls_sent() == DELETION
 
 
 def test_what_was_asked_to_be_deleted_is_not_kept() -> None:
     _, handle = handle_of(
-        policy=Policy(keep="always"), delete=[deleted(), ...], status=[reply(401), NOT_FOUND]
+        policy=policy_of(keep="always"),
+        delete=[deleted(), ...],
+        status=[status("running"), reply(401), NOT_FOUND],
+        poll=[NO_ROW],
     )
     with pytest.raises(LeakError):
         drive(handle.delete())
@@ -428,8 +442,10 @@ def test_what_was_asked_to_be_deleted_is_not_kept() -> None:
 
 
 def test_what_was_kept_can_still_be_deleted() -> None:
-    io, handle = handle_of(policy=Policy(keep="always"), delete=[deleted()], status=[NOT_FOUND])
+    scripts = {**TO_BE_GONE, "status": [NOT_FOUND]}
+    io, handle = handle_of(policy=policy_of(keep="always"), **scripts)
     drive(handle.leave(failed=False))
+    assert handle.record.state is State.KEPT
     drive(handle.delete())
     assert handle.record.state is State.DELETED
-    assert io.calls_sent() == ["delete", "status"]
+    assert io.calls_sent() == ["delete", "status", "poll"], "what was kept is not looked at first"

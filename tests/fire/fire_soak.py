@@ -71,7 +71,7 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, Any]:
 def client(given: dict[str, Any]) -> dict[str, Any]:
     """Be one client of a soak."""
     run_id = f"soak-{given['kind']}"
-    with session_to(given["url"], token=given["token"], run_id=run_id) as session:
+    with session_to(given["url"], learns=True, token=given["token"], run_id=run_id) as session:
         backend = "trio" if given["kind"] == "trio" else "asyncio"
         return anyio.run(soak, session, given, backend=backend)
 

@@ -388,7 +388,7 @@ def test_a_row_that_names_no_instance_is_left(sweep: Sweep, fake: FakeRouter, ou
 def test_runs_of_the_fake_ended_with_it(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
     ledger = Ledger(output, "owner", fake=True)
     ledger.begin("main")
-    ledger.claim(Intent(SPEC, "http://127.0.0.1:9", {}), 1, 1)
+    ledger.claim(Intent(SPEC, "http://127.0.0.1:9"), 1, 1)
     ledger.end()
     code, told = sweep()
     assert code == 0

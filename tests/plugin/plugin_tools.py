@@ -38,6 +38,8 @@ TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 QUICK = Scenario(row_after=0, statuses=((0, "running"),))
 SLOW_ROW = Scenario(row_after=1.0, statuses=((0, "running"),))
 SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+LEARNED = {"poll": 2, "status": 2}
+"""How often a live run asks for what nobody has, by route, before it does anything else."""
 
 
 def shows_token(text: str) -> bool:
