@@ -287,6 +287,34 @@ async def test_a_certificate_for_another_name_is_refused(kind: str, tls: ssl.SSL
     assert_clean(caught.value)
 
 
+async def test_a_client_certificate_that_is_missing_is_an_error_of_transport(
+    kind: str, tls: ssl.SSLContext
+) -> None:
+    # Under TLS 1.3 the client takes its handshake for done before the server has looked.
+    tls.minimum_version = ssl.TLSVersion.TLSv1_3
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(CA)
+    with FaultyServer(STATUS, tls=tls) as server:
+        async with calls_of(kind, server.url, ca_file=CA) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.4)
+        assert server.requests == []
+    assert_clean(caught.value)
+
+
+async def test_a_damaged_record_is_an_error_of_transport(kind: str, tls: ssl.SSLContext) -> None:
+    def damage(line: Line, request: Received) -> None:
+        os.write(line.fileno(), b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        line.hang()
+
+    with FaultyServer(damage, tls=tls) as server:
+        async with calls_of(kind, server.url, ca_file=CA) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.4)
+    assert caught.value.reached
+    assert_clean(caught.value)
+
+
 async def test_a_handshake_that_stalls_ends_with_the_deadline(kind: str) -> None:
     start = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as deaf:
