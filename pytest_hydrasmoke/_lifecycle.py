@@ -134,6 +134,22 @@ def _made_nothing(error: RouterError | TransportError, forms: Forms | None) -> b
     return forms is not None and error.form is not None and forms.refuses(error.form)
 
 
+def _of_a_good_token(
+    error: RouterError | TransportError, forms: Forms | None
+) -> RouterError | TransportError:
+    """Give a 403 as a refusal of its own where the first questions have proved the token."""
+    if forms is None or not isinstance(error, RouterError) or error.status_code != 403:
+        return error
+    return RouterError(
+        error.message,
+        status_code=error.status_code,
+        detail=error.detail,
+        form=error.form,
+        next_step="the router takes this token, but will not provision, for the reason that it "
+        "names: a quota, perhaps? Ask whoever runs it",
+    )
+
+
 async def _request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
     if record.spec is None or record.key is None:
         raise ConfigError("an attached instance can't be provisioned")
@@ -147,7 +163,7 @@ async def _request(calls: Calls, record: InstanceRecord, policy: Policy, deadlin
             return  # In progress already: poll finds it.
         if not record.unknown_outcomes and _made_nothing(error, policy.forms):
             record.becomes(State.REFUSED)
-        raise
+        raise _of_a_good_token(error, policy.forms) from None
     record.id = accepted.instance_id
     record.becomes(State.ACCEPTED)
     if accepted.idempotency_key != record.key:
