@@ -25,7 +25,7 @@ from ._errors import (
 )
 from ._evidence import Forms
 from ._models import InstanceStatus
-from ._moments import Failure
+from ._moments import MOST_WORD, Failure
 from ._redact import safe_line
 from ._timeline import NOTHING_LEFT, InstanceRecord, State
 from ._wire import IO, LAST_CHANCE
@@ -249,7 +249,7 @@ async def status_of(
     """Read the status, and write down what it says."""
     status = await calls.status(instance_id, deadline=deadline)
     record.saw_status(status.status, calls.io.now())
-    record.hostname = status.hostname or record.hostname
+    record.hostname = (status.hostname or "")[:MOST_WORD] or record.hostname
     return status
 
 
