@@ -254,6 +254,8 @@ async def status_of(
 
 
 async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:
+    # A run that is over waits for nothing more: a sweep, or its own end, has said so.
+    record.permit()
     now = io.now()
     left = deadline - now - LAST_CHANCE
     if left <= 0:
