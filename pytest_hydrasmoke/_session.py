@@ -7,6 +7,7 @@ what there is to delete. It is called wherever a run can end, and does only what
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class SmokeSession:
     """The router's own, learned before the run; without them no "not found" is believed."""
 
     def __post_init__(self) -> None:
+        self._ended = False
+        self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
         self._io = SyncIO(self.config.link, clock=self.clock, interrupts=self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
@@ -155,7 +158,7 @@ class SmokeSession:
 
     def permit(self) -> None:
         """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
-        if self.ledger.is_over:
+        if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
                 next_step="this run provisions and chats no more; start another one",
@@ -252,6 +255,8 @@ class SmokeSession:
 
     def dispose(self, records: list[InstanceRecord]) -> None:
         """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+        if os.getpid() != self._pid:
+            return  # A forked child is not the run, whose instances they are.
         for record in records:
             if record.state is State.CLAIMED and not record.attached:
                 record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
@@ -334,6 +339,10 @@ class SmokeSession:
         for record in self.records:
             used = (record.key or "") == key
             record.failed_test(self._io.now(), test, message, used=used)
+
+    def end(self) -> None:
+        """Provision and chat no more: a thread of a test's may outlive the run."""
+        self._ended = True
 
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""

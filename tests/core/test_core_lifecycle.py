@@ -23,6 +23,7 @@ from scripted_io import (
     accepted,
     attached,
     calls_of,
+    forms,
     late,
     lost,
     policy_of,
@@ -755,3 +756,25 @@ def test_the_usual_policy_is_the_documented_one() -> None:
         )
         == Policy()
     )
+
+
+# --- what a token that is proved can't be blamed for -------------------------------------------
+
+
+def test_a_403_to_a_provision_is_no_wrong_token_where_the_token_is_proved() -> None:
+    answer = reply(403, {"detail": "Quota exceeded"})
+    error = fails(RouterError, Policy(forms=forms()), provision=[answer])
+    assert error.message == "provision was refused with 403: Quota exceeded"
+    assert "a quota, perhaps?" in str(error.next_step)
+    assert "TOKEN" not in str(error)
+    error = fails(UnauthorizedError, provision=[answer])
+    assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)
+    error = fails(UnauthorizedError, Policy(forms=forms()), provision=[reply(401)])
+    assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)
+
+
+def test_a_pause_that_the_router_asks_for_is_told_and_cut_to_the_phase() -> None:
+    busy = reply(429, {"detail": "slow down"}, retry_after="3600")
+    io, _, error = provisioned(Policy(ready_timeout=20), provision=[busy, ...])
+    assert io.waited <= 20
+    assert "asks to wait 3600 s" in str(error)
