@@ -156,8 +156,18 @@ class SmokeSession:
             # The intent is on the disk: a sweep finds the rest out again.
             record.note(f"not in the ledger: {fact} ({error})")
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a child of the run's process, which has no part in the run."""
+        return os.getpid() != self._pid
+
     def permit(self) -> None:
         """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
+        if self.forked:
+            raise ConfigError(
+                "this process is a child that a test has forked: the instances are its parent's",
+                next_step="end it with os._exit, and use its parent's instances in the parent",
+            )
         if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
@@ -255,8 +265,8 @@ class SmokeSession:
 
     def dispose(self, records: list[InstanceRecord]) -> None:
         """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
-        if os.getpid() != self._pid:
-            return  # A forked child is not the run, whose instances they are.
+        if self.forked:
+            return
         for record in records:
             if record.state is State.CLAIMED and not record.attached:
                 record.becomes(State.REFUSED)  # It was never asked for, and its key is free.

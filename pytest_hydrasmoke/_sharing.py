@@ -104,7 +104,8 @@ class Sharing:
 
     def release(self) -> None:
         """Let the next test have what this one holds."""
-        if self._held is not None:
+        # A forked child's lock is its parent's, too.
+        if self._held is not None and not self._session.forked:
             self._held[1].release()
             self._held = None
 
