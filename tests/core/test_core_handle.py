@@ -41,10 +41,10 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke import _chat as chat_room
 from pytest_hydrasmoke._calls import LAST_CHANCE
 from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._expected import Expected
 from pytest_hydrasmoke._handle import Handle, TurnResult
 from pytest_hydrasmoke._lifecycle import Policy
 from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._usage import Expected
 from pytest_hydrasmoke._wire import drive
 
 HI = b"data: Hi\n\n"

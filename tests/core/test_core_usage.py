@@ -27,19 +27,10 @@ from scripted_io import (
 )
 
 from pytest_hydrasmoke import ConfigError, LlmEventsError
-from pytest_hydrasmoke._handle import expected
+from pytest_hydrasmoke._account import RECENT, YEAR, life_window, read_baseline
+from pytest_hydrasmoke._expected import Expected, expected, maybe_since, surely_since
 from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._usage import (
-    RECENT,
-    SECOND_LOOK,
-    YEAR,
-    Expected,
-    Usage,
-    life_window,
-    maybe_since,
-    read_baseline,
-    surely_since,
-)
+from pytest_hydrasmoke._usage import SECOND_LOOK, Usage
 from pytest_hydrasmoke._wire import drive
 
 LATE = "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, else see the "
