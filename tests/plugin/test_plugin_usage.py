@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inner import only
-from plugin_tools import Project, nothing_left, tampered
+from plugin_tools import Project, count, nothing_left, tampered, until
 
 from pytest_hydrasmoke import SmokeClient, SmokeInstance
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -96,6 +97,21 @@ def test_what_processes_share_of_turns_is_one_file(here: Project) -> None:
     assert seen == [[".json"]] * 2
 
 
+def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
+    # A wait that nothing ended would be longer than this test has patience.
+    here.set(usage_settle=600)
+    arguments = ["-m", "pytest", *ALONE, "--hydra-smoke", "test_turns.py"]
+    with here.started(*arguments) as process:
+        # One before each of two turns, and one in the wait.
+        until(lambda: count(router, "llm_events") >= 3)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "provisioned 1, deleted 1, kept 0, leaked 0" in output
+    assert count(router, "chat") == 1
+    assert nothing_left(router)
+
+
 def test_another_run_that_uses_the_same_id_is_an_error(here: Project, router: FakeRouter) -> None:
     class OtherShard:
         """Chats on the instance that both take for theirs, before this run does."""
@@ -114,7 +130,7 @@ def test_another_run_that_uses_the_same_id_is_an_error(here: Project, router: Fa
     result.stdout.fnmatch_lines(
         ["*another run uses run id run: *1 LLM events*", "*give each shard its own*"]
     )
-    assert [seen.route for seen in router.requests].count("chat") == 1
+    assert count(router, "chat") == 1
 
 
 def test_an_attached_instance_may_have_been_used_before(
