@@ -18,7 +18,7 @@ QUIET = 0.3
 """Seconds after a turn's end within which no turn is settled, however early its rows came."""
 PAUSE = 0.25
 """Seconds without another row after the last one: less than QUIET, as it was seen after it came."""
-FINEST = 0.03
+FINEST = 0.02
 """Seconds between two looks, at least; later on an eighth of those since the turn's end."""
 CLOSE = 0.1
 """Seconds without a look that leave a row's time known well enough; later on half of its lag."""
