@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,8 @@ class TurnLog:
             self._put(_settle.over(self.history, how, at))
 
     def undo(self, before: History) -> None:
-        """Forget a turn whose message was not taken."""
-        if self.is_own(self._own):
-            self._put(before)
+        """Forget the turn that was begun last: its message was not taken."""
+        self._put(before)
 
     def is_own(self, number: int) -> bool:
         """Tell whether the last turn on the instance is this process's, by its number."""
@@ -131,18 +130,15 @@ class TurnLogs:
 
     def known(self, spec: str) -> Measured:
         """Put together what was measured in this process and in others."""
-        found = [(log.spec, log.history) for log in self.all] + list(self._others())
+        found = [(log.spec, log.history) for log in self.all] + self._others()
         return _settle.measured(
             [history for _, history in found],
             [history for name, history in found if name == spec],
         )
 
-    def _others(self) -> Iterator[tuple[str, History]]:
-        if self._folder is not None:
-            for path in self._folder.glob("*.json"):
-                found = _read(path)
-                if found is not None:
-                    yield found
+    def _others(self) -> list[tuple[str, History]]:
+        files = [] if self._folder is None else self._folder.glob("*.json")
+        return [found for path in files if (found := _read(path)) is not None]
 
 
 def _read(path: Path) -> tuple[str, History] | None:

@@ -195,14 +195,15 @@ class AsyncSmokeClient(_Client):
 class _RunClient(_Client):
     """What the turns of a run's clients have in common: the run knows of them."""
 
-    _log_of: Callable[[str], TurnLog]
+    log_of: Callable[[str], TurnLog]
+    """Gives the log of an instance's turns, by its id."""
 
     def _turn(self, instance_id: str, message: str) -> Turn:
         return TracedTurn(
             self._calls,
             instance_id,
             message,
-            log=self._log_of(instance_id),
+            log=self.log_of(instance_id),
             timeout=CHAT_TIMEOUT,
             end_required=False,
             reading=self._reading,
@@ -211,10 +212,7 @@ class _RunClient(_Client):
 
 
 class RunClient(_RunClient, SmokeClient):
-    """A client over an IO that a run's settings have shaped; `observer` sees how its calls go.
-
-    `log_of` gives the log of an instance's turns, by its id.
-    """
+    """A client over an IO that a run's settings have shaped; `observer` sees how its calls go."""
 
     def __init__(
         self,
@@ -225,7 +223,7 @@ class RunClient(_RunClient, SmokeClient):
     ) -> None:
         self._use(io, reading, observer)
         self.observer = observer
-        self._log_of = log_of
+        self.log_of = log_of
 
 
 class AsyncRunClient(_RunClient, AsyncSmokeClient):
@@ -239,4 +237,4 @@ class AsyncRunClient(_RunClient, AsyncSmokeClient):
         log_of: Callable[[str], TurnLog] = no_log,
     ) -> None:
         self._use(io, reading, observer)
-        self._log_of = log_of
+        self.log_of = log_of
