@@ -48,8 +48,8 @@ class TracedTurn(Turn):
         self._logged = True
         try:
             await super().open()
-        except (RouterError, TransportError) as error:
-            if not _may_run(error):
+        except HydraSmokeError:
+            if not _may_run(self.refusal):
                 self._logged = False
                 self._log.undo(before)
             raise
@@ -79,9 +79,11 @@ class TracedTurn(Turn):
                 self._log.end(how, at)
 
 
-def _may_run(error: RouterError | TransportError) -> bool:
-    """Tell whether the agent may be at a message that was answered so."""
-    if isinstance(error, TransportError):
-        return error.reached
-    code = error.status_code
-    return code == 408 or not (400 <= code < 500 or code == 503)
+def _may_run(refusal: HydraSmokeError | None) -> bool:
+    """Tell whether the agent may be at a message although no stream came of it."""
+    if isinstance(refusal, TransportError):
+        return refusal.reached
+    if isinstance(refusal, RouterError):
+        code = refusal.status_code
+        return code == 408 or not (400 <= code < 500 or code == 503)
+    return True

@@ -137,7 +137,7 @@ class TurnLogs:
         )
 
     def _others(self) -> list[tuple[str, History]]:
-        files = [] if self._folder is None else self._folder.glob("*.json")
+        files = () if self._folder is None else tuple(self._folder.glob("*.json"))
         return [found for path in files if (found := _read(path)) is not None]
 
 

@@ -18,12 +18,21 @@ from scripted_io import (
     attached,
     calls_of,
     events,
+    lost,
     record,
+    refused,
     reply,
     stream,
 )
 
-from pytest_hydrasmoke import ConfigError, HydraSmokeError, LlmEventsError, RejectedError
+from pytest_hydrasmoke import (
+    ChatTimeoutError,
+    ConfigError,
+    HydraSmokeError,
+    LlmEventsError,
+    RejectedError,
+    TransportError,
+)
 from pytest_hydrasmoke._account import open_account
 from pytest_hydrasmoke._chat import Reading
 from pytest_hydrasmoke._expected import Expected
@@ -540,10 +549,12 @@ def watched() -> InstanceRecord:
     "broken",
     [
         reply(500, {"detail": "no"}),
+        lost(),
+        reply(200, {"no": "stream"}),
         stream(HI, Took(200)),
         stream(HI + b'event: error\ndata: {"error": "no"}\n\n'),
     ],
-    ids=["500", "timeout", "error"],
+    ids=["500", "lost", "no stream", "timeout", "error"],
 )
 def test_after_a_turn_that_failed_all_is_waited(broken: Any) -> None:
     io, handle = chatting(Rows(0.1), it=watched(), chats=[broken, stream(HI + DONE)])
@@ -554,15 +565,26 @@ def test_after_a_turn_that_failed_all_is_waited(broken: Any) -> None:
     assert chat(io, handle)[1] == pytest.approx(5.0)
 
 
-def test_a_message_that_was_refused_was_no_turn() -> None:
-    detail = {"detail": [{"loc": ["body", "message"], "msg": "too long", "type": "x"}]}
+TOO_LONG = {"detail": [{"loc": ["body", "message"], "msg": "too long", "type": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("never_taken", "kind"),
+    [
+        (reply(422, TOO_LONG), RejectedError),
+        (reply(503), ChatTimeoutError),
+        (refused(), TransportError),
+    ],
+    ids=["422", "503", "no connection"],
+)
+def test_a_message_that_was_refused_was_no_turn(never_taken: Any, kind: type[Exception]) -> None:
     io, handle = chatting(
-        Rows(0.1), it=watched(), chats=[stream(HI + DONE), reply(422, detail), stream(HI + DONE)]
+        Rows(0.1), it=watched(), chats=[stream(HI + DONE), never_taken, stream(HI + DONE)]
     )
     chat(io, handle)
     io.time += 1
-    with pytest.raises(RejectedError):
-        chat(io, handle)
+    with pytest.raises(kind):
+        drive(handle.chat("hello", 0.1))
     start = io.time
     chat(io, handle)
     assert io.time == start
