@@ -40,6 +40,8 @@ class Policy:
     ready_timeout: float = 900.0
     chat_timeout: float = 120.0
     llm_events_timeout: float = 30.0
+    usage_settle: float = 5.0
+    """How long after its end a turn's LLM events may come, before the next turn begins."""
     delete_timeout: float = 60.0
     row_wait: float = 60.0
     """How long to ask for a key's row before a deletion; a worker may insert it late."""

@@ -35,6 +35,7 @@ from ._reporting import manners_of, report_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._timeline import HAS_ROW, SETTLED, InstanceRecord, State
+from ._turnlog import TurnLog, TurnLogs
 from ._wire import drive
 from .instance import AsyncSmokeInstance, SmokeInstance
 
@@ -71,11 +72,14 @@ class SmokeSession:
     """Where time is made up: the fake router's clock."""
     forms: Forms | None = None
     """The router's own, learned before the run; without them no "not found" is believed."""
+    test: Callable[[], str] = lambda: ""
+    """Names the test that runs."""
 
     def __post_init__(self) -> None:
         self._ended = False
         self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
+        self._logs = TurnLogs(self.ledger.folder / "turns", self.test)
         self._io = SyncIO(self.config.link, clock=self.clock, interrupts=self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
@@ -127,9 +131,17 @@ class SmokeSession:
             on_state=self._note_state,
             on_change=self.on_change,
             permit=self.permit,
+            log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
         )
         self.records.append(record)
         return record
+
+    def log_of(self, instance_id: str) -> TurnLog:
+        """Give the log of an instance's turns; of one that is not the run's, a log of its own."""
+        for record in self.records:
+            if record.id is not None and record.id.lower() == instance_id.lower():
+                return record.log
+        return TurnLog()
 
     def _note_state(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
@@ -252,7 +264,13 @@ class SmokeSession:
 
     def attach(self) -> InstanceRecord:
         """Use the instance that the settings name; it is never deleted."""
-        record = InstanceRecord(None, None, id=self.config.instance, on_change=self.on_change)
+        record = InstanceRecord(
+            None,
+            None,
+            id=self.config.instance,
+            on_change=self.on_change,
+            log=TurnLog(self._logs),
+        )
         self.records.append(record)
         drive(self.handle(record).until_ready())
         return record

@@ -120,6 +120,7 @@ def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Budgets = Annotated[
     dict[str, Seconds], NoDecode, BeforeValidator(_pairs), AfterValidator(_of_phases)
 ]
@@ -170,6 +171,9 @@ class HydraSmokeConfig(BaseSettings):
     """Deadline of a chat turn."""
     llm_events_timeout: Seconds = _DEFAULTS.llm_events_timeout
     """Deadline for a turn's LLM events to appear."""
+    usage_settle: NoLessThanZero = _DEFAULTS.usage_settle
+    """How long after its end a turn may hold up the next chat on its instance, until its LLM events
+    have come and come no more; with 0 an account that may hold another turn's is an error."""
     delete_timeout: Seconds = _DEFAULTS.delete_timeout
     """Deadline for a deletion to be confirmed."""
     row_settle: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3600.0
@@ -238,6 +242,7 @@ class HydraSmokeConfig(BaseSettings):
             ready_timeout=self.ready_timeout,
             chat_timeout=self.chat_timeout,
             llm_events_timeout=self.llm_events_timeout,
+            usage_settle=self.usage_settle,
             delete_timeout=self.delete_timeout,
             row_wait=self.delete_timeout,
             keep=self.keep,

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._manners import Sightings
 from ._models import InstanceSpec
@@ -30,6 +30,7 @@ from ._moments import (
     TurnStory,
 )
 from ._redact import safe_line
+from ._turnlog import TurnLog
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -71,6 +72,13 @@ SETTLED = NOTHING_LEFT | {State.KEPT}
 """States in which the run has nothing more to do for an instance."""
 
 
+class Doubt(NamedTuple):
+    """Why events may be another turn's, and what to do about it."""
+
+    why: str
+    next_step: str
+
+
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """The LLM events counted just before a turn, or why they could not be."""
@@ -79,6 +87,9 @@ class Baseline:
     count: int = 0
     providers: frozenset[str] = frozenset()
     error: str | None = None
+    doubt: Doubt | None = None
+    number: int = 0
+    """Which of all turns on the instance it begins, by whoever they were."""
 
 
 @dataclass
@@ -107,6 +118,8 @@ class InstanceRecord:
     failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
     baselines: list[Baseline] = field(default_factory=list[Baseline])
     """One for each chat turn, in their order."""
+    log: TurnLog = field(default_factory=TurnLog, repr=False)
+    """The turns on it of all processes that use it, and what is known of their LLM events."""
     requests: Counter[str] = field(default_factory=Counter[str])
     retries: int = 0
     unknown_outcomes: int = 0

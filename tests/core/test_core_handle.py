@@ -43,10 +43,10 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke import _chat as chat_room
 from pytest_hydrasmoke._calls import LAST_CHANCE
 from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._expected import Expected
 from pytest_hydrasmoke._handle import Handle, TurnResult
 from pytest_hydrasmoke._lifecycle import Policy
 from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._usage import Expected
 from pytest_hydrasmoke._wire import drive
 
 HI = b"data: Hi\n\n"
@@ -181,13 +181,13 @@ def test_a_chat_gives_the_whole_turn() -> None:
     assert answer.closed == 1
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
     assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
-    assert handle.record.baselines == [Baseline(START)]
+    assert handle.record.baselines == [Baseline(START, number=1)]
     assert handle.record.notes == []
 
 
 def test_turns_are_numbered_and_each_has_its_baseline() -> None:
     _, handle = handle_of(
-        llm_events=[events(0), events(2, "a")], chat=[stream(HI + DONE), stream(HI + DONE)]
+        llm_events=[events(0), events(2, "a"), ...], chat=[stream(HI + DONE), stream(HI + DONE)]
     )
     assert [drive(handle.chat("hello", None)).index for _ in range(2)] == [0, 1]
     assert [it.count for it in handle.record.baselines] == [0, 2]
@@ -338,7 +338,8 @@ def test_permission_is_asked_for_before_every_turn() -> None:
     handle.record.permit = lambda: asked.append(len(io.sent))
     for _ in range(2):
         drive(handle.chat("hello", None))
-    assert asked == [0, 2]
+    reads = len(io.calls_sent("llm_events"))
+    assert asked == [0, 1, 2, reads + 1], "before the first read, and after what may be a wait"
 
 
 # --- LLM events ------------------------------------------------------------------------------
@@ -351,9 +352,9 @@ def test_llm_events_are_counted_over_any_window() -> None:
 
 
 def test_a_turn_is_asked_for_its_own_events() -> None:
-    _, handle = handle_of(llm_events=[events(4, "a"), events(5, "a")], chat=[stream(HI + DONE)])
+    _, handle = handle_of(llm_events=[events(0), events(1, "a")], chat=[stream(HI + DONE)])
     turn = drive(handle.chat("hello", None))
-    assert drive(handle.expect_of_turn(Expected(), turn.index, None)).count == 5
+    assert drive(handle.expect_of_turn(Expected(), turn.index, None)).count == 1
 
 
 def test_the_recent_events_are_everybodys() -> None:

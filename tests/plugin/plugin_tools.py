@@ -59,6 +59,8 @@ class Project:
         self.path = pytester.path
         self._env = monkeypatch
         monkeypatch.setenv(*ALONE)
+        # Long enough for the fake's rows; the default is for what is not known of a router.
+        self.set(usage_settle=0.5)
 
     def suite(self, name: str) -> Project:
         """Copy a folder of `tests/suites` into the project."""

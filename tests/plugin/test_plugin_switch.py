@@ -136,7 +136,10 @@ def test_nothing_but_the_option_makes_a_run_a_fake_one(
     )
 
 
-def test_the_fake_needs_no_settings_and_heeds_no_live_ones(project: Project) -> None:
+def test_the_fake_needs_no_settings_and_heeds_no_live_ones(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_USAGE_SETTLE")
     project.suite("mixed").set(url="http://router.example", token_file="/no", instance=SOMEBODY)
     project.set(token="short")
     result = project.fake("test_mixed.py")
@@ -159,7 +162,7 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
             "hydra-smoke: *, run id mine",
             (
                 "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario default (option)"
+                "scenario default (option), usage_settle 0.5 (environment)"
             ),
         ]
     )
