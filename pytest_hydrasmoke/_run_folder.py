@@ -24,7 +24,7 @@ from ._redact import safe_line
 
 LEDGER, SLOTS, OVER, TOLD = "ledger.jsonl", "slots.lock", "over", "live.log"
 LIVE, HELD, TURNS = "live", "held", "turns"
-_IN_FOLDERS = ((LIVE, "*.lock"), (HELD, "*.lock"), (TURNS, "*.json"))
+_IN_FOLDERS = ((LIVE, "*.lock"), (HELD, "*.lock"), (TURNS, "*.json"), (TURNS, "*.tmp"))
 """With these, all files that a run's folder is ever given; locks and `over` are empty."""
 LONGEST_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
