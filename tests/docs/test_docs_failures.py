@@ -85,7 +85,8 @@ FAILURES: dict[str, Failing] = {
         ),
     ),
     "contract": Failing(
-        fault=lambda it: it.fail("status", status=200, body={"id": 17, "hostname": None})
+        # The first two are the questions with which the run begins.
+        fault=lambda it: it.fail("status", status=200, body={"id": 17, "hostname": None}, after=2)
     ),
     "boot-failed": Failing(
         scenario={"statuses": ((0, "queued"), (0.1, "booting"), (0.2, "provision_failed"))}
