@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from . import _deletion, _lifecycle
 from ._account import open_account, whole
 from ._calls import Calls
 from ._chat import HELD, Kept, Reading
+from ._deletion import delete, keep
 from ._errors import ChatError, HydraSmokeError, own_frames
 from ._expected import Expected
 from ._frames import Meaning
-from ._lifecycle import Policy
+from ._lifecycle import Policy, phase, status_of, until_ready, wait
 from ._models import InstanceStatus, LlmEvents
 from ._moments import Failure, TurnStory
 from ._sse import ChatEvent
@@ -141,7 +141,7 @@ class Handle:
         return self.record.id
 
     async def status(self) -> InstanceStatus:
-        return await _lifecycle.status_of(self._calls, self.record, self.id)
+        return await status_of(self._calls, self.record, self.id)
 
     async def wait(
         self,
@@ -152,16 +152,16 @@ class Handle:
         io = self._calls.io
         limit = self._policy.ready_timeout if timeout is None else timeout
         # A test's own wait is no part of the time that provisioning took.
-        with _lifecycle.phase("ready", io, self.record, timed=False):
-            return await _lifecycle.wait(
+        with phase("ready", io, self.record, timed=False):
+            return await wait(
                 self._calls, self.record, ready, error=error, start=io.now(), timeout=limit
             )
 
     async def until_ready(self) -> None:
         io = self._calls.io
         deadline = io.now() + self._policy.ready_timeout
-        with _lifecycle.phase("ready", io, self.record, deadline=deadline):
-            await _lifecycle.until_ready(self._calls, self.record, self._policy, io.now())
+        with phase("ready", io, self.record, deadline=deadline):
+            await until_ready(self._calls, self.record, self._policy, io.now())
 
     def turn(self, message: str, timeout: float | None) -> InstanceTurn:
         """Make a turn that is yet to be opened."""
@@ -221,10 +221,10 @@ class Handle:
         return Usage(self._calls, self.record, limit, whole(self._policy.usage_settle))
 
     async def delete(self) -> None:
-        await _deletion.delete(self._calls, self.record, self._policy)
+        await delete(self._calls, self.record, self._policy)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` says to leave it for a look."""
         self.record.failed |= failed
-        if not _deletion.keep(self.record, self._policy):
+        if not keep(self.record, self._policy):
             await self.delete()

@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from . import _deletion, _lifecycle
 from ._aio import AsyncIO
 from ._answers import asked_for
 from ._calls import RULES, Attempt, Calls
 from ._chat import Reading
 from ._clock import VirtualClock
+from ._deletion import delete, keep
 from ._errors import ConfigError, own_frames
 from ._evidence import Forms
 from ._fanout import fan_out
 from ._handle import Handle
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
-from ._lifecycle import Policy
+from ._lifecycle import Policy, check_free, provision
 from ._manners import Sightings
 from ._models import InstanceSpec, plain_id
 from ._redact import scrubbing
@@ -307,13 +307,13 @@ class SmokeSession:
             if not record.attached
             and record.state not in SETTLED
             and record.leak is None
-            and not _deletion.keep(record, self.policy)
+            and not keep(record, self.policy)
         ]
 
     def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
         # Whatever goes wrong with one must not keep the others from being deleted.
         try:
-            drive(_deletion.delete(Calls(io, record), record, self.policy))
+            drive(delete(Calls(io, record), record, self.policy))
         except Exception as error:
             # What was broken off with its group is no verdict: the next `close` tries again.
             if not io.stopped:
@@ -321,7 +321,7 @@ class SmokeSession:
 
     async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
         try:
-            await _deletion.delete(Calls(io, record), record, self.policy)
+            await delete(Calls(io, record), record, self.policy)
         except Exception as error:
             record.leak = str(error) or repr(error)
 
@@ -379,8 +379,8 @@ class SmokeSession:
 
 
 async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    await _lifecycle.check_free(calls, record, policy)
-    await _lifecycle.provision(calls, record, policy)
+    await check_free(calls, record, policy)
+    await provision(calls, record, policy)
 
 
 def _matters(record: InstanceRecord) -> bool:
