@@ -174,7 +174,7 @@ class _Deletion:
         except (_DoubtError, ConfigError):
             return
         if named is None or plain_id(named) == plain_id(record.id):
-            record.conflict = f"it was gone before this run had deleted it: {NOT_OURS}"
+            record.conflict = f"it was gone before this run deleted it: {NOT_OURS}"
 
     async def until_gone(self, ids: list[str], *, ask: bool = True) -> None:
         """Delete these, and what the key names in their place, until all are proved to be gone.
@@ -221,19 +221,25 @@ class _Deletion:
 
     async def _gone(self, instance_id: str, deadline: float) -> str | None:
         """Give what the key of an instance that is gone names now; raises `_DoubtError`."""
+        has_row = await self._check_gone(instance_id, deadline)
+        named = await self._named(deadline)
+        if not has_row and named is not None and plain_id(named) == plain_id(instance_id):
+            # A row that was kept for the key alone, or the trouble of a moment: the second is over.
+            await self._check_gone(instance_id, deadline)
+            self._record.note("it is not found, but its key still names it: a row that was kept?")
+        return named
+
+    async def _check_gone(self, instance_id: str, deadline: float) -> bool:
+        """Tell whether an instance that is gone still has a row; raises `_DoubtError`."""
         question = status_of(self._calls, self._record, instance_id, deadline=deadline)
         try:
             status = await _told(question)
         except NotFoundError as error:
             self._check_form(error)
-        else:
-            if status.status.lower() not in self._policy.gone:
-                raise _DoubtError(f"status {safe_line(status.status)!r}", last=status.status)
-            return await self._named(deadline)
-        named = await self._named(deadline)
-        if named is not None and plain_id(named) == plain_id(instance_id):
-            self._record.note("it is not found, but its key still names it: a row that was kept?")
-        return named
+            return False
+        if status.status.lower() not in self._policy.gone:
+            raise _DoubtError(f"status {safe_line(status.status)!r}", last=status.status)
+        return True
 
     async def _named(self, deadline: float) -> str | None:
         """Give what the key names, None if the router has no row for it; raises `_DoubtError`."""

@@ -83,10 +83,17 @@ class Forms:
         return self.unknown_key == TAKEN or self.is_routers(self.malformed)
 
     def says_unknown(self, form: Form) -> bool:
-        """Tell whether it is the router's own "not found", as far as its form can tell."""
-        return form.code == 404 and any(
-            form.looks_like(own) for own in (self.unknown, self.unknown_key)
-        )
+        """Tell whether it is the router's own "not found", as far as its form can tell.
+
+        A text or a page is none, whoever has given one before: the router speaks JSON. Nor is
+        what a wrong path is told, where the router has words of its own for an unknown id.
+        """
+        own = [it for it in (self.unknown, self.unknown_key) if form.looks_like(it)]
+        if form.code != 404 or not form.fields or not own:
+            return False
+        return form.digest != self.missing.digest or self.missing.digest in {
+            it.digest for it in own
+        }
 
     def is_routers(self, malformed: Form) -> bool:
         """Tell whether an answer to a word that is no UUID proves that the router gave it."""

@@ -7,6 +7,7 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -23,6 +24,7 @@ from ._ledger import Ledger
 from ._redact import safe_line, scrubbing
 from ._report import BreachReport, InstanceReport, ProcessReport, Report
 from ._reporting import all_manners, breaches, merged
+from ._run_folder import LONGEST_NAME, name_problem
 from ._scrub import cleaned
 from ._session import SmokeSession
 from ._signals import Interrupts
@@ -39,7 +41,12 @@ KEY = "hydra_smoke"
 
 def worker_run_id(run_id: str, worker: str) -> str:
     """Give the run id of a worker that is a run of its own; no longer than one may be."""
-    return f"{run_id[: 63 - len(worker)]}-{worker}"
+    whole = f"{run_id}-{worker}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    # What is cut off is the end, by which the ids of a pipeline's runs differ.
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
+    return f"{whole[: LONGEST_NAME - 13]}-{digest}"
 
 
 class Worker(Protocol):
@@ -286,7 +293,9 @@ class Finish:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
         """Give an xdist worker its settings: it reads and checks none itself."""
-        self._silent.add(node.workerinput["workerid"])
+        # One whose name can't be a file's takes no part, and says so.
+        if name_problem(node.workerinput["workerid"]) is None:
+            self._silent.add(node.workerinput["workerid"])
         forms = self._active.forms
         node.workerinput[KEY] = {
             "settings": self._active.config.to_plain(),

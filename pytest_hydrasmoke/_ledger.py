@@ -1,6 +1,6 @@
 """What a run owns, on disk before it exists: facts only, a line each, never the token.
 
-A run has a folder, `<output>/runs/<run id>/`:
+A run has a folder, `<output>/runs/<run id>/`, whose files are made and removed by `_run_folder`:
 
 - `ledger.jsonl`: appended to by every process of the run, each line in one write and on the disk
   (fsync) before the step that it announces. A line begins with a line end too, so that what a
@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,7 +27,9 @@ from typing import Any, NamedTuple, cast
 
 from filelock import FileLock, Timeout
 
+from . import _run_folder
 from ._errors import ConfigError, own_frames
+from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder
 
 __tracebackhide__ = own_frames
 
@@ -98,6 +98,11 @@ class Reading:
     )
     """What could not be provisioned for all: the share, its spec, and why."""
     problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def written(self) -> bool:
+        """Whether there is anything in it, readable or not."""
+        return bool(self.entries or self.failures or self.problems)
 
     @property
     def open(self) -> list[Entry]:
@@ -194,20 +199,20 @@ class Ledger:
 
     def begin(self, name: str) -> None:
         """Make the folder, and hold the lock that tells that process `name` of the run lives."""
+        _run_folder.check_name("run id", self.run_id)
+        _run_folder.check_name("worker's name", name)
         try:
-            live = self.folder / "live"
-            live.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # The folder ignores itself in git.
-            (self._output / ".gitignore").write_bytes(b"*\n")
+            live = _run_folder.make_run(self._output, self.run_id) / LIVE
+            make_folder(live)
             # A sweep that looks whether it is held holds it for a moment itself.
-            self._lock = FileLock(live / f"{name}.lock", timeout=2)
+            self._lock = _lock(live / f"{name}.lock", timeout=2)
             self._lock.acquire()
         except Timeout:
             raise self._unusable("another process holds it: give each run an id") from None
         except OSError as error:
             raise self._unusable(str(error)) from None
         used = f"a sweep has said that run {self.run_id} is over" if self.is_over else ""
-        if name == MAIN and self.read().entries:
+        if name == MAIN and self.read().written:
             used = f"run {self.run_id} has left a ledger in {self.folder}"
         if used:
             self._lock.release()
@@ -226,7 +231,7 @@ class Ledger:
     @property
     def is_over(self) -> bool:
         """Tell whether a sweep, or the main process, has said that this run is over."""
-        return (self.folder / "over").exists()
+        return (self.folder / OVER).exists()
 
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
         """Take slots and write their intents; None if fewer than `number` of `most` are free.
@@ -234,7 +239,7 @@ class Ledger:
         The key of a request that the router refused is free again: nothing came of it.
         """
         try:
-            with FileLock(self.folder / "slots.lock", timeout=SLOTS_TIMEOUT):
+            with _lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
                 taken = self.read().entries
                 slots = (f"{self.run_id}-{slot}" for slot in range(most))
                 free = [key for key in slots if key not in taken or taken[key].fact is Fact.REFUSED]
@@ -262,9 +267,9 @@ class Ledger:
 
         `check` is called once a second; what it raises ends the wait.
         """
-        held = self.folder / "held"
+        held = self.folder / HELD
         try:
-            held.mkdir(mode=0o700, exist_ok=True)
+            make_folder(held)
             # Whoever waits stands in here: else a process that lets go, and wants it again, would
             # have it before one that waits has looked.
             turnstile = _locked(held / f"{name}-next.lock", check)
@@ -304,17 +309,17 @@ class Ledger:
 
     def has_seen(self, name: str) -> bool:
         """Tell whether a process of this name has ever held its lock here."""
-        return (self.folder / "live" / f"{name}.lock").exists()
+        return (self.folder / LIVE / f"{name}.lock").exists()
 
     def stop(self) -> None:
         """Tell the run's other processes to provision and chat no more."""
         with contextlib.suppress(OSError):
-            (self.folder / "over").touch(mode=0o600)
+            _run_folder.make_mark(self.folder / OVER)
 
 
 def _locked(path: Path, check: Callable[[], object]) -> FileLock:
     # Released by whoever ends the test, which may be another thread than began it.
-    lock = FileLock(path, timeout=1.0, thread_local=False)
+    lock = _lock(path, timeout=1.0, thread_local=False)
     while True:
         check()
         with contextlib.suppress(Timeout):
@@ -322,21 +327,16 @@ def _locked(path: Path, check: Callable[[], object]) -> FileLock:
             return lock
 
 
-def folder_of(output: Path, run_id: str) -> Path:
-    """Give a run's folder."""
-    return output / "runs" / run_id
-
-
-def run_folders(output: Path) -> list[Path]:
-    """Give the folders of all runs that have left one."""
-    runs = output / "runs"
-    return sorted(folder for folder in runs.iterdir() if folder.is_dir()) if runs.is_dir() else []
+def _lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
+    # Where the file system has no locks there would be a file with a process's id instead: it
+    # outlives its process, so that it tells nothing.
+    return FileLock(path, timeout, thread_local=thread_local, fallback_to_soft=False)
 
 
 def read(folder: Path) -> Reading:
     """Read a run's ledger; one that is not there is empty. Raises OSError."""
     try:
-        text = (folder / "ledger.jsonl").read_bytes()
+        text = (folder / LEDGER).read_bytes()
     except FileNotFoundError:
         return Reading()
     return parse(text)
@@ -344,21 +344,23 @@ def read(folder: Path) -> Reading:
 
 def has_main_process(output: Path, run_id: str) -> bool:
     """Tell whether a run's main process lives on this host, whose disk this process sees."""
-    lock = folder_of(output, run_id) / "live" / f"{MAIN}.lock"
+    folder = folder_of(output, run_id)
+    lock = folder / LIVE / f"{MAIN}.lock"
     try:
-        return lock.exists() and _is_held(lock)
+        blocked = any(map(_run_folder.is_blocked, (folder.parent, folder, lock.parent)))
+        return not blocked and lock.lstat().st_size == 0 and _is_held(lock)
     except OSError:
         return False  # Whatever it is, this process can't share a ledger with it.
 
 
 def is_live(folder: Path) -> bool:
     """Tell whether a process of the run holds its lock."""
-    return any(_is_held(lock) for lock in sorted((folder / "live").glob("*.lock")))
+    return any(_is_held(lock) for lock in sorted((folder / LIVE).glob("*.lock")))
 
 
 def _is_held(path: Path) -> bool:
     try:
-        with FileLock(path, timeout=0):
+        with _lock(path, timeout=0):
             return False
     except Timeout:
         return True
@@ -366,31 +368,34 @@ def _is_held(path: Path) -> bool:
 
 def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
     """Append a fact, on the disk when this returns. Raises OSError."""
-    append(folder, {"key": key, "fact": fact, **fields})
+    # A fact without its intent is none: a ledger that somebody has removed is not begun anew by it.
+    append(folder, {"key": key, "fact": fact, **fields}, make=fact is Fact.INTENT)
 
 
-def append(folder: Path, facts: Mapping[str, object]) -> None:
+def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> None:
     """Append a line, on the disk when this returns. Raises OSError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({**facts, "at": at})
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    descriptor = os.open(folder / "ledger.jsonl", flags, 0o600)
-    try:
-        if os.write(descriptor, f"\n{line}\n".encode()) < len(line) + 2:
-            raise OSError("the disk is full")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _run_folder.append(folder / LEDGER, f"\n{line}\n".encode(), make=make, durable=True)
 
 
 def discard_if_done(folder: Path) -> None:
     """Remove a run's folder if it is known that nothing is left, and nobody uses it."""
+    if _is_done(folder):
+        _run_folder.discard(folder)
+
+
+def discard_ledger_if_done(folder: Path) -> None:
+    """Remove a run's ledger alone: the word that the run is over stays, as its owner may begin."""
+    if _is_done(folder):
+        _run_folder.discard_ledger(folder)
+
+
+def _is_done(folder: Path) -> bool:
     try:
-        done = read(folder).is_settled and not is_live(folder)
+        return read(folder).is_settled and not is_live(folder)
     except OSError:
-        return
-    if done:
-        shutil.rmtree(folder, ignore_errors=True)
+        return False
 
 
 def bury(output: Path, run_id: str) -> None:
@@ -398,12 +403,10 @@ def bury(output: Path, run_id: str) -> None:
 
     Raises `ConfigError` if that can't be written.
     """
-    folder = folder_of(output, run_id)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (output / ".gitignore").write_bytes(b"*\n")
-        (folder / "over").touch(mode=0o600)
+        _run_folder.make_mark(_run_folder.make_run(output, run_id) / OVER)
     except OSError as error:
         raise ConfigError(
-            f"{folder} can't be written: {error}", next_step="give another folder with --output"
+            f"{folder_of(output, run_id)} can't be written: {error}",
+            next_step="give another folder with --output",
         ) from None

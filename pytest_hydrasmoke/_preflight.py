@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 
+from . import _run_folder
 from ._calls import Calls
 from ._errors import ConfigError
 from ._evidence import Forms
@@ -33,7 +34,7 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
         known = drive(Calls(io).poll(f"{config.run_id}-0", deadline=_deadline(io, config))).found
     finally:
         io.close()
-    mark = config.output / "used" / config.run_id
+    mark = _run_folder.used_mark(config.output, config.run_id)
     if known or (named and mark.exists()):
         where = "the router knows its keys" if known else f"{mark} says so"
         raise ConfigError(
@@ -41,11 +42,17 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
             next_step="give every run an id of its own, such as run, attempt, job and matrix leg; "
             f"what the earlier one left: hydra-smoke sweep --run-id {config.run_id}",
         )
+    if named and _run_folder.is_blocked(mark.parent):
+        raise ConfigError(
+            f"{mark.parent} is a link, or no folder: which run ids were used can't be remembered",
+            next_step="remove it, or give another --hydra-smoke-output",
+        )
     if named:
         # A folder that can't be written is the ledger's to refuse.
         with contextlib.suppress(OSError):
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+            _run_folder.make_output(config.output)
+            _run_folder.make_folder(mark.parent)
+            _run_folder.make_mark(mark)
 
 
 def learn(config: HydraSmokeConfig) -> Forms:

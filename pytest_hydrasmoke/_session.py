@@ -7,7 +7,7 @@ what there is to delete. It is called wherever a run can end, and does only what
 from __future__ import annotations
 
 import dataclasses
-import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,8 @@ import anyio
 
 from . import _deletion, _lifecycle
 from ._aio import AsyncIO
-from ._calls import Calls
+from ._answers import asked_for
+from ._calls import RULES, Attempt, Calls
 from ._chat import Reading
 from ._clock import VirtualClock
 from ._errors import ConfigError, own_frames
@@ -27,7 +28,7 @@ from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
 from ._lifecycle import Policy
 from ._manners import Sightings
-from ._models import InstanceSpec
+from ._models import InstanceSpec, plain_id
 from ._redact import scrubbing
 from ._report import ProcessReport
 from ._reporting import manners_of, report_of
@@ -38,6 +39,18 @@ from ._wire import drive
 from .instance import AsyncSmokeInstance, SmokeInstance
 
 __tracebackhide__ = own_frames
+
+
+@dataclass(slots=True)
+class _OfClients(Sightings):
+    """What the run's clients saw, and whom to tell of a deletion that the router took."""
+
+    on_deletion: Callable[[str], None] = lambda instance_id: None
+
+    def saw_attempt(self, attempt: Attempt) -> None:
+        Sightings.saw_attempt(self, attempt)
+        if attempt.request.call == "delete" and attempt.outcome in RULES["delete"].answers:
+            self.on_deletion(asked_for(attempt.request))
 
 
 @dataclass
@@ -52,7 +65,7 @@ class SmokeSession:
     on_change: Callable[[InstanceRecord], None] = lambda record: None
     """Told of every change of every instance; from any thread."""
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
-    sightings: Sightings = field(default_factory=Sightings)
+    sightings: Sightings = field(init=False)
     """What clients saw that belong to no instance."""
     clock: VirtualClock | None = None
     """Where time is made up: the fake router's clock."""
@@ -60,6 +73,9 @@ class SmokeSession:
     """The router's own, learned before the run; without them no "not found" is believed."""
 
     def __post_init__(self) -> None:
+        self._ended = False
+        self._pid = os.getpid()
+        self.sightings = _OfClients(on_deletion=self._note_deletion)
         self._io = SyncIO(self.config.link, clock=self.clock, interrupts=self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
@@ -120,6 +136,14 @@ class SmokeSession:
         if fact is not None:
             self.note(record, fact)
 
+    def _note_deletion(self, instance_id: str) -> None:
+        """Take in that a test has deleted what is the run's with a client: nobody else has."""
+        for record in self.records:
+            ours = record.id is not None and plain_id(record.id) == plain_id(instance_id)
+            if ours and record.state in HAS_ROW:
+                record.deletion_asked = True
+                record.becomes(State.DELETING)
+
     def note(self, record: InstanceRecord, fact: Fact) -> None:
         """Write a fact down in the ledger, for an instance that is the run's."""
         if record.key is None:
@@ -134,7 +158,7 @@ class SmokeSession:
 
     def permit(self) -> None:
         """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
-        if self.ledger.is_over:
+        if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
                 next_step="this run provisions and chats no more; start another one",
@@ -231,6 +255,8 @@ class SmokeSession:
 
     def dispose(self, records: list[InstanceRecord]) -> None:
         """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+        if os.getpid() != self._pid:
+            return  # A forked child is not the run, whose instances they are.
         for record in records:
             if record.state is State.CLAIMED and not record.attached:
                 record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
@@ -262,7 +288,7 @@ class SmokeSession:
             drive(_deletion.delete(Calls(io, record), record, self.policy))
         except Exception as error:
             # What was broken off with its group is no verdict: the next `close` tries again.
-            if io.hurry() > -math.inf:
+            if not io.stopped:
                 record.leak = str(error) or repr(error)
 
     async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
@@ -313,6 +339,10 @@ class SmokeSession:
         for record in self.records:
             used = (record.key or "") == key
             record.failed_test(self._io.now(), test, message, used=used)
+
+    def end(self) -> None:
+        """Provision and chat no more: a thread of a test's may outlive the run."""
+        self._ended = True
 
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""

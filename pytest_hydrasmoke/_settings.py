@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import secrets
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +26,7 @@ from ._lifecycle import Policy
 from ._models import InstanceSpec
 from ._options import how_to_set
 from ._redact import Token, token_problem
+from ._run_folder import name_problem
 from ._timeline import PHASES
 
 
@@ -47,6 +49,13 @@ def _token(value: object) -> object:
     return Token(value)
 
 
+def _run_id(value: str) -> str:
+    problem = name_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
 def _pattern(value: str) -> str:
     try:
         re.compile(value)
@@ -64,9 +73,23 @@ def _uuid(value: str) -> str:
 
 # os.path.isfile() and isdir(), here and below: those of Path raise for a name that is too long, and
 # for what lies in a folder that one may not look into.
-def _file(path: Path) -> Path:
+def certificates_problem(path: Path) -> str | None:
+    """Say what keeps a file from being a CA's; None if nothing does."""
     if not os.path.isfile(path):
-        raise ValueError(f"there is no file {path}")
+        return f"there is no file {path}"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        return f"{path} has no certificate in it: give the CA's, as PEM"
+    except OSError as error:
+        return f"{path} can't be read: {error.strerror or error}"
+    return None
+
+
+def _ca_file(path: Path) -> Path:
+    problem = certificates_problem(path)
+    if problem is not None:
+        raise ValueError(problem)
     return path
 
 
@@ -100,7 +123,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Budgets = Annotated[
     dict[str, Seconds], NoDecode, BeforeValidator(_pairs), AfterValidator(_of_phases)
 ]
-ExistingFile = Annotated[Path, AfterValidator(_file)]
+CaFile = Annotated[Path, AfterValidator(_ca_file)]
 TokenFile = Annotated[Path, AfterValidator(_token_file)]
 
 _DEFAULTS = Policy()
@@ -136,10 +159,11 @@ class HydraSmokeConfig(BaseSettings):
     """Which product tier it is of."""
     agent_name: str | None = None
     """The agent's name; the router's choice if not given."""
-    run_id: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] = Field(
+    run_id: Annotated[str, AfterValidator(_run_id)] = Field(
         default_factory=lambda: f"smoke-{secrets.token_hex(6)}"
     )
-    """Names the run; its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
+    """Names the run: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or a digit
+    first and no dot last. Its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
     ready_timeout: Seconds = _DEFAULTS.ready_timeout
     """Deadline from provision to ready."""
     chat_timeout: Seconds = _DEFAULTS.chat_timeout
@@ -180,10 +204,11 @@ class HydraSmokeConfig(BaseSettings):
     """Plain http to hosts other than this machine."""
     trust_env: bool = False
     """Use the environment's proxies and CA."""
-    ca_file: ExistingFile | None = None
+    ca_file: CaFile | None = None
     """A private CA, trusted besides the public ones."""
     output: Path = Path(".hydrasmoke")
-    """Folder of ledger and reports, in the invocation folder; it ignores itself in git."""
+    """Folder of ledger and reports, in the invocation folder; one that the run makes ignores itself
+    in git."""
     report: Literal["never", "on-failure", "always"] = "on-failure"
     """When to write `report.html` and `trace.har`; `report.json` is always written."""
     report_replies: bool = True

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import _deletion, _ledger
+from . import _deletion, _ledger, _run_folder
 from ._address import same_router
 from ._calls import Calls
 from ._deletion import NoRowError
@@ -31,8 +32,10 @@ from ._models import plain_id
 from ._preflight import learn
 from ._redact import safe_line
 from ._report import Report
+from ._run_folder import LEDGER, folder_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
+from ._slots import Slots, Target
 from ._timeline import InstanceRecord, State, run_of
 from ._wire import drive
 
@@ -40,44 +43,6 @@ _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any more, or are not the run's."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may be a run's that is just beginning."""
-AHEAD = 16
-"""So many slots in a row without a row, and a run is taken to have used none beyond them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One key to ask for, and the folder whose ledger is told what became of it."""
-
-    key: str
-    folder: Path
-    entry: Entry | None = None
-    """What the ledger says of it; None for a slot that it does not name."""
-
-
-@dataclass(slots=True)
-class Slots:
-    """The slots of a run, asked for one after the other until enough of them have no row."""
-
-    run_id: str
-    folder: Path
-    known: frozenset[str]
-    """The keys that its ledger names: these are asked for anyway."""
-    asked: int = 0
-
-    def more(self, found: frozenset[str]) -> Iterator[Target]:
-        """Give the slots still to be asked for, where these keys have, or had, a row."""
-        taken = (self._slot(key) for key in self.known | found)
-        upto = max((slot for slot in taken if slot is not None), default=-1) + 1 + AHEAD
-        while self.asked < upto:
-            key = f"{self.run_id}-{self.asked}"
-            self.asked += 1
-            if key not in self.known:
-                yield Target(key, self.folder)
-
-    def _slot(self, key: str) -> int | None:
-        number = key.removeprefix(f"{self.run_id}-")
-        # No run has slots without end: what claims to be one far away is no reason to ask so long.
-        return int(number) if number.isascii() and number.isdigit() and len(number) < 5 else None
 
 
 @dataclass(slots=True)
@@ -97,6 +62,8 @@ class Sweep:
     def all_runs(self) -> None:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
         runs = self.config.output / "runs"
+        if _run_folder.is_blocked(runs):
+            raise ConfigError(f"{runs} is a link, or no folder: no run has left it")
         if not runs.is_dir():
             raise ConfigError(
                 f"there is no ledger: {runs} does not exist",
@@ -106,10 +73,12 @@ class Sweep:
             return
         self.say(f"reading {runs}")
         over: list[Path] = []
-        for folder in _ledger.run_folders(self.config.output):
-            if _ledger.is_live(folder):
-                self.say(f"live     run {folder.name}: passed by")
-            elif not (folder / "ledger.jsonl").exists() and _age(folder) < YOUNG:
+        for folder, flaw in _run_folder.all_found(self.config.output).items():
+            if flaw is not None:
+                self._pass_by(folder, flaw)
+            elif self._lives(folder):
+                continue
+            elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
                 self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
                 over.append(folder)
@@ -125,12 +94,40 @@ class Sweep:
             for folder in over:
                 _ledger.discard_if_done(folder)
 
+    def _lives(self, folder: Path) -> bool:
+        try:
+            lives = _ledger.is_live(folder)
+        except OSError as error:
+            self.left = True
+            self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
+            return True
+        if lives:
+            self.say(f"live     run {folder.name}: passed by")
+        return lives
+
+    def _pass_by(self, folder: Path, flaw: str) -> None:
+        # What looks like a ledger may be one: of a run that was moved, or linked, or named before
+        # names had rules.
+        unread = os.path.lexists(folder / LEDGER)
+        self.left = self.left or unread
+        word = "LEFT    " if unread else "no run  "
+        self.say(f"{word} {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")
+
     def one_run(self, run_id: str) -> None:
-        """Sweep one run, which is over from now on, whether it has a ledger here or not."""
+        """Sweep one run, which is over from now on, whether it has a ledger here or not.
+
+        Raises `ConfigError` where what lies in its place is none of a run's.
+        """
         if not self._knows_router():
             return
-        folder = _ledger.folder_of(self.config.output, run_id)
+        folder = folder_of(self.config.output, run_id)
         self.say(f"reading {folder}")
+        flaw = _run_folder.flaw(folder)
+        if flaw is not None:
+            raise ConfigError(
+                f"run {run_id} can't be swept here: {flaw}",
+                next_step="put that right, or give another folder with --output",
+            )
         if self._has_said_its_end(run_id, folder):
             # All its keys are settled by its own word: what is asked for is asked for once.
             self.say(f"the run has said that nothing of it is left: {self._report}")
@@ -141,10 +138,8 @@ class Sweep:
         if not self.dry_run:
             _ledger.bury(self.config.output, run_id)
         self._sweep(targets, [slots])
-        if not self.dry_run and not _ledger.is_live(folder) and self._is_settled(folder):
-            # The word that it is over stays: its owner may be about to begin.
-            with contextlib.suppress(OSError):
-                (folder / "ledger.jsonl").unlink(missing_ok=True)
+        if not self.dry_run:
+            _ledger.discard_ledger_if_done(folder)
 
     def _knows_router(self) -> bool:
         """Tell whether it is a smoke router that answers: else nothing that it says counts."""
@@ -170,7 +165,7 @@ class Sweep:
         except (OSError, ValueError):
             return False
         same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
-        ended = same and not (folder / "ledger.jsonl").exists()
+        ended = same and not (folder / LEDGER).exists()
         return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
 
     def _read(self, folder: Path) -> Reading:
@@ -187,12 +182,6 @@ class Sweep:
                 f"left, delete {folder}"
             )
         return reading
-
-    def _is_settled(self, folder: Path) -> bool:
-        try:
-            return _ledger.read(folder).is_settled
-        except OSError:
-            return False
 
     def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
         """Give what a ledger has open, as far as it is this sweep's to delete."""
@@ -217,7 +206,7 @@ class Sweep:
 
     def _sweep(self, targets: list[Target], several: list[Slots]) -> None:
         until = time.monotonic() + self.wait
-        targets = targets + [it for slots in several for it in slots.more(frozenset())]
+        targets = targets + [it for slots in several for it in slots.more()]
         if self.dry_run:
             for target in targets:
                 entry = target.entry

@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING
 
 from ._manners import Sightings
 from ._models import InstanceSpec
-from ._moments import MOST, Counted, Doing, Exchange, Failure, Span, TurnStory
+from ._moments import (
+    MOST,
+    MOST_NOTES,
+    MOST_PROVIDERS,
+    MOST_WORD,
+    MOST_WORDS,
+    Counted,
+    Doing,
+    Exchange,
+    Failure,
+    Span,
+    TurnStory,
+)
 from ._redact import safe_line
 
 if TYPE_CHECKING:
@@ -82,7 +94,7 @@ class InstanceRecord:
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     statuses: list[str] = field(default_factory=list[str])
-    """The status words seen, each once in a row."""
+    """The status words seen, each once in a row, and cut; the first ones and the last."""
     status_times: list[float] = field(default_factory=list[float])
     """When each of them was first seen."""
     doing: Doing | None = None
@@ -170,7 +182,11 @@ class InstanceRecord:
             self.fails(Failure(at, message, kind if kind.isidentifier() else "failed", test=test))
 
     def saw_status(self, word: str, at: float) -> None:
+        word = word[:MOST_WORD]
         if self.statuses[-1:] != [word]:
+            if len(self.statuses) == MOST_WORDS:
+                self.statuses.pop()
+                self.status_times.pop()
             self.statuses.append(word)
             self.status_times.append(at)
             self.on_change(self)
@@ -203,12 +219,12 @@ class InstanceRecord:
 
     def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
         last = self.counted[-1] if self.counted else None
-        seen = frozenset(providers)
+        seen = frozenset(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
         if last is None or (last.count, last.providers) != (count, seen):
             self.counted.append(Counted(at, count, seen))
 
     def note(self, text: str) -> None:
-        if text not in self.notes:
+        if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +17,12 @@ from pytest_hydrasmoke._report import Report
 View = Callable[[Report], str]
 PAGE = "report.html"
 """The one that a person opens."""
+_OURS = {
+    "report.json": rb'\A\{\s*"schema_version": \d+,\s*"run_id": "',
+    PAGE: rb"<title>[^<]*: smoke run ",
+    "trace.har": rb'"name": "pytest-hydrasmoke"',
+}
+"""How what a run has written begins, in its first thousand bytes: nothing else is replaced."""
 
 
 def as_json(report: Report) -> str:
@@ -55,9 +63,19 @@ def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterato
         try:
             text = view(report)
             folder.mkdir(parents=True, exist_ok=True)
+            if _is_anothers(folder / name):
+                raise FileExistsError(errno.EEXIST, "A file that is no run's has this name")
             replace(folder / name, text)
         except Exception as error:
             yield f"{name} was not written: {_why(error, folder)}"
+
+
+def _is_anothers(path: Path) -> bool:
+    # A link is not followed, but replaced: what it leads to stays as it is.
+    if not path.is_file() or path.is_symlink():
+        return False
+    with path.open("rb") as file:
+        return re.search(_OURS[path.name], file.read(1000)) is None
 
 
 def _why(error: Exception, folder: Path) -> str:

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
-_NAME = "live.log"
+from pytest_hydrasmoke._run_folder import TOLD, append
 
 
 class Teller:
     """A worker's end; what can't be written is not told."""
 
     def __init__(self, folder: Path, worker: str) -> None:
-        self._path = folder / _NAME
+        self._path = folder / TOLD
         self._worker = worker
 
     def tell(self, line: str) -> None:
         """Append a line, in one write."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with contextlib.suppress(OSError):
-            descriptor = os.open(self._path, flags, 0o600)
-            try:
-                os.write(descriptor, f"{self._worker}: {line}\n".encode())
-            finally:
-                os.close(descriptor)
+            append(self._path, f"{self._worker}: {line}\n".encode())
 
 
 class Listener:
     """The main process's end."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / _NAME
+        self._path = folder / TOLD
         self._at = 0
 
     def heard(self) -> list[str]:

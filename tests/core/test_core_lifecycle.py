@@ -23,6 +23,7 @@ from scripted_io import (
     accepted,
     attached,
     calls_of,
+    forms,
     late,
     lost,
     policy_of,
@@ -308,7 +309,7 @@ def test_a_provision_needs_the_runs_permission() -> None:
     assert it.state is State.CLAIMED, "there is nothing to delete"
 
 
-def test_permission_is_asked_for_once_before_the_request() -> None:
+def test_permission_is_asked_for_before_the_request_and_before_each_wait() -> None:
     asked = []
     it = record()
     it.permit = lambda: asked.append(it.state)
@@ -319,7 +320,20 @@ def test_permission_is_asked_for_once_before_the_request() -> None:
         status=[status("running")],
     )
     drive(provision(calls, it, POLICY))
-    assert asked == [State.CLAIMED]
+    assert asked == [State.CLAIMED, State.ACCEPTED]
+
+
+def test_a_run_that_is_over_waits_for_nothing_more() -> None:
+    def over() -> None:
+        if it.state is State.ACCEPTED:
+            raise ConfigError("the run is over")
+
+    it = record()
+    it.permit = over
+    io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
+    with pytest.raises(ConfigError, match="over"):
+        drive(provision(calls, it, POLICY))
+    assert io.calls_sent() == ["provision", "poll"]
 
 
 @pytest.mark.parametrize("answer", [NO_ROW, NOT_FOUND], ids=["no row", "404"])
@@ -388,7 +402,7 @@ OUTCOMES: dict[str, tuple[list[Any], type[HydraSmokeError], State]] = {
     "busy, then refused": ([own(429), own(400)], RouterError, State.REQUESTED),
     "lost, then refused": ([lost(), own(400)], RouterError, State.REQUESTED),
     "500, then unauthorized": ([own(500), own(401)], UnauthorizedError, State.REQUESTED),
-    "408, then refused": ([own(408), own(403)], UnauthorizedError, State.REQUESTED),
+    "408, then refused": ([own(408), own(403)], RouterError, State.REQUESTED),
     "late, then not reached": ([late(), refused(), ...], TransportError, State.REQUESTED),
     "lost to the end": ([lost(), ...], TransportError, State.REQUESTED),
     "500 to the end": ([own(503), ...], RouterError, State.REQUESTED),
@@ -755,3 +769,25 @@ def test_the_usual_policy_is_the_documented_one() -> None:
         )
         == Policy()
     )
+
+
+# --- what a token that is proved can't be blamed for -------------------------------------------
+
+
+def test_a_403_to_a_provision_is_no_wrong_token_where_the_token_is_proved() -> None:
+    answer = reply(403, {"detail": "Quota exceeded"})
+    error = fails(RouterError, Policy(forms=forms()), provision=[answer])
+    assert error.message == "provision was refused with 403: Quota exceeded"
+    assert "a quota, perhaps?" in str(error.next_step)
+    assert "TOKEN" not in str(error)
+    error = fails(UnauthorizedError, Policy(), provision=[answer])
+    assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)
+    error = fails(UnauthorizedError, Policy(forms=forms()), provision=[reply(401)])
+    assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)
+
+
+def test_a_pause_that_the_router_asks_for_is_told_and_cut_to_the_phase() -> None:
+    busy = reply(429, {"detail": "slow down"}, retry_after="3600")
+    io, _, error = provisioned(Policy(ready_timeout=20), provision=[busy, ...])
+    assert io.waited <= 20
+    assert "asks to wait 3600 s" in str(error)

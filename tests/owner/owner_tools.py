@@ -18,9 +18,10 @@ import pytest_hydrasmoke._finish
 import pytest_hydrasmoke._load
 import pytest_hydrasmoke._preflight
 import pytest_hydrasmoke._switch  # noqa: F401
-from pytest_hydrasmoke._ledger import Ledger, Reading, folder_of, read
+from pytest_hydrasmoke._ledger import Ledger, Reading, read
 from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._run_folder import folder_of
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._settings import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter

@@ -26,13 +26,12 @@ from pytest_hydrasmoke._ledger import (
     Ledger,
     bury,
     discard_if_done,
-    folder_of,
     is_live,
     note,
     parse,
     read,
-    run_folders,
 )
+from pytest_hydrasmoke._run_folder import folder_of, run_folders
 from pytest_hydrasmoke._timeline import State
 from pytest_hydrasmoke.fake import FakeRouter
 

@@ -25,7 +25,8 @@ from pytest_hydrasmoke import _preflight as preflight_module
 from pytest_hydrasmoke import _sweep as sweep_module
 from pytest_hydrasmoke._address import Link
 from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._ledger import read, run_folders
+from pytest_hydrasmoke._ledger import read
+from pytest_hydrasmoke._run_folder import run_folders
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._signals import Interrupts
 from pytest_hydrasmoke._sweep import Sweep

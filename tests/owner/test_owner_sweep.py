@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from filelock import FileLock
 from owner_tools import (
     SPEC,
     alive,
@@ -26,7 +26,9 @@ from pytest_hydrasmoke import _deletion
 from pytest_hydrasmoke import _ledger as ledger_module
 from pytest_hydrasmoke import _sweep as sweep_module
 from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, folder_of, note
+from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, note
+from pytest_hydrasmoke._run_folder import folder_of
+from pytest_hydrasmoke._slots import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Sweep = Callable[..., tuple[int, str]]
@@ -117,17 +119,6 @@ def test_wrong_settings_exit_4(sweep: Sweep, monkeypatch: pytest.MonkeyPatch, ou
     assert (code, "the token is not set" in told) == (4, True)
 
 
-def test_a_sweep_without_a_router_to_ask_exits_4(
-    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed(fake, output)
-    monkeypatch.delenv("HYDRA_SMOKE_URL")
-    code, told = sweep()
-    assert code == 4
-    assert "not set" in told
-    assert alive(fake) == ["owner-0"]
-
-
 def test_live_runs_are_passed_by_and_spoil_no_0(
     sweep: Sweep, fake: FakeRouter, output: Path
 ) -> None:
@@ -141,6 +132,21 @@ def test_live_runs_are_passed_by_and_spoil_no_0(
     assert alive(fake) == ["owner-0"]
     session.close()
     session.ledger.end()
+
+
+def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(fake, output)
+
+    class NoLocks(FileLock):  # type: ignore[misc,valid-type]
+        def acquire(self, *given: Any, **more: Any) -> Any:
+            raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(ledger_module, "FileLock", NoLocks)
+    code, told = sweep()
+    assert (code, alive(fake)) == (1, ["owner-0"])
+    assert "LEFT     run owner: whether it lives can't be told ([Errno 38] Function not" in told
 
 
 def test_a_run_that_is_just_beginning_is_passed_by(
@@ -181,7 +187,7 @@ def test_a_run_id_is_enough_on_another_machine(
     assert code == 0
     assert alive(fake) == []
     assert told.count("deleted  ") == 2
-    assert told.count("the router has no row") == sweep_module.AHEAD
+    assert told.count("the router has no row") == AHEAD
     assert folder_of(output, "owner").joinpath("over").exists()
 
 
@@ -219,7 +225,7 @@ def test_a_named_run_is_asked_for_until_enough_slots_have_no_row(
     killed(fake, tmp_path / "elsewhere", number, max_instances=20)
     code, told = sweep("--run-id", "owner", "--output", "nowhere", wait=0.0)
     assert (code, alive(fake)) == (0, [])
-    last = number - 1 + sweep_module.AHEAD
+    last = number - 1 + AHEAD
     assert f"(key owner-{last})" in told
     assert f"(key owner-{last + 1})" not in told
 
@@ -229,7 +235,7 @@ def test_a_slot_that_a_ledger_names_is_known_however_far_it_is(
 ) -> None:
     intent(output, "owner-30", fake.url)
     told = sweep("--run-id", "owner", wait=0.0)[1]
-    assert f"(key owner-{30 + sweep_module.AHEAD})" in told
+    assert f"(key owner-{30 + AHEAD})" in told
 
 
 def test_a_slot_that_no_run_has_is_no_reason_to_ask_without_end(
@@ -239,41 +245,7 @@ def test_a_slot_that_no_run_has_is_no_reason_to_ask_without_end(
     intent(output, "owner-no_number", fake.url)
     code, told = sweep("--run-id", "owner", wait=0.0)
     assert code == 0
-    assert told.count("the router has no row") == 2 + sweep_module.AHEAD
-
-
-def test_what_is_another_routers_is_left_alone_and_named(
-    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    [theirs] = killed(fake, output)
-    killed(fake, output, run_id="other")
-    with FakeRouter(Scenario(), token=fake.token) as another:
-        monkeypatch.setenv("HYDRA_SMOKE_URL", another.url)
-        code, told = sweep()
-        assert code == 1
-        assert polled(another) == []
-        named = f"it is another router's: sweep with HYDRA_SMOKE_URL={fake.url}"
-        assert f"LEFT     (key owner-0): {named}" in told
-        assert f"LEFT     (key other-0): {named}" in told
-    assert sorted(alive(fake)) == ["other-0", "owner-0"]
-    assert [entry.id for entry in reading_of(config_for(fake, output)).open] == [theirs]
-
-
-@pytest.mark.parametrize("how", [[], ["--run-id", "owner"]], ids=["all", "named"])
-def test_a_wrong_place_is_never_told_to_have_nothing(
-    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
-) -> None:
-    killed(fake, output)
-    before = lines_of(folder_of(output, "owner"))
-    monkeypatch.setenv("HYDRA_SMOKE_URL", f"{fake.url}/api")
-    code, told = sweep(*how)
-    assert code == 1
-    assert told.startswith(f"UNKNOWN  what is left, as {fake.url}/api does not tell: ")
-    assert "check HYDRA_SMOKE_URL" in told
-    assert told.endswith("something is left\n")
-    assert alive(fake) == ["owner-0"]
-    assert lines_of(folder_of(output, "owner")) == before
-    assert not (folder_of(output, "owner") / "over").exists()
+    assert told.count("the router has no row") == 2 + AHEAD
 
 
 def test_a_named_run_that_cant_be_told_that_it_is_over_exits_4(
@@ -406,25 +378,6 @@ def test_whatever_url_a_ledger_has_it_is_not_asked(sweep: Sweep, output: Path, u
     assert folder.exists()
 
 
-def test_the_same_router_may_be_spelled_in_several_ways(
-    sweep: Sweep, fake: FakeRouter, output: Path
-) -> None:
-    folder = intent(output, "owner-0", f"{fake.url.replace('http', 'HTTP')}/")
-    assert sweep()[0] == 0
-    assert not folder.exists()
-
-
-def test_a_key_in_the_ledger_of_another_run_is_left(
-    sweep: Sweep, fake: FakeRouter, output: Path
-) -> None:
-    killed(fake, output, run_id="other")
-    folder_of(output, "other").rename(folder_of(output, "owner"))
-    code, told = sweep("--run-id", "owner")
-    assert code == 1
-    assert "LEFT     (key other-0): its ledger is run owner's, which has no such key" in told
-    assert alive(fake) == ["other-0"]
-
-
 def test_words_for_gone_are_the_sweeps_own(
     sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,27 +394,6 @@ def test_words_for_gone_are_the_sweeps_own(
         monkeypatch.setenv("HYDRA_SMOKE_GONE_STATUSES", "buried")
         code, told = sweep()
         assert (code, alive(router)) == (0, []), told
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"allow_http": True, "trust_env": True, "ca_file": "there/is/no/such.pem"},
-        {"max_instances": 1_000_000},
-        {"gone_statuses": ["running"]},
-    ],
-)
-def test_settings_in_a_ledger_change_nothing(
-    sweep: Sweep, fake: FakeRouter, output: Path, settings: dict[str, Any]
-) -> None:
-    killed(fake, output)
-    path = folder_of(output, "owner") / "ledger.jsonl"
-    given = json.dumps({"fake": False, **settings})
-    path.write_text(path.read_text("utf-8").replace('{"fake": false}', given), "utf-8")
-    assert reading_of(config_for(fake, output)).problems == []
-    assert sweep()[0] == 0
-    assert alive(fake) == []
-    assert len(polled(fake)) < 10
 
 
 def test_a_row_that_names_no_instance_is_left(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
@@ -487,36 +419,23 @@ def test_runs_of_the_fake_ended_with_it(sweep: Sweep, fake: FakeRouter, output: 
 
 
 @pytest.mark.parametrize("how", [[], ["--run-id", "owner"]], ids=["all", "named"])
-def test_a_ledger_that_cant_be_read_in_part_is_left_and_its_slots_are_asked_for(
-    sweep: Sweep, fake: FakeRouter, output: Path, how: list[str]
-) -> None:
-    killed(fake, output, 2)
-    path = folder_of(output, "owner") / "ledger.jsonl"
-    # All that is told of the second slot is lost.
-    first = [line for line in path.read_text("utf-8").splitlines() if "owner-1" not in line]
-    path.write_text("\n".join([*first, '{"key": "owner-1", "fact"', ""]), "utf-8")
-    code, told = sweep(*how)
-    assert (code, alive(fake)) == (1, [])
-    assert "LEFT     run owner: of its ledger line " in told
-    assert f"once you know that nothing of it is left, delete {path.parent}" in told
-    assert told.count("deleted  ") == 2
-    assert told.count("the router has no row") == sweep_module.AHEAD
-    assert path.exists()
-    assert reading_of(config_for(fake, output)).open == []
-
-
-@pytest.mark.parametrize("how", [[], ["--run-id", "owner"]], ids=["all", "named"])
-def test_a_ledger_that_cant_be_read_is_left(
-    sweep: Sweep, fake: FakeRouter, output: Path, how: list[str]
+def test_a_ledger_that_cant_be_read_is_left_and_its_slots_are_asked_for(
+    sweep: Sweep,
+    fake: FakeRouter,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: list[str],
 ) -> None:
     killed(fake, output)
-    path = folder_of(output, "owner") / "ledger.jsonl"
-    path.unlink()
-    path.mkdir()
+
+    def unreadable(given: Path) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ledger_module, "read", unreadable)
     code, told = sweep(*how)
     assert (code, alive(fake)) == (1, [])
-    assert "LEFT     run owner: of its ledger it can't be read (" in told
-    assert path.exists()
+    assert "LEFT     run owner: of its ledger it can't be read (Permission denied)" in told
+    assert (folder_of(output, "owner") / "ledger.jsonl").exists()
 
 
 # Dry run
@@ -629,7 +548,7 @@ def test_a_run_that_ended_well_is_asked_for_once_and_not_waited_for(
     code, told = sweep("--run-id", "clean", wait=3600)
     assert (code, alive(fake)) == (0, [])
     assert f"the run has said that nothing of it is left: {clean}" in told
-    slots = [f"clean-{slot}" for slot in range(sweep_module.AHEAD)]
+    slots = [f"clean-{slot}" for slot in range(AHEAD)]
     assert sorted(polled(fake)[before:]) == sorted(slots)
 
 

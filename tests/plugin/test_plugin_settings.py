@@ -454,8 +454,9 @@ def test_plain_http_to_other_hosts_if_allowed(live: Project) -> None:
 
 
 WRONG = [
-    ("run_id", "no spaces", "should match pattern"),
-    ("run_id", "x" * 65, "should match pattern"),
+    ("run_id", "no spaces", "must be 1 to 64 of A to Z, a to z, 0 to 9, dot, underscore and "),
+    ("run_id", "x" * 65, "must be 1 to 64 of"),
+    ("run_id", "nul", "must not be a device's name on Windows"),
     ("expect_text", "(", "is not a regular expression: "),
     ("instance", "not-a-uuid", "is not a UUID"),
     ("ca_file", "none.pem", "there is no file "),

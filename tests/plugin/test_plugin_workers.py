@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,9 @@ def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
     result.assert_outcomes(passed=1)
     [told] = worker.output["hydra_smoke"]["instances"]
     assert told["outcome"] == "deleted"
-    assert told["idempotency_key"] == f"{run_id[:60]}-gw3-0"
+    digest = hashlib.sha256(f"{run_id}-gw3".encode()).hexdigest()
+    cut = {"run": "run-gw3", "r" * 64: f"{'r' * 51}-{digest[:12]}"}
+    assert told["idempotency_key"] == f"{cut[run_id]}-0"
     assert list((project.path / "output" / "runs").iterdir()) == []
 
 
