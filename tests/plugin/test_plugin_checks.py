@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plugin_tools import CHECKS, LEARNED, SOMEBODY, TOKEN, Project, count, tampered
+from plugin_tools import CHECKS, FIRST, SOMEBODY, TOKEN, Project, answering, tampered
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -46,23 +45,6 @@ def passes(project: Project, name: str) -> None:
 
 def instance_body(**more: object) -> dict[str, Any]:
     return {"id": SOMEBODY, "hostname": None, "status": "running", **more}
-
-
-@contextlib.contextmanager
-def answering(router: FakeRouter, route: Any, after: int, **answer: object) -> Iterator[str]:
-    """Serve a router that answers one request of a route, after so many, about what it asks for."""
-
-    def change(scope: dict[str, Any], body: dict[str, Any]) -> None:
-        path = scope["path"]
-        asks = "llm_events" if path.endswith("/llm-events") else "status"
-        about_one = scope["method"] == "GET" and "/by-key/" not in path
-        if about_one and asks == route and count(router, route) == after:
-            asked = path.removesuffix("/llm-events").rpartition("/")[2]
-            given = {"id": asked, "instance_id": asked, **answer}
-            router.fail(route, status=200, body=given)
-
-    with tampered(router, change) as url:
-        yield url
 
 
 # The agent answers
@@ -155,12 +137,12 @@ READY = "test_instance::test_instance_becomes_ready"
 
 
 def test_a_status_of_another_instance(here: Project, router: FakeRouter) -> None:
-    router.fail("status", status=200, after=LEARNED["status"] + 1, body=instance_body())
+    router.fail("status", status=200, after=FIRST.count("status") + 1, body=instance_body())
     fails(here, READY, "*ContractError: status answered for another instance", f"*{SOMEBODY}")
 
 
 def test_an_instance_that_does_not_stay_ready(here: Project, router: FakeRouter) -> None:
-    after = LEARNED["status"] + 1
+    after = FIRST.count("status") + 1
     with answering(router, "status", after, hostname=None, status="Halted") as url:
         fails(here.set(url=url), READY, "AssertionError: assert 'halted' in *")
 
@@ -191,7 +173,7 @@ def test_a_key_that_is_not_echoed(here: Project, router: FakeRouter) -> None:
 def test_a_key_that_comes_to_stand_for_another_instance(here: Project, router: FakeRouter) -> None:
     body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
     # After the question whether its key is free, and that for the row.
-    router.fail("poll", status=200, after=LEARNED["poll"] + 2, body=body)
+    router.fail("poll", status=200, after=FIRST.count("poll") + 2, body=body)
     fails(here, TWICE, f"AssertionError: assert '{SOMEBODY[:12]}*' == *")
 
 
@@ -214,13 +196,13 @@ def test_a_second_answer_may_leave_out_the_id(
 
 def test_a_key_that_nobody_used_is_found(here: Project, router: FakeRouter) -> None:
     body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
-    router.fail("poll", status=200, after=LEARNED["poll"], body=body)
+    router.fail("poll", status=200, after=FIRST.count("poll"), body=body)
     fails(here, "test_instance::test_unknown_key_is_not_found", "assert not True")
 
 
 def test_an_instance_that_nobody_made_is_found(here: Project, router: FakeRouter) -> None:
     name = "test_instance::test_unknown_instance_is_not_found"
-    with answering(router, "status", LEARNED["status"], hostname=None, status="running") as url:
+    with answering(router, "status", FIRST.count("status"), hostname=None, status="running") as url:
         fails(here.set(url=url), name, "Failed: DID NOT RAISE *NotFoundError*")
 
 
@@ -239,7 +221,7 @@ DELETION = "test_deletion::test_deletion_is_confirmed_and_a_second_one_does_no_h
 @pytest.mark.parametrize("checked", [0, 1], ids=["after the first", "after the second"])
 def test_an_instance_that_comes_back(here: Project, router: FakeRouter, checked: int) -> None:
     # Once it is ready, it is looked at before and after its deletion.
-    after = LEARNED["status"] + 1 + 2 + checked
+    after = FIRST.count("status") + 1 + 2 + checked
     with answering(router, "status", after, hostname=None, status="running") as url:
         fails(here.set(url=url), DELETION, "assert False")
 
@@ -278,19 +260,19 @@ MALFORMED = "test_refusals::test_malformed_instance_id_is_rejected"
 
 
 def test_a_malformed_id_that_is_just_not_found(here: Project, router: FakeRouter) -> None:
-    router.fail("status", status=404, after=LEARNED["status"])
+    router.fail("status", status=404, after=FIRST.count("status"))
     fails(here, MALFORMED, "*NotFoundError: status was refused with 404*")
 
 
 def test_a_malformed_id_that_is_taken(here: Project, router: FakeRouter) -> None:
-    router.fail("status", status=200, after=LEARNED["status"], body=instance_body())
+    router.fail("status", status=200, after=FIRST.count("status"), body=instance_body())
     fails(here, MALFORMED, "*ContractError: status answered for another instance")
 
 
 def test_a_malformed_id_that_is_rejected_without_naming_it(
     here: Project, router: FakeRouter
 ) -> None:
-    router.fail("status", status=422, after=LEARNED["status"], body=no_field("hostname"))
+    router.fail("status", status=422, after=FIRST.count("status"), body=no_field("hostname"))
     fails(here, MALFORMED, "AssertionError: assert 'instance_id' in *")
 
 
@@ -376,10 +358,10 @@ def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRoute
     key, made_up = "run-overlong_".ljust(256, "x"), "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
     found = {"found": True, "instance_id": made_up, "status": "running"}
     router.fail("provision", status=200, body={"idempotency_key": key, "task_id": "t"})
-    router.fail("poll", after=LEARNED["poll"] + 1, status=200, body=found)
+    router.fail("poll", after=FIRST.count("poll") + 1, status=200, body=found)
     # It is ready, and still there when it is looked at before its deletion.
     running = {"id": made_up, "status": "running"}
-    router.fail("status", after=LEARNED["status"], times=2, status=200, body=running)
+    router.fail("status", after=FIRST.count("status"), times=2, status=200, body=running)
     fails(here, KEY, "Failed: the router took an idempotency key of 256 characters")
     assert [request.route for request in router.requests][-3:] == ["delete", "status", "poll"]
 

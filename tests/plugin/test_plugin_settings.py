@@ -88,6 +88,7 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "report": "on-failure",
         "report_replies": True,
         "budgets": {},
+        "row_settle": 3600,
         "keep": "never",
         "output": live.path / ".hydrasmoke",
         "max_instances": 4,

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from inner import ALONE, only
-from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
+from plugin_tools import FIRST, SOMEBODY, TOKEN, Project, count, problems
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient, _preflight
 from pytest_hydrasmoke._options import SETTINGS, flag
@@ -342,12 +342,12 @@ def test_a_run_id_is_good_for_one_run(project: Project, router: FakeRouter) -> N
     refused(project.at(router), "ERROR: run id used before: run (*used/run says so)")
 
 
-def test_the_router_is_asked_once_before_anything_is_collected(
+def test_what_a_run_must_know_is_asked_before_anything_is_collected(
     project: Project, router: FakeRouter
 ) -> None:
     project.suite("mixed").at(router)
     project.live("-k", "plain").assert_outcomes(passed=1, deselected=18)
-    assert [request.route for request in router.requests] == ["poll"]
+    assert [request.route for request in router.requests] == list(FIRST)
 
 
 def test_nobody_is_asked_about_an_attached_run(project: Project, router: FakeRouter) -> None:
