@@ -67,8 +67,8 @@ def _router(calls: Calls) -> Finding:
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
         return Finding("router", False, f"not at this path: {error.message}\n  next step: {where}")
-    except ContractError:
-        pass  # With whatever it was answered: no instance has that name.
+    except ContractError as error:
+        words = f"something else answers: {error}"
     except HydraSmokeError as error:
         words = str(error)
     return Finding("router", False, words)
