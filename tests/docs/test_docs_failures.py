@@ -71,7 +71,8 @@ FAILURES: dict[str, Failing] = {
         ),
     ),
     "contract": Failing(
-        fault=lambda it: it.fail("status", status=200, body={"id": 17, "hostname": None})
+        # Two are asked for before anything is provisioned, to learn how the router refuses.
+        fault=lambda it: it.fail("status", status=200, after=2, body={"id": 17, "hostname": None})
     ),
     "boot-failed": Failing(
         scenario={"statuses": ((0, "queued"), (0.1, "booting"), (0.2, "provision_failed"))}
