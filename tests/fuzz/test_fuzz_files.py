@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_hydrasmoke._unused
 from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,6 +26,7 @@ from inner import ALONE, only
 # A run in this process forgets every module that it was the first to import.
 import pytest_hydrasmoke._collect
 import pytest_hydrasmoke._finish
+import pytest_hydrasmoke._preflight
 import pytest_hydrasmoke._switch
 import pytest_hydrasmoke.report.har
 import pytest_hydrasmoke.report.html  # noqa: F401
