@@ -46,13 +46,18 @@ class _DoubtError(HydraSmokeError):
     """Raised when an answer proves nothing, or that the instance is alive."""
 
 
+def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
+    """Tell whether the settings want an instance to be left for a look."""
+    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
+    return wanted and not record.attached and record.state in HAS_ROW - {State.DELETING}
+
+
 def keep(record: InstanceRecord, policy: Policy) -> bool:
     """Leave an instance for a look if the settings want that; tells whether it was."""
-    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
-    if not wanted or record.attached or record.state not in HAS_ROW - {State.DELETING}:
-        return False
-    record.becomes(State.KEPT)
-    return True
+    kept = to_be_kept(record, policy)
+    if kept:
+        record.becomes(State.KEPT)
+    return kept
 
 
 async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:

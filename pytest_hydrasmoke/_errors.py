@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._evidence import Form
+    from ._moments import Failure
     from ._sse import ChatEvent
 
 
@@ -72,6 +73,8 @@ class HydraSmokeError(Exception):
         self.got = got
         self.instance = instance
         self.next_step = next_step
+        # What is written down of it: by this, and not by its words, it is known again.
+        self.failure: Failure | None = None
 
     def add_context(
         self,

@@ -107,7 +107,7 @@ class InstanceTurn(TracedTurn):
         assert self._story is not None
         self._story.error = error.message
         brief = type(error).__name__
-        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase))
+        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase), error)
 
     async def close(self) -> None:
         await super().close()

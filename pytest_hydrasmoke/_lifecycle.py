@@ -86,7 +86,7 @@ def phase(
             last=record.last_state,
             instance=record.name,
         )
-        record.fails(Failure(io.now(), str(error), str(error), error.phase))
+        record.fails(Failure(io.now(), str(error), str(error), error.phase), error)
         raise
     finally:
         if timed:

@@ -91,6 +91,9 @@ class FailureReport(Moment):
     message: str
     phase: str | None
     test: str | None
+    """The test that failed of it; None where a deletion failed at the end of the run."""
+    cured: bool = False
+    """Whether that test passed when it was run again."""
 
 
 class InstanceReport(_Part):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,7 +19,7 @@ from ._answers import asked_for
 from ._calls import RULES, Attempt, Calls
 from ._chat import Reading
 from ._clock import VirtualClock
-from ._deletion import delete, keep
+from ._deletion import delete, keep, to_be_kept
 from ._errors import ConfigError, own_frames
 from ._evidence import Forms
 from ._fanout import fan_out
@@ -29,6 +29,7 @@ from ._ledger import Entry, Fact, Intent, Ledger
 from ._lifecycle import Policy, check_free, provision
 from ._manners import Sightings
 from ._models import InstanceSpec, plain_id
+from ._moments import Failure
 from ._redact import scrubbing
 from ._report import ProcessReport
 from ._reporting import manners_of, report_of
@@ -236,6 +237,7 @@ class SmokeSession:
             return [self._ready_async(io, record) for record in records]
         for record in records:
             record.failed = True
+            keep(record, self.policy)
         async with anyio.create_task_group() as group:
             for record in self._to_delete(records):
                 group.start_soon(self._delete_async, io.branch(), record)
@@ -288,6 +290,7 @@ class SmokeSession:
         for record in records:
             if record.state is State.CLAIMED and not record.attached:
                 record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
+            keep(record, self.policy)
         pending = self._to_delete(records)
 
         def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
@@ -307,7 +310,7 @@ class SmokeSession:
             if not record.attached
             and record.state not in SETTLED
             and record.leak is None
-            and not keep(record, self.policy)
+            and not to_be_kept(record, self.policy)
         ]
 
     def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
@@ -362,11 +365,27 @@ class SmokeSession:
             manners=manners_of([self.sightings, *(it.sightings for it in self.records)]),
         )
 
-    def test_failed(self, test: str, key: str | None, message: str) -> None:
-        """Put a test's failure into the story of what it used: by its key, "" if attached."""
-        for record in self.records:
-            used = (record.key or "") == key
-            record.failed_test(self._io.now(), test, message, used=used)
+    def test_failed(
+        self,
+        test: str,
+        message: str,
+        causes: Collection[Failure],
+        used: Collection[InstanceRecord],
+    ) -> list[Failure]:
+        """Put a test's failure into the story of each instance that it used, or that caused it.
+
+        `causes` are what is written down of the errors that the test failed of.
+        """
+        failures = list(causes)
+        for failure in failures:
+            failure.test = failure.test or test
+        kind = message.partition(":")[0]
+        brief = kind if kind.isidentifier() else "failed"
+        for record in used:
+            if not any(known in causes for known in record.failures):
+                failures.append(Failure(self._io.now(), message, brief, test=test))
+                record.fails(failures[-1])
+        return failures
 
     def end(self) -> None:
         """Provision and chat no more: a thread of a test's may outlive the run."""

@@ -57,7 +57,8 @@ class Told:
 
     @property
     def headline(self) -> str:
-        return self.failure.message.strip().partition("\n")[0]
+        line = self.failure.message.strip().partition("\n")[0]
+        return f"{line} (cured by a rerun)" if self.failure.cured else line
 
 
 Thing = ExchangeReport | Fold | StatusReport | Chat | UsageReport | Told
@@ -108,7 +109,11 @@ class Story:
     @property
     def in_trouble(self) -> bool:
         """Tell whether it is what a reader of a failed run looks for."""
-        return self.instance.failed or self.instance.outcome == "leaked" or bool(self.failures)
+        return (
+            self.instance.failed
+            or self.instance.outcome == "leaked"
+            or not all(it.failure.cured for it in self.failures)
+        )
 
 
 def tell(instance: InstanceReport, number: int) -> Story:
