@@ -139,10 +139,8 @@ class SmokeSession:
 
     def log_of(self, instance_id: str) -> TurnLog:
         """Give the log of an instance's turns; of one that is not the run's, a log of its own."""
-        for record in self.records:
-            if record.id is not None and record.id.lower() == instance_id.lower():
-                return record.log
-        return TurnLog()
+        known = (it.log for it in self.records if (it.id or "").lower() == instance_id.lower())
+        return next(known, TurnLog())
 
     def _note_state(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
