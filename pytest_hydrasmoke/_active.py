@@ -10,6 +10,7 @@ import pytest
 from ._aio import AsyncIO
 from ._chat import Reading
 from ._errors import own_frames
+from ._evidence import Forms
 from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from ._io import SyncIO
 from ._ledger import MAIN, Ledger
@@ -39,6 +40,7 @@ class Active:
         config: HydraSmokeConfig,
         ledger: Ledger,
         interrupts: Interrupts,
+        forms: Forms | None = None,
         *,
         worker: str | None = None,
         on_change: Callable[[InstanceRecord], None] = lambda record: None,
@@ -47,6 +49,8 @@ class Active:
         self._pytest = pytest_config
         self._ledger = ledger
         self._interrupts = interrupts
+        self.forms = forms
+        """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
         self._on_change = on_change
         self._used: dict[str, str] = {}
@@ -64,6 +68,7 @@ class Active:
             self.reading,
             on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
             on_change=self._on_change,
+            forms=self.forms,
         )
 
     @cached_property

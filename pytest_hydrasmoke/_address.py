@@ -39,6 +39,20 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
     return None
 
 
+def same_router(one: str, two: str) -> bool:
+    """Tell whether two base URLs are the same place: scheme, host, port and path."""
+    return _place(one) == _place(two)
+
+
+def _place(url: str) -> tuple[object, ...]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return (url,)
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/"), parts.query
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):

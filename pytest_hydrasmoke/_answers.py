@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar, cast
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +21,7 @@ from ._errors import (
     UnauthorizedError,
     own_frames,
 )
+from ._evidence import form_of
 from ._redact import safe_line, safe_text
 from ._wire import Reply, Request
 
@@ -147,8 +149,14 @@ def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
         f"{request.call} was refused with {status}{tries}{brief}",
         status_code=status,
         detail=detail,
+        form=form_of(status, reply.headers.get("content-type", ""), reply.body, asked_for(request)),
         next_step=_advice(request, reply),
     )
+
+
+def asked_for(request: Request) -> str:
+    """Give the last word of a request's path: the id or key that it asks for."""
+    return unquote(request.path.partition("?")[0].rpartition("/")[2])
 
 
 def _advice(request: Request, reply: Reply) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from ._address import PREFIX, segment
-from ._answers import append, asked_pause, failure, parse
-from ._errors import ContractError, TransportError, own_frames
+from ._answers import append, asked_pause, failure, parse, unexpected_success
+from ._errors import ContractError, NotFoundError, TransportError, own_frames
 from ._models import (
     DeleteResult,
     InstanceSpec,
@@ -24,6 +24,7 @@ from ._models import (
     LlmEvents,
     PollResult,
     ProvisionAccepted,
+    plain_id,
 )
 from ._redact import safe_line
 from ._wire import IO, LAST_CHANCE, CallName, Reply, Request, Stream
@@ -56,10 +57,11 @@ class Rule:
 
 RULES: Mapping[CallName, Rule] = {
     "provision": Rule(frozenset({200, 201, 202})),
-    "poll": Rule(frozenset({200, 404})),
+    "poll": Rule(frozenset({200})),
     "status": Rule(frozenset({200})),
     "chat": Rule(frozenset({200}), again=frozenset({409, 425, 429, 503}), lost=False),
     "llm_events": Rule(frozenset({200})),
+    "missing": Rule(frozenset()),
     # An instance that is gone already is what was asked for. A body is not.
     "delete": Rule(frozenset({200, 202, 204, 404, 409, 410})),
 }
@@ -98,10 +100,13 @@ class Attempt:
 
     @property
     def outcome_unknown(self) -> bool:
-        """True if it may have been carried out although no answer says so."""
+        """True if it may have been carried out although no answer says so.
+
+        What ends a call is told by its error: that may be the router's own refusal.
+        """
         if isinstance(self.outcome, TransportError):
             return self.outcome.reached
-        return self.outcome in (408, 409) or self.outcome >= 500
+        return self.outcome == 409 or self.outcome in TRANSIENT
 
 
 class Observer(Protocol):
@@ -130,17 +135,27 @@ class Calls:
 
     async def poll(self, key: str, *, deadline: float | None = None) -> PollResult:
         """Resolve a key; one without a row yet is `found=False`, a 404 included."""
+        try:
+            return await self.find(key, deadline=deadline)
+        except NotFoundError:
+            return PollResult(found=False)
+
+    async def find(self, key: str, *, deadline: float | None = None) -> PollResult:
+        """Resolve a key as `poll` does, but raise `NotFoundError` for a 404."""
         path = f"{PREFIX}/instances/by-key/{segment(key)}"
         request = Request("poll", "GET", path)
-        reply = await self._call(request, deadline)
-        if reply.status == 404:
-            return PollResult(found=False)
-        return self._parse(PollResult, request, reply)
+        return self._parse(PollResult, request, await self._call(request, deadline))
 
     async def status(self, instance_id: str, *, deadline: float | None = None) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that has no row, yet or any more."""
         request = Request("status", "GET", f"{PREFIX}/instances/{segment(instance_id)}")
-        return self._parse(InstanceStatus, request, await self._call(request, deadline))
+        status = self._parse(InstanceStatus, request, await self._call(request, deadline))
+        return _about(instance_id, status, status.id, request)
+
+    async def missing(self, word: str, *, deadline: float | None = None) -> NoReturn:
+        """Ask for what no router has, beside the instances; raises what that is answered with."""
+        request = Request("missing", "GET", f"{PREFIX}/{segment(word)}")
+        raise unexpected_success(request, await self._call(request, deadline))
 
     async def chat(
         self, instance_id: str, message: str, *, deadline: float | None = None
@@ -174,7 +189,8 @@ class Calls:
         """Count the LLM events of the last `window_seconds`."""
         path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
         request = Request("llm_events", "GET", f"{path}?window_seconds={window_seconds}")
-        return self._parse(LlmEvents, request, await self._call(request, deadline))
+        counted = self._parse(LlmEvents, request, await self._call(request, deadline))
+        return _about(instance_id, counted, counted.instance_id, request)
 
     async def delete(self, instance_id: str, *, deadline: float | None = None) -> DeleteResult:
         """Delete; one that the router says is gone already is `status="deleted"`."""
@@ -182,7 +198,8 @@ class Calls:
         reply = await self._call(request, deadline)
         if reply.status in (404, 409, 410):
             return DeleteResult.model_construct(instance_id=instance_id, status="deleted")
-        return self._parse(DeleteResult, request, reply)
+        result = self._parse(DeleteResult, request, reply)
+        return _about(instance_id, result, result.instance_id, request)
 
     async def _call(self, request: Request, deadline: float | None) -> Reply:
         return await self._until_answered(request, deadline, self.io.send)
@@ -247,3 +264,15 @@ class Calls:
         if self._observer is not None:
             self._observer.saw_answer(request.call, reply.status, answer)
         return answer
+
+
+def _about(asked: str, answer: M, told: str, request: Request) -> M:
+    """Check that an answer is about what was asked for; raises `ContractError`."""
+    if plain_id(told) != plain_id(asked):
+        raise ContractError(
+            f"{request.call} answered for another instance",
+            expected=asked,
+            got=safe_line(told),
+            next_step="tell the router's developers: it does not keep its instances apart",
+        )
+    return answer

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._evidence import Form
     from ._sse import ChatEvent
 
 
@@ -132,11 +133,19 @@ class RouterError(HydraSmokeError):
     """Raised when the router refuses a call; `status_code` and its words, `detail`."""
 
     def __init__(
-        self, message: str, *, status_code: int, detail: str, next_step: str | None = None
+        self,
+        message: str,
+        *,
+        status_code: int,
+        detail: str,
+        form: Form | None = None,
+        next_step: str | None = None,
     ) -> None:
         super().__init__(message, next_step=next_step)
         self.status_code = status_code
         self.detail = detail
+        # How the answer looked, which tells what it proves.
+        self.form = form
 
 
 class UnauthorizedError(RouterError):

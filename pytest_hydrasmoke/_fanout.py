@@ -19,6 +19,9 @@ from ._wire import IN_FLIGHT
 
 JOIN = 5.0
 """Seconds for all threads to end once they are told to; only one that connects takes long."""
+LAST_WORDS = 1.0
+"""Seconds for what is under way when a group is stopped: of a provision that is broken off nobody
+knows whether it was carried out."""
 
 
 @dataclass
@@ -26,7 +29,15 @@ class Group:
     """What the threads of one fan-out share: a way to stop them, and a bound on their requests."""
 
     stopped: threading.Event = field(default_factory=threading.Event)
+    until: float = math.inf
+    """The point of `time.monotonic()` at which what is under way must be over."""
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(IN_FLIGHT))
+
+    def stop(self) -> None:
+        """Let nothing more begin."""
+        if not self.stopped.is_set():
+            self.until = time.monotonic() + LAST_WORDS
+            self.stopped.set()
 
 
 class GroupIO(SyncIO):
@@ -42,12 +53,16 @@ class GroupIO(SyncIO):
         self._group = group
         super().__init__(link, clock=clock, interrupts=interrupts)
 
+    @property
+    def stopped(self) -> bool:
+        return self._group.stopped.is_set()
+
     def hurry(self) -> float:
-        return -math.inf if self._group.stopped.is_set() else super().hurry()
+        return min(self._group.until, super().hurry())
 
     def check(self) -> None:
         """Raise `TransportError` once the group is stopped."""
-        if self._group.stopped.is_set():
+        if self.stopped:
             raise TransportError("stopped with the rest of its group", reached=False)
 
     @contextmanager
@@ -80,7 +95,7 @@ def fan_out(
             work(io)
         except Exception as error:
             failures.append(error)
-            group.stopped.set()
+            group.stop()
         finally:
             io.close()
             ended.set()
@@ -98,7 +113,7 @@ def fan_out(
             for ended in begun:
                 ended.wait()
     except BaseException:
-        group.stopped.set()
+        group.stop()
         until = time.monotonic() + JOIN
         for ended in begun:
             ended.wait(max(until - time.monotonic(), 0.0))

@@ -296,8 +296,10 @@ class Finish:
         # One whose name can't be a file's takes no part, and says so.
         if name_problem(node.workerinput["workerid"]) is None:
             self._silent.add(node.workerinput["workerid"])
+        forms = self._active.forms
         node.workerinput[KEY] = {
             "settings": self._active.config.to_plain(),
+            "forms": None if forms is None else forms.to_plain(),
             "fake": self._fake is not None,
             # Not its name: the file may be here only.
             "scenario": None if self._fake is None else asdict(self._fake.scenario),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from . import _lifecycle
+from . import _deletion, _lifecycle
 from ._calls import Calls
 from ._chat import HELD, Kept, Reading, Turn
 from ._errors import ChatError, ConfigError, HydraSmokeError, own_frames
@@ -208,12 +208,12 @@ class Handle:
         return Usage(self._calls, self.record, limit)
 
     async def delete(self) -> None:
-        await _lifecycle.delete(self._calls, self.record, self._policy)
+        await _deletion.delete(self._calls, self.record, self._policy)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` says to leave it for a look."""
         self.record.failed |= failed
-        if not _lifecycle.keep(self.record, self._policy):
+        if not _deletion.keep(self.record, self._policy):
             await self.delete()
 
 

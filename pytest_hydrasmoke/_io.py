@@ -178,6 +178,11 @@ class SyncIO:
     def check(self) -> None:
         """Raise where this IO is to begin nothing more; there is no such thing here."""
 
+    @property
+    def stopped(self) -> bool:
+        """Whether this IO is to begin nothing more; there is no such thing here."""
+        return False
+
     def hurry(self) -> float:
         return self._interrupts.deadline()
 

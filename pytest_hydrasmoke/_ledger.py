@@ -65,9 +65,11 @@ class Entry:
 
     key: str
     url: str
-    settings: Mapping[str, Any]
-    """What a sweep needs beside url and token: `sweep_settings` of the run."""
     spec: Mapping[str, Any]
+    at: datetime
+    """When its intent was written, and so before its request left."""
+    fake: bool = False
+    """Whether it was the bundled fake's, and ended with its run."""
     share: str | None = None
     """What it is shared under; None if it is private to one process."""
     fact: Fact = Fact.INTENT
@@ -107,6 +109,11 @@ class Reading:
         """The entries that may have something to delete."""
         return [entry for entry in self.entries.values() if entry.open]
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing left to delete, as far as all of it could be read."""
+        return not self.open and not self.problems
+
     def shared(self, share: str, spec: Mapping[str, Any]) -> Entry | None:
         """Give what is shared under a name with a spec, if there is such a thing by now."""
         for entry in self.entries.values():
@@ -140,10 +147,11 @@ def _apply(reading: Reading, line: Any) -> None:
     key, fact = _text(line["key"]), Fact(line["fact"])
     if fact is Fact.INTENT:
         # A key that was refused is used again: its intent starts afresh.
-        settings, spec = _mapping(line["settings"]), _mapping(line["spec"])
-        reading.entries[key] = Entry(key, _text(line["url"]), settings, spec)
+        entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), _moment(line["at"]))
+        entry.fake = _mapping(line["settings"]).get("fake") is True
         if line.get("share") is not None:
-            reading.entries[key].share = _text(line["share"])
+            entry.share = _text(line["share"])
+        reading.entries[key] = entry
         return
     entry = reading.entries[key]
     entry.fact = fact
@@ -158,6 +166,13 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return cast("dict[str, Any]", value)
 
 
+def _moment(value: object) -> datetime:
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
@@ -169,7 +184,6 @@ class Intent(NamedTuple):
 
     spec: Mapping[str, Any]
     url: str
-    settings: Mapping[str, Any]
     share: str | None = None
 
 
@@ -245,8 +259,8 @@ class Ledger:
             raise self._unusable(str(error)) from None
 
     def _intend(self, key: str, intent: Intent) -> None:
-        settings = {**intent.settings, "fake": self._fake}
-        note(self.folder, key, Fact.INTENT, **{**intent._asdict(), "settings": settings})
+        settings = {"fake": self._fake}
+        note(self.folder, key, Fact.INTENT, **intent._asdict(), settings=settings)
 
     def hold(self, name: str, check: Callable[[], object]) -> FileLock:
         """Wait until no other process of the run holds a name, and hold it.
@@ -366,7 +380,7 @@ def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> N
 
 
 def discard_if_done(folder: Path) -> None:
-    """Remove a run's folder if nothing is left to delete, and nobody uses it."""
+    """Remove a run's folder if it is known that nothing is left, and nobody uses it."""
     if _is_done(folder):
         _run_folder.discard(folder)
 
@@ -379,9 +393,7 @@ def discard_ledger_if_done(folder: Path) -> None:
 
 def _is_done(folder: Path) -> bool:
     try:
-        reading = read(folder)
-        # A line that can't be read may be open, or somebody else's.
-        return not reading.open and not reading.problems and not is_live(folder)
+        return read(folder).is_settled and not is_live(folder)
     except OSError:
         return False
 

@@ -1,4 +1,4 @@
-"""From a spec to a ready instance, and from an instance to a confirmed deletion.
+"""From a spec to a ready instance.
 
 Written once for sync and async: see `_wire` for what may be awaited here. An instance's record
 is told of every step before the next one is taken, so that whoever cleans up knows what there is
@@ -17,18 +17,17 @@ from ._errors import (
     ConfigError,
     ContractError,
     HydraSmokeError,
-    LeakError,
-    NotFoundError,
     ProvisionError,
     ProvisionTimeoutError,
     RouterError,
     TransportError,
     own_frames,
 )
+from ._evidence import Forms
 from ._models import InstanceStatus
 from ._moments import Failure
 from ._redact import safe_line
-from ._timeline import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
+from ._timeline import NOTHING_LEFT, InstanceRecord, State
 from ._wire import IO, LAST_CHANCE
 
 __tracebackhide__ = own_frames
@@ -36,7 +35,7 @@ __tracebackhide__ = own_frames
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long to wait for what (seconds), and what the router's status words mean (lower case)."""
+    """How long to wait for what (seconds), and what the router's words (lower case) mean."""
 
     ready_timeout: float = 900.0
     chat_timeout: float = 120.0
@@ -49,8 +48,12 @@ class Policy:
     failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
     gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
     chat_end: str = "auto"
+    forms: Forms | None = None
+    """The router's own forms; where they are not known, no "not found" proves anything."""
 
 
+NOT_OURS = "another run uses this run id; give each shard its own"
+"""What it means where the router knows of a key, or of an instance, what this run did not do."""
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 
 
@@ -99,14 +102,39 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
     deadline = start + policy.ready_timeout
     if record.state in (State.CLAIMED, State.REQUESTED):
         with phase("provision", calls.io, record, deadline=deadline):
-            await _request(calls, record, deadline)
+            await _request(calls, record, policy, deadline)
     with phase("row", calls.io, record, deadline=deadline):
         await _row(calls, record, policy, start)
     with phase("ready", calls.io, record, deadline=deadline):
         await until_ready(calls, record, policy, start)
 
 
-async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> None:
+async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    """Ask for a key before it is provisioned under; raises `ConfigError` if it has a row already.
+
+    Nobody has asked for it in this run, so that it is another one's, and not this one's to delete.
+    """
+    if record.state is not State.CLAIMED or record.key is None:
+        return
+    io = calls.io
+    deadline = io.now() + policy.ready_timeout
+    with phase("provision", io, record, timed=False):
+        found = await calls.poll(record.key, deadline=deadline)
+        if found.found:
+            raise ConfigError(
+                f"the router has an instance for this key already: {NOT_OURS}",
+                got=found.instance_id,
+                next_step="give every run an id of its own, such as run, attempt, job and shard",
+            )
+
+
+def _made_nothing(error: RouterError | TransportError, forms: Forms | None) -> bool:
+    if isinstance(error, TransportError):
+        return not error.reached
+    return forms is not None and error.form is not None and forms.refuses(error.form)
+
+
+async def _request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
     if record.spec is None or record.key is None:
         raise ConfigError("an attached instance can't be provisioned")
     record.born = calls.io.now()
@@ -117,7 +145,7 @@ async def _request(calls: Calls, record: InstanceRecord, deadline: float) -> Non
     except (RouterError, TransportError) as error:
         if isinstance(error, RouterError) and error.status_code == 409:
             return  # In progress already: poll finds it.
-        if not record.unknown_outcomes:
+        if not record.unknown_outcomes and _made_nothing(error, policy.forms):
             record.becomes(State.REFUSED)
         raise
     record.id = accepted.instance_id
@@ -220,108 +248,3 @@ async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, 
             "else see the router's log of its provisioning task; was the run id used before?",
         )
     await io.sleep(min(poll_interval(now - start), left))
-
-
-def keep(record: InstanceRecord, policy: Policy) -> bool:
-    """Leave an instance for a look if the settings want that; tells whether it was."""
-    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
-    if not wanted or record.attached or record.state not in HAS_ROW - {State.DELETING}:
-        return False
-    record.becomes(State.KEPT)
-    return True
-
-
-async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    """Delete what a record owns, and see it confirmed; harmless if that was done before.
-
-    Confirmed means: status answers 404 or a gone word, or a second delete says that it is gone.
-    A key without a row is asked for until `row_wait` has passed: a worker may be late. All of it
-    is shorter once a signal hurries it (`IO.hurry`). Raises `LeakError` if it was not confirmed
-    within `delete_timeout`.
-    """
-    if record.attached:
-        raise ConfigError(
-            "an attached instance is never deleted",
-            instance=record.name,
-            next_step="delete it where it was provisioned",
-        )
-    if record.state in NOTHING_LEFT:
-        return
-    io = calls.io
-    seconds = policy.row_wait + policy.delete_timeout + 5
-    with phase("delete", io, record, deadline=io.now() + seconds):
-        try:
-            await io.grace(seconds, lambda: _delete(calls, record, policy))
-        except (HydraSmokeError, TimeoutError) as error:
-            reason = error.message if isinstance(error, HydraSmokeError) else str(error)
-            raise LeakError(
-                f"not confirmed as deleted, it may still run: {reason}",
-                next_step=f"hydra-smoke sweep --run-id {record.run_id}",
-            ) from error
-
-
-async def _delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    io = calls.io
-    # Without a row an id is worth nothing: a delete would find nothing either, and be taken for
-    # done while a worker is still about to insert the row.
-    if record.state not in HAS_ROW:
-        record.id = await _resolve(calls, record, policy) or record.id
-    instance_id = record.id
-    if instance_id is None:
-        record.note("the router never had a row for its key")
-        record.becomes(State.ABSENT)
-        return
-    start = io.now()
-    deadline = start + policy.delete_timeout
-    await _ask(calls, record, instance_id, policy, deadline)
-    record.becomes(State.DELETING)
-    start = io.now()
-    while not await _is_gone(calls, record, instance_id, policy, deadline):
-        left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
-        if left <= 0:
-            raise LeakError(f"{record.last_state} {io.now() - start:.0f} s after the delete")
-        await io.sleep(min(poll_interval(io.now() - start), left))
-        if await _ask(calls, record, instance_id, policy, deadline):
-            break
-    record.becomes(State.DELETED)
-
-
-async def _resolve(calls: Calls, record: InstanceRecord, policy: Policy) -> str | None:
-    assert record.key is not None
-    io, start = calls.io, calls.io.now()
-    deadline = start + policy.row_wait
-    while True:
-        found = await calls.poll(record.key, deadline=max(deadline, io.now() + LAST_CHANCE))
-        if found.found and found.instance_id is not None:
-            return found.instance_id
-        left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
-        if left <= 0 and io.hurry() < deadline:
-            raise LeakError("a signal came before a row for its key did")
-        if left <= 0 and found.found:
-            raise LeakError("the router has a row for its key, but names no instance")
-        if left <= 0:
-            return None
-        await io.sleep(min(poll_interval(io.now() - start), left))
-
-
-async def _ask(
-    calls: Calls, record: InstanceRecord, instance_id: str, policy: Policy, deadline: float
-) -> bool:
-    """Delete, and tell whether the answer says that it is gone."""
-    try:
-        result = await calls.delete(instance_id, deadline=deadline)
-    except ContractError as error:
-        # It was taken all the same: whether the instance is gone, status tells.
-        record.note(f"{error.message}: expected {error.expected}, got {error.got}")
-        return False
-    return result.status.lower() in policy.gone | {"deleted"}
-
-
-async def _is_gone(
-    calls: Calls, record: InstanceRecord, instance_id: str, policy: Policy, deadline: float
-) -> bool:
-    try:
-        status = await status_of(calls, record, instance_id, deadline=deadline)
-    except NotFoundError:
-        return True
-    return status.status.lower() in policy.gone

@@ -24,6 +24,11 @@ def _uuid(value: str) -> str:
 InstanceId = Annotated[str, AfterValidator(_uuid)]
 
 
+def plain_id(instance_id: str) -> str:
+    """Give an id as it can be compared: a UUID is the same one in every spelling."""
+    return instance_id.replace("-", "").lower()
+
+
 class InstanceSpec(BaseModel):
     """Say what to provision. Hashable; whether it will do is the router's to judge."""
 

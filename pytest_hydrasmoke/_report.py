@@ -101,10 +101,12 @@ class InstanceReport(_Part):
     hostname: str | None
     spec: InstanceSpec | None
     outcome: str
-    """`deleted`, `leaked`, `kept`, `absent` (never had a row) or `attached` (not this run's);
-    from a worker also `shared`: it is the main process's to delete."""
+    """`deleted`, `leaked`, `kept`, `absent` (a sweep has found that it never had a row) or
+    `attached` (not this run's); from a worker also `shared`: it is the main process's to delete."""
     leak: str | None
     """Why its deletion is not confirmed."""
+    conflict: str | None = None
+    """What shows that another run has a hand in it: it uses the same run id."""
     failed: bool
     """Whether a test that used it failed."""
     began: datetime | None

@@ -6,26 +6,28 @@ what there is to delete. It is called wherever a run can end, and does only what
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import anyio
 
-from . import _lifecycle
+from . import _deletion, _lifecycle
 from ._aio import AsyncIO
-from ._calls import Calls
+from ._answers import asked_for
+from ._calls import RULES, Attempt, Calls
 from ._chat import Reading
 from ._clock import VirtualClock
 from ._errors import ConfigError, own_frames
+from ._evidence import Forms
 from ._fanout import fan_out
 from ._handle import Handle
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
+from ._lifecycle import Policy
 from ._manners import Sightings
-from ._models import InstanceSpec
+from ._models import InstanceSpec, plain_id
 from ._redact import scrubbing
 from ._report import ProcessReport
 from ._reporting import manners_of, report_of
@@ -36,6 +38,18 @@ from ._wire import drive
 from .instance import AsyncSmokeInstance, SmokeInstance
 
 __tracebackhide__ = own_frames
+
+
+@dataclass(slots=True)
+class _OfClients(Sightings):
+    """What the run's clients saw, and whom to tell of a deletion that the router took."""
+
+    on_deletion: Callable[[str], None] = lambda instance_id: None
+
+    def saw_attempt(self, attempt: Attempt) -> None:
+        Sightings.saw_attempt(self, attempt)
+        if attempt.request.call == "delete" and attempt.outcome in RULES["delete"].answers:
+            self.on_deletion(asked_for(attempt.request))
 
 
 @dataclass
@@ -50,13 +64,17 @@ class SmokeSession:
     on_change: Callable[[InstanceRecord], None] = lambda record: None
     """Told of every change of every instance; from any thread."""
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
-    sightings: Sightings = field(default_factory=Sightings)
+    sightings: Sightings = field(init=False)
     """What clients saw that belong to no instance."""
     clock: VirtualClock | None = None
     """Where time is made up: the fake router's clock."""
+    forms: Forms | None = None
+    """The router's own, learned before the run; without them no "not found" is believed."""
 
     def __post_init__(self) -> None:
+        self.sightings = _OfClients(on_deletion=self._note_deletion)
         self._io = SyncIO(self.config.link, clock=self.clock, interrupts=self.interrupts)
+        self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
     # Provisioning
 
@@ -91,13 +109,13 @@ class SmokeSession:
             )
 
     def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
-        link, settings, parts = self.config.link, sweep_settings(self.config), spec.model_dump()
+        link, parts = self.config.link, spec.model_dump()
         if link.token is not None and any(link.token.reveal() in str(it) for it in parts.values()):
             raise ConfigError(
                 "the spec has the token in it",
                 next_step="leave it out: what is provisioned is written down, and reported",
             )
-        return Intent(parts, link.base_url, settings, share)
+        return Intent(parts, link.base_url, share)
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
         record = InstanceRecord(
@@ -114,6 +132,14 @@ class SmokeSession:
         fact = _FACTS.get(record.state)
         if fact is not None:
             self.note(record, fact)
+
+    def _note_deletion(self, instance_id: str) -> None:
+        """Take in that a test has deleted what is the run's with a client: nobody else has."""
+        for record in self.records:
+            ours = record.id is not None and plain_id(record.id) == plain_id(instance_id)
+            if ours and record.state in HAS_ROW:
+                record.deletion_asked = True
+                record.becomes(State.DELETING)
 
     def note(self, record: InstanceRecord, fact: Fact) -> None:
         """Write a fact down in the ledger, for an instance that is the run's."""
@@ -146,7 +172,7 @@ class SmokeSession:
     def bring_up(self, record: InstanceRecord) -> InstanceRecord:
         """Take what is owned to a ready instance, from wherever it stands; or delete it."""
         try:
-            drive(_lifecycle.provision(self._calls(record), record, self.config.policy))
+            drive(_bring_up(self._calls(record), record, self.policy))
         except Exception:
             record.failed = True
             self.dispose([record])
@@ -158,9 +184,7 @@ class SmokeSession:
         records = self.claim(spec, number)
 
         def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
-            return lambda io: drive(
-                _lifecycle.provision(Calls(io, record), record, self.config.policy)
-            )
+            return lambda io: drive(_bring_up(Calls(io, record), record, self.policy))
 
         works = [work(record) for record in records]
         failures = fan_out(self.config.link, works, self.interrupts, self.clock)
@@ -180,7 +204,7 @@ class SmokeSession:
             async with anyio.create_task_group() as group:
                 for record in records:
                     calls = Calls(io.branch(), record)
-                    group.start_soon(_lifecycle.provision, calls, record, self.config.policy)
+                    group.start_soon(_bring_up, calls, record, self.policy)
         except ExceptionGroup as failed:
             first = failed.exceptions[0]
         else:
@@ -196,11 +220,11 @@ class SmokeSession:
 
     def handle(self, record: InstanceRecord) -> Handle:
         """Give an instance's core over this session's own connections."""
-        return Handle(self._calls(record), record, self.config.policy, self.reading)
+        return Handle(self._calls(record), record, self.policy, self.reading)
 
     def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
         """Give an instance's core over a test's connections."""
-        return Handle(Calls(io, record), record, self.config.policy, self.reading)
+        return Handle(Calls(io, record), record, self.policy, self.reading)
 
     def _calls(self, record: InstanceRecord) -> Calls:
         return Calls(self._io, record)
@@ -250,21 +274,21 @@ class SmokeSession:
             if not record.attached
             and record.state not in SETTLED
             and record.leak is None
-            and not _lifecycle.keep(record, self.config.policy)
+            and not _deletion.keep(record, self.policy)
         ]
 
     def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
         # Whatever goes wrong with one must not keep the others from being deleted.
         try:
-            drive(_lifecycle.delete(Calls(io, record), record, self.config.policy))
+            drive(_deletion.delete(Calls(io, record), record, self.policy))
         except Exception as error:
             # What was broken off with its group is no verdict: the next `close` tries again.
-            if io.hurry() > -math.inf:
+            if not io.stopped:
                 record.leak = str(error) or repr(error)
 
     async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
         try:
-            await _lifecycle.delete(Calls(io, record), record, self.config.policy)
+            await _deletion.delete(Calls(io, record), record, self.policy)
         except Exception as error:
             record.leak = str(error) or repr(error)
 
@@ -317,6 +341,11 @@ class SmokeSession:
         self._io.close()
 
 
+async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    await _lifecycle.check_free(calls, record, policy)
+    await _lifecycle.provision(calls, record, policy)
+
+
 def _matters(record: InstanceRecord) -> bool:
     # A refused request made nothing; it is told only where a test failed of it.
     refused = record.state in (State.CLAIMED, State.REFUSED)
@@ -339,9 +368,3 @@ _STATES = {
     # One that was being deleted when its process died is deleted again.
     Fact.DELETED: State.CREATED,
 }
-
-
-def sweep_settings(config: HydraSmokeConfig) -> dict[str, Any]:
-    """Give what a sweep needs to know of a run, in plain types."""
-    names = {"ca_file", "trust_env", "allow_http", "gone_statuses", "max_instances"}
-    return config.model_dump(mode="json", include=names)

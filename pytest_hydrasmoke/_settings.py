@@ -157,6 +157,8 @@ class HydraSmokeConfig(BaseSettings):
     """Deadline for a turn's LLM events to appear."""
     delete_timeout: Seconds = _DEFAULTS.delete_timeout
     """Deadline for a deletion to be confirmed."""
+    row_settle: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3600.0
+    """How long after its request a sweep won't call a key without a row absent."""
     keep: Literal["never", "on-failure", "always"] = "never"
     """Leave instances for a look, and print the commands that attach to them and delete them."""
     scope: Literal["session", "package", "module", "class", "function"] = "session"

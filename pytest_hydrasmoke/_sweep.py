@@ -3,6 +3,9 @@
 A sweep that names a run says that this run is over, and asks for each of its slots, with a ledger
 or without one, since a key may have been sent whose row a worker is yet to insert. A sweep that
 names none passes live runs by. Two sweeps at once do no harm: a second deletion is none.
+
+Nothing but a key is taken from a ledger: where to ask, and what an answer means, is the sweep's
+own to know, and the token goes to the router that is configured, and to no other.
 """
 
 from __future__ import annotations
@@ -12,43 +15,34 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
-from . import _ledger, _lifecycle, _run_folder
-from ._address import Link, url_problem
+from . import _deletion, _ledger, _run_folder
+from ._address import same_router
 from ._calls import Calls
-from ._errors import ConfigError, HydraSmokeError
+from ._deletion import NoRowError
+from ._errors import ConfigError, HydraSmokeError, LeakError
 from ._fanout import fan_out
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Reading
+from ._lifecycle import Policy
+from ._models import plain_id
+from ._preflight import learn
 from ._redact import safe_line
 from ._report import Report
 from ._run_folder import LEDGER, folder_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
-from ._timeline import InstanceRecord, State
+from ._slots import Slots, Target
+from ._timeline import InstanceRecord, State, run_of
 from ._wire import drive
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any more, or are not the run's."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may be a run's that is just beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One key to ask for, and the folder whose ledger is told what became of it."""
-
-    key: str
-    link: Link
-    gone: frozenset[str]
-    folder: Path
-    in_ledger: bool
-    id: str | None = None
-    has_row: bool = False
-    """Whether the router had a row for it: else the key is asked for first."""
 
 
 @dataclass(slots=True)
@@ -61,6 +55,9 @@ class Sweep:
     say: Callable[[str], None]
     left: bool = False
     """Whether something is, or may be, left."""
+    _policy: Policy = field(init=False)
+    _found: set[str] = field(default_factory=set[str])
+    """The keys that had a row."""
 
     def all_runs(self) -> None:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
@@ -72,6 +69,8 @@ class Sweep:
                 f"there is no ledger: {runs} does not exist",
                 next_step="give the folder with --output, or name the run with --run-id",
             )
+        if not self._knows_router():
+            return
         self.say(f"reading {runs}")
         over: list[Path] = []
         for folder, flaw in _run_folder.all_found(self.config.output).items():
@@ -83,8 +82,17 @@ class Sweep:
                 self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
                 over.append(folder)
-        self._sweep([target for folder in over for target in self._of_ledger(folder)])
-        self._discard(over)
+        readings = {folder: self._read(folder) for folder in over}
+        targets = [it for folder, found in readings.items() for it in self._owned(folder, found)]
+        unread = [
+            Slots(folder.name, folder, frozenset(reading.entries))
+            for folder, reading in readings.items()
+            if reading.problems
+        ]
+        self._sweep(targets, unread)
+        if not self.dry_run:
+            for folder in over:
+                _ledger.discard_if_done(folder)
 
     def _lives(self, folder: Path) -> bool:
         try:
@@ -110,6 +118,8 @@ class Sweep:
 
         Raises `ConfigError` where what lies in its place is none of a run's.
         """
+        if not self._knows_router():
+            return
         folder = folder_of(self.config.output, run_id)
         self.say(f"reading {folder}")
         flaw = _run_folder.flaw(folder)
@@ -122,13 +132,27 @@ class Sweep:
             # All its keys are settled by its own word: what is asked for is asked for once.
             self.say(f"the run has said that nothing of it is left: {self._report}")
             self.wait = 0.0
-        entries = self._read(folder).entries
-        targets = [*self._of_ledger(folder), *self._other_slots(folder, run_id, entries)]
+        reading = self._read(folder)
+        slots = Slots(run_id, folder, frozenset(reading.entries))
+        targets = list(self._owned(folder, reading))
         if not self.dry_run:
             _ledger.bury(self.config.output, run_id)
-        self._sweep(targets)
+        self._sweep(targets, [slots])
         if not self.dry_run:
             _ledger.discard_ledger_if_done(folder)
+
+    def _knows_router(self) -> bool:
+        """Tell whether it is a smoke router that answers: else nothing that it says counts."""
+        try:
+            forms = learn(self.config)
+        except HydraSmokeError as error:
+            self.left = True
+            self.say(f"UNKNOWN  what is left, as {self.config.url} does not tell: {error.message}")
+            if error.next_step is not None:
+                self.say(f"         {error.next_step}")
+            return False
+        self._policy = dataclasses.replace(self.config.policy, forms=forms, keep="never")
+        return True
 
     @property
     def _report(self) -> Path:
@@ -140,113 +164,121 @@ class Sweep:
             report = Report.model_validate_json(self._report.read_bytes())
         except (OSError, ValueError):
             return False
-        ended = report.run_id == run_id and not (folder / LEDGER).exists()
+        same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
+        ended = same and not (folder / LEDGER).exists()
         return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
-
-    def _of_ledger(self, folder: Path) -> Iterator[Target]:
-        reading = self._read(folder)
-        for problem in reading.problems:
-            self.say(f"WARNING  {folder.name}: {problem}")
-        for entry in reading.open:
-            if entry.settings.get("fake") is True:
-                self._note(folder, entry.key, Fact.ABSENT)
-                self.say(f"fake     (key {entry.key}): it ended with its run")
-                continue
-            try:
-                yield self._target(folder, entry)
-            except ConfigError as error:
-                self.left = True
-                self.say(f"LEFT     (key {entry.key}): {error.message}")
 
     def _read(self, folder: Path) -> Reading:
         try:
-            return _ledger.read(folder)
+            reading = _ledger.read(folder)
         except OSError as error:
+            reading = Reading(problems=[f"it can't be read ({error.strerror or error})"])
+        for problem in reading.problems:
             self.left = True
-            self.say(f"LEFT     run {folder.name}: its ledger can't be read ({error})")
-            return Reading()
+            self.say(f"LEFT     run {folder.name}: of its ledger {problem}")
+        if reading.problems:
+            self.say(
+                "         its slots are asked for instead; once you know that nothing of it is "
+                f"left, delete {folder}"
+            )
+        return reading
 
-    def _target(self, folder: Path, entry: Entry) -> Target:
-        allow_http = entry.settings.get("allow_http") is True
-        problem = url_problem(entry.url, allow_http=allow_http)
-        if problem is not None:
-            raise ConfigError(f"its router's URL in the ledger {problem}")
-        ca_file = entry.settings.get("ca_file")
-        link = Link(
-            entry.url,
-            self.config.token,
-            Path(ca_file) if isinstance(ca_file, str) else self.config.ca_file,
-            entry.settings.get("trust_env") is True or self.config.trust_env,
-        )
-        given: object = entry.settings.get("gone_statuses")
-        words = cast("list[object]", given) if isinstance(given, list) else []
-        gone = {str(word).lower() for word in words}
-        both = self.config.gone_statuses | gone
-        return Target(entry.key, link, both, folder, True, entry.id, entry.has_row)
+    def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
+        """Give what a ledger has open, as far as it is this sweep's to delete."""
+        here = self.config.link.base_url
+        for entry in reading.open:
+            if entry.fake:
+                self._note(folder, entry.key, Fact.ABSENT)
+                self.say(f"fake     (key {entry.key}): it ended with its run")
+            elif run_of(entry.key) != folder.name:
+                self._leave(entry.key, f"its ledger is run {folder.name}'s, which has no such key")
+            elif not same_router(entry.url, here):
+                where = safe_line(entry.url)
+                self._leave(
+                    entry.key, f"it is another router's: sweep with HYDRA_SMOKE_URL={where}"
+                )
+            else:
+                yield Target(entry.key, folder, entry)
 
-    def _other_slots(
-        self, folder: Path, run_id: str, entries: dict[str, Entry]
-    ) -> Iterator[Target]:
-        """Give the slots that the ledger does not name: they may be another machine's."""
-        link = next((self._target(folder, entry).link for entry in entries.values()), None)
-        limits = [entry.settings.get("max_instances") for entry in entries.values()]
-        most = max([self.config.max_instances, *(most for most in limits if isinstance(most, int))])
-        for slot in range(most):
-            key = f"{run_id}-{slot}"
-            if key not in entries:
-                where = link or self.config.link
-                yield Target(key, where, self.config.gone_statuses, folder, in_ledger=False)
+    def _leave(self, key: str, why: str) -> None:
+        self.left = True
+        self.say(f"LEFT     (key {key}): {why}")
 
-    def _sweep(self, targets: list[Target]) -> None:
+    def _sweep(self, targets: list[Target], several: list[Slots]) -> None:
+        until = time.monotonic() + self.wait
+        targets = targets + [it for slots in several for it in slots.more()]
         if self.dry_run:
             for target in targets:
-                doing = f"delete {target.id or 'id not known'}" if target.in_ledger else "ask for"
-                self.say(f"would {doing} (key {target.key}) at {target.link.base_url}")
-                self.left = self.left or target.in_ledger
+                entry = target.entry
+                doing = "ask for" if entry is None else f"delete {entry.id or 'id not known'}"
+                self.say(f"would {doing} (key {target.key}) at {self.config.link.base_url}")
+                self.left = self.left or entry is not None
             return
-        if not all(target.has_row for target in targets):
+        if self.wait and not all(it.entry is not None and it.entry.has_row for it in targets):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
-        by_link: dict[Link, list[Target]] = {}
-        for target in targets:
-            by_link.setdefault(target.link, []).append(target)
-        for link, group in by_link.items():
+        while targets:
             # `_one` tells every failure of its own: none stops the others.
-            fan_out(link, [self._work(target) for target in group], Interrupts())
+            works = [self._work(target) for target in targets]
+            fan_out(self.config.link, works, Interrupts())
+            # A request that was sent before this sweep has had its time by then.
+            self.wait = max(until - time.monotonic(), 0.0)
+            targets = [it for slots in several for it in slots.more(frozenset(self._found))]
 
     def _work(self, target: Target) -> Callable[[SyncIO], None]:
         return lambda io: self._one(io, target)
 
     def _one(self, io: SyncIO, target: Target) -> None:
-        state = State.CREATED if target.has_row else State.REQUESTED
-        record = InstanceRecord(None, target.key, id=target.id, state=state)
-        policy = dataclasses.replace(
-            self.config.policy, row_wait=self.wait, gone=target.gone, keep="never"
-        )
+        # An id in a ledger is resolved by its key before anything is deleted.
+        record = InstanceRecord(None, target.key, state=State.REQUESTED)
+        had_row = target.entry is not None and target.entry.has_row
+        policy = dataclasses.replace(self._policy, row_wait=0.0 if had_row else self.wait)
         try:
-            drive(_lifecycle.delete(Calls(io, record), record, policy))
+            fact = self._settle(Calls(io, record), record, policy, target.entry)
         except Exception as error:
             self.left = True
             words = error.message if isinstance(error, HydraSmokeError) else repr(error)
             self.say(f"LEFT     {record.name}: {safe_line(words)}")
-            return
-        if record.state is State.ABSENT:
-            self.say(f"nothing  {record.name}: the router has no row")
-        else:
-            self.say(f"deleted  {record.name}")
-        if target.in_ledger:
-            fact = Fact.ABSENT if record.state is State.ABSENT else Fact.CONFIRMED
+            fact = None
+        if record.id is not None:
+            self._found.add(target.key)
+        if fact is not None and target.entry is not None:
             self._note(target.folder, target.key, fact)
+
+    def _settle(
+        self, calls: Calls, record: InstanceRecord, policy: Policy, entry: Entry | None
+    ) -> Fact | None:
+        """Delete what a key names, or see that there is nothing; raises `LeakError`."""
+        told = None if entry is None else entry.id
+        try:
+            drive(_deletion.delete(calls, record, policy))
+        except LeakError as error:
+            if not isinstance(error.__cause__, NoRowError):
+                raise
+        if told is not None and plain_id(told) != plain_id(record.id or ""):
+            drive(_deletion.see_gone(calls, record, policy, told))
+        if record.id is not None:
+            self.say(f"deleted  {record.name}")
+            return Fact.CONFIRMED
+        if entry is not None and entry.has_row:
+            self.say(f"deleted  {told} {record.name}: it was gone already")
+            return Fact.CONFIRMED
+        wait = 0.0 if entry is None else self._still_to_wait(entry)
+        if wait <= 0:
+            self.say(f"nothing  {record.name}: the router has no row")
+            return Fact.ABSENT
+        self.left = True
+        self.say(f"unsure   {record.name}: no row yet, one may come; sweep again in {wait:.0f} s")
+        return None
+
+    def _still_to_wait(self, entry: Entry) -> float:
+        """Give the seconds until a key without a row may be taken for one that never gets any."""
+        return self.config.row_settle - (datetime.now(UTC) - entry.at).total_seconds()
 
     def _note(self, folder: Path, key: str, fact: Fact) -> None:
         # A folder that another sweep, or the run itself, has removed meanwhile needs no word.
         if not self.dry_run:
             with contextlib.suppress(OSError):
                 _ledger.note(folder, key, fact)
-
-    def _discard(self, folders: list[Path]) -> None:
-        if not self.dry_run:
-            for folder in folders:
-                _ledger.discard_if_done(folder)
 
 
 def _age(folder: Path) -> float:

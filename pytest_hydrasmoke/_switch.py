@@ -13,6 +13,7 @@ from ._options import FAKE, LIVE, SETTINGS, flag, variable
 
 if TYPE_CHECKING:
     from ._active import Active
+    from ._evidence import Forms
     from ._load import Loaded
     from ._settings import HydraSmokeConfig
     from .fake import FakeRouter, Scenario
@@ -57,8 +58,8 @@ def _collect(config: pytest.Config, *, unasked: bool) -> None:
 def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from . import _load
     from ._errors import HydraSmokeError
+    from ._preflight import check_unused, learn
     from ._redact import scrubbing
-    from ._unused import check_unused
 
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
@@ -79,7 +80,9 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         scrub = scrubbing(settings.token)
         if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources)
-        return _take_part(config, settings, loaded=loaded, router=router, fake=fake)
+        # An attached run deletes nothing, and so has nothing to prove.
+        forms = learn(settings) if settings.instance is None else None
+        return _take_part(config, settings, forms, loaded=loaded, router=router, fake=fake)
     except HydraSmokeError as error:
         # Of the router's own words, too.
         problem = scrub(str(error))
@@ -110,15 +113,17 @@ class _Unable:
 
 
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
+    from ._evidence import Forms
     from ._finish import KEY, worker_run_id
     from ._ledger import has_main_process
     from ._settings import HydraSmokeConfig
 
     given: dict[str, Any] = worker[KEY]
     fake, name = given["fake"], worker["workerid"]
+    forms = None if given["forms"] is None else Forms.from_plain(given["forms"])
     settings = HydraSmokeConfig.from_plain(given["settings"])
     if has_main_process(settings.output, settings.run_id):
-        return _take_part(config, settings, fake=fake, reports_as=name)
+        return _take_part(config, settings, forms, fake=fake, reports_as=name)
     # It is on another host, where it can share nothing with the others: a run of its own, with an
     # instance, a ledger and deletions of its own.
     here, there = config.invocation_params.dir, Path(given["folder"])
@@ -129,7 +134,9 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     if router is not None:
         own |= _address_of(router)
     settings = settings.model_copy(update=own)
-    return _take_part(config, settings, fake=fake, router=router, reports_as=name, alone=True)
+    return _take_part(
+        config, settings, forms, fake=fake, router=router, reports_as=name, alone=True
+    )
 
 
 def _scenario(plain: dict[str, Any]) -> Scenario:
@@ -154,6 +161,7 @@ def _address_of(router: FakeRouter) -> dict[str, Any]:
 def _take_part(
     config: pytest.Config,
     settings: HydraSmokeConfig,
+    forms: Forms | None,
     *,
     fake: bool,
     loaded: Loaded | None = None,
@@ -176,7 +184,9 @@ def _take_part(
     interrupts = Interrupts(on_first=lambda number: _stop(config, number))
     interrupts.install()
     live = Live(config, ledger.folder, shares_as, scrub=scrubbing(settings.token))
-    active = Active(config, settings, ledger, interrupts, worker=shares_as, on_change=live.changed)
+    active = Active(
+        config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed
+    )
     finish = Finish(
         config,
         active,

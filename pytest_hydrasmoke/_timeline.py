@@ -103,6 +103,10 @@ class InstanceRecord:
     sightings: Sightings = field(default_factory=Sightings)
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
+    deletion_asked: bool = False
+    """Whether this run may have asked for its deletion before."""
+    conflict: str | None = None
+    """What shows that another run has a hand in it, too."""
     failed: bool = False
     """Whether a test that used it failed, in set-up, call or teardown."""
     joint: bool = False

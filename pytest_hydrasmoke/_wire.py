@@ -21,7 +21,9 @@ __tracebackhide__ = own_frames
 
 T = TypeVar("T")
 
-CallName = Literal["provision", "poll", "status", "chat", "llm_events", "delete", "openapi"]
+CallName = Literal[
+    "provision", "poll", "status", "chat", "llm_events", "delete", "missing", "openapi"
+]
 
 
 @dataclass(frozen=True, slots=True)

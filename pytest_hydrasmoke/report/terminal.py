@@ -114,6 +114,15 @@ def leak(instance: InstanceReport) -> str:
     )
 
 
+def conflict(instance: InstanceReport) -> str:
+    """Say what shows that another run has the same run id."""
+    return (
+        f"RUN ID: {instance.name} was not this run's alone\n"
+        f"{instance.conflict}\n"
+        "Give every run an id of its own, such as run, attempt, job and shard"
+    )
+
+
 def breach(breach: BreachReport) -> str:
     """Say which budget was not kept, by how much, and where."""
     return (

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._errors import TransportError, TransportTimeoutError
+from pytest_hydrasmoke._evidence import TAKEN, Forms, form_of
 from pytest_hydrasmoke._models import InstanceSpec
 from pytest_hydrasmoke._timeline import InstanceRecord, State
 from pytest_hydrasmoke._wire import Reply, Request
@@ -232,3 +233,16 @@ def events(count: int, *providers: str) -> Reply:
 
 
 NOT_FOUND = reply(404, {"detail": "Instance not found"})
+MALFORMED = reply(422, {"detail": [{"loc": ["path", "instance_id"], "msg": "m", "type": "t"}]})
+NO_SUCH_PATH = reply(404, {"detail": "Not Found"})
+"""What any FastAPI application answers where it has nothing: in the same form."""
+
+
+def forms(**more: Reply) -> Forms:
+    """Give the forms of the answers above; a key that nobody has is a successful answer."""
+    known = {"unknown": NOT_FOUND, "malformed": MALFORMED, "missing": NO_SUCH_PATH, **more}
+    named = {
+        name: form_of(it.status, it.headers.get("content-type", ""), it.body, "")
+        for name, it in known.items()
+    }
+    return Forms(**{"unknown_key": TAKEN, **named})

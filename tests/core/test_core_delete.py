@@ -20,6 +20,7 @@ from scripted_io import (
     attached,
     calls_of,
     deleted,
+    forms,
     lost,
     record,
     refused,
@@ -30,19 +31,32 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._lifecycle import Policy, delete, keep
+from pytest_hydrasmoke._deletion import delete, keep
+from pytest_hydrasmoke._lifecycle import Policy as AnyPolicy
 from pytest_hydrasmoke._timeline import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 from pytest_hydrasmoke._wire import drive
 
+
+def Policy(**more: Any) -> AnyPolicy:  # noqa: N802 - as it is, of a router whose forms are known
+    return AnyPolicy(forms=forms(), **more)
+
+
 POLICY = Policy()
+
+
+def ready() -> InstanceRecord:
+    """Give an instance that this run has tried to delete before: nobody else is suspected."""
+    it = record(state=State.READY, id=ID)
+    it.deletion_asked = True
+    return it
 
 
 def deleting(
     it: InstanceRecord | None = None, policy: Policy = POLICY, **scripts: Any
 ) -> tuple[ScriptedIO, InstanceRecord, LeakError | None]:
-    """Delete, and give what came of it."""
-    it = it or record(state=State.READY, id=ID)
-    io, calls = calls_of(it, **scripts)
+    """Delete, and give what came of it; the key has no row any more, unless `poll` says so."""
+    it = it or ready()
+    io, calls = calls_of(it, **{"poll": [NO_ROW, ...], **scripts})
     try:
         drive(delete(calls, it, policy))
     except LeakError as error:
@@ -223,8 +237,8 @@ def test_a_delete_that_was_not_taken_is_not_told_of() -> None:
 
 
 def test_to_delete_twice_is_to_delete_once() -> None:
-    it = record(state=State.READY, id=ID)
-    io, calls = calls_of(it, delete=[deleted()], status=[NOT_FOUND])
+    it = ready()
+    io, calls = calls_of(it, delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW])
     drive(delete(calls, it, POLICY))
     drive(delete(calls, it, POLICY))
     assert io.calls_sent() == ["delete", "status"]
@@ -406,8 +420,8 @@ def hurried(
     patience: float, it: InstanceRecord | None = None, policy: Policy = POLICY, **scripts: Any
 ) -> tuple[ScriptedIO, InstanceRecord, LeakError | None]:
     """Delete although a signal has come that leaves `patience` seconds."""
-    it = it or record(state=State.READY, id=ID)
-    io, calls = calls_of(it, **scripts)
+    it = it or ready()
+    io, calls = calls_of(it, **{"poll": [NO_ROW, ...], **scripts})
     io.hurried = START + patience
     try:
         drive(delete(calls, it, policy))

@@ -12,13 +12,8 @@ from inner import only
 
 # A run in this process forgets every module that it was the first to import: what is slow to load,
 # or holds the fake's server, is loaded here.
-import pytest_hydrasmoke._active
-import pytest_hydrasmoke._collect
-import pytest_hydrasmoke._finish
-import pytest_hydrasmoke._load
-import pytest_hydrasmoke._switch
-import pytest_hydrasmoke._unused  # noqa: F401
 from pytest_hydrasmoke._ledger import Ledger, Reading, read
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._run_folder import folder_of
 from pytest_hydrasmoke._session import SmokeSession
@@ -40,7 +35,7 @@ def session_for(config: HydraSmokeConfig, name: str = "main") -> SmokeSession:
     """Begin a run: its ledger, held as a run holds it, and its session."""
     ledger = Ledger(config.output, config.run_id)
     ledger.begin(name)
-    return SmokeSession(config, ledger)
+    return SmokeSession(config, ledger, forms=learn(config))
 
 
 @contextmanager

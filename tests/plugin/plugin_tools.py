@@ -23,8 +23,8 @@ import pytest_hydrasmoke._collect
 import pytest_hydrasmoke._command
 import pytest_hydrasmoke._finish
 import pytest_hydrasmoke._load
+import pytest_hydrasmoke._preflight
 import pytest_hydrasmoke._switch
-import pytest_hydrasmoke._unused
 import pytest_hydrasmoke.report.har
 import pytest_hydrasmoke.report.html  # noqa: F401
 from pytest_hydrasmoke.fake import FakeRouter, Scenario

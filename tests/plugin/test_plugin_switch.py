@@ -9,7 +9,7 @@ import pytest
 from inner import ALONE, only
 from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
 
-from pytest_hydrasmoke import InstanceSpec, SmokeClient, _unused
+from pytest_hydrasmoke import InstanceSpec, SmokeClient, _preflight
 from pytest_hydrasmoke._options import SETTINGS, flag
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -323,7 +323,7 @@ def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: Fak
 def test_a_run_id_of_one_s_own_and_no_router(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_unused, "PATIENCE", 0.6)
+    monkeypatch.setattr(_preflight, "PATIENCE", 0.6)
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *")

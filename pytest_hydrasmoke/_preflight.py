@@ -1,7 +1,8 @@
-"""The first question to the router: does it answer, does it take the token, is the run id fresh?
+"""The first questions to a router: is it one, does it take the token, is the run id fresh?
 
-Asked once, before anything is collected, so that a wrong URL or token is told once, and not by
-every test. A key that resolves already is another run's, and not this one's to delete.
+Asked once, before anything is collected or swept, so that a wrong URL or token is told once, and
+not by every test. What it answers where there is nothing to be found is learned here: a deletion
+is believed only in these forms.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import contextlib
 from . import _run_folder
 from ._calls import Calls
 from ._errors import ConfigError
+from ._evidence import Forms
 from ._io import SyncIO
+from ._probes import learn_forms
 from ._settings import HydraSmokeConfig
 from ._wire import drive
 
@@ -28,8 +31,7 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
     """
     io = SyncIO(config.link)
     try:
-        deadline = io.now() + min(PATIENCE, config.ready_timeout)
-        known = drive(Calls(io).poll(f"{config.run_id}-0", deadline=deadline)).found
+        known = drive(Calls(io).poll(f"{config.run_id}-0", deadline=_deadline(io, config))).found
     finally:
         io.close()
     mark = _run_folder.used_mark(config.output, config.run_id)
@@ -51,3 +53,29 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
             _run_folder.make_output(config.output)
             _run_folder.make_folder(mark.parent)
             _run_folder.make_mark(mark)
+
+
+def learn(config: HydraSmokeConfig) -> Forms:
+    """Learn how the router answers where there is nothing.
+
+    Raises `ConfigError` where it can't be told from whatever else may answer at its URL, and what
+    asking raises.
+    """
+    io = SyncIO(config.link)
+    try:
+        forms = drive(learn_forms(Calls(io), _deadline(io, config)))
+    finally:
+        io.close()
+    if not forms.can_prove:
+        raise ConfigError(
+            "what answers at this URL can't be told from a path that does not exist: 404 for a "
+            f"key that nobody has, {forms.malformed.code} for an id that is none, "
+            f"{forms.missing.code} for a wrong path",
+            next_step="check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps "
+            "a prefix such as /api; no deletion could be believed here",
+        )
+    return forms
+
+
+def _deadline(io: SyncIO, config: HydraSmokeConfig) -> float:
+    return io.now() + min(PATIENCE, config.ready_timeout)

@@ -1,0 +1,127 @@
+"""What an answer proves: pure rules over the form that answers have.
+
+Whatever stands between here and the router may answer in its place: an ingress that has lost its
+backend says 404, too. So "not found" counts only in the router's own form, as it was learned
+before anything was provisioned, and with a proof that the router itself is answering at that
+moment. The form alone is none: any FastAPI application answers an unknown path in the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self, cast
+
+UNDECIDED = frozenset({408, 409, 418, 425, 429})
+"""Refusals of a provision that prove nothing: of the moment, of a key in progress, of a gateway."""
+_FIELDS = 20
+_LOOKED_AT = 4_096
+"""Fields of an error's body, and bytes of it, that make its form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an error answer looks, without any word of it."""
+
+    code: int
+    kind: str = ""
+    """Its media type."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """The fields of a JSON object, each with its type in Python; empty for anything else."""
+    digest: str = ""
+    """Of its body, what was asked for left out: equal where the same words were said."""
+
+    def looks_like(self, other: Form) -> bool:
+        """Tell whether it is the same but for its words."""
+        return (self.code, self.kind, self.fields) == (other.code, other.kind, other.fields)
+
+    @property
+    def envelope(self) -> tuple[str, tuple[str, ...]]:
+        """What the router's errors of all codes have in common."""
+        return self.kind, tuple(name for name, _ in self.fields)
+
+
+TAKEN = Form(200)
+"""Of an answer that is no error, where one was to be expected."""
+
+
+def form_of(code: int, content_type: str, body: bytes, asked: str) -> Form:
+    """Give an error answer's form; `asked` is the word that was asked for, often said again."""
+    kind = content_type.partition(";")[0].strip().lower()
+    text = body[:_LOOKED_AT].decode("utf-8", "replace")
+    words = text.replace(asked, "") if asked else text
+    digest = hashlib.sha256(words.encode()).hexdigest()[:16]
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        parsed = None
+    fields: list[tuple[str, str]] = []
+    if isinstance(parsed, dict):
+        named = cast("dict[str, object]", parsed)
+        fields = [(name[:60], type(value).__name__) for name, value in sorted(named.items())]
+    return Form(code, kind[:60], tuple(fields[:_FIELDS]), digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """The router's own forms, learned before anything is provisioned."""
+
+    unknown: Form
+    """Status of a UUID that nobody has."""
+    malformed: Form
+    """Status of a word that is no UUID."""
+    unknown_key: Form
+    """Poll of a key that nobody has; `TAKEN` where that is a successful answer."""
+    missing: Form
+    """A path that does not exist."""
+
+    @property
+    def can_prove(self) -> bool:
+        """Tell whether the router can be told from whatever else may answer at its URL."""
+        return self.unknown_key == TAKEN or self.is_routers(self.malformed)
+
+    def says_unknown(self, form: Form) -> bool:
+        """Tell whether it is the router's own "not found", as far as its form can tell.
+
+        A text or a page is none, whoever has given one before: the router speaks JSON. Nor is
+        what a wrong path is told, where the router has words of its own for an unknown id.
+        """
+        own = [it for it in (self.unknown, self.unknown_key) if form.looks_like(it)]
+        if form.code != 404 or not form.fields or not own:
+            return False
+        return form.digest != self.missing.digest or self.missing.digest in {
+            it.digest for it in own
+        }
+
+    def is_routers(self, malformed: Form) -> bool:
+        """Tell whether an answer to a word that is no UUID proves that the router gave it."""
+        if not malformed.looks_like(self.malformed):
+            return False
+        if not malformed.looks_like(self.missing):
+            return True
+        # Only the words can tell them apart, so it has to be the same ones.
+        return malformed.digest == self.malformed.digest != self.missing.digest
+
+    def refuses(self, form: Form) -> bool:
+        """Tell whether an answer to a provision proves that nothing was made."""
+        if not 400 <= form.code < 500 or form.code in UNDECIDED or not form.fields:
+            return False
+        return any(
+            form.envelope == own.envelope
+            for own in (self.unknown, self.malformed, self.unknown_key)
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give it in plain types, for a worker of the same run."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Take back what `to_plain` gave; lists may have taken the place of tuples."""
+        forms = {
+            name: Form(**{**form, "fields": tuple((field, kind) for field, kind in form["fields"])})
+            for name, form in plain.items()
+        }
+        return cls(**forms)
