@@ -26,8 +26,8 @@ from inner import ALONE, only
 # A run in this process forgets every module that it was the first to import.
 import pytest_hydrasmoke._collect
 import pytest_hydrasmoke._finish
+import pytest_hydrasmoke._preflight
 import pytest_hydrasmoke._switch
-import pytest_hydrasmoke._unused
 import pytest_hydrasmoke.report.har
 import pytest_hydrasmoke.report.html  # noqa: F401
 from pytest_hydrasmoke._command import main
@@ -98,7 +98,7 @@ worlds = st.builds(
 
 
 def line(**facts: Any) -> str:
-    return json.dumps(facts)
+    return json.dumps({**facts, "at": "2001-01-01T00:00:00.000+00:00"})
 
 
 def ledger(state: str, run_id: str, url: str) -> str:
