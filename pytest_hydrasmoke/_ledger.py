@@ -10,6 +10,8 @@ A run has a folder, `<output>/runs/<run id>/`, whose files are made and removed 
   one that is next.
 - `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
   process id, is what tells that a run is alive.
+- `turns/*.json`: what is known of the last turn on each shared instance (`_turnlog`), written by
+  whoever holds it; `turns/*.tmp` for a moment.
 - `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
   process reads it before it provisions or chats.
 """

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import _deletion, _ledger, _locks, _run_folder
+from . import _ledger, _locks, _run_folder
 from ._address import same_router
 from ._calls import Calls
-from ._deletion import NoRowError
+from ._deletion import NoRowError, delete, see_gone
 from ._errors import ConfigError, HydraSmokeError, LeakError
 from ._fanout import fan_out
 from ._io import SyncIO
@@ -250,12 +250,12 @@ class Sweep:
         """Delete what a key names, or see that there is nothing; raises `LeakError`."""
         told = None if entry is None else entry.id
         try:
-            drive(_deletion.delete(calls, record, policy))
+            drive(delete(calls, record, policy))
         except LeakError as error:
             if not isinstance(error.__cause__, NoRowError):
                 raise
         if told is not None and plain_id(told) != plain_id(record.id or ""):
-            drive(_deletion.see_gone(calls, record, policy, told))
+            drive(see_gone(calls, record, policy, told))
         if record.id is not None:
             self.say(f"deleted  {record.name}")
             return Fact.CONFIRMED

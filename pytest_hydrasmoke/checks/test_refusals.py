@@ -86,7 +86,8 @@ def test_token_is_required(
     # On calls that only read: if the router lets one through, nothing has happened.
     link = dataclasses.replace(smoke_config.link, token=None if token == "missing" else WRONG)
     assert isinstance(smoke_client, RunClient)
-    with RunClient(SyncIO(link), Reading(), smoke_client.observer) as stranger:
+    known = smoke_client.observer, smoke_client.log_of
+    with RunClient(SyncIO(link), Reading(), *known) as stranger:
         with pytest.raises(UnauthorizedError):
             stranger.poll(f"{smoke_config.run_id}-0")
         with pytest.raises(UnauthorizedError):

@@ -30,7 +30,8 @@ REQUESTS = 20_000 if FULL else 400
 
 async def compare(count: int, seed: int) -> tuple[Counter[int], list[tuple[Asked, Answer, Answer]]]:
     """Ask both for the same; gives how often which code was answered, and every difference."""
-    router = FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), twin.TOKEN, HandClock())
+    at_once = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0)
+    router = FakeRouter(at_once, twin.TOKEN, HandClock())
 
     def ids(key: str) -> twin.Row:
         row = twin.row_of(router, key)

@@ -27,7 +27,7 @@ from pytest_hydrasmoke._ledger import (
 from pytest_hydrasmoke._locks import has_main_process, is_live
 from pytest_hydrasmoke._run_folder import flaw, folder_of, run_folders
 
-INTENT = Intent(SPEC, "https://router.example", {"max_instances": 4}, "shared")
+INTENT = Intent(SPEC, "https://router.example", "shared")
 OTHER_SPEC = {**SPEC, "tier_id": "another"}
 
 
@@ -109,15 +109,15 @@ def test_a_key_that_is_no_slots_is_written_as_it_is(ledger: Ledger) -> None:
     ledger.claim_key("a-key", INTENT)
     entry = ledger.read().entries["a-key"]
     assert (entry.key, entry.spec, entry.url) == ("a-key", SPEC, "https://router.example")
-    assert entry.settings == {"max_instances": 4, "fake": False}
     assert (entry.share, entry.fact, entry.id) == ("shared", Fact.INTENT, None)
+    assert not entry.fake
 
 
 def test_a_run_against_the_fake_says_so(output: Path) -> None:
     ledger = Ledger(output, "owner", fake=True)
     ledger.begin("main")
     ledger.claim_key("a-key", INTENT)
-    assert ledger.read().entries["a-key"].settings["fake"] is True
+    assert ledger.read().entries["a-key"].fake
     ledger.end()
 
 
