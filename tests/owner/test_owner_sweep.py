@@ -22,7 +22,6 @@ from owner_tools import (
     session_for,
 )
 
-from pytest_hydrasmoke import _deletion
 from pytest_hydrasmoke import _ledger as ledger_module
 from pytest_hydrasmoke import _locks as locks_module
 from pytest_hydrasmoke import _sweep as sweep_module
@@ -360,7 +359,7 @@ def test_a_fault_of_our_own_is_left_too(
         raise FileNotFoundError("no such thing")
 
     killed(fake, output)
-    monkeypatch.setattr(_deletion, "delete", broken)
+    monkeypatch.setattr(sweep_module, "delete", broken)
     code, told = sweep()
     assert code == 1
     assert "LEFT     (key owner-0): FileNotFoundError('no such thing')" in told
