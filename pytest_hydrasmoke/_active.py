@@ -13,7 +13,8 @@ from ._errors import HydraSmokeError, own_frames
 from ._evidence import Forms
 from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from ._io import SyncIO
-from ._ledger import MAIN, Ledger
+from ._ledger import Ledger
+from ._locks import MAIN
 from ._models import InstanceSpec
 from ._moments import Failure
 from ._redact import safe_text

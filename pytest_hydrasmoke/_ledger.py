@@ -31,12 +31,11 @@ from filelock import FileLock, Timeout
 
 from . import _run_folder
 from ._errors import ConfigError, own_frames
+from ._locks import MAIN, is_live, lock, wait_for
 from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder
 
 __tracebackhide__ = own_frames
 
-MAIN = "main"
-"""The name of a run's main process, which begins it; workers have others."""
 SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""
 
@@ -207,7 +206,7 @@ class Ledger:
             live = _run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
             # A sweep that looks whether it is held holds it for a moment itself.
-            self._lock = _lock(live / f"{name}.lock", timeout=2)
+            self._lock = lock(live / f"{name}.lock", timeout=2)
             self._lock.acquire()
         except Timeout:
             raise self._unusable("another process holds it: give each run an id") from None
@@ -241,7 +240,7 @@ class Ledger:
         The key of a request that the router refused is free again: nothing came of it.
         """
         try:
-            with _lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
+            with lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
                 taken = self.read().entries
                 slots = (f"{self.run_id}-{slot}" for slot in range(most))
                 free = [key for key in slots if key not in taken or taken[key].fact is Fact.REFUSED]
@@ -274,9 +273,9 @@ class Ledger:
             make_folder(held)
             # Whoever waits stands in here: else a process that lets go, and wants it again, would
             # have it before one that waits has looked.
-            turnstile = _locked(held / f"{name}-next.lock", check)
+            turnstile = wait_for(held / f"{name}-next.lock", check)
             try:
-                return _locked(held / f"{name}.lock", check)
+                return wait_for(held / f"{name}.lock", check)
             finally:
                 turnstile.release()
         except OSError as error:
@@ -319,22 +318,6 @@ class Ledger:
             _run_folder.make_mark(self.folder / OVER)
 
 
-def _locked(path: Path, check: Callable[[], object]) -> FileLock:
-    # Released by whoever ends the test, which may be another thread than began it.
-    lock = _lock(path, timeout=1.0, thread_local=False)
-    while True:
-        check()
-        with contextlib.suppress(Timeout):
-            lock.acquire()
-            return lock
-
-
-def _lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
-    # Where the file system has no locks there would be a file with a process's id instead: it
-    # outlives its process, so that it tells nothing.
-    return FileLock(path, timeout, thread_local=thread_local, fallback_to_soft=False)
-
-
 def read(folder: Path) -> Reading:
     """Read a run's ledger; one that is not there is empty. Raises OSError."""
     try:
@@ -342,30 +325,6 @@ def read(folder: Path) -> Reading:
     except FileNotFoundError:
         return Reading()
     return parse(text)
-
-
-def has_main_process(output: Path, run_id: str) -> bool:
-    """Tell whether a run's main process lives on this host, whose disk this process sees."""
-    folder = folder_of(output, run_id)
-    lock = folder / LIVE / f"{MAIN}.lock"
-    try:
-        blocked = any(map(_run_folder.is_blocked, (folder.parent, folder, lock.parent)))
-        return not blocked and lock.lstat().st_size == 0 and _is_held(lock)
-    except OSError:
-        return False  # Whatever it is, this process can't share a ledger with it.
-
-
-def is_live(folder: Path) -> bool:
-    """Tell whether a process of the run holds its lock."""
-    return any(_is_held(lock) for lock in sorted((folder / LIVE).glob("*.lock")))
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with _lock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:

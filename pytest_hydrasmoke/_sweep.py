@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import _ledger, _run_folder
+from . import _ledger, _locks, _run_folder
 from ._address import same_router
 from ._calls import Calls
 from ._deletion import NoRowError, delete, see_gone
@@ -96,7 +96,7 @@ class Sweep:
 
     def _lives(self, folder: Path) -> bool:
         try:
-            lives = _ledger.is_live(folder)
+            lives = _locks.is_live(folder)
         except OSError as error:
             self.left = True
             self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")

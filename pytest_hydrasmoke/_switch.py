@@ -116,7 +116,7 @@ class _Unable:
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     from ._evidence import Forms
     from ._finish import KEY, worker_run_id
-    from ._ledger import has_main_process
+    from ._locks import has_main_process
     from ._settings import HydraSmokeConfig
 
     given: dict[str, Any] = worker[KEY]
@@ -172,7 +172,8 @@ def _take_part(
 ) -> Active:
     from ._active import Active
     from ._finish import Finish
-    from ._ledger import MAIN, Ledger
+    from ._ledger import Ledger
+    from ._locks import MAIN
     from ._redact import scrubbing
     from ._scrub import Scrub
     from ._signals import Interrupts

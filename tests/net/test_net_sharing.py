@@ -25,7 +25,8 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._evidence import Forms
-from pytest_hydrasmoke._ledger import MAIN, Fact, Ledger, bury
+from pytest_hydrasmoke._ledger import Fact, Ledger, bury
+from pytest_hydrasmoke._locks import MAIN
 from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._report import InstanceReport
 from pytest_hydrasmoke._reporting import merged, report_of

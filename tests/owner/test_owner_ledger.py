@@ -26,11 +26,11 @@ from pytest_hydrasmoke._ledger import (
     Ledger,
     bury,
     discard_if_done,
-    is_live,
     note,
     parse,
     read,
 )
+from pytest_hydrasmoke._locks import is_live
 from pytest_hydrasmoke._run_folder import folder_of, run_folders
 from pytest_hydrasmoke._timeline import State
 from pytest_hydrasmoke.fake import FakeRouter

@@ -23,6 +23,7 @@ from owner_tools import (
 )
 
 from pytest_hydrasmoke import _ledger as ledger_module
+from pytest_hydrasmoke import _locks as locks_module
 from pytest_hydrasmoke import _sweep as sweep_module
 from pytest_hydrasmoke._command import main
 from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, note
@@ -142,7 +143,7 @@ def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(
         def acquire(self, *given: Any, **more: Any) -> Any:
             raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(ledger_module, "FileLock", NoLocks)
+    monkeypatch.setattr(locks_module, "FileLock", NoLocks)
     code, told = sweep()
     assert (code, alive(fake)) == (1, ["owner-0"])
     assert "LEFT     run owner: whether it lives can't be told ([Errno 38] Function not" in told
