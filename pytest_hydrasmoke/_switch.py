@@ -178,12 +178,13 @@ def _take_part(
     from .report import github
     from .report.live import Live
 
+    scrub = scrubbing(settings.token)
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
     ledger.begin(shares_as or MAIN)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number))
     interrupts.install()
-    live = Live(config, ledger.folder, shares_as, scrub=scrubbing(settings.token))
+    live = Live(config, ledger.folder, shares_as, scrub=scrub)
     active = Active(
         config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed
     )
@@ -201,7 +202,7 @@ def _take_part(
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
-    config.pluginmanager.register(Scrub(scrubbing(settings.token)), "hydra-smoke-scrub")
+    config.pluginmanager.register(Scrub(scrub), "hydra-smoke-scrub")
     # Last, and so the first to end.
     config.pluginmanager.register(live, "hydra-smoke-live")
     return active

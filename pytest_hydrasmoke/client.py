@@ -21,7 +21,7 @@ from ._models import (
     PollResult,
     ProvisionAccepted,
 )
-from ._redact import Token
+from ._redact import Token, hidden
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
 from ._wire import drive
@@ -35,14 +35,18 @@ ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
 
 
-def link_to(base_url: str, token: str | Token) -> Link:
+def link_to(base_url: str, token: Token) -> Link:
     """Check a base URL and a token; raises `ConfigError`."""
     problem = url_problem(base_url, allow_http=True)
     if problem is not None:
         raise ConfigError(
             f"the router's URL {problem}", next_step="give it like https://router.example"
         )
-    return Link(base_url.rstrip("/"), token if isinstance(token, Token) else Token(token))
+    if token.problem is not None:
+        raise ConfigError(
+            f"the token {token.problem}", next_step="correct HYDRA_SMOKE_TOKEN or the token file"
+        )
+    return Link(base_url.rstrip("/"), token)
 
 
 class _Client:
@@ -80,6 +84,8 @@ class SmokeClient(_Client):
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
     ) -> None:
+        # First of all, as the arguments of a frame are shown with what fails in it.
+        token = hidden(token)
         self._use(SyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
     def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
@@ -140,6 +146,7 @@ class AsyncSmokeClient(_Client):
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
     ) -> None:
+        token = hidden(token)
         self._use(AsyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
     def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
