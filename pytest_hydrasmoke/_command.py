@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     fake.set_defaults(run=_fake)
     given = sys.argv[1:] if arguments is None else arguments
-    if given and given[0] not in commands.choices and given[0][:2] not in ("-h", "--"):
+    own = ("-h", "--help", "--token")
+    if given and given[0].partition("=")[0] not in (*commands.choices, *own):
         parser.error(f"the first word is a command: {', '.join(commands.choices)}")
     options = parser.parse(given)
     run: Callable[[argparse.Namespace], int] = options.run

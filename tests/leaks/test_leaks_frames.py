@@ -179,7 +179,7 @@ class BugError(Exception):
     """What nobody has thought of."""
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, BugError, httpcore.WriteError])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, BugError, httpcore.ProtocolError])
 @pytest.mark.parametrize(
     ("call", "where"), [(call, where) for call, places in BELOW.items() for where in places]
 )
@@ -206,7 +206,7 @@ def test_nothing_that_is_raised_below_shows_the_token(
     with pytest.raises((kind, TransportError)) as caught:
         call(Link(router.url, Token(TOKEN)))
     assert not showing(caught.value)
-    assert kind is httpcore.WriteError or caught.type is kind
+    assert kind is httpcore.ProtocolError or caught.type is kind
 
 
 # Ways to fail that are the caller's own
