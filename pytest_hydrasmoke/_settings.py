@@ -24,6 +24,7 @@ from ._errors import ConfigError
 from ._lifecycle import Policy
 from ._models import InstanceSpec
 from ._options import how_to_set
+from ._public import public
 from ._redact import Token
 from ._run_folder import name_problem
 from ._timeline import PHASES
@@ -115,6 +116,7 @@ SPEC = ("manifest_id", "region_id", "tier_id")
 """What must be set to provision."""
 
 
+@public
 class HydraSmokeConfig(BaseSettings):
     """The resolved settings of a run; seconds where a number is a time."""
 

@@ -21,6 +21,7 @@ from ._models import (
     PollResult,
     ProvisionAccepted,
 )
+from ._public import public
 from ._redact import Token, hidden
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
@@ -65,6 +66,7 @@ class _Client:
         )
 
 
+@public
 class SmokeClient(_Client):
     """The router's six calls, blocking; a context manager that closes its connections.
 
@@ -134,6 +136,7 @@ class SmokeClient(_Client):
         self.close()
 
 
+@public
 class AsyncSmokeClient(_Client):
     """What `SmokeClient` is, to be awaited, under asyncio and trio."""
 

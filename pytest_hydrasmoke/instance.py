@@ -9,6 +9,7 @@ from typing import Self
 from ._errors import own_frames
 from ._handle import Handle, TurnResult, expected
 from ._models import InstanceSpec, InstanceStatus, LlmEvents
+from ._public import public
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
 from ._usage import RECENT
@@ -59,6 +60,7 @@ class _Turn:
         )
 
 
+@public
 class ChatTurn(_Turn):
     """One chat turn that is over."""
 
@@ -81,6 +83,7 @@ class ChatTurn(_Turn):
         return drive(self._handle.expect_of_turn(what, self._result.index, timeout))
 
 
+@public
 class AsyncChatTurn(_Turn):
     """One chat turn that is over."""
 
@@ -125,6 +128,7 @@ class _Instance:
         return f"<{type(self).__name__} {self._handle.record.name}>"
 
 
+@public
 class SmokeInstance(_Instance):
     """A handle on one instance; as a context manager it deletes the instance at its end."""
 
@@ -198,6 +202,7 @@ class SmokeInstance(_Instance):
         drive(self._handle.leave(failed=error is not None))
 
 
+@public
 class AsyncSmokeInstance(_Instance):
     """What `SmokeInstance` is, to be awaited."""
 
