@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from functools import cached_property
+from typing import cast
 
 import pytest
 
@@ -164,8 +165,8 @@ class Active:
             return
         used = self._used.get(report.nodeid)
         causes = self._causes.pop((report.nodeid, report.when), [])
-        outcome: str = report.outcome  # Plugins that run a test again have one of their own.
-        if report.failed or outcome == "rerun":
+        # Plugins that run a test again have an outcome of their own.
+        if report.failed or str(report.outcome) == "rerun":
             using = [it for it in self.session.records if it.touched or (it.key or "") == used]
             failures = self.session.test_failed(report.nodeid, _crash(report), causes, using)
             if report.failed:
@@ -216,7 +217,7 @@ def failures_of(error: BaseException) -> Iterator[Failure]:
         if isinstance(one, HydraSmokeError) and one.failure is not None:
             yield one.failure
         if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
+            waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
         context = None if one.__suppress_context__ else one.__context__
         waiting += [it for it in (one.__cause__, context) if it is not None]
 

@@ -30,7 +30,7 @@ from ._lifecycle import Policy, check_free, provision
 from ._manners import Sightings
 from ._models import InstanceSpec, plain_id
 from ._moments import Failure
-from ._redact import scrubbing
+from ._redact import has_token, scrubbing
 from ._report import ProcessReport
 from ._reporting import manners_of, report_of
 from ._settings import HydraSmokeConfig
@@ -118,7 +118,7 @@ class SmokeSession:
 
     def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
         link, parts = self.config.link, spec.model_dump()
-        if link.token is not None and any(link.token.reveal() in str(it) for it in parts.values()):
+        if any(has_token(str(it), link.token) for it in parts.values()):
             raise ConfigError(
                 "the spec has the token in it",
                 next_step="leave it out: what is provisioned is written down, and reported",

@@ -181,13 +181,13 @@ def _take_part(
     from .report import github
     from .report.live import Live
 
+    scrub = scrubbing(settings.token)
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
     ledger.begin(shares_as or MAIN)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
     stalled = StalledOutput(interrupts.wake)
     interrupts.install()
-    scrub = scrubbing(settings.token)
     live = Live(config, ledger.folder, interrupts, shares_as, scrub=scrub)
     active = Active(
         config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed

@@ -21,7 +21,8 @@ from ._models import (
     PollResult,
     ProvisionAccepted,
 )
-from ._redact import Token
+from ._public import public
+from ._redact import Token, hidden
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
 from ._traced import TracedTurn
@@ -42,14 +43,18 @@ def no_log(instance_id: str) -> TurnLog:
     return TurnLog()
 
 
-def link_to(base_url: str, token: str | Token) -> Link:
+def link_to(base_url: str, token: Token) -> Link:
     """Check a base URL and a token; raises `ConfigError`."""
     problem = url_problem(base_url, allow_http=True)
     if problem is not None:
         raise ConfigError(
             f"the router's URL {problem}", next_step="give it like https://router.example"
         )
-    return Link(base_url.rstrip("/"), token if isinstance(token, Token) else Token(token))
+    if token.problem is not None:
+        raise ConfigError(
+            f"the token {token.problem}", next_step="correct HYDRA_SMOKE_TOKEN or the token file"
+        )
+    return Link(base_url.rstrip("/"), token)
 
 
 class _Client:
@@ -68,6 +73,7 @@ class _Client:
         )
 
 
+@public
 class SmokeClient(_Client):
     """The router's six calls, blocking; a context manager that closes its connections.
 
@@ -87,6 +93,8 @@ class SmokeClient(_Client):
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
     ) -> None:
+        # First of all, as the arguments of a frame are shown with what fails in it.
+        token = hidden(token)
         self._use(SyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
     def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
@@ -135,6 +143,7 @@ class SmokeClient(_Client):
         self.close()
 
 
+@public
 class AsyncSmokeClient(_Client):
     """What `SmokeClient` is, to be awaited, under asyncio and trio."""
 
@@ -147,6 +156,7 @@ class AsyncSmokeClient(_Client):
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
     ) -> None:
+        token = hidden(token)
         self._use(AsyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
     def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
