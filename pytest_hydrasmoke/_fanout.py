@@ -33,7 +33,6 @@ class Group:
     """The point of `time.monotonic()` at which what is under way must be over."""
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(IN_FLIGHT))
 
-
     def stop(self) -> None:
         """Let nothing more begin."""
         if not self.stopped.is_set():

@@ -172,7 +172,9 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
             record.saw_status(found.status, calls.io.now())
         if found.found and found.instance_id is not None:
             break
-        what = "poll found its row, but names no instance" if found.found else "its row did not appear"
+        what = (
+            "poll found its row, but names no instance" if found.found else "its row did not appear"
+        )
         await _pause(calls.io, start, deadline, record, what)
     if record.id is not None and UUID(record.id) != UUID(found.instance_id):
         raise ContractError(

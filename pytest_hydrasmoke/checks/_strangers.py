@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Literal, NoReturn, TypeVar
 
-from .. import _lifecycle
-from .._calls import Calls
-from .._chat import Reading, Turn
-from .._errors import (
+from pytest_hydrasmoke import _lifecycle
+from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._chat import Reading, Turn
+from pytest_hydrasmoke._errors import (
     ContractError,
     HydraSmokeError,
     NotFoundError,
@@ -23,15 +23,15 @@ from .._errors import (
     UnauthorizedError,
     own_frames,
 )
-from .._evidence import Form
-from .._io import SyncIO
-from .._models import InstanceSpec, LlmEvents
-from .._redact import Token, safe_line
-from .._session import SmokeSession
-from .._settings import HydraSmokeConfig
-from .._timeline import State
-from .._wire import drive
-from ..client import RunClient, SmokeClient
+from pytest_hydrasmoke._evidence import Form
+from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._models import InstanceSpec, LlmEvents
+from pytest_hydrasmoke._redact import Token, safe_line
+from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._settings import HydraSmokeConfig
+from pytest_hydrasmoke._timeline import State
+from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke.client import RunClient, SmokeClient
 
 __tracebackhide__ = own_frames
 
@@ -139,7 +139,7 @@ class Calling:
         drive(self._calls.delete(instance_id, deadline=self._deadline()))
 
     def provision(self, session: SmokeSession, spec: InstanceSpec, key: str) -> None:
-        """Provision under a key that takes no slot; what is made of it is deleted before the end."""
+        """Provision under a key that takes no slot; what is made of it is deleted at once."""
         record = session.claim_key(spec, key)
         calls = Calls(self._io, record)
         try:
@@ -166,7 +166,7 @@ class Calling:
         except UnauthorizedError as error:
             return error.form
         except HydraSmokeError:
-            return None
+            pass  # That it is not is told where it is looked for.
         return None
 
     def _deadline(self) -> float:
@@ -176,7 +176,7 @@ class Calling:
 @contextmanager
 def calling(
     config: HydraSmokeConfig, client: SmokeClient, whose: Whose = "right"
-) -> Iterator[Calling]:
+) -> Generator[Calling]:
     """Call with the run's `right` token, with a `wrong` one, a `longer` one, or a `missing` one."""
     assert isinstance(client, RunClient)
     link = config.link

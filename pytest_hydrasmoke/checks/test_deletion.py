@@ -83,12 +83,10 @@ def _see_apart(
         )
 
 
-def _see_strangers_refused(
-    instance_id: str, client: SmokeClient, config: HydraSmokeConfig
-) -> None:
+def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
     for token in STRANGERS:
         with calling(config, client, token) as stranger:
-            refused("delete", token, lambda: stranger.delete(instance_id))  # noqa: B023
+            refused("delete", token, lambda: stranger.delete(instance_id))
         if _is_gone(client, instance_id, config):
             # As the run's own: it was not another run that did this.
             client.delete(instance_id)

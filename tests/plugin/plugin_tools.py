@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,15 @@ SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
 def shows_token(text: str) -> bool:
     """Tell whether a text holds any part of the token that is long enough to be one."""
     return any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
+
+
+def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take what would change a project's run out of the environment."""
+    for name in os.environ:
+        # PYTEST_XDIST_WORKER: these tests may themselves run in a worker, their projects do not.
+        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
 
 
 class Project:

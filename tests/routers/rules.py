@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from twin import LlmEvent, Row, Spoken, Twin
+from twin import AnswerError, LlmEvent, Row, Twin
 
 LEFT_OUT = object()
 SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
@@ -51,7 +51,7 @@ def make_and_refuse(it: Twin, call: str, about: str) -> None:
 
 
 def gateway_refuses(it: Twin, call: str, about: str) -> None:
-    raise Spoken(PlainTextResponse("Authorization Required", 401))
+    raise AnswerError(PlainTextResponse("Authorization Required", 401))
 
 
 # What is answered
@@ -74,12 +74,18 @@ def says_whole(call: str, response: Response) -> Rule:
     return lambda it, asked, said: response if asked == call else said
 
 
-def from_the_second_on(rule: Rule, call: str) -> Rule:
-    """Answer the first call of its kind as it should be."""
-    calls = itertools.count()
-    return lambda it, asked, said: (
-        rule(it, asked, said) if asked == call and next(calls) else said
-    )
+def from_the_second_on(rule: Rule) -> Rule:
+    """Answer the first question about a key as it should be."""
+    asked_before: set[str] = set()
+
+    def answer(it: Twin, asked: str, said: dict[str, Any]) -> Any:
+        key = said.get("idempotency_key")
+        if key is None or key in asked_before:
+            return rule(it, asked, said)
+        asked_before.add(key)
+        return said
+
+    return answer
 
 
 def random_id(it: Twin, said: dict[str, Any]) -> str:
@@ -106,7 +112,9 @@ def always_found(call: str) -> Rule:
 
     def found(it: Twin, asked: str, instance_id: str) -> Row:
         known = it.with_id(instance_id) is not None
-        return Twin.found(it, asked, instance_id) if known or asked != call else Row("k", instance_id)
+        return (
+            Twin.found(it, asked, instance_id) if known or asked != call else Row("k", instance_id)
+        )
 
     return found
 
@@ -161,7 +169,7 @@ def fault(*loc: str, message: str = "Field required") -> HTTPException:
 
 def not_more_than_bytes(it: Twin, row: Row, message: str) -> Response:
     if len(message.encode()) > it.longest_message:
-        raise fault("body", "message", message="String should have at most 4000 bytes")
+        raise fault("body", "message", message="at most 4000 bytes")
     return Twin.stream(it, row, message)
 
 
@@ -205,8 +213,8 @@ def by_any_key(it: Twin, key: str) -> Row | None:
 
 def alike(same: Callable[[str, str], bool]) -> Rule:
     """Find an instance by any key that is like its own; its own comes first."""
-    return lambda it, key: Twin.named(it, key) or next(
-        (row for row in it.rows if same(row.key, key)), None
+    return lambda it, key: (
+        Twin.named(it, key) or next((row for row in it.rows if same(row.key, key)), None)
     )
 
 
@@ -218,15 +226,23 @@ def delete_all(it: Twin, row: Row) -> None:
 # What is counted
 
 
-def events(of: Callable[[Twin, Row, LlmEvent, float, int], bool]) -> Rule:
-    """Count by another rule: `of` is given the event, its age in seconds, and the window."""
+def events(of: Callable[[Row, LlmEvent, float, int], bool]) -> Rule:
+    """Count by another rule: of the row asked for, an event, its age in seconds, and the window."""
 
     def counted(it: Twin, row: Row, window: int) -> list[str]:
         now = it.clock()
         rows = [event for event in it.usage if event.at <= now]
-        return [event.provider for event in rows if of(it, row, event, now - event.at, window)]
+        return [event.provider for event in rows if of(row, event, now - event.at, window)]
 
     return counted
+
+
+class Unsaid(int):
+    """A window that was not given."""
+
+
+def nothing_unless_said(it: Twin, row: Row, window: int) -> list[str]:
+    return [] if isinstance(window, Unsaid) else Twin.counted(it, row, window)
 
 
 def leaves(number: int) -> Rule:
@@ -297,3 +313,37 @@ def not_at_once(code: int) -> Rule:
         return Twin.stream(it, row, message)
 
     return stream
+
+
+def never_ready(code: int) -> Rule:
+    """Refuse every chat for the moment, although the status is ready."""
+
+    def stream(it: Twin, row: Row, message: str) -> Response:
+        raise HTTPException(code, "The agent is not ready")
+
+    return stream
+
+
+def no_provision(code: int, detail: Any = "No") -> Rule:
+    """Refuse every provision."""
+
+    def provision(it: Twin, key: str) -> Row:
+        raise HTTPException(code, detail)
+
+    return provision
+
+
+def not_named(*loc: str) -> Rule:
+    """Refuse every provision for a field that need not be given."""
+    return no_provision(422, fault(*loc).detail)
+
+
+def second_provision(code: int) -> Rule:
+    """Refuse a key that is known."""
+
+    def provision(it: Twin, key: str) -> Row:
+        if it.named(key) is not None:
+            raise HTTPException(code, "No")
+        return it.make(key)
+
+    return provision

@@ -26,6 +26,7 @@ PREFIX = "/internal/v1/smoke"
 ONE = PREFIX + "/instances/{instance_id}"
 LIMITS = {"idempotency_key": 255, "manifest_id": 100, "region_id": 80, "tier_id": 80}
 LONGEST_MESSAGE = 4000
+NOBODY = {"found": False, "instance_id": None, "status": None}
 
 
 class SmokeProvisionResponse(BaseModel):
@@ -82,7 +83,7 @@ class LlmEvent:
     at: float
 
 
-class Spoken(Exception):
+class AnswerError(Exception):
     """An answer given in the middle of a call, in place of the call's own."""
 
     def __init__(self, response: Response) -> None:
@@ -90,7 +91,7 @@ class Spoken(Exception):
 
 
 def answer_at_once(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Spoken)
+    assert isinstance(error, AnswerError)
     return error.response
 
 
@@ -111,7 +112,8 @@ class Twin:
 
     token = TOKEN
     row_after = 0.0
-    boot: tuple[tuple[float, str], ...] = ((0.0, "queued"), (0.02, "provisioning"), (0.1, "running"))
+    boot: tuple[tuple[float, str], ...] = ((0.0, "queued"), (0.02, "booting"), (0.1, "running"))
+    """The status words, and from how long after the row has come each is the one."""
     usage_after = 0.0
     providers: tuple[str, ...] = ("anthropic",)
     limits: Mapping[str, int] = LIMITS
@@ -125,7 +127,7 @@ class Twin:
     gone_word = "deleted"
     row_stays = False
     """Whether a deleted row is still seen, with `gone_word`, or not found any more."""
-    unknown_key: Any = {"found": False, "instance_id": None, "status": None}
+    unknown_key: Any = NOBODY
     """What poll says of a key without a row; a number is an error's code."""
 
     # Who may ask, and about what
@@ -264,7 +266,7 @@ Authorization = Annotated[str | None, Header()]
 def build(router: Twin) -> FastAPI:
     """Make the application of a router."""
     app = FastAPI(title="HydraCore smoke router", version="1", docs_url=None, redoc_url=None)
-    app.exception_handler(Spoken)(answer_at_once)
+    app.exception_handler(AnswerError)(answer_at_once)
 
     @app.exception_handler(RequestValidationError)
     async def rejection(request: Request, error: RequestValidationError) -> Response:
@@ -314,7 +316,7 @@ def build(router: Twin) -> FastAPI:
         if row is None or not router.has_row(row) or not router.shown("poll", row):
             if isinstance(router.unknown_key, int):
                 raise HTTPException(router.unknown_key, "Instance not found")
-            if router.unknown_key != Twin.unknown_key:
+            if router.unknown_key != NOBODY:
                 return JSONResponse(router.unknown_key)
             return SmokePollResponse(found=False)
         answer = SmokePollResponse(found=True, instance_id=row.id, status=router.word(row))
