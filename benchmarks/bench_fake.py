@@ -12,7 +12,9 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke._evidence import Forms
 from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.server import mount, unmount
@@ -46,14 +48,25 @@ def serving(fake: FakeRouter, latency: float) -> Generator[tuple[str, Slow]]:
         unmount(place)
 
 
-@contextmanager
-def session(url: str, token: str, **settings: Any) -> Generator[SmokeSession]:
-    """Give a run's session, closed in the end; its ledger goes with it."""
+def config_for(url: str, token: str, **settings: Any) -> HydraSmokeConfig:
+    """Give the settings of a run."""
     given: dict[str, Any] = {"url": url, "token": token, "run_id": "benchmark", **SPEC, **settings}
+    return HydraSmokeConfig(**given)
+
+
+@contextmanager
+def session(
+    url: str, token: str, forms: Forms | None = None, **settings: Any
+) -> Generator[SmokeSession]:
+    """Give a run's session, closed in the end; its ledger goes with it.
+
+    It learns the router's forms first, unless they are given.
+    """
+    config = config_for(url, token, **settings)
     with TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder), "benchmark")
         ledger.folder.mkdir(parents=True)
-        it = SmokeSession(HydraSmokeConfig(**given), ledger)
+        it = SmokeSession(config, ledger, forms=forms or learn(config))
         try:
             yield it
         finally:

@@ -24,7 +24,7 @@ from pytest_hydrasmoke.fake.scenarios import READY_MADE
 def settings() -> Iterator[str]:
     """Give each setting with its meaning, its default and the ways to give it."""
     for name, field in HydraSmokeConfig.model_fields.items():
-        default = field.get_default(call_default_factory=False)
+        default = None if field.default_factory is not None else field.default
         if isinstance(default, frozenset):
             default = ", ".join(sorted(default)) or None
         shown = "random" if name == "run_id" else default

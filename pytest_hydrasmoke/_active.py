@@ -53,6 +53,7 @@ class Active:
         """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
         self._on_change = on_change
+        self._test = ""
         self._used: dict[str, str] = {}
         self._over: list[str] = []
         self._gone: frozenset[str | None] = frozenset()
@@ -69,6 +70,7 @@ class Active:
             on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
             on_change=self._on_change,
             forms=self.forms,
+            test=lambda: self._test,
         )
 
     @cached_property
@@ -111,12 +113,13 @@ class Active:
 
     def client(self) -> SmokeClient:
         """Give the six calls over connections of their own."""
-        return RunClient(SyncIO(self.config.link), self.reading, self.session.sightings)
+        session = self.session
+        return RunClient(SyncIO(self.config.link), self.reading, session.sightings, session.log_of)
 
     def async_client(self) -> AsyncSmokeClient:
         """Give the six calls, to be awaited."""
-        io = AsyncIO(self.config.link)
-        return AsyncRunClient(io, self.reading, self.session.sightings)
+        io, session = AsyncIO(self.config.link), self.session
+        return AsyncRunClient(io, self.reading, session.sightings, session.log_of)
 
     def _skip_if_attached(self) -> None:
         if self.config.instance is not None:
@@ -165,11 +168,12 @@ class Active:
                     report.user_properties += junit.of_test(record)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """End what is over once the last report of a test is in.
 
         Outermost, so that no test's own time limit is still running.
         """
+        self._test = item.nodeid
         if "session" in self.__dict__:
             records = self.session.records
             self._gone = frozenset(it.key for it in records if it.state in NOTHING_LEFT)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+import idna
 
 from ._errors import ConfigError, own_frames
 from ._redact import Token
@@ -14,6 +17,7 @@ from ._redact import Token
 __tracebackhide__ = own_frames
 
 PREFIX = "/internal/v1/smoke"
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE | re.ASCII)
 
 
 def url_problem(url: str, *, allow_http: bool) -> str | None:
@@ -31,6 +35,8 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
         return "must end with its path: no ? and no #"
     if not url.isascii() or not url.isprintable() or " " in url:
         return "has a character that no URL has"
+    if not _is_host(host):
+        return "has a host that can't be: give a name such as router.example, or an address"
     path = parts.path.rstrip("/")
     if PREFIX in path or path.endswith(("/internal", "/internal/v1")):
         return f"must stop before /internal: {PREFIX}/... is added to it"
@@ -51,6 +57,29 @@ def _place(url: str) -> tuple[object, ...]:
     except ValueError:
         return (url,)
     return parts.scheme, parts.hostname, port, parts.path.rstrip("/"), parts.query
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether this can be looked up, or is an address: what can't be is no case for a retry.
+
+    After RFC 1123, with underscores, which some name servers take; names of other scripts as
+    IDNA 2008 writes them in ASCII.
+    """
+    labels = host.removesuffix(".").split(".")
+    try:
+        if ":" in host:
+            ipaddress.IPv6Address(host)
+            return True
+        if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+            return False
+        if labels[-1].isdigit():
+            ipaddress.IPv4Address(host)
+        for label in labels:
+            if label.lower().startswith("xn--"):
+                idna.ulabel(label)
+    except ValueError:  # Among them idna's own.
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -179,7 +179,9 @@ def _advice(request: Request, reply: Reply) -> str:
         to = safe_line(reply.headers.get("location", "an unnamed place"))
         return f"set HYDRA_SMOKE_URL to where this leads ({to}): redirects would carry the token"
     if status in (429, 503):
-        return "the router is busy: try again later, or raise the deadline"
+        wanted = asked_pause(reply)
+        ahead = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
+        return f"the router is busy{ahead}: try again later, or raise the deadline"
     return "see the router's log of this moment"
 
 
@@ -197,16 +199,23 @@ def detail_of(body: bytes) -> str:
         return "\n".join(_field_line(entry) for entry in cast("list[object]", detail)[:10])
     if detail is None:
         return ""
-    return safe_text(detail if isinstance(detail, str) else json.dumps(detail))
+    return safe_text(detail if isinstance(detail, str) else _json(detail))
 
 
 def _field_line(entry: object) -> str:
     if not isinstance(entry, dict):
-        return safe_line(json.dumps(entry))
+        return safe_line(_json(entry))
     fields = cast("dict[str, object]", entry)
     loc = fields.get("loc")
     where = ".".join(map(str, cast("list[object]", loc))) if isinstance(loc, list) else "?"
     return safe_line(f"{where}: {fields.get('msg', '?')}")
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:  # Writing it goes a little deeper than reading it.
+        return "(nested too deeply)"
 
 
 def asked_pause(reply: Reply) -> float | None:

@@ -139,6 +139,8 @@ class Turn:
         self._began = self._last_at = 0.0
         self._deadline = 0.0
         self.over = self._reserved = False
+        self.refusal: HydraSmokeError | None = None
+        """What came of the message instead of a stream."""
         self._agents_error: str | None = None
         self._limit: SseLimitError | None = None
         self._last_event: ChatEvent | None = None
@@ -177,14 +179,15 @@ class Turn:
             self._release()
             if not isinstance(error, HydraSmokeError):
                 raise
+            self.refusal = error
             if not _ran_out_of_time(error):
                 self._add_context(error)
                 raise
-            refusal = error
+            message = error.message
         else:
             return
-        what = "accepted" if isinstance(refusal, RouterError) else "answered"
-        self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}"))
+        what = "accepted" if isinstance(self.refusal, RouterError) else "answered"
+        self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {message}"))
 
     def take(self) -> tuple[ChatEvent, Meaning] | None:
         """Give the next event that has arrived and its meaning, else None; raises `ChatError`."""

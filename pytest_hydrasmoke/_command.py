@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep.add_argument("--run-id", help="sweep this run alone, which is over from now on")
     sweep.add_argument("--output", help="folder of the ledger (.hydrasmoke)")
     sweep.add_argument(
-        "--wait", type=float, default=60.0, help="seconds to ask for a key without a row (60)"
+        "--wait", type=_seconds, default=60.0, help="seconds to ask for a key without a row (60)"
     )
     sweep.add_argument("--dry-run", action="store_true", help="only tell")
     sweep.set_defaults(run=_sweep)
@@ -54,6 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return SETTINGS
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if 0 <= seconds < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
 
 
 def _fake(options: argparse.Namespace) -> int:

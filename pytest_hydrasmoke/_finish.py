@@ -11,8 +11,10 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +30,7 @@ from ._run_folder import LONGEST_NAME, name_problem
 from ._scrub import cleaned
 from ._session import SmokeSession
 from ._signals import Interrupts
+from ._stalled import StalledOutput
 from .report import files, github, junit, pytest_html, terminal
 
 if TYPE_CHECKING:
@@ -49,6 +52,14 @@ def worker_run_id(run_id: str, worker: str) -> str:
     return f"{whole[: LONGEST_NAME - 13]}-{digest}"
 
 
+def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
+    """Give a run's exit code: what failed at its end adds to what tests said, and hides none."""
+    if signal is not None:
+        return 128 + signal
+    clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    return pytest.ExitCode.TESTS_FAILED if failed and clean else before
+
+
 class Worker(Protocol):
     """What xdist's controller knows of a worker."""
 
@@ -64,6 +75,8 @@ class Finish:
         active: Active,
         ledger: Ledger,
         interrupts: Interrupts,
+        stalled: StalledOutput,
+        say: Callable[[Sequence[str]], None],
         *,
         loaded: Loaded | None,
         fake: FakeRouter | None,
@@ -73,10 +86,13 @@ class Finish:
         self._active = active
         self._ledger = ledger
         self._interrupts = interrupts
+        self._stalled = stalled
+        self._say = say
         self._loaded = loaded
         self._fake = fake
         self._worker = worker
         self._scrub = scrubbing(active.config.token)
+        self._pid = os.getpid()
         self._began = datetime.now(UTC)
         self._executed = False
         self._failed: set[str] = set()
@@ -88,6 +104,11 @@ class Finish:
         self._page: Path | None = None
         self._remarks: list[str] = []
         self._told = False
+
+    @property
+    def _is_run(self) -> bool:
+        """Whether this process is the one that began; a child that a test has forked is not."""
+        return os.getpid() == self._pid
 
     def pytest_report_header(self) -> list[str]:
         if self._loaded is None:
@@ -105,54 +126,78 @@ class Finish:
         self._failed.update(getattr(report, FAILED, ()))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        # Around all others: some plugins write their report as the first thing at the end.
-        self._end(session)
+    def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
+        # Before anything is written: what a test has printed is, as capturing ends here.
+        if self._is_run:
+            self._close()
         return (yield)
 
-    def _end(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        # Around all others: some plugins write their report as the first thing at the end.
+        if not self._is_run:
+            return (yield)
         told = self._close()
         if self._worker:
             output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
             output[KEY] = told.model_dump(mode="json")
-            return
+        else:
+            self._report = self._concluded(session, told)
+            self._write(self._report)
+        # Where it would be waited for, others come first: workers take seconds to end.
+        stalled = self._stalled.is_stalled
+        if not stalled:
+            self._tell_others()
+        try:
+            return (yield)
+        finally:
+            if stalled:
+                self._tell_others()
+
+    def _tell_others(self) -> None:
+        """Tell of the run what is written by now: whoever is told may fail, or block."""
+        self._interrupts.catch_up()
+        if self._report is not None:
+            self._give_verdict(self._report)
+            self._hand_out(self._report)
+
+    def _concluded(self, session: pytest.Session, told: ProcessReport) -> Report:
+        """Decide what became of the run, its exit code included."""
         everybody = [*self._from_workers.values(), told]
         instances = merged(it for one in everybody for it in one.instances)
         broken = breaches(instances, self._active.config.budgets)
-        self._give_verdict(session, instances, broken)
-        self._remarks += self._elsewhere()
-        self._report = self._made(session, instances, broken, everybody)
-        self._hand_out(self._report)
-
-    def _give_verdict(
-        self,
-        session: pytest.Session,
-        instances: Sequence[InstanceReport],
-        broken: Sequence[BreachReport],
-    ) -> None:
-        for leaked in instances:
-            if leaked.outcome == "leaked":
-                name = leaked.id or leaked.idempotency_key or "?"
-                self._fail(session, "leak", name, terminal.leak(leaked))
-        for breach in broken:
-            self._fail(session, "budget", breach.phase, terminal.breach(breach))
-        if session.exitstatus == 0 and not self._executed:
+        failed = bool(broken) or any(it.outcome == "leaked" or it.conflict for it in instances)
+        if session.exitstatus == 0 and not failed and not self._executed:
             self._remarks.append("no smoke test was executed: the run proves nothing")
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if self._interrupts.received is not None:
-            session.exitstatus = 128 + self._interrupts.received
+            failed = True
+        signal = self._interrupts.received
+        session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
+        self._remarks += self._elsewhere()
+        return self._made(session, instances, broken, everybody)
 
-    def _fail(self, session: pytest.Session, kind: str, name: str, words: str) -> None:
+    def _give_verdict(self, report: Report) -> None:
+        for instance in report.instances:
+            name = instance.id or instance.idempotency_key or "?"
+            if instance.outcome == "leaked":
+                self._fail("leak", name, terminal.leak(instance))
+            if instance.conflict is not None:
+                self._fail("run-id", name, terminal.conflict(instance))
+        for breach in report.breaches:
+            self._fail("budget", breach.phase, terminal.breach(breach))
+
+    def _fail(self, kind: str, name: str, words: str) -> None:
         # A report of its own: it adds to whatever the tests said, and hides none of it. Some
         # plugins, pytest-html among them, take a test in once its teardown is reported.
+        session = self._pytest.pluginmanager.get_plugin("session")
+        if session is not None:
+            session.testscollected += 1  # Of which the terminal shows how many per cent are over.
         nodeid = f"hydra-smoke::{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")
         failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         for report in (failed, over):
-            self._pytest.hook.pytest_runtest_logreport(report=report)
-        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            tell = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
+            self._try(f"the {kind} of {name} was not shown everywhere", tell)
 
     def _made(
         self,
@@ -176,8 +221,7 @@ class Finish:
         # Whatever is written of the run is drawn from it.
         return Report.model_validate(cleaned(report.model_dump(), self._scrub))
 
-    def _hand_out(self, report: Report) -> None:
-        """Give everybody the report; nothing that fails in it changes the run's outcome."""
+    def _write(self, report: Report) -> None:
         config = self._active.config
         failed = report.exit_code != pytest.ExitCode.OK
         pages = config.report == "always" or (config.report == "on-failure" and failed)
@@ -185,6 +229,9 @@ class Finish:
         self._remarks += problems
         if pages and not any(it.startswith(files.PAGE) for it in problems):
             self._page = config.output / files.PAGE
+
+    def _hand_out(self, report: Report) -> None:
+        """Give everybody the report; nothing that fails in it changes the run's outcome."""
         self._try("the JUnit file has no properties", lambda: junit.tell(self._pytest, report))
         self._try(
             "GitHub's job summary was not written",
@@ -210,7 +257,8 @@ class Finish:
                     # Workers may outlive this by seconds: they are to begin nothing more.
                     self._ledger.stop()
                 self._adopt(session)
-            self._say(terminal.deleting(session.pending), only_if=self._interrupts.received)
+            if self._interrupts.received is not None:
+                self._say(terminal.deleting(session.pending))
             session.close()
         finally:
             self._interrupts.end_clean_up()
@@ -233,13 +281,6 @@ class Finish:
             if not self._ledger.has_seen(name)
             for run_id in [worker_run_id(self._active.config.run_id, name)]
         ]
-
-    def _say(self, lines: list[str], *, only_if: object) -> None:
-        reporter = self._pytest.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and only_if is not None:
-            for line in lines:
-                reporter.ensure_newline()
-                reporter.line(self._scrub(line))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._report is None:
@@ -267,12 +308,23 @@ class Finish:
 
         self._try("pytest-html shows nothing of the run", show)
 
-    def pytest_unconfigure(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        # Around all others: some write, which fails where nobody reads.
+        if not self._is_run:
+            return (yield)
         try:
-            self._tell_late(self._close().instances)
+            try:
+                late = self._close().instances
+            finally:
+                self._active.session.end()
+                self._active.release()
+                self._ledger.end()
+            self._interrupts.catch_up()
+            self._tell_late(late)
+            return (yield)
         finally:
-            self._active.release()
-            self._ledger.end()
+            self._stalled.end()
             self._interrupts.restore()
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
@@ -288,7 +340,8 @@ class Finish:
         leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
         for key, leak in {it.idempotency_key: it for it in leaks}.items():
             if key not in told and not self._worker:
-                sys.stderr.write(self._scrub(terminal.leak(leak)) + "\n")
+                with suppress(Exception):  # There may be nobody who reads it.
+                    sys.stderr.write(self._scrub(terminal.leak(leak)) + "\n")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from . import _deletion, _lifecycle
+from ._account import open_account, whole
 from ._calls import Calls
-from ._chat import HELD, Kept, Reading, Turn
-from ._errors import ChatError, ConfigError, HydraSmokeError, own_frames
+from ._chat import HELD, Kept, Reading
+from ._deletion import delete, keep
+from ._errors import ChatError, HydraSmokeError, own_frames
+from ._expected import Expected
 from ._frames import Meaning
-from ._lifecycle import Policy
+from ._lifecycle import Policy, phase, status_of, until_ready, wait
 from ._models import InstanceStatus, LlmEvents
 from ._moments import Failure, TurnStory
 from ._sse import ChatEvent
 from ._timeline import InstanceRecord
-from ._usage import Expected, Usage, read_baseline
+from ._traced import TracedTurn
+from ._usage import Usage
 
 __tracebackhide__ = own_frames
 
@@ -38,7 +41,7 @@ class TurnResult:
     """Which of the instance's turns it was, from 0."""
 
 
-class InstanceTurn(Turn):
+class InstanceTurn(TracedTurn):
     """A turn that counts the LLM events before it, and tells the record how it went."""
 
     def __init__(
@@ -49,37 +52,46 @@ class InstanceTurn(Turn):
         *,
         timeout: float,
         baseline_timeout: float,
+        settle: float,
         end_required: bool,
         reading: Reading,
     ) -> None:
         assert record.id is not None
         super().__init__(
-            calls, record.id, message, timeout=timeout, end_required=end_required, reading=reading
+            calls,
+            record.id,
+            message,
+            log=record.log,
+            timeout=timeout,
+            end_required=end_required,
+            reading=reading,
         )
         self._record = record
         self._baseline_timeout = baseline_timeout
+        self._settle = settle
         self.index = -1
         """Which of the instance's turns it is, from 0."""
         self._story: TurnStory | None = None
 
     async def open(self) -> None:
         self._record.permit()
-        self.reserve()
-        try:
-            await self._begin()
-        except BaseException:
-            await self.close()
-            raise
+        await super().open()
 
     async def _begin(self) -> None:
         record = self._record
-        record.baselines.append(await read_baseline(self._calls, record, self._baseline_timeout))
+        baseline = await open_account(
+            self._calls, record, timeout=self._baseline_timeout, settle=self._settle
+        )
+        # A wait may have been long.
+        record.permit()
+        record.baselines.append(replace(baseline, number=record.log.history.number + 1))
         self.index = len(record.baselines) - 1
         now = self._calls.io.now()
         self._story = TurnStory(self._message, now)
         record.turns.append(self._story)
         record.begins("turn", now, now + self._timeout)
-        await super().open()
+        sure = baseline.error is None and baseline.doubt is None
+        await self._send(baseline.count if sure else None)
         self._story.at = self._began
 
     def take(self) -> tuple[ChatEvent, Meaning] | None:
@@ -129,7 +141,7 @@ class Handle:
         return self.record.id
 
     async def status(self) -> InstanceStatus:
-        return await _lifecycle.status_of(self._calls, self.record, self.id)
+        return await status_of(self._calls, self.record, self.id)
 
     async def wait(
         self,
@@ -140,16 +152,16 @@ class Handle:
         io = self._calls.io
         limit = self._policy.ready_timeout if timeout is None else timeout
         # A test's own wait is no part of the time that provisioning took.
-        with _lifecycle.phase("ready", io, self.record, timed=False):
-            return await _lifecycle.wait(
+        with phase("ready", io, self.record, timed=False):
+            return await wait(
                 self._calls, self.record, ready, error=error, start=io.now(), timeout=limit
             )
 
     async def until_ready(self) -> None:
         io = self._calls.io
         deadline = io.now() + self._policy.ready_timeout
-        with _lifecycle.phase("ready", io, self.record, deadline=deadline):
-            await _lifecycle.until_ready(self._calls, self.record, self._policy, io.now())
+        with phase("ready", io, self.record, deadline=deadline):
+            await until_ready(self._calls, self.record, self._policy, io.now())
 
     def turn(self, message: str, timeout: float | None) -> InstanceTurn:
         """Make a turn that is yet to be opened."""
@@ -159,6 +171,7 @@ class Handle:
             message,
             timeout=self._policy.chat_timeout if timeout is None else timeout,
             baseline_timeout=self._policy.llm_events_timeout,
+            settle=self._policy.usage_settle,
             end_required=self._policy.chat_end == "required",
             reading=self._reading,
         )
@@ -205,28 +218,13 @@ class Handle:
 
     def _usage(self, timeout: float | None) -> Usage:
         limit = self._policy.llm_events_timeout if timeout is None else timeout
-        return Usage(self._calls, self.record, limit)
+        return Usage(self._calls, self.record, limit, whole(self._policy.usage_settle))
 
     async def delete(self) -> None:
-        await _deletion.delete(self._calls, self.record, self._policy)
+        await delete(self._calls, self.record, self._policy)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` says to leave it for a look."""
         self.record.failed |= failed
-        if not _deletion.keep(self.record, self._policy):
+        if not keep(self.record, self._policy):
             await self.delete()
-
-
-def expected(at_least: int, at_most: int | None, providers: Collection[str] | None) -> Expected:
-    """Check what a test expects; raises `ConfigError` for what nothing can meet."""
-    if isinstance(providers, str):
-        raise ConfigError(
-            f"providers={providers!r} is a text, not a set of names",
-            next_step=f"write providers={{{providers!r}}}",
-        )
-    if at_least < 0 or (at_most is not None and at_most < at_least):
-        raise ConfigError(
-            f"no count is at least {at_least} and at most {at_most}",
-            next_step="give 0 <= at_least <= at_most",
-        )
-    return Expected(at_least, at_most, frozenset(providers or ()))

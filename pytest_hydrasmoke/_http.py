@@ -31,6 +31,9 @@ FAULTS = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
+    # Under anyio one that comes after the handshake is nobody's: a client certificate that is
+    # missing, under TLS 1.3, or a record that is damaged.
+    ssl.SSLError,
     TimeoutError,
 )
 _LATE = (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)

@@ -10,6 +10,8 @@ A run has a folder, `<output>/runs/<run id>/`, whose files are made and removed 
   one that is next.
 - `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
   process id, is what tells that a run is alive.
+- `turns/*.json`: what is known of the last turn on each shared instance (`_turnlog`), written by
+  whoever holds it; `turns/*.tmp` for a moment.
 - `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
   process reads it before it provisions or chats.
 """
@@ -29,8 +31,7 @@ from filelock import FileLock, Timeout
 
 from . import _run_folder
 from ._errors import ConfigError, own_frames
-from ._redact import safe_line
-from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder, name_problem
+from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder
 
 __tracebackhide__ = own_frames
 
@@ -200,10 +201,8 @@ class Ledger:
 
     def begin(self, name: str) -> None:
         """Make the folder, and hold the lock that tells that process `name` of the run lives."""
-        for what, given in (("run id", self.run_id), ("worker's name", name)):
-            problem = name_problem(given)
-            if problem is not None:
-                raise ConfigError(f"the {what} {problem}: {safe_line(given)!r}")
+        _run_folder.check_name("run id", self.run_id)
+        _run_folder.check_name("worker's name", name)
         try:
             live = _run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
@@ -384,12 +383,21 @@ def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> N
 
 def discard_if_done(folder: Path) -> None:
     """Remove a run's folder if it is known that nothing is left, and nobody uses it."""
-    try:
-        done = read(folder).is_settled and not is_live(folder)
-    except OSError:
-        return
-    if done:
+    if _is_done(folder):
         _run_folder.discard(folder)
+
+
+def discard_ledger_if_done(folder: Path) -> None:
+    """Remove a run's ledger alone: the word that the run is over stays, as its owner may begin."""
+    if _is_done(folder):
+        _run_folder.discard_ledger(folder)
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        return read(folder).is_settled and not is_live(folder)
+    except OSError:
+        return False
 
 
 def bury(output: Path, run_id: str) -> None:

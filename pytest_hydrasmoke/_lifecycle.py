@@ -25,7 +25,7 @@ from ._errors import (
 )
 from ._evidence import Forms
 from ._models import InstanceStatus
-from ._moments import Failure
+from ._moments import MOST_WORD, Failure
 from ._redact import safe_line
 from ._timeline import NOTHING_LEFT, InstanceRecord, State
 from ._wire import IO, LAST_CHANCE
@@ -40,6 +40,8 @@ class Policy:
     ready_timeout: float = 900.0
     chat_timeout: float = 120.0
     llm_events_timeout: float = 30.0
+    usage_settle: float = 5.0
+    """How long after its end a turn's LLM events may come, before the next turn begins."""
     delete_timeout: float = 60.0
     row_wait: float = 60.0
     """How long to ask for a key's row before a deletion; a worker may insert it late."""
@@ -134,6 +136,22 @@ def _made_nothing(error: RouterError | TransportError, forms: Forms | None) -> b
     return forms is not None and error.form is not None and forms.refuses(error.form)
 
 
+def _of_a_good_token(
+    error: RouterError | TransportError, forms: Forms | None
+) -> RouterError | TransportError:
+    """Give a 403 as a refusal of its own where the first questions have proved the token."""
+    if forms is None or not isinstance(error, RouterError) or error.status_code != 403:
+        return error
+    return RouterError(
+        error.message,
+        status_code=error.status_code,
+        detail=error.detail,
+        form=error.form,
+        next_step="the router takes this token, but will not provision, for the reason that it "
+        "names: a quota, perhaps? Ask whoever runs it",
+    )
+
+
 async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
     """Ask for an instance; the record knows before that there may be one, and after it what is.
 
@@ -151,7 +169,7 @@ async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline
             return  # In progress already: poll finds it.
         if not record.unknown_outcomes and _made_nothing(error, policy.forms):
             record.becomes(State.REFUSED)
-        raise
+        raise _of_a_good_token(error, policy.forms) from None
     record.id = accepted.instance_id
     record.becomes(State.ACCEPTED)
     if accepted.idempotency_key != record.key:
@@ -240,11 +258,13 @@ async def status_of(
     """Read the status, and write down what it says."""
     status = await calls.status(instance_id, deadline=deadline)
     record.saw_status(status.status, calls.io.now())
-    record.hostname = status.hostname or record.hostname
+    record.hostname = (status.hostname or "")[:MOST_WORD] or record.hostname
     return status
 
 
 async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:
+    # A run that is over waits for nothing more: a sweep, or its own end, has said so.
+    record.permit()
     now = io.now()
     left = deadline - now - LAST_CHANCE
     if left <= 0:

@@ -27,7 +27,7 @@ from ._address import url_problem
 from ._errors import ConfigError
 from ._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
 from ._redact import safe_line, scrubber
-from ._settings import SPEC, HydraSmokeConfig
+from ._settings import SPEC, HydraSmokeConfig, certificates_problem
 
 if TYPE_CHECKING:
     from .fake import Scenario
@@ -289,6 +289,11 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
     for (name, these), (other, those) in itertools.combinations(words, 2):
         for word in sorted(these & those):
             problems.append(f"{name} and {other} both have {word!r}: keep it in one")
+    # httpx's own order; a folder that is not there is only an empty one.
+    trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
+    problem = certificates_problem(Path(trusted)) if trusted else None
+    if problem is not None:
+        problems.append(f"trust_env, and SSL_CERT_FILE = {safe_line(str(trusted))!r}: {problem}")
     if not config.ready_statuses:
         problems.append("ready_statuses is empty: nothing would ever be ready")
     return problems

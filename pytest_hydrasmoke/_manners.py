@@ -6,6 +6,7 @@ report can be given to somebody else, and a fake router can be taught by it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST = 200
 """How many forms of answers and of events are kept: a hostile router has endless ones."""
+_MOST_FIELDS = 40
+"""How many unknown fields of an answer are looked at, which may have tens of thousands."""
+_MOST_NAMED = 10
 _KINDS: tuple[tuple[type, str], ...] = (
     (type(None), "null"),
     (bool, "boolean"),
@@ -85,13 +89,17 @@ class Sightings:
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         """Take in the form of an answer that could be read."""
-        extra = answer.model_extra or {}
-        names = answer.model_fields_set - extra.keys()
+        unknown = answer.model_extra or {}
+        extra = dict(itertools.islice(unknown.items(), _MOST_FIELDS))
+        names = answer.model_fields_set & type(answer).model_fields.keys()
         values: dict[str, object] = {name: getattr(answer, name) for name in names} | extra
         fields = tuple(sorted((_name(name), kind_of(it)) for name, it in values.items()))
         _add(self.answers, AnswerForm(call, code, fields))
         if extra:
-            self._drifts(f"unknown in the answer to {call}: {', '.join(sorted(map(_name, extra)))}")
+            named = ", ".join(sorted(map(_name, extra))[:_MOST_NAMED])
+            more = len(unknown) - _MOST_NAMED
+            rest = f", and {more} more" if more > 0 else ""
+            self._drifts(f"unknown in the answer to {call}: {named}{rest}")
 
     def saw_event(self, event: ChatEvent) -> None:
         """Take in the form of a stream's event."""

@@ -6,6 +6,14 @@ from dataclasses import dataclass, field
 
 MOST = 2_000
 """How many of an instance's requests, chats and readings are kept."""
+MOST_WORD = 200
+"""How many characters are kept of a word of the router's: a status, a name."""
+MOST_WORDS = 200
+"""How many status words of an instance are kept."""
+MOST_PROVIDERS = 20
+"""How many names of providers are kept of one count."""
+MOST_NOTES = 100
+"""How many notes on an instance are kept."""
 MOST_TEXT = 20_000
 """How many characters of a reply are kept."""
 MOST_ARRIVALS = 1_000

@@ -19,11 +19,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ._errors import ConfigError
+from ._redact import safe_line
+
 LEDGER, SLOTS, OVER, TOLD = "ledger.jsonl", "slots.lock", "over", "live.log"
 LIVE, HELD, TURNS = "live", "held", "turns"
-"""Folders in a run's folder."""
-_PATTERNS = (LEDGER, SLOTS, OVER, TOLD, f"{LIVE}/*.lock", f"{HELD}/*.lock", f"{TURNS}/*.json")
-"""All files that a run's folder is ever given; locks and `over` are empty."""
+_IN_FOLDERS = ((LIVE, "*.lock"), (HELD, "*.lock"), (TURNS, "*.json"), (TURNS, "*.tmp"))
+"""With these, all files that a run's folder is ever given; locks and `over` are empty."""
 LONGEST_NAME = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
@@ -41,6 +43,13 @@ def name_problem(name: str) -> str | None:
     if _DEVICE.fullmatch(name) is not None:
         return "must not be a device's name on Windows"
     return None
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise `ConfigError` where a name can't be a file's name everywhere."""
+    problem = name_problem(name)
+    if problem is not None:
+        raise ConfigError(f"the {what} {problem}: {safe_line(name)!r}")
 
 
 def folder_of(output: Path, run_id: str) -> Path:
@@ -70,7 +79,7 @@ def _flaws(folder: Path) -> Iterator[str]:
     problem = name_problem(folder.name)
     if problem is not None:
         yield f"a run's name {problem}"
-    for place in (folder.parent, folder, *(folder / name for name in (LIVE, HELD, TURNS))):
+    for place in (folder.parent, folder, *(folder / name for name, _ in _IN_FOLDERS)):
         if is_blocked(place):
             yield f"{place} is a link, or no folder"
     for file in _files(folder):
@@ -82,7 +91,7 @@ def _flaws(folder: Path) -> Iterator[str]:
                 yield f"{file} has something in it"
     there = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
     if there and there.isdisjoint((LIVE, OVER, LEDGER)):
-        yield f"it has other things in it, such as {min(there)}, and nothing of a run's"
+        yield f"it has other things in it, such as {safe_line(min(there))}, and nothing of a run's"
 
 
 def is_blocked(place: Path) -> bool:
@@ -91,8 +100,11 @@ def is_blocked(place: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for pattern in _PATTERNS:
-        yield from sorted(folder.glob(pattern))
+    for name in (LEDGER, SLOTS, OVER, TOLD):
+        if os.path.lexists(folder / name):
+            yield folder / name
+    for name, pattern in _IN_FOLDERS:
+        yield from sorted((folder / name).glob(pattern))
 
 
 def all_found(output: Path) -> dict[Path, str | None]:
@@ -172,7 +184,7 @@ def discard(folder: Path) -> None:
     for file in _files(folder):
         with contextlib.suppress(OSError):
             file.unlink()
-    for place in (folder / LIVE, folder / HELD, folder / TURNS, folder):
+    for place in (*(folder / name for name, _ in _IN_FOLDERS), folder):
         with contextlib.suppress(OSError):
             place.rmdir()  # One that has something else in it stays.
 

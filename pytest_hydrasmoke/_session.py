@@ -7,25 +7,26 @@ what there is to delete. It is called wherever a run can end, and does only what
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
 
-from . import _deletion, _lifecycle
 from ._aio import AsyncIO
 from ._answers import asked_for
 from ._calls import RULES, Attempt, Calls
 from ._chat import Reading
 from ._clock import VirtualClock
+from ._deletion import delete, keep
 from ._errors import ConfigError, own_frames
 from ._evidence import Forms
 from ._fanout import fan_out
 from ._handle import Handle
 from ._io import SyncIO
 from ._ledger import Entry, Fact, Intent, Ledger
-from ._lifecycle import Policy
+from ._lifecycle import Policy, check_free, provision
 from ._manners import Sightings
 from ._models import InstanceSpec, plain_id
 from ._redact import scrubbing
@@ -34,6 +35,7 @@ from ._reporting import manners_of, report_of
 from ._settings import HydraSmokeConfig
 from ._signals import Interrupts
 from ._timeline import HAS_ROW, SETTLED, InstanceRecord, State
+from ._turnlog import TurnLog, TurnLogs
 from ._wire import drive
 from .instance import AsyncSmokeInstance, SmokeInstance
 
@@ -70,9 +72,14 @@ class SmokeSession:
     """Where time is made up: the fake router's clock."""
     forms: Forms | None = None
     """The router's own, learned before the run; without them no "not found" is believed."""
+    test: Callable[[], str] = lambda: ""
+    """Names the test that runs."""
 
     def __post_init__(self) -> None:
+        self._ended = False
+        self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
+        self._logs = TurnLogs(self.ledger.folder / "turns", self.test)
         self._io = SyncIO(self.config.link, clock=self.clock, interrupts=self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
@@ -124,9 +131,17 @@ class SmokeSession:
             on_state=self._note_state,
             on_change=self.on_change,
             permit=self.permit,
+            log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
         )
         self.records.append(record)
         return record
+
+    def log_of(self, instance_id: str) -> TurnLog:
+        """Give the log of an instance's turns; of one that is not the run's, a log of its own."""
+        for record in self.records:
+            if record.id is not None and record.id.lower() == instance_id.lower():
+                return record.log
+        return TurnLog()
 
     def _note_state(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
@@ -153,9 +168,19 @@ class SmokeSession:
             # The intent is on the disk: a sweep finds the rest out again.
             record.note(f"not in the ledger: {fact} ({error})")
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a child of the run's process, which has no part in the run."""
+        return os.getpid() != self._pid
+
     def permit(self) -> None:
         """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
-        if self.ledger.is_over:
+        if self.forked:
+            raise ConfigError(
+                "this process is a child that a test has forked: the instances are its parent's",
+                next_step="end it with os._exit, and use its parent's instances in the parent",
+            )
+        if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
                 next_step="this run provisions and chats no more; start another one",
@@ -235,7 +260,13 @@ class SmokeSession:
 
     def attach(self) -> InstanceRecord:
         """Use the instance that the settings name; it is never deleted."""
-        record = InstanceRecord(None, None, id=self.config.instance, on_change=self.on_change)
+        record = InstanceRecord(
+            None,
+            None,
+            id=self.config.instance,
+            on_change=self.on_change,
+            log=TurnLog(self._logs),
+        )
         self.records.append(record)
         drive(self.handle(record).until_ready())
         return record
@@ -248,6 +279,8 @@ class SmokeSession:
 
     def dispose(self, records: list[InstanceRecord]) -> None:
         """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+        if self.forked:
+            return
         for record in records:
             if record.state is State.CLAIMED and not record.attached:
                 record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
@@ -270,13 +303,13 @@ class SmokeSession:
             if not record.attached
             and record.state not in SETTLED
             and record.leak is None
-            and not _deletion.keep(record, self.policy)
+            and not keep(record, self.policy)
         ]
 
     def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
         # Whatever goes wrong with one must not keep the others from being deleted.
         try:
-            drive(_deletion.delete(Calls(io, record), record, self.policy))
+            drive(delete(Calls(io, record), record, self.policy))
         except Exception as error:
             # What was broken off with its group is no verdict: the next `close` tries again.
             if not io.stopped:
@@ -284,7 +317,7 @@ class SmokeSession:
 
     async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
         try:
-            await _deletion.delete(Calls(io, record), record, self.policy)
+            await delete(Calls(io, record), record, self.policy)
         except Exception as error:
             record.leak = str(error) or repr(error)
 
@@ -331,6 +364,10 @@ class SmokeSession:
             used = (record.key or "") == key
             record.failed_test(self._io.now(), test, message, used=used)
 
+    def end(self) -> None:
+        """Provision and chat no more: a thread of a test's may outlive the run."""
+        self._ended = True
+
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""
         self.dispose([record for record in self.records if not record.joint])
@@ -338,8 +375,8 @@ class SmokeSession:
 
 
 async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    await _lifecycle.check_free(calls, record, policy)
-    await _lifecycle.provision(calls, record, policy)
+    await check_free(calls, record, policy)
+    await provision(calls, record, policy)
 
 
 def _matters(record: InstanceRecord) -> bool:

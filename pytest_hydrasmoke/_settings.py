@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import secrets
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -72,9 +73,23 @@ def _uuid(value: str) -> str:
 
 # os.path.isfile() and isdir(), here and below: those of Path raise for a name that is too long, and
 # for what lies in a folder that one may not look into.
-def _file(path: Path) -> Path:
+def certificates_problem(path: Path) -> str | None:
+    """Say what keeps a file from being a CA's; None if nothing does."""
     if not os.path.isfile(path):
-        raise ValueError(f"there is no file {path}")
+        return f"there is no file {path}"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        return f"{path} has no certificate in it: give the CA's, as PEM"
+    except OSError as error:
+        return f"{path} can't be read: {error.strerror or error}"
+    return None
+
+
+def _ca_file(path: Path) -> Path:
+    problem = certificates_problem(path)
+    if problem is not None:
+        raise ValueError(problem)
     return path
 
 
@@ -105,10 +120,11 @@ def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Budgets = Annotated[
     dict[str, Seconds], NoDecode, BeforeValidator(_pairs), AfterValidator(_of_phases)
 ]
-ExistingFile = Annotated[Path, AfterValidator(_file)]
+CaFile = Annotated[Path, AfterValidator(_ca_file)]
 TokenFile = Annotated[Path, AfterValidator(_token_file)]
 
 _DEFAULTS = Policy()
@@ -155,6 +171,9 @@ class HydraSmokeConfig(BaseSettings):
     """Deadline of a chat turn."""
     llm_events_timeout: Seconds = _DEFAULTS.llm_events_timeout
     """Deadline for a turn's LLM events to appear."""
+    usage_settle: NoLessThanZero = _DEFAULTS.usage_settle
+    """How long after its end a turn may hold up the next chat on its instance, until its LLM events
+    have come and come no more; with 0 an account that may hold another turn's is an error."""
     delete_timeout: Seconds = _DEFAULTS.delete_timeout
     """Deadline for a deletion to be confirmed."""
     row_settle: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3600.0
@@ -189,7 +208,7 @@ class HydraSmokeConfig(BaseSettings):
     """Plain http to hosts other than this machine."""
     trust_env: bool = False
     """Use the environment's proxies and CA."""
-    ca_file: ExistingFile | None = None
+    ca_file: CaFile | None = None
     """A private CA, trusted besides the public ones."""
     output: Path = Path(".hydrasmoke")
     """Folder of ledger and reports, in the invocation folder; one that the run makes ignores itself
@@ -223,6 +242,7 @@ class HydraSmokeConfig(BaseSettings):
             ready_timeout=self.ready_timeout,
             chat_timeout=self.chat_timeout,
             llm_events_timeout=self.llm_events_timeout,
+            usage_settle=self.usage_settle,
             delete_timeout=self.delete_timeout,
             row_wait=self.delete_timeout,
             keep=self.keep,

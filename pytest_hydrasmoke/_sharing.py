@@ -3,7 +3,8 @@
 Under xdist the processes of a run find each other through its ledger. Whoever holds the lock of
 what they share provisions it, if nobody has, or takes over from one that died in the middle of
 it; else it joins by poll. The lock is held from set-up to teardown, so that the LLM events of a
-turn are that turn's, and ends with its process.
+turn are that turn's, and ends with its process. What is known of the last turn goes from one holder
+to the next (`_turnlog`).
 """
 
 from __future__ import annotations
@@ -94,17 +95,22 @@ class Sharing:
     def _bring_up(self, wanted: _Wanted, entry: Entry | None) -> InstanceRecord:
         spec, share = wanted
         if spec is None:
-            return self._session.attach()
+            record = self._session.attach()
+            record.log.share(record.name)
+            return record
         if entry is None:
             [record] = self._session.claim(spec, share=share)
         else:
             record = self._session.join(entry, spec)
         record.joint = self._worker and share == EVERYBODY
+        if share == EVERYBODY:
+            record.log.share(str(record.key))
         return self._session.bring_up(record)
 
     def release(self) -> None:
         """Let the next test have what this one holds."""
-        if self._held is not None:
+        # A forked child's lock is its parent's, too.
+        if self._held is not None and not self._session.forked:
             self._held[1].release()
             self._held = None
 

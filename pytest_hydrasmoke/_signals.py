@@ -3,6 +3,7 @@
 One handler is resident from switch-on to the end. A handler put in only around a deletion leaves
 gaps; here the first signal itself starts the hold in which later ones wait, and what runs under
 `hold` is not interrupted at all, but hurried: `PATIENCE` after the signal its deadline has come.
+So nothing may wait in it for whoever reads what is written: that comes `afterwards`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -23,6 +25,8 @@ STUCK = 10.0
 """Seconds after which a further signal counts again, where the first one got no clean-up going."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_MOST = 1000
+"""How many works are kept for afterwards, the newest."""
 
 
 class Interrupts:
@@ -33,6 +37,8 @@ class Interrupts:
         """The first signal's number."""
         self._on_first = on_first
         self._at = math.inf
+        self._stuck_at = math.inf
+        self._later: deque[Callable[[], object]] = deque(maxlen=_MOST)
         self._depth = 0
         self._cleaning = False
         self._waiting = False
@@ -68,6 +74,7 @@ class Interrupts:
         self._cleaning = True
         if self.received is not None:
             self._at = time.monotonic()
+            self._stuck_at = self._at + STUCK
 
     @contextmanager
     def hold(self) -> Generator[None]:
@@ -80,9 +87,38 @@ class Interrupts:
             yield
         finally:
             self._depth -= 1
-            if self._waiting and not self._depth and not self._cleaning:
+            if self._waiting and not self.held:
                 self._waiting = False
                 self._interrupt(None)
+            self.catch_up()
+
+    @property
+    def held(self) -> bool:
+        """Whether signals wait now, so that nothing else may be waited for."""
+        return self._depth > 0 or self._cleaning
+
+    def afterwards(self, work: Callable[[], object]) -> None:
+        """Do what may block, and whose failure is nobody's matter, once nothing is held."""
+        self._later.append(work)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Do what was left for afterwards, unless signals are held."""
+        while self._later and not self.held:
+            with suppress(Exception):
+                self._later.popleft()()
+
+    def wake(self) -> None:
+        """Let the main thread's blocked call begin anew, from another thread; once a signal came.
+
+        By that signal, which is handled already. Of other threads none can be woken without
+        the risk that it has ended meanwhile.
+        """
+        number, main = self.received, threading.main_thread().ident
+        if number is None or main is None or signal.getsignal(number) != self._handle:
+            return
+        self._stuck_at = time.monotonic() + STUCK
+        signal.pthread_kill(main, number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
@@ -92,11 +128,10 @@ class Interrupts:
             return
         now = time.monotonic()
         if self.received is not None:
-            stuck = not self._cleaning and not self._depth and now > self._at + STUCK
-            if stuck:
+            if not self.held and now > self._stuck_at:
                 self._interrupt(frame)
             return
-        self.received, self._at = number, now
+        self.received, self._at, self._stuck_at = number, now, now + STUCK
         self._on_first(number)
         if self._depth or self._cleaning:
             self._waiting = True

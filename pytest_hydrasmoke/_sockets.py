@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -91,6 +92,59 @@ class DeadlineBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        left = _left(math.inf if timeout is None else timeout, httpcore.ConnectTimeout)
-        inner = self._inner.connect_tcp(host, port, left, local_address, socket_options)
-        return DeadlineStream(inner, self)
+        deadline = math.inf if timeout is None else timeout
+        left = _left(min(deadline, self.hurry()), httpcore.ConnectTimeout)
+        attempt = Attempt(
+            lambda: self._inner.connect_tcp(host, port, left, local_address, socket_options)
+        )
+        try:
+            while not attempt.ended.wait(self.slice):
+                _left(min(deadline, self.hurry()), httpcore.ConnectTimeout)
+        except BaseException:
+            attempt.abandon()
+            raise
+        return DeadlineStream(attempt.result(), self)
+
+
+class Attempt:
+    """A connection being made in a thread of its own.
+
+    The system takes its own time for a name, and tries each of its addresses for as long as it is
+    allowed to try at all; neither can be stopped. So it is waited for in bits, and left alone once
+    nobody wants it any more: it closes what it still comes to.
+    """
+
+    def __init__(self, connect: Callable[[], httpcore.NetworkStream]) -> None:
+        self.ended = threading.Event()
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._stream: httpcore.NetworkStream | None = None
+        self._error: Exception | None = None
+        self._abandoned = False
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            stream = self._connect()
+        except Exception as error:
+            self._error = error
+        else:
+            with self._lock:
+                self._stream = stream
+                if self._abandoned:
+                    stream.close()
+        self.ended.set()
+
+    def abandon(self) -> None:
+        """Want it no more."""
+        with self._lock:
+            self._abandoned = True
+            if self._stream is not None:
+                self._stream.close()
+
+    def result(self) -> httpcore.NetworkStream:
+        """Give the connection, or raise what kept it from being one."""
+        if self._stream is None:
+            assert self._error is not None
+            raise self._error
+        return self._stream

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import _deletion, _ledger, _run_folder
+from . import _ledger, _run_folder
 from ._address import same_router
 from ._calls import Calls
-from ._deletion import NoRowError
+from ._deletion import NoRowError, delete, see_gone
 from ._errors import ConfigError, HydraSmokeError, LeakError
 from ._fanout import fan_out
 from ._io import SyncIO
@@ -76,8 +76,8 @@ class Sweep:
         for folder, flaw in _run_folder.all_found(self.config.output).items():
             if flaw is not None:
                 self._pass_by(folder, flaw)
-            elif _ledger.is_live(folder):
-                self.say(f"live     run {folder.name}: passed by")
+            elif self._lives(folder):
+                continue
             elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
                 self.say(f"young    run {folder.name}: may be about to begin, passed by")
             else:
@@ -93,6 +93,17 @@ class Sweep:
         if not self.dry_run:
             for folder in over:
                 _ledger.discard_if_done(folder)
+
+    def _lives(self, folder: Path) -> bool:
+        try:
+            lives = _ledger.is_live(folder)
+        except OSError as error:
+            self.left = True
+            self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
+            return True
+        if lives:
+            self.say(f"live     run {folder.name}: passed by")
+        return lives
 
     def _pass_by(self, folder: Path, flaw: str) -> None:
         # What looks like a ledger may be one: of a run that was moved, or linked, or named before
@@ -127,9 +138,8 @@ class Sweep:
         if not self.dry_run:
             _ledger.bury(self.config.output, run_id)
         self._sweep(targets, [slots])
-        if not self.dry_run and not _ledger.is_live(folder) and self._is_settled(folder):
-            # The word that it is over stays: its owner may be about to begin.
-            _run_folder.discard_ledger(folder)
+        if not self.dry_run:
+            _ledger.discard_ledger_if_done(folder)
 
     def _knows_router(self) -> bool:
         """Tell whether it is a smoke router that answers: else nothing that it says counts."""
@@ -172,12 +182,6 @@ class Sweep:
                 f"left, delete {folder}"
             )
         return reading
-
-    def _is_settled(self, folder: Path) -> bool:
-        try:
-            return _ledger.read(folder).is_settled
-        except OSError:
-            return False
 
     def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
         """Give what a ledger has open, as far as it is this sweep's to delete."""
@@ -246,12 +250,12 @@ class Sweep:
         """Delete what a key names, or see that there is nothing; raises `LeakError`."""
         told = None if entry is None else entry.id
         try:
-            drive(_deletion.delete(calls, record, policy))
+            drive(delete(calls, record, policy))
         except LeakError as error:
             if not isinstance(error.__cause__, NoRowError):
                 raise
         if told is not None and plain_id(told) != plain_id(record.id or ""):
-            drive(_deletion.see_gone(calls, record, policy, told))
+            drive(see_gone(calls, record, policy, told))
         if record.id is not None:
             self.say(f"deleted  {record.name}")
             return Fact.CONFIRMED

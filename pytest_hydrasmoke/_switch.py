@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._evidence import Forms
     from ._load import Loaded
     from ._settings import HydraSmokeConfig
+    from ._stalled import StalledOutput
     from .fake import FakeRouter, Scenario
 
 # Calls of pytest that execute no test: they must work without any settings, and touch nothing.
@@ -175,15 +176,18 @@ def _take_part(
     from ._redact import scrubbing
     from ._scrub import Scrub
     from ._signals import Interrupts
+    from ._stalled import StalledOutput
     from .report import github
     from .report.live import Live
 
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
     ledger.begin(shares_as or MAIN)
-    interrupts = Interrupts(on_first=lambda number: _stop(config, number))
+    interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
+    stalled = StalledOutput(interrupts.wake)
     interrupts.install()
-    live = Live(config, ledger.folder, shares_as, scrub=scrubbing(settings.token))
+    scrub = scrubbing(settings.token)
+    live = Live(config, ledger.folder, interrupts, shares_as, scrub=scrub)
     active = Active(
         config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed
     )
@@ -192,6 +196,8 @@ def _take_part(
         active,
         ledger,
         interrupts,
+        stalled,
+        live.say,
         loaded=loaded,
         fake=router,
         worker=reports_as is not None,
@@ -201,13 +207,14 @@ def _take_part(
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
-    config.pluginmanager.register(Scrub(scrubbing(settings.token)), "hydra-smoke-scrub")
+    config.pluginmanager.register(Scrub(scrub), "hydra-smoke-scrub")
     # Last, and so the first to end.
     config.pluginmanager.register(live, "hydra-smoke-live")
     return active
 
 
-def _stop(config: pytest.Config, number: int) -> None:
+def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:
+    stalled.watch()
     # A test that swallows the interrupt is at least the last one.
     session = config.pluginmanager.get_plugin("session")
     if session is not None:

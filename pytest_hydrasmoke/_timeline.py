@@ -12,12 +12,25 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._manners import Sightings
 from ._models import InstanceSpec
-from ._moments import MOST, Counted, Doing, Exchange, Failure, Span, TurnStory
+from ._moments import (
+    MOST,
+    MOST_NOTES,
+    MOST_PROVIDERS,
+    MOST_WORD,
+    MOST_WORDS,
+    Counted,
+    Doing,
+    Exchange,
+    Failure,
+    Span,
+    TurnStory,
+)
 from ._redact import safe_line
+from ._turnlog import TurnLog
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -59,6 +72,13 @@ SETTLED = NOTHING_LEFT | {State.KEPT}
 """States in which the run has nothing more to do for an instance."""
 
 
+class Doubt(NamedTuple):
+    """Why events may be another turn's, and what to do about it."""
+
+    why: str
+    next_step: str
+
+
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """The LLM events counted just before a turn, or why they could not be."""
@@ -67,6 +87,9 @@ class Baseline:
     count: int = 0
     providers: frozenset[str] = frozenset()
     error: str | None = None
+    doubt: Doubt | None = None
+    number: int = 0
+    """Which of all turns on the instance it begins, by whoever they were."""
 
 
 @dataclass
@@ -82,7 +105,7 @@ class InstanceRecord:
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     statuses: list[str] = field(default_factory=list[str])
-    """The status words seen, each once in a row."""
+    """The status words seen, each once in a row, and cut; the first ones and the last."""
     status_times: list[float] = field(default_factory=list[float])
     """When each of them was first seen."""
     doing: Doing | None = None
@@ -95,6 +118,8 @@ class InstanceRecord:
     failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
     baselines: list[Baseline] = field(default_factory=list[Baseline])
     """One for each chat turn, in their order."""
+    log: TurnLog = field(default_factory=TurnLog, repr=False)
+    """The turns on it of all processes that use it, and what is known of their LLM events."""
     requests: Counter[str] = field(default_factory=Counter[str])
     retries: int = 0
     unknown_outcomes: int = 0
@@ -170,7 +195,11 @@ class InstanceRecord:
             self.fails(Failure(at, message, kind if kind.isidentifier() else "failed", test=test))
 
     def saw_status(self, word: str, at: float) -> None:
+        word = word[:MOST_WORD]
         if self.statuses[-1:] != [word]:
+            if len(self.statuses) == MOST_WORDS:
+                self.statuses.pop()
+                self.status_times.pop()
             self.statuses.append(word)
             self.status_times.append(at)
             self.on_change(self)
@@ -203,12 +232,12 @@ class InstanceRecord:
 
     def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
         last = self.counted[-1] if self.counted else None
-        seen = frozenset(providers)
+        seen = frozenset(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
         if last is None or (last.count, last.providers) != (count, seen):
             self.counted.append(Counted(at, count, seen))
 
     def note(self, text: str) -> None:
-        if text not in self.notes:
+        if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
 
 

@@ -2,18 +2,22 @@
 
 A turn's own are those counted beyond its baseline, which was read just before it, over a window
 that reaches back beyond the instance's birth, so that nothing ages out between two reads. Absent
-is not zero: a count that could not be read is an error, never "no events".
+is not zero: a count that could not be read is an error, never "no events". So is a count that may
+be another turn's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from . import _settle
+from ._account import RECENT, life_window
 from ._calls import Calls
 from ._errors import HydraSmokeError, LlmEventsError, own_frames
+from ._expected import Expected, maybe_since, surely_since
 from ._lifecycle import phase, poll_interval
 from ._models import LlmEvents
 from ._redact import safe_line
@@ -22,68 +26,12 @@ from ._wire import LAST_CHANCE
 
 __tracebackhide__ = own_frames
 
-RECENT = 900
-"""Seconds of the router's default window."""
-YEAR = 31_536_000
-"""A window for an instance whose age is not known; none lives that long."""
 LAST_READ = 5.0
 """Seconds that a read gets which begins when the deadline has come."""
 SECOND_LOOK = 2.0
 """Seconds until the count is read once more where there may be too many: duplicates come late."""
 # A window has whole seconds: this much of one may reach back before the turn.
 _SLACK = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What there should be: events from `at_least` to `at_most`, and every one of `providers`."""
-
-    at_least: int = 1
-    at_most: int | None = None
-    providers: frozenset[str] = frozenset()
-
-    def __str__(self) -> str:
-        most = "" if self.at_most is None else f" and at most {self.at_most}"
-        named = f", {' and '.join(sorted(self.providers))} among them" if self.providers else ""
-        return f"at least {self.at_least}{most} LLM events{named}"
-
-    def too_many(self, added: int) -> bool:
-        """Tell whether no later read can make it right again."""
-        return self.at_most is not None and added > self.at_most
-
-    def met(self, added: int, seen: Collection[str]) -> bool:
-        """Tell whether nothing is missing."""
-        return added >= self.at_least and self.providers <= set(seen)
-
-
-def surely_since(before: Collection[str], now: Collection[str], added: int) -> frozenset[str]:
-    """Name the providers that must be among the `added` events, from the names alone."""
-    if added <= 0:
-        return frozenset()
-    new = frozenset(now) - frozenset(before)
-    return frozenset(now) if len(frozenset(now)) == 1 else new
-
-
-def maybe_since(before: Collection[str], now: Collection[str], added: int) -> bool:
-    """Tell whether providers known before may be among the `added` events as well."""
-    return added > len(frozenset(now) - frozenset(before))
-
-
-def life_window(record: InstanceRecord, now: float) -> int:
-    """Give the seconds that reach back beyond the instance's birth."""
-    return YEAR if record.born is None else math.ceil(now - record.born) + RECENT
-
-
-async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) -> Baseline:
-    """Count before a turn; a failure is kept, for `expect_of_turn` to tell."""
-    assert record.id is not None
-    now = calls.io.now()
-    try:
-        read = await calls.llm_events(record.id, life_window(record, now), deadline=now + timeout)
-    except HydraSmokeError as error:
-        return Baseline(calls.io.now(), error=error.message)
-    record.saw_count(calls.io.now(), read.count, read.providers)
-    return Baseline(calls.io.now(), read.count, frozenset(read.providers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +42,24 @@ class Look:
     added: int
     seen: frozenset[str]
     told: str
+    untold: frozenset[str] = frozenset()
+    """Those that may be among them or not, and matter."""
     final: bool = False
 
 
 class Usage:
-    """The LLM events of one instance, read until they are as expected."""
+    """The LLM events of one instance, read until they are as expected.
 
-    def __init__(self, calls: Calls, record: InstanceRecord, timeout: float) -> None:
+    `whole` is in how many seconds after its end a turn is settled at any rate.
+    """
+
+    def __init__(
+        self, calls: Calls, record: InstanceRecord, timeout: float, whole: float = _settle.USUAL
+    ) -> None:
         self._calls = calls
         self._io = calls.io
         self._record = record
+        self._whole = whole
         self._start = calls.io.now()
         self._deadline = self._start + timeout
 
@@ -115,53 +71,86 @@ class Usage:
             told = f"{answer.count} in the last {RECENT} s"
             return Look(answer, answer.count, frozenset(answer.providers), told)
 
-        return await self._until_met(expected, look)
+        return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
 
     async def of_turn(self, expected: Expected, index: int) -> LlmEvents:
         """Expect events of the turn number `index`, from 0; raises `LlmEventsError`."""
         before = self._record.baselines[index]
 
         async def look() -> Look:
-            window = life_window(self._record, self._io.now())
-            answer = await self._read(window)
-            self._record.saw_count(self._io.now(), answer.count, answer.providers)
+            answer = await self._count(before)
             # Read after the answer: a turn that began meanwhile bounds this one.
             after = self._record.baselines[index + 1 : index + 2]
-            for baseline in (before, *after):
-                if baseline.error is not None:
-                    self._fail(expected, f"no count to compare with: {baseline.error}")
+            self._check(expected, before, *after)
             upto = after[0].count if after else answer.count
             names = after[0].providers if after else frozenset(answer.providers)
             added = upto - before.count
-            seen = surely_since(before.providers, names, added)
-            missing = (expected.providers - seen) & names
-            if missing and maybe_since(before.providers, names, added):
-                seen |= names & set(await self._providers_since(before.at))
+            seen, untold = surely_since(before.providers, names, added), frozenset[str]()
+            open_to_doubt = (names & expected.providers) | expected.strangers(names)
+            if open_to_doubt - seen and maybe_since(before.providers, names, added):
+                if after:
+                    untold = open_to_doubt - seen
+                else:
+                    seen |= names & set(await self._providers_since(before.at))
             when = "at the next turn" if after else "now"
             told = f"{added} ({before.count} before the turn, {upto} {when})"
-            return Look(answer, added, seen, told, final=bool(after))
+            return Look(answer, added, seen, told, untold, final=bool(after))
 
-        return await self._until_met(expected, look)
+        return await self._until_met(expected, look, "see the agent's log of this turn")
+
+    async def _count(self, before: Baseline) -> LlmEvents:
+        asked, log = self._io.now(), self._record.log
+        answer = await self._read(life_window(self._record, asked))
+        self._record.saw_count(self._io.now(), answer.count, answer.providers)
+        if log.is_own(before.number):
+            log.saw(asked, self._io.now(), answer.count, self._whole)
+        return answer
+
+    def _check(self, expected: Expected, before: Baseline, after: Baseline | None = None) -> None:
+        """Fail where an account can't be told from another one, however long it is waited for."""
+        for baseline in (before,) if after is None else (before, after):
+            if baseline.error is not None:
+                self._fail(
+                    expected,
+                    f"no count to compare with: {baseline.error}",
+                    "see why that read failed: it is not done again",
+                )
+        if before.doubt is not None:
+            self._fail(expected, before.doubt.why, before.doubt.next_step)
+        if after is not None and after.doubt is not None:
+            why = f"some may be missing, as the next turn began before they were in: {_ASK_FIRST}"
+            self._fail(expected, why, after.doubt.next_step)
+        if after is None and not self._record.log.is_own(before.number):
+            self._fail(expected, "another client has chatted since the turn", _ASK_FIRST)
 
     async def _until_met(
-        self, expected: Expected, look: Callable[[], Coroutine[Any, Any, Look]]
+        self, expected: Expected, look: Callable[[], Coroutine[Any, Any, Look]], instead: str
     ) -> LlmEvents:
         io, looked_twice = self._io, False
         with phase("llm_events", io, self._record, deadline=self._deadline):
             while True:
                 now = await look()
-                if not expected.too_many(now.added) and expected.met(now.added, now.seen):
-                    if expected.at_most is None or looked_twice or now.final:
+                wrong = expected.too_many(now.added) or expected.strangers(now.seen)
+                if not (wrong or now.untold) and expected.met(now.added, now.seen):
+                    if not expected.bounded or looked_twice or now.final:
                         return now.answer
                     looked_twice = True
                     await io.sleep(SECOND_LOOK)
                     continue
-                hopeless = expected.too_many(now.added) or now.final
-                if hopeless or io.now() >= self._deadline:
-                    names = ", ".join(sorted(map(safe_line, now.seen))) or "nobody"
-                    self._fail(expected, f"{now.told}, from {names}")
-                left = self._deadline - io.now()
-                await io.sleep(min(poll_interval(io.now() - self._start), left))
+                if wrong:
+                    self._fail(expected, _told(now), f"{instead}: no longer wait mends it")
+                if now.final:
+                    self._fail(expected, _told(now), _ASK_FIRST)
+                if io.now() >= self._deadline:
+                    self._fail(expected, _told(now), _LATE)
+                await io.sleep(min(self._pause(), self._deadline - io.now()))
+
+    def _pause(self) -> float:
+        # A turn's rows come soon after its end: then looks are closer together.
+        now, log = self._io.now(), self._record.log
+        soon = _settle.next_look(log.history, log.known, self._whole, now) - now
+        pause = poll_interval(now - self._start)
+        return min(pause, soon) if soon > 0 else pause
 
     async def _providers_since(self, begun: float) -> tuple[str, ...]:
         # The smallest whole window that reaches back to the turn's beginning, and hardly further.
@@ -183,12 +172,26 @@ class Usage:
             f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
         )
 
-    def _fail(self, expected: Expected, got: str) -> NoReturn:
+    def _fail(self, expected: Expected, got: str, next_step: str) -> NoReturn:
         raise LlmEventsError(
             "the LLM events are not as expected",
             expected=str(expected),
             got=got,
             seconds=self._io.now() - self._start,
-            next_step="raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, "
-            "else see the agent's log of this turn",
+            next_step=next_step,
         )
+
+
+_ASK_FIRST = "expect a turn's LLM events before the next chat on its instance"
+_LATE = (
+    "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, "
+    "else see the agent's log of this turn"
+)
+
+
+def _told(now: Look) -> str:
+    names = ", ".join(sorted(map(safe_line, now.seen))) or "nobody"
+    if not now.untold:
+        return f"{now.told}, from {names}"
+    untold = ", ".join(sorted(map(safe_line, now.untold)))
+    return f"{now.told}, from {names}, and who knows whether from {untold}"

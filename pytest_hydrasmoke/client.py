@@ -24,6 +24,8 @@ from ._models import (
 from ._redact import Token
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
+from ._traced import TracedTurn
+from ._turnlog import TurnLog
 from ._wire import drive
 
 __tracebackhide__ = own_frames
@@ -33,6 +35,11 @@ CHAT_TIMEOUT = 120.0
 
 ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
+
+
+def no_log(instance_id: str) -> TurnLog:
+    """Give a log of an instance that nobody else asks about."""
+    return TurnLog()
 
 
 def link_to(base_url: str, token: str | Token) -> Link:
@@ -185,16 +192,49 @@ class AsyncSmokeClient(_Client):
         await self.aclose()
 
 
-class RunClient(SmokeClient):
+class _RunClient(_Client):
+    """What the turns of a run's clients have in common: the run knows of them."""
+
+    log_of: Callable[[str], TurnLog]
+    """Gives the log of an instance's turns, by its id."""
+
+    def _turn(self, instance_id: str, message: str) -> Turn:
+        return TracedTurn(
+            self._calls,
+            instance_id,
+            message,
+            log=self.log_of(instance_id),
+            timeout=CHAT_TIMEOUT,
+            end_required=False,
+            reading=self._reading,
+            text_wanted=False,
+        )
+
+
+class RunClient(_RunClient, SmokeClient):
     """A client over an IO that a run's settings have shaped; `observer` sees how its calls go."""
 
-    def __init__(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        io: SyncIO,
+        reading: Reading,
+        observer: Observer | None = None,
+        log_of: Callable[[str], TurnLog] = no_log,
+    ) -> None:
         self._use(io, reading, observer)
         self.observer = observer
+        self.log_of = log_of
 
 
-class AsyncRunClient(AsyncSmokeClient):
+class AsyncRunClient(_RunClient, AsyncSmokeClient):
     """An async client over an IO that a run's settings have shaped."""
 
-    def __init__(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        io: AsyncIO,
+        reading: Reading,
+        observer: Observer | None = None,
+        log_of: Callable[[str], TurnLog] = no_log,
+    ) -> None:
         self._use(io, reading, observer)
+        self.log_of = log_of

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
+from ._account import RECENT
 from ._errors import own_frames
-from ._handle import Handle, TurnResult, expected
+from ._expected import expected
+from ._handle import Handle, TurnResult
 from ._models import InstanceSpec, InstanceStatus, LlmEvents
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
-from ._usage import RECENT
 from ._wire import drive
 
 __tracebackhide__ = own_frames
@@ -65,19 +66,23 @@ class ChatTurn(_Turn):
     def expect_llm_events(
         self,
         *,
-        at_least: int = 1,
+        at_least: int | None = None,
         at_most: int | None = None,
+        exactly: int | None = None,
         providers: Collection[str] | None = None,
+        only: Collection[str] | None = None,
         timeout: float | None = None,
     ) -> LlmEvents:
         """Wait until this turn has added these LLM events, and give the router's last answer.
 
-        Counted is what came after the turn's beginning and before the next turn's; every one of
-        `providers` must have been seen since the turn began. With `at_most` the count is read
-        once more 2 s later. `timeout` in seconds, `llm_events_timeout` if None. The answer's own
-        count covers the instance's whole life. Raises `LlmEventsError`.
+        Counted is what came after the turn's beginning and before the next turn's: `at_least` so
+        many (1 if not given), `at_most` so many, or `exactly`. Every one of `providers` must have
+        been seen since the turn began; with `only`, every one of those and nobody else. With any
+        of `at_most`, `exactly` and `only` the count is read once more 2 s later. `timeout` in
+        seconds, `llm_events_timeout` if None. The answer's own count covers the instance's whole
+        life. Raises `LlmEventsError`, also where the events may be another turn's.
         """
-        what = expected(at_least, at_most, providers)
+        what = expected(at_least, at_most, providers, exactly, only)
         return drive(self._handle.expect_of_turn(what, self._result.index, timeout))
 
 
@@ -87,13 +92,15 @@ class AsyncChatTurn(_Turn):
     async def expect_llm_events(
         self,
         *,
-        at_least: int = 1,
+        at_least: int | None = None,
         at_most: int | None = None,
+        exactly: int | None = None,
         providers: Collection[str] | None = None,
+        only: Collection[str] | None = None,
         timeout: float | None = None,
     ) -> LlmEvents:
         """Do what `ChatTurn.expect_llm_events` does."""
-        what = expected(at_least, at_most, providers)
+        what = expected(at_least, at_most, providers, exactly, only)
         return await self._handle.expect_of_turn(what, self._result.index, timeout)
 
 
@@ -155,17 +162,19 @@ class SmokeInstance(_Instance):
     def expect_llm_events(
         self,
         *,
-        at_least: int = 1,
+        at_least: int | None = None,
         at_most: int | None = None,
+        exactly: int | None = None,
         providers: Collection[str] | None = None,
+        only: Collection[str] | None = None,
         timeout: float | None = None,
     ) -> LlmEvents:
         """Wait until it has these LLM events in the last 900 s, whichever turn they are of.
 
-        With `at_most` the count is read once more 2 s later. `timeout` in seconds,
+        See `ChatTurn.expect_llm_events` for what can be expected. `timeout` in seconds,
         `llm_events_timeout` if None. Raises `LlmEventsError`.
         """
-        what = expected(at_least, at_most, providers)
+        what = expected(at_least, at_most, providers, exactly, only)
         return drive(self._handle.expect_recent(what, timeout))
 
     def wait(
@@ -220,13 +229,15 @@ class AsyncSmokeInstance(_Instance):
     async def expect_llm_events(
         self,
         *,
-        at_least: int = 1,
+        at_least: int | None = None,
         at_most: int | None = None,
+        exactly: int | None = None,
         providers: Collection[str] | None = None,
+        only: Collection[str] | None = None,
         timeout: float | None = None,
     ) -> LlmEvents:
         """Wait until it has these LLM events; see `SmokeInstance.expect_llm_events`."""
-        what = expected(at_least, at_most, providers)
+        what = expected(at_least, at_most, providers, exactly, only)
         return await self._handle.expect_recent(what, timeout)
 
     async def wait(

@@ -14,7 +14,7 @@ from typing import Literal, NoReturn, TypeVar
 
 from pytest_hydrasmoke import _lifecycle
 from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._chat import Reading, Turn
+from pytest_hydrasmoke._chat import Reading
 from pytest_hydrasmoke._errors import (
     ContractError,
     HydraSmokeError,
@@ -30,6 +30,7 @@ from pytest_hydrasmoke._redact import Token, safe_line
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._settings import HydraSmokeConfig
 from pytest_hydrasmoke._timeline import State
+from pytest_hydrasmoke._traced import TracedTurn
 from pytest_hydrasmoke._wire import drive
 from pytest_hydrasmoke.client import RunClient, SmokeClient
 
@@ -102,8 +103,9 @@ def rejected(what: str, field: str, ask: Callable[[], object]) -> None:
 class Calling:
     """The calls of whoever has this token, each made by itself."""
 
-    def __init__(self, io: SyncIO, client: RunClient) -> None:
+    def __init__(self, io: SyncIO, client: RunClient, whose: Whose) -> None:
         self._io = io
+        self._whose = whose
         self._client = client
         self._calls = Calls(io, client.observer)
 
@@ -121,13 +123,14 @@ class Calling:
 
     def chat(self, instance_id: str, message: str) -> None:
         """Begin a turn, and leave it as soon as it is taken."""
-        turn = Turn(
+        turn = TracedTurn(
             self._calls,
             instance_id,
             message,
             timeout=PATIENCE,
             end_required=False,
             reading=Reading(),
+            log=self._client.log_of(instance_id),
         )
         try:
             drive(turn.open())
@@ -140,10 +143,13 @@ class Calling:
 
     def provision(self, session: SmokeSession, spec: InstanceSpec, key: str) -> None:
         """Provision under a key that takes no slot; what is made of it is deleted at once."""
-        record = session.claim_key(spec, key)
-        calls = Calls(self._io, record)
+        record, policy = session.claim_key(spec, key), session.policy
+        if self._whose != "right":
+            # These are the forms for a token that was proved.
+            policy = dataclasses.replace(policy, forms=None)
         try:
-            drive(_lifecycle.request(calls, record, session.policy, self._deadline()))
+            calls = Calls(self._io, record)
+            drive(_lifecycle.request(calls, record, policy, self._deadline()))
         except UnauthorizedError as error:
             if self._client.poll(key).found:
                 record.becomes(State.ACCEPTED)
@@ -152,7 +158,7 @@ class Calling:
                     expected="no instance for this key",
                     got=error.message,
                 )
-            # A gateway's refusal is in no form of the router's: but it made nothing there, either.
+            # Turned away as where nothing can be made, be it by a gateway.
             if error.form is not None and error.form == self._refusal():
                 record.becomes(State.REFUSED)
             raise
@@ -187,6 +193,6 @@ def calling(
         token = _WRONG if whose == "wrong" else None
     io = SyncIO(dataclasses.replace(link, token=token))
     try:
-        yield Calling(io, client)
+        yield Calling(io, client, whose)
     finally:
         io.close()

@@ -120,7 +120,7 @@ class Scenario:
     """`providers` in the answer: distinct and sorted, distinct as first seen, or one a row."""
     llm_events_per_turn: int = 1
     """Rows that one turn leaves."""
-    llm_events_lag: float = 0.0
+    llm_events_lag: float = 0.2
     """From the end of a turn until its first row is written."""
     llm_events_gap: float = 0.0
     """From one row of a turn to the next."""

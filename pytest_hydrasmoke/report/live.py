@@ -3,6 +3,9 @@
 On a terminal that is one line, redrawn in place. Elsewhere each change is a line, and one every
 half a minute tells that the run lives. xdist's workers have no terminal: they tell their main
 process. Nothing is shown where another plugin has the terminal.
+
+Deletions are told here too, and none of them waits for a reader: the screen leaves out what it
+can't write at once, and what is logged meanwhile comes afterwards.
 """
 
 from __future__ import annotations
@@ -11,15 +14,17 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import pytest
 
 from pytest_hydrasmoke._redact import safe_line
+from pytest_hydrasmoke._signals import Interrupts
 from pytest_hydrasmoke._timeline import InstanceRecord, State
 
 from .glimpse import SWIFT, Glimpse, glimpse, news
+from .logs import Afterwards
 from .relay import Listener, Teller
 from .screen import Screen
 from .views import InPlace, Lines, Seen, Ticker, View
@@ -57,6 +62,7 @@ class Live:
         self,
         config: pytest.Config,
         folder: Path,
+        interrupts: Interrupts,
         worker: str | None,
         *,
         scrub: Callable[[str], str] = str,
@@ -75,6 +81,8 @@ class Live:
         self._screen: Screen | None = None
         self._listener = Listener(folder)
         self._listening = Ticker(self._hear)
+        self._logs = Afterwards(interrupts)
+        self._logs.begin()
         self._worker = worker is not None
         if worker is not None:
             self._view = Lines(Teller(folder, worker).tell)
@@ -105,6 +113,12 @@ class Live:
             self._view.changed(after.name, words, seen, now, swift=after.phase in SWIFT)
         self._pace()
 
+    def say(self, lines: Sequence[str]) -> None:
+        """Show lines that are no change; no failure of it is the run's."""
+        with contextlib.suppress(Exception):
+            for line in lines:
+                self._write(self._scrub(line))
+
     def tick(self) -> None:
         """Show that time passes."""
         with self._lock:
@@ -130,8 +144,11 @@ class Live:
             self._line(safe_line(line))
 
     def _line(self, text: str) -> None:
+        self._write(f"hydra-smoke: {text}")
+
+    def _write(self, line: str) -> None:
         if self._screen is not None:
-            self._screen.line(f"hydra-smoke: {text}")
+            self._screen.line(line)
 
     # Hooks
 
@@ -158,7 +175,8 @@ class Live:
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
         # Before the run deletes what is left, which is told here.
         self._listening.stop()
-        self._hear()
+        with contextlib.suppress(Exception):
+            self._hear()
         return (yield)
 
     def pytest_enter_pdb(self) -> None:
@@ -176,6 +194,7 @@ class Live:
     @pytest.hookimpl(tryfirst=True)
     def pytest_unconfigure(self) -> None:
         self.end()
+        self._logs.end()
 
     def end(self) -> None:
         """Show nothing from now on; harmless if done before."""

@@ -5,6 +5,10 @@ pytest has its output somewhere else. And whoever else writes there through Pyth
 under `-s`, a test, goes by `write` of a stream, which is looked over here: the line in place is
 gone before it, and what it leaves is known to the column, so that nothing is ever written into the
 middle of somebody else's line.
+
+A reader may stall, and what is shown here is no reason to wait for him: what can't be written at
+once is left out. A buffer of Python's is flushed by whoever wrote to it, and never from here, where
+it could block with a lock held that no signal gets the main thread out of.
 """
 
 from __future__ import annotations
@@ -13,10 +17,11 @@ import contextlib
 import os
 import re
 import select
+import stat
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Protocol, TextIO
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[mK]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
@@ -25,6 +30,8 @@ _ROOM = 3
 """Columns left free: a terminal shows Ctrl-C as `^C`."""
 _WIDTH = 80
 """Columns of a terminal that does not tell how many it has."""
+_BUSY = 0.1
+"""Seconds to wait for another thread that writes; one that is held up keeps nobody."""
 
 
 def width_of(text: str) -> int:
@@ -124,6 +131,8 @@ class Screen:
         self._own = self._over = False
         self._pid = os.getpid()
         self._out = _Stream(file, self._looked_over)
+        with contextlib.suppress(OSError, ValueError):
+            file.flush()
         self._streams = [self._out]
         self._fd = _copy(file)
         moves = os.name == "posix" and os.environ.get("TERM") not in (None, "", "dumb")
@@ -139,15 +148,18 @@ class Screen:
             if self._own:
                 self._put(text)
                 return len(text)
-            if stream.is_there:
-                self.erase()
-                self._column.feed(text)
-            return stream.write(text)
+            if not stream.is_there:
+                return stream.write(text)
+            self.erase()
+            self._column.feed(text)
+            written = stream.write(text)
+            stream.file.flush()
+            return written
 
     def line(self, text: str) -> None:
         """Write a line of its own."""
-        with self._lock:
-            if self._over or not self._takes():
+        with self._turn() as mine:
+            if not mine or self._over or not self._takes():
                 return
             self.erase()
             start = "" if self._column.at == 0 else "\n"
@@ -161,8 +173,8 @@ class Screen:
 
     def draw(self, text: str) -> None:
         """Put a text in place of what was drawn before, on the row below what others wrote."""
-        with self._lock:
-            if self._over or self._fd is None:
+        with self._turn() as mine:
+            if not mine or self._over or self._fd is None:
                 return
             at, width = self._column.at, os.get_terminal_size(self._fd).columns or _WIDTH
             text = fit(text, width - _ROOM)
@@ -176,8 +188,8 @@ class Screen:
 
     def erase(self) -> None:
         """Take away what was drawn, and the cursor back to where it was."""
-        with self._lock:
-            if self._drawn is None or not self._takes():
+        with self._turn() as mine:
+            if not mine or self._drawn is None or not self._takes():
                 return
             (_, width), self._drawn = self._drawn, None
             at = self._column.at
@@ -194,10 +206,21 @@ class Screen:
                 os.close(self._fd)
                 self._fd = None
 
+    @contextlib.contextmanager
+    def _turn(self) -> Generator[bool]:
+        mine = self._lock.acquire(timeout=_BUSY)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._lock.release()
+
     def _takes(self) -> bool:
         """Tell whether something can be written at once: nobody waits for a stopped terminal."""
         if self._fd is None or os.name != "posix":
             return True
+        if _stops_writers(self._fd):
+            return False
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         return any(event & select.POLLOUT for _, event in poll.poll(0))
@@ -208,8 +231,6 @@ class Screen:
                 self._out.write(text)
                 self._out.file.flush()
                 return
-            if self._out.is_there:
-                self._out.file.flush()
             rest = text.encode(self._out.file.encoding, "backslashreplace")
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
@@ -219,7 +240,31 @@ class Screen:
             self._over = True  # It is gone.
 
 
+def _stops_writers(descriptor: int) -> bool:
+    """Tell whether a terminal stops the process that writes: one of a job in the background."""
+    import termios  # Not on every system, and not needed there.
+
+    try:
+        flags: int = termios.tcgetattr(descriptor)[3]
+        return bool(flags & termios.TOSTOP) and os.tcgetpgrp(descriptor) != os.getpgrp()
+    except (OSError, termios.error):
+        return False  # It is no terminal, or nobody's any more.
+
+
 def _copy(file: TextIO) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        return os.dup(file.fileno())
+        return _own(file.fileno())
     return None
+
+
+def _own(descriptor: int) -> int:
+    """Give another descriptor of the same; where the system lets one, it never blocks.
+
+    That is so by a description of its own: to unblock this one would unblock whoever shares it.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if os.name == "posix" and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        with contextlib.suppress(OSError):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+            return os.open(f"/proc/self/fd/{descriptor}", flags)
+    return os.dup(descriptor)

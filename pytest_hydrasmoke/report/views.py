@@ -13,6 +13,9 @@ from .screen import Screen
 SILENCE = 30.0
 """Seconds after which a phase that goes on is told once more, where lines are told."""
 
+JOIN = 1.0
+"""Seconds to wait for a thread that is told to end: one that is held up in a write ends later."""
+
 Seen = dict[str, Glimpse]
 """The instances at which a phase is under way, by name."""
 
@@ -104,7 +107,7 @@ class Ticker:
         running, self._running = self._running, None
         if running is not None:
             running[1].set()
-            running[0].join()
+            running[0].join(JOIN)
 
     def _run(self, every: float, stop: threading.Event) -> None:
         # A view that fails is none any more, and no matter of the run.

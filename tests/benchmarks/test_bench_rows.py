@@ -37,7 +37,7 @@ def test_chats() -> None:
 
 def test_calls_and_a_lifecycle() -> None:
     result = well_formed(p4_calls.run(calls=2, boot=0.0, times=1))
-    assert result.bars[-1].kept  # no request more than the script makes, but for the baseline
+    assert result.bars[-1].kept  # no request more than the script makes, but for proof
 
 
 def test_many_at_once() -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._evidence import TAKEN, Forms, form_of
+from pytest_hydrasmoke._lifecycle import Policy
 from pytest_hydrasmoke._models import InstanceSpec
 from pytest_hydrasmoke._timeline import InstanceRecord, State
 from pytest_hydrasmoke._wire import Reply, Request
@@ -246,3 +247,8 @@ def forms(**more: Reply) -> Forms:
         for name, it in known.items()
     }
     return Forms(**{"unknown_key": TAKEN, **named})
+
+
+def policy_of(**more: Any) -> Policy:
+    """Give the rules of a run that has learned the forms of its router."""
+    return Policy(**{"forms": forms(), **more})

@@ -18,6 +18,7 @@ USER = "must not carry a user or password: the token alone opens the router"
 QUERY = "must end with its path: no ? and no #"
 CHARACTER = "has a character that no URL has"
 INTERNAL = "must stop before /internal: /internal/v1/smoke/... is added to it"
+HOST = "has a host that can't be: give a name such as router.example, or an address"
 CLEAR = "would send the token in clear: use https://, or set allow_http = true"
 
 URLS = {
@@ -58,6 +59,20 @@ URLS = {
     "https://router.example?x=1": QUERY,
     "https://router.example/api#x": QUERY,
     "https://router.example/a b": CHARACTER,
+    "https://xn--bcher-kva.example": None,
+    "https://a_b.example": None,
+    "https://router.example.": None,
+    "https://192.0.2.7": None,
+    "https://999.1.1.1": HOST,
+    "https://1.2.3": HOST,
+    "https://0x7f.1": HOST,
+    "https://xn--a.example": HOST,
+    "https://./": HOST,
+    "https://a..b": HOST,
+    "https://-a.example": HOST,
+    "https://*.example": HOST,
+    f"https://{'a' * 64}.example": HOST,
+    f"https://{'a.' * 127}example": HOST,
     " https://router.example": CHARACTER,
     "https://router.example\n": CHARACTER,
     "https://router.example/\tapi": CHARACTER,

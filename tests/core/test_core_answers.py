@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -419,6 +420,13 @@ def test_a_field_does_not_show_its_value() -> None:
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"detail":' * 50_000])
 def test_a_body_nested_without_end_is_shown_as_text(body: bytes) -> None:
     assert detail_of(body).startswith(body[:10].decode())
+
+
+def test_no_depth_of_nesting_is_too_deep_for_an_error() -> None:
+    # What can just be read may be too deep to be written again.
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 10):
+        body = b'{"detail": ' + b"[" * depth + b"]" * depth + b"}"
+        assert isinstance(failure(request(), reply(500, body), 1), RouterError)
 
 
 @for_any(st.binary(max_size=300))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from scripted_io import (
     KEY,
     NO_ROW,
     NOT_FOUND,
+    OTHER_ID,
     SPEC,
     START,
     ScriptedIO,
@@ -137,9 +139,10 @@ def test_an_agents_name_is_sent_only_if_there_is_one() -> None:
     ],
 )
 def test_ids_and_keys_stay_in_their_place_in_the_path(name: str, path: str) -> None:
-    io, calls = calls_of(None, **{name: [GOOD[name]()]})
+    io, calls = calls_of(None, **{name: [NOT_FOUND]})
     more = {"chat": ("hello",), "llm_events": (5,)}.get(name, ())
-    drive(getattr(calls, name)("../a?b", *more))
+    with contextlib.suppress(NotFoundError):
+        drive(getattr(calls, name)("../a?b", *more))
     assert io.sent[0].request.path == PREFIX + path
 
 
@@ -159,7 +162,7 @@ CODES += (425, 429, 499, 500, 501, 502, 503, 504, 599)
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 ANSWERS = {
     "provision": {200, 201, 202},
-    "poll": {200, 404},
+    "poll": {200},
     "status": {200},
     "chat": {200},
     "llm_events": {200},
@@ -177,7 +180,7 @@ KINDS: dict[int, type[HydraSmokeError]] = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_every_status_code_means_what_the_retry_table_says(name: str) -> None:
-    assert set(RULES) == set(ANSWERS)
+    assert set(RULES) == {*ANSWERS, "missing"}
     for code in CODES:
         wanted = "answer" if code in ANSWERS[name] else "again" if code in AGAIN[name] else "fail"
         assert decide(RULES[name], code) == wanted, code  # type: ignore[index]
@@ -192,7 +195,7 @@ def test_a_call_that_meets_a_status_code(name: str, code: int) -> None:
         assert len(io.sent) == 2, "it is asked again"
         assert io.sleeps == [3.0]
         assert not isinstance(answer, HydraSmokeError)
-    elif code not in ANSWERS[name]:
+    elif code not in ANSWERS[name] and (name, code) != ("poll", 404):
         io, error = ask(name, first)
         assert len(io.sent) == 1, "it is asked once"
         assert io.sleeps == []
@@ -249,6 +252,23 @@ def test_a_key_without_a_row_is_not_found_however_that_is_said(answer: Any) -> N
     assert (found.found, found.instance_id, found.status) == (False, None, None)
 
 
+def test_whoever_needs_to_know_is_told_that_a_key_is_answered_with_404() -> None:
+    _, calls = calls_of(None, poll=[NOT_FOUND, NO_ROW])
+    with pytest.raises(NotFoundError) as caught:
+        drive(calls.find(KEY))
+    assert caught.value.form is not None
+    assert caught.value.form.fields == (("detail", "str"),)
+    assert drive(calls.find(KEY)).found is False
+
+
+@pytest.mark.parametrize(("code", "kind"), [(404, NotFoundError), (200, ContractError)])
+def test_what_no_router_has_has_no_answer(code: int, kind: type[HydraSmokeError]) -> None:
+    io, calls = calls_of(None, missing=[reply(code, {"detail": "Not Found"})])
+    with pytest.raises(kind):
+        drive(calls.missing("no-such-call"))
+    assert io.sent[0].request.path == f"{PREFIX}/no-such-call"
+
+
 def test_a_key_with_a_row_gives_instance_and_status() -> None:
     _, found = ask("poll", row("Provisioning"))
     assert (found.found, found.instance_id, found.status) == (True, ID, "Provisioning")
@@ -270,6 +290,30 @@ def test_a_deletion_without_a_body_is_against_the_contract() -> None:
     _, error = ask("delete", reply(204))
     assert isinstance(error, ContractError)
     assert error.got == "204"
+
+
+ABOUT = {
+    "status": {"status": "running", "hostname": None},
+    "llm_events": {"count": 0, "providers": [], "window_seconds": 900},
+    "delete": {"status": "deleting"},
+}
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_an_answer_about_another_instance_is_against_the_contract(name: str) -> None:
+    answer = {**ABOUT[name], "id": OTHER_ID, "instance_id": OTHER_ID}
+    io, error = ask(name, reply(200, answer))
+    assert type(error) is ContractError
+    assert error.message == f"{name} answered for another instance"
+    assert (error.expected, error.got) == (ID, OTHER_ID)
+    assert len(io.sent) == 1
+
+
+@pytest.mark.parametrize("name", ABOUT)
+@pytest.mark.parametrize("spelled", [ID.upper(), ID.replace("-", "")])
+def test_an_id_is_the_same_one_however_it_is_spelled(name: str, spelled: str) -> None:
+    _, answer = ask(name, reply(200, {**ABOUT[name], "id": spelled, "instance_id": spelled}))
+    assert not isinstance(answer, HydraSmokeError)
 
 
 def test_events_are_counted_as_the_router_counts_them() -> None:
@@ -608,10 +652,11 @@ def test_an_observer_sees_every_attempt_with_its_time() -> None:
     ("outcome", "unknown"),
     [
         *((200, False), (201, False), (400, False), (404, False), (408, True), (409, True)),
-        *((422, False), (429, False), (499, False), (500, True), (502, True), (503, True)),
+        *((422, False), (429, True), (499, False), (500, True), (502, True), (503, True)),
+        (501, False),
     ],
 )
-def test_an_error_of_the_routers_own_may_hide_that_it_was_carried_out(
+def test_an_answer_that_is_asked_again_may_hide_that_it_was_carried_out(
     outcome: int, unknown: bool
 ) -> None:
     assert Attempt(PROVISION, 1, 0, 0, outcome).outcome_unknown is unknown

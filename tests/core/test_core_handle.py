@@ -10,6 +10,7 @@ from scripted_io import (
     HANG,
     ID,
     KEY,
+    NO_ROW,
     NOT_FOUND,
     START,
     AtDeadline,
@@ -20,6 +21,7 @@ from scripted_io import (
     deleted,
     events,
     lost,
+    policy_of,
     record,
     reply,
     status,
@@ -41,10 +43,10 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke import _chat as chat_room
 from pytest_hydrasmoke._calls import LAST_CHANCE
 from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._expected import Expected
 from pytest_hydrasmoke._handle import Handle, TurnResult
 from pytest_hydrasmoke._lifecycle import Policy
 from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._usage import Expected
 from pytest_hydrasmoke._wire import drive
 
 HI = b"data: Hi\n\n"
@@ -179,13 +181,13 @@ def test_a_chat_gives_the_whole_turn() -> None:
     assert answer.closed == 1
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
     assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
-    assert handle.record.baselines == [Baseline(START)]
+    assert handle.record.baselines == [Baseline(START, number=1)]
     assert handle.record.notes == []
 
 
 def test_turns_are_numbered_and_each_has_its_baseline() -> None:
     _, handle = handle_of(
-        llm_events=[events(0), events(2, "a")], chat=[stream(HI + DONE), stream(HI + DONE)]
+        llm_events=[events(0), events(2, "a"), ...], chat=[stream(HI + DONE), stream(HI + DONE)]
     )
     assert [drive(handle.chat("hello", None)).index for _ in range(2)] == [0, 1]
     assert [it.count for it in handle.record.baselines] == [0, 2]
@@ -336,7 +338,8 @@ def test_permission_is_asked_for_before_every_turn() -> None:
     handle.record.permit = lambda: asked.append(len(io.sent))
     for _ in range(2):
         drive(handle.chat("hello", None))
-    assert asked == [0, 2]
+    reads = len(io.calls_sent("llm_events"))
+    assert asked == [0, 1, 2, reads + 1], "before the first read, and after what may be a wait"
 
 
 # --- LLM events ------------------------------------------------------------------------------
@@ -349,9 +352,9 @@ def test_llm_events_are_counted_over_any_window() -> None:
 
 
 def test_a_turn_is_asked_for_its_own_events() -> None:
-    _, handle = handle_of(llm_events=[events(4, "a"), events(5, "a")], chat=[stream(HI + DONE)])
+    _, handle = handle_of(llm_events=[events(0), events(1, "a")], chat=[stream(HI + DONE)])
     turn = drive(handle.chat("hello", None))
-    assert drive(handle.expect_of_turn(Expected(), turn.index, None)).count == 5
+    assert drive(handle.expect_of_turn(Expected(), turn.index, None)).count == 1
 
 
 def test_the_recent_events_are_everybodys() -> None:
@@ -371,16 +374,25 @@ def test_llm_events_have_their_own_timeout_or_the_runs(timeout: float | None, li
 # --- the end ---------------------------------------------------------------------------------
 
 
+TO_BE_GONE = {"delete": [deleted()], "status": [status("running"), NOT_FOUND], "poll": [NO_ROW]}
+DELETION = ["status", "delete", "status", "poll"]
+"""A deletion is looked at before and after it."""
+
+
+def deleting(keep: str = "never") -> tuple[ScriptedIO, Handle]:
+    return handle_of(policy=policy_of(keep=keep), **TO_BE_GONE)
+
+
 def test_a_deleted_instance_stays_deleted() -> None:
-    io, handle = handle_of(delete=[deleted()], status=[NOT_FOUND])
+    io, handle = deleting()
     drive(handle.delete())
     drive(handle.delete())
     assert handle.record.state is State.DELETED
-    assert io.calls_sent() == ["delete", "status"]
+    assert io.calls_sent() == DELETION
 
 
 def test_a_deletion_that_is_not_confirmed_is_a_leak() -> None:
-    _, handle = handle_of(delete=[reply(403)])
+    _, handle = handle_of(delete=[reply(403)], status=[status("running")])
     with pytest.raises(LeakError):
         drive(handle.delete())
 
@@ -401,25 +413,28 @@ KEEPS = [
 def test_the_end_of_a_with_deletes_unless_it_is_to_be_kept(
     keep: str, before: bool, now: bool, state: State
 ) -> None:
-    io, handle = handle_of(policy=Policy(keep=keep), delete=[deleted()], status=[NOT_FOUND])
+    io, handle = deleting(keep)
     handle.record.failed = before
     drive(handle.leave(failed=now))
     assert handle.record.state is state
     assert handle.record.failed is (before or now)
-    assert io.calls_sent() == ([] if state is State.KEPT else ["delete", "status"])
+    assert io.calls_sent() == ([] if state is State.KEPT else DELETION)
 
 
 def test_what_was_deleted_before_the_end_of_a_with_is_not_kept() -> None:
-    io, handle = handle_of(policy=Policy(keep="always"), delete=[deleted()], status=[NOT_FOUND])
+    io, handle = deleting("always")
     drive(handle.delete())
     drive(handle.leave(failed=True))
     assert handle.record.state is State.DELETED
-    assert io.calls_sent() == ["delete", "status"]
+    assert io.calls_sent() == DELETION
 
 
 def test_what_was_asked_to_be_deleted_is_not_kept() -> None:
     _, handle = handle_of(
-        policy=Policy(keep="always"), delete=[deleted(), ...], status=[reply(401), NOT_FOUND]
+        policy=policy_of(keep="always"),
+        delete=[deleted(), ...],
+        status=[status("running"), reply(401), NOT_FOUND],
+        poll=[NO_ROW],
     )
     with pytest.raises(LeakError):
         drive(handle.delete())
@@ -428,8 +443,10 @@ def test_what_was_asked_to_be_deleted_is_not_kept() -> None:
 
 
 def test_what_was_kept_can_still_be_deleted() -> None:
-    io, handle = handle_of(policy=Policy(keep="always"), delete=[deleted()], status=[NOT_FOUND])
+    scripts = {**TO_BE_GONE, "status": [NOT_FOUND]}
+    io, handle = handle_of(policy=policy_of(keep="always"), **scripts)
     drive(handle.leave(failed=False))
+    assert handle.record.state is State.KEPT
     drive(handle.delete())
     assert handle.record.state is State.DELETED
-    assert io.calls_sent() == ["delete", "status"]
+    assert io.calls_sent() == ["delete", "status", "poll"], "what was kept is not looked at first"

@@ -12,6 +12,7 @@ from scripted_io import (
     HANG,
     ID,
     KEY,
+    MALFORMED,
     NO_ROW,
     NOT_FOUND,
     OTHER_ID,
@@ -22,8 +23,10 @@ from scripted_io import (
     accepted,
     attached,
     calls_of,
+    forms,
     late,
     lost,
+    policy_of,
     record,
     refused,
     reply,
@@ -38,6 +41,7 @@ from pytest_hydrasmoke import (
     NotFoundError,
     ProvisionError,
     ProvisionTimeoutError,
+    RejectedError,
     RouterError,
     TransportError,
     TransportTimeoutError,
@@ -46,6 +50,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._calls import LAST_CHANCE
 from pytest_hydrasmoke._lifecycle import (
     Policy,
+    check_free,
     phase,
     poll_interval,
     provision,
@@ -54,9 +59,9 @@ from pytest_hydrasmoke._lifecycle import (
     wait,
 )
 from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._wire import Reply, drive
 
-POLICY = Policy()
+POLICY = policy_of()
 BOOT = "raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, else see the router's log of its "
 BOOT += "provisioning task; was the run id used before?"
 
@@ -304,7 +309,7 @@ def test_a_provision_needs_the_runs_permission() -> None:
     assert it.state is State.CLAIMED, "there is nothing to delete"
 
 
-def test_permission_is_asked_for_once_before_the_request() -> None:
+def test_permission_is_asked_for_before_the_request_and_before_each_wait() -> None:
     asked = []
     it = record()
     it.permit = lambda: asked.append(it.state)
@@ -315,7 +320,52 @@ def test_permission_is_asked_for_once_before_the_request() -> None:
         status=[status("running")],
     )
     drive(provision(calls, it, POLICY))
-    assert asked == [State.CLAIMED]
+    assert asked == [State.CLAIMED, State.ACCEPTED]
+
+
+def test_a_run_that_is_over_waits_for_nothing_more() -> None:
+    def over() -> None:
+        if it.state is State.ACCEPTED:
+            raise ConfigError("the run is over")
+
+    it = record()
+    it.permit = over
+    io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
+    with pytest.raises(ConfigError, match="over"):
+        drive(provision(calls, it, POLICY))
+    assert io.calls_sent() == ["provision", "poll"]
+
+
+@pytest.mark.parametrize("answer", [NO_ROW, NOT_FOUND], ids=["no row", "404"])
+def test_a_key_that_nobody_has_is_free(answer: Reply) -> None:
+    it = record()
+    io, calls = calls_of(it, poll=[answer])
+    drive(check_free(calls, it, POLICY))
+    assert io.calls_sent() == ["poll"]
+
+
+def test_a_key_that_somebody_else_has_a_row_for_is_not_provisioned_under() -> None:
+    it = record()
+    _, calls = calls_of(it, poll=[row()])
+    with pytest.raises(ConfigError) as caught:
+        drive(check_free(calls, it, POLICY))
+    assert str(caught.value) == (
+        "the router has an instance for this key already: another run uses this run id; give each "
+        "shard its own\n"
+        "  phase:     provision, after 0.0 s\n"
+        "  instance:  (key night-0)\n"
+        f"  got:       {ID}\n"
+        "  next step: give every run an id of its own, such as run, attempt, job and shard"
+    )
+    assert (it.state, it.id) == (State.CLAIMED, None), "it is not this run's to delete"
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.CLAIMED}))
+def test_a_key_that_this_run_has_asked_for_is_not_asked_about(state: State) -> None:
+    it = record(state=state)
+    io, calls = calls_of(it)
+    drive(check_free(calls, it, POLICY))
+    assert not io.sent
 
 
 def test_an_attached_instance_is_not_provisioned() -> None:
@@ -328,23 +378,36 @@ def test_an_attached_instance_is_not_provisioned() -> None:
 
 # --- refused, or not known -------------------------------------------------------------------
 
+
+def own(code: int) -> Reply:
+    """Refuse in the router's own form."""
+    return reply(code, {"detail": "no"})
+
+
 OUTCOMES: dict[str, tuple[list[Any], type[HydraSmokeError], State]] = {
     # what provision meets, what is raised, and whether there may be a server
-    "400": ([reply(400)], RouterError, State.REFUSED),
-    "401": ([reply(401)], UnauthorizedError, State.REFUSED),
+    "400": ([own(400)], RouterError, State.REFUSED),
+    "401": ([own(401)], UnauthorizedError, State.REFUSED),
     "404": ([NOT_FOUND], NotFoundError, State.REFUSED),
-    "redirect": ([reply(302)], RouterError, State.REFUSED),
-    "busy to the end": ([reply(429), ...], RouterError, State.REFUSED),
+    "422": ([MALFORMED], RejectedError, State.REFUSED),
     "never reached": ([refused(), ...], TransportError, State.REFUSED),
-    "busy, then refused": ([reply(429), reply(400)], RouterError, State.REFUSED),
-    "lost, then refused": ([lost(), reply(400)], RouterError, State.REQUESTED),
-    "500, then unauthorized": ([reply(500), reply(401)], UnauthorizedError, State.REQUESTED),
-    "408, then refused": ([reply(408), reply(403)], UnauthorizedError, State.REQUESTED),
+    "400 without a body": ([reply(400)], RouterError, State.REQUESTED),
+    "400 of a proxy": ([reply(400, b"<html>")], RouterError, State.REQUESTED),
+    "401 of a gateway": ([reply(401, {"message": "no"})], UnauthorizedError, State.REQUESTED),
+    "404 of an ingress": ([reply(404, b"default backend")], NotFoundError, State.REQUESTED),
+    "a teapot": ([own(418)], RouterError, State.REQUESTED),
+    "too early": ([own(425)], RouterError, State.REQUESTED),
+    "redirect": ([own(302)], RouterError, State.REQUESTED),
+    "busy to the end": ([own(429), ...], RouterError, State.REQUESTED),
+    "busy, then refused": ([own(429), own(400)], RouterError, State.REQUESTED),
+    "lost, then refused": ([lost(), own(400)], RouterError, State.REQUESTED),
+    "500, then unauthorized": ([own(500), own(401)], UnauthorizedError, State.REQUESTED),
+    "408, then refused": ([own(408), own(403)], RouterError, State.REQUESTED),
     "late, then not reached": ([late(), refused(), ...], TransportError, State.REQUESTED),
     "lost to the end": ([lost(), ...], TransportError, State.REQUESTED),
-    "500 to the end": ([reply(503), ...], RouterError, State.REQUESTED),
+    "500 to the end": ([own(503), ...], RouterError, State.REQUESTED),
     "hangs": ([HANG, ...], TransportTimeoutError, State.REQUESTED),
-    "501": ([reply(501)], RouterError, State.REQUESTED),
+    "501": ([own(501)], RouterError, State.REQUESTED),
     "no body": ([reply(204)], ContractError, State.REQUESTED),
     "broken body": ([reply(200, b"<html>")], ContractError, State.REQUESTED),
     "unknown success": ([reply(206)], ContractError, State.REQUESTED),
@@ -359,6 +422,12 @@ def test_a_request_counts_as_refused_only_if_that_is_certain(case: str) -> None:
     assert type(error) is kind
     assert it.state is state
     assert set(io.calls_sent()) == {"provision"}
+
+
+def test_where_the_routers_form_is_not_known_no_answer_counts_as_refused() -> None:
+    _, it, error = provisioned(Policy(), provision=[own(400)])
+    assert type(error) is RouterError
+    assert it.state is State.REQUESTED
 
 
 def test_an_interrupt_of_the_request_leaves_its_outcome_unknown() -> None:
@@ -698,5 +767,27 @@ def test_the_usual_policy_is_the_documented_one() -> None:
             gone=frozenset({"deleted", "deleting", "terminated"}),
             chat_end="auto",
         )
-        == POLICY
+        == Policy()
     )
+
+
+# --- what a token that is proved can't be blamed for -------------------------------------------
+
+
+def test_a_403_to_a_provision_is_no_wrong_token_where_the_token_is_proved() -> None:
+    answer = reply(403, {"detail": "Quota exceeded"})
+    error = fails(RouterError, Policy(forms=forms()), provision=[answer])
+    assert error.message == "provision was refused with 403: Quota exceeded"
+    assert "a quota, perhaps?" in str(error.next_step)
+    assert "TOKEN" not in str(error)
+    error = fails(UnauthorizedError, Policy(), provision=[answer])
+    assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)
+    error = fails(UnauthorizedError, Policy(forms=forms()), provision=[reply(401)])
+    assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)
+
+
+def test_a_pause_that_the_router_asks_for_is_told_and_cut_to_the_phase() -> None:
+    busy = reply(429, {"detail": "slow down"}, retry_after="3600")
+    io, _, error = provisioned(Policy(ready_timeout=20), provision=[busy, ...])
+    assert io.waited <= 20
+    assert "asks to wait 3600 s" in str(error)

@@ -80,6 +80,7 @@ TOLD = {
     "spec": SPEC.model_dump(),
     "outcome": "deleted",
     "leak": "why",
+    "conflict": None,
     "failed": True,
     "began": NOON,
     "phases": {"provision": 1.5},

@@ -27,19 +27,10 @@ from scripted_io import (
 )
 
 from pytest_hydrasmoke import ConfigError, LlmEventsError
-from pytest_hydrasmoke._handle import expected
+from pytest_hydrasmoke._account import RECENT, YEAR, life_window, read_baseline
+from pytest_hydrasmoke._expected import Expected, expected, maybe_since, surely_since
 from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._usage import (
-    RECENT,
-    SECOND_LOOK,
-    YEAR,
-    Expected,
-    Usage,
-    life_window,
-    maybe_since,
-    read_baseline,
-    surely_since,
-)
+from pytest_hydrasmoke._usage import SECOND_LOOK, Usage
 from pytest_hydrasmoke._wire import drive
 
 LATE = "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, else see the "
@@ -87,10 +78,14 @@ def windows(io: ScriptedIO) -> list[int]:
         (Expected(), "at least 1 LLM events"),
         (Expected(2), "at least 2 LLM events"),
         (Expected(1, 3), "at least 1 and at most 3 LLM events"),
-        (Expected(0, 0), "at least 0 and at most 0 LLM events"),
+        (Expected(0, 0), "exactly 0 LLM events"),
         (
             Expected(providers=frozenset({"openai", "anthropic"})),
             "at least 1 LLM events, anthropic and openai among them",
+        ),
+        (
+            Expected(2, 2, frozenset({"openai", "anthropic"}), only=True),
+            "exactly 2 LLM events, from anthropic and openai and nobody else",
         ),
     ],
 )
@@ -120,9 +115,13 @@ def test_an_expectation_is_met(
 
 
 def test_what_a_test_expects_is_checked() -> None:
-    assert expected(1, None, None) == Expected()
-    assert expected(0, 0, ["a", "a"]) == Expected(0, 0, frozenset("a"))
+    assert expected() == expected(1) == Expected()
+    assert expected(0, 1, ["a", "a"]) == Expected(0, 1, frozenset("a"))
     assert expected(2, 2, {"b"}) == Expected(2, 2, frozenset("b"))
+    assert expected(exactly=2) == Expected(2, 2)
+    assert expected(exactly=0) == Expected(0, 0)
+    assert expected(only=["b", "a"]) == Expected(providers=frozenset("ab"), only=True)
+    assert expected(providers={"a"}, only={"a"}) == Expected(providers=frozenset("a"), only=True)
 
 
 @pytest.mark.parametrize(("least", "most"), [(-1, None), (2, 1), (0, -1), (-2, -1)])
@@ -135,12 +134,56 @@ def test_what_nothing_can_meet_is_refused(least: int, most: int | None) -> None:
     )
 
 
-def test_a_name_in_the_place_of_names_is_refused() -> None:
+@pytest.mark.parametrize("name", ["providers", "only"])
+def test_a_name_in_the_place_of_names_is_refused(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        expected(1, None, "openai")
+        expected(1, None, **{name: "openai"})
     assert str(caught.value) == (
-        "providers='openai' is a text, not a set of names\n  next step: write providers={'openai'}"
+        f"{name}='openai' is a text, not a set of names\n  next step: write {name}={{'openai'}}"
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message", "step"),
+    [
+        (
+            {"exactly": 1, "at_least": 1},
+            "exactly=1 is given beside at_least or at_most",
+            "keep the one you mean",
+        ),
+        (
+            {"exactly": 0, "at_most": 0},
+            "exactly=0 is given beside at_least or at_most",
+            "keep the one you mean",
+        ),
+        ({"exactly": -1}, "no count is exactly -1", "give 0 or more"),
+        (
+            {"only": set()},
+            "only names nobody",
+            "name somebody, or give exactly=0 for no events",
+        ),
+        (
+            {"only": ["b", "a"], "providers": ["c"]},
+            "only={'a', 'b'} leaves out some of providers={'c'}",
+            "name everybody in only: whoever is in it must be there, and nobody else",
+        ),
+        (
+            {"at_most": 1, "providers": ["a", "b"]},
+            "2 providers can't be among at most 1 LLM events",
+            "allow for an event of each",
+        ),
+        (
+            {"exactly": 0, "only": {"a"}},
+            "1 providers can't be among at most 0 LLM events",
+            "allow for an event of each",
+        ),
+    ],
+    ids=str,
+)
+def test_contradictions_are_refused(wrong: dict[str, Any], message: str, step: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        expected(**wrong)
+    assert (caught.value.message, caught.value.next_step) == (message, step)
 
 
 # --- who it was, from names alone ------------------------------------------------------------
@@ -301,7 +344,8 @@ def test_a_duplicate_that_comes_late_is_caught() -> None:
 
 def test_too_many_events_are_told_at_once() -> None:
     io, error = turn_of(Expected(1, 1), ready(BEFORE), events(7, "a"))
-    assert error.expected == "at least 1 and at most 1 LLM events"
+    assert error.expected == "exactly 1 LLM events"
+    assert error.next_step == "see the agent's log of this turn: no longer wait mends it"
     assert io.sleeps == []
 
 
@@ -408,7 +452,7 @@ def test_a_baseline_that_was_not_read_is_never_no_events(baselines: tuple[Baseli
         f"  instance:  {ID} (key night-0)\n"
         "  expected:  at least 0 LLM events\n"
         "  got:       no count to compare with: llm_events was refused with 500\n"
-        f"  next step: {LATE}"
+        "  next step: see why that read failed: it is not done again"
     )
 
 

@@ -79,7 +79,7 @@ def test_a_thread_group_starts_running_and_bounds_its_requests() -> None:
 
 def test_two_thread_groups_share_nothing() -> None:
     one, other = Group(), Group()
-    one.stopped.set()
+    one.stop()
     assert not other.stopped.is_set()
     assert one.gate is not other.gate
 

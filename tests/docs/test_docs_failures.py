@@ -30,6 +30,20 @@ def test_usage(smoke_instance):
     turn = smoke_instance.chat("Are you ready?")
     turn.expect_llm_events(at_least=1, providers={"anthropic"})
 """
+ONCE = """
+def test_usage(smoke_instance):
+    turn = smoke_instance.chat("Are you ready?")
+    turn.expect_llm_events(exactly=1)
+"""
+AGAIN = """
+def test_greeting(smoke_instance):
+    smoke_instance.chat("Are you ready?")
+
+
+def test_usage(smoke_instance):
+    turn = smoke_instance.chat("And now?")
+    turn.expect_llm_events(exactly=1)
+"""
 TWO = """
 def test_two_turns_at_once(smoke_instance):
     with smoke_instance.stream_chat("Are you ready?"):
@@ -71,7 +85,8 @@ FAILURES: dict[str, Failing] = {
         ),
     ),
     "contract": Failing(
-        fault=lambda it: it.fail("status", status=200, body={"id": 17, "hostname": None})
+        # The first two are the questions with which the run begins.
+        fault=lambda it: it.fail("status", status=200, body={"id": 17, "hostname": None}, after=2)
     ),
     "boot-failed": Failing(
         scenario={"statuses": ((0, "queued"), (0.1, "booting"), (0.2, "provision_failed"))}
@@ -90,6 +105,8 @@ FAILURES: dict[str, Failing] = {
     "llm-events": Failing(
         USAGE, scenario={"llm_events_per_turn": 0}, settings={"LLM_EVENTS_TIMEOUT": "0.6"}
     ),
+    "llm-events-twice": Failing(ONCE, scenario={"llm_events_per_turn": 2}),
+    "llm-events-whose": Failing(AGAIN, settings={"USAGE_SETTLE": "0"}),
     "leak": Failing(
         fault=lambda it: it.fail("delete", status=500, times=999),
         settings={"DELETE_TIMEOUT": "0.6"},

@@ -51,12 +51,12 @@ def github(name: str, **context: str) -> Job:
     )
 
 
-def gitlab(name: str, **variables: str) -> Job:
-    """Give a job with the variables that a runner sets, and those of its matrix's first leg."""
+def gitlab(name: str, leg: int = 0, **variables: str) -> Job:
+    """Give a job with the variables that a runner sets, and those of a leg of its matrix."""
     whole = read(GITLAB)
     job = {**whole[whole[name]["extends"]], **whole[name]}
     legs = job.get("parallel", {}).get("matrix", [{}])
-    given = {**variables, **legs[0]}
+    given = {**variables, **legs[leg]}
     env = {
         name: re.sub(r"\$(\w+)", lambda found: given[found[1]], str(value))
         for name, value in {**job.get("variables", {}), **given}.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,25 +24,29 @@ from pipeline_tools import (
 )
 from shown import ROOT
 
-from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 TOKEN = "a-made-up-token-of-pipelines"
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
-RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-LIVE = {
-    "github": github(
+
+def github_leg(number: int, attempt: str = "2") -> Job:
+    """Give the live job of the workflow in one leg of its matrix."""
+    leg = read(GITHUB)["jobs"]["live"]["strategy"]["matrix"]["include"][number]
+    return github(
         "live",
         **{
             "github.run_id": "17123456789",
-            "github.run_attempt": "2",
-            "matrix.leg": "basic-eu",
-            "matrix.region": "eu-central",
-            "matrix.tier": "00000000-0000-4000-8000-000000000001",
+            "github.run_attempt": attempt,
             "secrets.HYDRA_SMOKE_TOKEN": TOKEN,
+            **{f"matrix.{name}": value for name, value in leg.items()},
         },
-    ),
+    )
+
+
+LIVE = {
+    "github": github_leg(0),
     "gitlab": gitlab("smoke-live", CI_PIPELINE_ID="1234567", CI_JOB_ID="98765432"),
     "jenkins": jenkins(BUILD_NUMBER="4711"),
 }
@@ -118,7 +123,7 @@ def test_what_strangers_propose_runs_on_the_fake(name: str, commands: Path, tmp_
 
 @pytest.mark.parametrize("name", LIVE)
 def test_a_run_id_is_valid_and_names_its_leg(name: str) -> None:
-    assert RUN_ID.fullmatch(LIVE[name].env["HYDRA_SMOKE_RUN_ID"])
+    assert HydraSmokeConfig(run_id=LIVE[name].env["HYDRA_SMOKE_RUN_ID"])
 
 
 def test_no_secret_is_given_to_a_job_on_the_fake() -> None:
@@ -126,11 +131,42 @@ def test_no_secret_is_given_to_a_job_on_the_fake() -> None:
 
 
 def test_a_run_id_is_another_one_in_each_attempt_job_and_leg() -> None:
-    live = read(GITHUB)["jobs"]["live"]["env"]["HYDRA_SMOKE_RUN_ID"]
-    for part in ("github.run_id", "github.run_attempt", "-live-", "matrix.leg"):
-        assert part in live
-    variables = read(GITLAB)["smoke-live"]["variables"]
-    assert variables["HYDRA_SMOKE_RUN_ID"] == "gl-$CI_PIPELINE_ID-$CI_JOB_ID-$LEG"
+    jobs = [github_leg(number, attempt) for number in (0, 1) for attempt in ("1", "2")]
+    # A job's id is another one in each leg, and after each retry.
+    jobs += [
+        gitlab("smoke-live", leg, CI_PIPELINE_ID="1234567", CI_JOB_ID=job)
+        for leg, job in ((0, "1"), (0, "2"), (1, "3"), (1, "4"))
+    ]
+    jobs += [jenkins(BUILD_NUMBER=number) for number in ("4711", "4712")]
+    assert len({job.env["HYDRA_SMOKE_RUN_ID"] for job in jobs}) == len(jobs)
+    assert "-live-" in jobs[0].env["HYDRA_SMOKE_RUN_ID"]
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_the_sweep_of_each_job_names_that_jobs_run(name: str) -> None:
+    assert LIVE[name].sweep == 'hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"'
+
+
+def test_the_cells_and_shards_on_the_pages_have_run_ids_of_their_own() -> None:
+    """What is shown for a matrix has its axis in the run id, and a sweep of that run id."""
+    shards = page_block("matrix.md", "yaml")
+    assert re.search(r"RUN_ID: \S*.*\$\{\{ matrix\.shard \}\}$", shards, re.MULTILINE)
+    cells = page_block("jenkins.md", "groovy")
+    axis = re.findall(r"axis \{ name '(\w+)'", cells)
+    assert len(axis) == 1
+    assert re.search(rf'RUN_ID = "\S*\$\{{BUILD_NUMBER\}}-\$\{{{axis[0]}\}}"', cells)
+    for text in (shards, cells):
+        assert 'hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"' in text
+
+
+def page_block(page: str, language: str) -> str:
+    """Give the one block of a how-to in a language, without its indentation."""
+    [block] = re.findall(
+        rf"^ *```{language}\n(.*?)^ *```$",
+        (ROOT / "docs" / "how-to" / page).read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    return textwrap.dedent(block)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)

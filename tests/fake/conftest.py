@@ -19,11 +19,16 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def calling(clock: HandClock) -> Iterator[Callable[..., Caller]]:
-    """Give `calling(**scenario)`: a caller of a router with that scenario, on the hand clock."""
+    """Give `calling(**scenario)`: a caller of a router with that scenario, on the hand clock.
+
+    LLM events are there as soon as their turn is over, unless a test is about their lag.
+    """
     with ExitStack() as stack:
 
         def make(**scenario: Any) -> Caller:
-            router = stack.enter_context(FakeRouter(Scenario(**scenario), clock=clock))
+            router = stack.enter_context(
+                FakeRouter(Scenario(**{"llm_events_lag": 0, **scenario}), clock=clock)
+            )
             caller = Caller(router)
             stack.callback(caller.http.close)
             return caller

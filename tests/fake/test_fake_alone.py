@@ -16,7 +16,7 @@ from fake_tools import PREFIX, SPEC
 
 from pytest_hydrasmoke.fake import Scenario, serve
 
-QUICK = Scenario(row_after=0, statuses=((0, "running"),), runtime="text")
+QUICK = Scenario(row_after=0, statuses=((0, "running"),), runtime="text", llm_events_lag=0)
 
 
 def served(

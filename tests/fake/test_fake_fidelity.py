@@ -30,8 +30,9 @@ REQUESTS = 20_000 if FULL else 400
 
 async def compare(count: int, seed: int) -> tuple[Counter[int], list[tuple[Asked, Answer, Answer]]]:
     """Ask both for the same; gives how often which code was answered, and every difference."""
+    at_once = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0)
     clock = HandClock()
-    router = FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), twin.TOKEN, clock)
+    router = FakeRouter(at_once, twin.TOKEN, clock)
 
     def ids(key: str) -> tuple[str, str]:
         instance_id, task_id = twin.beside(router)(key)

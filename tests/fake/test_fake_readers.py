@@ -162,7 +162,12 @@ def test_fetch_in_a_browser_has_each_event_before_the_next_is_sent(
 def test_a_hundred_streams_at_once_lose_nothing(clock: HandClock) -> None:
     reply = " ".join(f"word{n}" for n in range(WORDS))
     scenario = Scenario(
-        row_after=0, statuses=((0, "running"),), runtime="text", reply=reply, event_pause=1
+        row_after=0,
+        statuses=((0, "running"),),
+        runtime="text",
+        reply=reply,
+        event_pause=1,
+        llm_events_lag=0,
     )
     with FakeRouter(scenario, clock=clock) as router:
         caller = Caller(router)

@@ -37,7 +37,7 @@ def told(caller: Caller, instance_id: str) -> list[ServerSentEvent]:
 
 
 def test_a_day_of_the_default_router(calling: Calling, clock: HandClock) -> None:
-    caller = calling()
+    caller = calling(llm_events_lag=Scenario().llm_events_lag)
     status, accepted = seen(caller.provision())
     assert status == 200
     assert accepted.keys() == {"idempotency_key", "instance_id", "task_id"}
@@ -67,6 +67,9 @@ def test_a_day_of_the_default_router(calling: Calling, clock: HandClock) -> None
     }
 
     assert "I" in caller.chat(instance_id).text
+    counted = {"instance_id": instance_id, "count": 0, "providers": []}
+    assert seen(caller.llm_events(instance_id)) == (200, {**counted, "window_seconds": 900})
+    clock.pass_by(0.2)
     counted = {"instance_id": instance_id, "count": 1, "providers": ["anthropic"]}
     assert seen(caller.llm_events(instance_id)) == (200, {**counted, "window_seconds": 900})
 
@@ -639,7 +642,8 @@ def test_every_field_is_named_in_these_tests() -> None:
 
 
 def test_real_time_is_the_default() -> None:
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),), event_pause=0.01)) as router:
+    scenario = Scenario(row_after=0, statuses=((0, "running"),), event_pause=0.01, llm_events_lag=0)
+    with FakeRouter(scenario) as router:
         caller = Caller(router)
         with caller.http:
             instance_id = caller.provision().json()["instance_id"]

@@ -22,6 +22,7 @@ from net_tools import CALLS, FIELDS, SOME_ID, SPEC, calls_of, result, turn_of
 from pytest_hydrasmoke import HydraSmokeConfig, HydraSmokeError
 from pytest_hydrasmoke._aio import AsyncIO
 from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._evidence import Forms
 from pytest_hydrasmoke._ledger import Ledger
 from pytest_hydrasmoke._session import SmokeSession
 
@@ -57,7 +58,7 @@ class Steps:
         return done
 
 
-async def the_call_alone(steps: Steps, given: dict[str, str]) -> None:
+async def the_call_alone(steps: Steps, given: dict[str, Any]) -> None:
     async with calls_of(given["kind"], given["alone"]) as calls:
         call = a_stream if given["call"] == "chat" else CALLS[given["call"]]
         await steps.take("call", DEADLINE, lambda: call(calls, calls.io.now() + DEADLINE))
@@ -74,7 +75,7 @@ async def a_stream(calls: Calls, at: float) -> None:
         await turn.close()
 
 
-async def a_life(steps: Steps, given: dict[str, str]) -> None:
+async def a_life(steps: Steps, given: dict[str, Any]) -> None:
     """Provision, chat, count, delete, as far as it gets; the end of the run deletes the rest."""
     limits = ("ready", "chat", "llm_events", "delete")
     timeouts: dict[str, Any] = {f"{name}_timeout": DEADLINE for name in limits}
@@ -86,7 +87,8 @@ async def a_life(steps: Steps, given: dict[str, str]) -> None:
         **timeouts,
         **FIELDS,
     )
-    session = SmokeSession(config, Ledger(config.output, config.run_id))
+    forms = Forms.from_plain(given["forms"])
+    session = SmokeSession(config, Ledger(config.output, config.run_id), forms=forms)
     session.ledger.begin("main")
     io = None if given["kind"] == "sync" else AsyncIO(config.link)
 
@@ -111,12 +113,12 @@ async def a_life(steps: Steps, given: dict[str, str]) -> None:
         await io.aclose()
 
 
-async def both(steps: Steps, given: dict[str, str]) -> None:
+async def both(steps: Steps, given: dict[str, Any]) -> None:
     await the_call_alone(steps, given)
     await a_life(steps, given)
 
 
-def main(given: dict[str, str]) -> None:
+def main(given: dict[str, Any]) -> None:
     waste: list[str] = []
     warnings.simplefilter("error")
     sys.unraisablehook = lambda found: waste.append(f"{found.exc_value!r} in {found.object!r}")

@@ -10,11 +10,14 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -71,7 +74,9 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, Any]:
 def client(given: dict[str, Any]) -> dict[str, Any]:
     """Be one client of a soak."""
     run_id = f"soak-{given['kind']}"
-    with session_to(given["url"], token=given["token"], run_id=run_id) as session:
+    # The router writes its rows at once: there is nothing to wait for between two chats.
+    more = {"token": given["token"], "run_id": run_id, "usage_settle": 0.01}
+    with session_to(given["url"], learns=True, **more) as session:
         backend = "trio" if given["kind"] == "trio" else "asyncio"
         return anyio.run(soak, session, given, backend=backend)
 
@@ -101,9 +106,11 @@ def complaint(told: dict[str, Any]) -> str | None:
 @contextlib.contextmanager
 def router() -> Iterator[str]:
     """Serve a fake router as a process of its own; gives its URL."""
-    command = [sys.executable, "-m", "pytest_hydrasmoke", "fake", "--port", "0"]
+    command = [sys.executable, "-m", "pytest_hydrasmoke", "fake", "--port", "0", "--scenario"]
+    scenario = Path(tempfile.mkdtemp()) / "soak.toml"
+    scenario.write_text("llm_events_lag = 0\n", "utf-8")
     with subprocess.Popen(
-        command,
+        [*command, str(scenario)],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "HYDRA_SMOKE_TOKEN": TOKEN},
@@ -114,6 +121,7 @@ def router() -> Iterator[str]:
             yield next(word for word in words if word.startswith("http"))
         finally:
             process.send_signal(signal.SIGTERM)
+            shutil.rmtree(scenario.parent)
 
 
 def main(seconds: float) -> int:

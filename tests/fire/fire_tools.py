@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from faulty_server import FAULTS, FaultyServer, Line, Received
-from net_tools import AT_ONCE, CALLS, KINDS
+from net_tools import AT_ONCE, CALLS, FIELDS, KINDS
 
+from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._ledger import read
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._run_folder import run_folders
 from pytest_hydrasmoke._sweep import Sweep
 from pytest_hydrasmoke.fake import FakeRouter
@@ -68,6 +70,7 @@ class Front:
         self.accepted: Counter[str] = Counter()
         """How often the router has taken each message."""
         self._healed = False
+        self._began = False
 
     def heal(self) -> None:
         """Let nothing go wrong any more."""
@@ -81,17 +84,22 @@ class Front:
 
     def _behave(self, line: Line, request: Received) -> None:
         call = call_of(request)
+        self._began |= call == "provision"
         status, kind, body = self._carry_out(request)
         if call == "chat" and status == 200:
             self.accepted[request.json["message"]] += 1
         if not self._healed and self._cell.fault == REFUSED and self._is_before(call):
             self.server.refuse()
-        if not self._healed and self._cell.fault != REFUSED and call == self._cell.call:
+        if not self._healed and self._cell.fault != REFUSED and self._is_met_by(call):
             FAULTS[self._cell.fault](line, request)
             return
         lines = (f"content-type: {kind}", f"content-length: {len(body)}", "connection: close")
         line.send("\r\n".join([f"HTTP/1.1 {status} Fine", *lines, "", ""]).encode() + body)
         line.close()
+
+    def _is_met_by(self, call: str) -> bool:
+        # A key is polled before anything is asked for, too: that is no instance's life.
+        return call == self._cell.call and self._began
 
     def _is_before(self, call: str) -> bool:
         if self._cell.call == "delete":
@@ -233,8 +241,10 @@ def run_cell(cell: Cell, output: Path) -> Outcome:
         whole = stack.enter_context(front(cell))
         fault = FAULTS.get(cell.fault, FAULTS["closed"])
         alone = stack.enter_context(FaultyServer(fault, refusing=cell.fault == REFUSED))
-        given = {"kind": cell.kind, "call": cell.call, "alone": alone.url}
+        given: dict[str, Any] = {"kind": cell.kind, "call": cell.call, "alone": alone.url}
         given |= {"url": whole.server.url, "token": whole.fake.token, "output": str(output)}
+        # Learned where nothing is wrong, and given as workers are given it.
+        given["forms"] = learn(config_at(whole.fake.url, whole, output)).to_plain()
         told = told_by(python("fire_cell.py", json.dumps(given)))
         alive = whole.alive
         in_ledger = {entry.key for run in run_folders(output) for entry in read(run).open}
@@ -245,13 +255,14 @@ def run_cell(cell: Cell, output: Path) -> Outcome:
         return Outcome(cell, told, taken, alive - in_ledger, whole.alive)
 
 
+def config_at(url: str, whole: Front, output: Path) -> HydraSmokeConfig:
+    """Give settings for a router at a URL."""
+    return HydraSmokeConfig(
+        url=url, token=whole.fake.token, run_id="sweep", output=output, **FIELDS
+    )
+
+
 def sweep(whole: Front, output: Path) -> None:
     """Delete what a run has left, by its ledger."""
-    from net_tools import FIELDS
-
-    from pytest_hydrasmoke import HydraSmokeConfig
-
-    config = HydraSmokeConfig(
-        url=whole.server.url, token=whole.fake.token, run_id="sweep", output=output, **FIELDS
-    )
+    config = config_at(whole.server.url, whole, output)
     Sweep(config, wait=1.0, dry_run=False, say=lambda line: None).all_runs()

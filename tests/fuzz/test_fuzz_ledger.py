@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from hypothesis import example, given
@@ -24,8 +25,9 @@ intents = st.fixed_dictionaries(
         "key": KEYS,
         "fact": st.just("intent"),
         "url": TEXTS,
-        "settings": OBJECTS,
+        "settings": OBJECTS | st.fixed_dictionaries({"fake": JSON}),
         "spec": OBJECTS,
+        "at": st.datetimes(timezones=st.timezones()).map(datetime.isoformat),
     },
     optional={"share": st.none() | TEXTS},
 )
@@ -36,7 +38,8 @@ facts = st.fixed_dictionaries(
 failures = st.fixed_dictionaries({"share": TEXTS, "spec": OBJECTS, "failure": TEXTS})
 # Near to what a ledger has: fields of any kind, under the right names.
 strange = st.dictionaries(
-    st.sampled_from(["key", "fact", "url", "settings", "spec", "share", "failure", "id"]), JSON
+    st.sampled_from(["key", "fact", "url", "settings", "spec", "share", "failure", "id", "at"]),
+    JSON,
 )
 
 
@@ -127,8 +130,9 @@ def test_the_last_fact_of_a_key_is_what_is_known(
         assert reading.entries[key] == Entry(
             key,
             intent["url"],
-            intent["settings"],
             intent["spec"],
+            datetime.fromisoformat(intent["at"]),
+            fake=intent["settings"].get("fake") is True,
             share=intent.get("share"),
             fact=Fact(words[-1]),
             id=[None, *ids][-1],

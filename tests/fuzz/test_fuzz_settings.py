@@ -163,6 +163,7 @@ WRONG = {
     "chat_timeout": "-1",
     "llm_events_timeout": "nan",
     "delete_timeout": "inf",
+    "usage_settle": "-0.1",
     "keep": "perhaps",
     "scope": "world",
     "instance": "no-uuid",

@@ -96,6 +96,8 @@ class Router:
             "HYDRA_SMOKE_MANIFEST_ID": "kill-basic",
             "HYDRA_SMOKE_REGION_ID": "kill-region",
             "HYDRA_SMOKE_TIER_ID": "kill-tier",
+            # A row that has not come by then never does.
+            "HYDRA_SMOKE_ROW_SETTLE": str(LAG),
             # Where a run hangs, an abort tells where.
             "PYTHONFAULTHANDLER": "1",
             **more,

@@ -13,17 +13,19 @@ from pathlib import Path
 
 from pytest_hydrasmoke._ledger import Ledger
 from pytest_hydrasmoke._load import load
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._signals import Interrupts
 
 
 def main(chats: int, pairs: bool) -> None:
     config = load({}, Path.cwd(), fake=False).config
+    forms = learn(config)
     ledger = Ledger(config.output, config.run_id)
     ledger.begin("main")
     interrupts = Interrupts()
     interrupts.install()
-    session = SmokeSession(config, ledger, interrupts)
+    session = SmokeSession(config, ledger, interrupts, forms=forms)
     instances = [session.provision(config.spec)]
     if pairs:
         instances += session.many(2, config.spec)

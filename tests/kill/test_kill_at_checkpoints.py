@@ -8,7 +8,7 @@ from pathlib import Path
 from kill_tools import FULL, HERE, Router, Run, open_entries, router, several_at_once, start, sweep
 
 TIMES = 8 if FULL else 1
-# The last of them are not always reached: 1, 13 and 25 are, of some 33.
+# The last of some 45 are not always reached: 12, where an intent is half written, 24 and 36 are.
 STEP = 1 if FULL else 12
 
 
@@ -30,14 +30,18 @@ def test_a_run_killed_at_any_checkpoint_leaks_nothing(tmp_path: Path) -> None:
             folder = tmp_path / f"run-{checkpoint}-{time}"
             run = start_at(at, folder, checkpoint)
             code = run.end()
+            last = (folder / "checkpoints.txt").read_text().splitlines()[-1]
+            # What a half-written line was to say, nobody can know: the sweep says that.
+            half = code == -9 and last.endswith(": half")
+            folder.joinpath(".hydrasmoke/runs").mkdir(parents=True, exist_ok=True)
             swept, output = sweep(at, folder)
             left = open_entries(folder)
-            fault = f"{names[checkpoint - 1]}: {run.output}\n{output}" if swept or left else ""
-            return fault, code, left
+            good = swept == half and ("can't be read" in output) == half and not left
+            return "" if good else f"{last}: {run.output}\n{output}", code, left
 
         jobs = [
             (checkpoint, time)
-            for checkpoint in range(1, len(names) + 1, STEP)
+            for checkpoint in range(STEP, len(names) + 1, STEP)
             for time in range(TIMES)
         ]
         results = several_at_once(kill_and_sweep, jobs)

@@ -16,8 +16,7 @@ from pytest_hydrasmoke._ledger import Fact, Intent, Ledger
 from pytest_hydrasmoke._run_folder import folder_of
 ledger = Ledger(Path(".hydrasmoke"), "forks")
 ledger.begin("main")
-settings = {"max_instances": 1}
-ledger.claim(Intent({}, os.environ["HYDRA_SMOKE_URL"], settings), 1, 1)
+ledger.claim(Intent({}, os.environ["HYDRA_SMOKE_URL"]), 1, 1)
 child = os.fork()
 if child == 0:
     os.close(1)

@@ -82,7 +82,7 @@ class _Router(BaseHTTPRequestHandler):
             self._answer({**counted, "instance_id": self.path.split("/")[-2]})
         elif last == "openapi.json":
             self._answer({"paths": {f"/internal/v1/smoke/{it}": {"get": {}} for it in WORDS}})
-        elif last == "not-a-uuid":
+        elif last.startswith("not-a-uuid"):
             self._answer({"detail": [{"loc": [it], "msg": it} for it in WORDS]}, 422)
         else:
             self._status(last)
@@ -112,7 +112,7 @@ class _Router(BaseHTTPRequestHandler):
             self._answer({"found": False})
 
     def _status(self, known: str) -> None:
-        if known in self.server.gone:
+        if known in self.server.gone or known not in self.server.instances.values():
             self._answer({"detail": WORDS[0]}, 404)
             return
         # Words of the corpus on its way to being ready.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
 import termios
+import threading
 from pathlib import Path
 
 import pytest
@@ -237,6 +239,85 @@ def test_a_reader_that_is_gone_or_busy_is_no_matter_of_the_run() -> None:
         os.close(ours)
         screen.line("a line for nobody")
         screen.line("another one")
+        screen.close()
+
+
+class Piped(Writes):
+    """A pipe that is full, and whose reader reads no more."""
+
+    def __init__(self) -> None:
+        self.ours, theirs = os.pipe()
+        super().__init__(os.fdopen(theirs, "w", encoding="utf-8"))
+        self.screen = Screen(self, self.file)
+        os.set_blocking(theirs, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(theirs, b"x" * 4096)
+        os.set_blocking(theirs, True)
+
+    def all(self) -> bytes:
+        """Give everything that was written, and close it."""
+        self.screen.close()
+        self.file.close()
+        said = b""
+        while chunk := os.read(self.ours, 65536):
+            said += chunk
+        os.close(self.ours)
+        return said
+
+
+def test_a_line_never_waits_for_room_although_others_do() -> None:
+    piped = Piped()
+    # Room for a part of it: more than that is left out, where a write that blocks would wait.
+    os.read(piped.ours, 4096)
+    piped.screen.line("y" * 10_000)
+    assert os.get_blocking(piped.file.fileno())
+    said = piped.all()
+    assert said.endswith(b"y" * 4096)
+    assert said.count(b"y") < 10_000
+
+
+def test_a_print_of_a_thread_that_is_held_up_holds_nobody_else_up() -> None:
+    piped = Piped()
+    begun = threading.Event()
+
+    def say() -> None:
+        begun.set()
+        print("a line of a test's own thread", file=piped.file, flush=True)
+
+    thread = threading.Thread(target=say)
+    thread.start()
+    assert begun.wait(30)
+    os.read(piped.ours, 100)
+    for _ in range(3):
+        piped.screen.line("z")
+        piped.screen.draw("z")
+        piped.screen.erase()
+    said = os.read(piped.ours, 65536)
+    thread.join()
+    assert b"z" not in said + piped.all()
+
+
+def test_what_was_written_before_is_before_it(tmp_path: Path) -> None:
+    # Python keeps it in a buffer, which is not flushed by whoever writes a line.
+    path = tmp_path / "log"
+    with path.open("w") as file:
+        file.write("before\n")
+        screen = Screen(Writes(file), file)
+        screen.line("one")
+        file.write("between")
+        screen.line("two")
+        screen.close()
+        file.write("after\n")
+    assert path.read_text() == "before\none\nbetween\ntwo\nafter\n"
+
+
+def test_a_pipe_whose_reader_was_gone_before_is_no_matter_of_the_run() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as file:
+        screen = Screen(Writes(file), file)
+        screen.line("a line for nobody")
         screen.close()
 
 

@@ -14,6 +14,7 @@ import pytest
 from live_tools import GOLDEN, Picture, Tty, frames, golden
 
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
+from pytest_hydrasmoke._signals import Interrupts
 from pytest_hydrasmoke._timeline import InstanceRecord, State
 from pytest_hydrasmoke.report.live import Live, screen_of
 from pytest_hydrasmoke.report.relay import Listener, Teller
@@ -28,7 +29,8 @@ class Watched:
 
     def __init__(self, config: pytest.Config, view: View | None, folder: Path) -> None:
         self.clock = VirtualClock(100.0)
-        self.live = Live(config, folder, None, clock=self.clock.now)
+        self.interrupts = Interrupts()
+        self.live = Live(config, folder, self.interrupts, None, clock=self.clock.now)
         vars(self.live)["_view"] = view
         self.records: list[InstanceRecord] = []
 
@@ -88,7 +90,7 @@ def watch(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Watch]:
 
     yield watch
     for watched in made:
-        watched.live.end()
+        watched.live.pytest_unconfigure()
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -132,6 +134,26 @@ def test_changes_are_logged_whoever_sees_them(
         watch(None).boot()
     golden("live-log", "\n".join(caplog.messages))
     assert {record.levelname for record in caplog.records} == {"INFO"}
+
+
+def test_what_is_logged_while_signals_are_held_comes_afterwards(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Of httpcore's, too: whoever deletes waits for no handler of logs.
+    watched = watch(None)
+    record, interrupts = watched.instance(), watched.interrupts
+    with caplog.at_level(logging.DEBUG):
+        with interrupts.hold():
+            record.begins("delete", 100.0, None)
+            logging.getLogger("httpcore.http11").debug("send_request_headers.started")
+            record.becomes(State.DELETED)
+            assert caplog.messages == []
+        expected = ["nightly-7-0: delete", "send_request_headers.started", "nightly-7-0: deleted"]
+        assert caplog.messages == expected
+        watched.live.pytest_unconfigure()
+        with interrupts.hold():
+            logging.getLogger("httpcore.http11").debug("somebody else's")
+            assert caplog.messages == [*expected, "somebody else's"]
 
 
 @pytest.mark.parametrize("state", [State.CREATED, State.READY])
@@ -212,14 +234,15 @@ def test_a_stream_that_can_not_be_looked_over_is_left_alone(pytester: pytest.Pyt
 
 
 def test_without_a_terminal_nobody_listens(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    live = Live(pytester.parseconfig(), tmp_path, None)
+    live = Live(pytester.parseconfig(), tmp_path, Interrupts(), None)
     live.pytest_sessionstart()
     live.pytest_configure_node()
     assert threads() == []
     Teller(tmp_path, "gw0").tell("run-0: provision")
+    live.say(["a line for nobody"])
     for _ in live.pytest_sessionfinish():
         pass
-    live.end()
+    live.pytest_unconfigure()
 
 
 # The thread
@@ -276,11 +299,11 @@ def test_a_tick_that_fails_is_the_last_one() -> None:
 def test_a_worker_tells_what_is_shown_elsewhere(
     pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
-    live = Live(pytestconfig, tmp_path, "gw0", clock=VirtualClock(100.0).now)
+    live = Live(pytestconfig, tmp_path, Interrupts(), "gw0", clock=VirtualClock(100.0).now)
     live.pytest_sessionstart()
     record = InstanceRecord(SPEC, "run-0", on_change=live.changed)
     record.begins("provision", 100.0, None)
-    live.end()
+    live.pytest_unconfigure()
     assert Listener(tmp_path).heard() == ["gw0: run-0: provision"]
 
 

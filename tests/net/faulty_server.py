@@ -61,6 +61,9 @@ class Line:
             while self._conn.recv(4096):
                 pass
 
+    def fileno(self) -> int:
+        return self._conn.fileno()
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._conn.shutdown(socket.SHUT_RDWR)

@@ -29,6 +29,7 @@ from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._chat import Reading, Turn
 from pytest_hydrasmoke._io import SyncIO
 from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._timeline import InstanceRecord, State
@@ -141,21 +142,21 @@ def config_for(router: FakeRouter, **settings: Any) -> HydraSmokeConfig:
     )
 
 
-def smoke_session(config: HydraSmokeConfig) -> SmokeSession:
-    """Make a run of one process, with a ledger that goes with it."""
+def smoke_session(config: HydraSmokeConfig, *, learns: bool = True) -> SmokeSession:
+    """Make a run of one process, with a ledger that goes with it; first it learns, as runs do."""
     output = Path(tempfile.mkdtemp())
     ledger = Ledger(output, config.run_id)
     ledger.folder.mkdir(parents=True)
-    session = SmokeSession(config, ledger)
+    session = SmokeSession(config, ledger, forms=learn(config) if learns else None)
     weakref.finalize(session, shutil.rmtree, output)
     return session
 
 
 @contextmanager
-def session_to(url: str, **settings: Any) -> Iterator[SmokeSession]:
-    """Give a run against a server that is no fake router; what it owns is the test's affair."""
+def session_to(url: str, *, learns: bool = False, **settings: Any) -> Iterator[SmokeSession]:
+    """Give a run against a server, which may be no router; what it owns is the test's affair."""
     given: dict[str, Any] = {"url": url, "token": TOKEN, "run_id": "net", **FIELDS, **settings}
-    session = smoke_session(HydraSmokeConfig(**given))
+    session = smoke_session(HydraSmokeConfig(**given), learns=learns)
     try:
         yield session
     finally:
@@ -185,6 +186,8 @@ class World:
     async def __aenter__(self) -> World:
         self.fake.__enter__()
         self.session = smoke_session(config_for(self.fake, **self._settings))
+        # What it has learned from is no part of its story.
+        self.fake.reset()
         self.session._io = SyncIO(self.session.config.link, clock=self.clock)
         return self
 

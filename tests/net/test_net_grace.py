@@ -16,7 +16,7 @@ import pytest
 from faulty_server import FaultyServer, Line, Received, answer, in_turn, stall_before_head
 from net_tools import SOME_ID, calls_of, own, session_to
 
-from pytest_hydrasmoke import AsyncSmokeInstance, LeakError, _lifecycle
+from pytest_hydrasmoke import AsyncSmokeInstance, LeakError, _deletion
 from pytest_hydrasmoke._aio import AsyncIO
 from pytest_hydrasmoke._grace import shielded
 from pytest_hydrasmoke._session import SmokeSession
@@ -43,8 +43,11 @@ class SlowlyDeleting:
                 return
             self.deleted = True
             answer({"instance_id": SOME_ID, "status": "deleted"})(line, request)
+        elif "/by-key/" in request.target:
+            answer({"found": False})(line, request)
         else:
-            answer({"detail": "gone"}, 404)(line, request)
+            word = "deleted" if self.deleted else "running"
+            answer({"id": SOME_ID, "status": word})(line, request)
 
     async def until_asked(self) -> None:
         await anyio.to_thread.run_sync(self.asked.wait, 5)
@@ -236,7 +239,7 @@ async def test_a_deletion_that_never_ends_is_a_leak(kind: str, router: SlowlyDel
         async with calls_of(kind, server.url) as calls:
             start = time.monotonic()
             with pytest.raises(LeakError, match="no answer in time"):
-                await _lifecycle.delete(calls, record, session.config.policy)
+                await _deletion.delete(calls, record, session.policy)
             assert time.monotonic() - start < 5
         router.go_on.set()
 

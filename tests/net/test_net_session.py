@@ -47,6 +47,8 @@ def a_run() -> Iterator[Runs]:
         def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, SmokeSession]:
             fake = stack.enter_context(FakeRouter(scenario))
             session = smoke_session(config_for(fake, **settings))
+            # What it has learned from is no part of its story.
+            fake.reset()
             stack.callback(session.close)
             stack.callback(fake._faults.reset)
             return fake, session
@@ -235,7 +237,7 @@ def test_closing_a_run_that_did_nothing_asks_for_nothing(a_run: Runs) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("status", [400, 401, 403, 422])
 def test_a_refused_deletion_is_a_leak_that_says_why(a_run: Runs, status: int, count: int) -> None:
-    fake, session = a_run()
+    fake, session = a_run(delete_timeout=0.6)
     for _ in range(count):
         session.provision(SPEC)
     fake.fail("delete", status=status, times=100)
@@ -317,7 +319,7 @@ def test_what_another_process_of_the_run_left_open_is_adopted(a_run: Runs, count
     for record in dead.records:
         if record.id == kept.id:
             record.becomes(State.KEPT)
-    heir = SmokeSession(dead.config, dead.ledger)
+    heir = SmokeSession(dead.config, dead.ledger, forms=dead.forms)
     for _ in range(2):
         heir.adopt()
         assert [(record.key, record.id) for record in heir.pending] == [
@@ -334,7 +336,7 @@ def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs)
     [record] = dead.claim(SPEC)
     drive(Calls(dead._io).provision(SPEC, str(record.key)))
     dead.records.clear()
-    heir = SmokeSession(dead.config, dead.ledger)
+    heir = SmokeSession(dead.config, dead.ledger, forms=dead.forms)
     heir.adopt()
     assert [adopted.state for adopted in heir.records] == [State.REQUESTED]
     heir.close()

@@ -24,7 +24,9 @@ from pytest_hydrasmoke import (
     SmokeInstance,
 )
 from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._evidence import Forms
 from pytest_hydrasmoke._ledger import MAIN, Fact, Ledger, bury
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._report import InstanceReport
 from pytest_hydrasmoke._reporting import merged, report_of
 from pytest_hydrasmoke._session import SmokeSession
@@ -45,6 +47,7 @@ from pathlib import Path
 from net_tools import SPEC, config_for
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._ledger import Ledger
+from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._session import SmokeSession
 from pytest_hydrasmoke._sharing import EVERYBODY, Sharing
 
@@ -54,7 +57,7 @@ config = HydraSmokeConfig(**settings, **SPEC.model_dump(exclude_none=True))
 ledger = Ledger(config.output, config.run_id)
 ledger.begin("gw0")
 # Named, or it would be collected, and its lock with it.
-sharing = Sharing(SmokeSession(config, ledger), worker=True)
+sharing = Sharing(SmokeSession(config, ledger, forms=learn(config)), worker=True)
 sharing.take(SPEC, EVERYBODY, "test_1")
 print("has it", flush=True)
 sys.stdin.read()
@@ -85,12 +88,15 @@ class WatchedLedger(Ledger):
 class Process:
     """One process of a run, as far as sharing goes: a session, a ledger and a part in it."""
 
-    def __init__(self, config: HydraSmokeConfig, name: str) -> None:
+    def __init__(self, config: HydraSmokeConfig, name: str, forms: Forms) -> None:
         self.ledger = WatchedLedger(config.output, config.run_id)
         self.ledger.begin(name)
         self.told: list[str] = []
         self.session = SmokeSession(
-            config, self.ledger, on_ready=lambda instance: self.told.append(instance.id)
+            config,
+            self.ledger,
+            on_ready=lambda instance: self.told.append(instance.id),
+            forms=forms,
         )
         self.sharing = Sharing(self.session, worker=name != MAIN)
 
@@ -122,11 +128,12 @@ class Run:
     def __init__(self, fake: FakeRouter, output: Path, stack: ExitStack, **more: Any) -> None:
         self.fake = fake
         self.config = config_for(fake, output=output, **more)
+        self.forms = learn(self.config)
         self.stack = stack
         self.main = self.process(MAIN)
 
     def process(self, name: str) -> Process:
-        process = Process(self.config, name)
+        process = Process(self.config, name, self.forms)
         self.stack.callback(process.ledger.end)
         self.stack.callback(process.end)
         self.stack.callback(process.sharing.release)
@@ -400,11 +407,12 @@ def test_a_test_can_share_one_spec_only(a_run: Runs) -> None:
 def test_a_ledger_that_can_not_be_locked_provisions_nothing(a_run: Runs, name: str) -> None:
     run = a_run()
     process = run.main if name == MAIN else run.process(name)
+    learned = run.fake.requests
     (process.ledger.folder / "held").write_text("not a folder")
     with pytest.raises(ConfigError, match="can't be written"):
         process.take()
     (process.ledger.folder / "held").unlink()
-    assert run.fake.requests == ()
+    assert run.fake.requests == learned
 
 
 # From set-up to teardown

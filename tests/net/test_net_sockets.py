@@ -52,7 +52,7 @@ from pytest_hydrasmoke._http import fault
 from pytest_hydrasmoke._io import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._signals import Interrupts
-from pytest_hydrasmoke._sockets import DeadlineBackend
+from pytest_hydrasmoke._sockets import Attempt, DeadlineBackend
 from pytest_hydrasmoke._wire import Request, drive
 from pytest_hydrasmoke.client import AsyncRunClient, Reading, RunClient
 from pytest_hydrasmoke.fake import FakeRouter
@@ -195,7 +195,7 @@ def test_a_blocked_request_ends_with_its_group(
         def stop() -> None:
             server.arrived.wait(5)
             time.sleep(0.05)
-            group.stopped.set()
+            group.stop()
 
         stopping = threading.Thread(target=stop)
         stopping.start()
@@ -252,6 +252,58 @@ def test_what_went_wrong_is_said_by_the_first_error_that_says_anything() -> None
     assert fault(httpx.ReadTimeout(""), link).late
 
 
+# Connecting, which the system does in its own time
+
+
+@contextlib.contextmanager
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let no name be known before an event is set."""
+    known, ask = threading.Event(), socket.getaddrinfo
+
+    def slowly(*arguments: Any, **more: Any) -> Any:
+        known.wait(60)
+        return ask(*arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    try:
+        yield known
+    finally:
+        known.set()
+
+
+def test_a_name_that_takes_its_time_is_waited_for_no_longer_than_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as peer, slow_names(monkeypatch) as known:
+        port = peer.getsockname()[1]
+        with pytest.raises(httpcore.ConnectTimeout):
+            DeadlineBackend(never, 0.01).connect_tcp("localhost", port, in_a_moment())
+        known.set()
+        # What it still comes to is closed at once.
+        conn, _ = peer.accept()
+        with conn:
+            assert conn.recv(1) == b""
+
+
+def test_a_signal_ends_a_connection_that_is_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried = [math.inf]
+    with slow_names(monkeypatch):
+        threading.Timer(0.02, lambda: hurried.append(time.monotonic())).start()
+        with pytest.raises(httpcore.ConnectTimeout):
+            DeadlineBackend(lambda: hurried[-1], 0.01).connect_tcp("localhost", 9)
+
+
+def test_a_connection_that_came_just_as_nobody_wanted_it_is_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as peer:
+        port = peer.getsockname()[1]
+        attempt = Attempt(lambda: httpcore.SyncBackend().connect_tcp("127.0.0.1", port))
+        assert attempt.ended.wait(10)
+        attempt.abandon()
+        conn, _ = peer.accept()
+        with conn:
+            assert conn.recv(1) == b""
+
+
 # TLS
 
 
@@ -284,6 +336,34 @@ async def test_a_certificate_for_another_name_is_refused(kind: str, tls: ssl.SSL
                 await calls.status(SOME_ID, deadline=calls.io.now() + 0.4)
         assert server.requests == []
     assert not caught.value.reached
+    assert_clean(caught.value)
+
+
+async def test_a_client_certificate_that_is_missing_is_an_error_of_transport(
+    kind: str, tls: ssl.SSLContext
+) -> None:
+    # Under TLS 1.3 the client takes its handshake for done before the server has looked.
+    tls.minimum_version = ssl.TLSVersion.TLSv1_3
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(CA)
+    with FaultyServer(STATUS, tls=tls) as server:
+        async with calls_of(kind, server.url, ca_file=CA) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.4)
+        assert server.requests == []
+    assert_clean(caught.value)
+
+
+async def test_a_damaged_record_is_an_error_of_transport(kind: str, tls: ssl.SSLContext) -> None:
+    def damage(line: Line, request: Received) -> None:
+        os.write(line.fileno(), b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        line.hang()
+
+    with FaultyServer(damage, tls=tls) as server:
+        async with calls_of(kind, server.url, ca_file=CA) as calls:
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID, deadline=calls.io.now() + 0.4)
+    assert caught.value.reached
     assert_clean(caught.value)
 
 
@@ -541,7 +621,7 @@ def test_an_io_of_a_group_that_is_stopped_does_nothing_more() -> None:
     group = Group()
     io = GroupIO(link_to("http://127.0.0.1:1"), group, Interrupts())
     drive(io.sleep(0.001))
-    group.stopped.set()
+    group.stop()
     for work in (io.sleep(60), io.send(ONE, io.now() + 60)):
         with pytest.raises(TransportError, match="stopped") as caught:
             drive(work)

@@ -12,6 +12,12 @@ from inner import only
 
 # A run in this process forgets every module that it was the first to import: what is slow to load,
 # or holds the fake's server, is loaded here.
+import pytest_hydrasmoke._active
+import pytest_hydrasmoke._collect
+import pytest_hydrasmoke._finish
+import pytest_hydrasmoke._load
+import pytest_hydrasmoke._preflight
+import pytest_hydrasmoke._switch  # noqa: F401
 from pytest_hydrasmoke._ledger import Ledger, Reading, read
 from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._redact import Token
@@ -32,10 +38,11 @@ def config_for(fake: FakeRouter, output: Path, **more: Any) -> HydraSmokeConfig:
 
 
 def session_for(config: HydraSmokeConfig, name: str = "main") -> SmokeSession:
-    """Begin a run: its ledger, held as a run holds it, and its session."""
+    """Begin a run: what it learns first, its ledger, held as a run holds it, and its session."""
+    forms = learn(config)
     ledger = Ledger(config.output, config.run_id)
     ledger.begin(name)
-    return SmokeSession(config, ledger, forms=learn(config))
+    return SmokeSession(config, ledger, forms=forms)
 
 
 @contextmanager

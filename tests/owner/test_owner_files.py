@@ -22,12 +22,13 @@ from pytest_hydrasmoke._ledger import (
     Ledger,
     bury,
     discard_if_done,
+    discard_ledger_if_done,
     has_main_process,
     is_live,
 )
-from pytest_hydrasmoke._run_folder import folder_of, run_folders
+from pytest_hydrasmoke._run_folder import flaw, folder_of, run_folders
 
-INTENT = Intent(SPEC, "https://router.example", {"max_instances": 4}, "shared")
+INTENT = Intent(SPEC, "https://router.example", "shared")
 OTHER_SPEC = {**SPEC, "tier_id": "another"}
 
 
@@ -109,15 +110,15 @@ def test_a_key_that_is_no_slots_is_written_as_it_is(ledger: Ledger) -> None:
     ledger.claim_key("a-key", INTENT)
     entry = ledger.read().entries["a-key"]
     assert (entry.key, entry.spec, entry.url) == ("a-key", SPEC, "https://router.example")
-    assert entry.settings == {"max_instances": 4, "fake": False}
     assert (entry.share, entry.fact, entry.id) == ("shared", Fact.INTENT, None)
+    assert not entry.fake
 
 
 def test_a_run_against_the_fake_says_so(output: Path) -> None:
     ledger = Ledger(output, "owner", fake=True)
     ledger.begin("main")
     ledger.claim_key("a-key", INTENT)
-    assert ledger.read().entries["a-key"].settings["fake"] is True
+    assert ledger.read().entries["a-key"].fake
     ledger.end()
 
 
@@ -129,6 +130,65 @@ def test_a_ledger_that_was_never_begun_ends_too(output: Path) -> None:
 def test_a_folder_in_use_is_not_discarded(ledger: Ledger) -> None:
     discard_if_done(ledger.folder)
     assert ledger.folder.is_dir()
+
+
+def test_what_is_no_runs_folder_is_not_discarded(output: Path) -> None:
+    folder = folder_of(output, "owner")
+    (folder / "live").mkdir(parents=True)
+    for name in ("ledger.jsonl", "live/main.lock", "live.log"):
+        (folder / name).touch()
+    (folder / "over").write_text("mine", "utf-8")
+    discard_if_done(folder)
+    discard_ledger_if_done(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "ledger.jsonl",
+        "live",
+        "live.log",
+        "over",
+    ]
+
+
+@pytest.mark.parametrize("vanishes", ["over", "*"])
+def test_what_another_removes_meanwhile_is_no_flaw(
+    output: Path, vanishes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(output, "owner")
+    folder = folder_of(output, "owner")
+    real = Path.lstat
+
+    def late(path: Path) -> os.stat_result:
+        if path == folder / "over":
+            path.unlink()
+            if vanishes == "*":
+                folder.rmdir()
+        return real(path)
+
+    monkeypatch.setattr(Path, "lstat", late)
+    assert flaw(folder) is None
+
+
+def test_a_folder_that_cant_be_looked_at_has_that_flaw(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(output, "owner")
+
+    def closed(path: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert flaw(folder_of(output, "owner")) == "it can't be looked at: [Errno 13] Permission denied"
+
+
+def test_a_folder_that_vanishes_before_it_is_listed_has_no_flaw(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bury(output, "owner")
+
+    def gone(path: Path) -> Iterator[Path]:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "iterdir", gone)
+    assert flaw(folder_of(output, "owner")) is None
 
 
 # What is known of what is shared

@@ -280,7 +280,7 @@ def test_what_looks_like_a_ledger_under_such_a_name_is_left(
 # Links
 
 
-def led_away(project: Path, name: str) -> Path:
+def led_away(project: Path, name: str, there: str = "file") -> Path:
     """Put a link in the place of something in run `linked`, to something outside; gives that."""
     outside = project.parent / f"{project.name}-outside"
     (outside / "live").mkdir(parents=True)
@@ -292,36 +292,53 @@ def led_away(project: Path, name: str) -> Path:
         link.rename(outside / "moved")
     link.parent.mkdir(parents=True, exist_ok=True)
     is_file = link.suffix or link.name == "over" or name == "used/linked"
-    link.symlink_to(outside / "file" if is_file else outside)
+    link.symlink_to(outside / there if is_file else outside)
     return outside
 
 
-LINKS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held", "runs/linked/turns"]
-LINKS += [f"runs/linked/{it}" for it in ("ledger.jsonl", "slots.lock", "live.log", "over")]
-LINKS += ["runs/linked/live/main.lock", "runs/linked/live/gw0.lock", "runs/linked/held/a.lock"]
+FOLDERS = ["runs", "runs/linked", "runs/linked/live", "runs/linked/held", "runs/linked/turns"]
+FILES = ["ledger.jsonl", "slots.lock", "live.log", "over", "live/main.lock", "live/gw0.lock"]
+FILES += ["held/a.lock", "turns/a.json"]
+# Each to something that is there; files also to what only a write would make.
+LINKS = [(name, "file") for name in FOLDERS]
+LINKS += [(f"runs/linked/{name}", there) for name in FILES for there in ("file", "nothing")]
 
 
-@pytest.mark.parametrize("name", [*LINKS, "used", "used/linked"])
+@pytest.mark.parametrize(("name", "there"), [*LINKS, ("used", "file")])
 def test_a_run_writes_through_no_link(
-    live: Callable[..., pytest.RunResult], project: Path, name: str, fake: FakeRouter
+    live: Callable[..., pytest.RunResult], project: Path, name: str, fake: FakeRouter, there: str
 ) -> None:
-    outside = led_away(project, name)
+    outside = led_away(project, name, there)
     (project / ".hydrasmoke" / "runs" / "linked" / "live").mkdir(parents=True, exist_ok=True)
     before = seen(outside)
     result = live(PASSES, "--hydra-smoke-run-id=linked")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    told = "*run id used before*" if name == "used/linked" else "*is a link, or no f*"
-    result.stderr.fnmatch_lines([told])
+    result.stderr.fnmatch_lines(["*is a link, or no f*"])
     assert seen(outside) == before
     assert alive(fake) == ["other-0"]
 
 
-@pytest.mark.parametrize("name", [*LINKS, "runs/linked/live/x.lock"])
+@pytest.mark.parametrize("there", ["file", "nothing"])
+def test_that_a_run_id_was_used_is_written_through_no_link(
+    live: Callable[..., pytest.RunResult], project: Path, there: str
+) -> None:
+    outside = led_away(project, "used/linked", there)
+    before = seen(outside)
+    result = live(PASSES, "--hydra-smoke-run-id=linked")
+    assert result.ret == (pytest.ExitCode.USAGE_ERROR if there == "file" else 0)
+    assert seen(outside) == before
+
+
+@pytest.mark.parametrize(("name", "there"), LINKS)
 @pytest.mark.parametrize("arguments", [(), ("--run-id", "linked")])
 def test_a_sweep_goes_through_no_link(
-    sweep: Callable[..., tuple[int, str]], project: Path, name: str, arguments: tuple[str, ...]
+    sweep: Callable[..., tuple[int, str]],
+    project: Path,
+    name: str,
+    arguments: tuple[str, ...],
+    there: str,
 ) -> None:
-    outside = led_away(project, name)
+    outside = led_away(project, name, there)
     (project / ".hydrasmoke" / "runs" / "linked" / "live").mkdir(parents=True, exist_ok=True)
     before = seen(outside)
     code, told = sweep(*arguments)

@@ -308,3 +308,45 @@ def test_a_process_that_did_not_install_it_hands_the_signal_on(
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)
     assert interrupts.received is None
+
+
+# What may block
+
+
+def test_what_may_block_comes_once_nothing_is_held(interrupts: Interrupts) -> None:
+    done: list[str] = []
+    interrupts.afterwards(lambda: done.append("at once"))
+    interrupts.begin_clean_up()
+    with interrupts.hold():
+        interrupts.afterwards(lambda: done.append("later"))
+        interrupts.afterwards(lambda: int("no number"))
+        interrupts.afterwards(lambda: done.append("last"))
+    assert done == ["at once"]
+    interrupts.end_clean_up()
+    assert done == ["at once"]
+    interrupts.catch_up()
+    assert done == ["at once", "later", "last"]
+
+
+def test_the_end_of_a_hold_does_what_was_left(interrupts: Interrupts) -> None:
+    done: list[str] = []
+    with interrupts.hold():
+        with interrupts.hold():
+            interrupts.afterwards(lambda: done.append("once"))
+        assert done == []
+    assert done == ["once"]
+
+
+def test_a_signal_comes_before_what_may_block(interrupts: Interrupts) -> None:
+    done: list[str] = []
+
+    def held() -> None:
+        with interrupts.hold():
+            interrupts.afterwards(lambda: done.append("once"))
+            signal.raise_signal(INT)
+
+    with pytest.raises(KeyboardInterrupt):
+        held()
+    assert done == []
+    interrupts.catch_up()
+    assert done == ["once"]

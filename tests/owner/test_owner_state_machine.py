@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from owner_tools import alive, config_for, kill, session_for
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
+from pytest_hydrasmoke import _preflight as preflight_module
 from pytest_hydrasmoke import _sweep as sweep_module
 from pytest_hydrasmoke._address import Link
 from pytest_hydrasmoke._io import SyncIO
@@ -185,7 +186,8 @@ class Ownership(RuleBasedStateMachine):
         self.sweep(lambda sweep: sweep.one_run(f"run{number}"), faults)
 
     def sweep(self, how: Callable[[Sweep], None], faults: Any) -> None:
-        config = config_for(self.fake, self.output)
+        # Each sweep waits for longer than any row takes, and needs no patience beyond that.
+        config = config_for(self.fake, self.output, row_settle=0)
         self.lose(faults)
         how(Sweep(config, WAIT, dry_run=False, say=lambda line: None))
         self.fake._faults.reset()
@@ -203,18 +205,22 @@ class Ownership(RuleBasedStateMachine):
 
 @pytest.fixture
 def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let sweeps work one after the other, each on time of its own that the fake shares."""
+    """Let what is no session's work one after the other, on time that the fake shares."""
+
+    def asking(link: Link) -> SyncIO:
+        return SyncIO(link, clock=clock_of[link.base_url])
 
     def in_turn(
         link: Link, works: Sequence[Callable[[SyncIO], None]], interrupts: Interrupts
     ) -> list[Exception]:
         for work in works:
-            io = SyncIO(link, clock=clock_of[link.base_url])
+            io = asking(link)
             work(io)
             io.close()
         return []
 
     monkeypatch.setattr(sweep_module, "fan_out", in_turn)
+    monkeypatch.setattr(preflight_module, "SyncIO", asking)
 
 
 def test_at_most_one_instance_a_key_and_none_in_the_end(made_up_time: None) -> None:

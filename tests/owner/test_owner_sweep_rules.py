@@ -240,3 +240,13 @@ def test_what_a_sweep_prints_is_harmless(sweep: Sweep, liar: Liar, output: Path)
     assert all(char == "\n" or char.isprintable() for char in told)
     assert "##[" not in told
     assert "nothing is left" not in told.splitlines()
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-1", "soon"])
+def test_a_wait_is_a_number_of_seconds(
+    wait: str, sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", f"--wait={wait}"])
+    assert ended.value.code == 2
+    assert "--wait: must be a number of seconds, 0 or more" in capsys.readouterr().err

@@ -39,6 +39,8 @@ TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 QUICK = Scenario(row_after=0, statuses=((0, "running"),))
 SLOW_ROW = Scenario(row_after=1.0, statuses=((0, "running"),))
 SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+FIRST = ("poll", "poll", None, "status", "status")
+"""The routes of what a live run asks first: is its id fresh, and how is it told "no"?"""
 
 
 def shows_token(text: str) -> bool:
@@ -67,6 +69,8 @@ class Project:
         self.path = pytester.path
         self._env = monkeypatch
         monkeypatch.setenv(*ALONE)
+        # Long enough for the fake's rows; the default is for what is not known of a router.
+        self.set(usage_settle=0.5)
 
     def suite(self, name: str) -> Project:
         """Copy a folder of `tests/suites` into the project."""
@@ -219,3 +223,20 @@ def tampered(router: FakeRouter, change: Change) -> Iterator[str]:
         yield place.url
     finally:
         unmount(place)
+
+
+@contextlib.contextmanager
+def answering(router: FakeRouter, route: Any, after: int, **answer: object) -> Iterator[str]:
+    """Serve a router that answers one request of a route, after so many, about what it asks for."""
+
+    def change(scope: dict[str, Any], body: dict[str, Any]) -> None:
+        path = scope["path"]
+        asks = "llm_events" if path.endswith("/llm-events") else "status"
+        about_one = scope["method"] == "GET" and "/by-key/" not in path
+        if about_one and asks == route and count(router, route) == after:
+            asked = path.removesuffix("/llm-events").rpartition("/")[2]
+            given = {"id": asked, "instance_id": asked, **answer}
+            router.fail(route, status=200, body=given)
+
+    with tampered(router, change) as url:
+        yield url

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plugin_tools import CHECKS, SOMEBODY, TOKEN, Project, count, tampered
+from plugin_tools import CHECKS, FIRST, SOMEBODY, TOKEN, Project, answering, tampered
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -126,9 +126,9 @@ ECHOED = "test_chat::test_llm_events_window_is_echoed"
 def test_a_window_that_is_not_echoed(
     here: Project, router: FakeRouter, window: int, after: int
 ) -> None:
-    body = {"instance_id": SOMEBODY, "count": 0, "providers": [], "window_seconds": window}
-    router.fail("llm_events", status=200, after=after, body=body)
-    fails(here, ECHOED, f"assert {window} == *")
+    counted = {"count": 0, "providers": [], "window_seconds": window}
+    with answering(router, "llm_events", after, **counted) as url:
+        fails(here.set(url=url), ECHOED, "*ContractError: llm_events answers for another window *")
 
 
 # An instance can be provisioned and found
@@ -137,20 +137,14 @@ READY = "test_instance::test_instance_becomes_ready"
 
 
 def test_a_status_of_another_instance(here: Project, router: FakeRouter) -> None:
-    router.fail("status", status=200, after=1, body=instance_body())
-    fails(here, READY, f"AssertionError: assert '{SOMEBODY[:12]}*' == *")
+    router.fail("status", status=200, after=FIRST.count("status") + 1, body=instance_body())
+    fails(here, READY, "*ContractError: status answered for another instance", f"*{SOMEBODY}")
 
 
 def test_an_instance_that_does_not_stay_ready(here: Project, router: FakeRouter) -> None:
-    def halted(scope: dict[str, Any], body: dict[str, Any]) -> None:
-        # The instance's own id is known once it is provisioned.
-        if scope["method"] == "GET" and router.instances and count(router, "status") == 1:
-            wrong = instance_body(id=router.instances[0].id, status="Halted")
-            router.fail("status", status=200, body=wrong)
-
-    with tampered(router, halted) as url:
-        here.set(url=url)
-        fails(here, READY, "*ContractError: the instance was ready, and is no more")
+    after = FIRST.count("status") + 1
+    with answering(router, "status", after, hostname=None, status="Halted") as url:
+        fails(here.set(url=url), READY, "*ContractError: the instance was ready, and is no more")
 
 
 def test_an_instance_that_fails(project: Project, routing: Routing) -> None:
@@ -178,8 +172,8 @@ def test_a_key_that_is_not_echoed(here: Project, router: FakeRouter) -> None:
 
 def test_a_key_that_comes_to_stand_for_another_instance(here: Project, router: FakeRouter) -> None:
     body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
-    # After the question whether the run id is fresh, and that for the row.
-    router.fail("poll", status=200, after=2, body=body)
+    # After the question whether its key is free, and that for the row.
+    router.fail("poll", status=200, after=FIRST.count("poll") + 2, body=body)
     fails(here, TWICE, "*ContractError: there is a second instance for one key")
 
 
@@ -202,22 +196,22 @@ def test_a_second_answer_may_leave_out_the_id(
 
 def test_a_key_that_nobody_used_is_found(here: Project, router: FakeRouter) -> None:
     body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
-    router.fail("poll", status=200, after=1, body=body)
+    router.fail("poll", status=200, after=FIRST.count("poll"), body=body)
     words = "*ContractError: poll names an instance for a key that nobody used"
     fails(here, "test_instance::test_unknown_key_is_not_found", words)
 
 
 def test_an_instance_that_nobody_made_is_found(here: Project, router: FakeRouter) -> None:
-    router.fail("status", status=200, body=instance_body())
     name = "test_instance::test_unknown_instance_is_not_found"
-    fails(here, name, "*ContractError: status does not refuse an instance that nobody made")
+    with answering(router, "status", FIRST.count("status"), hostname=None, status="running") as url:
+        fails(here.set(url=url), name, "*ContractError: status does not refuse an instance *")
 
 
 def test_llm_events_of_an_instance_that_nobody_made(here: Project, router: FakeRouter) -> None:
-    body = {"instance_id": SOMEBODY, "count": 0, "providers": [], "window_seconds": 900}
-    router.fail("llm_events", status=200, body=body)
     name = "test_instance::test_unknown_instance_is_not_found"
-    fails(here, name, "*ContractError: llm_events does not refuse an instance that nobody made")
+    counted = {"count": 0, "providers": [], "window_seconds": 900}
+    with answering(router, "llm_events", 0, **counted) as url:
+        fails(here.set(url=url), name, "*ContractError: llm_events does not refuse an instance *")
 
 
 # What was provisioned is gone once it is deleted
@@ -225,10 +219,13 @@ def test_llm_events_of_an_instance_that_nobody_made(here: Project, router: FakeR
 DELETION = "test_deletion::test_deletion_is_confirmed_and_a_second_one_does_no_harm"
 
 
-@pytest.mark.parametrize("after", [2, 3], ids=["after the first", "after the second"])
-def test_an_instance_that_comes_back(here: Project, router: FakeRouter, after: int) -> None:
-    router.fail("status", status=200, after=after, body=instance_body())
-    fails(here, DELETION, "*ContractError: an instance whose deletion was confirmed is there again")
+@pytest.mark.parametrize("checked", [0, 1], ids=["after the first", "after the second"])
+def test_an_instance_that_comes_back(here: Project, router: FakeRouter, checked: int) -> None:
+    # Once it is ready, it is looked at before and after its deletion.
+    after = FIRST.count("status") + 1 + 2 + checked
+    with answering(router, "status", after, hostname=None, status="running") as url:
+        words = "*ContractError: an instance whose deletion was confirmed is there again"
+        fails(here.set(url=url), DELETION, words)
 
 
 def test_a_second_deletion_that_is_refused(here: Project, router: FakeRouter) -> None:
@@ -265,19 +262,19 @@ MALFORMED = "test_refusals::test_malformed_instance_id_is_rejected"
 
 
 def test_a_malformed_id_that_is_just_not_found(here: Project, router: FakeRouter) -> None:
-    router.fail("status", status=404)
+    router.fail("status", status=404, after=FIRST.count("status"))
     fails(here, MALFORMED, "*got: *status was refused with 404*")
 
 
 def test_a_malformed_id_that_is_taken(here: Project, router: FakeRouter) -> None:
-    router.fail("status", status=200, body=instance_body())
+    router.fail("status", status=200, after=FIRST.count("status"), body=instance_body())
     fails(here, MALFORMED, "*ContractError: the router does not reject the status of 'not-a-uuid'")
 
 
 def test_a_malformed_id_that_is_rejected_without_naming_it(
     here: Project, router: FakeRouter
 ) -> None:
-    router.fail("status", status=422, body=no_field("hostname"))
+    router.fail("status", status=422, after=FIRST.count("status"), body=no_field("hostname"))
     fails(here, MALFORMED, "*and names instance_id not, or not alone")
 
 
@@ -355,19 +352,23 @@ def test_an_overlong_key_that_is_taken(project: Project, routing: Routing, given
 def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: FakeRouter) -> None:
     body = {"idempotency_key": "run-0", "task_id": "t"}
     router.fail("provision", status=200, body=body)
-    fails(here, KEY, ANOTHER_KEY)
+    here.set(delete_timeout=0.6)
+    result = check(here, KEY)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines([f"E *{ANOTHER_KEY}", "*accepted, no row yet*", "*leaked 1"])
 
 
 def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRouter) -> None:
     key, made_up = "run-overlong_".ljust(256, "x"), "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
     found = {"found": True, "instance_id": made_up, "status": "running"}
     router.fail("provision", status=200, body={"idempotency_key": key, "task_id": "t"})
-    router.fail("poll", after=1, status=200, body=found)
-    router.fail("status", status=200, body={"id": made_up, "status": "running"})
-    fails(
-        here, KEY, "*ContractError: the router does not reject an idempotency key of 256 characters"
-    )
-    assert [request.route for request in router.requests][-2:] == ["delete", "status"]
+    router.fail("poll", after=FIRST.count("poll") + 1, status=200, body=found)
+    # It is ready, and still there when it is looked at before its deletion.
+    running = {"id": made_up, "status": "running"}
+    router.fail("status", after=FIRST.count("status"), times=2, status=200, body=running)
+    words = "*ContractError: the router does not reject an idempotency key of 256 characters"
+    fails(here, KEY, words)
+    assert [request.route for request in router.requests][-3:] == ["delete", "status", "poll"]
 
 
 def test_an_overlong_key_that_is_rejected_without_naming_it(

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from plugin_tools import SOMEBODY, TOKEN, Project
+from plugin_tools import SOMEBODY, TOKEN, Project, answering
 
 from pytest_hydrasmoke import _check
 from pytest_hydrasmoke._command import main
@@ -177,9 +177,9 @@ def test_check_of_a_router_that_does_not_tell_of_a_key(
 def test_check_of_a_router_that_knows_every_instance(
     here: Project, router: FakeRouter, capsys: Output
 ) -> None:
-    body = {"id": SOMEBODY, "hostname": None, "status": "running\x1b[0m"}
-    router.fail("status", status=200, after=1, body=body)
-    code, lines = check(capsys)
+    with answering(router, "status", 1, hostname=None, status="running\x1b[0m") as url:
+        here.set(url=url)
+        code, lines = check(capsys)
     assert code == 1
     like(lines, "WRONG unknown instance: has the status 'running*")
     assert "\x1b" not in "".join(lines)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from inner import only
-from plugin_tools import ASYNCIO, SLOW_ROW, TOKEN, Project, count, nothing_left, until
+from plugin_tools import ASYNCIO, FIRST, SLOW_ROW, TOKEN, Project, count, nothing_left, until
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._reporting import report_of
@@ -324,7 +324,8 @@ def test_a_leak_without_an_id_is_told_by_its_key(project: Project) -> None:
     # The request may have arrived, and no row was ever seen: nobody can tell.
     never = Scenario(row_after=999, provision_instance_id="absent")
     with FakeRouter(never, TOKEN) as router:
-        router.fail("poll", status=500, times=999, after=1)
+        # Its key is free; from then on, nothing is known of it.
+        router.fail("poll", status=500, times=999, after=FIRST.count("poll") + 1)
         project.suite("endings").at(router, run_id="run", delete_timeout=0.6, ready_timeout=0.6)
         result = project.live(*pick("passes"))
     result.assert_outcomes(errors=1, failed=1)
@@ -347,7 +348,7 @@ def test_a_leak_of_one_of_many_is_told(leaking: Project, router: FakeRouter) -> 
 
 
 def test_a_leak_of_a_failed_provision_is_told(leaking: Project, router: FakeRouter) -> None:
-    router.fail("status", status=400)
+    router.fail("status", status=400, after=FIRST.count("status"))
     result = leaking.live(*pick("passes"))
     result.assert_outcomes(errors=1, failed=1)
     result.stdout.fnmatch_lines(["*provisioned 1, deleted 0, kept 0, leaked 1"])
@@ -406,8 +407,8 @@ def test_a_broken_collection(here: Project, router: FakeRouter) -> None:
     here.write("test_broken.py", "import no_such_module\n")
     result = here.live()
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    # Asked whether the run id is fresh, and for nothing else.
-    assert [request.route for request in router.requests] == ["poll"]
+    # Asked what a run must know, and nothing else.
+    assert [request.route for request in router.requests] == list(FIRST)
 
 
 def interrupted(process: subprocess.Popen[str], times: int = 1) -> tuple[int, str]:

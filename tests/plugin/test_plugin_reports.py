@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from plugin_tools import QUICK, Project, shows_token
+from plugin_tools import FIRST, QUICK, Project, shows_token
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -79,7 +79,8 @@ def test_the_files_tell_of_the_run_and_its_failure(here: Project, router: FakeRo
     assert "AssertionError: as it should" in page
     assert "I am no walrus." in page
     entries = json.loads(files["trace.har"])["log"]["entries"]
-    assert len(entries) == len(router.requests) - 1, "the first look at the router is no instance's"
+    of_the_run = len(router.requests) - len(FIRST)
+    assert len(entries) == of_the_run, "what is asked first is no instance's"
     chat = next(it for it in entries if it["request"]["url"].endswith("/chat"))
     assert chat["request"]["postData"]["text"] == '{"message": "Are you a walrus?"}'
     assert chat["response"]["content"]["text"] == "I am no walrus."

@@ -78,7 +78,7 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
     config = resolved(live)
     plain = config.model_dump(
         exclude={"url", "token", "run_id", *InstanceSpec.model_fields}
-        | {f"{word}_timeout" for word in ("ready", "llm_events", "delete")}
+        | {"usage_settle", *(f"{word}_timeout" for word in ("ready", "llm_events", "delete"))}
     )
     assert plain == {
         "token_file": None,
@@ -88,6 +88,7 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "report": "on-failure",
         "report_replies": True,
         "budgets": {},
+        "row_settle": 3600,
         "keep": "never",
         "output": live.path / ".hydrasmoke",
         "max_instances": 4,
@@ -109,10 +110,11 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
 def test_default_deadlines_and_a_random_run_id(
     live: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("READY_TIMEOUT", "LLM_EVENTS_TIMEOUT", "DELETE_TIMEOUT"):
+    for name in ("READY_TIMEOUT", "LLM_EVENTS_TIMEOUT", "DELETE_TIMEOUT", "USAGE_SETTLE"):
         monkeypatch.delenv(f"HYDRA_SMOKE_{name}")
     one, other = resolved(live), resolved(live)
     assert (one.ready_timeout, one.llm_events_timeout, one.delete_timeout) == (900, 30, 60)
+    assert one.usage_settle == 5
     assert one.run_id != other.run_id
     assert one.run_id.startswith("smoke-")
 
@@ -463,6 +465,8 @@ WRONG = [
     ("ready_timeout", "soon", "must be a valid number"),
     ("chat_timeout", "-1", "must be greater than 0"),
     ("llm_events_timeout", "nan", "must be"),
+    ("usage_settle", "-1", "must be"),
+    ("usage_settle", "inf", "must be a finite number"),
     ("delete_timeout", "inf", "must be a finite number"),
     ("scope", "galaxy", "must be 'session', 'package', 'module', 'class' or 'function'"),
     ("keep", "sometimes", "must be 'never', 'on-failure' or 'always'"),

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from inner import ALONE, only
-from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
+from plugin_tools import FIRST, SOMEBODY, TOKEN, Project, count, problems
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient, _preflight
 from pytest_hydrasmoke._options import SETTINGS, flag
@@ -136,7 +136,10 @@ def test_nothing_but_the_option_makes_a_run_a_fake_one(
     )
 
 
-def test_the_fake_needs_no_settings_and_heeds_no_live_ones(project: Project) -> None:
+def test_the_fake_needs_no_settings_and_heeds_no_live_ones(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_USAGE_SETTLE")
     project.suite("mixed").set(url="http://router.example", token_file="/no", instance=SOMEBODY)
     project.set(token="short")
     result = project.fake("test_mixed.py")
@@ -159,7 +162,7 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
             "hydra-smoke: *, run id mine",
             (
                 "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario default (option)"
+                "scenario default (option), usage_settle 0.5 (environment)"
             ),
         ]
     )
@@ -339,12 +342,12 @@ def test_a_run_id_is_good_for_one_run(project: Project, router: FakeRouter) -> N
     refused(project.at(router), "ERROR: run id used before: run (*used/run says so)")
 
 
-def test_the_router_is_asked_once_before_anything_is_collected(
+def test_what_a_run_must_know_is_asked_before_anything_is_collected(
     project: Project, router: FakeRouter
 ) -> None:
     project.suite("mixed").at(router)
     project.live("-k", "plain").assert_outcomes(passed=1, deselected=18)
-    assert [request.route for request in router.requests] == ["poll"]
+    assert [request.route for request in router.requests] == list(FIRST)
 
 
 def test_nobody_is_asked_about_an_attached_run(project: Project, router: FakeRouter) -> None:

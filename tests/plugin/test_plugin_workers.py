@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from inner import only
-from plugin_tools import Project, count, nothing_left, until
+from plugin_tools import FIRST, Project, count, nothing_left, until
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._command import main as command
+from pytest_hydrasmoke._preflight import learn
+from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke.fake import FakeRouter
 
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}
@@ -68,9 +70,11 @@ def test_workers_share_one_instance_in_turn_while_other_tests_run(
     assert {worker for worker, _ in turns(here)} == {"gw0", "gw1"}
     # Each turn has its own LLM event, and was counted before the next one began.
     assert [number for _, number in turns(here)] == [1, 2, 3, 4]
-    # Told once that it is ready, and whether the run id is fresh was asked once.
+    # Told once that it is ready, and what a run must know was asked once.
     assert (here.path / "ready").read_text("utf-8").split() == [instance.id]
-    assert [seen.route for seen in router.requests[:2]] == ["poll", "provision"]
+    routes = [seen.route for seen in router.requests]
+    assert routes[: routes.index("provision")] == [*FIRST, "poll"]
+    assert None not in routes[len(FIRST) :]
     assert count(router, "provision") == 1
     assert count(router, "delete") == 1
     result.stdout.fnmatch_lines(
@@ -133,8 +137,11 @@ class MadeWorker:
         output = output or self.folder / "output"
         plain = {"url": "http://127.0.0.1:9", "token": "x" * 8, "run_id": "run", **settings}
         config = HydraSmokeConfig(**{**plain, "output": output, **SPEC})
+        with FakeRouter() as main:
+            told = learn(config.model_copy(update={"url": main.url, "token": Token(main.token)}))
         self.input = {
             "settings": config.to_plain(),
+            "forms": told.to_plain(),
             "fake": True,
             "scenario": {"reply": "Elsewhere."},
             "folder": str(self.folder),

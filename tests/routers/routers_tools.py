@@ -18,6 +18,7 @@ PATIENCE = {
     "chat_timeout": 2,
     "llm_events_timeout": 2,
     "delete_timeout": 2,
+    "usage_settle": 0.5,
 }
 """Deadlines of a run: what is wrong for good is to be told soon."""
 

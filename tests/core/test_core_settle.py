@@ -1,0 +1,796 @@
+"""When an account of LLM events may begin: what decides it, and what waits for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scripted_io import (
+    START,
+    ScriptedIO,
+    Took,
+    attached,
+    calls_of,
+    events,
+    lost,
+    record,
+    refused,
+    reply,
+    stream,
+)
+
+from pytest_hydrasmoke import (
+    ChatTimeoutError,
+    ConfigError,
+    HydraSmokeError,
+    LlmEventsError,
+    RejectedError,
+    TransportError,
+)
+from pytest_hydrasmoke._account import open_account
+from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._expected import Expected
+from pytest_hydrasmoke._handle import Handle
+from pytest_hydrasmoke._lifecycle import Policy
+from pytest_hydrasmoke._settle import (
+    FINEST,
+    PAUSE,
+    QUIET,
+    ROWLESS,
+    USUAL,
+    History,
+    LastTurn,
+    Measured,
+    begun,
+    hopeless,
+    measured,
+    next_look,
+    over,
+    seen,
+    settled_from,
+    too_slow,
+)
+from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._turnlog import TurnLog, TurnLogs
+from pytest_hydrasmoke._wire import drive
+
+WHOLE = 5.0
+KNOWN = Measured(0.2, 0.0, watched=True)
+
+
+def ended(how: Any = "ended", **changes: Any) -> History:
+    """Give an instance whose first turn ended at 100, with no row yet."""
+    history = over(begun(History(), "test_a", 0, 90.0), how, 100.0)
+    assert history.last is not None
+    return replace(history, last=replace(history.last, **changes)) if changes else history
+
+
+def looked(history: History, *looks: tuple[float, int], known: Measured | None = None) -> History:
+    """Look at these times, and see so many each time."""
+    for at, count in looks:
+        now = known or measured([history], [history])
+        history = seen(history, at, at, count, now, WHOLE)
+    return history
+
+
+# --- from when a turn is settled -------------------------------------------------------------
+
+
+def test_before_the_first_turn_there_is_nothing_to_wait_for() -> None:
+    assert settled_from(History(), Measured(), WHOLE) == -math.inf
+    assert next_look(History(), Measured(), WHOLE, 7.0) == -math.inf
+    assert not too_slow(History(), KNOWN, 0.0)
+    assert seen(History(), 1.0, 1.0, 3, KNOWN, WHOLE) == History()
+    assert over(History(), "ended", 1.0) == History()
+
+
+def test_until_a_turn_was_watched_all_of_it_is_waited() -> None:
+    assert settled_from(looked(ended(), (100.2, 1)), Measured(0.2), WHOLE) == 105
+    assert settled_from(looked(ended(), (100.2, 1)), KNOWN, WHOLE) == pytest.approx(100.45)
+
+
+@pytest.mark.parametrize("how", ["left", "failed", "cut"])
+def test_after_a_turn_that_was_broken_off_all_of_it_is_waited(how: str) -> None:
+    history = looked(ended(how), (100.2, 1))
+    assert settled_from(history, KNOWN, WHOLE) == 105
+    assert next_look(history, KNOWN, WHOLE, 100.3) == 105, "there is nothing to be learned"
+
+
+def test_without_a_row_all_of_it_is_waited() -> None:
+    assert settled_from(looked(ended(), (103.0, 0)), KNOWN, WHOLE) == 105
+
+
+def test_a_turn_under_way_is_never_settled() -> None:
+    assert settled_from(begun(History(), "", 0, 1.0), KNOWN, WHOLE) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("lag", "gap", "rose", "settled"),
+    [
+        (0.0, 0.0, 100.0, 100 + QUIET),
+        (0.1, 0.0, 100.1, 100.1 + PAUSE),
+        (0.2, 0.0, 100.2, 100.2 + PAUSE),
+        (0.6, 0.0, 100.1, 101.2),
+        (0.2, 1.0, 100.5, 102.5),
+        (2.6, 0.0, 102.6, 105.0),
+        (0.2, 9.0, 100.2, 105.0),
+    ],
+)
+def test_the_quiet_needed_is_twice_the_longest_that_was_measured(
+    lag: float, gap: float, rose: float, settled: float
+) -> None:
+    history = ended(count=1, rose=rose)
+    assert settled_from(history, Measured(lag, gap, watched=True), WHOLE) == pytest.approx(settled)
+
+
+def test_a_short_setting_is_the_longest_wait() -> None:
+    assert settled_from(ended(count=1, rose=100.0), KNOWN, 0.1) == 100.1
+
+
+# --- what is measured ------------------------------------------------------------------------
+
+
+def test_a_lag_is_until_the_first_row_was_seen_and_a_gap_until_the_next() -> None:
+    history = looked(ended(), (100.05, 0), (100.1, 1), (100.15, 1), (100.2, 2), (105.0, 2))
+    assert history.lag == pytest.approx(0.1)
+    assert history.gap == pytest.approx(0.1)
+    assert history.watched
+
+
+def test_rows_that_were_there_before_the_end_have_no_lag() -> None:
+    history = looked(begun(History(), "", 0, 90.0), (95.0, 1))
+    history = looked(over(history, "ended", 100.0), (100.05, 1), (100.1, 2), (105.0, 2))
+    assert (history.lag, history.gap) == (0.0, pytest.approx(0.1))
+    assert history.watched
+
+
+def test_a_first_look_that_comes_late_measures_nothing() -> None:
+    history = looked(ended(), (103.0, 1), (106.0, 1))
+    assert (history.lag, history.gap, history.watched) == (0.0, 0.0, False)
+    assert settled_from(history, measured([history], [history]), WHOLE) == 105
+
+
+def test_a_turn_is_watched_to_the_end_of_the_wait_and_no_less() -> None:
+    assert not looked(ended(), (100.05, 1), (104.9, 1)).watched
+    assert looked(ended(), (100.05, 1), (105.0, 1)).watched
+    assert not looked(ended(), (105.0, 0)).watched, "without a row there is nothing to know"
+    assert not looked(ended("left"), (100.05, 1), (105.0, 1)).watched
+
+
+def test_what_was_measured_once_is_not_drawn_out_by_looks_that_are_a_little_late() -> None:
+    lag = 0.2
+    for _ in range(50):
+        known = Measured(lag, 0.0, watched=True)
+        history = looked(replace(ended(), lag=lag), (100.01, 0), (100.0 + lag + 0.01, 1))
+        history = looked(history, (settled_from(history, known, WHOLE), 1), known=known)
+        lag = history.lag
+    assert lag == 0.2
+
+
+def test_a_row_that_took_longer_than_ever_is_measured() -> None:
+    known = Measured(0.2, 0.1, watched=True)
+    history = looked(ended(), (100.3, 0), (100.5, 1), known=known)
+    assert history.lag == pytest.approx(0.5)
+    history = looked(history, (100.7, 1), (100.8, 2), known=Measured(0.5, 0.1, watched=True))
+    assert history.gap == pytest.approx(0.3)
+
+
+def test_the_longest_counts_run_wide_and_watching_by_spec() -> None:
+    mine, other = History(lag=0.1, gap=0.7), History(lag=0.9, watched=True)
+    assert measured([mine, other], [mine]) == Measured(0.9, 0.7, watched=False)
+    assert measured([mine, other], [mine, other]) == Measured(0.9, 0.7, watched=True)
+    assert measured([], []) == Measured()
+
+
+# --- when to look ----------------------------------------------------------------------------
+
+
+def test_looks_are_close_together_at_first_and_farther_apart_later() -> None:
+    history, now, looks = ended(), 100.0, 0
+    while now < 105:
+        then = next_look(history, Measured(), WHOLE, now)
+        assert FINEST - 1e-9 <= then - now <= max(FINEST, (now - 100) / 8) + 1e-9 or then == 105
+        now, looks = then, looks + 1
+        history = looked(history, (now, 0))
+    assert looks < 45
+
+
+def test_what_is_known_is_not_looked_for_before_it_can_be_there() -> None:
+    known = Measured(0.2, 0.1, watched=True)
+    assert next_look(ended(), known, WHOLE, 100.01) == 100.2
+    # Longer than ever: closely again, since it is to be measured.
+    assert next_look(ended(), known, WHOLE, 100.25) == pytest.approx(100.28125)
+    once = looked(ended(), (100.2, 1), known=known)
+    assert next_look(once, known, WHOLE, 100.2) == pytest.approx(100.3)
+    assert next_look(once, known, WHOLE, 100.3) == pytest.approx(100.45)
+
+
+# --- turns without rows ----------------------------------------------------------------------
+
+
+def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
+    history, at = History(), 0.0
+    for _ in range(ROWLESS):
+        assert not hopeless(history)
+        history = over(begun(history, "", 0, at), "ended", at + 1)
+        at += 10
+    assert not hopeless(history), "of the third nobody knows yet"
+    history = begun(history, "", 0, at)
+    assert hopeless(history)
+    # One that may hold another's rows says nothing about its own.
+    assert begun(history, "", None, at).rowless == history.rowless
+    assert seen(history, at, at, 1, Measured(), WHOLE).rowless == 0, "they do come after all"
+
+
+def test_a_turn_with_rows_begins_the_count_again() -> None:
+    history = replace(looked(ended(), (100.1, 1)), rowless=2)
+    assert begun(history, "", 1, 200.0).rowless == 0
+
+
+def test_what_lags_longer_than_is_waited_is_known_to_be_too_slow() -> None:
+    slow = Measured(8.0, 0.0, watched=True)
+    assert too_slow(ended(), slow, 105.0)
+    assert not too_slow(ended(), slow, 116.0)
+    assert not too_slow(looked(ended(), (100.1, 1)), slow, 105.0)
+    assert not too_slow(ended("left"), slow, 105.0)
+
+
+# --- the property ----------------------------------------------------------------------------
+
+SHORT = st.floats(0, 2.4)
+
+
+@given(
+    lag=SHORT,
+    gap=SHORT,
+    share=st.floats(0, 1),
+    shares=st.lists(st.floats(0, 1), max_size=4),
+    begins=st.floats(0, 8),
+    answer=st.floats(0, 0.4),
+)
+@example(0.2, 0.0, 1.0, [], 0.0, 0.0)
+@example(2.4, 2.4, 1.0, [1.0, 1.0, 1.0], 0.0, 0.4)
+def test_what_was_measured_gives_no_account_another_turns_row(
+    lag: float, gap: float, share: float, shares: list[float], begins: float, answer: float
+) -> None:
+    known = Measured(lag, gap, watched=True)
+    rows = [100 + share * lag]
+    for one in shares:
+        rows.append(rows[-1] + one * gap)
+    whole, history, asked = max(WHOLE, rows[-1] - 100), ended(), 100 + begins
+    while True:
+        # The router counts at some moment while it is asked.
+        history = seen(
+            history, asked, asked + answer, sum(it <= asked for it in rows), known, whole
+        )
+        until = settled_from(history, known, whole)
+        if asked >= until:
+            break
+        now = asked + answer
+        asked = max(next_look(history, known, whole, now), now)
+    assert history.last is not None
+    assert history.last.count == len(rows)
+    assert asked <= max(100 + whole, 100 + begins) + answer
+
+
+@given(lag=st.floats(0, 4.5), begins=st.floats(0, 0.05), answer=st.floats(0, 0.05))
+def test_watching_a_turn_measures_its_lag_and_hardly_more(
+    lag: float, begins: float, answer: float
+) -> None:
+    history, asked, looks = ended(), 100 + begins, 0
+    while not history.watched:
+        known = measured([history], [history])
+        history = seen(history, asked, asked + answer, int(100 + lag <= asked), known, WHOLE)
+        now = asked + answer
+        asked = max(next_look(history, measured([history], [history]), WHOLE, now), now)
+        looks += 1
+    assert lag - 1e-9 <= history.lag <= lag * 9 / 8 + FINEST + begins + 2 * answer + 1e-9
+    assert looks < 60
+
+
+# --- the log ---------------------------------------------------------------------------------
+
+
+def logs_of(folder: Path, test: str = "test_a") -> TurnLogs:
+    return TurnLogs(folder / "turns", lambda: test)
+
+
+def log_of(folder: Path, name: str = "night-0", spec: str = "spec") -> TurnLog:
+    log = TurnLog(logs_of(folder), spec)
+    log.share(name)
+    return log
+
+
+def test_a_log_goes_from_one_process_to_the_next(tmp_path: Path) -> None:
+    first, second = log_of(tmp_path), log_of(tmp_path)
+    assert first.begin(0, 90.0) == 1
+    first.end("ended", 100.0)
+    first.saw(100.1, 100.1, 1, WHOLE)
+    second.refresh(101.0)
+    assert second.history == first.history
+    assert second.history.last == LastTurn(
+        "test_a", 0, 1, 100.1, how="ended", ended=100.0, rose=100.1
+    )
+    assert second.known == Measured(pytest.approx(0.1), 0.0, watched=False)
+    assert first.is_own(1)
+    assert second.begin(1, 102.0) == 2
+    assert not first.is_own(1)
+    first.end("left", 103.0)
+    assert second.history.last is not None
+    assert second.history.last.how == "under way", "it is no longer the first one's"
+
+
+def test_a_turn_that_was_none_is_forgotten_by_all(tmp_path: Path) -> None:
+    log = log_of(tmp_path)
+    log.begin(0, 90.0)
+    log.undo(History())
+    heir = log_of(tmp_path)
+    heir.refresh(100.0)
+    assert heir.history == History()
+
+
+def test_a_turn_whose_process_died_in_it_was_cut_when_it_is_found(tmp_path: Path) -> None:
+    log_of(tmp_path).begin(0, 90.0)
+    heir = log_of(tmp_path)
+    heir.refresh(200.0)
+    again = log_of(tmp_path)
+    again.refresh(300.0)
+    for log in (heir, again):
+        assert log.history.last is not None
+        assert (log.history.last.how, log.history.last.ended) == ("cut", 200.0)
+
+
+def test_what_was_measured_is_known_to_all_and_watched_by_spec(tmp_path: Path) -> None:
+    one, two = log_of(tmp_path, "night-0"), log_of(tmp_path, "night-1", "another")
+    one.begin(0, 90.0)
+    one.end("ended", 100.0)
+    for at in (100.1, 105.0):
+        one.saw(at, at, 1, WHOLE)
+    assert one.known == (pytest.approx(0.1), 0.0, True)
+    assert two.known == (pytest.approx(0.1), 0.0, False)
+    assert TurnLog(logs_of(tmp_path), "spec").known == one.known, "a private one's as well"
+
+
+def test_what_is_private_is_in_no_file(tmp_path: Path) -> None:
+    log = TurnLog(logs_of(tmp_path))
+    log.begin(0, 1.0)
+    log.end("ended", 2.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_files_do_not_grow_with_the_chats(tmp_path: Path) -> None:
+    log, sizes = log_of(tmp_path), []
+    for number in range(100, 200):
+        log.begin(number, 1e6 + number)
+        log.end("ended", 1e6 + number + 0.5)
+        [file] = (tmp_path / "turns").iterdir()
+        assert file.suffix == ".json"
+        sizes.append(file.stat().st_size)
+    assert max(sizes) - min(sizes) < 10
+
+
+def test_a_log_that_can_not_be_written_lets_no_turn_begin(tmp_path: Path) -> None:
+    (tmp_path / "turns").write_text("not a folder")
+    log = log_of(tmp_path)
+    with pytest.raises(ConfigError, match="can't be written"):
+        log.begin(0, 1.0)
+
+
+def test_the_end_of_a_turn_that_can_not_be_written_costs_others_a_wait(tmp_path: Path) -> None:
+    log = log_of(tmp_path)
+    log.begin(0, 90.0)
+    (tmp_path / "turns").rename(tmp_path / "away")
+    (tmp_path / "turns").write_text("not a folder")
+    log._put(over(log.history, "ended", 100.0))
+    (tmp_path / "turns").unlink()
+    (tmp_path / "away").rename(tmp_path / "turns")
+    heir = log_of(tmp_path)
+    heir.refresh(101.0)
+    assert heir.history.last is not None
+    assert (heir.history.last.how, heir.history.last.ended) == ("cut", 101.0)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"spec": ""}', '{"spec": "", "history": {"a": 1}}'])
+def test_a_log_that_can_not_be_read_is_of_a_turn_nobody_saw_the_end_of(
+    tmp_path: Path, text: str
+) -> None:
+    log = log_of(tmp_path)
+    log.begin(0, 1.0)
+    [file] = (tmp_path / "turns").iterdir()
+    file.write_text(text)
+    log.refresh(50.0)
+    assert settled_from(log.history, log.known, WHOLE) == 55
+
+
+def test_a_log_that_was_shared_and_never_written_has_no_turn(tmp_path: Path) -> None:
+    log = log_of(tmp_path)
+    log.refresh(1.0)
+    assert log.history == History()
+    assert log.known == Measured()
+
+
+# --- opening an account ----------------------------------------------------------------------
+
+HI = b"data: Hi\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+class Rows:
+    """A router that counts the rows written by now: `at` are seconds since START."""
+
+    def __init__(self, *at: float) -> None:
+        self.at = list(at)
+        self.io: ScriptedIO
+
+    def __call__(self, request: Any) -> Any:
+        count = sum(START + it <= self.io.time + 1e-9 for it in self.at)
+        return events(count, *["a"] * bool(count))
+
+
+def ready(**changes: Any) -> InstanceRecord:
+    it = record(state=State.READY)
+    it.id = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
+    for name, value in changes.items():
+        setattr(it, name, value)
+    return it
+
+
+def chatting(
+    rows: Rows,
+    *,
+    settle: float = 5.0,
+    it: InstanceRecord | None = None,
+    chats: Sequence[Any] | None = None,
+    timeout: float = 120.0,
+) -> tuple[ScriptedIO, Handle]:
+    """Give a handle on an instance whose router counts these rows."""
+    it = it or ready()
+    chat = [lambda _: stream(HI + DONE), ...] if chats is None else chats
+    rows.io, calls = calls_of(it, llm_events=[rows, ...], chat=chat)
+    policy = Policy(usage_settle=settle, chat_timeout=timeout)
+    return rows.io, Handle(calls, it, policy, Reading())
+
+
+def chat(io: ScriptedIO, handle: Handle) -> tuple[int, float]:
+    """Take a turn; gives its number, and the seconds that it was held up."""
+    start = io.time
+    return drive(handle.chat("hello", None)).index, io.time - start
+
+
+def test_a_turn_waits_until_the_one_before_is_settled() -> None:
+    rows = Rows(1.5)
+    io, handle = chatting(rows)
+    assert chat(io, handle) == (0, 0.0)
+    index, waited = chat(io, handle)
+    assert waited == pytest.approx(5.0), "nobody has watched a turn before"
+    assert [it.count for it in handle.record.baselines] == [0, 1]
+    with pytest.raises(LlmEventsError):
+        drive(handle.expect_of_turn(Expected(), index, 1))
+
+
+def test_the_wait_is_no_part_of_the_chats_time() -> None:
+    io, handle = chatting(
+        Rows(), timeout=1.0, chats=[stream(HI + DONE), stream(Took(0.9, HI + DONE))]
+    )
+    chat(io, handle)
+    assert chat(io, handle)[1] == pytest.approx(5.9)
+    assert handle.record.phases["turn"] == pytest.approx(0.9)
+
+
+def test_once_a_turn_was_watched_back_to_back_turns_wait_half_a_second_at_most() -> None:
+    rows = Rows()
+    io, handle = chatting(rows)
+    waits, reads = [], []
+    for _ in range(20):
+        before = len(io.calls_sent("llm_events"))
+        waits.append(chat(io, handle)[1])
+        reads.append(len(io.calls_sent("llm_events")) - before)
+        rows.at.append(io.time - START + 0.2)
+    assert waits[:2] == [0.0, pytest.approx(5.0)]
+    assert max(waits[2:]) <= 0.5
+    assert reads[1] < 45
+    assert max(reads[2:]) <= 3
+    assert [it.count for it in handle.record.baselines] == list(range(20))
+
+
+def test_what_has_passed_since_the_turns_end_counts() -> None:
+    rows = Rows(1.5)
+    io, handle = chatting(rows)
+    chat(io, handle)
+    io.time += 4
+    assert chat(io, handle)[1] == pytest.approx(1.0)
+    io.time += 5
+    assert chat(io, handle)[1] == 0.0, "a slow test waits for nothing"
+
+
+def test_what_an_expectation_saw_is_measured_and_settles_a_turn() -> None:
+    rows = Rows(0.2)
+    io, handle = chatting(rows)
+    index, _ = chat(io, handle)
+    drive(handle.expect_of_turn(Expected(), index, None))
+    assert handle.record.log.history.lag == pytest.approx(0.2, abs=0.05)
+    io.time = START + 5
+    drive(handle.expect_of_turn(Expected(), index, None))
+    assert handle.record.log.history.watched
+    index, waited = chat(io, handle)
+    rows.at.append(io.time - START + 0.2)
+    assert waited == 0.0
+    drive(handle.expect_of_turn(Expected(1, 1), index, None))
+    assert chat(io, handle)[1] == 0.0, "the second look has seen that no more came"
+
+
+@pytest.mark.parametrize("settle", [5.0, 2.0])
+def test_a_turn_left_early_is_waited_for_to_the_end(settle: float) -> None:
+    rows = Rows(0.1)
+    io, handle = chatting(rows, settle=settle, it=watched())
+    turn = handle.turn("hello", None)
+    drive(turn.open())
+    drive(turn.next())
+    drive(turn.close())
+    before = len(io.calls_sent("llm_events"))
+    assert chat(io, handle)[1] == pytest.approx(settle)
+    assert len(io.calls_sent("llm_events")) - before == 2, "one look, a wait, and the count"
+    assert handle.record.log.history.last is not None
+
+
+def watched() -> InstanceRecord:
+    it = ready()
+    it.log.history = History(watched=True, lag=0.2)
+    return it
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        reply(500, {"detail": "no"}),
+        lost(),
+        reply(200, {"no": "stream"}),
+        stream(HI, Took(200)),
+        stream(HI + b'event: error\ndata: {"error": "no"}\n\n'),
+    ],
+    ids=["500", "lost", "no stream", "timeout", "error"],
+)
+def test_after_a_turn_that_failed_all_is_waited(broken: Any) -> None:
+    io, handle = chatting(Rows(0.1), it=watched(), chats=[broken, stream(HI + DONE)])
+    with pytest.raises(HydraSmokeError):
+        chat(io, handle)
+    assert handle.record.log.history.last is not None
+    assert handle.record.log.history.last.how == "failed"
+    assert chat(io, handle)[1] == pytest.approx(5.0)
+
+
+TOO_LONG = {"detail": [{"loc": ["body", "message"], "msg": "too long", "type": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("never_taken", "kind"),
+    [
+        (reply(422, TOO_LONG), RejectedError),
+        (reply(503), ChatTimeoutError),
+        (refused(), TransportError),
+    ],
+    ids=["422", "503", "no connection"],
+)
+def test_a_message_that_was_refused_was_no_turn(never_taken: Any, kind: type[Exception]) -> None:
+    io, handle = chatting(
+        Rows(0.1), it=watched(), chats=[stream(HI + DONE), never_taken, stream(HI + DONE)]
+    )
+    chat(io, handle)
+    io.time += 1
+    with pytest.raises(kind):
+        drive(handle.chat("hello", 0.1))
+    start = io.time
+    chat(io, handle)
+    assert io.time == start
+    assert handle.record.log.history.number == 2
+
+
+def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_told() -> None:
+    rows = Rows()
+    io, handle = chatting(rows)
+    handle.record.log._logs.test = lambda: "test_a.py::test_x"
+    waits = [chat(io, handle)[1] for _ in range(6)]
+    assert waits == [0, pytest.approx(5), pytest.approx(5), pytest.approx(5), 0, 0]
+    with pytest.raises(LlmEventsError) as caught:
+        drive(handle.expect_of_turn(Expected(0, 0), 5, None))
+    assert caught.value.got == (
+        "LLM events of the turn before it may be among them, of test_a.py::test_x: "
+        "the 3 before it left none, so that nothing was waited for"
+    )
+    assert caught.value.next_step == "see why the agent's usage is not recorded"
+    # As soon as one is seen, there is something to wait for again.
+    rows.at.append(io.time - START)
+    io.time += 0.1
+    assert chat(io, handle)[1] == pytest.approx(4.9)
+
+
+def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() -> None:
+    rows = Rows(1.5)
+    io, handle = chatting(rows, settle=0.0)
+    handle.record.log._logs.test = lambda: "test_a.py::test_x"
+    assert [chat(io, handle)[1] for _ in range(2)] == [0, 0]
+    io.time += 2
+    for wanted in (Expected(), Expected(0), Expected(1, 1)):
+        with pytest.raises(LlmEventsError) as caught:
+            drive(handle.expect_of_turn(wanted, 1, None))
+        assert caught.value.got == (
+            "LLM events of the turn before it may be among them, of test_a.py::test_x: "
+            "nothing was waited for"
+        )
+        assert caught.value.next_step == "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
+    with pytest.raises(LlmEventsError) as caught:
+        drive(handle.expect_of_turn(Expected(0, 0), 0, None))
+    assert "some may be missing" in (caught.value.got or "")
+    # What the default would have waited for has passed by itself.
+    io.time += USUAL
+    index, _ = chat(io, handle)
+    rows.at.append(io.time - START)
+    drive(handle.expect_of_turn(Expected(), index, None))
+
+
+def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
+    rows = Rows(8.0)
+    io, handle = chatting(rows)
+    index, _ = chat(io, handle)
+    drive(handle.expect_of_turn(Expected(), index, None))
+    chat(io, handle)
+    index, waited = chat(io, handle)
+    assert waited == pytest.approx(5)
+    with pytest.raises(LlmEventsError, match="not as expected") as caught:
+        drive(handle.expect_of_turn(Expected(0), index, None))
+    assert "events came up to 8." in (caught.value.got or "")
+    assert caught.value.next_step == "raise HYDRA_SMOKE_USAGE_SETTLE"
+
+
+def test_a_turn_of_another_client_closes_an_account() -> None:
+    io, handle = chatting(Rows(0.1))
+    index, _ = chat(io, handle)
+    handle.record.log.begin(None, io.time)
+    with pytest.raises(LlmEventsError) as caught:
+        drive(handle.expect_of_turn(Expected(), index, None))
+    assert caught.value.got == "another client has chatted since the turn"
+    assert "before the next chat" in (caught.value.next_step or "")
+
+
+def test_events_before_the_first_turn_of_the_run_are_another_runs() -> None:
+    io, handle = chatting(Rows(-1.0))
+    for _ in range(2):
+        with pytest.raises(ConfigError) as caught:
+            chat(io, handle)
+        assert str(caught.value) == (
+            "another run uses run id night: before the first chat of this one there were 1 LLM "
+            f"events on its instance\n  instance:  {handle.record.name}\n"
+            "  next step: give each shard its own: HYDRA_SMOKE_RUN_ID; and chat by this run's "
+            "fixtures alone, as it can't know of other clients"
+        )
+    assert not io.calls_sent("chat"), "nothing was said"
+    assert not handle.record.baselines
+
+
+def test_an_attached_instance_may_have_been_used_by_anybody() -> None:
+    io, handle = chatting(Rows(-1.0), it=attached())
+    assert chat(io, handle) == (0, 0.0)
+    assert handle.record.baselines[0].count == 1
+
+
+def test_after_a_turn_of_another_client_events_are_nobody_elses_and_waited_for() -> None:
+    io, handle = chatting(Rows(0.5))
+    handle.record.log.begin(None, io.time)
+    handle.record.log.end("ended", io.time)
+    io.time += 1
+    assert chat(io, handle)[1] == pytest.approx(4)
+
+
+def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
+    it = ready()
+    it.log.begin(0, START)
+    it.log.end("ended", START)
+    io, calls = calls_of(it, llm_events=[events(0), reply(401)])
+    baseline = drive(open_account(calls, it, timeout=30, settle=5.0))
+    assert baseline == Baseline(io.time, error="llm_events was refused with 401")
+    assert it.doing is None
+
+
+def test_who_watches_is_told_that_it_waits() -> None:
+    told: list[Any] = []
+    it = ready(on_change=lambda it: told.append(it.doing and (it.doing.phase, it.doing.deadline)))
+    io, handle = chatting(Rows(), it=it)
+    chat(io, handle)
+    end, told[:] = io.time, []
+    chat(io, handle)
+    assert told[:2] == [("llm_events", end + 5), None]
+    assert "llm_events" not in it.phases, "it is no time that a turn's events took"
+
+
+class Enough(BaseException):
+    """What ends a test."""
+
+
+def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
+    class Interrupted(ScriptedIO):
+        async def sleep(self, seconds: float) -> None:
+            raise Enough
+
+    rows = Rows()
+    io, handle = chatting(rows)
+    chat(io, handle)
+    before = handle.record.log.history
+    io.__class__ = Interrupted
+    with pytest.raises(Enough):
+        chat(io, handle)
+    io.__class__ = ScriptedIO
+    assert handle.record.log.history.number == before.number
+    assert handle.record.doing is None
+    assert chat(io, handle)[1] == pytest.approx(5)
+
+
+# --- nobody else -----------------------------------------------------------------------------
+
+
+def of_turn(wanted: Expected, it: InstanceRecord, *script: Any) -> tuple[ScriptedIO, Any]:
+    io, calls = calls_of(it, llm_events=script)
+    try:
+        return io, drive(Handle(calls, it, Policy(), Reading()).expect_of_turn(wanted, 0, 5))
+    except LlmEventsError as error:
+        return io, error
+
+
+def before(count: int, names: str, *after: Baseline) -> InstanceRecord:
+    return ready(baselines=[Baseline(START, count, frozenset(names)), *after])
+
+
+ONLY_A = Expected(providers=frozenset("a"), only=True)
+
+
+def test_only_is_looked_at_twice() -> None:
+    io, answer = of_turn(ONLY_A, before(0, ""), events(1, "a"), events(1, "a"))
+    assert (answer.count, io.sleeps) == (1, [2.0])
+
+
+@pytest.mark.parametrize("script", [[events(2, "a", "b")], [events(1, "a"), events(2, "a", "b")]])
+def test_a_stranger_is_told_at_once_and_no_wait_mends_it(script: list[Any]) -> None:
+    _, error = of_turn(ONLY_A, before(0, ""), *script)
+    assert error.got == "2 (0 before the turn, 2 now), from a, b"
+    assert error.expected == "at least 1 LLM events, from a and nobody else"
+    assert error.next_step == "see the agent's log of this turn: no longer wait mends it"
+
+
+def test_a_stranger_known_before_is_looked_for_since_the_turn_began() -> None:
+    def answer(request: Any) -> Any:
+        return events(6, "a", "b") if "=9" in request.path else events(1, *since)
+
+    since = "a"
+    _, fine = of_turn(ONLY_A, before(5, "ab"), answer, ...)
+    assert fine.count == 6
+    since = "b"
+    _, error = of_turn(ONLY_A, before(5, "ab"), answer, ...)
+    assert error.got == "1 (5 before the turn, 6 now), from b"
+
+
+@pytest.mark.parametrize("wanted", [ONLY_A, Expected(providers=frozenset("a"))], ids=str)
+def test_who_it_was_can_not_be_told_once_the_next_turn_has_begun(wanted: Expected) -> None:
+    after = Baseline(START + 9, 6, frozenset("ab"))
+    io, error = of_turn(wanted, before(5, "ab", after), events(9, "a", "b"))
+    assert error.got == (
+        "1 (5 before the turn, 6 at the next turn), from nobody, and who knows whether from "
+        + ("a, b" if wanted.only else "a")
+    )
+    assert error.next_step == "expect a turn's LLM events before the next chat on its instance"
+    assert len(io.sent) == 1, "what came since would be the next turn's as well"
+
+
+def test_none_of_the_last_900_s_may_be_a_strangers() -> None:
+    io, calls = calls_of(ready(), llm_events=[events(2, "a", "b"), ...])
+    handle = Handle(calls, ready(), Policy(), Reading())
+    with pytest.raises(LlmEventsError) as caught:
+        drive(handle.expect_recent(ONLY_A, None))
+    assert caught.value.next_step == (
+        "count a turn's own (its expect_llm_events): no longer wait mends it"
+    )
+    assert io.waited == 0

@@ -1,0 +1,307 @@
+"""Whatever a run is called and whatever lies in its output folder: nobody else's file changes.
+
+Each try builds a project with an output folder that other runs, its user and links have had a part
+in, lets one run or one sweep at it, and compares every file that was there before.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_hydrasmoke._unused
+from filelock import FileLock
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from inner import ALONE, only
+
+# A run in this process forgets every module that it was the first to import.
+import pytest_hydrasmoke._collect
+import pytest_hydrasmoke._finish
+import pytest_hydrasmoke._switch
+import pytest_hydrasmoke.report.har
+import pytest_hydrasmoke.report.html  # noqa: F401
+from pytest_hydrasmoke._command import main
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+FULL = os.environ.get("HYDRA_FUZZ_FULL") == "1"
+SPEC = {"manifest_id": "m", "region_id": "r", "tier_id": "t"}
+# Read once: pytest remembers a test file by its name.
+TEST = "import os\n\ndef test_it(smoke_instance):\n    assert os.environ['PASSES'] == 'True'\n"
+
+# What other runs have left, and what is open of it.
+STATES = ("live", "open", "closed", "of the fake", "cut", "buried", "empty")
+OTHERS = ("one", "two", "Three.3", "smoke-4_d")
+# The plugin's own names, each in every place where it could be somebody else's.
+REPORTS = ("report.json", "report.html", "trace.har")
+TOP = (".gitignore", *REPORTS, "used", "runs", ".report.json.x")
+FILES = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock", "live/gw0.lock")
+FILES += ("held/a.lock", "turns/a.json", "notes.txt", "live/notes.txt", "deep/er/notes.txt")
+# In the folder of a run nobody could tell the others from the run's own.
+BESIDE = ("notes.txt", "live/notes.txt", "held/notes.txt", "turns/notes", "slots.lock", "x/over")
+FOLDERS = ("", "live", "held", "turns")
+
+odd_names = st.sampled_from(
+    ["..", ".", "", "../..", "a/..", "./one", "one/", "../outside", "/etc", "nul", "COM1.x", "a."]
+) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+good_names = st.sampled_from(OTHERS) | st.from_regex(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True
+)
+names = st.sampled_from(OTHERS) | good_names | odd_names
+places = (
+    st.sampled_from(TOP)
+    | st.builds("used/{}".format, good_names)
+    | st.builds("runs/{}/{}".format, good_names, st.sampled_from(FILES))
+)
+folders = st.sampled_from(["runs", "used"]) | st.builds(
+    "runs/{}/{}".format, good_names, st.sampled_from(FOLDERS)
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """What there is before a run or a sweep."""
+
+    output: str
+    others: dict[str, str]
+    beside: list[tuple[str, str]]
+    """Files of the user's in the folders of other runs."""
+    files: list[str]
+    folders: list[str]
+    links: list[tuple[str, str]]
+
+
+worlds = st.builds(
+    World,
+    output=st.sampled_from([".", ".", "out", "deep/out", "link", "../outside", "full"]),
+    others=st.dictionaries(st.sampled_from(OTHERS), st.sampled_from(STATES), max_size=3),
+    beside=st.lists(st.tuples(st.sampled_from(OTHERS), st.sampled_from(BESIDE)), max_size=2),
+    files=st.lists(places, max_size=4),
+    folders=st.lists(folders, max_size=2),
+    links=st.lists(
+        st.tuples(
+            places | folders,
+            st.sampled_from(["folder", "file", "nothing", "runs/one", "runs/two/ledger.jsonl"]),
+        ),
+        max_size=2,
+    ),
+)
+
+
+def line(**facts: Any) -> str:
+    return json.dumps(facts)
+
+
+def ledger(state: str, run_id: str, url: str) -> str:
+    """Give the ledger of a run that was killed."""
+    key = f"{run_id}-0"
+    limits = {"max_instances": 1, "fake": state == "of the fake"}
+    lines = [line(key=key, fact="intent", url=url, settings=limits, spec=SPEC)]
+    if state == "closed":
+        lines.append(line(key=key, fact="confirmed", id="i"))
+    if state == "cut":
+        lines.append(lines[0][:30])
+    return "\n".join(lines)
+
+
+class Built:
+    """A world on the disk: whose each file is, and what a run or a sweep may do to it."""
+
+    def __init__(self, root: Path, world: World, url: str, held: ExitStack) -> None:
+        self.root = root
+        self.project, self.outside = root / "project", root / "outside"
+        self.own: dict[Path, str] = {}
+        """Files of other runs, with the run's id."""
+        for folder in (self.project / "real", self.project / "full", self.outside / "folder"):
+            folder.mkdir(parents=True)
+        (self.project / "link").symlink_to(self.project / "real")
+        self._write(self.project / "src" / "module.py")
+        self._write(self.project / "full" / "notes.txt")
+        for name in ("file", "folder/ledger.jsonl", "folder/over", "folder/live.log"):
+            self._write(self.outside / name)
+        for name in ("a.lock", "folder/a.lock", "folder/live/main.lock"):
+            self._write(self.outside / name, "")
+        self.output = (self.project / world.output).resolve()
+        self.states = world.others
+        for run_id, state in world.others.items():
+            self._run(run_id, state, url, held)
+        for run_id, name in world.beside:
+            if run_id in world.others:
+                self._write(self.output / "runs" / run_id / name)
+        for place in world.files:
+            if self._free(place):
+                self._write(self.output / place)
+        for place in world.folders:
+            if self._has_room(self.output / place):
+                (self.output / place).mkdir(parents=True)
+        for place, target in world.links:
+            self._link(place, target)
+        self.was_empty = not self.output.exists() or not any(self.output.iterdir())
+
+    def _write(self, path: Path, text: str = "mine") -> None:
+        """Write a file of the user's, unless something is in its place."""
+        if self._has_room(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+
+    def _has_room(self, path: Path) -> bool:
+        blocked = any(it.is_symlink() or it.is_file() for it in path.parents)
+        return not blocked and not os.path.lexists(path)
+
+    def _run(self, run_id: str, state: str, url: str, held: ExitStack) -> None:
+        folder = self.output / "runs" / run_id
+        written = {"live/main.lock": "", "live/gw0.lock": "", "slots.lock": "", "held/a.lock": ""}
+        written |= {"live.log": "gw0: told", "ledger.jsonl": ledger(state, run_id, url)}
+        if state == "buried":
+            written = {"over": ""}
+        elif state == "empty":
+            written = {}
+        folder.mkdir(parents=True)
+        for name, text in written.items():
+            self._write(folder / name, text)
+            self.own[folder / name] = run_id
+        if state == "live":
+            held.enter_context(FileLock(folder / "live" / "main.lock"))
+        else:
+            # No sweep takes it for one that is about to begin.
+            os.utime(folder, (1_000_000_000, 1_000_000_000))
+
+    def _free(self, place: str) -> bool:
+        # A file of the run's own, for all that anybody can know, is none of the user's.
+        parts = Path(place).parts
+        return not (parts[0] == "runs" and len(parts) > 1 and parts[1] in self.states)
+
+    def _link(self, place: str, target: str) -> None:
+        path = self.output / place
+        if self._has_room(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            inside = target.startswith("runs/")
+            path.symlink_to((self.output if inside else self.outside) / target)
+
+    def seen(self) -> dict[Path, tuple[object, ...]]:
+        """Give every file, with what it holds, its mode and when it was written; links as such."""
+        found: dict[Path, tuple[object, ...]] = {}
+        for folder, folders, files in os.walk(self.root):
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                if path.is_symlink():
+                    found[path] = (path.readlink(),)
+                elif path.is_file():
+                    status = path.stat()
+                    found[path] = (path.read_bytes(), status.st_mode, status.st_mtime_ns)
+        return found
+
+    def check(self, before: dict[Path, tuple[object, ...]], swept: set[str], run_id: str) -> None:
+        """Compare: what has changed is of the runs `swept`, what is new is the plugin's."""
+        after = self.seen()
+        for path, was in before.items():
+            run = self.own.get(path)
+            replaced = path.name in REPORTS and path.parent == self.output and len(was) == 1
+            if run in swept or replaced:
+                continue  # A link in a report's place is replaced; what it leads to stays.
+            now = after.get(path)
+            # Old releases of filelock touch a lock that they only look at.
+            parts = 2 if run is not None and path.suffix == ".lock" else 3
+            assert now is not None, f"{path} is gone"
+            assert now[:parts] == was[:parts], f"{path} was changed"
+        for path in after.keys() - before.keys():
+            assert path.is_relative_to(self.output), f"{path} was written outside"
+            name = str(path.relative_to(self.output))
+            assert name in self._may_write(run_id), f"{name} was written"
+
+    def _may_write(self, run_id: str) -> Iterator[str]:
+        yield from (*REPORTS, f"used/{run_id}")
+        own = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock")
+        yield from (f"runs/{run_id}/{name}" for name in own)
+        if self.was_empty:
+            yield ".gitignore"
+
+
+@pytest.fixture(scope="module")
+def router() -> Iterator[FakeRouter]:
+    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),))) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def tried() -> Iterator[Counter[str]]:
+    """Count what was tried, and tell it at the end."""
+    count: Counter[str] = Counter()
+    yield count
+    print("\nfiles:", ", ".join(f"{number:,} {what}" for what, number in sorted(count.items())))
+
+
+@pytest.fixture(autouse=True)
+def environment(router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("HYDRA_SMOKE_") or name in ("OPS_BEARER_TOKEN", "PYTEST_ADDOPTS"):
+            monkeypatch.delenv(name)
+    for name, value in {"url": router.url, "token": router.token, **SPEC}.items():
+        monkeypatch.setenv(f"HYDRA_SMOKE_{name.upper()}", value)
+    monkeypatch.setenv(*ALONE)
+    monkeypatch.setenv("PASSES", "")
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+
+
+@contextmanager
+def at(root: str) -> Iterator[None]:
+    """Work in a folder, and show nothing of it."""
+    with chdir(root), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
+
+
+def tries(sample: int, full: int) -> settings:
+    return settings(
+        max_examples=full if FULL else sample,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@tries(sample=20, full=2_500)
+@given(world=worlds, run_id=names, passes=st.booleans())
+def test_a_run(
+    router: FakeRouter, tried: Counter[str], world: World, run_id: str, passes: bool
+) -> None:
+    router.reset()
+    with tempfile.TemporaryDirectory() as root, ExitStack() as held, at(root):
+        built = Built(Path(root).resolve(), world, router.url, held)
+        (built.project / "test_of_a_try.py").write_text(TEST, "utf-8")
+        os.environ["PASSES"] = str(passes)
+        before = built.seen()
+        os.chdir(built.project)
+        options = ("-p", "no:cacheprovider", "-p", "no:terminal", "--import-mode=importlib")
+        given = (f"--hydra-smoke-run-id={run_id}", f"--hydra-smoke-output={world.output}")
+        code = pytest.main([*only(), *options, "--hydra-smoke", *given, "test_of_a_try.py"])
+        built.check(before, set(), run_id)
+    assert code in ((0, 4) if passes else (1, 4))
+    assert all(instance.deleted for instance in router.instances)
+    tried[{0: "runs passed", 1: "runs failed", 4: "runs refused"}[code]] += 1
+    tried["files compared"] += len(before)
+
+
+@tries(sample=100, full=7_500)
+@given(world=worlds, run_id=st.none() | names, dry=st.booleans())
+def test_a_sweep(
+    router: FakeRouter, tried: Counter[str], world: World, run_id: str | None, dry: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as root, ExitStack() as held, at(root):
+        built = Built(Path(root).resolve(), world, router.url, held)
+        before = built.seen()
+        os.chdir(built.project)
+        named = [] if run_id is None else [f"--run-id={run_id}"]
+        code = main(["sweep", "--wait=0", f"--output={world.output}", *named, *["--dry-run"] * dry])
+        over = {run for run, state in world.others.items() if state != "live"}
+        swept = over if run_id is None else {run_id}
+        built.check(before, set() if dry else swept, run_id or "")
+    assert code in (0, 1, 4)
+    tried["sweeps" if code != 4 else "sweeps refused"] += 1
+    tried["files compared"] += len(before)

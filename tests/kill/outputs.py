@@ -1,0 +1,184 @@
+"""What a run writes to, and how it comes that nobody takes it: pipes, a real `tee`, a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+Send = Callable[[int], None]
+
+
+@dataclass
+class Watched:
+    """A run whose output goes elsewhere; nothing of it is read."""
+
+    process: subprocess.Popen[bytes]
+    spoil: Callable[[], None]
+    """Makes the output one that nobody takes; harmless if done before."""
+    send: Send
+    """Signals the run, as whoever ends it so does."""
+
+
+def _start(
+    command: Sequence[str], folder: Path, env: dict[str, str], out: int, terminal: bool
+) -> subprocess.Popen[bytes]:
+    """Start a run at the head of a group of its own; on a terminal, of a session of its own."""
+
+    def take_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=env,
+        stdin=out if terminal else subprocess.DEVNULL,
+        stdout=out,
+        stderr=out,
+        process_group=None if terminal else 0,
+        preexec_fn=take_terminal if terminal else None,
+    )
+
+
+@contextmanager
+def teed(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
+    """`pytest | tee log`, one group, and all of it is signalled: Ctrl-C, or a closed window."""
+    reads, writes = os.pipe()
+    process = _start(command, folder, env, writes, terminal=False)
+    os.close(writes)
+    tee = subprocess.Popen(
+        ["tee", "log"],
+        cwd=folder,
+        stdin=reads,
+        stdout=subprocess.DEVNULL,
+        process_group=process.pid,
+    )
+    os.close(reads)
+    try:
+        yield Watched(process, lambda: None, lambda number: os.killpg(process.pid, number))
+    finally:
+        _end(process)
+        tee.wait()
+
+
+@contextmanager
+def unread(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
+    """A pipe whose reader goes."""
+    reads, writes = os.pipe()
+    process = _start(command, folder, env, writes, terminal=False)
+    os.close(writes)
+    with os.fdopen(reads, "rb") as reader:
+        try:
+            yield Watched(process, reader.close, process.send_signal)
+        finally:
+            _end(process)
+
+
+@contextmanager
+def stalled(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
+    """A pipe whose reader reads no more, until it is full."""
+    reads, writes = os.pipe()
+    process = _start(command, folder, env, writes, terminal=False)
+    try:
+        yield Watched(process, lambda: fill(writes), process.send_signal)
+    finally:
+        _end(process)
+        os.close(reads)
+        os.close(writes)
+
+
+@contextmanager
+def hung_up(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Watched]:
+    """A terminal that is closed, which is a HUP in itself; another signal may come just before."""
+    ours, theirs = os.openpty()
+    process = _start(command, folder, env, theirs, terminal=True)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as terminal:
+
+        def send(number: int) -> None:
+            if number != signal.SIGHUP:
+                process.send_signal(number)
+            terminal.close()
+
+        try:
+            yield Watched(process, lambda: None, send)
+        finally:
+            _end(process)
+
+
+SHELL = """
+import fcntl, os, signal, subprocess, sys, termios
+os.setsid()
+fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = subprocess.Popen(sys.argv[1:], process_group=0)
+os.tcsetpgrp(1, job.pid)
+sys.stdin.readline()
+os.tcsetpgrp(1, os.getpgrp())
+flags = termios.tcgetattr(1)
+flags[3] |= termios.TOSTOP
+termios.tcsetattr(1, termios.TCSANOW, flags)
+os.kill(job.pid, signal.SIGTERM)
+sys.stdin.readline()
+job.kill()
+job.wait()
+"""
+"""A shell with a terminal and one job: it takes it into the background, and ends it there."""
+
+
+@contextmanager
+def background_job(
+    command: Sequence[str], folder: Path, env: dict[str, str]
+) -> Iterator[Callable[[], None]]:
+    """Start a job of a shell with a terminal; gives what sends it a TERM in the background."""
+    ours, theirs = os.openpty()
+    shell = subprocess.Popen(
+        [sys.executable, "-c", SHELL, *command],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+
+    def go_on() -> None:
+        assert shell.stdin is not None
+        shell.stdin.write(b"\n")
+        shell.stdin.flush()
+
+    with shell:
+        try:
+            yield go_on
+        finally:
+            go_on()
+    os.close(ours)
+
+
+def fill(pipe: int) -> None:
+    """Write into a pipe until it takes no more, by a description that nobody else waits at."""
+    own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(own, b"x" * 4096)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(own, b"x")
+    os.close(own)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+ENDINGS = {"tee": teed, "gone": unread, "stalled": stalled, "terminal": hung_up}

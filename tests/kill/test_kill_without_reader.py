@@ -1,0 +1,268 @@
+"""G17: a run whose output nobody takes any more deletes all the same, and ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from kill_tools import FULL, Router, pytest_command, router, several_at_once, until
+from outputs import ENDINGS, background_job
+
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+BOUND = 10.0
+"""Seconds from the signal to the end of the process: a runner kills after that."""
+
+# What is captured is written once capturing ends, which is at Ctrl-C before anything else.
+IN_A_TEST = """
+import time
+
+def test_a(smoke_instance):
+    print("a line of the test's own")
+    smoke_instance.chat("here")
+    time.sleep(60)
+"""
+PROVISIONING = """
+def test_a(smoke_instance):
+    print("a line of the test's own")
+"""
+IN_A_WRITE = """
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+    while True:
+        print("a line of the test's own", flush=True)
+"""
+PASSES = """
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+
+def test_b(smoke_instance):
+    import pathlib, time
+    while not pathlib.Path("spoiled").exists():
+        time.sleep(0.05)
+"""
+FULL_DISK = """
+import os
+
+def test_a(smoke_instance):
+    smoke_instance.chat("here")
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    print("a line that finds no room")
+"""
+TEXTS = {"in a test": IN_A_TEST, "provisioning": PROVISIONING, "in a write": IN_A_WRITE}
+OPTIONS = ("-q", "-qq", "-v", "-s", "-n 2")
+LOGS = "-o log_cli=true --log-cli-level=DEBUG"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way for a run to end while nobody takes what it writes."""
+
+    ending: str
+    where: str
+    number: signal.Signals
+    options: str
+    leaks: bool = False
+    """Whether the router refuses to delete anything."""
+
+    def __str__(self) -> str:
+        leaks = ", deletions refused" if self.leaks else ""
+        return f"{self.ending}, {self.where}, {self.number.name}, {self.options}{leaks}"
+
+
+def cases() -> list[Case]:
+    found = [
+        Case(ending, where, number, options)
+        for ending in ENDINGS
+        for where in ("in a test", "provisioning")
+        for number in (INT, TERM, HUP)
+        for options in OPTIONS
+    ]
+    # These only a run that captures nothing writes to while a test runs, and one that shows logs.
+    more = (("in a write", "-s"), ("in a test", LOGS), ("provisioning", LOGS))
+    return found + [
+        Case(ending, where, number, options)
+        for ending in ENDINGS
+        for where, options in more
+        for number in (INT, TERM, HUP)
+    ]
+
+
+def leaks() -> list[Case]:
+    return [
+        Case(ending, "in a test", INT, options, leaks=True)
+        for ending in ENDINGS
+        for options in ("-q", "-v", "-n 2")
+    ]
+
+
+SAMPLE = [
+    Case("tee", "in a test", INT, "-v"),
+    Case("gone", "provisioning", TERM, "-q"),
+    Case("terminal", "in a test", HUP, "-s"),
+    Case("stalled", "in a write", INT, "-s"),
+    Case("stalled", "provisioning", TERM, LOGS),
+]
+LEAKS_SAMPLE = [Case("gone", "in a test", INT, "-q", leaks=True)]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a case went."""
+
+    case: Case
+    alive: int
+    seconds: float
+    """From the signal to the end of the process."""
+    fault: str
+
+
+def instances_of(at: Router, run_id: str) -> list[dict[str, object]]:
+    return [it for it in at.instances if it["idempotency_key"].startswith(f"{run_id}-")]
+
+
+def has_come_to(at: Router, case: Case, run_id: str) -> bool:
+    """Tell whether a run is where it is to be ended."""
+    found = instances_of(at, run_id)
+    if case.where == "provisioning":
+        return bool(found)
+    return any(at.seen("chat", str(it["id"])) for it in found)
+
+
+def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
+    """Run one case, and look what became of its instance."""
+    folder.mkdir()
+    (folder / "test_it.py").write_text(TEXTS[case.where])
+    run_id = folder.name
+    env = at.environment(HYDRA_SMOKE_RUN_ID=run_id, HYDRA_SMOKE_DELETE_TIMEOUT="20", TERM="xterm")
+    command = pytest_command("test_it.py", *case.options.split())
+    command.remove("-q")
+    with ENDINGS[case.ending](command, folder, env) as run:
+        begun = until(lambda: has_come_to(at, case, run_id) or run.process.poll() is not None)
+        # What it writes on the way to where it waits for the signal is written by then.
+        time.sleep(0.3)
+        run.spoil()
+        time.sleep(0.1)
+        sent = time.monotonic()
+        run.send(case.number)
+        try:
+            code = run.process.wait(60)
+        except subprocess.TimeoutExpired:
+            code = None
+        seconds = time.monotonic() - sent
+    alive = at.alive([run_id])
+    wrong: list[str] = []
+    if not begun or not instances_of(at, run_id):
+        wrong.append("it never came to where it was to be ended")
+    if code in (None, 0):
+        wrong.append(f"exit code {code}")
+    if bool(alive) != case.leaks:
+        wrong.append(f"alive: {alive}")
+    outcomes = told(folder)
+    if outcomes != ["leaked" if case.leaks else "deleted"]:
+        wrong.append(f"report.json: {outcomes}")
+    # Other processes keep the machine busy in the normal tests.
+    if FULL and seconds > BOUND:
+        wrong.append(f"ended after {seconds:.1f} s")
+    fault = f"{case}: {'; '.join(wrong)}" if wrong else ""
+    return Ended(case, 0 if case.leaks else len(alive), seconds, fault)
+
+
+def told(folder: Path) -> list[str] | str:
+    """Give the outcomes in a run's report."""
+    try:
+        report = json.loads((folder / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    except OSError as error:
+        return str(error)
+    return [it["outcome"] for it in report["instances"]]
+
+
+def refuse_deletions(at: Router) -> None:
+    body = json.dumps({"route": "delete", "status": 500, "times": 10_000}).encode()
+    with urlopen(Request(f"{at.url}/_fake/fail", body, method="POST"), timeout=10):
+        pass
+
+
+def end_them(at: Router, jobs: list[Case], folder: Path, workers: int = 4) -> list[Ended]:
+    named = [(case, folder / f"run-{number}") for number, case in enumerate(jobs)]
+    return several_at_once(lambda job: end_a_run(at, *job), named, workers)
+
+
+def judge(what: str, ended: list[Ended]) -> None:
+    faults = [it.fault for it in ended if it.fault]
+    alive, last = sum(it.alive for it in ended), max(ended, key=lambda it: it.seconds)
+    print(
+        f"G17: {len(ended)} {what}, {len(faults)} not as they should, alive {alive}, "
+        f"the slowest took {last.seconds:.1f} s ({last.case})"
+    )
+    assert not faults, "\n".join(faults)
+
+
+def test_a_run_whose_output_nobody_takes_deletes_and_ends(tmp_path: Path) -> None:
+    with router(row_after=1.0) as at:
+        judge("endings without a reader", end_them(at, cases() if FULL else SAMPLE, tmp_path))
+
+
+def test_its_leaks_are_in_its_report(tmp_path: Path) -> None:
+    with router() as at:
+        refuse_deletions(at)
+        jobs = leaks() if FULL else LEAKS_SAMPLE
+        # 3 s for the router and 5 s for workers leave little for what else the machine does.
+        ended = end_them(at, jobs, tmp_path, workers=2)
+        judge("of them at a router that deletes nothing", ended)
+
+
+@pytest.mark.parametrize("options", [(), ("-v",), ("-n", "2")] if FULL else [("-v",)])
+def test_a_reader_that_goes_is_no_reason_to_leave_anything(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    # Without any signal: pytest's own reporter fails, in the middle of the run or at its end.
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "test_it.py").write_text(PASSES)
+    with router() as at:
+        command = pytest_command("test_it.py", *options)
+        env = at.environment(HYDRA_SMOKE_RUN_ID="run")
+        with ENDINGS["gone"](command, folder, env) as run:
+            assert until(lambda: at.seen("chat"))
+            run.spoil()
+            (folder / "spoiled").touch()
+            code = run.process.wait(60)
+        assert at.alive() == []
+    assert code != 0
+    assert told(folder) == ["deleted"]
+
+
+def test_a_job_in_the_background_deletes_before_its_terminal_stops_it(tmp_path: Path) -> None:
+    # `stty tostop`: whatever it writes first, it would stop there, signal or not.
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "test_it.py").write_text(IN_A_TEST)
+    with router() as at:
+        env = at.environment(HYDRA_SMOKE_RUN_ID="run", TERM="xterm")
+        with background_job(pytest_command("test_it.py", "-v"), folder, env) as terminate:
+            assert until(lambda: at.seen("chat"))
+            terminate()
+            assert until(lambda: not at.alive())
+            assert until(lambda: told(folder) == ["deleted"])
+
+
+@pytest.mark.parametrize("options", ["-q", "-s"])
+def test_a_full_disk_is_no_reason_to_leave_anything(tmp_path: Path, options: str) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "test_it.py").write_text(FULL_DISK)
+    with router() as at, (tmp_path / "log").open("wb") as log:
+        command = pytest_command("test_it.py", options)
+        env = at.environment(HYDRA_SMOKE_RUN_ID="run")
+        run = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+        code = run.wait(60)
+        assert at.alive() == []
+    # Captured, it is the test's own affair: pytest's output goes somewhere else.
+    assert (code == 0) == (options == "-q")
+    assert told(folder) == ["deleted"]

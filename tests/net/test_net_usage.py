@@ -1,0 +1,183 @@
+"""Whose LLM events a turn's are: over real sockets, on a virtual clock, by every kind of client."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import anyio
+import pytest
+from net_tools import AT_ONCE, SPEC, World, all_of, next_of, result, within
+
+from pytest_hydrasmoke import ConfigError, LlmEventsError, RejectedError
+from pytest_hydrasmoke._aio import AsyncIO
+from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._settle import USUAL
+from pytest_hydrasmoke.client import AsyncRunClient, RunClient
+from pytest_hydrasmoke.fake import Scenario
+
+pytestmark = pytest.mark.anyio
+
+LAGS = dataclasses.replace(AT_ONCE, llm_events_lag=1.5)
+
+
+def changed(**scenario: Any) -> Scenario:
+    return dataclasses.replace(AT_ONCE, **scenario)
+
+
+async def held_up(world: World, instance: Any) -> tuple[Any, float]:
+    """Take a turn; gives it, and the seconds until it was over, which take none themselves."""
+    start = world.clock.now()
+    turn = await result(instance.chat("hello"))
+    return turn, world.clock.now() - start
+
+
+async def test_a_turn_without_an_event_does_not_pass_on_the_one_before_it(kind: str) -> None:
+    async with World(kind, LAGS) as world:
+        instance = await world.provision()
+        await result(instance.chat("hello"))
+        # The stream ends before the agent is done: no row comes of it.
+        world.fake.break_stream("end")
+        turn, waited = await held_up(world, instance)
+        assert waited == pytest.approx(USUAL)
+        with pytest.raises(LlmEventsError) as caught:
+            await result(turn.expect_llm_events(timeout=4))
+        assert (caught.value.got or "").startswith("0 (1 before the turn, 1 now)")
+        turn, _ = await held_up(world, instance)
+        await result(turn.expect_llm_events(exactly=1, only={"anthropic"}))
+
+
+async def test_turns_back_to_back_cost_half_a_second_once_one_was_watched(kind: str) -> None:
+    async with World(kind, changed(llm_events_lag=0.2)) as world:
+        instance = await world.provision()
+        waits = [(await held_up(world, instance))[1] for _ in range(8)]
+        assert waits[:2] == [0, pytest.approx(USUAL)]
+        assert all(0.2 <= waited <= 0.5 for waited in waits[2:])
+        # Of another instance of the spec no turn has to be watched.
+        other = await world.provision()
+        waits = [(await held_up(world, other))[1] for _ in range(2)]
+        assert waits[0] == 0
+        assert 0.2 <= waits[1] <= 0.5
+
+
+async def test_a_slow_test_waits_for_nothing(kind: str) -> None:
+    async with World(kind, LAGS) as world:
+        instance = await world.provision()
+        await result(instance.chat("hello"))
+        world.clock.advance(USUAL)
+        turn, waited = await held_up(world, instance)
+        assert waited == 0
+        await result(turn.expect_llm_events(exactly=1))
+
+
+async def test_after_a_stream_left_early_everything_is_waited_for(kind: str) -> None:
+    async with World(kind, LAGS) as world:
+        instance = await world.provision()
+        async with within(instance.stream_chat("hello")) as events:
+            await next_of(events)
+        assert (await held_up(world, instance))[1] == pytest.approx(USUAL)
+
+
+async def test_rows_that_keep_coming_are_waited_for(kind: str) -> None:
+    scenario = changed(llm_events_lag=0.5, llm_events_gap=0.5, llm_events_per_turn=4)
+    async with World(kind, scenario) as world:
+        instance = await world.provision()
+        for _ in range(5):
+            turn, waited = await held_up(world, instance)
+        # The last of them comes after two seconds, and one more of quiet.
+        assert 2.0 <= waited <= 3.5
+        await result(turn.expect_llm_events(exactly=4))
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+async def test_a_wait_can_be_broken_off(kind: str) -> None:
+    async with World(kind, LAGS) as world:
+        instance = await world.provision()
+        await result(instance.chat("hello"))
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(instance.chat, "never sent")
+                await world.async_io().sleep(1)
+                scope.cancel()
+        assert scope.cancelled_caught
+        assert world.times("chat") == 1
+        assert (await held_up(world, instance))[1] == pytest.approx(USUAL - 1)
+
+
+def client_of(world: World) -> Any:
+    """Give the plain client that tests of a run are given."""
+    session = world.session
+    link, log_of = session.config.link, session.log_of
+    if world.kind == "sync":
+        return RunClient(SyncIO(link, clock=world.clock), Reading(), session.sightings, log_of)
+    return AsyncRunClient(AsyncIO(link, clock=world.clock), Reading(), session.sightings, log_of)
+
+
+async def test_a_turn_of_the_runs_plain_client_counts(kind: str) -> None:
+    async with World(kind, LAGS) as world:
+        instance = await world.provision()
+        async with within(client_of(world)) as client:
+            async with within(client.stream_chat(instance.id.upper(), "hello")) as events:
+                await all_of(events)
+            world.clock.advance(2)
+            # There is an event already, and it is no other run's.
+            turn, waited = await held_up(world, instance)
+            assert waited == pytest.approx(USUAL - 2)
+            async with within(client.stream_chat(instance.id, "hello")) as events:
+                await all_of(events)
+            with pytest.raises(LlmEventsError) as caught:
+                await result(turn.expect_llm_events())
+            assert caught.value.got == "another client has chatted since the turn"
+
+
+async def test_a_message_that_the_plain_client_was_refused_was_no_turn(kind: str) -> None:
+    async with World(kind, LAGS) as world:
+        instance = await world.provision()
+        async with within(client_of(world)) as client:
+            with pytest.raises(RejectedError):
+                async with within(client.stream_chat(instance.id, "x" * 4001)):
+                    pytest.fail("the router took it")
+        turn, waited = await held_up(world, instance)
+        assert waited == 0
+        await result(turn.expect_llm_events(exactly=1))
+
+
+async def test_a_plain_client_chats_with_any_instance(kind: str) -> None:
+    async with World(kind, AT_ONCE) as world, within(client_of(world)) as client:
+        accepted = await result(client.provision(SPEC, "a-stranger"))
+        async with within(client.stream_chat(accepted.instance_id, "hello")) as events:
+            assert await all_of(events)
+
+
+async def test_events_before_the_first_turn_are_another_runs(kind: str) -> None:
+    async with World(kind, changed(llm_events_lag=0)) as world:
+        instance = await world.provision()
+        stranger = world.client()
+        async with within(stranger), within(stranger.stream_chat(instance.id, "hello")) as events:
+            await all_of(events)
+        with pytest.raises(ConfigError, match="another run uses run id net"):
+            await result(instance.chat("hello"))
+        with pytest.raises(ConfigError, match="another run uses run id net"):
+            async with within(instance.stream_chat("hello")):
+                pytest.fail("the turn began")
+        assert world.times("chat") == 1
+
+
+async def test_a_provider_that_should_not_be_there_is_told(kind: str) -> None:
+    scenario = changed(providers=("anthropic", "openai"), llm_events_per_turn=1)
+    async with World(kind, scenario) as world:
+        instance = await world.provision()
+        turn, _ = await held_up(world, instance)
+        await result(turn.expect_llm_events(only=["anthropic"]))
+        turn, _ = await held_up(world, instance)
+        with pytest.raises(LlmEventsError) as caught:
+            await result(turn.expect_llm_events(only={"anthropic"}))
+        assert (caught.value.got or "").endswith("from openai")
+        # The third is anthropic's again, which both were seen of before.
+        turn, _ = await held_up(world, instance)
+        await result(turn.expect_llm_events(only={"anthropic"}))
+        with pytest.raises(LlmEventsError) as caught:
+            await result(instance.expect_llm_events(only={"anthropic"}))
+        assert (caught.value.got or "").endswith("from anthropic, openai")
+        await result(instance.expect_llm_events(exactly=3, only={"anthropic", "openai"}))

@@ -1,0 +1,93 @@
+"""What goes on beside a run, or beyond it: forked children, threads that outlive it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from inner import ALONE
+from owner_tools import ONLY, alive, environment_for
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+FORKED = """
+import os, sys, pytest
+
+def test_a(smoke_instance):
+    child = os.fork()
+    if not child:
+        {ends}  # Up through all of pytest, as a mistake would have it.
+    os.waitpid(child, 0)
+    assert smoke_instance.status().status == "running"
+
+def test_b(smoke_instance):
+    assert smoke_instance.status().status == "running"
+"""
+LATE = """
+import threading
+
+def test_a(smoke_instance_factory, record_property):
+    def provision():
+        threading.main_thread().join()
+        try:
+            smoke_instance_factory()
+        except Exception as error:
+            open("late.txt", "w").write(str(error))
+
+    threading.Thread(target=provision).start()
+
+def test_b(smoke_instance):
+    pass
+"""
+WAITING = """
+import threading
+
+def test_a(smoke_instance_factory):
+    def provision():
+        try:
+            smoke_instance_factory()
+        except Exception as error:
+            open("late.txt", "w").write(str(error))
+
+    threading.Thread(target=provision).start()
+    while not smoke_instance_factory.session.records:
+        pass
+"""
+
+
+def run(fake: FakeRouter, folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_it.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", *ONLY, "--hydra-smoke", "test_it.py"]
+    kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
+    env = {**kept, **dict([ALONE]), **environment_for(fake)}
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("ends", ["sys.exit(0)", "pytest.exit('child')"])
+def test_a_forked_child_is_not_the_run(ends: str, fake: FakeRouter, tmp_path: Path) -> None:
+    ended = run(fake, tmp_path, FORKED.format(ends=ends))
+    assert (ended.returncode, alive(fake), len(fake.instances)) == (0, [], 1), ended.stdout
+    assert "2 passed" in ended.stdout
+    # The child wrote no summary of its own either.
+    assert ended.stdout.count("provisioned 1, deleted 1") == 1
+
+
+def test_a_thread_that_outlives_the_run_provisions_nothing(
+    fake: FakeRouter, tmp_path: Path
+) -> None:
+    ended = run(fake, tmp_path, LATE)
+    assert (ended.returncode, len(fake.instances), alive(fake)) == (0, 1, []), ended.stdout
+    assert "is over" in (tmp_path / "late.txt").read_text()
+
+
+def test_a_thread_that_still_waits_as_the_run_ends_holds_nothing(tmp_path: Path) -> None:
+    with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "queued"),))) as fake:
+        ended = run(fake, tmp_path, WAITING)
+        assert (ended.returncode, alive(fake)) == (0, []), ended.stdout
+    assert (tmp_path / "late.txt").exists()

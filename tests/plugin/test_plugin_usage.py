@@ -1,0 +1,155 @@
+"""LLM events are those of the turn that made them, in runs of pytest."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inner import only
+from plugin_tools import Project, count, nothing_left, tampered, until
+
+from pytest_hydrasmoke import SmokeClient, SmokeInstance
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+LAGS = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.4)
+ALONE: tuple[str, ...] = only()
+TWO = (*only("xdist"), "-p", "no:cacheprovider", "-n2", "--dist=loadgroup")
+WAYS = pytest.mark.parametrize("way", [ALONE, TWO], ids=["alone", "two workers"])
+
+
+@pytest.fixture
+def router(routing: Callable[[Scenario], FakeRouter]) -> FakeRouter:
+    return routing(LAGS)
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Iterator[Project]:
+    """A project against `router`, where a message may ask for a turn without an LLM event."""
+
+    def change(scope: Any, body: dict[str, Any]) -> None:
+        if body.get("message") == "leaves none":
+            # It ends before the agent is done, and without a word: no terminal event is asked for.
+            router.break_stream("end")
+
+    with tampered(router, change) as url:
+        patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
+        yield project.suite("usage").at(url, run_id="run", usage_settle=1, **patient)
+
+
+def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
+    """Run pytest live, its main process in this one."""
+    return project.pytester.runpytest_inprocess("--hydra-smoke", *arguments, **more)
+
+
+@WAYS
+def test_a_turn_has_its_own_llm_events_and_no_others(
+    here: Project, router: FakeRouter, way: tuple[str, ...]
+) -> None:
+    result = run(here, *way, "test_turns.py")
+    # Without a wait the second had the first one's, and the fourth the third one's too.
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*test_second*", "*got: *0 (1 before the turn, 1 now)*"])
+    assert nothing_left(router)
+    assert list((here.path / ".hydrasmoke" / "runs").iterdir()) == []
+
+
+@WAYS
+def test_without_a_wait_the_account_is_an_error_that_names_the_test(
+    here: Project, way: tuple[str, ...]
+) -> None:
+    result = run(here.set(usage_settle=0), *way, "test_turns.py")
+    result.assert_outcomes(passed=2, failed=2)
+    for test in ("test_first", "test_third"):
+        doubt = f"LLM events of the turn before it may be among them, of test_turns.py::{test}*"
+        result.stdout.fnmatch_lines([f"*got: *{doubt}: nothing was waited for"])
+
+
+@WAYS
+def test_a_turn_of_the_plain_client_is_a_turn(
+    here: Project, router: FakeRouter, way: tuple[str, ...]
+) -> None:
+    result = run(here, *way, "test_by_hand.py")
+    # Neither is it another run's, nor are its LLM events the next turn's.
+    result.assert_outcomes(passed=2)
+    assert len(router.llm_events) == 2
+
+
+def test_a_turn_whose_worker_died_in_it_is_waited_for(here: Project, router: FakeRouter) -> None:
+    result = run(here, *only("xdist"), "-p", "no:cacheprovider", "-n1", "test_died.py")
+    result.assert_outcomes(passed=1, failed=1)
+    assert (here.path / "died").exists()
+    assert len(router.llm_events) == 2
+    assert nothing_left(router)
+
+
+def test_what_processes_share_of_turns_is_one_file(here: Project) -> None:
+    seen: list[list[str]] = []
+
+    class Looks:
+        def pytest_runtest_teardown(self) -> None:
+            folder = here.path / ".hydrasmoke" / "runs" / "run" / "turns"
+            seen.append([path.suffix for path in folder.iterdir()])
+
+    run(here, *ALONE, "test_by_hand.py", plugins=[Looks()])
+    assert seen == [[".json"]] * 2
+
+
+def test_a_signal_ends_a_wait(here: Project, router: FakeRouter) -> None:
+    # A wait that nothing ended would be longer than this test has patience.
+    here.set(usage_settle=600)
+    arguments = ["-m", "pytest", *ALONE, "--hydra-smoke", "test_turns.py"]
+    with here.started(*arguments) as process:
+        # One before each of two turns, and one in the wait.
+        until(lambda: count(router, "llm_events") >= 3)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "provisioned 1, deleted 1, kept 0, leaked 0" in output
+    assert count(router, "chat") == 1
+    assert nothing_left(router)
+
+
+def test_another_run_that_uses_the_same_id_is_an_error(here: Project, router: FakeRouter) -> None:
+    class OtherShard:
+        """Chats on the instance that both take for theirs, before this run does."""
+
+        def pytest_hydra_smoke_instance_ready(self, instance: SmokeInstance) -> None:
+            with (
+                SmokeClient(router.url, token=router.token) as client,
+                client.stream_chat(instance.id, "leaves one") as events,
+            ):
+                assert list(events)
+            while not router.llm_events:
+                pass
+
+    result = run(here, *ALONE, "test_chats.py", plugins=[OtherShard()])
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*another run uses run id run: *1 LLM events*", "*give each shard its own*"]
+    )
+    assert count(router, "chat") == 1
+
+
+def test_an_attached_instance_may_have_been_used_before(
+    here: Project, router: FakeRouter, tmp_path: Path
+) -> None:
+    run(here.set(keep="always"), *ALONE, "test_chats.py").assert_outcomes(passed=1)
+    [kept] = router.instances
+    while not router.llm_events:
+        pass
+    here.set(instance=kept.id, run_id="other")
+    run(here, *ALONE, "test_chats.py").assert_outcomes(passed=1)
+
+
+def test_an_offline_run_meets_a_lag(project: Project) -> None:
+    project.suite("bare").write(
+        "test_it.py",
+        "def test_it(smoke_instance):\n"
+        "    turn = smoke_instance.chat('hello')\n"
+        "    assert smoke_instance.llm_events().count == 0\n"
+        "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n",
+    )
+    project.fake("test_it.py").assert_outcomes(passed=1)
