@@ -237,6 +237,12 @@ def events(of: Callable[[Row, LlmEvent, float, int], bool]) -> Rule:
     return counted
 
 
+def throws_away(it: Twin, row: Row, window: int) -> list[str]:
+    now = it.clock()
+    it.usage = [event for event in it.usage if now - event.at <= window]
+    return Twin.counted(it, row, window)
+
+
 class Unsaid(int):
     """A window that was not given."""
 

@@ -37,7 +37,7 @@ SAMPLE = {
     "lifecycle: delete says that it runs",
     "stream: a reply in JSON",
     "usage: a window is echoed and ignored",
-    "usage: a window is of milliseconds",
+    "usage: what is out of one window is thrown away",
     "usage: providers of no events",
 }
 TOLERATED = {"the plainest", "strangers are told 401 by a gateway", "a hostname a moment after"}

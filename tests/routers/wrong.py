@@ -45,6 +45,7 @@ from rules import (
     second_provision,
     shows,
     silent_after,
+    throws_away,
     windows_up_to,
 )
 from twin import LIMITS, Twin
@@ -261,7 +262,7 @@ USAGE = [
     wrong("a provider without a name", "llm_events names no provider", providers=(" ",)),
     wrong("a window is echoed and ignored", "llm_events counts what is older than its window", counted=events(lambda row, event, age, window: event.instance_id == row.id)),
     wrong("a window is of minutes", "llm_events counts what is older than its window", counted=lambda it, row, window: Twin.counted(it, row, window * 60)),
-    wrong("a window is of milliseconds", "llm_events forgets what its window still holds", counted=lambda it, row, window: Twin.counted(it, row, window // 1000 or (window > 1))),
+    wrong("what is out of one window is thrown away", "llm_events forgets what its window still holds", counted=throws_away),
     wrong("a window is turned round", "the LLM events are not as expected", counted=events(lambda row, event, age, window: event.instance_id == row.id and age > window)),
     wrong("every window is the default one", "llm_events answers for another window than it was asked for", answer=says("llm_events", window_seconds=900)),
     wrong("a window is one more", "llm_events answers for another window than it was asked for", answer=says("llm_events", window_seconds=lambda it, said: said["window_seconds"] + 1)),
