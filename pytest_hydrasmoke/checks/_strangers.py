@@ -6,10 +6,11 @@ is owned before it is asked for, and deleted with the run's own token.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import time
 import uuid
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from typing import Literal, NoReturn, TypeVar
 
 from pytest_hydrasmoke import _lifecycle
@@ -100,6 +101,17 @@ def rejected(what: str, field: str, ask: Callable[[], object]) -> None:
         )
 
 
+def discard(client: SmokeClient, instance_id: str) -> None:
+    """Delete an instance that no key of the run names, once its row is there."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(NotFoundError):
+            client.status(instance_id)
+            break
+        time.sleep(0.25)
+    client.delete(instance_id)
+
+
 class Calling:
     """The calls of whoever has this token, each made by itself."""
 
@@ -179,7 +191,7 @@ class Calling:
         return self._io.now() + PATIENCE
 
 
-@contextmanager
+@contextlib.contextmanager
 def calling(
     config: HydraSmokeConfig, client: SmokeClient, whose: Whose = "right"
 ) -> Generator[Calling]:

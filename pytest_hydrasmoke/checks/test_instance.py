@@ -14,7 +14,7 @@ from pytest_hydrasmoke import (
     SmokeClient,
     SmokeInstance,
 )
-from pytest_hydrasmoke.checks._strangers import PATIENCE, broken, calling, not_found
+from pytest_hydrasmoke.checks._strangers import PATIENCE, broken, calling, discard, not_found
 
 
 def test_instance_becomes_ready(
@@ -75,8 +75,7 @@ def test_same_key_twice_is_the_same_instance(
             raise
     else:
         if again.instance_id not in (None, smoke_instance.id):
-            # No key names it that the run could find it by: it is deleted here.
-            smoke_client.delete(again.instance_id)
+            discard(smoke_client, again.instance_id)
             _two_instances(smoke_instance, again.instance_id)
         if again.idempotency_key != key:
             broken(

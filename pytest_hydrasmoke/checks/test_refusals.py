@@ -1,7 +1,9 @@
 """The router refuses what it must refuse, and says why; what is just within its limits it does not.
 
-It might take a provision that it must reject, so each is owned before it is asked for, under a key
-of the run that takes no slot, and deleted before the check ends.
+It might take what it must refuse, so nothing is tried that could do harm. Each provision is owned
+before it is asked for, under a key of the run that takes no slot, and deleted before the check
+ends; a chat is left as soon as it is taken; deleted is what there is not. (What there is, is tried
+in `test_deletion`, where it is about to be deleted.)
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke.checks._strangers import LIMITS, Whose, calling, refused, rejected
+from pytest_hydrasmoke.checks._strangers import (
+    LIMITS,
+    STRANGERS,
+    Whose,
+    calling,
+    refused,
+    rejected,
+)
 
 NO_ID = "not-a-uuid"
 
@@ -37,6 +46,13 @@ def test_malformed_instance_id_is_rejected_by(
             "delete": lambda: calls.delete(NO_ID),
         }
         rejected(f"{call} of {NO_ID!r}", "instance_id", asks[call])
+
+
+def test_longest_message_is_taken(
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+) -> None:
+    # Its characters are what counts: the last one has more than a byte.
+    smoke_instance.chat(smoke_config.prompt[:3999].ljust(3999) + "…")
 
 
 def test_overlong_message_is_rejected(
@@ -88,7 +104,7 @@ def test_overlong_idempotency_key_is_rejected(
         )
 
 
-@pytest.mark.parametrize("token", ["missing", "wrong"])
+@pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required(
     smoke_config: HydraSmokeConfig, smoke_client: SmokeClient, token: Whose
 ) -> None:
@@ -98,3 +114,50 @@ def test_token_is_required(
         refused("poll", token, lambda: stranger.poll(f"{smoke_config.run_id}-unknown"))
         refused("status", token, lambda: stranger.status(unknown))
         refused("llm_events", token, lambda: stranger.llm_events(unknown))
+
+
+@pytest.mark.parametrize("token", [*STRANGERS, "longer"])
+def test_token_is_required_to_read_an_instance(
+    smoke_instance: SmokeInstance,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    token: Whose,
+) -> None:
+    instance_id = smoke_instance.id
+    key = smoke_instance.idempotency_key or f"{smoke_config.run_id}-0"
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("poll", token, lambda: stranger.poll(key))
+        refused("status", token, lambda: stranger.status(instance_id))
+        refused("llm_events", token, lambda: stranger.llm_events(instance_id))
+
+
+@pytest.mark.parametrize("token", STRANGERS)
+def test_token_is_required_to_chat(
+    smoke_instance: SmokeInstance,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    token: Whose,
+) -> None:
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("chat", token, lambda: stranger.chat(smoke_instance.id, smoke_config.prompt))
+
+
+@pytest.mark.parametrize("token", STRANGERS)
+def test_token_is_required_to_provision(
+    smoke_instance_factory: SmokeInstanceFactory,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    smoke_spec: InstanceSpec,
+    token: Whose,
+) -> None:
+    session, key = smoke_instance_factory.session, f"{smoke_config.run_id}-stranger_{token}"
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("provision", token, lambda: stranger.provision(session, smoke_spec, key))
+
+
+@pytest.mark.parametrize("token", STRANGERS)
+def test_token_is_required_to_delete(
+    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, token: Whose
+) -> None:
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("delete", token, lambda: stranger.delete(str(uuid.uuid4())))

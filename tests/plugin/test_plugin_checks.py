@@ -429,7 +429,7 @@ def test_a_stranger_may_be_refused_in_two_ways(
     project: Project, routing: Routing, status: Any
 ) -> None:
     project.suite("bare").at(routing(like(unauthorized_status=status)))
-    project.live(f"{CHECKS}/test_refusals.py").assert_outcomes(passed=11)
+    project.live(f"{CHECKS}/test_refusals.py").assert_outcomes(passed=21)
 
 
 def test_the_checks_pass_against_every_router_that_keeps_the_contract(

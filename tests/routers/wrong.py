@@ -225,7 +225,6 @@ LIFECYCLE = [
     wrong("delete is not allowed", "delete was refused with 405", found=refuses("delete", 405), leaves=True),
     wrong("delete says that it runs", "delete answers that the instance is as it was*'running'", answer=says("delete", status="running")),
     wrong("a second deletion is refused", "delete was refused with 400", second_delete=400),
-    wrong("a second deletion fails", "delete was refused with 500", second_delete=500),
     wrong("what is deleted runs on", f"{UNCONFIRMED}*status 'running'", row_stays=True, gone_word="running"),
     wrong("provision fails", "provision was refused with 500", provision=no_provision(500)),
     wrong("no instance is left to give", "provision was refused with 403", provision=no_provision(403)),
@@ -268,7 +267,7 @@ USAGE = [
     wrong("a window is one more", "llm_events answers for another window than it was asked for", answer=says("llm_events", window_seconds=lambda it, said: said["window_seconds"] + 1)),
     wrong("looking counts as well", "llm_events counts what is older than its window", answer=grows("llm_events", "count")),
     wrong("providers of no events", "llm_events names providers of a window that holds nothing", listed=lambda it, providers: ["anthropic"]),
-    wrong("LLM events can't be counted", "llm_events was refused with 500", found=refuses("llm_events", 500)),
+    wrong("LLM events can't be counted", "llm_events was refused with 400", found=refuses("llm_events", 400)),
     wrong("LLM events are not found", "llm_events was refused with 404", found=refuses("llm_events", 404)),
 ]
 # fmt: on
