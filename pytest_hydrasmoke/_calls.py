@@ -184,11 +184,12 @@ class Calls:
         return stream, asked_at
 
     async def llm_events(
-        self, instance_id: str, window_seconds: int, *, deadline: float | None = None
+        self, instance_id: str, window_seconds: int | None, *, deadline: float | None = None
     ) -> LlmEvents:
-        """Count the LLM events of the last `window_seconds`."""
+        """Count the LLM events of the last `window_seconds`; None for the router's default."""
         path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
-        request = Request("llm_events", "GET", f"{path}?window_seconds={window_seconds}")
+        query = "" if window_seconds is None else f"?window_seconds={window_seconds}"
+        request = Request("llm_events", "GET", path + query)
         counted = self._parse(LlmEvents, request, await self._call(request, deadline))
         return _about(instance_id, counted, counted.instance_id, request)
 

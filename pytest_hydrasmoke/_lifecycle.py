@@ -104,7 +104,7 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
     deadline = start + policy.ready_timeout
     if record.state in (State.CLAIMED, State.REQUESTED):
         with phase("provision", calls.io, record, deadline=deadline):
-            await _request(calls, record, policy, deadline)
+            await request(calls, record, policy, deadline)
     with phase("row", calls.io, record, deadline=deadline):
         await _row(calls, record, policy, start)
     with phase("ready", calls.io, record, deadline=deadline):
@@ -152,7 +152,11 @@ def _of_a_good_token(
     )
 
 
-async def _request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
+async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
+    """Ask for an instance; the record knows before that there may be one, and after it what is.
+
+    Raises `RouterError`, `TransportError`, or `ContractError` for an answer about another key.
+    """
     if record.spec is None or record.key is None:
         raise ConfigError("an attached instance can't be provisioned")
     record.born = calls.io.now()
@@ -186,7 +190,10 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
             record.saw_status(found.status, calls.io.now())
         if found.found and found.instance_id is not None:
             break
-        await _pause(calls.io, start, deadline, record, "its row did not appear")
+        what = (
+            "poll found its row, but names no instance" if found.found else "its row did not appear"
+        )
+        await _pause(calls.io, start, deadline, record, what)
     if record.id is not None and UUID(record.id) != UUID(found.instance_id):
         raise ContractError(
             "provision and poll name different instances for one key",

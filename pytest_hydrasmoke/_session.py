@@ -189,10 +189,6 @@ class SmokeSession:
         """Provision one, and wait until it is ready; one that fails is deleted at once."""
         return self._ready(self.bring_up(*self.claim(spec)))
 
-    def provision_key(self, spec: InstanceSpec, key: str) -> SmokeInstance:
-        """Provision under a key that takes no slot, what the router is expected to refuse."""
-        return self._ready(self.bring_up(self.claim_key(spec, key)))
-
     def bring_up(self, record: InstanceRecord) -> InstanceRecord:
         """Take what is owned to a ready instance, from wherever it stands; or delete it."""
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
-from pytest_hydrasmoke import HydraSmokeConfig, SmokeInstance
+from pytest_hydrasmoke import HydraSmokeConfig, SmokeClient, SmokeInstance
 from pytest_hydrasmoke._redact import safe_text
+from pytest_hydrasmoke.checks._strangers import broken, calling
 
 
 def test_chat_answers(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig) -> None:
@@ -25,9 +27,72 @@ def test_llm_events_of_a_chat_are_recorded(
 ) -> None:
     turn = smoke_instance.chat(smoke_config.prompt)
     recorded = turn.expect_llm_events(providers=smoke_config.expect_providers)
-    assert any(provider.strip() for provider in recorded.providers), "no provider is named"
+    if not any(provider.strip() for provider in recorded.providers):
+        broken(
+            "llm_events names no provider",
+            expected=f"providers: who was paid for these {recorded.count}",
+            got=f"providers: {list(recorded.providers)}",
+        )
 
 
 def test_llm_events_window_is_echoed(smoke_instance: SmokeInstance) -> None:
-    assert smoke_instance.llm_events(window_seconds=600).window_seconds == 600
-    assert smoke_instance.llm_events().window_seconds == 900
+    for window in (600, 900):
+        echoed = smoke_instance.llm_events(window_seconds=window).window_seconds
+        if echoed != window:
+            broken(
+                "llm_events answers for another window than it was asked for",
+                expected=f"window_seconds: {window}",
+                got=f"window_seconds: {echoed}",
+            )
+
+
+def test_llm_events_window_is_900_where_none_is_given(
+    smoke_instance: SmokeInstance, smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
+) -> None:
+    before = smoke_instance.llm_events(900).count
+    with calling(smoke_config, smoke_client) as calls:
+        default = calls.llm_events(smoke_instance.id)
+    after = smoke_instance.llm_events(900).count
+    if default.window_seconds != 900:
+        broken(
+            "llm_events without window_seconds does not count over the default window",
+            expected="window_seconds: 900",
+            got=f"window_seconds: {default.window_seconds}",
+        )
+    if not min(before, after) <= default.count <= max(before, after):
+        broken(
+            "llm_events without window_seconds does not count over the window that it names",
+            expected=f"{after} LLM events, as with window_seconds=900",
+            got=str(default.count),
+        )
+
+
+def test_llm_events_older_than_the_window_are_not_counted(
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+) -> None:
+    if smoke_instance.llm_events().count == 0:
+        smoke_instance.chat(smoke_config.prompt).expect_llm_events()
+    whole = smoke_instance.llm_events().count
+    # The youngest may be of a moment ago; it ages while this waits.
+    end = time.monotonic() + smoke_config.llm_events_timeout
+    while (recent := smoke_instance.llm_events(1)).count:
+        if time.monotonic() > end:
+            broken(
+                "llm_events counts what is older than its window",
+                expected=f"0 LLM events in the last second, {smoke_config.llm_events_timeout:g} s "
+                "and more after the last chat",
+                got=f"{recent.count} with window_seconds=1, {whole} with window_seconds=900",
+            )
+        time.sleep(0.25)
+    if recent.providers:
+        broken(
+            "llm_events names providers of a window that holds nothing",
+            expected="providers: none, beside a count of 0",
+            got=f"providers: {', '.join(recent.providers)}",
+        )
+    if smoke_instance.llm_events().count == 0:
+        broken(
+            "llm_events forgets what its window still holds",
+            expected=f"{whole} LLM events with window_seconds=900",
+            got="0, a few seconds later",
+        )

@@ -1,25 +1,131 @@
-"""What was provisioned is gone once it is deleted."""
+"""What was provisioned is gone once it is deleted, by its owner alone, and nothing else with it."""
 
 from __future__ import annotations
 
+import contextlib
+
+import pytest
+
 from pytest_hydrasmoke import (
+    ChatTimeoutError,
     HydraSmokeConfig,
+    LlmEventsError,
     NotFoundError,
+    RouterError,
     SmokeClient,
+    SmokeInstance,
     SmokeInstanceFactory,
 )
+from pytest_hydrasmoke.checks._strangers import STRANGERS, broken, calling, refused, see_refused
+
+DAY = 86_400
+"""Seconds of a window that holds whatever this run has left."""
 
 
 def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
     smoke_instance_factory: SmokeInstanceFactory,
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
+    request: pytest.FixtureRequest,
 ) -> None:
     with smoke_instance_factory() as instance:
+        other = _shared(request, smoke_config)
+        if other is not None:
+            _see_apart(instance, other, smoke_client, smoke_config)
+        _see_strangers_refused(instance.id, smoke_client, smoke_config)
+        told = smoke_client.delete(instance.id).status
+        if told.lower() in smoke_config.ready_statuses:
+            broken(
+                "delete answers that the instance is as it was",
+                expected=f"status: {', '.join(sorted(smoke_config.gone_statuses))}, or the like",
+                got=f"status: {told!r}",
+            )
         instance.delete()
-        assert _is_gone(smoke_client, instance.id, smoke_config)
+        _see_gone(smoke_client, instance.id, smoke_config)
         smoke_client.delete(instance.id)
-        assert _is_gone(smoke_client, instance.id, smoke_config)
+        _see_gone(smoke_client, instance.id, smoke_config)
+        _see_silent(instance.id, smoke_client, smoke_config)
+        if other is not None and _is_gone(smoke_client, other.id, smoke_config):
+            broken(
+                "deleting one instance deleted another",
+                expected=f"{other.id} as it was",
+                got=f"deleted with {instance.id}",
+            )
+
+
+def _shared(request: pytest.FixtureRequest, config: HydraSmokeConfig) -> SmokeInstance | None:
+    """Give the instance that all checks share; None where each scope has one of its own.
+
+    Taken only now, so that under xdist others may use it while the check's own one boots.
+    """
+    if config.scope != "session":
+        return None
+    shared: SmokeInstance = request.getfixturevalue("smoke_instance")
+    return shared
+
+
+def _see_apart(
+    one: SmokeInstance, other: SmokeInstance, client: SmokeClient, config: HydraSmokeConfig
+) -> None:
+    """See that what is told of an instance is not another's; nobody has spoken to `one`."""
+    if one.id == other.id:
+        broken("two keys name one instance", expected="one for each", got=one.id)
+    if one.hostname is not None and one.hostname == other.hostname:
+        broken("two instances have one hostname", expected="one for each", got=one.hostname)
+    for each in (one, other):
+        key = each.idempotency_key
+        named = each.id if key is None else client.poll(key).instance_id
+        if named != each.id:
+            broken(
+                "poll names another instance than before",
+                expected=f"instance_id: {each.id} for {key}",
+                got=f"instance_id: {named}",
+            )
+    if other.llm_events(DAY).count == 0:
+        # That none come is another check's to tell.
+        with contextlib.suppress(LlmEventsError):
+            other.chat(config.prompt).expect_llm_events()
+    counted = one.llm_events(DAY).count
+    if counted:
+        broken(
+            "LLM events of another instance are counted",
+            expected=f"0 LLM events of {one.id}, which nobody has spoken to",
+            got=f"{counted}, and {other.llm_events(DAY).count} of {other.id}",
+        )
+
+
+def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
+    for token in STRANGERS:
+        with calling(config, client, token) as stranger:
+            refused("delete", token, lambda: stranger.delete(instance_id))
+        if _is_gone(client, instance_id, config):
+            # As the run's own: it was not another run that did this.
+            client.delete(instance_id)
+            broken(
+                f"delete refused a {token} token, and the instance was deleted all the same",
+                expected="401 or 403, and nothing done",
+                got="401 or 403, and it is gone",
+            )
+
+
+def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
+    """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
+    with calling(config, client) as calls:
+        for call, ask in {
+            "chat": lambda: calls.chat(instance_id, config.prompt),
+            "llm_events": lambda: calls.llm_events(instance_id),
+        }.items():
+            what = f"{call} still answers for an instance that is deleted"
+            see_refused((RouterError, ChatTimeoutError), ask, what, expected="404, or the like")
+
+
+def _see_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> None:
+    if not _is_gone(client, instance_id, config):
+        broken(
+            "an instance whose deletion was confirmed is there again",
+            expected=f"status: 404, or {', '.join(sorted(config.gone_statuses))}",
+            got=f"status: {client.status(instance_id).status!r}",
+        )
 
 
 def _is_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> bool:

@@ -1,35 +1,72 @@
-"""An instance can be provisioned and found."""
+"""An instance can be provisioned and found, and it is the only one that its key and id name."""
 
 from __future__ import annotations
 
 import secrets
+import time
 import uuid
 
 import pytest
 
 from pytest_hydrasmoke import (
     HydraSmokeConfig,
-    NotFoundError,
     RouterError,
     SmokeClient,
     SmokeInstance,
 )
+from pytest_hydrasmoke.checks._strangers import PATIENCE, broken, calling, discard, not_found
 
 
 def test_instance_becomes_ready(
     smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
 ) -> None:
     status = smoke_instance.status()
-    assert status.id.lower() == smoke_instance.id.lower()
-    assert status.status.lower() in smoke_config.ready_statuses
+    if status.status.lower() not in smoke_config.ready_statuses:
+        broken(
+            "the instance was ready, and is no more",
+            expected=f"status: {', '.join(sorted(smoke_config.ready_statuses))}",
+            got=f"status: {status.status!r}",
+        )
+
+
+def test_ready_instance_has_a_hostname(smoke_instance: SmokeInstance) -> None:
+    # It may be null before boot; a moment's delay after it is none of a smoke test's concern.
+    end = time.monotonic() + PATIENCE
+    while not (status := smoke_instance.status()).hostname:
+        if time.monotonic() > end:
+            told = "hostname" in status.model_fields_set
+            broken(
+                "a ready instance has no hostname",
+                expected="hostname: a name, once it is ready",
+                got=f"hostname: {status.hostname!r}" if told else "hostname: no such field",
+            )
+        time.sleep(0.25)
+
+
+def test_key_of_an_instance_is_found(
+    smoke_instance: SmokeInstance, smoke_client: SmokeClient
+) -> None:
+    key = _key_of(smoke_instance)
+    found = smoke_client.poll(key)
+    if not found.found or found.instance_id != smoke_instance.id:
+        broken(
+            "poll does not find an instance by its key",
+            expected=f"found: true, instance_id: {smoke_instance.id}",
+            got=f"found: {str(found.found).lower()}, instance_id: {found.instance_id}",
+        )
+    if not (found.status or "").strip():
+        broken(
+            "poll does not tell the status of an instance that it has found",
+            expected="status: present, a word",
+            got=f"status: {found.status!r}",
+        )
 
 
 def test_same_key_twice_is_the_same_instance(
     smoke_instance: SmokeInstance, smoke_client: SmokeClient
 ) -> None:
-    key, spec = smoke_instance.idempotency_key, smoke_instance.spec
-    if key is None or spec is None:
-        pytest.skip(f"attached to {smoke_instance.id}: nothing is provisioned")
+    key, spec = _key_of(smoke_instance), smoke_instance.spec
+    assert spec is not None
     try:
         again = smoke_client.provision(spec, key)
     except RouterError as error:
@@ -37,21 +74,68 @@ def test_same_key_twice_is_the_same_instance(
         if error.status_code != 409:
             raise
     else:
-        assert again.idempotency_key == key
-        assert again.instance_id in (None, smoke_instance.id)
-    assert smoke_client.poll(key).instance_id == smoke_instance.id
+        if again.instance_id not in (None, smoke_instance.id):
+            discard(smoke_client, again.instance_id)
+            _two_instances(smoke_instance, again.instance_id)
+        if again.idempotency_key != key:
+            broken(
+                "provision answered for another idempotency key",
+                expected=f"idempotency_key: {key}",
+                got=f"idempotency_key: {again.idempotency_key}",
+            )
+    named = smoke_client.poll(key).instance_id
+    if named != smoke_instance.id:
+        # Both are deleted at the end of the run, where the key is asked what it names.
+        _two_instances(smoke_instance, named)
 
 
 def test_unknown_key_is_not_found(
     smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
 ) -> None:
-    unknown = f"{smoke_config.run_id}-unknown-{secrets.token_hex(8)}"
-    assert not smoke_client.poll(unknown).found
+    _see_unknown(smoke_client, f"{smoke_config.run_id}-unknown-{secrets.token_hex(8)}")
+
+
+def test_key_that_is_like_another_is_not_found(
+    smoke_instance: SmokeInstance, smoke_client: SmokeClient
+) -> None:
+    key = _key_of(smoke_instance)
+    # Its beginning, with more at its end, in another case, and as long as a key may be.
+    for unlike in {key[:-1], f"{key}-", key.swapcase(), f"{key}-".ljust(255, "x")} - {key}:
+        _see_unknown(smoke_client, unlike)
 
 
 def test_unknown_instance_is_not_found(smoke_client: SmokeClient) -> None:
     unknown = str(uuid.uuid4())
-    with pytest.raises(NotFoundError):
-        smoke_client.status(unknown)
-    with pytest.raises(NotFoundError):
-        smoke_client.llm_events(unknown)
+    not_found("status", lambda: smoke_client.status(unknown))
+    not_found("llm_events", lambda: smoke_client.llm_events(unknown))
+
+
+def test_unknown_instance_takes_no_chat(
+    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
+) -> None:
+    with calling(smoke_config, smoke_client) as calls:
+        not_found("chat", lambda: calls.chat(str(uuid.uuid4()), smoke_config.prompt))
+
+
+def _key_of(instance: SmokeInstance) -> str:
+    if instance.idempotency_key is None:
+        pytest.skip(f"attached to {instance.id}: nothing is provisioned")
+    return instance.idempotency_key
+
+
+def _see_unknown(client: SmokeClient, key: str) -> None:
+    found = client.poll(key)
+    if found.found or found.instance_id is not None:
+        broken(
+            "poll names an instance for a key that nobody used",
+            expected=f"found: false, instance_id: null for {key}",
+            got=f"found: {str(found.found).lower()}, instance_id: {found.instance_id}",
+        )
+
+
+def _two_instances(instance: SmokeInstance, other: str | None) -> None:
+    broken(
+        "there is a second instance for one key",
+        expected=f"instance_id: {instance.id}, however often it is provisioned",
+        got=f"instance_id: {other}",
+    )

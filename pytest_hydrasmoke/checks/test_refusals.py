@@ -1,8 +1,13 @@
-"""The router refuses what it must refuse, and says why."""
+"""The router refuses what it must refuse, and says why; what is just within its limits it does not.
+
+It might take what it must refuse, so nothing is tried that could do harm. Each provision is owned
+before it is asked for, under a key of the run that takes no slot, and deleted before the check
+ends; a chat is left as soon as it is taken; deleted is what there is not. (What there is, is tried
+in `test_deletion`, where it is about to be deleted.)
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 
 import pytest
@@ -10,39 +15,55 @@ import pytest
 from pytest_hydrasmoke import (
     HydraSmokeConfig,
     InstanceSpec,
-    RejectedError,
     SmokeClient,
     SmokeInstance,
     SmokeInstanceFactory,
-    UnauthorizedError,
 )
-from pytest_hydrasmoke._chat import Reading
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._redact import Token
-from pytest_hydrasmoke.client import RunClient
+from pytest_hydrasmoke.checks._strangers import (
+    LIMITS,
+    STRANGERS,
+    Whose,
+    calling,
+    refused,
+    rejected,
+)
 
-WRONG = Token("not-the-token-of-this-router")
+NO_ID = "not-a-uuid"
 
 
 def test_malformed_instance_id_is_rejected(smoke_client: SmokeClient) -> None:
-    with pytest.raises(RejectedError) as refused:
-        smoke_client.status("not-a-uuid")
-    assert "instance_id" in refused.value.detail
+    rejected(f"the status of {NO_ID!r}", "instance_id", lambda: smoke_client.status(NO_ID))
+
+
+@pytest.mark.parametrize("call", ["chat", "llm_events", "delete"])
+def test_malformed_instance_id_is_rejected_by(
+    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, call: str
+) -> None:
+    with calling(smoke_config, smoke_client) as calls:
+        asks = {
+            "chat": lambda: calls.chat(NO_ID, smoke_config.prompt),
+            "llm_events": lambda: calls.llm_events(NO_ID),
+            "delete": lambda: calls.delete(NO_ID),
+        }
+        rejected(f"{call} of {NO_ID!r}", "instance_id", asks[call])
+
+
+def test_longest_message_is_taken(
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+) -> None:
+    # Its characters are what counts: the last one has more than a byte.
+    smoke_instance.chat(smoke_config.prompt[:3999].ljust(3999) + "…")
 
 
 def test_overlong_message_is_rejected(
-    smoke_client: SmokeClient, smoke_instance: SmokeInstance
+    smoke_client: SmokeClient, smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
 ) -> None:
-    with (
-        pytest.raises(RejectedError) as refused,
-        smoke_client.stream_chat(smoke_instance.id, "x" * 4001),
-    ):
-        pytest.fail("the router took a message of 4,001 characters")
-    assert "message" in refused.value.detail
-
-
-# The router might take these after all. So each is owned before it is asked for, under a key of the
-# run that takes no slot, and deleted at the end of the `with`.
+    with calling(smoke_config, smoke_client) as calls:
+        rejected(
+            "a message of 4001 characters",
+            "message",
+            lambda: calls.chat(smoke_instance.id, "x" * 4001),
+        )
 
 
 @pytest.mark.parametrize(
@@ -50,47 +71,93 @@ def test_overlong_message_is_rejected(
 )
 def test_overlong_field_is_rejected(
     smoke_instance_factory: SmokeInstanceFactory,
+    smoke_client: SmokeClient,
     smoke_spec: InstanceSpec,
     smoke_config: HydraSmokeConfig,
     field: str,
     limit: int,
 ) -> None:
-    spec = smoke_spec.model_copy(update={field: "x" * (limit + 1)})
-    key = f"{smoke_config.run_id}-overlong_{field}"
-    with (
-        pytest.raises(RejectedError) as refused,
-        smoke_instance_factory.session.provision_key(spec, key),
-    ):
-        pytest.fail(f"the router took a {field} of {limit + 1} characters")
-    assert field in refused.value.detail
+    # The others are as long as they may be, and so none of them is to be named.
+    longest = {name: "x" * most for name, most in LIMITS.items() if name != "idempotency_key"}
+    spec = smoke_spec.model_copy(update={**longest, field: "x" * (limit + 1)})
+    key = f"{smoke_config.run_id}-overlong_{field}_".ljust(LIMITS["idempotency_key"], "x")
+    with calling(smoke_config, smoke_client) as calls:
+        rejected(
+            f"a {field} of {limit + 1} characters",
+            field,
+            lambda: calls.provision(smoke_instance_factory.session, spec, key),
+        )
 
 
 def test_overlong_idempotency_key_is_rejected(
     smoke_instance_factory: SmokeInstanceFactory,
+    smoke_client: SmokeClient,
     smoke_spec: InstanceSpec,
     smoke_config: HydraSmokeConfig,
 ) -> None:
-    key = f"{smoke_config.run_id}-overlong_".ljust(256, "x")
-    with (
-        pytest.raises(RejectedError) as refused,
-        smoke_instance_factory.session.provision_key(smoke_spec, key),
-    ):
-        pytest.fail("the router took an idempotency key of 256 characters")
-    assert "idempotency_key" in refused.value.detail
+    key = f"{smoke_config.run_id}-overlong_".ljust(LIMITS["idempotency_key"] + 1, "x")
+    with calling(smoke_config, smoke_client) as calls:
+        rejected(
+            f"an idempotency key of {len(key)} characters",
+            "idempotency_key",
+            lambda: calls.provision(smoke_instance_factory.session, smoke_spec, key),
+        )
 
 
-@pytest.mark.parametrize("token", ["missing", "wrong"])
+@pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required(
-    smoke_config: HydraSmokeConfig, smoke_client: SmokeClient, token: str
+    smoke_config: HydraSmokeConfig, smoke_client: SmokeClient, token: Whose
 ) -> None:
-    # On calls that only read: if the router lets one through, nothing has happened.
-    link = dataclasses.replace(smoke_config.link, token=None if token == "missing" else WRONG)
-    assert isinstance(smoke_client, RunClient)
-    known = smoke_client.observer, smoke_client.log_of
-    with RunClient(SyncIO(link), Reading(), *known) as stranger:
-        with pytest.raises(UnauthorizedError):
-            stranger.poll(f"{smoke_config.run_id}-0")
-        with pytest.raises(UnauthorizedError):
-            stranger.status(str(uuid.uuid4()))
-        with pytest.raises(UnauthorizedError):
-            stranger.llm_events(str(uuid.uuid4()))
+    # On calls that only read, about what there is not.
+    unknown = str(uuid.uuid4())
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("poll", token, lambda: stranger.poll(f"{smoke_config.run_id}-unknown"))
+        refused("status", token, lambda: stranger.status(unknown))
+        refused("llm_events", token, lambda: stranger.llm_events(unknown))
+
+
+@pytest.mark.parametrize("token", [*STRANGERS, "longer"])
+def test_token_is_required_to_read_an_instance(
+    smoke_instance: SmokeInstance,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    token: Whose,
+) -> None:
+    instance_id = smoke_instance.id
+    key = smoke_instance.idempotency_key or f"{smoke_config.run_id}-0"
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("poll", token, lambda: stranger.poll(key))
+        refused("status", token, lambda: stranger.status(instance_id))
+        refused("llm_events", token, lambda: stranger.llm_events(instance_id))
+
+
+@pytest.mark.parametrize("token", STRANGERS)
+def test_token_is_required_to_chat(
+    smoke_instance: SmokeInstance,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    token: Whose,
+) -> None:
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("chat", token, lambda: stranger.chat(smoke_instance.id, smoke_config.prompt))
+
+
+@pytest.mark.parametrize("token", STRANGERS)
+def test_token_is_required_to_provision(
+    smoke_instance_factory: SmokeInstanceFactory,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    smoke_spec: InstanceSpec,
+    token: Whose,
+) -> None:
+    session, key = smoke_instance_factory.session, f"{smoke_config.run_id}-stranger_{token}"
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("provision", token, lambda: stranger.provision(session, smoke_spec, key))
+
+
+@pytest.mark.parametrize("token", STRANGERS)
+def test_token_is_required_to_delete(
+    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, token: Whose
+) -> None:
+    with calling(smoke_config, smoke_client, token) as stranger:
+        refused("delete", token, lambda: stranger.delete(str(uuid.uuid4())))

@@ -52,6 +52,15 @@ def test_lists_are_up_to_date(name: str) -> None:
         assert text == generated.up_to_date(text)
 
 
+def test_every_check_is_described_and_no_other() -> None:
+    files = (ROOT / "pytest_hydrasmoke" / "checks").glob("test_*.py")
+    texts = {file.name: file.read_text("utf-8") for file in files}
+    there = {name for text in texts.values() for name in re.findall(r"^def (test_\w+)", text, re.M)}
+    page = REFERENCE["checks.md"]
+    assert set(re.findall(r"`(test_\w+)`", page)) == there
+    assert set(re.findall(r"^## `(\w+\.py)`", page, re.M)) == texts.keys()
+
+
 def test_every_setting_says_what_it_is() -> None:
     assert all(field.description for field in HydraSmokeConfig.model_fields.values())
 

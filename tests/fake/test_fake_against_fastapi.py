@@ -58,7 +58,7 @@ def pair() -> Iterator[Pair]:
         FakeRouter(at_once, twin.TOKEN) as router,
         httpx.Client(trust_env=False, limits=limits) as http,
     ):
-        place = mount(twin.build(lambda key: twin.row_of(router, key)))
+        place = mount(twin.build(twin.AtOnce(twin.beside(router))))
         yield Pair(http, router.url, place.url)
         unmount(place)
 

@@ -31,14 +31,15 @@ REQUESTS = 20_000 if FULL else 400
 async def compare(count: int, seed: int) -> tuple[Counter[int], list[tuple[Asked, Answer, Answer]]]:
     """Ask both for the same; gives how often which code was answered, and every difference."""
     at_once = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0)
-    router = FakeRouter(at_once, twin.TOKEN, HandClock())
+    clock = HandClock()
+    router = FakeRouter(at_once, twin.TOKEN, clock)
 
-    def ids(key: str) -> twin.Row:
-        row = twin.row_of(router, key)
-        asking.known.append(row.id)
-        return row
+    def ids(key: str) -> tuple[str, str]:
+        instance_id, task_id = twin.beside(router)(key)
+        asking.known.append(instance_id)
+        return instance_id, task_id
 
-    app, asking = twin.build(ids), Asking(seed)
+    app, asking = twin.build(twin.AtOnce(ids, clock.now)), Asking(seed)
     codes: Counter[int] = Counter()
     differences: list[tuple[Asked, Answer, Answer]] = []
     for _ in range(count):

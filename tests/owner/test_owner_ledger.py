@@ -444,6 +444,6 @@ def test_a_ledger_that_can_no_longer_be_written_refuses_to_provision(
     with pytest.raises(ConfigError, match="can't be written"):
         session.provision(InstanceSpec(**SPEC))
     with pytest.raises(ConfigError, match="can't be written"):
-        session.provision_key(InstanceSpec(**SPEC), "no-slot's")
+        session.claim_key(InstanceSpec(**SPEC), "no-slot's")
     assert fake.requests == learned
     session.ledger.end()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from plugin_tools import QUICK, TOKEN, Project
+from plugin_tools import QUICK, TOKEN, Project, forget_settings
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        # PYTEST_XDIST_WORKER: these tests may themselves run in a worker, their projects do not.
-        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
-            monkeypatch.delenv(name)
-    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
+    forget_settings(monkeypatch)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,15 @@ FIRST = ("poll", "poll", None, "status", "status")
 def shows_token(text: str) -> bool:
     """Tell whether a text holds any part of the token that is long enough to be one."""
     return any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
+
+
+def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take what would change a project's run out of the environment."""
+    for name in os.environ:
+        # PYTEST_XDIST_WORKER: these tests may themselves run in a worker, their projects do not.
+        if name.upper().startswith(("HYDRA_SMOKE_", "PYTEST_ADDOPTS", "PYTEST_XDIST")):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
 
 
 class Project:

@@ -1,0 +1,67 @@
+"""A router of a test's own making, and a run of the bundled checks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from plugin_tools import TOKEN, Project
+from twin import Twin, build
+
+from pytest_hydrasmoke.fake.server import mount, unmount
+
+PATIENCE = {
+    "ready_timeout": 4,
+    "chat_timeout": 2,
+    "llm_events_timeout": 2,
+    "delete_timeout": 2,
+    "usage_settle": 0.5,
+}
+"""Deadlines of a run: what is wrong for good is to be told soon."""
+
+
+@dataclass(frozen=True)
+class Router:
+    """A twin with some of its rules replaced."""
+
+    what: str
+    rules: Mapping[str, Any]
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def make(self) -> Twin:
+        made = type("Router", (Twin,), {"token": TOKEN, **self.rules})
+        assert self.rules.keys() <= vars(Twin).keys(), "a rule that the twin does not have"
+        return made()
+
+
+@contextmanager
+def served(twin: Twin) -> Iterator[str]:
+    """Serve a router until the `with` is over."""
+    place = mount(build(twin))
+    try:
+        yield place.url
+    finally:
+        unmount(place)
+
+
+def smoke(project: Project, router: Router) -> tuple[Twin, pytest.RunResult]:
+    """Run the bundled checks, and nothing else, against a router."""
+    twin = router.make()
+    with served(twin) as url:
+        project.suite("bare").at(url, **{**PATIENCE, **router.settings})
+        return twin, project.live()
+
+
+def failures(result: pytest.RunResult) -> str:
+    """Give the words of all failures on one line: of tests, of set-ups, of leaks, of the start."""
+    lines = [line.strip() for line in (*result.stdout.lines, *result.stderr.lines)]
+    told: list[str] = []
+    of_start = False
+    for line in lines:
+        of_start = line.startswith("ERROR: ") or (of_start and bool(line))
+        if of_start or line.startswith(("E ", "LEAK: ", "not confirmed as deleted")):
+            told.append(line.removeprefix("E "))
+    return " ".join(" ".join(told).split())

@@ -1,0 +1,72 @@
+"""What `pytest --hydra-smoke` says of routers that are wrong, each in one way, and of right ones.
+
+A sample in every run, of which each is found in another way; `HYDRA_ROUTERS_FULL=1` runs all.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from plugin_tools import Project
+from right import RIGHT
+from routers_tools import Router, failures, smoke
+from wrong import WRONG
+
+FULL = bool(os.environ.get("HYDRA_ROUTERS_FULL"))
+NAMED = {f"{kind}: {it.what}": it for kind, routers in WRONG.items() for it in routers}
+SAMPLE = {
+    "authorization: chat: a wrong token is taken",
+    "authorization: status: a wrong token is taken",
+    "authorization: provision: done, and then refused",
+    "authorization: delete: done, and then refused",
+    "isolation: LLM events of all are counted",
+    "isolation: a deleted agent takes a chat",
+    "isolation: a key names the newest one",
+    "isolation: all keys share one",
+    "isolation: one deletion deletes all",
+    "isolation: all share a hostname",
+    "identity: one key makes two",
+    "identity: provision is another key's, the second time",
+    "limits: region_id is limited too much",
+    "defaults: the window is a minute",
+    "defaults: the window is 900 in name",
+    "defaults: no hostname is told",
+    "forms: poll: status is left out",
+    "forms: nothing can be proved",
+    "lifecycle: delete says that it runs",
+    "stream: a reply in JSON",
+    "usage: a window is echoed and ignored",
+    "usage: what is out of one window is thrown away",
+    "usage: providers of no events",
+}
+TOLERATED = {"the plainest", "strangers are told 401 by a gateway", "a hostname a moment after"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED if FULL or name in SAMPLE])
+def test_a_wrong_router_is_found(project: Project, name: str) -> None:
+    router = NAMED[name]
+    twin, result = smoke(project, router)
+    assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.USAGE_ERROR)
+    told = failures(result)
+    assert router.told_in(told), f"no {router.words!r} in {told!r}"
+    # Whatever it made is gone, or told as what it is.
+    alive = [row.key for row in twin.rows if not row.deleted]
+    assert all(key in told for key in alive) if router.leaves else not alive
+
+
+@pytest.mark.parametrize(
+    "router", [it for it in RIGHT if FULL or it.what in TOLERATED], ids=lambda router: router.what
+)
+def test_a_right_router_is_green(project: Project, router: Router) -> None:
+    twin, result = smoke(project, router)
+    assert failures(result) == ""
+    assert result.ret == pytest.ExitCode.OK
+    assert [row.deleted for row in twin.rows] == [True, True]
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(NAMED) == sum(map(len, WRONG.values())) >= 80
+    assert len({router.what for router in RIGHT}) == len(RIGHT) >= 25
+    assert NAMED.keys() >= SAMPLE
+    assert {router.what for router in RIGHT} >= TOLERATED

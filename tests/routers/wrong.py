@@ -1,0 +1,286 @@
+"""Wrong routers, a line each: how it is wrong, what a failure must say of it, and the rule it breaks.
+
+Each breaks that rule and keeps all others. A `*` in the words stands for any others in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from routers_tools import Router
+from rules import (
+    LEFT_OUT,
+    SOMEBODY,
+    Unsaid,
+    alike,
+    always_found,
+    begins_with_the_token,
+    by_any_key,
+    cut_after,
+    delete_all,
+    delete_and_refuse,
+    events,
+    faults_as,
+    first_alive,
+    frames,
+    from_the_second_on,
+    grows,
+    instead_of_a_stream,
+    keys_up_to,
+    make_and_refuse,
+    malformed_is,
+    never_ready,
+    newest_id,
+    no_provision,
+    not_more_than_bytes,
+    not_named,
+    nothing_unless_said,
+    open_to,
+    random_id,
+    refuses,
+    says,
+    says_whole,
+    second_provision,
+    shows,
+    silent_after,
+    throws_away,
+    windows_up_to,
+)
+from twin import LIMITS, Twin
+
+CALLS = ("provision", "poll", "status", "chat", "llm_events", "delete")
+
+
+@dataclass(frozen=True)
+class Wrong(Router):
+    """A router that breaks its contract."""
+
+    words: str = ""
+    """Of the failure that it is found by."""
+    leaves: bool = False
+    """Whether what it made can't be deleted: that is how it is wrong, or a part of it."""
+
+    def told_in(self, failures: str) -> bool:
+        """Tell whether a run's failures name what is wrong."""
+        at = 0
+        for part in self.words.split("*"):
+            at = failures.find(part, at)
+            if at < 0:
+                return False
+        return True
+
+
+def wrong(what: str, words: str, *, leaves: bool = False, **rules: Any) -> Wrong:
+    return Wrong(what, rules, words=words, leaves=leaves)
+
+
+def field_is(call: str, name: str, value: Any, words: str = "") -> Wrong:
+    """Make a router one of whose answers has a field that is otherwise.
+
+    No deletion can be proved where a poll can't be read.
+    """
+    shown = "left out" if value is LEFT_OUT else repr(value)
+    found_by = words or (f"{name}: present" if value is LEFT_OUT else f"{name}: ")
+    what = f"{call}: {name} is {shown}"
+    unproved = call == "poll" and not words.startswith("does not tell")
+    return wrong(what, f"{call} *{found_by}", leaves=unproved, answer=says(call, **{name: value}))
+
+
+# fmt: off
+AUTHORIZATION = [
+    *(wrong(f"{call}: a {who} token is taken", f"{call} does not refuse a {who} token", allows=open_to(call, who)) for call in CALLS for who in ("missing", "wrong")),
+    wrong("poll: open to who knows a key", "poll does not refuse a missing token", allows=open_to("poll", "missing", known=True)),
+    wrong("status: open to who knows an instance", "status does not refuse a wrong token", allows=open_to("status", "wrong", known=True)),
+    wrong("llm_events: open to who knows an instance", "llm_events does not refuse a missing token", allows=open_to("llm_events", "missing", known=True)),
+    wrong("delete: open to who knows an instance", "delete does not refuse a wrong token", allows=open_to("delete", "wrong", known=True)),
+    wrong("delete: done, and then refused", "delete refused a missing token, and the instance was deleted all the same", refuse=delete_and_refuse),
+    wrong("provision: done, and then refused", "provision was refused, and made an instance all the same", refuse=make_and_refuse),
+    wrong("a token may go on", "does not refuse a longer token", allows=begins_with_the_token),
+    wrong("strangers are told 404", "expected: 401 or 403 got: poll was refused with 404", unauthorized=404),
+    wrong("strangers are told 400", "expected: 401 or 403 got: poll was refused with 400", unauthorized=400),
+    wrong("strangers are told 422", "expected: 401 or 403 got: poll was refused with 422", unauthorized=422),
+]
+
+ISOLATION = [
+    wrong("LLM events of all are counted", "LLM events of another instance are counted", counted=events(lambda row, event, age, window: age <= window)),
+    wrong("LLM events of the first one are counted", "LLM events of another instance are counted", counted=lambda it, row, window: Twin.counted(it, it.rows[0], window)),
+    wrong("LLM events of the others are counted", "the LLM events are not as expected", counted=events(lambda row, event, age, window: age <= window and event.instance_id != row.id)),
+    wrong("a deleted agent takes a chat", "chat still answers for an instance that is deleted", shown=shows("chat")),
+    wrong("a deleted agent has LLM events", "llm_events still answers for an instance that is deleted", shown=shows("llm_events")),
+    wrong("a key names the newest one", "poll names another instance than before", answer=says("poll", instance_id=newest_id)),
+    wrong("all keys share one", "two keys name one instance", provision=first_alive, named=by_any_key),
+    wrong("a key's beginning will do", "poll names an instance for a key that nobody used", named=alike(str.startswith)),
+    wrong("a key may go on", "poll names an instance for a key that nobody used", named=alike(lambda own, asked: asked.startswith(own))),
+    wrong("a key's case does not matter", "poll names an instance for a key that nobody used", named=alike(lambda own, asked: own.lower() == asked.lower())),
+    wrong("an unknown key names the newest one", "poll names an instance for a key that nobody used", named=alike(lambda own, asked: "-unknown-" in asked)),
+    wrong("one deletion deletes all", "deleting one instance deleted another", delete=delete_all),
+    wrong("all share a hostname", "two instances have one hostname", hostname=lambda it, row: "agent"),
+    wrong("any id has a status", "status does not refuse an instance that nobody made", found=always_found("status")),
+    wrong("any id has LLM events", "llm_events does not refuse an instance that nobody made", found=always_found("llm_events")),
+    wrong("any id takes a chat", "chat does not refuse an instance that nobody made", found=always_found("chat")),
+]
+
+IDENTITY = [
+    wrong("status is another's", "status answered for another instance", answer=says("status", id=SOMEBODY)),
+    wrong("status tells the task's id", "status answered for another instance", answer=says("status", id=lambda it, said: it.with_id(said["id"]).task_id)),
+    wrong("LLM events are another's", "llm_events answered for another instance", answer=says("llm_events", instance_id=SOMEBODY)),
+    wrong("LLM events are a host's", "instance_id: should be a UUID", answer=says("llm_events", instance_id="agent-1.example")),
+    wrong("delete is another's", "delete answered for another instance", answer=says("delete", instance_id=SOMEBODY)),
+    wrong("delete tells the key", "delete answered against*instance_id: should be a UUID", answer=says("delete", instance_id="run-0")),
+    wrong("provision is another key's", "provision answered for another idempotency key", answer=says("provision", idempotency_key="another")),
+    wrong("provision is another key's, the second time", "provision answered for another idempotency key", answer=from_the_second_on(says("provision", idempotency_key="another"))),
+    wrong("provision and poll disagree", "provision and poll name different instances for one key", answer=says("provision", instance_id=random_id)),
+    wrong("poll never says the same", "provision and poll name different instances for one key", answer=says("poll", instance_id=random_id)),
+    wrong("one key makes two", "there is a second instance for one key", provision=lambda it, key: it.make(key)),
+    wrong("one key makes two, and names the second", "there is a second instance for one key", provision=lambda it, key: it.make(key), named=lambda it, key: next((row for row in reversed(it.rows) if row.key == key), None), answer=says("provision", instance_id=None)),
+    wrong("a key can't be used again", "provision was refused with 400", provision=second_provision(400)),
+]
+
+LIMITED = [
+    *(wrong(f"{name} is not limited", f"the router does not reject a* of {most + 1} characters", limits={**LIMITS, name: 9_999}) for name, most in LIMITS.items()),
+    *(wrong(f"{name} is limited too much", f"names * not, or not alone*{name}: String should have at most {most - 1} characters", limits={**LIMITS, name: most - 1}) for name, most in LIMITS.items()),
+    wrong("a message is not limited", "the router does not reject a message of 4001 characters", longest_message=9_999),
+    wrong("a message is limited too much", "message: String should have at most 3999 characters", longest_message=3_999),
+    wrong("a message's bytes are limited", "message: at most 4000 bytes", stream=not_more_than_bytes),
+    wrong("a long key can't be asked for", "idempotency_key: at most 64 characters", named=keys_up_to(64)),
+    wrong("a window is limited to a minute", "window_seconds: at most 60", counted=windows_up_to(60)),
+    wrong("what is wrong is not told", "names * not, or not alone expected: 422, naming *Unprocessable", reject=faults_as(422, "Unprocessable")),
+    wrong("another field is told", "names * not, or not alone*body.agent_name", reject=faults_as(422, [{"loc": ["body", "agent_name"], "msg": "no", "type": "t"}])),
+    wrong("what is wrong is a bad request", "expected: 422, naming *refused with 400", reject=faults_as(400, "Bad request")),
+    wrong("status: a malformed id is not found", "the status of 'not-a-uuid'*422*refused with 404", reject=malformed_is(404, "/not-a-uuid")),
+    wrong("chat: a malformed id is not found", "chat of 'not-a-uuid'*422*refused with 404", reject=malformed_is(404, "/chat")),
+    wrong("llm_events: a malformed id is not found", "llm_events of 'not-a-uuid'*422*refused with 404", reject=malformed_is(404, "/llm-events")),
+]
+
+DEFAULTS = [
+    wrong("the window is a minute", "expected: window_seconds: 900 got: window_seconds: 60", default_window=60),
+    wrong("the window is a day", "expected: window_seconds: 900 got: window_seconds: 86400", default_window=86_400),
+    wrong("the window is nothing", "expected: window_seconds: 900 got: window_seconds: 0", default_window=0),
+    wrong("the window is 900 in name", "llm_events without window_seconds does not count over the window that it names", default_window=Unsaid(900), counted=nothing_unless_said),
+    wrong("the window has to be given", "query.window_seconds: Field required", default_window=...),
+    wrong("an agent has to be named", "body.agent_name: Field required", provision=not_named("body", "agent_name")),
+    wrong("no hostname ever comes", "a ready instance has no hostname*got: hostname: None", hostname=lambda it, row: None),
+    wrong("a hostname is empty", "a ready instance has no hostname*got: hostname: ''", hostname=lambda it, row: ""),
+    wrong("no hostname is told", "a ready instance has no hostname*got: hostname: no such field", answer=says("status", hostname=LEFT_OUT)),
+]
+
+FORMS = [
+    field_is("provision", "idempotency_key", LEFT_OUT),
+    field_is("provision", "idempotency_key", 7),
+    field_is("provision", "task_id", LEFT_OUT),
+    field_is("provision", "task_id", None),
+    field_is("provision", "instance_id", "agent-1"),
+    field_is("poll", "found", LEFT_OUT),
+    field_is("poll", "found", "true"),
+    field_is("poll", "instance_id", LEFT_OUT, "found its row, but names no instance"),
+    field_is("poll", "instance_id", None, "found its row, but names no instance"),
+    field_is("poll", "instance_id", "../other", "should be a UUID"),
+    field_is("poll", "status", LEFT_OUT, "does not tell the status of an instance that it has found"),
+    field_is("poll", "status", None, "does not tell the status of an instance that it has found"),
+    field_is("poll", "status", 2),
+    field_is("status", "id", LEFT_OUT),
+    field_is("status", "hostname", 7),
+    field_is("status", "status", LEFT_OUT),
+    field_is("status", "status", None),
+    field_is("status", "status", ["running"]),
+    field_is("llm_events", "instance_id", LEFT_OUT),
+    field_is("llm_events", "count", LEFT_OUT),
+    field_is("llm_events", "count", -1),
+    field_is("llm_events", "count", "1"),
+    field_is("llm_events", "count", 1.5),
+    field_is("llm_events", "providers", LEFT_OUT),
+    field_is("llm_events", "providers", None),
+    field_is("llm_events", "providers", "anthropic"),
+    field_is("llm_events", "providers", [1], "providers.0: "),
+    field_is("llm_events", "window_seconds", LEFT_OUT),
+    field_is("llm_events", "window_seconds", "900"),
+    field_is("delete", "instance_id", LEFT_OUT),
+    field_is("delete", "status", LEFT_OUT),
+    field_is("delete", "status", None),
+    wrong("status in HTML", "status answered against*a JSON object", answer=says_whole("status", PlainTextResponse("<p>running")), leaves=True),
+    wrong("status in a list", "status answered against*body: ", answer=says_whole("status", JSONResponse([])), leaves=True),
+    wrong("status is 204", "status answered with a success code that has no answer in it*204", answer=says_whole("status", Response(status_code=204)), leaves=True),
+    wrong("status is 201", "status answered with a success code that has no answer in it*201", codes={"status": 201}, leaves=True),
+    wrong("provision is 204", "provision answered with a success code that has no answer in it*204", answer=says_whole("provision", Response(status_code=204))),
+    wrong("an unknown key has an instance", "poll names an instance for a key that nobody used", unknown_key={"found": False, "instance_id": SOMEBODY, "status": None}),
+    wrong("an unknown key is null", "poll answered against the router's contract", unknown_key=None),
+    wrong("every key is found", "run id used before", unknown_key={"found": True, "instance_id": SOMEBODY, "status": "running"}),
+    wrong("nothing can be proved", "can't be told from a path that does not exist", unknown_key=404, reject=faults_as(404, "Not Found")),
+]
+
+UNCONFIRMED = "not confirmed as deleted"
+LIFECYCLE = [
+    wrong("no row ever comes", "its row did not appear", has_row=lambda it, row: False, leaves=True),
+    wrong("a boot hangs", "the instance was not ready in time", boot=((0, "queued"), (0.1, "booting"))),
+    wrong("a boot fails", "the instance is 'failed'", boot=((0, "queued"), (0.1, "failed"))),
+    wrong("an instance is ready for a moment", "the instance was ready, and is no more*'halted'", boot=((0, "queued"), (0.1, "running"), (0.7, "halted")), is_ready=lambda it, row: True),
+    wrong("a ready agent takes no chat: 409", "chat was refused with 409", stream=never_ready(409)),
+    wrong("a ready agent takes no chat: 503", "chat was refused with 503", stream=never_ready(503)),
+    wrong("a ready agent takes no chat: 404", "chat was refused with 404", found=refuses("chat", 404)),
+    wrong("a row vanishes", "status was refused with 404", found=refuses("status", 404, after=0.6)),
+    wrong("delete does nothing", f"{UNCONFIRMED}*status 'running'", delete=lambda it, row: None, leaves=True),
+    wrong("delete fails", "delete was refused with 500", found=refuses("delete", 500), leaves=True),
+    wrong("delete is not allowed", "delete was refused with 405", found=refuses("delete", 405), leaves=True),
+    wrong("delete says that it runs", "delete answers that the instance is as it was*'running'", answer=says("delete", status="running")),
+    wrong("a second deletion is refused", "delete was refused with 400", second_delete=400),
+    wrong("what is deleted runs on", f"{UNCONFIRMED}*status 'running'", row_stays=True, gone_word="running"),
+    wrong("provision fails", "provision was refused with 500", provision=no_provision(500)),
+    wrong("no instance is left to give", "provision was refused with 403", provision=no_provision(403)),
+    wrong("provision is nowhere", "provision was refused with 404", provision=no_provision(404)),
+    wrong("provision is for ever in progress", "its row did not appear", provision=no_provision(409), leaves=True),
+]
+
+STREAM = [
+    wrong("a reply in JSON", "chat answered with something other than an event stream*application/json", stream=instead_of_a_stream(JSONResponse({"text": "I am ready."}))),
+    wrong("a reply in plain text", "chat answered with something other than an event stream*text/plain", stream=frames("data: I am ready.\n\n", media="text/plain")),
+    wrong("a redirect", "chat was refused with 302", stream=instead_of_a_stream(Response(None, 302, {"location": "https://router.example"}))),
+    wrong("no events", "the stream ended without a single event", stream=frames("")),
+    wrong("comments alone", "the stream ended without a single event", stream=frames(": alive\n\n")),
+    wrong("no text", "the reply has no text in any of its", stream=frames("data: [DONE]\n\n")),
+    wrong("blank text", "the reply has no text in any of its", stream=frames('data: {"choices":[{"delta":{"content":" "}}]}\n\n', "data: [DONE]\n\n")),
+    wrong("an error of OpenAI's", "the agent reported an error: no credit", stream=frames('data: {"error":{"message":"no credit"}}\n\n')),
+    wrong("an error of Anthropic's", "the agent reported an error: Overloaded", stream=frames('event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n')),
+    wrong("an error event", "the agent reported an error", stream=frames("data: I am\n\n", "event: error\ndata: no credit\n\n")),
+    wrong("cut before the first event", "the stream was cut", stream=cut_after()),
+    wrong("cut in the middle", "the stream was cut", stream=cut_after("data: I am\n\n")),
+    wrong("cut in the middle of an event", "the stream was cut in the middle of an event", stream=cut_after("data: I am\n\n", "data: rea")),
+    wrong("silence from the start", "no event yet", stream=silent_after()),
+    wrong("silence in the middle", "the turn did not end within", stream=silent_after("data: I am\n\n")),
+    wrong("an agent that is not there", "chat was refused with 502", stream=instead_of_a_stream(PlainTextResponse("Bad gateway", 502))),
+    wrong("an event without end", "the turn was broken off", stream=frames("data: " + "x" * (1 << 21) + "\n\n", "data: [DONE]\n\n")),
+]
+
+USAGE = [
+    wrong("nothing is counted", "0 (0 before the turn, 0 now), from nobody", spent=lambda it, row: None),
+    wrong("rows come too late", "0 (0 before the turn, 0 now), from nobody", usage_after=9.0),
+    wrong("the first turn alone is counted", "the LLM events are not as expected", spent=lambda it, row: None if it.usage else Twin.spent(it, row)),
+    wrong("a count of one at most", "the LLM events are not as expected", counted=lambda it, row, window: Twin.counted(it, row, window)[:1]),
+    wrong("no provider is named", "llm_events names no provider", listed=lambda it, providers: []),
+    wrong("a provider without a name", "llm_events names no provider", providers=(" ",)),
+    wrong("a window is echoed and ignored", "llm_events counts what is older than its window", counted=events(lambda row, event, age, window: event.instance_id == row.id)),
+    wrong("a window is of minutes", "llm_events counts what is older than its window", counted=lambda it, row, window: Twin.counted(it, row, window * 60)),
+    wrong("what is out of one window is thrown away", "llm_events forgets what its window still holds", counted=throws_away),
+    wrong("a window is turned round", "the LLM events are not as expected", counted=events(lambda row, event, age, window: event.instance_id == row.id and age > window)),
+    wrong("every window is the default one", "llm_events answers for another window than it was asked for", answer=says("llm_events", window_seconds=900)),
+    wrong("a window is one more", "llm_events answers for another window than it was asked for", answer=says("llm_events", window_seconds=lambda it, said: said["window_seconds"] + 1)),
+    wrong("looking counts as well", "llm_events counts what is older than its window", answer=grows("llm_events", "count")),
+    wrong("providers of no events", "llm_events names providers of a window that holds nothing", listed=lambda it, providers: ["anthropic"]),
+    wrong("LLM events can't be counted", "llm_events was refused with 400", found=refuses("llm_events", 400)),
+    wrong("LLM events are not found", "llm_events was refused with 404", found=refuses("llm_events", 404)),
+]
+# fmt: on
+
+WRONG = {
+    "authorization": AUTHORIZATION,
+    "isolation": ISOLATION,
+    "identity": IDENTITY,
+    "limits": LIMITED,
+    "defaults": DEFAULTS,
+    "forms": FORMS,
+    "lifecycle": LIFECYCLE,
+    "stream": STREAM,
+    "usage": USAGE,
+}
+"""All of them, by class."""
