@@ -173,8 +173,10 @@ class _Deletion:
         record = self._record
         if record.id is None or self._io.hurry() < math.inf:
             return
+        # Of the deletion's own time.
+        seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
         try:
-            named = await self._gone(record.id, self._io.now() + FIRST_LOOK)
+            named = await self._gone(record.id, self._io.now() + seconds)
             record.permit()
         except (_DoubtError, ConfigError):
             return

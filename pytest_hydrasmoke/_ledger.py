@@ -36,6 +36,9 @@ from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder
 
 __tracebackhide__ = own_frames
 
+SCHEMA = 2
+"""Of a line; in one without it, of the first, `deleted` was what `deleting` is now."""
+_FIRST_WORDS = {"deleted": "deleting", "confirmed": "deleted"}
 SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""
 
@@ -48,15 +51,17 @@ class Fact(StrEnum):
     CREATED = "created"
     READY = "ready"
     KEPT = "kept"
-    DELETED = "deleted"
+    DELETING = "deleting"
+    """The router took the request to delete it."""
     REFUSED = "refused"
     ABSENT = "absent"
-    CONFIRMED = "confirmed"
+    DELETED = "deleted"
+    """It is proved to be gone."""
 
 
-CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.CONFIRMED})
+CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.DELETED})
 """Facts after which there is nothing left to delete."""
-_WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETED})
+_WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETING})
 _USABLE = frozenset({Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY})
 
 
@@ -145,7 +150,11 @@ def _apply(reading: Reading, line: Any) -> None:
         share, why = _text(line["share"]), _text(line["failure"])
         reading.failures.append((share, _mapping(line["spec"]), why))
         return
-    key, fact = _text(line["key"]), Fact(line["fact"])
+    key, word = _text(line["key"]), _text(line["fact"])
+    schema = line.get("schema", 1)
+    if schema not in (1, SCHEMA):
+        raise ValueError
+    fact = Fact(_FIRST_WORDS.get(word, word) if schema == 1 else word)
     if fact is Fact.INTENT:
         # A key that was refused is used again: its intent starts afresh.
         entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), _moment(line["at"]))
@@ -336,7 +345,7 @@ def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
 def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> None:
     """Append a line, on the disk when this returns. Raises OSError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({**facts, "at": at})
+    line = json.dumps({**facts, "schema": SCHEMA, "at": at})
     _run_folder.append(folder / LEDGER, f"\n{line}\n".encode(), make=make, durable=True)
 
 

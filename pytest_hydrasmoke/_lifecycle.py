@@ -116,7 +116,7 @@ async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> No
 
     Nobody has asked for it in this run, so that it is another one's, and not this one's to delete.
     """
-    if record.state is not State.CLAIMED or record.key is None:
+    if record.state is not State.CLAIMED or record.key is None or not record.takes_slot:
         return
     io = calls.io
     deadline = io.now() + policy.ready_timeout

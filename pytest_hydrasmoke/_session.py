@@ -106,7 +106,9 @@ class SmokeSession:
         """Own what a request might make that is to be refused: it takes no slot."""
         self._check_detached()
         self.ledger.claim_key(key, self._intent(spec))
-        return self._record(spec, key)
+        record = self._record(spec, key)
+        record.takes_slot = False
+        return record
 
     def _check_detached(self) -> None:
         if self.config.instance is not None:
@@ -406,15 +408,15 @@ _FACTS = {
     State.ACCEPTED: Fact.ACCEPTED,
     State.CREATED: Fact.CREATED,
     State.KEPT: Fact.KEPT,
-    State.DELETING: Fact.DELETED,
+    State.DELETING: Fact.DELETING,
     State.REFUSED: Fact.REFUSED,
     State.ABSENT: Fact.ABSENT,
-    State.DELETED: Fact.CONFIRMED,
+    State.DELETED: Fact.DELETED,
 }
 _STATES = {
     Fact.INTENT: State.REQUESTED,
     Fact.READY: State.READY,
     **{fact: state for state, fact in _FACTS.items()},
     # One that was being deleted when its process died is deleted again.
-    Fact.DELETED: State.CREATED,
+    Fact.DELETING: State.CREATED,
 }

@@ -258,10 +258,10 @@ class Sweep:
             drive(see_gone(calls, record, policy, told))
         if record.id is not None:
             self.say(f"deleted  {record.name}")
-            return Fact.CONFIRMED
+            return Fact.DELETED
         if entry is not None and entry.has_row:
             self.say(f"deleted  {told} {record.name}: it was gone already")
-            return Fact.CONFIRMED
+            return Fact.DELETED
         wait = 0.0 if entry is None else self._still_to_wait(entry)
         if wait <= 0:
             self.say(f"nothing  {record.name}: the router has no row")

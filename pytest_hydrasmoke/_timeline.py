@@ -129,6 +129,8 @@ class InstanceRecord:
     sightings: Sightings = field(default_factory=Sightings)
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
+    takes_slot: bool = True
+    """Whether its key is a slot's, which another run of the same id would use too."""
     deletion_asked: bool = False
     """Whether this run may have asked for its deletion before."""
     conflict: str | None = None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from ._address import Link, url_problem
 from ._aio import AsyncIO
+from ._arguments import id_of, spec_of, text_of, whole_of
 from ._calls import Calls, Observer
 from ._chat import Reading, Turn
 from ._clock import VirtualClock
@@ -105,27 +107,31 @@ class SmokeClient(_Client):
 
         Raises `RouterError` with 409 where the router is at it already: then poll.
         """
-        return drive(self._calls.provision(spec, idempotency_key))
+        return drive(
+            self._calls.provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
+        )
 
     def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return drive(self._calls.poll(idempotency_key))
+        return drive(self._calls.poll(text_of("idempotency_key", idempotency_key)))
 
-    def status(self, instance_id: str) -> InstanceStatus:
+    def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return drive(self._calls.status(instance_id))
+        return drive(self._calls.status(id_of(instance_id)))
 
-    def stream_chat(self, instance_id: str, message: str) -> ChatStream:
+    def stream_chat(self, instance_id: str | UUID, message: str) -> ChatStream:
         """Begin a chat turn: a context manager over its events as they arrive, up to 120 s."""
-        return ChatStream(self._turn(instance_id, message))
+        return ChatStream(self._turn(id_of(instance_id), text_of("message", message)))
 
-    def llm_events(self, instance_id: str, window_seconds: int = 900) -> LlmEvents:
+    def llm_events(self, instance_id: str | UUID, window_seconds: int = 900) -> LlmEvents:
         """Count an instance's LLM events of the last `window_seconds`."""
-        return drive(self._calls.llm_events(instance_id, window_seconds))
+        return drive(
+            self._calls.llm_events(id_of(instance_id), whole_of("window_seconds", window_seconds))
+        )
 
-    def delete(self, instance_id: str) -> DeleteResult:
+    def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return drive(self._calls.delete(instance_id))
+        return drive(self._calls.delete(id_of(instance_id)))
 
     def close(self) -> None:
         """Close the connections; the client can be used again."""
@@ -164,27 +170,31 @@ class AsyncSmokeClient(_Client):
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
-        return await self._calls.provision(spec, idempotency_key)
+        return await self._calls.provision(
+            spec_of(spec), text_of("idempotency_key", idempotency_key)
+        )
 
     async def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return await self._calls.poll(idempotency_key)
+        return await self._calls.poll(text_of("idempotency_key", idempotency_key))
 
-    async def status(self, instance_id: str) -> InstanceStatus:
+    async def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return await self._calls.status(instance_id)
+        return await self._calls.status(id_of(instance_id))
 
-    def stream_chat(self, instance_id: str, message: str) -> AsyncChatStream:
+    def stream_chat(self, instance_id: str | UUID, message: str) -> AsyncChatStream:
         """Begin a chat turn: an async context manager over its events, up to 120 s."""
-        return AsyncChatStream(self._turn(instance_id, message))
+        return AsyncChatStream(self._turn(id_of(instance_id), text_of("message", message)))
 
-    async def llm_events(self, instance_id: str, window_seconds: int = 900) -> LlmEvents:
+    async def llm_events(self, instance_id: str | UUID, window_seconds: int = 900) -> LlmEvents:
         """Count an instance's LLM events of the last `window_seconds`."""
-        return await self._calls.llm_events(instance_id, window_seconds)
+        return await self._calls.llm_events(
+            id_of(instance_id), whole_of("window_seconds", window_seconds)
+        )
 
-    async def delete(self, instance_id: str) -> DeleteResult:
+    async def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return await self._calls.delete(instance_id)
+        return await self._calls.delete(id_of(instance_id))
 
     async def aclose(self) -> None:
         """Let go of the client."""

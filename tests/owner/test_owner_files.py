@@ -212,7 +212,7 @@ def test_what_is_shared_is_of_use_until_it_is_kept_or_gone(ledger: Ledger, fact:
 
 def test_a_later_one_takes_the_place_of_what_is_gone(ledger: Ledger) -> None:
     ledger.claim(INTENT, 2, 4)
-    ledger.note("owner-0", Fact.CONFIRMED, "an-id")
+    ledger.note("owner-0", Fact.DELETED, "an-id")
     shared = ledger.look().shared("shared", SPEC)
     assert shared is not None
     assert shared.key == "owner-1"
