@@ -142,7 +142,7 @@ class _Deletion:
         deadline = start + self._policy.row_wait
         while True:
             try:
-                named = await self._named(max(deadline, io.now() + LAST_CHANCE))
+                named = await self._named(max(deadline, io.now() + self._policy.last_look))
             except _DoubtError as error:
                 reason = LeakError(error.message)
             else:

@@ -45,6 +45,8 @@ class Policy:
     delete_timeout: float = 60.0
     row_wait: float = 60.0
     """How long to ask for a key's row before a deletion; a worker may insert it late."""
+    last_look: float = LAST_CHANCE
+    """How long that question may take which is asked as the wait for a row ends."""
     keep: str = "never"
     ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
     failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})

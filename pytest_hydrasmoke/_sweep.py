@@ -41,6 +41,8 @@ from ._wire import drive
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any more, or are not the run's."""
+ANSWER = 10.0
+"""Seconds for an answer, however little is to be waited for rows: many are asked for at once."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may be a run's that is just beginning."""
 
@@ -151,7 +153,9 @@ class Sweep:
             if error.next_step is not None:
                 self.say(f"         {error.next_step}")
             return False
-        self._policy = dataclasses.replace(self.config.policy, forms=forms, keep="never")
+        self._policy = dataclasses.replace(
+            self.config.policy, forms=forms, keep="never", last_look=ANSWER
+        )
         return True
 
     @property

@@ -309,7 +309,7 @@ def test_a_key_that_may_still_get_a_row_is_unsure_and_stays(
     for how in ((), ("--run-id", "owner")):
         code, told = sweep(*how, wait=0.0)
         assert code == 1
-        assert "unsure   (key owner-0): no row yet, one may come; sweep again in 900 s" in told
+        assert "unsure   (key owner-0): no row yet, one may come; sweep again in " in told
         assert [entry.key for entry in reading_of(config_for(fake, output)).open] == ["owner-0"]
     monkeypatch.setenv("HYDRA_SMOKE_ROW_SETTLE", "0")
     code, told = sweep(wait=0.0)
