@@ -16,7 +16,14 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke.checks._strangers import STRANGERS, broken, calling, refused, see_refused
+from pytest_hydrasmoke.checks._strangers import (
+    SOON,
+    STRANGERS,
+    broken,
+    calling,
+    refused,
+    see_refused,
+)
 
 DAY = 86_400
 """Seconds of a window that holds whatever this run has left."""
@@ -112,7 +119,7 @@ def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig)
     """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
     with calling(config, client) as calls:
         for call, ask in {
-            "chat": lambda: calls.chat(instance_id, config.prompt),
+            "chat": lambda: calls.chat(instance_id, config.prompt, patience=SOON),
             "llm_events": lambda: calls.llm_events(instance_id),
         }.items():
             what = f"{call} still answers for an instance that is deleted"
