@@ -1,7 +1,6 @@
 """What the checks need that is not public: calls with another token than the run's.
 
-Each call is over soon, so that a router which is wrong is told of soon. What a stranger provisions
-is owned before it is asked for, and deleted with the run's own token.
+What a stranger provisions is owned before it is asked for, and deleted with the run's own token.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Literal, NoReturn, TypeVar
 
 from pytest_hydrasmoke import _lifecycle
-from pytest_hydrasmoke._calls import Calls
+from pytest_hydrasmoke._calls import CALL_TIMEOUT, Calls
 from pytest_hydrasmoke._chat import Reading
 from pytest_hydrasmoke._errors import (
     ContractError,
@@ -41,8 +40,8 @@ E = TypeVar("E", bound=HydraSmokeError)
 Whose = Literal["right", "missing", "wrong", "longer"]
 
 STRANGERS: tuple[Whose, ...] = ("missing", "wrong")
-PATIENCE = 5.0
-"""Seconds for one call, in which a trouble of the moment may pass."""
+SOON = 5.0
+"""Seconds for what should be so by now, and may be a moment late."""
 LIMITS = {"manifest_id": 100, "region_id": 80, "tier_id": 80, "idempotency_key": 255}
 """Characters that a provision's fields may have."""
 FIELDS = {*LIMITS, "message", "instance_id"}
@@ -103,7 +102,7 @@ def rejected(what: str, field: str, ask: Callable[[], object]) -> None:
 
 def discard(client: SmokeClient, instance_id: str) -> None:
     """Delete an instance that no key of the run names, once its row is there."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + SOON
     while time.monotonic() < end:
         with contextlib.suppress(NotFoundError):
             client.status(instance_id)
@@ -133,13 +132,13 @@ class Calling:
         deadline = self._deadline()
         return drive(self._calls.llm_events(instance_id, window_seconds, deadline=deadline))
 
-    def chat(self, instance_id: str, message: str) -> None:
-        """Begin a turn, and leave it as soon as it is taken."""
+    def chat(self, instance_id: str, message: str, patience: float = CALL_TIMEOUT) -> None:
+        """Begin a turn within so many seconds, and leave it as soon as it is taken."""
         turn = TracedTurn(
             self._calls,
             instance_id,
             message,
-            timeout=PATIENCE,
+            timeout=patience,
             end_required=False,
             reading=Reading(),
             log=self._client.log_of(instance_id),
@@ -171,7 +170,8 @@ class Calling:
                     got=error.message,
                 )
             # Turned away as where nothing can be made, be it by a gateway.
-            if error.form is not None and error.form == self._refusal():
+            usual = self._refusal()
+            if usual is not None and error.form is not None and error.form.looks_like(usual):
                 record.becomes(State.REFUSED)
             raise
         finally:
@@ -188,7 +188,7 @@ class Calling:
         return None
 
     def _deadline(self) -> float:
-        return self._io.now() + PATIENCE
+        return self._io.now() + CALL_TIMEOUT
 
 
 @contextlib.contextmanager

@@ -16,7 +16,14 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke.checks._strangers import STRANGERS, broken, calling, refused, see_refused
+from pytest_hydrasmoke.checks._strangers import (
+    SOON,
+    STRANGERS,
+    broken,
+    calling,
+    refused,
+    see_refused,
+)
 
 DAY = 86_400
 """Seconds of a window that holds whatever this run has left."""
@@ -45,7 +52,7 @@ def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
         smoke_client.delete(instance.id)
         _see_gone(smoke_client, instance.id, smoke_config)
         _see_silent(instance.id, smoke_client, smoke_config)
-        if other is not None and _is_gone(smoke_client, other.id, smoke_config):
+        if other is not None and _alive(smoke_client, other.id, smoke_config) is None:
             broken(
                 "deleting one instance deleted another",
                 expected=f"{other.id} as it was",
@@ -98,7 +105,7 @@ def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraS
     for token in STRANGERS:
         with calling(config, client, token) as stranger:
             refused("delete", token, lambda: stranger.delete(instance_id))
-        if _is_gone(client, instance_id, config):
+        if _alive(client, instance_id, config) is None:
             # As the run's own: it was not another run that did this.
             client.delete(instance_id)
             broken(
@@ -112,7 +119,7 @@ def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig)
     """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
     with calling(config, client) as calls:
         for call, ask in {
-            "chat": lambda: calls.chat(instance_id, config.prompt),
+            "chat": lambda: calls.chat(instance_id, config.prompt, patience=SOON),
             "llm_events": lambda: calls.llm_events(instance_id),
         }.items():
             what = f"{call} still answers for an instance that is deleted"
@@ -120,16 +127,19 @@ def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig)
 
 
 def _see_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> None:
-    if not _is_gone(client, instance_id, config):
+    alive = _alive(client, instance_id, config)
+    if alive is not None:
         broken(
             "an instance whose deletion was confirmed is there again",
             expected=f"status: 404, or {', '.join(sorted(config.gone_statuses))}",
-            got=f"status: {client.status(instance_id).status!r}",
+            got=f"status: {alive!r}",
         )
 
 
-def _is_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> bool:
+def _alive(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> str | None:
+    """Give the status of an instance that is not gone, None for one that is."""
     try:
-        return client.status(instance_id).status.lower() in config.gone_statuses
+        status = client.status(instance_id).status
     except NotFoundError:
-        return True
+        return None
+    return None if status.lower() in config.gone_statuses else status

@@ -14,7 +14,7 @@ from pytest_hydrasmoke import (
     SmokeClient,
     SmokeInstance,
 )
-from pytest_hydrasmoke.checks._strangers import PATIENCE, broken, calling, discard, not_found
+from pytest_hydrasmoke.checks._strangers import SOON, broken, calling, discard, not_found
 
 
 def test_instance_becomes_ready(
@@ -31,7 +31,7 @@ def test_instance_becomes_ready(
 
 def test_ready_instance_has_a_hostname(smoke_instance: SmokeInstance) -> None:
     # It may be null before boot; a moment's delay after it is none of a smoke test's concern.
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + SOON
     while not (status := smoke_instance.status()).hostname:
         if time.monotonic() > end:
             told = "hostname" in status.model_fields_set

@@ -34,6 +34,9 @@ from pytest_hydrasmoke.fake.server import mount, unmount
 ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
 SUITES = Path(__file__).parent.parent / "suites"
 CHECKS = "pytest_hydrasmoke/checks"
+FILES = {"test_chat.py": 5, "test_deletion.py": 1, "test_instance.py": 8, "test_refusals.py": 21}
+"""How many bundled checks there are in which file."""
+ALL = sum(FILES.values())
 # No eight characters of it are anything else's.
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 QUICK = Scenario(row_after=0, statuses=((0, "running"),))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plugin_tools import CHECKS, FIRST, SOMEBODY, TOKEN, Project, answering, tampered
+from plugin_tools import ALL, CHECKS, FILES, FIRST, SOMEBODY, TOKEN, Project, answering, tampered
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -221,15 +221,17 @@ DELETION = "test_deletion::test_deletion_is_confirmed_and_a_second_one_does_no_h
 
 @pytest.mark.parametrize("checked", [0, 1], ids=["after the first", "after the second"])
 def test_an_instance_that_comes_back(here: Project, router: FakeRouter, checked: int) -> None:
-    # Once it is ready, it is looked at before and after its deletion.
-    after = FIRST.count("status") + 1 + 2 + checked
+    # Once it and the shared one are ready, it is looked at after each stranger, and when it is
+    # deleted.
+    after = FIRST.count("status") + 2 + 2 + 1 + checked
     with answering(router, "status", after, hostname=None, status="running") as url:
         words = "*ContractError: an instance whose deletion was confirmed is there again"
         fails(here.set(url=url), DELETION, words)
 
 
 def test_a_second_deletion_that_is_refused(here: Project, router: FakeRouter) -> None:
-    router.fail("delete", status=400, after=1)
+    # After two of strangers, and the one that does it.
+    router.fail("delete", status=400, after=3, times=2)
     fails(here, DELETION, "*RouterError: delete was refused with 400*")
 
 
@@ -238,8 +240,8 @@ def test_a_deletion_that_does_nothing(here: Project, router: FakeRouter) -> None
     body = {"instance_id": SOMEBODY, "status": "queued"}
     router.fail("delete", status=200, times=999, body=body)
     result = check(here, DELETION)
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["E *LeakError: not confirmed as deleted*", "*leaked 1"])
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(["E *LeakError: not confirmed as deleted*", "*leaked 2"])
 
 
 @pytest.mark.parametrize("after_delete", ["404", "row"])
@@ -429,7 +431,7 @@ def test_a_stranger_may_be_refused_in_two_ways(
     project: Project, routing: Routing, status: Any
 ) -> None:
     project.suite("bare").at(routing(like(unauthorized_status=status)))
-    project.live(f"{CHECKS}/test_refusals.py").assert_outcomes(passed=21)
+    project.live(f"{CHECKS}/test_refusals.py").assert_outcomes(passed=FILES["test_refusals.py"])
 
 
 def test_the_checks_pass_against_every_router_that_keeps_the_contract(
@@ -457,5 +459,13 @@ def test_the_checks_pass_against_every_router_that_keeps_the_contract(
         extra={"news": [uuid.UUID(int=0).hex]},
     )
     result = project.suite("bare").at(routing(odd)).live()
-    result.assert_outcomes(passed=35)
+    result.assert_outcomes(passed=ALL)
     result.stdout.fnmatch_lines(["*drift: unknown in the answer to poll: news"])
+
+
+@pytest.mark.parametrize(("scope", "number"), [("session", 2), ("module", 4)])
+def test_the_checks_need_few_instances(
+    here: Project, router: FakeRouter, scope: str, number: int
+) -> None:
+    here.set(scope=scope, usage_settle=0.5).live().assert_outcomes(passed=ALL)
+    assert [instance.deleted for instance in router.instances] == [True] * number

@@ -7,13 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugin_tools import CHECKS, Project, count
+from plugin_tools import ALL, CHECKS, FILES, Project, count
 
 import pytest_hydrasmoke
 from pytest_hydrasmoke.fake import FakeRouter
 
-FILES = {"test_chat.py": 5, "test_deletion.py": 1, "test_instance.py": 8, "test_refusals.py": 21}
-ALL = sum(FILES.values())
+CHAT, INSTANCE = FILES["test_chat.py"], FILES["test_instance.py"]
 
 
 def ids(result: pytest.RunResult) -> list[str]:
@@ -64,7 +63,7 @@ def test_a_virtual_environment_within_is_no_hindrance(project: Project, router: 
     lib = next((project.path / ".venv").glob("lib/*/site-packages"), project.path / ".venv")
     (lib / "pytest_hydrasmoke").symlink_to(Path(pytest_hydrasmoke.__file__).parent)
     project.live().assert_outcomes(passed=ALL)
-    project.live(f"{CHECKS}/test_instance.py").assert_outcomes(passed=4)
+    project.live(f"{CHECKS}/test_instance.py").assert_outcomes(passed=INSTANCE)
 
 
 def test_rules_of_the_project_s_own_do_not_concern_them(project: Project) -> None:
@@ -120,7 +119,7 @@ def test_two_workers_run_them_all(project: Project, router: FakeRouter) -> None:
 
 
 def test_by_keyword(project: Project) -> None:
-    assert collected(project.suite("mixed"), "-k", "window or plain") == [
+    assert collected(project.suite("mixed"), "-k", "echoed or plain") == [
         "test_mixed.py::test_plain",
         f"{CHECKS}/test_chat.py::test_llm_events_window_is_echoed",
     ]
@@ -137,7 +136,10 @@ def test_deselected(project: Project) -> None:
     found = collected(project, "--deselect", one)
     assert len(found) == ALL - 1
     assert one not in found
-    assert len(collected(project, "--deselect", f"{CHECKS}/test_refusals.py")) == ALL - 21
+    assert (
+        len(collected(project, "--deselect", f"{CHECKS}/test_refusals.py"))
+        == ALL - FILES["test_refusals.py"]
+    )
 
 
 def test_ignored(project: Project) -> None:
@@ -152,16 +154,16 @@ def test_ignored(project: Project) -> None:
     ("arguments", "number"),
     [
         ([f"{CHECKS}/test_chat.py::test_chat_answers"], 1),
-        ([f"{CHECKS}/test_chat.py"], 3),
+        ([f"{CHECKS}/test_chat.py"], CHAT),
         ([CHECKS], ALL),
         ([f"{CHECKS}/"], ALL),
         (["--pyargs", "pytest_hydrasmoke.checks"], ALL),
-        (["--pyargs", "pytest_hydrasmoke.checks.test_instance"], 4),
+        (["--pyargs", "pytest_hydrasmoke.checks.test_instance"], INSTANCE),
         (["--pyargs", "pytest_hydrasmoke.checks.test_chat::test_chat_answers"], 1),
         ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected"], 3),
         ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected[tier_id-80]"], 1),
-        ([f"{CHECKS}/test_chat.py", f"{CHECKS}/test_chat.py::test_chat_answers"], 3),
-        ([f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_instance.py"], 5),
+        ([f"{CHECKS}/test_chat.py", f"{CHECKS}/test_chat.py::test_chat_answers"], CHAT),
+        ([f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_instance.py"], 1 + INSTANCE),
         ([f"{CHECKS}::test_chat_answers"], 1),
         ([f"{CHECKS}/test_deletion.py", "test_mixed.py"], 4),
         (["test_mixed.py::test_plain", f"{CHECKS}/test_deletion.py"], 2),
