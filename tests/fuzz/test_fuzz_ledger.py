@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._ledger import Entry, Fact, Reading, parse
+from pytest_hydrasmoke._ledger import SCHEMA, Entry, Fact, Reading, parse
 
 TEXTS = st.text(max_size=8)
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -32,7 +32,11 @@ intents = st.fixed_dictionaries(
     optional={"share": st.none() | TEXTS},
 )
 facts = st.fixed_dictionaries(
-    {"key": KEYS, "fact": st.sampled_from([fact.value for fact in Fact if fact != Fact.INTENT])},
+    {
+        "key": KEYS,
+        "fact": st.sampled_from([fact.value for fact in Fact if fact != Fact.INTENT]),
+        "schema": st.just(SCHEMA),
+    },
     optional={"id": st.none() | TEXTS},
 )
 failures = st.fixed_dictionaries({"share": TEXTS, "spec": OBJECTS, "failure": TEXTS})

@@ -352,8 +352,8 @@ def test_a_ledger_that_is_lost_in_the_middle_stops_no_deletion(a_run: Runs) -> N
     assert fake.instances[0].deleted
     [record] = session.records
     assert [note.partition(" (")[0] for note in record.notes] == [
+        "not in the ledger: deleting",
         "not in the ledger: deleted",
-        "not in the ledger: confirmed",
     ]
     session.ledger.folder.write_text("not a folder")
     session.adopt()
