@@ -114,7 +114,8 @@ class Finish:
         told = self._close()
         if self._worker:
             output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
-            output[KEY] = told.model_dump(mode="json")
+            # Cleaned here too: under `--debug`, xdist prints what it sends.
+            output[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
             return
         everybody = [*self._from_workers.values(), told]
         instances = merged(it for one in everybody for it in one.instances)
