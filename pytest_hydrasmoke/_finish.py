@@ -140,7 +140,8 @@ class Finish:
         told = self._close()
         if self._worker:
             output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
-            output[KEY] = told.model_dump(mode="json")
+            # Cleaned here too: under `--debug`, xdist prints what it sends.
+            output[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
         else:
             self._report = self._concluded(session, told)
             self._write(self._report)

@@ -8,6 +8,7 @@ fail is tried by itself.
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import pkgutil
@@ -112,6 +113,12 @@ class Interrupter:
         if self.seen == self.moment:
             sys.setprofile(None)
             raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def _swept() -> Iterator[None]:
+    yield
+    gc.collect()  # Or else they say so in somebody else's test.
 
 
 @pytest.fixture(scope="module")
