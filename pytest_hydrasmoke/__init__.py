@@ -2,6 +2,8 @@
 
 Names are resolved on first use (PEP 562): pytest imports this package in every run of every
 user, switched on or not, and must not pay for httpx and pydantic there.
+
+PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
 """
 
 from __future__ import annotations

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import cached_property
+from typing import cast
 
 import pytest
 
 from ._aio import AsyncIO
 from ._chat import Reading
-from ._errors import own_frames
+from ._errors import HydraSmokeError, own_frames
 from ._evidence import Forms
 from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from ._io import SyncIO
-from ._ledger import MAIN, Ledger
+from ._ledger import Ledger
+from ._locks import MAIN
 from ._models import InstanceSpec
+from ._moments import Failure
 from ._redact import safe_text
 from ._session import SmokeSession
 from ._settings import HydraSmokeConfig
 from ._sharing import EVERYBODY, Sharing
 from ._signals import Interrupts
-from ._timeline import NOTHING_LEFT, InstanceRecord
+from ._timeline import InstanceRecord
 from .client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
 from .instance import AsyncSmokeInstance, SmokeInstance
 from .report import junit
@@ -56,7 +59,10 @@ class Active:
         self._test = ""
         self._used: dict[str, str] = {}
         self._over: list[str] = []
-        self._gone: frozenset[str | None] = frozenset()
+        self._causes: dict[tuple[str, str | None], list[Failure]] = {}
+        """What a report is a failure of, until it is handed on."""
+        self._to_be_cured: dict[str, list[Failure]] = {}
+        """What tests have failed of that are run again."""
 
     @cached_property
     def session(self) -> SmokeSession:
@@ -139,28 +145,39 @@ class Active:
 
     # Hooks
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Find out what of all that was written down a test has failed of: by its exception."""
+        report = yield
+        if call.excinfo is not None:
+            self._causes[report.nodeid, report.when] = list(failures_of(call.excinfo.value))
+        return report
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write down for `keep` that a test failed which used an instance.
+        """Write down for `keep`, and for the run's story, which instances a failed test used.
 
-        A factory's instances are nobody's in particular: any failure counts for those that were
-        there while the test ran. The report
-        carries it to xdist's main process, before a worker sends it.
+        The report carries it to xdist's main process, before a worker sends it.
         """
         if "session" not in self.__dict__:
             return
         used = self._used.get(report.nodeid)
-        if report.failed:
-            shared = set(self._used.values())
-            failed = [
-                record
-                for record in self.session.records
-                if record.key == used or not (record.key in shared or record.key in self._gone)
-            ]
-            for record in failed:
-                record.failed = True
-            setattr(report, FAILED, [record.key for record in failed if record.key is not None])
-            self.session.test_failed(report.nodeid, used, _crash(report))
+        causes = self._causes.pop((report.nodeid, report.when), [])
+        # Plugins that run a test again have an outcome of their own.
+        if report.failed or str(report.outcome) == "rerun":
+            using = [it for it in self.session.records if it.touched or (it.key or "") == used]
+            failures = self.session.test_failed(report.nodeid, _crash(report), causes, using)
+            if report.failed:
+                for record in using:
+                    record.failed = True
+                setattr(report, FAILED, [it.key for it in using if it.key is not None])
+            else:
+                self._to_be_cured.setdefault(report.nodeid, []).extend(failures)
+        elif report.when == "call" and report.passed:
+            for failure in self._to_be_cured.pop(report.nodeid, []):
+                failure.cured = True
         if junit.tests_may_carry(self._pytest):
             for record in self.session.records:
                 failed_of_it = any(it.test == report.nodeid for it in record.failures)
@@ -175,8 +192,8 @@ class Active:
         """
         self._test = item.nodeid
         if "session" in self.__dict__:
-            records = self.session.records
-            self._gone = frozenset(it.key for it in records if it.state in NOTHING_LEFT)
+            for record in self.session.records:
+                record.touched = False
         result = yield
         while self._over:
             self.sharing.end(self._over.pop())
@@ -187,6 +204,22 @@ class Active:
         """Let others have what the last test shared."""
         if "sharing" in self.__dict__:
             self.sharing.release()
+
+
+def failures_of(error: BaseException) -> Iterator[Failure]:
+    """Give what is written down of an error, and of those that it came of or holds."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, HydraSmokeError) and one.failure is not None:
+            yield one.failure
+        if isinstance(one, BaseExceptionGroup):
+            waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
+        context = None if one.__suppress_context__ else one.__context__
+        waiting += [it for it in (one.__cause__, context) if it is not None]
 
 
 def _crash(report: pytest.TestReport) -> str:

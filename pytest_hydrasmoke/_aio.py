@@ -19,7 +19,7 @@ from ._answers import append, given, no_turn
 from ._clock import Part, VirtualClock, part_of
 from ._errors import TransportError, own_frames
 from ._grace import shielded
-from ._http import FAULTS, build, fault, ssl_context
+from ._http import FAULTS, build, lost, ssl_context
 from ._wire import IN_FLIGHT, Reply, Request
 
 __tracebackhide__ = own_frames
@@ -87,16 +87,17 @@ class AsyncStream:
             if not isinstance(chunk, TransportError):
                 took(len(chunk))
             return chunk
-        return fault(TOO_LATE, self._io.link)
+        return lost(TOO_LATE, self._io.link)
 
     async def attempt_read(self, deadline: float) -> bytes | TransportError:
+        raised: BaseException = TOO_LATE
         try:
             # A scope, not `fail_after`, which takes twice as long to enter and leave.
             with anyio.move_on_after(self._io.left(deadline)):
                 return await anext(self._chunks, b"")
-        except FAULTS as error:
-            return fault(error, self._io.link)
-        return fault(TOO_LATE, self._io.link)
+        except BaseException as error:
+            raised = error
+        return lost(raised, self._io.link)
 
     async def close(self) -> None:
         if self._io.part is not None:
@@ -183,15 +184,15 @@ class AsyncIO:
         self, request: Request, deadline: float
     ) -> AsyncStream | TransportError:
         steps = _Steps()
-        built = build(self.link, request, trace=steps.note)
+        raised: BaseException = TOO_LATE
         try:
+            built = build(self.link, request, trace=steps.note)
             with anyio.move_on_after(self.left(deadline)):
                 return AsyncStream(self, await self._transport.handle_async_request(built))
-        except FAULTS as error:
-            return fault(error, self.link, connecting=steps.connecting)
-        finally:
-            await steps.close()
-        return fault(TOO_LATE, self.link, connecting=steps.connecting)
+        except BaseException as error:
+            raised = error
+        await steps.close()
+        return lost(raised, self.link, connecting=steps.connecting)
 
     def hurry(self) -> float:
         return math.inf

@@ -12,7 +12,7 @@ from typing import Any, cast
 from ._address import Link
 from ._calls import Calls
 from ._contract import differences
-from ._errors import HydraSmokeError, NotFoundError, RejectedError
+from ._errors import ContractError, HydraSmokeError, NotFoundError, RejectedError
 from ._io import SyncIO
 from ._redact import safe_line
 from ._settings import HydraSmokeConfig
@@ -59,6 +59,7 @@ def _router(calls: Calls) -> Finding:
     # A malformed id is refused before the token is looked at, and by nothing but this router:
     # a wrong path answers 404, as an unknown instance does.
     start = time.monotonic()
+    words = "something else answers: it took 'not-a-uuid' for an id"
     try:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + PATIENCE))
     except RejectedError:
@@ -66,9 +67,11 @@ def _router(calls: Calls) -> Finding:
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
         return Finding("router", False, f"not at this path: {error.message}\n  next step: {where}")
+    except ContractError as error:
+        words = f"something else answers: {error}"
     except HydraSmokeError as error:
-        return Finding("router", False, str(error))
-    return Finding("router", False, "something else answers: it took 'not-a-uuid' for an id")
+        words = str(error)
+    return Finding("router", False, words)
 
 
 def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:

@@ -16,11 +16,13 @@ from functools import partial
 import anyio
 
 from ._errors import own_frames
+from ._public import public
 from ._turns import LOOK, Line, Loop, Seat, Turns, Wait
 
 __tracebackhide__ = own_frames
 
 
+@public
 class VirtualClock:
     """Stand in for real time: seconds pass, from `start`, when all who go by it sleep.
 

@@ -6,30 +6,55 @@ import argparse
 import contextlib
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ._errors import ConfigError
-from ._redact import harmless, scrubbing
+from ._options import variable
+from ._redact import cleaner, scrubbing
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: settings are 4, as pytest's own usage errors are."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Repeats nothing that it does not know: it may be the token, and many read a log."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **{**options, "allow_abbrev": False})
+        # Known only to be refused.
+        self.add_argument("--token", nargs="?", action=_Refused, help=argparse.SUPPRESS)
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse the arguments; exits in words where they can't be."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            names = (it.partition("=")[0] for it in unknown)
+            shown = [it for it in names if re.fullmatch("--[a-z]+(-[a-z]+)*", it)]
+            self.error(f"unrecognized arguments: {' '.join(shown) or '(not repeated)'}")
+        return options
+
+
+class _Refused(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        parser.error(
+            "--token would show the token to everybody on this machine: "
+            f"set {variable('token')} in the environment, or {variable('token_file')}"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and give its exit code."""
-    parser = argparse.ArgumentParser("hydra-smoke", description=__doc__, allow_abbrev=False)
+    parser = _Parser("hydra-smoke", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
-        "check",
-        help="test settings, router and token without provisioning anything",
-        allow_abbrev=False,
+        "check", help="test settings, router and token without provisioning anything"
     )
     check.set_defaults(run=_check)
-    sweep = commands.add_parser(
-        "sweep", help="delete what earlier runs left behind", allow_abbrev=False
-    )
+    sweep = commands.add_parser("sweep", help="delete what earlier runs left behind")
     sweep.add_argument("--run-id", help="sweep this run alone, which is over from now on")
     sweep.add_argument("--output", help="folder of the ledger (.hydrasmoke)")
     sweep.add_argument(
@@ -37,9 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     sweep.add_argument("--dry-run", action="store_true", help="only tell")
     sweep.set_defaults(run=_sweep)
-    fake = commands.add_parser(
-        "fake", help="serve the fake router alone, until Ctrl-C", allow_abbrev=False
-    )
+    fake = commands.add_parser("fake", help="serve the fake router alone, until Ctrl-C")
     fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     fake.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for any (8000)")
     fake.add_argument(
@@ -49,13 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="how it behaves: a ready-made scenario, a TOML file, or a run's report.json (default)",
     )
     fake.set_defaults(run=_fake)
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    own = ("-h", "--help", "--token")
+    if given and given[0].partition("=")[0] not in (*commands.choices, *own):
+        parser.error(f"the first word is a command: {', '.join(commands.choices)}")
+    options = parser.parse(given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
     except ConfigError as error:
-        print(error, file=sys.stderr)
-        return SETTINGS
+        problem = cleaner(scrubbing(None))(str(error))
+    print(problem, file=sys.stderr)
+    return SETTINGS
 
 
 def _seconds(text: str) -> float:
@@ -98,19 +126,20 @@ def _sweep(options: argparse.Namespace) -> int:
     # What to provision does not matter.
     given = {"output": options.output, "run_id": options.run_id}
     config = load(given, Path.cwd(), fake=False, required=("url",)).config
-    scrub = scrubbing(config.token)
-    sweep = Sweep(config, options.wait, options.dry_run, say=lambda line: _say(scrub(shown(line))))
+    clean = cleaner(scrubbing(config.token))
+    # A line each, whatever a ledger's or a router's words are.
+    sweep = Sweep(
+        config,
+        options.wait,
+        options.dry_run,
+        say=lambda line: _say(clean(" ".join(line.splitlines()))),
+    )
     if options.run_id is None:
         sweep.all_runs()
     else:
         sweep.one_run(config.run_id)
     print("something is left" if sweep.left else "nothing is left")
     return WRONG if sweep.left else OK
-
-
-def shown(line: str) -> str:
-    """Make a line harmless that may hold words of a stranger's: a ledger's, or a router's."""
-    return harmless(" ".join(line.splitlines()))
 
 
 def _say(line: str) -> None:
@@ -124,12 +153,12 @@ def _check(options: argparse.Namespace) -> int:
     from ._load import load
 
     loaded = load({}, Path.cwd(), fake=False)
-    config, scrub = loaded.config, scrubbing(loaded.config.token)
-    _say(scrub(f"ok    settings: {config.url}"))
+    config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
+    _say(clean(f"ok    settings: {config.url}"))
     for warning in loaded.warnings:
-        _say(scrub(f"note  settings: {warning}"))
+        _say(clean(f"note  settings: {warning}"))
     code = OK
     for finding in findings(config):
-        _say(scrub(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
+        _say(clean(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
         code = code if finding.good else WRONG
     return code

@@ -46,13 +46,18 @@ class _DoubtError(HydraSmokeError):
     """Raised when an answer proves nothing, or that the instance is alive."""
 
 
+def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
+    """Tell whether the settings want an instance to be left for a look."""
+    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
+    return wanted and not record.attached and record.state in HAS_ROW - {State.DELETING}
+
+
 def keep(record: InstanceRecord, policy: Policy) -> bool:
     """Leave an instance for a look if the settings want that; tells whether it was."""
-    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
-    if not wanted or record.attached or record.state not in HAS_ROW - {State.DELETING}:
-        return False
-    record.becomes(State.KEPT)
-    return True
+    kept = to_be_kept(record, policy)
+    if kept:
+        record.becomes(State.KEPT)
+    return kept
 
 
 async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
@@ -137,7 +142,7 @@ class _Deletion:
         deadline = start + self._policy.row_wait
         while True:
             try:
-                named = await self._named(max(deadline, io.now() + LAST_CHANCE))
+                named = await self._named(max(deadline, io.now() + self._policy.last_look))
             except _DoubtError as error:
                 reason = LeakError(error.message)
             else:
@@ -168,8 +173,10 @@ class _Deletion:
         record = self._record
         if record.id is None or self._io.hurry() < math.inf:
             return
+        # Of the deletion's own time.
+        seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
         try:
-            named = await self._gone(record.id, self._io.now() + FIRST_LOOK)
+            named = await self._gone(record.id, self._io.now() + seconds)
             record.permit()
         except (_DoubtError, ConfigError):
             return

@@ -27,10 +27,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._public import public
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._evidence import Form
+    from ._moments import Failure
     from ._sse import ChatEvent
 
 
@@ -43,6 +46,7 @@ def own_frames(excinfo: Any) -> bool:
     return isinstance(excinfo.value, HydraSmokeError)
 
 
+@public
 class HydraSmokeError(Exception):
     """Raised when a smoke test can't go on; the base of every error of this package.
 
@@ -72,6 +76,8 @@ class HydraSmokeError(Exception):
         self.got = got
         self.instance = instance
         self.next_step = next_step
+        # What is written down of it: by this, and not by its words, it is known again.
+        self.failure: Failure | None = None
 
     def add_context(
         self,
@@ -104,10 +110,12 @@ class HydraSmokeError(Exception):
         )
 
 
+@public
 class ConfigError(HydraSmokeError):
     """Raised when a setting, an argument or a fixture's parameter can't be used."""
 
 
+@public
 class TransportError(HydraSmokeError):
     """Raised when the router could not be reached, or its answer was lost on the way.
 
@@ -125,10 +133,12 @@ class TransportError(HydraSmokeError):
         return isinstance(self, TransportTimeoutError)
 
 
+@public
 class TransportTimeoutError(TransportError, TimeoutError):
     """Raised when a call's deadline came before an answer, or before a connection."""
 
 
+@public
 class RouterError(HydraSmokeError):
     """Raised when the router refuses a call; `status_code` and its words, `detail`."""
 
@@ -148,30 +158,37 @@ class RouterError(HydraSmokeError):
         self.form = form
 
 
+@public
 class UnauthorizedError(RouterError):
     """Raised when the router takes the token for missing, wrong or not sufficient (401, 403)."""
 
 
+@public
 class NotFoundError(RouterError):
     """Raised when the router knows no such instance, or no such path (404)."""
 
 
+@public
 class RejectedError(RouterError):
     """Raised when the router finds the request malformed (422); `detail` has a line a field."""
 
 
+@public
 class ContractError(HydraSmokeError):
     """Raised when an answer is not what the router's contract says; names call and field."""
 
 
+@public
 class ProvisionError(HydraSmokeError):
     """Raised when an instance failed, or was deleted, before it was ready."""
 
 
+@public
 class ProvisionTimeoutError(ProvisionError, TimeoutError):
     """Raised when an instance did not get ready, or to an awaited state, within its deadline."""
 
 
+@public
 class ChatError(HydraSmokeError):
     """Raised when a chat turn broke off or the agent reported an error.
 
@@ -192,17 +209,21 @@ class ChatError(HydraSmokeError):
         self.events = tuple(events)
 
 
+@public
 class ChatBusyError(ChatError):
     """Raised when a chat is begun on an instance on which one is still under way."""
 
 
+@public
 class ChatTimeoutError(ChatError, TimeoutError):
     """Raised when a chat turn did not end within its deadline."""
 
 
+@public
 class LlmEventsError(HydraSmokeError, AssertionError):
     """Raised when the router counts other LLM events than expected, or can't count them."""
 
 
+@public
 class LeakError(HydraSmokeError):
     """Raised when a deletion was not confirmed: the instance may still run, and cost money."""

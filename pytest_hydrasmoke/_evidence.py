@@ -120,8 +120,8 @@ class Forms:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Mapping[str, Any]]) -> Self:
         """Take back what `to_plain` gave; lists may have taken the place of tuples."""
-        forms = {
-            name: Form(**{**form, "fields": tuple((field, kind) for field, kind in form["fields"])})
-            for name, form in plain.items()
-        }
+        forms: dict[str, Form] = {}
+        for name, form in plain.items():
+            fields = tuple((field, kind) for field, kind in form["fields"])
+            forms[name] = Form(form["code"], form["kind"], fields, form["digest"])
         return cls(**forms)

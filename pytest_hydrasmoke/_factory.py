@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ._errors import ConfigError, own_frames
 from ._models import InstanceSpec
+from ._public import public
 from .instance import AsyncSmokeInstance, SmokeInstance
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:
     )
 
 
+@public
 class SmokeInstanceFactory:
     """Provision instances that nobody shares.
 
@@ -57,6 +59,7 @@ class SmokeInstanceFactory:
         return self.session.many(at_least_one(n), merged(self.session.config.spec, spec))
 
 
+@public
 class AsyncSmokeInstanceFactory:
     """Do what `SmokeInstanceFactory` does, to be awaited."""
 

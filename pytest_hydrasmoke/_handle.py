@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ._account import open_account, whole
+from ._arguments import seconds_of, text_of, whole_of
 from ._calls import Calls
 from ._chat import HELD, Kept, Reading
 from ._deletion import delete, keep
@@ -107,7 +108,7 @@ class InstanceTurn(TracedTurn):
         assert self._story is not None
         self._story.error = error.message
         brief = type(error).__name__
-        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase))
+        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase), error)
 
     async def close(self) -> None:
         await super().close()
@@ -150,7 +151,7 @@ class Handle:
         timeout: float | None,
     ) -> InstanceStatus:
         io = self._calls.io
-        limit = self._policy.ready_timeout if timeout is None else timeout
+        limit = seconds_of("timeout", timeout, self._policy.ready_timeout)
         # A test's own wait is no part of the time that provisioning took.
         with phase("ready", io, self.record, timed=False):
             return await wait(
@@ -168,8 +169,8 @@ class Handle:
         return InstanceTurn(
             self._calls,
             self.record,
-            message,
-            timeout=self._policy.chat_timeout if timeout is None else timeout,
+            text_of("message", message),
+            timeout=seconds_of("timeout", timeout, self._policy.chat_timeout),
             baseline_timeout=self._policy.llm_events_timeout,
             settle=self._policy.usage_settle,
             end_required=self._policy.chat_end == "required",
@@ -206,7 +207,7 @@ class Handle:
         )
 
     async def llm_events(self, window_seconds: int) -> LlmEvents:
-        return await self._calls.llm_events(self.id, window_seconds)
+        return await self._calls.llm_events(self.id, whole_of("window_seconds", window_seconds))
 
     async def expect_recent(self, expected: Expected, timeout: float | None) -> LlmEvents:
         return await self._usage(timeout).of_window(expected)
@@ -217,7 +218,7 @@ class Handle:
         return await self._usage(timeout).of_turn(expected, index)
 
     def _usage(self, timeout: float | None) -> Usage:
-        limit = self._policy.llm_events_timeout if timeout is None else timeout
+        limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)
         return Usage(self._calls, self.record, limit, whole(self._policy.usage_settle))
 
     async def delete(self) -> None:

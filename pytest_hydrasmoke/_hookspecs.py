@@ -1,4 +1,7 @@
-"""The plugin's own hooks. They are known in every run, so that a conftest may implement them."""
+"""The plugin's own hooks. They are known in every run, so that a conftest may implement them.
+
+PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import httpx
 from ._address import Link
 from ._answers import lost_attempt
 from ._errors import TransportError, own_frames
-from ._redact import safe_line
+from ._redact import bare, safe_line
 from ._wire import Request
 
 __tracebackhide__ = own_frames
@@ -66,20 +66,34 @@ def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
         "accept-encoding": "identity",
         "user-agent": "pytest-hydrasmoke",
     }
-    if link.token is not None:
-        headers["authorization"] = f"Bearer {link.token.reveal()}"
-    return httpx.Request(
+    built = httpx.Request(
         request.method,
         _url(link.base_url + request.path),
         headers=headers,
         json=request.body,
         extensions=extensions,
     )
+    # After all that can fail: a traceback's frames have no header to show.
+    if link.token is not None:
+        built.headers["authorization"] = f"Bearer {link.token.reveal()}"
+    return built
 
 
 @lru_cache
 def _url(text: str) -> httpx.URL:
     return httpx.URL(text)
+
+
+def lost(raised: BaseException, link: Link, *, connecting: bool = False) -> TransportError:
+    """Give what an attempt failed of; raises what is no failure of the network, without frames.
+
+    Not to be called inside `except`: the frames in which it was raised, where the header was, would
+    be the context of all that is raised here.
+    """
+    bare(raised)
+    if not isinstance(raised, FAULTS):
+        raise raised
+    return fault(raised, link, connecting=connecting)
 
 
 def fault(error: Exception, link: Link, *, connecting: bool = False) -> TransportError:

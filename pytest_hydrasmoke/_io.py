@@ -2,6 +2,7 @@
 
 A failed attempt is returned, not raised, from the block that caught it: an error raised inside
 `except` would drag httpx's frames, and with them the headers of the request, into every traceback.
+What can't be returned, an interrupt or a bug, is raised again without those frames (`lost`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ._address import Link
 from ._answers import append, given
 from ._clock import VirtualClock, part_of
 from ._errors import TransportError, own_frames
-from ._http import FAULTS, build, fault, ssl_context
+from ._http import FAULTS, build, lost, ssl_context
 from ._signals import Interrupts
 from ._sockets import SLICE, DeadlineBackend, DeadlineStream
 from ._wire import LAST_CHANCE, Reply, Request
@@ -125,11 +126,9 @@ class SyncStream:
             self._network.deadline = self._io.monotonic(deadline)
         try:
             return next(self._chunks, b"")
-        except FAULTS as error:
-            return fault(error, self._io.link)
-        except BaseException:
-            self._io.forget()
-            raise
+        except BaseException as error:
+            raised = error
+        return self._io.lost(raised)
 
     def close_now(self) -> None:
         with contextlib.suppress(*FAULTS):
@@ -209,12 +208,12 @@ class SyncIO:
         with self._interrupts.hold():
             return await work()
 
-    def forget(self) -> None:
-        """Never use the present connections again.
-
-        An interrupt inside httpcore's own bookkeeping can leave its pool unusable.
-        """
-        self._transport = None
+    def lost(self, raised: BaseException) -> TransportError:
+        """Give what an attempt failed of; raises what is no failure of the network."""
+        if not isinstance(raised, FAULTS):
+            # An interrupt inside httpcore's own bookkeeping can leave its pool unusable.
+            self._transport = None
+        return lost(raised, self.link)
 
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
@@ -246,11 +245,9 @@ class SyncIO:
         try:
             built = build(self.link, request, timeout=timeout)
             return SyncStream(self, transport.handle_request(built))
-        except FAULTS as error:
-            return fault(error, self.link)
-        except BaseException:
-            self.forget()
-            raise
+        except BaseException as error:
+            raised = error
+        return self.lost(raised)
 
     def _connect(self) -> _PoolTransport:
         proxy = self.link.proxy()

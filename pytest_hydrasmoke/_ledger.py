@@ -31,12 +31,14 @@ from filelock import FileLock, Timeout
 
 from . import _run_folder
 from ._errors import ConfigError, own_frames
+from ._locks import MAIN, is_live, lock, wait_for
 from ._run_folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of, make_folder
 
 __tracebackhide__ = own_frames
 
-MAIN = "main"
-"""The name of a run's main process, which begins it; workers have others."""
+SCHEMA = 2
+"""Of a line; in one without it, of the first, `deleted` was what `deleting` is now."""
+_FIRST_WORDS = {"deleted": "deleting", "confirmed": "deleted"}
 SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""
 
@@ -49,15 +51,17 @@ class Fact(StrEnum):
     CREATED = "created"
     READY = "ready"
     KEPT = "kept"
-    DELETED = "deleted"
+    DELETING = "deleting"
+    """The router took the request to delete it."""
     REFUSED = "refused"
     ABSENT = "absent"
-    CONFIRMED = "confirmed"
+    DELETED = "deleted"
+    """It is proved to be gone."""
 
 
-CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.CONFIRMED})
+CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.DELETED})
 """Facts after which there is nothing left to delete."""
-_WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETED})
+_WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETING})
 _USABLE = frozenset({Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY})
 
 
@@ -146,7 +150,11 @@ def _apply(reading: Reading, line: Any) -> None:
         share, why = _text(line["share"]), _text(line["failure"])
         reading.failures.append((share, _mapping(line["spec"]), why))
         return
-    key, fact = _text(line["key"]), Fact(line["fact"])
+    key, word = _text(line["key"]), _text(line["fact"])
+    schema = line.get("schema", 1)
+    if schema not in (1, SCHEMA):
+        raise ValueError
+    fact = Fact(_FIRST_WORDS.get(word, word) if schema == 1 else word)
     if fact is Fact.INTENT:
         # A key that was refused is used again: its intent starts afresh.
         entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), _moment(line["at"]))
@@ -207,7 +215,7 @@ class Ledger:
             live = _run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
             # A sweep that looks whether it is held holds it for a moment itself.
-            self._lock = _lock(live / f"{name}.lock", timeout=2)
+            self._lock = lock(live / f"{name}.lock", timeout=2)
             self._lock.acquire()
         except Timeout:
             raise self._unusable("another process holds it: give each run an id") from None
@@ -241,7 +249,7 @@ class Ledger:
         The key of a request that the router refused is free again: nothing came of it.
         """
         try:
-            with _lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
+            with lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
                 taken = self.read().entries
                 slots = (f"{self.run_id}-{slot}" for slot in range(most))
                 free = [key for key in slots if key not in taken or taken[key].fact is Fact.REFUSED]
@@ -274,9 +282,9 @@ class Ledger:
             make_folder(held)
             # Whoever waits stands in here: else a process that lets go, and wants it again, would
             # have it before one that waits has looked.
-            turnstile = _locked(held / f"{name}-next.lock", check)
+            turnstile = wait_for(held / f"{name}-next.lock", check)
             try:
-                return _locked(held / f"{name}.lock", check)
+                return wait_for(held / f"{name}.lock", check)
             finally:
                 turnstile.release()
         except OSError as error:
@@ -319,22 +327,6 @@ class Ledger:
             _run_folder.make_mark(self.folder / OVER)
 
 
-def _locked(path: Path, check: Callable[[], object]) -> FileLock:
-    # Released by whoever ends the test, which may be another thread than began it.
-    lock = _lock(path, timeout=1.0, thread_local=False)
-    while True:
-        check()
-        with contextlib.suppress(Timeout):
-            lock.acquire()
-            return lock
-
-
-def _lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
-    # Where the file system has no locks there would be a file with a process's id instead: it
-    # outlives its process, so that it tells nothing.
-    return FileLock(path, timeout, thread_local=thread_local, fallback_to_soft=False)
-
-
 def read(folder: Path) -> Reading:
     """Read a run's ledger; one that is not there is empty. Raises OSError."""
     try:
@@ -342,30 +334,6 @@ def read(folder: Path) -> Reading:
     except FileNotFoundError:
         return Reading()
     return parse(text)
-
-
-def has_main_process(output: Path, run_id: str) -> bool:
-    """Tell whether a run's main process lives on this host, whose disk this process sees."""
-    folder = folder_of(output, run_id)
-    lock = folder / LIVE / f"{MAIN}.lock"
-    try:
-        blocked = any(map(_run_folder.is_blocked, (folder.parent, folder, lock.parent)))
-        return not blocked and lock.lstat().st_size == 0 and _is_held(lock)
-    except OSError:
-        return False  # Whatever it is, this process can't share a ledger with it.
-
-
-def is_live(folder: Path) -> bool:
-    """Tell whether a process of the run holds its lock."""
-    return any(_is_held(lock) for lock in sorted((folder / LIVE).glob("*.lock")))
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        with _lock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
@@ -377,7 +345,7 @@ def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
 def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> None:
     """Append a line, on the disk when this returns. Raises OSError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = json.dumps({**facts, "at": at})
+    line = json.dumps({**facts, "schema": SCHEMA, "at": at})
     _run_folder.append(folder / LEDGER, f"\n{line}\n".encode(), make=make, durable=True)
 
 

@@ -45,6 +45,8 @@ class Policy:
     delete_timeout: float = 60.0
     row_wait: float = 60.0
     """How long to ask for a key's row before a deletion; a worker may insert it late."""
+    last_look: float = LAST_CHANCE
+    """How long that question may take which is asked as the wait for a row ends."""
     keep: str = "never"
     ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
     failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
@@ -86,7 +88,7 @@ def phase(
             last=record.last_state,
             instance=record.name,
         )
-        record.fails(Failure(io.now(), str(error), str(error), error.phase))
+        record.fails(Failure(io.now(), str(error), str(error), error.phase), error)
         raise
     finally:
         if timed:
@@ -116,7 +118,7 @@ async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> No
 
     Nobody has asked for it in this run, so that it is another one's, and not this one's to delete.
     """
-    if record.state is not State.CLAIMED or record.key is None:
+    if record.state is not State.CLAIMED or record.key is None or not record.takes_slot:
         return
     io = calls.io
     deadline = io.now() + policy.ready_timeout

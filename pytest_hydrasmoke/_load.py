@@ -26,7 +26,7 @@ from pydantic_settings import (
 from ._address import url_problem
 from ._errors import ConfigError
 from ._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
-from ._redact import safe_line, scrubber
+from ._redact import Token, has_token, safe_line, scrubbing
 from ._settings import SPEC, HydraSmokeConfig, certificates_problem
 
 if TYPE_CHECKING:
@@ -100,10 +100,8 @@ def load(
     scenario = _scenario(values, sources, folder, problems) if fake else None
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        if isinstance(token := values.get("token"), str):
-            # It may have been given in more than one place.
-            listed = scrubber(token.strip())(listed)
-        raise ConfigError(f"hydra-smoke can't start:\n{listed}")
+        # It may have been given in more than one place.
+        raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
     warnings = (
         *_unknown_variables(),
         *_tables_nearly_ours(_project_file(folder)),
@@ -117,6 +115,8 @@ def _environment() -> dict[str, Any]:
     fallback = os.environ.get("OPS_BEARER_TOKEN")
     if fallback and "token" not in found and "token_file" not in found:
         found["token"] = fallback
+    if "token" in found:
+        found["token"] = Token(found["token"])
     return found
 
 
@@ -227,7 +227,7 @@ def _pick_token(
                     problems.append(f"token_file {file} can't be read: {error}")
                 else:
                     # A file's last newline is the editor's, not the token's.
-                    values["token"] = text.removesuffix("\n").removesuffix("\r")
+                    values["token"] = Token(text.removesuffix("\n").removesuffix("\r"))
             return
 
 
@@ -275,11 +275,11 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
         if problem is not None:
             shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
             problems.append(f"url = {shown!r} {problem}")
-    if config.token is not None and not problems:
+    if not problems:
         problems += [
             f"{name} has the token in it: it would be written down and printed"
             for name in ("url", "run_id", *SPEC, "agent_name", "output")
-            if config.token.reveal() in str(getattr(config, name))
+            if has_token(str(getattr(config, name)), config.token)
         ]
     words = (
         ("ready_statuses", config.ready_statuses),

@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ._public import public
+
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
@@ -29,6 +31,7 @@ def plain_id(instance_id: str) -> str:
     return instance_id.replace("-", "").lower()
 
 
+@public
 class InstanceSpec(BaseModel):
     """Say what to provision. Hashable; whether it will do is the router's to judge."""
 
@@ -48,6 +51,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
 
+@public
 class ProvisionAccepted(_Answer):
     """Answer to provision: the work is queued."""
 
@@ -57,6 +61,7 @@ class ProvisionAccepted(_Answer):
     task_id: str
 
 
+@public
 class PollResult(_Answer):
     """Answer to poll: whether the key's row exists yet."""
 
@@ -65,6 +70,7 @@ class PollResult(_Answer):
     status: str | None = None
 
 
+@public
 class InstanceStatus(_Answer):
     """Answer to status."""
 
@@ -74,6 +80,7 @@ class InstanceStatus(_Answer):
     status: str
 
 
+@public
 class LlmEvents(_Answer):
     """Answer to llm-events: the rows counted in the window that ends now."""
 
@@ -84,6 +91,7 @@ class LlmEvents(_Answer):
     window_seconds: int
 
 
+@public
 class DeleteResult(_Answer):
     """Answer to delete. Where the router says that the instance is gone already (404, 409, 410)
     there is no such body: `status` is then `deleted`."""

@@ -61,9 +61,9 @@ class Counted:
     providers: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Failure:
-    """What went wrong, in a phase or in a test."""
+    """What went wrong, in a phase or in a test; one that no test failed of was expected."""
 
     at: float
     message: str
@@ -71,6 +71,9 @@ class Failure:
     """The same without a word that was said in a chat."""
     phase: str | None = None
     test: str | None = None
+    """The test that failed of it."""
+    cured: bool = False
+    """Whether that test passed when it was run again."""
 
 
 @dataclass(slots=True)

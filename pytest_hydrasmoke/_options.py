@@ -1,4 +1,7 @@
-"""The pytest options, as names and words: standard library only, since every run loads this."""
+"""The pytest options, as names and words: standard library only, since every run loads this.
+
+PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ._models import InstanceSpec
+from ._public import public
 from ._timeline import run_of
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -91,6 +92,9 @@ class FailureReport(Moment):
     message: str
     phase: str | None
     test: str | None
+    """The test that failed of it; None where a deletion failed at the end of the run."""
+    cured: bool = False
+    """Whether that test passed when it was run again."""
 
 
 class InstanceReport(_Part):
@@ -194,6 +198,7 @@ class ProcessReport(_Part):
     manners: Manners = Manners()
 
 
+@public
 class Report(_Part):
     """What a run did: given to `pytest_hydra_smoke_report` once, at its end."""
 

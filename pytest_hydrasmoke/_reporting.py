@@ -71,8 +71,14 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
         failures=tuple(
             _part(FailureReport, it, start, message=it.message if replies else it.brief)
             for it in record.failures
+            if _counts(it, record)
         ),
     )
+
+
+def _counts(failure: Failure, record: InstanceRecord) -> bool:
+    """Tell whether it is a failure of the run: what no test failed of, some test has expected."""
+    return failure.test is not None or (failure.phase == "delete" and record.leak is not None)
 
 
 def _part(model: type[M], it: _Happened, start: float, **changes: object) -> M:

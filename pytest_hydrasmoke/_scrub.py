@@ -12,33 +12,21 @@ from __future__ import annotations
 import copy
 import dataclasses
 import linecache
-import re
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, cast
 
 import pytest
 
-from ._redact import harmless
+from ._redact import cleaner
+from .report import allure, junit
 
 Clean = Callable[[str], str]
 
-# Colours are what logs and tools often have, and no reader misses: dropped, not shown as escapes.
-_DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
 # By these, and by what is pytest's own affair, reports find each other; and the names of tests are
 # known before any router is.
 _NAMES = frozenset({"nodeid", "location", "keywords"})
 _DEEP = 20
-
-
-def cleaner(scrub: Clean) -> Clean:
-    """Make what cleans a text; it gives the same object where there is nothing to clean."""
-
-    def clean(text: str) -> str:
-        shown = harmless(scrub(_DRESS.sub("", text)))
-        return text if shown == text else shown
-
-    return clean
 
 
 def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
@@ -107,6 +95,26 @@ class Scrub:
 
     def __init__(self, scrub: Clean) -> None:
         self._clean = cleaner(scrub)
+        self._end: Callable[[], object] = lambda: None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self._end = allure.register(self._clean)
+        # What `--debug` writes: arguments and results of hooks, the values of fixtures among them.
+        # pluggy tells nobody where it writes them; should it have another name for that one day,
+        # nothing more is written.
+        tracer = config.trace.root
+        write: Clean | None = getattr(tracer, "_writer", None)
+        tracer.setwriter(None if write is None else lambda text: write(self._clean(text)))
+
+    def pytest_unconfigure(self) -> None:
+        self._end()
+
+    # Inside of all others, since some take what they tell from here.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        clean_report(report, self._clean)
+        return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, Any]:
@@ -144,3 +152,14 @@ class Scrub:
         if isinstance(reason, pytest.exit.Exception):
             reason.msg = self._clean(str(reason.msg))
             reason.args = (reason.msg,)
+        # It is drawn at the very end, under `--full-trace` with the arguments of all frames.
+        draw = excinfo.getrepr
+
+        def getrepr(*args: Any, **options: Any) -> object:
+            return cleaned(draw(*args, **options), self._clean)
+
+        vars(excinfo)["getrepr"] = getrepr
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        junit.clean_suite(session.config, self._clean)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,7 +19,7 @@ from ._answers import asked_for
 from ._calls import RULES, Attempt, Calls
 from ._chat import Reading
 from ._clock import VirtualClock
-from ._deletion import delete, keep
+from ._deletion import delete, keep, to_be_kept
 from ._errors import ConfigError, own_frames
 from ._evidence import Forms
 from ._fanout import fan_out
@@ -29,7 +29,8 @@ from ._ledger import Entry, Fact, Intent, Ledger
 from ._lifecycle import Policy, check_free, provision
 from ._manners import Sightings
 from ._models import InstanceSpec, plain_id
-from ._redact import scrubbing
+from ._moments import Failure
+from ._redact import has_token, scrubbing
 from ._report import ProcessReport
 from ._reporting import manners_of, report_of
 from ._settings import HydraSmokeConfig
@@ -105,7 +106,9 @@ class SmokeSession:
         """Own what a request might make that is to be refused: it takes no slot."""
         self._check_detached()
         self.ledger.claim_key(key, self._intent(spec))
-        return self._record(spec, key)
+        record = self._record(spec, key)
+        record.takes_slot = False
+        return record
 
     def _check_detached(self) -> None:
         if self.config.instance is not None:
@@ -117,7 +120,7 @@ class SmokeSession:
 
     def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
         link, parts = self.config.link, spec.model_dump()
-        if link.token is not None and any(link.token.reveal() in str(it) for it in parts.values()):
+        if any(has_token(str(it), link.token) for it in parts.values()):
             raise ConfigError(
                 "the spec has the token in it",
                 next_step="leave it out: what is provisioned is written down, and reported",
@@ -138,10 +141,8 @@ class SmokeSession:
 
     def log_of(self, instance_id: str) -> TurnLog:
         """Give the log of an instance's turns; of one that is not the run's, a log of its own."""
-        for record in self.records:
-            if record.id is not None and record.id.lower() == instance_id.lower():
-                return record.log
-        return TurnLog()
+        known = (it.log for it in self.records if (it.id or "").lower() == instance_id.lower())
+        return next(known, TurnLog())
 
     def _note_state(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
@@ -232,6 +233,7 @@ class SmokeSession:
             return [self._ready_async(io, record) for record in records]
         for record in records:
             record.failed = True
+            keep(record, self.policy)
         async with anyio.create_task_group() as group:
             for record in self._to_delete(records):
                 group.start_soon(self._delete_async, io.branch(), record)
@@ -284,6 +286,7 @@ class SmokeSession:
         for record in records:
             if record.state is State.CLAIMED and not record.attached:
                 record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
+            keep(record, self.policy)
         pending = self._to_delete(records)
 
         def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
@@ -303,7 +306,7 @@ class SmokeSession:
             if not record.attached
             and record.state not in SETTLED
             and record.leak is None
-            and not keep(record, self.policy)
+            and not to_be_kept(record, self.policy)
         ]
 
     def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
@@ -358,11 +361,27 @@ class SmokeSession:
             manners=manners_of([self.sightings, *(it.sightings for it in self.records)]),
         )
 
-    def test_failed(self, test: str, key: str | None, message: str) -> None:
-        """Put a test's failure into the story of what it used: by its key, "" if attached."""
-        for record in self.records:
-            used = (record.key or "") == key
-            record.failed_test(self._io.now(), test, message, used=used)
+    def test_failed(
+        self,
+        test: str,
+        message: str,
+        causes: Collection[Failure],
+        used: Collection[InstanceRecord],
+    ) -> list[Failure]:
+        """Put a test's failure into the story of each instance that it used, or that caused it.
+
+        `causes` are what is written down of the errors that the test failed of.
+        """
+        failures = list(causes)
+        for failure in failures:
+            failure.test = failure.test or test
+        kind = message.partition(":")[0]
+        brief = kind if kind.isidentifier() else "failed"
+        for record in used:
+            if not any(known in causes for known in record.failures):
+                failures.append(Failure(self._io.now(), message, brief, test=test))
+                record.fails(failures[-1])
+        return failures
 
     def end(self) -> None:
         """Provision and chat no more: a thread of a test's may outlive the run."""
@@ -389,15 +408,15 @@ _FACTS = {
     State.ACCEPTED: Fact.ACCEPTED,
     State.CREATED: Fact.CREATED,
     State.KEPT: Fact.KEPT,
-    State.DELETING: Fact.DELETED,
+    State.DELETING: Fact.DELETING,
     State.REFUSED: Fact.REFUSED,
     State.ABSENT: Fact.ABSENT,
-    State.DELETED: Fact.CONFIRMED,
+    State.DELETED: Fact.DELETED,
 }
 _STATES = {
     Fact.INTENT: State.REQUESTED,
     Fact.READY: State.READY,
     **{fact: state for state, fact in _FACTS.items()},
     # One that was being deleted when its process died is deleted again.
-    Fact.DELETED: State.CREATED,
+    Fact.DELETING: State.CREATED,
 }

@@ -25,7 +25,8 @@ from ._errors import ConfigError
 from ._lifecycle import Policy
 from ._models import InstanceSpec
 from ._options import how_to_set
-from ._redact import Token, token_problem
+from ._public import public
+from ._redact import Token
 from ._run_folder import name_problem
 from ._timeline import PHASES
 
@@ -41,12 +42,11 @@ def _lower(words: frozenset[str]) -> frozenset[str]:
 
 
 def _token(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    problem = token_problem(value)
-    if problem is not None:
-        raise ValueError(problem)
-    return Token(value)
+    if isinstance(value, str):
+        value = Token(value)
+    if isinstance(value, Token) and value.problem is not None:
+        raise ValueError(value.problem)
+    return value
 
 
 def _run_id(value: str) -> str:
@@ -132,6 +132,7 @@ SPEC = ("manifest_id", "region_id", "tier_id")
 """What must be set to provision."""
 
 
+@public
 class HydraSmokeConfig(BaseSettings):
     """The resolved settings of a run; seconds where a number is a time."""
 

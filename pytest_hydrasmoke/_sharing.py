@@ -18,6 +18,7 @@ from filelock import FileLock
 from ._errors import ConfigError, HydraSmokeError, ProvisionError, own_frames
 from ._ledger import Entry, Fact
 from ._models import InstanceSpec
+from ._redact import scrubbing
 from ._session import SmokeSession
 from ._timeline import InstanceRecord
 
@@ -72,7 +73,9 @@ class Sharing:
             record = self._bring_up(wanted, entry)
         except HydraSmokeError as error:
             why = f"provisioning failed in the set-up of {test}: {error.message}"
-            self._session.ledger.give_up(wanted[1], plain, why)
+            # In the router's words, which may tell the token back.
+            scrub = scrubbing(self._session.config.token)
+            self._session.ledger.give_up(wanted[1], plain, scrub(why))
             raise
         self._used[wanted] = record
         if entry is None or not entry.was_ready:

@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ._public import public
+
 _BOM = b"\xef\xbb\xbf"
 _CR = ord("\r")
 _COLON = ord(":")
@@ -29,6 +31,7 @@ _Limit = Literal["max_event", "max_total", "max_events"]
 _RETRY = re.compile("[0-9]{1,640}")
 
 
+@public
 @dataclass(slots=True)  # not frozen: that would make each construction three times as slow
 class ChatEvent:
     """Hold one server-sent event, as the stream gave it."""

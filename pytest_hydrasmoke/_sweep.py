@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import _ledger, _run_folder
+from . import _ledger, _locks, _run_folder
 from ._address import same_router
 from ._calls import Calls
 from ._deletion import NoRowError, delete, see_gone
@@ -41,6 +41,8 @@ from ._wire import drive
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any more, or are not the run's."""
+ANSWER = 10.0
+"""Seconds for an answer, however little is to be waited for rows: many are asked for at once."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may be a run's that is just beginning."""
 
@@ -96,7 +98,7 @@ class Sweep:
 
     def _lives(self, folder: Path) -> bool:
         try:
-            lives = _ledger.is_live(folder)
+            lives = _locks.is_live(folder)
         except OSError as error:
             self.left = True
             self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
@@ -151,7 +153,9 @@ class Sweep:
             if error.next_step is not None:
                 self.say(f"         {error.next_step}")
             return False
-        self._policy = dataclasses.replace(self.config.policy, forms=forms, keep="never")
+        self._policy = dataclasses.replace(
+            self.config.policy, forms=forms, keep="never", last_look=ANSWER
+        )
         return True
 
     @property
@@ -258,10 +262,10 @@ class Sweep:
             drive(see_gone(calls, record, policy, told))
         if record.id is not None:
             self.say(f"deleted  {record.name}")
-            return Fact.CONFIRMED
+            return Fact.DELETED
         if entry is not None and entry.has_row:
             self.say(f"deleted  {told} {record.name}: it was gone already")
-            return Fact.CONFIRMED
+            return Fact.DELETED
         wait = 0.0 if entry is None else self._still_to_wait(entry)
         if wait <= 0:
             self.say(f"nothing  {record.name}: the router has no row")

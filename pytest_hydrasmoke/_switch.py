@@ -116,7 +116,7 @@ class _Unable:
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     from ._evidence import Forms
     from ._finish import KEY, worker_run_id
-    from ._ledger import has_main_process
+    from ._locks import has_main_process
     from ._settings import HydraSmokeConfig
 
     given: dict[str, Any] = worker[KEY]
@@ -172,7 +172,8 @@ def _take_part(
 ) -> Active:
     from ._active import Active
     from ._finish import Finish
-    from ._ledger import MAIN, Ledger
+    from ._ledger import Ledger
+    from ._locks import MAIN
     from ._redact import scrubbing
     from ._scrub import Scrub
     from ._signals import Interrupts
@@ -180,13 +181,13 @@ def _take_part(
     from .report import github
     from .report.live import Live
 
+    scrub = scrubbing(settings.token)
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
     ledger.begin(shares_as or MAIN)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
     stalled = StalledOutput(interrupts.wake)
     interrupts.install()
-    scrub = scrubbing(settings.token)
     live = Live(config, ledger.folder, interrupts, shares_as, scrub=scrub)
     active = Active(
         config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ._calls import Attempt
+    from ._errors import HydraSmokeError
     from ._wire import CallName
 
 PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
@@ -128,10 +129,14 @@ class InstanceRecord:
     sightings: Sightings = field(default_factory=Sightings)
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
+    takes_slot: bool = True
+    """Whether its key is a slot's, which another run of the same id would use too."""
     deletion_asked: bool = False
     """Whether this run may have asked for its deletion before."""
     conflict: str | None = None
     """What shows that another run has a hand in it, too."""
+    touched: bool = False
+    """Whether anything was asked about it since somebody has begun to look."""
     failed: bool = False
     """Whether a test that used it failed, in set-up, call or teardown."""
     joint: bool = False
@@ -181,18 +186,13 @@ class InstanceRecord:
         self.phases[phase] = max(seconds, self.phases.get(phase, 0.0))
         self.spans.append(Span(phase, at, seconds))
 
-    def fails(self, failure: Failure) -> None:
-        self.failures.append(failure)
-
-    def failed_test(self, at: float, test: str, message: str, *, used: bool) -> None:
-        """Take in a test's failure: one that is known already, or of a test that used it."""
-        for number, known in enumerate(self.failures):
-            if known.test is None and known.message in message:
-                self.failures[number] = replace(known, test=test)
+    def fails(self, failure: Failure, error: HydraSmokeError | None = None) -> None:
+        """Write down what went wrong; an error that was seen before is the same failure."""
+        if error is not None:
+            if error.failure is not None:
                 return
-        if used:
-            kind = message.partition(":")[0]
-            self.fails(Failure(at, message, kind if kind.isidentifier() else "failed", test=test))
+            error.failure = failure
+        self.failures.append(failure)
 
     def saw_status(self, word: str, at: float) -> None:
         word = word[:MOST_WORD]
@@ -206,6 +206,7 @@ class InstanceRecord:
 
     def saw_attempt(self, attempt: Attempt) -> None:
         request, outcome = attempt.request, attempt.outcome
+        self.touched = True
         self.requests[request.call] += 1
         if attempt.number > 1:
             self.retries += 1

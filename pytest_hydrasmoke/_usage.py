@@ -9,7 +9,7 @@ be another turn's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -20,6 +20,7 @@ from ._errors import HydraSmokeError, LlmEventsError, own_frames
 from ._expected import Expected, maybe_since, surely_since
 from ._lifecycle import phase, poll_interval
 from ._models import LlmEvents
+from ._moments import MOST_PROVIDERS
 from ._redact import safe_line
 from ._timeline import Baseline, InstanceRecord
 from ._wire import LAST_CHANCE
@@ -190,8 +191,14 @@ _LATE = (
 
 
 def _told(now: Look) -> str:
-    names = ", ".join(sorted(map(safe_line, now.seen))) or "nobody"
+    names = _listed(now.seen) or "nobody"
     if not now.untold:
         return f"{now.told}, from {names}"
-    untold = ", ".join(sorted(map(safe_line, now.untold)))
+    untold = _listed(now.untold)
     return f"{now.told}, from {names}, and who knows whether from {untold}"
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = [safe_line(name, 60) for name in sorted(names)[:MOST_PROVIDERS]]
+    more = len(names) - len(shown)
+    return ", ".join([*shown, f"{more} more"] if more else shown)

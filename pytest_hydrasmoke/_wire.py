@@ -12,7 +12,7 @@ What makes that hold, for every module that takes an `IO`:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from ._errors import own_frames
@@ -39,11 +39,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer, read to its end; header names are in lower case."""
+    """One answer, read to its end; header names are in lower case.
+
+    What is in it is the router's, raw, and may be the request told back: no listing shows it.
+    """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Stream(Protocol):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from ._address import Link, url_problem
 from ._aio import AsyncIO
+from ._arguments import id_of, spec_of, text_of, whole_of
 from ._calls import Calls, Observer
 from ._chat import Reading, Turn
 from ._clock import VirtualClock
@@ -21,7 +23,8 @@ from ._models import (
     PollResult,
     ProvisionAccepted,
 )
-from ._redact import Token
+from ._public import public
+from ._redact import Token, hidden
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
 from ._traced import TracedTurn
@@ -42,14 +45,18 @@ def no_log(instance_id: str) -> TurnLog:
     return TurnLog()
 
 
-def link_to(base_url: str, token: str | Token) -> Link:
+def link_to(base_url: str, token: Token) -> Link:
     """Check a base URL and a token; raises `ConfigError`."""
     problem = url_problem(base_url, allow_http=True)
     if problem is not None:
         raise ConfigError(
             f"the router's URL {problem}", next_step="give it like https://router.example"
         )
-    return Link(base_url.rstrip("/"), token if isinstance(token, Token) else Token(token))
+    if token.problem is not None:
+        raise ConfigError(
+            f"the token {token.problem}", next_step="correct HYDRA_SMOKE_TOKEN or the token file"
+        )
+    return Link(base_url.rstrip("/"), token)
 
 
 class _Client:
@@ -68,6 +75,7 @@ class _Client:
         )
 
 
+@public
 class SmokeClient(_Client):
     """The router's six calls, blocking; a context manager that closes its connections.
 
@@ -87,6 +95,8 @@ class SmokeClient(_Client):
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
     ) -> None:
+        # First of all, as the arguments of a frame are shown with what fails in it.
+        token = hidden(token)
         self._use(SyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
     def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
@@ -97,27 +107,31 @@ class SmokeClient(_Client):
 
         Raises `RouterError` with 409 where the router is at it already: then poll.
         """
-        return drive(self._calls.provision(spec, idempotency_key))
+        return drive(
+            self._calls.provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
+        )
 
     def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return drive(self._calls.poll(idempotency_key))
+        return drive(self._calls.poll(text_of("idempotency_key", idempotency_key)))
 
-    def status(self, instance_id: str) -> InstanceStatus:
+    def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return drive(self._calls.status(instance_id))
+        return drive(self._calls.status(id_of(instance_id)))
 
-    def stream_chat(self, instance_id: str, message: str) -> ChatStream:
+    def stream_chat(self, instance_id: str | UUID, message: str) -> ChatStream:
         """Begin a chat turn: a context manager over its events as they arrive, up to 120 s."""
-        return ChatStream(self._turn(instance_id, message))
+        return ChatStream(self._turn(id_of(instance_id), text_of("message", message)))
 
-    def llm_events(self, instance_id: str, window_seconds: int = 900) -> LlmEvents:
+    def llm_events(self, instance_id: str | UUID, window_seconds: int = 900) -> LlmEvents:
         """Count an instance's LLM events of the last `window_seconds`."""
-        return drive(self._calls.llm_events(instance_id, window_seconds))
+        return drive(
+            self._calls.llm_events(id_of(instance_id), whole_of("window_seconds", window_seconds))
+        )
 
-    def delete(self, instance_id: str) -> DeleteResult:
+    def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return drive(self._calls.delete(instance_id))
+        return drive(self._calls.delete(id_of(instance_id)))
 
     def close(self) -> None:
         """Close the connections; the client can be used again."""
@@ -135,6 +149,7 @@ class SmokeClient(_Client):
         self.close()
 
 
+@public
 class AsyncSmokeClient(_Client):
     """What `SmokeClient` is, to be awaited, under asyncio and trio."""
 
@@ -147,6 +162,7 @@ class AsyncSmokeClient(_Client):
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
     ) -> None:
+        token = hidden(token)
         self._use(AsyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
 
     def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
@@ -154,27 +170,31 @@ class AsyncSmokeClient(_Client):
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
-        return await self._calls.provision(spec, idempotency_key)
+        return await self._calls.provision(
+            spec_of(spec), text_of("idempotency_key", idempotency_key)
+        )
 
     async def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return await self._calls.poll(idempotency_key)
+        return await self._calls.poll(text_of("idempotency_key", idempotency_key))
 
-    async def status(self, instance_id: str) -> InstanceStatus:
+    async def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
-        return await self._calls.status(instance_id)
+        return await self._calls.status(id_of(instance_id))
 
-    def stream_chat(self, instance_id: str, message: str) -> AsyncChatStream:
+    def stream_chat(self, instance_id: str | UUID, message: str) -> AsyncChatStream:
         """Begin a chat turn: an async context manager over its events, up to 120 s."""
-        return AsyncChatStream(self._turn(instance_id, message))
+        return AsyncChatStream(self._turn(id_of(instance_id), text_of("message", message)))
 
-    async def llm_events(self, instance_id: str, window_seconds: int = 900) -> LlmEvents:
+    async def llm_events(self, instance_id: str | UUID, window_seconds: int = 900) -> LlmEvents:
         """Count an instance's LLM events of the last `window_seconds`."""
-        return await self._calls.llm_events(instance_id, window_seconds)
+        return await self._calls.llm_events(
+            id_of(instance_id), whole_of("window_seconds", window_seconds)
+        )
 
-    async def delete(self, instance_id: str) -> DeleteResult:
+    async def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
-        return await self._calls.delete(instance_id)
+        return await self._calls.delete(id_of(instance_id))
 
     async def aclose(self) -> None:
         """Let go of the client."""

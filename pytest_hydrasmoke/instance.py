@@ -11,6 +11,7 @@ from ._errors import own_frames
 from ._expected import expected
 from ._handle import Handle, TurnResult
 from ._models import InstanceSpec, InstanceStatus, LlmEvents
+from ._public import public
 from ._sse import ChatEvent
 from ._streams import AsyncChatStream, ChatStream
 from ._wire import drive
@@ -60,6 +61,7 @@ class _Turn:
         )
 
 
+@public
 class ChatTurn(_Turn):
     """One chat turn that is over."""
 
@@ -86,6 +88,7 @@ class ChatTurn(_Turn):
         return drive(self._handle.expect_of_turn(what, self._result.index, timeout))
 
 
+@public
 class AsyncChatTurn(_Turn):
     """One chat turn that is over."""
 
@@ -132,6 +135,7 @@ class _Instance:
         return f"<{type(self).__name__} {self._handle.record.name}>"
 
 
+@public
 class SmokeInstance(_Instance):
     """A handle on one instance; as a context manager it deletes the instance at its end."""
 
@@ -207,6 +211,7 @@ class SmokeInstance(_Instance):
         drive(self._handle.leave(failed=error is not None))
 
 
+@public
 class AsyncSmokeInstance(_Instance):
     """What `SmokeInstance` is, to be awaited."""
 

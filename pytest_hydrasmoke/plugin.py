@@ -3,6 +3,8 @@
 Every run of every user who has the package installed loads this module, so it imports pytest and
 the standard library only. All else is loaded inside the function that needs it, once the plugin
 is switched on.
+
+PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
 """
 
 from __future__ import annotations

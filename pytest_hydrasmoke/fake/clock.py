@@ -9,10 +9,13 @@ from typing import Protocol, runtime_checkable
 
 import anyio
 
+from .public import public
+
 # How often a clock is asked that can't be slept by, and so can't tell how long to wait.
 _GLANCE = 0.002
 
 
+@public
 class Clock(Protocol):
     """What the fake needs of a clock: real, virtual or set by hand."""
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+from .public import public
+
+if TYPE_CHECKING:
+    Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+else:
+    # What names itself is resolved in no module but this one.
+    Json = object
 
 Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
 ROUTES: tuple[Route, ...] = get_args(Route)
 Progress = Literal["queued", "running", "done"]
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An instance as it stood at one moment; times are the clock's seconds."""
@@ -44,6 +51,7 @@ class Instance:
     deleted_at: float | None
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """A request that arrived, in order of arrival."""
@@ -61,6 +69,7 @@ class RequestRecord:
     at: float
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class LlmEvent:
     """A row of `llm_usage_events`."""

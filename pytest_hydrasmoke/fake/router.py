@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from .app import build_app
 from .clock import Clock, RealClock
 from .faults import BreakKind, Faults, When
+from .public import public
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
 from .scenario import Scenario
 from .scenarios import load
@@ -18,6 +19,7 @@ from .server import Mounted, mount, unmount
 from .world import World
 
 
+@public
 class FakeRouter:
     """A private smoke router on 127.0.0.1, for as long as the `with` lasts.
 

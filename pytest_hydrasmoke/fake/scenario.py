@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from . import validity
+from .public import public
 from .records import ROUTES, Json, Route
 from .validity import choice, json_object, number, optional, seconds, text, words
 
@@ -36,6 +37,7 @@ REPEATABLE: tuple[Route, ...] = ("provision", "poll", "status", "llm_events", "d
 """The calls that a client may make again when an answer was lost."""
 
 
+@public
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One way for a router to keep its contract; raises ValueError for what it can't mean.

@@ -114,7 +114,8 @@ def _failures(instances: Iterable[InstanceReport]) -> Iterator[str]:
 
 def _where(failure: FailureReport) -> str:
     places = (("", failure.test), ("phase ", failure.phase))
-    return ", ".join(f"{kind}{code(name)}" for kind, name in places if name) or "A failure"
+    where = ", ".join(f"{kind}{code(name)}" for kind, name in places if name) or "A failure"
+    return f"{where} (cured by a rerun)" if failure.cured else where
 
 
 def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:

@@ -108,7 +108,13 @@ class Story:
     @property
     def in_trouble(self) -> bool:
         """Tell whether it is what a reader of a failed run looks for."""
-        return self.instance.failed or self.instance.outcome == "leaked" or bool(self.failures)
+        failed = self.instance.failed or self.uncured > 0
+        return failed or self.instance.outcome == "leaked"
+
+    @property
+    def uncured(self) -> int:
+        """Count the failures that no rerun has cured."""
+        return sum(not it.failure.cured for it in self.failures)
 
 
 def tell(instance: InstanceReport, number: int) -> Story:

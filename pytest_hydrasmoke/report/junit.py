@@ -5,7 +5,8 @@ They are pairs of texts. Times are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -81,14 +82,26 @@ def tests_may_carry(config: pytest.Config) -> bool:
     return bool(config.getini("junit_family") != "xunit2")
 
 
-def tell(config: pytest.Config, report: Report) -> None:
-    """Put the run's properties into the JUnit file that this process is to write, if any.
+def _writers(config: pytest.Config) -> Iterator[Any]:
+    """Give what writes the JUnit file that this process is to write, if any.
 
-    pytest gives plugins no way to it but a fixture, and no fixture lives that long. Its writer is
-    known by the method that the fixture `record_testsuite_property` gives to tests.
+    pytest gives plugins no way to it but a fixture, and no fixture lives that long. It is known by
+    the method that the fixture `record_testsuite_property` gives to tests.
     """
     for plugin in config.pluginmanager.get_plugins():
-        add = getattr(plugin, "add_global_property", None)
-        if callable(add):
-            for name, value in of_run(report):
-                add(name, value)
+        if callable(getattr(plugin, "add_global_property", None)):
+            yield plugin
+
+
+def tell(config: pytest.Config, report: Report) -> None:
+    """Put the run's properties into the JUnit file."""
+    for writer in _writers(config):
+        for name, value in of_run(report):
+            writer.add_global_property(name, value)
+
+
+def clean_suite(config: pytest.Config, clean: Callable[[str], str]) -> None:
+    """Clean what tests have told of the suite by then: none of it is in a report."""
+    for writer in _writers(config):
+        told: list[Property] = writer.global_properties
+        told[:] = [(clean(name), clean(value)) for name, value in told]

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, SmokeClient
 from pytest_hydrasmoke._address import Link
-from pytest_hydrasmoke._redact import Token, safe_line, safe_text, token_problem
+from pytest_hydrasmoke._redact import Token, bare, safe_line, safe_text
 
 SECRET = "ops-4Q7zL9rT2xW8"
 
@@ -111,7 +111,7 @@ GOOD_TOKENS = ["12345678", "!~!~!~!~", SECRET, "x" * 800, "a:b@c/d?e#f=g&h"]
 
 @pytest.mark.parametrize("value", GOOD_TOKENS)
 def test_any_visible_ascii_of_8_and_more_is_a_token(value: str) -> None:
-    assert token_problem(value) is None
+    assert Token(value).problem is None
     assert Token(value).reveal() == value
 
 
@@ -135,18 +135,19 @@ BAD_TOKENS = {
 @pytest.mark.parametrize("value", BAD_TOKENS, ids=repr)
 def test_what_is_wrong_with_a_token_is_said_without_showing_it(value: str) -> None:
     problem = BAD_TOKENS[value]
-    assert token_problem(value) == problem
-    with pytest.raises(ConfigError) as caught:
-        Token(value)
-    assert str(caught.value) == (
-        f"the token {problem}\n  next step: correct HYDRA_SMOKE_TOKEN or the token file"
-    )
-    assert not shows(str(caught.value) + repr(caught.value))
+    assert Token(value).problem == problem
+    for client in (SmokeClient, AsyncSmokeClient):
+        with pytest.raises(ConfigError) as caught:
+            client("https://router.example", token=value)
+        assert str(caught.value) == (
+            f"the token {problem}\n  next step: correct HYDRA_SMOKE_TOKEN or the token file"
+        )
+        assert not shows(str(caught.value) + repr(caught.value))
 
 
 @given(st.text())
 def test_a_problem_is_told_for_every_text_but_a_token(value: str) -> None:
-    assert (token_problem(value) is None) == bool(re.fullmatch(r"[\x21-\x7e]{8,}", value))
+    assert (Token(value).problem is None) == bool(re.fullmatch(r"[\x21-\x7e]{8,}", value))
 
 
 # --- a stranger's words ----------------------------------------------------------------------
@@ -163,7 +164,11 @@ HARMLESS = {
     "zero\u200bwidth\ufeff": "zero\\u200bwidth\\ufeff",
     "next\u2028line\u2029": "next\\u2028line\\u2029",
     "half \ud800": "half \\ud800",
-    "tag \U000e0041": "tag \\ue0041",
+    "tag \U000e0041": "tag \\U000e0041",
+    # What is no format character, and yet draws nothing.
+    "\u3164a\u034fb\ufe0fc": "\\u3164a\\u034fb\\ufe0fc",
+    "\U000e0100\U000e01ef\U000e0fff": "\\U000e0100\\U000e01ef\\U000e0fff",
+    "\u115f\u1160\u17b4\uffa0\u2800": "\\u115f\\u1160\\u17b4\\uffa0\\u2800",
     "::error::boo": ": :error::boo",
     "first\n::set-output name=a::b": "first\n: :set-output name=a::b",
     "  \t::debug::x": "  \t: :debug::x",
@@ -215,3 +220,40 @@ def test_long_words_are_cut_and_the_rest_is_counted() -> None:
 def test_a_line_is_one_line() -> None:
     assert safe_line("  two\n\n lines\r\n\tand\u2028more ") == "two lines and more"
     assert safe_line(" \n ") == ""
+
+
+# --- an error without its frames --------------------------------------------------------------
+
+
+def frames(error: BaseException | None) -> int:
+    return 0 if error is None else len(list(traceback.walk_tb(error.__traceback__)))
+
+
+def test_an_error_and_what_it_came_of_lose_their_frames() -> None:
+    try:
+        try:
+            raise ValueError("first")
+        except ValueError:
+            raise KeyError("second")  # noqa: B904
+    except KeyError as error:
+        caught = error
+    cause = LookupError("a cause, which comes of the error itself")
+    cause.__context__ = caught
+    caught.__cause__ = cause
+    assert frames(caught)
+    assert frames(caught.__context__)
+    assert bare(caught) is caught
+    assert [frames(it) for it in (caught, caught.__context__)] == [0, 0]
+
+
+def test_what_was_being_handled_before_keeps_its_frames() -> None:
+    seen: list[BaseException | None] = []
+    try:
+        raise ValueError("above")
+    except ValueError:
+        try:
+            raise KeyError("below")
+        except KeyError as error:
+            seen = [error, error.__context__]
+        bare(seen[0] or KeyError())
+    assert [frames(it) for it in seen] == [0, 1]

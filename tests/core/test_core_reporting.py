@@ -130,7 +130,13 @@ TOLD = {
         {"at": 6.0, "count": 2, "providers": ("a", "b")},
     ),
     "failures": (
-        {"at": 5.5, "message": "the agent reported: so be it", "phase": "turn", "test": "test_a"},
+        {
+            "at": 5.5,
+            "message": "the agent reported: so be it",
+            "phase": "turn",
+            "test": "test_a",
+            "cured": False,
+        },
     ),
 }
 

@@ -13,8 +13,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._redact import WINDOW, Token, scrubber, scrubbing
-from pytest_hydrasmoke._scrub import Scrub, clean_report, cleaned, cleaner
+from pytest_hydrasmoke._redact import (
+    WINDOW,
+    Token,
+    cleaner,
+    harmless,
+    has_token,
+    safe_text,
+    scrubber,
+    scrubbing,
+)
+from pytest_hydrasmoke._scrub import Scrub, clean_report, cleaned
 
 SECRET = "ops-4Q7zL9rT2xW8"
 SCRUB = scrubber(SECRET)
@@ -43,7 +52,7 @@ MASKED = {
 @pytest.mark.parametrize("text", MASKED)
 def test_parts_of_a_token_are_masked(text: str) -> None:
     assert SCRUB(text) == MASKED[text]
-    assert Token(SECRET).scrub(text) == MASKED[text]
+    assert scrubbing(Token(SECRET))(text) == MASKED[text]
 
 
 @pytest.mark.parametrize(
@@ -64,9 +73,40 @@ def test_a_mask_has_nothing_of_the_token() -> None:
     assert scrubber("ab*cd*ef*")("<ab*cd*ef*>") == f"<{'…' * WINDOW}>"
 
 
+@pytest.fixture
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HYDRA_SMOKE_TOKEN", "OPS_BEARER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_environment")
 def test_there_is_something_to_mask_where_there_is_a_token() -> None:
     assert scrubbing(None)(SECRET) == SECRET
     assert scrubbing(Token(SECRET))(SECRET) == "*" * WINDOW
+
+
+@pytest.mark.usefixtures("no_environment")
+def test_every_token_of_the_environment_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = "first-9f1c2d", "second*7e8a"
+    monkeypatch.setenv("HYDRA_SMOKE_TOKEN", f" {first}\n")
+    monkeypatch.setenv("OPS_BEARER_TOKEN", second)
+    text = f"{first} {second} {SECRET}"
+    assert scrubbing(None)(text) == f"{'…' * 8} {'…' * 8} {SECRET}"
+    # One mask is no part of another token.
+    assert scrubbing(Token(SECRET))(text) == " ".join(["…" * 8] * 3)
+    assert has_token(f"x{second}x", None)
+    assert has_token(SECRET, Token(SECRET))
+    assert not has_token(SECRET[:-1], Token(SECRET))
+    monkeypatch.setenv("OPS_BEARER_TOKEN", "short")
+    assert scrubbing(None)("short") == "short"
+
+
+def test_a_listing_of_locals_does_not_show_what_is_looked_for() -> None:
+    shown = repr([cell.cell_contents for cell in SCRUB.__closure__ or ()])
+    assert "{********}" in shown
+    assert not [
+        SECRET[at : at + 4] for at in range(len(SECRET) - 3) if SECRET[at : at + 4] in shown
+    ]
 
 
 def test_a_text_without_a_token_is_the_same_object() -> None:
@@ -104,6 +144,20 @@ CLEANED = {
 @pytest.mark.parametrize("text", CLEANED, ids=lambda text: ascii(text[:20]))
 def test_texts_are_cleaned(text: str) -> None:
     assert CLEAN(text) == CLEANED[text]
+
+
+@pytest.mark.parametrize(
+    "token", ["abc##[defgh", "##[abcdefgh", "abcdefg##[", "::abcdefgh", "a\\x1bcdefgh", "##[#::##["]
+)
+@pytest.mark.parametrize("before", ["", "# ", "#", "x", "first\n", " \t"])
+def test_masking_and_neutralising_do_not_undo_each_other(token: str, before: str) -> None:
+    # Also where words were made harmless, and cut, before they are masked.
+    told = before + token
+    for text in (told, harmless(told), safe_text(told), repr(told), told.replace("\\x1b", "\x1b")):
+        shown = cleaner(scrubber(token))(text)
+        plain = shown.replace("# #", "##").replace(": :", "::")
+        assert not any(token[at : at + WINDOW] in plain for at in range(len(token) - WINDOW + 1))
+        assert harmless(shown) == shown
 
 
 class Drawn:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
-from pytest_hydrasmoke import PollResult
+from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._calls import Attempt
 from pytest_hydrasmoke._moments import (
     MOST,
@@ -176,15 +176,10 @@ def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:
     assert story.arrivals[0] == 0
 
 
-def test_a_tests_failure_is_the_one_that_is_known_already() -> None:
-    it = record()
-    it.fails(Failure(1.0, "no row", "no row", "row"))
-    it.failed_test(2.0, "test_a", "ProvisionError: no row\n  phase: row", used=False)
-    it.failed_test(3.0, "test_b", "ProvisionError: no row", used=False)
-    it.failed_test(4.0, "test_c", "AssertionError: assert 'x' in 'y'", used=True)
-    it.failed_test(5.0, "test_d", "assert 'x' in 'y'", used=True)
-    assert [(f.at, f.phase, f.test, f.brief) for f in it.failures] == [
-        (1.0, "row", "test_a", "no row"),
-        (4.0, None, "test_c", "AssertionError"),
-        (5.0, None, "test_d", "failed"),
-    ]
+def test_an_error_that_is_seen_twice_is_one_failure() -> None:
+    it, error = record(), ProvisionError("no row")
+    it.fails(Failure(1.0, "no row", "no row", "row"), error)
+    it.fails(Failure(2.0, "no row", "no row", "ready"), error)
+    it.fails(Failure(3.0, "no row", "no row", "row"), ProvisionError("no row"))
+    assert [(failure.at, failure.phase) for failure in it.failures] == [(1.0, "row"), (3.0, "row")]
+    assert error.failure is it.failures[0]

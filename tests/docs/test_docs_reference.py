@@ -38,8 +38,11 @@ def test_every_public_name_has_its_place(name: str) -> None:
 
 
 def test_what_sphinx_generates_is_asked_for() -> None:
-    assert "automodule:: pytest_hydrasmoke._errors\n" in REFERENCE["errors.md"]
-    assert f"automodule:: {_hookspecs.__name__}\n" in REFERENCE["hooks.md"]
+    for name in ERRORS:
+        assert f"autoexception:: pytest_hydrasmoke.{name}\n" in REFERENCE["errors.md"]
+    assert f"currentmodule:: {_hookspecs.__name__}\n" in REFERENCE["hooks.md"]
+    for name in vars(_hookspecs):
+        assert not name.startswith("pytest_") or f"autofunction:: {name}\n" in REFERENCE["hooks.md"]
 
 
 @pytest.mark.parametrize("name", generated.LISTS)

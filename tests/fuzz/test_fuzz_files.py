@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_hydrasmoke._unused
 from filelock import FileLock
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from inner import ALONE, only
 
 # A run in this process forgets every module that it was the first to import.
 import pytest_hydrasmoke._collect
 import pytest_hydrasmoke._finish
+import pytest_hydrasmoke._preflight
 import pytest_hydrasmoke._switch
 import pytest_hydrasmoke.report.har
 import pytest_hydrasmoke.report.html  # noqa: F401
@@ -98,7 +98,7 @@ worlds = st.builds(
 
 
 def line(**facts: Any) -> str:
-    return json.dumps(facts)
+    return json.dumps({**facts, "at": "2001-01-01T00:00:00.000+00:00"})
 
 
 def ledger(state: str, run_id: str, url: str) -> str:
@@ -266,7 +266,11 @@ def tries(sample: int, full: int) -> settings:
     )
 
 
+PROJECT = World(".", {"two": "open"}, [], [".gitignore", "report.json", "runs/x/live.log"], [], [])
+
+
 @tries(sample=20, full=2_500)
+@example(world=PROJECT, run_id="one", passes=True)
 @given(world=worlds, run_id=names, passes=st.booleans())
 def test_a_run(
     router: FakeRouter, tried: Counter[str], world: World, run_id: str, passes: bool

@@ -129,17 +129,41 @@ flags[3] |= termios.TOSTOP
 termios.tcsetattr(1, termios.TCSANOW, flags)
 os.kill(job.pid, signal.SIGTERM)
 sys.stdin.readline()
-job.kill()
-job.wait()
+os.tcsetpgrp(1, job.pid)
+os.kill(job.pid, signal.SIGCONT)
+sys.exit(job.wait())
 """
-"""A shell with a terminal and one job: it takes it into the background, and ends it there."""
+"""A shell with a terminal and one job, which it takes into the background and back again."""
+
+
+@dataclass
+class Job:
+    """A job of a shell, and the user's end of its terminal."""
+
+    shell: subprocess.Popen[bytes]
+    terminal: int
+
+    def terminate(self) -> None:
+        """Send it a TERM where its terminal stops it once it writes: in the background."""
+        self._go_on()
+
+    def bring_back(self) -> int:
+        """Give it its terminal back, and read it to the end; gives its exit code."""
+        self._go_on()
+        with contextlib.suppress(OSError):
+            while os.read(self.terminal, 65536):
+                pass
+        return self.shell.wait(60)
+
+    def _go_on(self) -> None:
+        assert self.shell.stdin is not None
+        self.shell.stdin.write(b"\n")
+        self.shell.stdin.flush()
 
 
 @contextmanager
-def background_job(
-    command: Sequence[str], folder: Path, env: dict[str, str]
-) -> Iterator[Callable[[], None]]:
-    """Start a job of a shell with a terminal; gives what sends it a TERM in the background."""
+def started_as_job(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterator[Job]:
+    """Start a job of a shell, in the foreground of a terminal."""
     ours, theirs = os.openpty()
     shell = subprocess.Popen(
         [sys.executable, "-c", SHELL, *command],
@@ -150,17 +174,8 @@ def background_job(
         stderr=theirs,
     )
     os.close(theirs)
-
-    def go_on() -> None:
-        assert shell.stdin is not None
-        shell.stdin.write(b"\n")
-        shell.stdin.flush()
-
     with shell:
-        try:
-            yield go_on
-        finally:
-            go_on()
+        yield Job(shell, ours)
     os.close(ours)
 
 

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from kill_tools import FULL, Router, pytest_command, router, several_at_once, until
-from outputs import ENDINGS, background_job
+from outputs import ENDINGS, started_as_job
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 BOUND = 10.0
@@ -245,11 +245,12 @@ def test_a_job_in_the_background_deletes_before_its_terminal_stops_it(tmp_path: 
     (folder / "test_it.py").write_text(IN_A_TEST)
     with router() as at:
         env = at.environment(HYDRA_SMOKE_RUN_ID="run", TERM="xterm")
-        with background_job(pytest_command("test_it.py", "-v"), folder, env) as terminate:
+        with started_as_job(pytest_command("test_it.py", "-v"), folder, env) as job:
             assert until(lambda: at.seen("chat"))
-            terminate()
+            job.terminate()
             assert until(lambda: not at.alive())
             assert until(lambda: told(folder) == ["deleted"])
+            assert job.bring_back() == 128 + TERM
 
 
 @pytest.mark.parametrize("options", ["-q", "-s"])

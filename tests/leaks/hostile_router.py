@@ -46,6 +46,7 @@ WORDS = (
     "\x1bP+q544e\x1b\\",
     "over\rwritten\x08\x08\x07\x00\x7f",
     # What misleads a reader.
+    "blank \u3164\u034f\ufe0f\u115f\uffa0\u2800\U000e0100\U000e01ef signs",
     "abc\u202ecba\u202c \u2066x\u2069 \u200f",
     "zero\u200bwidth\u2060joined\u00ad",
     "tags \U000e0041\U000e007f",

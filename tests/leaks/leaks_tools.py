@@ -49,7 +49,12 @@ class Sinks:
 
 
 def run(
-    folder: Path, suite: str, *arguments: str, env: Mapping[str, str], conftest: str = ""
+    folder: Path,
+    suite: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    conftest: str = "",
+    switch: str = "--hydra-smoke",
 ) -> Sinks:
     """Run pytest on a suite in a folder of its own, with every sink that there is."""
     shutil.copytree(SUITES / suite, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -62,7 +67,8 @@ def run(
         *("-m", "pytest", *only("xdist")),
         *with_plugin("pytest_metadata.plugin", "pytest_html.plugin", option=f"--html={html}"),
         *with_plugin("pytest_reportlog.plugin", option=f"--report-log={log}"),
-        "--hydra-smoke",
+        *with_plugin("allure_pytest.plugin", option=f"--alluredir={out / 'allure'}"),
+        switch,
         "--hydra-smoke-report=always",
         "--continue-on-collection-errors",
         f"--junit-xml={out / 'junit.xml'}",

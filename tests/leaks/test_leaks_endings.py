@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from leaks_tools import Sinks, run, settings, windows
+from leaks_tools import FULL, Sinks, run, settings, windows
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -25,11 +27,41 @@ def pytest_runtest_teardown():
     token = os.environ["HYDRA_SMOKE_TOKEN"]
     pytest.exit(f"enough of {token}", returncode=7)
 """
+INTERRUPT = """
+import os
+import signal
+import pytest
+
+@pytest.fixture(autouse=True)
+def token():
+    return os.environ["HYDRA_SMOKE_TOKEN"]
+
+def below(token, **more):
+    try:
+        raise LookupError(f"first of all {token}")
+    except LookupError:
+        signal.raise_signal(signal.SIGINT)
+
+@pytest.fixture(autouse=True)
+def interrupted(token, smoke_instance):
+    below(token, header=f"Bearer {token}")
+"""
+# A router that has told the token back is killed with the run that heard it: what is left is the
+# ledger, and what workers have told.
+KILLED = """
+import os
+import signal
+
+def pytest_runtest_logfinish():
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.fixture
 def router() -> FakeRouter:
-    return FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN)
+    scenario = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.0)
+    return FakeRouter(scenario, TOKEN)
 
 
 def see(sinks: Sinks, code: int, said: str) -> None:
@@ -68,3 +100,53 @@ def test_an_exit_and_a_leak_that_no_summary_tells_are_told_without_the_token(
     assert [name for name in sinks.texts if name.endswith("ledger.jsonl")]
     assert "LEAK: " in sinks.texts["stderr"]
     assert "******** is not valid" in sinks.texts["stderr"]
+
+
+@pytest.mark.parametrize("arguments", [("--full-trace",), ("--full-trace", "-l"), ()], ids=" ".join)
+def test_an_interrupt_is_told_without_the_token(
+    arguments: tuple[str, ...], router: FakeRouter, tmp_path: Path
+) -> None:
+    with router:
+        env = settings(router.url, TOKEN)
+        given = (*arguments, "test_plain.py")
+        sinks = run(tmp_path / "run", "plain", *given, env=env, conftest=INTERRUPT)
+        assert all(it.deleted for it in router.instances)
+    told = "more = {'header': 'Bearer ********'}" if arguments else "(to show a full traceback"
+    see(sinks, 130, told)
+    assert ("LookupError: first of all ********" in sinks.texts["stdout"]) == bool(arguments)
+
+
+ECHOES: dict[str, dict[str, Any]] = {
+    "headers of a refusal": {"route": "provision", "status": 403, "body": {"detail": TOKEN}},
+    "headers of a gateway": {
+        "route": "provision",
+        "status": 400,
+        "body": f"<pre>POST /provision\nAuthorization: Bearer {TOKEN}\n</pre>",
+    },
+    "an id": {"route": "provision", "status": 202, "body": {"instance_id": TOKEN, "task_id": ""}},
+    "a key": {"route": "poll", "status": 200, "body": {"found": TOKEN}},
+    "a status word": {"route": "status", "status": 200, "body": {"status": f"failed {TOKEN}"}},
+    "a line for a field": {
+        "route": "provision",
+        "status": 422,
+        "body": {"detail": [{"loc": [TOKEN], "msg": f"{TOKEN} is not", "type": TOKEN}]},
+    },
+}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")] if FULL else [()], ids=" ".join)
+@pytest.mark.parametrize("echo", ECHOES)
+def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
+    echo: str, workers: tuple[str, ...], router: FakeRouter, tmp_path: Path
+) -> None:
+    with router:
+        # After what is asked before the run.
+        after = {"poll": 2, "status": 2}.get(ECHOES[echo]["route"], 0)
+        router.fail(**ECHOES[echo], times=999, after=after)
+        env = settings(router.url, TOKEN, ready_timeout=2)
+        arguments = (*workers, "test_plain.py")
+        sinks = run(tmp_path / "run", "plain", *arguments, env=env, conftest=KILLED)
+    assert sinks.code == -signal.SIGKILL
+    ledgers = [text for name, text in sinks.texts.items() if name.endswith("ledger.jsonl")]
+    assert '"failure": "provisioning failed in the set-up of test_plain.py' in "".join(ledgers)
+    assert not sinks.holding(windows(TOKEN))

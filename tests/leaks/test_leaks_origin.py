@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leaks_tools import table
+from leaks_tools import settings, table
 
 from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, InstanceSpec, SmokeClient
 from pytest_hydrasmoke._address import Link
 from pytest_hydrasmoke._aio import AsyncIO
 from pytest_hydrasmoke._chat import Reading
 from pytest_hydrasmoke._check import findings
+from pytest_hydrasmoke._command import main
 from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._ledger import Intent, Ledger
 from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke._settings import HydraSmokeConfig
 from pytest_hydrasmoke.client import AsyncRunClient, RunClient
@@ -366,3 +368,56 @@ def test_a_url_with_more_than_a_place_is_refused(
         client(f"http://{form.format(**hosts)}", token=TOKEN)
     what = f"URL http://{form}".replace("{", "").replace("}", "")
     seen(what, client.__name__, 0, first, second, reached=False)
+
+
+# What is on the disk and in the environment
+
+
+def own_forms(origin: Origin, path: str) -> Answer:
+    """Answer as a router does that has no instance."""
+    if "by-key" in path:
+        return 200, {}, {"found": False}
+    if path.endswith("/not-a-uuid"):
+        return 422, {}, {"detail": [{"loc": ["path", "instance_id"], "msg": "no UUID"}]}
+    return 404, {}, {"detail": "Instance not found"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_no_router_of_a_ledger_is_asked(
+    named: bool,
+    origins: tuple[Origin, Origin],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = origins
+    first.answers = own_forms
+    ledger = Ledger(tmp_path / ".hydrasmoke", "run")
+    ledger.begin("main")
+    ledger.claim(Intent(SPEC.model_dump(), second.url), 1, 4)
+    ledger.claim(Intent(SPEC.model_dump(), first.other + "/api"), 1, 4)
+    ledger.end()
+    monkeypatch.chdir(tmp_path)
+    for name, value in settings(first.url, TOKEN, max_instances=1, row_settle=0).items():
+        monkeypatch.setenv(name, value)
+    assert main(["sweep", "--wait", "0", *(["--run-id", "run"] if named else [])]) == 1
+    assert capsys.readouterr().out.count("it is another router's") == 2
+    what = f"a ledger that names another router, sweep{' --run-id' if named else ''}"
+    seen(what, "sweep", 2, first, second)
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+def test_one_token_of_two_is_sent(
+    fallback: bool, origins: tuple[Origin, Origin], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second = origins
+    first.answers = own_forms
+    monkeypatch.chdir(tmp_path)
+    for name, value in settings(first.url, TOKEN).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OPS_BEARER_TOKEN", "another-token-of-somebody")
+    if fallback:
+        monkeypatch.setenv("OPS_BEARER_TOKEN", TOKEN)
+        monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    assert main(["check"]) == 0
+    seen("two tokens in the environment", "check", 1, first, second)

@@ -345,6 +345,8 @@ def test_a_closed_stream_is_no_matter_of_the_run() -> None:
     tty.file.close()
     screen.erase()
     screen.draw("hydra-smoke: two")
+    with pytest.raises(ValueError, match="closed"):
+        tty.write("what its writer is told anyway")
     screen.close()
     assert Picture(80).show(tty.all()) == [""]
 

@@ -25,7 +25,8 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._calls import Calls
 from pytest_hydrasmoke._evidence import Forms
-from pytest_hydrasmoke._ledger import MAIN, Fact, Ledger, bury
+from pytest_hydrasmoke._ledger import Fact, Ledger, bury
+from pytest_hydrasmoke._locks import MAIN
 from pytest_hydrasmoke._preflight import learn
 from pytest_hydrasmoke._report import InstanceReport
 from pytest_hydrasmoke._reporting import merged, report_of
@@ -309,7 +310,7 @@ def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(a_run: Runs, 
 def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_run: Runs) -> None:
     run = a_run()
     dead, heir = run.workers(2)
-    key = left_unfinished(dead, Fact.DELETED)
+    key = left_unfinished(dead, Fact.DELETING)
     with heir.holding() as instance:
         assert instance.idempotency_key != key
     heir.end()

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from owner_tools import SPEC, lines_of
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke import _ledger as ledger_module
+from pytest_hydrasmoke import _locks as locks_module
 from pytest_hydrasmoke._ledger import (
     Fact,
     Intent,
@@ -23,9 +23,8 @@ from pytest_hydrasmoke._ledger import (
     bury,
     discard_if_done,
     discard_ledger_if_done,
-    has_main_process,
-    is_live,
 )
+from pytest_hydrasmoke._locks import has_main_process, is_live
 from pytest_hydrasmoke._run_folder import flaw, folder_of, run_folders
 
 INTENT = Intent(SPEC, "https://router.example", "shared")
@@ -213,7 +212,7 @@ def test_what_is_shared_is_of_use_until_it_is_kept_or_gone(ledger: Ledger, fact:
 
 def test_a_later_one_takes_the_place_of_what_is_gone(ledger: Ledger) -> None:
     ledger.claim(INTENT, 2, 4)
-    ledger.note("owner-0", Fact.CONFIRMED, "an-id")
+    ledger.note("owner-0", Fact.DELETED, "an-id")
     shared = ledger.look().shared("shared", SPEC)
     assert shared is not None
     assert shared.key == "owner-1"
@@ -243,7 +242,7 @@ def test_a_name_is_held_by_one_at_a_time(
         def __init__(self, path: Path, timeout: float, **more: Any) -> None:
             super().__init__(path, 0, **more)
 
-    monkeypatch.setattr(ledger_module, "FileLock", Impatient)
+    monkeypatch.setattr(locks_module, "FileLock", Impatient)
     held = ledger.hold("a", nothing)
     other = begun(output, "gw0")
     asked: list[str] = []
@@ -298,7 +297,7 @@ def test_how_long_locks_are_waited_for(
             waited[path.name] = timeout
             super().__init__(path, timeout, **more)
 
-    monkeypatch.setattr(ledger_module, "FileLock", Noted)
+    monkeypatch.setattr(locks_module, "FileLock", Noted)
     other = begun(output, "gw0")
     other.hold("a", nothing).release()
     other.claim(INTENT, 1, 4)
@@ -354,7 +353,7 @@ def test_a_run_id_in_use(output: Path, ledger: Ledger, monkeypatch: pytest.Monke
         def acquire(self, *given: Any, **more: Any) -> Any:
             raise Timeout(self.lock_file)
 
-    monkeypatch.setattr(ledger_module, "FileLock", Held)
+    monkeypatch.setattr(locks_module, "FileLock", Held)
     why = "another process holds it: give each run an id"
     assert refusal(lambda: begun(output)) == unusable(ledger.folder, why)
 

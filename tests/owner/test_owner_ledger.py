@@ -26,11 +26,11 @@ from pytest_hydrasmoke._ledger import (
     Ledger,
     bury,
     discard_if_done,
-    is_live,
     note,
     parse,
     read,
 )
+from pytest_hydrasmoke._locks import is_live
 from pytest_hydrasmoke._run_folder import folder_of, run_folders
 from pytest_hydrasmoke._timeline import State
 from pytest_hydrasmoke.fake import FakeRouter
@@ -394,7 +394,7 @@ def test_the_folder_goes_once_all_is_confirmed(output: Path) -> None:
     claim(ledger)
     ledger.note("owner-0", Fact.CREATED, "an-id")
     discard_if_done(ledger.folder)
-    ledger.note("owner-0", Fact.CONFIRMED, "an-id")
+    ledger.note("owner-0", Fact.DELETED, "an-id")
     discard_if_done(ledger.folder)
     assert ledger.folder.exists()  # It is still live.
     assert run_folders(output) == [ledger.folder]
@@ -447,3 +447,25 @@ def test_a_ledger_that_can_no_longer_be_written_refuses_to_provision(
         session.claim_key(InstanceSpec(**SPEC), "no-slot's")
     assert fake.requests == learned
     session.ledger.end()
+
+
+# Ledgers of earlier releases
+
+
+def old(word: str) -> bytes:
+    """Write a ledger as it was when a line had no schema."""
+    intent = {"key": "k-0", "fact": "intent", "url": "https://router.example", "spec": {}}
+    intent |= {"settings": {}, "at": "2026-01-01T00:00:00+00:00"}
+    lines = [intent, {"key": "k-0", "fact": "created", "id": "an-id"}, {"key": "k-0", "fact": word}]
+    return "".join(f"\n{json.dumps(line)}\n" for line in lines).encode()
+
+
+@pytest.mark.parametrize(("word", "is_open"), [("deleted", True), ("confirmed", False)])
+def test_in_an_old_ledger_deleted_was_only_what_was_asked_for(word: str, is_open: bool) -> None:
+    reading = parse(old(word))
+    assert (reading.problems, [it.key for it in reading.open]) == ([], ["k-0"] * is_open)
+
+
+def test_a_line_of_a_later_release_can_not_be_read(output: Path) -> None:
+    reading = parse(b'{"key": "k-0", "fact": "deleted", "schema": 3}')
+    assert reading.problems == ["line 1 can't be read, and is skipped"]

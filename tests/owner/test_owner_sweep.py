@@ -22,8 +22,8 @@ from owner_tools import (
     session_for,
 )
 
-from pytest_hydrasmoke import _deletion
 from pytest_hydrasmoke import _ledger as ledger_module
+from pytest_hydrasmoke import _locks as locks_module
 from pytest_hydrasmoke import _sweep as sweep_module
 from pytest_hydrasmoke._command import main
 from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, note
@@ -143,7 +143,7 @@ def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(
         def acquire(self, *given: Any, **more: Any) -> Any:
             raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(ledger_module, "FileLock", NoLocks)
+    monkeypatch.setattr(locks_module, "FileLock", NoLocks)
     code, told = sweep()
     assert (code, alive(fake)) == (1, ["owner-0"])
     assert "LEFT     run owner: whether it lives can't be told ([Errno 38] Function not" in told
@@ -309,7 +309,7 @@ def test_a_key_that_may_still_get_a_row_is_unsure_and_stays(
     for how in ((), ("--run-id", "owner")):
         code, told = sweep(*how, wait=0.0)
         assert code == 1
-        assert "unsure   (key owner-0): no row yet, one may come; sweep again in 900 s" in told
+        assert "unsure   (key owner-0): no row yet, one may come; sweep again in " in told
         assert [entry.key for entry in reading_of(config_for(fake, output)).open] == ["owner-0"]
     monkeypatch.setenv("HYDRA_SMOKE_ROW_SETTLE", "0")
     code, told = sweep(wait=0.0)
@@ -359,7 +359,7 @@ def test_a_fault_of_our_own_is_left_too(
         raise FileNotFoundError("no such thing")
 
     killed(fake, output)
-    monkeypatch.setattr(_deletion, "delete", broken)
+    monkeypatch.setattr(sweep_module, "delete", broken)
     code, told = sweep()
     assert code == 1
     assert "LEFT     (key owner-0): FileNotFoundError('no such thing')" in told

@@ -15,6 +15,7 @@ from pytest_hydrasmoke._redact import Token
 from pytest_hydrasmoke.fake import FakeRouter
 
 NOWHERE = "https://router.example"
+CA = Path(__file__).parents[1] / "data" / "tls" / "ca.pem"
 
 
 @pytest.fixture
@@ -461,6 +462,7 @@ WRONG = [
     ("expect_text", "(", "is not a regular expression: "),
     ("instance", "not-a-uuid", "is not a UUID"),
     ("ca_file", "none.pem", "there is no file "),
+    ("ca_file", __file__, "has no certificate in it: give the CA's, as PEM"),
     ("ready_timeout", "0", "must be greater than 0"),
     ("ready_timeout", "soon", "must be a valid number"),
     ("chat_timeout", "-1", "must be greater than 0"),
@@ -540,7 +542,7 @@ def test_a_variable_that_is_no_setting_is_warned_of(project: Project, router: Fa
 
 def test_a_ca_file_is_relative_to_its_table(live: Project) -> None:
     live.table('ca_file = "ca.pem"')
-    file = live.write("ca.pem", "")
+    file = live.write("ca.pem", CA.read_text("utf-8"))
     assert resolved(live).link.ca_file == file
 
 
@@ -569,7 +571,7 @@ def test_the_object_reads_no_environment_of_its_own(live: Project) -> None:
 
 
 def test_settings_travel_in_plain_types(live: Project) -> None:
-    live.write("ca.pem", "")
+    live.write("ca.pem", CA.read_text("utf-8"))
     live.set(ca_file="ca.pem", ready_statuses="up,on", max_instances=2)
     config = resolved(live)
     plain = config.to_plain()
@@ -607,3 +609,15 @@ def test_a_table_whose_name_is_nearly_right_is_warned_of(live: Project, name: st
 def test_no_other_table_is_warned_of(live: Project, text: str) -> None:
     live.write("pyproject.toml", text)
     assert load({}, live.path, fake=False).warnings == ()
+
+
+def test_a_ca_of_the_environment_that_is_not_there_is_named(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/ca.pem")
+    [problem] = told(live.set(trust_env="true"))
+    assert problem == (
+        "trust_env, and SSL_CERT_FILE = '/no/such/ca.pem': there is no file /no/such/ca.pem"
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", str(CA))
+    assert resolved(live).trust_env

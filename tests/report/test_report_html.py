@@ -300,11 +300,14 @@ def test_of_many_instances_those_in_trouble_are_unfolded() -> None:
     assert opened == [False, False, False, True, False]
 
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_an_error_that_a_passed_test_expected_is_nothing_that_went_wrong(failed: bool) -> None:
-    error = FailureReport(at=1.0, message="chat was refused", phase="turn", test=None)
-    page = Page(a_report(an_instance(failed=failed, failures=(error,)), exit_code=1))
-    assert ("What went wrong" in page.text) == failed
+@pytest.mark.parametrize("cured", [False, True])
+def test_what_a_rerun_cured_is_told_as_that_and_not_as_what_went_wrong(cured: bool) -> None:
+    error = FailureReport(
+        at=1.0, message="chat was refused", phase="turn", test="test_a", cured=cured
+    )
+    page = Page(a_report(an_instance(failures=(error,)), exit_code=1))
+    assert ("What went wrong" in page.text) != cured
+    assert ("cured by a rerun" in page.text) == cured
     assert "chat was refused" in page.text
 
 

@@ -165,6 +165,28 @@ def test_passes_and_prints(token: str) -> None:
     print("passes", token)
 
 
+# The token that the environment holds beside the one in use, or although none of it is in use
+
+
+def test_others_printed() -> None:
+    other = os.environ["OPS_BEARER_TOKEN"], os.environ["HYDRA_SMOKE_TOKEN"]
+    print(other)
+    logger.warning("%s", other)
+    warnings.warn(f"warned of {other}", stacklevel=1)
+    raise AssertionError(other)
+
+
+def test_others_property(record_property: Any, record_testsuite_property: Any) -> None:
+    record_property("other", os.environ["OPS_BEARER_TOKEN"])
+    record_testsuite_property("other", os.environ["OPS_BEARER_TOKEN"])
+    assert os.environ["OPS_BEARER_TOKEN"] == os.environ["HYDRA_SMOKE_TOKEN"]
+
+
+def test_others_told_back(smoke_instance: SmokeInstance) -> None:
+    turn = smoke_instance.chat(f"{os.environ['OPS_BEARER_TOKEN']} is mine")
+    assert turn.text == os.environ["OPS_BEARER_TOKEN"]
+
+
 # What pytest makes of values
 
 
@@ -252,6 +274,19 @@ def test_recursion(token: str) -> None:
 def test_property(token: str, record_property: Any) -> None:
     record_property("token", token)
     raise AssertionError
+
+
+def test_suite_property(token: str, record_testsuite_property: Any) -> None:
+    record_testsuite_property(f"of {token}", f"token {token}")
+
+
+def test_step(token: str) -> None:
+    try:
+        import allure
+    except ImportError:
+        pytest.skip("Allure's plugin is not installed")
+    with allure.step(f"with {token}"):
+        raise LookupError(token)
 
 
 def test_skipped(token: str) -> None:

@@ -1,0 +1,145 @@
+"""The command line shows no part of a token: of one that it is given, or of one that it uses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from leaks_tools import clean_environment, hits, settings, windows
+
+from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+TOKEN = "q7XwZt3mLk9v##[b2yNd5Hc8Fj4Gs6Pa1T"
+OTHER = "j5Tn0Vb8Qe2Wr7Xc4Mz9Lp1Ka6Sd3Gf"
+PARTS = windows(TOKEN) | windows(OTHER)
+
+GIVEN = [
+    ("--token", TOKEN, "check"),
+    (f"--token={TOKEN}", "check"),
+    (TOKEN,),
+    ("-t", TOKEN, "check"),
+    ("--tok", TOKEN, "check"),
+    *(
+        (command, *rest)
+        for command in ("check", "sweep", "fake")
+        for rest in (
+            ("--token", TOKEN),
+            (f"--token={TOKEN}",),
+            ("--tok", TOKEN),
+            (f"--bearer-token={TOKEN}",),
+            ("-t", TOKEN),
+            (f"-t{TOKEN}",),
+            (TOKEN,),
+        )
+    ),
+]
+
+
+def command(folder: Path, *arguments: str, **env: str) -> tuple[int, str]:
+    """Run the command line in a folder; gives its exit code, and all that it said."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest_hydrasmoke", *arguments],
+        cwd=folder,
+        env={**clean_environment(), **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("arguments", GIVEN, ids=lambda given: " ".join(given)[:24])
+def test_a_token_that_is_given_is_not_repeated(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    code, told = command(tmp_path, *arguments)
+    assert code == 2
+    assert "usage: " in told
+    assert not hits(told, PARTS)
+    if any(it.startswith("--token") for it in arguments):
+        assert "--token would show the token to everybody on this machine: set HYDRA_S" in told
+
+
+def test_an_argument_that_is_misspelt_is_named(tmp_path: Path) -> None:
+    code, told = command(tmp_path, "sweep", "--dryrun", "--run_id=x", "more")
+    assert (code, told.splitlines()[-1]) == (
+        2,
+        "hydra-smoke: error: unrecognized arguments: --dryrun",
+    )
+
+
+def test_what_has_the_token_in_it_is_told_without(tmp_path: Path) -> None:
+    env = {"HYDRA_SMOKE_TOKEN": TOKEN, "OPS_BEARER_TOKEN": OTHER}
+    for given in (TOKEN, OTHER, f"{OTHER}.toml"):
+        code, told = command(tmp_path, "fake", "--scenario", given, **env)
+        assert code == 4
+        assert "the fake router has no such scenario" in told
+        assert not hits(told, PARTS)
+    for name in ("agent_name", "run_id"):
+        more = settings("https://router.example", TOKEN, **{name: OTHER})
+        code, told = command(tmp_path, "check", **{**env, **more})
+        assert code == 4
+        assert f"{name} has the token in it" in told
+        assert not hits(told, PARTS)
+
+
+@pytest.fixture
+def router() -> Iterator[FakeRouter]:
+    told = f"{TOKEN} {OTHER}"
+    scenario = Scenario(
+        row_after=0, statuses=((0, f"running {told}"),), extra={told: told}, llm_events_lag=0.0
+    )
+    with FakeRouter(scenario, TOKEN) as router:
+        yield router
+
+
+def see(told: str, said: str) -> None:
+    assert said in told
+    assert not hits(told, PARTS)
+    # What was broken up has been masked before.
+    assert not hits(told.replace("# #", "##"), PARTS)
+
+
+@pytest.mark.parametrize(
+    ("route", "after", "said"),
+    [
+        ("status", 0, "WRONG router: "),
+        ("poll", 0, "WRONG token: "),
+        ("poll", 1, "WRONG unknown key: "),
+        ("status", 1, "WRONG unknown instance: "),
+    ],
+)
+@pytest.mark.parametrize("body", [{"detail": f"{TOKEN} {OTHER}"}, f"Authorization: Bearer {TOKEN}"])
+def test_no_line_of_a_check_shows_a_token(
+    body: Any, route: str, after: int, said: str, router: FakeRouter, tmp_path: Path
+) -> None:
+    router.fail(route, status=403, times=99, after=after, body=body)
+    env = settings(router.url, TOKEN)
+    code, told = command(tmp_path, "check", **env, OPS_BEARER_TOKEN=OTHER)
+    assert code == 1
+    see(told, said)
+    assert "********" in told
+
+
+@pytest.mark.parametrize(
+    ("route", "after", "said"),
+    [
+        ("poll", 0, "UNKNOWN  what is left"),
+        ("poll", 2, "poll was refused with 403"),
+        ("delete", 0, "LEFT     "),
+    ],
+)
+def test_no_line_of_a_sweep_shows_a_token(
+    route: str, after: int, said: str, router: FakeRouter, tmp_path: Path
+) -> None:
+    with SmokeClient(router.url, token=TOKEN) as client:
+        client.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), "run-0")
+    router.fail(route, status=403, times=999, after=after, body={"detail": f"{TOKEN} {OTHER}"})
+    env = settings(router.url, TOKEN, delete_timeout=1, max_instances=1)
+    arguments = ("sweep", "--run-id", "run", "--wait", "0")
+    code, told = command(tmp_path, *arguments, **env, OPS_BEARER_TOKEN=OTHER)
+    assert code == 1
+    see(told, said)

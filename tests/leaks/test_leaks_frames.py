@@ -1,0 +1,308 @@
+"""The package's own frames, in a process without the switch: no traceback has the token in one.
+
+Locals and arguments of frames are shown by `-l`, `--tb=long`, `--full-trace`, `capture_locals` and
+whatever collects crashes. So an interrupt is tried wherever Python can deliver one, and each way to
+fail is tried by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpcore
+import httpcore._synchronization
+import pytest
+from inner import ALONE, only
+from leaks_tools import FULL, clean_environment, hits, windows
+
+from pytest_hydrasmoke import (
+    AsyncSmokeClient,
+    HydraSmokeError,
+    InstanceSpec,
+    SmokeClient,
+    TransportError,
+    VirtualClock,
+    _calls,
+)
+from pytest_hydrasmoke._address import Link
+from pytest_hydrasmoke._aio import AsyncIO
+from pytest_hydrasmoke._chat import Reading
+from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke.client import AsyncRunClient, RunClient
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+# What is broken off leaves sockets open, and says so somewhere.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
+
+TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
+PARTS = windows(TOKEN)
+SOME_ID = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+
+
+def everything(error: BaseException) -> Iterator[BaseException]:
+    """Give an error, and all that it came of."""
+    seen, chain = set[int](), [error]
+    while chain:
+        it = chain.pop()
+        if id(it) not in seen:
+            seen.add(id(it))
+            yield it
+            chain += [cause for cause in (it.__cause__, it.__context__) if cause is not None]
+            chain += it.exceptions if isinstance(it, BaseExceptionGroup) else ()
+
+
+def showing(error: BaseException) -> dict[str, str]:
+    """Give the frames that a traceback could show a part of the token of: place, and local."""
+    found: dict[str, str] = {}
+    for it in everything(error):
+        for frame, line in traceback.walk_tb(it.__traceback__):
+            if frame.f_code.co_filename == __file__:
+                continue
+            for name, value in frame.f_locals.items():
+                if hits(shown(value), PARTS):
+                    found[f"{frame.f_code.co_filename}:{line}"] = name
+    return found
+
+
+def shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        return repr(error)
+
+
+class Interrupter:
+    """Raises `KeyboardInterrupt` at one of the moments at which Python looks for signals.
+
+    That is where a function begins and where one returns, be it Python's or C's.
+    """
+
+    def __init__(self, moment: int) -> None:
+        self.moment = moment
+        self.seen = 0
+
+    def __enter__(self) -> Interrupter:
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(None)
+
+    def _note(self, frame: FrameType, event: str, argument: object) -> None:
+        # An interrupt between a lock and its `try` is httpcore's to answer for: it would never end.
+        passed = (__file__, httpcore._synchronization.__file__)
+        if frame.f_code.co_filename in passed or event == "c_exception":
+            return
+        self.seen += 1
+        if self.seen == self.moment:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def router() -> Iterator[FakeRouter]:
+    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
+        yield router
+
+
+def blocking(link: Link) -> None:
+    # Not a client of its own, which is given the token as an argument.
+    client = RunClient(SyncIO(link), Reading())
+    client.poll("a-key")
+    client.close()
+
+
+def awaited(link: Link) -> None:
+    async def call() -> None:
+        client = AsyncRunClient(AsyncIO(link), Reading())
+        await client.poll("a-key")
+        await client.aclose()
+
+    asyncio.run(call())
+
+
+def test_no_interrupt_shows_the_token(router: FakeRouter) -> None:
+    link = Link(router.url, Token(TOKEN))
+    blocking(link)
+    with Interrupter(0) as never:
+        blocking(link)
+    found: dict[str, str] = {}
+    came = 0
+    for moment in range(1, never.seen + 1, 1 if FULL else 7):
+        try:
+            with Interrupter(moment):
+                blocking(link)
+        except BaseException as error:
+            came += 1
+            found |= showing(error)
+    print(f"\n{never.seen} moments, {came} interrupts came out, {len(found)} frames show the token")
+    assert never.seen > 500
+    assert came > never.seen / 10
+    assert not found
+
+
+# What is called on the way from the client to the socket, and has the header in its hands.
+BELOW = {
+    blocking: (
+        "httpx.Headers.__setitem__",
+        "h11.Connection.send",
+        "httpcore.ConnectionPool.handle_request",
+        "httpcore._backends.sync.SyncStream.write",
+        "httpcore._backends.sync.SyncStream.read",
+    ),
+    awaited: (
+        "httpx.Headers.__setitem__",
+        "h11.Connection.send",
+        "httpcore.AsyncConnectionPool.handle_async_request",
+        "httpcore._backends.anyio.AnyIOStream.write",
+        "httpcore._backends.anyio.AnyIOStream.read",
+    ),
+}
+
+
+class BugError(Exception):
+    """What nobody has thought of."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, BugError, httpcore.ProtocolError])
+@pytest.mark.parametrize(
+    ("call", "where"), [(call, where) for call, places in BELOW.items() for where in places]
+)
+def test_nothing_that_is_raised_below_shows_the_token(
+    call: Callable[[Link], None],
+    where: str,
+    kind: type[BaseException],
+    router: FakeRouter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here, real = threading.get_ident(), pkgutil.resolve_name(where)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        if threading.get_ident() != here:
+            return real(*arguments, **options)  # The fake router's server has an h11 of its own.
+        try:
+            raise ValueError("which comes first")
+        except ValueError:
+            raise kind("from below")  # noqa: B904
+
+    # Every attempt fails: one is enough.
+    monkeypatch.setattr(_calls, "LAST_CHANCE", _calls.CALL_TIMEOUT)
+    monkeypatch.setattr(where, fail)
+    with pytest.raises((kind, TransportError)) as caught:
+        call(Link(router.url, Token(TOKEN)))
+    assert not showing(caught.value)
+    assert kind is httpcore.ProtocolError or caught.type is kind
+
+
+# Ways to fail that are the caller's own
+
+
+def bad_id(url: str) -> None:
+    with SmokeClient(url, token=os.environ["A_TOKEN"]) as client:
+        client.status("..")
+
+
+def no_text(url: str) -> None:
+    # Half a surrogate pair, which no JSON may have.
+    with SmokeClient(url, token=os.environ["A_TOKEN"]) as client:
+        client.provision(SPEC, "\ud800")
+
+
+def bad_url(url: str) -> None:
+    SmokeClient("https://user@router.example", token=os.environ["A_TOKEN"])
+
+
+def bad_token(url: str) -> None:
+    SmokeClient(url, token=f"Bearer {os.environ['A_TOKEN']}\n")
+
+
+def bad_token_awaited(url: str) -> None:
+    AsyncSmokeClient(url, token=f"{os.environ['A_TOKEN']}\n")
+
+
+def unreachable(url: str) -> None:
+    with SmokeClient("http://127.0.0.1:9", token=os.environ["A_TOKEN"], clock=VirtualClock()) as it:
+        it.status(SOME_ID)
+
+
+def refused(url: str) -> None:
+    with SmokeClient(url, token=os.environ["A_TOKEN"] + "x") as client:
+        client.status(SOME_ID)
+
+
+WAYS = (
+    bad_id,
+    no_text,
+    bad_url,
+    bad_token,
+    bad_token_awaited,
+    unreachable,
+    refused,
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_failure_shows_the_token(
+    way: Callable[[str], None], router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_TOKEN", TOKEN)
+    with pytest.raises((HydraSmokeError, ValueError)) as caught:
+        way(router.url)
+    assert not showing(caught.value)
+    assert not hits(str(caught.value), PARTS)
+
+
+SUITE = """
+import os
+
+import pytest
+
+from pytest_hydrasmoke import *
+from pytest_hydrasmoke.fake import FakeRouter
+
+SOME_ID = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+
+
+@pytest.fixture
+def url():
+    with FakeRouter(token=os.environ["A_TOKEN"]) as router:
+        yield router.url
+
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-l",), ("-l", "--tb=long", "-vv"), ("-l", "--full-trace"), ("--tb=native", "-l")],
+    ids=" ".join,
+)
+def test_no_test_without_the_switch_shows_the_token(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    tests = (
+        inspect.getsource(way).replace(f"def {way.__name__}", f"def test_{way.__name__}")
+        for way in WAYS
+    )
+    (tmp_path / "test_ways.py").write_text(SUITE + "\n\n".join(tests), "utf-8")
+    env = {**clean_environment(), **dict([ALONE]), "A_TOKEN": TOKEN}
+    command = [sys.executable, "-m", "pytest", *only(), *arguments, "--junit-xml=junit.xml"]
+    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert f"{len(WAYS)} failed" in ended.stdout, ended.stdout + ended.stderr
+    for text in (ended.stdout, ended.stderr, (tmp_path / "junit.xml").read_text("utf-8")):
+        assert not hits(text, PARTS)

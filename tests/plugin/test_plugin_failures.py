@@ -1,0 +1,156 @@
+"""Which failures a run's reports tell: each once, with its instance, and none that was expected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from plugin_tools import QUICK, TOKEN, Project
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+EXPECTED = """
+import pytest
+from pytest_hydrasmoke import ChatError, RejectedError
+
+def test_a(smoke_instance):
+    with pytest.raises(ChatError):
+        smoke_instance.chat("hello")
+
+def test_b(smoke_instance_factory):
+    with pytest.raises(RejectedError):
+        smoke_instance_factory(tier_id="x" * 81)
+"""
+TWO = """
+import pytest
+
+@pytest.fixture(scope="module")
+def mine(smoke_instance_factory):
+    return smoke_instance_factory()
+
+def test_uses_it(mine):
+    mine.status()
+
+def test_fails_without_it(smoke_instance):
+    mine = smoke_instance
+    assert mine is None
+"""
+SECOND_TIME = """
+import pytest
+
+attempts = []
+
+@pytest.mark.flaky(reruns=1)
+def test_a(smoke_instance):
+    attempts.append(1)
+    smoke_instance.chat("hello")
+
+@pytest.mark.flaky(reruns=1)
+def test_b(smoke_instance):
+    attempts.append(1)
+    assert len(attempts) != 3
+"""
+
+
+def instances(project: Project) -> list[dict[str, Any]]:
+    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
+    told: list[dict[str, Any]] = json.loads(text)["instances"]
+    return told
+
+
+def failures(project: Project) -> list[dict[str, Any]]:
+    return [failure for instance in instances(project) for failure in instance["failures"]]
+
+
+def page(project: Project) -> str:
+    return (project.path / ".hydrasmoke" / "report.html").read_text("utf-8")
+
+
+def test_errors_that_tests_expect_are_no_failures(
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = project.write("summary.md", "")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    router.break_stream("cut")
+    project.write("test_it.py", EXPECTED)
+    ended = project.at(router, report="always").live("test_it.py")
+    ended.assert_outcomes(passed=2)
+    assert failures(project) == []
+    assert not any(instance["failed"] for instance in instances(project))
+    assert "What went wrong" not in page(project)
+    assert "Failures" not in summary.read_text("utf-8")
+
+
+@pytest.mark.parametrize("run_id", ["short", "r" * 60])
+def test_a_failure_is_told_with_its_instance_whatever_its_words(
+    run_id: str, project: Project, router: FakeRouter
+) -> None:
+    detail = [
+        {"loc": ["body", f"field_{n}"], "msg": "is wrong " * 9, "type": "x"} for n in range(9)
+    ]
+    router.fail("provision", status=422, body={"detail": detail}, times=9)
+    project.write("test_it.py", "def test_a(smoke_instance): pass")
+    project.at(router, run_id=run_id).live("test_it.py").assert_outcomes(errors=1)
+    [instance] = instances(project)
+    [failure] = instance["failures"]
+    assert (failure["phase"], failure["test"]) == ("provision", "test_it.py::test_a")
+    assert instance["idempotency_key"] == f"{run_id}-0"
+    assert "What went wrong" in page(project)
+    assert "Nothing went wrong" not in page(project)
+
+
+def test_what_fails_in_a_phase_and_in_its_test_is_one_failure(
+    project: Project, router: FakeRouter
+) -> None:
+    router.break_stream("cut")
+    project.write("test_it.py", "def test_a(smoke_instance): smoke_instance.chat('hello')")
+    project.at(router).live("test_it.py").assert_outcomes(failed=1)
+    [failure] = failures(project)
+    assert (failure["phase"], failure["test"]) == ("turn", "test_it.py::test_a")
+
+
+def test_an_instance_of_a_factory_is_failed_where_a_test_that_used_it_failed(
+    project: Project, router: FakeRouter
+) -> None:
+    project.write("test_it.py", TWO)
+    project.at(router).live("test_it.py").assert_outcomes(passed=1, failed=1)
+    told = {it["idempotency_key"].rpartition("-")[2]: it["failed"] for it in instances(project)}
+    assert told == {"0": False, "1": True}
+
+
+def test_what_a_rerun_cured_is_told_as_cured(project: Project, router: FakeRouter) -> None:
+    router.break_stream("cut")
+    project.write("test_it.py", SECOND_TIME)
+    project.at(router, report="always")
+    ended = project.live("-p", "pytest_rerunfailures", "test_it.py")
+    assert ended.parseoutcomes() == {"passed": 2, "rerun": 2}
+    first, second = failures(project)
+    assert (first["phase"], first["test"], first["cured"]) == ("turn", "test_it.py::test_a", True)
+    assert (second["phase"], second["test"], second["cured"]) == (None, "test_it.py::test_b", True)
+    assert page(project).count(", cured by a rerun") == 2
+    assert "What went wrong" not in page(project)
+
+
+def test_what_no_rerun_cured_is_a_failure(project: Project) -> None:
+    with FakeRouter(QUICK, TOKEN) as router:
+        router.break_stream("cut", times=2)
+        project.write("test_it.py", SECOND_TIME)
+        project.at(router).live("-p", "pytest_rerunfailures", "test_it.py")
+    assert [failure["cured"] for failure in failures(project)] == [False, False, True]
+
+
+def test_asking_what_is_left_changes_nothing(project: Project) -> None:
+    text = """
+def test_a(smoke_instance_factory):
+    session = smoke_instance_factory.session
+    smoke_instance_factory()
+    [record] = session.records
+    state = record.state
+    assert session.pending == []
+    assert record.state is state
+"""
+    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
+        project.write("test_it.py", text)
+        project.at(router, keep="always").live("test_it.py").assert_outcomes(passed=1)
