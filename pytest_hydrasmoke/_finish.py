@@ -189,9 +189,8 @@ class Finish:
     def _fail(self, kind: str, name: str, words: str) -> None:
         # A report of its own: it adds to whatever the tests said, and hides none of it. Some
         # plugins, pytest-html among them, take a test in once its teardown is reported.
-        session = self._pytest.pluginmanager.get_plugin("session")
-        if session is not None:
-            session.testscollected += 1  # Of which the terminal shows how many per cent are over.
+        session: Any = self._pytest.pluginmanager.get_plugin("session")
+        session.testscollected += 1  # Of which the terminal shows how many per cent are over.
         nodeid = f"hydra-smoke::{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")
         failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")

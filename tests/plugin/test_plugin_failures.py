@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from plugin_tools import QUICK, TOKEN, Project
 
+from pytest_hydrasmoke import ChatError
+from pytest_hydrasmoke._active import failures_of
+from pytest_hydrasmoke._moments import Failure
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 EXPECTED = """
@@ -154,3 +157,16 @@ def test_a(smoke_instance_factory):
     with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),)), TOKEN) as router:
         project.write("test_it.py", text)
         project.at(router, keep="always").live("test_it.py").assert_outcomes(passed=1)
+
+
+def test_a_failure_is_found_in_groups_and_causes_and_told_once() -> None:
+    known = Failure(1.0, "cut", "ChatError", "turn")
+    error = ChatError("cut")
+    error.failure = known
+    other = LookupError("of a test's own")
+    other.__cause__ = error
+    expected = RuntimeError("after it")
+    expected.__context__, expected.__suppress_context__ = error, True
+    group = ExceptionGroup("several", [other, ValueError("no matter"), error])
+    assert list(failures_of(group)) == [known]
+    assert list(failures_of(expected)) == []

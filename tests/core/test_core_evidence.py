@@ -1,0 +1,122 @@
+"""What an answer proves, by its form: the rules without any router."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from scripted_io import (
+    MALFORMED,
+    NO_ROW,
+    NO_SUCH_PATH,
+    NOT_FOUND,
+    calls_of,
+    forms,
+    reply,
+    status,
+)
+
+from pytest_hydrasmoke import RouterError
+from pytest_hydrasmoke._evidence import TAKEN, Form, Forms, form_of
+from pytest_hydrasmoke._probes import learn_forms
+from pytest_hydrasmoke._wire import Reply, drive
+
+
+def form(answer: Reply, asked: str = "") -> Form:
+    return form_of(answer.status, answer.headers.get("content-type", ""), answer.body, asked)
+
+
+def test_a_form_has_no_word_of_what_was_asked_for() -> None:
+    one = form(reply(404, {"detail": "no instance aaa"}), "aaa")
+    other = form(reply(404, {"detail": "no instance bbb"}), "bbb")
+    assert one == other
+    assert one != form(reply(404, {"detail": "no agent bbb"}), "bbb")
+
+
+@pytest.mark.parametrize("body", [b"", b"default backend - 404", b"[1]", b"[" * 100_000, b"\xff"])
+def test_what_is_no_object_has_no_fields(body: bytes) -> None:
+    assert form(reply(404, body)).fields == ()
+
+
+def test_not_found_counts_in_the_routers_own_form_alone() -> None:
+    known = forms()
+    assert known.says_unknown(form(NOT_FOUND))
+    wrong: list[Reply] = [
+        reply(404, b"default backend - 404"),
+        reply(404, {"message": "Instance not found"}),
+        reply(404, {"detail": ["Instance not found"]}),
+        reply(404, {"detail": "Instance not found"}, content_type="text/html"),
+        reply(410, {"detail": "Instance not found"}),
+        NO_SUCH_PATH,
+    ]
+    assert not any(known.says_unknown(form(it)) for it in wrong)
+
+
+def test_words_of_a_wrong_path_are_the_routers_own_where_it_has_no_others() -> None:
+    known = forms(unknown=NO_SUCH_PATH)
+    assert known.says_unknown(form(NO_SUCH_PATH))
+    assert known.says_unknown(form(NOT_FOUND)), "the form is the same"
+
+
+def test_a_text_is_nobodys_own_form() -> None:
+    plain = reply(404, b"not found")
+    assert not forms(unknown=plain).says_unknown(form(plain))
+
+
+def test_a_word_that_is_no_id_proves_who_answers() -> None:
+    known = forms()
+    assert known.is_routers(form(MALFORMED))
+    assert not known.is_routers(form(NO_SUCH_PATH))
+    assert not known.is_routers(TAKEN)
+
+
+def test_where_only_words_differ_the_words_prove_it() -> None:
+    known = forms(malformed=NOT_FOUND, unknown_key=NOT_FOUND)
+    assert known.is_routers(form(NOT_FOUND))
+    assert not known.is_routers(form(NO_SUCH_PATH))
+    assert not known.is_routers(form(reply(404, {"detail": "Something else"})))
+    assert known.can_prove
+
+
+def test_a_router_that_answers_everything_alike_can_prove_nothing() -> None:
+    alike = forms(malformed=NO_SUCH_PATH, unknown=NO_SUCH_PATH, unknown_key=NO_SUCH_PATH)
+    assert not alike.can_prove
+    assert dataclasses.replace(alike, unknown_key=TAKEN).can_prove
+
+
+@pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 405, 413, 422, 451])
+def test_a_refusal_in_the_envelope_of_the_routers_errors_made_nothing(code: int) -> None:
+    assert forms().refuses(form(reply(code, {"detail": {"any": "thing"}})))
+    assert not forms().refuses(form(reply(code, {"message": "no"})))
+    assert not forms().refuses(form(reply(code, b"<h1>no</h1>")))
+
+
+@pytest.mark.parametrize("code", [200, 302, 307, 408, 409, 418, 425, 429, 500, 503])
+def test_any_other_answer_to_a_provision_proves_nothing(code: int) -> None:
+    assert not forms().refuses(form(reply(code, {"detail": "no"})))
+
+
+def test_forms_travel_in_plain_types() -> None:
+    known = forms(unknown_key=NOT_FOUND)
+    plain: dict[str, Any] = known.to_plain()
+    listed = {
+        name: {**it, "fields": [list(pair) for pair in it["fields"]]} for name, it in plain.items()
+    }
+    assert Forms.from_plain(listed) == known
+
+
+def test_what_is_taken_where_there_is_nothing_is_learned_as_that() -> None:
+    def echoed(request: Any) -> Any:
+        asked = request.path.rpartition("/")[2]
+        return reply(200, {"id": asked, "hostname": None, "status": "running"})
+
+    _, calls = calls_of(poll=[NO_ROW], missing=[reply(200, {})], status=[echoed, status("running")])
+    learned = drive(learn_forms(calls, calls.io.now() + 60))
+    assert learned == Forms(TAKEN, TAKEN, TAKEN, TAKEN)
+
+
+def test_trouble_of_the_moment_is_no_form() -> None:
+    _, calls = calls_of(poll=[NO_ROW], missing=[reply(503), ...])
+    with pytest.raises(RouterError):
+        drive(learn_forms(calls, calls.io.now() + 5))
