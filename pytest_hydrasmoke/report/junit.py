@@ -103,5 +103,6 @@ def tell(config: pytest.Config, report: Report) -> None:
 def clean_suite(config: pytest.Config, clean: Callable[[str], str]) -> None:
     """Clean what tests have told of the suite by then: none of it is in a report."""
     for writer in _writers(config):
-        told: list[Property] = writer.global_properties
+        # One that keeps them elsewhere is another plugin's.
+        told: list[Property] = getattr(writer, "global_properties", [])
         told[:] = [(clean(name), clean(value)) for name, value in told]

@@ -184,7 +184,8 @@ def told(folder: Path) -> list[str] | str:
 
 def refuse_deletions(at: Router) -> None:
     body = json.dumps({"route": "delete", "status": 500, "times": 10_000}).encode()
-    with urlopen(Request(f"{at.url}/_fake/fail", body, method="POST"), timeout=10):
+    headers = {"content-type": "application/json"}
+    with urlopen(Request(f"{at.url}/_fake/fail", body, headers, method="POST"), timeout=10):
         pass
 
 

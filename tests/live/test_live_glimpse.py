@@ -6,7 +6,7 @@ import pytest
 from live_tools import TOKEN
 
 from pytest_hydrasmoke import InstanceSpec
-from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._redact import Token, scrubbing
 from pytest_hydrasmoke._timeline import InstanceRecord, State
 from pytest_hydrasmoke.report.glimpse import Glimpse, glimpse, news, overall, under_way
 
@@ -41,7 +41,7 @@ def test_a_routers_word_is_harmless() -> None:
 def test_a_router_that_tells_its_token_is_not_repeated() -> None:
     it = InstanceRecord(SPEC, "run-0")
     it.saw_status(f"ready with {TOKEN}", 1.0)
-    status = glimpse(it, Token(TOKEN).scrub).status
+    status = glimpse(it, scrubbing(Token(TOKEN))).status
     assert status is not None
     assert TOKEN[:8] not in status
 
