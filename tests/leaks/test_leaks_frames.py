@@ -90,7 +90,8 @@ def shown(value: object) -> str:
 class Interrupter:
     """Raises `KeyboardInterrupt` at one of the moments at which Python looks for signals.
 
-    That is where a function begins and where one returns, be it Python's or C's.
+    That is where a function begins, and around each of C's; and, what is left out here, where one
+    of Python's own returns: CPython may crash of what is raised for a coroutine there.
     """
 
     def __init__(self, moment: int) -> None:
@@ -107,7 +108,7 @@ class Interrupter:
     def _note(self, frame: FrameType, event: str, argument: object) -> None:
         # An interrupt between a lock and its `try` is httpcore's to answer for: it would never end.
         passed = (__file__, httpcore._synchronization.__file__)
-        if frame.f_code.co_filename in passed or event == "c_exception":
+        if frame.f_code.co_filename in passed or event in ("return", "c_exception"):
             return
         self.seen += 1
         if self.seen == self.moment:
