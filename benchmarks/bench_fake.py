@@ -12,10 +12,10 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._evidence import Forms
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.server import mount, unmount
 

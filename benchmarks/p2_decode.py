@@ -16,7 +16,7 @@ from bench_measure import rounds
 from bench_result import Bar, Result
 from bench_streams import MB, cut, deltas, many_lines, one_line, streams
 
-from pytest_hydrasmoke._sse import SseDecoder
+from pytest_hydrasmoke._sse.decoder import SseDecoder
 
 OURS, LIMIT = "hydrasmoke", "minimal"
 Decode = Callable[[Iterable[bytes]], Iterable[object]]

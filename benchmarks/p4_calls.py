@@ -14,7 +14,7 @@ from bench_measure import Turns, rounds
 from bench_result import Bar, Result
 
 from pytest_hydrasmoke import SmokeClient, SmokeInstanceFactory
-from pytest_hydrasmoke._preflight import learn
+from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 LATENCY = 0.02

@@ -14,11 +14,11 @@ from typing import Any
 
 from bench_result import Bar, Result
 
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._lifecycle import Policy, provision
-from pytest_hydrasmoke._models import InstanceSpec
-from pytest_hydrasmoke._timeline import InstanceRecord
-from pytest_hydrasmoke._wire import Reply, Request, drive
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._core.lifecycle import Policy, provision
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
 
 ID = "5f0c2a7e-3a4b-4c1d-9e8f-0a1b2c3d4e5f"
 KEY = "benchmark-0"

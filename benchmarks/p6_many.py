@@ -23,7 +23,7 @@ from pytest_hydrasmoke import (
     InstanceSpec,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke._aio import AsyncIO
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 LOOK = 0.25

@@ -17,8 +17,8 @@ from dataclasses import asdict
 from pytest_hydrasmoke import HydraSmokeConfig, plugin
 from pytest_hydrasmoke._options import SETTINGS, flag, variable
 from pytest_hydrasmoke.fake import scenario as scenario_module
+from pytest_hydrasmoke.fake.presets import READY_MADE
 from pytest_hydrasmoke.fake.scenario import Scenario
-from pytest_hydrasmoke.fake.scenarios import READY_MADE
 
 
 def settings() -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import SCHEMA_VERSION
+from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 
 PATH = Path(__file__).parent / "reference" / "report-schema.json"
 

@@ -12,8 +12,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._clock import VirtualClock
-    from ._errors import (
+    from pytest_hydrasmoke._api.models import (
+        DeleteResult,
+        InstanceSpec,
+        InstanceStatus,
+        LlmEvents,
+        PollResult,
+        ProvisionAccepted,
+    )
+    from pytest_hydrasmoke._base.errors import (
         ChatBusyError,
         ChatError,
         ChatTimeoutError,
@@ -31,25 +38,23 @@ if TYPE_CHECKING:
         TransportTimeoutError,
         UnauthorizedError,
     )
-    from ._factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
-    from ._models import (
-        DeleteResult,
-        InstanceSpec,
-        InstanceStatus,
-        LlmEvents,
-        PollResult,
-        ProvisionAccepted,
+    from pytest_hydrasmoke._clock.virtual import VirtualClock
+    from pytest_hydrasmoke._report.model import Report
+    from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
+    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+    from pytest_hydrasmoke._sse.decoder import ChatEvent
+    from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
+    from pytest_hydrasmoke.fake import Scenario
+    from pytest_hydrasmoke.instance import (
+        AsyncChatTurn,
+        AsyncSmokeInstance,
+        ChatTurn,
+        SmokeInstance,
     )
-    from ._report import Report
-    from ._settings import HydraSmokeConfig
-    from ._sse import ChatEvent
-    from .client import AsyncSmokeClient, SmokeClient
-    from .fake import Scenario
-    from .instance import AsyncChatTurn, AsyncSmokeInstance, ChatTurn, SmokeInstance
 
 _HOMES = {
-    "_clock": ("VirtualClock",),
-    "_errors": (
+    "_clock.virtual": ("VirtualClock",),
+    "_base.errors": (
         "ChatBusyError",
         "ChatError",
         "ChatTimeoutError",
@@ -67,8 +72,8 @@ _HOMES = {
         "TransportTimeoutError",
         "UnauthorizedError",
     ),
-    "_factory": ("AsyncSmokeInstanceFactory", "SmokeInstanceFactory"),
-    "_models": (
+    "_run.factory": ("AsyncSmokeInstanceFactory", "SmokeInstanceFactory"),
+    "_api.models": (
         "DeleteResult",
         "InstanceSpec",
         "InstanceStatus",
@@ -76,9 +81,9 @@ _HOMES = {
         "PollResult",
         "ProvisionAccepted",
     ),
-    "_settings": ("HydraSmokeConfig",),
-    "_sse": ("ChatEvent",),
-    "_report": ("Report",),
+    "_settings.model": ("HydraSmokeConfig",),
+    "_sse.decoder": ("ChatEvent",),
+    "_report.model": ("Report",),
     "client": ("AsyncSmokeClient", "SmokeClient"),
     "fake": ("Scenario",),
     "instance": ("AsyncChatTurn", "AsyncSmokeInstance", "ChatTurn", "SmokeInstance"),

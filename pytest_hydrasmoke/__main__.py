@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from ._command import main
+from pytest_hydrasmoke._cli.main import main
 
 sys.exit(main())

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from ._report import Report
-    from ._sse import ChatEvent
-    from .instance import SmokeInstance
+    from pytest_hydrasmoke._report.model import Report
+    from pytest_hydrasmoke._sse.decoder import ChatEvent
+    from pytest_hydrasmoke.instance import SmokeInstance
 
 
 @pytest.hookspec(firstresult=True)

@@ -1,4 +1,4 @@
-"""The six calls for everybody, with or without pytest: one-line twins over `_calls`."""
+"""The six calls for everybody, with or without pytest: one-line twins over `_api.calls`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
-from ._address import Link, url_problem
-from ._aio import AsyncIO
-from ._arguments import id_of, spec_of, text_of, whole_of
-from ._calls import Calls, Observer
-from ._chat import Reading, Turn
-from ._clock import VirtualClock
-from ._errors import ConfigError, own_frames
-from ._io import SyncIO
-from ._models import (
+from pytest_hydrasmoke._api.calls import Calls, Observer
+from pytest_hydrasmoke._api.models import (
     DeleteResult,
     InstanceSpec,
     InstanceStatus,
@@ -23,13 +16,21 @@ from ._models import (
     PollResult,
     ProvisionAccepted,
 )
-from ._public import public
-from ._redact import Token, hidden
-from ._sse import ChatEvent
-from ._streams import AsyncChatStream, ChatStream
-from ._traced import TracedTurn
-from ._turnlog import TurnLog
-from ._wire import drive
+from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._base.token import Token, hidden
+from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._clock.virtual import VirtualClock
+from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, whole_of
+from pytest_hydrasmoke._core.chat import Reading, Turn
+from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
+from pytest_hydrasmoke._core.traced_turn import TracedTurn
+from pytest_hydrasmoke._core.turn_log import TurnLog
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.target import Link, url_problem
 
 __tracebackhide__ = own_frames
 
@@ -97,7 +98,7 @@ class SmokeClient(_Client):
     ) -> None:
         # First of all, as the arguments of a frame are shown with what fails in it.
         token = hidden(token)
-        self._use(SyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
+        self._use(blocking_io(link_to(base_url, token), clock), Reading(chat_text, chat_end))
 
     def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
         self._io, self._calls, self._reading = io, Calls(io, observer), reading
@@ -163,7 +164,7 @@ class AsyncSmokeClient(_Client):
         chat_end: ChatEnd | None = None,
     ) -> None:
         token = hidden(token)
-        self._use(AsyncIO(link_to(base_url, token), clock=clock), Reading(chat_text, chat_end))
+        self._use(async_io(link_to(base_url, token), clock), Reading(chat_text, chat_end))
 
     def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
         self._io, self._calls, self._reading = io, Calls(io, observer), reading

@@ -1,4 +1,4 @@
-"""The handle that tests hold, in its sync and its async form: one-line twins of `_handle`."""
+"""The handle that tests hold, in its sync and its async form: one-line twins of `_core.handle`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
-from ._account import RECENT
-from ._errors import own_frames
-from ._expected import expected
-from ._handle import Handle, TurnResult
-from ._models import InstanceSpec, InstanceStatus, LlmEvents
-from ._public import public
-from ._sse import ChatEvent
-from ._streams import AsyncChatStream, ChatStream
-from ._wire import drive
+from pytest_hydrasmoke._api.models import InstanceSpec, InstanceStatus, LlmEvents
+from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._core.account import RECENT
+from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
+from pytest_hydrasmoke._core.expected import expected
+from pytest_hydrasmoke._core.handle import Handle, TurnResult
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+from pytest_hydrasmoke._transport.protocol import drive
 
 __tracebackhide__ = own_frames
 

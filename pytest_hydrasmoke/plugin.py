@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ._options import FAKE, LIVE, SETTINGS, flag
+from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag
 
 if TYPE_CHECKING:
-    from . import (
+    from pytest_hydrasmoke import (
         AsyncSmokeClient,
         AsyncSmokeInstance,
         AsyncSmokeInstanceFactory,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
         SmokeInstance,
         SmokeInstanceFactory,
     )
-    from ._active import Active
-    from .fake import FakeRouter
+    from pytest_hydrasmoke._plugin.fixtures import Active
+    from pytest_hydrasmoke.fake import FakeRouter
 
 _ACTIVE: pytest.StashKey[Active] = pytest.StashKey()
 
@@ -47,7 +47,7 @@ _MARKED = {
 
 def _hide(excinfo: Any) -> bool:
     # `own_frames`, whose module a run that is not switched on has no need to import.
-    from ._errors import own_frames
+    from pytest_hydrasmoke._base.errors import own_frames
 
     return own_frames(excinfo)
 
@@ -73,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    from . import _hookspecs
+    from pytest_hydrasmoke import _hookspecs
 
     pluginmanager.add_hookspecs(_hookspecs)
 
@@ -86,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = (*SETTINGS, "token")
     given = [name for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
     if live or fake:
-        from ._switch import switch_on
+        from pytest_hydrasmoke._plugin.activation import switch_on
 
         active = switch_on(config, live=live, fake=fake)
         if active is not None:
@@ -184,7 +184,7 @@ def smoke_fake(request: pytest.FixtureRequest) -> Iterator[FakeRouter]:
     Parametrize it with arguments of `FakeRouter`, for another scenario or a clock of its own:
     `@pytest.mark.parametrize("smoke_fake", [{"clock": VirtualClock()}], indirect=True)`.
     """
-    from .fake import FakeRouter
+    from pytest_hydrasmoke.fake import FakeRouter
 
     with FakeRouter(**getattr(request, "param", {})) as fake:
         yield fake

@@ -12,10 +12,9 @@ import uuid
 from collections.abc import Callable, Generator
 from typing import Literal, NoReturn, TypeVar
 
-from pytest_hydrasmoke import _lifecycle
-from pytest_hydrasmoke._calls import CALL_TIMEOUT, Calls
-from pytest_hydrasmoke._chat import Reading
-from pytest_hydrasmoke._errors import (
+from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
+from pytest_hydrasmoke._api.models import InstanceSpec, LlmEvents
+from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
     NotFoundError,
@@ -23,15 +22,17 @@ from pytest_hydrasmoke._errors import (
     UnauthorizedError,
     own_frames,
 )
-from pytest_hydrasmoke._evidence import Form
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._models import InstanceSpec, LlmEvents
-from pytest_hydrasmoke._redact import Token, safe_line
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._settings import HydraSmokeConfig
-from pytest_hydrasmoke._timeline import State
-from pytest_hydrasmoke._traced import TracedTurn
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._base.evidence import Form
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core import lifecycle
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke._core.traced_turn import TracedTurn
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.client import RunClient, SmokeClient
 
 __tracebackhide__ = own_frames
@@ -160,7 +161,7 @@ class Calling:
             policy = dataclasses.replace(policy, forms=None)
         try:
             calls = Calls(self._io, record)
-            drive(_lifecycle.request(calls, record, policy, self._deadline()))
+            drive(lifecycle.request(calls, record, policy, self._deadline()))
         except UnauthorizedError as error:
             if self._client.poll(key).found:
                 record.becomes(State.ACCEPTED)

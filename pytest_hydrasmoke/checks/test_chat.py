@@ -8,8 +8,9 @@ import time
 import pytest
 
 from pytest_hydrasmoke import HydraSmokeConfig, SmokeClient, SmokeInstance
-from pytest_hydrasmoke._redact import safe_text
-from pytest_hydrasmoke.checks._strangers import broken, calling
+from pytest_hydrasmoke._base.text import safe_text
+
+from ._strangers import broken, calling
 
 
 def test_chat_answers(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig) -> None:

@@ -16,14 +16,8 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke.checks._strangers import (
-    SOON,
-    STRANGERS,
-    broken,
-    calling,
-    refused,
-    see_refused,
-)
+
+from ._strangers import SOON, STRANGERS, broken, calling, refused, see_refused
 
 DAY = 86_400
 """Seconds of a window that holds whatever this run has left."""

@@ -8,13 +8,9 @@ import uuid
 
 import pytest
 
-from pytest_hydrasmoke import (
-    HydraSmokeConfig,
-    RouterError,
-    SmokeClient,
-    SmokeInstance,
-)
-from pytest_hydrasmoke.checks._strangers import SOON, broken, calling, discard, not_found
+from pytest_hydrasmoke import HydraSmokeConfig, RouterError, SmokeClient, SmokeInstance
+
+from ._strangers import SOON, broken, calling, discard, not_found
 
 
 def test_instance_becomes_ready(

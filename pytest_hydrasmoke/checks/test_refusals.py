@@ -19,14 +19,8 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke.checks._strangers import (
-    LIMITS,
-    STRANGERS,
-    Whose,
-    calling,
-    refused,
-    rejected,
-)
+
+from ._strangers import LIMITS, STRANGERS, Whose, calling, refused, rejected
 
 NO_ID = "not-a-uuid"
 

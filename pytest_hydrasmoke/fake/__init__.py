@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .alone import serve
     from .clock import Clock
     from .records import Instance, LlmEvent, RequestRecord
     from .router import FakeRouter
     from .scenario import Scenario
+    from .standalone import serve
 
 _HOME_OF = {
     "Clock": "clock",
@@ -24,7 +24,7 @@ _HOME_OF = {
     "LlmEvent": "records",
     "RequestRecord": "records",
     "Scenario": "scenario",
-    "serve": "alone",
+    "serve": "standalone",
 }
 
 __all__ = [

@@ -20,13 +20,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route as Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import wire
-from .calls import Calls
+from . import requests as wire
+from .chat_stream import EventStream, hang_up
 from .faults import Drop, Failure, Faults
+from .handlers import Calls
 from .openapi import document
 from .records import Route
-from .streams import EventStream, hang_up
-from .world import OpenRecord, World
+from .state import OpenRecord, World
 
 _RECORD = "pytest_hydrasmoke.record"
 

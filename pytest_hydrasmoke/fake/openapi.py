@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from .records import Json
-from .wire import PREFIX, SmokeChatRequest, SmokeProvisionRequest
+from .requests import PREFIX, SmokeChatRequest, SmokeProvisionRequest
 
 Node = dict[str, Json]
 

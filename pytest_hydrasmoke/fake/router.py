@@ -11,12 +11,12 @@ from starlette.applications import Starlette
 from .app import build_app
 from .clock import Clock, RealClock
 from .faults import BreakKind, Faults, When
+from .presets import load
 from .public import public
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
 from .scenario import Scenario
-from .scenarios import load
 from .server import Mounted, mount, unmount
-from .world import World
+from .state import World
 
 
 @public

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from . import validity
+from . import field_checks as validity
+from .field_checks import choice, json_object, number, optional, seconds, text, words
 from .public import public
 from .records import ROUTES, Json, Route
-from .validity import choice, json_object, number, optional, seconds, text, words
 
 AgentDies = Literal["never", "error", "cut", "end"]
 LineEnd = Literal["lf", "crlf", "cr"]

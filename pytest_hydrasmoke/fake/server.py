@@ -22,7 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .streams import HANG_UP, hang_up
+from .chat_stream import HANG_UP, hang_up
 
 _Peer = tuple[object, ...]
 _LOGGERS = ("uvicorn.error", "uvicorn.access")

@@ -13,13 +13,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._errors import TransportError, TransportTimeoutError
-from pytest_hydrasmoke._evidence import TAKEN, Forms, form_of
-from pytest_hydrasmoke._lifecycle import Policy
-from pytest_hydrasmoke._models import InstanceSpec
-from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke._wire import Reply, Request
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
+from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
+from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._transport.protocol import Reply, Request
 
 T = TypeVar("T")
 

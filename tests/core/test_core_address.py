@@ -10,8 +10,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._address import PREFIX, Link, is_loopback, segment, url_problem
-from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._transport.target import PREFIX, Link, is_loopback, segment, url_problem
 
 SCHEME = "must begin with https:// and a host, such as https://router.example"
 USER = "must not carry a user or password: the token alone opens the router"

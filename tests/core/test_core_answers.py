@@ -31,18 +31,9 @@ from pytest_hydrasmoke import (
     TransportError,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._answers import (
-    ANSWER_LIMIT,
-    append,
-    asked_pause,
-    detail_of,
-    failure,
-    given,
-    lost_attempt,
-    parse,
-    retry_after,
-)
-from pytest_hydrasmoke._wire import CallName, Request
+from pytest_hydrasmoke._api.responses import asked_pause, detail_of, failure, parse, retry_after
+from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, given, lost_attempt
+from pytest_hydrasmoke._transport.protocol import CallName, Request
 
 ACCEPTED = {"idempotency_key": "k", "instance_id": ID, "task_id": "t"}
 STATUS = {"id": ID, "hostname": "box-1", "status": "running"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, InstanceSpec, SmokeClient
-from pytest_hydrasmoke._arguments import seconds_of
+from pytest_hydrasmoke._core.arguments import seconds_of
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio

@@ -44,7 +44,7 @@ from pytest_hydrasmoke import (
     TransportError,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._calls import (
+from pytest_hydrasmoke._api.calls import (
     ATTEMPT_TIMEOUT,
     CALL_TIMEOUT,
     FIRST_CONTACT,
@@ -55,7 +55,7 @@ from pytest_hydrasmoke._calls import (
     decide,
     pause,
 )
-from pytest_hydrasmoke._wire import Request, drive
+from pytest_hydrasmoke._transport.protocol import Request, drive
 
 PREFIX = "/internal/v1/smoke"
 

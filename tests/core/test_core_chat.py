@@ -35,12 +35,12 @@ from pytest_hydrasmoke import (
     TransportError,
     UnauthorizedError,
 )
-from pytest_hydrasmoke import _chat as room
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._chat import AFTER_END, Reading, Turn
-from pytest_hydrasmoke._frames import Meaning
-from pytest_hydrasmoke._streams import ChatStream
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._core import chat as room
+from pytest_hydrasmoke._core.chat import AFTER_END, Reading, Turn
+from pytest_hydrasmoke._core.chat_stream import ChatStream
+from pytest_hydrasmoke._runtimes.frames import Meaning
+from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from pytest_hydrasmoke import VirtualClock, _turns
-from pytest_hydrasmoke._clock import Part, part_of
+from pytest_hydrasmoke import VirtualClock
+from pytest_hydrasmoke._clock import scheduler
+from pytest_hydrasmoke._clock.virtual import Part, part_of
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +24,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_turns, "PATIENCE", 0.1)
+    monkeypatch.setattr(scheduler, "PATIENCE", 0.1)
 
 
 def run_together(*works: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._contract import contract, differences
+from pytest_hydrasmoke._api.contract import contract, differences
 
 Document = dict[str, Any]
 

@@ -31,11 +31,11 @@ from scripted_io import (
 )
 
 from pytest_hydrasmoke import ConfigError, LeakError, UnauthorizedError
-from pytest_hydrasmoke._calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._deletion import NoRowError, delete, keep
-from pytest_hydrasmoke._lifecycle import Policy
-from pytest_hydrasmoke._timeline import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
+from pytest_hydrasmoke._core.deletion import NoRowError, delete, keep
+from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
+from pytest_hydrasmoke._transport.protocol import drive
 
 POLICY = policy_of()
 

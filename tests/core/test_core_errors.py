@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 import pytest_hydrasmoke
-from pytest_hydrasmoke import _errors
-from pytest_hydrasmoke._errors import (
+from pytest_hydrasmoke._base import errors
+from pytest_hydrasmoke._base.errors import (
     ChatBusyError,
     ChatError,
     ChatTimeoutError,
@@ -27,7 +27,7 @@ from pytest_hydrasmoke._errors import (
     UnauthorizedError,
     own_frames,
 )
-from pytest_hydrasmoke._sse import ChatEvent
+from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 TREE: dict[type, tuple[type, ...]] = {
     HydraSmokeError: (Exception,),
@@ -53,15 +53,13 @@ TREE: dict[type, tuple[type, ...]] = {
 def test_every_error_stands_where_the_tree_shows_it_and_is_public(kind: type) -> None:
     assert kind.__bases__ == TREE[kind]
     assert getattr(pytest_hydrasmoke, kind.__name__) is kind
-    assert kind.__name__ in str(_errors.__doc__)
+    assert kind.__name__ in str(errors.__doc__)
     assert "Raised when" in str(kind.__doc__)
 
 
 def test_the_tree_is_complete() -> None:
     kinds = {
-        it
-        for it in vars(_errors).values()
-        if isinstance(it, type) and issubclass(it, BaseException)
+        it for it in vars(errors).values() if isinstance(it, type) and issubclass(it, BaseException)
     }
     assert kinds == set(TREE)
 
@@ -148,7 +146,18 @@ def test_frames_are_hidden_of_this_packages_own_errors_only(error: Exception, hi
 
 
 @pytest.mark.parametrize(
-    "name", ["_address", "_answers", "_calls", "_chat", "_handle", "_lifecycle", "_usage", "_wire"]
+    "name",
+    [
+        "_api.calls",
+        "_api.responses",
+        "_core.chat",
+        "_core.handle",
+        "_core.lifecycle",
+        "_core.llm_events",
+        "_transport.attempts",
+        "_transport.protocol",
+        "_transport.target",
+    ],
 )
 def test_the_rooms_that_raise_hide_their_frames(name: str) -> None:
     module = __import__(f"pytest_hydrasmoke.{name}", fromlist=["x"])

@@ -18,9 +18,9 @@ from scripted_io import (
 )
 
 from pytest_hydrasmoke import RouterError
-from pytest_hydrasmoke._evidence import TAKEN, Form, Forms, form_of
-from pytest_hydrasmoke._probes import learn_forms
-from pytest_hydrasmoke._wire import Reply, drive
+from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms, form_of
+from pytest_hydrasmoke._core.probes import learn_forms
+from pytest_hydrasmoke._transport.protocol import Reply, drive
 
 
 def form(answer: Reply, asked: str = "") -> Form:

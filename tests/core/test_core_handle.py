@@ -40,14 +40,14 @@ from pytest_hydrasmoke import (
     RouterError,
     TransportError,
 )
-from pytest_hydrasmoke import _chat as chat_room
-from pytest_hydrasmoke._calls import LAST_CHANCE
-from pytest_hydrasmoke._chat import Reading
-from pytest_hydrasmoke._expected import Expected
-from pytest_hydrasmoke._handle import Handle, TurnResult
-from pytest_hydrasmoke._lifecycle import Policy
-from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._api.calls import LAST_CHANCE
+from pytest_hydrasmoke._core import chat as chat_room
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.expected import Expected
+from pytest_hydrasmoke._core.handle import Handle, TurnResult
+from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b"data: Hi\n\n"
 DONE = b"data: [DONE]\n\n"

@@ -47,8 +47,8 @@ from pytest_hydrasmoke import (
     TransportTimeoutError,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._calls import LAST_CHANCE
-from pytest_hydrasmoke._lifecycle import (
+from pytest_hydrasmoke._api.calls import LAST_CHANCE
+from pytest_hydrasmoke._core.lifecycle import (
     Policy,
     check_free,
     phase,
@@ -58,8 +58,8 @@ from pytest_hydrasmoke._lifecycle import (
     until_ready,
     wait,
 )
-from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke._wire import Reply, drive
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._transport.protocol import Reply, drive
 
 POLICY = policy_of()
 BOOT = "raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, else see the router's log of its "

@@ -6,11 +6,18 @@ import pytest
 from scripted_io import ID, lost, record
 
 from pytest_hydrasmoke import ChatEvent
-from pytest_hydrasmoke._calls import Attempt, Outcome
-from pytest_hydrasmoke._manners import MOST, AnswerForm, EventForm, Sightings, form_of, kind_of
-from pytest_hydrasmoke._models import PollResult, ProvisionAccepted
-from pytest_hydrasmoke._reporting import all_manners, manners_of
-from pytest_hydrasmoke._wire import CallName, Request
+from pytest_hydrasmoke._api.calls import Attempt, Outcome
+from pytest_hydrasmoke._api.models import PollResult, ProvisionAccepted
+from pytest_hydrasmoke._core.sightings import (
+    MOST,
+    AnswerForm,
+    EventForm,
+    Sightings,
+    form_of,
+    kind_of,
+)
+from pytest_hydrasmoke._report.build import all_manners, manners_of
+from pytest_hydrasmoke._transport.protocol import CallName, Request
 
 
 def attempt(call: CallName, outcome: Outcome) -> Attempt:

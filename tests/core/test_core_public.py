@@ -45,7 +45,7 @@ def test_the_types_of_a_public_class_resolve(name: str) -> None:
 
 def test_a_class_is_so_named_whoever_imports_it_first() -> None:
     ask = (
-        "import pytest_hydrasmoke._errors as it; print(it.ChatError); "
+        "import pytest_hydrasmoke._base.errors as it; print(it.ChatError); "
         "import pytest_hydrasmoke.fake.router as it; print(it.FakeRouter)"
     )
     told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)

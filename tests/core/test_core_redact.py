@@ -17,8 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, SmokeClient
-from pytest_hydrasmoke._address import Link
-from pytest_hydrasmoke._redact import Token, bare, safe_line, safe_text
+from pytest_hydrasmoke._base.text import safe_line, safe_text
+from pytest_hydrasmoke._base.token import Token, bare
+from pytest_hydrasmoke._transport.target import Link
 
 SECRET = "ops-4Q7zL9rT2xW8"
 

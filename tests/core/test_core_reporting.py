@@ -8,12 +8,12 @@ import pytest
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, Report
-from pytest_hydrasmoke._calls import Attempt
-from pytest_hydrasmoke._moments import Failure, TurnStory
-from pytest_hydrasmoke._report import InstanceReport
-from pytest_hydrasmoke._reporting import breaches, merged, report_of
-from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._wire import Request
+from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._core.moments import Failure, TurnStory
+from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._report.build import breaches, merged, report_of
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._transport.protocol import Request
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WALL = NOON.timestamp() - 100.0

@@ -13,17 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._redact import (
-    WINDOW,
-    Token,
-    cleaner,
-    harmless,
-    has_token,
-    safe_text,
-    scrubber,
-    scrubbing,
-)
-from pytest_hydrasmoke._scrub import Scrub, clean_report, cleaned
+from pytest_hydrasmoke._base.text import cleaner, harmless, safe_text
+from pytest_hydrasmoke._base.token import WINDOW, Token, has_token, scrubber, scrubbing
+from pytest_hydrasmoke._plugin.report_cleaner import Scrub, clean_report, cleaned
 
 SECRET = "ops-4Q7zL9rT2xW8"
 SCRUB = scrubber(SECRET)

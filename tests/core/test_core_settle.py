@@ -33,12 +33,13 @@ from pytest_hydrasmoke import (
     RejectedError,
     TransportError,
 )
-from pytest_hydrasmoke._account import open_account
-from pytest_hydrasmoke._chat import Reading
-from pytest_hydrasmoke._expected import Expected
-from pytest_hydrasmoke._handle import Handle
-from pytest_hydrasmoke._lifecycle import Policy
-from pytest_hydrasmoke._settle import (
+from pytest_hydrasmoke._core.account import open_account
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.expected import Expected
+from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._core.settle import (
     FINEST,
     PAUSE,
     QUIET,
@@ -56,9 +57,8 @@ from pytest_hydrasmoke._settle import (
     settled_from,
     too_slow,
 )
-from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._turnlog import TurnLog, TurnLogs
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
+from pytest_hydrasmoke._transport.protocol import drive
 
 WHOLE = 5.0
 KNOWN = Measured(0.2, 0.0, watched=True)

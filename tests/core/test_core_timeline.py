@@ -8,8 +8,8 @@ import pytest
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, ProvisionError
-from pytest_hydrasmoke._calls import Attempt
-from pytest_hydrasmoke._moments import (
+from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._core.moments import (
     MOST,
     MOST_ARRIVALS,
     MOST_TEXT,
@@ -18,7 +18,7 @@ from pytest_hydrasmoke._moments import (
     Span,
     TurnStory,
 )
-from pytest_hydrasmoke._timeline import (
+from pytest_hydrasmoke._core.record import (
     HAS_ROW,
     NOTHING_LEFT,
     PHASES,
@@ -26,7 +26,7 @@ from pytest_hydrasmoke._timeline import (
     InstanceRecord,
     State,
 )
-from pytest_hydrasmoke._wire import Request
+from pytest_hydrasmoke._transport.protocol import Request
 
 
 def test_the_phases_are_the_documented_ones() -> None:

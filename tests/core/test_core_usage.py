@@ -27,11 +27,11 @@ from scripted_io import (
 )
 
 from pytest_hydrasmoke import ConfigError, LlmEventsError
-from pytest_hydrasmoke._account import RECENT, YEAR, life_window, read_baseline
-from pytest_hydrasmoke._expected import Expected, expected, maybe_since, surely_since
-from pytest_hydrasmoke._timeline import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._usage import SECOND_LOOK, Usage
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._core.account import RECENT, YEAR, life_window, read_baseline
+from pytest_hydrasmoke._core.expected import Expected, expected, maybe_since, surely_since
+from pytest_hydrasmoke._core.llm_events import SECOND_LOOK, Usage
+from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._transport.protocol import drive
 
 LATE = "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, else see the "
 LATE += "agent's log of this turn"

@@ -8,8 +8,8 @@ import pytest
 from scripted_io import START, ScriptedIO
 
 from pytest_hydrasmoke import VirtualClock
-from pytest_hydrasmoke._fanout import Group
-from pytest_hydrasmoke._wire import IN_FLIGHT, Request, drive
+from pytest_hydrasmoke._transport.protocol import IN_FLIGHT, Request, drive
+from pytest_hydrasmoke._transport.threads import Group
 
 
 async def add(a: int, b: int) -> int:

@@ -13,7 +13,7 @@ from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins
 from inner import ALONE, only
 from shown import ROOT, check
 
-from pytest_hydrasmoke._load import load
+from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 FULL = os.environ.get("HYDRA_DOCS_FULL") == "1"

@@ -72,7 +72,7 @@ def test_every_setting_says_what_it_is() -> None:
 def test_every_command_and_its_options_are_described(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from pytest_hydrasmoke._command import main
+    from pytest_hydrasmoke._cli.main import main
 
     with pytest.raises(SystemExit):
         main([command, "--help"])

@@ -16,7 +16,7 @@ from fake_tools import PREFIX, SPEC
 from starlette.datastructures import Headers
 
 from pytest_hydrasmoke.fake import Scenario, serve
-from pytest_hydrasmoke.fake.alone import refusal
+from pytest_hydrasmoke.fake.standalone import refusal
 
 QUICK = Scenario(row_after=0, statuses=((0, "running"),), runtime="text", llm_events_lag=0)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_hydrasmoke.fake import Scenario
-from pytest_hydrasmoke.fake.learned import scenario_of
+from pytest_hydrasmoke.fake.from_report import scenario_of
 from pytest_hydrasmoke.fake.scenario import REPEATABLE
 
 FIELDS = {

@@ -14,8 +14,8 @@ import pytest
 from fake_tools import PREFIX, SPEC
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.alone import with_controls
 from pytest_hydrasmoke.fake.server import Server
+from pytest_hydrasmoke.fake.standalone import with_controls
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (

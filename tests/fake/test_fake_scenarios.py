@@ -11,7 +11,7 @@ import pytest
 from fake_tools import Caller, HandClock
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.scenarios import READY_MADE, load
+from pytest_hydrasmoke.fake.presets import READY_MADE, load
 
 Calling = Callable[..., Caller]
 

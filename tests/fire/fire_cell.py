@@ -20,11 +20,11 @@ from fire_process import memory, sockets
 from net_tools import CALLS, FIELDS, SOME_ID, SPEC, calls_of, result, turn_of
 
 from pytest_hydrasmoke import HydraSmokeConfig, HydraSmokeError
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._evidence import Forms
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 
 DEADLINE = 1.0
 """Seconds for whatever has a deadline here."""

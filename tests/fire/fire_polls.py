@@ -14,9 +14,9 @@ from fire_process import memory
 from net_tools import FIELDS
 
 from pytest_hydrasmoke import HydraSmokeConfig, HydraSmokeError
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
 
 
 def main(given: dict[str, Any]) -> None:

@@ -26,9 +26,8 @@ from fire_tools import MIB, python, told_by
 from net_tools import KINDS, SPEC, result, session_to
 
 from pytest_hydrasmoke import VirtualClock
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._run.session import SmokeSession
 
 SECONDS = 120.0
 WARM_UP = 20
@@ -42,8 +41,8 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, Any]:
     """Chat until the time is over, and count now and then."""
     clock = VirtualClock() if given["virtual"] else None
     session._io.close()
-    session._io = SyncIO(session.config.link, clock=clock)
-    io = None if given["kind"] == "sync" else AsyncIO(session.config.link, clock=clock)
+    session._io = blocking_io(session.config.link, clock)
+    io = None if given["kind"] == "sync" else async_io(session.config.link, clock)
     instance: Any
     if io is None:
         instance = session.provision(SPEC)

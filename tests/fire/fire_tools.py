@@ -20,10 +20,10 @@ from faulty_server import FAULTS, FaultyServer, Line, Received
 from net_tools import AT_ONCE, CALLS, FIELDS, KINDS
 
 from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._ledger import read
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._run_folder import run_folders
-from pytest_hydrasmoke._sweep import Sweep
+from pytest_hydrasmoke._run.folder import run_folders
+from pytest_hydrasmoke._run.ledger import read
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke.fake import FakeRouter
 
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke import AsyncSmokeInstanceFactory, HydraSmokeConfig, SmokeInstanceFactory
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._wire import IN_FLIGHT
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.protocol import IN_FLIGHT
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from pytest_hydrasmoke import ContractError
-from pytest_hydrasmoke._answers import parse
-from pytest_hydrasmoke._models import (
+from pytest_hydrasmoke._api.models import (
     DeleteResult,
     InstanceStatus,
     LlmEvents,
     PollResult,
     ProvisionAccepted,
 )
-from pytest_hydrasmoke._wire import CallName, Reply, Request
+from pytest_hydrasmoke._api.responses import parse
+from pytest_hydrasmoke._transport.protocol import CallName, Reply, Request
 
 UUIDS = st.uuids().map(str)
 TEXTS = st.text(max_size=10)

@@ -24,13 +24,7 @@ from hypothesis import strategies as st
 from inner import ALONE, only
 
 # A run in this process forgets every module that it was the first to import.
-import pytest_hydrasmoke._collect
-import pytest_hydrasmoke._finish
-import pytest_hydrasmoke._preflight
-import pytest_hydrasmoke._switch
-import pytest_hydrasmoke.report.har
-import pytest_hydrasmoke.report.html  # noqa: F401
-from pytest_hydrasmoke._command import main
+from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 FULL = os.environ.get("HYDRA_FUZZ_FULL") == "1"

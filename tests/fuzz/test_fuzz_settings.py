@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._errors import ConfigError
-from pytest_hydrasmoke._load import Loaded, load
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._options import SETTINGS, variable
-from pytest_hydrasmoke._settings import HydraSmokeConfig
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._settings.sources import Loaded, load
 
 NAMES = sorted(HydraSmokeConfig.model_fields)
 PATHS = ("token_file", "ca_file", "output", "scenario")

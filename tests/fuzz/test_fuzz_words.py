@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._redact import safe_line, safe_text
+from pytest_hydrasmoke._base.text import safe_line, safe_text
 
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # A runner trims a line before it looks for `::`, and looks for `##[` anywhere.

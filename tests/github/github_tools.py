@@ -11,7 +11,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import BreachReport, FailureReport, InstanceReport
+from pytest_hydrasmoke._report.model import BreachReport, FailureReport, InstanceReport
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
 IDS = (

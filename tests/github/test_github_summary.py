@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from github_tools import HOSTILE, check_golden, failing, hostile, instance, report, structure
 
-from pytest_hydrasmoke.report import github
+from pytest_hydrasmoke._report import github
 
 
 def test_a_run_that_passed() -> None:

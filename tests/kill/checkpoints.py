@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_hydrasmoke import _ledger
-from pytest_hydrasmoke._io import SyncIO
+from pytest_hydrasmoke._run import ledger as ledgers
+from pytest_hydrasmoke._transport.blocking import SyncIO
 
 _numbers = itertools.count(1)
 
@@ -44,7 +44,7 @@ def around_request(name: str) -> None:
 
 
 def around_note() -> None:
-    inner = _ledger.note
+    inner = ledgers.note
 
     def wrapped(folder: Path, key: str, fact: str, **fields: object) -> None:
         def half() -> None:
@@ -56,7 +56,7 @@ def around_note() -> None:
         inner(folder, key, fact, **fields)
         checkpoint(f"note {fact}: after")
 
-    _ledger.note = wrapped
+    ledgers.note = wrapped
 
 
 if __name__ == "__main__":

@@ -201,8 +201,8 @@ def sweep(router: Router, folder: Path, *arguments: str, wait: float = WAIT) -> 
 
 def open_entries(folder: Path) -> list[str]:
     """Give the keys that ledgers in a folder still call open."""
-    from pytest_hydrasmoke._ledger import read
-    from pytest_hydrasmoke._run_folder import run_folders
+    from pytest_hydrasmoke._run.folder import run_folders
+    from pytest_hydrasmoke._run.ledger import read
 
     folders = run_folders(folder / ".hydrasmoke")
     return [entry.key for run in folders for entry in read(run).open]

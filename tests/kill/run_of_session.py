@@ -11,11 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._load import load
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._signals import Interrupts
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._settings.sources import load
 
 
 def main(chats: int, pairs: bool) -> None:

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.alone import with_controls
 from pytest_hydrasmoke.fake.server import Server
+from pytest_hydrasmoke.fake.standalone import with_controls
 
 
 class Slow:

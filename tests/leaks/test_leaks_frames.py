@@ -34,13 +34,13 @@ from pytest_hydrasmoke import (
     SmokeClient,
     TransportError,
     VirtualClock,
-    _calls,
 )
-from pytest_hydrasmoke._address import Link
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._chat import Reading
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._api import calls
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.client import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -209,7 +209,7 @@ def test_nothing_that_is_raised_below_shows_the_token(
             raise kind("from below")  # noqa: B904
 
     # Every attempt fails: one is enough.
-    monkeypatch.setattr(_calls, "LAST_CHANCE", _calls.CALL_TIMEOUT)
+    monkeypatch.setattr(calls, "LAST_CHANCE", calls.CALL_TIMEOUT)
     monkeypatch.setattr(where, fail)
     with pytest.raises((kind, TransportError)) as caught:
         call(Link(router.url, Token(TOKEN)))

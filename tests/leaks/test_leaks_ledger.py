@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._redact import Token
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._timeline import State
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.session import SmokeSession
 
 # A token may well be a UUID, as ids are.
 TOKEN = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"

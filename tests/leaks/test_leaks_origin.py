@@ -18,15 +18,15 @@ import pytest
 from leaks_tools import settings, table
 
 from pytest_hydrasmoke import AsyncSmokeClient, HydraSmokeError, InstanceSpec, SmokeClient
-from pytest_hydrasmoke._address import Link
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._chat import Reading
-from pytest_hydrasmoke._check import findings
-from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._ledger import Intent, Ledger
-from pytest_hydrasmoke._redact import Token
-from pytest_hydrasmoke._settings import HydraSmokeConfig
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._cli.check import findings
+from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._run.ledger import Intent, Ledger
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.client import AsyncRunClient, RunClient
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ import pytest
 from hostile_router import EVIL, FIELDS, WORDS, Server, hostile_router
 from leaks_tools import FULL, Sinks, run, settings
 
-from pytest_hydrasmoke._command import main
+from pytest_hydrasmoke._cli.main import main
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
 CONFIGURATIONS: dict[str, tuple[str, ...]] = {

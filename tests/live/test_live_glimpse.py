@@ -6,9 +6,9 @@ import pytest
 from live_tools import TOKEN
 
 from pytest_hydrasmoke import InstanceSpec
-from pytest_hydrasmoke._redact import Token, scrubbing
-from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke.report.glimpse import Glimpse, glimpse, news, overall, under_way
+from pytest_hydrasmoke._base.token import Token, scrubbing
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._progress.snapshot import Glimpse, glimpse, news, overall, under_way
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 BOOT = Glimpse("run-0", State.CREATED, "'booting'", "ready", 100.0, 900.0, 90.0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from live_tools import Picture, Tty, Writes, frames
 
-from pytest_hydrasmoke.report.screen import Column, Screen, fit, width_of
+from pytest_hydrasmoke._progress.screen import Column, Screen, fit, width_of
 
 
 @pytest.fixture(autouse=True)

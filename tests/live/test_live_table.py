@@ -10,9 +10,9 @@ import pytest
 from live_tools import golden
 
 from pytest_hydrasmoke import InstanceSpec, Report
-from pytest_hydrasmoke._report import BreachReport, InstanceReport, Manners
-from pytest_hydrasmoke.report.screen import width_of
-from pytest_hydrasmoke.report.terminal import show, summary
+from pytest_hydrasmoke._progress.screen import width_of
+from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, Manners
+from pytest_hydrasmoke._report.terminal import show, summary
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 IDS = "0b6f3f1e-8d47-4c0a-9a51-7e2b90d4c6{:02}"

@@ -14,12 +14,12 @@ import pytest
 from live_tools import GOLDEN, Picture, Tty, frames, golden
 
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
-from pytest_hydrasmoke._signals import Interrupts
-from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke.report.live import Live, screen_of
-from pytest_hydrasmoke.report.relay import Listener, Teller
-from pytest_hydrasmoke.report.screen import Screen
-from pytest_hydrasmoke.report.views import InPlace, Lines, Ticker, View
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._progress.plugin import Live, screen_of
+from pytest_hydrasmoke._progress.relay import Listener, Teller
+from pytest_hydrasmoke._progress.screen import Screen
+from pytest_hydrasmoke._progress.views import InPlace, Lines, Ticker, View
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 

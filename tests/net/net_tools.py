@@ -23,16 +23,17 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     VirtualClock,
 )
-from pytest_hydrasmoke._address import Link
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._chat import Reading, Turn
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._redact import Token
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._timeline import InstanceRecord, State
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._core.chat import Reading, Turn
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 T = TypeVar("T")
@@ -63,8 +64,8 @@ def link_to(url: str, **more: Any) -> Link:
 
 
 def io_of(kind: str, url: str, *, clock: VirtualClock | None = None, **link: Any) -> IO:
-    make = SyncIO if kind == "sync" else AsyncIO
-    return make(link_to(url, **link), clock=clock)
+    make = blocking_io if kind == "sync" else async_io
+    return make(link_to(url, **link), clock)
 
 
 @asynccontextmanager
@@ -188,7 +189,7 @@ class World:
         self.session = smoke_session(config_for(self.fake, **self._settings))
         # What it has learned from is no part of its story.
         self.fake.reset()
-        self.session._io = SyncIO(self.session.config.link, clock=self.clock)
+        self.session._io = blocking_io(self.session.config.link, self.clock)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -198,7 +199,7 @@ class World:
         self.fake.__exit__(None, None, None)
 
     def async_io(self) -> AsyncIO:
-        io = AsyncIO(self.session.config.link, clock=self.clock)
+        io = async_io(self.session.config.link, self.clock)
         self._ios.append(io)
         return io
 

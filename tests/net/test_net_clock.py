@@ -27,14 +27,9 @@ from net_tools import (
     within,
 )
 
-from pytest_hydrasmoke import (
-    AsyncSmokeClient,
-    ChatTimeoutError,
-    SmokeClient,
-    VirtualClock,
-    _turns,
-)
-from pytest_hydrasmoke._aio import AsyncIO
+from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
+from pytest_hydrasmoke._clock import scheduler
+from pytest_hydrasmoke._clock.io import async_io
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +61,7 @@ def anyio_backend(kind: str) -> str:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_turns, "PATIENCE", 0.1)
+    monkeypatch.setattr(scheduler, "PATIENCE", 0.1)
 
 
 def transcript(fake: FakeRouter, since: int = 0) -> Transcript:
@@ -224,7 +219,7 @@ def many_async(number: int, backend: str) -> Transcript:
         learned = len(fake.requests)
 
         async def run() -> None:
-            io = AsyncIO(session.config.link, clock=clock)
+            io = async_io(session.config.link, clock)
             assert len(await session.many_async(io, number, SPEC)) == number
             await io.aclose()
 

@@ -16,11 +16,12 @@ import pytest
 from faulty_server import FaultyServer, Line, Received, answer, in_turn, stall_before_head
 from net_tools import SOME_ID, calls_of, own, session_to
 
-from pytest_hydrasmoke import AsyncSmokeInstance, LeakError, _deletion
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._grace import shielded
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._timeline import InstanceRecord, State
+from pytest_hydrasmoke import AsyncSmokeInstance, LeakError
+from pytest_hydrasmoke._core import deletion
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.grace import shielded
 
 pytestmark = pytest.mark.anyio
 
@@ -239,7 +240,7 @@ async def test_a_deletion_that_never_ends_is_a_leak(kind: str, router: SlowlyDel
         async with calls_of(kind, server.url) as calls:
             start = time.monotonic()
             with pytest.raises(LeakError, match="no answer in time"):
-                await _deletion.delete(calls, record, session.policy)
+                await deletion.delete(calls, record, session.policy)
             assert time.monotonic() - start < 5
         router.go_on.set()
 

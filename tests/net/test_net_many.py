@@ -42,16 +42,15 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
     TransportError,
     TransportTimeoutError,
-    _fanout,
 )
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._factory import at_least_one, merged
-from pytest_hydrasmoke._fanout import fan_out
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._signals import Interrupts
-from pytest_hydrasmoke._timeline import State
-from pytest_hydrasmoke._wire import Request, drive
+from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke._run.factory import at_least_one, merged
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport import threads
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import Request, drive
+from pytest_hydrasmoke._transport.threads import fan_out
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -320,7 +319,7 @@ def test_an_interrupt_comes_out_of_sleeps_and_the_clean_up_deletes(a_run: Runs) 
 
 
 def fan(url: str, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
-    return fan_out(link_to(url), works, Interrupts())
+    return fan_out(lambda group: SyncIO(link_to(url), group=group), works)
 
 
 NOWHERE = "http://127.0.0.1:1"
@@ -496,7 +495,7 @@ def test_an_interrupt_waits_until_every_work_has_ended(slow: int) -> None:
 
 
 def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_fanout, "JOIN", 0.4)
+    monkeypatch.setattr(threads, "JOIN", 0.4)
     go_on = threading.Event()
     begun = 0
 

@@ -12,12 +12,7 @@ import respx
 from httpx_sse import aconnect_sse, connect_sse
 from net_tools import AT_ONCE, SOME_ID, SPEC, TOKEN, all_of, client_of, result, within
 
-from pytest_hydrasmoke import (
-    NotFoundError,
-    SmokeClient,
-    TransportError,
-    UnauthorizedError,
-)
+from pytest_hydrasmoke import NotFoundError, SmokeClient, TransportError, UnauthorizedError
 from pytest_hydrasmoke.fake import FakeRouter
 
 pytestmark = pytest.mark.anyio

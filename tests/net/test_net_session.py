@@ -24,15 +24,15 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     UnauthorizedError,
     VirtualClock,
-    _signals,
 )
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._reporting import report_of
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._sharing import Sharing
-from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base import signals
+from pytest_hydrasmoke._clock.io import blocking_io
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._report.build import report_of
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sharing import Sharing
+from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
@@ -272,7 +272,7 @@ def test_a_deletion_that_is_never_confirmed_is_a_leak_with_the_last_status() -> 
 
     with FaultyServer(never) as server, session_to(server.url, delete_timeout=10.7) as session:
         # The last look is half a second before the deadline.
-        session._io = SyncIO(session.config.link, clock=VirtualClock())
+        session._io = blocking_io(session.config.link, VirtualClock())
         record = own(session)
         session.close()
     assert record.leak is not None
@@ -431,7 +431,7 @@ def test_an_interrupt_in_the_middle_of_closing_leaves_the_rest_to_the_next(
 def test_a_signal_hurries_the_clean_up_and_then_ends_the_run(
     a_run: Runs, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_signals, "PATIENCE", 0.7)
+    monkeypatch.setattr(signals, "PATIENCE", 0.7)
     fake, session = a_run()
     for _ in range(count):
         session.provision(SPEC)

@@ -23,17 +23,17 @@ from pytest_hydrasmoke import (
     ProvisionError,
     SmokeInstance,
 )
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._evidence import Forms
-from pytest_hydrasmoke._ledger import Fact, Ledger, bury
-from pytest_hydrasmoke._locks import MAIN
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._report import InstanceReport
-from pytest_hydrasmoke._reporting import merged, report_of
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._sharing import EVERYBODY, Sharing
-from pytest_hydrasmoke._timeline import InstanceRecord, State
-from pytest_hydrasmoke._wire import drive
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._report.build import merged, report_of
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._run.ledger import Fact, Ledger, bury
+from pytest_hydrasmoke._run.locks import MAIN
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})

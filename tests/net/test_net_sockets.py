@@ -44,16 +44,18 @@ from net_tools import (
     within,
 )
 
-from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError, _signals, _sockets
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._calls import Calls
-from pytest_hydrasmoke._fanout import Group, GroupIO
-from pytest_hydrasmoke._http import fault
-from pytest_hydrasmoke._io import KEEP_IDLE, SyncIO
-from pytest_hydrasmoke._redact import Token
-from pytest_hydrasmoke._signals import Interrupts
-from pytest_hydrasmoke._sockets import Attempt, DeadlineBackend
-from pytest_hydrasmoke._wire import Request, drive
+from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base import signals
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._transport import deadlines
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
+from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend
+from pytest_hydrasmoke._transport.httpx_adapter import fault
+from pytest_hydrasmoke._transport.protocol import Request, drive
+from pytest_hydrasmoke._transport.threads import Group
 from pytest_hydrasmoke.client import AsyncRunClient, Reading, RunClient
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -147,7 +149,7 @@ def test_the_tighter_of_two_deadlines_holds_and_none_is_for_ever() -> None:
 def test_a_read_that_waits_in_bits_loses_nothing(
     over_tls: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_sockets, "SLICE", 0.04)
+    monkeypatch.setattr(deadlines, "SLICE", 0.04)
 
     def late(line: Line, request: Received) -> None:
         for piece in (b"HTTP/1.1 200 OK\r\ncontent-le", b"ngth: 5\r\n\r\nhel", b"lo"):
@@ -190,7 +192,7 @@ def test_a_blocked_request_ends_with_its_group(
 ) -> None:
     group = Group()
     with FaultyServer(stall, tls=tls if over_tls else None) as server:
-        io = GroupIO(link_to(server.url, ca_file=CA), group, Interrupts())
+        io = SyncIO(link_to(server.url, ca_file=CA), group=group)
 
         def stop() -> None:
             server.arrived.wait(5)
@@ -210,7 +212,7 @@ def test_a_blocked_request_ends_with_its_group(
 
 
 def test_a_signal_gives_what_is_under_way_a_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_signals, "PATIENCE", 0.3)
+    monkeypatch.setattr(signals, "PATIENCE", 0.3)
     interrupts = Interrupts()
     assert interrupts.deadline() == math.inf
     with FaultyServer(stall_before_head) as server:
@@ -619,7 +621,7 @@ async def test_what_sleeps_less_than_nothing_does_not_sleep(kind: str) -> None:
 
 def test_an_io_of_a_group_that_is_stopped_does_nothing_more() -> None:
     group = Group()
-    io = GroupIO(link_to("http://127.0.0.1:1"), group, Interrupts())
+    io = SyncIO(link_to("http://127.0.0.1:1"), group=group)
     drive(io.sleep(0.001))
     group.stop()
     for work in (io.sleep(60), io.send(ONE, io.now() + 60)):
@@ -630,7 +632,7 @@ def test_an_io_of_a_group_that_is_stopped_does_nothing_more() -> None:
 
 def test_a_sleep_of_a_group_ends_when_it_is_stopped() -> None:
     group = Group()
-    io = GroupIO(link_to("http://127.0.0.1:1"), group, Interrupts())
+    io = SyncIO(link_to("http://127.0.0.1:1"), group=group)
     threading.Timer(0.02, group.stopped.set).start()
     with pytest.raises(TransportError, match="stopped"):
         drive(io.sleep(60))

@@ -10,10 +10,9 @@ import pytest
 from net_tools import AT_ONCE, SPEC, World, all_of, next_of, result, within
 
 from pytest_hydrasmoke import ConfigError, LlmEventsError, RejectedError
-from pytest_hydrasmoke._aio import AsyncIO
-from pytest_hydrasmoke._chat import Reading
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._settle import USUAL
+from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.settle import USUAL
 from pytest_hydrasmoke.client import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
@@ -110,8 +109,8 @@ def client_of(world: World) -> Any:
     session = world.session
     link, log_of = session.config.link, session.log_of
     if world.kind == "sync":
-        return RunClient(SyncIO(link, clock=world.clock), Reading(), session.sightings, log_of)
-    return AsyncRunClient(AsyncIO(link, clock=world.clock), Reading(), session.sightings, log_of)
+        return RunClient(blocking_io(link, world.clock), Reading(), session.sightings, log_of)
+    return AsyncRunClient(async_io(link, world.clock), Reading(), session.sightings, log_of)
 
 
 async def test_a_turn_of_the_runs_plain_client_counts(kind: str) -> None:

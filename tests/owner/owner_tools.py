@@ -12,18 +12,12 @@ from inner import only
 
 # A run in this process forgets every module that it was the first to import: what is slow to load,
 # or holds the fake's server, is loaded here.
-import pytest_hydrasmoke._active
-import pytest_hydrasmoke._collect
-import pytest_hydrasmoke._finish
-import pytest_hydrasmoke._load
-import pytest_hydrasmoke._preflight
-import pytest_hydrasmoke._switch  # noqa: F401
-from pytest_hydrasmoke._ledger import Ledger, Reading, read
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._redact import Token
-from pytest_hydrasmoke._run_folder import folder_of
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._settings import HydraSmokeConfig
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._run.folder import folder_of
+from pytest_hydrasmoke._run.ledger import Ledger, Reading, read
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
 
 ONLY = (*only("anyio.pytest_plugin"), "-p", "no:cacheprovider")

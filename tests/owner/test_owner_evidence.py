@@ -12,9 +12,9 @@ import pytest
 from liar import WEAK, Liar, Lie, lying, on
 from owner_tools import ONLY, SPEC
 
-from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._ledger import read
-from pytest_hydrasmoke._run_folder import run_folders
+from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._run.folder import run_folders
+from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import Scenario
 
 OF_ONE = on("status", "poll", "delete", "other")

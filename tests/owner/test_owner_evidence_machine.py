@@ -20,15 +20,15 @@ from hypothesis.stateful import (
 from liar import WEAK, Liar, Lie, on
 from owner_tools import config_for, kill, session_for
 
-from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock, _preflight
-from pytest_hydrasmoke import _sweep as sweep_module
-from pytest_hydrasmoke._address import Link
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._ledger import Fact, read
-from pytest_hydrasmoke._run_folder import run_folders
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._signals import Interrupts
-from pytest_hydrasmoke._sweep import Sweep
+from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
+from pytest_hydrasmoke._clock.io import blocking_io
+from pytest_hydrasmoke._run import preflight
+from pytest_hydrasmoke._run import sweep as sweep_module
+from pytest_hydrasmoke._run.folder import run_folders
+from pytest_hydrasmoke._run.ledger import Fact, read
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sweep import Sweep
+from pytest_hydrasmoke._transport.blocking import Group, SyncIO
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
@@ -107,7 +107,7 @@ class Evidence(RuleBasedStateMachine):
             self.session = session_for(config)
         except HydraSmokeError:
             return
-        self.session._io = SyncIO(config.link, clock=self.clock)
+        self.session._io = blocking_io(config.link, self.clock)
         self.instances = []
 
     @precondition(lambda self: self.session is not None)
@@ -197,17 +197,18 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sweeps work one after the other, each on time of its own that the fake shares."""
 
     def in_turn(
-        link: Link, works: Sequence[Callable[[SyncIO], None]], interrupts: Interrupts
+        make_io: Callable[[Group], SyncIO], works: Sequence[Callable[[SyncIO], None]]
     ) -> list[Exception]:
         for work in works:
-            io = SyncIO(link, clock=clock_of[link.base_url])
+            link = make_io(Group()).link
+            io = blocking_io(link, clock_of[link.base_url])
             work(io)
             io.close()
         return []
 
     monkeypatch.setattr(sweep_module, "fan_out", in_turn)
     # The first questions go by real time: one is asked twice at the most.
-    monkeypatch.setattr(_preflight, "PATIENCE", 0.6)
+    monkeypatch.setattr(preflight, "PATIENCE", 0.6)
 
 
 def test_what_is_told_as_deleted_is_gone_whatever_the_router_answers(made_up_time: None) -> None:

@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 from owner_tools import SPEC, lines_of
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke import _locks as locks_module
-from pytest_hydrasmoke._ledger import (
+from pytest_hydrasmoke._run import locks as locks_module
+from pytest_hydrasmoke._run.folder import flaw, folder_of, run_folders
+from pytest_hydrasmoke._run.ledger import (
     Fact,
     Intent,
     Ledger,
@@ -24,8 +25,7 @@ from pytest_hydrasmoke._ledger import (
     discard_if_done,
     discard_ledger_if_done,
 )
-from pytest_hydrasmoke._locks import has_main_process, is_live
-from pytest_hydrasmoke._run_folder import flaw, folder_of, run_folders
+from pytest_hydrasmoke._run.locks import has_main_process, is_live
 
 INTENT = Intent(SPEC, "https://router.example", "shared")
 OTHER_SPEC = {**SPEC, "tier_id": "another"}

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 from owner_tools import SPEC, alive, config_for, kill, lines_of, reading_of, running, session_for
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec
-from pytest_hydrasmoke import _ledger as ledger_module
-from pytest_hydrasmoke._ledger import (
+from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke._run import ledger as ledger_module
+from pytest_hydrasmoke._run.folder import folder_of, run_folders
+from pytest_hydrasmoke._run.ledger import (
     Fact,
     Intent,
     Ledger,
@@ -30,9 +32,7 @@ from pytest_hydrasmoke._ledger import (
     parse,
     read,
 )
-from pytest_hydrasmoke._locks import is_live
-from pytest_hydrasmoke._run_folder import folder_of, run_folders
-from pytest_hydrasmoke._timeline import State
+from pytest_hydrasmoke._run.locks import is_live
 from pytest_hydrasmoke.fake import FakeRouter
 
 URL = "http://127.0.0.1:9"

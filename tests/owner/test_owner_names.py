@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from owner_tools import ONLY, alive, config_for, environment_for, kill, session_for
 
-from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._run_folder import name_problem
+from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter
 
 PASSES = "def test_it(smoke_instance): pass"

@@ -13,8 +13,8 @@ from types import FrameType
 
 import pytest
 
-from pytest_hydrasmoke import _signals
-from pytest_hydrasmoke._signals import PATIENCE, STUCK, Interrupts
+from pytest_hydrasmoke._base import signals
+from pytest_hydrasmoke._base.signals import PATIENCE, STUCK, Interrupts
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
@@ -32,7 +32,7 @@ class HandTime:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandTime:
     clock = HandTime()
-    monkeypatch.setattr(_signals, "time", clock)
+    monkeypatch.setattr(signals, "time", clock)
     return clock
 
 

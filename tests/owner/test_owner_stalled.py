@@ -14,15 +14,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_hydrasmoke import _stalled
-from pytest_hydrasmoke._signals import Interrupts
-from pytest_hydrasmoke._stalled import StalledOutput
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._plugin import stalled_output
+from pytest_hydrasmoke._plugin.stalled_output import StalledOutput
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_stalled, "AFTER", 0.2)
-    monkeypatch.setattr(_stalled, "LOOK", 0.1)
+    monkeypatch.setattr(stalled_output, "AFTER", 0.2)
+    monkeypatch.setattr(stalled_output, "LOOK", 0.1)
 
 
 class Pipe:
@@ -87,7 +87,7 @@ def test_what_takes_output_is_left_alone(pipe: Pipe) -> None:
 def test_a_reader_that_goes_on_within_a_look_is_none_that_has_stalled(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_stalled, "LOOK", 30.0)
+    monkeypatch.setattr(stalled_output, "LOOK", 30.0)
     pipe.fill()
     pipe.stalled.watch()
     os.read(pipe.reads, 65536)
@@ -153,14 +153,17 @@ def test_without_a_thread_all_is_as_before(pipe: Pipe, monkeypatch: pytest.Monke
 
 def test_elsewhere_nothing_is_watched(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe.fill()
-    monkeypatch.setattr(_stalled, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(stalled_output, "os", SimpleNamespace(name="nt"))
     pipe.stalled.watch()
     assert not pipe.stalled.is_stalled
 
 
 def test_an_output_that_was_closed_is_none() -> None:
-    closed = "import os; os.close(1); from pytest_hydrasmoke._stalled import StalledOutput as S;"
-    command = [sys.executable, "-c", f"{closed} S(lambda: None).end()"]
+    module = "pytest_hydrasmoke._plugin.stalled_output"
+    script = (
+        f"import os; os.close(1); from {module} import StalledOutput as S; S(lambda: None).end()"
+    )
+    command = [sys.executable, "-c", f"{script}; S(lambda: None).end()"]
     assert subprocess.run(command, check=True, stderr=subprocess.PIPE).stderr == b""
 
 
@@ -168,9 +171,9 @@ WRITES = """
 import os, signal, sys
 from pytest_hydrasmoke import _stalled
 from pytest_hydrasmoke._signals import Interrupts
-_stalled.AFTER, _stalled.LOOK = 0.5, 0.2
+stalled_output.AFTER, stalled_output.LOOK = 0.5, 0.2
 interrupts = Interrupts(on_first=lambda number: stalled.watch())
-stalled = _stalled.StalledOutput(interrupts.wake)
+stalled = stalled_output.StalledOutput(interrupts.wake)
 interrupts.install()
 interrupts.begin_clean_up()
 signal.raise_signal(signal.SIGTERM)

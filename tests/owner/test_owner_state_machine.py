@@ -21,15 +21,15 @@ from hypothesis.stateful import (
 from owner_tools import alive, config_for, kill, session_for
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
-from pytest_hydrasmoke import _preflight as preflight_module
-from pytest_hydrasmoke import _sweep as sweep_module
-from pytest_hydrasmoke._address import Link
-from pytest_hydrasmoke._io import SyncIO
-from pytest_hydrasmoke._ledger import read
-from pytest_hydrasmoke._run_folder import run_folders
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._signals import Interrupts
-from pytest_hydrasmoke._sweep import Sweep
+from pytest_hydrasmoke._clock.io import VirtualSyncIO, blocking_io
+from pytest_hydrasmoke._run import preflight as preflight_module
+from pytest_hydrasmoke._run import sweep as sweep_module
+from pytest_hydrasmoke._run.folder import run_folders
+from pytest_hydrasmoke._run.ledger import read
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sweep import Sweep
+from pytest_hydrasmoke._transport.blocking import Group, SyncIO
+from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 LAG = 5.0
@@ -56,7 +56,7 @@ class Killed(BaseException):
     """What a test raises where the process would be gone."""
 
 
-class Mortal(SyncIO):
+class Mortal(VirtualSyncIO):
     """Calls on made-up time, of a process that may be killed at the n-th of them."""
 
     lives = 1_000_000
@@ -126,7 +126,7 @@ class Ownership(RuleBasedStateMachine):
             self.fake, self.output, run_id=f"run{self.number}", ready_timeout=ready_timeout
         )
         self.session = session_for(config)
-        self.session._io = Mortal(config.link, clock=self.clock)
+        self.session._io = Mortal(config.link, self.clock)
         self.instances = []
 
     @rule(faults=FAULTS, lives=LIVES, ready_timeout=st.sampled_from([3.0, 100.0]))
@@ -208,13 +208,13 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what is no session's work one after the other, on time that the fake shares."""
 
     def asking(link: Link) -> SyncIO:
-        return SyncIO(link, clock=clock_of[link.base_url])
+        return blocking_io(link, clock_of[link.base_url])
 
     def in_turn(
-        link: Link, works: Sequence[Callable[[SyncIO], None]], interrupts: Interrupts
+        make_io: Callable[[Group], SyncIO], works: Sequence[Callable[[SyncIO], None]]
     ) -> list[Exception]:
         for work in works:
-            io = asking(link)
+            io = asking(make_io(Group()).link)
             work(io)
             io.close()
         return []

@@ -22,13 +22,13 @@ from owner_tools import (
     session_for,
 )
 
-from pytest_hydrasmoke import _ledger as ledger_module
-from pytest_hydrasmoke import _locks as locks_module
-from pytest_hydrasmoke import _sweep as sweep_module
-from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._ledger import Fact, Intent, Ledger, bury, note
-from pytest_hydrasmoke._run_folder import folder_of
-from pytest_hydrasmoke._slots import AHEAD
+from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._run import ledger as ledger_module
+from pytest_hydrasmoke._run import locks as locks_module
+from pytest_hydrasmoke._run import sweep as sweep_module
+from pytest_hydrasmoke._run.folder import folder_of
+from pytest_hydrasmoke._run.ledger import Fact, Intent, Ledger, bury, note
+from pytest_hydrasmoke._run.slots import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Sweep = Callable[..., tuple[int, str]]

@@ -11,9 +11,9 @@ import pytest
 from liar import Liar, Lie, lying, on
 from owner_tools import SPEC, config_for, kill, session_for
 
-from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._ledger import Fact, note, read
-from pytest_hydrasmoke._run_folder import folder_of, run_folders
+from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._run.folder import folder_of, run_folders
+from pytest_hydrasmoke._run.ledger import Fact, note, read
 from pytest_hydrasmoke.fake import FakeRouter
 
 Sweep = Callable[..., tuple[int, str]]

@@ -18,16 +18,6 @@ from inner import ALONE, only
 
 # An inner run in this process forgets every module that it was the first to import: what is slow
 # to load, or holds the fake's server, is loaded here.
-import pytest_hydrasmoke._active
-import pytest_hydrasmoke._check
-import pytest_hydrasmoke._collect
-import pytest_hydrasmoke._command
-import pytest_hydrasmoke._finish
-import pytest_hydrasmoke._load
-import pytest_hydrasmoke._preflight
-import pytest_hydrasmoke._switch
-import pytest_hydrasmoke.report.har
-import pytest_hydrasmoke.report.html  # noqa: F401
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 

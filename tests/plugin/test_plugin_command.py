@@ -14,9 +14,9 @@ import httpx
 import pytest
 from plugin_tools import FILES, SOMEBODY, TOKEN, Project, answering
 
-from pytest_hydrasmoke import _check
-from pytest_hydrasmoke._command import main
-from pytest_hydrasmoke._contract import contract
+from pytest_hydrasmoke._api.contract import contract
+from pytest_hydrasmoke._cli import check as check_module
+from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
@@ -96,7 +96,7 @@ def test_check_of_wrong_settings(project: Project, capsys: Output) -> None:
 def test_check_of_a_router_that_is_not_there(
     project: Project, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_check, "PATIENCE", 0.6)
+    monkeypatch.setattr(check_module, "PATIENCE", 0.6)
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     project.at(f"http://127.0.0.1:{port}")
@@ -285,7 +285,7 @@ def test_check_of_a_router_without_a_document(documented: Documented, capsys: Ou
 def test_check_of_a_document_that_is_too_long(
     documented: Documented, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_check, "DOCUMENT_LIMIT", 100)
+    monkeypatch.setattr(check_module, "DOCUMENT_LIMIT", 100)
     documented.document = json.dumps(contract()).encode()
     code, lines = check(capsys)
     assert code == 0

@@ -16,10 +16,10 @@ from inner import only
 from plugin_tools import ASYNCIO, FILES, FIRST, SLOW_ROW, TOKEN, Project, count, nothing_left, until
 
 from pytest_hydrasmoke import InstanceSpec, Report
-from pytest_hydrasmoke._reporting import report_of
-from pytest_hydrasmoke._timeline import InstanceRecord
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._report import terminal
+from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.report import terminal
 
 UUID = "????????-????-????-????-????????????"
 
@@ -309,7 +309,7 @@ def test_where_the_output_has_stalled_others_end_before_it_is_told(leaking: Proj
     # Made up: an output that stalls is a matter of processes, which are ended elsewhere.
     leaking.write(
         "conftest.py",
-        "from pytest_hydrasmoke._stalled import StalledOutput\n"
+        "from pytest_hydrasmoke._plugin.stalled_output import StalledOutput\n"
         "StalledOutput.is_stalled = True\n"
         "told = []\n"
         "def pytest_runtest_logreport(report):\n"
@@ -509,7 +509,7 @@ def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
     # Raised in the main thread, where the first of two deletions is waited for.
     here.write(
         "conftest.py",
-        "from pytest_hydrasmoke._session import SmokeSession\n"
+        "from pytest_hydrasmoke._run.session import SmokeSession\n"
         "dispose = SmokeSession.dispose\n"
         "def once(self, records):\n"
         "    SmokeSession.dispose = dispose\n"

@@ -9,8 +9,8 @@ import pytest
 from plugin_tools import QUICK, TOKEN, Project
 
 from pytest_hydrasmoke import ChatError
-from pytest_hydrasmoke._active import failures_of
-from pytest_hydrasmoke._moments import Failure
+from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._plugin.fixtures import failures_of
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 EXPECTED = """

@@ -6,11 +6,11 @@ import pytest
 from plugin_tools import ALL, CHECKS, FILES, SOMEBODY, TOKEN, Project, count, nothing_left, story
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
-from pytest_hydrasmoke._errors import ConfigError
-from pytest_hydrasmoke._factory import merged
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._load import load
-from pytest_hydrasmoke._session import SmokeSession
+from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._run.factory import merged
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 

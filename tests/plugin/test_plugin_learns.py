@@ -11,7 +11,7 @@ import pytest
 from plugin_tools import TOKEN, Project
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.scenarios import load
+from pytest_hydrasmoke.fake.presets import load
 
 SECRET_REPLY = "What the agent says is nobody else's business."
 SUITE = """

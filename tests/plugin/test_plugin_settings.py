@@ -9,9 +9,9 @@ import pytest
 from plugin_tools import ALL, SOMEBODY, TOKEN, Project, count, problems
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
-from pytest_hydrasmoke._load import load
+from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._options import SETTINGS
-from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter
 
 NOWHERE = "https://router.example"

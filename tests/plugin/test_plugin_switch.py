@@ -9,8 +9,9 @@ import pytest
 from inner import ALONE, only
 from plugin_tools import ALL, FIRST, SOMEBODY, TOKEN, Project, count, problems
 
-from pytest_hydrasmoke import InstanceSpec, SmokeClient, _preflight
+from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._options import SETTINGS, flag
+from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke.fake import FakeRouter
 
 REASON = "smoke tests run with --hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"
@@ -326,7 +327,7 @@ def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: Fak
 def test_a_run_id_of_one_s_own_and_no_router(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_preflight, "PATIENCE", 0.6)
+    monkeypatch.setattr(preflight, "PATIENCE", 0.6)
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *")

@@ -12,9 +12,9 @@ from inner import only
 from plugin_tools import FIRST, Project, count, nothing_left, until
 
 from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._command import main as command
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._redact import Token
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._cli.main import main as command
+from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke.fake import FakeRouter
 
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}

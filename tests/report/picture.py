@@ -19,8 +19,8 @@ from chromium import Tab
 from report_tools import a_long_report
 
 from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._report.html import page as html
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.report import html
 
 PICTURE = Path(__file__).parent.parent.parent / "docs" / "images" / "report.png"
 PLAIN_ID = "3f6c1b2e-8d47-4c0a-9a51-7e2b90d4c618"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
-from pytest_hydrasmoke._report import (
+from pytest_hydrasmoke._report.model import (
     BreachReport,
     ExchangeReport,
     FailureReport,

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pluggy
 import pytest
 
-from pytest_hydrasmoke.report import allure
+from pytest_hydrasmoke._report import allure
 
 hookspec, hookimpl = pluggy.HookspecMarker("allure"), pluggy.HookimplMarker("allure")
 

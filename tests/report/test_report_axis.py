@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_hydrasmoke.report.html_axis import Axis, clock, moment
+from pytest_hydrasmoke._report.html.axis import Axis, clock, moment
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 from chromium import PROGRAM, Tab
 from report_tools import a_failed_report, a_report, an_instance
 
-from pytest_hydrasmoke.report import files, html
+from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report.html import page as html
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
 

@@ -13,7 +13,7 @@ import pytest
 from report_tools import a_report, an_instance, turn
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke.report import files
+from pytest_hydrasmoke._report import files
 
 
 def test_the_report_is_written_whole_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_view_that_fails_is_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_writing_without_pages_loads_none_of_what_they_need() -> None:
 
     code = (
-        "import sys, pytest_hydrasmoke.report.files; print({'jinja2', 'harfile'} & {*sys.modules})"
+        "import sys, pytest_hydrasmoke._report.files; print({'jinja2', 'harfile'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

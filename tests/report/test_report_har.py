@@ -12,7 +12,7 @@ from haralyzer import HarEntry, HarParser
 from report_tools import ID, PREFIX, REPLY, a_failed_report, a_report, an_instance, exchange, turn
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke.report import files
+from pytest_hydrasmoke._report import files
 
 BASE = "https://router.example/api"
 

@@ -21,8 +21,8 @@ from report_tools import (
 )
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import FailureReport, SpanReport, UsageReport
-from pytest_hydrasmoke.report import html
+from pytest_hydrasmoke._report.html import page as html
+from pytest_hydrasmoke._report.model import FailureReport, SpanReport, UsageReport
 
 HOSTILE = (
     "<script>alert(1)</script>",

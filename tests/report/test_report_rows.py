@@ -7,7 +7,7 @@ import re
 import pytest
 from report_tools import a_report, an_instance
 
-from pytest_hydrasmoke.report import terminal
+from pytest_hydrasmoke._report import terminal
 
 WORDS = f"unknown: {'::error::boo ' * 12}"
 

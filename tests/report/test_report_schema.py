@@ -13,8 +13,8 @@ from jsonschema.exceptions import ValidationError
 from report_tools import a_failed_report, a_long_report, a_report, an_instance
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report import AnswerReport, EventReport, Manners
-from pytest_hydrasmoke.report import files
+from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report.model import AnswerReport, EventReport, Manners
 
 ROOT = Path(__file__).parent.parent.parent
 PUBLISHED = ROOT / "docs" / "reference" / "report-schema.json"

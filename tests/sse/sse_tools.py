@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from pytest_hydrasmoke._sse import ChatEvent, SseDecoder
+from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
 Row = tuple[str, str, str, "int | None"]
 """Type, data, last event id, and the retry of the event's own block."""

@@ -7,7 +7,7 @@ from sse_cases import GROUPS
 from sse_reference import reference
 from sse_tools import Row, in_bytes, message, row, rows
 
-from pytest_hydrasmoke._sse import SseDecoder
+from pytest_hydrasmoke._sse.decoder import SseDecoder
 
 CASES = [
     pytest.param(stream, expected, id=f"{group}: {name}")

@@ -13,7 +13,7 @@ from sse_reference import reference
 from sse_streams import PIECES
 from sse_tools import BOM, cut, in_bytes, rows
 
-from pytest_hydrasmoke._sse import ChatEvent, SseDecoder, SseLimitError
+from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 
 streams = st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=40).map(b"".join)
 sources = st.randoms(use_true_random=False)

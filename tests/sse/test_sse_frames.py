@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke._frames import Meaning, course, meaning
-from pytest_hydrasmoke._sse import ChatEvent, SseDecoder
+from pytest_hydrasmoke._runtimes.frames import Meaning, course, meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
 
 def of(data: object, event: str = "message") -> Meaning:

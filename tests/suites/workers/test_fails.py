@@ -7,12 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke import (
-    ConfigError,
-    HydraSmokeConfig,
-    SmokeInstance,
-    SmokeInstanceFactory,
-)
+from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, SmokeInstance, SmokeInstanceFactory
 
 
 def test_fails(smoke_instance: SmokeInstance) -> None:

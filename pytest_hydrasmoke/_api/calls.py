@@ -1,0 +1,281 @@
+"""The router's six calls: the request, when to ask again, and what the answer is.
+
+`decide` is the retry rule, pure; `Calls` acts on it. What may be repeated differs by call: a
+provision is safe under its key, a read always is, and a chat only where the router says that it
+did not take it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NoReturn, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from pytest_hydrasmoke._base.errors import ContractError, NotFoundError, TransportError, own_frames
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._transport.attempts import append
+from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
+from pytest_hydrasmoke._transport.target import PREFIX, segment
+
+from .models import (
+    DeleteResult,
+    InstanceSpec,
+    InstanceStatus,
+    LlmEvents,
+    PollResult,
+    ProvisionAccepted,
+    plain_id,
+)
+from .responses import asked_pause, failure, parse, unexpected_success
+
+__tracebackhide__ = own_frames
+
+M = TypeVar("M", bound=BaseModel)
+R = TypeVar("R", Reply, Stream | Reply)
+
+CALL_TIMEOUT = 30.0
+"""Seconds for one call, retries included, where nobody set a deadline."""
+ATTEMPT_TIMEOUT = 30.0
+"""Seconds for one attempt of what may be repeated: to hang once must not eat all the time."""
+FIRST_CONTACT = 30.0
+"""Seconds to reach the router for the first time: beyond it the URL is wrong, not the moment."""
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a call's outcomes mean: `answers` end it well, `again` are asked again.
+
+    `lost` tells whether it may be repeated although the first may have been carried out.
+    """
+
+    answers: frozenset[int]
+    again: frozenset[int] = TRANSIENT
+    lost: bool = True
+
+
+RULES: Mapping[CallName, Rule] = {
+    "provision": Rule(frozenset({200, 201, 202})),
+    "poll": Rule(frozenset({200})),
+    "status": Rule(frozenset({200})),
+    "chat": Rule(frozenset({200}), again=frozenset({409, 425, 429, 503}), lost=False),
+    "llm_events": Rule(frozenset({200})),
+    "missing": Rule(frozenset()),
+    # An instance that is gone already is what was asked for. A body is not.
+    "delete": Rule(frozenset({200, 202, 204, 404, 409, 410})),
+}
+
+Outcome = int | TransportError
+
+
+def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
+    """Tell what one attempt's outcome means for its call."""
+    if isinstance(outcome, int):
+        if outcome in rule.answers:
+            return "answer"
+        return "again" if outcome in rule.again else "fail"
+    return "again" if rule.lost or not outcome.reached else "fail"
+
+
+def pause(attempt: int, retry_after: float | None, draw: float) -> float:
+    """Give the seconds before attempt number `attempt` + 1 (from 1).
+
+    Full jitter (`draw` in [0, 1)) over 0.5 s doubled each time, up to 10 s, and no less than the
+    router's own `Retry-After`, if it gave one.
+    """
+    jitter = draw * min(0.25 * 2.0 ** min(attempt, 10), 10.0)
+    return max(jitter, retry_after or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request as it went: `at` on the IO's clock, and seconds."""
+
+    request: Request
+    number: int
+    at: float
+    seconds: float
+    outcome: Outcome
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """True if it may have been carried out although no answer says so.
+
+        What ends a call is told by its error: that may be the router's own refusal.
+        """
+        if isinstance(self.outcome, TransportError):
+            return self.outcome.reached
+        return self.outcome == 409 or self.outcome in TRANSIENT
+
+
+class Observer(Protocol):
+    """Whoever wants to see how the calls went."""
+
+    def saw_attempt(self, attempt: Attempt) -> None: ...
+
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None: ...
+
+
+class Calls:
+    """The six calls over an IO, each until its `deadline` (a point of the IO's clock)."""
+
+    def __init__(self, io: IO, observer: Observer | None = None) -> None:
+        self.io = io
+        self._observer = observer
+        self._reached = False
+
+    async def provision(
+        self, spec: InstanceSpec, key: str, *, deadline: float | None = None
+    ) -> ProvisionAccepted:
+        """Queue the work; 409 (already in progress) is a `RouterError`."""
+        body = {"idempotency_key": key, **spec.model_dump(exclude_none=True)}
+        request = Request("provision", "POST", f"{PREFIX}/provision", body)
+        return self._parse(ProvisionAccepted, request, await self._call(request, deadline))
+
+    async def poll(self, key: str, *, deadline: float | None = None) -> PollResult:
+        """Resolve a key; one without a row yet is `found=False`, a 404 included."""
+        try:
+            return await self.find(key, deadline=deadline)
+        except NotFoundError:
+            return PollResult(found=False)
+
+    async def find(self, key: str, *, deadline: float | None = None) -> PollResult:
+        """Resolve a key as `poll` does, but raise `NotFoundError` for a 404."""
+        path = f"{PREFIX}/instances/by-key/{segment(key)}"
+        request = Request("poll", "GET", path)
+        return self._parse(PollResult, request, await self._call(request, deadline))
+
+    async def status(self, instance_id: str, *, deadline: float | None = None) -> InstanceStatus:
+        """Read an instance; raises `NotFoundError` for one that has no row, yet or any more."""
+        request = Request("status", "GET", f"{PREFIX}/instances/{segment(instance_id)}")
+        status = self._parse(InstanceStatus, request, await self._call(request, deadline))
+        return _about(instance_id, status, status.id, request)
+
+    async def missing(self, word: str, *, deadline: float | None = None) -> NoReturn:
+        """Ask for what no router has, beside the instances; raises what that is answered with."""
+        request = Request("missing", "GET", f"{PREFIX}/{segment(word)}")
+        raise unexpected_success(request, await self._call(request, deadline))
+
+    async def chat(
+        self, instance_id: str, message: str, *, deadline: float | None = None
+    ) -> tuple[Stream, float]:
+        """Begin a turn: the stream, which is the caller's to close, and when it was asked for."""
+        asked_at = self.io.now()
+
+        async def open_stream(request: Request, deadline: float) -> Stream | Reply:
+            nonlocal asked_at
+            asked_at = self.io.now()
+            return await self._open(request, deadline)
+
+        path = f"{PREFIX}/instances/{segment(instance_id)}/chat"
+        request = Request("chat", "POST", path, {"message": message}, accept="text/event-stream")
+        stream = await self._until_answered(request, deadline, open_stream)
+        assert not isinstance(stream, Reply)
+        kind = stream.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "text/event-stream":
+            await stream.close()
+            raise ContractError(
+                "chat answered with something other than an event stream",
+                expected="content-type: text/event-stream",
+                got=f"content-type: {safe_line(kind) or '(none)'}",
+                next_step="find out what answers in the agent's place",
+            )
+        return stream, asked_at
+
+    async def llm_events(
+        self, instance_id: str, window_seconds: int | None, *, deadline: float | None = None
+    ) -> LlmEvents:
+        """Count the LLM events of the last `window_seconds`; None for the router's default."""
+        path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
+        query = "" if window_seconds is None else f"?window_seconds={window_seconds}"
+        request = Request("llm_events", "GET", path + query)
+        counted = self._parse(LlmEvents, request, await self._call(request, deadline))
+        return _about(instance_id, counted, counted.instance_id, request)
+
+    async def delete(self, instance_id: str, *, deadline: float | None = None) -> DeleteResult:
+        """Delete; one that the router says is gone already is `status="deleted"`."""
+        request = Request("delete", "DELETE", f"{PREFIX}/instances/{segment(instance_id)}")
+        reply = await self._call(request, deadline)
+        if reply.status in (404, 409, 410):
+            return DeleteResult.model_construct(instance_id=instance_id, status="deleted")
+        result = self._parse(DeleteResult, request, reply)
+        return _about(instance_id, result, result.instance_id, request)
+
+    async def _call(self, request: Request, deadline: float | None) -> Reply:
+        return await self._until_answered(request, deadline, self.io.send)
+
+    async def _open(self, request: Request, deadline: float) -> Stream | Reply:
+        stream = await self.io.open(request, deadline)
+        if decide(RULES[request.call], stream.status) == "answer":
+            return stream
+        body = bytearray()
+        try:
+            while chunk := await stream.read(deadline):
+                append(body, chunk)
+        finally:
+            await stream.close()
+        return Reply(stream.status, stream.headers, bytes(body))
+
+    async def _until_answered(
+        self,
+        request: Request,
+        deadline: float | None,
+        send: Callable[[Request, float], Awaitable[R]],
+    ) -> R:
+        io, start, number = self.io, self.io.now(), 0
+        deadline = start + CALL_TIMEOUT if deadline is None else deadline
+        while True:
+            number += 1
+            result = await self._attempt(request, number, deadline, send)
+            outcome = result if isinstance(result, TransportError) else result.status
+            verdict = decide(RULES[request.call], outcome)
+            if verdict == "answer" and not isinstance(result, TransportError):
+                return result
+            limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
+            left = min(limit, io.hurry()) - io.now() - LAST_CHANCE
+            if verdict == "fail" or left <= 0:
+                raise failure(request, result, number)
+            wanted = asked_pause(result) if isinstance(result, Reply) else None
+            await io.sleep(min(pause(number, wanted, random.random()), left))
+
+    async def _attempt(
+        self,
+        request: Request,
+        number: int,
+        deadline: float,
+        send: Callable[[Request, float], Awaitable[R]],
+    ) -> R | TransportError:
+        at = self.io.now()
+        result: R | TransportError
+        try:
+            limit = at + ATTEMPT_TIMEOUT if RULES[request.call].lost else deadline
+            result = await send(request, min(deadline, limit))
+        except TransportError as error:
+            result = error
+        outcome: Outcome = result if isinstance(result, TransportError) else result.status
+        self._reached |= isinstance(outcome, int) or outcome.reached
+        if self._observer is not None:
+            seconds = self.io.now() - at
+            self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome))
+        return result
+
+    def _parse(self, model: type[M], request: Request, reply: Reply) -> M:
+        answer = parse(model, request, reply)
+        if self._observer is not None:
+            self._observer.saw_answer(request.call, reply.status, answer)
+        return answer
+
+
+def _about(asked: str, answer: M, told: str, request: Request) -> M:
+    """Check that an answer is about what was asked for; raises `ContractError`."""
+    if plain_id(told) != plain_id(asked):
+        raise ContractError(
+            f"{request.call} answered for another instance",
+            expected=asked,
+            got=safe_line(told),
+            next_step="tell the router's developers: it does not keep its instances apart",
+        )
+    return answer

@@ -1,0 +1,230 @@
+"""Every way this package fails, and the only place where a failure becomes words.
+
+::
+
+    HydraSmokeError
+    ├── ConfigError                  a setting, an argument or a fixture's parameter is wrong
+    ├── TransportError               the router was never reached, or its answer was lost
+    │   └── TransportTimeoutError    no answer came in time (also a TimeoutError)
+    ├── RouterError                  the router answered, and refused
+    │   ├── UnauthorizedError        401, 403
+    │   ├── NotFoundError            404
+    │   └── RejectedError            422, with a line for each field
+    ├── ContractError                the router answered, and the answer breaks its contract
+    ├── ProvisionError               the instance failed, or vanished, before it was ready
+    │   └── ProvisionTimeoutError    it was not ready in time (also a TimeoutError)
+    ├── ChatError                    the chat turn broke off, or the agent reported an error
+    │   ├── ChatBusyError            a turn is already under way on this instance
+    │   └── ChatTimeoutError         the turn did not end in time (also a TimeoutError)
+    ├── LlmEventsError               LLM events are missing or too many (also an AssertionError)
+    └── LeakError                    a deletion was not confirmed: the instance may still run
+
+An error is raised where the fault is known; what surrounds it (phase, last state, seconds) is
+added by `add_context` on its way up, where it is known, and nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .public import public
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_hydrasmoke._core.moments import Failure
+    from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+    from .evidence import Form
+
+
+def own_frames(excinfo: Any) -> bool:
+    """Hide a module's frames from pytest's tracebacks of this package's own errors.
+
+    To be named `__tracebackhide__` in a module. What an error says is for whoever reads it; how
+    it came about in here is not. Any other exception is a bug, and shows every frame.
+    """
+    return isinstance(excinfo.value, HydraSmokeError)
+
+
+@public
+class HydraSmokeError(Exception):
+    """Raised when a smoke test can't go on; the base of every error of this package.
+
+    `message` says what happened. `phase` is one of `provision`, `row`, `ready`, `first_event`,
+    `turn`, `llm_events`, `delete`; `last` the last state seen; `seconds` how long the phase took;
+    `expected` and `got` the two sides of a mismatch; `next_step` what to do now.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str | None = None,
+        last: str | None = None,
+        seconds: float | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        instance: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.phase = phase
+        self.last = last
+        self.seconds = seconds
+        self.expected = expected
+        self.got = got
+        self.instance = instance
+        self.next_step = next_step
+        # What is written down of it: by this, and not by its words, it is known again.
+        self.failure: Failure | None = None
+
+    def add_context(
+        self,
+        *,
+        phase: str,
+        seconds: float,
+        last: str | None = None,
+        instance: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        """Fill in what the place that raised could not know; what it did say stays."""
+        self.phase = self.phase or phase
+        self.seconds = seconds if self.seconds is None else self.seconds
+        self.last = self.last or last
+        self.instance = self.instance or instance
+        self.next_step = self.next_step or next_step
+
+    def __str__(self) -> str:
+        took = "" if self.seconds is None else f", after {self.seconds:.1f} s"
+        rows = (
+            ("phase", self.phase and f"{self.phase}{took}"),
+            ("instance", self.instance),
+            ("last seen", self.last),
+            ("expected", self.expected),
+            ("got", self.got),
+            ("next step", self.next_step),
+        )
+        return "\n".join(
+            [self.message, *(f"  {name + ':':<11}{text}" for name, text in rows if text)]
+        )
+
+
+@public
+class ConfigError(HydraSmokeError):
+    """Raised when a setting, an argument or a fixture's parameter can't be used."""
+
+
+@public
+class TransportError(HydraSmokeError):
+    """Raised when the router could not be reached, or its answer was lost on the way.
+
+    `reached` is False only if the request certainly never arrived: anything else may have been
+    carried out, since a lost answer proves nothing.
+    """
+
+    def __init__(self, message: str, *, reached: bool, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.reached = reached
+
+    @property
+    def late(self) -> bool:
+        """Tell whether time ran out: it is a `TransportTimeoutError` then."""
+        return isinstance(self, TransportTimeoutError)
+
+
+@public
+class TransportTimeoutError(TransportError, TimeoutError):
+    """Raised when a call's deadline came before an answer, or before a connection."""
+
+
+@public
+class RouterError(HydraSmokeError):
+    """Raised when the router refuses a call; `status_code` and its words, `detail`."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        detail: str,
+        form: Form | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.status_code = status_code
+        self.detail = detail
+        # How the answer looked, which tells what it proves.
+        self.form = form
+
+
+@public
+class UnauthorizedError(RouterError):
+    """Raised when the router takes the token for missing, wrong or not sufficient (401, 403)."""
+
+
+@public
+class NotFoundError(RouterError):
+    """Raised when the router knows no such instance, or no such path (404)."""
+
+
+@public
+class RejectedError(RouterError):
+    """Raised when the router finds the request malformed (422); `detail` has a line a field."""
+
+
+@public
+class ContractError(HydraSmokeError):
+    """Raised when an answer is not what the router's contract says; names call and field."""
+
+
+@public
+class ProvisionError(HydraSmokeError):
+    """Raised when an instance failed, or was deleted, before it was ready."""
+
+
+@public
+class ProvisionTimeoutError(ProvisionError, TimeoutError):
+    """Raised when an instance did not get ready, or to an awaited state, within its deadline."""
+
+
+@public
+class ChatError(HydraSmokeError):
+    """Raised when a chat turn broke off or the agent reported an error.
+
+    `events` are those that arrived before, in order.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        events: Sequence[ChatEvent] = (),
+        last: str | None = None,
+        expected: str | None = None,
+        got: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message, last=last, expected=expected, got=got, next_step=next_step)
+        self.events = tuple(events)
+
+
+@public
+class ChatBusyError(ChatError):
+    """Raised when a chat is begun on an instance on which one is still under way."""
+
+
+@public
+class ChatTimeoutError(ChatError, TimeoutError):
+    """Raised when a chat turn did not end within its deadline."""
+
+
+@public
+class LlmEventsError(HydraSmokeError, AssertionError):
+    """Raised when the router counts other LLM events than expected, or can't count them."""
+
+
+@public
+class LeakError(HydraSmokeError):
+    """Raised when a deletion was not confirmed: the instance may still run, and cost money."""

@@ -1,0 +1,48 @@
+"""Files and folders that are written through no link, and over nothing that is there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+NEW = os.O_CREAT | os.O_EXCL
+
+
+_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
+
+
+def is_blocked(place: Path) -> bool:
+    """Tell whether something has the place of a folder: a file, or a link to whatever."""
+    return os.path.islink(place) or (os.path.exists(place) and not os.path.isdir(place))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for its owner alone; raises OSError where a link or a file has its place."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if is_blocked(folder):
+        raise NotADirectoryError(errno.ENOTDIR, "A link, or no folder", str(folder))
+
+
+def make_mark(file: Path) -> None:
+    """Make an empty file, unless it is there; raises OSError."""
+    with contextlib.suppress(FileExistsError):
+        os.close(opened(file, NEW))
+
+
+def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False) -> None:
+    """Append in one write, `durable` on the disk when this returns; raises OSError."""
+    descriptor = opened(file, os.O_APPEND | (os.O_CREAT if make else 0))
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError("the disk is full")
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def opened(file: Path, flags: int, mode: int = 0o600) -> int:
+    return os.open(file, os.O_WRONLY | _NO_LINK | flags, mode)

@@ -1,0 +1,69 @@
+"""A server's words, made safe to show.
+
+Words of a server or an agent are shown only as `safe_text()` leaves them: a stranger may have
+shaped them, and a pipeline's log obeys commands.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+# Colours are what logs and tools often have, and no reader misses: dropped, not shown as escapes.
+_DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
+)
+"""What draws nothing and is no format character: the rest of Unicode's property
+Default_Ignorable_Code_Point, and four signs that are blank all the same."""
+
+
+def _visible(char: str) -> str:
+    # Cc: controls (ANSI, OSC, bell, CR); Cf: bidi and zero-width marks; Zl/Zp: line separators.
+    if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") and not _UNSEEN.match(char):
+        return char
+    number = ord(char)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def harmless(text: str) -> str:
+    """Make words harmless to print, and leave all of them.
+
+    Control and direction characters become visible escapes, and what a pipeline's runner would
+    take for a command (`::command::` at a line's start, `##[command]` anywhere) is broken up.
+    """
+    shown = re.sub(r"[^\n\t\x20-\x7e]+", lambda odd: "".join(map(_visible, odd[0])), text)
+    shown = re.sub(r"^([^\S\n]*):(?=:)", r"\1: ", shown, flags=re.MULTILINE)
+    return re.sub(r"##(?=\w*\[)", "# #", shown)
+
+
+def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
+    """Make what cleans a text, all of it, of the token and of harm.
+
+    It gives the same object where there is nothing to clean.
+    """
+
+    def clean(text: str) -> str:
+        masked = scrub(_DRESS.sub("", text))
+        shown = harmless(masked)
+        if shown != masked:
+            # What was made visible may spell the token.
+            shown = scrub(shown)
+        return text if shown == text else shown
+
+    return clean
+
+
+def safe_text(text: str, limit: int = 400) -> str:
+    """Give a server's words as `harmless` leaves them: `limit` characters, then how many more."""
+    shown, more = harmless(text[:limit]), len(text) - limit
+    return f"{shown}… ({more} more characters)" if more > 0 else shown
+
+
+def safe_line(text: str, limit: int = 200) -> str:
+    """Like `safe_text`, on one line."""
+    return safe_text(" ".join(text.split()), limit)

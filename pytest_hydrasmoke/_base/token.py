@@ -1,0 +1,177 @@
+"""The token, which nothing shows: `reveal()` gives it, for the one header that carries it.
+
+Whatever prints, compares, copies or lists it shows `Token(********)`. What a token has got into all
+the same, a router's own words, a test's, is masked where it is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NoReturn, TypeVar
+from urllib.parse import quote
+
+from pytest_hydrasmoke._options import variable
+
+from .text import harmless
+
+E = TypeVar("E", bound=BaseException)
+
+
+VARIABLES = (variable("token"), "OPS_BEARER_TOKEN")
+
+
+"""Where the environment may hold a token: the first of them is used."""
+
+
+TOKEN_FORM = re.compile(r"[\x21-\x7e]{8,}")
+
+
+WINDOW = 8
+
+
+"""So many characters of a token, in their order, are a part of it that must not be shown."""
+
+
+def token_problem(value: str) -> str | None:
+    """Say what is wrong with a token, without showing any of it; None if nothing is."""
+    if TOKEN_FORM.fullmatch(value):
+        return None
+    if not value.strip():
+        return "is empty"
+    if value[:7].lower() == "bearer ":
+        return 'begins with "Bearer ": give the token alone'
+    if value != value.strip():
+        return "has white space or a newline around it: remove it"
+    if re.search(r"\s", value):
+        return "has white space in it"
+    if not value.isascii():
+        return "has a character that is not ASCII"
+    if not value.isprintable():
+        return "has a control character in it"
+    return f"is too short ({len(value)} characters; at least 8)"
+
+
+class Token:
+    """Hold a bearer token so that nothing prints it; only `reveal()` gives it.
+
+    It takes any text: whoever is given a token hides it first, and only then looks whether it can
+    be one (`problem`), so that the frames of what fails have nothing to show.
+    """
+
+    __slots__ = ("_reveal",)
+
+    def __init__(self, value: str) -> None:
+        # A closure rather than an attribute: vars(), asdict() and a debugger's listing of
+        # attributes do not reach into its cell.
+        self._reveal: Callable[[], str] = lambda: value
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it, in words that show none of it; None if nothing is."""
+        return token_problem(self._reveal())
+
+    def reveal(self) -> str:
+        """Give the token itself, for the one header that carries it."""
+        return self._reveal()
+
+    def __repr__(self) -> str:
+        return "Token(********)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and other.reveal() == self.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self.reveal())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Token can't be pickled or copied")
+
+
+def hidden(token: str | Token) -> Token:
+    """Hide a token that may be hidden already; never fails."""
+    return token if isinstance(token, Token) else Token(token)
+
+
+def _known(token: Token | None) -> frozenset[str]:
+    """Give every token that this process could show: the given one, and its environment's."""
+    given = "" if token is None else token.reveal()
+    found = {it.strip() for it in (given, *map(os.environ.get, VARIABLES)) if it}
+    return frozenset(it for it in found if len(it) >= WINDOW)
+
+
+def has_token(text: str, token: Token | None) -> bool:
+    """Tell whether a whole token is in a text: the given one, or one of the environment."""
+    return any(it in text for it in _known(token))
+
+
+def scrubbing(token: Token | None) -> Callable[[str], str]:
+    """Give what masks a token in a text, and the environment's, whichever of them is in use."""
+    known = sorted(_known(token))
+    return scrubber(*known) if known else str
+
+
+class _Parts(frozenset[str]):
+    """Parts of tokens, which a listing of a frame's locals does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "{********}"
+
+
+@lru_cache(8)
+def scrubber(*values: str) -> Callable[[str], str]:
+    """Make a function that masks every part of any of `values` of `WINDOW` characters and more.
+
+    Parts, since pytest cuts long texts short: the whole may be nowhere to be found. Each is known
+    as it is, and as a repr, JSON, a URL and `harmless` spell it.
+    """
+    spelled = {way for it in values for way in _spelled(it)}
+    windows = _Parts(it[at : at + WINDOW] for it in spelled for at in range(len(it) - WINDOW + 1))
+    # Wherever a window begins, one of these begins at every fifth character of it: five times
+    # fewer places to look at in a text that has none.
+    pieces = _Parts(window[at : at + 4] for window in windows for at in range(5))
+    # Made of what no token has, so that no mask completes a window.
+    mask = ("…" if any("*" in it for it in values) else "*") * WINDOW
+
+    def scrub(text: str) -> str:
+        if pieces.isdisjoint(text[at : at + 4] for at in range(0, len(text), 5)):
+            return text
+        shown: list[str] = []
+        end = 0
+        for at in range(len(text) - WINDOW + 1):
+            if text[at : at + WINDOW] in windows:
+                if at > end or not shown:
+                    shown += (text[end:at], mask)
+                end = at + WINDOW
+        return "".join([*shown, text[end:]]) if shown else text
+
+    return scrub
+
+
+def _spelled(value: str) -> set[str]:
+    escaped = value.replace("\\", "\\\\")
+    quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\""]
+    ways = {value, escaped, *quoted, quote(value, safe="")}
+    # Words are made harmless where they become an error, and masked where they are shown.
+    return ways | set(map(harmless, ways))
+
+
+def bare(error: E) -> E:
+    """Take an error's frames off it, and off all that it came of; to be raised outside of `except`.
+
+    For what was raised below where the token is put into a request: those frames have it. What
+    was being handled before keeps its own.
+    """
+    above, chain = sys.exception(), list[BaseException]([error])
+    while chain:
+        it = chain.pop()
+        it.__traceback__ = None
+        for cause in (it.__cause__, it.__context__):
+            if cause is not None and cause is not above and cause.__traceback__ is not None:
+                chain.append(cause)
+    return error

@@ -1,0 +1,148 @@
+"""What can be found out about a router without provisioning anything."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.contract import differences
+from pytest_hydrasmoke._base.errors import (
+    ContractError,
+    HydraSmokeError,
+    NotFoundError,
+    RejectedError,
+)
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import Request, drive
+from pytest_hydrasmoke._transport.target import Link
+
+PATIENCE = 10.0
+"""Seconds for each thing that is found out."""
+DOCUMENT_LIMIT = 32 << 20
+"""Bytes of an OpenAPI document: a platform's own has more in it than the six calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found out."""
+
+    what: str
+    good: bool
+    words: str
+
+
+def findings(config: HydraSmokeConfig) -> Iterator[Finding]:
+    """Find out about router, token, answers and contract, one after the other.
+
+    Ends where going on makes no sense: an unreachable router has no token to test.
+    """
+    io = SyncIO(config.link)
+    calls = Calls(io)
+    try:
+        router = _router(calls)
+        yield router
+        if not router.good:
+            return
+        token = _token(calls, config)
+        yield token
+        if token.good:
+            yield _unknown_key(calls, config)
+            yield _unknown_instance(calls)
+            yield _contract(config.link)
+    finally:
+        io.close()
+
+
+def _router(calls: Calls) -> Finding:
+    # A malformed id is refused before the token is looked at, and by nothing but this router:
+    # a wrong path answers 404, as an unknown instance does.
+    start = time.monotonic()
+    words = "something else answers: it took 'not-a-uuid' for an id"
+    try:
+        drive(calls.status("not-a-uuid", deadline=calls.io.now() + PATIENCE))
+    except RejectedError:
+        return Finding("router", True, f"reached in {time.monotonic() - start:.2f} s")
+    except NotFoundError as error:
+        where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
+        return Finding("router", False, f"not at this path: {error.message}\n  next step: {where}")
+    except ContractError as error:
+        words = f"something else answers: {error}"
+    except HydraSmokeError as error:
+        words = str(error)
+    return Finding("router", False, words)
+
+
+def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:
+    try:
+        drive(calls.poll(f"{config.run_id}-check", deadline=calls.io.now() + PATIENCE))
+    except HydraSmokeError as error:
+        return Finding("token", False, str(error))
+    return Finding("token", True, "accepted")
+
+
+def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Finding:
+    key = f"{config.run_id}-{uuid.uuid4()}"
+    try:
+        found = drive(calls.poll(key, deadline=calls.io.now() + PATIENCE)).found
+    except HydraSmokeError as error:
+        return Finding("unknown key", False, str(error))
+    words = "found, although nobody provisioned under it" if found else "not found"
+    return Finding("unknown key", not found, words)
+
+
+def _unknown_instance(calls: Calls) -> Finding:
+    unknown = str(uuid.uuid4())
+    try:
+        status = drive(calls.status(unknown, deadline=calls.io.now() + PATIENCE))
+    except NotFoundError:
+        return Finding("unknown instance", True, "not found")
+    except HydraSmokeError as error:
+        return Finding("unknown instance", False, str(error))
+    return Finding("unknown instance", False, f"has the status {safe_line(status.status)!r}")
+
+
+def _contract(link: Link) -> Finding:
+    try:
+        status, body = _document(link)
+    except HydraSmokeError as error:
+        return Finding("contract", False, str(error))
+    if status != 200:
+        return Finding("contract", True, f"not compared: /openapi.json is not served ({status})")
+    if len(body) >= DOCUMENT_LIMIT:
+        return Finding("contract", True, "not compared: /openapi.json is too large")
+    try:
+        served: object = json.loads(body)
+    except (ValueError, RecursionError):
+        served = None
+    if not isinstance(served, Mapping):
+        return Finding("contract", True, "not compared: /openapi.json is not a JSON object")
+    found = differences(cast("Mapping[str, Any]", served))
+    if not found:
+        return Finding("contract", True, "as in /openapi.json")
+    broken = any(it.breaks for it in found)
+    lines = [f"{'breaks' if it.breaks else 'harmless'}: {safe_line(it.words)}" for it in found]
+    verdict = "broken" if broken else "kept; /openapi.json has more or other than was known"
+    return Finding("contract", not broken, "\n  ".join([verdict, *lines]))
+
+
+def _document(link: Link) -> tuple[int, bytes]:
+    io = SyncIO(link)
+    deadline = io.now() + PATIENCE
+    try:
+        stream = drive(io.open(Request("openapi", "GET", "/openapi.json"), deadline))
+        body = bytearray()
+        try:
+            while len(body) < DOCUMENT_LIMIT and (chunk := drive(stream.read(deadline))):
+                body += chunk
+        finally:
+            drive(stream.close())
+    finally:
+        io.close()
+    return stream.status, bytes(body)

@@ -1,0 +1,166 @@
+"""`hydra-smoke`: what works where pytest does not, since it loads no conftest."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.text import cleaner
+from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._options import variable
+
+OK, WRONG, SETTINGS = 0, 1, 4
+"""Exit codes: settings are 4, as pytest's own usage errors are."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Repeats nothing that it does not know: it may be the token, and many read a log."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **{**options, "allow_abbrev": False})
+        # Known only to be refused.
+        self.add_argument("--token", nargs="?", action=_Refused, help=argparse.SUPPRESS)
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse the arguments; exits in words where they can't be."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            names = (it.partition("=")[0] for it in unknown)
+            shown = [it for it in names if re.fullmatch("--[a-z]+(-[a-z]+)*", it)]
+            self.error(f"unrecognized arguments: {' '.join(shown) or '(not repeated)'}")
+        return options
+
+
+class _Refused(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        parser.error(
+            "--token would show the token to everybody on this machine: "
+            f"set {variable('token')} in the environment, or {variable('token_file')}"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and give its exit code."""
+    parser = _Parser("hydra-smoke", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check", help="test settings, router and token without provisioning anything"
+    )
+    check.set_defaults(run=_check)
+    sweep = commands.add_parser("sweep", help="delete what earlier runs left behind")
+    sweep.add_argument("--run-id", help="sweep this run alone, which is over from now on")
+    sweep.add_argument("--output", help="folder of the ledger (.hydrasmoke)")
+    sweep.add_argument(
+        "--wait", type=_seconds, default=60.0, help="seconds to ask for a key without a row (60)"
+    )
+    sweep.add_argument("--dry-run", action="store_true", help="only tell")
+    sweep.set_defaults(run=_sweep)
+    fake = commands.add_parser("fake", help="serve the fake router alone, until Ctrl-C")
+    fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    fake.add_argument("--port", type=int, default=8000, help="port to listen on, 0 for any (8000)")
+    fake.add_argument(
+        "--scenario",
+        default="default",
+        metavar="NAME|FILE",
+        help="how it behaves: a ready-made scenario, a TOML file, or a run's report.json (default)",
+    )
+    fake.set_defaults(run=_fake)
+    given = sys.argv[1:] if arguments is None else arguments
+    own = ("-h", "--help", "--token")
+    if given and given[0].partition("=")[0] not in (*commands.choices, *own):
+        parser.error(f"the first word is a command: {', '.join(commands.choices)}")
+    options = parser.parse(given)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except ConfigError as error:
+        problem = cleaner(scrubbing(None))(str(error))
+    print(problem, file=sys.stderr)
+    return SETTINGS
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if 0 <= seconds < math.inf:
+            return seconds
+    raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
+
+
+def _fake(options: argparse.Namespace) -> int:
+    from pytest_hydrasmoke.fake import serve
+    from pytest_hydrasmoke.fake.presets import load
+
+    token = os.environ.get("HYDRA_SMOKE_TOKEN") or None
+    if not 0 <= options.port <= 65535:
+        raise ConfigError(f"there is no port {options.port}", next_step="give 0 to 65535")
+
+    try:
+        scenario = load(options.scenario)
+    except ValueError as error:
+        raise ConfigError(f"the fake router has no such scenario: {error}") from None
+
+    def announce(url: str, made_up: str) -> None:
+        print(f"fake router at {url}")
+        print("its token is HYDRA_SMOKE_TOKEN" if token else f"its token is {made_up}")
+        print("stop it with Ctrl-C", flush=True)
+
+    try:
+        serve(scenario, token, host=options.host, port=options.port, announce=announce)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the fake router can't be served: {error}") from None
+    return OK
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from pytest_hydrasmoke._run.sweep import Sweep
+    from pytest_hydrasmoke._settings.sources import load
+
+    # What to provision does not matter.
+    given = {"output": options.output, "run_id": options.run_id}
+    config = load(given, Path.cwd(), fake=False, required=("url",)).config
+    clean = cleaner(scrubbing(config.token))
+    # A line each, whatever a ledger's or a router's words are.
+    sweep = Sweep(
+        config,
+        options.wait,
+        options.dry_run,
+        say=lambda line: _say(clean(" ".join(line.splitlines()))),
+    )
+    if options.run_id is None:
+        sweep.all_runs()
+    else:
+        sweep.one_run(config.run_id)
+    print("something is left" if sweep.left else "nothing is left")
+    return WRONG if sweep.left else OK
+
+
+def _say(line: str) -> None:
+    # In one call: several threads have something to say.
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _check(options: argparse.Namespace) -> int:
+    from pytest_hydrasmoke._settings.sources import load
+
+    from .check import findings
+
+    loaded = load({}, Path.cwd(), fake=False)
+    config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
+    _say(clean(f"ok    settings: {config.url}"))
+    for warning in loaded.warnings:
+        _say(clean(f"note  settings: {warning}"))
+    code = OK
+    for finding in findings(config):
+        _say(clean(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
+        code = code if finding.good else WRONG
+    return code

@@ -1,0 +1,194 @@
+"""The network by a virtual clock: the ways of `_transport`, which know nothing of it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import anyio
+
+from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._transport.asynchronous import TOO_LATE, AsyncIO, AsyncStream
+from pytest_hydrasmoke._transport.blocking import Group, SyncIO, SyncStream
+from pytest_hydrasmoke._transport.httpx_adapter import lost
+from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.threads import fan_out
+
+from .virtual import Part, VirtualClock, part_of, standing_aside
+
+__tracebackhide__ = own_frames
+
+VIRTUAL_SLICE = 0.01
+"""Seconds of real time until a read notices that its virtual deadline has come."""
+
+
+def blocking_io(
+    link: Link,
+    clock: VirtualClock | None,
+    *,
+    interrupts: Interrupts | None = None,
+    group: Group | None = None,
+) -> SyncIO:
+    """Make an `IO` that blocks, by a virtual clock if there is one."""
+    if clock is None:
+        return SyncIO(link, interrupts=interrupts, group=group)
+    return VirtualSyncIO(link, clock, interrupts=interrupts, group=group)
+
+
+def async_io(link: Link, clock: VirtualClock | None) -> AsyncIO:
+    """Make an `IO` under anyio, by a virtual clock if there is one."""
+    return AsyncIO(link) if clock is None else VirtualAsyncIO(link, clock)
+
+
+def fan_out_by(
+    clock: VirtualClock | None,
+    link: Link,
+    works: Sequence[Callable[[SyncIO], None]],
+    interrupts: Interrupts,
+) -> list[Exception]:
+    """Fan out as `fan_out` does; the threads go by the clock, if there is one."""
+    make = partial(_in_group, link, clock, interrupts)
+    if clock is None:
+        return fan_out(make, works)
+    return fan_out(make, works, lambda ios: standing_aside(clock, [_part(io) for io in ios]))
+
+
+def _in_group(
+    link: Link, clock: VirtualClock | None, interrupts: Interrupts, group: Group
+) -> SyncIO:
+    return blocking_io(link, clock, interrupts=interrupts, group=group)
+
+
+def _part(io: SyncIO) -> Part:
+    assert isinstance(io, VirtualSyncIO)
+    return io.part
+
+
+class VirtualSyncIO(SyncIO):
+    """`IO` that blocks by a virtual clock; one for each thread."""
+
+    def __init__(
+        self,
+        link: Link,
+        clock: VirtualClock,
+        *,
+        interrupts: Interrupts | None = None,
+        group: Group | None = None,
+    ) -> None:
+        # A deadline may come at any moment of real time.
+        super().__init__(link, interrupts=interrupts, group=group, slice_seconds=VIRTUAL_SLICE)
+        self._clock = clock
+        self.part = part_of(clock)
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def monotonic(self, deadline: float) -> float:
+        return time.monotonic() + deadline - self.now()
+
+    async def sleep(self, seconds: float) -> None:
+        self.part.sleep(seconds, self.check)
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        self.part.take_turn(self.check)
+        with self.part.calling():
+            return await super().send(request, deadline)
+
+    async def open(self, request: Request, deadline: float) -> VirtualSyncStream:
+        self.part.take_turn(self.check)
+        with self.part.calling():
+            stream = self.open_now(request, deadline)
+        return VirtualSyncStream(self.part, stream)
+
+    def close(self) -> None:
+        super().close()
+        self.part.leave()
+
+
+class VirtualSyncStream:
+    """A stream read by blocking, by a virtual clock."""
+
+    def __init__(self, part: Part, stream: SyncStream) -> None:
+        self._part = part
+        self._stream = stream
+        self.status = stream.status
+        self.headers: Mapping[str, str] = stream.headers
+        self._peer = stream.peer
+        part.follow(self._peer)
+
+    async def read(self, deadline: float) -> bytes:
+        stream = self._stream
+        with self._part.reading(self._peer, deadline, stream.expire, blocking=True) as took:
+            chunk = await stream.read(deadline)
+            took(len(chunk))
+            return chunk
+
+    async def close(self) -> None:
+        self._part.hang_up(self._peer)
+        await self._stream.close()
+
+
+class VirtualAsyncIO(AsyncIO):
+    """`IO` under anyio, by a virtual clock."""
+
+    def __init__(self, link: Link, clock: VirtualClock) -> None:
+        super().__init__(link)
+        self._clock = clock
+        self.part = part_of(clock)
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self.part.sleep_async(seconds)
+
+    def branch(self) -> AsyncIO:
+        branch = copy.copy(self)
+        branch.part = part_of(self._clock)
+        return branch
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        await self.part.take_turn_async()
+        with self.part.calling():
+            return await super().send(request, deadline)
+
+    async def open(self, request: Request, deadline: float) -> VirtualAsyncStream:
+        await self.part.take_turn_async()
+        with self.part.calling():
+            stream = await self.open_now(request, deadline)
+        return VirtualAsyncStream(self, stream)
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self.part.leave()
+
+
+class VirtualAsyncStream:
+    """A stream read under anyio, by a virtual clock."""
+
+    def __init__(self, io: VirtualAsyncIO, stream: AsyncStream) -> None:
+        self._io = io
+        self._stream = stream
+        self.status = stream.status
+        self.headers: Mapping[str, str] = stream.headers
+        self._peer = stream.peer
+        io.part.follow(self._peer)
+
+    async def read(self, deadline: float) -> bytes:
+        stream = self._stream
+        with (
+            anyio.CancelScope() as scope,
+            self._io.part.reading(self._peer, deadline, scope.cancel, blocking=False) as took,
+        ):
+            chunk = await stream.read(deadline)
+            took(len(chunk))
+            return chunk
+        raise lost(TOO_LATE, self._io.link)
+
+    async def close(self) -> None:
+        self._io.part.hang_up(self._peer)
+        await self._stream.close()

@@ -1,0 +1,108 @@
+"""Where a turn's account of LLM events begins: the count before it, once that is nobody else's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, own_frames
+from pytest_hydrasmoke._base.text import safe_line
+
+from .record import Baseline, Doubt, InstanceRecord
+from .settle import USUAL, History, Measured, hopeless, next_look, settled_from, too_slow
+
+__tracebackhide__ = own_frames
+
+RECENT = 900
+"""Seconds of the router's default window."""
+YEAR = 31_536_000
+"""A window for an instance whose age is not known; none lives that long."""
+
+
+def life_window(record: InstanceRecord, now: float) -> int:
+    """Give the seconds that reach back beyond the instance's birth."""
+    return YEAR if record.born is None else math.ceil(now - record.born) + RECENT
+
+
+def whole(settle: float) -> float:
+    """Give the seconds after its end from which any turn is settled: `usage_settle`, but for 0."""
+    return settle or USUAL
+
+
+async def open_account(
+    calls: Calls, record: InstanceRecord, *, timeout: float, settle: float
+) -> Baseline:
+    """Count before a turn, once the one before is settled: at most `settle` s after its end.
+
+    What could not be read, or not be waited for, is kept, for `expect_of_turn` to tell; `timeout`
+    is a read's. Raises `ConfigError` where somebody else has used what this run provisioned.
+    """
+    io, log, waiting = calls.io, record.log, False
+    log.refresh(io.now())
+    try:
+        while True:
+            asked = io.now()
+            baseline = await read_baseline(calls, record, timeout)
+            if baseline.error is not None:
+                return baseline
+            _check_own(record, baseline)
+            log.saw(asked, baseline.at, baseline.count, whole(settle))
+            history, known = log.history, log.known
+            until = settled_from(history, known, whole(settle))
+            doubt = _doubt(history, known, settle, asked=asked, until=until)
+            if asked >= until or doubt is not None:
+                return replace(baseline, doubt=doubt)
+            if not waiting:
+                record.begins("llm_events", io.now(), until)
+                waiting = True
+            look = next_look(history, known, whole(settle), io.now())
+            await io.sleep(look - io.now())
+    finally:
+        if waiting:
+            record.rests()
+
+
+async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) -> Baseline:
+    """Count as of now; a failure is kept."""
+    assert record.id is not None
+    now = calls.io.now()
+    try:
+        read = await calls.llm_events(record.id, life_window(record, now), deadline=now + timeout)
+    except HydraSmokeError as error:
+        return Baseline(calls.io.now(), error=error.message)
+    record.saw_count(calls.io.now(), read.count, read.providers)
+    return Baseline(calls.io.now(), read.count, frozenset(read.providers))
+
+
+def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
+    # Of an attached instance nobody knows who has used it.
+    if record.log.history.number or not baseline.count or record.attached:
+        return
+    raise ConfigError(
+        f"another run uses run id {record.run_id}: before the first chat of this one there were "
+        f"{baseline.count} LLM events on its instance",
+        instance=record.name,
+        next_step="give each shard its own: HYDRA_SMOKE_RUN_ID; and chat by this run's fixtures "
+        "alone, as it can't know of other clients",
+    )
+
+
+def _doubt(
+    history: History, known: Measured, settle: float, *, asked: float, until: float
+) -> Doubt | None:
+    """Tell why an account that begins now may hold an earlier turn's events, if it may."""
+    if history.last is None:
+        return None
+    if asked < until and hopeless(history):
+        why = f"the {history.rowless} before it left none, so that nothing was waited for"
+        step = "see why the agent's usage is not recorded"
+    elif asked < until and not settle:
+        why, step = "nothing was waited for", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
+    elif asked >= until and too_slow(history, known, asked):
+        why = f"events came up to {known.lag:.1f} s after their turn's end, which is too late"
+        step = "raise HYDRA_SMOKE_USAGE_SETTLE"
+    else:
+        return None
+    test = safe_line(history.last.test) or "(no test)"
+    return Doubt(f"LLM events of the turn before it may be among them, of {test}: {why}", step)

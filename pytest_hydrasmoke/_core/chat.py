@@ -1,0 +1,309 @@
+"""One chat turn: from the message to the end of the agent's stream.
+
+A turn ends at its terminal event, not where the connection happens to end: a connection that is
+cut can look just like one that is closed. What still arrives soon after the terminal event is
+read too, since an agent may write its usage only when its stream has run to the end.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from pytest_hydrasmoke._api.calls import RULES, Calls
+from pytest_hydrasmoke._base.errors import (
+    ChatBusyError,
+    ChatError,
+    ChatTimeoutError,
+    HydraSmokeError,
+    RouterError,
+    TransportError,
+    own_frames,
+)
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._runtimes.frames import Meaning, course, meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
+from pytest_hydrasmoke._transport.protocol import Stream
+
+__tracebackhide__ = own_frames
+
+AFTER_END = 2.0
+"""Seconds without an event after the terminal one until the turn is taken to be over."""
+
+HELD = 32 << 20
+"""Bytes of memory, by estimate, that a turn which is kept whole may take.
+
+A stream's own limits do not bound them: in memory a small event takes ten times its bytes, and a
+text four times as much for a single emoji in it.
+"""
+
+# The router has no lock on a stream and assumes one consumer: so two turns at once on one
+# instance are kept apart here, for every client of this process.
+_busy: set[str] = set()
+_busy_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How events are understood: a hook's word first, then the runtimes of `_runtimes`."""
+
+    chat_text: Callable[[ChatEvent], str | None] | None = None
+    chat_end: Callable[[ChatEvent], bool | None] | None = None
+
+    def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
+        """Give what says what an event means; it may leave out a text that isn't wanted."""
+        if self.chat_text is not None or self.chat_end is not None:
+            return self.of
+        return meaning if text_wanted else course
+
+    def of(self, event: ChatEvent) -> Meaning:
+        """Say what an event means."""
+        known = meaning(event)
+        text = self.chat_text(event) if self.chat_text else None
+        end = self.chat_end(event) if self.chat_end else None
+        # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
+        understood = text is not None or end is True
+        return Meaning(
+            text=known.text if text is None else text,
+            end=known.end if end is None else end,
+            error=None if understood else known.error,
+        )
+
+
+def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
+    """Estimate the bytes that an event takes; what it shares with the one before counts once."""
+    held = sys.getsizeof(event) + sys.getsizeof(event.data)
+    if before is None or event.event is not before.event:
+        held += sys.getsizeof(event.event)
+    if before is None or event.id is not before.id:
+        held += sys.getsizeof(event.id)
+    return held if event.retry is None else held + sys.getsizeof(event.retry)
+
+
+class Kept:
+    """A turn's events and text, up to `HELD`."""
+
+    def __init__(self) -> None:
+        self.events: list[ChatEvent] = []
+        self._texts: list[str] = []
+        self._held = self._length = 0
+        self._ascii = True
+
+    def add(self, event: ChatEvent, text: str) -> bool:
+        """Keep an event and its text, if there is room; tells whether there was."""
+        self._held += held_by(event, self.events[-1] if self.events else None)
+        if text:
+            if text is not event.data:
+                self._held += sys.getsizeof(text)
+            self._length += len(text)
+            self._ascii = self._ascii and text.isascii()
+        # The whole text is one more copy, as wide throughout as its widest character.
+        if self._held + self._length * (1 if self._ascii else 4) > HELD:
+            return False
+        self.events.append(event)
+        self._texts.append(text)
+        return True
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+
+class Turn:
+    """A turn under way; `open`, then `next` until it gives None, and `close` in any case."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        instance_id: str,
+        message: str,
+        *,
+        timeout: float,
+        end_required: bool,
+        reading: Reading,
+        text_wanted: bool = True,
+    ) -> None:
+        self._calls = calls
+        self._id = instance_id
+        self._message = message
+        self._timeout = timeout
+        self._end_required = end_required
+        self._meaning = reading.reader(text_wanted=text_wanted)
+        self._decoder = SseDecoder()
+        self._waiting: deque[ChatEvent] = deque()
+        self._stream: Stream | None = None
+        self._began = self._last_at = 0.0
+        self._deadline = 0.0
+        self.over = self._reserved = False
+        self.refusal: HydraSmokeError | None = None
+        """What came of the message instead of a stream."""
+        self._agents_error: str | None = None
+        self._limit: SseLimitError | None = None
+        self._last_event: ChatEvent | None = None
+        self.complete = False
+        self.first_event_after: float | None = None
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the message to the last event given."""
+        return 0.0 if self._last_event is None else self._last_event.at
+
+    def reserve(self) -> None:
+        """Claim the instance for this turn; raises `ChatBusyError`. `close` gives it back."""
+        with _busy_lock:
+            if self._id.lower() in _busy:
+                raise ChatBusyError(
+                    "a chat turn is under way on this instance already",
+                    next_step="end that turn first, or chat on an instance of your own "
+                    "(smoke_instance_factory)",
+                )
+            _busy.add(self._id.lower())
+        self._reserved = True
+
+    async def open(self) -> None:
+        """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
+        if not self._reserved:
+            self.reserve()
+        self._began = self._calls.io.now()
+        self._deadline = self._began + self._timeout
+        try:
+            self._stream, self._began = await self._calls.chat(
+                self._id, self._message, deadline=self._deadline
+            )
+        except BaseException as error:
+            # Nobody closes what was never opened.
+            self._release()
+            if not isinstance(error, HydraSmokeError):
+                raise
+            self.refusal = error
+            if not _ran_out_of_time(error):
+                self._add_context(error)
+                raise
+            message = error.message
+        else:
+            return
+        what = "accepted" if isinstance(self.refusal, RouterError) else "answered"
+        self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {message}"))
+
+    def take(self) -> tuple[ChatEvent, Meaning] | None:
+        """Give the next event that has arrived and its meaning, else None; raises `ChatError`."""
+        if not self._waiting:
+            if self._agents_error is not None:
+                self.fail(ChatError(f"the agent reported an error: {self._agents_error}"))
+            return None
+        event = self._waiting.popleft()
+        known = self._meaning(event)
+        if known.end:
+            self.complete = True
+        if known.error is not None:
+            self._agents_error = safe_line(known.error) or "(without a word)"
+            self._waiting.clear()  # Nothing that comes after it is given.
+        if self._last_event is None:
+            self.first_event_after = event.at
+        self._last_event = event
+        return event, known
+
+    async def next(self) -> tuple[ChatEvent, Meaning] | None:
+        """Give the next event and its meaning, None at the turn's end; raises `ChatError`."""
+        while (step := self.take()) is None:
+            if self._limit is not None:
+                self.fail(ChatError(f"{self._limit}: the turn was broken off"))
+            if self.over:
+                return None
+            await self._receive()
+        return step
+
+    async def close(self) -> None:
+        """Let go of the stream; harmless if done before."""
+        stream, self._stream = self._stream, None
+        self._waiting.clear()
+        self._agents_error = self._limit = None
+        try:
+            if stream is not None:
+                await stream.close()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._reserved:
+            self._reserved = False
+            with _busy_lock:
+                _busy.discard(self._id.lower())
+
+    async def _receive(self) -> None:
+        if self._stream is None:
+            raise ChatError(
+                "the stream of this turn is not open",
+                next_step="read it inside its own `with` block, or `async with`",
+            )
+        io, deadline = self._calls.io, self._deadline
+        if self.complete:
+            deadline = min(deadline, self._last_at + AFTER_END)
+        fault: TransportError | None = None
+        chunk = b""
+        try:
+            chunk = await self._stream.read(deadline)
+        except TransportError as error:
+            fault = error
+        now = io.now()
+        if fault is None and chunk and now < self._deadline:
+            self._decode(chunk, now)
+        elif self.complete:
+            # The turn had its end: what became of the connection after it is no matter.
+            self.over = True
+        elif now >= self._deadline or (fault is not None and fault.late):
+            self.fail(ChatTimeoutError(f"the turn did not end within {self._timeout:g} s"))
+        elif fault is not None:
+            self.fail(ChatError(f"the stream was cut{self._mid_event()}: {fault.message}"))
+        else:
+            self._end_without_terminal_event()
+
+    def _decode(self, chunk: bytes, now: float) -> None:
+        try:
+            events = self._decoder.feed(chunk, now - self._began)
+        except SseLimitError as error:
+            # What came before the limit was broken is given first.
+            events, self._limit = error.events, error
+        if events:
+            self._last_at = now
+            self._waiting.extend(events)
+
+    def _end_without_terminal_event(self) -> None:
+        if self._last_event is None:
+            self.fail(ChatError("the stream ended without a single event"))
+        if self._end_required:
+            self.fail(
+                ChatError(
+                    f"the stream ended without a terminal event{self._mid_event()}",
+                    expected="an event that ends the turn (chat_end = required)",
+                )
+            )
+        self.over = True
+
+    def _mid_event(self) -> str:
+        return " in the middle of an event" if self._decoder.pending else ""
+
+    def fail(self, error: ChatError) -> NoReturn:
+        """Raise an error of this turn, with what is known of it."""
+        self._add_context(error)
+        raise error
+
+    def _add_context(self, error: HydraSmokeError) -> None:
+        last = self._last_event
+        error.add_context(
+            phase="first_event" if last is None else "turn",
+            seconds=self._calls.io.now() - self._began,
+            last=safe_line(f"event {last.event!r} {last.data!r}") if last else "no event yet",
+            instance=self._id,
+            next_step="see the agent's log of this turn",
+        )
+
+
+def _ran_out_of_time(error: HydraSmokeError) -> bool:
+    if isinstance(error, RouterError):
+        return error.status_code in RULES["chat"].again
+    return isinstance(error, TransportError) and error.late

@@ -1,0 +1,74 @@
+"""A chat turn's events as they arrive, for sync and for async code."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+from pytest_hydrasmoke._transport.protocol import drive
+
+from .chat import Turn
+
+__tracebackhide__ = own_frames
+
+
+class ChatStream:
+    """Give a turn's events as they arrive; a context manager, so that leaving early ends it.
+
+    Memory does not grow with the stream. Raises `ChatError` in place of the next event where the
+    stream breaks off, and after an event in which the agent reported an error.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    def __enter__(self) -> Self:
+        drive(self._turn.open())
+        return self
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ChatEvent:
+        step = self._turn.take() or drive(self._turn.next())
+        if step is None:
+            raise StopIteration
+        return step[0]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        drive(self._turn.close())
+
+
+class AsyncChatStream:
+    """Do what `ChatStream` does, under `async with` and `async for`."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    async def __aenter__(self) -> Self:
+        await self._turn.open()
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatEvent:
+        step = self._turn.take() or await self._turn.next()
+        if step is None:
+            raise StopAsyncIteration
+        return step[0]
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._turn.close()

@@ -1,0 +1,287 @@
+"""From an instance to a deletion that is proved, or to a leak that says why it is not.
+
+What delete answers proves nothing: whether an instance is gone, status tells, and whether its key
+names another one by now, poll does. "Not found" counts as `_base.evidence` says; any other trouble
+is asked again until the deadline. Written once for sync and async: see `_transport.protocol`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    ContractError,
+    HydraSmokeError,
+    LeakError,
+    NotFoundError,
+    RouterError,
+    TransportError,
+    UnauthorizedError,
+    own_frames,
+)
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
+
+from .lifecycle import NOT_OURS, Policy, phase, poll_interval, status_of
+from .probes import malformed_form
+from .record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
+
+__tracebackhide__ = own_frames
+
+T = TypeVar("T")
+
+FIRST_LOOK = 5.0
+"""Seconds to find out whether somebody else has deleted an instance before this run does."""
+
+
+class NoRowError(LeakError):
+    """Raised when the router, as it proved, has no row for a key: one may still come."""
+
+
+class _DoubtError(HydraSmokeError):
+    """Raised when an answer proves nothing, or that the instance is alive."""
+
+
+def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
+    """Tell whether the settings want an instance to be left for a look."""
+    wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
+    return wanted and not record.attached and record.state in HAS_ROW - {State.DELETING}
+
+
+def keep(record: InstanceRecord, policy: Policy) -> bool:
+    """Leave an instance for a look if the settings want that; tells whether it was."""
+    kept = to_be_kept(record, policy)
+    if kept:
+        record.becomes(State.KEPT)
+    return kept
+
+
+async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    """Delete what a record owns, and see it proved; harmless if that was done before.
+
+    A key without a row is asked for until `row_wait` has passed: a worker may be late. All of it
+    is shorter once a signal hurries it (`IO.hurry`). Raises `LeakError` if it was not proved
+    within `delete_timeout`, its cause being a `NoRowError` where no row came.
+    """
+    if record.attached:
+        raise ConfigError(
+            "an attached instance is never deleted",
+            instance=record.name,
+            next_step="delete it where it was provisioned",
+        )
+    if record.state not in NOTHING_LEFT:
+        await _in_grace(calls, record, policy, _Deletion(calls, record, policy).carry_out)
+
+
+async def see_gone(calls: Calls, record: InstanceRecord, policy: Policy, instance_id: str) -> None:
+    """Wait until an instance is gone which the record's key does not name: it is not deleted.
+
+    Raises `LeakError` if that is not proved within `delete_timeout`.
+    """
+    deletion = _Deletion(calls, record, policy)
+    await _in_grace(calls, record, policy, lambda: deletion.until_gone([instance_id], ask=False))
+
+
+async def _in_grace(
+    calls: Calls,
+    record: InstanceRecord,
+    policy: Policy,
+    work: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    io = calls.io
+    seconds = policy.row_wait + policy.delete_timeout + 5
+    with phase("delete", io, record, deadline=io.now() + seconds):
+        try:
+            await io.grace(seconds, work)
+        except (HydraSmokeError, TimeoutError) as error:
+            reason = error.message if isinstance(error, HydraSmokeError) else str(error)
+            raise LeakError(
+                f"not confirmed as deleted, it may still run: {reason}",
+                next_step=f"hydra-smoke sweep --run-id {record.run_id}",
+            ) from error
+
+
+class _Deletion:
+    """One deletion, and what it asks to be sure of it."""
+
+    def __init__(self, calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+        self._calls = calls
+        self._io = calls.io
+        self._record = record
+        self._policy = policy
+
+    async def carry_out(self) -> None:
+        record = self._record
+        told = record.id
+        # Without a row an id is worth nothing: a delete would find nothing either, and be taken
+        # for done while a worker is still about to insert the row.
+        if record.state not in HAS_ROW:
+            record.id = await self._row_or_living(told)
+        elif record.state is State.READY and not record.deletion_asked:
+            await self._look_first()
+        known = [it for it in (record.id, told) if it is not None]
+        await self.until_gone(list(dict.fromkeys(known)))
+        record.becomes(State.DELETED)
+
+    async def _row_or_living(self, told: str | None) -> str:
+        try:
+            return await self._row()
+        except NoRowError:
+            # The id that came with the provision's answer will do, if it is somebody's.
+            if told is None or not await self._is_alive(told):
+                raise
+            return told
+
+    async def _row(self) -> str:
+        """Wait for the key's row; raises `NoRowError`, or `LeakError` where nothing is proved."""
+        io, start = self._io, self._io.now()
+        deadline = start + self._policy.row_wait
+        while True:
+            try:
+                named = await self._named(max(deadline, io.now() + self._policy.last_look))
+            except _DoubtError as error:
+                reason = LeakError(error.message)
+            else:
+                if named is not None:
+                    return named
+                accepted = self._record.state is State.ACCEPTED
+                asked = "accepted" if accepted else "its request may have been carried out"
+                reason = NoRowError(f"{asked}, no row yet")
+            left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
+            if left <= 0 and io.hurry() < deadline:
+                raise LeakError("a signal came before a row for its key did")
+            if left <= 0:
+                raise reason
+            await io.sleep(min(poll_interval(io.now() - start), left))
+
+    async def _is_alive(self, instance_id: str) -> bool:
+        try:
+            await self._gone(instance_id, self._io.now() + FIRST_LOOK)
+        except _DoubtError as error:
+            return error.last is not None
+        return False
+
+    async def _look_first(self) -> None:
+        """See whether it is gone before this run has asked for that: it was not this run's alone.
+
+        Not in a hurry, nor where a sweep has said that the run is over: that has deleted it.
+        """
+        record = self._record
+        if record.id is None or self._io.hurry() < math.inf:
+            return
+        # Of the deletion's own time.
+        seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
+        try:
+            named = await self._gone(record.id, self._io.now() + seconds)
+            record.permit()
+        except (_DoubtError, ConfigError):
+            return
+        if named is None or plain_id(named) == plain_id(record.id):
+            record.conflict = f"it was gone before this run deleted it: {NOT_OURS}"
+
+    async def until_gone(self, ids: list[str], *, ask: bool = True) -> None:
+        """Delete these, and what the key names in their place, until all are proved to be gone.
+
+        With `ask` false nothing is deleted, only looked at. Raises `LeakError`.
+        """
+        io, start = self._io, self._io.now()
+        deadline = start + self._policy.delete_timeout
+        seen: set[str] = set()
+        while ids:
+            refused = await self._ask(ids[0], deadline) if ask else None
+            try:
+                named = await self._gone(ids[0], deadline)
+            except _DoubtError as doubt:
+                reason = doubt.message if refused is None else f"{refused}; {doubt.message}"
+            else:
+                seen.add(plain_id(ids.pop(0)))
+                if named is None or plain_id(named) in seen | set(map(plain_id, ids)):
+                    continue
+                # It is the instance now.
+                self._record.id = named
+                self._record.note(f"its key names {named} by now: deleted too")
+                ids.append(named)
+                reason = "its key names another instance each time"
+            left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
+            if left <= 0:
+                raise LeakError(f"{reason} {io.now() - start:.0f} s after the delete")
+            await io.sleep(min(poll_interval(io.now() - start), left))
+
+    async def _ask(self, instance_id: str, deadline: float) -> str | None:
+        """Send a delete, and tell why it was not taken; whatever becomes of it, status is next."""
+        record, now = self._record, self._io.now()
+        record.deletion_asked = True
+        # Half of the time: a router that deletes, and then fails to say so, is still to be asked.
+        half = now + max((deadline - now) / 2, LAST_CHANCE)
+        try:
+            await _told(self._calls.delete(instance_id, deadline=half))
+        except _DoubtError as doubt:
+            record.note(doubt.message)
+            return doubt.message
+        if record.state is not State.DELETING:
+            record.becomes(State.DELETING)
+        return None
+
+    async def _gone(self, instance_id: str, deadline: float) -> str | None:
+        """Give what the key of an instance that is gone names now; raises `_DoubtError`."""
+        has_row = await self._check_gone(instance_id, deadline)
+        named = await self._named(deadline)
+        if not has_row and named is not None and plain_id(named) == plain_id(instance_id):
+            # A row that was kept for the key alone, or the trouble of a moment: the second is over.
+            await self._check_gone(instance_id, deadline)
+            self._record.note("it is not found, but its key still names it: a row that was kept?")
+        return named
+
+    async def _check_gone(self, instance_id: str, deadline: float) -> bool:
+        """Tell whether an instance that is gone still has a row; raises `_DoubtError`."""
+        question = status_of(self._calls, self._record, instance_id, deadline=deadline)
+        try:
+            status = await _told(question)
+        except NotFoundError as error:
+            self._check_form(error)
+            return False
+        if status.status.lower() not in self._policy.gone:
+            raise _DoubtError(f"status {safe_line(status.status)!r}", last=status.status)
+        return True
+
+    async def _named(self, deadline: float) -> str | None:
+        """Give what the key names, None if the router has no row for it; raises `_DoubtError`."""
+        assert self._record.key is not None
+        try:
+            found = await _told(self._calls.find(self._record.key, deadline=deadline))
+        except NotFoundError as error:
+            self._check_form(error)
+        else:
+            if found.found and found.instance_id is None:
+                raise _DoubtError("the router has a row for its key, but names no instance")
+            return found.instance_id if found.found else None
+        form = await _told(malformed_form(self._calls, deadline))
+        if self._policy.forms is None or not self._policy.forms.is_routers(form):
+            raise _DoubtError("it is not found, but nothing proves that the router says so")
+        return None
+
+    def _check_form(self, error: NotFoundError) -> None:
+        forms = self._policy.forms
+        if forms is None or error.form is None or not forms.says_unknown(error.form):
+            raise _DoubtError(f"{error.message}: not in the router's own form")
+
+
+async def _told(question: Awaitable[T]) -> T:
+    """Await an answer; raises `_DoubtError` for one that proves nothing.
+
+    A refused token is raised as it is, and "not found" too.
+    """
+    try:
+        return await question
+    except (UnauthorizedError, NotFoundError):
+        raise
+    except ContractError as error:
+        reason = f"{error.message}: expected {error.expected}, got {error.got}"
+    except (RouterError, TransportError) as error:
+        reason = error.message
+    raise _DoubtError(reason)

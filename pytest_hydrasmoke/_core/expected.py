@@ -1,0 +1,125 @@
+"""What LLM events a test expects, and what of them can be told from a count and names; pure.
+
+The router names providers without counts, in any order, over a window up to now: who was there
+before a turn may or may not be among the turn's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+
+__tracebackhide__ = own_frames
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What there should be: events from `at_least` to `at_most`, and every one of `providers`."""
+
+    at_least: int = 1
+    at_most: int | None = None
+    providers: frozenset[str] = frozenset()
+    only: bool = False
+    """Whether there may be nobody else."""
+
+    def __str__(self) -> str:
+        if self.at_least == self.at_most:
+            number = f"exactly {self.at_least}"
+        else:
+            most = "" if self.at_most is None else f" and at most {self.at_most}"
+            number = f"at least {self.at_least}{most}"
+        names = " and ".join(sorted(self.providers))
+        if self.only:
+            return f"{number} LLM events, from {names} and nobody else"
+        return f"{number} LLM events{f', {names} among them' if names else ''}"
+
+    @property
+    def bounded(self) -> bool:
+        """Tell whether more events could still make it wrong."""
+        return self.at_most is not None or self.only
+
+    def too_many(self, added: int) -> bool:
+        """Tell whether no later read can make it right again."""
+        return self.at_most is not None and added > self.at_most
+
+    def strangers(self, seen: Collection[str]) -> frozenset[str]:
+        """Name those who should not be there."""
+        return frozenset(seen) - self.providers if self.only else frozenset()
+
+    def met(self, added: int, seen: Collection[str]) -> bool:
+        """Tell whether nothing is missing."""
+        return added >= self.at_least and self.providers <= set(seen)
+
+
+def expected(
+    at_least: int | None = None,
+    at_most: int | None = None,
+    providers: Collection[str] | None = None,
+    exactly: int | None = None,
+    only: Collection[str] | None = None,
+) -> Expected:
+    """Check what a test expects; raises `ConfigError` for what nothing can meet."""
+    for name, given in (("providers", providers), ("only", only)):
+        if isinstance(given, str):
+            raise ConfigError(
+                f"{name}={given!r} is a text, not a set of names",
+                next_step=f"write {name}={{{given!r}}}",
+            )
+    least, most = _bounds(at_least, at_most, exactly)
+    names = frozenset(providers or ()) | frozenset(only or ())
+    if only is not None:
+        if not only:
+            raise ConfigError(
+                "only names nobody", next_step="name somebody, or give exactly=0 for no events"
+            )
+        if names != frozenset(only):
+            raise ConfigError(
+                f"only={_set(only)} leaves out some of providers={_set(providers or ())}",
+                next_step="name everybody in only: whoever is in it must be there, and nobody else",
+            )
+    if most is not None and most < len(names):
+        raise ConfigError(
+            f"{len(names)} providers can't be among at most {most} LLM events",
+            next_step="allow for an event of each",
+        )
+    return Expected(least, most, names, only is not None)
+
+
+def _bounds(
+    at_least: int | None, at_most: int | None, exactly: int | None
+) -> tuple[int, int | None]:
+    if exactly is None:
+        least = 1 if at_least is None else at_least
+        if least < 0 or (at_most is not None and at_most < least):
+            raise ConfigError(
+                f"no count is at least {least} and at most {at_most}",
+                next_step="give 0 <= at_least <= at_most",
+            )
+        return least, at_most
+    if at_least is not None or at_most is not None:
+        raise ConfigError(
+            f"exactly={exactly} is given beside at_least or at_most",
+            next_step="keep the one you mean",
+        )
+    if exactly < 0:
+        raise ConfigError(f"no count is exactly {exactly}", next_step="give 0 or more")
+    return exactly, exactly
+
+
+def _set(names: Collection[str]) -> str:
+    return "{" + ", ".join(map(repr, sorted(names))) + "}"
+
+
+def surely_since(before: Collection[str], now: Collection[str], added: int) -> frozenset[str]:
+    """Name the providers that must be among the `added` events, from the names alone."""
+    if added <= 0:
+        return frozenset()
+    new = frozenset(now) - frozenset(before)
+    return frozenset(now) if len(frozenset(now)) == 1 else new
+
+
+def maybe_since(before: Collection[str], now: Collection[str], added: int) -> bool:
+    """Tell whether providers known before may be among the `added` events as well."""
+    return added > len(frozenset(now) - frozenset(before))

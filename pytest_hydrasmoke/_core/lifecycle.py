@@ -1,0 +1,280 @@
+"""From a spec to a ready instance.
+
+Written once for sync and async: see `_transport.protocol` for what may be awaited here. An
+instance's record is told of every step before the next one is taken, so that whoever cleans up
+knows what there is to delete however the steps end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import InstanceStatus
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    ContractError,
+    HydraSmokeError,
+    ProvisionError,
+    ProvisionTimeoutError,
+    RouterError,
+    TransportError,
+    own_frames,
+)
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
+
+from .moments import MOST_WORD, Failure
+from .record import NOTHING_LEFT, InstanceRecord, State
+
+__tracebackhide__ = own_frames
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long to wait for what (seconds), and what the router's words (lower case) mean."""
+
+    ready_timeout: float = 900.0
+    chat_timeout: float = 120.0
+    llm_events_timeout: float = 30.0
+    usage_settle: float = 5.0
+    """How long after its end a turn's LLM events may come, before the next turn begins."""
+    delete_timeout: float = 60.0
+    row_wait: float = 60.0
+    """How long to ask for a key's row before a deletion; a worker may insert it late."""
+    last_look: float = LAST_CHANCE
+    """How long that question may take which is asked as the wait for a row ends."""
+    keep: str = "never"
+    ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
+    failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
+    gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
+    chat_end: str = "auto"
+    forms: Forms | None = None
+    """The router's own forms; where they are not known, no "not found" proves anything."""
+
+
+NOT_OURS = "another run uses this run id; give each shard its own"
+"""What it means where the router knows of a key, or of an instance, what this run did not do."""
+_TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
+
+
+def poll_interval(waited: float) -> float:
+    """Give the seconds until the next look: a tenth of those waited, between 0.25 and 5."""
+    return min(max(waited / 10, 0.25), 5.0)
+
+
+@contextmanager
+def phase(
+    name: str,
+    io: IO,
+    record: InstanceRecord,
+    *,
+    deadline: float | None = None,
+    timed: bool = True,
+) -> Generator[None]:
+    """Time a phase, and tell an error that leaves it where it was."""
+    start = io.now()
+    try:
+        if timed:
+            record.begins(name, start, deadline)
+        yield
+    except HydraSmokeError as error:
+        error.add_context(
+            phase=name,
+            seconds=io.now() - start,
+            last=record.last_state,
+            instance=record.name,
+        )
+        record.fails(Failure(io.now(), str(error), str(error), error.phase), error)
+        raise
+    finally:
+        if timed:
+            record.took(name, start, io.now() - start)
+            record.rests()
+
+
+async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    """Take a record from wherever it stands to a ready instance, or raise.
+
+    Raises `ProvisionError`, `ProvisionTimeoutError`, `RouterError`, `TransportError` or
+    `ContractError`; what then exists is still the record's.
+    """
+    start = calls.io.now()
+    deadline = start + policy.ready_timeout
+    if record.state in (State.CLAIMED, State.REQUESTED):
+        with phase("provision", calls.io, record, deadline=deadline):
+            await request(calls, record, policy, deadline)
+    with phase("row", calls.io, record, deadline=deadline):
+        await _row(calls, record, policy, start)
+    with phase("ready", calls.io, record, deadline=deadline):
+        await until_ready(calls, record, policy, start)
+
+
+async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    """Ask for a key before it is provisioned under; raises `ConfigError` if it has a row already.
+
+    Nobody has asked for it in this run, so that it is another one's, and not this one's to delete.
+    """
+    if record.state is not State.CLAIMED or record.key is None or not record.takes_slot:
+        return
+    io = calls.io
+    deadline = io.now() + policy.ready_timeout
+    with phase("provision", io, record, timed=False):
+        found = await calls.poll(record.key, deadline=deadline)
+        if found.found:
+            raise ConfigError(
+                f"the router has an instance for this key already: {NOT_OURS}",
+                got=found.instance_id,
+                next_step="give every run an id of its own, such as run, attempt, job and shard",
+            )
+
+
+def _made_nothing(error: RouterError | TransportError, forms: Forms | None) -> bool:
+    if isinstance(error, TransportError):
+        return not error.reached
+    return forms is not None and error.form is not None and forms.refuses(error.form)
+
+
+def _of_a_good_token(
+    error: RouterError | TransportError, forms: Forms | None
+) -> RouterError | TransportError:
+    """Give a 403 as a refusal of its own where the first questions have proved the token."""
+    if forms is None or not isinstance(error, RouterError) or error.status_code != 403:
+        return error
+    return RouterError(
+        error.message,
+        status_code=error.status_code,
+        detail=error.detail,
+        form=error.form,
+        next_step="the router takes this token, but will not provision, for the reason that it "
+        "names: a quota, perhaps? Ask whoever runs it",
+    )
+
+
+async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
+    """Ask for an instance; the record knows before that there may be one, and after it what is.
+
+    Raises `RouterError`, `TransportError`, or `ContractError` for an answer about another key.
+    """
+    if record.spec is None or record.key is None:
+        raise ConfigError("an attached instance can't be provisioned")
+    record.born = calls.io.now()
+    record.permit()
+    record.becomes(State.REQUESTED)
+    try:
+        accepted = await calls.provision(record.spec, record.key, deadline=deadline)
+    except (RouterError, TransportError) as error:
+        if isinstance(error, RouterError) and error.status_code == 409:
+            return  # In progress already: poll finds it.
+        if not record.unknown_outcomes and _made_nothing(error, policy.forms):
+            record.becomes(State.REFUSED)
+        raise _of_a_good_token(error, policy.forms) from None
+    record.id = accepted.instance_id
+    record.becomes(State.ACCEPTED)
+    if accepted.idempotency_key != record.key:
+        raise ContractError(
+            "provision answered for another idempotency key",
+            expected=record.key,
+            got=safe_line(repr(accepted.idempotency_key)),
+            next_step=_TWO_INSTANCES,
+        )
+
+
+async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
+    assert record.key is not None
+    deadline = start + policy.ready_timeout
+    while True:
+        found = await calls.poll(record.key, deadline=deadline)
+        if found.status is not None:
+            record.saw_status(found.status, calls.io.now())
+        if found.found and found.instance_id is not None:
+            break
+        what = (
+            "poll found its row, but names no instance" if found.found else "its row did not appear"
+        )
+        await _pause(calls.io, start, deadline, record, what)
+    if record.id is not None and UUID(record.id) != UUID(found.instance_id):
+        raise ContractError(
+            "provision and poll name different instances for one key",
+            expected=record.id,
+            got=found.instance_id,
+            next_step=_TWO_INSTANCES,
+        )
+    record.id = found.instance_id
+    record.becomes(State.CREATED)
+
+
+async def until_ready(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
+    """Wait until an instance that has a row is ready; `start` is when the wait began.
+
+    Raises `ProvisionError` for a failed or gone status, `ProvisionTimeoutError` at the deadline.
+    """
+
+    def ready(status: InstanceStatus) -> bool:
+        return status.status.lower() in policy.ready
+
+    def failed(status: InstanceStatus) -> bool:
+        return status.status.lower() in policy.failed | policy.gone
+
+    await wait(calls, record, ready, error=failed, start=start, timeout=policy.ready_timeout)
+    record.becomes(State.READY)
+
+
+async def wait(
+    calls: Calls,
+    record: InstanceRecord,
+    ready: Callable[[InstanceStatus], bool],
+    *,
+    error: Callable[[InstanceStatus], bool] | None,
+    start: float,
+    timeout: float,
+) -> InstanceStatus:
+    """Read the status until `ready` says so.
+
+    Raises `ProvisionError` once `error` says so, `ProvisionTimeoutError` `timeout` seconds after
+    `start`.
+    """
+    assert record.id is not None
+    while True:
+        deadline = max(start + timeout, calls.io.now() + LAST_CHANCE)
+        status = await status_of(calls, record, record.id, deadline=deadline)
+        if ready(status):
+            return status
+        if error is not None and error(status):
+            if not record.attached and record.state not in NOTHING_LEFT:
+                record.becomes(State.FAILED)
+            raise ProvisionError(
+                f"the instance is {safe_line(status.status)!r}",
+                got=" → ".join(map(safe_line, record.statuses)),
+                next_step="see the router's log of its provisioning task",
+            )
+        await _pause(calls.io, start, start + timeout, record, "it did not get there")
+
+
+async def status_of(
+    calls: Calls, record: InstanceRecord, instance_id: str, *, deadline: float | None = None
+) -> InstanceStatus:
+    """Read the status, and write down what it says."""
+    status = await calls.status(instance_id, deadline=deadline)
+    record.saw_status(status.status, calls.io.now())
+    record.hostname = (status.hostname or "")[:MOST_WORD] or record.hostname
+    return status
+
+
+async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:
+    # A run that is over waits for nothing more: a sweep, or its own end, has said so.
+    record.permit()
+    now = io.now()
+    left = deadline - now - LAST_CHANCE
+    if left <= 0:
+        raise ProvisionTimeoutError(
+            f"the instance was not ready in time: {what} within {deadline - start:g} s",
+            last=record.last_state or "no row for its key",
+            next_step="raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, "
+            "else see the router's log of its provisioning task; was the run id used before?",
+        )
+    await io.sleep(min(poll_interval(now - start), left))

@@ -1,0 +1,205 @@
+"""How many LLM events a turn, or an instance, has added.
+
+A turn's own are those counted beyond its baseline, which was read just before it, over a window
+that reaches back beyond the instance's birth, so that nothing ages out between two reads. Absent
+is not zero: a count that could not be read is an error, never "no events". So is a count that may
+be another turn's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import LlmEvents
+from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, own_frames
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
+
+from . import settle
+from .account import RECENT, life_window
+from .expected import Expected, maybe_since, surely_since
+from .lifecycle import phase, poll_interval
+from .moments import MOST_PROVIDERS
+from .record import Baseline, InstanceRecord
+
+__tracebackhide__ = own_frames
+
+LAST_READ = 5.0
+"""Seconds that a read gets which begins when the deadline has come."""
+SECOND_LOOK = 2.0
+"""Seconds until the count is read once more where there may be too many: duplicates come late."""
+# A window has whole seconds: this much of one may reach back before the turn.
+_SLACK = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One reading: what was added, by whom, and whether time can change it."""
+
+    answer: LlmEvents
+    added: int
+    seen: frozenset[str]
+    told: str
+    untold: frozenset[str] = frozenset()
+    """Those that may be among them or not, and matter."""
+    final: bool = False
+
+
+class Usage:
+    """The LLM events of one instance, read until they are as expected.
+
+    `whole` is in how many seconds after its end a turn is settled at any rate.
+    """
+
+    def __init__(
+        self, calls: Calls, record: InstanceRecord, timeout: float, whole: float = settle.USUAL
+    ) -> None:
+        self._calls = calls
+        self._io = calls.io
+        self._record = record
+        self._whole = whole
+        self._start = calls.io.now()
+        self._deadline = self._start + timeout
+
+    async def of_window(self, expected: Expected) -> LlmEvents:
+        """Expect events in the last 900 s; raises `LlmEventsError`."""
+
+        async def look() -> Look:
+            answer = await self._read(RECENT)
+            told = f"{answer.count} in the last {RECENT} s"
+            return Look(answer, answer.count, frozenset(answer.providers), told)
+
+        return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
+
+    async def of_turn(self, expected: Expected, index: int) -> LlmEvents:
+        """Expect events of the turn number `index`, from 0; raises `LlmEventsError`."""
+        before = self._record.baselines[index]
+
+        async def look() -> Look:
+            answer = await self._count(before)
+            # Read after the answer: a turn that began meanwhile bounds this one.
+            after = self._record.baselines[index + 1 : index + 2]
+            self._check(expected, before, *after)
+            upto = after[0].count if after else answer.count
+            names = after[0].providers if after else frozenset(answer.providers)
+            added = upto - before.count
+            seen, untold = surely_since(before.providers, names, added), frozenset[str]()
+            open_to_doubt = (names & expected.providers) | expected.strangers(names)
+            if open_to_doubt - seen and maybe_since(before.providers, names, added):
+                if after:
+                    untold = open_to_doubt - seen
+                else:
+                    seen |= names & set(await self._providers_since(before.at))
+            when = "at the next turn" if after else "now"
+            told = f"{added} ({before.count} before the turn, {upto} {when})"
+            return Look(answer, added, seen, told, untold, final=bool(after))
+
+        return await self._until_met(expected, look, "see the agent's log of this turn")
+
+    async def _count(self, before: Baseline) -> LlmEvents:
+        asked, log = self._io.now(), self._record.log
+        answer = await self._read(life_window(self._record, asked))
+        self._record.saw_count(self._io.now(), answer.count, answer.providers)
+        if log.is_own(before.number):
+            log.saw(asked, self._io.now(), answer.count, self._whole)
+        return answer
+
+    def _check(self, expected: Expected, before: Baseline, after: Baseline | None = None) -> None:
+        """Fail where an account can't be told from another one, however long it is waited for."""
+        for baseline in (before,) if after is None else (before, after):
+            if baseline.error is not None:
+                self._fail(
+                    expected,
+                    f"no count to compare with: {baseline.error}",
+                    "see why that read failed: it is not done again",
+                )
+        if before.doubt is not None:
+            self._fail(expected, before.doubt.why, before.doubt.next_step)
+        if after is not None and after.doubt is not None:
+            why = f"some may be missing, as the next turn began before they were in: {_ASK_FIRST}"
+            self._fail(expected, why, after.doubt.next_step)
+        if after is None and not self._record.log.is_own(before.number):
+            self._fail(expected, "another client has chatted since the turn", _ASK_FIRST)
+
+    async def _until_met(
+        self, expected: Expected, look: Callable[[], Coroutine[Any, Any, Look]], instead: str
+    ) -> LlmEvents:
+        io, looked_twice = self._io, False
+        with phase("llm_events", io, self._record, deadline=self._deadline):
+            while True:
+                now = await look()
+                wrong = expected.too_many(now.added) or expected.strangers(now.seen)
+                if not (wrong or now.untold) and expected.met(now.added, now.seen):
+                    if not expected.bounded or looked_twice or now.final:
+                        return now.answer
+                    looked_twice = True
+                    await io.sleep(SECOND_LOOK)
+                    continue
+                if wrong:
+                    self._fail(expected, _told(now), f"{instead}: no longer wait mends it")
+                if now.final:
+                    self._fail(expected, _told(now), _ASK_FIRST)
+                if io.now() >= self._deadline:
+                    self._fail(expected, _told(now), _LATE)
+                await io.sleep(min(self._pause(), self._deadline - io.now()))
+
+    def _pause(self) -> float:
+        # A turn's rows come soon after its end: then looks are closer together.
+        now, log = self._io.now(), self._record.log
+        soon = settle.next_look(log.history, log.known, self._whole, now) - now
+        pause = poll_interval(now - self._start)
+        return min(pause, soon) if soon > 0 else pause
+
+    async def _providers_since(self, begun: float) -> tuple[str, ...]:
+        # The smallest whole window that reaches back to the turn's beginning, and hardly further.
+        elapsed = self._io.now() - begun
+        window = math.ceil(elapsed + _SLACK)
+        await self._io.sleep(window - _SLACK - elapsed)
+        return (await self._read(window)).providers
+
+    async def _read(self, window: int) -> LlmEvents:
+        assert self._record.id is not None
+        # One read is granted even where the deadline has just passed; any other keeps to it.
+        now = self._io.now()
+        deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
+        try:
+            return await self._calls.llm_events(self._record.id, window, deadline=deadline)
+        except HydraSmokeError as error:
+            failed = error
+        raise LlmEventsError(
+            f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
+        )
+
+    def _fail(self, expected: Expected, got: str, next_step: str) -> NoReturn:
+        raise LlmEventsError(
+            "the LLM events are not as expected",
+            expected=str(expected),
+            got=got,
+            seconds=self._io.now() - self._start,
+            next_step=next_step,
+        )
+
+
+_ASK_FIRST = "expect a turn's LLM events before the next chat on its instance"
+_LATE = (
+    "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, "
+    "else see the agent's log of this turn"
+)
+
+
+def _told(now: Look) -> str:
+    names = _listed(now.seen) or "nobody"
+    if not now.untold:
+        return f"{now.told}, from {names}"
+    untold = _listed(now.untold)
+    return f"{now.told}, from {names}, and who knows whether from {untold}"
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = [safe_line(name, 60) for name in sorted(names)[:MOST_PROVIDERS]]
+    more = len(names) - len(shown)
+    return ", ".join([*shown, f"{more} more"] if more else shown)

@@ -1,0 +1,248 @@
+"""What happened when. Every report is drawn from it; nothing here decides anything.
+
+While a run lasts, each instance has an `InstanceRecord` that the lifecycle writes to; at the end
+`_report.build` makes a report of the records. Points in time are seconds of the IO's clock. What
+grows with the number of requests and chats is bounded, the newest being kept, so that a run of
+hours takes no more memory than one of minutes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.text import safe_line
+
+from .moments import (
+    MOST,
+    MOST_NOTES,
+    MOST_PROVIDERS,
+    MOST_WORD,
+    MOST_WORDS,
+    Counted,
+    Doing,
+    Exchange,
+    Failure,
+    Span,
+    TurnStory,
+)
+from .sightings import Sightings
+from .turn_log import TurnLog
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from pytest_hydrasmoke._api.calls import Attempt
+    from pytest_hydrasmoke._base.errors import HydraSmokeError
+    from pytest_hydrasmoke._transport.protocol import CallName
+
+PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
+
+
+class State(StrEnum):
+    """What is known of an instance: facts, in the order in which they become known."""
+
+    CLAIMED = "claimed"
+    """It has a key; nothing was sent."""
+    REQUESTED = "requested"
+    """The request may have left: from here on there may be a server."""
+    ACCEPTED = "accepted"
+    CREATED = "created"
+    READY = "ready"
+    FAILED = "failed"
+    """The router says that it failed; its row is still to be deleted."""
+    REFUSED = "refused"
+    """The router would not take the request: there is no server."""
+    ABSENT = "absent"
+    """The router knows no such key after all, however long it was asked."""
+    DELETING = "deleting"
+    """The router took the request to delete it."""
+    DELETED = "deleted"
+    """The router confirmed that it is gone."""
+    KEPT = "kept"
+    """It was left on purpose (`keep`)."""
+
+
+HAS_ROW = frozenset({State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT})
+"""States in which the router had a row for it: from then on, "not found" means gone."""
+NOTHING_LEFT = frozenset({State.CLAIMED, State.REFUSED, State.ABSENT, State.DELETED})
+SETTLED = NOTHING_LEFT | {State.KEPT}
+"""States in which the run has nothing more to do for an instance."""
+
+
+class Doubt(NamedTuple):
+    """Why events may be another turn's, and what to do about it."""
+
+    why: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The LLM events counted just before a turn, or why they could not be."""
+
+    at: float
+    count: int = 0
+    providers: frozenset[str] = frozenset()
+    error: str | None = None
+    doubt: Doubt | None = None
+    number: int = 0
+    """Which of all turns on the instance it begins, by whoever they were."""
+
+
+@dataclass
+class InstanceRecord:
+    """One instance's story, as an `Observer` of its calls; seconds everywhere."""
+
+    spec: InstanceSpec | None
+    """None for an instance that somebody else provisioned."""
+    key: str | None
+    id: str | None = None
+    hostname: str | None = None
+    state: State = State.CLAIMED
+    born: float | None = None
+    """When it was requested, on the IO's clock; None if it may be older than the run."""
+    statuses: list[str] = field(default_factory=list[str])
+    """The status words seen, each once in a row, and cut; the first ones and the last."""
+    status_times: list[float] = field(default_factory=list[float])
+    """When each of them was first seen."""
+    doing: Doing | None = None
+    phases: dict[str, float] = field(default_factory=dict[str, float])
+    """The longest time that each phase took."""
+    spans: deque[Span] = field(default_factory=lambda: deque[Span](maxlen=MOST))
+    exchanges: deque[Exchange] = field(default_factory=lambda: deque[Exchange](maxlen=MOST))
+    turns: deque[TurnStory] = field(default_factory=lambda: deque[TurnStory](maxlen=MOST // 10))
+    counted: deque[Counted] = field(default_factory=lambda: deque[Counted](maxlen=MOST))
+    failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
+    baselines: list[Baseline] = field(default_factory=list[Baseline])
+    """One for each chat turn, in their order."""
+    log: TurnLog = field(default_factory=TurnLog, repr=False)
+    """The turns on it of all processes that use it, and what is known of their LLM events."""
+    requests: Counter[str] = field(default_factory=Counter[str])
+    retries: int = 0
+    unknown_outcomes: int = 0
+    """Attempts to provision that may have been carried out although no answer says so."""
+    notes: list[str] = field(default_factory=list[str])
+    sightings: Sightings = field(default_factory=Sightings)
+    leak: str | None = None
+    """Why its deletion is not confirmed, once the run has given up on it."""
+    takes_slot: bool = True
+    """Whether its key is a slot's, which another run of the same id would use too."""
+    deletion_asked: bool = False
+    """Whether this run may have asked for its deletion before."""
+    conflict: str | None = None
+    """What shows that another run has a hand in it, too."""
+    touched: bool = False
+    """Whether anything was asked about it since somebody has begun to look."""
+    failed: bool = False
+    """Whether a test that used it failed, in set-up, call or teardown."""
+    joint: bool = False
+    """Whether all workers share it: the main process deletes it then."""
+    on_state: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
+    """Told of every change of the state, before the step after it."""
+    on_change: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
+    """Told whenever a person who watches would want to know; from any thread."""
+    permit: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Asked before a provision or a chat; raises where the run must not go on."""
+
+    @property
+    def attached(self) -> bool:
+        return self.key is None
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that its key names."""
+        return run_of(self.key)
+
+    @property
+    def last_state(self) -> str | None:
+        """The last status word, for a person."""
+        return safe_line(f"status {self.statuses[-1]!r}") if self.statuses else None
+
+    @property
+    def name(self) -> str:
+        """Id and key, as far as there are any."""
+        return " ".join(
+            part for part in (self.id, self.key and f"(key {self.key})") if part is not None
+        )
+
+    def becomes(self, state: State) -> None:
+        self.state = state
+        self.on_state(self)
+        self.on_change(self)
+
+    def begins(self, phase: str, at: float, deadline: float | None) -> None:
+        self.doing = Doing(phase, at, deadline)
+        self.on_change(self)
+
+    def rests(self) -> None:
+        self.doing = None
+        self.on_change(self)
+
+    def took(self, phase: str, at: float, seconds: float) -> None:
+        self.phases[phase] = max(seconds, self.phases.get(phase, 0.0))
+        self.spans.append(Span(phase, at, seconds))
+
+    def fails(self, failure: Failure, error: HydraSmokeError | None = None) -> None:
+        """Write down what went wrong; an error that was seen before is the same failure."""
+        if error is not None:
+            if error.failure is not None:
+                return
+            error.failure = failure
+        self.failures.append(failure)
+
+    def saw_status(self, word: str, at: float) -> None:
+        word = word[:MOST_WORD]
+        if self.statuses[-1:] != [word]:
+            if len(self.statuses) == MOST_WORDS:
+                self.statuses.pop()
+                self.status_times.pop()
+            self.statuses.append(word)
+            self.status_times.append(at)
+            self.on_change(self)
+
+    def saw_attempt(self, attempt: Attempt) -> None:
+        request, outcome = attempt.request, attempt.outcome
+        self.touched = True
+        self.requests[request.call] += 1
+        if attempt.number > 1:
+            self.retries += 1
+        if request.call == "provision" and attempt.outcome_unknown:
+            self.unknown_outcomes += 1
+        status = outcome if isinstance(outcome, int) else None
+        error = None if isinstance(outcome, int) else outcome.message
+        self.sightings.saw_attempt(attempt)
+        self.exchanges.append(
+            Exchange(
+                request.call,
+                request.method,
+                request.path,
+                attempt.number,
+                attempt.at,
+                attempt.seconds,
+                status,
+                error,
+            )
+        )
+
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+        self.sightings.saw_answer(call, code, answer)
+
+    def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
+        last = self.counted[-1] if self.counted else None
+        seen = frozenset(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
+        if last is None or (last.count, last.providers) != (count, seen):
+            self.counted.append(Counted(at, count, seen))
+
+    def note(self, text: str) -> None:
+        if text not in self.notes and len(self.notes) < MOST_NOTES:
+            self.notes.append(text)
+
+
+def run_of(key: str | None) -> str | None:
+    """Give the run id in a key `<run_id>-<slot>`."""
+    return None if key is None else key.rpartition("-")[0]

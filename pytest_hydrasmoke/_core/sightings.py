@@ -1,0 +1,142 @@
+"""How a router answers where its contract leaves it open: seen, never judged.
+
+What is kept are forms, such as that a field was null: no id, no value, no word of a reply. So a
+report can be given to somebody else, and a fake router can be taught by it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from pytest_hydrasmoke._base.text import safe_line
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from pytest_hydrasmoke._api.calls import Attempt
+    from pytest_hydrasmoke._sse.decoder import ChatEvent
+    from pytest_hydrasmoke._transport.protocol import CallName
+
+MOST = 200
+"""How many forms of answers and of events are kept: a hostile router has endless ones."""
+_MOST_FIELDS = 40
+"""How many unknown fields of an answer are looked at, which may have tens of thousands."""
+_MOST_NAMED = 10
+_KINDS: tuple[tuple[type, str], ...] = (
+    (type(None), "null"),
+    (bool, "boolean"),
+    (str, "string"),
+    (int, "number"),
+    (float, "number"),
+    (list, "list"),
+    (tuple, "list"),
+)
+_ANY = frozenset({401, 403, 422, 429})
+_KNOWN: Mapping[str, frozenset[int]] = {
+    "provision": frozenset({200, 201, 202, 409}),
+    "poll": frozenset({200, 404}),
+    "status": frozenset({200, 404}),
+    "chat": frozenset({200, 404, 409, 425, 503}),
+    "llm_events": frozenset({200, 404}),
+    "delete": frozenset({200, 404, 409, 410}),
+}
+"""Codes that the contract, or what is tolerated beside it, has for each call."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """The form of a call's answer: its code, and what kind of value each field had."""
+
+    call: str
+    code: int
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventForm:
+    """The form of a stream's event: its name, and what its data is."""
+
+    event: str
+    data: str
+    """`done` (`[DONE]`), `object`, `text`."""
+    keys: tuple[str, ...] = ()
+    """Of an object, at its top."""
+    kind: str | None = None
+    """An object's `type`, where that is a word."""
+
+
+@dataclass(slots=True)
+class Sightings:
+    """What was seen of a router, as an `Observer` of calls."""
+
+    answers: set[AnswerForm] = field(default_factory=set[AnswerForm])
+    events: set[EventForm] = field(default_factory=set[EventForm])
+    drift: list[str] = field(default_factory=list[str])
+    """What the router said that its contract does not know, in words."""
+
+    def saw_attempt(self, attempt: Attempt) -> None:
+        """Take in a code; a successful answer's fields come with `saw_answer`."""
+        call, code = attempt.request.call, attempt.outcome
+        if not isinstance(code, int):
+            return
+        if code >= 300 or call == "chat":
+            _add(self.answers, AnswerForm(call, code))
+        if call in _KNOWN and code < 500 and code not in _KNOWN[call] | _ANY:
+            self._drifts(f"{call} answered with {code}, which its contract does not know")
+
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+        """Take in the form of an answer that could be read."""
+        unknown = answer.model_extra or {}
+        extra = dict(itertools.islice(unknown.items(), _MOST_FIELDS))
+        names = answer.model_fields_set & type(answer).model_fields.keys()
+        values: dict[str, object] = {name: getattr(answer, name) for name in names} | extra
+        fields = tuple(sorted((_name(name), kind_of(it)) for name, it in values.items()))
+        _add(self.answers, AnswerForm(call, code, fields))
+        if extra:
+            named = ", ".join(sorted(map(_name, extra))[:_MOST_NAMED])
+            more = len(unknown) - _MOST_NAMED
+            rest = f", and {more} more" if more > 0 else ""
+            self._drifts(f"unknown in the answer to {call}: {named}{rest}")
+
+    def saw_event(self, event: ChatEvent) -> None:
+        """Take in the form of a stream's event."""
+        if len(self.events) < MOST:
+            self.events.add(form_of(event))
+
+    def _drifts(self, text: str) -> None:
+        if text not in self.drift and len(self.drift) < MOST:
+            self.drift.append(text)
+
+
+def _add(forms: set[AnswerForm], form: AnswerForm) -> None:
+    if len(forms) < MOST:
+        forms.add(form)
+
+
+def _name(text: str) -> str:
+    return safe_line(text, 60)
+
+
+def kind_of(value: object) -> str:
+    """Name the kind of a value in JSON."""
+    return next((name for kind, name in _KINDS if isinstance(value, kind)), "object")
+
+
+def form_of(event: ChatEvent) -> EventForm:
+    """Give an event's form."""
+    name = _name(event.event)
+    if event.data.strip() == "[DONE]":
+        return EventForm(name, "done")
+    if not event.data.lstrip().startswith("{"):
+        return EventForm(name, "text")
+    try:
+        value = event.json()
+    except ValueError:
+        return EventForm(name, "text")
+    frame = cast("dict[str, object]", value)
+    kind = frame.get("type")
+    keys = tuple(sorted(map(_name, frame)))[:20]
+    return EventForm(name, "object", keys, _name(kind) if isinstance(kind, str) else None)

@@ -1,0 +1,226 @@
+"""Switching on: what is asked for, whether it can be had, and what then takes part in the run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
+
+from .bundled_checks import BundledChecks
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+    from pytest_hydrasmoke._settings.sources import Loaded
+    from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+    from .fixtures import Active
+    from .stalled_output import StalledOutput
+
+# Calls of pytest that execute no test: they must work without any settings, and touch nothing.
+_TELLS_ONLY = (
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "collectonly",
+    "setupplan",
+    "cacheshow",
+)
+
+
+def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None:
+    """Register what takes part in the run; None where pytest only tells something.
+
+    Raises `pytest.UsageError` with everything that is wrong.
+    """
+    tells_only = any(config.getoption(name, default=None) for name in _TELLS_ONLY)
+    if tells_only:
+        _collect(config, unasked=True)
+        return None
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    active: Active | None
+    if worker is None:
+        active = _main_process(config, live=live, fake=fake)
+    else:
+        active = _worker_or_none(config, worker)
+    if active is not None:
+        _collect(config, unasked=active.config.bundled_checks)
+    return active
+
+
+def _collect(config: pytest.Config, *, unasked: bool) -> None:
+    config.pluginmanager.register(BundledChecks(config, unasked=unasked), "hydra-smoke-checks")
+
+
+def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
+    from pytest_hydrasmoke._base.errors import HydraSmokeError
+    from pytest_hydrasmoke._base.token import scrubbing
+    from pytest_hydrasmoke._run.preflight import check_unused, learn
+    from pytest_hydrasmoke._settings import sources
+
+    if live and fake:
+        raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
+    if config.getoption("hydra_smoke_token") is not None:
+        raise pytest.UsageError(
+            f"{flag('token')} would show the token to everybody on this machine: "
+            f"set {variable('token')} in the environment, or give {flag('token_file')}"
+        )
+    options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
+    router: FakeRouter | None = None
+    scrub = scrubbing(None)
+    try:
+        loaded = sources.load(options, config.invocation_params.dir, fake=fake)
+        settings = loaded.config
+        if fake:
+            router = _serve(loaded.scenario)
+            settings = settings.model_copy(update=_address_of(router))
+        scrub = scrubbing(settings.token)
+        if not fake and settings.instance is None:
+            check_unused(settings, named="run_id" in loaded.sources)
+        # An attached run deletes nothing, and so has nothing to prove.
+        forms = learn(settings) if settings.instance is None else None
+        return _take_part(config, settings, forms, loaded=loaded, router=router, fake=fake)
+    except HydraSmokeError as error:
+        # Of the router's own words, too.
+        problem = scrub(str(error))
+    if router is not None:
+        router.__exit__(None, None, None)
+    raise pytest.UsageError(problem)
+
+
+def _worker_or_none(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
+    from pytest_hydrasmoke._base.errors import HydraSmokeError
+
+    try:
+        return _worker(config, worker)
+    except HydraSmokeError as error:
+        # An error here would be an internal one of xdist, with all its frames.
+        config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
+        return None
+
+
+class _Unable:
+    """Ends the run before its first test, in words: a worker can't take part."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        session.shouldfail = self._problem
+
+
+def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
+    from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._run.locks import has_main_process
+    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+
+    from .session_end import KEY, worker_run_id
+
+    given: dict[str, Any] = worker[KEY]
+    fake, name = given["fake"], worker["workerid"]
+    forms = None if given["forms"] is None else Forms.from_plain(given["forms"])
+    settings = HydraSmokeConfig.from_plain(given["settings"])
+    if has_main_process(settings.output, settings.run_id):
+        return _take_part(config, settings, forms, fake=fake, reports_as=name)
+    # It is on another host, where it can share nothing with the others: a run of its own, with an
+    # instance, a ledger and deletions of its own.
+    here, there = config.invocation_params.dir, Path(given["folder"])
+    own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
+    if settings.output.is_relative_to(there):
+        own["output"] = here / settings.output.relative_to(there)
+    router = _serve(_scenario(given["scenario"])) if fake else None
+    if router is not None:
+        own |= _address_of(router)
+    settings = settings.model_copy(update=own)
+    return _take_part(
+        config, settings, forms, fake=fake, router=router, reports_as=name, alone=True
+    )
+
+
+def _scenario(plain: dict[str, Any]) -> Scenario:
+    from pytest_hydrasmoke.fake import Scenario
+
+    return Scenario(**plain)
+
+
+def _serve(scenario: Scenario | None) -> FakeRouter:
+    from pytest_hydrasmoke.fake import FakeRouter
+
+    # Until `pytest_unconfigure`, which pytest calls however the run ends.
+    return FakeRouter(scenario).__enter__()
+
+
+def _address_of(router: FakeRouter) -> dict[str, Any]:
+    from pytest_hydrasmoke._base.token import Token
+
+    return {"url": router.url, "token": Token(router.token)}
+
+
+def _take_part(
+    config: pytest.Config,
+    settings: HydraSmokeConfig,
+    forms: Forms | None,
+    *,
+    fake: bool,
+    loaded: Loaded | None = None,
+    router: FakeRouter | None = None,
+    reports_as: str | None = None,
+    alone: bool = False,
+) -> Active:
+    from pytest_hydrasmoke._base.signals import Interrupts
+    from pytest_hydrasmoke._base.token import scrubbing
+    from pytest_hydrasmoke._progress.plugin import Live
+    from pytest_hydrasmoke._report import github
+    from pytest_hydrasmoke._run.ledger import Ledger
+    from pytest_hydrasmoke._run.locks import MAIN
+
+    from .fixtures import Active
+    from .report_cleaner import Scrub
+    from .session_end import Finish
+    from .stalled_output import StalledOutput
+
+    scrub = scrubbing(settings.token)
+    ledger = Ledger(settings.output, settings.run_id, fake=fake)
+    shares_as = None if alone else reports_as
+    ledger.begin(shares_as or MAIN)
+    interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
+    stalled = StalledOutput(interrupts.wake)
+    interrupts.install()
+    live = Live(config, ledger.folder, interrupts, shares_as, scrub=scrub)
+    active = Active(
+        config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed
+    )
+    finish = Finish(
+        config,
+        active,
+        ledger,
+        interrupts,
+        stalled,
+        live.say,
+        loaded=loaded,
+        fake=router,
+        worker=reports_as is not None,
+    )
+    config.pluginmanager.register(active, "hydra-smoke-active")
+    config.pluginmanager.register(finish, "hydra-smoke-finish")
+    annotations = None if reports_as else github.annotating(os.environ)
+    if annotations is not None:
+        config.pluginmanager.register(annotations, "hydra-smoke-annotations")
+    config.pluginmanager.register(Scrub(scrub), "hydra-smoke-scrub")
+    # Last, and so the first to end.
+    config.pluginmanager.register(live, "hydra-smoke-live")
+    return active
+
+
+def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:
+    stalled.watch()
+    # A test that swallows the interrupt is at least the last one.
+    session = config.pluginmanager.get_plugin("session")
+    if session is not None:
+        session.shouldstop = f"signal {number}"

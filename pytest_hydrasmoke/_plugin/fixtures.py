@@ -1,0 +1,243 @@
+"""What tests are given while the plugin is switched on, and whose failures count for what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from functools import cached_property
+from typing import cast
+
+import pytest
+
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import HydraSmokeError, own_frames
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.text import safe_text
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._report import junit
+from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.locks import MAIN
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
+from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
+
+__tracebackhide__ = own_frames
+
+FAILED = "hydra_smoke_failed"
+"""An attribute of a failed test's report: the keys of the instances that its failure counts for."""
+
+
+class Active:
+    """The run as fixtures see it: one object for each process that runs tests."""
+
+    def __init__(
+        self,
+        pytest_config: pytest.Config,
+        config: HydraSmokeConfig,
+        ledger: Ledger,
+        interrupts: Interrupts,
+        forms: Forms | None = None,
+        *,
+        worker: str | None = None,
+        on_change: Callable[[InstanceRecord], None] = lambda record: None,
+    ) -> None:
+        self.config = config
+        self._pytest = pytest_config
+        self._ledger = ledger
+        self._interrupts = interrupts
+        self.forms = forms
+        """The router's own, for whoever deletes in this run; None where nobody does."""
+        self._worker = worker
+        self._on_change = on_change
+        self._test = ""
+        self._used: dict[str, str] = {}
+        self._over: list[str] = []
+        self._causes: dict[tuple[str, str | None], list[Failure]] = {}
+        """What a report is a failure of, until it is handed on."""
+        self._to_be_cured: dict[str, list[Failure]] = {}
+        """What tests have failed of that are run again."""
+
+    @cached_property
+    def session(self) -> SmokeSession:
+        """What this process owns; made when something is first asked for."""
+        hook = self._pytest.hook
+        return SmokeSession(
+            self.config,
+            self._ledger,
+            self._interrupts,
+            self.reading,
+            on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
+            on_change=self._on_change,
+            forms=self.forms,
+            test=lambda: self._test,
+        )
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        """This process's part in what tests share."""
+        return Sharing(self.session, worker=self._worker is not None)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How events are understood: asks the hooks only if somebody implements them."""
+        hook = self._pytest.hook
+        text, end = hook.pytest_hydra_smoke_chat_text, hook.pytest_hydra_smoke_chat_end
+        return Reading(
+            (lambda event: text(event=event)) if text.get_hookimpls() else None,
+            (lambda event: end(event=event)) if end.get_hookimpls() else None,
+        )
+
+    # For the fixtures
+
+    def instance(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> SmokeInstance:
+        """Give a handle on the instance that this test shares."""
+        return SmokeInstance(self.session.handle(self._shared(request, spec)))
+
+    def async_instance(
+        self, request: pytest.FixtureRequest, spec: InstanceSpec
+    ) -> AsyncSmokeInstance:
+        """Give an async handle on the instance that this test shares."""
+        record = self._shared(request, spec)
+        return AsyncSmokeInstance(self.session.handle_async(AsyncIO(self.config.link), record))
+
+    def factory(self) -> SmokeInstanceFactory:
+        """Give a factory; skips where the run is attached to an instance."""
+        self._skip_if_attached()
+        return SmokeInstanceFactory(self.session)
+
+    def async_factory(self) -> AsyncSmokeInstanceFactory:
+        """Give a factory for coroutines; skips where the run is attached to an instance."""
+        self._skip_if_attached()
+        return AsyncSmokeInstanceFactory(self.session, AsyncIO(self.config.link))
+
+    def client(self) -> SmokeClient:
+        """Give the six calls over connections of their own."""
+        session = self.session
+        return RunClient(SyncIO(self.config.link), self.reading, session.sightings, session.log_of)
+
+    def async_client(self) -> AsyncSmokeClient:
+        """Give the six calls, to be awaited."""
+        io, session = AsyncIO(self.config.link), self.session
+        return AsyncRunClient(io, self.reading, session.sightings, session.log_of)
+
+    def _skip_if_attached(self) -> None:
+        if self.config.instance is not None:
+            pytest.skip(f"attached to {self.config.instance}: nothing is provisioned")
+
+    def _shared(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> InstanceRecord:
+        changes = getattr(request, "param", None)
+        # An override of `smoke_spec` may give anything.
+        wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
+        node = scope_node(request.node, self.config.scope)
+        share = EVERYBODY if node is request.session else f"{self._worker or MAIN} {node.nodeid}"
+        if self.sharing.begins(share):
+            node.addfinalizer(lambda: self._over.append(share))
+        record = self.sharing.take(wanted, share, request.node.nodeid)
+        self._used[request.node.nodeid] = record.key or ""
+        return record
+
+    # Hooks
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Find out what of all that was written down a test has failed of: by its exception."""
+        report = yield
+        if call.excinfo is not None:
+            self._causes[report.nodeid, report.when] = list(failures_of(call.excinfo.value))
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write down for `keep`, and for the run's story, which instances a failed test used.
+
+        The report carries it to xdist's main process, before a worker sends it.
+        """
+        if "session" not in self.__dict__:
+            return
+        used = self._used.get(report.nodeid)
+        causes = self._causes.pop((report.nodeid, report.when), [])
+        # Plugins that run a test again have an outcome of their own.
+        if report.failed or str(report.outcome) == "rerun":
+            using = [it for it in self.session.records if it.touched or (it.key or "") == used]
+            failures = self.session.test_failed(report.nodeid, _crash(report), causes, using)
+            if report.failed:
+                for record in using:
+                    record.failed = True
+                setattr(report, FAILED, [it.key for it in using if it.key is not None])
+            else:
+                self._to_be_cured.setdefault(report.nodeid, []).extend(failures)
+        elif report.when == "call" and report.passed:
+            for failure in self._to_be_cured.pop(report.nodeid, []):
+                failure.cured = True
+        if junit.tests_may_carry(self._pytest):
+            for record in self.session.records:
+                failed_of_it = any(it.test == report.nodeid for it in record.failures)
+                if failed_of_it or (record.key or "") == used:
+                    report.user_properties += junit.of_test(record)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """End what is over once the last report of a test is in.
+
+        Outermost, so that no test's own time limit is still running.
+        """
+        self._test = item.nodeid
+        if "session" in self.__dict__:
+            for record in self.session.records:
+                record.touched = False
+        result = yield
+        while self._over:
+            self.sharing.end(self._over.pop())
+        self.release()
+        return result
+
+    def release(self) -> None:
+        """Let others have what the last test shared."""
+        if "sharing" in self.__dict__:
+            self.sharing.release()
+
+
+def failures_of(error: BaseException) -> Iterator[Failure]:
+    """Give what is written down of an error, and of those that it came of or holds."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, HydraSmokeError) and one.failure is not None:
+            yield one.failure
+        if isinstance(one, BaseExceptionGroup):
+            waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
+        context = None if one.__suppress_context__ else one.__context__
+        waiting += [it for it in (one.__cause__, context) if it is not None]
+
+
+def _crash(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return safe_text(str(report.longrepr if crash is None else crash.message))
+
+
+def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:
+    """Find the node whose end is the end of an instance of this scope."""
+    kinds: dict[str, type[pytest.Collector]] = {
+        "package": pytest.Package,
+        "module": pytest.Module,
+        "class": pytest.Class,
+    }
+    if scope == "session":
+        return item.session
+    if scope == "function":
+        return item
+    found = item.getparent(kinds[scope])
+    # A test outside of any class is its own class; one outside of any package ends the session.
+    return found or (item if scope == "class" else item.session)

@@ -1,0 +1,165 @@
+"""The second line: what goes through pytest's reports shows no token, and commands nobody.
+
+The first one is that nothing puts a token into words (`Token`) and that a server's words are made
+safe where they become an error (`safe_text`). But tests have words of their own: they print,
+they log, they compare a reply with a text, and the router may have told its token back. All of
+that reaches terminals and files as reports, which are looked through here before anybody else has
+them: in a worker before it sends them, and once more in the main process.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import linecache
+import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from pytest_hydrasmoke._base.text import cleaner
+from pytest_hydrasmoke._report import allure, junit
+
+Clean = Callable[[str], str]
+
+# By these, and by what is pytest's own affair, reports find each other; and the names of tests are
+# known before any router is.
+_NAMES = frozenset({"nodeid", "location", "keywords"})
+_DEEP = 20
+
+
+def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
+    """Clean every text in a value; what needs no cleaning is the same object.
+
+    Of lists, tuples, dictionaries and dataclasses there are new ones; what pytest draws
+    on a terminal is altered in place, so that it keeps its form.
+    """
+    if isinstance(value, str):
+        return clean(value)
+    if depth == 0:
+        return value
+    if type(value) in (list, tuple):
+        items = cast("list[object]", value)
+        parts = [cleaned(item, clean, depth - 1) for item in items]
+        return value if _same(parts, items) else type(items)(parts)
+    if type(value) is dict:
+        mapping = cast("dict[object, object]", value)
+        pairs = list(mapping.items())
+        parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
+        return mapping if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
+    if hasattr(value, "toterminal"):
+        _clean_attributes(value, list(getattr(value, "__dict__", ())), clean, depth)
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        twin = copy.copy(value)
+        names = [it.name for it in dataclasses.fields(value)]
+        return twin if _clean_attributes(twin, names, clean, depth) else value
+    return value
+
+
+def _same(parts: Sequence[object], items: Sequence[object]) -> bool:
+    return all(part is item for part, item in zip(parts, items, strict=True))
+
+
+def _clean_attributes(
+    value: object, names: Iterable[str], clean: Clean, depth: int = _DEEP
+) -> bool:
+    """Clean what an object has, where it stands; tells whether something had to be."""
+    changed = False
+    for name in names:
+        part: object = getattr(value, name)
+        shown = cleaned(part, clean, depth - 1)
+        if shown is not part:
+            # A frozen one, too: it is a copy, or pytest's own.
+            object.__setattr__(value, name, shown)
+            changed = True
+    return changed
+
+
+def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean) -> None:
+    """Clean what a report shows: its failure, its sections, and whatever plugins gave it."""
+    shows = [name for name in vars(report) if name not in _NAMES and name[0] != "_"]
+    _clean_attributes(report, shows, clean)
+    drawn: object = report.longrepr
+    if drawn is not None and not isinstance(drawn, str | tuple):
+        # Whoever draws it may make words of what is none before.
+        text = str(drawn)
+        shown = clean(text)
+        if shown is not text:
+            report.longrepr = shown
+
+
+class Scrub:
+    """Cleans reports before anybody else has them; `scrub` masks the token."""
+
+    def __init__(self, scrub: Clean) -> None:
+        self._clean = cleaner(scrub)
+        self._end: Callable[[], object] = lambda: None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self._end = allure.register(self._clean)
+        # What `--debug` writes: arguments and results of hooks, the values of fixtures among them.
+        # pluggy tells nobody where it writes them; should it have another name for that one day,
+        # nothing more is written.
+        tracer = config.trace.root
+        write: Clean | None = getattr(tracer, "_writer", None)
+        tracer.setwriter(None if write is None else lambda text: write(self._clean(text)))
+
+    def pytest_unconfigure(self) -> None:
+        self._end()
+
+    # Inside of all others, since some take what they tell from here.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        clean_report(report, self._clean)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, Any]:
+        clean_report(report, self._clean)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> Generator[None, object, Any]:
+        clean_report(report, self._clean)
+        return (yield)
+
+    # Its past calls are told to whoever comes later, which no wrapper can be.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        text = str(warning_message.message)
+        shown = self._clean(text)
+        if shown is not text:
+            # Another kind may take other arguments; the category, which is shown, stays.
+            warning_message.message = UserWarning(shown)
+        line = warning_message.line
+        if line is None:
+            line = linecache.getline(warning_message.filename, warning_message.lineno)
+        shown = self._clean(line)
+        if shown is not line:
+            warning_message.line = shown
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_internalerror(self, excrepr: object) -> Generator[None, object, Any]:
+        cleaned(excrepr, self._clean)
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        reason = excinfo.value
+        if isinstance(reason, pytest.exit.Exception):
+            reason.msg = self._clean(str(reason.msg))
+            reason.args = (reason.msg,)
+        # It is drawn at the very end, under `--full-trace` with the arguments of all frames.
+        draw = excinfo.getrepr
+
+        def getrepr(*args: Any, **options: Any) -> object:
+            return cleaned(draw(*args, **options), self._clean)
+
+        vars(excinfo)["getrepr"] = getrepr
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        junit.clean_suite(session.config, self._clean)

@@ -1,0 +1,376 @@
+"""How a run begins and ends: its header, its signals, its deletions and its verdict.
+
+The main process reads the settings, serves the fake and gives the verdict; whoever runs tests
+(the main process itself, or xdist's workers) owns instances and deletes them. Workers report to
+the main process in plain types, and what a dead one leaves is in the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.run_keys import LONGEST_NAME, name_problem
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
+from pytest_hydrasmoke._report.build import all_manners, breaches, merged
+from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.session import SmokeSession
+
+from .fixtures import FAILED, Active
+from .report_cleaner import cleaned
+from .stalled_output import StalledOutput
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._settings.sources import Loaded
+    from pytest_hydrasmoke.fake import FakeRouter
+
+__tracebackhide__ = own_frames
+
+KEY = "hydra_smoke"
+
+
+def worker_run_id(run_id: str, worker: str) -> str:
+    """Give the run id of a worker that is a run of its own; no longer than one may be."""
+    whole = f"{run_id}-{worker}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    # What is cut off is the end, by which the ids of a pipeline's runs differ.
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
+    return f"{whole[: LONGEST_NAME - 13]}-{digest}"
+
+
+def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
+    """Give a run's exit code: what failed at its end adds to what tests said, and hides none."""
+    if signal is not None:
+        return 128 + signal
+    clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    return pytest.ExitCode.TESTS_FAILED if failed and clean else before
+
+
+class Worker(Protocol):
+    """What xdist's controller knows of a worker."""
+
+    workerinput: dict[str, Any]
+
+
+class Finish:
+    """The run's two ends, in each of its processes."""
+
+    def __init__(
+        self,
+        pytest_config: pytest.Config,
+        active: Active,
+        ledger: Ledger,
+        interrupts: Interrupts,
+        stalled: StalledOutput,
+        say: Callable[[Sequence[str]], None],
+        *,
+        loaded: Loaded | None,
+        fake: FakeRouter | None,
+        worker: bool,
+    ) -> None:
+        self._pytest = pytest_config
+        self._active = active
+        self._ledger = ledger
+        self._interrupts = interrupts
+        self._stalled = stalled
+        self._say = say
+        self._loaded = loaded
+        self._fake = fake
+        self._worker = worker
+        self._scrub = scrubbing(active.config.token)
+        self._pid = os.getpid()
+        self._began = datetime.now(UTC)
+        self._executed = False
+        self._failed: set[str] = set()
+        self._silent: set[str] = set()
+        """Workers that have not told, or not yet, what they own."""
+        self._from_workers: dict[str, ProcessReport] = {}
+        self._crashed = False
+        self._report: Report | None = None
+        self._page: Path | None = None
+        self._remarks: list[str] = []
+        self._told = False
+
+    @property
+    def _is_run(self) -> bool:
+        """Whether this process is the one that began; a child that a test has forked is not."""
+        return os.getpid() == self._pid
+
+    def pytest_report_header(self) -> list[str]:
+        if self._loaded is None:
+            return []
+        config, fake = self._active.config, self._fake is not None
+        warnings = [*self._loaded.warnings, *terminal.timeout_warning(self._pytest)]
+        lines = terminal.header(config, self._loaded.sources, fake=fake)
+        lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
+        return [self._scrub(line) for line in lines]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # A skip is no execution; an expected failure is one, although it is reported as skipped.
+        ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
+        self._executed |= ran and "hydra_smoke" in report.keywords
+        self._failed.update(getattr(report, FAILED, ()))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
+        # Before anything is written: what a test has printed is, as capturing ends here.
+        if self._is_run:
+            self._close()
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        # Around all others: some plugins write their report as the first thing at the end.
+        if not self._is_run:
+            return (yield)
+        told = self._close()
+        if self._worker:
+            output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
+            # Cleaned here too: under `--debug`, xdist prints what it sends.
+            output[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
+        else:
+            self._report = self._concluded(session, told)
+            self._write(self._report)
+        # Where it would be waited for, others come first: workers take seconds to end.
+        stalled = self._stalled.is_stalled
+        if not stalled:
+            self._tell_others()
+        try:
+            return (yield)
+        finally:
+            if stalled:
+                self._tell_others()
+
+    def _tell_others(self) -> None:
+        """Tell of the run what is written by now: whoever is told may fail, or block."""
+        self._interrupts.catch_up()
+        if self._report is not None:
+            self._give_verdict(self._report)
+            self._hand_out(self._report)
+
+    def _concluded(self, session: pytest.Session, told: ProcessReport) -> Report:
+        """Decide what became of the run, its exit code included."""
+        everybody = [*self._from_workers.values(), told]
+        instances = merged(it for one in everybody for it in one.instances)
+        broken = breaches(instances, self._active.config.budgets)
+        failed = bool(broken) or any(it.outcome == "leaked" or it.conflict for it in instances)
+        if session.exitstatus == 0 and not failed and not self._executed:
+            self._remarks.append("no smoke test was executed: the run proves nothing")
+            failed = True
+        signal = self._interrupts.received
+        session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
+        self._remarks += self._elsewhere()
+        return self._made(session, instances, broken, everybody)
+
+    def _give_verdict(self, report: Report) -> None:
+        for instance in report.instances:
+            name = instance.id or instance.idempotency_key or "?"
+            if instance.outcome == "leaked":
+                self._fail("leak", name, terminal.leak(instance))
+            if instance.conflict is not None:
+                self._fail("run-id", name, terminal.conflict(instance))
+        for breach in report.breaches:
+            self._fail("budget", breach.phase, terminal.breach(breach))
+
+    def _fail(self, kind: str, name: str, words: str) -> None:
+        # A report of its own: it adds to whatever the tests said, and hides none of it. Some
+        # plugins, pytest-html among them, take a test in once its teardown is reported.
+        session: Any = self._pytest.pluginmanager.get_plugin("session")
+        session.testscollected += 1  # Of which the terminal shows how many per cent are over.
+        nodeid = f"hydra-smoke::{kind}::{name}"
+        location = ("hydra-smoke", None, f"{kind} of {name}")
+        failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
+        over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
+        for report in (failed, over):
+            tell = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
+            self._try(f"the {kind} of {name} was not shown everywhere", tell)
+
+    def _made(
+        self,
+        session: pytest.Session,
+        instances: Sequence[InstanceReport],
+        broken: Sequence[BreachReport],
+        everybody: Sequence[ProcessReport],
+    ) -> Report:
+        config = self._active.config
+        report = Report(
+            run_id=config.run_id,
+            fake=self._fake is not None,
+            url=config.url or "",
+            began=self._began,
+            seconds=(datetime.now(UTC) - self._began).total_seconds(),
+            exit_code=int(session.exitstatus),
+            instances=tuple(instances),
+            breaches=tuple(broken),
+            manners=all_manners([it.manners for it in everybody]),
+        )
+        # Whatever is written of the run is drawn from it.
+        return Report.model_validate(cleaned(report.model_dump(), self._scrub))
+
+    def _write(self, report: Report) -> None:
+        config = self._active.config
+        failed = report.exit_code != pytest.ExitCode.OK
+        pages = config.report == "always" or (config.report == "on-failure" and failed)
+        problems = files.write(report, config.output, pages=pages)
+        self._remarks += problems
+        if pages and not any(it.startswith(files.PAGE) for it in problems):
+            self._page = config.output / files.PAGE
+
+    def _hand_out(self, report: Report) -> None:
+        """Give everybody the report; nothing that fails in it changes the run's outcome."""
+        self._try("the JUnit file has no properties", lambda: junit.tell(self._pytest, report))
+        self._try(
+            "GitHub's job summary was not written",
+            lambda: github.append_summary(report, os.environ),
+        )
+        self._try(
+            "the hook pytest_hydra_smoke_report failed",
+            lambda: self._pytest.hook.pytest_hydra_smoke_report(report=report),
+        )
+
+    def _try(self, otherwise: str, view: Callable[[], object]) -> None:
+        try:
+            view()
+        except Exception as error:
+            self._remarks.append(f"{otherwise}: {safe_line(repr(error))}")
+
+    def _close(self) -> ProcessReport:
+        session = self._active.session
+        self._interrupts.begin_clean_up()
+        try:
+            if not self._worker:
+                if self._interrupts.received is not None or self._silent:
+                    # Workers may outlive this by seconds: they are to begin nothing more.
+                    self._ledger.stop()
+                self._adopt(session)
+            if self._interrupts.received is not None:
+                self._say(terminal.deleting(session.pending))
+            session.close()
+        finally:
+            self._interrupts.end_clean_up()
+        return session.told()
+
+    def _adopt(self, session: SmokeSession) -> None:
+        """Own what workers have left: shared instances, and those of workers that are gone."""
+        session.adopt()
+        for record in session.records:
+            # What a worker that crashed knew of its failures is lost: it was one itself.
+            record.failed |= self._crashed or record.key in self._failed
+
+    def _elsewhere(self) -> list[str]:
+        """Name the runs of workers that ran elsewhere, and did not tell what became of them."""
+        if self._fake is not None:
+            return []  # Theirs ended with them.
+        return [
+            f"worker {name} has not told what it left: hydra-smoke sweep --run-id {run_id}"
+            for name in sorted(self._silent)
+            if not self._ledger.has_seen(name)
+            for run_id in [worker_run_id(self._active.config.run_id, name)]
+        ]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._report is None:
+            return
+        self._told = True
+        terminalreporter.section("hydra-smoke")
+        writer = self._pytest.get_terminal_writer()
+        lines = terminal.summary(self._report, writer.fullwidth, colour=writer.hasmarkup)
+        terminal.show(terminalreporter, lines)
+        if self._page is not None:
+            terminalreporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
+        # Under -q there was no header.
+        unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
+        for remark in (*unseen, *self._remarks):
+            terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, summary: list[str]) -> None:
+        """Show the run at the head of pytest-html's page, which that plugin writes later."""
+        page = Path(str(self._pytest.getoption("htmlpath")))
+
+        def show() -> None:
+            assert self._report is not None, "the run did not come to its end"
+            summary.extend(pytest_html.summary(self._report, self._page, page))
+
+        self._try("pytest-html shows nothing of the run", show)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        # Around all others: some write, which fails where nobody reads.
+        if not self._is_run:
+            return (yield)
+        try:
+            try:
+                late = self._close().instances
+            finally:
+                self._active.session.end()
+                self._active.release()
+                self._ledger.end()
+            self._interrupts.catch_up()
+            self._tell_late(late)
+            return (yield)
+        finally:
+            self._stalled.end()
+            self._interrupts.restore()
+            if self._fake is not None:
+                self._fake.__exit__(None, None, None)
+
+    def _tell_late(self, reports: Sequence[InstanceReport]) -> None:
+        """Tell the leaks that no summary has told.
+
+        An interrupt of the first clean-up or a worker that outlived it may have left them, and
+        pytest gives no summary where `pytest.exit` came with a code of its own.
+        """
+        summed_up = self._report.instances if self._report else ()
+        told = {it.idempotency_key for it in summed_up if self._told}
+        leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
+        for key, leak in {it.idempotency_key: it for it in leaks}.items():
+            if key not in told and not self._worker:
+                with suppress(Exception):  # There may be nobody who reads it.
+                    sys.stderr.write(self._scrub(terminal.leak(leak)) + "\n")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Worker) -> None:
+        """Give an xdist worker its settings: it reads and checks none itself."""
+        # One whose name can't be a file's takes no part, and says so.
+        if name_problem(node.workerinput["workerid"]) is None:
+            self._silent.add(node.workerinput["workerid"])
+        forms = self._active.forms
+        node.workerinput[KEY] = {
+            "settings": self._active.config.to_plain(),
+            "forms": None if forms is None else forms.to_plain(),
+            "fake": self._fake is not None,
+            # Not its name: the file may be here only.
+            "scenario": None if self._fake is None else asdict(self._fake.scenario),
+            "folder": str(self._pytest.invocation_params.dir),
+        }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Worker) -> None:
+        """Take what an xdist worker has to report; one that crashed has nothing to say.
+
+        Called twice for one that was interrupted, and has reported.
+        """
+        name = node.workerinput["workerid"]
+        output: dict[str, Any] = getattr(node, "workeroutput", {})
+        if KEY in output:
+            self._silent.discard(name)
+            self._from_workers[name] = ProcessReport(**output[KEY])
+        else:
+            self._crashed = True

@@ -1,0 +1,42 @@
+"""What xdist's workers tell their main process while they run: lines, in the run's folder."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from pytest_hydrasmoke._base.files import append
+from pytest_hydrasmoke._run.folder import TOLD
+
+
+class Teller:
+    """A worker's end; what can't be written is not told."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        self._path = folder / TOLD
+        self._worker = worker
+
+    def tell(self, line: str) -> None:
+        """Append a line, in one write."""
+        with contextlib.suppress(OSError):
+            append(self._path, f"{self._worker}: {line}\n".encode())
+
+
+class Listener:
+    """The main process's end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / TOLD
+        self._at = 0
+
+    def heard(self) -> list[str]:
+        """Give the lines that are new, and whole."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                new = file.read()
+        except OSError:
+            return []
+        whole = new[: new.rfind(b"\n") + 1]
+        self._at += len(whole)
+        return whole.decode("utf-8", "replace").splitlines()

@@ -1,0 +1,224 @@
+"""How the records of a run's processes become its report; all of it pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from pytest_hydrasmoke._core.moments import Counted, Exchange, Failure, Span, TurnStory
+from pytest_hydrasmoke._core.record import SETTLED, InstanceRecord
+from pytest_hydrasmoke._core.sightings import Sightings
+
+from .model import (
+    AnswerReport,
+    BreachReport,
+    EventReport,
+    ExchangeReport,
+    FailureReport,
+    InstanceReport,
+    Manners,
+    Moment,
+    SpanReport,
+    StatusReport,
+    TurnReport,
+    UsageReport,
+)
+
+M = TypeVar("M", bound=Moment)
+T = TypeVar("T")
+_Happened = Span | Exchange | TurnStory | Counted | Failure
+
+
+def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> InstanceReport:
+    """Freeze a record.
+
+    `wall` is what the wall clock (seconds since the epoch) is ahead of the record's own. Without
+    `replies`, no message, reply or other word of the agent is in it.
+    """
+    zero = min(_times(record), default=None)
+    start = zero or 0.0
+    return InstanceReport(
+        id=record.id,
+        idempotency_key=record.key,
+        hostname=record.hostname,
+        spec=record.spec,
+        outcome=_outcome(record),
+        leak=record.leak,
+        conflict=record.conflict,
+        failed=record.failed,
+        began=None if zero is None else datetime.fromtimestamp(zero + wall, UTC),
+        phases=dict(record.phases),
+        chats=len(record.baselines),
+        requests=dict(record.requests),
+        retries=record.retries,
+        notes=tuple(record.notes),
+        drift=tuple(record.sightings.drift),
+        statuses=tuple(
+            StatusReport(at=at - start, word=word)
+            for at, word in zip(record.status_times, record.statuses, strict=True)
+        ),
+        spans=tuple(_part(SpanReport, it, start) for it in record.spans),
+        exchanges=tuple(_part(ExchangeReport, it, start) for it in record.exchanges),
+        turns=tuple(
+            _part(TurnReport, it, start, **({} if replies else _unsaid(it))) for it in record.turns
+        ),
+        usage=tuple(
+            _part(UsageReport, it, start, providers=tuple(sorted(it.providers)))
+            for it in record.counted
+        ),
+        failures=tuple(
+            _part(FailureReport, it, start, message=it.message if replies else it.brief)
+            for it in record.failures
+            if _counts(it, record)
+        ),
+    )
+
+
+def _counts(failure: Failure, record: InstanceRecord) -> bool:
+    """Tell whether it is a failure of the run: what no test failed of, some test has expected."""
+    return failure.test is not None or (failure.phase == "delete" and record.leak is not None)
+
+
+def _part(model: type[M], it: _Happened, start: float, **changes: object) -> M:
+    return model.model_validate({**asdict(it), "at": it.at - start, **changes})
+
+
+def _unsaid(turn: TurnStory) -> dict[str, object]:
+    error = None if turn.error is None else "(kept out of the report)"
+    return {"message": None, "text": None, "error": error}
+
+
+def _times(record: InstanceRecord) -> Iterator[float]:
+    yield from record.status_times[:1]
+    for kind in (record.spans, record.exchanges, record.turns, record.counted, record.failures):
+        yield from (it.at for it in kind)
+
+
+def _outcome(record: InstanceRecord) -> str:
+    if record.attached:
+        return "attached"
+    if record.state in SETTLED:
+        return record.state.value
+    return "shared" if record.joint and record.leak is None else "leaked"
+
+
+def merged(reports: Iterable[InstanceReport]) -> list[InstanceReport]:
+    """Make one story of what several processes tell of each instance; the last one is believed.
+
+    The last of the run is its main process, which sees every instance deleted.
+    """
+    stories: dict[object, InstanceReport] = {}
+    for number, report in enumerate(reports):
+        # Of an attached instance there is no key, and nothing to tell but that it was used.
+        name = report.idempotency_key or report.id or number
+        before = stories.get(name)
+        stories[name] = report if before is None else _both(before, report)
+    return [_judged(report) for report in stories.values()]
+
+
+def _judged(report: InstanceReport) -> InstanceReport:
+    if report.outcome != "shared":
+        return report
+    return report.model_copy(update={"outcome": "leaked", "leak": "nobody has seen it deleted"})
+
+
+def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
+    last = one if two.outcome == "shared" else two
+    began = min((it.began for it in (one, two) if it.began is not None), default=None)
+    one, two = _since(began, one), _since(began, two)
+    words = sorted(one.statuses + two.statuses, key=_at)
+    return InstanceReport(
+        id=two.id or one.id,
+        idempotency_key=two.idempotency_key,
+        hostname=two.hostname or one.hostname,
+        spec=two.spec or one.spec,
+        outcome=last.outcome,
+        leak=last.leak,
+        conflict=one.conflict or two.conflict,
+        failed=one.failed or two.failed,
+        began=began,
+        phases=dict(Counter(one.phases) | Counter(two.phases)),
+        chats=one.chats + two.chats,
+        requests=dict(Counter(one.requests) + Counter(two.requests)),
+        retries=one.retries + two.retries,
+        notes=tuple(dict.fromkeys(one.notes + two.notes)),
+        drift=tuple(dict.fromkeys(one.drift + two.drift)),
+        statuses=tuple(
+            it
+            for it, before in zip(words, [None, *words], strict=False)
+            if before is None or it.word != before.word
+        ),
+        spans=_in_order(one.spans, two.spans),
+        exchanges=_in_order(one.exchanges, two.exchanges),
+        turns=_in_order(one.turns, two.turns),
+        usage=_in_order(one.usage, two.usage),
+        failures=_in_order(one.failures, two.failures),
+    )
+
+
+def _since(began: datetime | None, report: InstanceReport) -> InstanceReport:
+    """Tell the same story from another beginning."""
+    if began is None or report.began is None:
+        return report
+    later = (report.began - began) / timedelta(seconds=1)
+    names = ("statuses", "spans", "exchanges", "turns", "usage", "failures")
+    parts: dict[str, tuple[Moment, ...]] = {name: getattr(report, name) for name in names}
+    moved = {
+        name: tuple(it.model_copy(update={"at": it.at + later}) for it in moments)
+        for name, moments in parts.items()
+    }
+    return report.model_copy(update=moved)
+
+
+def _in_order(one: tuple[M, ...], two: tuple[M, ...]) -> tuple[M, ...]:
+    return tuple(sorted(one + two, key=_at))
+
+
+def _at(moment: Moment) -> float:
+    return moment.at
+
+
+def manners_of(seen: Iterable[Sightings]) -> Manners:
+    """Freeze what was seen of the router."""
+    sightings = list(seen)
+    return Manners(
+        answers=tuple(
+            AnswerReport(call=it.call, code=it.code, fields=dict(it.fields))
+            for it in _distinct(form for sight in sightings for form in sight.answers)
+        ),
+        events=tuple(
+            EventReport.model_validate(asdict(it))
+            for it in _distinct(form for sight in sightings for form in sight.events)
+        ),
+        drift=tuple(dict.fromkeys(text for sight in sightings for text in sight.drift)),
+    )
+
+
+def all_manners(several: Sequence[Manners]) -> Manners:
+    """Put together what several processes saw of the router."""
+    return Manners(
+        answers=tuple(_distinct(form for it in several for form in it.answers)),
+        events=tuple(_distinct(form for it in several for form in it.events)),
+        drift=tuple(dict.fromkeys(text for it in several for text in it.drift)),
+    )
+
+
+def _distinct(forms: Iterable[T]) -> list[T]:
+    # In an order of their own: what a set of texts gives is another one in each process.
+    return [form for _, form in sorted({repr(form): form for form in forms}.items())]
+
+
+def breaches(
+    instances: Sequence[InstanceReport], budgets: Mapping[str, float]
+) -> list[BreachReport]:
+    """Find the budgets that were not kept, each where it was worst."""
+    found: list[BreachReport] = []
+    for phase, limit in budgets.items():
+        worst = max(instances, key=lambda it: it.phases.get(phase, 0.0), default=None)
+        value = 0.0 if worst is None else worst.phases.get(phase, 0.0)
+        if worst is not None and value > limit:
+            found.append(BreachReport(phase=phase, limit=limit, value=value, instance=worst.name))
+    return found

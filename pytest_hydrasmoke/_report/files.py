@@ -1,0 +1,102 @@
+"""The files that a run leaves; one that can't be written is a line, and changes no outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from pytest_hydrasmoke._base.text import safe_line
+
+from .model import Report
+
+View = Callable[[Report], str]
+PAGE = "report.html"
+"""The one that a person opens."""
+_OURS = {
+    "report.json": rb'\A\{\s*"schema_version": \d+,\s*"run_id": "',
+    PAGE: rb"<title>[^<]*: smoke run ",
+    "trace.har": rb'"name": "pytest-hydrasmoke"',
+}
+"""How what a run has written begins, in its first thousand bytes: nothing else is replaced."""
+
+
+def as_json(report: Report) -> str:
+    """Give `report.json`, in ASCII: whatever shows it shows nothing that a terminal would obey."""
+    return _disarmed(json.dumps(report.model_dump(mode="json"), indent=2)) + "\n"
+
+
+def as_har(report: Report) -> str:
+    """Give `trace.har`, in ASCII too."""
+    from . import har
+
+    return _disarmed(har.render(report))
+
+
+def _disarmed(text: str) -> str:
+    # Of JSON in ASCII: both can only be in a text, where an escape is the same character.
+    return text.replace("\x7f", "\\u007f").replace("#", "\\u0023")
+
+
+def as_html(report: Report) -> str:
+    """Give `report.html`."""
+    from .html import page as html
+
+    return html.render(report)
+
+
+def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
+    """Write `report.json`, and with `pages` those for a person; gives a line for each problem."""
+    views: dict[str, View] = {"report.json": as_json}
+    if pages:
+        # What they are made with takes time to load, which a run without them is spared.
+        views |= {PAGE: as_html, "trace.har": as_har}
+    return list(_written(report, folder, views))
+
+
+def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterator[str]:
+    for name, view in views.items():
+        try:
+            text = view(report)
+            folder.mkdir(parents=True, exist_ok=True)
+            if _is_anothers(folder / name):
+                raise FileExistsError(errno.EEXIST, "A file that is no run's has this name")
+            replace(folder / name, text)
+        except Exception as error:
+            yield f"{name} was not written: {_why(error, folder)}"
+
+
+def _is_anothers(path: Path) -> bool:
+    # A link is not followed, but replaced: what it leads to stays as it is.
+    if not path.is_file() or path.is_symlink():
+        return False
+    with path.open("rb") as file:
+        return re.search(_OURS[path.name], file.read(1000)) is None
+
+
+def _why(error: Exception, folder: Path) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return safe_line(f"{error.strerror} ({folder})")
+    return safe_line(f"{type(error).__name__}: {error}")
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file so that nobody ever finds half of it; for the owner's eyes alone (0600).
+
+    Raises `OSError`, and leaves what was there before.
+    """
+    # In the same folder: a file can only be renamed within its file system.
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

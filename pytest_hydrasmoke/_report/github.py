@@ -1,0 +1,206 @@
+"""What GitHub Actions shows of a run: a summary of the job, and annotations.
+
+Words of a server stand in code spans and code blocks alone, where Markdown has no meaning, and
+GitHub makes no link, mention or picture of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+
+from pytest_hydrasmoke._base.text import safe_line, safe_text
+from pytest_hydrasmoke._core.record import PHASES
+
+from .model import FailureReport, InstanceReport, Report
+
+SUMMARY = "GITHUB_STEP_SUMMARY"
+LIMIT = 1024 * 1024
+"""How many bytes GitHub takes of a step's summary; of one that is longer it shows nothing."""
+MOST_ANNOTATIONS = 10
+"""How many errors of a step GitHub shows."""
+
+_CUT = "\nThe rest is left out: GitHub takes no more. `report.json` has all of it.\n"
+
+# Markdown
+
+
+def code(words: str) -> str:
+    """Give words as a code span, on one line; also in a table, where no span may hold a bar."""
+    line = safe_line(words).replace("|", "\N{BROKEN BAR}") or " "
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    room = " " if line[0] in "` " or line[-1] in "` " else ""
+    return f"{fence}{room}{line}{room}{fence}"
+
+
+def block(words: str) -> str:
+    """Give words as a code block that nothing in them can end."""
+    text = safe_text(words.strip("\n"), 2_000)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}\n"
+
+
+def markdown(report: Report, room: int = LIMIT) -> str:
+    """Give the summary in no more than `room` bytes: what matters most comes first."""
+    whole = list(_pieces(report))
+    if sum(map(_size, whole)) <= room:
+        return "".join(whole)
+    ends = accumulate(map(_size, whole))
+    kept = [piece for piece, end in zip(whole, ends, strict=True) if end <= room - _size(_CUT)]
+    return "".join([*kept, _CUT]) if kept else ""
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _pieces(report: Report) -> Iterator[str]:
+    """Give what may be left out only together with all that follows it."""
+    verdict = {0: "passed", 1: "failed"}.get(report.exit_code, f"exit code {report.exit_code}")
+    router = "the bundled FAKE router" if report.fake else f"live router {code(report.url)}"
+    counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
+    yield (
+        f"## hydra-smoke: {verdict}\n\n"
+        f"{router}, run {code(report.run_id)}, {report.seconds:.1f} s: "
+        f"provisioned {report.provisioned}, {counts}\n"
+    )
+    yield from _section("Leaked", map(_leak, _with(report, "leaked")))
+    yield from _section("Failures", _failures(report.instances))
+    yield from _section(
+        "Budgets that were not kept",
+        (f"- {code(it.words)}, on {code(it.instance)}\n" for it in report.breaches),
+    )
+    yield from _section("Instances", _table(report.instances))
+    yield from _section("Kept", map(_kept, _with(report, "kept")))
+    yield from _section("Notes", _notes(report.instances))
+
+
+def _with(report: Report, outcome: str) -> Iterator[InstanceReport]:
+    return (it for it in report.instances if it.outcome == outcome)
+
+
+def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
+    for number, part in enumerate(parts):
+        # The title goes with its first part.
+        yield part if number else f"\n### {title}\n\n{part}"
+
+
+def _leak(it: InstanceReport) -> str:
+    why = it.leak or "its deletion was not confirmed"
+    return (
+        f"{code(it.name)} may still run, and costs money as long as it does.\n\n"
+        f"{block(why)}\nTo delete it: {_sweep(it)}\n\n"
+    )
+
+
+def _kept(it: InstanceReport) -> str:
+    attach = f"pytest --hydra-smoke --hydra-smoke-instance {it.id}"
+    return f"- {code(it.name)}: attach with {code(attach)}, delete with {_sweep(it)}\n"
+
+
+def _sweep(it: InstanceReport) -> str:
+    return code(f"hydra-smoke sweep --run-id {it.run_id}")
+
+
+def _failures(instances: Iterable[InstanceReport]) -> Iterator[str]:
+    for it in instances:
+        for failure in it.failures:
+            yield f"{_where(failure)} on {code(it.name)}, after {failure.at:.1f} s:\n\n"
+            yield block(failure.message) + "\n"
+
+
+def _where(failure: FailureReport) -> str:
+    places = (("", failure.test), ("phase ", failure.phase))
+    where = ", ".join(f"{kind}{code(name)}" for kind, name in places if name) or "A failure"
+    return f"{where} (cured by a rerun)" if failure.cured else where
+
+
+def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
+    columns = ("instance", "key", "outcome", *PHASES, "chats", "retries")
+    head = f"| {' | '.join(columns)} |\n|{'---|' * 3}{'--:|' * (len(columns) - 3)}\n"
+    for it in instances:
+        times = [f"{it.phases[name]:.1f} s" if name in it.phases else "" for name in PHASES]
+        names = [code(it.id or "no id"), code(it.idempotency_key or "attached")]
+        outcome = it.outcome if it.outcome != "leaked" else "**leaked**"
+        yield f"{head}| {' | '.join([*names, outcome, *times, str(it.chats), str(it.retries)])} |\n"
+        head = ""
+
+
+def _notes(instances: Iterable[InstanceReport]) -> Iterator[str]:
+    for it in instances:
+        for note in (*it.notes, *it.drift):
+            yield f"- {code(it.name)}: {code(note)}\n"
+
+
+def append_summary(report: Report, environ: Mapping[str, str]) -> None:
+    """Add the run to the step's summary, where there is one.
+
+    Raises `OSError` if it can't be written or holds as much as GitHub takes already.
+    """
+    path = environ.get(SUMMARY)
+    if not path:
+        return
+    file = Path(path)
+    there = file.stat().st_size if file.exists() else 0
+    text = markdown(report, LIMIT - there)
+    if not text:
+        raise OSError(f"what is there already is as long as GitHub takes ({there} bytes)")
+    with file.open("a", encoding="utf-8", newline="\n") as summary:
+        summary.write(text)
+
+
+# Annotations
+
+
+def annotation(title: str, message: str) -> str:
+    """Give the line that makes GitHub show an error; it ends nowhere but at its own end."""
+    return f"::error title={_property(safe_line(title))}::{_data(safe_text(message, 1_000))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+class Annotations:
+    """Annotates what no test asserts: set-up and teardown of smoke tests, and leaks.
+
+    A failed assertion is its test's own, and told by whatever tells of tests.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not report.failed:
+            return
+        leak = report.nodeid.startswith("hydra-smoke::leak::")
+        around = report.when in ("setup", "teardown") and "hydra_smoke" in report.keywords
+        if leak or around:
+            what = report.location[2] if leak else f"{report.when} of {report.nodeid}"
+            crash = getattr(report.longrepr, "reprcrash", None)
+            words = str(report.longrepr if crash is None else crash.message)
+            # Leaks come last, at the end of the run, and matter most.
+            self._lines.insert(0 if leak else len(self._lines), annotation(what, words))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        shown = self._lines[:MOST_ANNOTATIONS]
+        more = len(self._lines) - len(shown) + 1
+        if more > 1:
+            shown[-1] = annotation("hydra-smoke", f"{more} more errors are in this step's log")
+        for line in shown:
+            terminalreporter.ensure_newline()
+            terminalreporter.line(line)
+
+
+def annotating(environ: Mapping[str, str]) -> Annotations | None:
+    """Give what annotates the run; None elsewhere than on GitHub."""
+    return Annotations() if environ.get("GITHUB_ACTIONS") == "true" else None

@@ -1,0 +1,114 @@
+"""`trace.har`: the run's requests, for the network panel of a browser.
+
+No header is in it, so no token is. Of bodies it has what is known: what was sent, and the text of
+an agent's reply, where replies may be told at all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from importlib.metadata import version
+from urllib.parse import parse_qsl, urlsplit
+
+import harfile
+
+from .model import ExchangeReport, InstanceReport, Report, TurnReport
+
+DISTRIBUTION = "pytest-hydrasmoke"
+_HTTP = "HTTP/1.1"
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A request, and the chat turn that it began."""
+
+    instance: InstanceReport
+    exchange: ExchangeReport
+    turn: TurnReport | None
+
+
+def render(report: Report) -> str:
+    """Give `trace.har`."""
+    file = io.StringIO()
+    creator = harfile.Creator(DISTRIBUTION, version(DISTRIBUTION))
+    what = "the bundled fake router" if report.fake else "a live router"
+    with harfile.open(file, creator=creator, comment=f"run {report.run_id} on {what}") as har:
+        for began, entry in sorted(_entries(report), key=lambda it: it[0]):
+            _add(har, began.isoformat(timespec="milliseconds"), entry, report.url.rstrip("/"))
+    return file.getvalue() + "\n"
+
+
+def _entries(report: Report) -> Iterator[tuple[datetime, _Entry]]:
+    for instance in report.instances:
+        if instance.began is None:
+            continue
+        for exchange in instance.exchanges:
+            began = instance.began + timedelta(seconds=exchange.at)
+            turn = _turn_of(exchange, instance.turns) if exchange.call == "chat" else None
+            yield began, _Entry(instance, exchange, turn)
+
+
+def _turn_of(exchange: ExchangeReport, turns: Sequence[TurnReport]) -> TurnReport | None:
+    """Find the turn of a chat's request: it begins when that leaves, a moment after `at`."""
+    until = exchange.at + exchange.seconds
+    return next((it for it in turns if exchange.at <= it.at <= until), None)
+
+
+def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
+    exchange, turn = entry.exchange, entry.turn
+    whole = exchange.seconds if turn is None else max(exchange.seconds, turn.seconds or 0.0)
+    wait, receive = _ms(exchange.seconds), _ms(whole - exchange.seconds)
+    url = base + exchange.path
+    har.add_entry(
+        startedDateTime=began,
+        time=round(wait + receive, 3),
+        request=harfile.Request(
+            exchange.method,
+            url,
+            _HTTP,
+            queryString=[harfile.Record(*it) for it in parse_qsl(urlsplit(url).query)],
+            postData=_sent(entry),
+        ),
+        response=harfile.Response(
+            # A browser's panel shows 0 as a request that failed.
+            exchange.status or 0,
+            _phrase(exchange.status),
+            _HTTP,
+            content=_received(turn),
+            comment=exchange.error or (turn.error if turn else None),
+        ),
+        timings=harfile.Timings(send=0, wait=wait, receive=receive),
+        comment=f"{exchange.call}, attempt {exchange.attempt}, of {entry.instance.name}",
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def _phrase(status: int | None) -> str:
+    return next((it.phrase for it in HTTPStatus if it == status), "")
+
+
+def _sent(entry: _Entry) -> harfile.PostData | None:
+    body: Mapping[str, object] | None = None
+    if entry.turn is not None and entry.turn.message is not None:
+        body = {"message": entry.turn.message}
+    if entry.exchange.call == "provision" and entry.instance.spec is not None:
+        spec = entry.instance.spec.model_dump(exclude_none=True)
+        body = {"idempotency_key": entry.instance.idempotency_key, **spec}
+    return None if body is None else harfile.PostData(_JSON, text=json.dumps(body))
+
+
+def _received(turn: TurnReport | None) -> harfile.Content:
+    if turn is None or turn.text is None:
+        return harfile.Content(size=-1, mimeType="")
+    words = "the text of the reply, up to what is kept of it; its events are not kept"
+    size = len(turn.text.encode("utf-8", "surrogatepass"))
+    return harfile.Content(size=size, mimeType="text/plain", text=turn.text, comment=words)

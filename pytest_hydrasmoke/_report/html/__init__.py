@@ -1,0 +1,5 @@
+"""`report.html`: one page without a script, drawn from the report alone.
+
+It may import `_report.model`, `_core` and `_base`.
+`_report.files` calls it.
+"""

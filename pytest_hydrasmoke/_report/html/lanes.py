@@ -1,0 +1,111 @@
+"""The stretches of time of a page: phases in their lanes, and chat turns; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, SpanReport, TurnReport
+
+from .axis import Axis
+
+_SOON = 0.05
+"""Seconds between what is the same moment, told twice."""
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A chat turn as a transcript, with the arrival of its events."""
+
+    turn: TurnReport
+    broke_at: float | None
+    """When it failed, in seconds since it began."""
+
+    @cached_property
+    def axis(self) -> Axis:
+        return Axis(max(self.turn.seconds or 0.0, self.broke_at or 0.0))
+
+    @property
+    def silent_from(self) -> float:
+        """When its last event came, or else its beginning, since the instance's own."""
+        return self.turn.at + (self.turn.seconds or 0.0)
+
+    @property
+    def silence(self) -> float:
+        """How long it was silent before it failed."""
+        return (self.broke_at or 0.0) - (self.turn.seconds or 0.0)
+
+    @property
+    def gap(self) -> tuple[float, float] | None:
+        """The longest time without an event after the first: from, to."""
+        ends = [*self.turn.arrivals, *([] if self.broke_at is None else [self.broke_at])]
+        return max(pairwise(ends), key=lambda it: it[1] - it[0], default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stretch of time in a lane; `broke` where it is the one that ends in a failure."""
+
+    at: float
+    seconds: float
+    broke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A phase, each time that it was gone through."""
+
+    phase: str
+    bars: tuple[Bar, ...]
+    longest: float
+
+
+def chats_of(instance: InstanceReport) -> Iterator[Chat]:
+    """Give an instance's turns, each with the moment at which it failed."""
+    for turn, after in zip(instance.turns, [*instance.turns[1:], None], strict=False):
+        until = float("inf") if after is None else after.at
+        yield Chat(turn, _broke_at(turn, until, instance.failures))
+
+
+def _broke_at(turn: TurnReport, until: float, failures: Iterable[FailureReport]) -> float | None:
+    if turn.error is None:
+        return None
+    return next(
+        (
+            it.at - turn.at
+            for it in failures
+            if it.phase in ("first_event", "turn") and turn.at <= it.at < until
+        ),
+        None,
+    )
+
+
+def lanes_of(instance: InstanceReport) -> Iterator[Lane]:
+    """Give the phases that an instance went through, in their order."""
+    silences = [(_late(chat), chat) for chat in chats_of(instance)]
+    for phase in PHASES:
+        bars = [
+            Bar(it.at, it.seconds, _ends_in_failure(it, instance.failures))
+            for it in instance.spans
+            if it.phase == phase
+        ]
+        late = [it for it in silences if it[0] == phase]
+        longest = [it.seconds for it in bars] + [chat.axis.seconds for _, chat in late]
+        bars += [Bar(chat.silent_from, chat.silence, broke=True) for _, chat in late]
+        if bars:
+            yield Lane(phase, tuple(bars), max(longest))
+
+
+def _late(chat: Chat) -> str | None:
+    """Name the phase in which a chat's silence at its end falls."""
+    if chat.broke_at is None or chat.silence < _SOON:
+        return None
+    return "turn" if chat.turn.events else "first_event"
+
+
+def _ends_in_failure(span: SpanReport, failures: Iterable[FailureReport]) -> bool:
+    end = span.at + span.seconds
+    return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in failures)

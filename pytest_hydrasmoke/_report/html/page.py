@@ -1,0 +1,125 @@
+"""`report.html`: one file for a person, which loads nothing and runs nothing.
+
+Every text that the template prints goes through `safe_text` and is escaped, whoever wrote it. The
+page has no script, and its policy allows no style but its own sheet: what is drawn is drawn by
+attributes of SVG.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from pytest_hydrasmoke._base.text import safe_line, safe_text
+from pytest_hydrasmoke._report.model import InstanceReport, Report
+
+from .axis import WIDTH, clock, moment
+from .story import Story, is_bad, tell
+
+MOST_TEXT = 40_000
+"""Characters of a single text; what a record keeps is no longer."""
+OPEN = 3
+"""So many instances are unfolded, whether something is wrong with them or not."""
+_VERDICTS = {0: "Passed", 1: "Failed", 2: "Interrupted", 129: "Hung up", 130: "Interrupted"}
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A reason why the run is red: a line, and where to read on."""
+
+    kind: str
+    headline: str
+    where: str
+    anchor: str | None
+
+
+def render(report: Report) -> str:
+    """Give `report.html`."""
+    stories = [tell(instance, number) for number, instance in enumerate(report.instances, 1)]
+    style = (_TEMPLATES / "report.css").read_text("utf-8")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            verdict=verdict(report.exit_code),
+            stories=stories,
+            troubles=list(troubles(report, stories)),
+            opened=len(stories) <= OPEN,
+            style=style,
+            policy=_policy(style),
+            drawing=WIDTH,
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., object]] = {
+        "clock": clock,
+        "moment": moment,
+        "line": safe_line,
+        "bad": is_bad,
+        "sweep": sweep,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _harmless(value: object) -> object:
+    """Make what is about to be printed fit to be read; it is escaped after that."""
+    if value is None or hasattr(value, "__html__"):  # What a macro has made is fit already.
+        return value
+    return safe_text(str(value), MOST_TEXT)
+
+
+def _policy(style: str) -> str:
+    """Allow this one style sheet, and nothing else at all."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def verdict(exit_code: int) -> str:
+    """Say in a word how the run ended."""
+    return _VERDICTS.get(exit_code, f"Ended with exit code {exit_code}")
+
+
+def sweep(instance: InstanceReport) -> str:
+    """Give the command that deletes what is left of an instance."""
+    return f"hydra-smoke sweep --run-id {instance.run_id}"
+
+
+def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
+    """Find what went wrong, in the order in which a reader should care."""
+    for story in stories:
+        if story.instance.outcome == "leaked":
+            words = "may still run, and costs money as long as it does"
+            yield Trouble("leak", words, story.instance.name, f"i{story.number}")
+    for story in stories:
+        for told in story.failures:
+            if told.failure.cured:
+                continue
+            where = told.failure.test or told.failure.phase or story.instance.name
+            yield Trouble("failure", told.headline, where, told.anchor)
+    for breach in report.breaches:
+        words = f"{breach.phase} took {clock(breach.value)}, and may take {clock(breach.limit)}"
+        places = (f"i{it.number}" for it in stories if it.instance.name == breach.instance)
+        yield Trouble("budget", words, breach.instance, next(places, None))

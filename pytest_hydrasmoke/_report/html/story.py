@@ -1,0 +1,194 @@
+"""What a page tells of one instance, put in order; pure.
+
+`tell` makes a `Story` of its report: the lanes of a chart, and a list of what happened when. What
+was asked again and again with the same answer is one entry with all of them inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median
+
+from pytest_hydrasmoke._report.model import (
+    ExchangeReport,
+    FailureReport,
+    InstanceReport,
+    StatusReport,
+    UsageReport,
+)
+
+from .axis import Axis
+from .lanes import Chat, Lane, chats_of, lanes_of
+
+FOLDED = 4
+"""So many requests in a row with the same answer are told as one."""
+
+
+def is_bad(exchange: ExchangeReport) -> bool:
+    """Tell whether a request met with no answer, or a refusal that is none of the router's ways.
+
+    A poll or a status of what is not there, or not there any more, is answered 404.
+    """
+    if exchange.status is None:
+        return True
+    asks = exchange.call in ("poll", "status", "delete")
+    return exchange.status >= 400 and not (asks and exchange.status in (404, 409, 410))
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Requests in a row with the same answer."""
+
+    exchanges: tuple[ExchangeReport, ...]
+
+    @property
+    def slowest(self) -> float:
+        return max(it.seconds for it in self.exchanges)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A failure, with the name of its place on the page."""
+
+    failure: FailureReport
+    anchor: str
+
+    @property
+    def headline(self) -> str:
+        return self.failure.message.strip().partition("\n")[0]
+
+
+Thing = ExchangeReport | Fold | StatusReport | Chat | UsageReport | Told
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that happened, and which template draws it."""
+
+    kind: str
+    at: float
+    it: Thing
+
+
+@dataclass(frozen=True, slots=True)
+class CallSummary:
+    """How a call went, over all its requests."""
+
+    call: str
+    method: str
+    path: str
+    count: int
+    bad: int
+    median: float
+    slowest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One instance, as the page shows it."""
+
+    number: int
+    """From 1: its anchor on the page is `i<number>`."""
+    instance: InstanceReport
+    axis: Axis
+    lanes: tuple[Lane, ...]
+    """The phases that it went through, in their order."""
+    words: tuple[tuple[StatusReport, float], ...]
+    """The status words, each with its seconds."""
+    calls: tuple[CallSummary, ...]
+    entries: tuple[Entry, ...]
+    failures: tuple[Told, ...]
+    marks: str
+    """The path that marks every request."""
+    bad_marks: str
+    """The path that marks those which went wrong."""
+
+    @property
+    def in_trouble(self) -> bool:
+        """Tell whether it is what a reader of a failed run looks for."""
+        failed = self.instance.failed or self.uncured > 0
+        return failed or self.instance.outcome == "leaked"
+
+    @property
+    def uncured(self) -> int:
+        """Count the failures that no rerun has cured."""
+        return sum(not it.failure.cured for it in self.failures)
+
+
+def tell(instance: InstanceReport, number: int) -> Story:
+    """Make an instance's story."""
+    axis = Axis(max(_ends(instance), default=0.0))
+    failures = tuple(
+        Told(it, f"i{number}-f{place}") for place, it in enumerate(instance.failures, 1)
+    )
+    bad = [it.at for it in instance.exchanges if is_bad(it)]
+    return Story(
+        number,
+        instance,
+        axis,
+        tuple(lanes_of(instance)),
+        tuple(_words(instance.statuses, axis.seconds)),
+        tuple(_calls(instance.exchanges)),
+        tuple(_folded(sorted(_entries(instance, failures), key=lambda it: it.at))),
+        failures,
+        axis.marks(it.at for it in instance.exchanges),
+        axis.marks(bad),
+    )
+
+
+def _ends(instance: InstanceReport) -> Iterator[float]:
+    for timed in (instance.spans, instance.exchanges, instance.turns):
+        yield from (it.at + (it.seconds or 0.0) for it in timed)
+    for moments in (instance.statuses, instance.usage, instance.failures):
+        yield from (it.at for it in moments)
+
+
+def _words(statuses: Sequence[StatusReport], end: float) -> Iterator[tuple[StatusReport, float]]:
+    ends = [*(it.at for it in statuses[1:]), end]
+    for status, until in zip(statuses, ends, strict=False):
+        yield status, until - status.at
+
+
+def _calls(exchanges: Sequence[ExchangeReport]) -> Iterator[CallSummary]:
+    by_call: dict[str, list[ExchangeReport]] = {}
+    for it in exchanges:
+        by_call.setdefault(it.call, []).append(it)
+    for call, all_of_it in by_call.items():
+        times = [it.seconds for it in all_of_it]
+        yield CallSummary(
+            call,
+            all_of_it[0].method,
+            all_of_it[0].path.partition("?")[0],
+            len(all_of_it),
+            sum(map(is_bad, all_of_it)),
+            median(times),
+            max(times),
+        )
+
+
+def _entries(instance: InstanceReport, failures: Iterable[Told]) -> Iterator[Entry]:
+    # What begins at the same moment stays in this order.
+    yield from (Entry("request", it.at, it) for it in instance.exchanges)
+    yield from (Entry("status", it.at, it) for it in instance.statuses)
+    yield from (Entry("chat", it.turn.at, it) for it in chats_of(instance))
+    yield from (Entry("usage", it.at, it) for it in instance.usage)
+    yield from (Entry("failure", it.failure.at, it) for it in failures)
+
+
+def _folded(entries: Iterable[Entry]) -> Iterator[Entry]:
+    for answer, group in groupby(entries, key=_answer):
+        same = list(group)
+        if answer is None or len(same) < FOLDED:
+            yield from same
+        else:
+            exchanges = tuple(it.it for it in same if isinstance(it.it, ExchangeReport))
+            yield Entry("fold", same[0].at, Fold(exchanges))
+
+
+def _answer(entry: Entry) -> tuple[str, int | None] | None:
+    it = entry.it
+    if not isinstance(it, ExchangeReport) or it.attempt > 1 or is_bad(it):
+        return None
+    return it.call, it.status

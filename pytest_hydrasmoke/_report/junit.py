@@ -1,0 +1,109 @@
+"""Properties `hydra_smoke.*` in a JUnit file: of the run at its suite, of an instance at a test.
+
+They are pairs of texts. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.record import PHASES, InstanceRecord
+
+from .model import InstanceReport, Report
+
+Property = tuple[str, str]
+
+PREFIX = "hydra_smoke."
+
+
+def of_run(report: Report) -> Iterator[Property]:
+    """Give what the whole suite is to carry: the run, then its instances, numbered from 0."""
+    run = {
+        "run_id": report.run_id,
+        "router": "fake" if report.fake else "live",
+        "url": safe_line(report.url),
+        "seconds": _seconds(report.seconds),
+        "provisioned": report.provisioned,
+        **{outcome: report.count(outcome) for outcome in ("deleted", "kept", "leaked")},
+    }
+    yield from _named(PREFIX, run)
+    for breach in report.breaches:
+        times = {"limit": f"{breach.limit:g}", "value": _seconds(breach.value)}
+        yield from _named(f"{PREFIX}breaches.{breach.phase}.", times)
+    for number, instance in enumerate(report.instances):
+        yield from _named(f"{PREFIX}instances.{number}.", _of_instance(instance))
+
+
+def _of_instance(it: InstanceReport) -> dict[str, object]:
+    return {
+        "id": it.id,
+        "idempotency_key": it.idempotency_key,
+        "outcome": it.outcome,
+        "failed": str(it.failed).lower(),
+        "chats": it.chats,
+        "retries": it.retries,
+        **_phases(it.phases),
+    }
+
+
+def of_test(record: InstanceRecord) -> list[Property]:
+    """Give what a test is to carry that used an instance: what is known of it by then."""
+    facts = {
+        "id": record.id,
+        "idempotency_key": record.key,
+        "chats": len(record.baselines),
+        "retries": record.retries,
+        **_phases(record.phases),
+    }
+    return list(_named(f"{PREFIX}instance.", facts))
+
+
+def _phases(phases: Mapping[str, float]) -> dict[str, str]:
+    return {f"phases.{name}": _seconds(phases[name]) for name in PHASES if name in phases}
+
+
+def _named(prefix: str, facts: Mapping[str, object]) -> Iterator[Property]:
+    for name, value in facts.items():
+        if value is not None:
+            yield prefix + name, safe_line(str(value))
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def tests_may_carry(config: pytest.Config) -> bool:
+    """Tell whether tests may have properties: a JUnit file of the family xunit2 has no place."""
+    if not config.getoption("xmlpath", None):
+        return True
+    return bool(config.getini("junit_family") != "xunit2")
+
+
+def _writers(config: pytest.Config) -> Iterator[Any]:
+    """Give what writes the JUnit file that this process is to write, if any.
+
+    pytest gives plugins no way to it but a fixture, and no fixture lives that long. It is known by
+    the method that the fixture `record_testsuite_property` gives to tests.
+    """
+    for plugin in config.pluginmanager.get_plugins():
+        if callable(getattr(plugin, "add_global_property", None)):
+            yield plugin
+
+
+def tell(config: pytest.Config, report: Report) -> None:
+    """Put the run's properties into the JUnit file."""
+    for writer in _writers(config):
+        for name, value in of_run(report):
+            writer.add_global_property(name, value)
+
+
+def clean_suite(config: pytest.Config, clean: Callable[[str], str]) -> None:
+    """Clean what tests have told of the suite by then: none of it is in a report."""
+    for writer in _writers(config):
+        # One that keeps them elsewhere is another plugin's.
+        told: list[Property] = getattr(writer, "global_properties", [])
+        told[:] = [(clean(name), clean(value)) for name, value in told]

@@ -1,0 +1,225 @@
+"""What a run did, as it is handed on: frozen, plain, and the same in every view of it.
+
+The records of the timeline become reports, which travel from a worker to its main process, are
+written as `report.json`, and are what every other view is drawn from. An instance's points in
+time (`at`) are seconds since its `began`, which is a moment of the wall clock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._core.record import run_of
+
+SCHEMA_VERSION: Literal[1] = 1
+"""Of `report.json`; another number where something has another meaning than before."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        use_attribute_docstrings=True,
+        # In the schema: what is written has every field.
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class Moment(_Part):
+    """Something that happened to an instance."""
+
+    at: float
+    """Seconds since the instance's `began`."""
+
+
+class StatusReport(Moment):
+    """A status word, when it was first seen in a row of the same."""
+
+    word: str
+
+
+class SpanReport(Moment):
+    """A phase, each time that it was gone through; seconds."""
+
+    phase: str
+    seconds: float
+
+
+class ExchangeReport(Moment):
+    """A request: answered with a status code, or failed with an error; seconds to the answer."""
+
+    call: str
+    method: str
+    path: str
+    attempt: int
+    """From 1; each attempt is a request of its own."""
+    seconds: float
+    status: int | None
+    error: str | None
+
+
+class TurnReport(Moment):
+    """A chat turn; times in seconds since its request left."""
+
+    message: str | None
+    """None where replies are kept out of reports."""
+    text: str | None
+    """The reply, up to 20,000 characters; None where replies are kept out of reports."""
+    events: int
+    arrivals: tuple[float, ...]
+    """When events arrived: all of them, or an even choice of a long stream's."""
+    seconds: float | None
+    """Until its last event; None if there was none."""
+    complete: bool
+    """Whether a terminal event came."""
+    error: str | None
+
+
+class UsageReport(Moment):
+    """The LLM events of the instance's whole life, when their count had changed."""
+
+    count: int
+    providers: tuple[str, ...]
+
+
+class FailureReport(Moment):
+    """What went wrong, in a phase or in a test."""
+
+    message: str
+    phase: str | None
+    test: str | None
+    """The test that failed of it; None where a deletion failed at the end of the run."""
+    cured: bool = False
+    """Whether that test passed when it was run again."""
+
+
+class InstanceReport(_Part):
+    """One instance's story at the end of the run; phase times in seconds."""
+
+    id: str | None
+    idempotency_key: str | None
+    hostname: str | None
+    spec: InstanceSpec | None
+    outcome: str
+    """`deleted`, `leaked`, `kept`, `absent` (a sweep has found that it never had a row) or
+    `attached` (not this run's); from a worker also `shared`: it is the main process's to delete."""
+    leak: str | None
+    """Why its deletion is not confirmed."""
+    conflict: str | None = None
+    """What shows that another run has a hand in it: it uses the same run id."""
+    failed: bool
+    """Whether a test that used it failed."""
+    began: datetime | None
+    """When the run first had to do with it; None if it never had."""
+    phases: dict[str, float]
+    """The longest time that each phase took."""
+    chats: int
+    requests: dict[str, int]
+    """How many there were of each call, retries included."""
+    retries: int
+    notes: tuple[str, ...]
+    drift: tuple[str, ...]
+    """What the router said that its contract does not know."""
+    statuses: tuple[StatusReport, ...]
+    spans: tuple[SpanReport, ...]
+    exchanges: tuple[ExchangeReport, ...]
+    """The requests, in their order; the newest ones where there were very many."""
+    turns: tuple[TurnReport, ...]
+    usage: tuple[UsageReport, ...]
+    failures: tuple[FailureReport, ...]
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that its key names: on another host a worker is one of its own."""
+        return run_of(self.idempotency_key)
+
+    @property
+    def name(self) -> str:
+        """Id and key, as far as there are any."""
+        key = f"(key {self.idempotency_key})" if self.idempotency_key else "(attached)"
+        return f"{self.id or 'no id'} {key}"
+
+
+class AnswerReport(_Part):
+    """The form of a call's answer: no value of it."""
+
+    call: str
+    code: int
+    fields: dict[str, str]
+    """What kind of value each had: null, boolean, string, number, list, object."""
+
+
+class EventReport(_Part):
+    """The form of a stream's event: no word of the reply."""
+
+    event: str
+    data: str
+    """`done` (`[DONE]`), `object` or `text`."""
+    keys: tuple[str, ...]
+    """Of an object, at its top."""
+    kind: str | None
+    """An object's `type`, where that is a word."""
+
+
+class Manners(_Part):
+    """How the router answered where its contract leaves it open: forms, and no values."""
+
+    answers: tuple[AnswerReport, ...] = ()
+    events: tuple[EventReport, ...] = ()
+    drift: tuple[str, ...] = ()
+    """What it said that the contract does not know: in any call, of any instance or of none."""
+
+
+class BreachReport(_Part):
+    """A budget that was not kept; seconds."""
+
+    phase: str
+    limit: float
+    value: float
+    instance: str
+    """Id and key of where it was seen, at its worst."""
+
+    @property
+    def words(self) -> str:
+        """By how much it was not kept."""
+        # Of what took less than a second the tenths alone would say nothing.
+        value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
+        return f"{self.phase} took {value} s, and may take {self.limit:g} s"
+
+
+class ProcessReport(_Part):
+    """What one of the run's processes has to tell."""
+
+    instances: tuple[InstanceReport, ...] = ()
+    manners: Manners = Manners()
+
+
+@public
+class Report(_Part):
+    """What a run did: given to `pytest_hydra_smoke_report` once, at its end."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str
+    fake: bool
+    """True if the run drove the bundled fake router."""
+    url: str
+    began: datetime
+    seconds: float
+    exit_code: int
+    """pytest's, as this plugin leaves it; what other plugins make of it later is not in it."""
+    instances: tuple[InstanceReport, ...]
+    breaches: tuple[BreachReport, ...] = ()
+    manners: Manners = Manners()
+
+    def count(self, outcome: str) -> int:
+        """Count the instances with an outcome."""
+        return sum(instance.outcome == outcome for instance in self.instances)
+
+    @property
+    def provisioned(self) -> int:
+        """How many instances there were that this run had asked for."""
+        return self.count("deleted") + self.count("kept") + self.count("leaked")

@@ -1,0 +1,40 @@
+"""What the page of pytest-html shows of a run, where that plugin writes one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.record import PHASES
+
+from .model import InstanceReport, Report
+
+
+def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
+    """Give pieces of HTML: the run, a link to its own `page`, and a line for each instance.
+
+    The link is relative, from a file `beside` which pytest-html writes its page.
+    """
+    router = "the bundled FAKE router" if report.fake else f"live router {report.url}"
+    counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
+    yield _paragraph(f"hydra-smoke: {router}, run {report.run_id}")
+    yield _paragraph(f"provisioned {report.provisioned}, {counts}")
+    if page is not None:
+        link = quote(Path(os.path.relpath(page, beside.parent)).as_posix())
+        yield f'<p><a href="{link}">Every request and chat of the run</a></p>'
+    if report.instances:
+        yield f"<ul>{''.join(map(_line, report.instances))}</ul>"
+
+
+def _paragraph(words: str) -> str:
+    return f"<p>{escape(safe_line(words))}</p>"
+
+
+def _line(it: InstanceReport) -> str:
+    times = [f"{name} {it.phases[name]:.1f} s" for name in PHASES if name in it.phases]
+    words = f"{it.outcome}: {it.name}"
+    return f"<li>{escape(safe_line(', '.join([words, *times]), 400))}</li>"

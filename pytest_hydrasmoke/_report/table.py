@@ -1,0 +1,172 @@
+"""The table of a run's instances for a terminal, as wide as that is; all of it pure.
+
+Where it is too wide for one table it becomes several below each other, each with the instances'
+slots in front. Of very many instances, those with nothing to tell have their times alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._progress.screen import width_of
+
+from .model import InstanceReport, Report
+
+MANY = 12
+"""Instances up to which each one is told in full."""
+MARK = "*"
+"""What an instance's slowest phase has behind it, where there are no colours."""
+_LABEL = 8
+
+Piece = tuple[str, str]
+"""A text, and how it is to stand out: pytest's markup, by words, or nothing."""
+Line = list[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its title, and a cell for each row."""
+
+    title: str
+    cells: tuple[Piece, ...]
+    left: bool = False
+
+    @property
+    def width(self) -> int:
+        """Give how many columns of the terminal it takes."""
+        return max(width_of(text) for text in (self.title, *(text for text, _ in self.cells)))
+
+    def padded(self, piece: Piece) -> Piece:
+        """Give one of its cells in its width."""
+        room = " " * (self.width - width_of(piece[0]))
+        return (piece[0] + room if self.left else room + piece[0]), piece[1]
+
+
+def table(report: Report, width: int, *, colour: bool) -> list[Line]:
+    """Draw the instances, `width` columns wide at most if that can be."""
+    instances = report.instances
+    told = [it for it in instances if len(instances) <= MANY or remarkable(it, report)]
+    slots = Column("slot", tuple((slot_of(it, report), "") for it in instances), left=True)
+    times = [_outcomes(instances), *_times(instances, colour=colour)]
+    counts = list(_counts(told, report))
+    if len(instances) > MANY:
+        slots, times = _with_median(slots, times, instances, colour=colour)
+    elif _fits([slots, *times, *counts], width):
+        return _drawn([slots, *times, *counts], width)
+    lines = _blocks(slots, times, width)
+    if told:
+        its_slots = Column("slot", tuple((slot_of(it, report), "") for it in told), left=True)
+        lines += [[], *_blocks(its_slots, counts, width)]
+    return lines
+
+
+def remarkable(it: InstanceReport, report: Report) -> bool:
+    """Tell whether there is more to say of an instance than how long it took."""
+    calm = it.outcome == "deleted" and verdict(it, report) == "ok"
+    return not calm or bool(it.notes or it.drift or it.retries)
+
+
+def verdict(it: InstanceReport, report: Report) -> str:
+    """Judge an instance in a word."""
+    if it.outcome == "leaked":
+        return "leaked"
+    if it.failed:
+        return "failed"
+    slow = any(breach.instance == it.name for breach in report.breaches)
+    return "over budget" if slow else "ok"
+
+
+def slot_of(it: InstanceReport, report: Report) -> str:
+    """Give what tells an instance from the run's others: what its key has after the run id."""
+    slot = (it.idempotency_key or "-").removeprefix(f"{report.run_id}-")
+    return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
+
+
+def _outcomes(instances: Sequence[InstanceReport]) -> Column:
+    styles = {"leaked": "red bold", "kept": "yellow"}
+    cells = ((it.outcome, styles.get(it.outcome, "")) for it in instances)
+    return Column("outcome", tuple(cells), left=True)
+
+
+def _times(instances: Sequence[InstanceReport], *, colour: bool) -> Iterator[Column]:
+    slowest = [max(it.phases, key=lambda name: it.phases[name], default="") for it in instances]
+    marked = {name for name in slowest if name and not colour}
+    for name in PHASES:
+        room = " " if name in marked else ""
+        cells = (
+            _time(it.phases.get(name), slow == name, room)
+            for it, slow in zip(instances, slowest, strict=True)
+        )
+        yield Column(name + room, tuple(cells))
+
+
+def _time(seconds: float | None, slowest: bool, room: str) -> Piece:
+    if seconds is None:
+        return "", ""
+    if slowest:
+        return f"{seconds:.1f}s{MARK if room else ''}", "bold"
+    return f"{seconds:.1f}s{room}", ""
+
+
+def _with_median(
+    slots: Column, times: Sequence[Column], instances: Sequence[InstanceReport], *, colour: bool
+) -> tuple[Column, list[Column]]:
+    """Add what the phases took in the middle, and at the most, as two rows below the others."""
+    wide = [Column("slot", (*slots.cells, ("median", ""), ("slowest", "")), left=True)]
+    reduce: tuple[Callable[[list[float]], float], ...] = (median, max)
+    for column in times:
+        name = column.title.strip()
+        taken = [it.phases[name] for it in instances if name in it.phases]
+        room = column.title[len(name) :]
+        more = [_time(each(taken) if taken else None, False, room) for each in reduce]
+        wide.append(Column(column.title, (*column.cells, *more), column.left))
+    return wide[0], wide[1:]
+
+
+def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Column]:
+    def counted(title: str, count: Callable[[InstanceReport], int]) -> Column:
+        return Column(title, tuple((str(count(it)), "") for it in instances))
+
+    yield counted("chats", lambda it: it.chats)
+    yield counted("retries", lambda it: it.retries)
+    yield counted("polls", lambda it: it.requests.get("poll", 0) + it.requests.get("status", 0))
+    yield counted("notes", lambda it: len(it.notes))
+    yield counted("drift", lambda it: len(it.drift))
+    words = (verdict(it, report) for it in instances)
+    yield Column("verdict", tuple((it, "" if it == "ok" else "red bold") for it in words), True)
+
+
+def _blocks(slots: Column, columns: Sequence[Column], width: int) -> list[Line]:
+    """Draw as many columns beside each other as there is room for, and the rest below."""
+    for number in range(len(columns), 1, -1):
+        if _fits([slots, *columns[:number]], width):
+            break
+    else:
+        number = 1
+    lines = _drawn([slots, *columns[:number]], width)
+    rest = columns[number:]
+    return [*lines, [], *_blocks(slots, rest, width)] if rest else lines
+
+
+def _fits(columns: Sequence[Column], width: int, gap: int = 1) -> bool:
+    return sum(column.width for column in columns) + gap * (len(columns) - 1) <= width
+
+
+def _drawn(columns: Sequence[Column], width: int) -> list[Line]:
+    gap = "  " if _fits(columns, width, gap=2) else " "
+    heads = [column.padded((column.title, "bold")) for column in columns]
+    rows = zip(*([column.padded(cell) for cell in column.cells] for column in columns), strict=True)
+    return [_line(row, gap) for row in (heads, *rows)]
+
+
+def _line(cells: Sequence[Piece], gap: str) -> Line:
+    """Put cells beside each other, without spaces at the end."""
+    line: Line = []
+    for text, style in cells:
+        line += [(text, style), (gap, "")]
+    while line and not line[-1][0].strip():
+        line.pop()
+    return [*line[:-1], (line[-1][0].rstrip(), line[-1][1])] if line else line

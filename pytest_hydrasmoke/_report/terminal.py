@@ -1,0 +1,155 @@
+"""What a run says on the terminal: its settings at the start, its instances at the end."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+
+from pytest_hydrasmoke._base.text import harmless, safe_line
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+
+from .model import BreachReport, InstanceReport, Report
+from .table import MANY, MARK, Line, remarkable, table
+
+_INDENT = " " * 9
+_MOST = 10
+"""How many notes of an instance are shown, and how many drifts."""
+
+
+def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
+    """Say where the run goes, and where each setting that is not a default came from."""
+    where = f"the bundled FAKE router at {config.url}" if fake else f"live router {config.url}"
+    lines = [f"hydra-smoke: {where}, run id {config.run_id}"]
+    given = [f"{name} {_shown(config, name)} ({sources[name]})" for name in sorted(sources)]
+    if given:
+        lines.append(f"hydra-smoke settings: {', '.join(given)}")
+    return lines
+
+
+def _shown(config: HydraSmokeConfig, name: str) -> str:
+    value: object = getattr(config, name)
+    if isinstance(value, frozenset):
+        value = ",".join(sorted(map(str, value)))  # pyright: ignore[reportUnknownArgumentType]
+    return "********" if name == "token" else safe_line(str(value), 60)
+
+
+def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Line]:
+    """Count the instances, draw them as a table, and tell what each is called and what was odd."""
+    lines: list[Line] = [[(_counted(report), "")]]
+    if report.instances:
+        lines += [[], *table(report, width, colour=colour), []]
+    if any(it.phases for it in report.instances) and not colour:
+        lines.append([(f"{MARK} the slowest phase of an instance", "")])
+    many = len(report.instances) > MANY
+    told = [it for it in report.instances if not many or remarkable(it, report)]
+    for instance in told:
+        lines += _details(instance, width)
+    if len(told) < len(report.instances):
+        rest = len(report.instances) - len(told)
+        lines.append([(f"{rest} more were deleted, with nothing to tell: see report.json", "")])
+    known = {text for it in report.instances for text in it.drift}
+    drift = [text for text in report.manners.drift if text not in known]
+    return lines + _listed("drift", drift, width, "")
+
+
+def _counted(report: Report) -> str:
+    return (
+        f"{'fake router' if report.fake else 'live router'}, run {report.run_id}: "
+        f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
+        f"kept {report.count('kept')}, leaked {report.count('leaked')}"
+    )
+
+
+def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
+    yield [(f"{instance.outcome:<8} {instance.name}", "")]
+    notes = [*instance.notes]
+    if instance.retries:
+        many = "1 request was" if instance.retries == 1 else f"{instance.retries} requests were"
+        notes.append(f"{many} repeated")
+    yield from _listed("note", notes, width)
+    yield from _listed("drift", instance.drift, width)
+    if instance.outcome == "kept":
+        # To be pasted: a command is one line, however long.
+        attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
+        yield [(f"{_INDENT}attach: {attach}", "")]
+        yield [(f"{_INDENT}delete: {_sweep(instance.run_id)}", "")]
+
+
+def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
+    """Give texts with a title before each, broken where the terminal ends."""
+    lines: list[Line] = []
+    for text in texts[:_MOST]:
+        rows = textwrap.wrap(
+            f"{title}: {safe_line(text)}",
+            max(width, 40),
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        # A row may begin where the text had no line of its own.
+        lines += [[(harmless(row), "")] for row in rows]
+    if len(texts) > _MOST:
+        lines.append([(f"{indent}{title}: {len(texts) - _MOST} more, see report.json", "")])
+    return lines
+
+
+def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
+    """Write lines, with what is to stand out in them."""
+    for line in lines:
+        for text, style in line:
+            reporter.write(text, **dict.fromkeys(style.split(), True))
+        reporter.line("")
+
+
+def leak(instance: InstanceReport) -> str:
+    """Say which instance may still run, why, and how to get rid of it."""
+    return (
+        f"LEAK: {instance.name} may still run, and costs money as long as it does\n"
+        f"{instance.leak or 'its deletion was not confirmed'}\n"
+        f"To delete it: {_sweep(instance.run_id)}"
+    )
+
+
+def conflict(instance: InstanceReport) -> str:
+    """Say what shows that another run has the same run id."""
+    return (
+        f"RUN ID: {instance.name} was not this run's alone\n"
+        f"{instance.conflict}\n"
+        "Give every run an id of its own, such as run, attempt, job and shard"
+    )
+
+
+def breach(breach: BreachReport) -> str:
+    """Say which budget was not kept, by how much, and where."""
+    return (
+        f"BUDGET: {breach.words}\n"
+        f"seen on {breach.instance}\n"
+        f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
+    )
+
+
+def _sweep(run_id: str | None) -> str:
+    return f"hydra-smoke sweep --run-id {run_id}"
+
+
+def deleting(records: Sequence[InstanceRecord]) -> list[str]:
+    """Say what an interrupted run still deletes."""
+    if not records:
+        return []
+    names = [f"  {record.name}" for record in records]
+    return ["hydra-smoke: interrupted; deleting, and another Ctrl-C makes it no faster:", *names]
+
+
+def timeout_warning(config: pytest.Config) -> list[str]:
+    """Warn of pytest-timeout's thread method: it ends the process without any teardown."""
+    method = config.getoption("timeout_method", None)
+    if method is None and config.pluginmanager.has_plugin("timeout"):
+        method = config.getini("timeout_method")
+    if method != "thread":
+        return []
+    words = "kills without any clean-up: set timeout_method = signal, or sweep afterwards"
+    return [f"pytest-timeout's thread method {words}"]

@@ -1,0 +1,90 @@
+"""Instances of a test's own, beside the shared one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+
+    from .session import SmokeSession
+
+__tracebackhide__ = own_frames
+
+
+def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:
+    """Apply a test's changes to a spec; raises `ConfigError` that names what is wrong."""
+    if isinstance(changes, InstanceSpec):
+        return changes
+    try:
+        given: dict[str, Any] = dict(changes)  # type: ignore[call-overload]
+        return InstanceSpec(**{**(base.model_dump() if base else {}), **given})
+    except ValidationError as error:
+        lines = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
+        wrong = "; ".join(lines)
+    except (TypeError, ValueError):
+        wrong = f"{changes!r} is no mapping"
+    raise ConfigError(
+        f"this is no instance spec: {wrong}",
+        next_step=f"give some of {', '.join(InstanceSpec.model_fields)}",
+    )
+
+
+@public
+class SmokeInstanceFactory:
+    """Provision instances that nobody shares.
+
+    Each is deleted at the end of a `with`, else of the session. Settings of the spec that are not
+    given are the run's. Raises `ConfigError` beyond `max_instances`, and what provisioning raises.
+    """
+
+    def __init__(self, session: SmokeSession) -> None:
+        self.session = session
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __call__(self, **spec: str | None) -> SmokeInstance:
+        """Provision one, and wait until it is ready."""
+        return self.session.provision(merged(self.session.config.spec, spec))
+
+    def many(self, n: int, **spec: str | None) -> list[SmokeInstance]:
+        """Provision `n` at once, and wait until all are ready: all, or none is left."""
+        return self.session.many(at_least_one(n), merged(self.session.config.spec, spec))
+
+
+@public
+class AsyncSmokeInstanceFactory:
+    """Do what `SmokeInstanceFactory` does, to be awaited."""
+
+    def __init__(self, session: SmokeSession, io: AsyncIO) -> None:
+        self.session = session
+        self._io = io
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    async def __call__(self, **spec: str | None) -> AsyncSmokeInstance:
+        """Provision one, and wait until it is ready."""
+        full = merged(self.session.config.spec, spec)
+        [instance] = await self.session.many_async(self._io, 1, full)
+        return instance
+
+    async def many(self, n: int, **spec: str | None) -> list[AsyncSmokeInstance]:
+        """Provision `n` at once, and wait until all are ready: all, or none is left."""
+        full = merged(self.session.config.spec, spec)
+        return await self.session.many_async(self._io, at_least_one(n), full)
+
+
+def at_least_one(n: int) -> int:
+    """Check how many are asked for; raises `ConfigError`."""
+    if n < 1:
+        raise ConfigError(f"many({n}) asks for nothing", next_step="ask for at least one")
+    return n

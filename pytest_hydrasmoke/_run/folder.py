@@ -1,0 +1,136 @@
+"""Where a run's files lie: their names, and all that is made, judged and removed there.
+
+- `<output>/.gitignore`: only in a folder that was made here, or found empty.
+- `<output>/used/<run id>`: tells that somebody has chosen this run id once.
+- `<output>/runs/<run id>/`: what a run owns, see `ledger`.
+
+The output folder may hold other things: it is the project's own, where a user says so. So a run id
+is a name that can't lead out of it, nothing is written through a link or over what is there, and
+no more is removed than what has both the name and the form of a file that was written here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, opened
+from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._base.text import safe_line
+
+LEDGER, SLOTS, OVER, TOLD = "ledger.jsonl", "slots.lock", "over", "live.log"
+LIVE, HELD, TURNS = "live", "held", "turns"
+_IN_FOLDERS = ((LIVE, "*.lock"), (HELD, "*.lock"), (TURNS, "*.json"), (TURNS, "*.tmp"))
+"""With these, all files that a run's folder is ever given; locks and `over` are empty."""
+
+
+def folder_of(output: Path, run_id: str) -> Path:
+    """Give a run's folder."""
+    return output / "runs" / run_id
+
+
+def used_mark(output: Path, run_id: str) -> Path:
+    """Give the file that tells that a run id was chosen once."""
+    return output / "used" / run_id
+
+
+# What is there
+
+
+def flaw(folder: Path) -> str | None:
+    """Tell what shows that a folder is no run's as it is made here; None if it may be one."""
+    try:
+        return next(_flaws(folder), None)
+    except FileNotFoundError:
+        return None  # It is being removed.
+    except OSError as error:
+        return f"it can't be looked at: {error}"
+
+
+def _flaws(folder: Path) -> Iterator[str]:
+    problem = name_problem(folder.name)
+    if problem is not None:
+        yield f"a run's name {problem}"
+    for place in (folder.parent, folder, *(folder / name for name, _ in _IN_FOLDERS)):
+        if is_blocked(place):
+            yield f"{place} is a link, or no folder"
+    for file in _files(folder):
+        with contextlib.suppress(FileNotFoundError):
+            found = file.lstat()
+            if not stat.S_ISREG(found.st_mode):
+                yield f"{file} is a link, or no file"
+            elif found.st_size and (file.suffix == ".lock" or file.name == OVER):
+                yield f"{file} has something in it"
+    there = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
+    if there and there.isdisjoint((LIVE, OVER, LEDGER)):
+        yield f"it has other things in it, such as {safe_line(min(there))}, and nothing of a run's"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for name in (LEDGER, SLOTS, OVER, TOLD):
+        if os.path.lexists(folder / name):
+            yield folder / name
+    for name, pattern in _IN_FOLDERS:
+        yield from sorted((folder / name).glob(pattern))
+
+
+def all_found(output: Path) -> dict[Path, str | None]:
+    """Give what lies where runs have their folders, each with its flaw."""
+    runs = output / "runs"
+    return {path: flaw(path) for path in sorted(runs.iterdir())} if runs.is_dir() else {}
+
+
+def run_folders(output: Path) -> list[Path]:
+    """Give the folders of all runs that have left one."""
+    return [folder for folder, why in all_found(output).items() if why is None]
+
+
+# What is made
+
+
+def make_output(output: Path) -> None:
+    """Make the output folder; one that has nothing else in it ignores itself in git."""
+    output.mkdir(parents=True, exist_ok=True)
+    if next(output.iterdir(), None) is None:
+        with (
+            contextlib.suppress(FileExistsError),
+            os.fdopen(opened(output / ".gitignore", NEW, 0o666), "wb") as file,
+        ):
+            file.write(b"*\n")
+
+
+def make_run(output: Path, run_id: str) -> Path:
+    """Make a run's folder, or find it as it was made; raises OSError."""
+    folder = folder_of(output, run_id)
+    make_output(output)
+    why = flaw(folder)
+    if why is not None:
+        raise OSError(why)
+    make_folder(folder.parent)
+    make_folder(folder)
+    return folder
+
+
+# What is removed
+
+
+def discard(folder: Path) -> None:
+    """Remove what a run has written, and its folder if that leaves it empty."""
+    if flaw(folder) is not None:
+        return
+    for file in _files(folder):
+        with contextlib.suppress(OSError):
+            file.unlink()
+    for place in (*(folder / name for name, _ in _IN_FOLDERS), folder):
+        with contextlib.suppress(OSError):
+            place.rmdir()  # One that has something else in it stays.
+
+
+def discard_ledger(folder: Path) -> None:
+    """Remove a run's ledger alone."""
+    if flaw(folder) is None:
+        with contextlib.suppress(OSError):
+            (folder / LEDGER).unlink(missing_ok=True)

@@ -1,0 +1,385 @@
+"""What a run owns, on disk before it exists: facts only, a line each, never the token.
+
+A run has a folder, `<output>/runs/<run id>/`, whose files are made and removed by `folder`:
+
+- `ledger.jsonl`: appended to by every process of the run, each line in one write and on the disk
+  (fsync) before the step that it announces. A line begins with a line end too, so that what a
+  writer left half-written when it was killed spoils no other line.
+- `slots.lock`: held while a slot is taken and its intent written.
+- `held/*.lock`: held by the one test, of all processes, that uses a shared instance, and by the
+  one that is next.
+- `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
+  process id, is what tells that a run is alive.
+- `turns/*.json`: what is known of the last turn on each shared instance (`_core.turn_log`), written
+  by whoever holds it; `turns/*.tmp` for a moment.
+- `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
+  process reads it before it provisions or chats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from filelock import FileLock, Timeout
+
+from pytest_hydrasmoke._base import files, run_keys
+from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.files import make_folder
+
+from . import folder as run_folder
+from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
+from .locks import MAIN, is_live, lock, wait_for
+
+__tracebackhide__ = own_frames
+
+SCHEMA = 2
+"""Of a line; in one without it, of the first, `deleted` was what `deleting` is now."""
+_FIRST_WORDS = {"deleted": "deleting", "confirmed": "deleted"}
+SLOTS_TIMEOUT = 30.0
+"""Seconds to wait for another process of the run that takes a slot."""
+
+
+class Fact(StrEnum):
+    """What can be known of a key, in the order in which it becomes known."""
+
+    INTENT = "intent"
+    ACCEPTED = "accepted"
+    CREATED = "created"
+    READY = "ready"
+    KEPT = "kept"
+    DELETING = "deleting"
+    """The router took the request to delete it."""
+    REFUSED = "refused"
+    ABSENT = "absent"
+    DELETED = "deleted"
+    """It is proved to be gone."""
+
+
+CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.DELETED})
+"""Facts after which there is nothing left to delete."""
+_WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETING})
+_USABLE = frozenset({Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY})
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the ledger says of one key."""
+
+    key: str
+    url: str
+    spec: Mapping[str, Any]
+    at: datetime
+    """When its intent was written, and so before its request left."""
+    fake: bool = False
+    """Whether it was the bundled fake's, and ended with its run."""
+    share: str | None = None
+    """What it is shared under; None if it is private to one process."""
+    fact: Fact = Fact.INTENT
+    id: str | None = None
+    was_ready: bool = False
+    """Whether a process saw it ready, and told so."""
+
+    @property
+    def has_row(self) -> bool:
+        """Tell whether the router had a row for it: from then on, "not found" means gone."""
+        return self.id is not None and self.fact in _WITH_ROW
+
+    @property
+    def open(self) -> bool:
+        """Tell whether there may be something to delete."""
+        return self.fact not in CLOSED
+
+
+@dataclass(slots=True)
+class Reading:
+    """A ledger as read: entries by key, and lines that could not be."""
+
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    failures: list[tuple[str, Mapping[str, Any], str]] = field(
+        default_factory=list[tuple[str, Mapping[str, Any], str]]
+    )
+    """What could not be provisioned for all: the share, its spec, and why."""
+    problems: list[str] = field(default_factory=list[str])
+
+    @property
+    def written(self) -> bool:
+        """Whether there is anything in it, readable or not."""
+        return bool(self.entries or self.failures or self.problems)
+
+    @property
+    def open(self) -> list[Entry]:
+        """The entries that may have something to delete."""
+        return [entry for entry in self.entries.values() if entry.open]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing left to delete, as far as all of it could be read."""
+        return not self.open and not self.problems
+
+    def shared(self, share: str, spec: Mapping[str, Any]) -> Entry | None:
+        """Give what is shared under a name with a spec, if there is such a thing by now."""
+        for entry in self.entries.values():
+            if (entry.share, entry.spec) == (share, spec) and entry.fact in _USABLE:
+                return entry
+        return None
+
+    def failure(self, share: str, spec: Mapping[str, Any]) -> str | None:
+        """Tell why there can be no such thing, if somebody has tried."""
+        return next((why for *what, why in self.failures if what == [share, spec]), None)
+
+
+def parse(text: bytes) -> Reading:
+    """Read a ledger's lines; half-written and foreign ones are reported, and skipped."""
+    reading = Reading()
+    for number, line in enumerate(text.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            _apply(reading, json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            reading.problems.append(f"line {number} can't be read, and is skipped")
+    return reading
+
+
+def _apply(reading: Reading, line: Any) -> None:
+    if "failure" in line:
+        share, why = _text(line["share"]), _text(line["failure"])
+        reading.failures.append((share, _mapping(line["spec"]), why))
+        return
+    key, word = _text(line["key"]), _text(line["fact"])
+    schema = line.get("schema", 1)
+    if schema not in (1, SCHEMA):
+        raise ValueError
+    fact = Fact(_FIRST_WORDS.get(word, word) if schema == 1 else word)
+    if fact is Fact.INTENT:
+        # A key that was refused is used again: its intent starts afresh.
+        entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), _moment(line["at"]))
+        entry.fake = _mapping(line["settings"]).get("fake") is True
+        if line.get("share") is not None:
+            entry.share = _text(line["share"])
+        reading.entries[key] = entry
+        return
+    entry = reading.entries[key]
+    entry.fact = fact
+    entry.was_ready |= fact is Fact.READY
+    if line.get("id") is not None:
+        entry.id = _text(line["id"])
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return cast("dict[str, Any]", value)
+
+
+def _moment(value: object) -> datetime:
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+class Intent(NamedTuple):
+    """What is to be known of a key before the request that carries it leaves."""
+
+    spec: Mapping[str, Any]
+    url: str
+    share: str | None = None
+
+
+class Ledger:
+    """One run's folder, as the run itself uses it. Raises `ConfigError` if it can't be written."""
+
+    def __init__(self, output: Path, run_id: str, *, fake: bool = False) -> None:
+        self.run_id = run_id
+        self._fake = fake
+        self.folder = folder_of(output, run_id)
+        self._output = output
+        self._lock: FileLock | None = None
+
+    def begin(self, name: str) -> None:
+        """Make the folder, and hold the lock that tells that process `name` of the run lives."""
+        run_keys.check_name("run id", self.run_id)
+        run_keys.check_name("worker's name", name)
+        try:
+            live = run_folder.make_run(self._output, self.run_id) / LIVE
+            make_folder(live)
+            # A sweep that looks whether it is held holds it for a moment itself.
+            self._lock = lock(live / f"{name}.lock", timeout=2)
+            self._lock.acquire()
+        except Timeout:
+            raise self._unusable("another process holds it: give each run an id") from None
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+        used = f"a sweep has said that run {self.run_id} is over" if self.is_over else ""
+        if name == MAIN and self.read().written:
+            used = f"run {self.run_id} has left a ledger in {self.folder}"
+        if used:
+            self._lock.release()
+            raise ConfigError(
+                f"run id used before: {used}",
+                next_step="give every run an id of its own; what that one left: "
+                f"hydra-smoke sweep --run-id {self.run_id}",
+            )
+
+    def _unusable(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"the ledger in {self.folder} can't be written: {why}",
+            next_step="without it a killed run could leak: give another --hydra-smoke-output",
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether a sweep, or the main process, has said that this run is over."""
+        return (self.folder / OVER).exists()
+
+    def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
+        """Take slots and write their intents; None if fewer than `number` of `most` are free.
+
+        The key of a request that the router refused is free again: nothing came of it.
+        """
+        try:
+            with lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
+                taken = self.read().entries
+                slots = (f"{self.run_id}-{slot}" for slot in range(most))
+                free = [key for key in slots if key not in taken or taken[key].fact is Fact.REFUSED]
+                if len(free) < number:
+                    return None
+                for key in free[:number]:
+                    self._intend(key, intent)
+        except (OSError, Timeout) as error:
+            raise self._unusable(str(error)) from None
+        return free[:number]
+
+    def claim_key(self, key: str, intent: Intent) -> None:
+        """Write the intent of a key that is no slot's: of a request that is to be refused."""
+        try:
+            self._intend(key, intent)
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+
+    def _intend(self, key: str, intent: Intent) -> None:
+        settings = {"fake": self._fake}
+        note(self.folder, key, Fact.INTENT, **intent._asdict(), settings=settings)
+
+    def hold(self, name: str, check: Callable[[], object]) -> FileLock:
+        """Wait until no other process of the run holds a name, and hold it.
+
+        `check` is called once a second; what it raises ends the wait.
+        """
+        held = self.folder / HELD
+        try:
+            make_folder(held)
+            # Whoever waits stands in here: else a process that lets go, and wants it again, would
+            # have it before one that waits has looked.
+            turnstile = wait_for(held / f"{name}-next.lock", check)
+            try:
+                return wait_for(held / f"{name}.lock", check)
+            finally:
+                turnstile.release()
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+
+    def give_up(self, share: str, spec: Mapping[str, Any], why: str) -> None:
+        """Write down, as far as that can be, that nobody need try to provision this again."""
+        with contextlib.suppress(OSError):
+            append(self.folder, {"share": share, "spec": dict(spec), "failure": why})
+
+    def note(self, key: str, fact: Fact, instance_id: str | None) -> None:
+        """Write a fact down; raises OSError. What is not written, a sweep finds out again."""
+        note(self.folder, key, fact, id=instance_id)
+
+    def read(self) -> Reading:
+        """Read it, whoever wrote it."""
+        return read(self.folder)
+
+    def look(self) -> Reading:
+        """Read it; raises `ConfigError` if that can't be done."""
+        try:
+            return self.read()
+        except OSError as error:
+            raise self._unusable(str(error)) from None
+
+    def end(self) -> None:
+        """Let go of the lock, and of the folder if nothing is left and nobody uses it."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        discard_if_done(self.folder)
+
+    def has_seen(self, name: str) -> bool:
+        """Tell whether a process of this name has ever held its lock here."""
+        return (self.folder / LIVE / f"{name}.lock").exists()
+
+    def stop(self) -> None:
+        """Tell the run's other processes to provision and chat no more."""
+        with contextlib.suppress(OSError):
+            files.make_mark(self.folder / OVER)
+
+
+def read(folder: Path) -> Reading:
+    """Read a run's ledger; one that is not there is empty. Raises OSError."""
+    try:
+        text = (folder / LEDGER).read_bytes()
+    except FileNotFoundError:
+        return Reading()
+    return parse(text)
+
+
+def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
+    """Append a fact, on the disk when this returns. Raises OSError."""
+    # A fact without its intent is none: a ledger that somebody has removed is not begun anew by it.
+    append(folder, {"key": key, "fact": fact, **fields}, make=fact is Fact.INTENT)
+
+
+def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> None:
+    """Append a line, on the disk when this returns. Raises OSError."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = json.dumps({**facts, "schema": SCHEMA, "at": at})
+    files.append(folder / LEDGER, f"\n{line}\n".encode(), make=make, durable=True)
+
+
+def discard_if_done(folder: Path) -> None:
+    """Remove a run's folder if it is known that nothing is left, and nobody uses it."""
+    if _is_done(folder):
+        run_folder.discard(folder)
+
+
+def discard_ledger_if_done(folder: Path) -> None:
+    """Remove a run's ledger alone: the word that the run is over stays, as its owner may begin."""
+    if _is_done(folder):
+        run_folder.discard_ledger(folder)
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        return read(folder).is_settled and not is_live(folder)
+    except OSError:
+        return False
+
+
+def bury(output: Path, run_id: str) -> None:
+    """Say that a run is over: its owner, if it still lives, then provisions and chats no more.
+
+    Raises `ConfigError` if that can't be written.
+    """
+    try:
+        files.make_mark(run_folder.make_run(output, run_id) / OVER)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder_of(output, run_id)} can't be written: {error}",
+            next_step="give another folder with --output",
+        ) from None

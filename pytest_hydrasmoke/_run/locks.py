@@ -1,0 +1,61 @@
+"""Locks that end with whoever holds them: they tell which processes of a run live."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pytest_hydrasmoke._base.files import is_blocked
+
+from .folder import LIVE, folder_of
+
+MAIN = "main"
+"""The name of a run's main process, which begins it; workers have others."""
+
+
+def lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
+    """Give a lock that is waited for so many seconds, with `Timeout` after them."""
+    # Where the file system has no locks there would be a file with a process's id instead: it
+    # outlives its process, so that it tells nothing.
+    return FileLock(path, timeout, thread_local=thread_local, fallback_to_soft=False)
+
+
+def wait_for(path: Path, check: Callable[[], object]) -> FileLock:
+    """Wait until nobody else holds a lock, and hold it.
+
+    `check` is called once a second; what it raises ends the wait.
+    """
+    # Released by whoever ends the test, which may be another thread than began it.
+    held = lock(path, timeout=1.0, thread_local=False)
+    while True:
+        check()
+        with contextlib.suppress(Timeout):
+            held.acquire()
+            return held
+
+
+def has_main_process(output: Path, run_id: str) -> bool:
+    """Tell whether a run's main process lives on this host, whose disk this process sees."""
+    folder = folder_of(output, run_id)
+    path = folder / LIVE / f"{MAIN}.lock"
+    try:
+        blocked = any(map(is_blocked, (folder.parent, folder, path.parent)))
+        return not blocked and path.lstat().st_size == 0 and _is_held(path)
+    except OSError:
+        return False  # Whatever it is, this process can't share a ledger with it.
+
+
+def is_live(folder: Path) -> bool:
+    """Tell whether a process of the run holds its lock."""
+    return any(_is_held(path) for path in sorted((folder / LIVE).glob("*.lock")))
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with lock(path, timeout=0):
+            return False
+    except Timeout:
+        return True

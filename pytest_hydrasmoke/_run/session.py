@@ -1,0 +1,423 @@
+"""One process of a run: what it owns, and its deletion when it is over.
+
+An instance is claimed here before its request leaves, so that however a run ends, `close` knows
+what there is to delete. It is called wherever a run can end, and does only what is still to do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import anyio
+
+from pytest_hydrasmoke._api.calls import RULES, Attempt, Calls
+from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
+from pytest_hydrasmoke._api.responses import asked_for
+from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.token import has_token, scrubbing
+from pytest_hydrasmoke._clock.io import blocking_io, fan_out_by
+from pytest_hydrasmoke._clock.virtual import VirtualClock
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
+from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.lifecycle import Policy, check_free, provision
+from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._core.record import HAS_ROW, SETTLED, InstanceRecord, State
+from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
+from pytest_hydrasmoke._report.build import manners_of, report_of
+from pytest_hydrasmoke._report.model import ProcessReport
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
+
+from .ledger import Entry, Fact, Intent, Ledger
+
+__tracebackhide__ = own_frames
+
+
+@dataclass(slots=True)
+class _OfClients(Sightings):
+    """What the run's clients saw, and whom to tell of a deletion that the router took."""
+
+    on_deletion: Callable[[str], None] = lambda instance_id: None
+
+    def saw_attempt(self, attempt: Attempt) -> None:
+        Sightings.saw_attempt(self, attempt)
+        if attempt.request.call == "delete" and attempt.outcome in RULES["delete"].answers:
+            self.on_deletion(asked_for(attempt.request))
+
+
+@dataclass
+class SmokeSession:
+    """Everything that one process of a run owns."""
+
+    config: HydraSmokeConfig
+    ledger: Ledger
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    reading: Reading = field(default_factory=Reading)
+    on_ready: Callable[[SmokeInstance], object] = lambda instance: None
+    on_change: Callable[[InstanceRecord], None] = lambda record: None
+    """Told of every change of every instance; from any thread."""
+    records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
+    sightings: Sightings = field(init=False)
+    """What clients saw that belong to no instance."""
+    clock: VirtualClock | None = None
+    """Where time is made up: the fake router's clock."""
+    forms: Forms | None = None
+    """The router's own, learned before the run; without them no "not found" is believed."""
+    test: Callable[[], str] = lambda: ""
+    """Names the test that runs."""
+
+    def __post_init__(self) -> None:
+        self._ended = False
+        self._pid = os.getpid()
+        self.sightings = _OfClients(on_deletion=self._note_deletion)
+        self._logs = TurnLogs(self.ledger.folder / "turns", self.test)
+        self._io = blocking_io(self.config.link, self.clock, interrupts=self.interrupts)
+        self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
+
+    # Provisioning
+
+    def claim(
+        self, spec: InstanceSpec, number: int = 1, share: str | None = None
+    ) -> list[InstanceRecord]:
+        """Own instances that are yet to be asked for, under the next free slots."""
+        self._check_detached()
+        self.permit()
+        limit = self.config.max_instances
+        keys = self.ledger.claim(self._intent(spec, share), number, limit)
+        if keys is None:
+            raise ConfigError(
+                f"no room for {number} more: max_instances allows {limit} in a run",
+                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or leave out "
+                "the bundled checks, which take one (bundled_checks = false)",
+            )
+        return [self._record(spec, key) for key in keys]
+
+    def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
+        """Own what a request might make that is to be refused: it takes no slot."""
+        self._check_detached()
+        self.ledger.claim_key(key, self._intent(spec))
+        record = self._record(spec, key)
+        record.takes_slot = False
+        return record
+
+    def _check_detached(self) -> None:
+        if self.config.instance is not None:
+            raise ConfigError(
+                "this run is attached to an instance: it provisions none",
+                instance=self.config.instance,
+                next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
+            )
+
+    def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
+        link, parts = self.config.link, spec.model_dump()
+        if any(has_token(str(it), link.token) for it in parts.values()):
+            raise ConfigError(
+                "the spec has the token in it",
+                next_step="leave it out: what is provisioned is written down, and reported",
+            )
+        return Intent(parts, link.base_url, share)
+
+    def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
+        record = InstanceRecord(
+            spec,
+            key,
+            on_state=self._note_state,
+            on_change=self.on_change,
+            permit=self.permit,
+            log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
+        )
+        self.records.append(record)
+        return record
+
+    def log_of(self, instance_id: str) -> TurnLog:
+        """Give the log of an instance's turns; of one that is not the run's, a log of its own."""
+        known = (it.log for it in self.records if (it.id or "").lower() == instance_id.lower())
+        return next(known, TurnLog())
+
+    def _note_state(self, record: InstanceRecord) -> None:
+        fact = _FACTS.get(record.state)
+        if fact is not None:
+            self.note(record, fact)
+
+    def _note_deletion(self, instance_id: str) -> None:
+        """Take in that a test has deleted what is the run's with a client: nobody else has."""
+        for record in self.records:
+            ours = record.id is not None and plain_id(record.id) == plain_id(instance_id)
+            if ours and record.state in HAS_ROW:
+                record.deletion_asked = True
+                record.becomes(State.DELETING)
+
+    def note(self, record: InstanceRecord, fact: Fact) -> None:
+        """Write a fact down in the ledger, for an instance that is the run's."""
+        if record.key is None:
+            return
+        # A router can tell a token back as an id; without one, a sweep asks for the key.
+        shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
+        try:
+            self.ledger.note(record.key, fact, record.id if shown else None)
+        except OSError as error:
+            # The intent is on the disk: a sweep finds the rest out again.
+            record.note(f"not in the ledger: {fact} ({error})")
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a child of the run's process, which has no part in the run."""
+        return os.getpid() != self._pid
+
+    def permit(self) -> None:
+        """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
+        if self.forked:
+            raise ConfigError(
+                "this process is a child that a test has forked: the instances are its parent's",
+                next_step="end it with os._exit, and use its parent's instances in the parent",
+            )
+        if self._ended or self.ledger.is_over:
+            raise ConfigError(
+                f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
+                next_step="this run provisions and chats no more; start another one",
+            )
+
+    def provision(self, spec: InstanceSpec) -> SmokeInstance:
+        """Provision one, and wait until it is ready; one that fails is deleted at once."""
+        return self._ready(self.bring_up(*self.claim(spec)))
+
+    def bring_up(self, record: InstanceRecord) -> InstanceRecord:
+        """Take what is owned to a ready instance, from wherever it stands; or delete it."""
+        try:
+            drive(_bring_up(self._calls(record), record, self.policy))
+        except Exception:
+            record.failed = True
+            self.dispose([record])
+            raise
+        return record
+
+    def many(self, number: int, spec: InstanceSpec) -> list[SmokeInstance]:
+        """Provision several at once: all are ready, or none is left."""
+        records = self.claim(spec, number)
+
+        def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
+            return lambda io: drive(_bring_up(Calls(io, record), record, self.policy))
+
+        works = [work(record) for record in records]
+        failures = fan_out_by(self.clock, self.config.link, works, self.interrupts)
+        if failures:
+            for record in records:
+                record.failed = True
+            self.dispose(records)
+            raise failures[0]
+        return [self._ready(record) for record in records]
+
+    async def many_async(
+        self, io: AsyncIO, number: int, spec: InstanceSpec
+    ) -> list[AsyncSmokeInstance]:
+        """Do what `many` does, from a coroutine."""
+        records = self.claim(spec, number)
+        try:
+            async with anyio.create_task_group() as group:
+                for record in records:
+                    calls = Calls(io.branch(), record)
+                    group.start_soon(_bring_up, calls, record, self.policy)
+        except ExceptionGroup as failed:
+            first = failed.exceptions[0]
+        else:
+            return [self._ready_async(io, record) for record in records]
+        for record in records:
+            record.failed = True
+            keep(record, self.policy)
+        async with anyio.create_task_group() as group:
+            for record in self._to_delete(records):
+                group.start_soon(self._delete_async, io.branch(), record)
+        raise first
+
+    # Handles
+
+    def handle(self, record: InstanceRecord) -> Handle:
+        """Give an instance's core over this session's own connections."""
+        return Handle(self._calls(record), record, self.policy, self.reading)
+
+    def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
+        """Give an instance's core over a test's connections."""
+        return Handle(Calls(io, record), record, self.policy, self.reading)
+
+    def _calls(self, record: InstanceRecord) -> Calls:
+        return Calls(self._io, record)
+
+    def _ready(self, record: InstanceRecord) -> SmokeInstance:
+        self.ready(record)
+        return SmokeInstance(self.handle(record))
+
+    def _ready_async(self, io: AsyncIO, record: InstanceRecord) -> AsyncSmokeInstance:
+        self.ready(record)
+        return AsyncSmokeInstance(self.handle_async(io, record))
+
+    def attach(self) -> InstanceRecord:
+        """Use the instance that the settings name; it is never deleted."""
+        record = InstanceRecord(
+            None,
+            None,
+            id=self.config.instance,
+            on_change=self.on_change,
+            log=TurnLog(self._logs),
+        )
+        self.records.append(record)
+        drive(self.handle(record).until_ready())
+        return record
+
+    def ready(self, record: InstanceRecord) -> None:
+        """Tell those who wait for it that an instance is ready."""
+        self.on_ready(SmokeInstance(self.handle(record)))
+
+    # The end
+
+    def dispose(self, records: list[InstanceRecord]) -> None:
+        """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+        if self.forked:
+            return
+        for record in records:
+            if record.state is State.CLAIMED and not record.attached:
+                record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
+            keep(record, self.policy)
+        pending = self._to_delete(records)
+
+        def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
+            return lambda io: self._delete(io, record)
+
+        with self.interrupts.hold():
+            if len(pending) == 1:
+                self._delete(self._io, pending[0])
+            elif pending:
+                works = [work(record) for record in pending]
+                fan_out_by(self.clock, self.config.link, works, self.interrupts)
+
+    def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
+        return [
+            record
+            for record in records
+            if not record.attached
+            and record.state not in SETTLED
+            and record.leak is None
+            and not to_be_kept(record, self.policy)
+        ]
+
+    def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
+        # Whatever goes wrong with one must not keep the others from being deleted.
+        try:
+            drive(delete(Calls(io, record), record, self.policy))
+        except Exception as error:
+            # What was broken off with its group is no verdict: the next `close` tries again.
+            if not io.stopped:
+                record.leak = str(error) or repr(error)
+
+    async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
+        try:
+            await delete(Calls(io, record), record, self.policy)
+        except Exception as error:
+            record.leak = str(error) or repr(error)
+
+    def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
+        """Take part in what another process of the run has in the ledger."""
+        record = self._record(spec, entry.key)
+        record.id, record.state = entry.id, _STATES[entry.fact]
+        if record.id is None and record.state in HAS_ROW:
+            record.state = State.REQUESTED
+        # Whether its request was sent, and carried out, nobody here can know.
+        record.unknown_outcomes = 1
+        return record
+
+    def adopt(self) -> None:
+        """Own what other processes of this run have in the ledger."""
+        known = {record.key for record in self.records}
+        try:
+            entries = self.ledger.read().entries
+        except OSError:
+            return  # What can't be read now, a sweep reads later.
+        for key, entry in entries.items():
+            if key not in known and entry.fact is not Fact.REFUSED:
+                self.join(entry)
+
+    @property
+    def pending(self) -> list[InstanceRecord]:
+        """What `close` has to delete."""
+        return self._to_delete([record for record in self.records if not record.joint])
+
+    def told(self) -> ProcessReport:
+        """Tell what became of everything that was asked for, and how the router answered."""
+        wall = time.time() - self._io.now()
+        replies = self.config.report_replies
+        return ProcessReport(
+            instances=tuple(
+                report_of(it, wall, replies=replies) for it in self.records if _matters(it)
+            ),
+            manners=manners_of([self.sightings, *(it.sightings for it in self.records)]),
+        )
+
+    def test_failed(
+        self,
+        test: str,
+        message: str,
+        causes: Collection[Failure],
+        used: Collection[InstanceRecord],
+    ) -> list[Failure]:
+        """Put a test's failure into the story of each instance that it used, or that caused it.
+
+        `causes` are what is written down of the errors that the test failed of.
+        """
+        failures = list(causes)
+        for failure in failures:
+            failure.test = failure.test or test
+        kind = message.partition(":")[0]
+        brief = kind if kind.isidentifier() else "failed"
+        for record in used:
+            if not any(known in causes for known in record.failures):
+                failures.append(Failure(self._io.now(), message, brief, test=test))
+                record.fails(failures[-1])
+        return failures
+
+    def end(self) -> None:
+        """Provision and chat no more: a thread of a test's may outlive the run."""
+        self._ended = True
+
+    def close(self) -> None:
+        """Delete everything that is left and this process's to delete; harmless if done before."""
+        self.dispose([record for record in self.records if not record.joint])
+        self._io.close()
+
+
+async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    await check_free(calls, record, policy)
+    await provision(calls, record, policy)
+
+
+def _matters(record: InstanceRecord) -> bool:
+    # A refused request made nothing; it is told only where a test failed of it.
+    refused = record.state in (State.CLAIMED, State.REFUSED)
+    return not refused or any(failure.test for failure in record.failures)
+
+
+_FACTS = {
+    State.ACCEPTED: Fact.ACCEPTED,
+    State.CREATED: Fact.CREATED,
+    State.KEPT: Fact.KEPT,
+    State.DELETING: Fact.DELETING,
+    State.REFUSED: Fact.REFUSED,
+    State.ABSENT: Fact.ABSENT,
+    State.DELETED: Fact.DELETED,
+}
+_STATES = {
+    Fact.INTENT: State.REQUESTED,
+    Fact.READY: State.READY,
+    **{fact: state for state, fact in _FACTS.items()},
+    # One that was being deleted when its process died is deleted again.
+    Fact.DELETING: State.CREATED,
+}

@@ -1,0 +1,130 @@
+"""Who shares what: one instance for each spec and scope, used by one test at a time.
+
+Under xdist the processes of a run find each other through its ledger. Whoever holds the lock of
+what they share provisions it, if nobody has, or takes over from one that died in the middle of
+it; else it joins by poll. The lock is held from set-up to teardown, so that the LLM events of a
+turn are that turn's, and ends with its process. What is known of the last turn goes from one holder
+to the next (`_core.turn_log`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from filelock import FileLock
+
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, ProvisionError, own_frames
+from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._core.record import InstanceRecord
+
+from .ledger import Entry, Fact
+from .session import SmokeSession
+
+__tracebackhide__ = own_frames
+
+EVERYBODY = "session"
+"""What is shared under this name is shared by all processes of the run."""
+
+_Wanted = tuple[InstanceSpec | None, str]
+
+
+class Sharing:
+    """One process's part in what is shared."""
+
+    def __init__(self, session: SmokeSession, *, worker: bool) -> None:
+        self._session = session
+        self._worker = worker
+        self._begun: set[str] = set()
+        self._used: dict[_Wanted, InstanceRecord] = {}
+        self._held: tuple[_Wanted, FileLock] | None = None
+
+    def begins(self, share: str) -> bool:
+        """Tell, once, that something is shared under this name; its end is then to be told."""
+        if share in self._begun:
+            return False
+        self._begun.add(share)
+        return True
+
+    def take(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
+        """Give the one instance of this spec and share, provisioned at its first use.
+
+        It is held until `release`. One that could not be provisioned is told once: later tests
+        raise a `ProvisionError` that points to the first. With `instance` set, it is that one,
+        whatever the spec. Raises `ConfigError` where the test holds another one.
+        """
+        attached = self._session.config.instance is not None
+        wanted = (None, EVERYBODY) if attached else (spec, share)
+        plain = _plain(wanted[0])
+        self._hold(wanted, plain)
+        reading = self._session.ledger.look()
+        why = reading.failure(wanted[1], plain)
+        if why is not None:
+            raise ProvisionError(
+                f"no instance: {why}",
+                next_step="see the failure of that test; this one did not try again",
+            )
+        entry = reading.shared(wanted[1], plain)
+        record = self._used.get(wanted)
+        if record is not None and (attached or (entry is not None and entry.key == record.key)):
+            return record
+        try:
+            record = self._bring_up(wanted, entry)
+        except HydraSmokeError as error:
+            why = f"provisioning failed in the set-up of {test}: {error.message}"
+            # In the router's words, which may tell the token back.
+            scrub = scrubbing(self._session.config.token)
+            self._session.ledger.give_up(wanted[1], plain, scrub(why))
+            raise
+        self._used[wanted] = record
+        if entry is None or not entry.was_ready:
+            self._session.ready(record)
+            self._session.note(record, Fact.READY)
+        return record
+
+    def _hold(self, wanted: _Wanted, plain: dict[str, Any]) -> None:
+        if self._held is None:
+            digest = hashlib.sha256(json.dumps([wanted[1], plain]).encode()).hexdigest()
+            lock = self._session.ledger.hold(digest[:16], self._session.permit)
+            self._held = (wanted, lock)
+        elif self._held[0] != wanted:
+            # Two tests that wait for each other's would wait for ever.
+            raise ConfigError(
+                "this test uses a shared instance of another spec already",
+                next_step="get the second one from smoke_instance_factory",
+            )
+
+    def _bring_up(self, wanted: _Wanted, entry: Entry | None) -> InstanceRecord:
+        spec, share = wanted
+        if spec is None:
+            record = self._session.attach()
+            record.log.share(record.name)
+            return record
+        if entry is None:
+            [record] = self._session.claim(spec, share=share)
+        else:
+            record = self._session.join(entry, spec)
+        record.joint = self._worker and share == EVERYBODY
+        if share == EVERYBODY:
+            record.log.share(str(record.key))
+        return self._session.bring_up(record)
+
+    def release(self) -> None:
+        """Let the next test have what this one holds."""
+        # A forked child's lock is its parent's, too.
+        if self._held is not None and not self._session.forked:
+            self._held[1].release()
+            self._held = None
+
+    def end(self, share: str) -> None:
+        """Delete what was shared within a scope that is over, if that is this process's to do."""
+        self._begun.discard(share)
+        over = [wanted for wanted in self._used if wanted[1] == share]
+        records = [self._used.pop(wanted) for wanted in over]
+        self._session.dispose([record for record in records if not record.joint])
+
+
+def _plain(spec: InstanceSpec | None) -> dict[str, Any]:
+    return {} if spec is None else spec.model_dump()

@@ -1,0 +1,295 @@
+"""Deletes what earlier runs left behind: the keys that their ledgers, or a run id, still own.
+
+A sweep that names a run says that this run is over, and asks for each of its slots, with a ledger
+or without one, since a key may have been sent whose row a worker is yet to insert. A sweep that
+names none passes live runs by. Two sweeps at once do no harm: a second deletion is none.
+
+Nothing but a key is taken from a ledger: where to ask, and what an answer means, is the sweep's
+own to know, and the token goes to the router that is configured, and to no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, LeakError
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.deletion import NoRowError, delete, see_gone
+from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.record import InstanceRecord, State, run_of
+from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.target import same_router
+from pytest_hydrasmoke._transport.threads import fan_out
+
+from . import folder as run_folder
+from . import ledger as ledgers
+from . import locks
+from .folder import LEDGER, folder_of
+from .ledger import Entry, Fact, Reading
+from .preflight import learn
+from .slots import Slots, Target
+
+_NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
+"""Outcomes of instances that cost nothing any more, or are not the run's."""
+ANSWER = 10.0
+"""Seconds for an answer, however little is to be waited for rows: many are asked for at once."""
+YOUNG = 60.0
+"""Seconds for which a folder without a ledger may be a run's that is just beginning."""
+
+
+@dataclass(slots=True)
+class Sweep:
+    """One sweep; `say` is given a line for each thing to be said."""
+
+    config: HydraSmokeConfig
+    wait: float
+    dry_run: bool
+    say: Callable[[str], None]
+    left: bool = False
+    """Whether something is, or may be, left."""
+    _policy: Policy = field(init=False)
+    _found: set[str] = field(default_factory=set[str])
+    """The keys that had a row."""
+
+    def all_runs(self) -> None:
+        """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
+        runs = self.config.output / "runs"
+        if files.is_blocked(runs):
+            raise ConfigError(f"{runs} is a link, or no folder: no run has left it")
+        if not runs.is_dir():
+            raise ConfigError(
+                f"there is no ledger: {runs} does not exist",
+                next_step="give the folder with --output, or name the run with --run-id",
+            )
+        if not self._knows_router():
+            return
+        self.say(f"reading {runs}")
+        over: list[Path] = []
+        for folder, flaw in run_folder.all_found(self.config.output).items():
+            if flaw is not None:
+                self._pass_by(folder, flaw)
+            elif self._lives(folder):
+                continue
+            elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
+                self.say(f"young    run {folder.name}: may be about to begin, passed by")
+            else:
+                over.append(folder)
+        readings = {folder: self._read(folder) for folder in over}
+        targets = [it for folder, found in readings.items() for it in self._owned(folder, found)]
+        unread = [
+            Slots(folder.name, folder, frozenset(reading.entries))
+            for folder, reading in readings.items()
+            if reading.problems
+        ]
+        self._sweep(targets, unread)
+        if not self.dry_run:
+            for folder in over:
+                ledgers.discard_if_done(folder)
+
+    def _lives(self, folder: Path) -> bool:
+        try:
+            lives = locks.is_live(folder)
+        except OSError as error:
+            self.left = True
+            self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
+            return True
+        if lives:
+            self.say(f"live     run {folder.name}: passed by")
+        return lives
+
+    def _pass_by(self, folder: Path, flaw: str) -> None:
+        # What looks like a ledger may be one: of a run that was moved, or linked, or named before
+        # names had rules.
+        unread = os.path.lexists(folder / LEDGER)
+        self.left = self.left or unread
+        word = "LEFT    " if unread else "no run  "
+        self.say(f"{word} {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")
+
+    def one_run(self, run_id: str) -> None:
+        """Sweep one run, which is over from now on, whether it has a ledger here or not.
+
+        Raises `ConfigError` where what lies in its place is none of a run's.
+        """
+        if not self._knows_router():
+            return
+        folder = folder_of(self.config.output, run_id)
+        self.say(f"reading {folder}")
+        flaw = run_folder.flaw(folder)
+        if flaw is not None:
+            raise ConfigError(
+                f"run {run_id} can't be swept here: {flaw}",
+                next_step="put that right, or give another folder with --output",
+            )
+        if self._has_said_its_end(run_id, folder):
+            # All its keys are settled by its own word: what is asked for is asked for once.
+            self.say(f"the run has said that nothing of it is left: {self._report}")
+            self.wait = 0.0
+        reading = self._read(folder)
+        slots = Slots(run_id, folder, frozenset(reading.entries))
+        targets = list(self._owned(folder, reading))
+        if not self.dry_run:
+            ledgers.bury(self.config.output, run_id)
+        self._sweep(targets, [slots])
+        if not self.dry_run:
+            ledgers.discard_ledger_if_done(folder)
+
+    def _knows_router(self) -> bool:
+        """Tell whether it is a smoke router that answers: else nothing that it says counts."""
+        try:
+            forms = learn(self.config)
+        except HydraSmokeError as error:
+            self.left = True
+            self.say(f"UNKNOWN  what is left, as {self.config.url} does not tell: {error.message}")
+            if error.next_step is not None:
+                self.say(f"         {error.next_step}")
+            return False
+        self._policy = dataclasses.replace(
+            self.config.policy, forms=forms, keep="never", last_look=ANSWER
+        )
+        return True
+
+    @property
+    def _report(self) -> Path:
+        return self.config.output / "report.json"
+
+    def _has_said_its_end(self, run_id: str, folder: Path) -> bool:
+        """Tell whether the run itself ended here with nothing left, and no ledger of it is."""
+        try:
+            report = Report.model_validate_json(self._report.read_bytes())
+        except (OSError, ValueError):
+            return False
+        same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
+        ended = same and not (folder / LEDGER).exists()
+        return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
+
+    def _read(self, folder: Path) -> Reading:
+        try:
+            reading = ledgers.read(folder)
+        except OSError as error:
+            reading = Reading(problems=[f"it can't be read ({error.strerror or error})"])
+        for problem in reading.problems:
+            self.left = True
+            self.say(f"LEFT     run {folder.name}: of its ledger {problem}")
+        if reading.problems:
+            self.say(
+                "         its slots are asked for instead; once you know that nothing of it is "
+                f"left, delete {folder}"
+            )
+        return reading
+
+    def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
+        """Give what a ledger has open, as far as it is this sweep's to delete."""
+        here = self.config.link.base_url
+        for entry in reading.open:
+            if entry.fake:
+                self._note(folder, entry.key, Fact.ABSENT)
+                self.say(f"fake     (key {entry.key}): it ended with its run")
+            elif run_of(entry.key) != folder.name:
+                self._leave(entry.key, f"its ledger is run {folder.name}'s, which has no such key")
+            elif not same_router(entry.url, here):
+                where = safe_line(entry.url)
+                self._leave(
+                    entry.key, f"it is another router's: sweep with HYDRA_SMOKE_URL={where}"
+                )
+            else:
+                yield Target(entry.key, folder, entry)
+
+    def _leave(self, key: str, why: str) -> None:
+        self.left = True
+        self.say(f"LEFT     (key {key}): {why}")
+
+    def _sweep(self, targets: list[Target], several: list[Slots]) -> None:
+        until = time.monotonic() + self.wait
+        targets = targets + [it for slots in several for it in slots.more()]
+        if self.dry_run:
+            for target in targets:
+                entry = target.entry
+                doing = "ask for" if entry is None else f"delete {entry.id or 'id not known'}"
+                self.say(f"would {doing} (key {target.key}) at {self.config.link.base_url}")
+                self.left = self.left or entry is not None
+            return
+        if self.wait and not all(it.entry is not None and it.entry.has_row for it in targets):
+            self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
+        while targets:
+            # `_one` tells every failure of its own: none stops the others.
+            works = [self._work(target) for target in targets]
+            fan_out(lambda group: SyncIO(self.config.link, group=group), works)
+            # A request that was sent before this sweep has had its time by then.
+            self.wait = max(until - time.monotonic(), 0.0)
+            targets = [it for slots in several for it in slots.more(frozenset(self._found))]
+
+    def _work(self, target: Target) -> Callable[[SyncIO], None]:
+        return lambda io: self._one(io, target)
+
+    def _one(self, io: SyncIO, target: Target) -> None:
+        # An id in a ledger is resolved by its key before anything is deleted.
+        record = InstanceRecord(None, target.key, state=State.REQUESTED)
+        had_row = target.entry is not None and target.entry.has_row
+        policy = dataclasses.replace(self._policy, row_wait=0.0 if had_row else self.wait)
+        try:
+            fact = self._settle(Calls(io, record), record, policy, target.entry)
+        except Exception as error:
+            self.left = True
+            words = error.message if isinstance(error, HydraSmokeError) else repr(error)
+            self.say(f"LEFT     {record.name}: {safe_line(words)}")
+            fact = None
+        if record.id is not None:
+            self._found.add(target.key)
+        if fact is not None and target.entry is not None:
+            self._note(target.folder, target.key, fact)
+
+    def _settle(
+        self, calls: Calls, record: InstanceRecord, policy: Policy, entry: Entry | None
+    ) -> Fact | None:
+        """Delete what a key names, or see that there is nothing; raises `LeakError`."""
+        told = None if entry is None else entry.id
+        try:
+            drive(delete(calls, record, policy))
+        except LeakError as error:
+            if not isinstance(error.__cause__, NoRowError):
+                raise
+        if told is not None and plain_id(told) != plain_id(record.id or ""):
+            drive(see_gone(calls, record, policy, told))
+        if record.id is not None:
+            self.say(f"deleted  {record.name}")
+            return Fact.DELETED
+        if entry is not None and entry.has_row:
+            self.say(f"deleted  {told} {record.name}: it was gone already")
+            return Fact.DELETED
+        wait = 0.0 if entry is None else self._still_to_wait(entry)
+        if wait <= 0:
+            self.say(f"nothing  {record.name}: the router has no row")
+            return Fact.ABSENT
+        self.left = True
+        self.say(f"unsure   {record.name}: no row yet, one may come; sweep again in {wait:.0f} s")
+        return None
+
+    def _still_to_wait(self, entry: Entry) -> float:
+        """Give the seconds until a key without a row may be taken for one that never gets any."""
+        return self.config.row_settle - (datetime.now(UTC) - entry.at).total_seconds()
+
+    def _note(self, folder: Path, key: str, fact: Fact) -> None:
+        # A folder that another sweep, or the run itself, has removed meanwhile needs no word.
+        if not self.dry_run:
+            with contextlib.suppress(OSError):
+                ledgers.note(folder, key, fact)
+
+
+def _age(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,283 @@
+"""The settings of a run, typed; `sources` finds out what they are."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import secrets
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._options import how_to_set
+from pytest_hydrasmoke._transport.target import Link
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _lower(words: frozenset[str]) -> frozenset[str]:
+    return frozenset(word.lower() for word in words)
+
+
+def _token(value: object) -> object:
+    if isinstance(value, str):
+        value = Token(value)
+    if isinstance(value, Token) and value.problem is not None:
+        raise ValueError(value.problem)
+    return value
+
+
+def _run_id(value: str) -> str:
+    problem = name_problem(value)
+    if problem is not None:
+        raise ValueError(problem)
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return value
+
+
+def _uuid(value: str) -> str:
+    try:
+        return str(UUID(value))
+    except ValueError:
+        raise ValueError("is not a UUID") from None
+
+
+# os.path.isfile() and isdir(), here and below: those of Path raise for a name that is too long, and
+# for what lies in a folder that one may not look into.
+def certificates_problem(path: Path) -> str | None:
+    """Say what keeps a file from being a CA's; None if nothing does."""
+    if not os.path.isfile(path):
+        return f"there is no file {path}"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        return f"{path} has no certificate in it: give the CA's, as PEM"
+    except OSError as error:
+        return f"{path} can't be read: {error.strerror or error}"
+    return None
+
+
+def _ca_file(path: Path) -> Path:
+    problem = certificates_problem(path)
+    if problem is not None:
+        raise ValueError(problem)
+    return path
+
+
+def _token_file(path: Path) -> Path:
+    if os.path.isfile(path):
+        return path
+    # Not shown unless it looks like a place: whoever mixes the two settings up gives the token.
+    place = path.parent != Path() and os.path.isdir(path.parent)
+    raise ValueError(f"there is no file {path if place else '(a name that may be the token)'}")
+
+
+def _pairs(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    return {name.strip(): seconds.strip() for name, _, seconds in pairs}
+
+
+def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
+    for name in budgets:
+        if name not in PHASES:
+            near = difflib.get_close_matches(name, PHASES, 1, 0.5)
+            meant = f"did you mean {near[0]}" if near else "which is meant"
+            raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(PHASES)}?")
+    return budgets
+
+
+Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
+StatusWords = Annotated[Words, AfterValidator(_lower)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Budgets = Annotated[
+    dict[str, Seconds], NoDecode, BeforeValidator(_pairs), AfterValidator(_of_phases)
+]
+CaFile = Annotated[Path, AfterValidator(_ca_file)]
+TokenFile = Annotated[Path, AfterValidator(_token_file)]
+
+_DEFAULTS = Policy()
+SPEC = ("manifest_id", "region_id", "tier_id")
+"""What must be set to provision."""
+
+
+@public
+class HydraSmokeConfig(BaseSettings):
+    """The resolved settings of a run; seconds where a number is a time."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        env_prefix="HYDRA_SMOKE_",
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+    )
+
+    url: str | None = None
+    """Where the router lives, without `/internal/...`; a path prefix is kept."""
+    token: Annotated[Token | None, BeforeValidator(_token), PlainSerializer(repr)] = Field(
+        default=None, repr=False
+    )
+    """The bearer token: from `HYDRA_SMOKE_TOKEN`, else `OPS_BEARER_TOKEN`, or a file."""
+    token_file: TokenFile | None = None
+    """A file that holds the token."""
+    manifest_id: Annotated[str, Field(max_length=100)] | None = None
+    """What the agent is made of."""
+    region_id: Annotated[str, Field(max_length=80)] | None = None
+    """Where it runs."""
+    tier_id: Annotated[str, Field(max_length=80)] | None = None
+    """Which product tier it is of."""
+    agent_name: str | None = None
+    """The agent's name; the router's choice if not given."""
+    run_id: Annotated[str, AfterValidator(_run_id)] = Field(
+        default_factory=lambda: f"smoke-{secrets.token_hex(6)}"
+    )
+    """Names the run: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or a digit
+    first and no dot last. Its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
+    ready_timeout: Seconds = _DEFAULTS.ready_timeout
+    """Deadline from provision to ready."""
+    chat_timeout: Seconds = _DEFAULTS.chat_timeout
+    """Deadline of a chat turn."""
+    llm_events_timeout: Seconds = _DEFAULTS.llm_events_timeout
+    """Deadline for a turn's LLM events to appear."""
+    usage_settle: NoLessThanZero = _DEFAULTS.usage_settle
+    """How long after its end a turn may hold up the next chat on its instance, until its LLM events
+    have come and come no more; with 0 an account that may hold another turn's is an error."""
+    delete_timeout: Seconds = _DEFAULTS.delete_timeout
+    """Deadline for a deletion to be confirmed."""
+    row_settle: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3600.0
+    """How long after its request a sweep won't call a key without a row absent."""
+    keep: Literal["never", "on-failure", "always"] = "never"
+    """Leave instances for a look, and print the commands that attach to them and delete them."""
+    scope: Literal["session", "package", "module", "class", "function"] = "session"
+    """How long an instance of `smoke_instance` lives."""
+    instance: Annotated[str, AfterValidator(_uuid)] | None = None
+    """UUID of an instance to use instead of provisioning; it is never deleted."""
+    max_instances: Annotated[int, Field(ge=1)] = 4
+    """More in one run are refused before the request is sent."""
+    ready_statuses: StatusWords = _DEFAULTS.ready
+    """Status words of a ready instance, in any letter case."""
+    failed_statuses: StatusWords = _DEFAULTS.failed
+    """Status words of one that failed."""
+    gone_statuses: StatusWords = _DEFAULTS.gone
+    """Status words of a deleted one."""
+    chat_end: Literal["auto", "required"] = "auto"
+    """A stream that ends without a terminal event is a line in the summary, or a failure."""
+    bundled_checks: bool = True
+    """Collect the bundled checks."""
+    prompt: Annotated[str, Field(min_length=1, max_length=4000)] = (
+        "Reply with one short sentence: are you ready?"
+    )
+    """What the bundled chat check asks."""
+    expect_text: Annotated[str, AfterValidator(_pattern)] | None = None
+    """A regular expression that the reply must match somewhere."""
+    expect_providers: Words = frozenset()
+    """Providers that must appear among a turn's LLM events."""
+    allow_http: bool = False
+    """Plain http to hosts other than this machine."""
+    trust_env: bool = False
+    """Use the environment's proxies and CA."""
+    ca_file: CaFile | None = None
+    """A private CA, trusted besides the public ones."""
+    output: Path = Path(".hydrasmoke")
+    """Folder of ledger and reports, in the invocation folder; one that the run makes ignores itself
+    in git."""
+    report: Literal["never", "on-failure", "always"] = "on-failure"
+    """When to write `report.html` and `trace.har`; `report.json` is always written."""
+    report_replies: bool = True
+    """False keeps every message and reply out of reports, HAR and summaries."""
+    budgets: Budgets = Field(default_factory=dict[str, float])
+    """Seconds that phases may take, such as `ready=300,first_event=5`; a breach fails the run."""
+    scenario: str = "default"
+    """How the fake router behaves: the name of a ready-made scenario, a TOML file, or the
+    `report.json` of a run."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given and nothing else: `load` reads the sources, and remembers which."""
+        return (init_settings,)
+
+    @property
+    def policy(self) -> Policy:
+        """The deadlines and status words, for the lifecycle."""
+        return Policy(
+            ready_timeout=self.ready_timeout,
+            chat_timeout=self.chat_timeout,
+            llm_events_timeout=self.llm_events_timeout,
+            usage_settle=self.usage_settle,
+            delete_timeout=self.delete_timeout,
+            row_wait=self.delete_timeout,
+            keep=self.keep,
+            ready=self.ready_statuses,
+            failed=self.failed_statuses,
+            gone=self.gone_statuses,
+            chat_end=self.chat_end,
+        )
+
+    @property
+    def link(self) -> Link:
+        """Where the router is and how to get there; raises `ConfigError` if that is not set."""
+        if self.url is None or self.token is None:
+            raise ConfigError("url and token are not set", next_step=how_to_set("url"))
+        return Link(self.url.rstrip("/"), self.token, self.ca_file, self.trust_env)
+
+    @property
+    def spec(self) -> InstanceSpec:
+        """What to provision; raises `ConfigError` if a part of it is not set.
+
+        Where the run is attached to an instance, parts that are not set are empty.
+        """
+        parts = self.model_dump(include={*SPEC, "agent_name"})
+        missing = [name for name in SPEC if parts[name] is None]
+        if missing and self.instance is None:
+            raise ConfigError(f"not set: {', '.join(missing)}", next_step=how_to_set(missing[0]))
+        return InstanceSpec(**{**parts, **dict.fromkeys(missing, "")})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give it in plain types, the token in clear: for a worker of the same run alone."""
+        plain = self.model_dump(mode="json", exclude={"token"}, exclude_none=True)
+        return plain if self.token is None else {**plain, "token": self.token.reveal()}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Take back what `to_plain` gave."""
+        return cls(**plain)

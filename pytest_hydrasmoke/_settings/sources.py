@@ -1,0 +1,301 @@
+"""Where the settings come from, and what is wrong with them.
+
+Option beats environment beats table beats default. Everything that is wrong is said at once,
+each with how to put it right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    EnvSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+)
+
+from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.token import Token, has_token, scrubbing
+from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
+from pytest_hydrasmoke._transport.target import url_problem
+
+from .model import SPEC, HydraSmokeConfig, certificates_problem
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake import Scenario
+
+_LIVE_ONLY = ("url", "token_file", "instance", "keep")
+_FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
+
+
+class _Table(HydraSmokeConfig):
+    """Tells pydantic-settings which table to read; never made."""
+
+    model_config = SettingsConfigDict(pyproject_toml_table_header=tuple(TABLE.split(".")))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where each that is not a default came from."""
+
+    config: HydraSmokeConfig
+    sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    """Variables and tables that look like settings, and are none."""
+    scenario: Scenario | None = None
+    """What the fake plays; None for a live run."""
+
+
+def load(
+    options: Mapping[str, str | None],
+    folder: Path,
+    *,
+    fake: bool,
+    required: Collection[str] = ("url", *SPEC),
+) -> Loaded:
+    """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
+
+    `options` are those of the command line, None where not given. The token is always asked for,
+    and `required` too. With `fake` none of them is: the run fills them in.
+    """
+    problems: list[str] = []
+    given = {name: value for name, value in options.items() if value is not None}
+    layers: list[tuple[str, dict[str, Any]]] = [
+        ("option", given),
+        ("environment", _environment()),
+        ("pyproject.toml", _table(folder, problems)),
+    ]
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, layer in reversed(layers):
+        values.update(layer)
+        sources.update(dict.fromkeys(layer, source))
+    if fake:
+        problems += [
+            f"{flag(name)} goes with {LIVE} alone: the fake has its own, and ends with the run"
+            for name in _LIVE_ONLY
+            if name in given
+        ]
+        for name in (*_LIVE_ONLY, "token"):
+            values.pop(name, None)
+            sources.pop(name, None)
+        values = {**_FAKE_SPEC, **values}
+    else:
+        if "scenario" in given:
+            problems.append(f"{flag('scenario')} goes with {FAKE}: a live router has no scenario")
+        _pick_token(layers, values, sources, problems)
+        problems += _missing(values, required)
+    output = values.get("output", ".hydrasmoke")
+    if isinstance(output, str | Path):
+        values["output"] = folder / output
+    config = _validated(values, sources, problems)
+    scenario = _scenario(values, sources, folder, problems) if fake else None
+    if problems or config is None:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        # It may have been given in more than one place.
+        raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
+    warnings = (
+        *_unknown_variables(),
+        *_tables_nearly_ours(_project_file(folder)),
+        *_open_to_others(config.token_file),
+    )
+    return Loaded(config, sources, warnings, scenario)
+
+
+def _environment() -> dict[str, Any]:
+    found = dict(EnvSettingsSource(HydraSmokeConfig)())
+    fallback = os.environ.get("OPS_BEARER_TOKEN")
+    if fallback and "token" not in found and "token_file" not in found:
+        found["token"] = fallback
+    if "token" in found:
+        found["token"] = Token(found["token"])
+    return found
+
+
+def _unknown_variables() -> Iterator[str]:
+    prefix = variable("")
+    known = [name.upper() for name in HydraSmokeConfig.model_fields]
+    for name in sorted(os.environ):
+        rest = name.removeprefix(prefix)
+        if rest != name and rest not in known:
+            near = difflib.get_close_matches(rest, known, 1, 0.6)
+            yield f"{name} is no setting" + (f": did you mean {variable(near[0])}?" if near else "")
+
+
+def _tables_nearly_ours(file: Path | None) -> Iterator[str]:
+    text = "" if file is None else file.read_text("utf-8")
+    tables: dict[str, Any] = tomllib.loads(text).get("tool", {})
+    for name in tables:
+        letters = re.sub(r"[^a-z]", "", name.lower()).removeprefix("pytest")
+        if letters == "hydrasmoke" and f"tool.{name}" != TABLE:
+            yield f"[tool.{name}] of {file} is not read: did you mean [{TABLE}]?"
+
+
+def _open_to_others(token_file: Path | None) -> Iterator[str]:
+    if token_file is not None and os.name == "posix":
+        mode = token_file.stat().st_mode & 0o777
+        if mode & 0o077:
+            yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
+
+
+def _project_file(folder: Path) -> Path | None:
+    """Give the nearest pyproject.toml upwards."""
+    homes = (folder, *folder.parents)
+    return next((file for home in homes if (file := home / "pyproject.toml").is_file()), None)
+
+
+def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
+    """Read the table of the project's file; its paths are relative to it."""
+    file = _project_file(folder)
+    if file is None:
+        return {}
+    try:
+        table = dict(PyprojectTomlConfigSettingsSource(_Table, file)())
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        # AttributeError, TypeError: pydantic-settings takes whatever stands there for a table.
+        problems.append(f"[{TABLE}] of {file} can't be read: {error}")
+        return {}
+    if table.pop("token", None) is not None:
+        problems.append(
+            f"token is in [{TABLE}] of {file}: a file that others can read is no place for it; "
+            f"set {variable('token')} in the environment, or token_file"
+        )
+    for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
+        del table[name]
+        near = difflib.get_close_matches(name, HydraSmokeConfig.model_fields, 1, 0.5)
+        meant = f"did you mean {near[0]}?" if near else "see the list of settings"
+        problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
+    for name in ("token_file", "ca_file", "output"):
+        if isinstance(table.get(name), str):
+            table[name] = file.parent / table[name]
+    scenario = table.get("scenario")
+    if isinstance(scenario, str) and Path(scenario).suffix:  # no ready-made one has any
+        table["scenario"] = str(file.parent / scenario)
+    return table
+
+
+def _scenario(
+    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[str]
+) -> Scenario | None:
+    from pytest_hydrasmoke.fake.presets import load
+
+    given = values.get("scenario", "default")
+    if not isinstance(given, str):  # which the settings complain about
+        return None
+    try:
+        return load(given, folder)
+    except ValueError as problem:
+        shown = safe_line(given)
+        problems.append(
+            f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"
+        )
+        return None
+
+
+def _pick_token(
+    layers: list[tuple[str, dict[str, Any]]],
+    values: dict[str, Any],
+    sources: dict[str, str],
+    problems: list[str],
+) -> None:
+    for source, layer in layers:
+        if "token" in layer and "token_file" in layer:
+            problems.append(
+                f"{variable('token')} and {variable('token_file')} are both set: keep one"
+            )
+            return
+        if "token" in layer:
+            values.pop("token_file", None)
+            sources.pop("token_file", None)
+            return
+        if "token_file" in layer:
+            values.pop("token", None)
+            sources["token"] = f"{source}'s token_file"
+            file = layer["token_file"]
+            if isinstance(file, str | Path) and os.path.isfile(file):
+                try:
+                    text = Path(file).read_text("utf-8")
+                except (OSError, ValueError) as error:
+                    problems.append(f"token_file {file} can't be read: {error}")
+                else:
+                    # A file's last newline is the editor's, not the token's.
+                    values["token"] = Token(text.removesuffix("\n").removesuffix("\r"))
+            return
+
+
+def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
+    problems = [
+        f"{name} is not set: {how_to_set(name)}"
+        for name in required
+        if name not in values and not ("instance" in values and name in SPEC)
+    ]
+    if "token" not in values and "token_file" not in values:
+        problems.append(
+            f"the token is not set: set {variable('token')} (or OPS_BEARER_TOKEN) in the "
+            f"environment, or give {flag('token_file')}"
+        )
+    return problems
+
+
+def _validated(
+    values: Mapping[str, Any], sources: Mapping[str, str], problems: list[str]
+) -> HydraSmokeConfig | None:
+    try:
+        config = HydraSmokeConfig(**values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+    else:
+        problems += _contradictions(config)
+        return config
+    for fault in faults:
+        name = str(fault["loc"][0])
+        words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        secret = name in ("token", "token_file")
+        shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
+        problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {words}")
+    # The rest may contradict itself all the same.
+    faulty = {fault["loc"][0] for fault in faults}
+    rest = {name: value for name, value in values.items() if name not in faulty}
+    problems += _contradictions(HydraSmokeConfig(**rest))
+    return None
+
+
+def _contradictions(config: HydraSmokeConfig) -> list[str]:
+    problems: list[str] = []
+    if config.url is not None:
+        problem = url_problem(config.url, allow_http=config.allow_http)
+        if problem is not None:
+            shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
+            problems.append(f"url = {shown!r} {problem}")
+    if not problems:
+        problems += [
+            f"{name} has the token in it: it would be written down and printed"
+            for name in ("url", "run_id", *SPEC, "agent_name", "output")
+            if has_token(str(getattr(config, name)), config.token)
+        ]
+    words = (
+        ("ready_statuses", config.ready_statuses),
+        ("failed_statuses", config.failed_statuses),
+        ("gone_statuses", config.gone_statuses),
+    )
+    for (name, these), (other, those) in itertools.combinations(words, 2):
+        for word in sorted(these & those):
+            problems.append(f"{name} and {other} both have {word!r}: keep it in one")
+    # httpx's own order; a folder that is not there is only an empty one.
+    trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
+    problem = certificates_problem(Path(trusted)) if trusted else None
+    if problem is not None:
+        problems.append(f"trust_env, and SSL_CERT_FILE = {safe_line(str(trusted))!r}: {problem}")
+    if not config.ready_statuses:
+        problems.append("ready_statuses is empty: nothing would ever be ready")
+    return problems

@@ -1,0 +1,173 @@
+"""The way to reach the network under anyio: asyncio or trio, whichever runs."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import anyio
+import httpcore
+import httpx
+
+from pytest_hydrasmoke._base.errors import TransportError, own_frames
+
+from .attempts import append, given, no_turn
+from .grace import shielded
+from .httpx_adapter import FAULTS, build, lost, ssl_context
+from .protocol import IN_FLIGHT, Reply, Request, Stream
+from .target import Link
+
+__tracebackhide__ = own_frames
+
+T = TypeVar("T")
+
+TOO_LATE = TimeoutError("the deadline has passed")
+
+
+class _Steps:
+    """Watch a request being connected.
+
+    A time-out there, after which nothing was sent, is told from one of waiting; and a connection
+    that is broken off in its TLS handshake is closed, which httpcore leaves open.
+    """
+
+    def __init__(self) -> None:
+        self.connecting = False
+        self._connected: object = None
+
+    async def note(self, step: str, info: Mapping[str, object]) -> None:
+        if step.endswith("send_request_headers.started"):
+            self.connecting = getattr(info["request"], "method", None) == b"CONNECT"
+        elif step.endswith(("connect_tcp.started", "start_tls.started")):
+            self.connecting = True
+        elif step.endswith("connect_tcp.complete"):
+            self._connected = info["return_value"]
+
+    async def close(self) -> None:
+        if self.connecting and isinstance(self._connected, httpcore.AsyncNetworkStream):
+            with anyio.CancelScope(shield=True):
+                await self._connected.aclose()
+
+
+class AsyncStream:
+    """A stream read under anyio."""
+
+    def __init__(self, io: AsyncIO, response: httpx.Response) -> None:
+        self._io = io
+        self._response = response
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._chunks: AsyncIterator[bytes] = aiter(response.stream)
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+
+    @property
+    def peer(self) -> object:
+        """This end of the connection, as the other one sees it; None if there is no such thing."""
+        network: object = self._response.extensions.get("network_stream")
+        if isinstance(network, httpcore.AsyncNetworkStream):
+            return network.get_extra_info("client_addr")[:2]
+        return None
+
+    async def read(self, deadline: float) -> bytes:
+        return given(await self.attempt_read(deadline))
+
+    async def attempt_read(self, deadline: float) -> bytes | TransportError:
+        raised: BaseException = TOO_LATE
+        try:
+            # A scope, not `fail_after`, which takes twice as long to enter and leave.
+            with anyio.move_on_after(self._io.left(deadline)):
+                return await anext(self._chunks, b"")
+        except BaseException as error:
+            raised = error
+        return lost(raised, self._io.link)
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
+            await self._response.aclose()
+            # trio complains of an async generator that was not run to its end.
+            while await anext(self._chunks, b""):
+                pass
+
+
+class AsyncIO:
+    """`IO` under anyio: asyncio or trio, whichever runs.
+
+    Keeps no idle connection, since a fixture that is not async could not close it.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._transport = httpx.AsyncHTTPTransport(
+            # For plain http a context without any certificate: it costs nothing.
+            verify=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            proxy=link.proxy(),
+        )
+        self._gate: anyio.CapacityLimiter | None = None
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def left(self, deadline: float) -> float:
+        return max(deadline - self.now(), 0.0)
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(max(seconds, 0.0))
+
+    def branch(self) -> AsyncIO:
+        """Give what one task of many is to use."""
+        return self
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        if self._gate is None:
+            self._gate = anyio.CapacityLimiter(IN_FLIGHT)
+        with anyio.move_on_after(self.left(deadline)) as waiting:
+            await self._gate.acquire()
+        if waiting.cancelled_caught:
+            raise no_turn(self.link.base_url)
+        try:
+            stream = given(await self._attempt_open(request, deadline))
+            body = bytearray()
+            try:
+                while chunk := given(await stream.attempt_read(deadline)):
+                    append(body, chunk)
+            finally:
+                await stream.close()
+        finally:
+            self._gate.release()
+        return Reply(stream.status, stream.headers, bytes(body))
+
+    async def open(self, request: Request, deadline: float) -> Stream:
+        return await self.open_now(request, deadline)
+
+    async def open_now(self, request: Request, deadline: float) -> AsyncStream:
+        """Open a stream, by this task."""
+        return given(await self._attempt_open(request, deadline))
+
+    async def _attempt_open(
+        self, request: Request, deadline: float
+    ) -> AsyncStream | TransportError:
+        steps = _Steps()
+        raised: BaseException = TOO_LATE
+        try:
+            built = build(self.link, request, trace=steps.note)
+            with anyio.move_on_after(self.left(deadline)):
+                return AsyncStream(self, await self._transport.handle_async_request(built))
+        except BaseException as error:
+            raised = error
+        await steps.close()
+        return lost(raised, self.link, connecting=steps.connecting)
+
+    def hurry(self) -> float:
+        return math.inf
+
+    async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await shielded(seconds, work)
+
+    async def aclose(self) -> None:
+        """Let go of the transport; nothing is open between calls."""
+        await self._transport.aclose()

@@ -1,0 +1,278 @@
+"""The way to reach the network by blocking.
+
+A failed attempt is returned, not raised, from the block that caught it: an error raised inside
+`except` would drag httpx's frames, and with them the headers of the request, into every traceback.
+What can't be returned, an interrupt or a bug, is raised again without those frames (`lost`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpcore
+import httpx
+
+from pytest_hydrasmoke._base.errors import TransportError, own_frames
+from pytest_hydrasmoke._base.signals import Interrupts
+
+from .attempts import append, given, no_turn
+from .deadlines import SLICE, DeadlineBackend, DeadlineStream
+from .httpx_adapter import FAULTS, build, lost, ssl_context
+from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
+from .target import Link
+
+__tracebackhide__ = own_frames
+
+T = TypeVar("T")
+
+# A connection is kept for the next call of a burst only. Servers drop idle ones after 5 s and
+# more; one that is dropped while a request is on its way looks like a lost answer.
+KEEP_IDLE = 2.0
+LAST_WORDS = 1.0
+"""Seconds for what is under way when a group is stopped: of a provision that is broken off nobody
+knows whether it was carried out."""
+
+
+@dataclass
+class Group:
+    """What threads that end together share: a way to stop them, and a bound on their requests."""
+
+    stopped: threading.Event = field(default_factory=threading.Event)
+    until: float = math.inf
+    """The point of `time.monotonic()` at which what is under way must be over."""
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(IN_FLIGHT))
+
+    def stop(self) -> None:
+        """Let nothing more begin."""
+        if not self.stopped.is_set():
+            self.until = time.monotonic() + LAST_WORDS
+            self.stopped.set()
+
+
+def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
+    url = httpcore.URL(
+        scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target="/"
+    )
+    return httpcore.Proxy(url, auth=proxy.raw_auth, headers=proxy.headers.raw)
+
+
+class _PoolTransport(httpx.BaseTransport):
+    """Hand httpx's requests to a pool of ours, since its own can't be given a backend."""
+
+    def __init__(self, pool: httpcore.ConnectionPool) -> None:
+        self._pool = pool
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        reply = self._pool.handle_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            reply.status,
+            headers=reply.headers,
+            stream=_PoolBody(reply),
+            extensions=reply.extensions,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _PoolBody(httpx.SyncByteStream):
+    def __init__(self, reply: httpcore.Response) -> None:
+        self._reply = reply
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._reply.iter_stream()
+
+    def close(self) -> None:
+        self._reply.close()
+
+
+class SyncStream:
+    """A stream read by blocking."""
+
+    def __init__(self, io: SyncIO, response: httpx.Response) -> None:
+        self._io = io
+        self._response = response
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        self._chunks = iter(response.stream)
+        network: object = response.extensions.get("network_stream")
+        # A test's own transport may have no such thing.
+        self._network = network if isinstance(network, DeadlineStream) else None
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers)
+
+    @property
+    def peer(self) -> object:
+        """This end of the connection, as the other one sees it; None if there is no such thing."""
+        return self._network and self._network.get_extra_info("client_addr")[:2]
+
+    async def read(self, deadline: float) -> bytes:
+        return given(self.attempt_read(deadline))
+
+    def expire(self) -> None:
+        """Let the deadline of what is being read be over; from any thread."""
+        assert self._network is not None
+        self._network.deadline = -math.inf
+
+    async def close(self) -> None:
+        self.close_now()
+
+    def attempt_read(self, deadline: float) -> bytes | TransportError:
+        if self._network is not None:
+            self._network.deadline = self._io.monotonic(deadline)
+        try:
+            return next(self._chunks, b"")
+        except BaseException as error:
+            raised = error
+        return self._io.lost(raised)
+
+    def close_now(self) -> None:
+        with contextlib.suppress(*FAULTS):
+            self._response.close()
+        if self._network is not None:
+            # The connection may serve another request, which has a deadline of its own.
+            self._network.deadline = math.inf
+
+
+class SyncIO:
+    """`IO` that blocks; one for each thread."""
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        interrupts: Interrupts | None = None,
+        group: Group | None = None,
+        slice_seconds: float = SLICE,
+    ) -> None:
+        self.link = link
+        self._interrupts = interrupts or Interrupts()
+        self._group = group
+        self._backend = DeadlineBackend(self.hurry, slice_seconds)
+        self._transport: _PoolTransport | None = None
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def monotonic(self, deadline: float) -> float:
+        """Translate a point of `now()` to one of `time.monotonic()`."""
+        return deadline
+
+    async def sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        self.check()
+        while (left := min(until, self.hurry() - LAST_CHANCE) - time.monotonic()) > 0:
+            # In bits, as reads are: a signal may shorten it.
+            time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
+            self.check()
+
+    def check(self) -> None:
+        """Raise `TransportError` once the group, if there is one, is stopped."""
+        if self.stopped:
+            raise TransportError("stopped with the rest of its group", reached=False)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this IO is to begin nothing more."""
+        return self._group is not None and self._group.stopped.is_set()
+
+    def hurry(self) -> float:
+        until = self._interrupts.deadline()
+        return until if self._group is None else min(self._group.until, until)
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        with self._admitted(deadline):
+            return given(self._attempt_send(request, deadline))
+
+    async def open(self, request: Request, deadline: float) -> Stream:
+        return self.open_now(request, deadline)
+
+    def open_now(self, request: Request, deadline: float) -> SyncStream:
+        """Open a stream, by this thread."""
+        return given(self._attempt_open(request, deadline))
+
+    @contextlib.contextmanager
+    def _admitted(self, deadline: float) -> Iterator[None]:
+        """Wait until one more of the group's requests may be under way; raises `TransportError`."""
+        if self._group is None:
+            yield
+            return
+        if not self._group.gate.acquire(timeout=max(deadline - self.now(), 0.0)):
+            raise no_turn(self.link.base_url)
+        try:
+            yield
+        finally:
+            self._group.gate.release()
+
+    async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        # Nothing but a signal breaks off blocking code.
+        with self._interrupts.hold():
+            return await work()
+
+    def lost(self, raised: BaseException) -> TransportError:
+        """Give what an attempt failed of; raises what is no failure of the network."""
+        if not isinstance(raised, FAULTS):
+            # An interrupt inside httpcore's own bookkeeping can leave its pool unusable.
+            self._transport = None
+        return lost(raised, self.link)
+
+    def close(self) -> None:
+        """Close idle connections; the next call opens new ones."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
+    def _attempt_send(self, request: Request, deadline: float) -> Reply | TransportError:
+        stream = self._attempt_open(request, deadline)
+        if isinstance(stream, TransportError):
+            return stream
+        body = bytearray()
+        try:
+            while chunk := stream.attempt_read(deadline):
+                if isinstance(chunk, TransportError):
+                    return chunk
+                append(body, chunk)
+        finally:
+            stream.close_now()
+        return Reply(stream.status, stream.headers, bytes(body))
+
+    def _attempt_open(self, request: Request, deadline: float) -> SyncStream | TransportError:
+        self.check()
+        transport = self._transport or self._connect()
+        # To httpcore these are durations; `deadlines` knows them for the deadline that they are.
+        timeout = dict.fromkeys(("connect", "read", "write"), self.monotonic(deadline))
+        try:
+            built = build(self.link, request, timeout=timeout)
+            return SyncStream(self, transport.handle_request(built))
+        except BaseException as error:
+            raised = error
+        return self.lost(raised)
+
+    def _connect(self) -> _PoolTransport:
+        proxy = self.link.proxy()
+        pool = httpcore.ConnectionPool(
+            ssl_context=ssl_context(self.link),
+            proxy=None if proxy is None else _core_proxy(httpx.Proxy(proxy)),
+            max_connections=None,
+            max_keepalive_connections=1,
+            keepalive_expiry=KEEP_IDLE,
+            network_backend=self._backend,
+        )
+        self._transport = _PoolTransport(pool)
+        return self._transport

@@ -1,0 +1,114 @@
+"""The seam between the lifecycle and the network.
+
+The lifecycle is written once, as coroutines over `IO`. The async client awaits them; the sync
+client runs the very same coroutines with `drive`, over an IO that blocks and never suspends.
+What makes that hold, for every module that takes an `IO`:
+
+- Await nothing but the IO you were given: no `anyio`, no task group, no async generator.
+- Time comes from `io.now()` and `io.sleep()`; a deadline is a point of `io.now()`.
+- Whatever must not be broken off runs as `io.grace(seconds, work)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from pytest_hydrasmoke._base.errors import own_frames
+
+__tracebackhide__ = own_frames
+
+T = TypeVar("T")
+
+CallName = Literal[
+    "provision", "poll", "status", "chat", "llm_events", "delete", "missing", "openapi"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: `path` comes after the base URL, percent-encoded, query included."""
+
+    call: CallName
+    method: str
+    path: str
+    body: Mapping[str, str] | None = None
+    accept: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer, read to its end; header names are in lower case.
+
+    What is in it is the router's, raw, and may be the request told back: no listing shows it.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Stream(Protocol):
+    """An answer whose head is in and whose body is still arriving."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    async def read(self, deadline: float) -> bytes:
+        """Give the next bytes, or b"" at the end; raises `TransportError`."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection; harmless if done before."""
+        ...
+
+
+class IO(Protocol):
+    """What the lifecycle may do to the world outside."""
+
+    def now(self) -> float:
+        """Give the time in seconds, from an arbitrary start."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def send(self, request: Request, deadline: float) -> Reply:
+        """Send and read the whole answer; raises `TransportError`, at the deadline too."""
+        ...
+
+    async def open(self, request: Request, deadline: float) -> Stream:
+        """Send and read the answer's head; raises `TransportError`, at the deadline too."""
+        ...
+
+    def hurry(self) -> float:
+        """Give the point of `now()` at which a signal wants clean-up to be over; inf for none."""
+        ...
+
+    async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Carry `work` out even if the caller is cancelled meanwhile, for up to `seconds`."""
+        ...
+
+
+LAST_CHANCE = 0.5
+"""Seconds kept back of a deadline for one last attempt, however long the router says to wait."""
+
+IN_FLIGHT = 16
+"""Requests at once: beyond 10 to 20 a router's answers only get slower."""
+
+
+def drive(work: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends, because its IO blocks, to its result."""
+    steps = work.__await__()
+    try:
+        next(steps)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    close = getattr(steps, "close", None)
+    if close is not None:
+        close()
+    raise RuntimeError("the lifecycle awaited something other than its IO")

@@ -1,0 +1,136 @@
+"""Where requests go: the rules for a base URL, and ids made fit for a path."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import idna
+
+from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.token import Token
+
+__tracebackhide__ = own_frames
+
+PREFIX = "/internal/v1/smoke"
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE | re.ASCII)
+
+
+def url_problem(url: str, *, allow_http: bool) -> str | None:
+    """Say what is wrong with a router's base URL; None if nothing is."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"is not a URL ({error})"
+    if parts.scheme not in ("http", "https") or not host:
+        return "must begin with https:// and a host, such as https://router.example"
+    if parts.username is not None:
+        return "must not carry a user or password: the token alone opens the router"
+    if "?" in url or "#" in url:
+        return "must end with its path: no ? and no #"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return "has a character that no URL has"
+    if not _is_host(host):
+        return "has a host that can't be: give a name such as router.example, or an address"
+    path = parts.path.rstrip("/")
+    if PREFIX in path or path.endswith(("/internal", "/internal/v1")):
+        return f"must stop before /internal: {PREFIX}/... is added to it"
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+        return "would send the token in clear: use https://, or set allow_http = true"
+    return None
+
+
+def same_router(one: str, two: str) -> bool:
+    """Tell whether two base URLs are the same place: scheme, host, port and path."""
+    return _place(one) == _place(two)
+
+
+def _place(url: str) -> tuple[object, ...]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return (url,)
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/"), parts.query
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether this can be looked up, or is an address: what can't be is no case for a retry.
+
+    After RFC 1123, with underscores, which some name servers take; names of other scripts as
+    IDNA 2008 writes them in ASCII.
+    """
+    labels = host.removesuffix(".").split(".")
+    try:
+        if ":" in host:
+            ipaddress.IPv6Address(host)
+            return True
+        if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+            return False
+        if labels[-1].isdigit():
+            ipaddress.IPv4Address(host)
+        for label in labels:
+            if label.lower().startswith("xn--"):
+                idna.ulabel(label)
+    except ValueError:  # Among them idna's own.
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def segment(text: str) -> str:
+    """Quote an id or key so that it stays one path segment, whatever is in it.
+
+    Raises `ConfigError` for an empty text and for "." and "..", which no quoting keeps in place.
+    """
+    if text in ("", ".", ".."):
+        raise ConfigError(
+            f"{text!r} can't name an instance or a key",
+            next_step="give the id or the idempotency key that the router knows",
+        )
+    return quote(text, safe="")
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where the router is and how to get there; `base_url` without a slash at its end."""
+
+    base_url: str
+    token: Token | None
+    ca_file: Path | None = None
+    trust_env: bool = False
+
+    def proxy(self) -> str | None:
+        """Find the environment's proxy for this one origin, if the environment is trusted.
+
+        Raises `ConfigError` for one that speaks anything but http.
+        """
+        parts = urlsplit(self.base_url)
+        if not self.trust_env or proxy_bypass(parts.netloc):
+            return None
+        proxies = getproxies()
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if proxy is None:
+            return None
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        scheme = urlsplit(proxy).scheme
+        if scheme not in ("http", "https"):
+            raise ConfigError(
+                f"the environment's proxy speaks {scheme}: only http and https are spoken here",
+                next_step="set HTTPS_PROXY to an http proxy, NO_PROXY, or trust_env = false",
+            )
+        return proxy

@@ -1,0 +1,64 @@
+"""The same work many times at once, in threads that end together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from .blocking import Group, SyncIO
+
+JOIN = 5.0
+"""Seconds for all threads to end once they are told to; only one that connects takes long."""
+
+Waiting = Callable[[Sequence[SyncIO]], AbstractContextManager[object]]
+
+
+def _wait(ios: Sequence[SyncIO]) -> AbstractContextManager[object]:
+    return nullcontext()
+
+
+def fan_out(
+    make_io: Callable[[Group], SyncIO],
+    works: Sequence[Callable[[SyncIO], None]],
+    waiting: Waiting = _wait,
+) -> list[Exception]:
+    """Run every work in a thread with an IO of its own, and give what failed.
+
+    The first failure stops the others, whose own failures come after it in the list. An
+    interrupt of the caller stops them too, and comes out once they have ended. `waiting` is
+    entered while the caller waits for the threads, whose IOs it is given.
+    """
+    group = Group()
+    failures: list[Exception] = []
+
+    def run(work: Callable[[SyncIO], None], io: SyncIO, ended: threading.Event) -> None:
+        try:
+            work(io)
+        except Exception as error:
+            failures.append(error)
+            group.stop()
+        finally:
+            io.close()
+            ended.set()
+
+    # Waited for by events: an interrupted `Thread.join` takes the thread for ended (until 3.12).
+    begun: list[threading.Event] = []
+    try:
+        # All of them before the first begins: in this order they take turns on a virtual clock.
+        ios = [make_io(group) for _ in works]
+        for work, io in zip(works, ios, strict=True):
+            ended = threading.Event()
+            threading.Thread(target=run, args=(work, io, ended), daemon=True).start()
+            begun.append(ended)
+        with waiting(ios):
+            for ended in begun:
+                ended.wait()
+    except BaseException:
+        group.stop()
+        until = time.monotonic() + JOIN
+        for ended in begun:
+            ended.wait(max(until - time.monotonic(), 0.0))
+        raise
+    return failures

@@ -1,0 +1,177 @@
+"""Plays a chat turn onto a connection, whole or broken.
+
+`plan` decides, and is pure; `EventStream` acts. A turn whose stream is broken never reaches its
+end, and so leaves no LLM events.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio
+import anyio.lowlevel
+from starlette.types import Receive, Scope, Send
+
+from .clock import Clock, Pace, pace_by
+from .faults import Break
+from .sse_events import Turn
+
+HANG_UP = "pytest_hydrasmoke.hang_up"
+"""Name of the ASGI extension by which this project's server closes a request's connection."""
+
+_GARBAGE = b"\xff\xfe\x00<html>\x80 this is no event stream \xc3\x28\n\r\x00"
+# Long enough for a chunk to leave on its own, short enough for a thousand of them.
+_PACE = 0.001
+
+
+class DroppedError(RuntimeError):
+    """Raised to drop a connection under a server that can't be told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send, and how to leave."""
+
+    chunks: Iterable[bytes]
+    over_before: int | None = None
+    """The chunk before which the turn is over; None if it never gets there."""
+    leave: Literal["end", "cut", "stall"] = "end"
+    paced: bool = False
+    """Whether the chunks go out a moment apart, and not by the scenario's pause."""
+
+
+def plan(turn: Turn, broken: Break | None) -> Plan:
+    """Decide what a client gets to see of a turn."""
+    events = (*turn.spoken, *turn.closing)
+    if broken is None:
+        return Plan(events, len(turn.spoken))
+    first = events[: broken.after_events]
+    if broken.kind == "trickle":
+        rest = b"".join(events[broken.after_events :])
+        whole = min(len(turn.spoken), len(first))
+        bytes_spoken = len(b"".join(turn.spoken[whole:]))
+        letters = [rest[i : i + 1] for i in range(len(rest))]
+        return Plan((*first, *letters), whole + bytes_spoken, paced=True)
+    if broken.kind == "split":
+        return _split(turn, broken.split_at)
+    # Where it breaks the agent is done, or it never gets there.
+    done = len(first) if broken.when == "after" else None
+    if broken.kind == "flood":
+        return Plan(itertools.chain(first, itertools.repeat(turn.more)), done)
+    if broken.kind == "error":
+        return Plan((*first, turn.error), done)
+    if broken.kind == "garbage":
+        return Plan((*first, _GARBAGE), done)
+    if len(first) > len(turn.spoken):
+        done = len(turn.spoken)
+    return Plan(first, done, leave=broken.kind)
+
+
+def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
+    body = b"".join((*turn.spoken, *turn.closing))
+    cuts = [at for at in split_at or _awkward(body) if at < len(body)]
+    bounds = [0, *cuts, len(body)]
+    spoken = len(b"".join(turn.spoken))
+    # Over before the first chunk that reaches beyond what was said.
+    over_before = sum(end <= spoken for end in bounds[1:])
+    chunks = [body[start:end] for start, end in itertools.pairwise(bounds)]
+    return Plan(chunks, over_before, paced=True)
+
+
+def _awkward(body: bytes) -> list[int]:
+    """Give the offsets at which a careless reader breaks: in characters, line ends and words."""
+    return [match.end() for match in re.finditer(rb"[\xc0-\xff]|\r(?=\n)|data|\n(?=\n)", body)]
+
+
+class EventStream:
+    """An ASGI answer: one chat turn as server-sent events."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        pause: float,
+        end_turn: Callable[[], None],
+        *,
+        first_after: float = 0.0,
+    ) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._first_after = first_after
+        # Counted from the request: a head that is out lets the client move a clock by hand.
+        self._first_due = clock.now() + first_after
+        self._pause = pause
+        self.end_turn = end_turn
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+        ]
+        pace = pace_by(self._clock, scope.get("client"))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._perform(pace, receive, send)
+        finally:
+            pace.close()
+        if self._plan.leave == "cut":
+            await hang_up(scope, receive, send)
+
+    async def _perform(self, pace: Pace, receive: Receive, send: Send) -> None:
+        watch = anyio.CancelScope()
+        async with anyio.create_task_group() as group:
+
+            async def leave_with_client() -> None:
+                with watch:
+                    await _gone(receive)
+                    group.cancel_scope.cancel()
+
+            group.start_soon(leave_with_client)
+            await self._play(pace, send)
+            if self._plan.leave == "stall":
+                await pace.sleep_until(math.inf)
+            if self._plan.leave == "end":
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            watch.cancel()
+
+    async def _play(self, pace: Pace, send: Send) -> None:
+        number, due = -1, self._first_due
+        for number, chunk in enumerate(self._plan.chunks):
+            if number and self._plan.paced:
+                await anyio.sleep(_PACE)
+            elif number or self._first_after:
+                # At least one turn of the loop, or a flood would keep it from everybody else.
+                await anyio.lowlevel.checkpoint()
+                if due > self._clock.now():
+                    await pace.sleep_until(due)
+            if number == self._plan.over_before:
+                self.end_turn()
+            pace.send(len(chunk))
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            # From when it was due, and not from when it could leave: time set by hand may jump.
+            due += self._pause
+        if self._plan.over_before is not None and self._plan.over_before > number:
+            self.end_turn()
+
+
+async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:
+    """Close the connection as it stands; an ASGI answer that is none.
+
+    Raises `DroppedError` under a server other than this project's.
+    """
+    close = scope.get("extensions", {}).get(HANG_UP)
+    if close is None:
+        raise DroppedError("the fake router drops this connection")
+    close()
+    # To return earlier would be an answer left undone, which the server would complain about.
+    await _gone(receive)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

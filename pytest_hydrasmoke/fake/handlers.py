@@ -1,0 +1,149 @@
+"""The six calls: from a request to the router's answer.
+
+The order is FastAPI's: a request is validated first, the token after that, the instance last.
+A refusal is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TypeVar
+
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from . import requests as wire
+from .chat_stream import EventStream, plan
+from .faults import Break, Faults
+from .records import Instance, Json
+from .scenario import Scenario
+from .sse_events import turn
+from .state import Order, World, in_case
+
+Call = TypeVar("Call", bound=BaseModel)
+
+
+class Calls:
+    """The handlers of one world: each does the work of a call that was accepted."""
+
+    def __init__(self, world: World, faults: Faults, token: str) -> None:
+        self._world = world
+        self._scenario = world.scenario
+        self._faults = faults
+        self._authorization = f"Bearer {token}".encode()
+
+    def accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
+        """Read a request and the bytes of its body, and check its token."""
+        parts: dict[str, object] = {
+            "path": request.path_params,
+            "query": dict(request.query_params),
+        }
+        if raw and "body" in kind.model_fields:
+            parts["body"] = wire.parse(raw, request.headers.get("content-type"))
+        call = wire.check(kind, parts)
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, self._authorization):
+            raise HTTPException(self._scenario.unauthorized_status, "Invalid or missing token")
+        return call
+
+    def provision(self, call: wire.ProvisionCall) -> ASGIApp:
+        """Take an order for an instance."""
+        body = call.body
+        order = Order(
+            body.idempotency_key, body.manifest_id, body.region_id, body.tier_id, body.agent_name
+        )
+        instance = self._world.provision(order)
+        if instance == "conflict":
+            raise HTTPException(409, "This idempotency key belongs to another request")
+        if instance == "quota":
+            raise HTTPException(self._scenario.quota_status, "Quota of instances is used up")
+        answer: dict[str, Json] = {"idempotency_key": order.idempotency_key}
+        if self._scenario.provision_instance_id != "absent":
+            present = self._scenario.provision_instance_id == "present"
+            answer["instance_id"] = instance.id if present else None
+        answer["task_id"] = instance.task_id
+        return self._success(answer, self._scenario.provision_status)
+
+    def poll(self, call: wire.PollCall) -> ASGIApp:
+        """Tell whether an idempotency key has become an instance."""
+        instance = self._world.find_by_key(call.path.idempotency_key)
+        if instance is not None:
+            return self._success(
+                {"found": True, "instance_id": instance.id, "status": instance.status}
+            )
+        if self._scenario.poll_before_row == "404":
+            raise HTTPException(404, "Instance not found")
+        if self._scenario.poll_before_row == "bare":
+            return self._success({"found": False})
+        return self._success({"found": False, "instance_id": None, "status": None})
+
+    def status(self, call: wire.InstanceCall) -> ASGIApp:
+        """Tell how an instance stands."""
+        instance = _found(self._world.find(str(call.path.instance_id)))
+        return self._success(
+            {"id": instance.id, "hostname": instance.hostname, "status": instance.status}
+        )
+
+    def chat(self, call: wire.ChatCall) -> ASGIApp:
+        """Start a chat turn."""
+        instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        if not instance.ready:
+            raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
+        world, instance_id = self._world, instance.id
+        return EventStream(
+            plan(turn(self._scenario), self._faults.take_break() or _death(self._scenario)),
+            world.clock,
+            self._scenario.event_pause,
+            lambda: world.end_turn(instance_id),
+            first_after=self._scenario.first_event_after,
+        )
+
+    def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
+        """Count the LLM events of a recent window."""
+        instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        window, now = call.query.window_seconds, self._world.clock.now()
+        # Compared this way round because a window may be too long to be a float.
+        seen = [
+            event.provider
+            for event in self._world.llm_events(instance.id)
+            if now - event.at <= window
+        ]
+        listed = {"sorted": sorted(set(seen)), "seen": list(dict.fromkeys(seen)), "repeated": seen}
+        return self._success(
+            {
+                "instance_id": instance.id,
+                "count": len(seen),
+                "providers": listed[self._scenario.providers_listed],
+                "window_seconds": window,
+            }
+        )
+
+    def delete(self, call: wire.InstanceCall) -> ASGIApp:
+        """Delete an instance."""
+        instance_id = str(call.path.instance_id)
+        outcome = self._world.delete(instance_id)
+        if outcome == "unknown":
+            raise HTTPException(404, "Instance not found")
+        if outcome == "deleted_before" and self._scenario.second_delete != 200:
+            raise HTTPException(self._scenario.second_delete, "Instance already deleted")
+        word = in_case(self._scenario.gone_word, self._scenario.status_case)
+        return self._success({"instance_id": instance_id, "status": word})
+
+    def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
+        return JSONResponse({**fields, **self._scenario.extra}, status)
+
+
+def _death(scenario: Scenario) -> Break | None:
+    if scenario.agent_dies == "never":
+        return None
+    return Break(scenario.agent_dies, scenario.agent_dies_after, None)
+
+
+def _found(instance: Instance | None) -> Instance:
+    # A row that isn't there yet, one that is deleted and one of somebody else: all the same here.
+    if instance is None:
+        raise HTTPException(404, "Instance not found")
+    return instance

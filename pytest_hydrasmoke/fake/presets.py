@@ -1,0 +1,209 @@
+"""Scenarios by name, from a TOML file, or from the report of a run."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from .from_report import scenario_of
+from .scenario import Scenario
+
+_BASE = "base"
+"""The key of a file that names the ready-made scenario it changes."""
+
+
+class ReadyMade(NamedTuple):
+    """A scenario that has a name."""
+
+    words: str
+    scenario: Scenario
+
+
+READY_MADE: Mapping[str, ReadyMade] = {
+    "default": ReadyMade("Quick, and in the plainest of the allowed words.", Scenario()),
+    "openai": ReadyMade("Chunks with `choices`, then `[DONE]`.", Scenario(runtime="openai")),
+    "anthropic": ReadyMade(
+        "Named events, `message_start` to `message_stop`.", Scenario(runtime="anthropic")
+    ),
+    "objects": ReadyMade("Objects of a `type` and a `content`.", Scenario(runtime="objects")),
+    "named": ReadyMade("Events `token` and `done`.", Scenario(runtime="named")),
+    "text": ReadyMade("Lines of bare text, then `[DONE]`.", Scenario(runtime="text")),
+    "comments": ReadyMade(
+        "A comment as keep-alive before every event, and lines that end in CRLF.",
+        Scenario(keep_alive=True, line_end="crlf"),
+    ),
+    "no-terminal": ReadyMade("Streams end without a terminal event.", Scenario(terminal=False)),
+    "slow-boot": ReadyMade(
+        "Half a minute from the row to ready.",
+        Scenario(
+            row_after=2.0,
+            statuses=((0.0, "queued"), (2.0, "provisioning"), (15.0, "booting"), (30.0, "running")),
+            event_pause=0.2,
+        ),
+    ),
+    "failing-boot": ReadyMade(
+        "The boot ends in `provision_failed`.",
+        Scenario(
+            statuses=(
+                (0.0, "queued"),
+                (0.05, "provisioning"),
+                (0.1, "booting"),
+                (0.15, "provision_failed"),
+            )
+        ),
+    ),
+    "stuck-boot": ReadyMade(
+        "The boot never gets beyond `booting`.",
+        Scenario(statuses=((0.0, "queued"), (0.05, "provisioning"), (0.1, "booting"))),
+    ),
+    "late-row": ReadyMade(
+        "The row appears after ten seconds; until then poll knows nothing but `found`.",
+        Scenario(row_after=10.0, poll_before_row="bare"),
+    ),
+    "no-row": ReadyMade("No worker ever inserts the row.", Scenario(row_after=math.inf)),
+    "busy-queue": ReadyMade(
+        "One worker for all tasks, a second for each.",
+        Scenario(workers=1, row_after=1.0, cleanup_after=1.0),
+    ),
+    "quota": ReadyMade("A second instance beside the first is refused.", Scenario(quota=1)),
+    "lost-answers": ReadyMade(
+        "Every other request of a call is carried out, and its answer lost; chats are spared.",
+        Scenario(trouble="lost"),
+    ),
+    "flaky-router": ReadyMade(
+        "Every other request of a call is answered 503; chats are spared.",
+        Scenario(trouble="unavailable"),
+    ),
+    "rate-limited": ReadyMade(
+        "Every third request of a call is answered 429 with `Retry-After` in seconds.",
+        Scenario(trouble="limited", trouble_every=3, retry_after="seconds"),
+    ),
+    "no-llm-events": ReadyMade("A turn leaves no LLM events.", Scenario(llm_events_per_turn=0)),
+    "late-llm-events": ReadyMade(
+        "A turn's LLM events lag three seconds behind it.", Scenario(llm_events_lag=3.0)
+    ),
+    "several-providers": ReadyMade(
+        "Three LLM events a turn, of two providers, listed a row at a time.",
+        Scenario(
+            providers=("openai", "anthropic", "openai"),
+            providers_listed="repeated",
+            llm_events_per_turn=3,
+        ),
+    ),
+    "duplicates": ReadyMade(
+        "Each LLM event is written twice, a second apart.",
+        Scenario(llm_events_per_turn=2, llm_events_gap=1.0),
+    ),
+    "agent-dies": ReadyMade(
+        "The agent fails in mid-turn, and says so in an error event.", Scenario(agent_dies="error")
+    ),
+    "agent-cut": ReadyMade(
+        "The connection to the agent is cut in mid-turn.", Scenario(agent_dies="cut")
+    ),
+    "agent-falls-silent": ReadyMade(
+        "The stream ends early and without a word.", Scenario(agent_dies="end")
+    ),
+    "soft-delete": ReadyMade(
+        "A deleted row can still be read: `deleting`, and `deleted` after the clean-up.",
+        Scenario(
+            after_delete="row",
+            second_delete=200,
+            gone_word="deleting",
+            cleaned_word="deleted",
+            cleanup_after=0.5,
+        ),
+    ),
+    "contrary": ReadyMade(
+        "Whatever the contract leaves open, answered in the least plain way.",
+        Scenario(
+            provision_status=202,
+            provision_instance_id="absent",
+            second_key="conflict",
+            poll_before_row="404",
+            statuses=((0.0, "waiting_for_host"), (0.1, "first boot"), (0.2, "online")),
+            status_case="mixed",
+            early_hostname=True,
+            unauthorized_status=403,
+            not_ready_status=425,
+            after_delete="row",
+            second_delete=410,
+            gone_word="terminated",
+            runtime="objects",
+            terminal=False,
+            keep_alive=True,
+            line_end="cr",
+            providers=("openai", "anthropic"),
+            providers_listed="repeated",
+            llm_events_per_turn=2,
+            llm_events_lag=0.2,
+        ),
+    ),
+}
+
+
+def load(given: str, folder: Path | None = None) -> Scenario:
+    """Give the scenario of a name, of a TOML file, or of a run's `report.json`.
+
+    A file's path is relative to `folder`, else to the working directory. Raises ValueError in
+    words for a person.
+    """
+    if given in READY_MADE:
+        return READY_MADE[given].scenario
+    file = (folder or Path()) / given
+    if file.suffix not in (".toml", ".json"):
+        raise ValueError(
+            f"there is no scenario {given!r}{_meant(given, READY_MADE)}; known are "
+            f"{', '.join(READY_MADE)}, or give a .toml file, or a run's report.json"
+        )
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {file}") from None
+    except (OSError, ValueError) as problem:
+        raise ValueError(f"{file} can't be read: {problem}") from None
+    try:
+        return _from_toml(text) if file.suffix == ".toml" else _from_report(text)
+    except RecursionError:
+        raise ValueError(f"{file} can't be read: it is nested too deeply") from None
+    except ValueError as problem:
+        raise ValueError(f"{file}: {problem}") from None
+
+
+def _from_toml(text: str) -> Scenario:
+    given: dict[str, Any] = tomllib.loads(text)
+    problems: list[str] = []
+    base = given.pop(_BASE, "default")
+    # A list can't even be looked up.
+    if not isinstance(base, str) or base not in READY_MADE:
+        problems.append(f"{_BASE} is {base!r}; it may be {', '.join(READY_MADE)}")
+        base = "default"
+    known = [field.name for field in fields(Scenario)]
+    for name in [name for name in given if name not in known]:
+        del given[name]
+        problems.append(f"unknown key {name}{_meant(name, [*known, _BASE])}")
+    scenario = READY_MADE[base].scenario
+    try:
+        scenario = replace(scenario, **given)
+    except ValueError as problem:
+        problems.append(str(problem))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return scenario
+
+
+def _from_report(text: str) -> Scenario:
+    report: object = json.loads(text)
+    if not isinstance(report, dict):
+        raise ValueError("it is no report of a run: it is not even a JSON object")
+    return scenario_of(cast(dict[str, Any], report))
+
+
+def _meant(given: str, known: Mapping[str, object] | list[str]) -> str:
+    near = difflib.get_close_matches(given, known, 1, 0.6)
+    return f": did you mean {near[0]}?" if near else ""

@@ -1,1 +1,0 @@
-"""Views of a run. Each reads its timeline and decides nothing."""
