@@ -153,8 +153,7 @@ class Sweep:
         except HydraSmokeError as error:
             self.left = True
             self.say(f"UNKNOWN  what is left, as {self.config.url} does not tell: {error.message}")
-            if error.next_step is not None:
-                self.say(f"         {error.next_step}")
+            self.say(f"         {error.next_step or 'see hydra-smoke check'}")
             return False
         self._policy = dataclasses.replace(
             self.config.policy, forms=forms, keep="never", last_look=ANSWER

@@ -13,6 +13,7 @@ from pytest_hydrasmoke._core.moments import (
     MOST,
     MOST_ARRIVALS,
     MOST_TEXT,
+    MOST_WORDS,
     Exchange,
     Failure,
     Span,
@@ -90,6 +91,15 @@ def test_a_status_word_is_kept_once_in_a_row() -> None:
         it.saw_status(word, at)
     assert (it.statuses, it.status_times) == (["a", "b", "a"], [0, 2, 3])
     assert it.last_state == "status 'a'"
+
+
+def test_of_more_status_words_than_are_kept_the_last_is() -> None:
+    it = record()
+    for at in range(MOST_WORDS + 3):
+        it.saw_status(f"step {at}", at)
+    assert len(it.statuses) == len(it.status_times) == MOST_WORDS
+    assert it.statuses[-2:] == [f"step {MOST_WORDS - 2}", f"step {MOST_WORDS + 2}"]
+    assert it.last_state == f"status 'step {MOST_WORDS + 2}'"
 
 
 def test_a_phases_longest_time_is_kept_and_each_of_its_times_told() -> None:

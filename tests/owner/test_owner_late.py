@@ -26,6 +26,19 @@ def test_a(smoke_instance):
 def test_b(smoke_instance):
     assert smoke_instance.status().status == "running"
 """
+PROVISIONING = """
+import os
+
+def test_a(smoke_instance_factory):
+    child = os.fork()
+    if not child:
+        try:
+            smoke_instance_factory()
+        except Exception as error:
+            open("child.txt", "w").write(str(error))
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
 LATE = """
 import threading
 
@@ -76,6 +89,13 @@ def test_a_forked_child_is_not_the_run(ends: str, fake: FakeRouter, tmp_path: Pa
     assert "2 passed" in ended.stdout
     # The child wrote no summary of its own either.
     assert ended.stdout.count("provisioned 1, deleted 1") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_provisions_nothing(fake: FakeRouter, tmp_path: Path) -> None:
+    ended = run(fake, tmp_path, PROVISIONING)
+    assert (ended.returncode, len(fake.instances)) == (0, 0), ended.stdout
+    assert "the instances are its parent's" in (tmp_path / "child.txt").read_text()
 
 
 def test_a_thread_that_outlives_the_run_provisions_nothing(

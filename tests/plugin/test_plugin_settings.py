@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -462,6 +463,8 @@ WRONG = [
     ("expect_text", "(", "is not a regular expression: "),
     ("instance", "not-a-uuid", "is not a UUID"),
     ("ca_file", "none.pem", "there is no file "),
+    # A file whose first bytes nobody can read, whoever asks.
+    *([("ca_file", "/proc/self/mem", "can't be read: ")] if sys.platform == "linux" else []),
     ("ca_file", __file__, "has no certificate in it: give the CA's, as PEM"),
     ("ready_timeout", "0", "must be greater than 0"),
     ("ready_timeout", "soon", "must be a valid number"),
