@@ -49,7 +49,7 @@ def serving(fake: FakeRouter, latency: float) -> Generator[tuple[str, Slow]]:
 
 
 def config_for(url: str, token: str, **settings: Any) -> HydraSmokeConfig:
-    """Give the settings of a run."""
+    """Return the settings of a run."""
     given: dict[str, Any] = {"url": url, "token": token, "run_id": "benchmark", **SPEC, **settings}
     return HydraSmokeConfig(**given)
 
@@ -58,7 +58,7 @@ def config_for(url: str, token: str, **settings: Any) -> HydraSmokeConfig:
 def session(
     url: str, token: str, forms: Forms | None = None, **settings: Any
 ) -> Generator[SmokeSession]:
-    """Give a run's session, closed in the end; its ledger goes with it.
+    """Yield a run's session, closed in the end; its ledger goes with it.
 
     It learns the router's forms first, unless they are given.
     """

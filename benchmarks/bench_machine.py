@@ -30,7 +30,7 @@ MEASURED = (
 
 
 def version(name: str) -> str | None:
-    """Give an installed distribution's version."""
+    """Return an installed distribution's version."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

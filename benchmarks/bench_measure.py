@@ -26,11 +26,11 @@ class Turns:
     taken: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def seconds(self, name: str) -> float:
-        """Give the median of a subject's turns."""
+        """Return the median of a subject's turns."""
         return statistics.median(self.taken[name].values())
 
     def ratio(self, name: str, base: str) -> float:
-        """Give the median of how many times as long as `base` a subject took in a round."""
+        """Return the median of how many times as long as `base` a subject took in a round."""
         mine, theirs = self.taken[name], self.taken[base]
         return statistics.median(mine[turn] / theirs[turn] for turn in mine.keys() & theirs.keys())
 

@@ -61,7 +61,7 @@ def section(result: Result, where: str) -> str:
 
 
 def refreshed(page: str, rows: Results, machines: dict[str, str], versions: str) -> str:
-    """Give the page with its tables made anew: each stands between two comments with its name."""
+    """Return the page with its tables made anew: each stands between two comments with its name."""
     parts = {name: section(result, machines[name]) for name, result in rows.items()}
     if rows:
         parts["versions"] = versions

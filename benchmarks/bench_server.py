@@ -67,7 +67,7 @@ async def _serve(events: int) -> None:
 
 @contextmanager
 def serving(events: int) -> Generator[str]:
-    """Give the URL of such a server."""
+    """Yield the URL of such a server."""
     with subprocess.Popen(
         [sys.executable, __file__, str(events)],
         stdin=subprocess.PIPE,

@@ -40,7 +40,7 @@ def cut(stream: bytes, size: int) -> list[bytes]:
 
 
 def streams(scale: float) -> Iterator[tuple[str, list[bytes]]]:
-    """Give what is decoded: a name, and chunks."""
+    """Yield what is decoded: a name, and chunks."""
     size = int(50 * MB * scale)
     for name, end in (("LF", b"\n"), ("CRLF", b"\r\n")):
         blocks = deltas(size, end)

@@ -29,7 +29,7 @@ AsyncChat = Callable[[], Awaitable[int]]
 
 
 def sync_chats(url: str, events: int, stack: ExitStack) -> Chats:
-    """Give what holds so many chats, one after the other."""
+    """Return what holds so many chats, one after the other."""
     client = stack.enter_context(SmokeClient(url, token=TOKEN))
     bare = stack.enter_context(httpx.Client(base_url=url))
 
@@ -64,7 +64,7 @@ def sync_chats(url: str, events: int, stack: ExitStack) -> Chats:
 
 
 def async_chats(url: str, events: int, *, kept: bool) -> Chats:
-    """Give the same for async code; `kept`: with a connection for all, else one for each.
+    """Return the same for async code; `kept`: with a connection for all, else one for each.
 
     Ours always opens one for each: a fixture that is not async could not close what is kept.
     """

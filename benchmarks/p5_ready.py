@@ -52,7 +52,7 @@ class Boot:
     async def open(self, request: Request, deadline: float) -> Any:
         raise NotImplementedError
 
-    def hurry(self) -> float:
+    def cleanup_deadline(self) -> float:
         return float("inf")
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

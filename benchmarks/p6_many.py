@@ -98,7 +98,7 @@ def run(numbers: tuple[int, ...] = (1, 10, 50, 200), boot: float = 2.0, times: i
 
 
 def _memory(provide: Provide, url: str, fake: FakeRouter, number: int) -> float:
-    """Give the megabytes that each instance takes at most, those of the fake among them."""
+    """Return the megabytes that each instance takes at most, those of the fake among them."""
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     provide(url, fake.token, number)

@@ -89,7 +89,7 @@ def _httpserver() -> Generator[str]:
 
 
 def getter(url: str, token: str, count: int) -> Callable[[], None]:
-    """Give what asks a URL so many times, over one connection where the server keeps it."""
+    """Return what asks a URL so many times, over one connection where the server keeps it."""
     parts = urlsplit(url)
     address = (parts.hostname or "", parts.port or 80)
     head = f"GET {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\nauthorization: Bearer {token}"

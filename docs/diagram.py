@@ -15,7 +15,7 @@ Graph = Mapping[str, frozenset[str]]
 
 
 def rooms() -> dict[str, str]:
-    """Give each module's room: the first name in its row of the architecture's table."""
+    """Return each module's room: the first name in its row of the architecture's table."""
     found: dict[str, str] = {}
     for row in re.findall(r"^\| (`[^|]+`) \|", TABLE.read_text("utf-8"), re.MULTILINE):
         names = [name.strip("/") for name in re.findall(r"`([^`]+)`", row)]
@@ -24,7 +24,7 @@ def rooms() -> dict[str, str]:
 
 
 def modules() -> list[str]:
-    """Give the package's modules; a folder's are one."""
+    """Return the package's modules; a folder's are one."""
     files = [it.stem for it in HOME.glob("*.py") if not it.stem.startswith("__")]
     return sorted([*files, *(it.parent.name for it in HOME.glob("*/__init__.py"))])
 
@@ -35,7 +35,7 @@ def _files(module: str) -> Iterator[Path]:
 
 
 def imports(module: str) -> frozenset[str]:
-    """Give what a module imports of the package, when it is loaded or later; not for types only."""
+    """Return what a module imports of the package, at once or later; not for types only."""
     found: set[str] = set()
     for file in _files(module):
         tree = ast.parse(file.read_text("utf-8"))
@@ -54,7 +54,7 @@ def imports(module: str) -> frozenset[str]:
 
 
 def room_graph() -> Graph:
-    """Give what each room needs of others."""
+    """Return what each room needs of others."""
     room_of = rooms()
     graph: dict[str, set[str]] = {room: set() for room in room_of.values()}
     for module in modules():
@@ -63,7 +63,7 @@ def room_graph() -> Graph:
 
 
 def floors(graph: Graph) -> dict[str, int]:
-    """Give each room's floor, from 0: above all that it needs; of a circle, above the rest."""
+    """Return each room's floor, from 0: above all that it needs; of a circle, above the rest."""
     height: dict[str, int] = {}
 
     def of(room: str, above: tuple[str, ...]) -> int:
@@ -79,7 +79,7 @@ def floors(graph: Graph) -> dict[str, int]:
 
 
 def direct(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Give the needs that no other need implies: the lines worth drawing."""
+    """Yield the needs that no other need implies: the lines worth drawing."""
     height = floors(graph)
     down = {
         room: {it for it in needs if height[it] < height[room]} for room, needs in graph.items()

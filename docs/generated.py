@@ -22,7 +22,7 @@ from pytest_hydrasmoke.fake.scenario import Scenario
 
 
 def settings() -> Iterator[str]:
-    """Give each setting with its meaning, its default and the ways to give it."""
+    """Yield each setting with its meaning, its default and the ways to give it."""
     for name, field in HydraSmokeConfig.model_fields.items():
         default = None if field.default_factory is not None else field.default
         if isinstance(default, frozenset):
@@ -41,7 +41,7 @@ def settings() -> Iterator[str]:
 
 
 def fixtures() -> Iterator[str]:
-    """Give each fixture with its scope and docstring."""
+    """Yield each fixture with its scope and docstring."""
     for name, fixture in vars(plugin).items():
         marker = getattr(fixture, "_fixture_function_marker", None)
         if marker is None:
@@ -53,7 +53,7 @@ def fixtures() -> Iterator[str]:
 
 
 def scenarios() -> Iterator[str]:
-    """Give each ready-made scenario with what it is, and which fields it sets."""
+    """Yield each ready-made scenario with what it is, and which fields it sets."""
     plain = asdict(Scenario())
     for name, (words, scenario) in READY_MADE.items():
         changed = {key: it for key, it in asdict(scenario).items() if it != plain[key]}
@@ -64,7 +64,7 @@ def scenarios() -> Iterator[str]:
 
 
 def scenario_fields() -> Iterator[str]:
-    """Give each field of a scenario with its meaning, and its default as TOML."""
+    """Yield each field of a scenario with its meaning, and its default as TOML."""
     meaning = dict(_described(Scenario.__name__))
     for name, default in asdict(Scenario()).items():
         yield f"`{name}`"
@@ -74,7 +74,7 @@ def scenario_fields() -> Iterator[str]:
 
 
 def _described(name: str) -> Iterator[tuple[str, str]]:
-    """Give a class's attributes, each with the text that stands below it."""
+    """Yield a class's attributes, each with the text that stands below it."""
     [found] = [
         it
         for it in ast.parse(inspect.getsource(scenario_module)).body
@@ -108,7 +108,7 @@ _PLACE = re.compile(
 
 
 def up_to_date(page: str) -> str:
-    """Give a page's text with its lists as they are now."""
+    """Return a page's text with its lists as they are now."""
     return _PLACE.sub(
         lambda place: f"{place[1]}{place[2]}\n" + "\n".join(LISTS[place[1]]()) + "\n", page
     )

@@ -68,7 +68,7 @@ def run(arguments: list[str], scenario: Scenario) -> str:
 
 
 def terminal(output: str, command: str) -> str:
-    """Give an SVG of a terminal in which a command has printed this."""
+    """Return an SVG of a terminal in which a command has printed this."""
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(Text(f"$ {command}", style="bold"))
     console.print(Text.from_ansi(output.strip("\n")))

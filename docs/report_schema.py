@@ -16,7 +16,7 @@ PATH = Path(__file__).parent / "reference" / "report-schema.json"
 
 
 def schema() -> str:
-    """Give the schema as its file holds it."""
+    """Return the schema as its file holds it."""
     head: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:pytest-hydrasmoke:report:{SCHEMA_VERSION}",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.hookspec(firstresult=True)
 def pytest_hydra_smoke_chat_text(event: ChatEvent) -> str | None:
-    """Give the text that an event of your runtime adds to the reply; None for no opinion.
+    """Return the text that an event of your runtime adds to the reply; None for no opinion.
 
     The first result that is not None wins over the plugin's own reading.
     """
@@ -25,7 +25,7 @@ def pytest_hydra_smoke_chat_text(event: ChatEvent) -> str | None:
 
 @pytest.hookspec(firstresult=True)
 def pytest_hydra_smoke_chat_end(event: ChatEvent) -> bool | None:
-    """Tell whether an event of your runtime ends the turn; None for no opinion."""
+    """Return whether an event of your runtime ends the turn; None for no opinion."""
 
 
 @pytest.hookspec

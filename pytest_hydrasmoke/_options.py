@@ -28,15 +28,15 @@ SETTINGS = {
 
 
 def flag(setting: str) -> str:
-    """Give a setting's option."""
+    """Return a setting's option."""
     return f"{LIVE}-{setting.replace('_', '-')}"
 
 
 def variable(setting: str) -> str:
-    """Give a setting's environment variable."""
+    """Return a setting's environment variable."""
     return f"HYDRA_SMOKE_{setting.upper()}"
 
 
 def how_to_set(setting: str) -> str:
-    """Say where a setting that has an option can be given."""
+    """Return where a setting that has an option can be given."""
     return f'set {variable(setting)}, {flag(setting)}, or {setting} = "..." in [{TABLE}]'

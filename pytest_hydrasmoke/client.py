@@ -16,7 +16,7 @@ from pytest_hydrasmoke._api.models import (
     PollResult,
     ProvisionAccepted,
 )
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
@@ -32,7 +32,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.target import Link, url_problem
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 CHAT_TIMEOUT = 120.0
 """Seconds for a chat turn of a client of its own."""
@@ -42,7 +42,7 @@ ChatEnd = Callable[[ChatEvent], bool | None]
 
 
 def no_log(instance_id: str) -> TurnLog:
-    """Give a log of an instance that nobody else asks about."""
+    """Return a log of an instance that nobody else asks about."""
     return TurnLog()
 
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from pytest_hydrasmoke._api.models import InstanceSpec, InstanceStatus, LlmEvents
-from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._core.account import RECENT
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
@@ -16,7 +16,7 @@ from pytest_hydrasmoke._core.handle import Handle, TurnResult
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 class _Turn:
@@ -144,7 +144,7 @@ class SmokeInstance(_Instance):
         return drive(self._handle.status())
 
     def chat(self, message: str, *, timeout: float | None = None) -> ChatTurn:
-        """Say something and wait for the whole reply.
+        """Send a message and wait for the whole reply.
 
         `message` has at most 4,000 characters; `timeout` in seconds, `chat_timeout` if None.
         Raises `ChatError`, `ChatBusyError`, `ChatTimeoutError`, `RejectedError` and the rest of
@@ -156,7 +156,7 @@ class SmokeInstance(_Instance):
         return ChatTurn(self._handle, drive(self._handle.chat(message, timeout)))
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> ChatStream:
-        """Say something and give the events as they arrive: `with ... as events:`."""
+        """Send a message and yield the events as they arrive: `with ... as events:`."""
         return ChatStream(self._handle.turn(message, timeout))
 
     def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
@@ -220,11 +220,11 @@ class AsyncSmokeInstance(_Instance):
         return await self._handle.status()
 
     async def chat(self, message: str, *, timeout: float | None = None) -> AsyncChatTurn:
-        """Say something and wait for the whole reply; see `SmokeInstance.chat`."""
+        """Send a message and wait for the whole reply; see `SmokeInstance.chat`."""
         return AsyncChatTurn(self._handle, await self._handle.chat(message, timeout))
 
     def stream_chat(self, message: str, *, timeout: float | None = None) -> AsyncChatStream:
-        """Say something and give the events as they arrive: `async with ... as events:`."""
+        """Send a message and yield the events as they arrive: `async with ... as events:`."""
         return AsyncChatStream(self._handle.turn(message, timeout))
 
     async def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:

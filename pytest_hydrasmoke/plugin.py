@@ -46,10 +46,10 @@ _MARKED = {
 
 
 def _hide(excinfo: Any) -> bool:
-    # `own_frames`, whose module a run that is not switched on has no need to import.
-    from pytest_hydrasmoke._base.errors import own_frames
+    # `hide_own_frames`, whose module a run that is not switched on has no need to import.
+    from pytest_hydrasmoke._base.errors import hide_own_frames
 
-    return own_frames(excinfo)
+    return hide_own_frames(excinfo)
 
 
 __tracebackhide__ = _hide

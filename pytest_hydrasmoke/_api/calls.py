@@ -14,7 +14,12 @@ from typing import Literal, NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from pytest_hydrasmoke._base.errors import ContractError, NotFoundError, TransportError, own_frames
+from pytest_hydrasmoke._base.errors import (
+    ContractError,
+    NotFoundError,
+    TransportError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.attempts import append
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
@@ -31,7 +36,7 @@ from .models import (
 )
 from .responses import asked_pause, failure, parse, unexpected_success
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", Reply, Stream | Reply)
@@ -72,7 +77,7 @@ Outcome = int | TransportError
 
 
 def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
-    """Tell what one attempt's outcome means for its call."""
+    """Return what one attempt's outcome means for its call."""
     if isinstance(outcome, int):
         if outcome in rule.answers:
             return "answer"
@@ -81,7 +86,7 @@ def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
 
 
 def pause(attempt: int, retry_after: float | None, draw: float) -> float:
-    """Give the seconds before attempt number `attempt` + 1 (from 1).
+    """Return the seconds before attempt number `attempt` + 1 (from 1).
 
     Full jitter (`draw` in [0, 1)) over 0.5 s doubled each time, up to 10 s, and no less than the
     router's own `Retry-After`, if it gave one.
@@ -235,7 +240,7 @@ class Calls:
             if verdict == "answer" and not isinstance(result, TransportError):
                 return result
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
-            left = min(limit, io.hurry()) - io.now() - LAST_CHANCE
+            left = min(limit, io.cleanup_deadline()) - io.now() - LAST_CHANCE
             if verdict == "fail" or left <= 0:
                 raise failure(request, result, number)
             wanted = asked_pause(result) if isinstance(result, Reply) else None

@@ -76,7 +76,7 @@ class _Operation:
         return self._schema(_node(_node(self.node, "responses"), self.code()))
 
     def code(self) -> str:
-        """Give the first of the codes that mean success."""
+        """Return the first of the codes that mean success."""
         codes = sorted(map(str, _node(self.node, "responses")))
         return next((code for code in codes if code.startswith("2")), "200")
 
@@ -94,7 +94,7 @@ class _Operation:
         return schema
 
     def kinds(self, schema: Node, depth: int = 3) -> frozenset[str]:
-        """Give the JSON types that a schema lets through; none if it lets every one through."""
+        """Return the JSON types that a schema lets through; none if it lets every one through."""
         schema = self.resolved(schema)
         options = _list(schema, "anyOf")
         if options and depth:  # A schema may refer to itself.

@@ -27,7 +27,7 @@ InstanceId = Annotated[str, AfterValidator(_uuid)]
 
 
 def plain_id(instance_id: str) -> str:
-    """Give an id as it can be compared: a UUID is the same one in every spelling."""
+    """Return an id as it can be compared: a UUID is the same one in every spelling."""
     return instance_id.replace("-", "").lower()
 
 

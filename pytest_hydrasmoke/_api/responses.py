@@ -19,13 +19,13 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     TransportTimeoutError,
     UnauthorizedError,
-    own_frames,
+    hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import form_of
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -114,7 +114,7 @@ def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
 
 
 def asked_for(request: Request) -> str:
-    """Give the last word of a request's path: the id or key that it asks for."""
+    """Return the last word of a request's path: the id or key that it asks for."""
     return unquote(request.path.partition("?")[0].rpartition("/")[2])
 
 
@@ -145,7 +145,7 @@ def _advice(request: Request, reply: Reply) -> str:
 
 
 def detail_of(body: bytes) -> str:
-    """Give an error body's words: `detail`, with a line for each field, else the text itself."""
+    """Return an error body's words: `detail`, with a line for each field, else the text itself."""
     text = body.decode("utf-8", "replace")
     try:
         parsed: object = json.loads(text)
@@ -178,7 +178,7 @@ def _json(value: object) -> str:
 
 
 def asked_pause(reply: Reply) -> float | None:
-    """Give the seconds that an answer's `Retry-After` asks for, if it has a usable one."""
+    """Return the seconds that an answer's `Retry-After` asks for, if it has a usable one."""
     return retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
 
 

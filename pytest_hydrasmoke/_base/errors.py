@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .evidence import Form
 
 
-def own_frames(excinfo: Any) -> bool:
+def hide_own_frames(excinfo: Any) -> bool:
     """Hide a module's frames from pytest's tracebacks of this package's own errors.
 
     To be named `__tracebackhide__` in a module. What an error says is for whoever reads it; how
@@ -130,7 +130,7 @@ class TransportError(HydraSmokeError):
 
     @property
     def late(self) -> bool:
-        """Tell whether time ran out: it is a `TransportTimeoutError` then."""
+        """Return whether time ran out: it is a `TransportTimeoutError` then."""
         return isinstance(self, TransportTimeoutError)
 
 

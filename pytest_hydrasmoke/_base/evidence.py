@@ -34,7 +34,7 @@ class Form:
     """Of its body, what was asked for left out: equal where the same words were said."""
 
     def looks_like(self, other: Form) -> bool:
-        """Tell whether it is the same but for its words."""
+        """Return whether it is the same but for its words."""
         return (self.code, self.kind, self.fields) == (other.code, other.kind, other.fields)
 
     @property
@@ -48,7 +48,7 @@ TAKEN = Form(200)
 
 
 def form_of(code: int, content_type: str, body: bytes, asked: str) -> Form:
-    """Give an error answer's form; `asked` is the word that was asked for, often said again."""
+    """Return an error answer's form; `asked` is the word that was asked for, often said again."""
     kind = content_type.partition(";")[0].strip().lower()
     text = body[:_LOOKED_AT].decode("utf-8", "replace")
     words = text.replace(asked, "") if asked else text
@@ -79,11 +79,11 @@ class Forms:
 
     @property
     def can_prove(self) -> bool:
-        """Tell whether the router can be told from whatever else may answer at its URL."""
+        """Return whether the router can be told from whatever else may answer at its URL."""
         return self.unknown_key == TAKEN or self.is_routers(self.malformed)
 
     def says_unknown(self, form: Form) -> bool:
-        """Tell whether it is the router's own "not found", as far as its form can tell.
+        """Return whether it is the router's own "not found", as far as its form can tell.
 
         A text or a page is none, whoever has given one before: the router speaks JSON. Nor is
         what a wrong path is told, where the router has words of its own for an unknown id.
@@ -96,7 +96,7 @@ class Forms:
         }
 
     def is_routers(self, malformed: Form) -> bool:
-        """Tell whether an answer to a word that is no UUID proves that the router gave it."""
+        """Return whether an answer to a word that is no UUID proves that the router gave it."""
         if not malformed.looks_like(self.malformed):
             return False
         if not malformed.looks_like(self.missing):
@@ -105,7 +105,7 @@ class Forms:
         return malformed.digest == self.malformed.digest != self.missing.digest
 
     def refuses(self, form: Form) -> bool:
-        """Tell whether an answer to a provision proves that nothing was made."""
+        """Return whether an answer to a provision proves that nothing was made."""
         if not 400 <= form.code < 500 or form.code in UNDECIDED or not form.fields:
             return False
         return any(
@@ -114,7 +114,7 @@ class Forms:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """Give it in plain types, for a worker of the same run."""
+        """Return it in plain types, for a worker of the same run."""
         return asdict(self)
 
     @classmethod

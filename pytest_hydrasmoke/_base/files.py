@@ -14,7 +14,7 @@ _NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
 
 
 def is_blocked(place: Path) -> bool:
-    """Tell whether something has the place of a folder: a file, or a link to whatever."""
+    """Return whether something has the place of a folder: a file, or a link to whatever."""
     return os.path.islink(place) or (os.path.exists(place) and not os.path.isdir(place))
 
 

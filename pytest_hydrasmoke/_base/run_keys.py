@@ -17,7 +17,7 @@ _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECAS
 
 
 def name_problem(name: str) -> str | None:
-    """Tell what keeps a run's id, or a process's name, from being a file's name everywhere."""
+    """Return what keeps a run's id, or a process's name, from being a file's name everywhere."""
     if _NAME.fullmatch(name) is None or name.endswith(".") or len(name) > LONGEST_NAME:
         return (
             f"must be 1 to {LONGEST_NAME} of A to Z, a to z, 0 to 9, dot, underscore and hyphen, "

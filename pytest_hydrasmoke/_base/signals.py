@@ -2,8 +2,8 @@
 
 One handler is resident from switch-on to the end. A handler put in only around a deletion leaves
 gaps; here the first signal itself starts the hold in which later ones wait, and what runs under
-`hold` is not interrupted at all, but hurried: `PATIENCE` after the signal its deadline has come.
-So nothing may wait in it for whoever reads what is written: that comes `afterwards`.
+`hold` is not interrupted at all, but hurried: its deadline has come `CLEANUP_SECONDS` after the
+signal. So nothing may wait in it for whoever reads what is written: that comes `afterwards`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-PATIENCE = 3.0
+CLEANUP_SECONDS = 3.0
 """Seconds for the router's answer once a signal has come: a runner kills after 10."""
 STUCK = 10.0
 """Seconds after which a further signal counts again, where the first one got no clean-up going."""
@@ -62,8 +62,8 @@ class Interrupts:
         self._old.clear()
 
     def deadline(self) -> float:
-        """Give the point of `time.monotonic()` at which held work must be over; inf for never."""
-        return self._at + PATIENCE
+        """Return the point of `time.monotonic()` at which held work must be over; inf for never."""
+        return self._at + CLEANUP_SECONDS
 
     def end_clean_up(self) -> None:
         """Let signals count again, those that came meanwhile excepted: the run is ending."""

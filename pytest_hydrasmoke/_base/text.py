@@ -59,7 +59,7 @@ def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def safe_text(text: str, limit: int = 400) -> str:
-    """Give a server's words as `harmless` leaves them: `limit` characters, then how many more."""
+    """Return a server's words as `harmless` leaves them: `limit` characters, then how many more."""
     shown, more = harmless(text[:limit]), len(text) - limit
     return f"{shown}… ({more} more characters)" if more > 0 else shown
 

@@ -37,7 +37,7 @@ WINDOW = 8
 
 
 def token_problem(value: str) -> str | None:
-    """Say what is wrong with a token, without showing any of it; None if nothing is."""
+    """Return what is wrong with a token, without showing any of it; None if nothing is."""
     if TOKEN_FORM.fullmatch(value):
         return None
     if not value.strip():
@@ -75,7 +75,7 @@ class Token:
         return token_problem(self._reveal())
 
     def reveal(self) -> str:
-        """Give the token itself, for the one header that carries it."""
+        """Return the token itself, for the one header that carries it."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -97,19 +97,19 @@ def hidden(token: str | Token) -> Token:
 
 
 def _known(token: Token | None) -> frozenset[str]:
-    """Give every token that this process could show: the given one, and its environment's."""
+    """Return every token that this process could show: the given one, and its environment's."""
     given = "" if token is None else token.reveal()
     found = {it.strip() for it in (given, *map(os.environ.get, VARIABLES)) if it}
     return frozenset(it for it in found if len(it) >= WINDOW)
 
 
 def has_token(text: str, token: Token | None) -> bool:
-    """Tell whether a whole token is in a text: the given one, or one of the environment."""
+    """Return whether a whole token is in a text: the given one, or one of the environment."""
     return any(it in text for it in _known(token))
 
 
 def scrubbing(token: Token | None) -> Callable[[str], str]:
-    """Give what masks a token in a text, and the environment's, whichever of them is in use."""
+    """Return what masks a token in a text, and the environment's, whichever of them is in use."""
     known = sorted(_known(token))
     return scrubber(*known) if known else str
 

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import Request, drive
 from pytest_hydrasmoke._transport.target import Link
 
-PATIENCE = 10.0
+ANSWER_TIMEOUT = 10.0
 """Seconds for each thing that is found out."""
 DOCUMENT_LIMIT = 32 << 20
 """Bytes of an OpenAPI document: a platform's own has more in it than the six calls."""
@@ -66,7 +66,7 @@ def _router(calls: Calls) -> Finding:
     start = time.monotonic()
     words = "something else answers: it took 'not-a-uuid' for an id"
     try:
-        drive(calls.status("not-a-uuid", deadline=calls.io.now() + PATIENCE))
+        drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except RejectedError:
         return Finding("router", True, f"reached in {time.monotonic() - start:.2f} s")
     except NotFoundError as error:
@@ -81,7 +81,7 @@ def _router(calls: Calls) -> Finding:
 
 def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:
     try:
-        drive(calls.poll(f"{config.run_id}-check", deadline=calls.io.now() + PATIENCE))
+        drive(calls.poll(f"{config.run_id}-check", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except HydraSmokeError as error:
         return Finding("token", False, str(error))
     return Finding("token", True, "accepted")
@@ -90,7 +90,7 @@ def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:
 def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Finding:
     key = f"{config.run_id}-{uuid.uuid4()}"
     try:
-        found = drive(calls.poll(key, deadline=calls.io.now() + PATIENCE)).found
+        found = drive(calls.poll(key, deadline=calls.io.now() + ANSWER_TIMEOUT)).found
     except HydraSmokeError as error:
         return Finding("unknown key", False, str(error))
     words = "found, although nobody provisioned under it" if found else "not found"
@@ -100,7 +100,7 @@ def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Finding:
 def _unknown_instance(calls: Calls) -> Finding:
     unknown = str(uuid.uuid4())
     try:
-        status = drive(calls.status(unknown, deadline=calls.io.now() + PATIENCE))
+        status = drive(calls.status(unknown, deadline=calls.io.now() + ANSWER_TIMEOUT))
     except NotFoundError:
         return Finding("unknown instance", True, "not found")
     except HydraSmokeError as error:
@@ -134,7 +134,7 @@ def _contract(link: Link) -> Finding:
 
 def _document(link: Link) -> tuple[int, bytes]:
     io = SyncIO(link)
-    deadline = io.now() + PATIENCE
+    deadline = io.now() + ANSWER_TIMEOUT
     try:
         stream = drive(io.open(Request("openapi", "GET", "/openapi.json"), deadline))
         body = bytearray()

@@ -9,7 +9,7 @@ from functools import partial
 
 import anyio
 
-from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._transport.asynchronous import TOO_LATE, AsyncIO, AsyncStream
 from pytest_hydrasmoke._transport.blocking import Group, SyncIO, SyncStream
@@ -20,7 +20,7 @@ from pytest_hydrasmoke._transport.threads import fan_out
 
 from .virtual import Part, VirtualClock, part_of, standing_aside
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 VIRTUAL_SLICE = 0.01
 """Seconds of real time until a read notices that its virtual deadline has come."""
@@ -94,12 +94,12 @@ class VirtualSyncIO(SyncIO):
         self.part.sleep(seconds, self.check)
 
     async def send(self, request: Request, deadline: float) -> Reply:
-        self.part.take_turn(self.check)
+        self.part.go_first(self.check)
         with self.part.calling():
             return await super().send(request, deadline)
 
     async def open(self, request: Request, deadline: float) -> VirtualSyncStream:
-        self.part.take_turn(self.check)
+        self.part.go_first(self.check)
         with self.part.calling():
             stream = self.open_now(request, deadline)
         return VirtualSyncStream(self.part, stream)
@@ -152,12 +152,12 @@ class VirtualAsyncIO(AsyncIO):
         return branch
 
     async def send(self, request: Request, deadline: float) -> Reply:
-        await self.part.take_turn_async()
+        await self.part.go_first_async()
         with self.part.calling():
             return await super().send(request, deadline)
 
     async def open(self, request: Request, deadline: float) -> VirtualAsyncStream:
-        await self.part.take_turn_async()
+        await self.part.go_first_async()
         with self.part.calling():
             stream = await self.open_now(request, deadline)
         return VirtualAsyncStream(self, stream)

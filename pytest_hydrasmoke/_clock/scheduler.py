@@ -1,20 +1,20 @@
-"""Whose turn it is on a virtual clock: the book-keeping of a small discrete-event simulation.
+"""Who goes on next on a virtual clock: the book-keeping of a small discrete-event simulation.
 
 The law: time stands still while anybody who goes by the clock is busy. Once all of them wait, it
 moves to the earliest point that somebody waits for, and exactly one goes on. Of equal points the
 one whose seat was taken first comes first. So what happens, and in which order, is the same each
 time, however threads, tasks and sockets are scheduled.
 
-Who is busy is known of whoever sleeps or calls by the clock. Real time is asked only as a net:
-one who waits for something else (another thread, say) would hold up everybody for ever.
+Who is busy is known of whoever sleeps or calls by the clock. One who waits for something else, the
+end of another thread, say, can't be told from one who computes: it holds the time up for
+`STALL_SECONDS` of real time, and is waited for no more until it uses the clock again. So what a
+thread that computes for longer than that does next is not in the order of virtual time.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import selectors
-import sys
 import threading
 import time
 import weakref
@@ -22,13 +22,13 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 LOOK = 0.02
 """Seconds of real time after which a waiter looks whether anybody still keeps it waiting."""
-PATIENCE = 1.0
+STALL_SECONDS = 1.0
 """Seconds of real time without any progress after which nobody is waited for any more."""
 ROUNDS = 20
 """Rounds of an event loop in which nothing happens, until all of its tasks are taken to wait."""
@@ -47,10 +47,6 @@ class Loop:
             self.soon(work)
 
 
-# Whose innermost Python frame lies in one of these waits for another thread, or for a socket.
-_WAITING = {threading.__file__, selectors.__file__}
-
-
 class Place:
     """A thread, and what it is at."""
 
@@ -67,8 +63,6 @@ class Place:
         self.stirs = 0
         self.settling: Loop | None = None
         """The loop that is watched until it has nothing to do."""
-        self.seen_in: tuple[int, int] | None = None
-        """The frame and instruction in which it was last seen to wait for something else."""
 
     @property
     def alive(self) -> bool:
@@ -81,17 +75,6 @@ class Place:
             return self.blocked.rests
         return self.quiet and not self.calls and all(read.rests for read in self.reads)
 
-    def seems_elsewhere(self) -> bool:
-        """Tell whether it was seen twice at the same wait for something else than the clock."""
-        thread = self.thread()
-        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
-        frame = frames.get((thread and thread.ident) or 0)
-        if frame is None or frame.f_code.co_filename not in _WAITING:
-            self.seen_in = None
-            return False
-        before, self.seen_in = self.seen_in, (id(frame), frame.f_lasti)
-        return before == self.seen_in
-
 
 class Seat:
     """A client's place in the order, from when it is made; `place` is the thread that uses it."""
@@ -99,8 +82,6 @@ class Seat:
     def __init__(self, number: int, place: Place) -> None:
         self.number = number
         self.place = place
-        self.fresh = True
-        """Whether it was never used: somebody is about to, and is waited for."""
         self.away = False
         """Whether its thread is at something that is not the clock's affair."""
 
@@ -151,13 +132,13 @@ class Wait:
         return self.place is None
 
     def counts(self, now: float) -> bool:
-        """Tell whether time may move to it."""
+        """Return whether time may move to it."""
         if self.line is None or not self.of_a_stream:
             return True
         return self.line.known and (self.until <= now or self.line.sent == self.line.taken)
 
 
-class Turns:
+class Scheduler:
     """Who goes by one clock, and who goes on next; every method is to be called under `lock`."""
 
     def __init__(self, start: float) -> None:
@@ -170,13 +151,13 @@ class Turns:
         )
         self._waits: set[Wait] = set()
         self._numbers = itertools.count()
-        self._turn: object = None
+        self._active: object = None
         self._progress = self._looked = time.monotonic()
 
     # Coming and going
 
     def here(self) -> Place:
-        """Give the place of the thread that asks."""
+        """Return the place of the thread that asks."""
         thread = threading.current_thread()
         place = self._places.get(thread)
         if place is None:
@@ -196,7 +177,7 @@ class Turns:
     def come(self, seat: Seat, loop: Loop | None) -> Place:
         """Be busy, in this thread; where a loop runs, until that has nothing to do."""
         self._seats[seat.number] = seat
-        seat.place, seat.fresh, seat.away = self.here(), False, False
+        seat.place, seat.away = self.here(), False
         self.stir(seat.place, loop)
         return seat.place
 
@@ -218,7 +199,7 @@ class Turns:
         """Note that something happens in a thread."""
         self._progress = time.monotonic()
         place.stirs += 1
-        place.quiet, place.seen_in = False, None
+        place.quiet = False
         # One watch at a time: a loop that is blocked would pile them up.
         if loop is not None and place.settling != loop:
             place.settling = loop
@@ -253,9 +234,9 @@ class Turns:
         if wait is not None:
             self._waits.discard(wait)
 
-    def is_turn_of(self, who: object) -> bool:
-        """Tell whether the one who went on last is this one."""
-        return self._turn == who
+    def is_active(self, who: object) -> bool:
+        """Return whether the one who went on last is this one."""
+        return self._active == who
 
     def advance(self, seconds: float) -> None:
         """Move time on by hand."""
@@ -274,7 +255,7 @@ class Turns:
         if chosen is None or chosen.until == math.inf:
             return
         self.now = max(self.now, chosen.until)
-        self._turn = chosen.who
+        self._active = chosen.who
         if chosen.place is not None:
             self.stir(chosen.place, None)
         else:
@@ -302,10 +283,10 @@ class Turns:
         now = time.monotonic()
         if now - self._looked >= LOOK / 2:
             self._looked = now
-            stuck = now - self._progress > PATIENCE
+            stuck = now - self._progress > STALL_SECONDS
             for seat in self._seats.values():
                 if seat.holds and not (seat.place.calls or seat.place.blocked or seat.place.reads):
-                    seat.away = stuck or (not seat.fresh and seat.place.seems_elsewhere())
+                    seat.away = stuck
             if stuck:
                 for line in self.lines.values():
                     line.awake = False

@@ -6,13 +6,13 @@ import math
 from dataclasses import replace
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
 
 from .record import Baseline, Doubt, InstanceRecord
 from .settle import USUAL, History, Measured, hopeless, next_look, settled_from, too_slow
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 RECENT = 900
 """Seconds of the router's default window."""
@@ -21,12 +21,12 @@ YEAR = 31_536_000
 
 
 def life_window(record: InstanceRecord, now: float) -> int:
-    """Give the seconds that reach back beyond the instance's birth."""
+    """Return the seconds that reach back beyond the instance's birth."""
     return YEAR if record.born is None else math.ceil(now - record.born) + RECENT
 
 
 def whole(settle: float) -> float:
-    """Give the seconds after its end from which any turn is settled: `usage_settle`, but for 0."""
+    """Return the seconds after its end when any turn is settled: `usage_settle`, but for 0."""
     return settle or USUAL
 
 
@@ -91,7 +91,7 @@ def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
 def _doubt(
     history: History, known: Measured, settle: float, *, asked: float, until: float
 ) -> Doubt | None:
-    """Tell why an account that begins now may hold an earlier turn's events, if it may."""
+    """Return why an account that begins now may hold an earlier turn's events, if it may."""
     if history.last is None:
         return None
     if asked < until and hopeless(history):

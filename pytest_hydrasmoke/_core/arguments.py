@@ -6,41 +6,41 @@ import math
 from uuid import UUID
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 def id_of(instance_id: object) -> str:
-    """Give an id as a text; raises `ConfigError` for what is neither a text nor a UUID."""
+    """Return an id as a text; raises `ConfigError` for what is neither a text nor a UUID."""
     if isinstance(instance_id, UUID):
         return str(instance_id)
     return text_of("instance_id", instance_id, "a text or a uuid.UUID")
 
 
 def text_of(name: str, value: object, wanted: str = "a text") -> str:
-    """Give a text; raises `ConfigError` for anything else."""
+    """Return a text; raises `ConfigError` for anything else."""
     if isinstance(value, str):
         return value
     raise _wrong(name, value, wanted)
 
 
 def whole_of(name: str, value: object) -> int:
-    """Give a whole number; raises `ConfigError` for anything else."""
+    """Return a whole number; raises `ConfigError` for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise _wrong(name, value, "a whole number")
 
 
 def spec_of(value: object) -> InstanceSpec:
-    """Give a spec; raises `ConfigError` for anything else."""
+    """Return a spec; raises `ConfigError` for anything else."""
     if isinstance(value, InstanceSpec):
         return value
     raise _wrong("spec", value, "an InstanceSpec")
 
 
 def seconds_of(name: str, value: object, default: float) -> float:
-    """Give seconds, the default for None; raises `ConfigError` for what is no length of time."""
+    """Return seconds, the default for None; raises `ConfigError` for what is no length of time."""
     if value is None:
         return default
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:

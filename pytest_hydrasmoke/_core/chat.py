@@ -22,14 +22,14 @@ from pytest_hydrasmoke._base.errors import (
     HydraSmokeError,
     RouterError,
     TransportError,
-    own_frames,
+    hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.frames import Meaning, course, meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn is taken to be over."""
@@ -55,13 +55,13 @@ class Reading:
     chat_end: Callable[[ChatEvent], bool | None] | None = None
 
     def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
-        """Give what says what an event means; it may leave out a text that isn't wanted."""
+        """Return what says what an event means; it may leave out a text that isn't wanted."""
         if self.chat_text is not None or self.chat_end is not None:
             return self.of
         return meaning if text_wanted else course
 
     def of(self, event: ChatEvent) -> Meaning:
-        """Say what an event means."""
+        """Return what an event means."""
         known = meaning(event)
         text = self.chat_text(event) if self.chat_text else None
         end = self.chat_end(event) if self.chat_end else None
@@ -190,7 +190,7 @@ class Turn:
         self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {message}"))
 
     def take(self) -> tuple[ChatEvent, Meaning] | None:
-        """Give the next event that has arrived and its meaning, else None; raises `ChatError`."""
+        """Return the next event that has arrived and its meaning, else None; raises `ChatError`."""
         if not self._waiting:
             if self._agents_error is not None:
                 self.fail(ChatError(f"the agent reported an error: {self._agents_error}"))
@@ -208,7 +208,7 @@ class Turn:
         return event, known
 
     async def next(self) -> tuple[ChatEvent, Meaning] | None:
-        """Give the next event and its meaning, None at the turn's end; raises `ChatError`."""
+        """Return the next event and its meaning, None at the turn's end; raises `ChatError`."""
         while (step := self.take()) is None:
             if self._limit is not None:
                 self.fail(ChatError(f"{self._limit}: the turn was broken off"))

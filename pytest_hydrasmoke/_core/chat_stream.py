@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
 
 from .chat import Turn
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 class ChatStream:

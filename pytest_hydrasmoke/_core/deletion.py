@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.errors import (
     RouterError,
     TransportError,
     UnauthorizedError,
-    own_frames,
+    hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
@@ -31,7 +31,7 @@ from .lifecycle import NOT_OURS, Policy, phase, poll_interval, status_of
 from .probes import malformed_form
 from .record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class _DoubtError(HydraSmokeError):
 
 
 def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
-    """Tell whether the settings want an instance to be left for a look."""
+    """Return whether the settings want an instance to be left for a look."""
     wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
     return wanted and not record.attached and record.state in HAS_ROW - {State.DELETING}
 
@@ -65,8 +65,8 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     """Delete what a record owns, and see it proved; harmless if that was done before.
 
     A key without a row is asked for until `row_wait` has passed: a worker may be late. All of it
-    is shorter once a signal hurries it (`IO.hurry`). Raises `LeakError` if it was not proved
-    within `delete_timeout`, its cause being a `NoRowError` where no row came.
+    is shorter once a signal hurries it (`IO.cleanup_deadline`). Raises `LeakError` if it was not
+    proved within `delete_timeout`, its cause being a `NoRowError` where no row came.
     """
     if record.attached:
         raise ConfigError(
@@ -152,8 +152,8 @@ class _Deletion:
                 accepted = self._record.state is State.ACCEPTED
                 asked = "accepted" if accepted else "its request may have been carried out"
                 reason = NoRowError(f"{asked}, no row yet")
-            left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
-            if left <= 0 and io.hurry() < deadline:
+            left = min(deadline, io.cleanup_deadline()) - io.now() - LAST_CHANCE
+            if left <= 0 and io.cleanup_deadline() < deadline:
                 raise LeakError("a signal came before a row for its key did")
             if left <= 0:
                 raise reason
@@ -172,7 +172,7 @@ class _Deletion:
         Not in a hurry, nor where a sweep has said that the run is over: that has deleted it.
         """
         record = self._record
-        if record.id is None or self._io.hurry() < math.inf:
+        if record.id is None or self._io.cleanup_deadline() < math.inf:
             return
         # Of the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
@@ -204,10 +204,10 @@ class _Deletion:
                     continue
                 # It is the instance now.
                 self._record.id = named
-                self._record.note(f"its key names {named} by now: deleted too")
+                self._record.add_remark(f"its key names {named} by now: deleted too")
                 ids.append(named)
                 reason = "its key names another instance each time"
-            left = min(deadline, io.hurry()) - io.now() - LAST_CHANCE
+            left = min(deadline, io.cleanup_deadline()) - io.now() - LAST_CHANCE
             if left <= 0:
                 raise LeakError(f"{reason} {io.now() - start:.0f} s after the delete")
             await io.sleep(min(poll_interval(io.now() - start), left))
@@ -221,24 +221,26 @@ class _Deletion:
         try:
             await _told(self._calls.delete(instance_id, deadline=half))
         except _DoubtError as doubt:
-            record.note(doubt.message)
+            record.add_remark(doubt.message)
             return doubt.message
         if record.state is not State.DELETING:
             record.becomes(State.DELETING)
         return None
 
     async def _gone(self, instance_id: str, deadline: float) -> str | None:
-        """Give what the key of an instance that is gone names now; raises `_DoubtError`."""
+        """Return what the key of an instance that is gone names now; raises `_DoubtError`."""
         has_row = await self._check_gone(instance_id, deadline)
         named = await self._named(deadline)
         if not has_row and named is not None and plain_id(named) == plain_id(instance_id):
             # A row that was kept for the key alone, or the trouble of a moment: the second is over.
             await self._check_gone(instance_id, deadline)
-            self._record.note("it is not found, but its key still names it: a row that was kept?")
+            self._record.add_remark(
+                "it is not found, but its key still names it: a row that was kept?"
+            )
         return named
 
     async def _check_gone(self, instance_id: str, deadline: float) -> bool:
-        """Tell whether an instance that is gone still has a row; raises `_DoubtError`."""
+        """Return whether an instance that is gone still has a row; raises `_DoubtError`."""
         question = status_of(self._calls, self._record, instance_id, deadline=deadline)
         try:
             status = await _told(question)
@@ -250,7 +252,7 @@ class _Deletion:
         return True
 
     async def _named(self, deadline: float) -> str | None:
-        """Give what the key names, None if the router has no row for it; raises `_DoubtError`."""
+        """Return what the key names, None if the router has no row for it; raises `_DoubtError`."""
         assert self._record.key is not None
         try:
             found = await _told(self._calls.find(self._record.key, deadline=deadline))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class Expected:
 
     @property
     def bounded(self) -> bool:
-        """Tell whether more events could still make it wrong."""
+        """Return whether more events could still make it wrong."""
         return self.at_most is not None or self.only
 
     def too_many(self, added: int) -> bool:
-        """Tell whether no later read can make it right again."""
+        """Return whether no later read can make it right again."""
         return self.at_most is not None and added > self.at_most
 
     def strangers(self, seen: Collection[str]) -> frozenset[str]:
@@ -49,7 +49,7 @@ class Expected:
         return frozenset(seen) - self.providers if self.only else frozenset()
 
     def met(self, added: int, seen: Collection[str]) -> bool:
-        """Tell whether nothing is missing."""
+        """Return whether nothing is missing."""
         return added >= self.at_least and self.providers <= set(seen)
 
 
@@ -121,5 +121,5 @@ def surely_since(before: Collection[str], now: Collection[str], added: int) -> f
 
 
 def maybe_since(before: Collection[str], now: Collection[str], added: int) -> bool:
-    """Tell whether providers known before may be among the `added` events as well."""
+    """Return whether providers known before may be among the `added` events as well."""
     return added > len(frozenset(now) - frozenset(before))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
-from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError, own_frames
+from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._runtimes.frames import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -22,7 +22,7 @@ from .moments import Failure, TurnStory
 from .record import InstanceRecord
 from .traced_turn import TracedTurn
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 LOOKED_AT = 20
@@ -123,7 +123,7 @@ class InstanceTurn(TracedTurn):
             self._record.took("turn", story.at, self.duration)
         self._record.rests()
         if self.over and not self.complete:
-            self._record.note("a chat's stream ended without a terminal event")
+            self._record.add_remark("a chat's stream ended without a terminal event")
 
 
 class Handle:

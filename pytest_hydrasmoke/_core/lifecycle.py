@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.errors import (
     ProvisionTimeoutError,
     RouterError,
     TransportError,
-    own_frames,
+    hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.text import safe_line
@@ -31,7 +31,7 @@ from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 from .moments import MOST_WORD, Failure
 from .record import NOTHING_LEFT, InstanceRecord, State
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ _TWO_INSTANCES = "tell the router's developers: there may be an instance that no
 
 
 def poll_interval(waited: float) -> float:
-    """Give the seconds until the next look: a tenth of those waited, between 0.25 and 5."""
+    """Return the seconds until the next look: a tenth of those waited, between 0.25 and 5."""
     return min(max(waited / 10, 0.25), 5.0)
 
 
@@ -142,7 +142,7 @@ def _made_nothing(error: RouterError | TransportError, forms: Forms | None) -> b
 def _of_a_good_token(
     error: RouterError | TransportError, forms: Forms | None
 ) -> RouterError | TransportError:
-    """Give a 403 as a refusal of its own where the first questions have proved the token."""
+    """Return a 403 as a refusal of its own where the first questions have proved the token."""
     if forms is None or not isinstance(error, RouterError) or error.status_code != 403:
         return error
     return RouterError(

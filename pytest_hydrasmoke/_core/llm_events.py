@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import LlmEvents
-from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, own_frames
+from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
@@ -26,7 +26,7 @@ from .lifecycle import phase, poll_interval
 from .moments import MOST_PROVIDERS
 from .record import Baseline, InstanceRecord
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 LAST_READ = 5.0
 """Seconds that a read gets which begins when the deadline has come."""

@@ -9,10 +9,15 @@ import secrets
 import uuid
 
 from pytest_hydrasmoke._api.calls import TRANSIENT, Calls
-from pytest_hydrasmoke._base.errors import ContractError, NotFoundError, RouterError, own_frames
+from pytest_hydrasmoke._base.errors import (
+    ContractError,
+    NotFoundError,
+    RouterError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._base.evidence import TAKEN, Form, Forms
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 async def learn_forms(calls: Calls, deadline: float) -> Forms:
@@ -59,7 +64,7 @@ async def _status_form(calls: Calls, unknown: str, deadline: float) -> Form:
 
 
 def _form(error: RouterError) -> Form:
-    """Give the form of a refusal; one of the moment has none, and is raised again."""
+    """Return the form of a refusal; one of the moment has none, and is raised again."""
     if error.status_code in TRANSIENT or error.form is None:
         raise error
     return error.form

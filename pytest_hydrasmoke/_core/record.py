@@ -140,7 +140,7 @@ class InstanceRecord:
     """Whether anything was asked about it since somebody has begun to look."""
     failed: bool = False
     """Whether a test that used it failed, in set-up, call or teardown."""
-    joint: bool = False
+    shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
     on_state: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
     """Told of every change of the state, before the step after it."""
@@ -238,11 +238,11 @@ class InstanceRecord:
         if last is None or (last.count, last.providers) != (count, seen):
             self.counted.append(Counted(at, count, seen))
 
-    def note(self, text: str) -> None:
+    def add_remark(self, text: str) -> None:
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
 
 
 def run_of(key: str | None) -> str | None:
-    """Give the run id in a key `<run_id>-<slot>`."""
+    """Return the run id in a key `<run_id>-<slot>`."""
     return None if key is None else key.rpartition("-")[0]

@@ -141,7 +141,7 @@ def _close(unseen: float, took: float) -> bool:
 
 
 def settled_from(history: History, known: Measured, whole: float) -> float:
-    """Give the point from which nothing of the last turn is expected any more."""
+    """Return the point from which nothing of the last turn is expected any more."""
     last = history.last
     if last is None:
         return -math.inf
@@ -154,7 +154,7 @@ def settled_from(history: History, known: Measured, whole: float) -> float:
 
 
 def next_look(history: History, known: Measured, whole: float, now: float) -> float:
-    """Give the point at which to count again: no later than needed, and no sooner."""
+    """Return the point at which to count again: no later than needed, and no sooner."""
     last, until = history.last, settled_from(history, known, whole)
     if last is None or last.how != "ended" or not last.sure:
         return until  # There is nothing to be measured.
@@ -169,12 +169,12 @@ def next_look(history: History, known: Measured, whole: float, now: float) -> fl
 
 
 def hopeless(history: History) -> bool:
-    """Tell whether so many turns left no row that none is waited for."""
+    """Return whether so many turns left no row that none is waited for."""
     return history.rowless >= ROWLESS
 
 
 def too_slow(history: History, known: Measured, asked: float) -> bool:
-    """Tell whether a row of the last turn may be under way still, by what was measured."""
+    """Return whether a row of the last turn may be under way still, by what was measured."""
     last = history.last
     if last is None or last.how != "ended" or last.rows:
         return False

@@ -126,7 +126,7 @@ def kind_of(value: object) -> str:
 
 
 def form_of(event: ChatEvent) -> EventForm:
-    """Give an event's form."""
+    """Return an event's form."""
     name = _name(event.event)
     if event.data.strip() == "[DONE]":
         return EventForm(name, "done")

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import HydraSmokeError, RouterError, TransportError, own_frames
+from pytest_hydrasmoke._base.errors import (
+    HydraSmokeError,
+    RouterError,
+    TransportError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._runtimes.frames import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -13,7 +18,7 @@ from .chat import Turn
 from .settle import How
 from .turn_log import TurnLog
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 class TracedTurn(Turn):
@@ -81,7 +86,7 @@ class TracedTurn(Turn):
 
 
 def _may_run(refusal: HydraSmokeError | None) -> bool:
-    """Tell whether the agent may be at a message although no stream came of it."""
+    """Return whether the agent may be at a message although no stream came of it."""
     if isinstance(refusal, TransportError):
         return refusal.reached
     if isinstance(refusal, RouterError):

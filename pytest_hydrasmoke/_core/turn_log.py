@@ -20,12 +20,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
 from . import settle
 from .settle import History, How, LastTurn, Measured
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 UNREADABLE = History(1, LastTurn("", 0, 0, 0.0, sure=False))
 """What a file stands for that can't be read: a turn that nobody has seen the end of."""
@@ -81,7 +81,7 @@ class TurnLog:
         self._put(before)
 
     def is_own(self, number: int) -> bool:
-        """Tell whether the last turn on the instance is this process's, by its number."""
+        """Return whether the last turn on the instance is this process's, by its number."""
         self._load()
         return number == self._own == self.history.number
 
@@ -126,7 +126,7 @@ class TurnLogs:
         self.all: list[TurnLog] = []
 
     def file(self, digest: str) -> Path | None:
-        """Give the file of what is shared; None where nobody is there to share it with."""
+        """Return the file of what is shared; None where nobody is there to share it with."""
         return None if self._folder is None else self._folder / f"{digest}.json"
 
     def known(self, spec: str) -> Measured:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import HydraSmokeError, own_frames
+from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_text
@@ -28,7 +28,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 FAILED = "hydra_smoke_failed"
 """An attribute of a failed test's report: the keys of the instances that its failure counts for."""
@@ -97,33 +97,33 @@ class Active:
     # For the fixtures
 
     def instance(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> SmokeInstance:
-        """Give a handle on the instance that this test shares."""
+        """Return a handle on the instance that this test shares."""
         return SmokeInstance(self.session.handle(self._shared(request, spec)))
 
     def async_instance(
         self, request: pytest.FixtureRequest, spec: InstanceSpec
     ) -> AsyncSmokeInstance:
-        """Give an async handle on the instance that this test shares."""
+        """Return an async handle on the instance that this test shares."""
         record = self._shared(request, spec)
         return AsyncSmokeInstance(self.session.handle_async(AsyncIO(self.config.link), record))
 
     def factory(self) -> SmokeInstanceFactory:
-        """Give a factory; skips where the run is attached to an instance."""
+        """Return a factory; skips where the run is attached to an instance."""
         self._skip_if_attached()
         return SmokeInstanceFactory(self.session)
 
     def async_factory(self) -> AsyncSmokeInstanceFactory:
-        """Give a factory for coroutines; skips where the run is attached to an instance."""
+        """Return a factory for coroutines; skips where the run is attached to an instance."""
         self._skip_if_attached()
         return AsyncSmokeInstanceFactory(self.session, AsyncIO(self.config.link))
 
     def client(self) -> SmokeClient:
-        """Give the six calls over connections of their own."""
+        """Return the six calls over connections of their own."""
         session = self.session
         return RunClient(SyncIO(self.config.link), self.reading, session.sightings, session.log_of)
 
     def async_client(self) -> AsyncSmokeClient:
-        """Give the six calls, to be awaited."""
+        """Return the six calls, to be awaited."""
         io, session = AsyncIO(self.config.link), self.session
         return AsyncRunClient(io, self.reading, session.sightings, session.log_of)
 
@@ -207,7 +207,7 @@ class Active:
 
 
 def failures_of(error: BaseException) -> Iterator[Failure]:
-    """Give what is written down of an error, and of those that it came of or holds."""
+    """Yield what is written down of an error, and of those that it came of or holds."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.run_keys import LONGEST_NAME, name_problem
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 KEY = "hydra_smoke"
 
 
 def worker_run_id(run_id: str, worker: str) -> str:
-    """Give the run id of a worker that is a run of its own; no longer than one may be."""
+    """Return the run id of a worker that is a run of its own; no longer than one may be."""
     whole = f"{run_id}-{worker}"
     if len(whole) <= LONGEST_NAME:
         return whole
@@ -55,7 +55,7 @@ def worker_run_id(run_id: str, worker: str) -> str:
 
 
 def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
-    """Give a run's exit code: what failed at its end adds to what tests said, and hides none."""
+    """Return a run's exit code: what failed at its end adds to what tests said, and hides none."""
     if signal is not None:
         return 128 + signal
     clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -158,7 +158,7 @@ class Finish:
                 self._tell_others()
 
     def _tell_others(self) -> None:
-        """Tell of the run what is written by now: whoever is told may fail, or block."""
+        """Report the run, whose files are written by now: whoever reads may fail, or block."""
         self._interrupts.catch_up()
         if self._report is not None:
             self._give_verdict(self._report)
@@ -233,8 +233,10 @@ class Finish:
             self._page = config.output / files.PAGE
 
     def _hand_out(self, report: Report) -> None:
-        """Give everybody the report; nothing that fails in it changes the run's outcome."""
-        self._try("the JUnit file has no properties", lambda: junit.tell(self._pytest, report))
+        """Hand the report to everybody; nothing that fails in it changes the run's outcome."""
+        self._try(
+            "the JUnit file has no properties", lambda: junit.add_properties(self._pytest, report)
+        )
         self._try(
             "GitHub's job summary was not written",
             lambda: github.append_summary(report, os.environ),
@@ -264,7 +266,7 @@ class Finish:
             session.close()
         finally:
             self._interrupts.end_clean_up()
-        return session.told()
+        return session.process_report()
 
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of workers that are gone."""
@@ -332,7 +334,7 @@ class Finish:
                 self._fake.__exit__(None, None, None)
 
     def _tell_late(self, reports: Sequence[InstanceReport]) -> None:
-        """Tell the leaks that no summary has told.
+        """Report the leaks that no summary has shown.
 
         An interrupt of the first clean-up or a worker that outlived it may have left them, and
         pytest gives no summary where `pytest.exit` came with a code of its own.
@@ -347,7 +349,7 @@ class Finish:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
-        """Give an xdist worker its settings: it reads and checks none itself."""
+        """Return an xdist worker its settings: it reads and checks none itself."""
         # One whose name can't be a file's takes no part, and says so.
         if name_problem(node.workerinput["workerid"]) is None:
             self._silent.add(node.workerinput["workerid"])

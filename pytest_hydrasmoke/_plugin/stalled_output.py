@@ -72,7 +72,7 @@ class StalledOutput:
                     self._wake()
 
     def _silent(self, seconds: float) -> set[int]:
-        """Give the descriptors that take nothing for so long; those that fail do not block."""
+        """Return the descriptors that take nothing for so long; those that fail do not block."""
         poll, silent = select.poll(), set(self._outputs())
         for descriptor in silent:
             poll.register(descriptor, select.POLLOUT)
@@ -85,7 +85,7 @@ class StalledOutput:
         return silent
 
     def _outputs(self) -> Iterator[int]:
-        """Give whatever writes to the same: pytest has copies, which it puts back in place."""
+        """Return whatever writes to the same: pytest has copies, which it puts back in place."""
         for name in os.listdir("/dev/fd"):
             if _file(int(name)) in self._files and _writes(int(name)):
                 yield int(name)

@@ -15,7 +15,7 @@ _LOGGERS = (
 )
 
 
-class Afterwards(logging.Filter):
+class DeferredLogs(logging.Filter):
     """Keeps records of these loggers back while signals are held: handlers may write anywhere."""
 
     def __init__(self, interrupts: Interrupts) -> None:
@@ -33,7 +33,7 @@ class Afterwards(logging.Filter):
             logging.getLogger(name).removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record may be handled now."""
+        """Return whether a record may be handled now."""
         if not self._interrupts.held:
             return True
         self._interrupts.afterwards(lambda: logging.getLogger(record.name).handle(record))

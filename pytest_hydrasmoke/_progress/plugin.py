@@ -23,10 +23,10 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 
-from .logs import Afterwards
-from .relay import Listener, Teller
+from .logs import DeferredLogs
+from .relay import RelayReader, RelayWriter
 from .screen import Screen
-from .snapshot import SWIFT, Glimpse, glimpse, news
+from .snapshot import SWIFT, Snapshot, news, take_snapshot
 from .views import InPlace, Lines, Seen, Ticker, View
 
 LISTENS = 0.25
@@ -36,7 +36,7 @@ logger = logging.getLogger("pytest_hydrasmoke")
 
 
 def screen_of(config: pytest.Config) -> Screen | None:
-    """Give the terminal; None where it is another plugin's, or nobody is to be told anything."""
+    """Return the terminal; None where it is another plugin's, or nobody is to be told anything."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if type(reporter) is not pytest.TerminalReporter or reporter.verbosity < -1:
         return None
@@ -49,7 +49,7 @@ def screen_of(config: pytest.Config) -> Screen | None:
 
 
 def tells_logs(config: pytest.Config) -> bool:
-    """Tell whether what is logged is on the terminal already (`log_cli`)."""
+    """Return whether what is logged is on the terminal already (`log_cli`)."""
     handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
     live = isinstance(handler, logging.StreamHandler) and handler.level <= logging.INFO
     return live and logger.isEnabledFor(logging.INFO)
@@ -72,34 +72,34 @@ class Live:
         self._scrub = scrub
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: dict[str, Glimpse] = {}
+        self._known: dict[str, Snapshot] = {}
         self._seen: Seen = {}
         self._pacing = threading.RLock()
         self._paused = False
         self._view: View | None = None
         self._ticker = Ticker(self.tick)
         self._screen: Screen | None = None
-        self._listener = Listener(folder)
+        self._listener = RelayReader(folder)
         self._listening = Ticker(self._hear)
-        self._logs = Afterwards(interrupts)
+        self._logs = DeferredLogs(interrupts)
         self._logs.begin()
         self._worker = worker is not None
         if worker is not None:
-            self._view = Lines(Teller(folder, worker).tell)
+            self._view = Lines(RelayWriter(folder, worker).append_line)
 
     # What happens
 
     def changed(self, record: InstanceRecord) -> None:
         """Take in that something has changed; from any thread. No failure of it is the run's."""
         with contextlib.suppress(Exception):
-            self._take_in(glimpse(record, self._scrub))
+            self._take_in(take_snapshot(record, self._scrub))
 
-    def _take_in(self, after: Glimpse) -> None:
+    def _take_in(self, after: Snapshot) -> None:
         now = self._clock()
         with self._lock:
             # One that another process began is known by where it stands.
             stands = State.CLAIMED if after.phase is None else after.state
-            before = self._known.get(after.name, Glimpse(after.name, stands))
+            before = self._known.get(after.name, Snapshot(after.name, stands))
             self._known[after.name] = after
             if after.phase is None:
                 self._seen.pop(after.name, None)
@@ -140,7 +140,7 @@ class Live:
     # What workers tell
 
     def _hear(self) -> None:
-        for line in self._listener.heard():
+        for line in self._listener.new_lines():
             self._line(safe_line(line))
 
     def _line(self, text: str) -> None:

@@ -6,31 +6,32 @@ import contextlib
 from pathlib import Path
 
 from pytest_hydrasmoke._base.files import append
-from pytest_hydrasmoke._run.folder import TOLD
+
+PROGRESS_LOG = "live.log"
 
 
-class Teller:
+class RelayWriter:
     """A worker's end; what can't be written is not told."""
 
     def __init__(self, folder: Path, worker: str) -> None:
-        self._path = folder / TOLD
+        self._path = folder / PROGRESS_LOG
         self._worker = worker
 
-    def tell(self, line: str) -> None:
+    def append_line(self, line: str) -> None:
         """Append a line, in one write."""
         with contextlib.suppress(OSError):
             append(self._path, f"{self._worker}: {line}\n".encode())
 
 
-class Listener:
+class RelayReader:
     """The main process's end."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / TOLD
+        self._path = folder / PROGRESS_LOG
         self._at = 0
 
-    def heard(self) -> list[str]:
-        """Give the lines that are new, and whole."""
+    def new_lines(self) -> list[str]:
+        """Return the lines that are new, and whole."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)

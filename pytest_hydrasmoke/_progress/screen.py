@@ -35,7 +35,7 @@ _BUSY = 0.1
 
 
 def width_of(text: str) -> int:
-    """Give the columns that a text of one line takes."""
+    """Return the columns that a text of one line takes."""
     if text.isascii():
         return len(text)
     return sum(map(_columns, text))
@@ -216,7 +216,7 @@ class Screen:
                 self._lock.release()
 
     def _takes(self) -> bool:
-        """Tell whether something can be written at once: nobody waits for a stopped terminal."""
+        """Return whether something can be written at once: nobody waits for a stopped terminal."""
         if self._fd is None or os.name != "posix":
             return True
         if _stops_writers(self._fd):
@@ -241,7 +241,7 @@ class Screen:
 
 
 def _stops_writers(descriptor: int) -> bool:
-    """Tell whether a terminal stops the process that writes: one of a job in the background."""
+    """Return whether a terminal stops the process that writes: one of a job in the background."""
     import termios  # Not on every system, and not needed there.
 
     try:
@@ -258,7 +258,7 @@ def _copy(file: TextIO) -> int | None:
 
 
 def _own(descriptor: int) -> int:
-    """Give another descriptor of the same; where the system lets one, it never blocks.
+    """Return another descriptor of the same; where the system lets one, it never blocks.
 
     That is so by a description of its own: to unblock this one would unblock whoever shares it.
     """

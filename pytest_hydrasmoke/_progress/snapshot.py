@@ -24,7 +24,7 @@ _LONGEST = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
+class Snapshot:
     """An instance at a moment; points in time are seconds on the IO's clock."""
 
     name: str
@@ -38,22 +38,22 @@ class Glimpse:
     born: float | None = None
 
 
-def glimpse(record: InstanceRecord, scrub: Callable[[str], str] = str) -> Glimpse:
+def take_snapshot(record: InstanceRecord, scrub: Callable[[str], str] = str) -> Snapshot:
     """Look at a record, in the thread that writes to it; `scrub` masks what must not be shown."""
     doing = record.doing
     status = safe_line(scrub(repr(record.statuses[-1])), 60) if record.statuses else None
     name = record.key or record.id or "?"
     name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
-    seen = Glimpse(name, record.state, status, born=record.born)
+    seen = Snapshot(name, record.state, status, born=record.born)
     if doing is None:
         return seen
-    return Glimpse(
+    return Snapshot(
         seen.name, seen.state, status, doing.phase, doing.since, doing.deadline, seen.born
     )
 
 
-def news(before: Glimpse, after: Glimpse, now: float) -> str | None:
-    """Say what has changed; None if it is nothing that a person would want to know."""
+def news(before: Snapshot, after: Snapshot, now: float) -> str | None:
+    """Return what has changed; None if it is nothing that a person would want to know."""
     if after.state is not before.state and after.state in _ENDS:
         # One that was never asked for was not refused either: only its key is free again.
         never_asked = after.state is State.REFUSED and after.phase is None
@@ -63,7 +63,7 @@ def news(before: Glimpse, after: Glimpse, now: float) -> str | None:
     return None
 
 
-def _end(seen: Glimpse, now: float) -> str:
+def _end(seen: Snapshot, now: float) -> str:
     word = _ENDS[seen.state]
     if seen.state is State.READY and seen.born is not None:
         return f"{word} after {now - seen.born:.0f} s"
@@ -72,8 +72,8 @@ def _end(seen: Glimpse, now: float) -> str:
     return word
 
 
-def under_way(seen: Glimpse, now: float) -> str:
-    """Tell the phase under way, for how long it has been, the status and the time left."""
+def under_way(seen: Snapshot, now: float) -> str:
+    """Describe the phase under way, for how long it has been, the status and the time left."""
     elapsed = now - seen.since
     parts = [f"{seen.phase} {elapsed:.0f} s" if elapsed >= 1 else f"{seen.phase}"]
     if seen.status is not None and seen.phase not in SWIFT:
@@ -83,8 +83,8 @@ def under_way(seen: Glimpse, now: float) -> str:
     return ", ".join(parts)
 
 
-def overall(seen: Collection[Glimpse], now: float) -> tuple[str, str]:
-    """Tell of several by the one that has been longest at its phase; gives its name, and words."""
+def overall(seen: Collection[Snapshot], now: float) -> tuple[str, str]:
+    """Describe several by the one that is longest at its phase: its name, and words."""
     longest = min(seen, key=lambda it: it.since)
     number = f"{len(seen)} at once, " if len(seen) > 1 else ""
     return longest.name, number + under_way(longest, now)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from .screen import Screen
-from .snapshot import Glimpse, overall
+from .snapshot import Snapshot, overall
 
 SILENCE = 30.0
 """Seconds after which a phase that goes on is told once more, where lines are told."""
@@ -16,7 +16,7 @@ SILENCE = 30.0
 JOIN = 1.0
 """Seconds to wait for a thread that is told to end: one that is held up in a write ends later."""
 
-Seen = dict[str, Glimpse]
+Seen = dict[str, Snapshot]
 """The instances at which a phase is under way, by name."""
 
 

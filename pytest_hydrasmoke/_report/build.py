@@ -78,7 +78,7 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
 
 
 def _counts(failure: Failure, record: InstanceRecord) -> bool:
-    """Tell whether it is a failure of the run: what no test failed of, some test has expected."""
+    """Return whether it is a failure of the run: what no test failed of, some test has expected."""
     return failure.test is not None or (failure.phase == "delete" and record.leak is not None)
 
 
@@ -102,7 +102,7 @@ def _outcome(record: InstanceRecord) -> str:
         return "attached"
     if record.state in SETTLED:
         return record.state.value
-    return "shared" if record.joint and record.leak is None else "leaked"
+    return "shared" if record.shared_across_workers and record.leak is None else "leaked"
 
 
 def merged(reports: Iterable[InstanceReport]) -> list[InstanceReport]:
@@ -160,7 +160,7 @@ def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
 
 
 def _since(began: datetime | None, report: InstanceReport) -> InstanceReport:
-    """Tell the same story from another beginning."""
+    """Shift a record to another beginning."""
     if began is None or report.began is None:
         return report
     later = (report.began - began) / timedelta(seconds=1)

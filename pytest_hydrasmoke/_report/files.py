@@ -27,12 +27,12 @@ _OURS = {
 
 
 def as_json(report: Report) -> str:
-    """Give `report.json`, in ASCII: whatever shows it shows nothing that a terminal would obey."""
+    """Return `report.json`, in ASCII: whatever shows it, a terminal finds nothing to obey."""
     return _disarmed(json.dumps(report.model_dump(mode="json"), indent=2)) + "\n"
 
 
 def as_har(report: Report) -> str:
-    """Give `trace.har`, in ASCII too."""
+    """Return `trace.har`, in ASCII too."""
     from . import har
 
     return _disarmed(har.render(report))
@@ -44,7 +44,7 @@ def _disarmed(text: str) -> str:
 
 
 def as_html(report: Report) -> str:
-    """Give `report.html`."""
+    """Return `report.html`."""
     from .html import page as html
 
     return html.render(report)

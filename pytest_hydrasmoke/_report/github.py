@@ -30,7 +30,7 @@ _CUT = "\nThe rest is left out: GitHub takes no more. `report.json` has all of i
 
 
 def code(words: str) -> str:
-    """Give words as a code span, on one line; also in a table, where no span may hold a bar."""
+    """Return words as a code span, on one line; also in a table, where no span may hold a bar."""
     line = safe_line(words).replace("|", "\N{BROKEN BAR}") or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     room = " " if line[0] in "` " or line[-1] in "` " else ""
@@ -38,14 +38,14 @@ def code(words: str) -> str:
 
 
 def block(words: str) -> str:
-    """Give words as a code block that nothing in them can end."""
+    """Return words as a code block that nothing in them can end."""
     text = safe_text(words.strip("\n"), 2_000)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}\n"
 
 
 def markdown(report: Report, room: int = LIMIT) -> str:
-    """Give the summary in no more than `room` bytes: what matters most comes first."""
+    """Return the summary in no more than `room` bytes: what matters most comes first."""
     whole = list(_pieces(report))
     if sum(map(_size, whole)) <= room:
         return "".join(whole)
@@ -59,7 +59,7 @@ def _size(text: str) -> int:
 
 
 def _pieces(report: Report) -> Iterator[str]:
-    """Give what may be left out only together with all that follows it."""
+    """Yield what may be left out only together with all that follows it."""
     verdict = {0: "passed", 1: "failed"}.get(report.exit_code, f"exit code {report.exit_code}")
     router = "the bundled FAKE router" if report.fake else f"live router {code(report.url)}"
     counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
@@ -157,7 +157,7 @@ def append_summary(report: Report, environ: Mapping[str, str]) -> None:
 
 
 def annotation(title: str, message: str) -> str:
-    """Give the line that makes GitHub show an error; it ends nowhere but at its own end."""
+    """Return the line that makes GitHub show an error; it ends nowhere but at its own end."""
     return f"::error title={_property(safe_line(title))}::{_data(safe_text(message, 1_000))}"
 
 
@@ -202,5 +202,5 @@ class Annotations:
 
 
 def annotating(environ: Mapping[str, str]) -> Annotations | None:
-    """Give what annotates the run; None elsewhere than on GitHub."""
+    """Return what annotates the run; None elsewhere than on GitHub."""
     return Annotations() if environ.get("GITHUB_ACTIONS") == "true" else None

@@ -34,7 +34,7 @@ class _Entry:
 
 
 def render(report: Report) -> str:
-    """Give `trace.har`."""
+    """Return `trace.har`."""
     file = io.StringIO()
     creator = harfile.Creator(DISTRIBUTION, version(DISTRIBUTION))
     what = "the bundled fake router" if report.fake else "a live router"

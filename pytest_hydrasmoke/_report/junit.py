@@ -21,7 +21,7 @@ PREFIX = "hydra_smoke."
 
 
 def of_run(report: Report) -> Iterator[Property]:
-    """Give what the whole suite is to carry: the run, then its instances, numbered from 0."""
+    """Yield what the whole suite is to carry: the run, then its instances, numbered from 0."""
     run = {
         "run_id": report.run_id,
         "router": "fake" if report.fake else "live",
@@ -51,7 +51,7 @@ def _of_instance(it: InstanceReport) -> dict[str, object]:
 
 
 def of_test(record: InstanceRecord) -> list[Property]:
-    """Give what a test is to carry that used an instance: what is known of it by then."""
+    """Return what a test is to carry that used an instance: what is known of it by then."""
     facts = {
         "id": record.id,
         "idempotency_key": record.key,
@@ -77,14 +77,14 @@ def _seconds(value: float) -> str:
 
 
 def tests_may_carry(config: pytest.Config) -> bool:
-    """Tell whether tests may have properties: a JUnit file of the family xunit2 has no place."""
+    """Return whether tests may have properties: a JUnit file of the family xunit2 has no place."""
     if not config.getoption("xmlpath", None):
         return True
     return bool(config.getini("junit_family") != "xunit2")
 
 
 def _writers(config: pytest.Config) -> Iterator[Any]:
-    """Give what writes the JUnit file that this process is to write, if any.
+    """Yield what writes the JUnit file that this process is to write, if any.
 
     pytest gives plugins no way to it but a fixture, and no fixture lives that long. It is known by
     the method that the fixture `record_testsuite_property` gives to tests.
@@ -94,7 +94,7 @@ def _writers(config: pytest.Config) -> Iterator[Any]:
             yield plugin
 
 
-def tell(config: pytest.Config, report: Report) -> None:
+def add_properties(config: pytest.Config, report: Report) -> None:
     """Put the run's properties into the JUnit file."""
     for writer in _writers(config):
         for name, value in of_run(report):

@@ -15,7 +15,7 @@ from .model import InstanceReport, Report
 
 
 def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
-    """Give pieces of HTML: the run, a link to its own `page`, and a line for each instance.
+    """Yield pieces of HTML: the run, a link to its own `page`, and a line for each instance.
 
     The link is relative, from a file `beside` which pytest-html writes its page.
     """

@@ -36,11 +36,11 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Give how many columns of the terminal it takes."""
+        """Return how many columns of the terminal it takes."""
         return max(width_of(text) for text in (self.title, *(text for text, _ in self.cells)))
 
     def padded(self, piece: Piece) -> Piece:
-        """Give one of its cells in its width."""
+        """Return one of its cells in its width."""
         room = " " * (self.width - width_of(piece[0]))
         return (piece[0] + room if self.left else room + piece[0]), piece[1]
 
@@ -64,7 +64,7 @@ def table(report: Report, width: int, *, colour: bool) -> list[Line]:
 
 
 def remarkable(it: InstanceReport, report: Report) -> bool:
-    """Tell whether there is more to say of an instance than how long it took."""
+    """Return whether there is more to say of an instance than how long it took."""
     calm = it.outcome == "deleted" and verdict(it, report) == "ok"
     return not calm or bool(it.notes or it.drift or it.retries)
 
@@ -80,7 +80,7 @@ def verdict(it: InstanceReport, report: Report) -> str:
 
 
 def slot_of(it: InstanceReport, report: Report) -> str:
-    """Give what tells an instance from the run's others: what its key has after the run id."""
+    """Return what tells an instance from the run's others: what its key has after the run id."""
     slot = (it.idempotency_key or "-").removeprefix(f"{report.run_id}-")
     return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
 

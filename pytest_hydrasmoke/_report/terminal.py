@@ -20,7 +20,7 @@ _MOST = 10
 
 
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
-    """Say where the run goes, and where each setting that is not a default came from."""
+    """Return where the run goes, and where each setting that is not a default came from."""
     where = f"the bundled FAKE router at {config.url}" if fake else f"live router {config.url}"
     lines = [f"hydra-smoke: {where}, run id {config.run_id}"]
     given = [f"{name} {_shown(config, name)} ({sources[name]})" for name in sorted(sources)]
@@ -79,7 +79,7 @@ def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
 
 
 def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
-    """Give texts with a title before each, broken where the terminal ends."""
+    """Yield texts with a title before each, broken where the terminal ends."""
     lines: list[Line] = []
     for text in texts[:_MOST]:
         rows = textwrap.wrap(
@@ -106,7 +106,7 @@ def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
 
 
 def leak(instance: InstanceReport) -> str:
-    """Say which instance may still run, why, and how to get rid of it."""
+    """Return which instance may still run, why, and how to get rid of it."""
     return (
         f"LEAK: {instance.name} may still run, and costs money as long as it does\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"
@@ -115,7 +115,7 @@ def leak(instance: InstanceReport) -> str:
 
 
 def conflict(instance: InstanceReport) -> str:
-    """Say what shows that another run has the same run id."""
+    """Return what shows that another run has the same run id."""
     return (
         f"RUN ID: {instance.name} was not this run's alone\n"
         f"{instance.conflict}\n"
@@ -124,7 +124,7 @@ def conflict(instance: InstanceReport) -> str:
 
 
 def breach(breach: BreachReport) -> str:
-    """Say which budget was not kept, by how much, and where."""
+    """Return which budget was not kept, by how much, and where."""
     return (
         f"BUDGET: {breach.words}\n"
         f"seen on {breach.instance}\n"
@@ -137,7 +137,7 @@ def _sweep(run_id: str | None) -> str:
 
 
 def deleting(records: Sequence[InstanceRecord]) -> list[str]:
-    """Say what an interrupted run still deletes."""
+    """Return what an interrupted run still deletes."""
     if not records:
         return []
     names = [f"  {record.name}" for record in records]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .session import SmokeSession
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:

@@ -21,19 +21,19 @@ from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, opened
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.text import safe_line
 
-LEDGER, SLOTS, OVER, TOLD = "ledger.jsonl", "slots.lock", "over", "live.log"
+LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
 LIVE, HELD, TURNS = "live", "held", "turns"
 _IN_FOLDERS = ((LIVE, "*.lock"), (HELD, "*.lock"), (TURNS, "*.json"), (TURNS, "*.tmp"))
 """With these, all files that a run's folder is ever given; locks and `over` are empty."""
 
 
 def folder_of(output: Path, run_id: str) -> Path:
-    """Give a run's folder."""
+    """Return a run's folder."""
     return output / "runs" / run_id
 
 
 def used_mark(output: Path, run_id: str) -> Path:
-    """Give the file that tells that a run id was chosen once."""
+    """Return the file that tells that a run id was chosen once."""
     return output / "used" / run_id
 
 
@@ -41,7 +41,7 @@ def used_mark(output: Path, run_id: str) -> Path:
 
 
 def flaw(folder: Path) -> str | None:
-    """Tell what shows that a folder is no run's as it is made here; None if it may be one."""
+    """Return what shows that a folder is no run's as it is made here; None if it may be one."""
     try:
         return next(_flaws(folder), None)
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def _flaws(folder: Path) -> Iterator[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for name in (LEDGER, SLOTS, OVER, TOLD):
+    for name in (LEDGER, SLOTS, OVER, PROGRESS):
         if os.path.lexists(folder / name):
             yield folder / name
     for name, pattern in _IN_FOLDERS:
@@ -78,13 +78,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def all_found(output: Path) -> dict[Path, str | None]:
-    """Give what lies where runs have their folders, each with its flaw."""
+    """Return what lies where runs have their folders, each with its flaw."""
     runs = output / "runs"
     return {path: flaw(path) for path in sorted(runs.iterdir())} if runs.is_dir() else {}
 
 
 def run_folders(output: Path) -> list[Path]:
-    """Give the folders of all runs that have left one."""
+    """Return the folders of all runs that have left one."""
     return [folder for folder, why in all_found(output).items() if why is None]
 
 

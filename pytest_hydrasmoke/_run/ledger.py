@@ -30,14 +30,14 @@ from typing import Any, NamedTuple, cast
 from filelock import FileLock, Timeout
 
 from pytest_hydrasmoke._base import files, run_keys
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.files import make_folder
 
 from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
 from .locks import MAIN, is_live, lock, wait_for
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 SCHEMA = 2
 """Of a line; in one without it, of the first, `deleted` was what `deleting` is now."""
@@ -88,12 +88,12 @@ class Entry:
 
     @property
     def has_row(self) -> bool:
-        """Tell whether the router had a row for it: from then on, "not found" means gone."""
+        """Return whether the router had a row for it: from then on, "not found" means gone."""
         return self.id is not None and self.fact in _WITH_ROW
 
     @property
     def open(self) -> bool:
-        """Tell whether there may be something to delete."""
+        """Return whether there may be something to delete."""
         return self.fact not in CLOSED
 
 
@@ -124,14 +124,14 @@ class Reading:
         return not self.open and not self.problems
 
     def shared(self, share: str, spec: Mapping[str, Any]) -> Entry | None:
-        """Give what is shared under a name with a spec, if there is such a thing by now."""
+        """Return what is shared under a name with a spec, if there is such a thing by now."""
         for entry in self.entries.values():
             if (entry.share, entry.spec) == (share, spec) and entry.fact in _USABLE:
                 return entry
         return None
 
     def failure(self, share: str, spec: Mapping[str, Any]) -> str | None:
-        """Tell why there can be no such thing, if somebody has tried."""
+        """Return why there can be no such thing, if somebody has tried."""
         return next((why for *what, why in self.failures if what == [share, spec]), None)
 
 
@@ -243,7 +243,7 @@ class Ledger:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether a sweep, or the main process, has said that this run is over."""
+        """Return whether a sweep, or the main process, has said that this run is over."""
         return (self.folder / OVER).exists()
 
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
@@ -273,7 +273,7 @@ class Ledger:
 
     def _intend(self, key: str, intent: Intent) -> None:
         settings = {"fake": self._fake}
-        note(self.folder, key, Fact.INTENT, **intent._asdict(), settings=settings)
+        record_fact(self.folder, key, Fact.INTENT, **intent._asdict(), settings=settings)
 
     def hold(self, name: str, check: Callable[[], object]) -> FileLock:
         """Wait until no other process of the run holds a name, and hold it.
@@ -298,9 +298,9 @@ class Ledger:
         with contextlib.suppress(OSError):
             append(self.folder, {"share": share, "spec": dict(spec), "failure": why})
 
-    def note(self, key: str, fact: Fact, instance_id: str | None) -> None:
+    def record_fact(self, key: str, fact: Fact, instance_id: str | None) -> None:
         """Write a fact down; raises OSError. What is not written, a sweep finds out again."""
-        note(self.folder, key, fact, id=instance_id)
+        record_fact(self.folder, key, fact, id=instance_id)
 
     def read(self) -> Reading:
         """Read it, whoever wrote it."""
@@ -321,11 +321,11 @@ class Ledger:
         discard_if_done(self.folder)
 
     def has_seen(self, name: str) -> bool:
-        """Tell whether a process of this name has ever held its lock here."""
+        """Return whether a process of this name has ever held its lock here."""
         return (self.folder / LIVE / f"{name}.lock").exists()
 
     def stop(self) -> None:
-        """Tell the run's other processes to provision and chat no more."""
+        """Make the run's other processes provision and chat no more."""
         with contextlib.suppress(OSError):
             files.make_mark(self.folder / OVER)
 
@@ -339,7 +339,7 @@ def read(folder: Path) -> Reading:
     return parse(text)
 
 
-def note(folder: Path, key: str, fact: Fact, **fields: object) -> None:
+def record_fact(folder: Path, key: str, fact: Fact, **fields: object) -> None:
     """Append a fact, on the disk when this returns. Raises OSError."""
     # A fact without its intent is none: a ledger that somebody has removed is not begun anew by it.
     append(folder, {"key": key, "fact": fact, **fields}, make=fact is Fact.INTENT)
@@ -371,8 +371,8 @@ def _is_done(folder: Path) -> bool:
         return False
 
 
-def bury(output: Path, run_id: str) -> None:
-    """Say that a run is over: its owner, if it still lives, then provisions and chats no more.
+def mark_run_over(output: Path, run_id: str) -> None:
+    """Mark a run as over: its owner, if it still lives, then provisions and chats no more.
 
     Raises `ConfigError` if that can't be written.
     """

@@ -17,7 +17,7 @@ MAIN = "main"
 
 
 def lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
-    """Give a lock that is waited for so many seconds, with `Timeout` after them."""
+    """Return a lock that is waited for so many seconds, with `Timeout` after them."""
     # Where the file system has no locks there would be a file with a process's id instead: it
     # outlives its process, so that it tells nothing.
     return FileLock(path, timeout, thread_local=thread_local, fallback_to_soft=False)
@@ -38,7 +38,7 @@ def wait_for(path: Path, check: Callable[[], object]) -> FileLock:
 
 
 def has_main_process(output: Path, run_id: str) -> bool:
-    """Tell whether a run's main process lives on this host, whose disk this process sees."""
+    """Return whether a run's main process lives on this host, whose disk this process sees."""
     folder = folder_of(output, run_id)
     path = folder / LIVE / f"{MAIN}.lock"
     try:
@@ -49,7 +49,7 @@ def has_main_process(output: Path, run_id: str) -> bool:
 
 
 def is_live(folder: Path) -> bool:
-    """Tell whether a process of the run holds its lock."""
+    """Return whether a process of the run holds its lock."""
     return any(_is_held(path) for path in sorted((folder / LIVE).glob("*.lock")))
 
 

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._transport.protocol import drive
 
 from . import folder as run_folder
 
-PATIENCE = 60.0
+FIRST_ANSWER_TIMEOUT = 60.0
 """Seconds for the router to tell; a run that waits less for an instance waits less here too."""
 
 
@@ -80,4 +80,4 @@ def learn(config: HydraSmokeConfig) -> Forms:
 
 
 def _deadline(io: SyncIO, config: HydraSmokeConfig) -> float:
-    return io.now() + min(PATIENCE, config.ready_timeout)
+    return io.now() + min(FIRST_ANSWER_TIMEOUT, config.ready_timeout)

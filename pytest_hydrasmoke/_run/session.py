@@ -17,7 +17,7 @@ import anyio
 from pytest_hydrasmoke._api.calls import RULES, Attempt, Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
 from pytest_hydrasmoke._api.responses import asked_for
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
@@ -41,7 +41,7 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .ledger import Entry, Fact, Intent, Ledger
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 
 @dataclass(slots=True)
@@ -141,14 +141,14 @@ class SmokeSession:
         return record
 
     def log_of(self, instance_id: str) -> TurnLog:
-        """Give the log of an instance's turns; of one that is not the run's, a log of its own."""
+        """Return the log of an instance's turns; of one that is not the run's, a log of its own."""
         known = (it.log for it in self.records if (it.id or "").lower() == instance_id.lower())
         return next(known, TurnLog())
 
     def _note_state(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
         if fact is not None:
-            self.note(record, fact)
+            self.record_fact(record, fact)
 
     def _note_deletion(self, instance_id: str) -> None:
         """Take in that a test has deleted what is the run's with a client: nobody else has."""
@@ -158,17 +158,17 @@ class SmokeSession:
                 record.deletion_asked = True
                 record.becomes(State.DELETING)
 
-    def note(self, record: InstanceRecord, fact: Fact) -> None:
+    def record_fact(self, record: InstanceRecord, fact: Fact) -> None:
         """Write a fact down in the ledger, for an instance that is the run's."""
         if record.key is None:
             return
         # A router can tell a token back as an id; without one, a sweep asks for the key.
         shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
         try:
-            self.ledger.note(record.key, fact, record.id if shown else None)
+            self.ledger.record_fact(record.key, fact, record.id if shown else None)
         except OSError as error:
             # The intent is on the disk: a sweep finds the rest out again.
-            record.note(f"not in the ledger: {fact} ({error})")
+            record.add_remark(f"not in the ledger: {fact} ({error})")
 
     @property
     def forked(self) -> bool:
@@ -243,11 +243,11 @@ class SmokeSession:
     # Handles
 
     def handle(self, record: InstanceRecord) -> Handle:
-        """Give an instance's core over this session's own connections."""
+        """Return an instance's core over this session's own connections."""
         return Handle(self._calls(record), record, self.policy, self.reading)
 
     def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
-        """Give an instance's core over a test's connections."""
+        """Return an instance's core over a test's connections."""
         return Handle(Calls(io, record), record, self.policy, self.reading)
 
     def _calls(self, record: InstanceRecord) -> Calls:
@@ -275,7 +275,7 @@ class SmokeSession:
         return record
 
     def ready(self, record: InstanceRecord) -> None:
-        """Tell those who wait for it that an instance is ready."""
+        """Notify those who wait for it that an instance is ready."""
         self.on_ready(SmokeInstance(self.handle(record)))
 
     # The end
@@ -349,10 +349,12 @@ class SmokeSession:
     @property
     def pending(self) -> list[InstanceRecord]:
         """What `close` has to delete."""
-        return self._to_delete([record for record in self.records if not record.joint])
+        return self._to_delete(
+            [record for record in self.records if not record.shared_across_workers]
+        )
 
-    def told(self) -> ProcessReport:
-        """Tell what became of everything that was asked for, and how the router answered."""
+    def process_report(self) -> ProcessReport:
+        """Return what became of everything that was asked for, and how the router answered."""
         wall = time.time() - self._io.now()
         replies = self.config.report_replies
         return ProcessReport(
@@ -390,7 +392,7 @@ class SmokeSession:
 
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""
-        self.dispose([record for record in self.records if not record.joint])
+        self.dispose([record for record in self.records if not record.shared_across_workers])
         self._io.close()
 
 

@@ -16,14 +16,19 @@ from typing import Any
 from filelock import FileLock
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, ProvisionError, own_frames
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    HydraSmokeError,
+    ProvisionError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 
 from .ledger import Entry, Fact
 from .session import SmokeSession
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 EVERYBODY = "session"
 """What is shared under this name is shared by all processes of the run."""
@@ -49,7 +54,7 @@ class Sharing:
         return True
 
     def take(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
-        """Give the one instance of this spec and share, provisioned at its first use.
+        """Return the one instance of this spec and share, provisioned at its first use.
 
         It is held until `release`. One that could not be provisioned is told once: later tests
         raise a `ProvisionError` that points to the first. With `instance` set, it is that one,
@@ -81,7 +86,7 @@ class Sharing:
         self._used[wanted] = record
         if entry is None or not entry.was_ready:
             self._session.ready(record)
-            self._session.note(record, Fact.READY)
+            self._session.record_fact(record, Fact.READY)
         return record
 
     def _hold(self, wanted: _Wanted, plain: dict[str, Any]) -> None:
@@ -106,7 +111,7 @@ class Sharing:
             [record] = self._session.claim(spec, share=share)
         else:
             record = self._session.join(entry, spec)
-        record.joint = self._worker and share == EVERYBODY
+        record.shared_across_workers = self._worker and share == EVERYBODY
         if share == EVERYBODY:
             record.log.share(str(record.key))
         return self._session.bring_up(record)
@@ -123,7 +128,7 @@ class Sharing:
         self._begun.discard(share)
         over = [wanted for wanted in self._used if wanted[1] == share]
         records = [self._used.pop(wanted) for wanted in over]
-        self._session.dispose([record for record in records if not record.joint])
+        self._session.dispose([record for record in records if not record.shared_across_workers])
 
 
 def _plain(spec: InstanceSpec | None) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Slots:
     asked: int = 0
 
     def more(self, found: frozenset[str] = frozenset()) -> Iterator[Target]:
-        """Give the slots still to be asked for, where these keys turned out to have a row."""
+        """Yield the slots still to be asked for, where these keys turned out to have a row."""
         last = max((self._slot(key) for key in self.known | found), default=-1)
         upto = last + 1 + AHEAD
         while self.asked < upto:
@@ -45,7 +45,7 @@ class Slots:
                 yield Target(key, self.folder)
 
     def _slot(self, key: str) -> int:
-        """Give the number of a key's slot; -1 for a key of another form."""
+        """Return the number of a key's slot; -1 for a key of another form."""
         number = key.removeprefix(f"{self.run_id}-")
         is_slot = number.isascii() and number.isdigit() and len(number) <= _DIGITS
         return int(number) if is_slot else -1

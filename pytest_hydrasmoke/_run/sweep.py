@@ -141,13 +141,13 @@ class Sweep:
         slots = Slots(run_id, folder, frozenset(reading.entries))
         targets = list(self._owned(folder, reading))
         if not self.dry_run:
-            ledgers.bury(self.config.output, run_id)
+            ledgers.mark_run_over(self.config.output, run_id)
         self._sweep(targets, [slots])
         if not self.dry_run:
             ledgers.discard_ledger_if_done(folder)
 
     def _knows_router(self) -> bool:
-        """Tell whether it is a smoke router that answers: else nothing that it says counts."""
+        """Return whether it is a smoke router that answers: else nothing that it says counts."""
         try:
             forms = learn(self.config)
         except HydraSmokeError as error:
@@ -165,7 +165,7 @@ class Sweep:
         return self.config.output / "report.json"
 
     def _has_said_its_end(self, run_id: str, folder: Path) -> bool:
-        """Tell whether the run itself ended here with nothing left, and no ledger of it is."""
+        """Return whether the run itself ended here with nothing left, and no ledger of it is."""
         try:
             report = Report.model_validate_json(self._report.read_bytes())
         except (OSError, ValueError):
@@ -190,7 +190,7 @@ class Sweep:
         return reading
 
     def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
-        """Give what a ledger has open, as far as it is this sweep's to delete."""
+        """Yield what a ledger has open, as far as it is this sweep's to delete."""
         here = self.config.link.base_url
         for entry in reading.open:
             if entry.fake:
@@ -277,14 +277,14 @@ class Sweep:
         return None
 
     def _still_to_wait(self, entry: Entry) -> float:
-        """Give the seconds until a key without a row may be taken for one that never gets any."""
+        """Return the seconds until a key without a row may be taken for one that never gets any."""
         return self.config.row_settle - (datetime.now(UTC) - entry.at).total_seconds()
 
     def _note(self, folder: Path, key: str, fact: Fact) -> None:
         # A folder that another sweep, or the run itself, has removed meanwhile needs no word.
         if not self.dry_run:
             with contextlib.suppress(OSError):
-                ledgers.note(folder, key, fact)
+                ledgers.record_fact(folder, key, fact)
 
 
 def _age(folder: Path) -> float:

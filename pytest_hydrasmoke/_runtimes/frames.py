@@ -98,7 +98,7 @@ _NOTHING = Meaning()
 
 
 def meaning(event: ChatEvent) -> Meaning:
-    """Tell what an event means.
+    """Return what an event means.
 
     - `[DONE]`, and events and objects named as an end, end the turn. The text they may repeat is
       not given again. `finish_reason` ends nothing, since `[DONE]` follows it; an object with
@@ -130,7 +130,7 @@ def meaning(event: ChatEvent) -> Meaning:
 
 
 def course(event: ChatEvent) -> Meaning:
-    """Tell whether an event ends the turn or reports an error; its text may be left out.
+    """Return whether an event ends the turn or reports an error; its text may be left out.
 
     As `meaning`, but without a look into the frames that most chats consist of: objects without a
     name and a type, which are text, or nothing, unless one of these keys says more.
@@ -149,7 +149,7 @@ def course(event: ChatEvent) -> Meaning:
 
 
 def _value(event: ChatEvent) -> object:
-    """Give the data as an object or a string where it is one in JSON, else as it stands."""
+    """Return the data as an object or a string where it is one in JSON, else as it stands."""
     if event.data.lstrip()[:1] in ("{", '"'):
         try:
             return event.json()

@@ -74,7 +74,7 @@ def _uuid(value: str) -> str:
 # os.path.isfile() and isdir(), here and below: those of Path raise for a name that is too long, and
 # for what lies in a folder that one may not look into.
 def certificates_problem(path: Path) -> str | None:
-    """Say what keeps a file from being a CA's; None if nothing does."""
+    """Return what keeps a file from being a CA's; None if nothing does."""
     if not os.path.isfile(path):
         return f"there is no file {path}"
     try:
@@ -273,7 +273,7 @@ class HydraSmokeConfig(BaseSettings):
         return InstanceSpec(**{**parts, **dict.fromkeys(missing, "")})
 
     def to_plain(self) -> dict[str, Any]:
-        """Give it in plain types, the token in clear: for a worker of the same run alone."""
+        """Return it in plain types, the token in clear: for a worker of the same run alone."""
         plain = self.model_dump(mode="json", exclude={"token"}, exclude_none=True)
         return plain if self.token is None else {**plain, "token": self.token.reveal()}
 

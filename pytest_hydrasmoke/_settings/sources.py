@@ -149,7 +149,7 @@ def _open_to_others(token_file: Path | None) -> Iterator[str]:
 
 
 def _project_file(folder: Path) -> Path | None:
-    """Give the nearest pyproject.toml upwards."""
+    """Return the nearest pyproject.toml upwards."""
     homes = (folder, *folder.parents)
     return next((file for home in homes if (file := home / "pyproject.toml").is_file()), None)
 

@@ -110,17 +110,17 @@ class SseDecoder:
 
     @property
     def total_bytes(self) -> int:
-        """Give the number of bytes taken so far."""
+        """Return the number of bytes taken so far."""
         return self._total_bytes
 
     @property
     def total_events(self) -> int:
-        """Give the number of events given so far."""
+        """Return the number of events given so far."""
         return self._total_events
 
     @property
     def pending(self) -> bool:
-        """Tell whether the stream, if it ended now, would be cut in the middle of an event.
+        """Return whether the stream, if it ended now, would be cut in the middle of an event.
 
         A comment, finished or not, is no part of an event.
         """

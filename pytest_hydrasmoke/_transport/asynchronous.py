@@ -13,15 +13,15 @@ import anyio
 import httpcore
 import httpx
 
-from pytest_hydrasmoke._base.errors import TransportError, own_frames
+from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 
-from .attempts import append, given, no_turn
+from .attempts import append, queue_timeout, unwrap
 from .grace import shielded
 from .httpx_adapter import FAULTS, build, lost, ssl_context
 from .protocol import IN_FLIGHT, Reply, Request, Stream
 from .target import Link
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class _Steps:
         self.connecting = False
         self._connected: object = None
 
-    async def note(self, step: str, info: Mapping[str, object]) -> None:
+    async def on_step(self, step: str, info: Mapping[str, object]) -> None:
         if step.endswith("send_request_headers.started"):
             self.connecting = getattr(info["request"], "method", None) == b"CONNECT"
         elif step.endswith(("connect_tcp.started", "start_tls.started")):
@@ -73,7 +73,7 @@ class AsyncStream:
         return None
 
     async def read(self, deadline: float) -> bytes:
-        return given(await self.attempt_read(deadline))
+        return unwrap(await self.attempt_read(deadline))
 
     async def attempt_read(self, deadline: float) -> bytes | TransportError:
         raised: BaseException = TOO_LATE
@@ -119,7 +119,7 @@ class AsyncIO:
         await anyio.sleep(max(seconds, 0.0))
 
     def branch(self) -> AsyncIO:
-        """Give what one task of many is to use."""
+        """Return what one task of many is to use."""
         return self
 
     async def send(self, request: Request, deadline: float) -> Reply:
@@ -128,12 +128,12 @@ class AsyncIO:
         with anyio.move_on_after(self.left(deadline)) as waiting:
             await self._gate.acquire()
         if waiting.cancelled_caught:
-            raise no_turn(self.link.base_url)
+            raise queue_timeout(self.link.base_url)
         try:
-            stream = given(await self._attempt_open(request, deadline))
+            stream = unwrap(await self._attempt_open(request, deadline))
             body = bytearray()
             try:
-                while chunk := given(await stream.attempt_read(deadline)):
+                while chunk := unwrap(await stream.attempt_read(deadline)):
                     append(body, chunk)
             finally:
                 await stream.close()
@@ -146,7 +146,7 @@ class AsyncIO:
 
     async def open_now(self, request: Request, deadline: float) -> AsyncStream:
         """Open a stream, by this task."""
-        return given(await self._attempt_open(request, deadline))
+        return unwrap(await self._attempt_open(request, deadline))
 
     async def _attempt_open(
         self, request: Request, deadline: float
@@ -154,7 +154,7 @@ class AsyncIO:
         steps = _Steps()
         raised: BaseException = TOO_LATE
         try:
-            built = build(self.link, request, trace=steps.note)
+            built = build(self.link, request, trace=steps.on_step)
             with anyio.move_on_after(self.left(deadline)):
                 return AsyncStream(self, await self._transport.handle_async_request(built))
         except BaseException as error:
@@ -162,7 +162,7 @@ class AsyncIO:
         await steps.close()
         return lost(raised, self.link, connecting=steps.connecting)
 
-    def hurry(self) -> float:
+    def cleanup_deadline(self) -> float:
         return math.inf
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -8,10 +8,10 @@ from pytest_hydrasmoke._base.errors import (
     ContractError,
     TransportError,
     TransportTimeoutError,
-    own_frames,
+    hide_own_frames,
 )
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
@@ -32,15 +32,15 @@ def append(body: bytearray, chunk: bytes) -> None:
         )
 
 
-def given(result: T | TransportError) -> T:
-    """Give an attempt's result, or raise the error that it is."""
+def unwrap(result: T | TransportError) -> T:
+    """Return an attempt's result, or raise the error that it is."""
     if isinstance(result, TransportError):
         raise result
     return result
 
 
 def lost_attempt(base_url: str, why: str, *, reached: bool, late: bool) -> TransportError:
-    """Say how an attempt failed that brought no answer."""
+    """Return the error of an attempt that brought no answer."""
     if reached:
         what = "no answer in time" if late else "the answer was lost"
     else:
@@ -50,6 +50,6 @@ def lost_attempt(base_url: str, why: str, *, reached: bool, late: bool) -> Trans
     return TransportError(f"{what} ({why})", reached=reached)
 
 
-def no_turn(base_url: str) -> TransportError:
-    """Say that a request waited for others until its deadline, and was not sent."""
+def queue_timeout(base_url: str) -> TransportError:
+    """Return the error of a request that waited for others until its deadline, and was not sent."""
     return lost_attempt(base_url, "", reached=False, late=True)

@@ -18,16 +18,16 @@ from typing import Any, TypeVar
 import httpcore
 import httpx
 
-from pytest_hydrasmoke._base.errors import TransportError, own_frames
+from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 
-from .attempts import append, given, no_turn
+from .attempts import append, queue_timeout, unwrap
 from .deadlines import SLICE, DeadlineBackend, DeadlineStream
 from .httpx_adapter import FAULTS, build, lost, ssl_context
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
 from .target import Link
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ class SyncStream:
         return self._network and self._network.get_extra_info("client_addr")[:2]
 
     async def read(self, deadline: float) -> bytes:
-        return given(self.attempt_read(deadline))
+        return unwrap(self.attempt_read(deadline))
 
     def expire(self) -> None:
         """Let the deadline of what is being read be over; from any thread."""
@@ -164,7 +164,7 @@ class SyncIO:
         self.link = link
         self._interrupts = interrupts or Interrupts()
         self._group = group
-        self._backend = DeadlineBackend(self.hurry, slice_seconds)
+        self._backend = DeadlineBackend(self.cleanup_deadline, slice_seconds)
         self._transport: _PoolTransport | None = None
 
     def now(self) -> float:
@@ -177,7 +177,7 @@ class SyncIO:
     async def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         self.check()
-        while (left := min(until, self.hurry() - LAST_CHANCE) - time.monotonic()) > 0:
+        while (left := min(until, self.cleanup_deadline() - LAST_CHANCE) - time.monotonic()) > 0:
             # In bits, as reads are: a signal may shorten it.
             time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
             self.check()
@@ -192,20 +192,20 @@ class SyncIO:
         """Whether this IO is to begin nothing more."""
         return self._group is not None and self._group.stopped.is_set()
 
-    def hurry(self) -> float:
+    def cleanup_deadline(self) -> float:
         until = self._interrupts.deadline()
         return until if self._group is None else min(self._group.until, until)
 
     async def send(self, request: Request, deadline: float) -> Reply:
         with self._admitted(deadline):
-            return given(self._attempt_send(request, deadline))
+            return unwrap(self._attempt_send(request, deadline))
 
     async def open(self, request: Request, deadline: float) -> Stream:
         return self.open_now(request, deadline)
 
     def open_now(self, request: Request, deadline: float) -> SyncStream:
         """Open a stream, by this thread."""
-        return given(self._attempt_open(request, deadline))
+        return unwrap(self._attempt_open(request, deadline))
 
     @contextlib.contextmanager
     def _admitted(self, deadline: float) -> Iterator[None]:
@@ -214,7 +214,7 @@ class SyncIO:
             yield
             return
         if not self._group.gate.acquire(timeout=max(deadline - self.now(), 0.0)):
-            raise no_turn(self.link.base_url)
+            raise queue_timeout(self.link.base_url)
         try:
             yield
         finally:
@@ -226,7 +226,7 @@ class SyncIO:
             return await work()
 
     def lost(self, raised: BaseException) -> TransportError:
-        """Give what an attempt failed of; raises what is no failure of the network."""
+        """Return what an attempt failed of; raises what is no failure of the network."""
         if not isinstance(raised, FAULTS):
             # An interrupt inside httpcore's own bookkeeping can leave its pool unusable.
             self._transport = None

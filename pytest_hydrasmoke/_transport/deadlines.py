@@ -38,17 +38,25 @@ class DeadlineStream(httpcore.NetworkStream):
         self.deadline = math.inf
 
     def _until(self, timeout: float | None) -> float:
-        return min(math.inf if timeout is None else timeout, self.deadline, self._backend.hurry())
+        return min(
+            math.inf if timeout is None else timeout,
+            self.deadline,
+            self._backend.cleanup_deadline(),
+        )
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while True:
             # In bits: what hurries may come up while this waits.
             left = _left(self._until(timeout), httpcore.ReadTimeout)
-            bit = self._backend.slice if left is None else min(left, self._backend.slice)
+            bit = (
+                self._backend.slice_seconds
+                if left is None
+                else min(left, self._backend.slice_seconds)
+            )
             try:
                 return self._inner.read(max_bytes, bit)
             except httpcore.ReadTimeout:
-                if left is not None and left <= self._backend.slice:
+                if left is not None and left <= self._backend.slice_seconds:
                     raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -75,14 +83,14 @@ class DeadlineStream(httpcore.NetworkStream):
 class DeadlineBackend(httpcore.NetworkBackend):
     """Opens connections that keep deadlines.
 
-    `hurry` gives a point of `time.monotonic()` at which every operation's deadline has come;
-    it is asked for anew every `slice` seconds.
+    `cleanup_deadline` gives a point of `time.monotonic()` at which every operation's deadline has
+    come; it is asked for anew every `slice_seconds`.
     """
 
-    def __init__(self, hurry: Callable[[], float], slice: float = SLICE) -> None:  # noqa: A002
+    def __init__(self, cleanup_deadline: Callable[[], float], slice_seconds: float = SLICE) -> None:
         self._inner = httpcore.SyncBackend()
-        self.hurry = hurry
-        self.slice = slice
+        self.cleanup_deadline = cleanup_deadline
+        self.slice_seconds = slice_seconds
 
     def connect_tcp(
         self,
@@ -93,13 +101,13 @@ class DeadlineBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         deadline = math.inf if timeout is None else timeout
-        left = _left(min(deadline, self.hurry()), httpcore.ConnectTimeout)
+        left = _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
         attempt = Attempt(
             lambda: self._inner.connect_tcp(host, port, left, local_address, socket_options)
         )
         try:
-            while not attempt.ended.wait(self.slice):
-                _left(min(deadline, self.hurry()), httpcore.ConnectTimeout)
+            while not attempt.ended.wait(self.slice_seconds):
+                _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
         except BaseException:
             attempt.abandon()
             raise
@@ -143,7 +151,7 @@ class Attempt:
                 self._stream.close()
 
     def result(self) -> httpcore.NetworkStream:
-        """Give the connection, or raise what kept it from being one."""
+        """Return the connection, or raise what kept it from being one."""
         if self._stream is None:
             assert self._error is not None
             raise self._error

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpcore
 import httpx
 
-from pytest_hydrasmoke._base.errors import TransportError, own_frames
+from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import bare
 
@@ -17,7 +17,7 @@ from .attempts import lost_attempt
 from .protocol import Request
 from .target import Link
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 _NOT_REACHED = (
     httpx.ConnectError,
@@ -87,7 +87,7 @@ def _url(text: str) -> httpx.URL:
 
 
 def lost(raised: BaseException, link: Link, *, connecting: bool = False) -> TransportError:
-    """Give what an attempt failed of; raises what is no failure of the network, without frames.
+    """Return what an attempt failed of; raises what is no failure of the network, without frames.
 
     Not to be called inside `except`: the frames in which it was raised, where the header was, would
     be the context of all that is raised here.

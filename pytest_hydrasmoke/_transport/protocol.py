@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
-from pytest_hydrasmoke._base.errors import own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Stream(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
     async def read(self, deadline: float) -> bytes:
-        """Give the next bytes, or b"" at the end; raises `TransportError`."""
+        """Return the next bytes, or b"" at the end; raises `TransportError`."""
         ...
 
     async def close(self) -> None:
@@ -71,7 +71,7 @@ class IO(Protocol):
     """What the lifecycle may do to the world outside."""
 
     def now(self) -> float:
-        """Give the time in seconds, from an arbitrary start."""
+        """Return the time in seconds, from an arbitrary start."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
@@ -84,8 +84,8 @@ class IO(Protocol):
         """Send and read the answer's head; raises `TransportError`, at the deadline too."""
         ...
 
-    def hurry(self) -> float:
-        """Give the point of `now()` at which a signal wants clean-up to be over; inf for none."""
+    def cleanup_deadline(self) -> float:
+        """Return the point of `now()` at which a signal wants clean-up to be over; inf for none."""
         ...
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -11,17 +11,17 @@ from urllib.request import getproxies, proxy_bypass
 
 import idna
 
-from pytest_hydrasmoke._base.errors import ConfigError, own_frames
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.token import Token
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 PREFIX = "/internal/v1/smoke"
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE | re.ASCII)
 
 
 def url_problem(url: str, *, allow_http: bool) -> str | None:
-    """Say what is wrong with a router's base URL; None if nothing is."""
+    """Return what is wrong with a router's base URL; None if nothing is."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -46,7 +46,7 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
 
 
 def same_router(one: str, two: str) -> bool:
-    """Tell whether two base URLs are the same place: scheme, host, port and path."""
+    """Return whether two base URLs are the same place: scheme, host, port and path."""
     return _place(one) == _place(two)
 
 
@@ -60,7 +60,7 @@ def _place(url: str) -> tuple[object, ...]:
 
 
 def _is_host(host: str) -> bool:
-    """Tell whether this can be looked up, or is an address: what can't be is no case for a retry.
+    """Return whether this can be looked up, or is an address: what can't be is no case for a retry.
 
     After RFC 1123, with underscores, which some name servers take; names of other scripts as
     IDNA 2008 writes them in ASCII.
@@ -83,7 +83,7 @@ def _is_host(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
+    """Return whether a host name or address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.errors import (
     NotFoundError,
     RejectedError,
     UnauthorizedError,
-    own_frames,
+    hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import Form
 from pytest_hydrasmoke._base.text import safe_line
@@ -35,7 +35,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.client import RunClient, SmokeClient
 
-__tracebackhide__ = own_frames
+__tracebackhide__ = hide_own_frames
 
 E = TypeVar("E", bound=HydraSmokeError)
 Whose = Literal["right", "missing", "wrong", "longer"]
@@ -64,7 +64,7 @@ def see_refused(
     expected: str,
     but: str = "an answer",
 ) -> E:
-    """Give the refusal of a call; raises `ContractError`, saying `what`, where it is another."""
+    """Return the refusal of a call; raises `ContractError`, saying `what`, where it is another."""
     try:
         ask()
     except kind as error:
@@ -179,7 +179,7 @@ class Calling:
             session.dispose([record])
 
     def _refusal(self) -> Form | None:
-        """Give the form in which this caller is turned away where nothing can be made."""
+        """Return the form in which this caller is turned away where nothing can be made."""
         try:
             self.status(str(uuid.uuid4()))
         except UnauthorizedError as error:

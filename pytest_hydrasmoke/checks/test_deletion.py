@@ -55,7 +55,7 @@ def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
 
 
 def _shared(request: pytest.FixtureRequest, config: HydraSmokeConfig) -> SmokeInstance | None:
-    """Give the instance that all checks share; None where each scope has one of its own.
+    """Return the instance that all checks share; None where each scope has one of its own.
 
     Taken only now, so that under xdist others may use it while the check's own one boots.
     """
@@ -131,7 +131,7 @@ def _see_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -
 
 
 def _alive(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> str | None:
-    """Give the status of an instance that is not gone, None for one that is."""
+    """Return the status of an instance that is not gone, None for one that is."""
     try:
         status = client.status(instance_id).status
     except NotFoundError:

@@ -84,7 +84,7 @@ def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
 
 
 def _awkward(body: bytes) -> list[int]:
-    """Give the offsets at which a careless reader breaks: in characters, line ends and words."""
+    """Return the offsets at which a careless reader breaks: in characters, line ends and words."""
     return [match.end() for match in re.finditer(rb"[\xc0-\xff]|\r(?=\n)|data|\n(?=\n)", body)]
 
 

@@ -20,7 +20,7 @@ class Clock(Protocol):
     """What the fake needs of a clock: real, virtual or set by hand."""
 
     def now(self) -> float:
-        """Give the time in seconds, from an arbitrary start; it never goes back."""
+        """Return the time in seconds, from an arbitrary start; it never goes back."""
         ...
 
 
@@ -28,7 +28,7 @@ class RealClock:
     """The machine's monotonic time."""
 
     def now(self) -> float:
-        """Give the time in seconds."""
+        """Return the time in seconds."""
         return time.monotonic()
 
 
@@ -36,7 +36,7 @@ class Pace(Protocol):
     """What one stream has of a clock."""
 
     def send(self, size: int) -> None:
-        """Tell of bytes before they leave."""
+        """Count bytes before they leave."""
         ...
 
     async def sleep_until(self, moment: float) -> None:
@@ -44,7 +44,7 @@ class Pace(Protocol):
         ...
 
     def close(self) -> None:
-        """Tell that the stream has ended."""
+        """Mark the stream as ended."""
         ...
 
 
@@ -78,7 +78,7 @@ class _OwnPace:
 
 
 def pace_by(clock: Clock, peer: Sequence[object] | None) -> Pace:
-    """Give a stream its pace by a clock; `peer` is an ASGI scope's client."""
+    """Return a stream its pace by a clock; `peer` is an ASGI scope's client."""
     if isinstance(clock, _Shared):
         end = None if peer is None else tuple(peer)[:2]
         return clock._stream(end)  # pyright: ignore[reportPrivateUsage]

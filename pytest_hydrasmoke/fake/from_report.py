@@ -67,7 +67,7 @@ def _learned(report: Plain) -> Changes:
 
 
 def _forms(answers: Sequence[Plain], call: str) -> list[Mapping[str, str]]:
-    """Give the fields of a call's good answers, with the kind of each."""
+    """Return the fields of a call's good answers, with the kind of each."""
     return [it["fields"] for it in answers if it["call"] == call and it["code"] < 300]
 
 
@@ -186,7 +186,7 @@ def _usage(instances: Sequence[Plain]) -> Changes:
 
 
 def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
-    """Give the seconds from a turn's end until it was first seen to have been counted."""
+    """Return the seconds from a turn's end until it was first seen to have been counted."""
     over = turn["at"] + (turn["seconds"] or 0.0)
     for before, after in itertools.pairwise(usage):
         if before["at"] < over <= after["at"] and after["count"] > before["count"]:

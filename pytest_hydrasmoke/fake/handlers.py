@@ -68,7 +68,7 @@ class Calls:
         return self._success(answer, self._scenario.provision_status)
 
     def poll(self, call: wire.PollCall) -> ASGIApp:
-        """Tell whether an idempotency key has become an instance."""
+        """Return whether an idempotency key has become an instance."""
         instance = self._world.find_by_key(call.path.idempotency_key)
         if instance is not None:
             return self._success(
@@ -81,7 +81,7 @@ class Calls:
         return self._success({"found": False, "instance_id": None, "status": None})
 
     def status(self, call: wire.InstanceCall) -> ASGIApp:
-        """Tell how an instance stands."""
+        """Return how an instance stands."""
         instance = _found(self._world.find(str(call.path.instance_id)))
         return self._success(
             {"id": instance.id, "hostname": instance.hostname, "status": instance.status}

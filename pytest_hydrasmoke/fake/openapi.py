@@ -114,7 +114,7 @@ _OPERATIONS = (
 
 @cache
 def document() -> Node:
-    """Give the OpenAPI document."""
+    """Return the OpenAPI document."""
     paths: dict[str, Node] = {}
     for operation in _OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)

@@ -148,7 +148,7 @@ READY_MADE: Mapping[str, ReadyMade] = {
 
 
 def load(given: str, folder: Path | None = None) -> Scenario:
-    """Give the scenario of a name, of a TOML file, or of a run's `report.json`.
+    """Return the scenario of a name, of a TOML file, or of a run's `report.json`.
 
     A file's path is relative to `folder`, else to the working directory. Raises ValueError in
     words for a person.

@@ -144,7 +144,7 @@ def parse(raw: bytes, content_type: str | None) -> Json | bytes:
 
 
 def answer_invalid(problem: InvalidRequestError) -> Response:
-    """Give the 422, or the 500 that FastAPI runs into where JSON can't hold what was sent."""
+    """Return the 422, or the 500 that FastAPI runs into where JSON can't hold what was sent."""
     try:
         detail = [{**error, "input": _printable(error["input"])} for error in problem.errors]
         return JSONResponse({"detail": detail}, 422)
@@ -153,7 +153,7 @@ def answer_invalid(problem: InvalidRequestError) -> Response:
 
 
 def answer_refused(request: Request, refusal: Exception) -> Response:
-    """Give an `HTTPException` in FastAPI's shape; Starlette's own is plain text."""
+    """Return an `HTTPException` in FastAPI's shape; Starlette's own is plain text."""
     assert isinstance(refusal, HTTPException)
     return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
 

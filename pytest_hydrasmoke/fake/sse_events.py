@@ -36,7 +36,7 @@ class Turn:
 
 
 def turn(scenario: Scenario) -> Turn:
-    """Tell the scenario's reply in its runtime's events."""
+    """Yield the scenario's reply in its runtime's events."""
     runtime = scenario.runtime
     tokens = _WORDS.findall(scenario.reply)
     opening, deltas = _OPENING[runtime], [_delta(runtime, token) for token in tokens]

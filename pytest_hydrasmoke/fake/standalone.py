@@ -78,10 +78,12 @@ def serve(
 def _until_signalled() -> Generator[threading.Event]:
     signalled = threading.Event()
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         signalled.set()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield signalled
     finally:
@@ -124,7 +126,7 @@ def _media_type(headers: Headers) -> str:
 
 
 def refusal(headers: Headers, host: str) -> str | None:
-    """Say why who asks for a control, or the page, may not have it; None if he may.
+    """Return why who asks for a control, or the page, may not have it; None if he may.
 
     A name that leads here is no proof of anything: a page of its owner's can be of the same name
     (DNS rebinding). And a page of another origin may send what a browser asks nobody for.
@@ -140,7 +142,7 @@ def refusal(headers: Headers, host: str) -> str | None:
 
 
 def _is_here(asked: str, host: str) -> bool:
-    """Tell whether a Host, its port included, is a name of this machine, or the one in use."""
+    """Return whether a Host, its port included, is a name of this machine, or the one in use."""
     named = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+)(:\d*)?", asked)
     if named is None:
         return False

@@ -107,7 +107,7 @@ class World:
             return self._seen(row)
 
     def find(self, instance_id: str) -> Instance | None:
-        """Give what a caller is shown under this id, which may be a deleted instance."""
+        """Return what a caller is shown under this id, which may be a deleted instance."""
         with self._lock:
             return self._visible(self._rows.get(instance_id))
 
@@ -117,7 +117,7 @@ class World:
             return self._visible(self._by_key.get(idempotency_key))
 
     def find_alive(self, instance_id: str) -> Instance | None:
-        """Give the instance if its row exists and was not deleted."""
+        """Return the instance if its row exists and was not deleted."""
         with self._lock:
             seen = self._visible(self._rows.get(instance_id))
             return None if seen is None or seen.deleted else seen
@@ -149,7 +149,7 @@ class World:
                 self._llm_events.append(LlmEvent(instance_id, provider, written_at))
 
     def llm_events(self, instance_id: str | None = None) -> tuple[LlmEvent, ...]:
-        """Give the rows written by now, of one instance or of all, in the order of their turns."""
+        """Return the rows written by now, of one instance or of all, in their turns' order."""
         with self._lock:
             now = self.clock.now()
             return tuple(
@@ -164,7 +164,7 @@ class World:
             self._requests.append(record)
 
     def requests(self) -> tuple[RequestRecord, ...]:
-        """Give every request so far, in order of arrival."""
+        """Return every request so far, in order of arrival."""
         with self._lock:
             return tuple(
                 RequestRecord(r.method, r.path, r.query, r.route, r.status, r.body, r.at)
@@ -172,7 +172,7 @@ class World:
             )
 
     def instances(self) -> tuple[Instance, ...]:
-        """Give every instance as it stands now, in order of provision, deleted ones too."""
+        """Return every instance as it stands now, in order of provision, deleted ones too."""
         with self._lock:
             return tuple(self._seen(row) for row in self._rows.values())
 

@@ -20,7 +20,7 @@ class Task:
     ends_at: float
 
     def progress(self, now: float) -> Progress:
-        """Tell how far it is."""
+        """Return how far it is."""
         if now < self.begins_at:
             return "queued"
         return "running" if now < self.ends_at else "done"

@@ -145,7 +145,7 @@ class ScriptedIO:
         self.opened.append(outcome)
         return outcome
 
-    def hurry(self) -> float:
+    def cleanup_deadline(self) -> float:
         return self.hurried
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -240,7 +240,7 @@ NO_SUCH_PATH = reply(404, {"detail": "Not Found"})
 
 
 def forms(**more: Reply) -> Forms:
-    """Give the forms of the answers above; a key that nobody has is a successful answer."""
+    """Return the forms of the answers above; a key that nobody has is a successful answer."""
     known = {"unknown": NOT_FOUND, "malformed": MALFORMED, "missing": NO_SUCH_PATH, **more}
     named = {
         name: form_of(it.status, it.headers.get("content-type", ""), it.body, "")
@@ -250,5 +250,5 @@ def forms(**more: Reply) -> Forms:
 
 
 def policy_of(**more: Any) -> Policy:
-    """Give the rules of a run that has learned the forms of its router."""
+    """Return the rules of a run that has learned the forms of its router."""
     return Policy(**{"forms": forms(), **more})

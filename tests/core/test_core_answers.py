@@ -32,7 +32,7 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._api.responses import asked_pause, detail_of, failure, parse, retry_after
-from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, given, lost_attempt
+from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_attempt, unwrap
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 
 ACCEPTED = {"idempotency_key": "k", "instance_id": ID, "task_id": "t"}
@@ -261,9 +261,9 @@ def test_a_body_may_be_as_long_as_the_limit_and_no_longer() -> None:
 
 def test_an_attempts_result_is_given_or_raised() -> None:
     answer, fault = reply(200), refused()
-    assert given(answer) is answer
+    assert unwrap(answer) is answer
     with pytest.raises(TransportError) as caught:
-        given(fault)
+        unwrap(fault)
     assert caught.value is fault
 
 

@@ -24,7 +24,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "PATIENCE", 0.1)
+    monkeypatch.setattr(scheduler, "STALL_SECONDS", 0.1)
 
 
 def run_together(*works: Callable[[], None]) -> None:
@@ -112,7 +112,7 @@ def test_a_sleep_can_be_broken_off() -> None:
             raise InterruptedError
 
     def work() -> None:
-        other.take_turn()
+        other.go_first()
         other.sleep(1)
         try:
             other.sleep(50, check)
@@ -133,7 +133,7 @@ def test_a_sleep_can_be_broken_off() -> None:
 def test_time_moved_by_hand_wakes_who_was_due() -> None:
     clock, log = VirtualClock(), list[float]()
     part, held = part_of(clock), part_of(clock)
-    held.take_turn()
+    held.go_first()
     # This thread is busy, so that time passes by hand only.
     thread = threading.Thread(target=lambda: (part.sleep(10), log.append(clock.now())))
     thread.start()
@@ -179,7 +179,7 @@ async def test_time_stands_still_while_another_task_calls() -> None:
     seen: list[float] = []
 
     async def call() -> None:
-        await calling.take_turn_async()
+        await calling.go_first_async()
         with calling.calling():
             called.set()
             await anyio.sleep(0.05)

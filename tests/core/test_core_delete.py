@@ -41,7 +41,7 @@ POLICY = policy_of()
 
 
 def ready() -> InstanceRecord:
-    """Give an instance that this run has tried to delete before: nobody else is suspected."""
+    """Return an instance that this run has tried to delete before: nobody else is suspected."""
     it = record(state=State.READY, id=ID)
     it.deletion_asked = True
     return it

@@ -25,7 +25,7 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     TransportTimeoutError,
     UnauthorizedError,
-    own_frames,
+    hide_own_frames,
 )
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -142,7 +142,7 @@ def test_a_chat_error_carries_the_events_before_it() -> None:
     ids=lambda it: type(it).__name__,
 )
 def test_frames_are_hidden_of_this_packages_own_errors_only(error: Exception, hidden: bool) -> None:
-    assert own_frames(SimpleNamespace(value=error)) is hidden
+    assert hide_own_frames(SimpleNamespace(value=error)) is hidden
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ def test_frames_are_hidden_of_this_packages_own_errors_only(error: Exception, hi
 )
 def test_the_rooms_that_raise_hide_their_frames(name: str) -> None:
     module = __import__(f"pytest_hydrasmoke.{name}", fromlist=["x"])
-    assert module.__tracebackhide__ is own_frames
+    assert module.__tracebackhide__ is hide_own_frames

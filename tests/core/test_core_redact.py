@@ -25,7 +25,7 @@ SECRET = "ops-4Q7zL9rT2xW8"
 
 
 def shows(text: str) -> bool:
-    """Tell whether a text has any 8-character window of the token."""
+    """Return whether a text has any 8-character window of the token."""
     return any(SECRET[i : i + 8] in text for i in range(len(SECRET) - 7))
 
 

@@ -59,7 +59,7 @@ def lived() -> InstanceRecord:
     it.saw_attempt(Attempt(Request("provision", "POST", "/p"), 2, 101.0, 0.5, 202))
     it.took("provision", 100.0, 1.5)
     it.saw_status("running", 103.0)
-    it.note("odd")
+    it.add_remark("odd")
     it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
     it.baselines.append(Baseline(104.0))
     it.saw_count(104.0, 0, ())
@@ -73,7 +73,7 @@ def lived() -> InstanceRecord:
     return it
 
 
-TOLD = {
+PROGRESS_LOG = {
     "id": ID,
     "idempotency_key": KEY,
     "hostname": "box-1",
@@ -147,7 +147,7 @@ def test_a_record_is_reported_in_full() -> None:
     it.took("row", 200.0, 9.0)
     it.requests["poll"] = 9
     it.saw_status("gone", 201.0)
-    assert report.model_dump() == TOLD, "and what happens later does not change it"
+    assert report.model_dump() == PROGRESS_LOG, "and what happens later does not change it"
 
 
 def test_without_replies_no_word_of_a_chat_is_told() -> None:

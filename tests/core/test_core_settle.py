@@ -65,7 +65,7 @@ KNOWN = Measured(0.2, 0.0, watched=True)
 
 
 def ended(how: Any = "ended", **changes: Any) -> History:
-    """Give an instance whose first turn ended at 100, with no row yet."""
+    """Return an instance whose first turn ended at 100, with no row yet."""
     history = over(begun(History(), "test_a", 0, 90.0), how, 100.0)
     assert history.last is not None
     return replace(history, last=replace(history.last, **changes)) if changes else history
@@ -449,7 +449,7 @@ def chatting(
     chats: Sequence[Any] | None = None,
     timeout: float = 120.0,
 ) -> tuple[ScriptedIO, Handle]:
-    """Give a handle on an instance whose router counts these rows."""
+    """Return a handle on an instance whose router counts these rows."""
     it = it or ready()
     chat = [lambda _: stream(HI + DONE), ...] if chats is None else chats
     rows.io, calls = calls_of(it, llm_events=[rows, ...], chat=chat)

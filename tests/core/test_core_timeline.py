@@ -112,8 +112,8 @@ def test_a_phases_longest_time_is_kept_and_each_of_its_times_told() -> None:
 
 def test_a_note_is_kept_once_and_drift_apart_from_it() -> None:
     it = record()
-    it.note("odd")
-    it.note("odd")
+    it.add_remark("odd")
+    it.add_remark("odd")
     for _ in range(2):
         it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1, "age": 2}))
     assert it.notes == ["odd"]

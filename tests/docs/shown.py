@@ -48,5 +48,5 @@ def _timeless(text: str) -> str:
 
 
 def names(page: Path) -> list[str]:
-    """Give the names of a page's blocks, in their order."""
+    """Return the names of a page's blocks, in their order."""
     return re.findall(r"<!-- shown: ([\w-]+) -->", page.read_text("utf-8"))

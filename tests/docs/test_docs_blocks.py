@@ -27,7 +27,7 @@ def ids(page: Path) -> str:
 
 
 def having(*languages: str) -> list[Path]:
-    """Give the pages with blocks in one of these languages."""
+    """Return the pages with blocks in one of these languages."""
     return [page for page in PAGES if any(it.language in languages for it in blocks(page))]
 
 
@@ -46,7 +46,7 @@ def settings(router: FakeRouter) -> dict[str, str]:
 
 
 def summary(output: str) -> str:
-    """Give a run's summary by this plugin; of another command, all it says."""
+    """Return a run's summary by this plugin; of another command, all it says."""
     ends = re.search(r"^=+ hydra-smoke =+$.*?(?=^=)", output, re.MULTILINE | re.DOTALL)
     return ends[0] if ends else output
 

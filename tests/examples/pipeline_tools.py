@@ -33,7 +33,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def github(name: str, **context: str) -> Job:
-    """Give a job of the workflow, with the values of the expressions that it uses."""
+    """Return a job of the workflow, with the values of the expressions that it uses."""
     job = read(GITHUB)["jobs"][name]
 
     def filled(text: object) -> str:
@@ -52,7 +52,7 @@ def github(name: str, **context: str) -> Job:
 
 
 def gitlab(name: str, leg: int = 0, **variables: str) -> Job:
-    """Give a job with the variables that a runner sets, and those of a leg of its matrix."""
+    """Return a job with the variables that a runner sets, and those of a leg of its matrix."""
     whole = read(GITLAB)
     job = {**whole[whole[name]["extends"]], **whole[name]}
     legs = job.get("parallel", {}).get("matrix", [{}])

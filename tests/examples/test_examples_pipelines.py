@@ -32,7 +32,7 @@ SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 
 
 def github_leg(number: int, attempt: str = "2") -> Job:
-    """Give the live job of the workflow in one leg of its matrix."""
+    """Return the live job of the workflow in one leg of its matrix."""
     leg = read(GITHUB)["jobs"]["live"]["strategy"]["matrix"]["include"][number]
     return github(
         "live",
@@ -55,7 +55,7 @@ FAKE = {"github": github("fake"), "gitlab": gitlab("smoke-fake")}
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Path:
-    """Give the commands that a pipeline installs; a sweep asks for no longer than it must."""
+    """Return the commands that a pipeline installs; a sweep asks for no longer than it must."""
     folder = stand_ins(tmp_path / "bin")
     sweep = folder / "hydra-smoke"
     text = sweep.read_text("utf-8")
@@ -160,7 +160,7 @@ def test_the_cells_and_shards_on_the_pages_have_run_ids_of_their_own() -> None:
 
 
 def page_block(page: str, language: str) -> str:
-    """Give the one block of a how-to in a language, without its indentation."""
+    """Return the one block of a how-to in a language, without its indentation."""
     [block] = re.findall(
         rf"^ *```{language}\n(.*?)^ *```$",
         (ROOT / "docs" / "how-to" / page).read_text("utf-8"),

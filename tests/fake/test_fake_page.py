@@ -40,7 +40,7 @@ def site() -> Iterator[httpx.Client]:
 
 
 def rendered(http: httpx.Client, profile: Path) -> str:
-    """Give the page as a browser has it after some seconds of its own time."""
+    """Return the page as a browser has it after some seconds of its own time."""
     assert BROWSER is not None
     command = [BROWSER, *QUIET, f"--user-data-dir={profile}"]
     page = subprocess.run(

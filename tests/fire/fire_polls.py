@@ -39,7 +39,7 @@ def main(given: dict[str, Any]) -> None:
         turn = instance.chat("hello")
         turn.expect_llm_events(at_least=1_000_000)
     session.close()
-    report = session.told().model_dump_json()
+    report = session.process_report().model_dump_json()
     session.ledger.end()
     print(json.dumps({"growth": memory("VmHWM") - before, "report": len(report)}))
 

@@ -95,7 +95,7 @@ def figures(kind: str, told: dict[str, Any], what: str) -> str:
 
 
 def complaint(told: dict[str, Any]) -> str | None:
-    """Tell what is not as it must be."""
+    """Return what is not as it must be."""
     if told["chats"] <= WARM_UP:
         return f"only {told['chats']} chats"
     grown = told["ended_with"] - told["began_with"]

@@ -136,7 +136,7 @@ def call_of(request: Received) -> str:
 
 @contextmanager
 def front(cell: Cell) -> Iterator[Front]:
-    """Give a faulty router for one cell."""
+    """Yield a faulty router for one cell."""
     it = Front(cell)
     with it.fake, it.server:
         yield it
@@ -217,7 +217,7 @@ class Outcome:
         return [*self.told["sockets"], *self.told["threads"], *self.told["waste"]]
 
     def complaints(self) -> Iterator[str]:
-        """Give what is not as it must be."""
+        """Yield what is not as it must be."""
         if self.told["steps"][0]["error"] is None:
             yield "the call raised nothing"
         for step in self.told["steps"]:

@@ -29,7 +29,7 @@ class Router:
     url: str
 
     def instances(self, run_id: str) -> list[dict[str, Any]]:
-        """Give what was ever provisioned for a run, or for one of its workers."""
+        """Return what was ever provisioned for a run, or for one of its workers."""
         with urlopen(self.url + "/_fake/instances", timeout=10) as answer:
             found = json.load(answer)
         return [one for one in found if one["idempotency_key"].startswith(f"{run_id}-")]

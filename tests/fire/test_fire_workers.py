@@ -34,7 +34,7 @@ def doomed(chance: random.Random) -> dict[str, float]:
 
 
 def faults(outcome: Outcome, crashes: int) -> list[str]:
-    """Tell what is not as it should be after a run with crashes."""
+    """Return what is not as it should be after a run with crashes."""
     counted = f"{crashes} failed, {TESTS - crashes} passed"
     told = "provisioned 1, deleted 1, kept 0, leaked 0"
     wrong = {

@@ -96,7 +96,7 @@ def line(**facts: Any) -> str:
 
 
 def ledger(state: str, run_id: str, url: str) -> str:
-    """Give the ledger of a run that was killed."""
+    """Return the ledger of a run that was killed."""
     key = f"{run_id}-0"
     limits = {"max_instances": 1, "fake": state == "of the fake"}
     lines = [line(key=key, fact="intent", url=url, settings=limits, spec=SPEC)]
@@ -183,7 +183,7 @@ class Built:
             path.symlink_to((self.output if inside else self.outside) / target)
 
     def seen(self) -> dict[Path, tuple[object, ...]]:
-        """Give every file, with what it holds, its mode and when it was written; links as such."""
+        """Return every file: what it holds, its mode and when it was written; links as such."""
         found: dict[Path, tuple[object, ...]] = {}
         for folder, folders, files in os.walk(self.root):
             for path in (Path(folder, name) for name in (*folders, *files)):

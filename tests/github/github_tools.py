@@ -129,7 +129,7 @@ def hostile(words: str) -> Report:
 
 
 def structure(markdown: str) -> list[str]:
-    """Give the elements that GitHub would make of a summary, without any text."""
+    """Return the elements that GitHub would make of a summary, without any text."""
     renderer = MarkdownIt("gfm-like", {"html": True, "linkify": False}).enable("table")
     html = renderer.render(markdown)
     return re.findall(r"</?[a-zA-Z!][^>]*>", html)

@@ -44,7 +44,7 @@ def around_request(name: str) -> None:
 
 
 def around_note() -> None:
-    inner = ledgers.note
+    inner = ledgers.record_fact
 
     def wrapped(folder: Path, key: str, fact: str, **fields: object) -> None:
         def half() -> None:
@@ -56,7 +56,7 @@ def around_note() -> None:
         inner(folder, key, fact, **fields)
         checkpoint(f"note {fact}: after")
 
-    ledgers.note = wrapped
+    ledgers.record_fact = wrapped
 
 
 if __name__ == "__main__":

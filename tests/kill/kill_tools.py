@@ -66,7 +66,7 @@ class Router:
         return self.ask("/_fake/instances")
 
     def alive(self, run_ids: Sequence[str] | None = None) -> list[str]:
-        """Give the keys of the instances that nobody has deleted, of some runs or of all."""
+        """Return the keys of the instances that nobody has deleted, of some runs or of all."""
         return [
             instance["idempotency_key"]
             for instance in self.instances
@@ -85,7 +85,7 @@ class Router:
         return int(self.ask("/_slow"))
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Give the environment of a run against it."""
+        """Return the environment of a run against it."""
         kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
         kept.pop("PYTEST_ADDOPTS", None)
         return {
@@ -175,7 +175,7 @@ def start(command: Sequence[str | Path], folder: Path, env: dict[str, str], name
 
 
 def pytest_command(*arguments: str) -> list[str]:
-    """Give the command of a live pytest run in a folder with a test file."""
+    """Return the command of a live pytest run in a folder with a test file."""
     # Caches have no part in this; the project's own settings don't reach here.
     settings = ["-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider"]
     settings += only("xdist", "timeout")
@@ -200,7 +200,7 @@ def sweep(router: Router, folder: Path, *arguments: str, wait: float = WAIT) -> 
 
 
 def open_entries(folder: Path) -> list[str]:
-    """Give the keys that ledgers in a folder still call open."""
+    """Return the keys that ledgers in a folder still call open."""
     from pytest_hydrasmoke._run.folder import run_folders
     from pytest_hydrasmoke._run.ledger import read
 

@@ -148,7 +148,7 @@ class Job:
         self._go_on()
 
     def bring_back(self) -> int:
-        """Give it its terminal back, and read it to the end; gives its exit code."""
+        """Return it its terminal back, and read it to the end; gives its exit code."""
         self._go_on()
         with contextlib.suppress(OSError):
             while os.read(self.terminal, 65536):

@@ -12,8 +12,8 @@ from kill_tools import router, start, sweep
 FORKS = """
 import os, signal, sys, time
 from pathlib import Path
-from pytest_hydrasmoke._ledger import Fact, Intent, Ledger
-from pytest_hydrasmoke._run_folder import folder_of
+from pytest_hydrasmoke._run.ledger import Fact, Intent, Ledger
+from pytest_hydrasmoke._run.folder import folder_of
 ledger = Ledger(Path(".hydrasmoke"), "forks")
 ledger.begin("main")
 ledger.claim(Intent({}, os.environ["HYDRA_SMOKE_URL"]), 1, 1)

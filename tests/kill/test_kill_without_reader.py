@@ -127,7 +127,7 @@ def instances_of(at: Router, run_id: str) -> list[dict[str, object]]:
 
 
 def has_come_to(at: Router, case: Case, run_id: str) -> bool:
-    """Tell whether a run is where it is to be ended."""
+    """Return whether a run is where it is to be ended."""
     found = instances_of(at, run_id)
     if case.where == "provisioning":
         return bool(found)
@@ -174,7 +174,7 @@ def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
 
 
 def told(folder: Path) -> list[str] | str:
-    """Give the outcomes in a run's report."""
+    """Return the outcomes in a run's report."""
     try:
         report = json.loads((folder / ".hydrasmoke" / "report.json").read_text("utf-8"))
     except OSError as error:

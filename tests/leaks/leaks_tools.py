@@ -19,12 +19,12 @@ WINDOW = 8
 
 
 def windows(token: str) -> frozenset[str]:
-    """Give every part of a token that is long enough to be one."""
+    """Return every part of a token that is long enough to be one."""
     return frozenset(token[at : at + WINDOW] for at in range(len(token) - WINDOW + 1))
 
 
 def hits(text: str, parts: frozenset[str]) -> set[str]:
-    """Give the parts that a text holds."""
+    """Return the parts that a text holds."""
     return parts.intersection(text[at : at + WINDOW] for at in range(len(text) - WINDOW + 1))
 
 
@@ -37,7 +37,7 @@ class Sinks:
     code: int = 0
 
     def holding(self, parts: frozenset[str]) -> dict[str, set[str]]:
-        """Give the parts that each sink holds, where there are any."""
+        """Return the parts that each sink holds, where there are any."""
         found = {name: hits(text, parts) for name, text in self._all().items()}
         return {name: seen for name, seen in found.items() if seen}
 
@@ -79,7 +79,7 @@ def run(
 
 
 def with_plugin(*modules: str, option: str) -> list[str]:
-    """Give what loads a plugin of somebody else's and makes it write, if it is there."""
+    """Return what loads a plugin of somebody else's and makes it write, if it is there."""
     if not all(importlib.util.find_spec(it.partition(".")[0]) for it in modules):
         return []
     return [*(word for it in modules for word in ("-p", it)), option]
@@ -118,13 +118,13 @@ def execute(arguments: list[str], folder: Path, env: Mapping[str, str]) -> Sinks
 
 
 def clean_environment() -> dict[str, str]:
-    """Give the environment without what this project, pytest or a pipeline set in it."""
+    """Return the environment without what this project, pytest or a pipeline set in it."""
     ours = ("HYDRA_SMOKE_", "PYTEST", "GITHUB_", "OPS_BEARER_TOKEN", "CI", "FORCE_COLOR")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def command_lines(pid: int) -> Iterator[str]:
-    """Give the command lines of a process and of all below it, where /proc tells them."""
+    """Yield the command lines of a process and of all below it, where /proc tells them."""
     try:
         yield Path(f"/proc/{pid}/cmdline").read_text("utf-8").replace("\0", " ")
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
@@ -135,7 +135,7 @@ def command_lines(pid: int) -> Iterator[str]:
 
 
 def settings(url: str, token: str, **more: object) -> dict[str, str]:
-    """Give the environment of a live run."""
+    """Return the environment of a live run."""
     given = {
         "url": url,
         "token": token,

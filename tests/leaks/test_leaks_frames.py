@@ -56,7 +56,7 @@ SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 
 
 def everything(error: BaseException) -> Iterator[BaseException]:
-    """Give an error, and all that it came of."""
+    """Yield an error, and all that it came of."""
     seen, chain = set[int](), [error]
     while chain:
         it = chain.pop()
@@ -68,7 +68,7 @@ def everything(error: BaseException) -> Iterator[BaseException]:
 
 
 def showing(error: BaseException) -> dict[str, str]:
-    """Give the frames that a traceback could show a part of the token of: place, and local."""
+    """Return the frames that a traceback could show a part of the token of: place, and local."""
     found: dict[str, str] = {}
     for it in everything(error):
         for frame, line in traceback.walk_tb(it.__traceback__):

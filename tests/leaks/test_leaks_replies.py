@@ -48,12 +48,12 @@ BLANK = {
 
 
 def commands(text: str) -> list[str]:
-    """Give what a runner would obey."""
+    """Return what a runner would obey."""
     return [text[it.start() : it.start() + 60] for it in COMMAND.finditer(text)]
 
 
 def controls(text: str) -> set[str]:
-    """Give what a terminal would obey, or no reader could see."""
+    """Return what a terminal would obey, or no reader could see."""
     odd = ("Cc", "Cf", "Cs", "Zl", "Zp")
     seen = set(text) - set("\n\t")
     return {it for it in seen if unicodedata.category(it) in odd or ord(it) in BLANK}
@@ -82,7 +82,7 @@ class Live(HTMLParser):
 
 
 def live_markup(name: str, text: str) -> list[str]:
-    """Give what of a page, or of what Markdown makes of a text, is a reply's own markup."""
+    """Return what of a page, or of what Markdown makes of a text, is a reply's own markup."""
     if name.endswith(".md"):
         if importlib.util.find_spec("markdown_it") is None:
             return []

@@ -150,7 +150,7 @@ class Tty(Writes):
 
 
 def frames(said: str) -> list[str]:
-    """Give the lines that stood in place, one after the other."""
+    """Return the lines that stood in place, one after the other."""
     return FRAME.findall(said)
 
 
@@ -210,7 +210,7 @@ class Asked:
 
 
 def settings(router: FakeRouter) -> dict[str, str]:
-    """Give the environment of a live run against a router."""
+    """Return the environment of a live run against a router."""
     names = {
         "url": router.url,
         "token": TOKEN,

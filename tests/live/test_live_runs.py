@@ -62,7 +62,7 @@ def router(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def changes(lines: list[str]) -> list[str]:
-    """Give what is told of an instance, without its times."""
+    """Return what is told of an instance, without its times."""
     told = [line.removeprefix(LIVE) for line in lines if line.startswith(LIVE)]
     return [re.sub(r" \d+ s\b|, \d+ s left", "", line) for line in told]
 

@@ -76,7 +76,7 @@ SEVERAL = report(
 
 
 def shown(it: Report, width: int, *, colour: bool) -> str:
-    """Give what a terminal gets; sequences as `<1>`, so that a file of it can be read."""
+    """Return what a terminal gets; sequences as `<1>`, so that a file of it can be read."""
     lines = summary(it, width, colour=colour)
     if not colour:
         return "\n".join("".join(text for text, _ in line) for line in lines)

@@ -17,7 +17,7 @@ from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._progress.plugin import Live, screen_of
-from pytest_hydrasmoke._progress.relay import Listener, Teller
+from pytest_hydrasmoke._progress.relay import RelayReader, RelayWriter
 from pytest_hydrasmoke._progress.screen import Screen
 from pytest_hydrasmoke._progress.views import InPlace, Lines, Ticker, View
 
@@ -238,7 +238,7 @@ def test_without_a_terminal_nobody_listens(pytester: pytest.Pytester, tmp_path: 
     live.pytest_sessionstart()
     live.pytest_configure_node()
     assert threads() == []
-    Teller(tmp_path, "gw0").tell("run-0: provision")
+    RelayWriter(tmp_path, "gw0").append_line("run-0: provision")
     live.say(["a line for nobody"])
     for _ in live.pytest_sessionfinish():
         pass
@@ -304,36 +304,36 @@ def test_a_worker_tells_what_is_shown_elsewhere(
     record = InstanceRecord(SPEC, "run-0", on_change=live.changed)
     record.begins("provision", 100.0, None)
     live.pytest_unconfigure()
-    assert Listener(tmp_path).heard() == ["gw0: run-0: provision"]
+    assert RelayReader(tmp_path).new_lines() == ["gw0: run-0: provision"]
 
 
 @pytest.fixture
-def telling(tmp_path: Path) -> Callable[[str], Teller]:
-    return lambda name: Teller(tmp_path, name)
+def telling(tmp_path: Path) -> Callable[[str], RelayWriter]:
+    return lambda name: RelayWriter(tmp_path, name)
 
 
 def test_the_main_process_hears_whole_lines_once(
-    telling: Callable[[str], Teller], tmp_path: Path
+    telling: Callable[[str], RelayWriter], tmp_path: Path
 ) -> None:
-    listener = Listener(tmp_path)
-    assert listener.heard() == []
-    telling("gw0").tell("run-0: provision")
-    telling("gw1").tell("run-1: für sich")
-    assert listener.heard() == ["gw0: run-0: provision", "gw1: run-1: für sich"]
+    listener = RelayReader(tmp_path)
+    assert listener.new_lines() == []
+    telling("gw0").append_line("run-0: provision")
+    telling("gw1").append_line("run-1: für sich")
+    assert listener.new_lines() == ["gw0: run-0: provision", "gw1: run-1: für sich"]
     path = tmp_path / "live.log"
     path.write_bytes(path.read_bytes() + b"gw0: half")
-    assert listener.heard() == []
+    assert listener.new_lines() == []
     path.write_bytes(path.read_bytes() + b" a line\n")
-    assert listener.heard() == ["gw0: half a line"]
+    assert listener.new_lines() == ["gw0: half a line"]
 
 
 def test_a_folder_that_is_gone_is_no_matter_of_the_run(tmp_path: Path) -> None:
-    Teller(tmp_path / "gone", "gw0").tell("run-0: deleted")
+    RelayWriter(tmp_path / "gone", "gw0").append_line("run-0: deleted")
     assert not (tmp_path / "gone").exists()
 
 
 def test_what_a_worker_tells_is_for_its_own_user_only(
-    telling: Callable[[str], Teller], tmp_path: Path
+    telling: Callable[[str], RelayWriter], tmp_path: Path
 ) -> None:
-    telling("gw0").tell("run-0: provision")
+    telling("gw0").append_line("run-0: provision")
     assert os.stat(tmp_path / "live.log").st_mode & 0o777 == 0o600

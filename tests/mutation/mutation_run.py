@@ -108,7 +108,7 @@ def mutmut(folder: Path, *arguments: str) -> str:
 
 
 def verdicts(folder: Path) -> dict[str, str]:
-    """Give what became of each mutant."""
+    """Return what became of each mutant."""
     found = re.findall(r"^ +(\S+): (.+)$", mutmut(folder, "results", "--all", "true"), re.MULTILINE)
     return dict(found)
 

@@ -212,7 +212,7 @@ def head(status: int = 200, *lines: str, reason: str = "Whatever") -> bytes:
 
 
 def good(request: Received, *lines: str) -> bytes:
-    """Give the head of an answer of the type that was asked for."""
+    """Return the head of an answer of the type that was asked for."""
     return head(200, f"content-type: {request.headers['accept']}", *lines)
 
 

@@ -70,7 +70,7 @@ def io_of(kind: str, url: str, *, clock: VirtualClock | None = None, **link: Any
 
 @asynccontextmanager
 async def calls_of(kind: str, url: str, **more: Any) -> AsyncGenerator[Calls]:
-    """Give the six calls over an IO of a kind, closed in the end."""
+    """Yield the six calls over an IO of a kind, closed in the end."""
     io = io_of(kind, url, **more)
     try:
         yield Calls(io)
@@ -91,7 +91,7 @@ def client_of(kind: str, url: str, **more: Any) -> SmokeClient | AsyncSmokeClien
 
 
 async def result(value: Awaitable[T] | T) -> T:
-    """Give what a sync client returned, or what an async one is to be awaited for."""
+    """Return what a sync client returned, or what an async one is to be awaited for."""
     return await value if inspect.isawaitable(value) else value
 
 
@@ -107,7 +107,7 @@ async def within(manager: Any) -> AsyncGenerator[Any]:
 
 
 async def next_of(stream: Any) -> ChatEvent | None:
-    """Give the next event of a chat stream of either kind; None at its end."""
+    """Return the next event of a chat stream of either kind; None at its end."""
     with contextlib.suppress(StopIteration, StopAsyncIteration):
         event: ChatEvent = await anext(stream) if hasattr(stream, "__anext__") else next(stream)
         return event
@@ -115,7 +115,7 @@ async def next_of(stream: Any) -> ChatEvent | None:
 
 
 async def all_of(stream: Any) -> list[ChatEvent]:
-    """Give the events of a chat stream of either kind, to its end."""
+    """Return the events of a chat stream of either kind, to its end."""
     if hasattr(stream, "__aiter__"):
         return [event async for event in stream]
     return list(stream)
@@ -155,7 +155,7 @@ def smoke_session(config: HydraSmokeConfig, *, learns: bool = True) -> SmokeSess
 
 @contextmanager
 def session_to(url: str, *, learns: bool = False, **settings: Any) -> Iterator[SmokeSession]:
-    """Give a run against a server, which may be no router; what it owns is the test's affair."""
+    """Yield a run against a server, which may be no router; what it owns is the test's affair."""
     given: dict[str, Any] = {"url": url, "token": TOKEN, "run_id": "net", **FIELDS, **settings}
     session = smoke_session(HydraSmokeConfig(**given), learns=learns)
     try:
@@ -225,7 +225,7 @@ class World:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error, and what it came of, as a traceback would show."""
+    """Yield an error, and what it came of, as a traceback would show."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:

@@ -61,11 +61,11 @@ def anyio_backend(kind: str) -> str:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "PATIENCE", 0.1)
+    monkeypatch.setattr(scheduler, "STALL_SECONDS", 0.1)
 
 
 def transcript(fake: FakeRouter, since: int = 0) -> Transcript:
-    """Tell what arrived: when, what, about which instance, and how it was answered.
+    """Return what arrived: when, what, about which instance, and how it was answered.
 
     `since` leaves out the first requests, such as those that ask for what nobody has.
     """
@@ -126,7 +126,7 @@ def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minu
         instance = session.provision(SPEC)
         turn = instance.chat("hello")
         turn.expect_llm_events(at_most=1)
-        [told] = session.told().instances
+        [told] = session.process_report().instances
         session.close()
     assert 600 < clock.now() < 700
     assert told.phases["ready"] == pytest.approx(600, abs=6)

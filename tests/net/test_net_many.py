@@ -90,7 +90,7 @@ async def many(kind: str, session: SmokeSession, number: int, **spec: str) -> li
 
 
 def no_thread_left(before: set[threading.Thread]) -> bool:
-    """Tell whether every thread that has begun since has ended; a moment is granted."""
+    """Return whether every thread that has begun since has ended; a moment is granted."""
     new = [thread for thread in threading.enumerate() if thread not in before]
     for thread in new:
         thread.join(1)
@@ -212,7 +212,7 @@ async def test_a_refused_request_frees_its_key(kind: str, a_run: Runs) -> None:
 
 
 def provisioning(behaviour: Behaviour) -> Behaviour:
-    """Give a router that provisions like this, and knows of no key."""
+    """Return a router that provisions like this, and knows of no key."""
 
     def behave(line: Line, request: Received) -> None:
         provisions = request.target.endswith("/provision")

@@ -431,7 +431,7 @@ def test_an_interrupt_in_the_middle_of_closing_leaves_the_rest_to_the_next(
 def test_a_signal_hurries_the_clean_up_and_then_ends_the_run(
     a_run: Runs, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signals, "PATIENCE", 0.7)
+    monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.7)
     fake, session = a_run()
     for _ in range(count):
         session.provision(SPEC)

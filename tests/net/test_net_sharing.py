@@ -28,7 +28,7 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._report.build import merged, report_of
 from pytest_hydrasmoke._report.model import InstanceReport
-from pytest_hydrasmoke._run.ledger import Fact, Ledger, bury
+from pytest_hydrasmoke._run.ledger import Fact, Ledger, mark_run_over
 from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -47,10 +47,10 @@ import sys
 from pathlib import Path
 from net_tools import SPEC, config_for
 from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._ledger import Ledger
-from pytest_hydrasmoke._preflight import learn
-from pytest_hydrasmoke._session import SmokeSession
-from pytest_hydrasmoke._sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
 
 url, token, output = sys.argv[1:]
 settings = {"url": url, "token": token, "output": Path(output), "run_id": "net"}
@@ -77,7 +77,7 @@ class WatchedLedger(Ledger):
         return super().hold(name, check)
 
     def stands_next(self) -> bool:
-        """Tell whether somebody waits to hold something."""
+        """Return whether somebody waits to hold something."""
         for path in (self.folder / "held").glob("*-next.lock"):
             try:
                 FileLock(path, timeout=0).acquire().lock.release()
@@ -288,7 +288,7 @@ def left_unfinished(dead: Process, fact: Fact) -> str:
     if fact is not Fact.INTENT:
         accepted = drive(Calls(dead.session._io).provision(SPEC, key))
         record.id = accepted.instance_id
-        dead.session.note(record, fact)
+        dead.session.record_fact(record, fact)
     dead.session.records.clear()
     dead.die()
     return key
@@ -469,7 +469,7 @@ def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
 
     with first.holding(), meanwhile(wait):
         assert second.ledger.asked.wait(PATIENCE)
-        bury(run.config.output, "net")
+        mark_run_over(run.config.output, "net")
     assert second.session.records == []
 
 

@@ -86,9 +86,9 @@ def never() -> float:
 
 @contextlib.contextmanager
 def connected(
-    peer: FaultyServer, hurry: Callable[[], float] = never
+    peer: FaultyServer, cleanup_deadline: Callable[[], float] = never
 ) -> Iterator[httpcore.NetworkStream]:
-    stream = DeadlineBackend(hurry).connect_tcp("127.0.0.1", peer.port)
+    stream = DeadlineBackend(cleanup_deadline).connect_tcp("127.0.0.1", peer.port)
     try:
         yield stream
     finally:
@@ -212,7 +212,7 @@ def test_a_blocked_request_ends_with_its_group(
 
 
 def test_a_signal_gives_what_is_under_way_a_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signals, "PATIENCE", 0.3)
+    monkeypatch.setattr(signals, "CLEANUP_SECONDS", 0.3)
     interrupts = Interrupts()
     assert interrupts.deadline() == math.inf
     with FaultyServer(stall_before_head) as server:

@@ -105,7 +105,7 @@ async def test_a_wait_can_be_broken_off(kind: str) -> None:
 
 
 def client_of(world: World) -> Any:
-    """Give the plain client that tests of a run are given."""
+    """Return the plain client that tests of a run are given."""
     session = world.session
     link, log_of = session.config.link, session.log_of
     if world.kind == "sync":

@@ -26,7 +26,7 @@ SPEC = {"manifest_id": "owner-basic", "region_id": "owner-region", "tier_id": "o
 
 
 def config_for(fake: FakeRouter, output: Path, **more: Any) -> HydraSmokeConfig:
-    """Give the settings of a live run against a fake router."""
+    """Return the settings of a live run against a fake router."""
     given = {"run_id": "owner", **SPEC, **more}
     return HydraSmokeConfig(url=fake.url, token=Token(fake.token), output=output, **given)
 
@@ -62,17 +62,17 @@ def reading_of(config: HydraSmokeConfig) -> Reading:
 
 
 def lines_of(folder: Path) -> list[dict[str, Any]]:
-    """Give a ledger's lines as they are on the disk."""
+    """Return a ledger's lines as they are on the disk."""
     text = (folder / "ledger.jsonl").read_text("utf-8")
     return [json.loads(line) for line in text.splitlines() if line]
 
 
 def environment_for(fake: FakeRouter, **more: str) -> Mapping[str, str]:
-    """Give the environment of a live run against a fake router."""
+    """Return the environment of a live run against a fake router."""
     named = {"url": fake.url, "token": fake.token, **SPEC, **more}
     return {f"HYDRA_SMOKE_{name.upper()}": value for name, value in named.items()}
 
 
 def alive(fake: FakeRouter) -> list[str]:
-    """Give the keys of the instances that nobody has deleted."""
+    """Return the keys of the instances that nobody has deleted."""
     return [instance.idempotency_key for instance in fake.instances if not instance.deleted]

@@ -135,7 +135,7 @@ class Evidence(RuleBasedStateMachine):
         session.close()
         session.ledger.end()
         self.session = None
-        reports = session.told().instances
+        reports = session.process_report().instances
         self.told += [str(it.idempotency_key) for it in reports if it.outcome == "deleted"]
         shown = {it.idempotency_key for it in reports if it.outcome == "leaked"}
         ours = {key for key in self.liar.alive if key.startswith(f"run{self.number}-")}
@@ -208,7 +208,7 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sweep_module, "fan_out", in_turn)
     # The first questions go by real time: one is asked twice at the most.
-    monkeypatch.setattr(preflight, "PATIENCE", 0.6)
+    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
 
 
 def test_what_is_told_as_deleted_is_gone_whatever_the_router_answers(made_up_time: None) -> None:

@@ -21,9 +21,9 @@ from pytest_hydrasmoke._run.ledger import (
     Fact,
     Intent,
     Ledger,
-    bury,
     discard_if_done,
     discard_ledger_if_done,
+    mark_run_over,
 )
 from pytest_hydrasmoke._run.locks import has_main_process, is_live
 
@@ -81,12 +81,12 @@ def test_what_a_run_writes_is_its_owners_alone(ledger: Ledger, no_umask: None) -
 
 
 def test_what_a_sweep_writes_is_its_owners_alone(output: Path, no_umask: None) -> None:
-    bury(output, "owner")
+    mark_run_over(output, "owner")
     assert modes(output)["runs/owner"] == "0o700"
     assert modes(output)["runs/owner/over"] == "0o600"
 
 
-@pytest.mark.parametrize("write", [begun, lambda output: bury(output, "owner")])
+@pytest.mark.parametrize("write", [begun, lambda output: mark_run_over(output, "owner")])
 def test_the_folder_ignores_itself(output: Path, write: Callable[[Path], object]) -> None:
     write(output)
     assert [path.name for path in output.iterdir() if path.is_file()] == [".gitignore"]
@@ -94,8 +94,8 @@ def test_the_folder_ignores_itself(output: Path, write: Callable[[Path], object]
 
 
 def test_a_run_may_be_buried_twice(output: Path) -> None:
-    bury(output, "owner")
-    bury(output, "owner")
+    mark_run_over(output, "owner")
+    mark_run_over(output, "owner")
     assert run_folders(output) == [folder_of(output, "owner")]
 
 
@@ -151,7 +151,7 @@ def test_what_is_no_runs_folder_is_not_discarded(output: Path) -> None:
 def test_what_another_removes_meanwhile_is_no_flaw(
     output: Path, vanishes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bury(output, "owner")
+    mark_run_over(output, "owner")
     folder = folder_of(output, "owner")
     real = Path.lstat
 
@@ -169,7 +169,7 @@ def test_what_another_removes_meanwhile_is_no_flaw(
 def test_a_folder_that_cant_be_looked_at_has_that_flaw(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bury(output, "owner")
+    mark_run_over(output, "owner")
 
     def closed(path: Path) -> Iterator[Path]:
         raise PermissionError(13, "Permission denied")
@@ -181,7 +181,7 @@ def test_a_folder_that_cant_be_looked_at_has_that_flaw(
 def test_a_folder_that_vanishes_before_it_is_listed_has_no_flaw(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bury(output, "owner")
+    mark_run_over(output, "owner")
 
     def gone(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(2, "No such file or directory")
@@ -205,14 +205,14 @@ def test_what_is_shared_is_found_by_its_name_and_spec(ledger: Ledger) -> None:
 @pytest.mark.parametrize("fact", [fact for fact in Fact if fact is not Fact.INTENT])
 def test_what_is_shared_is_of_use_until_it_is_kept_or_gone(ledger: Ledger, fact: Fact) -> None:
     ledger.claim(INTENT, 1, 4)
-    ledger.note("owner-0", fact, "an-id")
+    ledger.record_fact("owner-0", fact, "an-id")
     usable = fact in (Fact.ACCEPTED, Fact.CREATED, Fact.READY)
     assert (ledger.look().shared("shared", SPEC) is not None) == usable
 
 
 def test_a_later_one_takes_the_place_of_what_is_gone(ledger: Ledger) -> None:
     ledger.claim(INTENT, 2, 4)
-    ledger.note("owner-0", Fact.DELETED, "an-id")
+    ledger.record_fact("owner-0", Fact.DELETED, "an-id")
     shared = ledger.look().shared("shared", SPEC)
     assert shared is not None
     assert shared.key == "owner-1"
@@ -379,7 +379,7 @@ def test_a_folder_that_is_a_file(output: Path) -> None:
     told = refusal(lambda: begun(output))
     assert told.startswith(f"the ledger in {folder} can't be written: [Errno ")
     assert told.endswith(f"\n  next step: {ADVICE}")
-    told = refusal(lambda: bury(output, "owner"))
+    told = refusal(lambda: mark_run_over(output, "owner"))
     assert told.startswith(f"{folder} can't be written: [Errno ")
     assert told.endswith("\n  next step: give another folder with --output")
 

@@ -26,11 +26,11 @@ from pytest_hydrasmoke._run.ledger import (
     Fact,
     Intent,
     Ledger,
-    bury,
     discard_if_done,
-    note,
+    mark_run_over,
     parse,
     read,
+    record_fact,
 )
 from pytest_hydrasmoke._run.locks import is_live
 from pytest_hydrasmoke.fake import FakeRouter
@@ -149,7 +149,7 @@ def test_a_half_written_line_is_reported_and_spoils_no_other(output: Path) -> No
     file = ledger.folder / "ledger.jsonl"
     with file.open("a") as half:
         half.write('\n{"key": "owner-1", "fact": "int')
-    note(ledger.folder, "owner-0", Fact.CREATED, id="an-id")
+    record_fact(ledger.folder, "owner-0", Fact.CREATED, id="an-id")
     reading = ledger.read()
     assert reading.entries["owner-0"].fact is Fact.CREATED
     assert reading.problems == ["line 4 can't be read, and is skipped"]
@@ -248,12 +248,12 @@ def test_what_is_noted_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, facts: list[tuple[Fact, str | None]], key: str
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    note(folder, key, Fact.INTENT, url=URL, settings={"fake": False}, spec=SPEC)
+    record_fact(folder, key, Fact.INTENT, url=URL, settings={"fake": False}, spec=SPEC)
     last_id = None
     fact = Fact.INTENT
     for fact, instance_id in facts:
         more = {"url": URL, "settings": {}, "spec": {}} if fact is Fact.INTENT else {}
-        note(folder, key, fact, id=instance_id, **more)
+        record_fact(folder, key, fact, id=instance_id, **more)
         last_id = None if fact is Fact.INTENT else instance_id or last_id
     reading = read(folder)
     assert reading.problems == []
@@ -289,7 +289,7 @@ def test_the_key_of_a_refused_request_is_used_again(fake: FakeRouter, output: Pa
 CLAIMS = """
 import sys
 from pathlib import Path
-from pytest_hydrasmoke._ledger import Intent, Ledger
+from pytest_hydrasmoke._run.ledger import Intent, Ledger
 ledger = Ledger(Path(sys.argv[1]), "owner")
 ledger.begin(sys.argv[2])
 for _ in range(10):
@@ -356,7 +356,7 @@ def test_a_run_id_that_has_left_a_ledger_is_refused(output: Path) -> None:
 
 
 def test_a_run_that_a_sweep_has_buried_does_not_begin(output: Path) -> None:
-    bury(output, "owner")
+    mark_run_over(output, "owner")
     with pytest.raises(ConfigError, match="a sweep has said that run owner is over"):
         begun(output)
     assert not is_live(folder_of(output, "owner"))
@@ -367,7 +367,7 @@ def test_a_buried_run_provisions_and_chats_no_more(fake: FakeRouter, output: Pat
     with running(config) as session:
         instance = session.provision(config.spec)
         [claimed] = session.claim(config.spec)
-        bury(output, "owner")
+        mark_run_over(output, "owner")
         with pytest.raises(ConfigError, match="run owner is over"):
             instance.chat("hello")
         with pytest.raises(ConfigError, match="run owner is over"):
@@ -392,9 +392,9 @@ def test_a_run_can_stop_its_other_processes(output: Path) -> None:
 def test_the_folder_goes_once_all_is_confirmed(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
-    ledger.note("owner-0", Fact.CREATED, "an-id")
+    ledger.record_fact("owner-0", Fact.CREATED, "an-id")
     discard_if_done(ledger.folder)
-    ledger.note("owner-0", Fact.DELETED, "an-id")
+    ledger.record_fact("owner-0", Fact.DELETED, "an-id")
     discard_if_done(ledger.folder)
     assert ledger.folder.exists()  # It is still live.
     assert run_folders(output) == [ledger.folder]

@@ -33,7 +33,7 @@ def test_names_that_are_none_somewhere(name: str) -> None:
 
 
 def seen(folder: Path) -> Mapping[str, object]:
-    """Give all that lies in a folder: what files hold and when they were written, links as such."""
+    """Return all that lies in a folder: what files hold, when they were written, links as such."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         status, name = path.lstat(), str(path.relative_to(folder))
@@ -47,7 +47,7 @@ def seen(folder: Path) -> Mapping[str, object]:
 
 
 def kept(before: Mapping[str, object], folder: Path) -> bool:
-    """Tell whether all that was in a folder is as it was; it may have more by now."""
+    """Return whether all that was in a folder is as it was; it may have more by now."""
     return before.items() <= seen(folder).items()
 
 

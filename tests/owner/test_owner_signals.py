@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 
 from pytest_hydrasmoke._base import signals
-from pytest_hydrasmoke._base.signals import PATIENCE, STUCK, Interrupts
+from pytest_hydrasmoke._base.signals import CLEANUP_SECONDS, STUCK, Interrupts
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
@@ -100,10 +100,10 @@ def test_a_signal_brings_the_deadline_of_what_is_held(
     assert interrupts.deadline() == math.inf
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)
-    assert interrupts.deadline() == 100.0 + PATIENCE
+    assert interrupts.deadline() == 100.0 + CLEANUP_SECONDS
     clock.now = 105.0
     signal.raise_signal(TERM)
-    assert interrupts.deadline() == 100.0 + PATIENCE
+    assert interrupts.deadline() == 100.0 + CLEANUP_SECONDS
 
 
 def test_clean_up_gets_its_patience_from_its_beginning(
@@ -113,7 +113,7 @@ def test_clean_up_gets_its_patience_from_its_beginning(
         signal.raise_signal(INT)
     clock.now = 104.0
     interrupts.begin_clean_up()
-    assert interrupts.deadline() == 104.0 + PATIENCE
+    assert interrupts.deadline() == 104.0 + CLEANUP_SECONDS
 
 
 def test_no_signal_breaks_clean_up_off(interrupts: Interrupts) -> None:
@@ -267,7 +267,7 @@ def test_a_thread_holds_nothing(interrupts: Interrupts) -> None:
 
 FORKED = """
 import os, signal, sys, time
-from pytest_hydrasmoke._signals import Interrupts
+from pytest_hydrasmoke._base.signals import Interrupts
 interrupts = Interrupts(on_first=lambda number: print("told", number))
 interrupts.install()
 child = os.fork()

@@ -170,7 +170,7 @@ def test_an_output_that_was_closed_is_none() -> None:
 WRITES = """
 import os, signal, sys
 from pytest_hydrasmoke import _stalled
-from pytest_hydrasmoke._signals import Interrupts
+from pytest_hydrasmoke._base.signals import Interrupts
 stalled_output.AFTER, stalled_output.LOOK = 0.5, 0.2
 interrupts = Interrupts(on_first=lambda number: stalled.watch())
 stalled = stalled_output.StalledOutput(interrupts.wake)

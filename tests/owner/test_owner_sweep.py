@@ -27,7 +27,7 @@ from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import folder_of
-from pytest_hydrasmoke._run.ledger import Fact, Intent, Ledger, bury, note
+from pytest_hydrasmoke._run.ledger import Fact, Intent, Ledger, mark_run_over, record_fact
 from pytest_hydrasmoke._run.slots import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -67,12 +67,12 @@ def killed(fake: FakeRouter, output: Path, number: int = 1, **settings: Any) -> 
 def intent(output: Path, key: str, url: str, **settings: Any) -> Path:
     folder = folder_of(output, key.rpartition("-")[0])
     folder.mkdir(parents=True, exist_ok=True)
-    note(folder, key, Fact.INTENT, url=url, settings=settings, spec=SPEC)
+    record_fact(folder, key, Fact.INTENT, url=url, settings=settings, spec=SPEC)
     return folder
 
 
 def polled(fake: FakeRouter) -> list[str]:
-    """Give the keys that were asked for, without what a sweep asks first."""
+    """Return the keys that were asked for, without what a sweep asks first."""
     keys = [it.path.rpartition("/")[2] for it in fake.requests if it.route == "poll"]
     return [key for key in keys if not key.startswith("unknown-")]
 
@@ -517,7 +517,7 @@ def test_each_line_is_told_whole(sweep: Sweep, fake: FakeRouter, output: Path) -
 def test_a_run_buried_before_it_began_does_not_begin(
     live: Callable[..., pytest.RunResult], fake: FakeRouter, pytester: pytest.Pytester
 ) -> None:
-    bury(pytester.path / ".hydrasmoke", "early")
+    mark_run_over(pytester.path / ".hydrasmoke", "early")
     result = live("def test_a(smoke_instance): pass", "--hydra-smoke-run-id", "early")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*a sweep has said that run early is over*"])
@@ -534,7 +534,7 @@ def clean(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """Give the report of a run `clean`, which ended well in the folder of sweeps to come."""
+    """Return the report of a run `clean`, which ended well in the folder of sweeps to come."""
     monkeypatch.chdir(pytester.path)
     result = live("def test_a(smoke_instance): pass", "--hydra-smoke-run-id", "clean")
     result.assert_outcomes(passed=1)

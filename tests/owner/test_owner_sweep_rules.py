@@ -13,7 +13,7 @@ from owner_tools import SPEC, config_for, kill, session_for
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._run.folder import folder_of, run_folders
-from pytest_hydrasmoke._run.ledger import Fact, note, read
+from pytest_hydrasmoke._run.ledger import Fact, read, record_fact
 from pytest_hydrasmoke.fake import FakeRouter
 
 Sweep = Callable[..., tuple[int, str]]
@@ -60,7 +60,7 @@ def open_keys(output: Path) -> list[str]:
 def write(output: Path, key: str, fact: Fact, *, run_id: str = "owner", **fields: Any) -> Path:
     folder = folder_of(output, run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    note(folder, key, fact, **fields)
+    record_fact(folder, key, fact, **fields)
     return folder
 
 

@@ -37,7 +37,7 @@ FIRST = ("poll", "poll", None, "status", "status")
 
 
 def shows_token(text: str) -> bool:
-    """Tell whether a text holds any part of the token that is long enough to be one."""
+    """Return whether a text holds any part of the token that is long enough to be one."""
     return any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
 
 
@@ -158,7 +158,7 @@ def until(what: Callable[[], object], patience: float = 30.0) -> None:
 
 
 def problems(result: pytest.RunResult) -> list[str]:
-    """Give the list of an error of settings."""
+    """Return the list of an error of settings."""
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     lines = result.stderr.lines
     assert sum("hydra-smoke can't start:" in line for line in lines) == 1
@@ -166,7 +166,7 @@ def problems(result: pytest.RunResult) -> list[str]:
 
 
 def story(router: FakeRouter) -> list[str]:
-    """Tell what happened at a router: provisions and deletions, and each chat by its message."""
+    """Return what happened at a router: provisions and deletions, and each chat by its message."""
     told: list[str] = []
     for request in router.requests:
         if request.route in ("provision", "delete"):
@@ -182,7 +182,7 @@ def count(router: FakeRouter, route: str) -> int:
 
 
 def nothing_left(router: FakeRouter) -> bool:
-    """Tell whether every instance is deleted, and there was at least one."""
+    """Return whether every instance is deleted, and there was at least one."""
     return bool(router.instances) and all(instance.deleted for instance in router.instances)
 
 

@@ -16,7 +16,7 @@ RUNNING: tuple[tuple[float, str], ...] = ((0, "running"),)
 
 
 def like(**more: Any) -> Scenario:
-    """Give a scenario whose instances are ready at once."""
+    """Return a scenario whose instances are ready at once."""
     return Scenario(row_after=0, statuses=RUNNING, **more)
 
 

@@ -16,12 +16,12 @@ CHAT, INSTANCE = FILES["test_chat.py"], FILES["test_instance.py"]
 
 
 def ids(result: pytest.RunResult) -> list[str]:
-    """Give the node ids of `--collect-only -q`."""
+    """Return the node ids of `--collect-only -q`."""
     return [line for line in result.stdout.lines if "::" in line]
 
 
 def collected(project: Project, *arguments: str) -> list[str]:
-    """Give the node ids that a switched-on call collects."""
+    """Return the node ids that a switched-on call collects."""
     return ids(project.fake("--collect-only", "-q", *arguments))
 
 

@@ -96,7 +96,7 @@ def test_check_of_wrong_settings(project: Project, capsys: Output) -> None:
 def test_check_of_a_router_that_is_not_there(
     project: Project, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check_module, "PATIENCE", 0.6)
+    monkeypatch.setattr(check_module, "ANSWER_TIMEOUT", 0.6)
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     project.at(f"http://127.0.0.1:{port}")

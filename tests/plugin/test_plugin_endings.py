@@ -97,7 +97,7 @@ def test_the_summary_of_an_instance_that_was_never_asked_for() -> None:
 
 
 def runs(project: Project, output: str = ".hydrasmoke") -> list[str]:
-    """Give the runs that have left a folder."""
+    """Return the runs that have left a folder."""
     return [folder.name for folder in (project.path / output / "runs").iterdir()]
 
 

@@ -23,7 +23,7 @@ def somebody_s(router: FakeRouter) -> str:
 
 
 def provisioned(router: FakeRouter) -> list[str]:
-    """Give the tier of each instance, in order of provision."""
+    """Return the tier of each instance, in order of provision."""
     return [instance.tier_id for instance in router.instances]
 
 

@@ -22,7 +22,7 @@ def here(project: Project, router: FakeRouter) -> Project:
 
 
 def properties(parent: ElementTree.Element | None) -> dict[str, str]:
-    """Give the plugin's properties of a suite or a test, without their prefix."""
+    """Return the plugin's properties of a suite or a test, without their prefix."""
     assert parent is not None
     found = parent.findall("properties/property")
     pairs = [(it.get("name", ""), it.get("value", "")) for it in found]

@@ -30,7 +30,7 @@ def page(project: Project) -> str:
 
 
 def rows(text: str) -> dict[str, list[dict[str, Any]]]:
-    """Give the tests of a page of pytest-html, by their names."""
+    """Return the tests of a page of pytest-html, by their names."""
     blob = re.search(r'data-jsonblob="([^"]*)"', text)
     assert blob is not None
     tests: dict[str, list[dict[str, Any]]] = json.loads(html.unescape(blob[1]))["tests"]

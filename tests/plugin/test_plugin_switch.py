@@ -327,7 +327,7 @@ def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: Fak
 def test_a_run_id_of_one_s_own_and_no_router(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "PATIENCE", 0.6)
+    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *")

@@ -46,7 +46,7 @@ def also(project: Project, text: str) -> None:
 
 
 def turns(project: Project) -> list[tuple[str, int]]:
-    """Give the turns in their order: the worker, and how many LLM events there were after it."""
+    """Return the turns in their order: the worker, and how many LLM events there were after it."""
     lines = (project.path / "turns").read_text("utf-8").splitlines()
     return [(worker, int(number)) for worker, number in (line.split() for line in lines)]
 

@@ -84,7 +84,7 @@ class Tab:
         self._folder.cleanup()
 
     def tell(self, method: str, **parameters: object) -> dict[str, Any]:
-        """Give a command, and wait for its result."""
+        """Return a command, and wait for its result."""
         self._number += 1
         message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -123,7 +123,7 @@ class Tab:
         self.tell("Emulation.setEmulatedMedia", media=kind, features=[scheme])
 
     def value(self, expression: str) -> Any:
-        """Give the value of an expression in the page, None if it has none or fails."""
+        """Return the value of an expression in the page, None if it has none or fails."""
         answer = self.tell(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )

@@ -56,7 +56,7 @@ def smoke(project: Project, router: Router) -> tuple[Twin, pytest.RunResult]:
 
 
 def failures(result: pytest.RunResult) -> str:
-    """Give the words of all failures on one line: of tests, of set-ups, of leaks, of the start."""
+    """Return the words of all failures on a line: of tests, of set-ups, of leaks, of the start."""
     lines = [line.strip() for line in (*result.stdout.lines, *result.stderr.lines)]
     told: list[str] = []
     of_start = False

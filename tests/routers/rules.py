@@ -199,7 +199,7 @@ def windows_up_to(seconds: int) -> Rule:
 
 
 def first_alive(it: Twin, key: str) -> Row:
-    """Give every key the same instance."""
+    """Return every key the same instance."""
     alive = [row for row in it.rows if not row.deleted]
     row = alive[0] if alive else it.make(key)
     it.__dict__.setdefault("keys", {})[key] = row

@@ -63,7 +63,7 @@ class Wrong(Router):
     """Whether what it made can't be deleted: that is how it is wrong, or a part of it."""
 
     def told_in(self, failures: str) -> bool:
-        """Tell whether a run's failures name what is wrong."""
+        """Return whether a run's failures name what is wrong."""
         at = 0
         for part in self.words.split("*"):
             at = failures.find(part, at)

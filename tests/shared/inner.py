@@ -11,5 +11,5 @@ ALONE = "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
 
 
 def only(*others: str) -> tuple[str, ...]:
-    """Give the arguments that load this package's plugin, and others by entry point or module."""
+    """Return the arguments that load this package's plugin, and others by entry point or module."""
     return tuple(word for name in ("hydrasmoke", *others) for word in ("-p", name))

@@ -133,7 +133,7 @@ class Twin:
     # Who may ask, and about what
 
     def allows(self, call: str, authorization: str | None, about: str) -> bool:
-        """Tell whether a caller may make this call, about an instance's id or a key."""
+        """Return whether a caller may make this call, about an instance's id or a key."""
         return authorization == f"Bearer {self.token}"
 
     def refuse(self, call: str, about: str) -> None:
@@ -145,49 +145,49 @@ class Twin:
         return JSONResponse({"detail": jsonable_encoder(faults)}, 422)
 
     def has_row(self, row: Row) -> bool:
-        """Tell whether a worker has inserted the row."""
+        """Return whether a worker has inserted the row."""
         return self.clock() >= row.born + self.row_after
 
     def named(self, key: str) -> Row | None:
-        """Give the row that a provision or a poll means by a key, inserted or not."""
+        """Return the row that a provision or a poll means by a key, inserted or not."""
         return next((row for row in self.rows if row.key == key), None)
 
     def with_id(self, instance_id: str) -> Row | None:
-        """Give the row that has an id."""
+        """Return the row that has an id."""
         return next((row for row in self.rows if row.id == instance_id), None)
 
     def found(self, call: str, instance_id: str) -> Row:
-        """Give the row that a call is about, or say that there is none."""
+        """Return the row that a call is about, or say that there is none."""
         row = self.with_id(instance_id)
         if row is None or not self.has_row(row) or not self.shown(call, row):
             raise HTTPException(404, "Instance not found")
         return row
 
     def shown(self, call: str, row: Row) -> bool:
-        """Tell whether a call sees a row, deleted ones among them."""
+        """Return whether a call sees a row, deleted ones among them."""
         return not row.deleted or (self.row_stays and call in ("poll", "status"))
 
     # What is said of it
 
     def word(self, row: Row) -> str:
-        """Give an instance's status."""
+        """Return an instance's status."""
         if row.deleted:
             return self.gone_word
         age = self.clock() - row.born - self.row_after
         return [word for after, word in self.boot if after <= age or not after][-1]
 
     def hostname(self, row: Row) -> str | None:
-        """Give an instance's hostname, None before its boot is done."""
+        """Return an instance's hostname, None before its boot is done."""
         if not self.is_ready(row):
             return f"{row.hostname}-deleted" if row.deleted else None
         return row.hostname
 
     def is_ready(self, row: Row) -> bool:
-        """Tell whether the agent takes a chat."""
+        """Return whether the agent takes a chat."""
         return self.word(row) == self.boot[-1][1]
 
     def counted(self, row: Row, window: int) -> list[str]:
-        """Give the providers of the LLM events that a window holds, one for each event."""
+        """Return the providers of the LLM events that a window holds, one for each event."""
         now = self.clock()
         return [
             event.provider
@@ -196,11 +196,11 @@ class Twin:
         ]
 
     def listed(self, providers: list[str]) -> list[str]:
-        """Give the providers as they are told."""
+        """Return the providers as they are told."""
         return sorted(set(providers))
 
     def answer(self, call: str, said: dict[str, Any]) -> Any:
-        """Give what is answered where all is well: its fields, or a whole response."""
+        """Return what is answered where all is well: its fields, or a whole response."""
         return said
 
     # What is done
@@ -214,7 +214,7 @@ class Twin:
         return row
 
     def provision(self, key: str) -> Row:
-        """Give the row of a key, a new one if it has none."""
+        """Return the row of a key, a new one if it has none."""
         return self.named(key) or self.make(key)
 
     def delete(self, row: Row) -> None:
@@ -251,7 +251,7 @@ class AtOnce(Twin):
 
 
 def beside(router: FakeRouter) -> Ids:
-    """Give the ids of what a fake has just made: ids are random, so a twin asks for them."""
+    """Return the ids of what a fake has just made: ids are random, so a twin asks for them."""
 
     def ids(key: str) -> tuple[str, str]:
         made = next(it for it in router.instances if it.idempotency_key == key)

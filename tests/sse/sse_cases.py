@@ -215,7 +215,7 @@ COMMENTS = {
 
 
 def line_feeds(end: bytes) -> bytes:
-    """Give the stream of `FED`; % stands for a line's end and a blank line, & for a line's end."""
+    """Return the stream of `FED`; % is a line's end and a blank line, & is a line's end."""
     text = (
         b"data: event 1%data: event 2 line 1&data: event 2 line 2%data:&data: line2&data: line3%"
         b"data: line1&data:&data: line3%&data: after one more%&&data: after two more%"
@@ -325,7 +325,7 @@ def _field(name: str, value: str | None) -> Row:
 
 
 def _fields() -> dict[str, tuple[bytes, list[Row]]]:
-    """Give every shape of every field, in each letter case and with each line end."""
+    """Return every shape of every field, in each letter case and with each line end."""
     table: dict[str, tuple[bytes, list[Row]]] = {}
     for end_name, end in ENDS.items():
         for name in ("data", "event", "id"):

@@ -60,7 +60,7 @@ def utf_8_decode(stream: bytes) -> str:
 
 
 def blocks(text: str) -> Iterator[list[str]]:
-    """Give the lines of each block that a blank line ended."""
+    """Yield the lines of each block that a blank line ended."""
     block: list[str] = []
     for line in END_OF_LINE.split(text)[:-1]:  # what no line end follows is no line
         if line:
@@ -71,7 +71,7 @@ def blocks(text: str) -> Iterator[list[str]]:
 
 
 def reference(stream: bytes) -> list[Row]:
-    """Give the events of a whole stream."""
+    """Return the events of a whole stream."""
     out: list[Row] = []
     last_id = ""
     for block in blocks(utf_8_decode(stream)):

@@ -36,7 +36,7 @@ def random_stream(source: random.Random) -> bytes:
 
 
 def httpx_sse_differs(stream: bytes) -> str | None:
-    """Say why httpx-sse 0.4.3 would read a stream wrong, if it is known to."""
+    """Return why httpx-sse 0.4.3 would read a stream wrong, if it is known to."""
     if stream.startswith(BOM):
         return "keeps a BOM, so that the first line has no name that it knows"
     for line in re.split(b"\r\n|\r|\n", stream):

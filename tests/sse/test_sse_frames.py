@@ -12,7 +12,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
 
 def of(data: object, event: str = "message") -> Meaning:
-    """Give the meaning of one event; data other than a string is sent as JSON."""
+    """Return the meaning of one event; data other than a string is sent as JSON."""
     text = data if isinstance(data, str) else json.dumps(data)
     it = ChatEvent(event, text, "", None, 0.0)
     known, short = meaning(it), course(it)
@@ -21,7 +21,7 @@ def of(data: object, event: str = "message") -> Meaning:
 
 
 def turn(transcript: str) -> tuple[str, bool, list[str]]:
-    """Give the reply, whether its end was told, and the errors."""
+    """Return the reply, whether its end was told, and the errors."""
     events = SseDecoder().feed(transcript.encode())
     meanings = [of(event.data, event.event) for event in events]
     errors = [m.error for m in meanings if m.error is not None]

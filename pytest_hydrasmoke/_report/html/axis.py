@@ -51,16 +51,16 @@ class Axis:
     seconds: float
 
     def x(self, at: float) -> str:
-        """Give a point's place in percent, as SVG takes it."""
+        """Return a point's place in percent, as SVG takes it."""
         return f"{self._share(at) * 100:.2f}%"
 
     def span(self, seconds: float) -> str:
-        """Give a length in percent; one that is too short to be seen has a stroke to show."""
+        """Return a length in percent; one that is too short to be seen has a stroke to show."""
         return self.x(seconds)
 
     @property
     def ticks(self) -> list[tuple[str, str]]:
-        """Give the round points of time: where each is, and what it says."""
+        """Return the round points of time: where each is, and what it says."""
         step = next((it for it in _STEPS if self.seconds / it <= _MOST_TICKS), _STEPS[-1])
         # Beyond days no step is long enough.
         step *= max(1, round(self.seconds / step / _MOST_TICKS))
@@ -69,7 +69,7 @@ class Axis:
         return [(self.x(at), _short(at) if at else "0") for at in points]
 
     def marks(self, points: Iterable[float]) -> str:
-        """Give the path of a mark at each point, in a drawing `WIDTH` wide and 10 high."""
+        """Return the path of a mark at each point, in a drawing `WIDTH` wide and 10 high."""
         places = sorted({round(self._share(at) * WIDTH) for at in points})
         return "".join(f"M{x} 0v10" for x in places)
 

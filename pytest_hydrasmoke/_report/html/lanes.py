@@ -64,7 +64,7 @@ class Lane:
 
 
 def chats_of(instance: InstanceReport) -> Iterator[Chat]:
-    """Give an instance's turns, each with the moment at which it failed."""
+    """Yield an instance's turns, each with the moment at which it failed."""
     for turn, after in zip(instance.turns, [*instance.turns[1:], None], strict=False):
         until = float("inf") if after is None else after.at
         yield Chat(turn, _broke_at(turn, until, instance.failures))
@@ -84,7 +84,7 @@ def _broke_at(turn: TurnReport, until: float, failures: Iterable[FailureReport])
 
 
 def lanes_of(instance: InstanceReport) -> Iterator[Lane]:
-    """Give the phases that an instance went through, in their order."""
+    """Yield the phases that an instance went through, in their order."""
     silences = [(_late(chat), chat) for chat in chats_of(instance)]
     for phase in PHASES:
         bars = [

@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .axis import WIDTH, clock, moment
-from .story import Story, is_bad, tell
+from .story import Story, is_bad, story_of
 
 MOST_TEXT = 40_000
 """Characters of a single text; what a record keeps is no longer."""
@@ -41,8 +41,8 @@ class Trouble:
 
 
 def render(report: Report) -> str:
-    """Give `report.html`."""
-    stories = [tell(instance, number) for number, instance in enumerate(report.instances, 1)]
+    """Return `report.html`."""
+    stories = [story_of(instance, number) for number, instance in enumerate(report.instances, 1)]
     style = (_TEMPLATES / "report.css").read_text("utf-8")
     return (
         _environment()
@@ -98,12 +98,12 @@ def _policy(style: str) -> str:
 
 
 def verdict(exit_code: int) -> str:
-    """Say in a word how the run ended."""
+    """Return in a word how the run ended."""
     return _VERDICTS.get(exit_code, f"Ended with exit code {exit_code}")
 
 
 def sweep(instance: InstanceReport) -> str:
-    """Give the command that deletes what is left of an instance."""
+    """Return the command that deletes what is left of an instance."""
     return f"hydra-smoke sweep --run-id {instance.run_id}"
 
 

@@ -1,7 +1,7 @@
 """What a page tells of one instance, put in order; pure.
 
-`tell` makes a `Story` of its report: the lanes of a chart, and a list of what happened when. What
-was asked again and again with the same answer is one entry with all of them inside.
+`story_of` makes a `Story` of its report: the lanes of a chart, and a list of what happened when.
+What was asked again and again with the same answer is one entry with all of them inside.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDED = 4
 
 
 def is_bad(exchange: ExchangeReport) -> bool:
-    """Tell whether a request met with no answer, or a refusal that is none of the router's ways.
+    """Return whether a request met with no answer, or a refusal that is none of the router's ways.
 
     A poll or a status of what is not there, or not there any more, is answered 404.
     """
@@ -49,7 +49,7 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FailureEntry:
     """A failure, with the name of its place on the page."""
 
     failure: FailureReport
@@ -60,7 +60,7 @@ class Told:
         return self.failure.message.strip().partition("\n")[0]
 
 
-Thing = ExchangeReport | Fold | StatusReport | Chat | UsageReport | Told
+Thing = ExchangeReport | Fold | StatusReport | Chat | UsageReport | FailureEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Story:
     """The status words, each with its seconds."""
     calls: tuple[CallSummary, ...]
     entries: tuple[Entry, ...]
-    failures: tuple[Told, ...]
+    failures: tuple[FailureEntry, ...]
     marks: str
     """The path that marks every request."""
     bad_marks: str
@@ -107,7 +107,7 @@ class Story:
 
     @property
     def in_trouble(self) -> bool:
-        """Tell whether it is what a reader of a failed run looks for."""
+        """Return whether it is what a reader of a failed run looks for."""
         failed = self.instance.failed or self.uncured > 0
         return failed or self.instance.outcome == "leaked"
 
@@ -117,11 +117,11 @@ class Story:
         return sum(not it.failure.cured for it in self.failures)
 
 
-def tell(instance: InstanceReport, number: int) -> Story:
+def story_of(instance: InstanceReport, number: int) -> Story:
     """Make an instance's story."""
     axis = Axis(max(_ends(instance), default=0.0))
     failures = tuple(
-        Told(it, f"i{number}-f{place}") for place, it in enumerate(instance.failures, 1)
+        FailureEntry(it, f"i{number}-f{place}") for place, it in enumerate(instance.failures, 1)
     )
     bad = [it.at for it in instance.exchanges if is_bad(it)]
     return Story(
@@ -168,7 +168,7 @@ def _calls(exchanges: Sequence[ExchangeReport]) -> Iterator[CallSummary]:
         )
 
 
-def _entries(instance: InstanceReport, failures: Iterable[Told]) -> Iterator[Entry]:
+def _entries(instance: InstanceReport, failures: Iterable[FailureEntry]) -> Iterator[Entry]:
     # What begins at the same moment stays in this order.
     yield from (Entry("request", it.at, it) for it in instance.exchanges)
     yield from (Entry("status", it.at, it) for it in instance.statuses)
