@@ -214,7 +214,7 @@ def failures_of(error: BaseException) -> Iterator[Failure]:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, HydraSmokeError) and one.failure is not None:
+        if isinstance(one, HydraSmokeError) and isinstance(one.failure, Failure):
             yield one.failure
         if isinstance(one, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions

@@ -21,8 +21,6 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
-from pytest_hydrasmoke._clock.io import blocking_io, fan_out_by
-from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
 from pytest_hydrasmoke._core.handle import Handle
@@ -37,6 +35,7 @@ from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.threads import Network, fan_out
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .ledger import Entry, Fact, Intent, Ledger
@@ -70,8 +69,8 @@ class SmokeSession:
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(init=False)
     """What clients saw that belong to no instance."""
-    clock: VirtualClock | None = None
-    """Where time is made up: the fake router's clock."""
+    network: Network = field(default_factory=Network)
+    """How blocking code reaches the router."""
     forms: Forms | None = None
     """The router's own, learned before the run; without them no "not found" is believed."""
     test: Callable[[], str] = lambda: ""
@@ -82,7 +81,7 @@ class SmokeSession:
         self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test)
-        self._io = blocking_io(self.config.link, self.clock, interrupts=self.interrupts)
+        self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
     # Provisioning
@@ -210,7 +209,7 @@ class SmokeSession:
             return lambda io: drive(_bring_up(Calls(io, record), record, self.policy))
 
         works = [work(record) for record in records]
-        failures = fan_out_by(self.clock, self.config.link, works, self.interrupts)
+        failures = fan_out(self.config.link, works, self.interrupts, self.network)
         if failures:
             for record in records:
                 record.failed = True
@@ -298,7 +297,7 @@ class SmokeSession:
                 self._delete(self._io, pending[0])
             elif pending:
                 works = [work(record) for record in pending]
-                fan_out_by(self.clock, self.config.link, works, self.interrupts)
+                fan_out(self.config.link, works, self.interrupts, self.network)
 
     def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
         return [

@@ -225,7 +225,7 @@ class Sweep:
         while targets:
             # `_one` tells every failure of its own: none stops the others.
             works = [self._work(target) for target in targets]
-            fan_out(lambda group: SyncIO(self.config.link, group=group), works)
+            fan_out(self.config.link, works)
             # A request that was sent before this sweep has had its time by then.
             self.wait = max(until - time.monotonic(), 0.0)
             targets = [it for slots in several for it in slots.more(frozenset(self._found))]

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Generator
 from typing import Literal, NoReturn, TypeVar
 
+from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, LlmEvents
 from pytest_hydrasmoke._base.errors import (
@@ -30,7 +31,6 @@ from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.record import State
 from pytest_hydrasmoke._core.traced_turn import TracedTurn
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.client import RunClient, SmokeClient
