@@ -502,7 +502,7 @@ def test_a_folder_that_another_sweep_removes_meanwhile_needs_no_word(
         (folder / "ledger.jsonl").mkdir()
         real(folder, *args, **more)
 
-    monkeypatch.setattr(ledger_module, "note", removed)
+    monkeypatch.setattr(ledger_module, "record_fact", removed)
     assert sweep()[0] == 0
     assert alive(fake) == []
 
