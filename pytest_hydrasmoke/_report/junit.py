@@ -55,7 +55,7 @@ def of_test(record: InstanceRecord) -> list[Property]:
     facts = {
         "id": record.id,
         "idempotency_key": record.key,
-        "chats": len(record.baselines),
+        "chats": record.chats,
         "retries": record.retries,
         **_phases(record.phases),
     }

@@ -26,7 +26,13 @@ from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.lifecycle import Policy, check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
-from pytest_hydrasmoke._core.record import HAS_ROW, SETTLED, InstanceRecord, State
+from pytest_hydrasmoke._core.record import (
+    HAS_ROW,
+    SETTLED,
+    InstanceRecord,
+    RecordListener,
+    State,
+)
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._report.build import manners_of, report_of
@@ -56,7 +62,7 @@ class _OfClients(Sightings):
 
 
 @dataclass
-class SmokeSession:
+class SmokeSession(RecordListener):
     """Everything that one process of a run owns."""
 
     config: HydraSmokeConfig
@@ -131,9 +137,7 @@ class SmokeSession:
         record = InstanceRecord(
             spec,
             key,
-            on_state=self._note_state,
-            on_change=self.on_change,
-            permit=self.permit,
+            listener=self,
             log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
         )
         self.records.append(record)
@@ -144,7 +148,7 @@ class SmokeSession:
         known = (it.log for it in self.records if (it.id or "").lower() == instance_id.lower())
         return next(known, TurnLog())
 
-    def _note_state(self, record: InstanceRecord) -> None:
+    def state_changed(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
         if fact is not None:
             self.record_fact(record, fact)
@@ -160,7 +164,7 @@ class SmokeSession:
     def record_fact(self, record: InstanceRecord, fact: Fact) -> None:
         """Write a fact down in the ledger, for an instance that is the run's."""
         if record.key is None:
-            return
+            return  # It is not the run's.
         # A router can tell a token back as an id; without one, a sweep asks for the key.
         shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
         try:
@@ -174,8 +178,13 @@ class SmokeSession:
         """Whether this is a child of the run's process, which has no part in the run."""
         return os.getpid() != self._pid
 
-    def permit(self) -> None:
+    def changed(self, record: InstanceRecord) -> None:
+        self.on_change(record)
+
+    def permit(self, record: InstanceRecord | None = None) -> None:
         """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
+        if record is not None and record.attached:
+            return  # Whoever provisioned it says how long it lives.
         if self.forked:
             raise ConfigError(
                 "this process is a child that a test has forked: the instances are its parent's",
@@ -266,7 +275,8 @@ class SmokeSession:
             None,
             None,
             id=self.config.instance,
-            on_change=self.on_change,
+            attached=True,
+            listener=self,
             log=TurnLog(self._logs),
         )
         self.records.append(record)
