@@ -175,7 +175,7 @@ def _take_part(
 ) -> Active:
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke._base.token import scrubbing
-    from pytest_hydrasmoke._progress.plugin import Live
+    from pytest_hydrasmoke._progress.plugin import Progress
     from pytest_hydrasmoke._report import github
     from pytest_hydrasmoke._run.ledger import Ledger
     from pytest_hydrasmoke._run.locks import MAIN
@@ -192,9 +192,9 @@ def _take_part(
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
     stalled = StalledOutput(interrupts.wake)
     interrupts.install()
-    live = Live(config, ledger.folder, interrupts, shares_as, scrub=scrub)
+    progress = Progress(config, ledger.folder, interrupts, shares_as, scrub=scrub)
     active = Active(
-        config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed
+        config, settings, ledger, interrupts, forms, worker=shares_as, on_change=progress.changed
     )
     finish = Finish(
         config,
@@ -202,7 +202,7 @@ def _take_part(
         ledger,
         interrupts,
         stalled,
-        live.say,
+        progress.say,
         loaded=loaded,
         fake=router,
         worker=reports_as is not None,
@@ -214,7 +214,7 @@ def _take_part(
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
     config.pluginmanager.register(Scrub(scrub), "hydra-smoke-scrub")
     # Last, and so the first to end.
-    config.pluginmanager.register(live, "hydra-smoke-live")
+    config.pluginmanager.register(progress, "hydra-smoke-progress")
     return active
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pytest_hydrasmoke._base.width import width_of
 from pytest_hydrasmoke._core.record import PHASES
-from pytest_hydrasmoke._progress.screen import width_of
 
 from .model import InstanceReport, Report
 
