@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from random import Random
 
 HOME = Path(__file__).parent.parent / "pytest_hydrasmoke"
 PAGE = Path(__file__).parent / "explanation" / "architecture.md"
@@ -104,7 +103,8 @@ def direct(needs: Graph) -> list[tuple[str, str]]:
 
 # The layout: folders on storeys, and a place on each storey that a line passes.
 
-Storeys = list[list[str]]
+Row = Sequence[str]
+Storeys = list[Row]
 
 
 def storeys(needs: Graph) -> tuple[Storeys, list[list[tuple[str, str]]]]:
@@ -116,7 +116,7 @@ def storeys(needs: Graph) -> tuple[Storeys, list[list[tuple[str, str]]]]:
         if users:
             height[folder] = min(users) - 1  # As high as it can be: the shorter the lines.
     top = max(height.values())
-    rows: Storeys = [[] for _ in range(top + 1)]
+    rows: list[list[str]] = [[] for _ in range(top + 1)]
     for folder in sorted(needs):
         rows[top - height[folder]].append(folder)
     steps: list[list[tuple[str, str]]] = [[] for _ in range(top + 1)]
@@ -128,44 +128,40 @@ def storeys(needs: Graph) -> tuple[Storeys, list[list[tuple[str, str]]]]:
             steps[level - 1].append((before, passing))
             before = passing
         steps[top - height[need] - 1].append((before, need))
-    return _ordered(rows, steps), steps
+    return _ordered([*rows], steps), steps
 
 
-def crossings(rows: Storeys, steps: Sequence[Sequence[tuple[str, str]]]) -> int:
-    """Count the lines that cross each other."""
-    number = 0
-    for level, lines in enumerate(steps[:-1]):
-        for (a, b), (c, d) in itertools.combinations(lines, 2):
-            upper = rows[level].index(a) - rows[level].index(c)
-            lower = rows[level + 1].index(b) - rows[level + 1].index(d)
-            number += upper * lower < 0
-    return number
+def crossings(upper: Row, lower: Row, lines: Sequence[tuple[str, str]]) -> int:
+    """Count the lines between two storeys that cross each other."""
+    return sum(
+        (upper.index(a) - upper.index(c)) * (lower.index(b) - lower.index(d)) < 0
+        for (a, b), (c, d) in itertools.combinations(lines, 2)
+    )
 
 
 def _ordered(rows: Storeys, steps: Sequence[Sequence[tuple[str, str]]]) -> Storeys:
-    """Put each storey in the order that has the fewest crossings, of some that chance begins."""
-    chance = Random(0)
-    found: list[Storeys] = []
-    for _ in range(30):
-        found.append(_settled([chance.sample(row, len(row)) for row in rows], steps))
-        if crossings(found[-1], steps) == 0:
-            break
-    return min(found, key=lambda order: crossings(order, steps))
+    """Put each storey in an order in which no lines cross; raises ValueError if there is none."""
+
+    def below(upper: Row, level: int) -> Storeys | None:
+        if level == len(rows):
+            return []
+        for order in itertools.permutations(rows[level]):
+            if crossings(upper, order, steps[level - 1]) == 0:
+                rest = below(order, level + 1)
+                if rest is not None:
+                    return [order, *rest]
+        return None
+
+    for first in itertools.permutations(rows[0]):
+        rest = below(first, 1)
+        if rest is not None:
+            return [first, *rest]
+    raise ValueError("the folders can't be drawn without lines that cross")
 
 
-def _settled(rows: Storeys, steps: Sequence[Sequence[tuple[str, str]]]) -> Storeys:
-    """Put each storey in its best order, one after the other, until none gets better."""
-    best = crossings(rows, steps)
-    while True:
-        before = best
-        for level, row in enumerate(rows):
-            for order in itertools.permutations(row):
-                tried = [*rows[:level], list(order), *rows[level + 1 :]]
-                number = crossings(tried, steps)
-                if number < best:
-                    rows, best = tried, number
-        if best == before:
-            return rows
+def drawn() -> Graph:
+    """Return the graph of the picture: the checks are a user's view of the whole, not a floor."""
+    return {folder: needs for folder, needs in graph().items() if folder != "checks"}
 
 
 WIDE, HIGH, GAP, STEP = 120, 34, 28, 78
@@ -173,7 +169,7 @@ WIDE, HIGH, GAP, STEP = 120, 34, 28, 78
 
 def svg() -> str:
     """Draw the folders, storey by storey, whoever is needed below whoever needs it."""
-    rows, steps = storeys(graph())
+    rows, steps = storeys(drawn())
     across = max(len(row) for row in rows) * (WIDE + GAP)
     places: dict[str, tuple[float, float]] = {}
     for level, row in enumerate(rows):
