@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 
 from .moments import (
@@ -268,8 +269,3 @@ class InstanceRecord:
     def add_remark(self, text: str) -> None:
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
-
-
-def run_of(key: str | None) -> str | None:
-    """Return the run id in a key `<run_id>-<slot>`."""
-    return None if key is None else key.rpartition("-")[0]

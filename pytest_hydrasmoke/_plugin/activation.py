@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import session_of, worker_input
 from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
 
 from .bundled_checks import BundledChecks
@@ -43,7 +44,7 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
     if tells_only:
         _collect(config, unasked=True)
         return None
-    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    worker = worker_input(config)
     active: Active | None
     if worker is None:
         active = _main_process(config, live=live, fake=fake)
@@ -117,10 +118,11 @@ class _Unable:
 
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._base.run_keys import worker_run_id
     from pytest_hydrasmoke._run.locks import has_main_process
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-    from .session_end import KEY, worker_run_id
+    from .session_end import KEY
 
     given: dict[str, Any] = worker[KEY]
     fake, name = given["fake"], worker["workerid"]
@@ -221,6 +223,6 @@ def _take_part(
 def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:
     stalled.watch()
     # A test that swallows the interrupt is at least the last one.
-    session = config.pluginmanager.get_plugin("session")
+    session = session_of(config)
     if session is not None:
         session.shouldstop = f"signal {number}"

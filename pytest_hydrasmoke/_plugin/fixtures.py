@@ -11,6 +11,7 @@ import pytest
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.chat import Reading
@@ -175,7 +176,8 @@ class Active:
         # Plugins that run a test again have an outcome of their own.
         if report.failed or str(report.outcome) == "rerun":
             using = [record for record in records if record.touched or record is used]
-            failures = self._session.test_failed(report.nodeid, _crash(report), causes, using)
+            words = safe_text(failure_words(report))
+            failures = self._session.test_failed(report.nodeid, words, causes, using)
             if report.failed:
                 for record in using:
                     record.failed = True
@@ -227,11 +229,6 @@ def failures_of(error: BaseException) -> Iterator[Failure]:
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
         context = None if one.__suppress_context__ else one.__context__
         waiting += [it for it in (one.__cause__, context) if it is not None]
-
-
-def _crash(report: pytest.TestReport) -> str:
-    crash = getattr(report.longrepr, "reprcrash", None)
-    return safe_text(str(report.longrepr if crash is None else crash.message))
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:

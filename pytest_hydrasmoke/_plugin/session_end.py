@@ -7,7 +7,6 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -21,7 +20,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.run_keys import LONGEST_NAME, name_problem
+from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
+from pytest_hydrasmoke._base.run_keys import (
+    name_problem,
+    sweep_command,
+    worker_run_id,
+)
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
@@ -42,16 +46,6 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 KEY = "hydra_smoke"
-
-
-def worker_run_id(run_id: str, worker: str) -> str:
-    """Return the run id of a worker that is a run of its own; no longer than one may be."""
-    whole = f"{run_id}-{worker}"
-    if len(whole) <= LONGEST_NAME:
-        return whole
-    # What is cut off is the end, by which the ids of a pipeline's runs differ.
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
-    return f"{whole[: LONGEST_NAME - 13]}-{digest}"
 
 
 def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
@@ -141,9 +135,8 @@ class Finish:
             return (yield)
         told = self._close()
         if self._worker:
-            output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
             # Cleaned here too: under `--debug`, xdist prints what it sends.
-            output[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
+            worker_output(self._pytest)[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
         else:
             self._report = self._concluded(session, told)
             self._write(self._report)
@@ -191,7 +184,8 @@ class Finish:
     def _fail(self, kind: str, name: str, words: str) -> None:
         # A report of its own: it adds to whatever the tests said, and hides none of it. Some
         # plugins, pytest-html among them, take a test in once its teardown is reported.
-        session: Any = self._pytest.pluginmanager.get_plugin("session")
+        session = session_of(self._pytest)
+        assert session is not None  # It is at its end.
         session.testscollected += 1  # Of which the terminal shows how many per cent are over.
         nodeid = f"hydra-smoke::{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")
@@ -280,7 +274,7 @@ class Finish:
         if self._fake is not None:
             return []  # Theirs ended with them.
         return [
-            f"worker {name} has not told what it left: hydra-smoke sweep --run-id {run_id}"
+            f"worker {name} has not told what it left: {sweep_command(run_id)}"
             for name in sorted(self._silent)
             if not self._ledger.has_seen(name)
             for run_id in [worker_run_id(self._active.config.run_id, name)]
@@ -370,7 +364,7 @@ class Finish:
         Called twice for one that was interrupted, and has reported.
         """
         name = node.workerinput["workerid"]
-        output: dict[str, Any] = getattr(node, "workeroutput", {})
+        output = worker_output(node)
         if KEY in output:
             self._silent.discard(name)
             self._from_workers[name] = ProcessReport(**output[KEY])

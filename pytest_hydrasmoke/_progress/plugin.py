@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import live_log_level
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord, State
@@ -40,9 +41,8 @@ logger = logging.getLogger("pytest_hydrasmoke")
 
 def logs_are_shown(config: pytest.Config) -> bool:
     """Return whether what is logged is on the terminal already (`log_cli`)."""
-    handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
-    live = isinstance(handler, logging.StreamHandler) and handler.level <= logging.INFO
-    return live and logger.isEnabledFor(logging.INFO)
+    level = live_log_level(config)
+    return level is not None and level <= logging.INFO and logger.isEnabledFor(logging.INFO)
 
 
 class Progress:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import failure_words
+from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._core.record import PHASES
 
@@ -103,7 +105,7 @@ def _kept(it: InstanceReport) -> str:
 
 
 def _sweep(it: InstanceReport) -> str:
-    return code(f"hydra-smoke sweep --run-id {it.run_id}")
+    return code(sweep_command(it.run_id))
 
 
 def _failures(instances: Iterable[InstanceReport]) -> Iterator[str]:
@@ -185,8 +187,7 @@ class Annotations:
         around = report.when in ("setup", "teardown") and "hydra_smoke" in report.keywords
         if leak or around:
             what = report.location[2] if leak else f"{report.when} of {report.nodeid}"
-            crash = getattr(report.longrepr, "reprcrash", None)
-            words = str(report.longrepr if crash is None else crash.message)
+            words = failure_words(report)
             # Leaks come last, at the end of the run, and matter most.
             self._lines.insert(0 if leak else len(self._lines), annotation(what, words))
 

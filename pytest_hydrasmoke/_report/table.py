@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pytest_hydrasmoke._base.run_keys import slot_of
 from pytest_hydrasmoke._base.width import width_of
 from pytest_hydrasmoke._core.record import PHASES
 
@@ -49,7 +50,7 @@ def table(report: Report, width: int, *, colour: bool) -> list[Line]:
     """Draw the instances, `width` columns wide at most if that can be."""
     instances = report.instances
     told = [it for it in instances if len(instances) <= MANY or remarkable(it, report)]
-    slots = Column("slot", tuple((slot_of(it, report), "") for it in instances), left=True)
+    slots = Column("slot", tuple((label_of(it, report), "") for it in instances), left=True)
     times = [_outcomes(instances), *_times(instances, colour=colour)]
     counts = list(_counts(told, report))
     if len(instances) > MANY:
@@ -58,7 +59,7 @@ def table(report: Report, width: int, *, colour: bool) -> list[Line]:
         return _drawn([slots, *times, *counts], width)
     lines = _blocks(slots, times, width)
     if told:
-        its_slots = Column("slot", tuple((slot_of(it, report), "") for it in told), left=True)
+        its_slots = Column("slot", tuple((label_of(it, report), "") for it in told), left=True)
         lines += [[], *_blocks(its_slots, counts, width)]
     return lines
 
@@ -79,9 +80,9 @@ def verdict(it: InstanceReport, report: Report) -> str:
     return "over budget" if slow else "ok"
 
 
-def slot_of(it: InstanceReport, report: Report) -> str:
+def label_of(it: InstanceReport, report: Report) -> str:
     """Return what tells an instance from the run's others: what its key has after the run id."""
-    slot = (it.idempotency_key or "-").removeprefix(f"{report.run_id}-")
+    slot = slot_of(report.run_id, it.idempotency_key or "-")
     return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
 
 
