@@ -54,7 +54,7 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         twin = copy.copy(value)
-        names = [it.name for it in dataclasses.fields(value)]
+        names = [field.name for field in dataclasses.fields(value)]
         return twin if _clean_attributes(twin, names, clean, depth) else value
     return value
 

@@ -160,9 +160,11 @@ class Finish:
     def _concluded(self, session: pytest.Session, told: ProcessReport) -> Report:
         """Decide what became of the run, its exit code included."""
         everybody = [*self._from_workers.values(), told]
-        instances = merged(it for one in everybody for it in one.instances)
+        instances = merged(instance for one in everybody for instance in one.instances)
         broken = breaches(instances, self._active.config.budgets)
-        failed = bool(broken) or any(it.outcome == "leaked" or it.conflict for it in instances)
+        failed = bool(broken) or any(
+            instance.outcome == "leaked" or instance.conflict for instance in instances
+        )
         if session.exitstatus == 0 and not failed and not self._executed:
             self._remarks.append("no smoke test was executed: the run proves nothing")
             failed = True
@@ -212,7 +214,7 @@ class Finish:
             exit_code=int(session.exitstatus),
             instances=tuple(instances),
             breaches=tuple(broken),
-            manners=all_manners([it.manners for it in everybody]),
+            manners=all_manners([process.manners for process in everybody]),
         )
         # Whatever is written of the run is drawn from it.
         return Report.model_validate(cleaned(report.model_dump(), self._scrub))
@@ -223,7 +225,7 @@ class Finish:
         pages = config.report == "always" or (config.report == "on-failure" and failed)
         problems = files.write(report, config.output, pages=pages)
         self._remarks += problems
-        if pages and not any(it.startswith(files.PAGE) for it in problems):
+        if pages and not any(problem.startswith(files.PAGE) for problem in problems):
             self._page = config.output / files.PAGE
 
     def _hand_out(self, report: Report) -> None:
@@ -334,7 +336,7 @@ class Finish:
         pytest gives no summary where `pytest.exit` came with a code of its own.
         """
         summed_up = self._report.instances if self._report else ()
-        told = {it.idempotency_key for it in summed_up if self._told}
+        told = {instance.idempotency_key for instance in summed_up if self._told}
         leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
         for key, leak in {it.idempotency_key: it for it in leaks}.items():
             if key not in told and not self._worker:

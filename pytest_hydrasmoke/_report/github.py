@@ -74,7 +74,7 @@ def _pieces(report: Report) -> Iterator[str]:
     yield from _section("Failures", _failures(report.instances))
     yield from _section(
         "Budgets that were not kept",
-        (f"- {code(it.words)}, on {code(it.instance)}\n" for it in report.breaches),
+        (f"- {code(breach.words)}, on {code(breach.instance)}\n" for breach in report.breaches),
     )
     yield from _section("Instances", _table(report.instances))
     yield from _section("Kept", map(_kept, _with(report, "kept")))
@@ -82,7 +82,7 @@ def _pieces(report: Report) -> Iterator[str]:
 
 
 def _with(report: Report, outcome: str) -> Iterator[InstanceReport]:
-    return (it for it in report.instances if it.outcome == outcome)
+    return (instance for instance in report.instances if instance.outcome == outcome)
 
 
 def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
@@ -109,9 +109,9 @@ def _sweep(it: InstanceReport) -> str:
 
 
 def _failures(instances: Iterable[InstanceReport]) -> Iterator[str]:
-    for it in instances:
-        for failure in it.failures:
-            yield f"{_where(failure)} on {code(it.name)}, after {failure.at:.1f} s:\n\n"
+    for instance in instances:
+        for failure in instance.failures:
+            yield f"{_where(failure)} on {code(instance.name)}, after {failure.at:.1f} s:\n\n"
             yield block(failure.message) + "\n"
 
 
@@ -133,9 +133,9 @@ def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
 
 
 def _notes(instances: Iterable[InstanceReport]) -> Iterator[str]:
-    for it in instances:
-        for note in (*it.notes, *it.drift):
-            yield f"- {code(it.name)}: {code(note)}\n"
+    for instance in instances:
+        for note in (*instance.notes, *instance.drift):
+            yield f"- {code(instance.name)}: {code(note)}\n"
 
 
 def append_summary(report: Report, environ: Mapping[str, str]) -> None:

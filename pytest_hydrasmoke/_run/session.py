@@ -126,7 +126,7 @@ class SmokeSession(RecordListener):
 
     def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
         link, parts = self.config.link, spec.model_dump()
-        if any(has_token(str(it), link.token) for it in parts.values()):
+        if any(has_token(str(value), link.token) for value in parts.values()):
             raise ConfigError(
                 "the spec has the token in it",
                 next_step="leave it out: what is provisioned is written down, and reported",
@@ -145,7 +145,11 @@ class SmokeSession(RecordListener):
 
     def log_of(self, instance_id: str) -> TurnLog:
         """Return the log of an instance's turns; of one that is not the run's, a log of its own."""
-        known = (it.log for it in self.records if (it.id or "").lower() == instance_id.lower())
+        known = (
+            record.log
+            for record in self.records
+            if (record.id or "").lower() == instance_id.lower()
+        )
         return next(known, TurnLog())
 
     def state_changed(self, record: InstanceRecord) -> None:
@@ -368,9 +372,11 @@ class SmokeSession(RecordListener):
         replies = self.config.report_replies
         return ProcessReport(
             instances=tuple(
-                report_of(it, wall, replies=replies) for it in self.records if _matters(it)
+                report_of(record, wall, replies=replies)
+                for record in self.records
+                if _matters(record)
             ),
-            manners=manners_of([self.sightings, *(it.sightings for it in self.records)]),
+            manners=manners_of([self.sightings, *(record.sightings for record in self.records)]),
         )
 
     def test_failed(

@@ -173,7 +173,7 @@ class Sweep:
             return False
         same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
         ended = same and not (folder / LEDGER).exists()
-        return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
+        return ended and all(instance.outcome in _NOTHING_LEFT for instance in report.instances)
 
     def _read(self, folder: Path) -> Reading:
         try:

@@ -128,7 +128,7 @@ def test_a_wait_of_no_time_ends_after_its_look(look: Any) -> None:
         drive(handle.wait(lambda _: False, None, 0.0))
     assert (caught.value.phase, caught.value.last) == ("ready", "status 'a'")
     assert caught.value.message == (
-        "the instance was not ready in time: it did not get there within 0 s"
+        "the instance was not ready in time: the status never became ready within 0 s"
     )
     assert len(io.sent) == 1
 

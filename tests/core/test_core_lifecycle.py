@@ -525,7 +525,7 @@ def test_an_instance_that_never_gets_ready_is_a_timeout() -> None:
         status=[status("booting"), ...],
     )
     assert str(error) == (
-        "the instance was not ready in time: it did not get there within 900 s\n"
+        "the instance was not ready in time: the status never became ready within 900 s\n"
         "  phase:     ready, after 889.5 s\n"
         f"  instance:  {ID} (key night-0)\n"
         "  last seen: status 'booting'\n"
@@ -601,7 +601,7 @@ def test_a_look_that_ends_at_the_deadline_tells_what_was_waited_for() -> None:
         status=[status("booting"), AtDeadline(status("warming"))],
     )
     assert str(error) == (
-        "the instance was not ready in time: it did not get there within 9 s\n"
+        "the instance was not ready in time: the status never became ready within 9 s\n"
         "  phase:     ready, after 5.0 s\n"
         f"  instance:  {ID} (key night-0)\n"
         "  last seen: status 'warming'\n"
