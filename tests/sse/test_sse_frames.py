@@ -45,7 +45,7 @@ data: {"type":"message","role":"assistant","content":[{"type":"text","text":"Hel
     "typed": 'data: {"type":"done","content":"Hello, world"}\n\n',
     "typeless": 'data: {"done":true}\n\n',
     "named": "event: done\ndata: Hello, world\n\n",
-    "goose": 'data: {"type":"Finish","reason":"stop","token_state":{}}\n\n',
+    "goose": 'data: {"type":"SessionEnd","reason":"stop","token_state":{}}\n\n',
     "plain": DONE,
     "ui-messages": 'data: {"type":"finish"}\n\n' + DONE,
 }
@@ -84,7 +84,9 @@ def test_a_turn_that_fails(runtime: str, frame: str) -> None:
 END = Meaning(end=True)
 
 
-@pytest.mark.parametrize("word", ["done", "end", "complete", "Finish", "completed", "message_stop"])
+@pytest.mark.parametrize(
+    "word", ["done", "end", "complete", "SessionEnd", "completed", "message_stop"]
+)
 def test_a_word_for_the_end_ends_and_repeats_nothing(word: str) -> None:
     assert of("", word) == of("[DONE]", word) == of("Hello", word) == END
     assert of({}, word) == of({"content": "Hello"}, word) == END
