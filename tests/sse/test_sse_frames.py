@@ -85,7 +85,7 @@ END = Meaning(end=True)
 
 
 @pytest.mark.parametrize(
-    "word", ["done", "end", "complete", "SessionEnd", "completed", "message_stop"]
+    "word", ["done", "end", "complete", "Finish", "completed", "message_stop"]
 )
 def test_a_word_for_the_end_ends_and_repeats_nothing(word: str) -> None:
     assert of("", word) == of("[DONE]", word) == of("Hello", word) == END
