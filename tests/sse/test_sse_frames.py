@@ -84,9 +84,7 @@ def test_a_turn_that_fails(runtime: str, frame: str) -> None:
 END = Meaning(end=True)
 
 
-@pytest.mark.parametrize(
-    "word", ["done", "end", "complete", "Finish", "completed", "message_stop"]
-)
+@pytest.mark.parametrize("word", ["done", "end", "complete", "Finish", "completed", "message_stop"])
 def test_a_word_for_the_end_ends_and_repeats_nothing(word: str) -> None:
     assert of("", word) == of("[DONE]", word) == of("Hello", word) == END
     assert of({}, word) == of({"content": "Hello"}, word) == END
