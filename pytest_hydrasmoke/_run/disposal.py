@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
-from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import SETTLED, InstanceRecord, State
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO

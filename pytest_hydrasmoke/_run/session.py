@@ -24,8 +24,9 @@ from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.lifecycle import Policy, check_free, provision
+from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import (
     HAS_ROW,
     InstanceRecord,
