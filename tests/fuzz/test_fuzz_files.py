@@ -27,7 +27,6 @@ from inner import ALONE, only
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-FULL = os.environ.get("HYDRA_FUZZ_FULL") == "1"
 SPEC = {"manifest_id": "m", "region_id": "r", "tier_id": "t"}
 # Read once: pytest remembers a test file by its name.
 TEST = "import os\n\ndef test_it(smoke_instance):\n    assert os.environ['PASSES'] == 'True'\n"
@@ -254,8 +253,10 @@ def at(root: str) -> Iterator[None]:
 
 
 def tries(sample: int, full: int) -> settings:
+    """Return settings for what takes long: examples of the normal tests, and of the full ones."""
+    in_full = settings.default.max_examples == settings.get_profile("full").max_examples
     return settings(
-        max_examples=full if FULL else sample,
+        max_examples=full if in_full else sample,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 

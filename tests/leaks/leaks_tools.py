@@ -13,7 +13,6 @@ from pathlib import Path
 
 from inner import ALONE, only
 
-FULL = os.environ.get("HYDRA_LEAKS_FULL") == "1"
 SUITES = Path(__file__).parent.parent / "suites"
 WINDOW = 8
 

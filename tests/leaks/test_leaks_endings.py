@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leaks_tools import FULL, Sinks, run, settings, windows
+from leaks_tools import Sinks, run, settings, windows
+from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -134,7 +135,7 @@ ECHOES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")] if FULL else [()], ids=" ".join)
+@pytest.mark.parametrize("workers", sampled("leaks", [(), ("-n", "2")], [()], name=" ".join))
 @pytest.mark.parametrize("echo", ECHOES)
 def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
     echo: str, workers: tuple[str, ...], router: FakeRouter, tmp_path: Path
