@@ -16,7 +16,7 @@ from sizes import sampled
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-FIRST = ("README.md", "CONTRIBUTING.md", "tutorial.md")
+FIRST = ("README.md", "CONTRIBUTING.md")
 """What a newcomer reads: the commands of other pages take seconds, and are for `-m pages`."""
 TOKEN = "a-made-up-token-of-the-pages"
 
@@ -66,6 +66,8 @@ def test_python_blocks_pass_on_the_fake(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, page: Path
 ) -> None:
     monkeypatch.setenv(*ALONE)
+    # Long enough for the fake's rows.
+    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
     write_files(page, pytester.path)
     found = modules(page)
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")

@@ -13,8 +13,8 @@ from kill_tools import HERE, Router, open_entries, router, several_at_once, star
 from sizes import sizes
 
 TOGETHER = 6
-# How many runs, and seconds from one sweep to the next.
-SIZES = sizes("kill", (2, 0.5), (60, 0.0))
+# How many runs, how many chats each, and seconds from one sweep to the next.
+SIZES = sizes("kill", (2, 2, 0.5), (60, 8, 0.0))
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Life:
     fault: str
 
 
-def live(at: Router, folder: Path, index: int) -> Life:
+def live(at: Router, folder: Path, index: int, chats: int) -> Life:
     run_id = f"beside-{index}"
-    command = [sys.executable, HERE / "run_of_session.py", "8"]
+    command = [sys.executable, HERE / "run_of_session.py", str(chats)]
     run = start(command, folder, at.environment(HYDRA_SMOKE_RUN_ID=run_id), run_id)
     if index % 3 == 0:
         return Life(run_id, True, run.kill_after(random.uniform(0.5, 3.0)), "")
@@ -40,8 +40,8 @@ def live(at: Router, folder: Path, index: int) -> Life:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_two_sweepers_beside_live_runs(size: tuple[int, float], tmp_path: Path) -> None:
-    runs, pause = size
+def test_two_sweepers_beside_live_runs(size: tuple[int, int, float], tmp_path: Path) -> None:
+    runs, chats, pause = size
     over = threading.Event()
     problems: list[str] = []
 
@@ -61,7 +61,9 @@ def test_two_sweepers_beside_live_runs(size: tuple[int, float], tmp_path: Path) 
         for sweeper in sweepers:
             sweeper.start()
         try:
-            lives = several_at_once(lambda index: live(at, tmp_path, index), range(runs), TOGETHER)
+            lives = several_at_once(
+                lambda index: live(at, tmp_path, index, chats), range(runs), TOGETHER
+            )
         finally:
             over.set()
             for sweeper in sweepers:

@@ -106,7 +106,6 @@ SAMPLE = [
     Case("tee", "in a test", INT, "-v"),
     Case("gone", "provisioning", TERM, "-q"),
     Case("terminal", "in a test", HUP, "-s"),
-    Case("stalled", "in a write", INT, "-s"),
     Case("stalled", "provisioning", TERM, LOGS),
 ]
 LEAKS_SAMPLE = [Case("gone", "in a test", INT, "-q", leaks=True)]
@@ -259,7 +258,7 @@ def test_a_job_in_the_background_deletes_before_its_terminal_stops_it(tmp_path: 
             assert job.bring_back() == 128 + TERM
 
 
-@pytest.mark.parametrize("options", ["-q", "-s"])
+@pytest.mark.parametrize("options", sampled("kill", ["-q", "-s"], ["-s"]))
 def test_a_full_disk_is_no_reason_to_leave_anything(tmp_path: Path, options: str) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

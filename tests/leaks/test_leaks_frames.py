@@ -26,7 +26,7 @@ import httpcore._synchronization
 import pytest
 from inner import ALONE, only
 from leaks_tools import clean_environment, hits, windows
-from sizes import sizes
+from sizes import sampled, sizes
 
 from pytest_hydrasmoke import (
     AsyncSmokeClient,
@@ -299,8 +299,12 @@ def url():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-l",), ("-l", "--tb=long", "-vv"), ("-l", "--full-trace"), ("--tb=native", "-l")],
-    ids=" ".join,
+    sampled(
+        "leaks",
+        [("-l",), ("-l", "--tb=long", "-vv"), ("-l", "--full-trace"), ("--tb=native", "-l")],
+        [("-l", "--full-trace")],
+        name=" ".join,
+    ),
 )
 def test_no_test_without_the_switch_shows_the_token(
     arguments: tuple[str, ...], tmp_path: Path

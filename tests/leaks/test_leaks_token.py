@@ -58,7 +58,7 @@ SINKS = {
     ".hydrasmoke/report.html",
     ".hydrasmoke/trace.har",
 }
-SAMPLE = [("36", "-l"), ("36 with ##[", "--debug")]
+SAMPLE = [("36 with ##[", "--debug")]
 ALL = [(which, name) for which in TOKENS for name in CONFIGURATIONS]
 
 

@@ -13,7 +13,7 @@ from owner_tools import ONLY, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),))
+QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),), llm_events_lag=0)
 
 
 @pytest.fixture(autouse=True)

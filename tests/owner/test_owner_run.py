@@ -493,8 +493,9 @@ def test_ctrl_c_while_several_boot_leaves_none(
 
 
 def test_what_could_not_be_deleted_in_time_is_told_with_its_sweep(
-    live: Live, fake: FakeRouter, pytester: pytest.Pytester
+    live: Live, fake: FakeRouter, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "1")
     fake.fail("delete", times=1000)
     code, told = interrupted(pytester, fake, SLEEPS, "chat", signal.SIGTERM)
     assert code == 143, told
@@ -520,8 +521,9 @@ def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
 
 
 def test_what_a_crashed_worker_left_and_nobody_can_delete_is_told(
-    live: Live, fake: FakeRouter
+    live: Live, fake: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "1")
     fake.fail("delete", status=403, times=100)
     result = live("import os\ndef test_a(smoke_instance): os._exit(7)", "-n", "1")
     [instance] = fake.instances

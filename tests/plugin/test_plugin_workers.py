@@ -103,9 +103,9 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
     # As on another host: it does not see that the main process lives.
     also(
         here,
-        "from pytest_hydrasmoke import _locks\n"
+        "from pytest_hydrasmoke._run import locks\n"
         "if WORKER is not None:\n"
-        "    _locks.has_main_process = lambda output, run_id: False\n",
+        "    locks.has_main_process = lambda output, run_id: False\n",
     )
     result = run(here, "-n1", "test_elsewhere.py")
     result.assert_outcomes(passed=1, failed=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 
 def sizes(marker: str, sample: object, full: object) -> list[Any]:
@@ -31,3 +32,9 @@ def sampled(
         )
         for case in cases
     ]
+
+
+def examples(sample: int, full: int) -> settings:
+    """Return settings of a property that takes long: its own numbers of examples."""
+    in_full = settings.default.max_examples == settings.get_profile("full").max_examples
+    return settings(settings.default, max_examples=full if in_full else sample)
