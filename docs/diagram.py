@@ -1,149 +1,209 @@
-"""The picture of the architecture: the rooms of its table, and who imports whom, from the code."""
+"""The picture of the architecture: the folders of the package, and who imports whom, from the code.
+
+What the table on the architecture page allows is read here too, so that a test can compare both.
+"""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 HOME = Path(__file__).parent.parent / "pytest_hydrasmoke"
-TABLE = Path(__file__).parent / "explanation" / "architecture.md"
+PAGE = Path(__file__).parent / "explanation" / "architecture.md"
 
 Graph = Mapping[str, frozenset[str]]
 
+EVERYWHERE = frozenset({"_base", "_options"})
+"""What any folder may import; `fake` and `_sse` have rows of their own that say otherwise."""
 
-def rooms() -> dict[str, str]:
-    """Return each module's room: the first name in its row of the architecture's table."""
-    found: dict[str, str] = {}
-    for row in re.findall(r"^\| (`[^|]+`) \|", TABLE.read_text("utf-8"), re.MULTILINE):
-        names = [name.strip("/") for name in re.findall(r"`([^`]+)`", row)]
-        found.update(dict.fromkeys(names, ", ".join(names)))
+
+def allowed() -> dict[str, tuple[frozenset[str], str]]:
+    """Return what each folder may import, and what belongs there, by the page's table."""
+    rows = re.findall(
+        r"^\| (`[^|]+`) \| ([^|]+) \| ([^|]+) \|$", PAGE.read_text("utf-8"), re.MULTILINE
+    )
+    found: dict[str, tuple[frozenset[str], str]] = {}
+    for folders, belongs, may in rows:
+        names = frozenset(re.findall(r"`([^`]+)`", may))
+        for folder in re.findall(r"`([^`]+)`", folders):
+            found[folder] = names, belongs.strip()
     return found
 
 
-def modules() -> list[str]:
-    """Return the package's modules; a folder's are one."""
-    files = [it.stem for it in HOME.glob("*.py") if not it.stem.startswith("__")]
-    return sorted([*files, *(it.parent.name for it in HOME.glob("*/__init__.py"))])
+def folder_of(file: Path) -> str:
+    """Return the folder of a module; a module of the root is one of its own."""
+    return file.relative_to(HOME).with_suffix("").parts[0]
 
 
-def _files(module: str) -> Iterator[Path]:
-    folder = HOME / module
-    yield from folder.glob("*.py") if folder.is_dir() else [HOME / f"{module}.py"]
-
-
-def imports(module: str) -> frozenset[str]:
-    """Return what a module imports of the package, at once or later; not for types only."""
-    found: set[str] = set()
-    for file in _files(module):
-        tree = ast.parse(file.read_text("utf-8"))
+def imports(file: Path, *, types: bool = False) -> Iterator[str]:
+    """Yield the folders that a module imports of, when it is loaded or later, or for `types`."""
+    tree = ast.parse(file.read_text("utf-8"))
+    if not types:
         for node in ast.walk(tree):
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
                 node.body.clear()
-        own = 1 if file.parent == HOME else 2
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.ImportFrom):
-                continue
-            path = (node.module or "").split(".")
-            if node.level == own or path[0] == HOME.name:
-                path = path[path[0] == HOME.name :]
-                found |= {path[0]} if path and path[0] else {it.name for it in node.names}
-    return frozenset(found & set(modules())) - {module}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or node.module is None or node.level:
+            continue
+        path = node.module.split(".")
+        if path[0] != HOME.name:
+            continue
+        if len(path) > 1:
+            yield path[1]
+        else:
+            # A module of the root, or one of its public names.
+            here = {it.name for it in node.names if (HOME / f"{it.name}.py").exists()}
+            yield from here | {it.name for it in node.names if (HOME / it.name).is_dir()}
 
 
-def room_graph() -> Graph:
-    """Return what each room needs of others."""
-    room_of = rooms()
-    graph: dict[str, set[str]] = {room: set() for room in room_of.values()}
-    for module in modules():
-        graph[room_of[module]] |= {room_of[it] for it in imports(module)}
-    return {room: frozenset(needs - {room}) for room, needs in graph.items()}
+def graph() -> Graph:
+    """Return what each folder needs of others when it runs."""
+    needs: dict[str, set[str]] = {}
+    for file in HOME.rglob("*.py"):
+        folder = folder_of(file)
+        if folder != "__init__":
+            needs.setdefault(folder, set()).update(imports(file))
+    return {folder: frozenset(those - {folder}) for folder, those in needs.items()}
 
 
-def floors(graph: Graph) -> dict[str, int]:
-    """Return each room's floor, from 0: above all that it needs; of a circle, above the rest."""
+def floors(needs: Graph) -> dict[str, int]:
+    """Return each folder's floor, 0 being the lowest; raises ValueError of a circle."""
     height: dict[str, int] = {}
 
-    def of(room: str, above: tuple[str, ...]) -> int:
-        if room not in height:
-            below = [of(it, (*above, room)) for it in sorted(graph[room]) if it not in above]
-            if room not in height:
-                height[room] = 1 + max(below, default=-1)
-        return height[room]
+    def of(folder: str, above: tuple[str, ...]) -> int:
+        if folder in above:
+            raise ValueError(f"a circle of imports: {' -> '.join((*above, folder))}")
+        if folder not in height:
+            below = [of(it, (*above, folder)) for it in sorted(needs[folder])]
+            height[folder] = 1 + max(below, default=-1)
+        return height[folder]
 
-    for room in sorted(graph):
-        of(room, ())
+    for folder in sorted(needs):
+        of(folder, ())
     return height
 
 
-def direct(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Yield the needs that no other need implies: the lines worth drawing."""
-    height = floors(graph)
-    down = {
-        room: {it for it in needs if height[it] < height[room]} for room, needs in graph.items()
-    }
+def direct(needs: Graph) -> list[tuple[str, str]]:
+    """Return the needs that no other need implies: the lines worth drawing."""
 
-    def reach(room: str) -> set[str]:
-        return down[room].union(*(reach(it) for it in down[room]))
+    def reach(folder: str) -> frozenset[str]:
+        return needs[folder].union(*(reach(it) for it in needs[folder]))
 
-    for room, needs in down.items():
-        for need in sorted(needs):
-            if not any(need in reach(it) for it in needs - {need}):
-                yield room, need
+    return [
+        (folder, need)
+        for folder, those in sorted(needs.items())
+        for need in sorted(those)
+        if not any(need in reach(it) for it in those - {need})
+    ]
 
 
-WIDE, HIGH, GAP, STEP = 190, 44, 16, 96
+# The layout: folders on storeys, and a place on each storey that a line passes.
+
+Row = Sequence[str]
+Storeys = list[Row]
+
+
+def storeys(needs: Graph) -> tuple[Storeys, list[list[tuple[str, str]]]]:
+    """Place folders and passing lines, from the top; and the lines below each storey."""
+    lines = direct(needs)
+    height = floors(needs)
+    for folder in sorted(needs, key=height.__getitem__, reverse=True):
+        users = [height[user] for user, need in lines if need == folder]
+        if users:
+            height[folder] = min(users) - 1  # As high as it can be: the shorter the lines.
+    top = max(height.values())
+    rows: list[list[str]] = [[] for _ in range(top + 1)]
+    for folder in sorted(needs):
+        rows[top - height[folder]].append(folder)
+    steps: list[list[tuple[str, str]]] = [[] for _ in range(top + 1)]
+    for user, need in lines:
+        before = user
+        for level in range(top - height[user] + 1, top - height[need]):
+            passing = f"{user}>{need}@{level}"
+            rows[level].append(passing)
+            steps[level - 1].append((before, passing))
+            before = passing
+        steps[top - height[need] - 1].append((before, need))
+    return _ordered([*rows], steps), steps
+
+
+def crossings(upper: Row, lower: Row, lines: Sequence[tuple[str, str]]) -> int:
+    """Count the lines between two storeys that cross each other."""
+    return sum(
+        (upper.index(a) - upper.index(c)) * (lower.index(b) - lower.index(d)) < 0
+        for (a, b), (c, d) in itertools.combinations(lines, 2)
+    )
+
+
+def _ordered(rows: Storeys, steps: Sequence[Sequence[tuple[str, str]]]) -> Storeys:
+    """Put each storey in an order in which no lines cross; raises ValueError if there is none."""
+
+    def below(upper: Row, level: int) -> Storeys | None:
+        if level == len(rows):
+            return []
+        for order in itertools.permutations(rows[level]):
+            if crossings(upper, order, steps[level - 1]) == 0:
+                rest = below(order, level + 1)
+                if rest is not None:
+                    return [order, *rest]
+        return None
+
+    for first in itertools.permutations(rows[0]):
+        rest = below(first, 1)
+        if rest is not None:
+            return [first, *rest]
+    raise ValueError("the folders can't be drawn without lines that cross")
+
+
+def drawn() -> Graph:
+    """Return the graph of the picture: the checks are a user's view of the whole, not a floor."""
+    return {folder: needs for folder, needs in graph().items() if folder != "checks"}
+
+
+WIDE, HIGH, GAP, STEP = 120, 34, 28, 78
 
 
 def svg() -> str:
-    """Draw the rooms, floor by floor, whoever is needed below whoever needs it."""
-    graph = room_graph()
-    height = floors(graph)
-    top = max(height.values())
+    """Draw the folders, storey by storey, whoever is needed below whoever needs it."""
+    rows, steps = storeys(drawn())
+    across = max(len(row) for row in rows) * (WIDE + GAP)
     places: dict[str, tuple[float, float]] = {}
-    storeys = [[room for room in graph if height[room] == level] for level in range(top, -1, -1)]
-    across = max(len(storey) for storey in storeys) * (WIDE + GAP)
-    for level, storey in enumerate(storeys):
-        left = (across - len(storey) * (WIDE + GAP)) / 2
-        for at, room in enumerate(storey):
-            places[room] = (left + at * (WIDE + GAP) + GAP / 2, level * STEP + GAP)
-    return "\n".join(_drawing(graph, places, across, len(storeys) * STEP))
+    for level, row in enumerate(rows):
+        left = (across - len(row) * (WIDE + GAP)) / 2
+        for at, place in enumerate(row):
+            places[place] = left + at * (WIDE + GAP) + (GAP + WIDE) / 2, level * STEP + GAP
+    lines = [line for step in steps for line in step]
+    return "\n".join(_drawing(places, lines, across, len(rows) * STEP))
 
 
 def _drawing(
-    graph: Graph, places: Mapping[str, tuple[float, float]], across: float, deep: float
+    places: Mapping[str, tuple[float, float]],
+    lines: Sequence[tuple[str, str]],
+    across: float,
+    deep: float,
 ) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across:g} {deep:g}" role="img" '
         'font-family="system-ui, sans-serif" font-size="12" fill="none" stroke="currentColor">'
     )
-    yield "<title>The rooms, and who needs whom</title>"
-    for room, need in direct(graph):
-        (x, y), (to_x, to_y) = places[room], places[need]
-        x, to_x, y = x + WIDE / 2, to_x + WIDE / 2, y + HIGH
+    yield "<title>The folders, and who needs whom</title>"
+    for user, need in lines:
+        (x, y), (to_x, to_y) = places[user], places[need]
+        y += HIGH if "@" not in user else HIGH / 2
+        to_y += HIGH / 2 if "@" in need else 0
         bend = (y + to_y) / 2
         curve = f"M{x:g} {y:g} C{x:g} {bend:g} {to_x:g} {bend:g} {to_x:g} {to_y:g}"
         yield f'<path opacity=".45" d="{curve}"/>'
-    for room, (x, y) in places.items():
-        yield f'<rect x="{x:g}" y="{y:g}" width="{WIDE}" height="{HIGH}" rx="6"/>'
-        lines = _wrapped(room)
-        for at, line in enumerate(lines):
-            base = y + HIGH / 2 + 4 + (at - (len(lines) - 1) / 2) * 14
-            yield (
-                f'<text x="{x + WIDE / 2:g}" y="{base:g}" text-anchor="middle" '
-                f'fill="currentColor" stroke="none">{escape(line)}</text>'
-            )
+    for place, (x, y) in places.items():
+        if "@" in place:
+            continue
+        yield (
+            f'<rect x="{x - WIDE / 2:g}" y="{y:g}" width="{WIDE}" height="{HIGH}" rx="6"/>'
+            f'<text x="{x:g}" y="{y + HIGH / 2 + 4:g}" text-anchor="middle" '
+            f'fill="currentColor" stroke="none">{escape(place)}</text>'
+        )
     yield "</svg>"
-
-
-def _wrapped(room: str) -> list[str]:
-    lines = [""]
-    for name in room.split(", "):
-        longer = f"{lines[-1]}, {name}".removeprefix(", ")
-        if len(longer) > 26:
-            lines.append(name)
-        else:
-            lines[-1] = longer
-    return lines

@@ -24,8 +24,8 @@ from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, whole_of
 from pytest_hydrasmoke._core.chat import Reading, Turn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
-from pytest_hydrasmoke._core.traced_turn import TracedTurn
 from pytest_hydrasmoke._core.turn_log import TurnLog
+from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -220,15 +220,15 @@ class _RunClient(_Client):
     """Gives the log of an instance's turns, by its id."""
 
     def _turn(self, instance_id: str, message: str) -> Turn:
-        return TracedTurn(
+        return Turn(
             self._calls,
             instance_id,
             message,
-            log=self.log_of(instance_id),
             timeout=CHAT_TIMEOUT,
             end_required=False,
             reading=self._reading,
             text_wanted=False,
+            observer=LogObserver(self.log_of(instance_id), self._calls.io.now),
         )
 
 

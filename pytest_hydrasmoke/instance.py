@@ -85,7 +85,7 @@ class ChatTurn(_Turn):
         life. Raises `LlmEventsError`, also where the events may be another turn's.
         """
         what = expected(at_least, at_most, providers, exactly, only)
-        return drive(self._handle.expect_of_turn(what, self._result.index, timeout))
+        return drive(self._handle.expect_of_turn(what, self._result.account, timeout))
 
 
 @public
@@ -104,7 +104,7 @@ class AsyncChatTurn(_Turn):
     ) -> LlmEvents:
         """Do what `ChatTurn.expect_llm_events` does."""
         what = expected(at_least, at_most, providers, exactly, only)
-        return await self._handle.expect_of_turn(what, self._result.index, timeout)
+        return await self._handle.expect_of_turn(what, self._result.account, timeout)
 
 
 class _Instance:

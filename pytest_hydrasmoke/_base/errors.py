@@ -32,7 +32,6 @@ from .public import public
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_hydrasmoke._core.moments import Failure
     from pytest_hydrasmoke._sse.decoder import ChatEvent
 
     from .evidence import Form
@@ -78,7 +77,7 @@ class HydraSmokeError(Exception):
         self.instance = instance
         self.next_step = next_step
         # What is written down of it: by this, and not by its words, it is known again.
-        self.failure: Failure | None = None
+        self.failure: object = None
 
     def add_context(
         self,

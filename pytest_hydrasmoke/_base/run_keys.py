@@ -1,18 +1,18 @@
-"""What a run, and what is its own at the router, may be called."""
+"""What a run, its workers and its instances are called: composed, parsed and checked here alone.
+
+A run has an id, which is a file's name; each of its instances a key, `<run id>-<slot>`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from .errors import ConfigError
 from .text import safe_line
 
 LONGEST_NAME = 64
-
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -33,3 +33,33 @@ def check_name(what: str, name: str) -> None:
     problem = name_problem(name)
     if problem is not None:
         raise ConfigError(f"the {what} {problem}: {safe_line(name)!r}")
+
+
+def key_of(run_id: str, slot: int | str) -> str:
+    """Return the idempotency key of a run's slot."""
+    return f"{run_id}-{slot}"
+
+
+def run_of(key: str | None) -> str | None:
+    """Return the run id in a key."""
+    return None if key is None else key.rpartition("-")[0]
+
+
+def slot_of(run_id: str, key: str) -> str:
+    """Return what a key has after its run's id; all of it where it is another run's."""
+    return key.removeprefix(key_of(run_id, ""))
+
+
+def worker_run_id(run_id: str, worker: str) -> str:
+    """Return the run id of a worker that is a run of its own; no longer than one may be."""
+    whole = f"{run_id}-{worker}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    # What is cut off is the end, by which the ids of a pipeline's runs differ.
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
+    return f"{whole[: LONGEST_NAME - 13]}-{digest}"
+
+
+def sweep_command(run_id: str | None) -> str:
+    """Return the command, to be pasted, that deletes what a run has left."""
+    return f"hydra-smoke sweep --run-id {run_id}"

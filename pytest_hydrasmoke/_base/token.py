@@ -100,12 +100,12 @@ def _known(token: Token | None) -> frozenset[str]:
     """Return every token that this process could show: the given one, and its environment's."""
     given = "" if token is None else token.reveal()
     found = {it.strip() for it in (given, *map(os.environ.get, VARIABLES)) if it}
-    return frozenset(it for it in found if len(it) >= WINDOW)
+    return frozenset(value for value in found if len(value) >= WINDOW)
 
 
 def has_token(text: str, token: Token | None) -> bool:
     """Return whether a whole token is in a text: the given one, or one of the environment."""
-    return any(it in text for it in _known(token))
+    return any(value in text for value in _known(token))
 
 
 def scrubbing(token: Token | None) -> Callable[[str], str]:
@@ -130,13 +130,13 @@ def scrubber(*values: str) -> Callable[[str], str]:
     Parts, since pytest cuts long texts short: the whole may be nowhere to be found. Each is known
     as it is, and as a repr, JSON, a URL and `harmless` spell it.
     """
-    spelled = {way for it in values for way in _spelled(it)}
+    spelled = {way for value in values for way in _spelled(value)}
     windows = _Parts(it[at : at + WINDOW] for it in spelled for at in range(len(it) - WINDOW + 1))
     # Wherever a window begins, one of these begins at every fifth character of it: five times
     # fewer places to look at in a text that has none.
     pieces = _Parts(window[at : at + 4] for window in windows for at in range(5))
     # Made of what no token has, so that no mask completes a window.
-    mask = ("…" if any("*" in it for it in values) else "*") * WINDOW
+    mask = ("…" if any("*" in value for value in values) else "*") * WINDOW
 
     def scrub(text: str) -> str:
         if pieces.isdisjoint(text[at : at + 4] for at in range(0, len(text), 5)):

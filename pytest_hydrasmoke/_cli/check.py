@@ -126,8 +126,11 @@ def _contract(link: Link) -> Finding:
     found = differences(cast("Mapping[str, Any]", served))
     if not found:
         return Finding("contract", True, "as in /openapi.json")
-    broken = any(it.breaks for it in found)
-    lines = [f"{'breaks' if it.breaks else 'harmless'}: {safe_line(it.words)}" for it in found]
+    broken = any(difference.breaks for difference in found)
+    lines = [
+        f"{'breaks' if difference.breaks else 'harmless'}: {safe_line(difference.words)}"
+        for difference in found
+    ]
     verdict = "broken" if broken else "kept; /openapi.json has more or other than was known"
     return Finding("contract", not broken, "\n  ".join([verdict, *lines]))
 

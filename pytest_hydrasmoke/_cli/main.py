@@ -33,8 +33,8 @@ class _Parser(argparse.ArgumentParser):
         """Parse the arguments; exits in words where they can't be."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
-            names = (it.partition("=")[0] for it in unknown)
-            shown = [it for it in names if re.fullmatch("--[a-z]+(-[a-z]+)*", it)]
+            names = (argument.partition("=")[0] for argument in unknown)
+            shown = [name for name in names if re.fullmatch("--[a-z]+(-[a-z]+)*", name)]
             self.error(f"unrecognized arguments: {' '.join(shown) or '(not repeated)'}")
         return options
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import anyio
 
@@ -16,7 +16,7 @@ from pytest_hydrasmoke._transport.blocking import Group, SyncIO, SyncStream
 from pytest_hydrasmoke._transport.httpx_adapter import lost
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import fan_out
+from pytest_hydrasmoke._transport.threads import Network
 
 from .virtual import Part, VirtualClock, part_of, standing_aside
 
@@ -26,17 +26,9 @@ VIRTUAL_SLICE = 0.01
 """Seconds of real time until a read notices that its virtual deadline has come."""
 
 
-def blocking_io(
-    link: Link,
-    clock: VirtualClock | None,
-    *,
-    interrupts: Interrupts | None = None,
-    group: Group | None = None,
-) -> SyncIO:
+def blocking_io(link: Link, clock: VirtualClock | None) -> SyncIO:
     """Make an `IO` that blocks, by a virtual clock if there is one."""
-    if clock is None:
-        return SyncIO(link, interrupts=interrupts, group=group)
-    return VirtualSyncIO(link, clock, interrupts=interrupts, group=group)
+    return SyncIO(link) if clock is None else VirtualSyncIO(link, clock)
 
 
 def async_io(link: Link, clock: VirtualClock | None) -> AsyncIO:
@@ -44,28 +36,20 @@ def async_io(link: Link, clock: VirtualClock | None) -> AsyncIO:
     return AsyncIO(link) if clock is None else VirtualAsyncIO(link, clock)
 
 
-def fan_out_by(
-    clock: VirtualClock | None,
-    link: Link,
-    works: Sequence[Callable[[SyncIO], None]],
-    interrupts: Interrupts,
-) -> list[Exception]:
-    """Fan out as `fan_out` does; the threads go by the clock, if there is one."""
-    make = partial(_in_group, link, clock, interrupts)
-    if clock is None:
-        return fan_out(make, works)
-    return fan_out(make, works, lambda ios: standing_aside(clock, [_part(io) for io in ios]))
+class VirtualNetwork(Network):
+    """How a run reaches its router by a virtual clock: its threads take turns."""
 
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
 
-def _in_group(
-    link: Link, clock: VirtualClock | None, interrupts: Interrupts, group: Group
-) -> SyncIO:
-    return blocking_io(link, clock, interrupts=interrupts, group=group)
+    def blocking(
+        self, link: Link, interrupts: Interrupts | None = None, group: Group | None = None
+    ) -> VirtualSyncIO:
+        return VirtualSyncIO(link, self._clock, interrupts=interrupts, group=group)
 
-
-def _part(io: SyncIO) -> Part:
-    assert isinstance(io, VirtualSyncIO)
-    return io.part
+    def waiting(self, ios: Sequence[SyncIO]) -> AbstractContextManager[object]:
+        parts = [io.part for io in ios if isinstance(io, VirtualSyncIO)]
+        return standing_aside(self._clock, parts)
 
 
 class VirtualSyncIO(SyncIO):

@@ -113,6 +113,39 @@ class Kept:
         return "".join(self._texts)
 
 
+class TurnObserver:
+    """What watches a turn; by itself it does nothing.
+
+    In this order: `begins` and `sends` before the message leaves, `sent` or `refused` after it,
+    `saw` of each event, `failed` at most once, `ended` where the stream ran to its end, and
+    `closed` in any case.
+    """
+
+    async def begins(self) -> None:
+        """Do what comes before a turn; nobody else has one on the instance. May raise."""
+
+    def sends(self) -> None:
+        """See the message off; may raise."""
+
+    def sent(self, began: float) -> None:
+        """See the message taken, by the attempt that began then."""
+
+    def refused(self, error: HydraSmokeError) -> None:
+        """See what came of the message instead of a stream."""
+
+    def saw(self, event: ChatEvent, meaning: Meaning) -> None:
+        """See an event as it is given."""
+
+    def failed(self, error: HydraSmokeError) -> None:
+        """See an error of the turn, before it is raised."""
+
+    def ended(self) -> None:
+        """See the end of the stream."""
+
+    def closed(self, turn: Turn) -> None:
+        """See the turn let go, before another may begin."""
+
+
 class Turn:
     """A turn under way; `open`, then `next` until it gives None, and `close` in any case."""
 
@@ -126,7 +159,9 @@ class Turn:
         end_required: bool,
         reading: Reading,
         text_wanted: bool = True,
+        observer: TurnObserver | None = None,
     ) -> None:
+        self._observer = observer or TurnObserver()
         self._calls = calls
         self._id = instance_id
         self._message = message
@@ -139,8 +174,6 @@ class Turn:
         self._began = self._last_at = 0.0
         self._deadline = 0.0
         self.over = self._reserved = False
-        self.refusal: HydraSmokeError | None = None
-        """What came of the message instead of a stream."""
         self._agents_error: str | None = None
         self._limit: SseLimitError | None = None
         self._last_event: ChatEvent | None = None
@@ -152,8 +185,7 @@ class Turn:
         """Seconds from the message to the last event given."""
         return 0.0 if self._last_event is None else self._last_event.at
 
-    def reserve(self) -> None:
-        """Claim the instance for this turn; raises `ChatBusyError`. `close` gives it back."""
+    def _reserve(self) -> None:
         with _busy_lock:
             if self._id.lower() in _busy:
                 raise ChatBusyError(
@@ -166,28 +198,34 @@ class Turn:
 
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
-        if not self._reserved:
-            self.reserve()
+        self._reserve()
+        try:
+            await self._observer.begins()
+            await self._send()
+        except BaseException:
+            # Nobody closes what was never opened.
+            await self.close()
+            raise
+
+    async def _send(self) -> None:
         self._began = self._calls.io.now()
         self._deadline = self._began + self._timeout
+        self._observer.sends()
         try:
             self._stream, self._began = await self._calls.chat(
                 self._id, self._message, deadline=self._deadline
             )
-        except BaseException as error:
-            # Nobody closes what was never opened.
-            self._release()
-            if not isinstance(error, HydraSmokeError):
-                raise
-            self.refusal = error
+        except HydraSmokeError as error:
+            self._observer.refused(error)
             if not _ran_out_of_time(error):
                 self._add_context(error)
                 raise
-            message = error.message
+            refusal = error
         else:
+            self._observer.sent(self._began)
             return
-        what = "accepted" if isinstance(self.refusal, RouterError) else "answered"
-        self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {message}"))
+        what = "accepted" if isinstance(refusal, RouterError) else "answered"
+        self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}"))
 
     def take(self) -> tuple[ChatEvent, Meaning] | None:
         """Return the next event that has arrived and its meaning, else None; raises `ChatError`."""
@@ -205,6 +243,7 @@ class Turn:
         if self._last_event is None:
             self.first_event_after = event.at
         self._last_event = event
+        self._observer.saw(event, known)
         return event, known
 
     async def next(self) -> tuple[ChatEvent, Meaning] | None:
@@ -213,6 +252,7 @@ class Turn:
             if self._limit is not None:
                 self.fail(ChatError(f"{self._limit}: the turn was broken off"))
             if self.over:
+                self._observer.ended()
                 return None
             await self._receive()
         return step
@@ -231,6 +271,7 @@ class Turn:
     def _release(self) -> None:
         if self._reserved:
             self._reserved = False
+            self._observer.closed(self)
             with _busy_lock:
                 _busy.discard(self._id.lower())
 
@@ -301,6 +342,7 @@ class Turn:
             instance=self._id,
             next_step="see the agent's log of this turn",
         )
+        self._observer.failed(error)
 
 
 def _ran_out_of_time(error: HydraSmokeError) -> bool:

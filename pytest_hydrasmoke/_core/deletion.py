@@ -24,6 +24,7 @@ from pytest_hydrasmoke._base.errors import (
     UnauthorizedError,
     hide_own_frames,
 )
+from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
@@ -102,7 +103,7 @@ async def _in_grace(
             reason = error.message if isinstance(error, HydraSmokeError) else str(error)
             raise LeakError(
                 f"not confirmed as deleted, it may still run: {reason}",
-                next_step=f"hydra-smoke sweep --run-id {record.run_id}",
+                next_step=sweep_command(record.run_id),
             ) from error
 
 

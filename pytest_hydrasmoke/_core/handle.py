@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
-from pytest_hydrasmoke._base.errors import ChatError, HydraSmokeError, hide_own_frames
-from pytest_hydrasmoke._runtimes.frames import Meaning
+from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-from .account import open_account, whole
+from .account import whole
 from .arguments import seconds_of, text_of, whole_of
-from .chat import HELD, Kept, Reading
+from .chat import HELD, Kept, Reading, Turn
 from .deletion import delete, keep
 from .expected import Expected
 from .lifecycle import Policy, phase, status_of, until_ready, wait
 from .llm_events import Usage
-from .moments import Failure, TurnStory
-from .record import InstanceRecord
-from .traced_turn import TracedTurn
+from .record import InstanceRecord, TurnAccount
+from .turn_observers import RecordObserver
 
 __tracebackhide__ = hide_own_frames
-
-
-LOOKED_AT = 20
-"""How many of a turn's events tell what its runtime's frames look like; so does its last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,91 +33,7 @@ class TurnResult:
     first_event_after: float
     duration: float
     complete: bool
-    index: int
-    """Which of the instance's turns it was, from 0."""
-
-
-class InstanceTurn(TracedTurn):
-    """A turn that counts the LLM events before it, and tells the record how it went."""
-
-    def __init__(
-        self,
-        calls: Calls,
-        record: InstanceRecord,
-        message: str,
-        *,
-        timeout: float,
-        baseline_timeout: float,
-        settle: float,
-        end_required: bool,
-        reading: Reading,
-    ) -> None:
-        assert record.id is not None
-        super().__init__(
-            calls,
-            record.id,
-            message,
-            log=record.log,
-            timeout=timeout,
-            end_required=end_required,
-            reading=reading,
-        )
-        self._record = record
-        self._baseline_timeout = baseline_timeout
-        self._settle = settle
-        self.index = -1
-        """Which of the instance's turns it is, from 0."""
-        self._story: TurnStory | None = None
-
-    async def open(self) -> None:
-        self._record.permit()
-        await super().open()
-
-    async def _begin(self) -> None:
-        record = self._record
-        baseline = await open_account(
-            self._calls, record, timeout=self._baseline_timeout, settle=self._settle
-        )
-        # A wait may have been long.
-        record.permit()
-        record.baselines.append(replace(baseline, number=record.log.history.number + 1))
-        self.index = len(record.baselines) - 1
-        now = self._calls.io.now()
-        self._story = TurnStory(self._message, now)
-        record.turns.append(self._story)
-        record.begins("turn", now, now + self._timeout)
-        sure = baseline.error is None and baseline.doubt is None
-        await self._send(baseline.count if sure else None)
-        self._story.at = self._began
-
-    def take(self) -> tuple[ChatEvent, Meaning] | None:
-        step = super().take()
-        if step is not None and self._story is not None:
-            self._story.saw(step[0].at, step[1].text)
-            if self._story.events <= LOOKED_AT or step[1].end:
-                self._record.sightings.saw_event(step[0])
-        return step
-
-    def _add_context(self, error: HydraSmokeError) -> None:
-        super()._add_context(error)
-        assert self._story is not None
-        self._story.error = error.message
-        brief = type(error).__name__
-        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase), error)
-
-    async def close(self) -> None:
-        await super().close()
-        story, self._story = self._story, None
-        if story is None:
-            return
-        story.complete = self.complete
-        if self.first_event_after is not None:
-            story.seconds = self.duration
-            self._record.took("first_event", story.at, self.first_event_after)
-            self._record.took("turn", story.at, self.duration)
-        self._record.rests()
-        if self.over and not self.complete:
-            self._record.add_remark("a chat's stream ended without a terminal event")
+    account: TurnAccount
 
 
 class Handle:
@@ -165,21 +75,34 @@ class Handle:
         with phase("ready", io, self.record, deadline=deadline):
             await until_ready(self._calls, self.record, self._policy, io.now())
 
-    def turn(self, message: str, timeout: float | None) -> InstanceTurn:
+    def turn(self, message: str, timeout: float | None) -> Turn:
         """Make a turn that is yet to be opened."""
-        return InstanceTurn(
+        return self._turn(message, timeout)[0]
+
+    def _turn(self, message: str, timeout: float | None) -> tuple[Turn, RecordObserver]:
+        message = text_of("message", message)
+        limit = seconds_of("timeout", timeout, self._policy.chat_timeout)
+        observer = RecordObserver(
             self._calls,
             self.record,
-            text_of("message", message),
-            timeout=seconds_of("timeout", timeout, self._policy.chat_timeout),
+            message,
+            timeout=limit,
             baseline_timeout=self._policy.llm_events_timeout,
             settle=self._policy.usage_settle,
+        )
+        turn = Turn(
+            self._calls,
+            self.id,
+            message,
+            timeout=limit,
             end_required=self._policy.chat_end == "required",
             reading=self._reading,
+            observer=observer,
         )
+        return turn, observer
 
     async def chat(self, message: str, timeout: float | None) -> TurnResult:
-        turn = self.turn(message, timeout)
+        turn, observer = self._turn(message, timeout)
         kept = Kept()
         try:
             await turn.open()
@@ -197,6 +120,7 @@ class Handle:
             raise
         finally:
             await turn.close()
+        assert observer.account is not None  # It was opened.
         return TurnResult(
             message,
             kept.text,
@@ -204,7 +128,7 @@ class Handle:
             turn.first_event_after or 0.0,
             turn.duration,
             turn.complete,
-            turn.index,
+            observer.account,
         )
 
     async def llm_events(self, window_seconds: int) -> LlmEvents:
@@ -214,9 +138,9 @@ class Handle:
         return await self._usage(timeout).of_window(expected)
 
     async def expect_of_turn(
-        self, expected: Expected, index: int, timeout: float | None
+        self, expected: Expected, account: TurnAccount, timeout: float | None
     ) -> LlmEvents:
-        return await self._usage(timeout).of_turn(expected, index)
+        return await self._usage(timeout).of_turn(expected, account)
 
     def _usage(self, timeout: float | None) -> Usage:
         limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)

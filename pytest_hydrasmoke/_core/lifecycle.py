@@ -252,7 +252,7 @@ async def wait(
                 got=" → ".join(map(safe_line, record.statuses)),
                 next_step="see the router's log of its provisioning task",
             )
-        await _pause(calls.io, start, start + timeout, record, "it did not get there")
+        await _pause(calls.io, start, start + timeout, record, "the status never became ready")
 
 
 async def status_of(

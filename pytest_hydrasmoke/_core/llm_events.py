@@ -24,7 +24,7 @@ from .account import RECENT, life_window
 from .expected import Expected, maybe_since, surely_since
 from .lifecycle import phase, poll_interval
 from .moments import MOST_PROVIDERS
-from .record import Baseline, InstanceRecord
+from .record import Baseline, InstanceRecord, TurnAccount
 
 __tracebackhide__ = hide_own_frames
 
@@ -75,28 +75,28 @@ class Usage:
 
         return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
 
-    async def of_turn(self, expected: Expected, index: int) -> LlmEvents:
-        """Expect events of the turn number `index`, from 0; raises `LlmEventsError`."""
-        before = self._record.baselines[index]
+    async def of_turn(self, expected: Expected, account: TurnAccount) -> LlmEvents:
+        """Expect events of a turn; raises `LlmEventsError`."""
+        before = account.before
 
         async def look() -> Look:
             answer = await self._count(before)
             # Read after the answer: a turn that began meanwhile bounds this one.
-            after = self._record.baselines[index + 1 : index + 2]
-            self._check(expected, before, *after)
-            upto = after[0].count if after else answer.count
-            names = after[0].providers if after else frozenset(answer.providers)
+            after = account.after
+            self._check(expected, before, after)
+            upto = answer.count if after is None else after.count
+            names = frozenset(answer.providers) if after is None else after.providers
             added = upto - before.count
             seen, untold = surely_since(before.providers, names, added), frozenset[str]()
             open_to_doubt = (names & expected.providers) | expected.strangers(names)
             if open_to_doubt - seen and maybe_since(before.providers, names, added):
-                if after:
+                if after is not None:
                     untold = open_to_doubt - seen
                 else:
                     seen |= names & set(await self._providers_since(before.at))
-            when = "at the next turn" if after else "now"
+            when = "now" if after is None else "at the next turn"
             told = f"{added} ({before.count} before the turn, {upto} {when})"
-            return Look(answer, added, seen, told, untold, final=bool(after))
+            return Look(answer, added, seen, told, untold, final=after is not None)
 
         return await self._until_met(expected, look, "see the agent's log of this turn")
 

@@ -85,7 +85,7 @@ class TurnStory:
     text: str = ""
     events: int = 0
     arrivals: list[float] = field(default_factory=list[float])
-    """When events arrived: all of them, or every so manieth of a long stream."""
+    """When events arrived: all of them, or every n-th of a long stream."""
     complete: bool = False
     seconds: float | None = None
     error: str | None = None

@@ -9,12 +9,12 @@ hours takes no more memory than one of minutes.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 
 from .moments import (
@@ -94,6 +94,27 @@ class Baseline:
     """Which of all turns on the instance it begins, by whoever they were."""
 
 
+@dataclass(slots=True, eq=False)
+class TurnAccount:
+    """What bounds a turn's LLM events: the counts before it, and before the turn after it."""
+
+    before: Baseline
+    after: Baseline | None = None
+
+
+class RecordListener:
+    """Who keeps a record; by itself it takes no notice, and allows everything."""
+
+    def state_changed(self, record: InstanceRecord) -> None:
+        """Take in a change of the state, before the step after it."""
+
+    def changed(self, record: InstanceRecord) -> None:
+        """Take in what a person who watches would want to know; from any thread."""
+
+    def permit(self, record: InstanceRecord) -> None:
+        """Allow a provision or a chat; raises where the run must not go on."""
+
+
 @dataclass
 class InstanceRecord:
     """One instance's story, as an `Observer` of its calls; seconds everywhere."""
@@ -118,8 +139,10 @@ class InstanceRecord:
     turns: deque[TurnStory] = field(default_factory=lambda: deque[TurnStory](maxlen=MOST // 10))
     counted: deque[Counted] = field(default_factory=lambda: deque[Counted](maxlen=MOST))
     failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
-    baselines: list[Baseline] = field(default_factory=list[Baseline])
-    """One for each chat turn, in their order."""
+    chats: int = 0
+    """How many chat turns there were, refused ones included."""
+    account: TurnAccount | None = None
+    """The last turn's."""
     log: TurnLog = field(default_factory=TurnLog, repr=False)
     """The turns on it of all processes that use it, and what is known of their LLM events."""
     requests: Counter[str] = field(default_factory=Counter[str])
@@ -142,16 +165,9 @@ class InstanceRecord:
     """Whether a test that used it failed, in set-up, call or teardown."""
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
-    on_state: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
-    """Told of every change of the state, before the step after it."""
-    on_change: Callable[[InstanceRecord], None] = field(default=lambda record: None, repr=False)
-    """Told whenever a person who watches would want to know; from any thread."""
-    permit: Callable[[], None] = field(default=lambda: None, repr=False)
-    """Asked before a provision or a chat; raises where the run must not go on."""
-
-    @property
-    def attached(self) -> bool:
-        return self.key is None
+    attached: bool = False
+    """Whether somebody else provisioned it: it has no key, and is never deleted."""
+    listener: RecordListener = field(default_factory=lambda: RecordListener(), repr=False)
 
     @property
     def run_id(self) -> str | None:
@@ -170,18 +186,22 @@ class InstanceRecord:
             part for part in (self.id, self.key and f"(key {self.key})") if part is not None
         )
 
+    def permit(self) -> None:
+        """Ask whether the run may go on; raises what its listener raises."""
+        self.listener.permit(self)
+
     def becomes(self, state: State) -> None:
         self.state = state
-        self.on_state(self)
-        self.on_change(self)
+        self.listener.state_changed(self)
+        self.listener.changed(self)
 
     def begins(self, phase: str, at: float, deadline: float | None) -> None:
         self.doing = Doing(phase, at, deadline)
-        self.on_change(self)
+        self.listener.changed(self)
 
     def rests(self) -> None:
         self.doing = None
-        self.on_change(self)
+        self.listener.changed(self)
 
     def took(self, phase: str, at: float, seconds: float) -> None:
         self.phases[phase] = max(seconds, self.phases.get(phase, 0.0))
@@ -195,6 +215,14 @@ class InstanceRecord:
             error.failure = failure
         self.failures.append(failure)
 
+    def opens_account(self, before: Baseline) -> TurnAccount:
+        """Let a turn begin, with what was counted before it, which bounds the turn before it."""
+        if self.account is not None:
+            self.account.after = before
+        self.account = TurnAccount(before)
+        self.chats += 1
+        return self.account
+
     def saw_status(self, word: str, at: float) -> None:
         word = word[:MOST_WORD]
         if self.statuses[-1:] != [word]:
@@ -203,7 +231,7 @@ class InstanceRecord:
                 self.status_times.pop()
             self.statuses.append(word)
             self.status_times.append(at)
-            self.on_change(self)
+            self.listener.changed(self)
 
     def saw_attempt(self, attempt: Attempt) -> None:
         request, outcome = attempt.request, attempt.outcome
@@ -241,8 +269,3 @@ class InstanceRecord:
     def add_remark(self, text: str) -> None:
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
-
-
-def run_of(key: str | None) -> str | None:
-    """Return the run id in a key `<run_id>-<slot>`."""
-    return None if key is None else key.rpartition("-")[0]

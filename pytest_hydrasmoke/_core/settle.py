@@ -84,9 +84,9 @@ def measured(everywhere: Iterable[History], of_spec: Iterable[History]) -> Measu
     """Put together what was measured on all instances of the run, and on those of a spec."""
     histories = list(everywhere)
     return Measured(
-        max((it.lag for it in histories), default=0.0),
-        max((it.gap for it in histories), default=0.0),
-        any(it.watched for it in of_spec),
+        max((history.lag for history in histories), default=0.0),
+        max((history.gap for history in histories), default=0.0),
+        any(history.watched for history in of_spec),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import session_of, worker_input
 from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
 
 from .bundled_checks import BundledChecks
@@ -43,7 +44,7 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
     if tells_only:
         _collect(config, unasked=True)
         return None
-    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    worker = worker_input(config)
     active: Active | None
     if worker is None:
         active = _main_process(config, live=live, fake=fake)
@@ -117,10 +118,11 @@ class _Unable:
 
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._base.run_keys import worker_run_id
     from pytest_hydrasmoke._run.locks import has_main_process
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-    from .session_end import KEY, worker_run_id
+    from .session_end import KEY
 
     given: dict[str, Any] = worker[KEY]
     fake, name = given["fake"], worker["workerid"]
@@ -175,7 +177,7 @@ def _take_part(
 ) -> Active:
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke._base.token import scrubbing
-    from pytest_hydrasmoke._progress.plugin import Live
+    from pytest_hydrasmoke._progress.plugin import Progress
     from pytest_hydrasmoke._report import github
     from pytest_hydrasmoke._run.ledger import Ledger
     from pytest_hydrasmoke._run.locks import MAIN
@@ -192,9 +194,9 @@ def _take_part(
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
     stalled = StalledOutput(interrupts.wake)
     interrupts.install()
-    live = Live(config, ledger.folder, interrupts, shares_as, scrub=scrub)
+    progress = Progress(config, ledger.folder, interrupts, shares_as, scrub=scrub)
     active = Active(
-        config, settings, ledger, interrupts, forms, worker=shares_as, on_change=live.changed
+        config, settings, ledger, interrupts, forms, worker=shares_as, on_change=progress.changed
     )
     finish = Finish(
         config,
@@ -202,7 +204,7 @@ def _take_part(
         ledger,
         interrupts,
         stalled,
-        live.say,
+        progress.say,
         loaded=loaded,
         fake=router,
         worker=reports_as is not None,
@@ -214,13 +216,13 @@ def _take_part(
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
     config.pluginmanager.register(Scrub(scrub), "hydra-smoke-scrub")
     # Last, and so the first to end.
-    config.pluginmanager.register(live, "hydra-smoke-live")
+    config.pluginmanager.register(progress, "hydra-smoke-progress")
     return active
 
 
 def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:
     stalled.watch()
     # A test that swallows the interrupt is at least the last one.
-    session = config.pluginmanager.get_plugin("session")
+    session = session_of(config)
     if session is not None:
         session.shouldstop = f"signal {number}"

@@ -83,7 +83,7 @@ class BundledChecks:
 
 
 def _files() -> list[Path]:
-    return sorted(Path(__file__).with_name("checks").glob("test_*.py"))
+    return sorted((Path(__file__).parents[1] / "checks").glob("test_*.py"))
 
 
 def _tests(path: Path) -> list[str]:

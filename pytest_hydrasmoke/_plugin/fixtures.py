@@ -11,6 +11,7 @@ import pytest
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._core.chat import Reading
@@ -57,32 +58,38 @@ class Active:
         self._worker = worker
         self._on_change = on_change
         self._test = ""
-        self._used: dict[str, str] = {}
+        self._used: dict[str, InstanceRecord] = {}
+        self._session: SmokeSession | None = None
+        self._sharing: Sharing | None = None
         self._over: list[str] = []
         self._causes: dict[tuple[str, str | None], list[Failure]] = {}
         """What a report is a failure of, until it is handed on."""
         self._to_be_cured: dict[str, list[Failure]] = {}
         """What tests have failed of that are run again."""
 
-    @cached_property
+    @property
     def session(self) -> SmokeSession:
         """What this process owns; made when something is first asked for."""
-        hook = self._pytest.hook
-        return SmokeSession(
-            self.config,
-            self._ledger,
-            self._interrupts,
-            self.reading,
-            on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
-            on_change=self._on_change,
-            forms=self.forms,
-            test=lambda: self._test,
-        )
+        if self._session is None:
+            hook = self._pytest.hook
+            self._session = SmokeSession(
+                self.config,
+                self._ledger,
+                self._interrupts,
+                self.reading,
+                on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
+                on_change=self._on_change,
+                forms=self.forms,
+                test=lambda: self._test,
+            )
+        return self._session
 
-    @cached_property
+    @property
     def sharing(self) -> Sharing:
         """This process's part in what tests share."""
-        return Sharing(self.session, worker=self._worker is not None)
+        if self._sharing is None:
+            self._sharing = Sharing(self.session, worker=self._worker is not None)
+        return self._sharing
 
     @cached_property
     def reading(self) -> Reading:
@@ -140,7 +147,7 @@ class Active:
         if self.sharing.begins(share):
             node.addfinalizer(lambda: self._over.append(share))
         record = self.sharing.take(wanted, share, request.node.nodeid)
-        self._used[request.node.nodeid] = record.key or ""
+        self._used[request.node.nodeid] = record
         return record
 
     # Hooks
@@ -161,27 +168,29 @@ class Active:
 
         The report carries it to xdist's main process, before a worker sends it.
         """
-        if "session" not in self.__dict__:
+        if self._session is None:
             return
+        records = self._session.records
         used = self._used.get(report.nodeid)
         causes = self._causes.pop((report.nodeid, report.when), [])
         # Plugins that run a test again have an outcome of their own.
         if report.failed or str(report.outcome) == "rerun":
-            using = [it for it in self.session.records if it.touched or (it.key or "") == used]
-            failures = self.session.test_failed(report.nodeid, _crash(report), causes, using)
+            using = [record for record in records if record.touched or record is used]
+            words = safe_text(failure_words(report))
+            failures = self._session.test_failed(report.nodeid, words, causes, using)
             if report.failed:
                 for record in using:
                     record.failed = True
-                setattr(report, FAILED, [it.key for it in using if it.key is not None])
+                setattr(report, FAILED, [record.key for record in using if record.key is not None])
             else:
                 self._to_be_cured.setdefault(report.nodeid, []).extend(failures)
         elif report.when == "call" and report.passed:
             for failure in self._to_be_cured.pop(report.nodeid, []):
                 failure.cured = True
         if junit.tests_may_carry(self._pytest):
-            for record in self.session.records:
-                failed_of_it = any(it.test == report.nodeid for it in record.failures)
-                if failed_of_it or (record.key or "") == used:
+            for record in records:
+                failed_of_it = any(one.test == report.nodeid for one in record.failures)
+                if failed_of_it or record is used:
                     report.user_properties += junit.of_test(record)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -191,8 +200,8 @@ class Active:
         Outermost, so that no test's own time limit is still running.
         """
         self._test = item.nodeid
-        if "session" in self.__dict__:
-            for record in self.session.records:
+        if self._session is not None:
+            for record in self._session.records:
                 record.touched = False
         result = yield
         while self._over:
@@ -202,8 +211,8 @@ class Active:
 
     def release(self) -> None:
         """Let others have what the last test shared."""
-        if "sharing" in self.__dict__:
-            self.sharing.release()
+        if self._sharing is not None:
+            self._sharing.release()
 
 
 def failures_of(error: BaseException) -> Iterator[Failure]:
@@ -214,17 +223,12 @@ def failures_of(error: BaseException) -> Iterator[Failure]:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, HydraSmokeError) and one.failure is not None:
+        if isinstance(one, HydraSmokeError) and isinstance(one.failure, Failure):
             yield one.failure
         if isinstance(one, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
         context = None if one.__suppress_context__ else one.__context__
         waiting += [it for it in (one.__cause__, context) if it is not None]
-
-
-def _crash(report: pytest.TestReport) -> str:
-    crash = getattr(report.longrepr, "reprcrash", None)
-    return safe_text(str(report.longrepr if crash is None else crash.message))
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:

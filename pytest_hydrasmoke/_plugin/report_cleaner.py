@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import clean_trace
 from pytest_hydrasmoke._base.text import cleaner
 from pytest_hydrasmoke._report import allure, junit
 
@@ -53,7 +54,7 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         twin = copy.copy(value)
-        names = [it.name for it in dataclasses.fields(value)]
+        names = [field.name for field in dataclasses.fields(value)]
         return twin if _clean_attributes(twin, names, clean, depth) else value
     return value
 
@@ -99,12 +100,7 @@ class Scrub:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         self._end = allure.register(self._clean)
-        # What `--debug` writes: arguments and results of hooks, the values of fixtures among them.
-        # pluggy tells nobody where it writes them; should it have another name for that one day,
-        # nothing more is written.
-        tracer = config.trace.root
-        write: Clean | None = getattr(tracer, "_writer", None)
-        tracer.setwriter(None if write is None else lambda text: write(self._clean(text)))
+        clean_trace(config, self._clean)
 
     def pytest_unconfigure(self) -> None:
         self._end()

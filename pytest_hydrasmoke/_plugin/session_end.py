@@ -7,7 +7,6 @@ the main process in plain types, and what a dead one leaves is in the ledger.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -21,7 +20,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.run_keys import LONGEST_NAME, name_problem
+from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
+from pytest_hydrasmoke._base.run_keys import (
+    name_problem,
+    sweep_command,
+    worker_run_id,
+)
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
@@ -42,16 +46,6 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 KEY = "hydra_smoke"
-
-
-def worker_run_id(run_id: str, worker: str) -> str:
-    """Return the run id of a worker that is a run of its own; no longer than one may be."""
-    whole = f"{run_id}-{worker}"
-    if len(whole) <= LONGEST_NAME:
-        return whole
-    # What is cut off is the end, by which the ids of a pipeline's runs differ.
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
-    return f"{whole[: LONGEST_NAME - 13]}-{digest}"
 
 
 def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
@@ -141,9 +135,8 @@ class Finish:
             return (yield)
         told = self._close()
         if self._worker:
-            output: dict[str, Any] = self._pytest.workeroutput  # type: ignore[attr-defined]
             # Cleaned here too: under `--debug`, xdist prints what it sends.
-            output[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
+            worker_output(self._pytest)[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
         else:
             self._report = self._concluded(session, told)
             self._write(self._report)
@@ -167,9 +160,11 @@ class Finish:
     def _concluded(self, session: pytest.Session, told: ProcessReport) -> Report:
         """Decide what became of the run, its exit code included."""
         everybody = [*self._from_workers.values(), told]
-        instances = merged(it for one in everybody for it in one.instances)
+        instances = merged(instance for one in everybody for instance in one.instances)
         broken = breaches(instances, self._active.config.budgets)
-        failed = bool(broken) or any(it.outcome == "leaked" or it.conflict for it in instances)
+        failed = bool(broken) or any(
+            instance.outcome == "leaked" or instance.conflict for instance in instances
+        )
         if session.exitstatus == 0 and not failed and not self._executed:
             self._remarks.append("no smoke test was executed: the run proves nothing")
             failed = True
@@ -191,7 +186,8 @@ class Finish:
     def _fail(self, kind: str, name: str, words: str) -> None:
         # A report of its own: it adds to whatever the tests said, and hides none of it. Some
         # plugins, pytest-html among them, take a test in once its teardown is reported.
-        session: Any = self._pytest.pluginmanager.get_plugin("session")
+        session = session_of(self._pytest)
+        assert session is not None  # It is at its end.
         session.testscollected += 1  # Of which the terminal shows how many per cent are over.
         nodeid = f"hydra-smoke::{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")
@@ -218,7 +214,7 @@ class Finish:
             exit_code=int(session.exitstatus),
             instances=tuple(instances),
             breaches=tuple(broken),
-            manners=all_manners([it.manners for it in everybody]),
+            manners=all_manners([process.manners for process in everybody]),
         )
         # Whatever is written of the run is drawn from it.
         return Report.model_validate(cleaned(report.model_dump(), self._scrub))
@@ -229,7 +225,7 @@ class Finish:
         pages = config.report == "always" or (config.report == "on-failure" and failed)
         problems = files.write(report, config.output, pages=pages)
         self._remarks += problems
-        if pages and not any(it.startswith(files.PAGE) for it in problems):
+        if pages and not any(problem.startswith(files.PAGE) for problem in problems):
             self._page = config.output / files.PAGE
 
     def _hand_out(self, report: Report) -> None:
@@ -280,7 +276,7 @@ class Finish:
         if self._fake is not None:
             return []  # Theirs ended with them.
         return [
-            f"worker {name} has not told what it left: hydra-smoke sweep --run-id {run_id}"
+            f"worker {name} has not told what it left: {sweep_command(run_id)}"
             for name in sorted(self._silent)
             if not self._ledger.has_seen(name)
             for run_id in [worker_run_id(self._active.config.run_id, name)]
@@ -340,7 +336,7 @@ class Finish:
         pytest gives no summary where `pytest.exit` came with a code of its own.
         """
         summed_up = self._report.instances if self._report else ()
-        told = {it.idempotency_key for it in summed_up if self._told}
+        told = {instance.idempotency_key for instance in summed_up if self._told}
         leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
         for key, leak in {it.idempotency_key: it for it in leaks}.items():
             if key not in told and not self._worker:
@@ -370,7 +366,7 @@ class Finish:
         Called twice for one that was interrupted, and has reported.
         """
         name = node.workerinput["workerid"]
-        output: dict[str, Any] = getattr(node, "workeroutput", {})
+        output = worker_output(node)
         if KEY in output:
             self._silent.discard(name)
             self._from_workers[name] = ProcessReport(**output[KEY])

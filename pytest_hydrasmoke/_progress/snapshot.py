@@ -1,15 +1,15 @@
-"""What is to be seen of an instance at a moment, in words for whoever waits; all of it pure."""
+"""What is to be seen of an instance at a moment, and the words for its log; all of it pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 
-SWIFT = frozenset({"turn", "llm_events"})
-"""Phases that there are many of, and that are short: worth a word only once they last."""
+CHAT = frozenset({"turn", "llm_events"})
+"""Phases of a chat: what they wait for is the agent, whatever the router's status word."""
 _ENDS = {
     State.READY: "ready",
     State.FAILED: "failed",
@@ -18,8 +18,6 @@ _ENDS = {
     State.DELETED: "deleted",
     State.KEPT: "kept",
 }
-
-
 _LONGEST = 72
 
 
@@ -36,6 +34,8 @@ class Snapshot:
     since: float = 0.0
     deadline: float | None = None
     born: float | None = None
+    failed: float | None = None
+    """When something about it failed last."""
 
 
 def take_snapshot(record: InstanceRecord, scrub: Callable[[str], str] = str) -> Snapshot:
@@ -44,47 +44,50 @@ def take_snapshot(record: InstanceRecord, scrub: Callable[[str], str] = str) -> 
     status = safe_line(scrub(repr(record.statuses[-1])), 60) if record.statuses else None
     name = record.key or record.id or "?"
     name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
-    seen = Snapshot(name, record.state, status, born=record.born)
+    failed = record.failures[-1].at if record.failures else None
+    seen = Snapshot(name, record.state, status, born=record.born, failed=failed)
     if doing is None:
         return seen
-    return Snapshot(
-        seen.name, seen.state, status, doing.phase, doing.since, doing.deadline, seen.born
-    )
+    return replace(seen, phase=doing.phase, since=doing.since, deadline=doing.deadline)
 
 
 def news(before: Snapshot, after: Snapshot, now: float) -> str | None:
     """Return what has changed; None if it is nothing that a person would want to know."""
-    if after.state is not before.state and after.state in _ENDS:
-        # One that was never asked for was not refused either: only its key is free again.
-        never_asked = after.state is State.REFUSED and after.phase is None
-        return None if never_asked else _end(after, now)
+    if has_ended(before, after):
+        return end(after, now)
     if after.phase is not None and (after.phase, after.status) != (before.phase, before.status):
-        return under_way(after, now)
+        return _under_way(after, now)
     return None
 
 
-def _end(seen: Snapshot, now: float) -> str:
+def has_ended(before: Snapshot, after: Snapshot) -> bool:
+    """Return whether a change is to a state that something ends in."""
+    # One that was never asked for was not refused either: only its key is free again.
+    never_asked = after.state is State.REFUSED and after.phase is None
+    return after.state is not before.state and after.state in _ENDS and not never_asked
+
+
+def end(seen: Snapshot, now: float) -> str:
+    """Describe the state that something has ended in."""
     word = _ENDS[seen.state]
     if seen.state is State.READY and seen.born is not None:
-        return f"{word} after {now - seen.born:.0f} s"
+        return f"{word} after {duration(now - seen.born)}"
     if seen.state is State.FAILED and seen.status is not None:
         return f"{word}, status {seen.status}"
     return word
 
 
-def under_way(seen: Snapshot, now: float) -> str:
+def duration(seconds: float) -> str:
+    """Describe a duration, to a tenth of a second where that matters."""
+    return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+
+
+def _under_way(seen: Snapshot, now: float) -> str:
     """Describe the phase under way, for how long it has been, the status and the time left."""
     elapsed = now - seen.since
     parts = [f"{seen.phase} {elapsed:.0f} s" if elapsed >= 1 else f"{seen.phase}"]
-    if seen.status is not None and seen.phase not in SWIFT:
+    if seen.status is not None and seen.phase not in CHAT:
         parts.append(f"status {seen.status}")
     if seen.deadline is not None:
         parts.append(f"{max(seen.deadline - now, 0):.0f} s left")
     return ", ".join(parts)
-
-
-def overall(seen: Collection[Snapshot], now: float) -> tuple[str, str]:
-    """Describe several by the one that is longest at its phase: its name, and words."""
-    longest = min(seen, key=lambda it: it.since)
-    number = f"{len(seen)} at once, " if len(seen) > 1 else ""
-    return longest.name, number + under_way(longest, now)

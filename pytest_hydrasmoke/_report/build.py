@@ -51,7 +51,7 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
         failed=record.failed,
         began=None if zero is None else datetime.fromtimestamp(zero + wall, UTC),
         phases=dict(record.phases),
-        chats=len(record.baselines),
+        chats=record.chats,
         requests=dict(record.requests),
         retries=record.retries,
         notes=tuple(record.notes),
@@ -60,19 +60,22 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
             StatusReport(at=at - start, word=word)
             for at, word in zip(record.status_times, record.statuses, strict=True)
         ),
-        spans=tuple(_part(SpanReport, it, start) for it in record.spans),
-        exchanges=tuple(_part(ExchangeReport, it, start) for it in record.exchanges),
+        spans=tuple(_part(SpanReport, span, start) for span in record.spans),
+        exchanges=tuple(_part(ExchangeReport, exchange, start) for exchange in record.exchanges),
         turns=tuple(
-            _part(TurnReport, it, start, **({} if replies else _unsaid(it))) for it in record.turns
+            _part(TurnReport, turn, start, **({} if replies else _unsaid(turn)))
+            for turn in record.turns
         ),
         usage=tuple(
-            _part(UsageReport, it, start, providers=tuple(sorted(it.providers)))
-            for it in record.counted
+            _part(UsageReport, count, start, providers=tuple(sorted(count.providers)))
+            for count in record.counted
         ),
         failures=tuple(
-            _part(FailureReport, it, start, message=it.message if replies else it.brief)
-            for it in record.failures
-            if _counts(it, record)
+            _part(
+                FailureReport, failure, start, message=failure.message if replies else failure.brief
+            )
+            for failure in record.failures
+            if _counts(failure, record)
         ),
     )
 
@@ -94,7 +97,7 @@ def _unsaid(turn: TurnStory) -> dict[str, object]:
 def _times(record: InstanceRecord) -> Iterator[float]:
     yield from record.status_times[:1]
     for kind in (record.spans, record.exchanges, record.turns, record.counted, record.failures):
-        yield from (it.at for it in kind)
+        yield from (moment.at for moment in kind)
 
 
 def _outcome(record: InstanceRecord) -> str:
@@ -167,7 +170,7 @@ def _since(began: datetime | None, report: InstanceReport) -> InstanceReport:
     names = ("statuses", "spans", "exchanges", "turns", "usage", "failures")
     parts: dict[str, tuple[Moment, ...]] = {name: getattr(report, name) for name in names}
     moved = {
-        name: tuple(it.model_copy(update={"at": it.at + later}) for it in moments)
+        name: tuple(moment.model_copy(update={"at": moment.at + later}) for moment in moments)
         for name, moments in parts.items()
     }
     return report.model_copy(update=moved)
@@ -200,9 +203,9 @@ def manners_of(seen: Iterable[Sightings]) -> Manners:
 def all_manners(several: Sequence[Manners]) -> Manners:
     """Put together what several processes saw of the router."""
     return Manners(
-        answers=tuple(_distinct(form for it in several for form in it.answers)),
-        events=tuple(_distinct(form for it in several for form in it.events)),
-        drift=tuple(dict.fromkeys(text for it in several for text in it.drift)),
+        answers=tuple(_distinct(form for one in several for form in one.answers)),
+        events=tuple(_distinct(form for one in several for form in one.events)),
+        drift=tuple(dict.fromkeys(text for one in several for text in one.drift)),
     )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import failure_words
+from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._core.record import PHASES
 
@@ -72,7 +74,7 @@ def _pieces(report: Report) -> Iterator[str]:
     yield from _section("Failures", _failures(report.instances))
     yield from _section(
         "Budgets that were not kept",
-        (f"- {code(it.words)}, on {code(it.instance)}\n" for it in report.breaches),
+        (f"- {code(breach.words)}, on {code(breach.instance)}\n" for breach in report.breaches),
     )
     yield from _section("Instances", _table(report.instances))
     yield from _section("Kept", map(_kept, _with(report, "kept")))
@@ -80,7 +82,7 @@ def _pieces(report: Report) -> Iterator[str]:
 
 
 def _with(report: Report, outcome: str) -> Iterator[InstanceReport]:
-    return (it for it in report.instances if it.outcome == outcome)
+    return (instance for instance in report.instances if instance.outcome == outcome)
 
 
 def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
@@ -103,13 +105,13 @@ def _kept(it: InstanceReport) -> str:
 
 
 def _sweep(it: InstanceReport) -> str:
-    return code(f"hydra-smoke sweep --run-id {it.run_id}")
+    return code(sweep_command(it.run_id))
 
 
 def _failures(instances: Iterable[InstanceReport]) -> Iterator[str]:
-    for it in instances:
-        for failure in it.failures:
-            yield f"{_where(failure)} on {code(it.name)}, after {failure.at:.1f} s:\n\n"
+    for instance in instances:
+        for failure in instance.failures:
+            yield f"{_where(failure)} on {code(instance.name)}, after {failure.at:.1f} s:\n\n"
             yield block(failure.message) + "\n"
 
 
@@ -131,9 +133,9 @@ def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
 
 
 def _notes(instances: Iterable[InstanceReport]) -> Iterator[str]:
-    for it in instances:
-        for note in (*it.notes, *it.drift):
-            yield f"- {code(it.name)}: {code(note)}\n"
+    for instance in instances:
+        for note in (*instance.notes, *instance.drift):
+            yield f"- {code(instance.name)}: {code(note)}\n"
 
 
 def append_summary(report: Report, environ: Mapping[str, str]) -> None:
@@ -185,8 +187,7 @@ class Annotations:
         around = report.when in ("setup", "teardown") and "hydra_smoke" in report.keywords
         if leak or around:
             what = report.location[2] if leak else f"{report.when} of {report.nodeid}"
-            crash = getattr(report.longrepr, "reprcrash", None)
-            words = str(report.longrepr if crash is None else crash.message)
+            words = failure_words(report)
             # Leaks come last, at the end of the run, and matter most.
             self._lines.insert(0 if leak else len(self._lines), annotation(what, words))
 

@@ -57,7 +57,7 @@ def _entries(report: Report) -> Iterator[tuple[datetime, _Entry]]:
 def _turn_of(exchange: ExchangeReport, turns: Sequence[TurnReport]) -> TurnReport | None:
     """Find the turn of a chat's request: it begins when that leaves, a moment after `at`."""
     until = exchange.at + exchange.seconds
-    return next((it for it in turns if exchange.at <= it.at <= until), None)
+    return next((turn for turn in turns if exchange.at <= turn.at <= until), None)
 
 
 def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:

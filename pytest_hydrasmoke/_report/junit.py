@@ -6,10 +6,10 @@ They are pairs of texts. Times are seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import junit_writers, suite_properties
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.record import PHASES, InstanceRecord
 
@@ -55,7 +55,7 @@ def of_test(record: InstanceRecord) -> list[Property]:
     facts = {
         "id": record.id,
         "idempotency_key": record.key,
-        "chats": len(record.baselines),
+        "chats": record.chats,
         "retries": record.retries,
         **_phases(record.phases),
     }
@@ -83,27 +83,15 @@ def tests_may_carry(config: pytest.Config) -> bool:
     return bool(config.getini("junit_family") != "xunit2")
 
 
-def _writers(config: pytest.Config) -> Iterator[Any]:
-    """Yield what writes the JUnit file that this process is to write, if any.
-
-    pytest gives plugins no way to it but a fixture, and no fixture lives that long. It is known by
-    the method that the fixture `record_testsuite_property` gives to tests.
-    """
-    for plugin in config.pluginmanager.get_plugins():
-        if callable(getattr(plugin, "add_global_property", None)):
-            yield plugin
-
-
 def add_properties(config: pytest.Config, report: Report) -> None:
     """Put the run's properties into the JUnit file."""
-    for writer in _writers(config):
+    for writer in junit_writers(config):
         for name, value in of_run(report):
             writer.add_global_property(name, value)
 
 
 def clean_suite(config: pytest.Config, clean: Callable[[str], str]) -> None:
     """Clean what tests have told of the suite by then: none of it is in a report."""
-    for writer in _writers(config):
-        # One that keeps them elsewhere is another plugin's.
-        told: list[Property] = getattr(writer, "global_properties", [])
+    for writer in junit_writers(config):
+        told = suite_properties(writer)
         told[:] = [(clean(name), clean(value)) for name, value in told]

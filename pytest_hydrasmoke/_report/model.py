@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._core.record import run_of
+from pytest_hydrasmoke._base.run_keys import run_of
 
 SCHEMA_VERSION: Literal[1] = 1
 """Of `report.json`; another number where something has another meaning than before."""

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pytest_hydrasmoke._base.run_keys import slot_of
+from pytest_hydrasmoke._base.width import width_of
 from pytest_hydrasmoke._core.record import PHASES
-from pytest_hydrasmoke._progress.screen import width_of
 
 from .model import InstanceReport, Report
 
@@ -48,8 +49,12 @@ class Column:
 def table(report: Report, width: int, *, colour: bool) -> list[Line]:
     """Draw the instances, `width` columns wide at most if that can be."""
     instances = report.instances
-    told = [it for it in instances if len(instances) <= MANY or remarkable(it, report)]
-    slots = Column("slot", tuple((slot_of(it, report), "") for it in instances), left=True)
+    told = [
+        instance for instance in instances if len(instances) <= MANY or remarkable(instance, report)
+    ]
+    slots = Column(
+        "slot", tuple((label_of(instance, report), "") for instance in instances), left=True
+    )
     times = [_outcomes(instances), *_times(instances, colour=colour)]
     counts = list(_counts(told, report))
     if len(instances) > MANY:
@@ -58,7 +63,9 @@ def table(report: Report, width: int, *, colour: bool) -> list[Line]:
         return _drawn([slots, *times, *counts], width)
     lines = _blocks(slots, times, width)
     if told:
-        its_slots = Column("slot", tuple((slot_of(it, report), "") for it in told), left=True)
+        its_slots = Column(
+            "slot", tuple((label_of(instance, report), "") for instance in told), left=True
+        )
         lines += [[], *_blocks(its_slots, counts, width)]
     return lines
 
@@ -79,15 +86,15 @@ def verdict(it: InstanceReport, report: Report) -> str:
     return "over budget" if slow else "ok"
 
 
-def slot_of(it: InstanceReport, report: Report) -> str:
+def label_of(it: InstanceReport, report: Report) -> str:
     """Return what tells an instance from the run's others: what its key has after the run id."""
-    slot = (it.idempotency_key or "-").removeprefix(f"{report.run_id}-")
+    slot = slot_of(report.run_id, it.idempotency_key or "-")
     return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
 
 
 def _outcomes(instances: Sequence[InstanceReport]) -> Column:
     styles = {"leaked": "red bold", "kept": "yellow"}
-    cells = ((it.outcome, styles.get(it.outcome, "")) for it in instances)
+    cells = ((instance.outcome, styles.get(instance.outcome, "")) for instance in instances)
     return Column("outcome", tuple(cells), left=True)
 
 
@@ -119,7 +126,7 @@ def _with_median(
     reduce: tuple[Callable[[list[float]], float], ...] = (median, max)
     for column in times:
         name = column.title.strip()
-        taken = [it.phases[name] for it in instances if name in it.phases]
+        taken = [instance.phases[name] for instance in instances if name in instance.phases]
         room = column.title[len(name) :]
         more = [_time(each(taken) if taken else None, False, room) for each in reduce]
         wide.append(Column(column.title, (*column.cells, *more), column.left))
@@ -128,15 +135,17 @@ def _with_median(
 
 def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Column]:
     def counted(title: str, count: Callable[[InstanceReport], int]) -> Column:
-        return Column(title, tuple((str(count(it)), "") for it in instances))
+        return Column(title, tuple((str(count(instance)), "") for instance in instances))
 
     yield counted("chats", lambda it: it.chats)
     yield counted("retries", lambda it: it.retries)
     yield counted("polls", lambda it: it.requests.get("poll", 0) + it.requests.get("status", 0))
     yield counted("notes", lambda it: len(it.notes))
     yield counted("drift", lambda it: len(it.drift))
-    words = (verdict(it, report) for it in instances)
-    yield Column("verdict", tuple((it, "" if it == "ok" else "red bold") for it in words), True)
+    words = (verdict(instance, report) for instance in instances)
+    yield Column(
+        "verdict", tuple((word, "" if word == "ok" else "red bold") for word in words), True
+    )
 
 
 def _blocks(slots: Column, columns: Sequence[Column], width: int) -> list[Line]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
+from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
@@ -75,7 +76,7 @@ def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
         # To be pasted: a command is one line, however long.
         attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
         yield [(f"{_INDENT}attach: {attach}", "")]
-        yield [(f"{_INDENT}delete: {_sweep(instance.run_id)}", "")]
+        yield [(f"{_INDENT}delete: {sweep_command(instance.run_id)}", "")]
 
 
 def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
@@ -110,7 +111,7 @@ def leak(instance: InstanceReport) -> str:
     return (
         f"LEAK: {instance.name} may still run, and costs money as long as it does\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"
-        f"To delete it: {_sweep(instance.run_id)}"
+        f"To delete it: {sweep_command(instance.run_id)}"
     )
 
 
@@ -130,10 +131,6 @@ def breach(breach: BreachReport) -> str:
         f"seen on {breach.instance}\n"
         f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
     )
-
-
-def _sweep(run_id: str | None) -> str:
-    return f"hydra-smoke sweep --run-id {run_id}"
 
 
 def deleting(records: Sequence[InstanceRecord]) -> list[str]:

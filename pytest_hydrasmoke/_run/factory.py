@@ -46,18 +46,18 @@ class SmokeInstanceFactory:
     """
 
     def __init__(self, session: SmokeSession) -> None:
-        self.session = session
+        self._session = session
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
     def __call__(self, **spec: str | None) -> SmokeInstance:
         """Provision one, and wait until it is ready."""
-        return self.session.provision(merged(self.session.config.spec, spec))
+        return self._session.provision(merged(self._session.config.spec, spec))
 
     def many(self, n: int, **spec: str | None) -> list[SmokeInstance]:
         """Provision `n` at once, and wait until all are ready: all, or none is left."""
-        return self.session.many(at_least_one(n), merged(self.session.config.spec, spec))
+        return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
 
 
 @public
@@ -65,7 +65,7 @@ class AsyncSmokeInstanceFactory:
     """Do what `SmokeInstanceFactory` does, to be awaited."""
 
     def __init__(self, session: SmokeSession, io: AsyncIO) -> None:
-        self.session = session
+        self._session = session
         self._io = io
 
     def __repr__(self) -> str:
@@ -73,14 +73,19 @@ class AsyncSmokeInstanceFactory:
 
     async def __call__(self, **spec: str | None) -> AsyncSmokeInstance:
         """Provision one, and wait until it is ready."""
-        full = merged(self.session.config.spec, spec)
-        [instance] = await self.session.many_async(self._io, 1, full)
+        full = merged(self._session.config.spec, spec)
+        [instance] = await self._session.many_async(self._io, 1, full)
         return instance
 
     async def many(self, n: int, **spec: str | None) -> list[AsyncSmokeInstance]:
         """Provision `n` at once, and wait until all are ready: all, or none is left."""
-        full = merged(self.session.config.spec, spec)
-        return await self.session.many_async(self._io, at_least_one(n), full)
+        full = merged(self._session.config.spec, spec)
+        return await self._session.many_async(self._io, at_least_one(n), full)
+
+
+def session_of(factory: SmokeInstanceFactory) -> SmokeSession:
+    """Return the session that a factory provisions for: for the bundled checks, not for tests."""
+    return factory._session  # pyright: ignore[reportPrivateUsage]
 
 
 def at_least_one(n: int) -> int:

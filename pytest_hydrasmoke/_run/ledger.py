@@ -232,7 +232,7 @@ class Ledger:
             raise ConfigError(
                 f"run id used before: {used}",
                 next_step="give every run an id of its own; what that one left: "
-                f"hydra-smoke sweep --run-id {self.run_id}",
+                + run_keys.sweep_command(self.run_id),
             )
 
     def _unusable(self, why: str) -> ConfigError:
@@ -254,7 +254,7 @@ class Ledger:
         try:
             with lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
                 taken = self.read().entries
-                slots = (f"{self.run_id}-{slot}" for slot in range(most))
+                slots = (run_keys.key_of(self.run_id, slot) for slot in range(most))
                 free = [key for key in slots if key not in taken or taken[key].fact is Fact.REFUSED]
                 if len(free) < number:
                     return None

@@ -13,6 +13,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.run_keys import key_of, sweep_command
 from pytest_hydrasmoke._core.probes import learn_forms
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -33,7 +34,9 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
     """
     io = SyncIO(config.link)
     try:
-        known = drive(Calls(io).poll(f"{config.run_id}-0", deadline=_deadline(io, config))).found
+        known = drive(
+            Calls(io).poll(key_of(config.run_id, 0), deadline=_deadline(io, config))
+        ).found
     finally:
         io.close()
     mark = run_folder.used_mark(config.output, config.run_id)
@@ -42,7 +45,7 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
         raise ConfigError(
             f"run id used before: {config.run_id} ({where})",
             next_step="give every run an id of its own, such as run, attempt, job and matrix leg; "
-            f"what the earlier one left: hydra-smoke sweep --run-id {config.run_id}",
+            f"what the earlier one left: {sweep_command(config.run_id)}",
         )
     if named and files.is_blocked(mark.parent):
         raise ConfigError(

@@ -21,14 +21,18 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
-from pytest_hydrasmoke._clock.io import blocking_io, fan_out_by
-from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.lifecycle import Policy, check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
-from pytest_hydrasmoke._core.record import HAS_ROW, SETTLED, InstanceRecord, State
+from pytest_hydrasmoke._core.record import (
+    HAS_ROW,
+    SETTLED,
+    InstanceRecord,
+    RecordListener,
+    State,
+)
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._report.build import manners_of, report_of
@@ -37,6 +41,7 @@ from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.threads import Network, fan_out
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .ledger import Entry, Fact, Intent, Ledger
@@ -57,7 +62,7 @@ class _OfClients(Sightings):
 
 
 @dataclass
-class SmokeSession:
+class SmokeSession(RecordListener):
     """Everything that one process of a run owns."""
 
     config: HydraSmokeConfig
@@ -70,8 +75,8 @@ class SmokeSession:
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(init=False)
     """What clients saw that belong to no instance."""
-    clock: VirtualClock | None = None
-    """Where time is made up: the fake router's clock."""
+    network: Network = field(default_factory=Network)
+    """How blocking code reaches the router."""
     forms: Forms | None = None
     """The router's own, learned before the run; without them no "not found" is believed."""
     test: Callable[[], str] = lambda: ""
@@ -82,7 +87,7 @@ class SmokeSession:
         self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test)
-        self._io = blocking_io(self.config.link, self.clock, interrupts=self.interrupts)
+        self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
     # Provisioning
@@ -121,7 +126,7 @@ class SmokeSession:
 
     def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
         link, parts = self.config.link, spec.model_dump()
-        if any(has_token(str(it), link.token) for it in parts.values()):
+        if any(has_token(str(value), link.token) for value in parts.values()):
             raise ConfigError(
                 "the spec has the token in it",
                 next_step="leave it out: what is provisioned is written down, and reported",
@@ -132,9 +137,7 @@ class SmokeSession:
         record = InstanceRecord(
             spec,
             key,
-            on_state=self._note_state,
-            on_change=self.on_change,
-            permit=self.permit,
+            listener=self,
             log=TurnLog(self._logs, "" if spec is None else spec.model_dump_json()),
         )
         self.records.append(record)
@@ -142,10 +145,14 @@ class SmokeSession:
 
     def log_of(self, instance_id: str) -> TurnLog:
         """Return the log of an instance's turns; of one that is not the run's, a log of its own."""
-        known = (it.log for it in self.records if (it.id or "").lower() == instance_id.lower())
+        known = (
+            record.log
+            for record in self.records
+            if (record.id or "").lower() == instance_id.lower()
+        )
         return next(known, TurnLog())
 
-    def _note_state(self, record: InstanceRecord) -> None:
+    def state_changed(self, record: InstanceRecord) -> None:
         fact = _FACTS.get(record.state)
         if fact is not None:
             self.record_fact(record, fact)
@@ -161,7 +168,7 @@ class SmokeSession:
     def record_fact(self, record: InstanceRecord, fact: Fact) -> None:
         """Write a fact down in the ledger, for an instance that is the run's."""
         if record.key is None:
-            return
+            return  # It is not the run's.
         # A router can tell a token back as an id; without one, a sweep asks for the key.
         shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
         try:
@@ -175,8 +182,13 @@ class SmokeSession:
         """Whether this is a child of the run's process, which has no part in the run."""
         return os.getpid() != self._pid
 
-    def permit(self) -> None:
+    def changed(self, record: InstanceRecord) -> None:
+        self.on_change(record)
+
+    def permit(self, record: InstanceRecord | None = None) -> None:
         """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
+        if record is not None and record.attached:
+            return  # Whoever provisioned it says how long it lives.
         if self.forked:
             raise ConfigError(
                 "this process is a child that a test has forked: the instances are its parent's",
@@ -210,7 +222,7 @@ class SmokeSession:
             return lambda io: drive(_bring_up(Calls(io, record), record, self.policy))
 
         works = [work(record) for record in records]
-        failures = fan_out_by(self.clock, self.config.link, works, self.interrupts)
+        failures = fan_out(self.config.link, works, self.interrupts, self.network)
         if failures:
             for record in records:
                 record.failed = True
@@ -267,7 +279,8 @@ class SmokeSession:
             None,
             None,
             id=self.config.instance,
-            on_change=self.on_change,
+            attached=True,
+            listener=self,
             log=TurnLog(self._logs),
         )
         self.records.append(record)
@@ -298,7 +311,7 @@ class SmokeSession:
                 self._delete(self._io, pending[0])
             elif pending:
                 works = [work(record) for record in pending]
-                fan_out_by(self.clock, self.config.link, works, self.interrupts)
+                fan_out(self.config.link, works, self.interrupts, self.network)
 
     def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
         return [
@@ -359,9 +372,11 @@ class SmokeSession:
         replies = self.config.report_replies
         return ProcessReport(
             instances=tuple(
-                report_of(it, wall, replies=replies) for it in self.records if _matters(it)
+                report_of(record, wall, replies=replies)
+                for record in self.records
+                if _matters(record)
             ),
-            manners=manners_of([self.sightings, *(it.sightings for it in self.records)]),
+            manners=manners_of([self.sightings, *(record.sightings for record in self.records)]),
         )
 
     def test_failed(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_hydrasmoke._base.run_keys import key_of, slot_of
+
 from .ledger import Entry
 
 AHEAD = 16
@@ -39,13 +41,13 @@ class Slots:
         last = max((self._slot(key) for key in self.known | found), default=-1)
         upto = last + 1 + AHEAD
         while self.asked < upto:
-            key = f"{self.run_id}-{self.asked}"
+            key = key_of(self.run_id, self.asked)
             self.asked += 1
             if key not in self.known:
                 yield Target(key, self.folder)
 
     def _slot(self, key: str) -> int:
         """Return the number of a key's slot; -1 for a key of another form."""
-        number = key.removeprefix(f"{self.run_id}-")
+        number = slot_of(self.run_id, key)
         is_slot = number.isascii() and number.isdigit() and len(number) <= _DIGITS
         return int(number) if is_slot else -1

@@ -23,10 +23,11 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, LeakError
+from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import NoRowError, delete, see_gone
 from pytest_hydrasmoke._core.lifecycle import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord, State, run_of
+from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -172,7 +173,7 @@ class Sweep:
             return False
         same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
         ended = same and not (folder / LEDGER).exists()
-        return ended and all(it.outcome in _NOTHING_LEFT for it in report.instances)
+        return ended and all(instance.outcome in _NOTHING_LEFT for instance in report.instances)
 
     def _read(self, folder: Path) -> Reading:
         try:
@@ -225,7 +226,7 @@ class Sweep:
         while targets:
             # `_one` tells every failure of its own: none stops the others.
             works = [self._work(target) for target in targets]
-            fan_out(lambda group: SyncIO(self.config.link, group=group), works)
+            fan_out(self.config.link, works)
             # A request that was sent before this sweep has had its time by then.
             self.wait = max(until - time.monotonic(), 0.0)
             targets = [it for slots in several for it in slots.more(frozenset(self._found))]

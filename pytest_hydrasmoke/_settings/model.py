@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import secrets
@@ -22,6 +21,7 @@ from pydantic_settings import (
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.token import Token
@@ -111,8 +111,8 @@ def _pairs(value: object) -> object:
 def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
     for name in budgets:
         if name not in PHASES:
-            near = difflib.get_close_matches(name, PHASES, 1, 0.5)
-            meant = f"did you mean {near[0]}" if near else "which is meant"
+            near = nearest(name, PHASES)
+            meant = f"did you mean {near}" if near else "which is meant"
             raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(PHASES)}?")
     return budgets
 

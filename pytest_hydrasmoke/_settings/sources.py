@@ -6,7 +6,6 @@ each with how to put it right.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import os
 import re
@@ -24,6 +23,7 @@ from pydantic_settings import (
 )
 
 from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, has_token, scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
@@ -128,8 +128,8 @@ def _unknown_variables() -> Iterator[str]:
     for name in sorted(os.environ):
         rest = name.removeprefix(prefix)
         if rest != name and rest not in known:
-            near = difflib.get_close_matches(rest, known, 1, 0.6)
-            yield f"{name} is no setting" + (f": did you mean {variable(near[0])}?" if near else "")
+            near = nearest(rest, known)
+            yield f"{name} is no setting" + (f": did you mean {variable(near)}?" if near else "")
 
 
 def _tables_nearly_ours(file: Path | None) -> Iterator[str]:
@@ -172,8 +172,8 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
         )
     for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
         del table[name]
-        near = difflib.get_close_matches(name, HydraSmokeConfig.model_fields, 1, 0.5)
-        meant = f"did you mean {near[0]}?" if near else "see the list of settings"
+        near = nearest(name, HydraSmokeConfig.model_fields)
+        meant = f"did you mean {near}?" if near else "see the list of settings"
         problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
     for name in ("token_file", "ca_file", "output"):
         if isinstance(table.get(name), str):

@@ -25,7 +25,7 @@ def append(body: bytearray, chunk: bytes) -> None:
     body += chunk
     if len(body) > ANSWER_LIMIT:
         raise ContractError(
-            "an answer without end",
+            "the response body exceeds the limit",
             expected=f"at most {ANSWER_LIMIT:,} bytes",
             got="more",
             next_step="find out what answers at this URL",

@@ -7,29 +7,41 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from pytest_hydrasmoke._base.signals import Interrupts
+
 from .blocking import Group, SyncIO
+from .target import Link
 
 JOIN = 5.0
 """Seconds for all threads to end once they are told to; only one that connects takes long."""
 
-Waiting = Callable[[Sequence[SyncIO]], AbstractContextManager[object]]
 
+class Network:
+    """How a run reaches its router: by an IO of its own in each thread."""
 
-def _wait(ios: Sequence[SyncIO]) -> AbstractContextManager[object]:
-    return nullcontext()
+    def blocking(
+        self, link: Link, interrupts: Interrupts | None = None, group: Group | None = None
+    ) -> SyncIO:
+        """Make the IO of a thread."""
+        return SyncIO(link, interrupts=interrupts, group=group)
+
+    def waiting(self, ios: Sequence[SyncIO]) -> AbstractContextManager[object]:
+        """Return what is entered while the caller waits for the threads of these."""
+        return nullcontext()
 
 
 def fan_out(
-    make_io: Callable[[Group], SyncIO],
+    link: Link,
     works: Sequence[Callable[[SyncIO], None]],
-    waiting: Waiting = _wait,
+    interrupts: Interrupts | None = None,
+    network: Network | None = None,
 ) -> list[Exception]:
     """Run every work in a thread with an IO of its own, and give what failed.
 
     The first failure stops the others, whose own failures come after it in the list. An
-    interrupt of the caller stops them too, and comes out once they have ended. `waiting` is
-    entered while the caller waits for the threads, whose IOs it is given.
+    interrupt of the caller stops them too, and comes out once they have ended.
     """
+    network = network or Network()
     group = Group()
     failures: list[Exception] = []
 
@@ -47,12 +59,12 @@ def fan_out(
     begun: list[threading.Event] = []
     try:
         # All of them before the first begins: in this order they take turns on a virtual clock.
-        ios = [make_io(group) for _ in works]
+        ios = [network.blocking(link, interrupts, group) for _ in works]
         for work, io in zip(works, ios, strict=True):
             ended = threading.Event()
             threading.Thread(target=run, args=(work, io, ended), daemon=True).start()
             begun.append(ended)
-        with waiting(ios):
+        with network.waiting(ios):
             for ended in begun:
                 ended.wait()
     except BaseException:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Generator
 from typing import Literal, NoReturn, TypeVar
 
+from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, LlmEvents
 from pytest_hydrasmoke._base.errors import (
@@ -26,11 +27,10 @@ from pytest_hydrasmoke._base.evidence import Form
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core import lifecycle
-from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.chat import Reading, Turn
 from pytest_hydrasmoke._core.record import State
-from pytest_hydrasmoke._core.traced_turn import TracedTurn
+from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.client import RunClient, SmokeClient
@@ -135,14 +135,14 @@ class Calling:
 
     def chat(self, instance_id: str, message: str, patience: float = CALL_TIMEOUT) -> None:
         """Begin a turn within so many seconds, and leave it as soon as it is taken."""
-        turn = TracedTurn(
+        turn = Turn(
             self._calls,
             instance_id,
             message,
             timeout=patience,
             end_required=False,
             reading=Reading(),
-            log=self._client.log_of(instance_id),
+            observer=LogObserver(self._client.log_of(instance_id), self._calls.io.now),
         )
         try:
             drive(turn.open())

@@ -19,6 +19,7 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
+from pytest_hydrasmoke._run.factory import session_of
 
 from ._strangers import LIMITS, STRANGERS, Whose, calling, refused, rejected
 
@@ -79,7 +80,7 @@ def test_overlong_field_is_rejected(
         rejected(
             f"a {field} of {limit + 1} characters",
             field,
-            lambda: calls.provision(smoke_instance_factory.session, spec, key),
+            lambda: calls.provision(session_of(smoke_instance_factory), spec, key),
         )
 
 
@@ -94,7 +95,7 @@ def test_overlong_idempotency_key_is_rejected(
         rejected(
             f"an idempotency key of {len(key)} characters",
             "idempotency_key",
-            lambda: calls.provision(smoke_instance_factory.session, smoke_spec, key),
+            lambda: calls.provision(session_of(smoke_instance_factory), smoke_spec, key),
         )
 
 
@@ -144,7 +145,7 @@ def test_token_is_required_to_provision(
     smoke_spec: InstanceSpec,
     token: Whose,
 ) -> None:
-    session, key = smoke_instance_factory.session, f"{smoke_config.run_id}-stranger_{token}"
+    session, key = session_of(smoke_instance_factory), f"{smoke_config.run_id}-stranger_{token}"
     with calling(smoke_config, smoke_client, token) as stranger:
         refused("provision", token, lambda: stranger.provision(session, smoke_spec, key))
 

@@ -53,7 +53,10 @@ def _learned(report: Plain) -> Changes:
     if not ready:
         raise ValueError("no instance in it got ready: there is nothing to learn from")
     best = max(ready, key=lambda it: len(it["statuses"]))
-    answers, turns = report["manners"]["answers"], [turn for it in ready for turn in it["turns"]]
+    answers, turns = (
+        report["manners"]["answers"],
+        [turn for instance in ready for turn in instance["turns"]],
+    )
     return {
         **_provisioning(answers),
         **_boot(best),
@@ -68,11 +71,13 @@ def _learned(report: Plain) -> Changes:
 
 def _forms(answers: Sequence[Plain], call: str) -> list[Mapping[str, str]]:
     """Return the fields of a call's good answers, with the kind of each."""
-    return [it["fields"] for it in answers if it["call"] == call and it["code"] < 300]
+    return [
+        answer["fields"] for answer in answers if answer["call"] == call and answer["code"] < 300
+    ]
 
 
 def _codes(answers: Sequence[Plain], *calls: str) -> set[int]:
-    return {it["code"] for it in answers if not calls or it["call"] in calls}
+    return {answer["code"] for answer in answers if not calls or answer["call"] in calls}
 
 
 def _provisioning(answers: Sequence[Plain]) -> Changes:
@@ -144,7 +149,9 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
     if turns:
         learned["terminal"] = any(turn["complete"] for turn in turns)
         if all(turn["error"] is not None for turn in turns):
-            failed = any("error" in (it["event"], it["kind"], *it["keys"]) for it in events)
+            failed = any(
+                "error" in (event["event"], event["kind"], *event["keys"]) for event in events
+            )
             told = statistics.median_low(turn["events"] for turn in turns)
             learned["agent_dies"] = "error" if failed else "cut"
             learned["agent_dies_after"] = max(told - failed, 0)
@@ -158,12 +165,12 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
 
 
 def _runtime(events: Sequence[Plain]) -> Runtime:
-    names = {it["event"] for it in events}
-    if any("choices" in it["keys"] for it in events):
+    names = {event["event"] for event in events}
+    if any("choices" in event["keys"] for event in events):
         return "openai"
     if names & {"content_block_delta", "message_start", "message_stop"}:
         return "anthropic"
-    if any(it["data"] == "object" and it["kind"] is not None for it in events):
+    if any(event["data"] == "object" and event["kind"] is not None for event in events):
         return "objects"
     return "text" if names <= {"message"} else "named"
 
@@ -171,15 +178,20 @@ def _runtime(events: Sequence[Plain]) -> Runtime:
 def _usage(instances: Sequence[Plain]) -> Changes:
     learned: Changes = {}
     providers = sorted(
-        {name for it in instances for seen in it["usage"] for name in seen["providers"]}
+        {name for instance in instances for seen in instance["usage"] for name in seen["providers"]}
     )
     if providers:
         learned["providers"] = tuple(providers)
-    counted = [it for it in instances if it["turns"] and it["usage"]]
+    counted = [instance for instance in instances if instance["turns"] and instance["usage"]]
     if counted:
-        rows = [it["usage"][-1]["count"] / len(it["turns"]) for it in counted]
+        rows = [instance["usage"][-1]["count"] / len(instance["turns"]) for instance in counted]
         learned["llm_events_per_turn"] = round(statistics.median(rows))
-    lags = [lag for it in counted for turn in it["turns"] for lag in _lag(it["usage"], turn)]
+    lags = [
+        lag
+        for instance in counted
+        for turn in instance["turns"]
+        for lag in _lag(instance["usage"], turn)
+    ]
     if lags:
         learned["llm_events_lag"] = _seconds(statistics.median(lags))
     return learned

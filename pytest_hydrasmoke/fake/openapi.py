@@ -162,7 +162,12 @@ def _path_parameters(path: str) -> list[Json]:
 
 
 def _schemas() -> Node:
-    models = [model for it in _OPERATIONS for model in (it.body, it.answer) if model is not None]
+    models = [
+        model
+        for operation in _OPERATIONS
+        for model in (operation.body, operation.answer)
+        if model is not None
+    ]
     _, schema = models_json_schema([(model, "validation") for model in models])
     made = cast(dict[str, Node], schema["$defs"])
     return {**{name: _as_fastapi_has_it(node) for name, node in made.items()}, **_ERRORS}

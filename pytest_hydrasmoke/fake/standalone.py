@@ -136,7 +136,7 @@ def refusal(headers: Headers, host: str) -> str | None:
     if not _is_here(asked, host):
         return f"This is answered to a loopback Host alone, or {host}: not to {asked[:80]!r}"
     origins = headers.getlist("origin")
-    if origins and [it.lower() for it in origins] != [f"http://{asked}"]:
+    if origins and [origin.lower() for origin in origins] != [f"http://{asked}"]:
         return "This is not answered to a page of another origin"
     return None
 

@@ -18,7 +18,7 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
 from pytest_hydrasmoke._core.lifecycle import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord, RecordListener, State
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 
 T = TypeVar("T")
@@ -195,7 +195,25 @@ def record(*, state: State = State.CLAIMED, id: str | None = None) -> InstanceRe
 
 
 def attached() -> InstanceRecord:
-    return InstanceRecord(None, None, id=ID)
+    return InstanceRecord(None, None, id=ID, attached=True)
+
+
+@dataclass
+class Listening(RecordListener):
+    """Hands what a record says, or asks, to functions."""
+
+    state: Callable[[InstanceRecord], object] = lambda record: None
+    change: Callable[[InstanceRecord], object] = lambda record: None
+    allow: Callable[[], object] = lambda: None
+
+    def state_changed(self, record: InstanceRecord) -> None:
+        self.state(record)
+
+    def changed(self, record: InstanceRecord) -> None:
+        self.change(record)
+
+    def permit(self, record: InstanceRecord) -> None:
+        self.allow()
 
 
 def calls_of(

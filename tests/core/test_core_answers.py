@@ -252,7 +252,7 @@ def test_a_body_may_be_as_long_as_the_limit_and_no_longer() -> None:
     with pytest.raises(ContractError) as caught:
         append(body, b"x")
     assert str(caught.value) == (
-        "an answer without end\n"
+        "the response body exceeds the limit\n"
         "  expected:  at most 1,048,576 bytes\n"
         "  got:       more\n"
         "  next step: find out what answers at this URL"

@@ -509,7 +509,7 @@ def test_the_second_close_does_not_free_another_turns_instance() -> None:
     drive(second.open())
     drive(first.close())
     with pytest.raises(ChatBusyError):
-        first.reserve()
+        drive(first.open())
     drive(second.close())
 
 

@@ -16,6 +16,7 @@ from scripted_io import (
     SPEC,
     START,
     AtDeadline,
+    Listening,
     ScriptedIO,
     Took,
     attached,
@@ -214,7 +215,7 @@ def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
 
     told: list[str] = []
     it = record(state=State.ACCEPTED)
-    it.on_state = lambda changed: told.append(f"{changed.state} {changed.id}")
+    it.listener = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
     poll = [seen(row()), seen(NO_ROW)]
     deleting(it, poll=poll, delete=[seen(deleted())], status=[seen(NOT_FOUND)])
     assert told == ["poll", "delete", f"deleting {ID}", "status", "poll", f"deleted {ID}"]
@@ -222,7 +223,7 @@ def test_whoever_keeps_the_record_is_told_of_a_deletion_step_by_step() -> None:
 
 def test_a_delete_that_was_not_taken_is_not_told_of() -> None:
     it, told = ready(), []
-    it.on_state = lambda changed: told.append(changed.state)
+    it.listener = Listening(state=lambda changed: told.append(changed.state))
     _, _, error = deleting(it, delete=[reply(403)])
     assert error is not None
     assert told == []
@@ -575,7 +576,7 @@ def test_a_poll_that_fails_in_a_hurry_leaves_its_key_open() -> None:
 @pytest.mark.parametrize("wanted", ["never", "on-failure", "always"])
 def test_an_instance_is_kept_as_the_settings_say(wanted: str, failed: bool, state: State) -> None:
     it, told = record(state=state, id=ID), []
-    it.on_state = lambda changed: told.append(changed.state)
+    it.listener = Listening(state=lambda changed: told.append(changed.state))
     it.failed = failed
     kept = wanted == "always" or (wanted == "on-failure" and failed)
     assert keep(it, policy_of(keep=wanted)) is kept

@@ -14,6 +14,7 @@ from scripted_io import (
     NOT_FOUND,
     START,
     AtDeadline,
+    Listening,
     ScriptedIO,
     Took,
     attached,
@@ -127,7 +128,7 @@ def test_a_wait_of_no_time_ends_after_its_look(look: Any) -> None:
         drive(handle.wait(lambda _: False, None, 0.0))
     assert (caught.value.phase, caught.value.last) == ("ready", "status 'a'")
     assert caught.value.message == (
-        "the instance was not ready in time: it did not get there within 0 s"
+        "the instance was not ready in time: the status never became ready within 0 s"
     )
     assert len(io.sent) == 1
 
@@ -177,20 +178,22 @@ def test_a_chat_gives_the_whole_turn() -> None:
     assert [event.data for event in result.events] == ["Hi", " there", "[DONE]"]
     assert [event.at for event in result.events] == [1.0, 3.0, 4.0]
     assert (result.first_event_after, result.duration) == (1.0, 4.0)
-    assert (result.complete, result.index) == (True, 0)
+    assert result.complete
     assert answer.closed == 1
     assert io.calls_sent() == ["llm_events", "chat"], "the baseline is read before the turn"
     assert handle.record.phases == {"first_event": 1.0, "turn": 4.0}
-    assert handle.record.baselines == [Baseline(START, number=1)]
+    assert (result.account.before, result.account.after) == (Baseline(START, number=1), None)
     assert handle.record.notes == []
 
 
-def test_turns_are_numbered_and_each_has_its_baseline() -> None:
+def test_each_turn_has_its_baseline_which_bounds_the_one_before() -> None:
     _, handle = handle_of(
         llm_events=[events(0), events(2, "a"), ...], chat=[stream(HI + DONE), stream(HI + DONE)]
     )
-    assert [drive(handle.chat("hello", None)).index for _ in range(2)] == [0, 1]
-    assert [it.count for it in handle.record.baselines] == [0, 2]
+    first, second = (drive(handle.chat("hello", None)).account for _ in range(2))
+    assert (first.before.count, second.before.count) == (0, 2)
+    assert (first.after, second.after) == (second.before, None)
+    assert handle.record.chats == 2
 
 
 def test_a_turn_without_a_terminal_event_is_noted() -> None:
@@ -265,7 +268,8 @@ def test_a_chat_has_its_own_timeout_or_the_runs(timeout: float | None, limit: in
 def test_a_baseline_that_fails_does_not_stop_the_turn() -> None:
     _, handle = handle_of(llm_events=[reply(401)], chat=[stream(HI + DONE)])
     assert drive(handle.chat("hello", None)).text == "Hi"
-    assert handle.record.baselines[0].error == "llm_events was refused with 401"
+    assert handle.record.account is not None
+    assert handle.record.account.before.error == "llm_events was refused with 401"
 
 
 @pytest.mark.parametrize("call", ["llm_events", "chat"])
@@ -297,7 +301,7 @@ def test_a_busy_instance_is_told_before_anything_is_sent() -> None:
     with pytest.raises(ChatBusyError):
         drive(handle.chat("me too", None))
     assert io.calls_sent() == ["llm_events", "chat"]
-    assert len(handle.record.baselines) == 1
+    assert handle.record.chats == 1
     drive(turn.close())
     assert handle.record.phases == {}
 
@@ -305,9 +309,7 @@ def test_a_busy_instance_is_told_before_anything_is_sent() -> None:
 def test_a_turn_that_is_left_early_is_timed_and_not_noted() -> None:
     _, handle = handle_of(llm_events=[events(0)], chat=[stream(Took(2, HI), HI, DONE)])
     turn = handle.turn("hello", None)
-    assert turn.index == -1
     drive(turn.open())
-    assert turn.index == 0
     drive(turn.next())
     drive(turn.close())
     assert handle.record.phases == {"first_event": 2.0, "turn": 2.0}
@@ -324,18 +326,18 @@ def test_a_turn_needs_the_runs_permission(way: str) -> None:
         raise NoFurtherError
 
     io, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
-    handle.record.permit = refuse
+    handle.record.listener = Listening(allow=refuse)
     with pytest.raises(NoFurtherError):
         drive(handle.chat("hello", None) if way == "chat" else handle.turn("hello", None).open())
     assert not io.sent, "not even the baseline is read"
-    assert not handle.record.baselines
+    assert handle.record.chats == 0
     assert not chat_room._busy
 
 
 def test_permission_is_asked_for_before_every_turn() -> None:
     asked: list[int] = []
     io, handle = handle_of(llm_events=[events(0), ...], chat=[stream(HI + DONE) for _ in range(2)])
-    handle.record.permit = lambda: asked.append(len(io.sent))
+    handle.record.listener = Listening(allow=lambda: asked.append(len(io.sent)))
     for _ in range(2):
         drive(handle.chat("hello", None))
     reads = len(io.calls_sent("llm_events"))
@@ -354,7 +356,7 @@ def test_llm_events_are_counted_over_any_window() -> None:
 def test_a_turn_is_asked_for_its_own_events() -> None:
     _, handle = handle_of(llm_events=[events(0), events(1, "a")], chat=[stream(HI + DONE)])
     turn = drive(handle.chat("hello", None))
-    assert drive(handle.expect_of_turn(Expected(), turn.index, None)).count == 1
+    assert drive(handle.expect_of_turn(Expected(), turn.account, None)).count == 1
 
 
 def test_the_recent_events_are_everybodys() -> None:

@@ -18,6 +18,7 @@ from scripted_io import (
     OTHER_ID,
     START,
     AtDeadline,
+    Listening,
     ScriptedIO,
     Took,
     accepted,
@@ -265,7 +266,7 @@ def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> Non
 
     told: list[str] = []
     it = record()
-    it.on_state = lambda changed: told.append(f"{changed.state} {changed.id}")
+    it.listener = Listening(state=lambda changed: told.append(f"{changed.state} {changed.id}"))
     _, calls = calls_of(
         it,
         provision=[seen(accepted())],
@@ -284,7 +285,7 @@ def test_where_a_step_can_not_be_written_down_nothing_is_sent() -> None:
         raise OSError("disk full")
 
     it = record()
-    it.on_state = full
+    it.listener = Listening(state=full)
     io, calls = calls_of(it)
     with pytest.raises(OSError, match="disk full"):
         drive(provision(calls, it, POLICY))
@@ -300,8 +301,7 @@ def test_a_provision_needs_the_runs_permission() -> None:
         raise NoFurtherError
 
     it = record()
-    it.permit = refuse
-    it.on_state = lambda _: pytest.fail("nothing has happened")
+    it.listener = Listening(state=lambda _: pytest.fail("nothing has happened"), allow=refuse)
     io, calls = calls_of(it)
     with pytest.raises(NoFurtherError):
         drive(provision(calls, it, POLICY))
@@ -312,7 +312,7 @@ def test_a_provision_needs_the_runs_permission() -> None:
 def test_permission_is_asked_for_before_the_request_and_before_each_wait() -> None:
     asked = []
     it = record()
-    it.permit = lambda: asked.append(it.state)
+    it.listener = Listening(allow=lambda: asked.append(it.state))
     _, calls = calls_of(
         it,
         provision=[reply(503), accepted()],
@@ -329,7 +329,7 @@ def test_a_run_that_is_over_waits_for_nothing_more() -> None:
             raise ConfigError("the run is over")
 
     it = record()
-    it.permit = over
+    it.listener = Listening(allow=over)
     io, calls = calls_of(it, provision=[accepted()], poll=[NO_ROW, ...])
     with pytest.raises(ConfigError, match="over"):
         drive(provision(calls, it, POLICY))
@@ -525,7 +525,7 @@ def test_an_instance_that_never_gets_ready_is_a_timeout() -> None:
         status=[status("booting"), ...],
     )
     assert str(error) == (
-        "the instance was not ready in time: it did not get there within 900 s\n"
+        "the instance was not ready in time: the status never became ready within 900 s\n"
         "  phase:     ready, after 889.5 s\n"
         f"  instance:  {ID} (key night-0)\n"
         "  last seen: status 'booting'\n"
@@ -601,7 +601,7 @@ def test_a_look_that_ends_at_the_deadline_tells_what_was_waited_for() -> None:
         status=[status("booting"), AtDeadline(status("warming"))],
     )
     assert str(error) == (
-        "the instance was not ready in time: it did not get there within 9 s\n"
+        "the instance was not ready in time: the status never became ready within 9 s\n"
         "  phase:     ready, after 5.0 s\n"
         f"  instance:  {ID} (key night-0)\n"
         "  last seen: status 'warming'\n"

@@ -61,7 +61,7 @@ def lived() -> InstanceRecord:
     it.saw_status("running", 103.0)
     it.add_remark("odd")
     it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
-    it.baselines.append(Baseline(104.0))
+    it.opens_account(Baseline(104.0))
     it.saw_count(104.0, 0, ())
     story = TurnStory("hello", 105.0)
     story.saw(0.25, "so ")

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scripted_io import (
     START,
+    Listening,
     ScriptedIO,
     Took,
     attached,
@@ -38,7 +39,7 @@ from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.lifecycle import Policy
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State, TurnAccount
 from pytest_hydrasmoke._core.settle import (
     FINEST,
     PAUSE,
@@ -457,21 +458,23 @@ def chatting(
     return rows.io, Handle(calls, it, policy, Reading())
 
 
-def chat(io: ScriptedIO, handle: Handle) -> tuple[int, float]:
-    """Take a turn; gives its number, and the seconds that it was held up."""
+def chat(io: ScriptedIO, handle: Handle) -> tuple[TurnAccount, float]:
+    """Take a turn; gives its account, and the seconds that it was held up."""
     start = io.time
-    return drive(handle.chat("hello", None)).index, io.time - start
+    return drive(handle.chat("hello", None)).account, io.time - start
 
 
 def test_a_turn_waits_until_the_one_before_is_settled() -> None:
     rows = Rows(1.5)
     io, handle = chatting(rows)
-    assert chat(io, handle) == (0, 0.0)
-    index, waited = chat(io, handle)
+    first, waited = chat(io, handle)
+    assert waited == 0.0
+    account, waited = chat(io, handle)
     assert waited == pytest.approx(5.0), "nobody has watched a turn before"
-    assert [it.count for it in handle.record.baselines] == [0, 1]
+    assert (first.before.count, account.before.count) == (0, 1)
+    assert first.after == account.before
     with pytest.raises(LlmEventsError):
-        drive(handle.expect_of_turn(Expected(), index, 1))
+        drive(handle.expect_of_turn(Expected(), account, 1))
 
 
 def test_the_wait_is_no_part_of_the_chats_time() -> None:
@@ -486,17 +489,19 @@ def test_the_wait_is_no_part_of_the_chats_time() -> None:
 def test_once_a_turn_was_watched_back_to_back_turns_wait_half_a_second_at_most() -> None:
     rows = Rows()
     io, handle = chatting(rows)
-    waits, reads = [], []
+    waits, reads, counts = [], [], []
     for _ in range(20):
         before = len(io.calls_sent("llm_events"))
-        waits.append(chat(io, handle)[1])
+        account, waited = chat(io, handle)
+        waits.append(waited)
+        counts.append(account.before.count)
         reads.append(len(io.calls_sent("llm_events")) - before)
         rows.at.append(io.time - START + 0.2)
     assert waits[:2] == [0.0, pytest.approx(5.0)]
     assert max(waits[2:]) <= 0.5
     assert reads[1] < 45
     assert max(reads[2:]) <= 3
-    assert [it.count for it in handle.record.baselines] == list(range(20))
+    assert counts == list(range(20))
 
 
 def test_what_has_passed_since_the_turns_end_counts() -> None:
@@ -512,16 +517,16 @@ def test_what_has_passed_since_the_turns_end_counts() -> None:
 def test_what_an_expectation_saw_is_measured_and_settles_a_turn() -> None:
     rows = Rows(0.2)
     io, handle = chatting(rows)
-    index, _ = chat(io, handle)
-    drive(handle.expect_of_turn(Expected(), index, None))
+    account, _ = chat(io, handle)
+    drive(handle.expect_of_turn(Expected(), account, None))
     assert handle.record.log.history.lag == pytest.approx(0.2, abs=0.05)
     io.time = START + 5
-    drive(handle.expect_of_turn(Expected(), index, None))
+    drive(handle.expect_of_turn(Expected(), account, None))
     assert handle.record.log.history.watched
-    index, waited = chat(io, handle)
+    account, waited = chat(io, handle)
     rows.at.append(io.time - START + 0.2)
     assert waited == 0.0
-    drive(handle.expect_of_turn(Expected(1, 1), index, None))
+    drive(handle.expect_of_turn(Expected(1, 1), account, None))
     assert chat(io, handle)[1] == 0.0, "the second look has seen that no more came"
 
 
@@ -595,10 +600,17 @@ def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_to
     rows = Rows()
     io, handle = chatting(rows)
     handle.record.log._logs.test = lambda: "test_a.py::test_x"
-    waits = [chat(io, handle)[1] for _ in range(6)]
-    assert waits == [0, pytest.approx(5), pytest.approx(5), pytest.approx(5), 0, 0]
+    turns = [chat(io, handle) for _ in range(6)]
+    assert [waited for _, waited in turns] == [
+        0,
+        pytest.approx(5),
+        pytest.approx(5),
+        pytest.approx(5),
+        0,
+        0,
+    ]
     with pytest.raises(LlmEventsError) as caught:
-        drive(handle.expect_of_turn(Expected(0, 0), 5, None))
+        drive(handle.expect_of_turn(Expected(0, 0), turns[5][0], None))
     assert caught.value.got == (
         "LLM events of the turn before it may be among them, of test_a.py::test_x: "
         "the 3 before it left none, so that nothing was waited for"
@@ -614,46 +626,47 @@ def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() ->
     rows = Rows(1.5)
     io, handle = chatting(rows, settle=0.0)
     handle.record.log._logs.test = lambda: "test_a.py::test_x"
-    assert [chat(io, handle)[1] for _ in range(2)] == [0, 0]
+    turns = [chat(io, handle) for _ in range(2)]
+    assert [waited for _, waited in turns] == [0, 0]
     io.time += 2
     for wanted in (Expected(), Expected(0), Expected(1, 1)):
         with pytest.raises(LlmEventsError) as caught:
-            drive(handle.expect_of_turn(wanted, 1, None))
+            drive(handle.expect_of_turn(wanted, turns[1][0], None))
         assert caught.value.got == (
             "LLM events of the turn before it may be among them, of test_a.py::test_x: "
             "nothing was waited for"
         )
         assert caught.value.next_step == "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
     with pytest.raises(LlmEventsError) as caught:
-        drive(handle.expect_of_turn(Expected(0, 0), 0, None))
+        drive(handle.expect_of_turn(Expected(0, 0), turns[0][0], None))
     assert "some may be missing" in (caught.value.got or "")
     # What the default would have waited for has passed by itself.
     io.time += USUAL
-    index, _ = chat(io, handle)
+    account, _ = chat(io, handle)
     rows.at.append(io.time - START)
-    drive(handle.expect_of_turn(Expected(), index, None))
+    drive(handle.expect_of_turn(Expected(), account, None))
 
 
 def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
     rows = Rows(8.0)
     io, handle = chatting(rows)
-    index, _ = chat(io, handle)
-    drive(handle.expect_of_turn(Expected(), index, None))
+    account, _ = chat(io, handle)
+    drive(handle.expect_of_turn(Expected(), account, None))
     chat(io, handle)
-    index, waited = chat(io, handle)
+    account, waited = chat(io, handle)
     assert waited == pytest.approx(5)
     with pytest.raises(LlmEventsError, match="not as expected") as caught:
-        drive(handle.expect_of_turn(Expected(0), index, None))
+        drive(handle.expect_of_turn(Expected(0), account, None))
     assert "events came up to 8." in (caught.value.got or "")
     assert caught.value.next_step == "raise HYDRA_SMOKE_USAGE_SETTLE"
 
 
 def test_a_turn_of_another_client_closes_an_account() -> None:
     io, handle = chatting(Rows(0.1))
-    index, _ = chat(io, handle)
+    account, _ = chat(io, handle)
     handle.record.log.begin(None, io.time)
     with pytest.raises(LlmEventsError) as caught:
-        drive(handle.expect_of_turn(Expected(), index, None))
+        drive(handle.expect_of_turn(Expected(), account, None))
     assert caught.value.got == "another client has chatted since the turn"
     assert "before the next chat" in (caught.value.next_step or "")
 
@@ -670,13 +683,13 @@ def test_events_before_the_first_turn_of_the_run_are_another_runs() -> None:
             "fixtures alone, as it can't know of other clients"
         )
     assert not io.calls_sent("chat"), "nothing was said"
-    assert not handle.record.baselines
+    assert handle.record.chats == 0
 
 
 def test_an_attached_instance_may_have_been_used_by_anybody() -> None:
     io, handle = chatting(Rows(-1.0), it=attached())
-    assert chat(io, handle) == (0, 0.0)
-    assert handle.record.baselines[0].count == 1
+    account, waited = chat(io, handle)
+    assert (account.before.count, waited) == (1, 0.0)
 
 
 def test_after_a_turn_of_another_client_events_are_nobody_elses_and_waited_for() -> None:
@@ -699,7 +712,10 @@ def test_a_count_that_can_not_be_read_ends_the_wait_and_is_told() -> None:
 
 def test_who_watches_is_told_that_it_waits() -> None:
     told: list[Any] = []
-    it = ready(on_change=lambda it: told.append(it.doing and (it.doing.phase, it.doing.deadline)))
+    it = ready()
+    it.listener = Listening(
+        change=lambda it: told.append(it.doing and (it.doing.phase, it.doing.deadline))
+    )
     io, handle = chatting(Rows(), it=it)
     chat(io, handle)
     end, told[:] = io.time, []
@@ -736,13 +752,15 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
 def of_turn(wanted: Expected, it: InstanceRecord, *script: Any) -> tuple[ScriptedIO, Any]:
     io, calls = calls_of(it, llm_events=script)
     try:
-        return io, drive(Handle(calls, it, Policy(), Reading()).expect_of_turn(wanted, 0, 5))
+        assert it.account is not None
+        handle = Handle(calls, it, Policy(), Reading())
+        return io, drive(handle.expect_of_turn(wanted, it.account, 5))
     except LlmEventsError as error:
         return io, error
 
 
-def before(count: int, names: str, *after: Baseline) -> InstanceRecord:
-    return ready(baselines=[Baseline(START, count, frozenset(names)), *after])
+def before(count: int, names: str, after: Baseline | None = None) -> InstanceRecord:
+    return ready(account=TurnAccount(Baseline(START, count, frozenset(names)), after))
 
 
 ONLY_A = Expected(providers=frozenset("a"), only=True)

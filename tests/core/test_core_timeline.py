@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from scripted_io import ID, KEY, SPEC, attached, lost, record
+from scripted_io import ID, KEY, SPEC, Listening, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.calls import Attempt
@@ -45,7 +45,7 @@ def test_a_row_is_known_of_only_where_the_router_showed_one() -> None:
 
 def test_whoever_keeps_the_record_is_told_of_every_state() -> None:
     it, told = record(), []
-    it.on_state = lambda changed: told.append((changed is it, changed.state))
+    it.listener = Listening(state=lambda changed: told.append((changed is it, changed.state)))
     it.becomes(State.REQUESTED)
     it.becomes(State.ACCEPTED)
     assert told == [(True, State.REQUESTED), (True, State.ACCEPTED)]
@@ -56,7 +56,7 @@ def test_a_state_that_can_not_be_told_is_known_all_the_same() -> None:
         raise OSError("disk full")
 
     it = record()
-    it.on_state = full
+    it.listener = Listening(state=full)
     with pytest.raises(OSError, match="disk full"):
         it.becomes(State.REQUESTED)
     assert it.state is State.REQUESTED, "there may be something to delete"
@@ -148,8 +148,10 @@ def test_a_count_is_told_when_it_changes() -> None:
 
 def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
     it, told = record(), []
-    it.on_change = lambda changed: told.append(
-        (changed.doing and changed.doing.phase, changed.state.value, changed.last_state)
+    it.listener = Listening(
+        change=lambda changed: told.append(
+            (changed.doing and changed.doing.phase, changed.state.value, changed.last_state)
+        )
     )
     it.begins("ready", 1.0, 10.0)
     it.saw_status("booting", 2.0)

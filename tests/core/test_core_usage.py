@@ -30,7 +30,7 @@ from pytest_hydrasmoke import ConfigError, LlmEventsError
 from pytest_hydrasmoke._core.account import RECENT, YEAR, life_window, read_baseline
 from pytest_hydrasmoke._core.expected import Expected, expected, maybe_since, surely_since
 from pytest_hydrasmoke._core.llm_events import SECOND_LOOK, Usage
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 
 LATE = "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, else see the "
@@ -40,17 +40,23 @@ LATE += "agent's log of this turn"
 def ready(*baselines: Baseline, born: float | None = START) -> InstanceRecord:
     it = record(state=State.READY, id=ID)
     it.born = born
-    it.baselines.extend(baselines)
+    if baselines:
+        it.account = TurnAccount(*baselines)
     return it
 
 
+def account_of(it: InstanceRecord) -> TurnAccount:
+    assert it.account is not None
+    return it.account
+
+
 def turn_of(
-    wanted: Expected, it: InstanceRecord, *steps: Any, index: int = 0, timeout: float = 30
+    wanted: Expected, it: InstanceRecord, *steps: Any, timeout: float = 30
 ) -> tuple[ScriptedIO, Any]:
     """Expect events of a turn, and give what came of it: the last answer, or the error."""
     io, calls = calls_of(it, llm_events=steps)
     try:
-        return io, drive(Usage(calls, it, timeout).of_turn(wanted, index))
+        return io, drive(Usage(calls, it, timeout).of_turn(wanted, account_of(it)))
     except LlmEventsError as error:
         return io, error
 
@@ -386,7 +392,7 @@ def test_a_turn_ends_where_the_next_one_begins() -> None:
 
 
 def test_the_last_turn_ends_now() -> None:
-    _, error = turn_of(Expected(1, 1), ready(BEFORE, NEXT), events(9, "a"), index=1)
+    _, error = turn_of(Expected(1, 1), ready(NEXT), events(9, "a"))
     assert error.got == "2 (7 before the turn, 9 now), from a"
 
 
@@ -414,7 +420,7 @@ def test_a_turn_that_begins_between_two_looks_ends_the_second() -> None:
     it = ready(BEFORE)
 
     def meanwhile(_: Any) -> Any:
-        it.baselines.append(NEXT)
+        account_of(it).after = NEXT
         return events(9, "a")
 
     io, answer = turn_of(Expected(1, 2), it, events(6, "a"), meanwhile)
@@ -426,7 +432,7 @@ def test_a_turn_that_begins_while_this_one_is_read_bounds_it() -> None:
     it = ready(BEFORE)
 
     def meanwhile(_: Any) -> Any:
-        it.baselines.append(NEXT)
+        account_of(it).after = NEXT
         return events(9, "a")
 
     _, error = turn_of(Expected(3), it, meanwhile)
@@ -543,7 +549,7 @@ def test_the_window_since_the_turn_reaches_back_to_it_and_hardly_further(elapsed
     it = ready(before)
     io, calls = calls_of(it, llm_events=[events(6, "a", "b"), events(1, "a")])
     io.time += elapsed
-    drive(Usage(calls, it, 30).of_turn(Expected(providers=frozenset("a")), 0))
+    drive(Usage(calls, it, 30).of_turn(Expected(providers=frozenset("a")), account_of(it)))
     since, window = io.sent[1].at - START, windows(io)[1]
     assert window >= since - 1e-9
     assert window - since == pytest.approx(0.02, abs=1e-6)
@@ -581,7 +587,7 @@ def test_too_few_in_the_recent_window_read_so() -> None:
 
 def test_an_attached_instance_is_counted_too() -> None:
     it = attached()
-    it.baselines.append(Baseline(START, 5, frozenset("a")))
+    it.account = TurnAccount(Baseline(START, 5, frozenset("a")))
     io, answer = turn_of(Expected(), it, events(6, "a"))
     assert answer.count == 6
     assert windows(io) == [YEAR]

@@ -82,19 +82,40 @@ def test_every_command_and_its_options_are_described(
     assert [it for it in options if it not in page] == []
 
 
-def test_every_module_has_a_room() -> None:
-    assert set(diagram.modules()) == set(diagram.rooms())
+def test_every_folder_has_a_row() -> None:
+    assert set(diagram.graph()) == set(diagram.allowed())
+
+
+FILES = [file for file in sorted(diagram.HOME.rglob("*.py")) if file.parent.name != "fake"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda it: it.relative_to(diagram.HOME).as_posix())
+def test_a_module_imports_what_its_folder_may(file: Path) -> None:
+    folder = diagram.folder_of(file)
+    if folder == "__init__":
+        return
+    may, belongs = diagram.allowed()[folder]
+    everywhere = frozenset() if folder == "_sse" else diagram.EVERYWHERE
+    for needed in set(diagram.imports(file)) - may - everywhere - {folder}:
+        there = diagram.allowed()[needed][1]
+        raise AssertionError(
+            f"{file.name} imports of {needed}, which {folder} may not: {folder} has {belongs}; "
+            f"{needed} has {there}. Move what needs it to {needed} or above, or hand it in."
+        )
+
+
+def test_no_folder_needs_itself() -> None:
+    assert diagram.floors(diagram.graph())  # It raises of a circle.
 
 
 def test_the_picture_is_made_from_the_imports() -> None:
     # Known of old: the plugin switches things on, and the fake needs nothing of the rest.
-    graph = diagram.room_graph()
-    room_of = diagram.rooms()
-    assert room_of["_switch"] in graph[room_of["plugin"]]
-    assert graph[room_of["fake"]] == frozenset()
+    needs = diagram.drawn()
+    assert "_plugin" in needs["plugin"]
+    assert needs["fake"] == frozenset()
     drawing = ET.fromstring(diagram.svg())
     boxes = [it for it in drawing if it.tag.endswith("rect")]
-    assert len(boxes) == len(graph)
+    assert len(boxes) == len(needs)
 
 
 def test_every_environment_is_described() -> None:

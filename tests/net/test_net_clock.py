@@ -29,7 +29,7 @@ from sizes import sizes
 
 from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
 from pytest_hydrasmoke._clock import scheduler
-from pytest_hydrasmoke._clock.io import async_io
+from pytest_hydrasmoke._clock.io import VirtualNetwork, async_io
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +120,7 @@ def test_ten_minutes_of_provisioning_take_no_time_and_the_timeline_reads_in_minu
     began = time.process_time()
     with FakeRouter(SLOW, clock=clock) as fake:
         session = smoke_session(config_for(fake))
-        session.clock = clock
+        session.network = VirtualNetwork(clock)
         session.__post_init__()
         instance = session.provision(SPEC)
         turn = instance.chat("hello")
@@ -203,7 +203,7 @@ def many(number: int) -> Transcript:
     with FakeRouter(QUICK, clock=clock) as fake:
         session = smoke_session(config_for(fake, max_instances=number))
         learned = len(fake.requests)
-        session.clock = clock
+        session.network = VirtualNetwork(clock)
         session.__post_init__()
         assert len(session.many(number, SPEC)) == number
         session.close()

@@ -319,7 +319,7 @@ def test_an_interrupt_comes_out_of_sleeps_and_the_clean_up_deletes(a_run: Runs) 
 
 
 def fan(url: str, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
-    return fan_out(lambda group: SyncIO(link_to(url), group=group), works)
+    return fan_out(link_to(url), works)
 
 
 NOWHERE = "http://127.0.0.1:1"

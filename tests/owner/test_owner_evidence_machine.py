@@ -29,7 +29,8 @@ from pytest_hydrasmoke._run.folder import run_folders
 from pytest_hydrasmoke._run.ledger import Fact, read
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
-from pytest_hydrasmoke._transport.blocking import Group, SyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
@@ -197,11 +198,8 @@ class Evidence(RuleBasedStateMachine):
 def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sweeps work one after the other, each on time of its own that the fake shares."""
 
-    def in_turn(
-        make_io: Callable[[Group], SyncIO], works: Sequence[Callable[[SyncIO], None]]
-    ) -> list[Exception]:
+    def in_turn(link: Link, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
         for work in works:
-            link = make_io(Group()).link
             io = blocking_io(link, clock_of[link.base_url])
             work(io)
             io.close()

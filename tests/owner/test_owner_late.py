@@ -66,7 +66,7 @@ def test_a(smoke_instance_factory):
             open("late.txt", "w").write(str(error))
 
     threading.Thread(target=provision).start()
-    while not smoke_instance_factory.session.records:
+    while not smoke_instance_factory._session.records:
         pass
 """
 

@@ -160,16 +160,14 @@ def test_elsewhere_nothing_is_watched(pipe: Pipe, monkeypatch: pytest.MonkeyPatc
 
 def test_an_output_that_was_closed_is_none() -> None:
     module = "pytest_hydrasmoke._plugin.stalled_output"
-    script = (
-        f"import os; os.close(1); from {module} import StalledOutput as S; S(lambda: None).end()"
-    )
+    script = f"import os; os.close(1); from {module} import StalledOutput as S"
     command = [sys.executable, "-c", f"{script}; S(lambda: None).end()"]
     assert subprocess.run(command, check=True, stderr=subprocess.PIPE).stderr == b""
 
 
 WRITES = """
 import os, signal, sys
-from pytest_hydrasmoke import _stalled
+from pytest_hydrasmoke._plugin import stalled_output
 from pytest_hydrasmoke._base.signals import Interrupts
 stalled_output.AFTER, stalled_output.LOOK = 0.5, 0.2
 interrupts = Interrupts(on_first=lambda number: stalled.watch())

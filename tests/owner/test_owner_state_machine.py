@@ -29,7 +29,7 @@ from pytest_hydrasmoke._run.folder import run_folders
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
-from pytest_hydrasmoke._transport.blocking import Group, SyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -211,11 +211,9 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def asking(link: Link) -> SyncIO:
         return blocking_io(link, clock_of[link.base_url])
 
-    def in_turn(
-        make_io: Callable[[Group], SyncIO], works: Sequence[Callable[[SyncIO], None]]
-    ) -> list[Exception]:
+    def in_turn(link: Link, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
         for work in works:
-            io = asking(make_io(Group()).link)
+            io = asking(link)
             work(io)
             io.close()
         return []

@@ -495,14 +495,14 @@ def test_a_folder_that_another_sweep_removes_meanwhile_needs_no_word(
     sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed(fake, output)
-    real = ledger_module.note
+    real = ledger_module.record_fact
 
     def removed(folder: Path, *args: Any, **more: Any) -> None:
         (folder / "ledger.jsonl").unlink()
         (folder / "ledger.jsonl").mkdir()
         real(folder, *args, **more)
 
-    monkeypatch.setattr(ledger_module, "note", removed)
+    monkeypatch.setattr(ledger_module, "record_fact", removed)
     assert sweep()[0] == 0
     assert alive(fake) == []
 

@@ -147,7 +147,7 @@ def test_what_no_rerun_cured_is_a_failure(project: Project) -> None:
 def test_asking_what_is_left_changes_nothing(project: Project) -> None:
     text = """
 def test_a(smoke_instance_factory):
-    session = smoke_instance_factory.session
+    session = smoke_instance_factory._session
     smoke_instance_factory()
     [record] = session.records
     state = record.state

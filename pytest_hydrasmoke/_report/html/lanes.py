@@ -75,9 +75,9 @@ def _broke_at(turn: TurnReport, until: float, failures: Iterable[FailureReport])
         return None
     return next(
         (
-            it.at - turn.at
-            for it in failures
-            if it.phase in ("first_event", "turn") and turn.at <= it.at < until
+            failure.at - turn.at
+            for failure in failures
+            if failure.phase in ("first_event", "turn") and turn.at <= failure.at < until
         ),
         None,
     )
@@ -88,12 +88,12 @@ def lanes_of(instance: InstanceReport) -> Iterator[Lane]:
     silences = [(_late(chat), chat) for chat in chats_of(instance)]
     for phase in PHASES:
         bars = [
-            Bar(it.at, it.seconds, _ends_in_failure(it, instance.failures))
-            for it in instance.spans
-            if it.phase == phase
+            Bar(span.at, span.seconds, _ends_in_failure(span, instance.failures))
+            for span in instance.spans
+            if span.phase == phase
         ]
-        late = [it for it in silences if it[0] == phase]
-        longest = [it.seconds for it in bars] + [chat.axis.seconds for _, chat in late]
+        late = [silence for silence in silences if silence[0] == phase]
+        longest = [bar.seconds for bar in bars] + [chat.axis.seconds for _, chat in late]
         bars += [Bar(chat.silent_from, chat.silence, broke=True) for _, chat in late]
         if bars:
             yield Lane(phase, tuple(bars), max(longest))
@@ -108,4 +108,6 @@ def _late(chat: Chat) -> str | None:
 
 def _ends_in_failure(span: SpanReport, failures: Iterable[FailureReport]) -> bool:
     end = span.at + span.seconds
-    return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in failures)
+    return any(
+        failure.phase == span.phase and abs(failure.at - end) < _SOON for failure in failures
+    )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jinja2
 
+from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
@@ -104,7 +105,7 @@ def verdict(exit_code: int) -> str:
 
 def sweep(instance: InstanceReport) -> str:
     """Return the command that deletes what is left of an instance."""
-    return f"hydra-smoke sweep --run-id {instance.run_id}"
+    return sweep_command(instance.run_id)
 
 
 def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:

@@ -45,7 +45,7 @@ class Fold:
 
     @property
     def slowest(self) -> float:
-        return max(it.seconds for it in self.exchanges)
+        return max(exchange.seconds for exchange in self.exchanges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Story:
     @property
     def uncured(self) -> int:
         """Count the failures that no rerun has cured."""
-        return sum(not it.failure.cured for it in self.failures)
+        return sum(not failure.failure.cured for failure in self.failures)
 
 
 def story_of(instance: InstanceReport, number: int) -> Story:
@@ -123,7 +123,7 @@ def story_of(instance: InstanceReport, number: int) -> Story:
     failures = tuple(
         FailureEntry(it, f"i{number}-f{place}") for place, it in enumerate(instance.failures, 1)
     )
-    bad = [it.at for it in instance.exchanges if is_bad(it)]
+    bad = [exchange.at for exchange in instance.exchanges if is_bad(exchange)]
     return Story(
         number,
         instance,
@@ -133,16 +133,16 @@ def story_of(instance: InstanceReport, number: int) -> Story:
         tuple(_calls(instance.exchanges)),
         tuple(_folded(sorted(_entries(instance, failures), key=lambda it: it.at))),
         failures,
-        axis.marks(it.at for it in instance.exchanges),
+        axis.marks(exchange.at for exchange in instance.exchanges),
         axis.marks(bad),
     )
 
 
 def _ends(instance: InstanceReport) -> Iterator[float]:
     for timed in (instance.spans, instance.exchanges, instance.turns):
-        yield from (it.at + (it.seconds or 0.0) for it in timed)
+        yield from (one.at + (one.seconds or 0.0) for one in timed)
     for moments in (instance.statuses, instance.usage, instance.failures):
-        yield from (it.at for it in moments)
+        yield from (moment.at for moment in moments)
 
 
 def _words(statuses: Sequence[StatusReport], end: float) -> Iterator[tuple[StatusReport, float]]:
@@ -153,10 +153,10 @@ def _words(statuses: Sequence[StatusReport], end: float) -> Iterator[tuple[Statu
 
 def _calls(exchanges: Sequence[ExchangeReport]) -> Iterator[CallSummary]:
     by_call: dict[str, list[ExchangeReport]] = {}
-    for it in exchanges:
-        by_call.setdefault(it.call, []).append(it)
+    for exchange in exchanges:
+        by_call.setdefault(exchange.call, []).append(exchange)
     for call, all_of_it in by_call.items():
-        times = [it.seconds for it in all_of_it]
+        times = [exchange.seconds for exchange in all_of_it]
         yield CallSummary(
             call,
             all_of_it[0].method,
@@ -170,11 +170,11 @@ def _calls(exchanges: Sequence[ExchangeReport]) -> Iterator[CallSummary]:
 
 def _entries(instance: InstanceReport, failures: Iterable[FailureEntry]) -> Iterator[Entry]:
     # What begins at the same moment stays in this order.
-    yield from (Entry("request", it.at, it) for it in instance.exchanges)
-    yield from (Entry("status", it.at, it) for it in instance.statuses)
-    yield from (Entry("chat", it.turn.at, it) for it in chats_of(instance))
+    yield from (Entry("request", exchange.at, exchange) for exchange in instance.exchanges)
+    yield from (Entry("status", status.at, status) for status in instance.statuses)
+    yield from (Entry("chat", chat.turn.at, chat) for chat in chats_of(instance))
     yield from (Entry("usage", it.at, it) for it in instance.usage)
-    yield from (Entry("failure", it.failure.at, it) for it in failures)
+    yield from (Entry("failure", failure.failure.at, failure) for failure in failures)
 
 
 def _folded(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -183,7 +183,7 @@ def _folded(entries: Iterable[Entry]) -> Iterator[Entry]:
         if answer is None or len(same) < FOLDED:
             yield from same
         else:
-            exchanges = tuple(it.it for it in same if isinstance(it.it, ExchangeReport))
+            exchanges = tuple(entry.it for entry in same if isinstance(entry.it, ExchangeReport))
             yield Entry("fold", same[0].at, Fold(exchanges))
 
 

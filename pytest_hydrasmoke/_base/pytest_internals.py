@@ -1,0 +1,71 @@
+"""What this package knows of the inside of pytest, pluggy and xdist, each name in one function.
+
+None of it is promised to plugins. Where a release moves one, a test of this module says which.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def failure_words(report: pytest.TestReport) -> str:
+    """Return what a failed test's report says went wrong, in a line or a few."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(report.longrepr if crash is None else crash.message)
+
+
+def worker_input(config: pytest.Config) -> dict[str, Any] | None:
+    """Return what xdist's main process gave this worker; None where this is no worker."""
+    return getattr(config, "workerinput", None)
+
+
+def worker_output(owner: object) -> dict[str, Any]:
+    """Return what a worker sends at its end: to fill in there, of its node to read elsewhere."""
+    output: dict[str, Any] = getattr(owner, "workeroutput", {})
+    return output
+
+
+def session_of(config: pytest.Config) -> pytest.Session | None:
+    """Return the session, from its beginning on."""
+    session: pytest.Session | None = config.pluginmanager.get_plugin("session")
+    return session
+
+
+def junit_writers(config: pytest.Config) -> Iterator[Any]:
+    """Yield what writes the JUnit file that this process is to write, if any.
+
+    pytest gives plugins no way to it but a fixture, and no fixture lives that long. It is known by
+    the method that the fixture `record_testsuite_property` gives to tests.
+    """
+    for plugin in config.pluginmanager.get_plugins():
+        if callable(getattr(plugin, "add_global_property", None)):
+            yield plugin
+
+
+def suite_properties(writer: Any) -> list[tuple[str, str]]:
+    """Return the properties of the suite that such a writer has by now."""
+    # One that keeps them elsewhere is another plugin's.
+    properties: list[tuple[str, str]] = getattr(writer, "global_properties", [])
+    return properties
+
+
+def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:
+    """Clean what `--debug` writes: arguments and results of hooks, fixtures' values among them.
+
+    pluggy tells nobody where it writes them: should that have another name one day, nothing more
+    is written.
+    """
+    tracer = config.trace.root
+    write: Callable[[str], object] | None = getattr(tracer, "_writer", None)
+    tracer.setwriter(None if write is None else lambda text: write(clean(text)))
+
+
+def live_log_level(config: pytest.Config) -> int | None:
+    """Return from which level on logs are on the terminal already (`log_cli`), or None."""
+    handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
+    return handler.level if isinstance(handler, logging.StreamHandler) else None

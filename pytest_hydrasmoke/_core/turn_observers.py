@@ -1,0 +1,168 @@
+"""Who watches a chat turn: the log of its instance's turns, and the instance's record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import (
+    HydraSmokeError,
+    RouterError,
+    TransportError,
+    hide_own_frames,
+)
+from pytest_hydrasmoke._runtimes.frames import Meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+from .account import open_account
+from .chat import Turn, TurnObserver
+from .moments import Failure, TurnStory
+from .record import InstanceRecord, TurnAccount
+from .settle import How
+from .turn_log import TurnLog
+
+__tracebackhide__ = hide_own_frames
+
+LOOKED_AT = 20
+"""How many of a turn's events tell what its runtime's frames look like; so does its last one."""
+
+
+class LogObserver(TurnObserver):
+    """Writes a turn's beginning and end into the log of its instance: later turns wait for it.
+
+    `count` is what was surely counted before the turn; by itself it counts nothing, and whose the
+    LLM events are that come then, nobody can say.
+    """
+
+    def __init__(self, log: TurnLog, now: Callable[[], float]) -> None:
+        self._log = log
+        self._now = now
+        self.count: int | None = None
+        self._before = log.history
+        self._logged = self._failed = False
+        self._ended: float | None = None
+
+    async def begins(self) -> None:
+        self._log.refresh(self._now())
+
+    def sends(self) -> None:
+        self._before = self._log.history
+        self._log.begin(self.count, self._now())
+        self._logged = True
+
+    def refused(self, error: HydraSmokeError) -> None:
+        if not _may_run(error):
+            self._logged = False
+            self._log.undo(self._before)
+
+    def failed(self, error: HydraSmokeError) -> None:
+        self._failed = True
+
+    def ended(self) -> None:
+        if self._ended is None:
+            self._ended = self._now()
+
+    def closed(self, turn: Turn) -> None:
+        if not self._logged:
+            return
+        how: How = "ended"
+        if self._failed:
+            how = "failed"
+        elif self._ended is None:
+            how = "left"
+        self._log.end(how, self._now() if self._ended is None else self._ended)
+
+
+def _may_run(refusal: HydraSmokeError) -> bool:
+    """Return whether the agent may be at a message although no stream came of it."""
+    if isinstance(refusal, TransportError):
+        return refusal.reached
+    if isinstance(refusal, RouterError):
+        code = refusal.status_code
+        return code == 408 or not (400 <= code < 500 or code == 503)
+    return True
+
+
+class RecordObserver(TurnObserver):
+    """Counts the LLM events before a turn, and tells the instance's record how it went."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        record: InstanceRecord,
+        message: str,
+        *,
+        timeout: float,
+        baseline_timeout: float,
+        settle: float,
+    ) -> None:
+        self._calls = calls
+        self._record = record
+        self._message = message
+        self._timeout = timeout
+        self._baseline_timeout = baseline_timeout
+        self._settle = settle
+        self._log = LogObserver(record.log, calls.io.now)
+        self.account: TurnAccount | None = None
+        """What bounds its LLM events, once it has begun."""
+        self._story: TurnStory | None = None
+
+    async def begins(self) -> None:
+        record = self._record
+        record.permit()
+        baseline = await open_account(
+            self._calls, record, timeout=self._baseline_timeout, settle=self._settle
+        )
+        # A wait may have been long.
+        record.permit()
+        number = record.log.history.number + 1
+        self.account = record.opens_account(replace(baseline, number=number))
+        now = self._calls.io.now()
+        self._story = TurnStory(self._message, now)
+        record.turns.append(self._story)
+        record.begins("turn", now, now + self._timeout)
+        if baseline.error is None and baseline.doubt is None:
+            self._log.count = baseline.count
+
+    def _told(self) -> TurnStory:
+        assert self._story is not None  # It has begun, and is not closed.
+        return self._story
+
+    def sends(self) -> None:
+        self._log.sends()
+
+    def sent(self, began: float) -> None:
+        self._told().at = began
+
+    def refused(self, error: HydraSmokeError) -> None:
+        self._log.refused(error)
+
+    def saw(self, event: ChatEvent, meaning: Meaning) -> None:
+        story = self._told()
+        story.saw(event.at, meaning.text)
+        if story.events <= LOOKED_AT or meaning.end:
+            self._record.sightings.saw_event(event)
+
+    def failed(self, error: HydraSmokeError) -> None:
+        self._log.failed(error)
+        self._told().error = error.message
+        brief = type(error).__name__
+        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase), error)
+
+    def ended(self) -> None:
+        self._log.ended()
+
+    def closed(self, turn: Turn) -> None:
+        self._log.closed(turn)
+        story, self._story = self._story, None
+        if story is None:
+            return
+        story.complete = turn.complete
+        if turn.first_event_after is not None:
+            story.seconds = turn.duration
+            self._record.took("first_event", story.at, turn.first_event_after)
+            self._record.took("turn", story.at, turn.duration)
+        self._record.rests()
+        if turn.over and not turn.complete:
+            self._record.add_remark("a chat's stream ended without a terminal event")

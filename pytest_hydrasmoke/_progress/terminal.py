@@ -1,0 +1,113 @@
+"""Lines of one's own on pytest's terminal, whatever runs meanwhile.
+
+While a test runs, pytest's capturing has its output go somewhere else, and no thread but pytest's
+own may switch that off. So a line is written to the terminal itself, by a descriptor that was
+opened beside pytest's, and pytest's writer is told that it now stands at the start of a line.
+
+A reader may stall, and a line is no reason to wait for him: one that can't be written at once is
+left out. What pytest has in its buffer is never flushed on the way of a line: it could block, with
+a lock held that no signal gets the main thread out of.
+
+This is the one place that knows of pytest's private names: `_file` and `_current_line` of its
+`TerminalWriter`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+from typing import Any, TextIO
+
+import pytest
+
+
+def terminal_of(config: pytest.Config) -> Terminal | None:
+    """Return the terminal; None where it is another plugin's, or nobody is to be told anything."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if type(reporter) is not pytest.TerminalReporter or reporter.verbosity < -1:
+        return None
+    return Terminal(reporter, config.get_terminal_writer())
+
+
+class Terminal:
+    """What pytest's reporter writes to, by way of its `TerminalWriter`; for one thread at a time.
+
+    Made while nothing is captured.
+    """
+
+    def __init__(self, reporter: pytest.TerminalReporter, writer: Any) -> None:
+        self._reporter = reporter
+        self._writer = writer
+        file: TextIO = writer._file
+        self._encoding = getattr(file, "encoding", None) or "utf-8"
+        self._descriptor = _beside(file)
+
+    def write_line(self, text: str) -> None:
+        """Write a line of its own, below what pytest has begun; leave it out if that would wait."""
+        start = "\n" if self._writer.width_of_current_line else ""
+        line = f"{start}{text}\n"
+        if self._descriptor is None:
+            # A stream in memory, which no capturing gets in the way of.
+            self._writer.write(line, flush=True)
+        elif _write(self._descriptor, line.encode(self._encoding, "backslashreplace")):
+            self._writer._current_line = ""
+        else:
+            return
+        if self._reporter.showlongtestinfo:
+            # Under -v the name of the test stands before its outcome: pytest writes it again.
+            self._reporter.currentfspath = None
+
+    def flush(self) -> None:
+        """Write what pytest has in its buffer: where pytest itself does so, as it may block."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Let go of the terminal; nothing may be written afterwards."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def _beside(file: TextIO) -> int | None:
+    """Return another descriptor of a stream's file, or None; where the system lets it, unblocked.
+
+    That takes a description of its own: to unblock this one would unblock whoever shares it.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        descriptor = file.fileno()
+        mode = os.fstat(descriptor).st_mode
+        if os.name == "posix" and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+            with contextlib.suppress(OSError):
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+                return os.open(f"/dev/fd/{descriptor}", flags)
+        return os.dup(descriptor)
+    return None
+
+
+def _write(descriptor: int, line: bytes) -> bool:
+    """Write a line if there is somebody to take it at once; return whether it was written."""
+    with contextlib.suppress(OSError):
+        if _takes(descriptor):
+            os.write(descriptor, line)
+            return True
+    return False
+
+
+def _takes(descriptor: int) -> bool:
+    """Return whether a write neither blocks nor stops this process."""
+    if os.name != "posix":
+        return True
+    if os.isatty(descriptor) and _stops_writers(descriptor):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(event & select.POLLOUT for _, event in poll.poll(0))
+
+
+def _stops_writers(terminal: int) -> bool:
+    """Return whether a terminal stops the process that writes: one of a job in the background."""
+    import termios  # Not on every system, and not needed there.
+
+    flags: int = termios.tcgetattr(terminal)[3]
+    return bool(flags & termios.TOSTOP) and os.tcgetpgrp(terminal) != os.getpgrp()

@@ -1,0 +1,151 @@
+"""Canaries: what this package knows of others' inside is still there, or a test says what moved."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from filelock import FileLock
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pytest_hydrasmoke._base import pytest_internals as internals
+from pytest_hydrasmoke.fake import FakeRouter
+
+SUITE = """
+import pytest
+
+def test_fails(record_testsuite_property):
+    record_testsuite_property("colour", "blue")
+    assert 1 == 2, "one is not two"
+"""
+
+
+class Probe:
+    """Asks everything at the end of a session."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        def write(text: str) -> None:
+            self.found["trace"] = text
+
+        config.trace.root.setwriter(write)
+        internals.clean_trace(config, lambda text: "cleaned")
+        config.trace("a secret")
+        config.trace.root.setwriter(None)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.found["words"] = internals.failure_words(report)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        config = session.config
+        self.found["session"] = internals.session_of(config) is session
+        self.found["collected"] = session.testscollected
+        self.found["worker"] = internals.worker_input(config)
+        writers = [*internals.junit_writers(config)]
+        self.found["properties"] = [internals.suite_properties(writer) for writer in writers]
+        self.found["level"] = internals.live_log_level(config)
+
+
+@pytest.fixture
+def probe(pytester: pytest.Pytester) -> Probe:
+    pytester.makepyfile(SUITE)
+    seen = Probe()
+    pytester.inline_run(
+        *["--junitxml=junit.xml", "-o", "log_cli=true", "--log-cli-level=INFO"],
+        *["-o", "asyncio_default_fixture_loop_scope=function"],
+        plugins=[seen],
+    )
+    return seen
+
+
+MOVED = {
+    "words": ("one is not two\nassert 1 == 2", "TestReport.longrepr.reprcrash.message"),
+    "session": (True, 'the plugin "session"'),
+    "collected": (1, "Session.testscollected"),
+    "worker": (None, "config.workerinput, of xdist's workers alone"),
+    "properties": ([[("colour", "blue")]], "LogXML.add_global_property and global_properties"),
+    "level": (logging.INFO, 'log_cli_handler of the plugin "logging-plugin"'),
+    "trace": ("cleaned", "TagTracer._writer of pluggy"),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_pytest_has_it_where_it_was(name: str, probe: Probe) -> None:
+    wanted, where = MOVED[name]
+    found = probe.found.get(name)
+    if name == "words":
+        found = str(found).removeprefix("AssertionError: ")
+    assert found == wanted, f"{where} has moved: see _base/pytest_internals.py"
+
+
+def test_xdist_tells_workers_from_others(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
+
+        def pytest_sessionfinish(session):
+            if worker_input(session.config) is not None:
+                name = worker_input(session.config)["workerid"]
+                worker_output(session.config)["told"] = f"by {name}"
+
+        def pytest_testnodedown(node):
+            print(worker_output(node)["told"])
+        """
+    )
+    pytester.makepyfile("def test(): pass")
+    result = pytester.runpytest_subprocess("-n1", "-s")
+    result.stdout.fnmatch_lines(["*by gw0*"])
+
+
+def test_pytests_terminal_has_it_where_it_was(pytestconfig: pytest.Config) -> None:
+    writer: Any = pytestconfig.get_terminal_writer()
+    wanted = {"_file", "_current_line", "width_of_current_line", "flush", "write"}
+    missing = [name for name in sorted(wanted) if not hasattr(writer, name)]
+    missing += [
+        name
+        for name in ("currentfspath", "showlongtestinfo", "verbosity")
+        if f"self.{name}" not in inspect.getsource(pytest.TerminalReporter)
+    ]
+    assert missing == [], "pytest's terminal writer has moved these: see _progress/terminal.py"
+
+
+def test_httpcore_names_the_steps_of_a_connection() -> None:
+    steps: list[str] = []
+
+    async def ask(url: str) -> object:
+        async def trace(step: str, info: object) -> None:
+            steps.append(step)
+
+        async with httpx.AsyncHTTPTransport() as transport:
+            request = httpx.Request("GET", url, extensions={"trace": trace})
+            answer = await transport.handle_async_request(request)
+            await answer.aread()
+            return answer.extensions["network_stream"]
+
+    with FakeRouter() as router:
+        stream: Any = anyio.run(ask, f"{router.url}/openapi.json")
+    assert hasattr(stream, "get_extra_info"), "the extension network_stream has moved"
+    for step in ("connect_tcp.started", "connect_tcp.complete", "send_request_headers.started"):
+        assert any(it.endswith(step) for it in steps), (
+            f"httpcore traces no {step} any more: see _transport/asynchronous.py"
+        )
+
+
+def test_uvicorn_has_a_protocol_that_can_be_chosen() -> None:
+    there = [name for name in ("connection_made", "connection_lost") if hasattr(H11Protocol, name)]
+    assert len(there) == 2, "uvicorn's H11Protocol has moved: see fake/server.py"
+
+
+def test_filelock_can_be_told_to_have_no_locks_in_files(tmp_path: Path) -> None:
+    parameters = inspect.signature(FileLock.__init__).parameters
+    assert {"thread_local", "fallback_to_soft"} <= parameters.keys() or FileLock(
+        tmp_path / "a.lock", thread_local=False, fallback_to_soft=False
+    ), "filelock has moved fallback_to_soft: see _run/locks.py"
