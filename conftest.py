@@ -9,6 +9,9 @@ from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
+# A process that a test starts need not compile what the one before it has compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The runs that are tested must not write into the summary of the job that tests them.
 for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(_name, None)

@@ -438,7 +438,8 @@ def test_b(smoke_instance): pass
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+# The others are among those of `tests/kill`.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_test_ends_the_run_through_its_clean_up(
     live: Live, fake: FakeRouter, pytester: pytest.Pytester, number: signal.Signals
 ) -> None:

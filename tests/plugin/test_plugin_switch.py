@@ -286,7 +286,7 @@ def test_collect_only_lists_the_bundled_checks_too(project: Project) -> None:
 
 def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
-    result = project.process("-p", "xdist", "--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
+    result = project.run("-p", "xdist", "--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
     assert "INTERNALERROR" not in result.stdout.str()
     assert router.requests == ()
 
