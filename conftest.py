@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["pytester"]
+
+# A process that a test starts need not compile what the one before it has compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The runs that are tested must not write into the summary of the job that tests them.
 for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
@@ -17,4 +21,22 @@ for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
 settings.register_profile("sample", max_examples=50, deadline=None, database=None, print_blob=True)
 settings.register_profile("full", settings.get_profile("sample"), max_examples=2_000)
 settings.register_profile("few", settings.get_profile("sample"), max_examples=20)
-settings.load_profile("full" if os.environ.get("HYDRA_FUZZ_FULL") == "1" else "sample")
+settings.load_profile("sample")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _fuzz_is_asked_for(config):
+        settings.load_profile("full")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # Every property is part of the normal tests; `-m fuzz` selects it too, and tries more often.
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if is_property and _fuzz_is_asked_for(item.config):
+        item.add_marker("fuzz")
+
+
+def _fuzz_is_asked_for(config: pytest.Config) -> bool:
+    # The default of `-m` names every marker to leave it out.
+    expression: str = config.option.markexpr
+    return "fuzz" in expression and not expression.startswith("not ")

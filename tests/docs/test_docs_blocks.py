@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,13 +11,13 @@ import pytest
 from blocks import PAGES, Block, aimed, blocks, run_shell, stand_ins
 from inner import ALONE, only
 from shown import ROOT, check
+from sizes import sampled
 
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-FULL = os.environ.get("HYDRA_DOCS_FULL") == "1"
-FIRST = ("README.md", "CONTRIBUTING.md", "tutorial.md")
-LATER = "a page's commands take seconds: tox -e pages carries them out"
+FIRST = ("README.md", "CONTRIBUTING.md")
+"""What a newcomer reads: the commands of other pages take seconds, and are for `-m pages`."""
 TOKEN = "a-made-up-token-of-the-pages"
 
 
@@ -67,6 +66,8 @@ def test_python_blocks_pass_on_the_fake(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, page: Path
 ) -> None:
     monkeypatch.setenv(*ALONE)
+    # Long enough for the fake's rows.
+    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
     write_files(page, pytester.path)
     found = modules(page)
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
@@ -87,13 +88,11 @@ def test_python_blocks_pass_on_the_fake(
     assert set(outcomes) == {"passed"}
 
 
-WITH_COMMANDS = [
-    pytest.param(page, marks=() if FULL or page.name in FIRST else pytest.mark.skip(LATER))
-    for page in having("console")
-]
+WITH_COMMANDS = having("console")
+NEWCOMERS = [page for page in WITH_COMMANDS if page.name in FIRST]
 
 
-@pytest.mark.parametrize("page", WITH_COMMANDS, ids=ids)
+@pytest.mark.parametrize("page", sampled("pages", WITH_COMMANDS, NEWCOMERS, name=ids))
 def test_commands_do_what_they_are_for(
     page: Path, router: FakeRouter, settings: dict[str, str], tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from pipeline_tools import (
     read,
 )
 from shown import ROOT
+from sizes import sampled
 
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -84,13 +84,7 @@ def aimed(job: Job, router: FakeRouter) -> dict[str, str]:
     return {**job.env, "HYDRA_SMOKE_URL": router.url, "HYDRA_SMOKE_TOKEN": TOKEN}
 
 
-FULL = os.environ.get("HYDRA_EXAMPLES_FULL") == "1"
-heavy = pytest.mark.skipif(not FULL, reason="takes seconds: tox -e examples")
-
-
-@pytest.mark.parametrize(
-    "name", ["github", *(pytest.param(it, marks=heavy) for it in ("gitlab", "jenkins"))]
-)
+@pytest.mark.parametrize("name", sampled("examples", LIVE, ["github"]))
 def test_a_live_job_passes_and_leaves_nothing(
     name: str, router: FakeRouter, commands: Path, tmp_path: Path
 ) -> None:
@@ -112,7 +106,7 @@ def test_a_live_job_passes_and_leaves_nothing(
     assert key in {it.idempotency_key for it in router.instances}
 
 
-@heavy
+@pytest.mark.examples
 @pytest.mark.parametrize("name", FAKE)
 def test_what_strangers_propose_runs_on_the_fake(name: str, commands: Path, tmp_path: Path) -> None:
     job = FAKE[name]
@@ -204,7 +198,7 @@ def test_the_jobs_of_gitlab_share_the_pipelines_among_them() -> None:
     assert fake == [{"if": '$CI_COMMIT_REF_PROTECTED != "true"'}]
 
 
-@heavy
+@pytest.mark.examples
 def test_the_nightly_sweep_finds_what_each_leg_of_each_attempt_left(
     router: FakeRouter, commands: Path, tmp_path: Path
 ) -> None:

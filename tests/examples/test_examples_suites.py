@@ -30,6 +30,8 @@ def test_a_suite_passes(
     shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True, ignore=own)
     tests, options, provisioned = SUITES[name]
     monkeypatch.setenv(*ALONE)
+    # Long enough for the fake's rows.
+    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
     under_asyncio = "asyncio_mode" in (pytester.path / "pyproject.toml").read_text("utf-8")
     plugins = only("pytest_asyncio.plugin") if under_asyncio else only()
     result = pytester.runpytest_inprocess(*plugins, *options)

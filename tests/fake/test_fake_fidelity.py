@@ -1,7 +1,6 @@
 """Thousands of requests to the fake and to its FastAPI twin: the same answers, to the letter.
 
-A sample in every run; `HYDRA_FIDELITY_FULL=1` asks for all of them, `HYDRA_FIDELITY_SEED` for
-others.
+A sample in every run; `-m fidelity` asks for all of them, `HYDRA_FIDELITY_SEED` for others.
 """
 
 from __future__ import annotations
@@ -18,15 +17,14 @@ import twin
 from fake_tools import HandClock
 from fastapi import FastAPI
 from fidelity_tools import Answer, Asked, Asking, ask
+from sizes import sizes
 
 from pytest_hydrasmoke._api.contract import contract
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-FULL = bool(os.environ.get("HYDRA_FIDELITY_FULL"))
 SEED = int(os.environ.get("HYDRA_FIDELITY_SEED", "20"))
 # What FastAPI makes of a bare `null` has changed.
 STRICT = "strict_content_type" in inspect.signature(FastAPI.__init__).parameters
-REQUESTS = 20_000 if FULL else 400
 
 
 async def compare(count: int, seed: int) -> tuple[Counter[int], list[tuple[Asked, Answer, Answer]]]:
@@ -66,10 +64,11 @@ def comparable(asked: Asked, answer: Answer) -> Answer:
 
 # FastAPI's own question to models of an old pydantic, which answers it with a warning.
 @pytest.mark.filterwarnings("ignore:The `__fields__` attribute is deprecated")
-def test_the_fake_answers_as_its_twin() -> None:
-    codes, differences = asyncio.run(compare(REQUESTS, SEED))
+@pytest.mark.parametrize("requests", sizes("fidelity", 400, 20_000))
+def test_the_fake_answers_as_its_twin(requests: int) -> None:
+    codes, differences = asyncio.run(compare(requests, SEED))
     told = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
-    print(f"\nseed {SEED}: {REQUESTS} requests, {len(differences)} differences ({told})")
+    print(f"\nseed {SEED}: {requests} requests, {len(differences)} differences ({told})")
     assert differences == []
     # Nothing that could be asked for has been left out.
     assert {200, 401, 404, 405, 422} <= codes.keys()

@@ -5,7 +5,6 @@ Many seconds of a library that most have no use for: `tox -e fidelity` installs 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,11 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-if not os.environ.get("HYDRA_FIDELITY_FULL"):
-    pytest.skip("HYDRA_FIDELITY_FULL is not set", allow_module_level=True)
-
-import schemathesis
-
+pytestmark = pytest.mark.fidelity
 CASES = 200
 TOKEN = "a-token-of-the-schema"
 
@@ -39,6 +34,8 @@ def router() -> Iterator[FakeRouter]:
 
 
 def test_what_the_document_promises_holds(router: FakeRouter) -> None:
+    import schemathesis
+
     schema = schemathesis.openapi.from_url(f"{router.url}/openapi.json")
     excluded = schemathesis.checks.CHECKS.get_by_names(list(EXCLUDED))
     modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]

@@ -30,8 +30,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 HERE = Path(__file__).parent
-FULL = bool(os.environ.get("HYDRA_FIRE_FULL"))
-"""Whether the figures are asked for in full; else a sample of a few seconds."""
 MIB = 1 << 20
 REFUSED = "refused"
 BEFORE = {"poll": "provision", "status": "poll", "llm_events": "status", "chat": "llm_events"}

@@ -18,8 +18,6 @@ from inner import ALONE, only
 
 SUITE = Path(__file__).parent.parent / "suites" / "workers"
 TOKEN = "made-up-token-of-the-fire-tests"
-FULL = bool(os.environ.get("HYDRA_FIRE_FULL"))
-"""Whether the figures are asked for in full; else a sample of a few seconds."""
 
 
 @dataclass(frozen=True)

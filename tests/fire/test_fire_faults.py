@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from fire_tools import ALL_CELLS, FULL, Cell, Outcome, run_cell, several_at_once
+import pytest
+from fire_tools import ALL_CELLS, Cell, Outcome, run_cell, several_at_once
+from sizes import sizes
 
 SAMPLE = [
     Cell("flood of wide text", "chat", "sync"),
@@ -19,8 +21,10 @@ SAMPLE = [
 ]
 
 
-def test_every_fault_ends_in_a_typed_error_in_time_and_leaves_nothing(tmp_path: Path) -> None:
-    cells = ALL_CELLS if FULL else SAMPLE
+@pytest.mark.parametrize("cells", sizes("fire", SAMPLE, ALL_CELLS))
+def test_every_fault_ends_in_a_typed_error_in_time_and_leaves_nothing(
+    cells: list[Cell], tmp_path: Path
+) -> None:
 
     def run(numbered: tuple[int, Cell]) -> Outcome:
         number, cell = numbered

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sizes import sizes
 from starlette.responses import JSONResponse
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
-FULL = os.environ.get("HYDRA_FIRE_FULL") == "1"
-SECONDS = 40.0 if FULL else 1.5
 MIB = 1 << 20
 HERE = Path(__file__).parent
 _random = random.Random(22)
@@ -72,20 +71,23 @@ def talkative(router: FakeRouter, change: Any) -> Iterator[str]:
         unmount(place)
 
 
+@pytest.mark.parametrize("seconds", sizes("fire", 1.5, 40.0))
 @pytest.mark.parametrize("change", [words, fields, providers], ids=lambda it: it.__name__)
-def test_a_router_that_says_too_much_fills_nothing(change: Any, tmp_path: Path) -> None:
+def test_a_router_that_says_too_much_fills_nothing(
+    change: Any, seconds: float, tmp_path: Path
+) -> None:
     # With fields alone it never gets ready either: it is polled all the time.
     statuses = ((0.0, "running"),) if change is providers else ((0.0, "queued"),)
     router = FakeRouter(Scenario(row_after=0.0, statuses=statuses))
     with talkative(router, change) as url:
-        given = {"url": url, "token": router.token, "seconds": SECONDS, "output": str(tmp_path)}
+        given = {"url": url, "token": router.token, "seconds": seconds, "output": str(tmp_path)}
         path = filter(None, [str(HERE.parent / "net"), os.environ.get("PYTHONPATH")])
         ran = subprocess.run(
             [sys.executable, HERE / "fire_polls.py", json.dumps(given)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
             capture_output=True,
             text=True,
-            timeout=SECONDS + 60,
+            timeout=seconds + 60,
             check=False,
         )
     assert ran.returncode == 0, ran.stderr

@@ -22,12 +22,12 @@ from filelock import FileLock
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from inner import ALONE, only
+from sizes import examples
 
 # A run in this process forgets every module that it was the first to import.
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-FULL = os.environ.get("HYDRA_FUZZ_FULL") == "1"
 SPEC = {"manifest_id": "m", "region_id": "r", "tier_id": "t"}
 # Read once: pytest remembers a test file by its name.
 TEST = "import os\n\ndef test_it(smoke_instance):\n    assert os.environ['PASSES'] == 'True'\n"
@@ -253,17 +253,11 @@ def at(root: str) -> Iterator[None]:
         yield
 
 
-def tries(sample: int, full: int) -> settings:
-    return settings(
-        max_examples=full if FULL else sample,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
-
-
+UNHEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 PROJECT = World(".", {"two": "open"}, [], [".gitignore", "report.json", "runs/x/live.log"], [], [])
 
 
-@tries(sample=20, full=2_500)
+@settings(examples(8, 2_500), suppress_health_check=UNHEALTHY)
 @example(world=PROJECT, run_id="one", passes=True)
 @given(world=worlds, run_id=names, passes=st.booleans())
 def test_a_run(
@@ -286,7 +280,7 @@ def test_a_run(
     tried["files compared"] += len(before)
 
 
-@tries(sample=100, full=7_500)
+@settings(examples(40, 7_500), suppress_health_check=UNHEALTHY)
 @given(world=worlds, run_id=st.none() | names, dry=st.booleans())
 def test_a_sweep(
     router: FakeRouter, tried: Counter[str], world: World, run_id: str | None, dry: bool

@@ -28,12 +28,10 @@ R = TypeVar("R")
 
 HERE = Path(__file__).parent
 TOKEN = "made-up-token-of-the-kill-tests"
-FULL = bool(os.environ.get("HYDRA_KILL_FULL"))
-"""Whether the figures are asked for in full; else a sample of a few seconds."""
 LAG = 0.3
 """Seconds until a worker has inserted the row."""
 BOOT = 0.5
-WAIT = 2.0 if FULL else 1.0
+WAIT = 2.0
 """What sweeps are told to wait: longer than the worker takes, on a busy machine too."""
 ROUTER = {"row_after": LAG, "statuses": [[0.0, "queued"], [BOOT, "running"]]}
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from kill_tools import FULL, HERE, Router, Run, open_entries, router, several_at_once, start, sweep
+import pytest
+from kill_tools import HERE, Router, Run, open_entries, router, several_at_once, start, sweep
+from sizes import sizes
 
-TIMES = 8 if FULL else 1
-# The last of some 45 are not always reached: 12, where an intent is half written, 24 and 36 are.
-STEP = 1 if FULL else 12
+# Each checkpoint how often, and which of them: the last of some 45 are not always reached, but 12,
+# where an intent is half written, 24 and 36 are.
+SIZES = sizes("kill", (1, 12), (8, 1))
 
 
 def start_at(at: Router, folder: Path, checkpoint: int) -> Run:
@@ -19,7 +21,11 @@ def start_at(at: Router, folder: Path, checkpoint: int) -> Run:
     return start(command, folder, env)
 
 
-def test_a_run_killed_at_any_checkpoint_leaks_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_a_run_killed_at_any_checkpoint_leaks_nothing(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    times, step = size
     with router() as at:
         whole = start_at(at, tmp_path / "whole", 0)
         assert whole.end() == 0, whole.output
@@ -41,8 +47,8 @@ def test_a_run_killed_at_any_checkpoint_leaks_nothing(tmp_path: Path) -> None:
 
         jobs = [
             (checkpoint, time)
-            for checkpoint in range(STEP, len(names) + 1, STEP)
-            for time in range(TIMES)
+            for checkpoint in range(step, len(names) + 1, step)
+            for time in range(times)
         ]
         results = several_at_once(kill_and_sweep, jobs)
         alive = at.alive()

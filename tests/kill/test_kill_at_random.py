@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from kill_tools import (
     CHAT_AND_DELETE,
-    FULL,
     HERE,
     Router,
     Run,
@@ -20,8 +21,7 @@ from kill_tools import (
     start_pytest,
     sweep,
 )
-
-KILLS = 200 if FULL else 2
+from sizes import sizes
 
 
 def start_session(at: Router, folder: Path) -> Run:
@@ -33,27 +33,34 @@ def start_tests(at: Router, folder: Path) -> Run:
     return start_pytest(at, folder, CHAT_AND_DELETE)
 
 
-def test_a_killed_run_leaks_nothing_that_a_sweep_does_not_find(tmp_path: Path) -> None:
+Start = Callable[[Router, Path], Run]
+# Half of the runs are pytest's; what the other half does is what a run does, without the part
+# before it in which there is nothing yet to leak. A sample is of those alone.
+SIZES = sizes("kill", (2, (start_session,)), (200, (start_tests, start_session)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_killed_run_leaks_nothing_that_a_sweep_does_not_find(
+    size: tuple[int, tuple[Start, ...]], tmp_path: Path
+) -> None:
+    kills, kinds = size
     chance = random.Random()
     with router() as at:
-        # Half of the runs are pytest's; what the other half does is what a run does, without the
-        # part before it in which there is nothing yet to leak. A sample is of those alone.
-        kinds = (start_tests, start_session) if FULL else (start_session, start_session)
 
         def whole_run(index: int) -> float:
-            run = kinds[index % 2](at, tmp_path / f"whole-{index}")
+            run = kinds[index % len(kinds)](at, tmp_path / f"whole-{index}")
             assert run.end() == 0, run.output
             return time.monotonic() - run.started
 
         # The first of each kind only warms up.
-        whole = several_at_once(whole_run, range(4) if FULL else range(2))[-2:]
+        whole = several_at_once(whole_run, range(2 * len(kinds)))[-len(kinds) :]
 
         def kill_and_sweep(index: int) -> tuple[str, int, list[str]]:
             folder = tmp_path / f"run-{index}"
             for _ in range(5):
-                run = kinds[index % 2](at, folder)
+                run = kinds[index % len(kinds)](at, folder)
                 # Most of the first 0.3 s is Python's own start.
-                run.kill_after(chance.uniform(0.3, whole[index % 2]))
+                run.kill_after(chance.uniform(0.3, whole[index % len(kinds)]))
                 if run.process.returncode == -9:
                     break  # Else it was over already: that is no kill.
             folder.joinpath(".hydrasmoke/runs").mkdir(parents=True, exist_ok=True)
@@ -61,16 +68,16 @@ def test_a_killed_run_leaks_nothing_that_a_sweep_does_not_find(tmp_path: Path) -
             left = open_entries(folder)
             return output if code or left else "", run.process.returncode, left
 
-        results = several_at_once(kill_and_sweep, range(KILLS))
+        results = several_at_once(kill_and_sweep, range(kills))
         existed = len(at.instances)
         alive = at.alive()
     faults = [output for output, _, _ in results if output]
     killed = sum(code == -9 for _, code, _ in results)
     entries = sum(len(left) for _, _, left in results)
     print(
-        f"G1: {killed} of {KILLS} runs killed, {existed} instances, "
+        f"G1: {killed} of {kills} runs killed, {existed} instances, "
         f"leaked {len(alive)}, open entries {entries}"
     )
     assert not faults, faults[0]
     assert (alive, entries) == ([], 0)
-    assert killed == KILLS
+    assert killed == kills

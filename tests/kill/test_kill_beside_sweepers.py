@@ -8,12 +8,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from kill_tools import FULL, HERE, Router, open_entries, router, several_at_once, start, sweep
+import pytest
+from kill_tools import HERE, Router, open_entries, router, several_at_once, start, sweep
+from sizes import sizes
 
-RUNS = 60 if FULL else 2
 TOGETHER = 6
-PAUSE = 0.0 if FULL else 0.5
-"""Seconds from one sweep to the next."""
+# How many runs, how many chats each, and seconds from one sweep to the next.
+SIZES = sizes("kill", (2, 2, 0.5), (60, 8, 0.0))
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Life:
     fault: str
 
 
-def live(at: Router, folder: Path, index: int) -> Life:
+def live(at: Router, folder: Path, index: int, chats: int) -> Life:
     run_id = f"beside-{index}"
-    command = [sys.executable, HERE / "run_of_session.py", "8"]
+    command = [sys.executable, HERE / "run_of_session.py", str(chats)]
     run = start(command, folder, at.environment(HYDRA_SMOKE_RUN_ID=run_id), run_id)
     if index % 3 == 0:
         return Life(run_id, True, run.kill_after(random.uniform(0.5, 3.0)), "")
@@ -38,7 +39,9 @@ def live(at: Router, folder: Path, index: int) -> Life:
     return Life(run_id, False, float(done[0]) if done else 0.0, fault)
 
 
-def test_two_sweepers_beside_live_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_two_sweepers_beside_live_runs(size: tuple[int, int, float], tmp_path: Path) -> None:
+    runs, chats, pause = size
     over = threading.Event()
     problems: list[str] = []
 
@@ -49,7 +52,7 @@ def test_two_sweepers_beside_live_runs(tmp_path: Path) -> None:
             number += 1
             if code:
                 problems.append(output)
-            over.wait(PAUSE)
+            over.wait(pause)
         return number
 
     tmp_path.joinpath(".hydrasmoke/runs").mkdir(parents=True)
@@ -58,7 +61,9 @@ def test_two_sweepers_beside_live_runs(tmp_path: Path) -> None:
         for sweeper in sweepers:
             sweeper.start()
         try:
-            lives = several_at_once(lambda index: live(at, tmp_path, index), range(RUNS), TOGETHER)
+            lives = several_at_once(
+                lambda index: live(at, tmp_path, index, chats), range(runs), TOGETHER
+            )
         finally:
             over.set()
             for sweeper in sweepers:
@@ -76,7 +81,7 @@ def test_two_sweepers_beside_live_runs(tmp_path: Path) -> None:
     faults = [life.fault for life in lives if life.fault] + problems
     killed = sum(life.killed for life in lives)
     print(
-        f"G3: {RUNS} runs, {killed} killed, {existed} instances, deleted while their run lived "
+        f"G3: {runs} runs, {killed} killed, {existed} instances, deleted while their run lived "
         f"{len(too_early)}, leaked {len(alive)}"
     )
     assert not faults, faults[0]

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kill_tools import FULL, router, several_at_once, start_pytest, sweep, until
+import pytest
+from kill_tools import router, several_at_once, start_pytest, sweep, until
+from sizes import sizes
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 FOREVER = "time.sleep(60)"
@@ -124,12 +126,11 @@ def cases() -> list[Case]:
     ]
 
 
-SAMPLE = {("TERM in provisioning", 0), ("timeout by thread in a test", 0)}
-JOBS = [
+JOBS = [(case, workers) for case in cases() for workers in (0, 2)]
+SAMPLE = [
     (case, workers)
-    for case in cases()
-    for workers in (0, 2)
-    if FULL or (case.name, workers) in SAMPLE
+    for case, workers in JOBS
+    if case.name in ("TERM in provisioning", "timeout by thread in a test") and not workers
 ]
 
 
@@ -171,11 +172,14 @@ def end_a_run(case: Case, workers: int, folder: Path) -> Ending:
     return Ending(name, fault, len(after))
 
 
-def test_a_run_that_is_ended_early_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", sizes("kill", SAMPLE, JOBS))
+def test_a_run_that_is_ended_early_leaves_nothing(
+    jobs: list[tuple[Case, int]], tmp_path: Path
+) -> None:
     def work(index: int) -> Ending:
-        return end_a_run(*JOBS[index], tmp_path / f"run-{index}")
+        return end_a_run(*jobs[index], tmp_path / f"run-{index}")
 
-    endings = several_at_once(work, range(len(JOBS)))
+    endings = several_at_once(work, range(len(jobs)))
     faults = [ending.fault for ending in endings if ending.fault]
     leaked = sum(ending.leaked for ending in endings)
     print(f"G4: {len(endings)} ways to end, {len(faults)} not as they should, leaked {leaked}")

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kill_tools import FULL, Router, router, several_at_once, start_pytest, until
+import pytest
+from kill_tools import Router, router, several_at_once, start_pytest, until
+from sizes import sizes
 
 BOUND = 4.0
 """Seconds from the signal until the clean-up is over."""
@@ -38,12 +40,8 @@ TROUBLES = {
     "eight addresses": "return ask(host, port, *arguments, **more) * 8",
     "a slow name": "time.sleep(60); return ask(host, port, *arguments, **more)",
 }
-JOBS = [
-    (trouble, number)
-    for trouble in TROUBLES
-    for number in (signal.SIGINT, signal.SIGTERM)
-    if FULL or (trouble, number) == ("eight addresses", signal.SIGTERM)
-]
+JOBS = [(trouble, number) for trouble in TROUBLES for number in (signal.SIGINT, signal.SIGTERM)]
+SAMPLE = [("eight addresses", signal.SIGTERM)]
 
 
 @dataclass
@@ -108,7 +106,7 @@ def relay(at: Router) -> Iterator[Relay]:
 
 
 def end_a_run(trouble: str, number: int, folder: Path) -> tuple[str, float]:
-    """Signal a run whose router has gone deaf; gives what is wrong, and the clean-up's seconds."""
+    """Signal a run whose router has gone deaf; return what is wrong, and the clean-up's seconds."""
     text = SLEEPS.format(trouble=TROUBLES[trouble])
     with router() as at, relay(at) as way:
         host, port = way.address
@@ -125,20 +123,23 @@ def end_a_run(trouble: str, number: int, folder: Path) -> tuple[str, float]:
     wrong = [] if code == 128 + number else [f"exit code {code}"]
     if told["outcome"] != "leaked":
         wrong.append(f"told as {told['outcome']}")
-    if FULL and seconds > BOUND:
-        wrong.append(f"over after {seconds:.1f} s")
     fault = f"{trouble}, signal {number}: {'; '.join(wrong)}\n{run.output}" if wrong else ""
     return fault, seconds
 
 
-def test_clean_up_waits_for_no_router_that_does_not_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", sizes("kill", SAMPLE, JOBS))
+def test_clean_up_waits_for_no_router_that_does_not_answer(
+    jobs: list[tuple[str, int]], tmp_path: Path
+) -> None:
     def work(index: int) -> tuple[str, float]:
-        return end_a_run(*JOBS[index], tmp_path / f"run-{index}")
+        return end_a_run(*jobs[index], tmp_path / f"run-{index}")
 
-    ended = several_at_once(work, range(len(JOBS)))
+    ended = several_at_once(work, range(len(jobs)))
     faults = [fault for fault, _ in ended if fault]
     worst = max(seconds for _, seconds in ended)
     print(
         f"G21: {len(ended)} runs at a router gone deaf, clean-up over after {worst:.1f} s at most"
     )
     assert not faults, "\n\n".join(faults)
+    # Other processes keep the machine busy in the normal tests.
+    assert worst <= BOUND or jobs is SAMPLE

@@ -6,7 +6,9 @@ import signal
 import time
 from pathlib import Path
 
-from kill_tools import FULL, router, several_at_once, start_pytest, until
+import pytest
+from kill_tools import router, several_at_once, start_pytest, until
+from sizes import sizes
 
 SECONDS = 2.0
 AT_THE_END = """
@@ -39,11 +41,10 @@ TEXTS = {
     "after Ctrl-C": AFTER_CTRL_C,
     "several": SEVERAL,
 }
-TIMES = 3 if FULL else 1
 
 
 def interrupt(name: str, folder: Path) -> str:
-    """Signal a run while it deletes; gives what went wrong."""
+    """Signal a run while it deletes; return what went wrong."""
     with router(delete_takes=SECONDS, row_after=0.0, statuses=[[0, "running"]]) as at:
         run = start_pytest(at, folder, TEXTS[name], name=name)
         if name == "after Ctrl-C":
@@ -60,10 +61,8 @@ def interrupt(name: str, folder: Path) -> str:
     return f"{name}: {code} {alive} {ledgers}\n{run.output}" if wrong else ""
 
 
-def test_a_slow_delete_is_not_broken_off(tmp_path: Path) -> None:
-    names = [
-        name for name in TEXTS for _ in range(TIMES) if FULL or name in ("after Ctrl-C", "several")
-    ]
+@pytest.mark.parametrize("names", sizes("kill", ["after Ctrl-C", "several"], [*TEXTS] * 3))
+def test_a_slow_delete_is_not_broken_off(names: list[str], tmp_path: Path) -> None:
     jobs = [(name, tmp_path / str(number)) for number, name in enumerate(names)]
     faults = [fault for fault in several_at_once(lambda job: interrupt(*job), jobs) if fault]
     print(f"G7: {len(jobs)} deletions under INT, INT, TERM, broken off {len(faults)}")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from inner import ALONE, only
 
-FULL = os.environ.get("HYDRA_LEAKS_FULL") == "1"
 SUITES = Path(__file__).parent.parent / "suites"
 WINDOW = 8
 
@@ -145,6 +144,7 @@ def settings(url: str, token: str, **more: object) -> dict[str, str]:
         "ready_timeout": 10,
         "llm_events_timeout": 5,
         "delete_timeout": 5,
+        "usage_settle": 0.3,
         **more,
     }
     return {f"HYDRA_SMOKE_{name.upper()}": str(value) for name, value in given.items()}

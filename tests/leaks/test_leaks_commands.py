@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from leaks_tools import clean_environment, hits, settings, windows
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 TOKEN = "q7XwZt3mLk9v##[b2yNd5Hc8Fj4Gs6Pa1T"
@@ -40,22 +40,37 @@ GIVEN = [
 ]
 
 
-def command(folder: Path, *arguments: str, **env: str) -> tuple[int, str]:
-    """Run the command line in a folder; gives its exit code, and all that it said."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "pytest_hydrasmoke", *arguments],
-        cwd=folder,
-        env={**clean_environment(), **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return ended.returncode, ended.stdout + ended.stderr
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Give `command(*arguments, **env)`: its exit code, and all that it said."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ.keys() - clean_environment().keys():
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str, **env: str) -> tuple[int, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            try:
+                code = main([*arguments])
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
 
 
 @pytest.mark.parametrize("arguments", GIVEN, ids=lambda given: " ".join(given)[:24])
-def test_a_token_that_is_given_is_not_repeated(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    code, told = command(tmp_path, *arguments)
+def test_a_token_that_is_given_is_not_repeated(
+    arguments: tuple[str, ...], command: Command
+) -> None:
+    code, told = command(*arguments)
     assert code == 2
     assert "usage: " in told
     assert not hits(told, PARTS)
@@ -63,24 +78,24 @@ def test_a_token_that_is_given_is_not_repeated(arguments: tuple[str, ...], tmp_p
         assert "--token would show the token to everybody on this machine: set HYDRA_S" in told
 
 
-def test_an_argument_that_is_misspelt_is_named(tmp_path: Path) -> None:
-    code, told = command(tmp_path, "sweep", "--dryrun", "--run_id=x", "more")
+def test_an_argument_that_is_misspelt_is_named(command: Command) -> None:
+    code, told = command("sweep", "--dryrun", "--run_id=x", "more")
     assert (code, told.splitlines()[-1]) == (
         2,
         "hydra-smoke: error: unrecognized arguments: --dryrun",
     )
 
 
-def test_what_has_the_token_in_it_is_told_without(tmp_path: Path) -> None:
+def test_what_has_the_token_in_it_is_told_without(command: Command) -> None:
     env = {"HYDRA_SMOKE_TOKEN": TOKEN, "OPS_BEARER_TOKEN": OTHER}
     for given in (TOKEN, OTHER, f"{OTHER}.toml"):
-        code, told = command(tmp_path, "fake", "--scenario", given, **env)
+        code, told = command("fake", "--scenario", given, **env)
         assert code == 4
         assert "the fake router has no such scenario" in told
         assert not hits(told, PARTS)
     for name in ("agent_name", "run_id"):
         more = settings("https://router.example", TOKEN, **{name: OTHER})
-        code, told = command(tmp_path, "check", **{**env, **more})
+        code, told = command("check", **{**env, **more})
         assert code == 4
         assert f"{name} has the token in it" in told
         assert not hits(told, PARTS)
@@ -114,11 +129,11 @@ def see(told: str, said: str) -> None:
 )
 @pytest.mark.parametrize("body", [{"detail": f"{TOKEN} {OTHER}"}, f"Authorization: Bearer {TOKEN}"])
 def test_no_line_of_a_check_shows_a_token(
-    body: Any, route: str, after: int, said: str, router: FakeRouter, tmp_path: Path
+    body: Any, route: str, after: int, said: str, router: FakeRouter, command: Command
 ) -> None:
     router.fail(route, status=403, times=99, after=after, body=body)
     env = settings(router.url, TOKEN)
-    code, told = command(tmp_path, "check", **env, OPS_BEARER_TOKEN=OTHER)
+    code, told = command("check", **env, OPS_BEARER_TOKEN=OTHER)
     assert code == 1
     see(told, said)
     assert "********" in told
@@ -133,13 +148,13 @@ def test_no_line_of_a_check_shows_a_token(
     ],
 )
 def test_no_line_of_a_sweep_shows_a_token(
-    route: str, after: int, said: str, router: FakeRouter, tmp_path: Path
+    route: str, after: int, said: str, router: FakeRouter, command: Command
 ) -> None:
     with SmokeClient(router.url, token=TOKEN) as client:
         client.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"), "run-0")
     router.fail(route, status=403, times=999, after=after, body={"detail": f"{TOKEN} {OTHER}"})
     env = settings(router.url, TOKEN, delete_timeout=1, max_instances=1)
     arguments = ("sweep", "--run-id", "run", "--wait", "0")
-    code, told = command(tmp_path, *arguments, **env, OPS_BEARER_TOKEN=OTHER)
+    code, told = command(*arguments, **env, OPS_BEARER_TOKEN=OTHER)
     assert code == 1
     see(told, said)

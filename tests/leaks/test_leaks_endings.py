@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from leaks_tools import FULL, Sinks, run, settings, windows
+from leaks_tools import Sinks, run, settings, windows
+from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -102,7 +103,15 @@ def test_an_exit_and_a_leak_that_no_summary_tells_are_told_without_the_token(
     assert "******** is not valid" in sinks.texts["stderr"]
 
 
-@pytest.mark.parametrize("arguments", [("--full-trace",), ("--full-trace", "-l"), ()], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    sampled(
+        "leaks",
+        [("--full-trace",), ("--full-trace", "-l"), ()],
+        [("--full-trace", "-l"), ()],
+        name=" ".join,
+    ),
+)
 def test_an_interrupt_is_told_without_the_token(
     arguments: tuple[str, ...], router: FakeRouter, tmp_path: Path
 ) -> None:
@@ -132,10 +141,13 @@ ECHOES: dict[str, dict[str, Any]] = {
         "body": {"detail": [{"loc": [TOKEN], "msg": f"{TOKEN} is not", "type": TOKEN}]},
     },
 }
+OF_THE_SAMPLE = ("headers of a gateway", "a status word")
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")] if FULL else [()], ids=" ".join)
-@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("workers", sampled("leaks", [(), ("-n", "2")], [()], name=" ".join))
+@pytest.mark.parametrize(
+    "echo", sampled("leaks", ECHOES, ["headers of a gateway", "a status word"])
+)
 def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
     echo: str, workers: tuple[str, ...], router: FakeRouter, tmp_path: Path
 ) -> None:
@@ -143,7 +155,7 @@ def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
         # After what is asked before the run.
         after = {"poll": 2, "status": 2}.get(ECHOES[echo]["route"], 0)
         router.fail(**ECHOES[echo], times=999, after=after)
-        env = settings(router.url, TOKEN, ready_timeout=2)
+        env = settings(router.url, TOKEN, ready_timeout=2, delete_timeout=1)
         arguments = (*workers, "test_plain.py")
         sinks = run(tmp_path / "run", "plain", *arguments, env=env, conftest=KILLED)
     assert sinks.code == -signal.SIGKILL

@@ -25,7 +25,8 @@ import httpcore
 import httpcore._synchronization
 import pytest
 from inner import ALONE, only
-from leaks_tools import FULL, clean_environment, hits, windows
+from leaks_tools import clean_environment, hits, windows
+from sizes import sampled, sizes
 
 from pytest_hydrasmoke import (
     AsyncSmokeClient,
@@ -144,14 +145,15 @@ def awaited(link: Link) -> None:
     asyncio.run(call())
 
 
-def test_no_interrupt_shows_the_token(router: FakeRouter) -> None:
+@pytest.mark.parametrize("step", sizes("leaks", 7, 1))
+def test_no_interrupt_shows_the_token(router: FakeRouter, step: int) -> None:
     link = Link(router.url, Token(TOKEN))
     blocking(link)
     with Interrupter(0) as never:
         blocking(link)
     found: dict[str, str] = {}
     came = 0
-    for moment in range(1, never.seen + 1, 1 if FULL else 7):
+    for moment in range(1, never.seen + 1, step):
         try:
             with Interrupter(moment):
                 blocking(link)
@@ -297,8 +299,12 @@ def url():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-l",), ("-l", "--tb=long", "-vv"), ("-l", "--full-trace"), ("--tb=native", "-l")],
-    ids=" ".join,
+    sampled(
+        "leaks",
+        [("-l",), ("-l", "--tb=long", "-vv"), ("-l", "--full-trace"), ("--tb=native", "-l")],
+        [("-l", "--full-trace")],
+        name=" ".join,
+    ),
 )
 def test_no_test_without_the_switch_shows_the_token(
     arguments: tuple[str, ...], tmp_path: Path

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from hostile_router import EVIL, FIELDS, WORDS, Server, hostile_router
-from leaks_tools import FULL, Sinks, run, settings
+from leaks_tools import Sinks, run, settings
 
 from pytest_hydrasmoke._cli.main import main
 
@@ -113,21 +113,27 @@ def check(what: str, sinks: Sinks, router: Server) -> None:
     assert router.gone >= set(router.instances.values())
 
 
-def hostile_run(folder: Path, router: Server, name: str, *more: str) -> Sinks:
+def hostile_run(folder: Path, router: Server, name: str, *more: str, full: bool = False) -> Sinks:
     env = {
         **settings(router.url, TOKEN, ready_timeout=60, max_instances=9),
         "HOSTILE_REPLIES": str(len(WORDS)),
-        "HOSTILE_ALL": str(int(FULL)),
+        "HOSTILE_ALL": str(int(full)),
     }
     if "CI" in name:
         env["CI"] = "true"
     return run(folder, "hostile", *CONFIGURATIONS[name], *more, "test_hostile.py", env=env)
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS if FULL else ["-l -vv -rA, on a CI"])
-def test_a_hostile_reply_does_no_harm(name: str, tmp_path: Path) -> None:
-    with hostile_router(boots=len(FIELDS) if FULL else 3) as router:
-        sinks = hostile_run(tmp_path / "run", router, name)
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        pytest.param("-l -vv -rA, on a CI", False, id="sample"),
+        *(pytest.param(it, True, id=it, marks=pytest.mark.leaks) for it in CONFIGURATIONS),
+    ],
+)
+def test_a_hostile_reply_does_no_harm(name: str, full: bool, tmp_path: Path) -> None:
+    with hostile_router(boots=len(FIELDS) if full else 3) as router:
+        sinks = hostile_run(tmp_path / "run", router, name, full=full)
         assert sinks.texts.keys() >= SINKS
         assert sinks.code == 1
         check(name, sinks, router)
@@ -139,6 +145,7 @@ def test_the_command_line_shows_no_harmful_word(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with hostile_router() as router:
@@ -149,8 +156,10 @@ def test_the_command_line_shows_no_harmful_word(
         main([command, *more])
         told = capsys.readouterr().out
         assert ("deleted  5e0c1c4a" if command == "sweep" else "boo") in told
-        with capsys.disabled() if FULL else nullcontext():
-            router.gone |= set(router.instances.values())
+        router.gone |= set(router.instances.values())
+        # `-s` shows what was counted.
+        shown = request.config.getoption("capture") == "no"
+        with capsys.disabled() if shown else nullcontext():
             check(f"hydra-smoke {command}", Sinks({"stdout": told}), router)
 
 
@@ -162,10 +171,12 @@ def test_what_finds_harm_finds_it() -> None:
     assert live_markup("a.md", markup)
 
 
-@pytest.mark.skipif(not FULL, reason="HYDRA_LEAKS_FULL")
+@pytest.mark.leaks
 def test_without_the_second_line_there_would_be_harm(tmp_path: Path) -> None:
     with hostile_router() as router:
-        sinks = hostile_run(tmp_path / "run", router, "default", "-p", "no:hydra-smoke-scrub")
+        sinks = hostile_run(
+            tmp_path / "run", router, "default", "-p", "no:hydra-smoke-scrub", full=True
+        )
     harm = {name: len(commands(text)) + len(controls(text)) for name, text in sinks.texts.items()}
     print(f"\nwithout the second line: { {name: it for name, it in harm.items() if it} }")
     assert harm["stdout"] > 100

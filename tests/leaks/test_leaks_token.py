@@ -11,7 +11,8 @@ import string
 from pathlib import Path
 
 import pytest
-from leaks_tools import FULL, Sinks, run, settings, table, windows
+from leaks_tools import Sinks, run, settings, table, windows
+from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -57,8 +58,8 @@ SINKS = {
     ".hydrasmoke/report.html",
     ".hydrasmoke/trace.har",
 }
-SAMPLE = [("36", "-l"), ("36 with ##[", "--debug")]
-WHOLE = [(which, name) for which in TOKENS for name in CONFIGURATIONS]
+SAMPLE = [("36 with ##[", "--debug")]
+ALL = [(which, name) for which in TOKENS for name in CONFIGURATIONS]
 
 
 def leaky_run(folder: Path, token: str, *arguments: str, **env: str) -> Sinks:
@@ -86,8 +87,9 @@ def leaky_run(folder: Path, token: str, *arguments: str, **env: str) -> Sinks:
     return sinks
 
 
-@pytest.mark.parametrize(("which", "name"), WHOLE if FULL else SAMPLE)
-def test_no_part_of_the_token_is_anywhere(which: str, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", sampled("leaks", ALL, SAMPLE, name=", ".join))
+def test_no_part_of_the_token_is_anywhere(case: tuple[str, str], tmp_path: Path) -> None:
+    which, name = case
     token, env = TOKENS[which], {"CI": "true"} if name == "on a CI" else {}
     sinks = leaky_run(tmp_path / "run", token, *CONFIGURATIONS[name], **env)
     assert sinks.code == 1, sinks.texts["stdout"]
@@ -105,7 +107,7 @@ def see(what: str, sinks: Sinks, parts: frozenset[str]) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("name", ["-l", "-n 2", "--debug"] if FULL else ["-l"])
+@pytest.mark.parametrize("name", sampled("leaks", ["-l", "-n 2", "--debug"], ["-l"]))
 def test_no_part_of_a_token_that_is_not_in_use_is_anywhere(name: str, tmp_path: Path) -> None:
     # The environment's own, in a run against the bundled fake.
     env = {
@@ -120,7 +122,7 @@ def test_no_part_of_a_token_that_is_not_in_use_is_anywhere(name: str, tmp_path: 
     see(f"not in use, {name}", sinks, windows(TOKENS["36"]) | windows(OTHER))
 
 
-@pytest.mark.skipif(not FULL, reason="HYDRA_LEAKS_FULL")
+@pytest.mark.leaks
 def test_without_the_second_line_it_would_be_everywhere(tmp_path: Path) -> None:
     # Or nothing would be shown by finding none.
     token = TOKENS["36"]

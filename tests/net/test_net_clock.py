@@ -5,7 +5,6 @@ Nothing in here waits for real time, but for what the clock's own safety net tak
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from net_tools import (
     smoke_session,
     within,
 )
+from sizes import sizes
 
 from pytest_hydrasmoke import AsyncSmokeClient, ChatTimeoutError, SmokeClient, VirtualClock
 from pytest_hydrasmoke._clock import scheduler
@@ -43,7 +43,6 @@ SLOW = Scenario(
 )
 """Ten minutes of provisioning, and a chat that takes its time."""
 QUICK = replace(SLOW, row_after=0.5, statuses=((0, "queued"), (2, "running")))
-FULL = bool(os.environ.get("HYDRA_CLOCK_FULL"))
 SAID = 4
 """Events of a turn."""
 Transcript = list[tuple[Any, ...]]
@@ -255,9 +254,10 @@ WAYS: dict[str, Callable[[int], Transcript]] = {
 }
 
 
+@pytest.mark.parametrize("size", sizes("clock", (3, 2), (10, 20)))
 @pytest.mark.parametrize("way", list(WAYS))
-def test_several_at_once_do_the_same_each_time(way: str) -> None:
-    number, times = (10, 20) if FULL else (3, 2)
+def test_several_at_once_do_the_same_each_time(way: str, size: tuple[int, int]) -> None:
+    number, times = size
     told = [WAYS[way](number) for _ in range(times)]
     assert told[0]
     assert told == [told[0]] * times

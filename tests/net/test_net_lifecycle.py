@@ -108,7 +108,7 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
 
 def test_blocking_code_needs_no_loop() -> None:
     with FakeRouter(AT_ONCE) as fake:
-        session = smoke_session(config_for(fake))
+        session = smoke_session(config_for(fake, usage_settle=0.3))
         with session.provision(SPEC) as instance:
             turn = instance.chat("hello")
             assert turn.text == "I am ready."

@@ -13,7 +13,7 @@ from owner_tools import ONLY, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),))
+QUICK = Scenario(row_after=0.0, statuses=((0.0, "running"),), llm_events_lag=0)
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +52,14 @@ def output(tmp_path: Path) -> Path:
 def live(
     fake: FakeRouter, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., pytest.RunResult]:
-    """Give `live(text, *arguments)`: a live pytest run against `fake`.
-
-    One with workers is a process of its own, any other a run in this one.
-    """
+    """Give `live(text, *arguments)`: a live pytest run against `fake`, its main process this one."""
     for name, value in environment_for(fake).items():
         monkeypatch.setenv(name, value)
 
     def run(text: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=text)
         given = (*ONLY, "--hydra-smoke", "test_it.py", *arguments)
-        if "-n" in arguments:
-            return pytester.runpytest_subprocess("-p", "xdist", *given)
-        return pytester.runpytest_inprocess(*given)
+        workers = ("-p", "xdist") if "-n" in arguments else ()
+        return pytester.runpytest_inprocess(*workers, *given)
 
     return run

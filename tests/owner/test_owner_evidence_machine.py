@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 from liar import WEAK, Liar, Lie, on
 from owner_tools import config_for, kill, session_for
+from sizes import sizes
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
 from pytest_hydrasmoke._clock.io import blocking_io
@@ -209,8 +210,10 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
 
 
-def test_what_is_told_as_deleted_is_gone_whatever_the_router_answers(made_up_time: None) -> None:
-    half = settings.default.max_examples // 2
+@pytest.mark.parametrize("number", sizes("fuzz", 8, 1_000))
+def test_what_is_told_as_deleted_is_gone_whatever_the_router_answers(
+    made_up_time: None, number: int
+) -> None:
     run_state_machine_as_test(
-        Evidence, settings=settings(settings.default, max_examples=half, stateful_step_count=14)
+        Evidence, settings=settings(settings.default, max_examples=number, stateful_step_count=14)
     )

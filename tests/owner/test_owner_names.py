@@ -144,7 +144,7 @@ def test_a_worker_whose_name_leads_out_takes_no_part(
     before = seen(project / "src")
     away = project / "src" / "away"
     given = (*ONLY, "-p", "xdist", "--hydra-smoke", f"--tx=popen//id={away}", "--dist=load")
-    result = pytester.runpytest_subprocess(*given, "test_it.py")
+    result = pytester.runpytest_inprocess(*given, "test_it.py")
     assert result.ret != 0
     result.stdout.fnmatch_lines(["*the worker's name must be 1 to 64 of*"])
     assert "sweep --run-id" not in result.stdout.str()

@@ -438,7 +438,8 @@ def test_b(smoke_instance): pass
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+# The others are among those of `tests/kill`.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_test_ends_the_run_through_its_clean_up(
     live: Live, fake: FakeRouter, pytester: pytest.Pytester, number: signal.Signals
 ) -> None:
@@ -493,8 +494,9 @@ def test_ctrl_c_while_several_boot_leaves_none(
 
 
 def test_what_could_not_be_deleted_in_time_is_told_with_its_sweep(
-    live: Live, fake: FakeRouter, pytester: pytest.Pytester
+    live: Live, fake: FakeRouter, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "1")
     fake.fail("delete", times=1000)
     code, told = interrupted(pytester, fake, SLEEPS, "chat", signal.SIGTERM)
     assert code == 143, told
@@ -520,8 +522,9 @@ def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
 
 
 def test_what_a_crashed_worker_left_and_nobody_can_delete_is_told(
-    live: Live, fake: FakeRouter
+    live: Live, fake: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "1")
     fake.fail("delete", status=403, times=100)
     result = live("import os\ndef test_a(smoke_instance): os._exit(7)", "-n", "1")
     [instance] = fake.instances

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from owner_tools import alive, config_for, kill, session_for
+from sizes import sizes
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, blocking_io
@@ -221,9 +222,9 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight_module, "SyncIO", asking)
 
 
-def test_at_most_one_instance_a_key_and_none_in_the_end(made_up_time: None) -> None:
-    # An example is a few hundred requests: half as many as elsewhere.
-    half = settings.default.max_examples // 2
+@pytest.mark.parametrize("number", sizes("fuzz", 8, 1_000))
+def test_at_most_one_instance_a_key_and_none_in_the_end(made_up_time: None, number: int) -> None:
+    # An example is a few hundred requests.
     run_state_machine_as_test(
-        Ownership, settings=settings(settings.default, max_examples=half, stateful_step_count=12)
+        Ownership, settings=settings(settings.default, max_examples=number, stateful_step_count=12)
     )

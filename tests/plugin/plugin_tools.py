@@ -32,7 +32,7 @@ FILES = {"test_chat.py": 5, "test_deletion.py": 1, "test_instance.py": 8, "test_
 ALL = sum(FILES.values())
 # No eight characters of it are anything else's.
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
-QUICK = Scenario(row_after=0, statuses=((0, "running"),))
+QUICK = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0)
 SLOW_ROW = Scenario(row_after=1.0, statuses=((0, "running"),))
 SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
 FIRST = ("poll", "poll", None, "status", "status")
@@ -65,8 +65,8 @@ class Project:
         self.path = pytester.path
         self._env = monkeypatch
         monkeypatch.setenv(*ALONE)
-        # Long enough for the fake's rows; the default is for what is not known of a router.
-        self.set(usage_settle=0.5)
+        # Long enough for a row without a lag; the default is for what is not known of a router.
+        self.set(usage_settle=0.05)
 
     def suite(self, name: str) -> Project:
         """Copy a folder of `tests/suites` into the project."""

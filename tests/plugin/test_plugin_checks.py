@@ -161,6 +161,7 @@ TWICE = "test_instance::test_same_key_twice_is_the_same_instance"
 def test_a_key_that_makes_a_second_instance(here: Project, router: FakeRouter) -> None:
     body = {"idempotency_key": "run-0", "instance_id": SOMEBODY, "task_id": "t"}
     router.fail("provision", status=200, after=1, body=body)
+    here.set(delete_timeout=1)
     fails(here, TWICE, "*ContractError: there is a second instance for one key")
 
 
@@ -467,5 +468,5 @@ def test_the_checks_pass_against_every_router_that_keeps_the_contract(
 def test_the_checks_need_few_instances(
     here: Project, router: FakeRouter, scope: str, number: int
 ) -> None:
-    here.set(scope=scope, usage_settle=0.5).live().assert_outcomes(passed=ALL)
+    here.set(scope=scope).live().assert_outcomes(passed=ALL)
     assert [instance.deleted for instance in router.instances] == [True] * number

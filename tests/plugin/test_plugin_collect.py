@@ -105,7 +105,7 @@ def test_the_setting_does_not_forbid_to_name_them(project: Project) -> None:
 
 def test_two_workers_run_them_all(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
-    result = project.process("-p", "xdist", "--hydra-smoke", "-n2")
+    result = project.run("-p", "xdist", "--hydra-smoke", "-n2")
     result.assert_outcomes(passed=3 + ALL)
     assert result.ret == 0
     assert all(instance.deleted for instance in router.instances)
@@ -184,7 +184,7 @@ def test_a_named_one_runs_alone(project: Project, router: FakeRouter) -> None:
 
 def test_a_named_one_runs_in_a_worker(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
-    result = project.process(
+    result = project.run(
         "-p", "xdist", "--hydra-smoke", "-n1", f"{CHECKS}/test_chat.py::test_chat_answers"
     )
     result.assert_outcomes(passed=1)

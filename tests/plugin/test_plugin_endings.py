@@ -213,7 +213,7 @@ def test_a_run_that_executed_no_smoke_test_fails(here: Project, names: list[str]
 
 
 def test_a_run_without_a_call_of_a_smoke_test_fails_in_workers_too(here: Project) -> None:
-    result = here.process("-p", "xdist", "--hydra-smoke", "-n1", *pick("plain", "skips"))
+    result = here.run("-p", "xdist", "--hydra-smoke", "-n1", *pick("plain", "skips"))
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["hydra-smoke: no smoke test was executed: *"])
 
@@ -221,7 +221,7 @@ def test_a_run_without_a_call_of_a_smoke_test_fails_in_workers_too(here: Project
 def test_a_smoke_test_in_a_worker_counts_as_executed(here: Project) -> None:
     # Under the longest run id there can be.
     here.set(run_id="r" * 64)
-    result = here.process("-p", "xdist", "--hydra-smoke", "-n1", *pick("plain", "passes"))
+    result = here.run("-p", "xdist", "--hydra-smoke", "-n1", *pick("plain", "passes"))
     result.assert_outcomes(passed=2)
     assert result.ret == 0
 
@@ -343,7 +343,7 @@ def test_a_leak_at_the_end_of_a_narrow_scope_is_told_at_the_end(
 def test_leaks_in_workers_are_told_by_the_main_process(
     leaking: Project, router: FakeRouter
 ) -> None:
-    result = leaking.process(
+    result = leaking.run(
         *("-p", "xdist", "--hydra-smoke", "-n2", "--dist=each", "--junit-xml=junit.xml"),
         *pick("passes", "factory"),
     )

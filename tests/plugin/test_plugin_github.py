@@ -66,7 +66,7 @@ def test_teardown_is_annotated_from_workers_too(here: Project, router: FakeRoute
         "    raise RuntimeError('::error::100% untidy')\n"
         "def test_it(untidy): ...\n",
     )
-    result = here.process("-p", "xdist", "--hydra-smoke", "-n1", "test_it.py")
+    result = here.run("-p", "xdist", "--hydra-smoke", "-n1", "test_it.py")
     title = "::error title=teardown of test_it.py%3A%3Atest_it"
     assert errors(result) == [f"{title}::RuntimeError: ::error::100%25 untidy"]
     assert summary(here).count("## hydra-smoke: failed") == 1

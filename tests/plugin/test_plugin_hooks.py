@@ -66,7 +66,7 @@ def test_the_report_hook_is_called_once_in_the_main_process(
 ) -> None:
     project.suite("hooks").at(router, run_id="run")
     project.write("test_more.py", "def test_more(smoke_instance): ...\n")
-    result = project.process("-p", "xdist", "--hydra-smoke", "-n2", "--dist=each", "test_more.py")
+    result = project.run("-p", "xdist", "--hydra-smoke", "-n2", "--dist=each", "test_more.py")
     result.assert_outcomes(passed=2)
     # One run, whose workers share its instance.
     assert [instance.idempotency_key for instance in router.instances] == ["run-0"]

@@ -74,10 +74,9 @@ def test_an_older_family_tells_each_test_s_instance(
         "def test_plain(): ...\n",
     )
     options = ("--hydra-smoke", "test_it.py", *OLDER)
-    run = here.process if workers else here.run
     # Budgets are of what workers saw, too.
     here.set(budgets="turn=0.000001,ready=60")
-    result = run(*options, *workers)
+    result = here.run(*options, *workers)
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["BUDGET: turn took *"])
     [instance] = router.instances

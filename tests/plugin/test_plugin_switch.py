@@ -163,7 +163,7 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
             "hydra-smoke: *, run id mine",
             (
                 "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario default (option), usage_settle 0.5 (environment)"
+                "scenario default (option), usage_settle 0.05 (environment)"
             ),
         ]
     )
@@ -286,7 +286,7 @@ def test_collect_only_lists_the_bundled_checks_too(project: Project) -> None:
 
 def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
-    result = project.process("-p", "xdist", "--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
+    result = project.run("-p", "xdist", "--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
     assert "INTERNALERROR" not in result.stdout.str()
     assert router.requests == ()
 

@@ -14,7 +14,7 @@ from plugin_tools import Project, count, nothing_left, tampered, until
 from pytest_hydrasmoke import SmokeClient, SmokeInstance
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-LAGS = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.4)
+LAGS = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.2)
 ALONE: tuple[str, ...] = only()
 TWO = (*only("xdist"), "-p", "no:cacheprovider", "-n2", "--dist=loadgroup")
 WAYS = pytest.mark.parametrize("way", [ALONE, TWO], ids=["alone", "two workers"])
@@ -36,7 +36,7 @@ def here(project: Project, router: FakeRouter) -> Iterator[Project]:
 
     with tampered(router, change) as url:
         patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
-        yield project.suite("usage").at(url, run_id="run", usage_settle=1, **patient)
+        yield project.suite("usage").at(url, run_id="run", usage_settle=0.5, **patient)
 
 
 def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:

@@ -1,6 +1,6 @@
 """The decoder against two others: the reference beside this file, and httpx-sse where it is right.
 
-A sample is part of the normal tests; `tox -e fuzz` (HYDRA_FUZZ_FULL=1) takes ten times as many.
+A sample is part of the normal tests; `tox -e fuzz` takes ten times as many.
 HYDRA_FUZZ_SEED repeats a run.
 """
 
@@ -12,14 +12,14 @@ import random
 from collections import Counter
 
 import pytest
+from sizes import sizes
 from sse_reference import reference
 from sse_streams import httpx_sse, httpx_sse_differs, random_stream
 from sse_tools import cut, in_bytes, rows
 
-FULL = os.environ.get("HYDRA_FUZZ_FULL") == "1"
-STREAMS = 20_000 if FULL else 2_000
+STREAMS = sizes("fuzz", 2_000, 20_000)
 ALPHABET = (b"data", b"id", b":", b" ", b"x", b"\n", b"\r")
-LENGTH = 6 if FULL else 4
+LENGTHS = sizes("fuzz", 4, 6)
 
 
 @pytest.fixture
@@ -27,22 +27,24 @@ def seed() -> int:
     return int(os.environ.get("HYDRA_FUZZ_SEED") or random.randrange(1 << 32))
 
 
-def test_it_equals_the_reference_on_random_streams(seed: int) -> None:
+@pytest.mark.parametrize("streams", STREAMS)
+def test_it_equals_the_reference_on_random_streams(seed: int, streams: int) -> None:
     source, events, differences = random.Random(seed), 0, 0
-    for i in range(STREAMS):
+    for i in range(streams):
         stream = random_stream(source)
         expected = reference(stream)
         events += len(expected)
         for chunks in ([stream], cut(stream, source), in_bytes(stream)):
             differences += rows(chunks) != expected
             assert not differences, f"HYDRA_FUZZ_SEED={seed}, stream {i}: {chunks!r}"
-    print(f"reference: {STREAMS:,} streams, {events:,} events, {differences} differences")
+    print(f"reference: {streams:,} streams, {events:,} events, {differences} differences")
 
 
-def test_it_equals_httpx_sse_where_that_is_right(seed: int) -> None:
+@pytest.mark.parametrize("streams", STREAMS)
+def test_it_equals_httpx_sse_where_that_is_right(seed: int, streams: int) -> None:
     source, compared, made_up, differences = random.Random(seed), 0, 0, 0
     left_out: Counter[str] = Counter()
-    while compared < STREAMS:
+    while compared < streams:
         stream = random_stream(source)
         reason = httpx_sse_differs(stream)
         if reason is not None:
@@ -59,12 +61,13 @@ def test_it_equals_httpx_sse_where_that_is_right(seed: int) -> None:
         print(f"  left out: {number:,} streams, since it {reason}")
 
 
-def test_it_equals_the_reference_on_every_short_stream() -> None:
-    """All there are of up to `LENGTH` pieces; a last event shows what state they left."""
+@pytest.mark.parametrize("most", LENGTHS)
+def test_it_equals_the_reference_on_every_short_stream(most: int) -> None:
+    """All there are of up to so many pieces; a last event shows what state they left."""
     streams = 0
-    for length in range(LENGTH + 1):
+    for length in range(most + 1):
         for pieces in itertools.product(ALPHABET, repeat=length):
             stream = b"".join(pieces) + b"\ndata: end\n\n"
             assert rows([*pieces, b"\ndata: end\n\n"]) == reference(stream), pieces
             streams += 1
-    print(f"reference: all {streams:,} streams of up to {LENGTH} of {len(ALPHABET)} pieces")
+    print(f"reference: all {streams:,} streams of up to {most} of {len(ALPHABET)} pieces")
