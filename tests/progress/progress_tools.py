@@ -110,11 +110,12 @@ class Booting:
                 self._asked.set()
             await send(message)
 
-        if scope["type"] != "http" or not re.search(r"/instances/[0-9a-f-]{36}$", scope["path"]):
-            return await self._app(scope, receive, send)
-        if self._may_boot.is_set():
-            self._clock.advance(1)
-        await self._app(scope, receive, answer)
+        if scope["type"] == "http" and re.search(r"/instances/[0-9a-f-]{36}$", scope["path"]):
+            if self._may_boot.is_set():
+                self._clock.advance(1)
+            await self._app(scope, receive, answer)
+        else:
+            await self._app(scope, receive, send)
 
 
 def settings(router: FakeRouter) -> dict[str, str]:

@@ -15,7 +15,7 @@ from golden import GOLDEN, golden
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.moments import Failure
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import PHASES, InstanceRecord, State
 from pytest_hydrasmoke._progress.lines import Lines
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._progress.relay import RelayReader, RelayWriter
@@ -117,6 +117,14 @@ def test_what_is_over_at_once_is_its_outcome_alone(watched: Watched) -> None:
     record.becomes(State.DELETED)
     record.rests()
     assert watched.told() == ["nightly-7-0: ready after 0.3 s"]
+
+
+@pytest.mark.parametrize("phase", [name for name in PHASES if name != "first_event"])
+def test_every_phase_that_lasts_is_told(phase: str, watched: Watched) -> None:
+    watched.begins(phase)
+    watched.wait(10)
+    [line] = watched.told()
+    assert re.fullmatch(r"nightly-7-0: still [a-zA-Z ]+ing[a-zA-Z ]*, 10 s", line)
 
 
 def test_a_deletion_that_takes_long_is_told(watched: Watched) -> None:
