@@ -15,7 +15,7 @@ from golden import GOLDEN, golden
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.moments import Failure
-from pytest_hydrasmoke._core.record import PHASES, InstanceRecord, State
+from pytest_hydrasmoke._core.record import PHASES, InstanceRecord, RecordListener, State
 from pytest_hydrasmoke._progress.lines import Lines
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._progress.relay import RelayReader, RelayWriter
@@ -23,6 +23,16 @@ from pytest_hydrasmoke._progress.snapshot import Snapshot
 from pytest_hydrasmoke._progress.ticker import Ticker
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+
+
+class Watching(RecordListener):
+    """Has a worker's progress take in what a record tells."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def changed(self, record: InstanceRecord) -> None:
+        self._progress.changed(record)
 
 
 class Watched:
@@ -37,7 +47,7 @@ class Watched:
 
     def instance(self) -> InstanceRecord:
         key = f"nightly-7-{len(self.records)}"
-        record = InstanceRecord(SPEC, key, on_change=self.progress.changed)
+        record = InstanceRecord(SPEC, key, listener=Watching(self.progress))
         self.records.append(record)
         return record
 
