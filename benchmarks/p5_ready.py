@@ -16,7 +16,8 @@ from bench_result import Bar, Result
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._core.lifecycle import Policy, provision
+from pytest_hydrasmoke._core.lifecycle import provision
+from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
 

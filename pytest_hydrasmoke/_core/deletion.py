@@ -28,7 +28,8 @@ from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
-from .lifecycle import NOT_OURS, Policy, phase, poll_interval, status_of
+from .lifecycle import NOT_OURS, phase, status_of
+from .policy import Policy, poll_interval
 from .probes import malformed_form
 from .record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 

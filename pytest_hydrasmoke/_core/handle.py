@@ -15,8 +15,9 @@ from .arguments import seconds_of, text_of, whole_of
 from .chat import HELD, Kept, Reading, Turn
 from .deletion import delete, keep
 from .expected import Expected
-from .lifecycle import Policy, phase, status_of, until_ready, wait
+from .lifecycle import phase, status_of, until_ready, wait
 from .llm_events import Usage
+from .policy import Policy
 from .record import InstanceRecord, TurnAccount
 from .turn_observers import RecordObserver
 

@@ -22,8 +22,9 @@ from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 from . import settle
 from .account import RECENT, life_window
 from .expected import Expected, maybe_since, surely_since
-from .lifecycle import phase, poll_interval
+from .lifecycle import phase
 from .moments import MOST_PROVIDERS
+from .policy import poll_interval
 from .record import Baseline, InstanceRecord, TurnAccount
 
 __tracebackhide__ = hide_own_frames

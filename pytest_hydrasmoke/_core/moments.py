@@ -1,8 +1,11 @@
-"""What can happen to an instance, each with its point in time on the IO's clock (seconds)."""
+"""What can happen to an instance, each with its point in time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
 
 MOST = 2_000
 """How many of an instance's requests, chats and readings are kept."""
@@ -29,36 +32,52 @@ class Doing:
     deadline: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A phase that is over."""
+PLAIN = ConfigDict(
+    frozen=True,
+    use_attribute_docstrings=True,
+    # In the schema: what is written has every field.
+    json_schema_serialization_defaults_required=True,
+)
+
+
+class Moment(BaseModel):
+    """Something that happened to an instance."""
+
+    model_config = PLAIN
+
+    at: float
+    """Seconds since the instance's `began`."""
+
+    def since(self, start: float) -> Self:
+        """Return the same, told from another beginning: records go by the IO's clock."""
+        return self.model_copy(update={"at": self.at - start})
+
+
+class Span(Moment):
+    """A phase, each time that it was gone through; seconds."""
 
     phase: str
-    at: float
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request: answered with a status code, or failed with a reason."""
+class Exchange(Moment):
+    """A request: answered with a status code, or failed with an error; seconds to the answer."""
 
     call: str
     method: str
     path: str
     attempt: int
-    at: float
+    """From 1; each attempt is a request of its own."""
     seconds: float
     status: int | None
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """LLM events, as counted over the instance's whole life."""
+class UsageCount(Moment):
+    """The LLM events of the instance's whole life, when their count had changed."""
 
-    at: float
     count: int
-    providers: frozenset[str]
+    providers: tuple[str, ...]
 
 
 @dataclass(slots=True, eq=False)

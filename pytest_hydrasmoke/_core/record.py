@@ -23,12 +23,12 @@ from .moments import (
     MOST_PROVIDERS,
     MOST_WORD,
     MOST_WORDS,
-    Counted,
     Doing,
     Exchange,
     Failure,
     Span,
     TurnStory,
+    UsageCount,
 )
 from .sightings import Sightings
 from .turn_log import TurnLog
@@ -137,7 +137,7 @@ class InstanceRecord:
     spans: deque[Span] = field(default_factory=lambda: deque[Span](maxlen=MOST))
     exchanges: deque[Exchange] = field(default_factory=lambda: deque[Exchange](maxlen=MOST))
     turns: deque[TurnStory] = field(default_factory=lambda: deque[TurnStory](maxlen=MOST // 10))
-    counted: deque[Counted] = field(default_factory=lambda: deque[Counted](maxlen=MOST))
+    counted: deque[UsageCount] = field(default_factory=lambda: deque[UsageCount](maxlen=MOST))
     failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
     chats: int = 0
     """How many chat turns there were, refused ones included."""
@@ -205,7 +205,7 @@ class InstanceRecord:
 
     def took(self, phase: str, at: float, seconds: float) -> None:
         self.phases[phase] = max(seconds, self.phases.get(phase, 0.0))
-        self.spans.append(Span(phase, at, seconds))
+        self.spans.append(Span(phase=phase, at=at, seconds=seconds))
 
     def fails(self, failure: Failure, error: HydraSmokeError | None = None) -> None:
         """Write down what went wrong; an error that was seen before is the same failure."""
@@ -246,14 +246,14 @@ class InstanceRecord:
         self.sightings.saw_attempt(attempt)
         self.exchanges.append(
             Exchange(
-                request.call,
-                request.method,
-                request.path,
-                attempt.number,
-                attempt.at,
-                attempt.seconds,
-                status,
-                error,
+                call=request.call,
+                method=request.method,
+                path=request.path,
+                attempt=attempt.number,
+                at=attempt.at,
+                seconds=attempt.seconds,
+                status=status,
+                error=error,
             )
         )
 
@@ -262,9 +262,9 @@ class InstanceRecord:
 
     def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
         last = self.counted[-1] if self.counted else None
-        seen = frozenset(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
+        seen = tuple(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
         if last is None or (last.count, last.providers) != (count, seen):
-            self.counted.append(Counted(at, count, seen))
+            self.counted.append(UsageCount(at=at, count=count, providers=seen))
 
     def add_remark(self, text: str) -> None:
         if text not in self.notes and len(self.notes) < MOST_NOTES:

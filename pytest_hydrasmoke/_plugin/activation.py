@@ -183,8 +183,8 @@ def _take_part(
     from pytest_hydrasmoke._run.locks import MAIN
 
     from .fixtures import Active
-    from .report_cleaner import Scrub
-    from .session_end import Finish
+    from .report_cleaner import ReportCleaner
+    from .session_end import SessionEnd
     from .stalled_output import StalledOutput
 
     scrub = scrubbing(settings.token)
@@ -198,7 +198,7 @@ def _take_part(
     active = Active(
         config, settings, ledger, interrupts, forms, worker=shares_as, on_change=progress.changed
     )
-    finish = Finish(
+    finish = SessionEnd(
         config,
         active,
         ledger,
@@ -214,7 +214,7 @@ def _take_part(
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
-    config.pluginmanager.register(Scrub(scrub), "hydra-smoke-scrub")
+    config.pluginmanager.register(ReportCleaner(scrub), "hydra-smoke-scrub")
     # Last, and so the first to end.
     config.pluginmanager.register(progress, "hydra-smoke-progress")
     return active

@@ -91,7 +91,7 @@ def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean)
             report.longrepr = shown
 
 
-class Scrub:
+class ReportCleaner:
     """Cleans reports before anybody else has them; `scrub` masks the token."""
 
     def __init__(self, scrub: Clean) -> None:

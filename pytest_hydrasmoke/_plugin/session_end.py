@@ -62,7 +62,7 @@ class Worker(Protocol):
     workerinput: dict[str, Any]
 
 
-class Finish:
+class SessionEnd:
     """The run's two ends, in each of its processes."""
 
     def __init__(

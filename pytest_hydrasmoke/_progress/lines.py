@@ -108,7 +108,7 @@ def _outcome(phase: _Phase | None, after: Snapshot, now: float) -> str | None:
 
 
 def _under_way(seen: Snapshot, now: float) -> str:
-    parts = [_DOING[seen.phase or ""], duration(now - seen.since)]
+    parts = [_DOING[str(seen.phase)], f"{now - seen.since:.0f} s"]
     if seen.status is not None and seen.phase not in CHAT:
         parts.append(f"status {seen.status}")
     return ", ".join(parts)
@@ -116,6 +116,6 @@ def _under_way(seen: Snapshot, now: float) -> str:
 
 def _given_up(left: Snapshot, after: Snapshot, now: float) -> str | None:
     """Describe a phase that was left by a failure."""
-    if after.failed is None or after.failed < left.since:
+    if after.failed is None or after.failed <= left.since:
         return None
-    return f"gave up {_DOING[left.phase or '']} after {duration(now - left.since)}"
+    return f"gave up {_DOING[str(left.phase)]} after {duration(now - left.since)}"

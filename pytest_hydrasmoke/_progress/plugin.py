@@ -93,7 +93,8 @@ class Progress:
             before = self._known.get(after.name, Snapshot(after.name, stands))
             self._known[after.name] = after
             line = self._lines.changed(before, after, now)
-            self._show_all([] if line is None else [line])
+            if line is not None:
+                self._show_all([line])
         words = news(before, after, now)
         if words is not None:
             logger.info("%s: %s", after.name, words)

@@ -86,28 +86,26 @@ def _beside(file: TextIO) -> int | None:
 
 
 def _write(descriptor: int, line: bytes) -> bool:
-    """Write a line if there is somebody to take it at once; return whether it was written."""
+    """Write a line if that can be done at once; return whether it was."""
     with contextlib.suppress(OSError):
-        if _takes(descriptor):
+        # Elsewhere there is no telling.
+        if os.name != "posix" or (_has_room(descriptor) and not _stops_writers(descriptor)):
             os.write(descriptor, line)
             return True
     return False
 
 
-def _takes(descriptor: int) -> bool:
-    """Return whether a write neither blocks nor stops this process."""
-    if os.name != "posix":
-        return True
-    if os.isatty(descriptor) and _stops_writers(descriptor):
-        return False
+def _has_room(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return any(event & select.POLLOUT for _, event in poll.poll(0))
 
 
-def _stops_writers(terminal: int) -> bool:
+def _stops_writers(descriptor: int) -> bool:
     """Return whether a terminal stops the process that writes: one of a job in the background."""
     import termios  # Not on every system, and not needed there.
 
-    flags: int = termios.tcgetattr(terminal)[3]
-    return bool(flags & termios.TOSTOP) and os.tcgetpgrp(terminal) != os.getpgrp()
+    with contextlib.suppress(OSError, termios.error):  # It is no terminal, or nobody's any more.
+        flags: int = termios.tcgetattr(descriptor)[3]
+        return bool(flags & termios.TOSTOP) and os.tcgetpgrp(descriptor) != os.getpgrp()
+    return False

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from pytest_hydrasmoke._core.moments import Counted, Exchange, Failure, Span, TurnStory
+from pytest_hydrasmoke._core.moments import Failure, Moment, TurnStory
 from pytest_hydrasmoke._core.record import SETTLED, InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
 
@@ -16,20 +16,16 @@ from .model import (
     AnswerReport,
     BreachReport,
     EventReport,
-    ExchangeReport,
     FailureReport,
     InstanceReport,
     Manners,
-    Moment,
-    SpanReport,
     StatusReport,
     TurnReport,
-    UsageReport,
 )
 
 M = TypeVar("M", bound=Moment)
 T = TypeVar("T")
-_Happened = Span | Exchange | TurnStory | Counted | Failure
+_Happened = TurnStory | Failure
 
 
 def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> InstanceReport:
@@ -60,16 +56,13 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
             StatusReport(at=at - start, word=word)
             for at, word in zip(record.status_times, record.statuses, strict=True)
         ),
-        spans=tuple(_part(SpanReport, span, start) for span in record.spans),
-        exchanges=tuple(_part(ExchangeReport, exchange, start) for exchange in record.exchanges),
+        spans=tuple(span.since(start) for span in record.spans),
+        exchanges=tuple(exchange.since(start) for exchange in record.exchanges),
         turns=tuple(
             _part(TurnReport, turn, start, **({} if replies else _unsaid(turn)))
             for turn in record.turns
         ),
-        usage=tuple(
-            _part(UsageReport, count, start, providers=tuple(sorted(count.providers)))
-            for count in record.counted
-        ),
+        usage=tuple(count.since(start) for count in record.counted),
         failures=tuple(
             _part(
                 FailureReport, failure, start, message=failure.message if replies else failure.brief
@@ -170,8 +163,7 @@ def _since(began: datetime | None, report: InstanceReport) -> InstanceReport:
     names = ("statuses", "spans", "exchanges", "turns", "usage", "failures")
     parts: dict[str, tuple[Moment, ...]] = {name: getattr(report, name) for name in names}
     moved = {
-        name: tuple(moment.model_copy(update={"at": moment.at + later}) for moment in moments)
-        for name, moments in parts.items()
+        name: tuple(moment.since(-later) for moment in moments) for name, moments in parts.items()
     }
     return report.model_copy(update=moved)
 

@@ -17,7 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import harfile
 
-from .model import ExchangeReport, InstanceReport, Report, TurnReport
+from pytest_hydrasmoke._core.moments import Exchange
+
+from .model import InstanceReport, Report, TurnReport
 
 DISTRIBUTION = "pytest-hydrasmoke"
 _HTTP = "HTTP/1.1"
@@ -29,7 +31,7 @@ class _Entry:
     """A request, and the chat turn that it began."""
 
     instance: InstanceReport
-    exchange: ExchangeReport
+    exchange: Exchange
     turn: TurnReport | None
 
 
@@ -54,7 +56,7 @@ def _entries(report: Report) -> Iterator[tuple[datetime, _Entry]]:
             yield began, _Entry(instance, exchange, turn)
 
 
-def _turn_of(exchange: ExchangeReport, turns: Sequence[TurnReport]) -> TurnReport | None:
+def _turn_of(exchange: Exchange, turns: Sequence[TurnReport]) -> TurnReport | None:
     """Find the turn of a chat's request: it begins when that leaves, a moment after `at`."""
     until = exchange.at + exchange.seconds
     return next((turn for turn in turns if exchange.at <= turn.at <= until), None)

@@ -10,56 +10,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
+from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, UsageCount
 
 SCHEMA_VERSION: Literal[1] = 1
 """Of `report.json`; another number where something has another meaning than before."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        use_attribute_docstrings=True,
-        # In the schema: what is written has every field.
-        json_schema_serialization_defaults_required=True,
-    )
-
-
-class Moment(_Part):
-    """Something that happened to an instance."""
-
-    at: float
-    """Seconds since the instance's `began`."""
+    model_config = PLAIN
 
 
 class StatusReport(Moment):
     """A status word, when it was first seen in a row of the same."""
 
     word: str
-
-
-class SpanReport(Moment):
-    """A phase, each time that it was gone through; seconds."""
-
-    phase: str
-    seconds: float
-
-
-class ExchangeReport(Moment):
-    """A request: answered with a status code, or failed with an error; seconds to the answer."""
-
-    call: str
-    method: str
-    path: str
-    attempt: int
-    """From 1; each attempt is a request of its own."""
-    seconds: float
-    status: int | None
-    error: str | None
 
 
 class TurnReport(Moment):
@@ -77,13 +46,6 @@ class TurnReport(Moment):
     complete: bool
     """Whether a terminal event came."""
     error: str | None
-
-
-class UsageReport(Moment):
-    """The LLM events of the instance's whole life, when their count had changed."""
-
-    count: int
-    providers: tuple[str, ...]
 
 
 class FailureReport(Moment):
@@ -125,11 +87,11 @@ class InstanceReport(_Part):
     drift: tuple[str, ...]
     """What the router said that its contract does not know."""
     statuses: tuple[StatusReport, ...]
-    spans: tuple[SpanReport, ...]
-    exchanges: tuple[ExchangeReport, ...]
+    spans: tuple[Span, ...]
+    exchanges: tuple[Exchange, ...]
     """The requests, in their order; the newest ones where there were very many."""
     turns: tuple[TurnReport, ...]
-    usage: tuple[UsageReport, ...]
+    usage: tuple[UsageCount, ...]
     failures: tuple[FailureReport, ...]
 
     @property

@@ -22,13 +22,13 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.chat import Reading
-from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
+from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.lifecycle import Policy, check_free, provision
+from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import (
     HAS_ROW,
-    SETTLED,
     InstanceRecord,
     RecordListener,
     State,
@@ -44,6 +44,7 @@ from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
+from .disposal import delete_async, dispose, to_delete
 from .ledger import Entry, Fact, Intent, Ledger
 
 __tracebackhide__ = hide_own_frames
@@ -248,8 +249,8 @@ class SmokeSession(RecordListener):
             record.failed = True
             keep(record, self.policy)
         async with anyio.create_task_group() as group:
-            for record in self._to_delete(records):
-                group.start_soon(self._delete_async, io.branch(), record)
+            for record in to_delete(records, self.policy):
+                group.start_soon(delete_async, io.branch(), record, self.policy)
         raise first
 
     # Handles
@@ -295,48 +296,8 @@ class SmokeSession(RecordListener):
 
     def dispose(self, records: list[InstanceRecord]) -> None:
         """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
-        if self.forked:
-            return
-        for record in records:
-            if record.state is State.CLAIMED and not record.attached:
-                record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
-            keep(record, self.policy)
-        pending = self._to_delete(records)
-
-        def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
-            return lambda io: self._delete(io, record)
-
-        with self.interrupts.hold():
-            if len(pending) == 1:
-                self._delete(self._io, pending[0])
-            elif pending:
-                works = [work(record) for record in pending]
-                fan_out(self.config.link, works, self.interrupts, self.network)
-
-    def _to_delete(self, records: list[InstanceRecord]) -> list[InstanceRecord]:
-        return [
-            record
-            for record in records
-            if not record.attached
-            and record.state not in SETTLED
-            and record.leak is None
-            and not to_be_kept(record, self.policy)
-        ]
-
-    def _delete(self, io: SyncIO, record: InstanceRecord) -> None:
-        # Whatever goes wrong with one must not keep the others from being deleted.
-        try:
-            drive(delete(Calls(io, record), record, self.policy))
-        except Exception as error:
-            # What was broken off with its group is no verdict: the next `close` tries again.
-            if not io.stopped:
-                record.leak = str(error) or repr(error)
-
-    async def _delete_async(self, io: AsyncIO, record: InstanceRecord) -> None:
-        try:
-            await delete(Calls(io, record), record, self.policy)
-        except Exception as error:
-            record.leak = str(error) or repr(error)
+        if not self.forked:
+            dispose(records, self.policy, self._io, self.interrupts, self.network)
 
     def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
         """Take part in what another process of the run has in the ledger."""
@@ -362,9 +323,8 @@ class SmokeSession(RecordListener):
     @property
     def pending(self) -> list[InstanceRecord]:
         """What `close` has to delete."""
-        return self._to_delete(
-            [record for record in self.records if not record.shared_across_workers]
-        )
+        own = [record for record in self.records if not record.shared_across_workers]
+        return to_delete(own, self.policy)
 
     def process_report(self) -> ProcessReport:
         """Return what became of everything that was asked for, and how the router answered."""

@@ -26,7 +26,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, LeakErr
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import NoRowError, delete, see_gone
-from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig

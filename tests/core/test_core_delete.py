@@ -34,7 +34,7 @@ from scripted_io import (
 from pytest_hydrasmoke import ConfigError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
 from pytest_hydrasmoke._core.deletion import NoRowError, delete, keep
-from pytest_hydrasmoke._core.lifecycle import Policy
+from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 from pytest_hydrasmoke._transport.protocol import drive
 

@@ -50,15 +50,14 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core.lifecycle import (
-    Policy,
     check_free,
     phase,
-    poll_interval,
     provision,
     status_of,
     until_ready,
     wait,
 )
+from pytest_hydrasmoke._core.policy import Policy, poll_interval
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._transport.protocol import Reply, drive
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pytest_hydrasmoke._base.text import cleaner, harmless, safe_text
 from pytest_hydrasmoke._base.token import WINDOW, Token, has_token, scrubber, scrubbing
-from pytest_hydrasmoke._plugin.report_cleaner import Scrub, clean_report, cleaned
+from pytest_hydrasmoke._plugin.report_cleaner import ReportCleaner, clean_report, cleaned
 
 SECRET = "ops-4Q7zL9rT2xW8"
 SCRUB = scrubber(SECRET)
@@ -246,7 +246,7 @@ def test_what_turns_up_when_it_is_drawn_is_cleaned_as_text() -> None:
 
 
 def test_warnings_are_cleaned() -> None:
-    scrub = Scrub(SCRUB)
+    scrub = ReportCleaner(SCRUB)
     bad = warnings.WarningMessage(DeprecationWarning(f"x {SECRET}"), DeprecationWarning, "x.py", 1)
     scrub.pytest_warning_recorded(bad)
     assert str(bad.message) == "x ********"
@@ -265,7 +265,7 @@ def test_warnings_are_cleaned() -> None:
 def test_the_reason_of_an_exit_is_cleaned(error: BaseException, shown: str) -> None:
     with pytest.raises(type(error)) as caught:
         raise error
-    Scrub(SCRUB).pytest_keyboard_interrupt(caught)
+    ReportCleaner(SCRUB).pytest_keyboard_interrupt(caught)
     assert str(error) == shown
 
 

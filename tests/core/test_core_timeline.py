@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import pytest
 from scripted_io import ID, KEY, SPEC, Listening, attached, lost, record
@@ -107,7 +108,9 @@ def test_a_phases_longest_time_is_kept_and_each_of_its_times_told() -> None:
     for at, seconds in enumerate((2.0, 3.0, 1.0)):
         it.took("turn", at, seconds)
     assert it.phases == {"turn": 3.0}
-    assert list(it.spans) == [Span("turn", 0, 2.0), Span("turn", 1, 3.0), Span("turn", 2, 1.0)]
+    assert list(it.spans) == [
+        Span(phase="turn", at=at, seconds=seconds) for at, seconds in ((0, 2.0), (1, 3.0), (2, 1.0))
+    ]
 
 
 def test_a_note_is_kept_once_and_drift_apart_from_it() -> None:
@@ -133,9 +136,10 @@ def test_every_request_is_told_with_what_came_of_it() -> None:
     it.saw_attempt(Attempt(request, 1, 7.0, 0.5, lost()))
     it.saw_attempt(Attempt(request, 2, 8.0, 0.25, 404))
     why = "the answer was lost (reset)"
+    exchange = partial(Exchange, call="poll", method="GET", path="/by-key/k")
     assert list(it.exchanges) == [
-        Exchange("poll", "GET", "/by-key/k", 1, 7.0, 0.5, None, why),
-        Exchange("poll", "GET", "/by-key/k", 2, 8.0, 0.25, 404, None),
+        exchange(attempt=1, at=7.0, seconds=0.5, status=None, error=why),
+        exchange(attempt=2, at=8.0, seconds=0.25, status=404, error=None),
     ]
 
 

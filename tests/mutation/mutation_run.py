@@ -1,4 +1,4 @@
-"""Change the code of four modules a little, many times, and see whether the tests notice.
+"""Change the code of five modules a little, many times, and see whether the tests notice.
 
 `python tests/mutation/mutation_run.py FOLDER [MODULE ...]` copies the project into FOLDER, lets
 mutmut make its mutants there, one module at a time with the tests that are quick for it, and
@@ -29,19 +29,24 @@ JOBS = int(os.environ.get("HYDRA_MUTATION_JOBS") or os.cpu_count() or 2)
 PATIENCE = float(os.environ.get("HYDRA_MUTATION_PATIENCE") or 10)
 
 TESTS = {
-    "_sse": ["sse/test_sse_conformance.py", "sse/test_sse_decoder.py"],
-    "_redact": [
+    "_sse.decoder": ["sse/test_sse_conformance.py", "sse/test_sse_decoder.py"],
+    "_base.token": [
         "core/test_core_redact.py",
         "core/test_core_scrub.py",
         "fuzz/test_fuzz_words.py",
     ],
-    "_calls": [
+    "_base.text": [
+        "core/test_core_redact.py",
+        "core/test_core_scrub.py",
+        "fuzz/test_fuzz_words.py",
+    ],
+    "_api.calls": [
         "core/test_core_calls.py",
         "core/test_core_delete.py",
         "core/test_core_chat.py",
         "core/test_core_manners.py",
     ],
-    "_ledger": [
+    "_run.ledger": [
         "owner/test_owner_ledger.py",
         "owner/test_owner_files.py",
         "fuzz/test_fuzz_ledger.py",
@@ -78,7 +83,7 @@ def prepare(folder: Path, module: str) -> None:
     (folder / "conftest.py").write_text(conftest + CONFTEST, "utf-8")
     table = {
         "source_paths": [PACKAGE],
-        "only_mutate": [f"{PACKAGE}/{module}.py"],
+        "only_mutate": [f"{PACKAGE}/{module.replace('.', '/')}.py"],
         "also_copy": ["conftest.py"],
         "pytest_add_cli_args": [
             *["-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=few"],

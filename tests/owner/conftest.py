@@ -52,7 +52,7 @@ def output(tmp_path: Path) -> Path:
 def live(
     fake: FakeRouter, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., pytest.RunResult]:
-    """Give `live(text, *arguments)`: a live run against `fake`, its main process this one."""
+    """Return `live(text, *arguments)`: a live run against `fake`, its main process this one."""
     for name, value in environment_for(fake).items():
         monkeypatch.setenv(name, value)
 

@@ -17,9 +17,12 @@ import pytest
 from inner import ALONE, only
 
 # An inner run in this process forgets every module that it was the first to import: what is slow
-# to load, or holds the fake's server, is loaded here.
+# to load, holds the fake's server, or has the classes of errors is loaded here.
+from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
+
+assert HydraSmokeError
 
 ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
 SUITES = Path(__file__).parent.parent / "suites"

@@ -6,16 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
+from pytest_hydrasmoke._core.moments import Exchange, Span, UsageCount
 from pytest_hydrasmoke._report.model import (
     BreachReport,
-    ExchangeReport,
     FailureReport,
     InstanceReport,
     Manners,
-    SpanReport,
     StatusReport,
     TurnReport,
-    UsageReport,
 )
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -25,7 +23,7 @@ SPEC = InstanceSpec(manifest_id="hermes-basic", region_id="eu-central", tier_id=
 REPLY = "Ready when <b>you</b> are & waiting"
 
 
-def exchange(call: str, at: float, **changes: Any) -> ExchangeReport:
+def exchange(call: str, at: float, **changes: Any) -> Exchange:
     """Make a request that was answered with 200 in 50 ms, or as changed."""
     paths = {
         "provision": ("POST", "/provision"),
@@ -37,9 +35,7 @@ def exchange(call: str, at: float, **changes: Any) -> ExchangeReport:
     }
     method, path = paths[call]
     plain: dict[str, Any] = {"attempt": 1, "seconds": 0.05, "status": 200, "error": None}
-    return ExchangeReport(
-        call=call, method=method, path=PREFIX + path, at=at, **{**plain, **changes}
-    )
+    return Exchange(call=call, method=method, path=PREFIX + path, at=at, **{**plain, **changes})
 
 
 def turn(at: float, **changes: Any) -> TurnReport:
@@ -77,12 +73,12 @@ def an_instance(**changes: Any) -> InstanceReport:
             StatusReport(at=60.0, word="running"),
         ),
         "spans": (
-            SpanReport(at=0.0, phase="provision", seconds=0.1),
-            SpanReport(at=0.1, phase="row", seconds=1.0),
-            SpanReport(at=1.0, phase="ready", seconds=59.0),
-            SpanReport(at=61.0, phase="first_event", seconds=0.5),
-            SpanReport(at=61.0, phase="turn", seconds=1.7),
-            SpanReport(at=63.0, phase="delete", seconds=2.0),
+            Span(at=0.0, phase="provision", seconds=0.1),
+            Span(at=0.1, phase="row", seconds=1.0),
+            Span(at=1.0, phase="ready", seconds=59.0),
+            Span(at=61.0, phase="first_event", seconds=0.5),
+            Span(at=61.0, phase="turn", seconds=1.7),
+            Span(at=63.0, phase="delete", seconds=2.0),
         ),
         "exchanges": (
             exchange("provision", 0.0, status=202, seconds=0.1),
@@ -95,8 +91,8 @@ def an_instance(**changes: Any) -> InstanceReport:
         ),
         "turns": (turn(61.001),),
         "usage": (
-            UsageReport(at=60.5, count=0, providers=()),
-            UsageReport(at=62.8, count=2, providers=("anthropic", "openai")),
+            UsageCount(at=60.5, count=0, providers=()),
+            UsageCount(at=62.8, count=2, providers=("anthropic", "openai")),
         ),
         "failures": (),
     }

@@ -21,8 +21,9 @@ from report_tools import (
 )
 
 from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._core.moments import Span, UsageCount
 from pytest_hydrasmoke._report.html import page as html
-from pytest_hydrasmoke._report.model import FailureReport, SpanReport, UsageReport
+from pytest_hydrasmoke._report.model import FailureReport
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -117,7 +118,7 @@ def test_what_a_stranger_said_is_text_and_harmless(words: str) -> None:
         drift=(words,),
         exchanges=(exchange("status", 0.0, status=None, error=words),),
         turns=(turn(1.0, message=words, text=words, error=words),),
-        usage=(UsageReport(at=2.0, count=1, providers=(words,)),),
+        usage=(UsageCount(at=2.0, count=1, providers=(words,)),),
         failures=(FailureReport(at=3.0, message=words, phase="turn", test=words),),
     )
     plain = Page(a_failed_report())
@@ -255,8 +256,8 @@ def test_the_phase_that_failed_stands_out() -> None:
         FailureReport(at=80.0, message="too late", phase="turn", test=None),
     )
     spans = (
-        SpanReport(at=0.0, phase="ready", seconds=8.01),
-        SpanReport(at=50.0, phase="turn", seconds=2.0),
+        Span(at=0.0, phase="ready", seconds=8.01),
+        Span(at=50.0, phase="turn", seconds=2.0),
     )
     silent = turn(70.0, error="too late", events=0, arrivals=(), seconds=None, complete=False)
     page = Page(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from pytest_hydrasmoke._core.moments import Span
 from pytest_hydrasmoke._core.record import PHASES
-from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, SpanReport, TurnReport
+from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, TurnReport
 
 from .axis import Axis
 
@@ -106,7 +107,7 @@ def _late(chat: Chat) -> str | None:
     return "turn" if chat.turn.events else "first_event"
 
 
-def _ends_in_failure(span: SpanReport, failures: Iterable[FailureReport]) -> bool:
+def _ends_in_failure(span: Span, failures: Iterable[FailureReport]) -> bool:
     end = span.at + span.seconds
     return any(
         failure.phase == span.phase and abs(failure.at - end) < _SOON for failure in failures

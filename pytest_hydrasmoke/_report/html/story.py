@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 
-from pytest_hydrasmoke._report.model import (
-    ExchangeReport,
-    FailureReport,
-    InstanceReport,
-    StatusReport,
-    UsageReport,
-)
+from pytest_hydrasmoke._core.moments import Exchange, UsageCount
+from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, StatusReport
 
 from .axis import Axis
 from .lanes import Chat, Lane, chats_of, lanes_of
@@ -26,7 +21,7 @@ FOLDED = 4
 """So many requests in a row with the same answer are told as one."""
 
 
-def is_bad(exchange: ExchangeReport) -> bool:
+def is_bad(exchange: Exchange) -> bool:
     """Return whether a request met with no answer, or a refusal that is none of the router's ways.
 
     A poll or a status of what is not there, or not there any more, is answered 404.
@@ -41,7 +36,7 @@ def is_bad(exchange: ExchangeReport) -> bool:
 class Fold:
     """Requests in a row with the same answer."""
 
-    exchanges: tuple[ExchangeReport, ...]
+    exchanges: tuple[Exchange, ...]
 
     @property
     def slowest(self) -> float:
@@ -60,7 +55,7 @@ class FailureEntry:
         return self.failure.message.strip().partition("\n")[0]
 
 
-Thing = ExchangeReport | Fold | StatusReport | Chat | UsageReport | FailureEntry
+Thing = Exchange | Fold | StatusReport | Chat | UsageCount | FailureEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +146,8 @@ def _words(statuses: Sequence[StatusReport], end: float) -> Iterator[tuple[Statu
         yield status, until - status.at
 
 
-def _calls(exchanges: Sequence[ExchangeReport]) -> Iterator[CallSummary]:
-    by_call: dict[str, list[ExchangeReport]] = {}
+def _calls(exchanges: Sequence[Exchange]) -> Iterator[CallSummary]:
+    by_call: dict[str, list[Exchange]] = {}
     for exchange in exchanges:
         by_call.setdefault(exchange.call, []).append(exchange)
     for call, all_of_it in by_call.items():
@@ -183,12 +178,12 @@ def _folded(entries: Iterable[Entry]) -> Iterator[Entry]:
         if answer is None or len(same) < FOLDED:
             yield from same
         else:
-            exchanges = tuple(entry.it for entry in same if isinstance(entry.it, ExchangeReport))
+            exchanges = tuple(entry.it for entry in same if isinstance(entry.it, Exchange))
             yield Entry("fold", same[0].at, Fold(exchanges))
 
 
 def _answer(entry: Entry) -> tuple[str, int | None] | None:
     it = entry.it
-    if not isinstance(it, ExchangeReport) or it.attempt > 1 or is_bad(it):
+    if not isinstance(it, Exchange) or it.attempt > 1 or is_bad(it):
         return None
     return it.call, it.status

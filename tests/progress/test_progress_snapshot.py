@@ -1,14 +1,15 @@
-"""What is said of an instance while it is under way."""
+"""What is to be seen of an instance at a moment, and logged of it."""
 
 from __future__ import annotations
 
 import pytest
-from live_tools import TOKEN
+from progress_tools import TOKEN
 
 from pytest_hydrasmoke import InstanceSpec
 from pytest_hydrasmoke._base.token import Token, scrubbing
+from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.record import InstanceRecord, State
-from pytest_hydrasmoke._progress.snapshot import Snapshot, news, overall, take_snapshot, under_way
+from pytest_hydrasmoke._progress.snapshot import Snapshot, duration, news, take_snapshot
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 BOOT = Snapshot("run-0", State.CREATED, "'booting'", "ready", 100.0, 900.0, 90.0)
@@ -22,6 +23,8 @@ def test_a_record_is_seen_as_it_stands() -> None:
     it.saw_status("booting", 95.0)
     it.begins("ready", 100.0, 900.0)
     assert take_snapshot(it) == BOOT
+    it.fails(Failure(101.0, "it", "it"))
+    assert take_snapshot(it).failed == 101.0
 
 
 def test_an_instance_without_a_key_goes_by_its_id() -> None:
@@ -54,11 +57,11 @@ def test_a_router_that_tells_its_token_is_not_repeated() -> None:
         (BOOT, 901.0, "ready 801 s, status 'booting', 0 s left"),
         (Snapshot("run-0", phase="row", since=1.0), 4.0, "row 3 s"),
         # What a turn waits for is the agent.
-        (Snapshot("a", State.READY, "'running'", "turn", 0.0, 120.0), 5.0, "turn 5 s, 115 s left"),
+        (Snapshot("a", State.CREATED, "'ok'", "turn", 0.0, 120.0), 5.0, "turn 5 s, 115 s left"),
     ],
 )
-def test_what_is_under_way_is_told_with_its_time(seen: Snapshot, now: float, words: str) -> None:
-    assert under_way(seen, now) == words
+def test_what_is_under_way_is_logged_with_its_time(seen: Snapshot, now: float, words: str) -> None:
+    assert news(Snapshot(seen.name), seen, now) == words
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,7 @@ def test_what_is_under_way_is_told_with_its_time(seen: Snapshot, now: float, wor
         (BOOT, BOOT, None),
         (BOOT, Snapshot("run-0", State.CREATED), None),
         (BOOT, Snapshot("run-0", State.READY, born=90.0), "ready after 15 s"),
+        (BOOT, Snapshot("run-0", State.READY, born=104.7), "ready after 0.3 s"),
         (BOOT, Snapshot("run-0", State.READY), "ready"),
         (BOOT, Snapshot("run-0", State.FAILED, "'error'"), "failed, status 'error'"),
         (BOOT, Snapshot("run-0", State.FAILED), "failed"),
@@ -80,8 +84,8 @@ def test_what_changes_is_told_once(before: Snapshot, after: Snapshot, words: str
     assert news(before, after, 105.0) == words
 
 
-def test_several_are_told_by_the_one_that_takes_longest() -> None:
-    later = Snapshot("run-1", phase="row", since=120.0)
-    assert overall([later], 130.0) == ("run-1", "row 10 s")
-    name, words = overall([later, BOOT], 130.0)
-    assert (name, words) == ("run-0", "2 at once, ready 30 s, status 'booting', 770 s left")
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.26, "0.3 s"), (9.94, "9.9 s"), (9.96, "10 s"), (75.4, "75 s")]
+)
+def test_a_duration_is_as_exact_as_it_matters(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

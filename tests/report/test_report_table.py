@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from live_tools import golden
+from golden import golden
 
 from pytest_hydrasmoke import InstanceSpec, Report
-from pytest_hydrasmoke._progress.screen import width_of
+from pytest_hydrasmoke._base.width import width_of
 from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, Manners
 from pytest_hydrasmoke._report.terminal import show, summary
 
@@ -73,6 +73,11 @@ SEVERAL = report(
     ),
     manners=Manners(drift=("delete answered with 418, which its contract does not know",)),
 )
+
+
+@pytest.mark.parametrize(("text", "width"), [("abc", 3), ("日本", 4), ("é", 1), ("e\u0301", 1)])
+def test_wide_characters_take_two_columns(text: str, width: int) -> None:
+    assert width_of(text) == width
 
 
 def shown(it: Report, width: int, *, colour: bool) -> str:

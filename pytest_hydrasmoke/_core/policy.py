@@ -1,0 +1,36 @@
+"""What a run has decided before it begins: how long to wait for what, and what words mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long to wait for what (seconds), and what the router's words (lower case) mean."""
+
+    ready_timeout: float = 900.0
+    chat_timeout: float = 120.0
+    llm_events_timeout: float = 30.0
+    usage_settle: float = 5.0
+    """How long after its end a turn's LLM events may come, before the next turn begins."""
+    delete_timeout: float = 60.0
+    row_wait: float = 60.0
+    """How long to ask for a key's row before a deletion; a worker may insert it late."""
+    last_look: float = LAST_CHANCE
+    """How long that question may take which is asked as the wait for a row ends."""
+    keep: str = "never"
+    ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
+    failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
+    gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
+    chat_end: str = "auto"
+    forms: Forms | None = None
+    """The router's own forms; where they are not known, no "not found" proves anything."""
+
+
+def poll_interval(waited: float) -> float:
+    """Return the seconds until the next look: a tenth of those waited, between 0.25 and 5."""
+    return min(max(waited / 10, 0.25), 5.0)

@@ -1,0 +1,133 @@
+"""Terminals for tests, and runs to watch on them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pytest_hydrasmoke import VirtualClock
+from pytest_hydrasmoke.fake import FakeRouter
+
+TOKEN = "a-made-up-token-of-nobody"
+AN_ID = "3f6c1b2e-8d47-4c0a-9a51-7e2b90d4c618"
+SEQUENCE = re.compile(r"\x1b\[[0-9;]*m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+"""Colours, titles and the terminal's progress, none of which moves the cursor."""
+
+
+def timeless(text: str) -> str:
+    """Take out of an output what is another one each time."""
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", AN_ID, text)
+    text = re.sub(r"\b\d+ s left", "9 s left", text)
+    text = re.sub(r"(: \w+) \d+ s,", r"\1,", text)
+    text = re.sub(r"^=+ (.*) in \d.* =+$", r"== \1 ==", text, flags=re.MULTILINE)
+    text = re.sub(r"\b\d+\.\d+( ?)s\b\*?", r"0.0\1s", text)
+    # How wide a table's columns are is a matter of time as well, and how often there was a look.
+    text = re.sub(r"^(?:slot|\d+) .*$", lambda row: " ".join(row[0].split()), text, flags=re.M)
+    return re.sub(r"^(\d+ \d+ \d+) \d+ (\d+ \d+ \w+)$", r"\1 9 \2", text, flags=re.M)
+
+
+def shown(written: str) -> list[str]:
+    """Return the rows of a terminal, as wide as need be, on which this was written."""
+    rows = SEQUENCE.sub("", written).replace("\r\n", "\n").split("\n")
+    return [_overwritten(row) for row in rows]
+
+
+def _overwritten(row: str) -> str:
+    """Let what follows a carriage return take the place of what is before it."""
+    assert "\x1b" not in row, "the cursor was moved"
+    drawn = ""
+    for part in row.split("\r"):
+        drawn = part + drawn[len(part) :]
+    return drawn.rstrip()
+
+
+@contextlib.contextmanager
+def pseudo_terminal(width: int = 80) -> Iterator[tuple[int, int]]:
+    """Open one; gives the user's end of it, and the other one, which is the caller's to close."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+
+
+def rest_of(ours: int) -> str:
+    """Read until nobody writes to a terminal, or a pipe, any more."""
+    said = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(ours, 65536):
+            said += chunk
+    return said.decode()
+
+
+@contextlib.contextmanager
+def on_terminal(width: int, *arguments: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Start pytest on a terminal, which its Ctrl-C comes from; gives the user's end of it."""
+    with pseudo_terminal(width) as (ours, theirs):
+        process = subprocess.Popen(
+            (sys.executable, "-m", "pytest", *arguments),
+            # Not what C libraries have in theirs, such as the COLUMNS of another terminal.
+            env=dict(os.environ),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+        try:
+            yield ours, process
+        finally:
+            process.kill()
+            process.wait()
+
+
+class Booting:
+    """A router's app, whose clock goes on by a second with each status that is asked for."""
+
+    def __init__(
+        self, app: ASGIApp, clock: VirtualClock, asked: threading.Event, may_boot: threading.Event
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._asked = asked
+        self._may_boot = may_boot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer(message: Message) -> None:
+            if message.get("status") == 200:
+                self._asked.set()
+            await send(message)
+
+        if scope["type"] == "http" and re.search(r"/instances/[0-9a-f-]{36}$", scope["path"]):
+            if self._may_boot.is_set():
+                self._clock.advance(1)
+            await self._app(scope, receive, answer)
+        else:
+            await self._app(scope, receive, send)
+
+
+def settings(router: FakeRouter) -> dict[str, str]:
+    """Return the environment of a live run against a router."""
+    names = {
+        "url": router.url,
+        "token": TOKEN,
+        "manifest_id": "made-up",
+        "region_id": "nowhere",
+        "tier_id": "tier-1",
+        "run_id": "run",
+        "delete_timeout": "20",
+        "ready_timeout": "60",
+    }
+    return {f"HYDRA_SMOKE_{name.upper()}": value for name, value in names.items()}

@@ -1,0 +1,359 @@
+"""What is told of what happens, when, and by whom."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from golden import GOLDEN, golden
+
+from pytest_hydrasmoke import InstanceSpec, VirtualClock
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._core.record import PHASES, InstanceRecord, RecordListener, State
+from pytest_hydrasmoke._progress.lines import Lines
+from pytest_hydrasmoke._progress.plugin import Progress
+from pytest_hydrasmoke._progress.relay import RelayReader, RelayWriter
+from pytest_hydrasmoke._progress.snapshot import Snapshot
+from pytest_hydrasmoke._progress.ticker import Ticker
+
+SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
+
+
+class Watching(RecordListener):
+    """Has a worker's progress take in what a record tells."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def changed(self, record: InstanceRecord) -> None:
+        self._progress.changed(record)
+
+
+class Watched:
+    """A worker's progress on a clock of its own, and instances to make up a story of."""
+
+    def __init__(self, config: pytest.Config, folder: Path) -> None:
+        self.clock = VirtualClock(100.0)
+        self.interrupts = Interrupts()
+        self.progress = Progress(config, folder, self.interrupts, "gw0", clock=self.clock.now)
+        self.records: list[InstanceRecord] = []
+        self._folder = folder
+
+    def instance(self) -> InstanceRecord:
+        key = f"nightly-7-{len(self.records)}"
+        record = InstanceRecord(SPEC, key, listener=Watching(self.progress))
+        self.records.append(record)
+        return record
+
+    def begins(self, phase: str, state: State = State.CREATED) -> InstanceRecord:
+        """Return a new instance, at the beginning of a phase."""
+        record = self.instance()
+        record.state = state
+        record.begins(phase, self.clock.now(), None)
+        return record
+
+    def wait(self, *seconds: float) -> None:
+        """Let time pass, with a tick after each of several waits."""
+        for each in seconds:
+            self.clock.advance(each)
+            self.progress.tick()
+
+    def told(self) -> list[str]:
+        """Return all lines so far."""
+        return [line.removeprefix("gw0: ") for line in RelayReader(self._folder).new_lines()]
+
+    def boot(self) -> None:
+        """Tell of two instances, of which one fails, two chats, and a deletion."""
+        one, two = self.instance(), self.instance()
+        for record in (one, two):
+            record.born = self.clock.now()
+            record.begins("provision", self.clock.now(), 1000.0)
+            record.becomes(State.ACCEPTED)
+        self.wait(2)
+        one.begins("row", self.clock.now(), 1000.0)
+        one.saw_status("queued", self.clock.now())
+        two.becomes(State.REFUSED)
+        two.rests()
+        self.wait(1, 2)
+        one.begins("ready", self.clock.now(), 1000.0)
+        one.saw_status("booting", self.clock.now())
+        self.wait(1, 1, 8, 30, 30)
+        one.saw_status("running", self.clock.now())
+        one.becomes(State.READY)
+        one.rests()
+        one.begins("turn", self.clock.now(), self.clock.now() + 120)
+        self.wait(2)
+        one.rests()
+        one.begins("turn", self.clock.now(), self.clock.now() + 120)
+        self.wait(9, 1, 21)
+        one.rests()
+        one.begins("delete", self.clock.now(), self.clock.now() + 60)
+        one.becomes(State.DELETED)
+        one.rests()
+
+
+@pytest.fixture
+def watched(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Watched]:
+    made = Watched(pytestconfig, tmp_path)
+    yield made
+    made.progress.pytest_unconfigure()
+
+
+# What is worth a line
+
+
+def test_what_lasts_is_told_and_what_changes(watched: Watched) -> None:
+    watched.boot()
+    golden("progress-lines", "\n".join(watched.told()))
+
+
+def test_what_is_over_at_once_is_its_outcome_alone(watched: Watched) -> None:
+    record = watched.instance()
+    record.born = 100.0
+    for phase in ("provision", "row", "ready"):
+        record.begins(phase, watched.clock.now(), None)
+        record.saw_status(f"in {phase}", watched.clock.now())
+        watched.wait(0.1)
+    record.becomes(State.READY)
+    record.rests()
+    record.begins("delete", watched.clock.now(), None)
+    watched.wait(1.9)
+    record.becomes(State.DELETED)
+    record.rests()
+    assert watched.told() == ["nightly-7-0: ready after 0.3 s"]
+
+
+@pytest.mark.parametrize("phase", [name for name in PHASES if name != "first_event"])
+def test_every_phase_that_lasts_is_told(phase: str, watched: Watched) -> None:
+    watched.begins(phase)
+    watched.wait(10)
+    [line] = watched.told()
+    assert re.fullmatch(r"nightly-7-0: still [a-zA-Z ]+ing[a-zA-Z ]*, 10 s", line)
+
+
+def test_a_deletion_that_takes_long_is_told(watched: Watched) -> None:
+    record = watched.begins("delete")
+    watched.wait(2, 8, 2)
+    record.becomes(State.DELETED)
+    record.rests()
+    assert watched.told() == [
+        "nightly-7-0: deleting, 2 s",
+        "nightly-7-0: still deleting, 10 s",
+        "nightly-7-0: deleted after 12 s",
+    ]
+
+
+def test_what_was_told_and_then_failed_is_told(watched: Watched) -> None:
+    record = watched.begins("delete")
+    watched.wait(20)
+    record.fails(Failure(watched.clock.now(), "no", "no", "delete"))
+    record.rests()
+    # Not that of an earlier phase.
+    record.begins("turn", watched.clock.now(), None)
+    watched.wait(10)
+    record.rests()
+    assert watched.told() == [
+        "nightly-7-0: still deleting, 20 s",
+        "nightly-7-0: gave up deleting after 20 s",
+        "nightly-7-0: still chatting, 10 s",
+    ]
+
+
+def test_a_failure_is_told_once(watched: Watched) -> None:
+    record = watched.begins("ready")
+    watched.wait(3)
+    record.becomes(State.FAILED)
+    record.fails(Failure(watched.clock.now(), "failed", "failed", "ready"))
+    record.rests()
+    assert watched.told() == ["nightly-7-0: booting, 3 s", "nightly-7-0: failed"]
+
+
+def test_what_another_process_has_told_is_not_told_again(watched: Watched) -> None:
+    # It has joined an instance that is ready by now.
+    for record in (watched.begins("ready", State.REQUESTED), watched.begins("ready", State.READY)):
+        record.becomes(State.READY)
+        record.rests()
+    assert watched.told() == []
+    slow = watched.begins("ready", State.REQUESTED)
+    watched.wait(2)
+    slow.becomes(State.READY)
+    assert watched.told() == ["nightly-7-2: booting, 2 s", "nightly-7-2: ready"]
+
+
+def test_what_is_kept_or_gone_is_told_although_no_phase_is_under_way(watched: Watched) -> None:
+    watched.instance().becomes(State.KEPT)
+    watched.instance().becomes(State.DELETED)  # By somebody else: no deletion took long.
+    assert watched.told() == ["nightly-7-0: kept"]
+
+
+def test_changes_that_a_log_shows_are_not_told_twice() -> None:
+    lines = Lines(changes=False)
+    seen = Snapshot("run-0", State.CREATED, "'booting'", "ready", 100.0)
+    ready = Snapshot("run-0", State.READY, "'booting'", born=100.0)
+    assert lines.changed(Snapshot("run-0"), seen, 100.0) is None
+    assert lines.due(109.0) == []
+    assert lines.due(110.0) == ["run-0: still booting, 10 s, status 'booting'"]
+    assert lines.changed(seen, ready, 111.0) is None
+    assert not lines.under_way
+
+
+def test_nothing_is_told_while_somebody_debugs(watched: Watched) -> None:
+    watched.begins("ready")
+    watched.progress.pytest_enter_pdb()
+    watched.instance().becomes(State.KEPT)
+    watched.wait(3)
+    assert threads() == []
+    watched.progress.pytest_leave_pdb()
+    assert len(threads()) == 1
+    watched.wait(7)
+    assert watched.told() == ["nightly-7-0: still booting, 10 s"]
+
+
+def test_nothing_that_fails_in_it_is_a_matter_of_the_run(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    def broken() -> float:
+        raise ValueError
+
+    progress = Progress(pytestconfig, tmp_path, Interrupts(), "gw0", clock=broken)
+    progress.changed(InstanceRecord(SPEC, "run-0"))
+    progress.pytest_unconfigure()
+
+
+def test_the_page_shows_lines_that_there_are() -> None:
+    page = (GOLDEN.parent.parent.parent / "docs" / "how-to" / "watch-a-run.md").read_text("utf-8")
+    [(name, lines)] = re.findall(r"<!-- shown: (\S+) -->\n\n```text\n(.*?)```", page, re.DOTALL)
+    there = (GOLDEN / f"{name}.txt").read_text("utf-8").splitlines()
+    assert [line.removeprefix("hydra-smoke: ") for line in lines.splitlines()] == [
+        line for line in there if "nightly-7-0" in line
+    ]
+
+
+# The log
+
+
+def test_changes_are_logged_whoever_sees_them(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "pytest_hydrasmoke"):
+        watched.boot()
+    golden("progress-log", "\n".join(caplog.messages))
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+
+
+def test_what_is_logged_while_signals_are_held_comes_afterwards(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Of httpcore's, too: whoever deletes waits for no handler of logs.
+    record, interrupts = watched.instance(), watched.interrupts
+    with caplog.at_level(logging.DEBUG):
+        with interrupts.hold():
+            record.begins("delete", 100.0, None)
+            logging.getLogger("httpcore.http11").debug("send_request_headers.started")
+            record.becomes(State.DELETED)
+            assert caplog.messages == []
+        expected = ["nightly-7-0: delete", "send_request_headers.started", "nightly-7-0: deleted"]
+        assert caplog.messages == expected
+        watched.progress.pytest_unconfigure()
+        with interrupts.hold():
+            logging.getLogger("httpcore.http11").debug("somebody else's")
+            assert caplog.messages == [*expected, "somebody else's"]
+
+
+# The thread
+
+
+def threads() -> list[str]:
+    return [it.name for it in threading.enumerate() if it.name == "hydra-smoke-progress"]
+
+
+def test_its_thread_lives_only_while_a_phase_is_under_way(watched: Watched) -> None:
+    one, two = watched.begins("ready"), watched.begins("ready")
+    one.rests()
+    assert len(threads()) == 1
+    two.rests()
+    assert threads() == []
+    one.begins("delete", 100.0, None)
+    watched.progress.end()
+    assert threads() == []
+    one.begins("delete", 100.0, None)
+    assert threads() == []
+
+
+def test_it_ticks_until_it_is_stopped() -> None:
+    ticked = threading.Semaphore(0)
+    ticker = Ticker(ticked.release)
+    ticker.start(0.0)
+    ticker.start(0.0)
+    assert ticked.acquire(timeout=30)
+    assert ticked.acquire(timeout=30)
+    ticker.stop()
+    ticker.stop()
+    assert threads() == []
+
+
+def test_a_tick_that_fails_is_the_last_one() -> None:
+    failed = threading.Event()
+
+    def tick() -> None:
+        failed.set()
+        raise ValueError
+
+    ticker = Ticker(tick)
+    ticker.start(0.0)
+    assert failed.wait(30)
+    ticker.stop()
+
+
+# Workers
+
+
+def test_without_a_terminal_nobody_listens(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    progress = Progress(pytester.parseconfig(), tmp_path, Interrupts(), None)
+    progress.pytest_sessionstart()
+    progress.pytest_configure_node()
+    progress.pytest_runtest_logstart()
+    assert threads() == []
+    RelayWriter(tmp_path, "gw0").append_line("run-0: provisioning")
+    progress.say(["a line for nobody"])
+    for _ in progress.pytest_sessionfinish():
+        pass
+    progress.pytest_unconfigure()
+
+
+@pytest.fixture
+def telling(tmp_path: Path) -> Callable[[str], RelayWriter]:
+    return lambda name: RelayWriter(tmp_path, name)
+
+
+def test_the_main_process_hears_whole_lines_once(
+    telling: Callable[[str], RelayWriter], tmp_path: Path
+) -> None:
+    listener = RelayReader(tmp_path)
+    assert listener.new_lines() == []
+    telling("gw0").append_line("run-0: provisioning")
+    telling("gw1").append_line("run-1: für sich")
+    assert listener.new_lines() == ["gw0: run-0: provisioning", "gw1: run-1: für sich"]
+    path = tmp_path / "live.log"
+    path.write_bytes(path.read_bytes() + b"gw0: half")
+    assert listener.new_lines() == []
+    path.write_bytes(path.read_bytes() + b" a line\n")
+    assert listener.new_lines() == ["gw0: half a line"]
+
+
+def test_a_folder_that_is_gone_is_no_matter_of_the_run(tmp_path: Path) -> None:
+    RelayWriter(tmp_path / "gone", "gw0").append_line("run-0: deleted")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_what_a_worker_tells_is_for_its_own_user_only(
+    telling: Callable[[str], RelayWriter], tmp_path: Path
+) -> None:
+    telling("gw0").append_line("run-0: provisioning")
+    assert os.stat(tmp_path / "live.log").st_mode & 0o777 == 0o600
