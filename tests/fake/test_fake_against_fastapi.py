@@ -56,7 +56,7 @@ def pair() -> Iterator[Pair]:
     at_once = Scenario(row_after=0, statuses=((0, "running"),))
     with (
         FakeRouter(at_once, twin.TOKEN) as router,
-        httpx.Client(trust_env=False, limits=limits) as http,
+        httpx.Client(trust_env=False, verify=False, limits=limits) as http,
     ):
         place = mount(twin.build(twin.AtOnce(twin.beside(router))))
         yield Pair(http, router.url, place.url)

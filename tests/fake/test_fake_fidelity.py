@@ -74,6 +74,7 @@ def test_the_fake_answers_as_its_twin(requests: int) -> None:
     assert {200, 401, 404, 405, 422} <= codes.keys()
 
 
+@pytest.mark.reference
 def test_the_same_seed_asks_the_same() -> None:
     one, other = Asking(1), Asking(1)
     asked = [one.next() for _ in range(100)]

@@ -33,7 +33,9 @@ def site() -> Iterator[httpx.Client]:
     try:
         server.mount("", with_controls(router))
         headers = {"authorization": "Bearer a-made-up-token"}
-        with httpx.Client(base_url=server.url, headers=headers, trust_env=False) as http:
+        with httpx.Client(
+            base_url=server.url, headers=headers, trust_env=False, verify=False
+        ) as http:
             yield http
     finally:
         server.close()

@@ -67,7 +67,7 @@ def test_there_is_a_url_inside_the_with_only() -> None:
 
 def test_leaving_is_quick_and_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client(trust_env=False, verify=False) as http:
         with FakeRouter() as router:
             http.get(router.url)
             start = time.perf_counter()

@@ -15,9 +15,7 @@ from sizes import sizes
 
 SAMPLE = [
     Cell("flood of wide text", "chat", "sync"),
-    Cell("reset in the body", "provision", "asyncio"),
     Cell("gzip bomb", "status", "trio"),
-    Cell("refused", "delete", "sync"),
 ]
 
 

@@ -130,7 +130,7 @@ JOBS = [(case, workers) for case in cases() for workers in (0, 2)]
 SAMPLE = [
     (case, workers)
     for case, workers in JOBS
-    if case.name in ("TERM in provisioning", "timeout by thread in a test") and not workers
+    if case.name == "timeout by thread in a test" and not workers
 ]
 
 

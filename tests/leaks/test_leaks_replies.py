@@ -163,6 +163,7 @@ def test_the_command_line_shows_no_harmful_word(
             check(f"hydra-smoke {command}", Sinks({"stdout": told}), router)
 
 
+@pytest.mark.reference
 def test_what_finds_harm_finds_it() -> None:
     assert [word for word in WORDS if commands(word)]
     assert len({ascii(char) for word in WORDS for char in controls(word)}) > 20

@@ -275,7 +275,9 @@ def test_a_stranger_reads_by_time_moved_by_hand() -> None:
             clock.advance(60)
             instance_id = client.poll("key").instance_id
         headers = {"authorization": f"Bearer {fake.token}"}
-        with httpx.Client(base_url=fake.url, headers=headers, trust_env=False) as stranger:
+        with httpx.Client(
+            base_url=fake.url, headers=headers, trust_env=False, verify=False
+        ) as stranger:
             path = f"/internal/v1/smoke/instances/{instance_id}/chat"
             with stranger.stream("POST", path, json={"message": "hello"}) as answer:
                 chunks = answer.iter_raw()

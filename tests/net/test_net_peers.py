@@ -56,7 +56,7 @@ def test_httpx_sse_reads_the_same_events_from_the_fake(
         url = f"{fake.url}/internal/v1/smoke/instances/{instance_id}/chat"
         headers = {"authorization": f"Bearer {fake.token}"}
         with (
-            httpx.Client(headers=headers, trust_env=False) as http,
+            httpx.Client(headers=headers, trust_env=False, verify=False) as http,
             connect_sse(http, "POST", url, json={"message": "hello"}) as source,
         ):
             theirs = rows(list(source.iter_sse()))
@@ -78,7 +78,7 @@ async def test_httpx_sse_reads_the_same_events_in_awkward_pieces(
         url = f"{fake.url}/internal/v1/smoke/instances/{instance_id}/chat"
         headers = {"authorization": f"Bearer {fake.token}"}
         async with (
-            httpx.AsyncClient(headers=headers, trust_env=False) as http,
+            httpx.AsyncClient(headers=headers, trust_env=False, verify=False) as http,
             aconnect_sse(http, "POST", url, json={"message": "hello"}) as source,
         ):
             theirs = rows([event async for event in source.aiter_sse()])

@@ -222,7 +222,7 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight_module, "SyncIO", asking)
 
 
-@pytest.mark.parametrize("number", sizes("fuzz", 8, 1_000))
+@pytest.mark.parametrize("number", sizes("fuzz", 5, 1_000))
 def test_at_most_one_instance_a_key_and_none_in_the_end(made_up_time: None, number: int) -> None:
     # An example is a few hundred requests.
     run_state_machine_as_test(

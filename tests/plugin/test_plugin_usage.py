@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from inner import only
 from plugin_tools import Project, count, nothing_left, tampered, until
+from sizes import sampled
 
 from pytest_hydrasmoke import SmokeClient, SmokeInstance
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -17,7 +18,11 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 LAGS = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.2)
 ALONE: tuple[str, ...] = only()
 TWO = (*only("xdist"), "-p", "no:cacheprovider", "-n2", "--dist=loadgroup")
-WAYS = pytest.mark.parametrize("way", [ALONE, TWO], ids=["alone", "two workers"])
+WAYS = {"alone": ALONE, "two workers": TWO}
+in_both_ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+alone_at_first = pytest.mark.parametrize(
+    "way", sampled("fire", WAYS.values(), [ALONE], name=lambda way: "-".join(way[-2:]))
+)
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
     return project.pytester.runpytest_inprocess("--hydra-smoke", *arguments, **more)
 
 
-@WAYS
+@in_both_ways
 def test_a_turn_has_its_own_llm_events_and_no_others(
     here: Project, router: FakeRouter, way: tuple[str, ...]
 ) -> None:
@@ -56,7 +61,7 @@ def test_a_turn_has_its_own_llm_events_and_no_others(
     assert list((here.path / ".hydrasmoke" / "runs").iterdir()) == []
 
 
-@WAYS
+@alone_at_first
 def test_without_a_wait_the_account_is_an_error_that_names_the_test(
     here: Project, way: tuple[str, ...]
 ) -> None:
@@ -67,7 +72,7 @@ def test_without_a_wait_the_account_is_an_error_that_names_the_test(
         result.stdout.fnmatch_lines([f"*got: *{doubt}: nothing was waited for"])
 
 
-@WAYS
+@alone_at_first
 def test_a_turn_of_the_plain_client_is_a_turn(
     here: Project, router: FakeRouter, way: tuple[str, ...]
 ) -> None:

@@ -48,6 +48,7 @@ def test_a_right_router_is_green(project: Project, name: str) -> None:
     assert [row.deleted for row in twin.rows] == [True, True]
 
 
+@pytest.mark.reference
 def test_there_are_enough_of_them() -> None:
     assert len(NAMED) == sum(map(len, WRONG.values())) >= 80
     assert len(BY_WHAT) == len(RIGHT) >= 25

@@ -25,11 +25,13 @@ def test_a_case_however_it_is_cut(stream: bytes, expected: list[Row]) -> None:
     assert rows([x for byte in in_bytes(stream) for x in (b"", byte)]) == expected
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("stream", "expected"), CASES)
 def test_the_reference_agrees_with_a_case(stream: bytes, expected: list[Row]) -> None:
     assert reference(stream) == expected
 
 
+@pytest.mark.reference
 def test_the_cases_are_counted() -> None:
     """Print the figures of the reliability page."""
     streams = {name: [stream for stream, _ in table.values()] for name, table in GROUPS.items()}
