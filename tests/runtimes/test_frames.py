@@ -45,7 +45,7 @@ data: {"type":"message","role":"assistant","content":[{"type":"text","text":"Hel
     "typed": 'data: {"type":"done","content":"Hello, world"}\n\n',
     "typeless": 'data: {"done":true}\n\n',
     "named": "event: done\ndata: Hello, world\n\n",
-    "goose": 'data: {"type":"SessionEnd","reason":"stop","token_state":{}}\n\n',
+    "goose": 'data: {"type":"Finish","reason":"stop","token_state":{}}\n\n',
     "plain": DONE,
     "ui-messages": 'data: {"type":"finish"}\n\n' + DONE,
 }
