@@ -34,7 +34,7 @@ def run(arguments: Sequence[str] = ("-n", "4", "--dist", "worksteal")) -> Result
     passed = re.search(r"(\d+) passed", last)
     result.add(int(passed[1]) if passed else 0, "passed" if done.returncode == 0 else last, minutes)
     result.bars = [
-        Bar("minutes", minutes, 3, "min"),
+        Bar("minutes", minutes, 2.5, "min"),
         Bar("exit code of pytest", float(done.returncode), 0, ""),
     ]
     return result

@@ -145,7 +145,7 @@ def front(cell: Cell) -> Iterator[Front]:
 
 def python(script: str, *arguments: str) -> subprocess.Popen[str]:
     """Start one of the scripts in this folder; it can import what the tests can."""
-    path = [str(HERE), str(HERE.parent / "net"), os.environ.get("PYTHONPATH", "")]
+    path = [str(HERE), str(HERE.parent / "shared"), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
         [sys.executable, str(HERE / script), *arguments],
         stdout=subprocess.PIPE,

@@ -29,27 +29,27 @@ JOBS = int(os.environ.get("HYDRA_MUTATION_JOBS") or os.cpu_count() or 2)
 PATIENCE = float(os.environ.get("HYDRA_MUTATION_PATIENCE") or 10)
 
 TESTS = {
-    "_sse.decoder": ["sse/test_sse_conformance.py", "sse/test_sse_decoder.py"],
+    "_sse.decoder": ["sse/test_conformance.py", "sse/test_decoder.py"],
     "_base.token": [
-        "core/test_core_redact.py",
-        "core/test_core_scrub.py",
-        "fuzz/test_fuzz_words.py",
+        "base/test_text.py",
+        "plugin/test_report_cleaner.py",
+        "fuzz/test_words.py",
     ],
     "_base.text": [
-        "core/test_core_redact.py",
-        "core/test_core_scrub.py",
-        "fuzz/test_fuzz_words.py",
+        "base/test_text.py",
+        "plugin/test_report_cleaner.py",
+        "fuzz/test_words.py",
     ],
     "_api.calls": [
-        "core/test_core_calls.py",
-        "core/test_core_delete.py",
-        "core/test_core_chat.py",
-        "core/test_core_manners.py",
+        "api/test_calls.py",
+        "core/test_deletion.py",
+        "core/test_chat.py",
+        "core/test_sightings.py",
     ],
     "_run.ledger": [
-        "owner/test_owner_ledger.py",
-        "owner/test_owner_files.py",
-        "fuzz/test_fuzz_ledger.py",
+        "run/test_ledger.py",
+        "run/test_folder.py",
+        "fuzz/test_ledger.py",
     ],
 }
 

@@ -1,34 +1,8 @@
-"""Fixtures of the plugin's tests: a clean environment, a project, and a router to run against."""
+"""Fixtures of a project that runs pytest, and signals that count."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from project_fixtures import no_settings, project, router, routing
+from run_fixtures import signals_that_count
 
-import pytest
-from plugin_tools import QUICK, TOKEN, Project, forget_settings
-
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_settings(monkeypatch)
-
-
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(pytester, monkeypatch)
-
-
-@pytest.fixture
-def routing() -> Iterator[Callable[[Scenario], FakeRouter]]:
-    """Give `routing(scenario)`: a router that serves until the test's end."""
-    with ExitStack() as stack:
-        yield lambda scenario: stack.enter_context(FakeRouter(scenario, TOKEN))
-
-
-@pytest.fixture
-def router(routing: Callable[[Scenario], FakeRouter]) -> FakeRouter:
-    """A router whose instances are ready at once."""
-    return routing(QUICK)
+__all__ = ["no_settings", "project", "router", "routing", "signals_that_count"]

@@ -1,12 +1,7 @@
-"""The plugin's project, in a clean environment."""
+"""Fixtures of a project that runs pytest."""
 
 from __future__ import annotations
 
-import pytest
-from plugin_tools import Project, forget_settings
+from project_fixtures import no_settings, project, router, routing
 
-
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    forget_settings(monkeypatch)
-    return Project(pytester, monkeypatch)
+__all__ = ["no_settings", "project", "router", "routing"]

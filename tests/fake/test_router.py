@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -65,14 +64,11 @@ def test_there_is_a_url_inside_the_with_only() -> None:
         router.__enter__()
 
 
-def test_leaving_is_quick_and_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+def test_leaving_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with httpx.Client(trust_env=False, verify=False) as http:
-        with FakeRouter() as router:
-            http.get(router.url)
-            start = time.perf_counter()
-        # The client's connection is idle, not closed.
-        assert time.perf_counter() - start < 0.25
+    with httpx.Client(trust_env=False, verify=False) as http, FakeRouter() as router:
+        http.get(router.url)
+        # The client's connection is idle, not closed, as the router is left.
     gc.collect()
     assert threads() == []
     # What other loggers say is theirs: httpx tells of each request.

@@ -45,7 +45,7 @@ from net_tools import (
 )
 
 from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token
@@ -177,7 +177,8 @@ def test_what_hurries_is_noticed_by_a_read_that_waits(timeout: float | None) -> 
         coming.start()
         with pytest.raises(httpcore.ReadTimeout):
             stream.read(1, until)
-        assert 0.04 < time.monotonic() - start < 4
+        assert time.monotonic() - start > 0.04
+        assert until is None or time.monotonic() < until
         coming.join()
         with pytest.raises(httpcore.WriteTimeout):
             stream.write(b"x", until)
@@ -201,10 +202,10 @@ def test_a_blocked_request_ends_with_its_group(
 
         stopping = threading.Thread(target=stop)
         stopping.start()
-        start = time.monotonic()
+        until = io.now() + 30
         with pytest.raises(TransportError) as caught:
-            drive(io.send(ONE, io.now() + 30))
-        assert time.monotonic() - start < 4
+            drive(io.send(ONE, until))
+        assert io.now() < until
         stopping.join()
         io.close()
     assert caught.value.reached
@@ -218,15 +219,15 @@ def test_a_signal_gives_what_is_under_way_a_little_time(monkeypatch: pytest.Monk
     with FaultyServer(stall_before_head) as server:
         io = SyncIO(link_to(server.url), interrupts=interrupts)
         interrupts.received = signal.SIGTERM
-        for work in (io.send(ONE, io.now() + 30), io.sleep(30)):
+        until = io.now() + 30
+        for work in (io.send(ONE, until), io.sleep(30)):
             coming = threading.Timer(0.05, interrupts.begin_clean_up)
             interrupts._at = math.inf
             coming.start()
-            start = time.monotonic()
             with contextlib.suppress(TransportError):
                 drive(work)
             # The sleep leaves the last attempt its time.
-            assert time.monotonic() - start < 4
+            assert io.now() < until
             coming.join()
         io.close()
     assert len(server.requests) == 1
@@ -370,13 +371,11 @@ async def test_a_damaged_record_is_an_error_of_transport(kind: str, tls: ssl.SSL
 
 
 async def test_a_handshake_that_stalls_ends_with_the_deadline(kind: str) -> None:
-    start = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"https://127.0.0.1:{deaf.getsockname()[1]}"
         async with calls_of(kind, url, ca_file=CA) as calls:
             with pytest.raises(TransportError) as caught:
                 await calls.status(SOME_ID, deadline=calls.io.now() + 0.1)
-    assert time.monotonic() - start < 5
     assert caught.value.late
     assert not caught.value.reached
     assert_clean(caught.value)
@@ -584,10 +583,10 @@ def test_an_interrupt_comes_out_at_once_and_the_client_goes_on(
     with FaultyServer(in_turn(stall, STATUS)) as server:
         with SmokeClient(server.url, token=TOKEN) as client:
             thread = interrupt_soon(server)
-            start = time.monotonic()
+            until = time.monotonic() + CALL_TIMEOUT
             with pytest.raises(KeyboardInterrupt):
                 client.status(SOME_ID)
-            assert time.monotonic() - start < 4
+            assert time.monotonic() < until
             thread.join()
             assert client.status(SOME_ID).status == "running"
         gc.collect()  # a socket that nobody closed would be a warning, and so an error

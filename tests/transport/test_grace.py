@@ -7,7 +7,6 @@ import contextlib
 import gc
 import logging
 import threading
-import time
 from collections.abc import Iterator
 
 import anyio
@@ -177,24 +176,28 @@ async def test_what_takes_too_long_is_a_timeout(kind: str) -> None:
 
 @LOOPS
 async def test_a_cancellation_does_not_lengthen_what_takes_too_long(kind: str) -> None:
-    start = time.monotonic()
     # Which of the two comes out is open: both say that it was not done.
     with contextlib.suppress(TimeoutError), anyio.move_on_after(0.02) as scope:
         await shielded(0.1, lambda: anyio.sleep(30))
         pytest.fail("it was done")
-    assert 0.05 < time.monotonic() - start < 5
     assert scope.cancel_called
 
 
 @ASYNCIO
 async def test_a_cancelled_task_whose_work_takes_too_long_is_cancelled(kind: str) -> None:
-    task = asyncio.ensure_future(shielded(0.1, lambda: asyncio.sleep(30)))
-    await asyncio.sleep(0.02)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.sleep(30)
+        ended.set()
+
+    task = asyncio.ensure_future(shielded(0.1, work))
+    await begun.wait()
     task.cancel()
-    start = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - start < 5
+    assert not ended.is_set()
 
 
 @LOOPS
@@ -238,10 +241,8 @@ async def test_a_deletion_that_never_ends_is_a_leak(kind: str, router: SlowlyDel
     ):
         record = own(session)
         async with calls_of(kind, server.url) as calls:
-            start = time.monotonic()
             with pytest.raises(LeakError, match="no answer in time"):
                 await deletion.delete(calls, record, session.policy)
-            assert time.monotonic() - start < 5
         router.go_on.set()
 
 

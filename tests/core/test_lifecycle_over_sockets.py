@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from typing import Any
 
 import pytest
@@ -466,7 +465,6 @@ async def test_a_broken_stream_is_a_chat_error(kind: str, kind_of_break: Any) ->
 
 
 async def test_a_stalled_stream_ends_with_the_deadline(kind: str) -> None:
-    start = time.monotonic()
     async with World(kind, AT_ONCE) as world:
         instance = await world.provision()
         world.fake.break_stream("stall", after_events=2)
@@ -475,7 +473,6 @@ async def test_a_stalled_stream_ends_with_the_deadline(kind: str) -> None:
             await result(instance.chat("hello", timeout=0.5))
         assert len(caught.value.events) == 2
         assert isinstance(caught.value, TimeoutError)
-    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("kind_of_break", ["trickle", "split"])

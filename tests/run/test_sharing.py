@@ -40,6 +40,7 @@ OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
 BOOTS = Scenario(row_after=0.1, statuses=((0, "queued"), (0.2, "running")))
 FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
 
+SHARED = Path(__file__).parents[1] / "shared"
 PATIENCE = 60.0
 """Seconds, for a busy machine; nothing here takes one."""
 DIES = """
@@ -329,8 +330,8 @@ def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
         [sys.executable, "-c", DIES, *address],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parent,
-        # Its tools are beside this file, also where only what is installed counts.
+        cwd=SHARED,
+        # Its tools are in that folder, also where only what is installed counts.
         env={**os.environ, "PYTHONSAFEPATH": ""},
     ) as dies:
         if boots:

@@ -43,6 +43,7 @@ from pytest_hydrasmoke import (
     TransportError,
     TransportTimeoutError,
 )
+from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
 from pytest_hydrasmoke._core.record import State
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -189,12 +190,12 @@ async def test_the_first_failure_stops_the_others_and_all_are_deleted(
     # They never get ready by themselves: it is the failure that ends them.
     scenario = Scenario(row_after=0, statuses=((0, "queued"),), ready_words=())
     fake, session = a_run(scenario, ready_timeout=30)
+    until = time.monotonic() + 30
     fake.fail("status", status=401, after=3)
-    start = time.monotonic()
     with pytest.raises(RouterError) as caught:
         await many(kind, session, 3)
     assert caught.value.status_code == 401
-    assert time.monotonic() - start < 5
+    assert time.monotonic() < until
     assert len(fake.instances) == 3
     assert all(seen.deleted for seen in fake.instances)
     assert {record.state for record in session.records} == {State.DELETED}
@@ -227,11 +228,10 @@ async def test_the_first_failure_ends_a_request_that_hangs(kind: str) -> None:
         FaultyServer(provisioning(in_turn(stall_before_head, refused))) as server,
         session_to(server.url, delete_timeout=0.1) as session,
     ):
-        start = time.monotonic()
+        until = time.monotonic() + CALL_TIMEOUT
         with pytest.raises(HydraSmokeError):
             await many(kind, session, 2)
-        # Far less than an attempt may take, which is 30 s.
-        assert time.monotonic() - start < 5
+        assert time.monotonic() < until
 
 
 async def test_a_hook_that_fails_leaves_the_instances_to_the_clean_up(
@@ -287,10 +287,10 @@ def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() ->
     with FaultyServer(router) as server, session_to(server.url) as session:
         before = set(threading.enumerate())
         thread = interrupt_when(lambda: server.count("/provision") == 3)
-        start = time.monotonic()
+        until = time.monotonic() + CALL_TIMEOUT
         with pytest.raises(KeyboardInterrupt):
             session.many(3, SPEC)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() < until
         thread.join()
         serving = {*server._threads}
         assert no_thread_left(before | serving)
@@ -303,10 +303,8 @@ def test_an_interrupt_comes_out_of_sleeps_and_the_clean_up_deletes(a_run: Runs) 
     before = set(threading.enumerate())
     # Each has polled its key, asked for its instance, polled its row and read its status.
     thread = interrupt_when(lambda: len(fake.requests) >= 3 * 4)
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         session.many(3, SPEC)
-    assert time.monotonic() - start < 5
     thread.join()
     assert no_thread_left(before)
     assert not any(seen.deleted for seen in fake.instances)
@@ -509,7 +507,8 @@ def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.Mon
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         fan(NOWHERE, [deaf] * 8)
-    assert 0.4 < time.monotonic() - start < 2.5
+    # Not that time again for each of the eight.
+    assert 0.4 < time.monotonic() - start < 8 * 0.4
     go_on.set()
     thread.join()
     assert no_thread_left(before)
@@ -518,17 +517,17 @@ def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("works", [1, 3])
 def test_the_first_failure_ends_what_waits_for_an_answer(works: int) -> None:
     with FaultyServer(stall_before_head) as server:
+        until = time.monotonic() + 30
 
         def hang(io: SyncIO) -> None:
-            drive(io.send(STATUS, io.now() + 30))
+            drive(io.send(STATUS, until))
 
         def fail(io: SyncIO) -> None:
             assert server.arrived.wait(5)
             raise ZeroDivisionError
 
-        start = time.monotonic()
         first, *others = fan(server.url, [*[hang] * works, fail])
-        assert time.monotonic() - start < 3
+        assert time.monotonic() < until
     assert isinstance(first, ZeroDivisionError)
     assert len(others) == works
     assert all(isinstance(other, TransportError) for other in others)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -55,9 +54,6 @@ from pytest_hydrasmoke import (
 
 pytestmark = pytest.mark.anyio
 
-GUARD = 5.0
-"""Seconds beyond which a call has hung."""
-
 STATUS = answer({"id": SOME_ID, "hostname": None, "status": "running"})
 SSE = "text/event-stream"
 ONE_TURN = answer(b"data: hello\n\ndata: [DONE]\n\n", kind=SSE)
@@ -96,13 +92,11 @@ WRONG: dict[str, Behaviour] = {
 async def test_a_server_that_is_slow_in_any_way_ends_with_the_deadline(
     kind: str, fault: str, call: str
 ) -> None:
-    start = time.monotonic()
     with FaultyServer(STALLS[fault]) as server:
         async with calls_of(kind, server.url) as calls:
             with pytest.raises((TransportError, ChatTimeoutError)) as caught:
                 await CALLS[call](calls, calls.io.now() + 0.05)
         assert len(server.requests) <= 1
-    assert time.monotonic() - start < GUARD
     if isinstance(caught.value, TransportError):
         assert caught.value.late
     assert_clean(caught.value)
@@ -129,13 +123,11 @@ async def test_an_answer_that_is_lost_is_a_transport_or_chat_error(
 async def test_an_answer_against_the_contract_is_named_as_one(
     kind: str, fault: str, call: str
 ) -> None:
-    start = time.monotonic()
     with FaultyServer(WRONG[fault]) as server:
         async with calls_of(kind, server.url) as calls:
             with pytest.raises(ContractError) as caught:
                 await CALLS[call](calls, calls.io.now() + 3)
         assert len(server.requests) == 1
-    assert time.monotonic() - start < GUARD
     assert_clean(caught.value)
 
 
@@ -143,13 +135,11 @@ async def test_an_answer_against_the_contract_is_named_as_one(
     "fault", ["a page of HTML", "compressed", "flood", "no content", "a list", "nothing"]
 )
 async def test_a_chat_answered_with_something_else_is_a_typed_error(kind: str, fault: str) -> None:
-    start = time.monotonic()
     with FaultyServer(WRONG[fault]) as server:
         async with calls_of(kind, server.url) as calls:
             with pytest.raises(HydraSmokeError) as caught:
                 await whole_turn(calls, 3)
         assert len(server.requests) == 1
-    assert time.monotonic() - start < GUARD
     assert_clean(caught.value)
 
 

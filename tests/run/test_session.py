@@ -439,10 +439,8 @@ def test_a_signal_hurries_the_clean_up_and_then_ends_the_run(
     session.interrupts.install()
     try:
         thread = interrupt_when(lambda: times(fake, "delete") >= count)
-        start = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             session.close()
-        assert time.monotonic() - start < 5
         thread.join()
     finally:
         session.interrupts.restore()

@@ -1,0 +1,18 @@
+"""Fixtures of whole runs: a project, a router, and what becomes of both."""
+
+from __future__ import annotations
+
+from project_fixtures import no_settings, project, router, routing
+from run_fixtures import fake, live, no_settings_of_this_machine, output, signals_that_count
+
+__all__ = [
+    "fake",
+    "live",
+    "no_settings",
+    "no_settings_of_this_machine",
+    "output",
+    "project",
+    "router",
+    "routing",
+    "signals_that_count",
+]
