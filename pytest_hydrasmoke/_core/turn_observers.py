@@ -12,7 +12,7 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     hide_own_frames,
 )
-from pytest_hydrasmoke._runtimes.frames import Meaning
+from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import open_account

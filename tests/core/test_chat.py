@@ -39,7 +39,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core import chat as room
 from pytest_hydrasmoke._core.chat import AFTER_END, Reading, Turn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
-from pytest_hydrasmoke._runtimes.frames import Meaning
+from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'

@@ -1,0 +1,28 @@
+"""AG-UI: objects whose types are in capitals, from `RUN_STARTED` to `RUN_FINISHED`."""
+
+from __future__ import annotations
+
+from .meaning import NO_MESSAGE, Meaning
+from .values import Frame, message_of, text_in
+
+_TYPES = """
+    RUN_STARTED RUN_FINISHED RUN_ERROR STEP_STARTED STEP_FINISHED TEXT_MESSAGE_START
+    TEXT_MESSAGE_CONTENT TEXT_MESSAGE_CHUNK TEXT_MESSAGE_END TOOL_CALL_START TOOL_CALL_ARGS
+    TOOL_CALL_CHUNK TOOL_CALL_END TOOL_CALL_RESULT THINKING_START THINKING_END
+    THINKING_TEXT_MESSAGE_START THINKING_TEXT_MESSAGE_CONTENT THINKING_TEXT_MESSAGE_END
+    REASONING_START REASONING_END REASONING_MESSAGE_START REASONING_MESSAGE_CONTENT
+    REASONING_MESSAGE_CHUNK REASONING_MESSAGE_END STATE_SNAPSHOT STATE_DELTA MESSAGES_SNAPSHOT
+    ACTIVITY_SNAPSHOT ACTIVITY_DELTA RAW CUSTOM
+"""
+TYPES = frozenset(_TYPES.split())
+
+
+def read(kind: str, frame: Frame) -> Meaning:
+    """Return what an object of this type means."""
+    if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"):
+        return Meaning(text_in(frame.get("delta")), always_ends=True)
+    if kind == "RUN_FINISHED":
+        return Meaning(end=True, always_ends=True)
+    if kind == "RUN_ERROR":
+        return Meaning(error=message_of(frame.get("message")) or NO_MESSAGE, always_ends=True)
+    return Meaning(always_ends=True)

@@ -1,0 +1,142 @@
+"""Events of runtimes that have no module of their own: by their words, and by their shape.
+
+What isn't known to be text is no text: a reply must not swell by a tool's output.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal, cast
+
+from .meaning import NO_MESSAGE, NOTHING, Meaning
+from .values import DEPTH, Frame, frame_of, message_of, whole
+
+_Role = Literal["text", "end", "error", "silent"]
+
+
+def _plain(word: str) -> str:
+    """Spell a word without letter case and separators: `toolCall`, `tool_call`, `tool.call`."""
+    return re.sub(r"[\W_]+", "", word).lower()
+
+
+_WORDS: dict[_Role, str] = {
+    "text": """
+        message token text delta content chunk data partial assistant answer reply response output
+        text_delta text_chunk token_delta content_delta content_chunk message_chunk output_text
+        assistant_message assistant_delta agent_message agent_message_chunk response_delta
+        content_block_delta response.output_text.delta
+    """,
+    "end": """
+        done end complete completed finish finished stop final eos close stream_end end_of_stream
+        stream_done turn_end turn_complete turn_completed message_stop
+        response.completed response.incomplete response.done
+    """,
+    "error": "exception failure fatal",
+}
+_ROLE_OF: dict[str, _Role] = {
+    _plain(word): role for role, words in _WORDS.items() for word in words.split()
+}
+
+# Parts of words: of every kind of tool, thinking and book-keeping there are many spellings.
+_SILENT = re.compile(
+    "tool|function|call|think|thought|reason|usage|status|state|step|ping|heartbeat|keepalive"
+    "|meta|start|progress|json|signature"
+)
+_ERROR = re.compile("(error|failed)$")
+
+# Where text may lie; the first one present decides.
+_TEXT_KEYS = (
+    "delta",
+    "content",
+    "text",
+    "token",
+    "chunk",
+    "message",
+    "response",
+    "answer",
+    "reply",
+    "data",
+)
+_OTHERS = frozenset({"user", "system", "developer", "tool", "function"})
+_LONGEST_WORD = 64  # characters of a name that is remembered
+
+
+def read(name: str, value: object) -> Meaning:
+    """Return what an event means by the words of its `name`, and of the object that it has, if any.
+
+    - Events and objects named as an end end the turn. The text they may repeat is not given again.
+      An object with `"done": true` ends the turn, and its text is the last piece of the reply.
+    - An object is understood by the event's name where that says more than "message" or another
+      word for text, else by its `type`, else by its keys. Tool calls, thinking, usage and the
+      like give nothing, nor do objects and names that are unknown.
+    - Data that isn't a JSON object is text as it stands: `42` is "42", and broken JSON is text
+      too. Only a JSON string is decoded, since a runtime that sends one quotes every piece.
+      Plain pieces follow each other with nothing between, so a runtime that sends words must
+      send the spaces too.
+    """
+    frame = frame_of(value)
+    role = role_of(name) if frame is None else _role_of_object(name, frame)
+    if role == "error":
+        return Meaning(error=message_of(value) or NO_MESSAGE)
+    if role not in ("text", "end"):
+        return NOTHING
+    if frame is None:
+        return Meaning(end=True) if role == "end" else Meaning(text_of(value))
+    end = role == "end" or frame.get("done") is True
+    if frame.get("error"):
+        return Meaning(end=end, error=message_of(frame) or NO_MESSAGE)
+    return Meaning("" if role == "end" else text_of(frame), end)
+
+
+def role_of(word: str) -> _Role | None:
+    # Words come again and again. Long ones aren't words, and would only fill the cache.
+    return _role_of_word(word) if len(word) <= _LONGEST_WORD else _read_role(word)
+
+
+def _read_role(word: str) -> _Role | None:
+    plain = _plain(word)
+    if plain in _ROLE_OF:
+        return _ROLE_OF[plain]
+    if _SILENT.search(plain):  # before errors: a tool that fails is not a turn that fails
+        return "silent"
+    return "error" if _ERROR.search(plain) else None
+
+
+_role_of_word = lru_cache(maxsize=256)(_read_role)
+
+
+def _role_of_object(name: str, frame: Frame) -> _Role | None:
+    named = role_of(name)
+    kind = frame.get("type")
+    if not isinstance(kind, str) or named in ("end", "error", "silent"):
+        return named
+    typed = role_of(kind)
+    # "message" is what the standard calls an event without a name, so it says nothing.
+    return named if typed is None and _plain(name) != "message" else typed
+
+
+def text_of(value: object, depth: int = DEPTH) -> str:
+    """Find the assistant's text in a JSON value."""
+    if isinstance(value, str):
+        return whole(value)
+    if depth == 0:
+        return ""
+    if isinstance(value, list):
+        return "".join(text_of(part, depth - 1) for part in cast("list[object]", value))
+    frame = frame_of(value)
+    if frame is None or str(frame.get("role")).lower() in _OTHERS:
+        return ""
+    if depth < DEPTH and isinstance(kind := frame.get("type"), str) and role_of(kind) != "text":
+        return ""
+    choices = frame.get("choices")
+    if isinstance(choices, list):
+        return text_of(first_choice(cast("list[object]", choices)), depth - 1)
+    found = (frame[key] for key in _TEXT_KEYS if frame.get(key) is not None)
+    return text_of(next(found, None), depth - 1)
+
+
+def first_choice(choices: list[object]) -> object:
+    """Pick the choice of index 0: with several asked for, chunks of all of them alternate."""
+    frames = [frame for frame in map(frame_of, choices) if frame is not None]
+    return next((frame for frame in frames if frame.get("index", 0) == 0), None)

@@ -1,0 +1,25 @@
+"""What one event of a chat stream means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Say what one event adds to a chat turn."""
+
+    text: str = ""
+    """What to append to the reply, with nothing between."""
+    end: bool = False
+    """Whether it is the turn's terminal event."""
+    error: str | None = None
+    """The agent's error, never empty; None where the event reports none."""
+    finish: str | None = None
+    """Why the model stopped, in the runtime's own word; the stream may go on for a while."""
+    always_ends: bool = False
+    """Whether it is of a runtime that tells the end of every turn: without one, a reply was cut."""
+
+
+NOTHING = Meaning()
+NO_MESSAGE = "the agent reports an error, and no message with it"

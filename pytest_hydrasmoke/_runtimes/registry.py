@@ -1,0 +1,99 @@
+"""What an event means, whichever runtime has sent it.
+
+One event in, one meaning out: no settings, no memory of the events before it. A frame is known by
+its words and its shape, never by a guess at who sent it; what no runtime's module knows is read by
+the words that most have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+from . import ag_ui, ai_sdk, anthropic, generic, goose, hermes, openai_chat, openai_responses
+from .meaning import NOTHING, Meaning
+from .values import Frame, frame_of
+
+_BY_TYPE: dict[str, Callable[[str, Frame], Meaning]] = {
+    **dict.fromkeys(anthropic.TYPES, anthropic.read),
+    **dict.fromkeys(goose.TYPES, goose.read),
+    **dict.fromkeys(ag_ui.TYPES, ag_ui.read),
+    **dict.fromkeys(ai_sdk.TYPES, ai_sdk.read),
+}
+_FAILED = frozenset({"error", "failed"})
+"""Why a model stopped, where that is a failure: a crashed agent may send its usual end after it."""
+
+
+def meaning(event: ChatEvent) -> Meaning:
+    """Return what an event means.
+
+    `[DONE]` ends a turn of any runtime. Halves of a surrogate pair, which JSON can escape and no
+    file can hold, become U+FFFD.
+    """
+    if event.data.strip() == "[DONE]":
+        return Meaning(end=True)
+    value = _value(event)
+    frame = frame_of(value)
+    known = None if frame is None else _known(event.event, frame)
+    found = known or generic.read(event.event, value)
+    if found.finish in _FAILED and found.error is None:
+        return replace(found, error=f"it finished with {found.finish!r}, and no message with it")
+    return found
+
+
+def course(event: ChatEvent) -> Meaning:
+    """Return what an event says of the turn's end and failure; its text may be left out.
+
+    As `meaning`, but without a look into the frames that most chats consist of: objects without a
+    name and a type, which are text, or nothing, unless one of these keys says more.
+    """
+    data = event.data
+    if (
+        event.event != "message"
+        or data[:1] != "{"
+        or '"type"' in data
+        or '"done"' in data
+        or '"error"' in data
+        or '"event"' in data
+        or "\\u" in data  # JSON can spell any letter of a key as an escape
+        or ('"finish_reason"' in data and not _goes_on(data))
+    ):
+        return meaning(event)
+    return openai_chat.CHUNK if '"choices":' in data else NOTHING
+
+
+def _goes_on(data: str) -> bool:
+    return '"finish_reason":null' in data or '"finish_reason": null' in data
+
+
+def _value(event: ChatEvent) -> object:
+    """Return the data as an object or a string where it is one in JSON, else as it stands."""
+    if event.data.lstrip()[:1] in ("{", '"'):
+        try:
+            return event.json()
+        except ValueError:
+            pass
+    return event.data
+
+
+def _known(name: str, frame: Frame) -> Meaning | None:
+    """Return what a runtime's own module says of a frame; None where none knows it."""
+    if name in hermes.SESSION:
+        return hermes.read(name, frame)
+    kind = frame.get("type")
+    # A name that says an end, an error or something silent goes before the object under it.
+    if name not in ("message", kind) and generic.role_of(name) in ("end", "error", "silent"):
+        return None
+    if not isinstance(kind, str):
+        word = frame.get("event")
+        if isinstance(word, str) and word in hermes.RUN:
+            return hermes.read(word, frame)
+        return openai_chat.read(frame)
+    if kind.startswith(openai_responses.PREFIX):
+        return openai_responses.read(kind, frame)
+    if kind == "error":
+        return ai_sdk.read_error(frame)
+    read = _BY_TYPE.get(kind)
+    return None if read is None else read(kind, frame)

@@ -1,0 +1,57 @@
+"""What lies in a runtime's JSON: texts and errors' messages, however deep they are nested."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+DEPTH = 8
+"""A frame nests five deep at most; anything deeper is an attack on the call stack."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ERROR_KEYS = (
+    "error",
+    "message",
+    "detail",
+    "reason",
+    "response",
+    "data",
+    "content",
+    "text",
+    "code",
+    "type",
+)
+
+Frame = dict[str, object]
+
+
+def frame_of(value: object) -> Frame | None:
+    """Return a JSON object as one; None for anything else."""
+    return cast(Frame, value) if isinstance(value, dict) else None
+
+
+def whole(text: str) -> str:
+    """Return a text without halves of a surrogate pair, which no file can hold."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def text_in(value: object) -> str:
+    """Return a text; "" for anything else."""
+    return whole(value) if isinstance(value, str) else ""
+
+
+def word_in(value: object) -> str | None:
+    """Return a word that is a runtime's own, such as a finish reason; None for anything else."""
+    return whole(value)[:64] if isinstance(value, str) and value else None
+
+
+def message_of(value: object, depth: int = DEPTH) -> str:
+    """Find an error's message in a JSON value; "" where there is none."""
+    if isinstance(value, str):
+        return whole(value).strip()
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    frame = frame_of(value)
+    if frame is None or depth == 0:
+        return ""
+    found = (message_of(frame.get(key), depth - 1) for key in _ERROR_KEYS)
+    return next(filter(None, found), "")
