@@ -182,7 +182,7 @@ async def test_time_stands_still_while_another_task_calls() -> None:
         await calling.go_first_async()
         with calling.calling():
             called.set()
-            await anyio.sleep(0.05)
+            await anyio.wait_all_tasks_blocked()
             seen.append(clock.now())
 
     async with anyio.create_task_group() as group:
@@ -259,7 +259,7 @@ async def test_a_stranger_s_stream_goes_by_time_moved_by_hand() -> None:
         group.start_soon(stream.sleep_until, 3)
         await anyio.lowlevel.checkpoint()
         clock.advance(2)
-        await anyio.sleep(0.05)
+        await anyio.wait_all_tasks_blocked()
         assert group.cancel_scope.cancel_called is False
         assert clock.now() == 2
         clock.advance(1)

@@ -359,14 +359,17 @@ def test_no_work_is_no_failure() -> None:
 
 
 def test_more_work_than_may_be_in_flight_waits_for_its_turn() -> None:
-    now, most, lock = 0, 0, threading.Lock()
+    now, most, lock, full = 0, 0, threading.Lock(), threading.Event()
 
     def busy(line: Any, request: Any) -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.02)
+        # The first answer waits until as many are asked for as may be.
+        if now == 16:
+            full.set()
+        assert full.wait(30)
         with lock:
             now -= 1
         answer({"id": SOME_ID, "status": "running"})(line, request)
@@ -378,21 +381,24 @@ def test_more_work_than_may_be_in_flight_waits_for_its_turn() -> None:
 
         assert fan(server.url, [work] * 24) == []
         assert len(server.requests) == 24
-    assert most <= 16
+    assert most == 16
 
 
 async def test_more_async_requests_than_may_be_in_flight_wait_for_their_turn(kind: str) -> None:
     if kind == "sync":
         return
     now = most = 0
-    lock = threading.Lock()
+    lock, full = threading.Lock(), threading.Event()
 
     def busy(line: Any, request: Any) -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.02)
+        # The first answer waits until as many are asked for as may be.
+        if now == 16:
+            full.set()
+        assert full.wait(30)
         with lock:
             now -= 1
         answer({"id": SOME_ID, "status": "running"})(line, request)
@@ -404,7 +410,7 @@ async def test_more_async_requests_than_may_be_in_flight_wait_for_their_turn(kin
                 group.start_soon(io.send, STATUS, io.now() + 5)
         await io.aclose()
         assert len(server.requests) == 24
-    assert most <= 16
+    assert most == 16
 
 
 def test_a_request_that_waits_for_its_turn_ends_with_its_own_deadline() -> None:
@@ -472,6 +478,7 @@ def test_an_interrupt_before_all_threads_have_begun_waits_for_those_that_have(
 def test_an_interrupt_waits_until_every_work_has_ended(slow: int) -> None:
     begun: list[int] = []
     ended: list[int] = []
+    others = threading.Event()
 
     def work(number: int) -> Callable[[SyncIO], None]:
         def run(io: SyncIO) -> None:
@@ -480,8 +487,11 @@ def test_an_interrupt_waits_until_every_work_has_ended(slow: int) -> None:
                 drive(io.sleep(30))
             finally:
                 # One has something to finish, such as to write down why it failed.
-                time.sleep(0.5 if number == slow else 0)
+                if number == slow:
+                    assert others.wait(30)
                 ended.append(number)
+                if len(ended) == 2:
+                    others.set()
 
         return run
 
@@ -489,6 +499,7 @@ def test_an_interrupt_waits_until_every_work_has_ended(slow: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         fan(NOWHERE, [work(number) for number in range(3)])
     assert sorted(ended) == [0, 1, 2]
+    assert ended[-1] == slow
     thread.join()
 
 
