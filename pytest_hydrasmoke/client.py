@@ -70,7 +70,7 @@ class _Client:
             instance_id,
             message,
             timeout=CHAT_TIMEOUT,
-            end_required=False,
+            end="auto",
             reading=self._reading,
             text_wanted=False,
         )
@@ -225,7 +225,7 @@ class _RunClient(_Client):
             instance_id,
             message,
             timeout=CHAT_TIMEOUT,
-            end_required=False,
+            end="auto",
             reading=self._reading,
             text_wanted=False,
             observer=LogObserver(self.log_of(instance_id), self._calls.io.now),

@@ -51,7 +51,7 @@ class _Turn:
 
     @property
     def complete(self) -> bool:
-        """True if a terminal event came; False if the stream just ended."""
+        """True if a terminal event came, or a finish reason; False if the stream just ended."""
         return self._result.complete
 
     def __repr__(self) -> str:

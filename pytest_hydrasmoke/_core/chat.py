@@ -11,8 +11,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NoReturn
+from dataclasses import dataclass, replace
+from typing import Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import RULES, Calls
 from pytest_hydrasmoke._base.errors import (
@@ -32,6 +32,8 @@ from pytest_hydrasmoke._transport.protocol import Stream
 
 __tracebackhide__ = hide_own_frames
 
+EndRule = Literal["auto", "required", "optional"]
+"""Whether a stream must tell the turn's end: where that is known of it, always, or never."""
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn is taken to be over."""
 
@@ -68,7 +70,8 @@ class Reading:
         end = self.chat_end(event) if self.chat_end else None
         # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
         understood = text is not None or end is True
-        return Meaning(
+        return replace(
+            known,
             text=known.text if text is None else text,
             end=known.end if end is None else end,
             error=None if understood else known.error,
@@ -146,6 +149,11 @@ class TurnObserver:
     def closed(self, turn: Turn) -> None:
         """See the turn let go, before another may begin."""
 
+    @property
+    def end_is_known(self) -> bool:
+        """Whether an earlier turn on the instance told its end."""
+        return False
+
 
 class Turn:
     """A turn under way; `open`, then `next` until it gives None, and `close` in any case."""
@@ -157,7 +165,7 @@ class Turn:
         message: str,
         *,
         timeout: float,
-        end_required: bool,
+        end: EndRule,
         reading: Reading,
         text_wanted: bool = True,
         observer: TurnObserver | None = None,
@@ -167,7 +175,8 @@ class Turn:
         self._id = instance_id
         self._message = message
         self._timeout = timeout
-        self._end_required = end_required
+        self._end = end
+        self._always_ends = False
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
@@ -179,6 +188,8 @@ class Turn:
         self._limit: SseLimitError | None = None
         self._last_event: ChatEvent | None = None
         self.complete = False
+        self.finish_reason: str | None = None
+        """Why the model stopped, in the runtime's own word."""
         self.first_event_after: float | None = None
 
     @property
@@ -238,6 +249,10 @@ class Turn:
         known = self._meaning(event)
         if known.end:
             self.complete = True
+        if known.finish is not None:
+            self.finish_reason = known.finish
+        if known.always_ends:
+            self._always_ends = True
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
@@ -317,14 +332,30 @@ class Turn:
     def _end_without_terminal_event(self) -> None:
         if self._last_event is None:
             self.fail(ChatError("the stream ended without a single event"))
-        if self._end_required:
+        if self.finish_reason is not None:
+            self.complete = True
+        elif (why := self._end_wanted()) is not None:
             self.fail(
                 ChatError(
-                    f"the stream ended without a terminal event{self._mid_event()}",
-                    expected="an event that ends the turn (chat_end = required)",
+                    "the reply was cut: its stream ended without a terminal event"
+                    + self._mid_event(),
+                    expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
                 )
             )
         self.over = True
+
+    def _end_wanted(self) -> str | None:
+        """Return why the stream should have told the turn's end; None if nothing says so."""
+        if self._end == "required":
+            return "as is asked for"
+        if self._end == "optional":
+            return None
+        # A router may end the stream of an agent that has crashed as it ends any other.
+        if self._always_ends:
+            return "as this runtime always sends one"
+        return (
+            "as an earlier turn of this instance had one" if self._observer.end_is_known else None
+        )
 
     def _mid_event(self) -> str:
         return " in the middle of an event" if self._decoder.pending else ""

@@ -34,6 +34,7 @@ class TurnResult:
     first_event_after: float
     duration: float
     complete: bool
+    finish_reason: str | None
     account: TurnAccount
 
 
@@ -96,7 +97,7 @@ class Handle:
             self.id,
             message,
             timeout=limit,
-            end_required=self._policy.chat_end == "required",
+            end=self._policy.chat_end,
             reading=self._reading,
             observer=observer,
         )
@@ -129,6 +130,7 @@ class Handle:
             turn.first_event_after or 0.0,
             turn.duration,
             turn.complete,
+            turn.finish_reason,
             observer.account,
         )
 

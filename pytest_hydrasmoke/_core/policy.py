@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
@@ -26,7 +27,7 @@ class Policy:
     ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
     failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
     gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
-    chat_end: str = "auto"
+    chat_end: Literal["auto", "required", "optional"] = "auto"
     forms: Forms | None = None
     """The router's own forms; where they are not known, no "not found" proves anything."""
 

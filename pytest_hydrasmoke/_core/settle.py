@@ -70,6 +70,8 @@ class History:
     gap: float = 0.0
     watched: bool = False
     """Whether a turn was watched from its first row until it was surely settled."""
+    end_told: bool = False
+    """Whether the stream of any turn told its end."""
 
 
 class Measured(NamedTuple):

@@ -71,10 +71,11 @@ class TurnLog:
             ) from None
         return self._own
 
-    def end(self, how: How, at: float) -> None:
-        """Let the turn that was begun last by this process be over."""
+    def end(self, how: How, at: float, *, told: bool = False) -> None:
+        """Let the turn that was begun last by this process be over; `told` by its own stream."""
         if self.is_own(self._own):
-            self._put(settle.over(self.history, how, at))
+            history = settle.over(self.history, how, at)
+            self._put(replace(history, end_told=history.end_told or told))
 
     def undo(self, before: History) -> None:
         """Forget the turn that was begun last: its message was not taken."""

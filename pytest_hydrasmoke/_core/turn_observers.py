@@ -24,6 +24,8 @@ from .turn_log import TurnLog
 
 __tracebackhide__ = hide_own_frames
 
+CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens", "content_filter", "incomplete"})
+"""Why a model stops that had more to say, as runtimes put it."""
 LOOKED_AT = 20
 """How many of a turn's events tell what its runtime's frames look like; so does its last one."""
 
@@ -71,7 +73,12 @@ class LogObserver(TurnObserver):
             how = "failed"
         elif self._ended is None:
             how = "left"
-        self._log.end(how, self._now() if self._ended is None else self._ended)
+        at = self._now() if self._ended is None else self._ended
+        self._log.end(how, at, told=turn.complete)
+
+    @property
+    def end_is_known(self) -> bool:
+        return self._log.history.end_told
 
 
 def _may_run(refusal: HydraSmokeError) -> bool:
@@ -166,3 +173,9 @@ class RecordObserver(TurnObserver):
         self._record.rests()
         if turn.over and not turn.complete:
             self._record.add_remark("a chat's stream ended without a terminal event")
+        if turn.finish_reason in CUT_SHORT:
+            self._record.add_remark(f"a reply was cut short: it finished with {turn.finish_reason}")
+
+    @property
+    def end_is_known(self) -> bool:
+        return self._log.end_is_known

@@ -140,7 +140,7 @@ class Calling:
             instance_id,
             message,
             timeout=patience,
-            end_required=False,
+            end="optional",
             reading=Reading(),
             observer=LogObserver(self._client.log_of(instance_id), self._calls.io.now),
         )

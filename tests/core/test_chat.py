@@ -56,7 +56,7 @@ def nobody_is_left_busy() -> Iterator[None]:
 
 
 def turn_of(calls: Calls, instance_id: str = ID, **changes: Any) -> Turn:
-    settings = {"timeout": 120.0, "end_required": False, "reading": Reading()} | changes
+    settings = {"timeout": 120.0, "end": "optional", "reading": Reading()} | changes
     return Turn(calls, instance_id, "hello", **settings)
 
 
@@ -98,11 +98,9 @@ ENDS = {
 
 
 @pytest.mark.parametrize("case", ENDS)
-@pytest.mark.parametrize("end_required", [False, True])
-def test_a_terminal_event_ends_the_turn_whatever_the_connection_does(
-    case: str, end_required: bool
-) -> None:
-    it = Chatted(*ENDS[case], end_required=end_required)
+@pytest.mark.parametrize("end", ["optional", "required"])
+def test_a_terminal_event_ends_the_turn_whatever_the_connection_does(case: str, end: Any) -> None:
+    it = Chatted(*ENDS[case], end=end)
     assert it.error is None
     assert it.text == "Hi"
     assert (it.turn.complete, it.turn.over) == (True, True)
@@ -166,7 +164,7 @@ def test_a_turn_that_is_over_stays_over() -> None:
 
 
 def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
-    it = Chatted(HI, Took(3, HI), end_required=True)
+    it = Chatted(HI, Took(3, HI), end="required")
     assert type(it.error) is ChatError
     assert str(it.error) == (
         "the stream ended without a terminal event\n"
@@ -179,7 +177,7 @@ def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
 
 
 def test_a_required_end_in_the_middle_of_an_event_is_told() -> None:
-    it = Chatted(HI, b"data: x", end_required=True)
+    it = Chatted(HI, b"data: x", end="required")
     assert it.error is not None
     assert it.error.message == (
         "the stream ended without a terminal event in the middle of an event"
@@ -187,9 +185,9 @@ def test_a_required_end_in_the_middle_of_an_event_is_told() -> None:
 
 
 @pytest.mark.parametrize("steps", [[], [b": ping\n\n"], [b"data: x"], [b"\n\n"]], ids=repr)
-@pytest.mark.parametrize("end_required", [False, True])
-def test_a_stream_without_a_single_event_is_no_turn(steps: list[bytes], end_required: bool) -> None:
-    it = Chatted(*steps, end_required=end_required)
+@pytest.mark.parametrize("end", ["optional", "required"])
+def test_a_stream_without_a_single_event_is_no_turn(steps: list[bytes], end: Any) -> None:
+    it = Chatted(*steps, end=end)
     assert type(it.error) is ChatError
     assert str(it.error) == (
         "the stream ended without a single event\n"
@@ -608,7 +606,7 @@ def test_a_hook_that_finds_a_text_or_an_end_in_an_event_takes_it_for_no_error(
 
 def test_a_turn_is_read_through_its_hooks() -> None:
     reading = Reading(lambda event: event.data.upper(), lambda event: event.data == "bye")
-    it = Chatted(b"data: hello\n\ndata: bye\n\n", HANG, reading=reading, end_required=True)
+    it = Chatted(b"data: hello\n\ndata: bye\n\n", HANG, reading=reading, end="required")
     assert it.error is None
     assert it.text == "HELLOBYE"
     assert it.turn.complete

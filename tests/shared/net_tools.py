@@ -122,7 +122,7 @@ async def all_of(stream: Any) -> list[ChatEvent]:
 
 
 def turn_of(calls: Calls, instance_id: str, *, timeout: float = 5.0) -> Turn:
-    return Turn(calls, instance_id, "hello", timeout=timeout, end_required=False, reading=Reading())
+    return Turn(calls, instance_id, "hello", timeout=timeout, end="optional", reading=Reading())
 
 
 async def whole_turn(calls: Calls, timeout: float, instance_id: str = SOME_ID) -> list[ChatEvent]:
