@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, whole_of
-from pytest_hydrasmoke._core.chat import Reading, Turn
+from pytest_hydrasmoke._core.chat import EndRule, Reading, Turn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._core.turn_observers import LogObserver
@@ -218,6 +218,7 @@ class _RunClient(_Client):
 
     log_of: Callable[[str], TurnLog]
     """Gives the log of an instance's turns, by its id."""
+    _end: EndRule
 
     def _turn(self, instance_id: str, message: str) -> Turn:
         return Turn(
@@ -225,7 +226,7 @@ class _RunClient(_Client):
             instance_id,
             message,
             timeout=CHAT_TIMEOUT,
-            end="auto",
+            end=self._end,
             reading=self._reading,
             text_wanted=False,
             observer=LogObserver(self.log_of(instance_id), self._calls.io.now),
@@ -241,8 +242,10 @@ class RunClient(_RunClient, SmokeClient):
         reading: Reading,
         observer: Observer | None = None,
         log_of: Callable[[str], TurnLog] = no_log,
+        end: EndRule = "auto",
     ) -> None:
         self._use(io, reading, observer)
+        self._end = end
         self.observer = observer
         self.log_of = log_of
 
@@ -256,6 +259,8 @@ class AsyncRunClient(_RunClient, AsyncSmokeClient):
         reading: Reading,
         observer: Observer | None = None,
         log_of: Callable[[str], TurnLog] = no_log,
+        end: EndRule = "auto",
     ) -> None:
         self._use(io, reading, observer)
+        self._end = end
         self.log_of = log_of

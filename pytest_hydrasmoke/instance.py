@@ -51,8 +51,13 @@ class _Turn:
 
     @property
     def complete(self) -> bool:
-        """True if a terminal event came, or a finish reason; False if the stream just ended."""
+        """True if a terminal event came, or a finish reason and then the end of the stream."""
         return self._result.complete
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the model stopped, in the runtime's own word; None where it was not told."""
+        return self._result.finish_reason
 
     def __repr__(self) -> str:
         return (

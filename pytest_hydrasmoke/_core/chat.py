@@ -2,7 +2,8 @@
 
 A turn ends at its terminal event, not where the connection happens to end: a connection that is
 cut can look just like one that is closed. What still arrives soon after the terminal event is
-read too, since an agent may write its usage only when its stream has run to the end.
+read too, since an agent may write its usage only when its stream has run to the end. Where a model
+has told why it stopped, the end of the stream will do.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.registry import course, meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
@@ -332,7 +334,7 @@ class Turn:
     def _end_without_terminal_event(self) -> None:
         if self._last_event is None:
             self.fail(ChatError("the stream ended without a single event"))
-        if self.finish_reason is not None:
+        if self.finish_reason is not None and not goes_on(self.finish_reason):
             self.complete = True
         elif (why := self._end_wanted()) is not None:
             self.fail(

@@ -106,6 +106,7 @@ class TurnStory:
     arrivals: list[float] = field(default_factory=list[float])
     """When events arrived: all of them, or every n-th of a long stream."""
     complete: bool = False
+    finish_reason: str | None = None
     seconds: float | None = None
     error: str | None = None
     _every: int = 1

@@ -12,6 +12,7 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     hide_own_frames,
 )
+from pytest_hydrasmoke._runtimes.finish import is_cut_short
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -24,8 +25,6 @@ from .turn_log import TurnLog
 
 __tracebackhide__ = hide_own_frames
 
-CUT_SHORT = frozenset({"length", "max_tokens", "max_output_tokens", "content_filter", "incomplete"})
-"""Why a model stops that had more to say, as runtimes put it."""
 LOOKED_AT = 20
 """How many of a turn's events tell what its runtime's frames look like; so does its last one."""
 
@@ -166,6 +165,7 @@ class RecordObserver(TurnObserver):
         if story is None:
             return
         story.complete = turn.complete
+        story.finish_reason = turn.finish_reason
         if turn.first_event_after is not None:
             story.seconds = turn.duration
             self._record.took("first_event", story.at, turn.first_event_after)
@@ -173,8 +173,9 @@ class RecordObserver(TurnObserver):
         self._record.rests()
         if turn.over and not turn.complete:
             self._record.add_remark("a chat's stream ended without a terminal event")
-        if turn.finish_reason in CUT_SHORT:
-            self._record.add_remark(f"a reply was cut short: it finished with {turn.finish_reason}")
+        reason = turn.finish_reason
+        if reason is not None and is_cut_short(reason):
+            self._record.add_remark(f"a reply was cut short: it finished with {reason!r}")
 
     @property
     def end_is_known(self) -> bool:

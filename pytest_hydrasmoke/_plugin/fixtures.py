@@ -126,13 +126,17 @@ class Active:
 
     def client(self) -> SmokeClient:
         """Return the six calls over connections of their own."""
-        session = self.session
-        return RunClient(SyncIO(self.config.link), self.reading, session.sightings, session.log_of)
+        io, session = SyncIO(self.config.link), self.session
+        return RunClient(
+            io, self.reading, session.sightings, session.log_of, self.config.chat_end
+        )
 
     def async_client(self) -> AsyncSmokeClient:
         """Return the six calls, to be awaited."""
         io, session = AsyncIO(self.config.link), self.session
-        return AsyncRunClient(io, self.reading, session.sightings, session.log_of)
+        return AsyncRunClient(
+            io, self.reading, session.sightings, session.log_of, self.config.chat_end
+        )
 
     def _skip_if_attached(self) -> None:
         if self.config.instance is not None:

@@ -84,7 +84,7 @@ def _part(model: type[M], it: _Happened, start: float, **changes: object) -> M:
 
 def _unsaid(turn: TurnStory) -> dict[str, object]:
     error = None if turn.error is None else "(kept out of the report)"
-    return {"message": None, "text": None, "error": error}
+    return {"message": None, "text": None, "finish_reason": None, "error": error}
 
 
 def _times(record: InstanceRecord) -> Iterator[float]:

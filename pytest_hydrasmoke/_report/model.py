@@ -44,7 +44,10 @@ class TurnReport(Moment):
     seconds: float | None
     """Until its last event; None if there was none."""
     complete: bool
-    """Whether a terminal event came."""
+    """Whether a terminal event came, or a finish reason and then the end of the stream."""
+    finish_reason: str | None = None
+    """Why the model stopped, in the runtime's own word; None where it was not told, or where
+    replies are kept out of reports."""
     error: str | None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .generic import is_anothers
 from .meaning import NO_MESSAGE, Meaning
 from .values import Frame, message_of, text_in
 
@@ -11,8 +12,8 @@ _TYPES = """
     TOOL_CALL_CHUNK TOOL_CALL_END TOOL_CALL_RESULT THINKING_START THINKING_END
     THINKING_TEXT_MESSAGE_START THINKING_TEXT_MESSAGE_CONTENT THINKING_TEXT_MESSAGE_END
     REASONING_START REASONING_END REASONING_MESSAGE_START REASONING_MESSAGE_CONTENT
-    REASONING_MESSAGE_CHUNK REASONING_MESSAGE_END STATE_SNAPSHOT STATE_DELTA MESSAGES_SNAPSHOT
-    ACTIVITY_SNAPSHOT ACTIVITY_DELTA RAW CUSTOM
+    REASONING_MESSAGE_CHUNK REASONING_MESSAGE_END REASONING_ENCRYPTED_VALUE STATE_SNAPSHOT
+    STATE_DELTA MESSAGES_SNAPSHOT ACTIVITY_SNAPSHOT ACTIVITY_DELTA RAW CUSTOM
 """
 TYPES = frozenset(_TYPES.split())
 
@@ -20,9 +21,12 @@ TYPES = frozenset(_TYPES.split())
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"):
-        return Meaning(text_in(frame.get("delta")), always_ends=True)
+        # A chunk may be a message of somebody else.
+        text = "" if is_anothers(frame) else text_in(frame.get("delta"))
+        return Meaning(text, always_ends=True)
     if kind == "RUN_FINISHED":
         return Meaning(end=True, always_ends=True)
     if kind == "RUN_ERROR":
-        return Meaning(error=message_of(frame.get("message")) or NO_MESSAGE, always_ends=True)
+        error = message_of(frame.get("message")) or message_of(frame.get("code"))
+        return Meaning(error=error or NO_MESSAGE, always_ends=True)
     return Meaning(always_ends=True)

@@ -10,14 +10,9 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from .meaning import NO_MESSAGE, NOTHING, Meaning
-from .values import DEPTH, Frame, frame_of, message_of, whole
+from .values import DEPTH, Frame, frame_of, message_of, spelled_plainly, whole, word_in
 
 _Role = Literal["text", "end", "error", "silent"]
-
-
-def _plain(word: str) -> str:
-    """Spell a word without letter case and separators: `toolCall`, `tool_call`, `tool.call`."""
-    return re.sub(r"[\W_]+", "", word).lower()
 
 
 _WORDS: dict[_Role, str] = {
@@ -35,7 +30,7 @@ _WORDS: dict[_Role, str] = {
     "error": "exception failure fatal",
 }
 _ROLE_OF: dict[str, _Role] = {
-    _plain(word): role for role, words in _WORDS.items() for word in words.split()
+    spelled_plainly(word): role for role, words in _WORDS.items() for word in words.split()
 }
 
 # Parts of words: of every kind of tool, thinking and book-keeping there are many spellings.
@@ -58,7 +53,8 @@ _TEXT_KEYS = (
     "reply",
     "data",
 )
-_OTHERS = frozenset({"user", "system", "developer", "tool", "function"})
+_FINISH_KEYS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
+_OTHERS = frozenset({"user", "system", "developer", "tool", "function", "reasoning"})
 _LONGEST_WORD = 64  # characters of a name that is remembered
 
 
@@ -68,8 +64,8 @@ def read(name: str, value: object) -> Meaning:
     - Events and objects named as an end end the turn. The text they may repeat is not given again.
       An object with `"done": true` ends the turn, and its text is the last piece of the reply.
     - An object is understood by the event's name where that says more than "message" or another
-      word for text, else by its `type`, else by its keys. Tool calls, thinking, usage and the
-      like give nothing, nor do objects and names that are unknown.
+      word for text, else by its `type` or `event`, else by its keys. Tool calls, thinking, usage
+      and the like give nothing, nor do objects and names that are unknown.
     - Data that isn't a JSON object is text as it stands: `42` is "42", and broken JSON is text
       too. Only a JSON string is decoded, since a runtime that sends one quotes every piece.
       Plain pieces follow each other with nothing between, so a runtime that sends words must
@@ -84,9 +80,16 @@ def read(name: str, value: object) -> Meaning:
     if frame is None:
         return Meaning(end=True) if role == "end" else Meaning(text_of(value))
     end = role == "end" or frame.get("done") is True
+    finish = _finish_of(frame, end=end)
     if frame.get("error"):
-        return Meaning(end=end, error=message_of(frame) or NO_MESSAGE)
-    return Meaning("" if role == "end" else text_of(frame), end)
+        return Meaning(end=end, error=message_of(frame) or NO_MESSAGE, finish=finish)
+    return Meaning("" if role == "end" else text_of(frame), end, finish=finish)
+
+
+def _finish_of(frame: Frame, *, end: bool) -> str | None:
+    """Return why the model stopped; it goes by more than one name where that is told at the end."""
+    names = _FINISH_KEYS if end else _FINISH_KEYS[:1]
+    return next(filter(None, (word_in(frame.get(name)) for name in names)), None)
 
 
 def role_of(word: str) -> _Role | None:
@@ -95,7 +98,7 @@ def role_of(word: str) -> _Role | None:
 
 
 def _read_role(word: str) -> _Role | None:
-    plain = _plain(word)
+    plain = spelled_plainly(word)
     if plain in _ROLE_OF:
         return _ROLE_OF[plain]
     if _SILENT.search(plain):  # before errors: a tool that fails is not a turn that fails
@@ -109,11 +112,18 @@ _role_of_word = lru_cache(maxsize=256)(_read_role)
 def _role_of_object(name: str, frame: Frame) -> _Role | None:
     named = role_of(name)
     kind = frame.get("type")
+    if not isinstance(kind, str):
+        kind = frame.get("event")
     if not isinstance(kind, str) or named in ("end", "error", "silent"):
         return named
     typed = role_of(kind)
     # "message" is what the standard calls an event without a name, so it says nothing.
-    return named if typed is None and _plain(name) != "message" else typed
+    return named if typed is None and spelled_plainly(name) != "message" else typed
+
+
+def is_anothers(message: Frame) -> bool:
+    """Return whether a message is not the assistant's."""
+    return str(message.get("role")).lower() in _OTHERS
 
 
 def text_of(value: object, depth: int = DEPTH) -> str:
@@ -125,7 +135,7 @@ def text_of(value: object, depth: int = DEPTH) -> str:
     if isinstance(value, list):
         return "".join(text_of(part, depth - 1) for part in cast("list[object]", value))
     frame = frame_of(value)
-    if frame is None or str(frame.get("role")).lower() in _OTHERS:
+    if frame is None or is_anothers(frame):
         return ""
     if depth < DEPTH and isinstance(kind := frame.get("type"), str) and role_of(kind) != "text":
         return ""

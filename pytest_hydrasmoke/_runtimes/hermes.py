@@ -11,8 +11,8 @@ from .values import Frame, message_of, text_in
 
 _RUN = """
     run.started run.completed run.failed run.cancelled message.started message.delta
-    message.completed tool.started tool.progress tool.completed reasoning.available
-    reasoning.delta approval.requested approval.responded
+    message.completed tool.started tool.progress tool.completed tool.failed reasoning.available
+    reasoning.delta approval.request approval.responded
 """
 RUN = frozenset(_RUN.split())
 """What `event` says in the data of run events."""
@@ -27,6 +27,6 @@ def read(kind: str, frame: Frame) -> Meaning:
     if kind == "run.completed":
         return Meaning(end=True, always_ends=True)
     if kind in ("run.failed", "run.cancelled"):
-        cancelled = "the run was cancelled" if kind == "run.cancelled" else NO_MESSAGE
-        return Meaning(error=message_of(frame.get("error")) or cancelled, always_ends=True)
+        wordless = "the run was cancelled" if kind == "run.cancelled" else NO_MESSAGE
+        return Meaning(error=message_of(frame.get("error")) or wordless, always_ends=True)
     return Meaning(always_ends=True)

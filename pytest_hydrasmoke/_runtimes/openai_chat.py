@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from .finish import is_cut_short
 from .generic import first_choice, text_of
 from .meaning import NO_MESSAGE, Meaning
 from .values import Frame, frame_of, message_of, word_in
@@ -17,8 +18,11 @@ def read(frame: Frame) -> Meaning | None:
     choices = frame.get("choices")
     if not isinstance(choices, list):
         return None
-    if frame.get("error"):
-        return Meaning(error=message_of(frame) or NO_MESSAGE, always_ends=True)
-    choice = frame_of(first_choice(cast("list[object]", choices)))
-    finish = None if choice is None else word_in(choice.get("finish_reason"))
+    choice = frame_of(first_choice(cast("list[object]", choices))) or {}
+    finish = word_in(choice.get("finish_reason"))
+    error = frame.get("error") or choice.get("error")
+    # Hermes tells of a reply that met a limit as an error too, beside `length`.
+    if error and not (finish and is_cut_short(finish)):
+        words = message_of(frame) if frame.get("error") else message_of(error)
+        return Meaning(error=words or NO_MESSAGE, finish=finish, always_ends=True)
     return Meaning(text_of(frame), finish=finish, always_ends=True)

@@ -7,23 +7,22 @@ the words that most have in common.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from . import ag_ui, ai_sdk, anthropic, generic, goose, hermes, openai_chat, openai_responses
+from .finish import is_failure
 from .meaning import NOTHING, Meaning
 from .values import Frame, frame_of
 
-_BY_TYPE: dict[str, Callable[[str, Frame], Meaning]] = {
+_BY_TYPE: Mapping[str, Callable[[str, Frame], Meaning | None]] = {
     **dict.fromkeys(anthropic.TYPES, anthropic.read),
     **dict.fromkeys(goose.TYPES, goose.read),
     **dict.fromkeys(ag_ui.TYPES, ag_ui.read),
     **dict.fromkeys(ai_sdk.TYPES, ai_sdk.read),
 }
-_FAILED = frozenset({"error", "failed"})
-"""Why a model stopped, where that is a failure: a crashed agent may send its usual end after it."""
 
 
 def meaning(event: ChatEvent) -> Meaning:
@@ -38,7 +37,7 @@ def meaning(event: ChatEvent) -> Meaning:
     frame = frame_of(value)
     known = None if frame is None else _known(event.event, frame)
     found = known or generic.read(event.event, value)
-    if found.finish in _FAILED and found.error is None:
+    if found.error is None and found.finish is not None and is_failure(found.finish):
         return replace(found, error=f"it finished with {found.finish!r}, and no message with it")
     return found
 
@@ -65,7 +64,9 @@ def course(event: ChatEvent) -> Meaning:
 
 
 def _goes_on(data: str) -> bool:
-    return '"finish_reason":null' in data or '"finish_reason": null' in data
+    # With several choices in one chunk any of them may have finished.
+    nothing = '"finish_reason":null' in data or '"finish_reason": null' in data
+    return nothing and data.count('"finish_reason"') == 1
 
 
 def _value(event: ChatEvent) -> object:
@@ -93,6 +94,8 @@ def _known(name: str, frame: Frame) -> Meaning | None:
         return openai_chat.read(frame)
     if kind.startswith(openai_responses.PREFIX):
         return openai_responses.read(kind, frame)
+    if kind.startswith(ai_sdk.DATA):
+        return ai_sdk.read(kind, frame)
     if kind == "error":
         return ai_sdk.read_error(frame)
     read = _BY_TYPE.get(kind)

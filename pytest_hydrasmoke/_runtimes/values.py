@@ -8,6 +8,8 @@ from typing import cast
 DEPTH = 8
 """A frame nests five deep at most; anything deeper is an attack on the call stack."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_SEPARATORS = re.compile(r"[\W_]+")
+_WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
 _ERROR_KEYS = (
     "error",
     "message",
@@ -34,14 +36,19 @@ def whole(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
+def spelled_plainly(word: str) -> str:
+    """Spell a word without letter case and separators: `toolCall`, `tool_call`, `tool.call`."""
+    return _SEPARATORS.sub("", word).lower()
+
+
 def text_in(value: object) -> str:
     """Return a text; "" for anything else."""
     return whole(value) if isinstance(value, str) else ""
 
 
 def word_in(value: object) -> str | None:
-    """Return a word that is a runtime's own, such as a finish reason; None for anything else."""
-    return whole(value)[:64] if isinstance(value, str) and value else None
+    """Return a word of a runtime's vocabulary, such as a finish reason; None for anything else."""
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
 
 
 def message_of(value: object, depth: int = DEPTH) -> str:

@@ -167,11 +167,11 @@ def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
     it = Chatted(HI, Took(3, HI), end="required")
     assert type(it.error) is ChatError
     assert str(it.error) == (
-        "the stream ended without a terminal event\n"
+        "the reply was cut: its stream ended without a terminal event\n"
         "  phase:     turn, after 3.0 s\n"
         f"  instance:  {ID}\n"
         '  last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\'\n'
-        "  expected:  an event that ends the turn (chat_end = required)\n"
+        "  expected:  an event that ends the turn, as is asked for (chat_end = required)\n"
         f"  next step: {LOG}"
     )
 
@@ -180,7 +180,7 @@ def test_a_required_end_in_the_middle_of_an_event_is_told() -> None:
     it = Chatted(HI, b"data: x", end="required")
     assert it.error is not None
     assert it.error.message == (
-        "the stream ended without a terminal event in the middle of an event"
+        "the reply was cut: its stream ended without a terminal event in the middle of an event"
     )
 
 

@@ -477,7 +477,7 @@ WRONG = [
     ("keep", "sometimes", "must be 'never', 'on-failure' or 'always'"),
     ("max_instances", "0", "must be greater than or equal to 1"),
     ("max_instances", "1.5", "must be a valid integer"),
-    ("chat_end", "never", "must be 'auto' or 'required'"),
+    ("chat_end", "never", "must be 'auto', 'required' or 'optional'"),
     ("bundled_checks", "perhaps", "must be a valid boolean"),
     ("prompt", "x" * 4001, "should have at most 4000 characters"),
     ("report", "perhaps", "must be 'never', 'on-failure' or 'always'"),
