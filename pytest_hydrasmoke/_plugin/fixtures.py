@@ -127,9 +127,7 @@ class Active:
     def client(self) -> SmokeClient:
         """Return the six calls over connections of their own."""
         io, session = SyncIO(self.config.link), self.session
-        return RunClient(
-            io, self.reading, session.sightings, session.log_of, self.config.chat_end
-        )
+        return RunClient(io, self.reading, session.sightings, session.log_of, self.config.chat_end)
 
     def async_client(self) -> AsyncSmokeClient:
         """Return the six calls, to be awaited."""

@@ -60,7 +60,9 @@ def course(event: ChatEvent) -> Meaning:
         or ('"finish_reason"' in data and not _goes_on(data))
     ):
         return meaning(event)
-    return openai_chat.CHUNK if '"choices":' in data else NOTHING
+    if '"choices":[' in data or '"choices": [' in data:
+        return openai_chat.CHUNK
+    return meaning(event) if '"choices"' in data else NOTHING
 
 
 def _goes_on(data: str) -> bool:

@@ -38,7 +38,9 @@ READY_MADE: Mapping[str, ReadyMade] = {
         "A comment as keep-alive before every event, and lines that end in CRLF.",
         Scenario(keep_alive=True, line_end="crlf"),
     ),
-    "no-terminal": ReadyMade("Streams end without a terminal event.", Scenario(terminal=False)),
+    "no-terminal": ReadyMade(
+        "Streams end before the agent has finished: the reply is cut.", Scenario(terminal=False)
+    ),
     "slow-boot": ReadyMade(
         "Half a minute from the row to ready.",
         Scenario(

@@ -184,6 +184,47 @@ def test_a_required_end_in_the_middle_of_an_event_is_told() -> None:
     )
 
 
+def finished(reason: str) -> bytes:
+    return f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "{reason}"}}]}}\n\n'.encode()
+
+
+@pytest.mark.parametrize("text_wanted", [True, False])
+@pytest.mark.parametrize("reason", ["stop", "length", "content_filter", "made_up"])
+def test_a_finish_reason_will_do_once_the_stream_ends(reason: str, text_wanted: bool) -> None:
+    it = Chatted(HI, finished(reason), b"data: half", end="required", text_wanted=text_wanted)
+    assert it.error is None
+    assert (it.turn.complete, it.turn.finish_reason) == (True, reason)
+    # It is no terminal event: what comes after it is waited for.
+    assert [deadline - START for deadline in it.stream.deadlines] == [120] * 4
+
+
+@pytest.mark.parametrize("reason", ["tool_calls", "tool_use", "function_call"])
+def test_a_model_that_waits_for_its_tools_has_not_finished(reason: str) -> None:
+    it = Chatted(HI, finished(reason), end="auto")
+    assert it.error is not None
+    assert it.error.message == "the reply was cut: its stream ended without a terminal event"
+    assert Chatted(HI, finished(reason), HI, finished("stop"), end="auto").turn.complete
+    assert Chatted(HI, finished(reason), DONE, end="auto").turn.finish_reason == reason
+
+
+@pytest.mark.parametrize("text_wanted", [True, False])
+def test_an_agent_that_finishes_with_an_error_has_failed_whatever_its_end(
+    text_wanted: bool,
+) -> None:
+    crash = finished("error").replace(b"]}", b'], "error": {"message": "no credit"}}')
+    for end, words in ((crash, "no credit"), (finished("error"), "it finished with 'error'")):
+        it = Chatted(HI, end + DONE, text_wanted=text_wanted)
+        assert type(it.error) is ChatError
+        assert it.error.message.startswith(f"the agent reported an error: {words}")
+        assert (it.turn.complete, it.turn.finish_reason) == (False, "error")
+
+
+def test_a_connection_that_is_cut_after_a_finish_reason_is_cut() -> None:
+    it = Chatted(HI, finished("stop"), lost())
+    assert it.error is not None
+    assert it.error.message == "the stream was cut: the answer was lost (reset)"
+
+
 @pytest.mark.parametrize("steps", [[], [b": ping\n\n"], [b"data: x"], [b"\n\n"]], ids=repr)
 @pytest.mark.parametrize("end", ["optional", "required"])
 def test_a_stream_without_a_single_event_is_no_turn(steps: list[bytes], end: Any) -> None:

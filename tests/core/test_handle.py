@@ -202,6 +202,17 @@ def test_a_turn_without_a_terminal_event_is_noted() -> None:
     assert handle.record.notes == ["a chat's stream ended without a terminal event"]
 
 
+CUT_SHORT = b'data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "length"}]}\n\n'
+
+
+def test_a_reply_that_is_cut_short_is_noted() -> None:
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(CUT_SHORT, DONE)])
+    turn = drive(handle.chat("hello", None))
+    assert (turn.text, turn.complete, turn.finish_reason) == ("Hi", True, "length")
+    assert handle.record.notes == ["a reply was cut short: it finished with 'length'"]
+    assert handle.record.turns[0].finish_reason == "length"
+
+
 def test_a_turn_without_a_terminal_event_fails_where_one_is_required() -> None:
     policy = Policy(chat_end="required")
     _, handle = handle_of(policy=policy, llm_events=[events(0)], chat=[stream(HI)])

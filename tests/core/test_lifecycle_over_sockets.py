@@ -386,25 +386,6 @@ async def test_every_runtime_is_understood(
     assert world.session.records[0].notes == []
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-async def test_a_stream_without_a_terminal_event_is_noted_or_refused(
-    kind: str, runtime: Any
-) -> None:
-    scenario = changed(runtime=runtime, terminal=False, reply=REPLY)
-    async with World(kind, scenario) as world:
-        turn = await result((await world.provision()).chat("hello"))
-        assert turn.text == REPLY
-        assert not turn.complete
-        assert repr(turn).endswith("no terminal event>")
-    assert world.session.records[0].notes == ["a chat's stream ended without a terminal event"]
-
-    async with World(kind, scenario, chat_end="required") as world:
-        instance = await world.provision()
-        with pytest.raises(ChatError, match="without a terminal event") as caught:
-            await result(instance.chat("hello"))
-        assert len(caught.value.events) == len(turn.events)
-
-
 @pytest.mark.parametrize("code", [409, 425, 503])
 async def test_a_chat_waits_until_the_agent_takes_it(kind: str, code: Any) -> None:
     # Ready to the eye of the client, but not yet to the agent.

@@ -1,4 +1,4 @@
-"""Change the code of five modules a little, many times, and see whether the tests notice.
+"""Change the code of some modules a little, many times, and see whether the tests notice.
 
 `python tests/mutation/mutation_run.py FOLDER [MODULE ...]` copies the project into FOLDER, lets
 mutmut make its mutants there, one module at a time with the tests that are quick for it, and
@@ -46,6 +46,22 @@ TESTS = {
         "core/test_chat.py",
         "core/test_sightings.py",
     ],
+    **{
+        f"_runtimes.{name}": ["runtimes"]
+        for name in (
+            "ag_ui",
+            "ai_sdk",
+            "anthropic",
+            "finish",
+            "generic",
+            "goose",
+            "hermes",
+            "openai_chat",
+            "openai_responses",
+            "registry",
+            "values",
+        )
+    },
     "_run.ledger": [
         "run/test_ledger.py",
         "run/test_folder.py",

@@ -67,6 +67,7 @@ def lived() -> InstanceRecord:
     story.saw(0.25, "so ")
     story.saw(0.5, "be it")
     story.seconds, story.error = 0.5, "the agent reported an error: so be it"
+    story.finish_reason = "error"
     it.turns.append(story)
     it.fails(Failure(105.5, "the agent reported: so be it", "ChatError", "turn", "test_a"))
     it.saw_count(106.0, 2, ("b", "a"))
@@ -122,6 +123,7 @@ PROGRESS_LOG = {
             "arrivals": (0.25, 0.5),
             "seconds": 0.5,
             "complete": False,
+            "finish_reason": "error",
             "error": "the agent reported an error: so be it",
         },
     ),
@@ -157,6 +159,7 @@ def test_without_replies_no_word_of_a_chat_is_told() -> None:
     assert "hello" not in text
     [turn], [failure] = report.turns, report.failures
     assert (turn.message, turn.text, turn.error) == (None, None, "(kept out of the report)")
+    assert turn.finish_reason is None
     assert (turn.events, turn.arrivals) == (2, (0.25, 0.5)), "when it came is told"
     assert failure.message == "ChatError"
 

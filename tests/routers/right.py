@@ -54,6 +54,8 @@ RIGHT = [
         'event: message_stop\ndata: {"type":"message_stop"}\n\n')),
     right("objects with a type", stream=frames('data: {"type":"token","content":"Ready."}\n\n', 'data: {"type":"done"}\n\n')),
     right("named events", stream=frames("event: token\ndata: Ready.\n\n", "event: done\ndata: \n\n")),
+    right("a finish reason, and then the end", stream=frames('data: {"choices":[{"delta":{"content":"Ready."},"finish_reason":"stop"}]}\n\n')),
+    right("a reply that met its limit", stream=frames('data: {"choices":[{"delta":{"content":"Ready."},"finish_reason":"length"}]}\n\n', "data: [DONE]\n\n")),
     right("plain text", stream=frames("data: I am\n\n", "data: ready.\n\n")),
     right("keep-alives", stream=frames(": alive\n\n", "data: Ready.\n\n", ": alive\n\n", "data: [DONE]\n\n")),
     right("CRLF", stream=frames("data: Ready.\r\n\r\n", "data: [DONE]\r\n\r\n")),

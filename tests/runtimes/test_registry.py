@@ -1,37 +1,22 @@
-"""What events mean: whole transcripts of each runtime, and single frames that need care."""
+"""What events mean, whichever runtime they are of: whole transcripts, and single frames.
+
+Frames that a runtime's own module reads have tests of their own beside these.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from runtimes_tools import DONE, body, known, of, read
 
+from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning
-from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
-
-
-def of(data: object, event: str = "message") -> Meaning:
-    """Return the meaning of one event; data other than a string is sent as JSON."""
-    text = data if isinstance(data, str) else json.dumps(data)
-    it = ChatEvent(event, text, "", None, 0.0)
-    known, short = meaning(it), course(it)
-    assert replace(short, text="") == replace(known, text="")
-    return replace(known, finish=None, always_ends=False)
-
-
-def turn(transcript: str) -> tuple[str, bool, list[str]]:
-    """Return the reply, whether its end was told, and the errors."""
-    events = SseDecoder().feed(transcript.encode())
-    meanings = [of(event.data, event.event) for event in events]
-    errors = [m.error for m in meanings if m.error is not None]
-    return "".join(m.text for m in meanings), any(m.end for m in meanings), errors
-
-
-DATA = Path(__file__).parents[1] / "data" / "sse"
-DONE = "data: [DONE]\n\n"
+from pytest_hydrasmoke._runtimes.registry import meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 # The frames that end a turn; all before them is in a file. Each turn says "Hello, world", and
 # much else that is no text.
@@ -50,19 +35,37 @@ data: {"type":"message","role":"assistant","content":[{"type":"text","text":"Hel
     "goose": 'data: {"type":"Finish","reason":"stop","token_state":{}}\n\n',
     "plain": DONE,
     "ui-messages": 'data: {"type":"finish"}\n\n' + DONE,
+    "ag-ui": 'data: {"type":"RUN_FINISHED","threadId":"t1","runId":"r1"}\n\n',
+    "hermes-run": 'data: {"event":"run.completed","output":"Hello, world"}\n\n: closed\n\n',
+    "hermes-session": 'event: run.completed\ndata: {"messages":[]}\n\nevent: done\ndata: {}\n\n',
+    "hermes-chat": 'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n' + DONE,
 }
-BODIES = {name: (DATA / f"{name}.sse").read_text("utf-8") for name in ENDS}
+GENERIC = {"typed", "typeless", "named", "plain"}
+"""Those that need not tell their end."""
+
+
+def turn(transcript: str) -> tuple[str, bool, list[str]]:
+    """Return the reply, whether its end was told, and the errors."""
+    said = read(transcript)
+    return said.text, said.ends > 0, list(said.errors)
+
+
 RUNTIMES = pytest.mark.parametrize("runtime", ENDS)
 
 
 @RUNTIMES
 def test_a_whole_turn(runtime: str) -> None:
-    assert turn(BODIES[runtime] + ENDS[runtime]) == ("Hello, world", True, [])
+    assert turn(body(runtime) + ENDS[runtime]) == ("Hello, world", True, [])
 
 
 @RUNTIMES
 def test_a_turn_without_its_last_event_has_no_end(runtime: str) -> None:
-    assert turn(BODIES[runtime]) == ("Hello, world", False, [])
+    assert turn(body(runtime)) == ("Hello, world", False, [])
+
+
+@RUNTIMES
+def test_a_runtime_is_known_to_tell_its_end_or_not(runtime: str) -> None:
+    assert read(body(runtime)).always_ends is (runtime not in GENERIC)
 
 
 @RUNTIMES
@@ -80,7 +83,7 @@ def test_a_turn_without_its_last_event_has_no_end(runtime: str) -> None:
     ],
 )
 def test_a_turn_that_fails(runtime: str, frame: str) -> None:
-    assert turn(BODIES[runtime] + frame) == ("Hello, world", False, ["Overloaded"])
+    assert turn(body(runtime) + frame) == ("Hello, world", False, ["Overloaded"])
 
 
 END = Meaning(end=True)
@@ -103,7 +106,21 @@ def test_done_marks() -> None:
 
 
 def test_finish_reason_is_no_end() -> None:
+    told = {"content": "!", "finish_reason": "stop"}
+    assert known(told) == known({"type": "text", **told}) == Meaning("!", finish="stop")
     assert of({"choices": [{"delta": {"content": "!"}, "finish_reason": "stop"}]}) == Meaning("!")
+
+
+FINISHES = ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason"]
+
+
+@pytest.mark.parametrize("name", FINISHES)
+def test_an_end_may_tell_why(name: str) -> None:
+    told = Meaning(end=True, finish="length")
+    assert known({"type": "done", name: "length"}) == known({"done": True, name: "length"}) == told
+    failed = known({"type": "done", name: "error"})
+    assert failed.error == "it finished with 'error', and no message with it"
+    assert known({"type": "done", name: "error", "error": "boom"}).error == "boom"
 
 
 @pytest.mark.parametrize("word", ["Tool_Call", "tool-call", "toolCall", "TOOL CALL", "tool.call"])
@@ -134,6 +151,15 @@ def test_the_name_of_an_event_goes_before_the_type_of_its_object() -> None:
     assert of({"type": "unheard_of", "text": "x"}, "message") == Meaning()
     assert of({"type": "unheard_of", "text": "x"}, "Message") == Meaning()
     assert of({"type": 7, "text": "x"}) == Meaning("x")
+
+
+def test_the_kind_of_an_object_may_be_its_event() -> None:
+    assert of({"event": "token", "data": "x"}) == Meaning("x")
+    assert of({"event": "done", "data": "x"}) == END
+    assert of({"event": "failed", "data": "x"}) == Meaning(error="x")
+    assert of({"event": "thinking", "text": "x"}) == of({"event": "unheard_of", "text": "x"})
+    assert of({"event": "thinking", "text": "x"}) == Meaning()
+    assert of({"event": 7, "text": "x"}) == Meaning("x")
 
 
 @pytest.mark.parametrize(
@@ -256,3 +282,66 @@ def test_halves_of_a_surrogate_pair_become_writable() -> None:
 )
 def test_the_course_of_a_turn_is_told_without_its_text(data: str, end: bool) -> None:
     assert of(data).end is end
+
+
+# Any JSON in any known frame
+
+KEYS = """
+    type event delta content text message error errorText choices index finish_reason response
+    status role metadata userVisible data code reason done stop_reason tool_calls
+"""
+WORDS = st.sampled_from(KEYS.split())
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+FRAMES = st.dictionaries(WORDS, JSON, max_size=6)
+RESPONSES = {"response.output_text.delta", "response.created", "response.completed", "response.x"}
+TYPES = anthropic.TYPES | goose.TYPES | ag_ui.TYPES | ai_sdk.TYPES | RESPONSES | {"error", "data-x"}
+SPEAK = {
+    "content_block_delta",
+    "Message",
+    "TEXT_MESSAGE_CONTENT",
+    "TEXT_MESSAGE_CHUNK",
+    "text-delta",
+    "response.output_text.delta",
+    "message.delta",
+    "assistant.delta",
+}
+"""The kinds that may have text: all others are silent."""
+
+
+def checked(frame: Any, name: str) -> Meaning:
+    found = meaning(ChatEvent(name, json.dumps(frame), "", None, 0.0))
+    found.text.encode()
+    assert found.error is None or found.error.encode()
+    assert found.finish is None or found.finish.isascii()
+    return found
+
+
+@given(st.sampled_from(sorted(TYPES)), FRAMES, st.booleans())
+def test_a_frame_of_a_type_never_raises_nor_speaks_out_of_turn(
+    kind: str, frame: dict[str, object], named: bool
+) -> None:
+    found = checked({**frame, "type": kind}, kind if named else "message")
+    assert kind in SPEAK or not found.text
+    assert kind in SPEAK or kind == "error" or found.always_ends
+
+
+@given(st.sampled_from(sorted(hermes.RUN | hermes.SESSION)), FRAMES, st.booleans())
+def test_an_event_of_hermes_never_raises_nor_speaks_out_of_turn(
+    kind: str, frame: dict[str, object], named: bool
+) -> None:
+    named = named or kind not in hermes.RUN
+    if not named:
+        frame = {name: value for name, value in frame.items() if name != "type"} | {"event": kind}
+    assert kind in SPEAK or not checked(frame, kind if named else "message").text
+
+
+@given(JSON, FRAMES, st.sampled_from(["message", "error", "done", "token", "thinking", "x"]))
+def test_a_chunk_or_anything_else_never_raises(value: Any, frame: Any, name: str) -> None:
+    checked(value, name)
+    checked({**frame, "choices": value}, name)
+    checked({"choices": [frame, value]}, name)
+    assert name != "thinking" or not checked({**frame, "content": "x"}, name).text

@@ -1,0 +1,181 @@
+"""What ends a turn, and what becomes of a stream that just ends: by every kind of client."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from net_tools import AT_ONCE, World, all_of, next_of, result, within
+
+from pytest_hydrasmoke import ChatError, ChatEvent
+from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke.client import AsyncRunClient, RunClient
+from pytest_hydrasmoke.fake import Scenario
+
+pytestmark = pytest.mark.anyio
+
+TELL_ALWAYS = ("openai", "anthropic")
+MAY_NOT_TELL = ("objects", "named", "text")
+NOTE = "a chat's stream ended without a terminal event"
+BEFORE_DONE = 6
+"""Events of the fake's reply in chunks up to its finish reason."""
+
+
+def changed(**scenario: Any) -> Scenario:
+    return dataclasses.replace(AT_ONCE, **scenario)
+
+
+def endless(runtime: str) -> Scenario:
+    return changed(runtime=runtime, terminal=False)
+
+
+async def cut(instance: Any) -> ChatError:
+    """Return the error of a chat whose reply is cut."""
+    with pytest.raises(ChatError) as caught:
+        await result(instance.chat("hello"))
+    assert caught.value.message == "the reply was cut: its stream ended without a terminal event"
+    assert caught.value.phase == "turn"
+    return caught.value
+
+
+@pytest.mark.parametrize("runtime", TELL_ALWAYS)
+async def test_where_its_runtime_always_tells_the_end_a_reply_without_was_cut(
+    kind: str, runtime: str
+) -> None:
+    async with World(kind, endless(runtime)) as world:
+        error = await cut(await world.provision())
+    assert error.expected == (
+        "an event that ends the turn, as this runtime always sends one (chat_end = auto)"
+    )
+    assert len(error.events) >= 5
+    assert world.session.records[0].notes == []
+
+
+@pytest.mark.parametrize("runtime", MAY_NOT_TELL)
+async def test_where_nothing_says_that_it_tells_its_end_it_is_a_line(
+    kind: str, runtime: str
+) -> None:
+    async with World(kind, endless(runtime)) as world:
+        turn = await result((await world.provision()).chat("hello"))
+        assert (turn.text, turn.complete, turn.finish_reason) == ("I am ready.", False, None)
+        assert repr(turn).endswith("no terminal event>")
+    assert world.session.records[0].notes == [NOTE]
+
+
+@pytest.mark.parametrize("runtime", MAY_NOT_TELL)
+async def test_who_told_the_end_once_is_expected_to_tell_it_again(kind: str, runtime: str) -> None:
+    async with World(kind, changed(runtime=runtime)) as world:
+        first, second = await world.provision(), await world.provision()
+        assert (await result(first.chat("hello"))).complete
+        world.fake.break_stream("end", after_events=2, times=2)
+        error = await cut(first)
+        assert error.expected == (
+            "an event that ends the turn, as an earlier turn of this instance had one "
+            "(chat_end = auto)"
+        )
+        # Of another instance nothing is known: it may have another runtime.
+        assert not (await result(second.chat("hello"))).complete
+
+
+async def test_a_turn_that_was_left_has_told_no_end(kind: str) -> None:
+    async with World(kind, changed(runtime="named")) as world:
+        instance = await world.provision()
+        async with within(instance.stream_chat("hello")):
+            pass
+        world.fake.break_stream("end", after_events=2)
+        assert not (await result(instance.chat("hello"))).complete
+
+
+@pytest.mark.parametrize("runtime", TELL_ALWAYS + MAY_NOT_TELL)
+async def test_optional_never_fails(kind: str, runtime: str) -> None:
+    scenario = changed(runtime=runtime)
+    async with World(kind, scenario, chat_end="optional") as world:
+        instance = await world.provision()
+        assert (await result(instance.chat("hello"))).complete
+        world.fake.break_stream("end", after_events=4)
+        assert not (await result(instance.chat("hello"))).complete
+    assert world.session.records[0].notes == [NOTE]
+
+
+@pytest.mark.parametrize("runtime", TELL_ALWAYS + MAY_NOT_TELL)
+async def test_required_always_fails(kind: str, runtime: str) -> None:
+    async with World(kind, endless(runtime), chat_end="required") as world:
+        error = await cut(await world.provision())
+    assert error.expected == "an event that ends the turn, as is asked for (chat_end = required)"
+
+
+@pytest.mark.parametrize("chat_end", ["auto", "required", "optional"])
+async def test_a_finish_reason_and_then_the_end_of_the_stream_is_a_whole_reply(
+    kind: str, chat_end: str
+) -> None:
+    async with World(kind, AT_ONCE, chat_end=chat_end) as world:
+        instance = await world.provision()
+        world.fake.break_stream("end", after_events=BEFORE_DONE)
+        turn = await result(instance.chat("hello"))
+        assert (turn.text, turn.complete, turn.finish_reason) == ("I am ready.", True, "stop")
+        assert turn.events[-1].data != "[DONE]"
+        world.fake.break_stream("end", after_events=BEFORE_DONE - 1)
+        if chat_end != "optional":
+            await cut(instance)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "reason"),
+    [("openai", "stop"), ("anthropic", "end_turn"), ("named", None), ("text", None)],
+)
+async def test_a_turn_tells_why_the_model_stopped(
+    kind: str, runtime: str, reason: str | None
+) -> None:
+    async with World(kind, changed(runtime=runtime)) as world:
+        turn = await result((await world.provision()).chat("hello"))
+    assert (turn.complete, turn.finish_reason) == (True, reason)
+    [record] = world.session.records
+    assert record.turns[0].finish_reason == reason
+    assert record.notes == []
+
+
+@pytest.mark.parametrize("kind_of_break", ["end", "garbage"])
+async def test_the_plain_client_tells_of_a_cut_reply_after_its_events(
+    kind: str, kind_of_break: Any
+) -> None:
+    async with World(kind, AT_ONCE) as world:
+        instance = await world.provision()
+        world.fake.break_stream(kind_of_break, after_events=3)
+        told: list[ChatEvent | None] = []
+        async with (
+            within(world.client()) as client,
+            within(client.stream_chat(instance.id, "hello")) as events,
+        ):
+            told += [await next_of(events) for _ in range(3)]
+            with pytest.raises(ChatError, match="the reply was cut"):
+                await next_of(events)
+        assert None not in told
+
+
+def client_of_the_run(world: World, end: Any) -> Any:
+    session = world.session
+    link, log_of = session.config.link, session.log_of
+    if world.kind == "sync":
+        return RunClient(blocking_io(link, world.clock), Reading(), None, log_of, end)
+    return AsyncRunClient(async_io(link, world.clock), Reading(), None, log_of, end)
+
+
+async def test_the_plain_client_of_a_run_goes_by_its_setting(kind: str) -> None:
+    async with World(kind, changed(runtime="named")) as world:
+        instance = await world.provision()
+        assert (await result(instance.chat("hello"))).complete
+        for end, message in (("auto", "an earlier turn"), ("required", "asked for")):
+            world.fake.break_stream("end", after_events=2)
+            async with within(client_of_the_run(world, end)) as client:
+                with pytest.raises(ChatError) as caught:
+                    async with within(client.stream_chat(instance.id, "hello")) as events:
+                        await all_of(events)
+            assert message in (caught.value.expected or "")
+        world.fake.break_stream("end", after_events=2)
+        async with (
+            within(client_of_the_run(world, "optional")) as client,
+            within(client.stream_chat(instance.id, "hello")) as events,
+        ):
+            assert len(await all_of(events)) == 2

@@ -1,0 +1,58 @@
+"""What the tests of the runtimes share: the meaning of one event, and of a whole transcript."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._runtimes.registry import course, meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
+
+DATA = Path(__file__).parents[1] / "data" / "sse"
+DONE = "data: [DONE]\n\n"
+
+
+def known(data: object, event: str = "message") -> Meaning:
+    """Return the meaning of one event; data other than a string is sent as JSON."""
+    text = data if isinstance(data, str) else json.dumps(data)
+    it = ChatEvent(event, text, "", None, 0.0)
+    found, short = meaning(it), course(it)
+    assert replace(short, text="") == replace(found, text="")
+    return found
+
+
+def of(data: object, event: str = "message") -> Meaning:
+    """Return what one event says, whichever runtime it is of."""
+    return replace(known(data, event), finish=None, always_ends=False)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A transcript, as it is read."""
+
+    text: str = "Hello, world"
+    ends: int = 0
+    """How many of its events end the turn."""
+    errors: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
+    """Why the model stopped, each time that it is told."""
+    always_ends: bool = True
+
+
+def body(name: str) -> str:
+    """Return a transcript of `Hello, world` and much that is no text, up to its end."""
+    return (DATA / f"{name}.sse").read_text("utf-8")
+
+
+def read(transcript: str) -> Said:
+    events = SseDecoder().feed(transcript.encode())
+    meanings = [known(event.data, event.event) for event in events]
+    return Said(
+        "".join(it.text for it in meanings),
+        sum(it.end for it in meanings),
+        tuple(it.error for it in meanings if it.error is not None),
+        tuple(it.finish for it in meanings if it.finish is not None),
+        any(it.always_ends for it in meanings),
+    )
