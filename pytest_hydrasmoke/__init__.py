@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._clock.virtual import VirtualClock
     from pytest_hydrasmoke._report.model import Report
     from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
+    from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
     from pytest_hydrasmoke._sse.decoder import ChatEvent
     from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
@@ -82,6 +83,7 @@ _HOMES = {
         "ProvisionAccepted",
     ),
     "_settings.model": ("HydraSmokeConfig",),
+    "_runtimes.content": ("TokenUsage", "ToolCall"),
     "_sse.decoder": ("ChatEvent",),
     "_report.model": ("Report",),
     "client": ("AsyncSmokeClient", "SmokeClient"),
@@ -122,6 +124,8 @@ __all__ = [
     "SmokeClient",
     "SmokeInstance",
     "SmokeInstanceFactory",
+    "TokenUsage",
+    "ToolCall",
     "TransportError",
     "TransportTimeoutError",
     "UnauthorizedError",

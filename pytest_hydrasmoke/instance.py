@@ -13,6 +13,7 @@ from pytest_hydrasmoke._core.account import RECENT
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.expected import expected
 from pytest_hydrasmoke._core.handle import Handle, TurnResult
+from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -58,6 +59,31 @@ class _Turn:
     def finish_reason(self) -> str | None:
         """Why the model stopped, in the runtime's own word; None where it was not told."""
         return self._result.finish_reason
+
+    @property
+    def first_text_after(self) -> float | None:
+        """Seconds from the request to the first text; None where the reply has none."""
+        return self._result.first_text_after
+
+    @property
+    def max_gap(self) -> float:
+        """Seconds of the longest silence between two events."""
+        return self._result.max_gap
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools that the agent has called, as far as its runtime tells; in their order."""
+        return self._result.tool_calls
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought, as far as its runtime tells."""
+        return self._result.reasoning
+
+    @property
+    def usage(self) -> TokenUsage | None:
+        """The tokens of the turn; None where its runtime does not tell them."""
+        return self._result.usage
 
     def __repr__(self) -> str:
         return (

@@ -26,9 +26,10 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning
+from pytest_hydrasmoke._runtimes.registry import course, meaning, parts
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
@@ -91,24 +92,35 @@ def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
 
 
 class Kept:
-    """A turn's events and text, up to `HELD`."""
+    """A turn's events, its text and whatever else it says, up to `HELD`."""
 
     def __init__(self) -> None:
         self.events: list[ChatEvent] = []
+        self.content = Content()
+        self.first_text_after: float | None = None
+        self.max_gap = 0.0
         self._texts: list[str] = []
         self._held = self._length = 0
         self._ascii = True
 
     def add(self, event: ChatEvent, text: str) -> bool:
         """Keep an event and its text, if there is room; tells whether there was."""
-        self._held += held_by(event, self.events[-1] if self.events else None)
+        last = self.events[-1] if self.events else None
+        self._held += held_by(event, last)
+        if last is not None:
+            self.max_gap = max(self.max_gap, event.at - last.at)
+        for part in parts(event):
+            self.content.add(part, event.at)
         if text:
+            if self.first_text_after is None:
+                self.first_text_after = event.at
             if text is not event.data:
                 self._held += sys.getsizeof(text)
             self._length += len(text)
             self._ascii = self._ascii and text.isascii()
         # The whole text is one more copy, as wide throughout as its widest character.
-        if self._held + self._length * (1 if self._ascii else 4) > HELD:
+        held = self._held + self.content.held
+        if held + self._length * (1 if self._ascii else 4) > HELD:
             return False
         self.events.append(event)
         self._texts.append(text)

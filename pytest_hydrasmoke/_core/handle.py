@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
+from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import whole
@@ -35,6 +36,11 @@ class TurnResult:
     duration: float
     complete: bool
     finish_reason: str | None
+    first_text_after: float | None
+    max_gap: float
+    tool_calls: tuple[ToolCall, ...]
+    reasoning: str
+    usage: TokenUsage | None
     account: TurnAccount
 
 
@@ -123,14 +129,23 @@ class Handle:
         finally:
             await turn.close()
         assert observer.account is not None  # It was opened.
+        text, content = kept.text, kept.content
+        tool_calls = content.tool_calls
+        for note in content.notes:
+            self.record.add_remark(f"in a chat, {note}")
         return TurnResult(
             message,
-            kept.text,
+            text,
             tuple(kept.events),
             turn.first_event_after or 0.0,
             turn.duration,
             turn.complete,
             turn.finish_reason,
+            kept.first_text_after,
+            kept.max_gap,
+            tool_calls,
+            content.reasoning(text),
+            content.usage,
             observer.account,
         )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .generic import is_anothers
 from .meaning import NO_MESSAGE, Meaning
-from .values import Frame, message_of, text_in
+from .parts import Part, Reasoning, ToolArguments, ToolCalled, ToolResult
+from .values import Frame, key_in, message_of, text_in, word_in
 
 _TYPES = """
     RUN_STARTED RUN_FINISHED RUN_ERROR STEP_STARTED STEP_FINISHED TEXT_MESSAGE_START
@@ -16,6 +19,14 @@ _TYPES = """
     STATE_DELTA MESSAGES_SNAPSHOT ACTIVITY_SNAPSHOT ACTIVITY_DELTA RAW CUSTOM
 """
 TYPES = frozenset(_TYPES.split())
+
+_REASONING = frozenset(
+    {
+        "REASONING_MESSAGE_CONTENT",
+        "REASONING_MESSAGE_CHUNK",
+        "THINKING_TEXT_MESSAGE_CONTENT",
+    }
+)
 
 
 def read(kind: str, frame: Frame) -> Meaning:
@@ -30,3 +41,16 @@ def read(kind: str, frame: Frame) -> Meaning:
         error = message_of(frame.get("message")) or message_of(frame.get("code"))
         return Meaning(error=error or NO_MESSAGE, always_ends=True)
     return Meaning(always_ends=True)
+
+
+def parts(kind: str, frame: Frame) -> Iterator[Part]:
+    """Yield what an object of this type says beside text."""
+    key = key_in(frame.get("toolCallId"))
+    if kind in _REASONING:
+        yield Reasoning(text_in(frame.get("delta")))
+    elif kind in ("TOOL_CALL_START", "TOOL_CALL_CHUNK") and key is not None:
+        yield ToolCalled(key, word_in(frame.get("toolCallName")), str(key))
+    if kind in ("TOOL_CALL_ARGS", "TOOL_CALL_CHUNK") and key is not None:
+        yield ToolArguments(key, text_in(frame.get("delta")))
+    elif kind == "TOOL_CALL_RESULT" and key is not None:
+        yield ToolResult(key, frame.get("content"))

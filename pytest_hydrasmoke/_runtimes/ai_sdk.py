@@ -5,9 +5,12 @@ Its `start`, `finish` and `file` are everybody's words, and are read as everybod
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .generic import text_of
 from .meaning import NO_MESSAGE, Meaning
-from .values import Frame, message_of, text_in
+from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
+from .values import Frame, frame_of, key_in, message_of, text_in, word_in
 
 _TYPES = """
     text-start text-delta text-end reasoning-start reasoning-delta reasoning-end
@@ -36,3 +39,25 @@ def read_error(frame: Frame) -> Meaning | None:
     if "errorText" not in frame:
         return None
     return Meaning(error=message_of(frame["errorText"]) or NO_MESSAGE, always_ends=True)
+
+
+def parts(kind: str, frame: Frame) -> Iterator[Part]:
+    """Yield what an object of this type says beside text."""
+    key = key_in(frame.get("toolCallId"))
+    if kind == "reasoning-delta":
+        yield Reasoning(text_in(frame.get("delta")))
+    elif kind in ("finish", "message-metadata"):
+        metadata = frame_of(frame.get("messageMetadata")) or {}
+        usage = frame_of(metadata.get("usage")) or frame_of(frame.get("usage"))
+        if usage is not None:
+            yield Tokens(usage.get("inputTokens"), usage.get("outputTokens"))
+    elif key is None:
+        return
+    elif kind in ("tool-input-start", "tool-input-available", "tool-input-error"):
+        yield ToolCalled(key, word_in(frame.get("toolName")), str(key), frame.get("input"))
+    elif kind == "tool-input-delta":
+        yield ToolArguments(key, text_in(frame.get("inputTextDelta")))
+    elif kind == "tool-output-available":
+        yield ToolResult(key, frame.get("output"))
+    elif kind == "tool-output-error":
+        yield ToolResult(key, frame.get("errorText"))

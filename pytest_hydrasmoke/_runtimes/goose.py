@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .generic import text_of
 from .meaning import NO_MESSAGE, Meaning
-from .values import Frame, frame_of, message_of, word_in
+from .parts import Part, Reasoning, Tokens, ToolCalled, ToolResult
+from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
 TYPES = frozenset(
     {"Message", "Finish", "Error", "Ping", "ModelChange", "Notification", "UpdateConversation"}
@@ -27,3 +30,23 @@ def read(kind: str, frame: Frame) -> Meaning | None:
         error = message_of(frame.get("error")) or message_of(frame.get("message"))
         return Meaning(error=error or NO_MESSAGE, always_ends=True)
     return Meaning(always_ends=True)
+
+
+def parts(kind: str, frame: Frame) -> Iterator[Part]:
+    """Yield what an object of this type says beside text."""
+    message = frame_of(frame.get("message")) or {}
+    for content in frames_in(message.get("content")):
+        key = key_in(content.get("id"))
+        if content.get("type") == "thinking":
+            yield Reasoning(text_in(content.get("thinking")))
+        elif content.get("type") == "toolRequest" and key is not None:
+            call = frame_of(content.get("toolCall")) or {}
+            value = frame_of(call.get("value")) or call
+            name = word_in(value.get("name"))
+            yield ToolCalled(key, name, str(key), value.get("arguments"))
+        elif content.get("type") == "toolResponse" and key is not None:
+            result = frame_of(content.get("toolResult")) or {}
+            yield ToolResult(key, result.get("value", result))
+    tokens = frame_of(frame.get("token_state"))
+    if tokens is not None:
+        yield Tokens(tokens.get("inputTokens"), tokens.get("outputTokens"))

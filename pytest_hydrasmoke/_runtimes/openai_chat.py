@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 from .finish import is_cut_short
 from .generic import first_choice, text_of
 from .meaning import NO_MESSAGE, Meaning
-from .values import Frame, frame_of, message_of, word_in
+from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled
+from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
 CHUNK = Meaning(always_ends=True)
 """A chunk that adds nothing but text, which is left out."""
@@ -26,3 +28,26 @@ def read(frame: Frame) -> Meaning | None:
         words = message_of(frame) if frame.get("error") else message_of(error)
         return Meaning(error=words or NO_MESSAGE, finish=finish, always_ends=True)
     return Meaning(text_of(frame), finish=finish, always_ends=True)
+
+
+def parts(frame: Frame) -> Iterator[Part]:
+    """Yield what a chunk says beside text."""
+    choices = frame.get("choices")
+    first = first_choice(cast("list[object]", choices)) if isinstance(choices, list) else None
+    choice = frame_of(first) or {}
+    said = frame_of(choice.get("delta")) or frame_of(choice.get("message")) or {}
+    thought = text_in(said.get("reasoning_content")) or text_in(said.get("reasoning"))
+    if thought:
+        yield Reasoning(thought)
+    for call in frames_in(said.get("tool_calls")):
+        function = frame_of(call.get("function")) or {}
+        name, call_id = word_in(function.get("name")), word_in(call.get("id"))
+        index = key_in(call.get("index"))
+        key = (call_id or 0) if index is None else index
+        if name or call_id:
+            yield ToolCalled(key, name, call_id)
+        if piece := text_in(function.get("arguments")):
+            yield ToolArguments(key, piece)
+    usage = frame_of(frame.get("usage"))
+    if usage is not None:
+        yield Tokens(usage.get("prompt_tokens"), usage.get("completion_tokens"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .meaning import NO_MESSAGE, Meaning
-from .values import Frame, frame_of, message_of, text_in, word_in
+from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
+from .values import Frame, frame_of, key_in, message_of, text_in, word_in
 
 PREFIX = "response."
 
@@ -28,3 +31,34 @@ def read(kind: str, frame: Frame) -> Meaning:
         wordless = "the response was cancelled" if end == "cancelled" else NO_MESSAGE
         return Meaning(error=error or wordless, always_ends=True)
     return Meaning(always_ends=True)
+
+
+def parts(kind: str, frame: Frame) -> Iterator[Part]:
+    """Yield what an object of this type says beside text."""
+    item = frame_of(frame.get("item")) or {}
+    if kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
+        yield Reasoning(text_in(frame.get("delta")))
+    elif kind in ("response.output_item.added", "response.output_item.done"):
+        yield from _item(item)
+    elif kind.startswith("response.function_call_arguments."):
+        key = key_in(frame.get("item_id")) or key_in(frame.get("output_index")) or 0
+        if kind.endswith(".delta"):
+            yield ToolArguments(key, text_in(frame.get("delta")))
+        else:
+            yield ToolCalled(key, arguments=frame.get("arguments"))
+    elif kind in ("response.completed", "response.incomplete", "response.done"):
+        response = frame_of(frame.get("response")) or {}
+        usage = frame_of(response.get("usage"))
+        if usage is not None:
+            yield Tokens(usage.get("input_tokens"), usage.get("output_tokens"))
+
+
+def _item(item: Frame) -> Iterator[Part]:
+    call_id = word_in(item.get("call_id"))
+    if item.get("type") == "function_call":
+        key = key_in(item.get("id")) or call_id or 0
+        # At its beginning it has none yet, or an empty text of them.
+        arguments = item.get("arguments") or None
+        yield ToolCalled(key, word_in(item.get("name")), call_id, arguments)
+    elif item.get("type") == "function_call_output" and call_id is not None:
+        yield ToolResult(call_id, item.get("output"))

@@ -7,7 +7,7 @@ the words that most have in common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from pytest_hydrasmoke._sse.decoder import ChatEvent
@@ -15,6 +15,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 from . import ag_ui, ai_sdk, anthropic, generic, goose, hermes, openai_chat, openai_responses
 from .finish import is_failure
 from .meaning import NOTHING, Meaning
+from .parts import Part
 from .values import Frame, frame_of
 
 _BY_TYPE: Mapping[str, Callable[[str, Frame], Meaning | None]] = {
@@ -23,6 +24,14 @@ _BY_TYPE: Mapping[str, Callable[[str, Frame], Meaning | None]] = {
     **dict.fromkeys(ag_ui.TYPES, ag_ui.read),
     **dict.fromkeys(ai_sdk.TYPES, ai_sdk.read),
 }
+_PARTS: Mapping[str, Callable[[str, Frame], Iterator[Part]]] = {
+    **dict.fromkeys(anthropic.TYPES, anthropic.parts),
+    **dict.fromkeys(goose.TYPES, goose.parts),
+    **dict.fromkeys(ag_ui.TYPES, ag_ui.parts),
+    **dict.fromkeys((*ai_sdk.TYPES, "finish"), ai_sdk.parts),
+}
+_SAYS_MORE = ('"type"', '"event"', '"tool', '"reasoning', '"usage"', "\\u")
+"""One of these is in an event that says anything beside text, unless it has a name."""
 
 
 def meaning(event: ChatEvent) -> Meaning:
@@ -102,3 +111,27 @@ def _known(name: str, frame: Frame) -> Meaning | None:
         return ai_sdk.read_error(frame)
     read = _BY_TYPE.get(kind)
     return None if read is None else read(kind, frame)
+
+
+def parts(event: ChatEvent) -> Iterator[Part]:
+    """Yield what an event says beside text: tools, reasoning, usage; nothing that is not known."""
+    if event.event == "message" and not any(word in event.data for word in _SAYS_MORE):
+        return  # As of most chunks: it need not be read a second time.
+    frame = frame_of(_value(event))
+    if frame is None:
+        return
+    if event.event == "hermes.tool.progress":
+        yield from hermes.progress(frame)
+        return
+    kind, word = frame.get("type"), frame.get("event")
+    if event.event in hermes.SESSION:
+        yield from hermes.parts(event.event, frame)
+    elif isinstance(kind, str):
+        if kind.startswith(openai_responses.PREFIX):
+            yield from openai_responses.parts(kind, frame)
+        elif kind in _PARTS:
+            yield from _PARTS[kind](kind, frame)
+    elif isinstance(word, str) and word in hermes.RUN:
+        yield from hermes.parts(word, frame)
+    else:
+        yield from openai_chat.parts(frame)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import cast
+
+from .parts import Key
 
 DEPTH = 8
 """A frame nests five deep at most; anything deeper is an attack on the call stack."""
@@ -62,3 +65,16 @@ def message_of(value: object, depth: int = DEPTH) -> str:
         return ""
     found = (message_of(frame.get(key), depth - 1) for key in _ERROR_KEYS)
     return next(filter(None, found), "")
+
+
+def frames_in(value: object) -> Iterator[Frame]:
+    """Yield the objects of a list; nothing of anything else."""
+    for one in cast("list[object]", value) if isinstance(value, list) else ():
+        frame = frame_of(one)
+        if frame is not None:
+            yield frame
+
+
+def key_in(value: object) -> Key | None:
+    """Return what pieces of a tool call may be joined by; None for anything else."""
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None

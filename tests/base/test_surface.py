@@ -42,6 +42,8 @@ PUBLIC = {
     # errors
     "HydraSmokeError",
     "ConfigError",
+    "TokenUsage",
+    "ToolCall",
     "TransportError",
     "TransportTimeoutError",
     "RouterError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,12 +34,15 @@ from pytest_hydrasmoke import (
     ChatBusyError,
     ChatError,
     ChatTimeoutError,
+    ChatTurn,
     LeakError,
     LlmEventsError,
     NotFoundError,
     ProvisionError,
     ProvisionTimeoutError,
     RouterError,
+    TokenUsage,
+    ToolCall,
     TransportError,
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
@@ -463,3 +467,58 @@ def test_what_was_kept_can_still_be_deleted() -> None:
     drive(handle.delete())
     assert handle.record.state is State.DELETED
     assert io.calls_sent() == ["delete", "status", "poll"], "what was kept is not looked at first"
+
+
+# --- what a turn says beside text ------------------------------------------------------------
+
+
+def chunk(**delta: Any) -> bytes:
+    return f"data: {json.dumps({'choices': [{'delta': delta}]})}\n\n".encode()
+
+
+def called(piece: str, **fields: Any) -> bytes:
+    return chunk(tool_calls=[{"index": 0, **fields, "function": {"arguments": piece}}])
+
+
+USED = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}\n\n'
+
+
+def test_a_turn_tells_tools_reasoning_and_usage_in_their_time() -> None:
+    look = {"index": 0, "id": "a", "function": {"name": "look", "arguments": '{"a"'}}
+    answer = stream(
+        Took(1, chunk(reasoning_content="Hm.")),
+        Took(2, chunk(tool_calls=[look])),
+        called(": 1}"),
+        Took(4, HI),
+        Took(1, USED + DONE),
+    )
+    _, handle = handle_of(llm_events=[events(0)], chat=[answer])
+    turn = ChatTurn(handle, drive(handle.chat("hello", None)))
+    assert turn.tool_calls == (ToolCall("look", {"a": 1}, "a", None, 3.0),)
+    assert (turn.reasoning, turn.usage) == ("Hm.", TokenUsage(7, 2))
+    assert (turn.first_event_after, turn.first_text_after, turn.max_gap) == (1.0, 7.0, 4.0)
+    assert handle.record.notes == []
+
+
+def test_a_turn_that_tells_nothing_else_has_none_of_it() -> None:
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(DONE)])
+    turn = ChatTurn(handle, drive(handle.chat("hello", None)))
+    assert (turn.tool_calls, turn.reasoning, turn.usage) == ((), "", None)
+    assert (turn.first_text_after, turn.max_gap) == (None, 0.0)
+
+
+def test_what_could_not_be_read_of_tools_is_a_line() -> None:
+    _, handle = handle_of(
+        llm_events=[events(0)], chat=[stream(called("{", id="a"), chunk(content="x"), DONE)]
+    )
+    drive(handle.chat("hello", None))
+    assert handle.record.notes == ["in a chat, a tool call came without the tool's name"]
+
+
+@pytest.mark.parametrize(
+    "flood", [called("x" * 100_000), chunk(reasoning="x" * 100_000)], ids=["arguments", "reasoning"]
+)
+def test_a_flood_of_anything_ends_a_turn_that_is_kept(flood: bytes) -> None:
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(*[flood] * 1000)])
+    with pytest.raises(ChatError, match="takes more than 32 MiB of memory"):
+        drive(handle.chat("hello", None))

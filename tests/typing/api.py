@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import assert_type
 
 from pytest_hydrasmoke import (
@@ -25,6 +25,8 @@ from pytest_hydrasmoke import (
     SmokeClient,
     SmokeInstance,
     SmokeInstanceFactory,
+    TokenUsage,
+    ToolCall,
     VirtualClock,
 )
 from pytest_hydrasmoke.fake import FakeRouter
@@ -37,6 +39,12 @@ def test_instance(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig)
     assert_type(turn.events, tuple[ChatEvent, ...])
     assert_type(turn.first_event_after, float)
     assert_type(turn.complete, bool)
+    assert_type(turn.tool_calls, tuple[ToolCall, ...])
+    assert_type(turn.tool_calls[0].arguments, Mapping[str, object] | None)
+    assert_type(turn.usage, TokenUsage | None)
+    assert_type(turn.reasoning, str)
+    assert_type(turn.first_text_after, float | None)
+    assert_type(turn.max_gap, float)
     assert_type(turn.expect_llm_events(at_least=1, at_most=2, providers={"a"}), LlmEvents)
     assert_type(turn.expect_llm_events(exactly=2, only={"a"}), LlmEvents)
     assert_type(smoke_instance.expect_llm_events(providers=["a"]), LlmEvents)

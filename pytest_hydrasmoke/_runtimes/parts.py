@@ -1,0 +1,57 @@
+"""What an event says beside text; runtimes tell it in pieces, and `content` puts them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Key = str | int
+"""What a runtime joins the pieces of a tool call by: an index, an id, or a tool's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of what the model thought."""
+
+    text: str
+    repeats: bool = False
+    """Whether it may be nothing but the reply, told once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """A tool call, at its beginning or as a whole."""
+
+    key: Key
+    name: str | None = None
+    id: str | None = None
+    arguments: object = None
+    """The whole of them, where they come as one: an object, or its JSON."""
+    new: bool = False
+    """Whether it is another call than the one before it of the same key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolArguments:
+    """A piece of the JSON of a call's arguments."""
+
+    key: Key
+    piece: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gave back, whatever it is."""
+
+    key: Key
+    result: object
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How many tokens the turn took by now; None where that is not told."""
+
+    read: object = None
+    written: object = None
+
+
+Part = Reasoning | ToolCalled | ToolArguments | ToolResult | Tokens

@@ -1,0 +1,330 @@
+"""What streams say beside text: each runtime's tools, reasoning and usage, in its own forms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
+from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
+from pytest_hydrasmoke._runtimes.registry import meaning, parts
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+
+def chunk(delta: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": None}], **more}
+
+
+def call(index: int, **fields: Any) -> dict[str, Any]:
+    """Return a chunk with a piece of a tool call."""
+    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    return chunk({"tool_calls": [{"index": index, **fields, "function": function}]})
+
+
+def typed(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, **fields}
+
+
+def item(kind: str, **fields: Any) -> dict[str, Any]:
+    return typed("response.output_item.added", item=typed(kind, **fields))
+
+
+def block(index: int, **content: Any) -> dict[str, Any]:
+    return typed("content_block_start", index=index, content_block=content)
+
+
+def delta(index: int, kind: str, **fields: Any) -> dict[str, Any]:
+    return typed("content_block_delta", index=index, delta=typed(kind, **fields))
+
+
+def message(role: str, **content: Any) -> dict[str, Any]:
+    return typed("Message", message={"id": "m", "role": role, "content": [content]})
+
+
+LOOK = {"city": "Oslo"}
+PIECES = ('{"city"', ': "Oslo"}')
+HERMES_RUN: list[Any] = [
+    {"event": "tool.started", "tool": "look", "preview": "Oslo"},
+    {"event": "tool.completed", "tool": "look", "duration": 0.1, "error": False},
+    {"event": "tool.started", "tool": "_thinking"},
+    {"event": "tool.started", "tool": "look"},
+    {"event": "message.delta", "delta": "Cold."},
+    {"event": "reasoning.delta", "delta": "Hm."},
+    {"event": "reasoning.available", "text": "Cold. "},
+    {"event": "run.completed", "output": "x", "usage": {"input_tokens": 7, "output_tokens": 2}},
+]
+
+STREAMS: dict[str, tuple[list[Any], list[Any], str, tuple[int, int] | None]] = {
+    "openai": (
+        [
+            chunk({"reasoning_content": "H"}),
+            chunk({"reasoning": "m."}),
+            call(0, id="a", name="look", arguments=""),
+            call(1, id="b", name="wait", arguments="{}"),
+            call(0, arguments=PIECES[0]),
+            call(0, arguments=PIECES[1]),
+            {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}},
+        ],
+        [("look", LOOK, "a", None), ("wait", {}, "b", None)],
+        "Hm.",
+        (7, 2),
+    ),
+    "openai, an index used twice": (
+        [
+            call(0, id="a", name="look", arguments="{}"),
+            call(0, id="b", name="look", arguments=json.dumps(LOOK)),
+            call(7, name="far"),
+        ],
+        [("look", {}, "a", None), ("look", LOOK, "b", None), ("far", None, None, None)],
+        "",
+        None,
+    ),
+    "hermes among chunks": (
+        [
+            (
+                "hermes.tool.progress",
+                {"tool": "look", "label": "x", "toolCallId": "a", "status": "running"},
+            ),
+            (
+                "hermes.tool.progress",
+                {"tool": "look", "label": "x", "toolCallId": "a", "status": "completed"},
+            ),
+            ("hermes.tool.progress", {"tool": "_inner", "toolCallId": "b", "status": "running"}),
+            chunk({"content": "Cold."}),
+        ],
+        [("look", None, "a", None)],
+        "",
+        None,
+    ),
+    "hermes run": (
+        HERMES_RUN,
+        [("look", None, None, False), ("look", None, None, None)],
+        "Hm.",
+        (7, 2),
+    ),
+    "hermes session": (
+        [
+            ("tool.started", {"tool_name": "look", "args": LOOK}),
+            ("tool.completed", {"tool_name": "look", "result": "cold"}),
+            ("tool.progress", {"tool_name": "_thinking", "delta": "..."}),
+            ("reasoning.delta", {"delta": "Hm."}),
+            ("run.completed", {"usage": {"input_tokens": 7, "output_tokens": 2}}),
+        ],
+        [("look", LOOK, None, "cold")],
+        "Hm.",
+        (7, 2),
+    ),
+    "responses": (
+        [
+            typed("response.reasoning_summary_text.delta", delta="Hm."),
+            item("function_call", id="i", call_id="a", name="look", arguments=""),
+            typed("response.function_call_arguments.delta", item_id="i", delta=PIECES[0]),
+            typed("response.function_call_arguments.delta", item_id="i", delta=PIECES[1]),
+            typed("response.function_call_arguments.done", item_id="i", arguments=json.dumps(LOOK)),
+            item("function_call_output", call_id="a", output="cold"),
+            item("message", id="m"),
+            typed(
+                "response.completed", response={"usage": {"input_tokens": 7, "output_tokens": 2}}
+            ),
+        ],
+        [("look", LOOK, "a", "cold")],
+        "Hm.",
+        (7, 2),
+    ),
+    "anthropic": (
+        [
+            typed("message_start", message={"usage": {"input_tokens": 7, "output_tokens": 1}}),
+            delta(0, "thinking_delta", thinking="Hm."),
+            block(1, type="tool_use", id="a", name="look", input={}),
+            delta(1, "input_json_delta", partial_json=PIECES[0]),
+            delta(1, "input_json_delta", partial_json=PIECES[1]),
+            block(2, type="tool_use", id="b", name="wait", input={"s": 1}),
+            block(3, type="text", text=""),
+            typed("message_delta", delta={}, usage={"output_tokens": 2}),
+        ],
+        [("look", LOOK, "a", None), ("wait", {"s": 1}, "b", None)],
+        "Hm.",
+        (7, 2),
+    ),
+    "goose": (
+        [
+            message("assistant", type="thinking", thinking="Hm."),
+            message(
+                "assistant",
+                type="toolRequest",
+                id="a",
+                toolCall={"status": "success", "value": {"name": "look", "arguments": LOOK}},
+            ),
+            message("user", type="toolResponse", id="a", toolResult={"value": "cold"}),
+            typed("Finish", reason="stop", token_state={"inputTokens": 7, "outputTokens": 2}),
+        ],
+        [("look", LOOK, "a", "cold")],
+        "Hm.",
+        (7, 2),
+    ),
+    "ag-ui": (
+        [
+            typed("THINKING_TEXT_MESSAGE_CONTENT", delta="Hm."),
+            typed("TOOL_CALL_START", toolCallId="a", toolCallName="look"),
+            typed("TOOL_CALL_ARGS", toolCallId="a", delta=PIECES[0]),
+            typed("TOOL_CALL_ARGS", toolCallId="a", delta=PIECES[1]),
+            typed("TOOL_CALL_END", toolCallId="a"),
+            typed("TOOL_CALL_RESULT", toolCallId="a", messageId="m", content="cold"),
+            typed("TOOL_CALL_CHUNK", toolCallId="b", toolCallName="wait", delta="{}"),
+        ],
+        [("look", LOOK, "a", "cold"), ("wait", {}, "b", None)],
+        "Hm.",
+        None,
+    ),
+    "ai-sdk": (
+        [
+            typed("reasoning-delta", id="r", delta="Hm."),
+            typed("tool-input-start", toolCallId="a", toolName="look"),
+            typed("tool-input-delta", toolCallId="a", inputTextDelta=PIECES[0]),
+            typed("tool-input-available", toolCallId="a", toolName="look", input=LOOK),
+            typed("tool-output-available", toolCallId="a", output={"sky": "grey"}),
+            typed("tool-input-available", toolCallId="b", toolName="wait", input={}),
+            typed("tool-output-error", toolCallId="b", errorText="too long"),
+            typed("finish", messageMetadata={"usage": {"inputTokens": 7, "outputTokens": 2}}),
+        ],
+        [("look", LOOK, "a", {"sky": "grey"}), ("wait", {}, "b", "too long")],
+        "Hm.",
+        (7, 2),
+    ),
+    "none that is known": (
+        [typed("tool_call", name="look"), {"usage": 7}, ("usage", {"prompt_tokens": 1}), "plain"],
+        [],
+        "",
+        None,
+    ),
+}
+
+
+def event_of(frame: Any, at: float = 0.0) -> ChatEvent:
+    name, data = frame if isinstance(frame, tuple) else ("message", frame)
+    if isinstance(data, dict) and name == "message" and data.get("type") in anthropic.TYPES:
+        name = data["type"]
+    return ChatEvent(name, data if isinstance(data, str) else json.dumps(data), "", None, at)
+
+
+def content_of(frames: list[Any]) -> Content:
+    content = Content()
+    for at, frame in enumerate(frames):
+        for part in parts(event_of(frame, at)):
+            content.add(part, at)
+    return content
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_a_stream_says_beside_text(name: str) -> None:
+    frames, calls, reasoning, usage = STREAMS[name]
+    content = content_of(frames)
+    found = [(it.name, it.arguments, it.id, it.result) for it in content.tool_calls]
+    assert found == calls
+    assert content.reasoning("Cold.") == reasoning
+    assert content.usage == (usage and TokenUsage(*usage))
+    assert content.notes == []
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_none_of_it_is_text(name: str) -> None:
+    said = "".join(meaning(event_of(frame)).text for frame in STREAMS[name][0])
+    assert said in ("", "Cold.", "plain")
+
+
+def test_a_call_is_as_old_as_its_first_event() -> None:
+    [it] = content_of([chunk({}), call(0, name="look"), call(0, arguments="{}")]).tool_calls
+    assert it == ToolCall("look", {}, None, None, 1)
+
+
+def test_reasoning_that_is_more_than_the_reply_is_told() -> None:
+    content = content_of([{"event": "reasoning.available", "text": "I looked."}])
+    assert content.reasoning("Cold.") == "I looked."
+
+
+WRONG = {
+    "arguments cut": (call(0, name="look", arguments='{"a"'), "of look are no JSON"),
+    "NaN": (call(0, name="look", arguments='{"a": NaN}'), "of look are no JSON"),
+    "nested too deeply": (call(0, name="look", arguments="[" * 100_000), "of look are no JSON"),
+    "a list": (call(0, name="look", arguments="[1]"), "of look are no object"),
+    "a number": (
+        typed("tool-input-available", toolCallId="a", toolName="look", input=7),
+        "of look are no object",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_arguments_that_are_none_are_not_known(case: str) -> None:
+    frame, note = WRONG[case]
+    content = content_of([frame])
+    assert [it.arguments for it in content.tool_calls] == [None]
+    assert [note in it for it in content.notes] == [True]
+
+
+def test_a_call_without_a_name_is_no_tool() -> None:
+    content = content_of([call(0, arguments="{}")])
+    assert content.tool_calls == ()
+    assert content.notes == ["a tool call came without the tool's name"]
+
+
+def test_a_result_without_its_call_is_no_tool() -> None:
+    content = content_of([typed("TOOL_CALL_RESULT", toolCallId="a", content="cold")])
+    assert content.tool_calls == ()
+    assert content.notes == ["a tool's result came without its call"]
+
+
+@pytest.mark.parametrize("told", [-1, "7", 1.5, True, 1 << 60, [7]])
+def test_usage_that_is_no_number_is_not_known(told: object) -> None:
+    content = content_of(
+        [{"choices": [], "usage": {"prompt_tokens": told, "completion_tokens": 2}}]
+    )
+    assert content.usage is None
+    assert content.notes == ["usage is told that is no number of tokens"]
+
+
+KINDS = sorted(ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | hermes.SESSION)
+KINDS += ["response.output_item.added", "response.function_call_arguments.done", "tool_use"]
+_KEYS = """
+    choices delta tool_calls function arguments name id index usage message content item type
+    toolCallId toolCallName toolName input output result tool tool_name args token_state
+    toolCall value toolResult content_block partial_json reasoning call_id item_id status
+"""
+KEYS = _KEYS.split()
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(KINDS),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=20,
+)
+frames_of_chance = st.dictionaries(st.sampled_from(KEYS), json_values)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["message", "hermes.tool.progress", *KINDS]),
+            frames_of_chance,
+            st.sampled_from([None, *KINDS]),
+            st.sampled_from([None, *sorted(hermes.RUN)]),
+        ),
+        max_size=6,
+    )
+)
+def test_nothing_that_chance_sends_fails_or_calls_a_tool_without_a_name(events: Any) -> None:
+    content = Content()
+    for name, frame, kind, word in events:
+        full = frame | ({} if kind is None else {"type": kind})
+        full |= {} if word is None else {"event": word}
+        event = ChatEvent(name, json.dumps(full), "", None, 0.0)
+        meaning(event)
+        for part in parts(event):
+            content.add(part, 0.0)
+    for it in content.tool_calls:
+        assert it.name
+        assert it.arguments is None or isinstance(it.arguments, dict)
+    assert isinstance(content.reasoning("x"), str)
+    assert content.held >= 0
