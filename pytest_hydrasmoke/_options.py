@@ -39,4 +39,7 @@ def variable(setting: str) -> str:
 
 def how_to_set(setting: str) -> str:
     """Return where a setting that has an option can be given."""
-    return f'set {variable(setting)}, {flag(setting)}, or {setting} = "..." in [{TABLE}]'
+    return (
+        f'set {variable(setting)}, or {setting} = "..." in [{TABLE}]; '
+        f"pytest takes {flag(setting)} too"
+    )

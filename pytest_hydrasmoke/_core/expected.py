@@ -30,10 +30,12 @@ class Expected:
         else:
             most = "" if self.at_most is None else f" and at most {self.at_most}"
             number = f"at least {self.at_least}{most}"
+        last = self.at_least if self.at_most is None else self.at_most
+        number += " LLM event" if last == 1 else " LLM events"
         names = " and ".join(sorted(self.providers))
         if self.only:
-            return f"{number} LLM events, from {names} and nobody else"
-        return f"{number} LLM events{f', {names} among them' if names else ''}"
+            return f"{number}, from {names} and nobody else"
+        return f"{number}{f', {names} among them' if names else ''}"
 
     @property
     def bounded(self) -> bool:
@@ -81,7 +83,8 @@ def expected(
             )
     if most is not None and most < len(names):
         raise ConfigError(
-            f"{len(names)} providers can't be among at most {most} LLM events",
+            f"{len(names)} providers can't be among at most {most} LLM "
+            f"event{'' if most == 1 else 's'}",
             next_step="allow for an event of each",
         )
     return Expected(least, most, names, only is not None)

@@ -247,6 +247,6 @@ async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, 
             f"the instance was not ready in time: {what} within {deadline - start:g} s",
             last=record.last_state or "no row for its key",
             next_step="raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, "
-            "else see the router's log of its provisioning task; was the run id used before?",
+            "else see the router's log of its provisioning task",
         )
     await io.sleep(min(poll_interval(now - start), left))

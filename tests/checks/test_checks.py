@@ -104,7 +104,7 @@ RECORDED = "test_chat::test_llm_events_of_a_chat_are_recorded"
 def test_llm_events_that_are_never_written(project: Project, routing: Routing) -> None:
     router = routing(like(llm_events_per_turn=0))
     project.suite("bare").at(router, llm_events_timeout=0.5)
-    fails(project, RECORDED, "*LlmEventsError: *", "*expected: *at least 1 LLM events")
+    fails(project, RECORDED, "*LlmEventsError: *", "*expected: *at least 1 LLM event")
 
 
 def test_llm_events_of_another_provider(project: Project, routing: Routing) -> None:

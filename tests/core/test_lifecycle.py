@@ -63,7 +63,7 @@ from pytest_hydrasmoke._transport.protocol import Reply, drive
 
 POLICY = policy_of()
 BOOT = "raise HYDRA_SMOKE_READY_TIMEOUT if boots take longer, else see the router's log of its "
-BOOT += "provisioning task; was the run id used before?"
+BOOT += "provisioning task"
 
 
 def provisioned(

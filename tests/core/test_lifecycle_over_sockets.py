@@ -579,7 +579,7 @@ async def test_duplicates_are_more_than_at_most(kind: str) -> None:
         for wanted in ({"at_most": 1}, {"exactly": 1}):
             with pytest.raises(LlmEventsError) as caught:
                 await result(turn.expect_llm_events(**wanted))
-            assert caught.value.expected == "exactly 1 LLM events"
+            assert caught.value.expected == "exactly 1 LLM event"
             assert (caught.value.got or "").startswith("2 (0 before the turn, 2 now)")
             assert "no longer wait mends it" in (caught.value.next_step or "")
 

@@ -81,13 +81,13 @@ def windows(io: ScriptedIO) -> list[int]:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (Expected(), "at least 1 LLM events"),
+        (Expected(), "at least 1 LLM event"),
         (Expected(2), "at least 2 LLM events"),
         (Expected(1, 3), "at least 1 and at most 3 LLM events"),
         (Expected(0, 0), "exactly 0 LLM events"),
         (
             Expected(providers=frozenset({"openai", "anthropic"})),
-            "at least 1 LLM events, anthropic and openai among them",
+            "at least 1 LLM event, anthropic and openai among them",
         ),
         (
             Expected(2, 2, frozenset({"openai", "anthropic"}), only=True),
@@ -175,7 +175,7 @@ def test_a_name_in_the_place_of_names_is_refused(name: str) -> None:
         ),
         (
             {"at_most": 1, "providers": ["a", "b"]},
-            "2 providers can't be among at most 1 LLM events",
+            "2 providers can't be among at most 1 LLM event",
             "allow for an event of each",
         ),
         (
@@ -350,7 +350,7 @@ def test_a_duplicate_that_comes_late_is_caught() -> None:
 
 def test_too_many_events_are_told_at_once() -> None:
     io, error = turn_of(Expected(1, 1), ready(BEFORE), events(7, "a"))
-    assert error.expected == "exactly 1 LLM events"
+    assert error.expected == "exactly 1 LLM event"
     assert error.next_step == "see the agent's log of this turn: no longer wait mends it"
     assert io.sleeps == []
 

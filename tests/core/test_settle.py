@@ -775,7 +775,7 @@ def test_only_is_looked_at_twice() -> None:
 def test_a_stranger_is_told_at_once_and_no_wait_mends_it(script: list[Any]) -> None:
     _, error = of_turn(ONLY_A, before(0, ""), *script)
     assert error.got == "2 (0 before the turn, 2 now), from a, b"
-    assert error.expected == "at least 1 LLM events, from a and nobody else"
+    assert error.expected == "at least 1 LLM event, from a and nobody else"
     assert error.next_step == "see the agent's log of this turn: no longer wait mends it"
 
 

@@ -143,8 +143,8 @@ def test_an_empty_variable_is_not_set(live: Project) -> None:
     live.set(agent_name="", scope="", region_id="")
     assert told(live) == [
         (
-            "region_id is not set: set HYDRA_SMOKE_REGION_ID, --hydra-smoke-region-id, or "
-            'region_id = "..." in [tool.hydra-smoke]'
+            'region_id is not set: set HYDRA_SMOKE_REGION_ID, or region_id = "..." in '
+            "[tool.hydra-smoke]; pytest takes --hydra-smoke-region-id too"
         )
     ]
     assert resolved(live.set(region_id="r")).agent_name == "by-table"
@@ -342,8 +342,9 @@ def test_a_malformed_token_is_told_and_not_shown(live: Project, value: str, word
 def test_nothing_set(project: Project) -> None:
     assert told(project.suite("mixed")) == [
         *(
-            f"{name} is not set: set HYDRA_SMOKE_{name.upper()}, "
-            f'--hydra-smoke-{name.replace("_", "-")}, or {name} = "..." in [tool.hydra-smoke]'
+            f"{name} is not set: set HYDRA_SMOKE_{name.upper()}, or "
+            f'{name} = "..." in [tool.hydra-smoke]; '
+            f"pytest takes --hydra-smoke-{name.replace('_', '-')} too"
             for name in ("url", "manifest_id", "region_id", "tier_id")
         ),
         (
