@@ -194,9 +194,9 @@ class HydraSmokeConfig(BaseSettings):
     gone_statuses: StatusWords = _DEFAULTS.gone
     """Status words of a deleted one."""
     chat_end: Literal["auto", "required", "optional"] = "auto"
-    """Whether a stream without a terminal event is a failure: `auto` where its runtime always sends
-    one, or an earlier turn of the instance had one, `required` always, `optional` never; else it is
-    a line in the summary."""
+    """Whether a stream that ends without a terminal event or a finish reason is a failure:
+    `required` always, `optional` never, `auto` where its runtime always sends one, or an earlier
+    turn of the instance had one; else it is a line in the summary."""
     bundled_checks: bool = True
     """Collect the bundled checks."""
     prompt: Annotated[str, Field(min_length=1, max_length=4000)] = (

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .records import Route
-from .scenario import REPEATABLE, Runtime, Scenario, Trouble
+from .scenario import REPEATABLE, AgentDies, Runtime, Scenario, Trouble
 
 Plain = Mapping[str, Any]
 Changes = dict[str, Any]
@@ -153,7 +153,7 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
                 "error" in (event["event"], event["kind"], *event["keys"]) for event in events
             )
             told = statistics.median_low(turn["events"] for turn in turns)
-            learned["agent_dies"] = "error" if failed else "cut"
+            learned["agent_dies"] = "error" if failed else _way_to_die(turns)
             learned["agent_dies_after"] = max(told - failed, 0)
     firsts = [turn["arrivals"][0] for turn in turns if turn["arrivals"]]
     if firsts:
@@ -162,6 +162,12 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
     if gaps:
         learned["event_pause"] = _seconds(statistics.median(gaps))
     return learned
+
+
+def _way_to_die(turns: Sequence[Plain]) -> AgentDies:
+    """Tell streams that ended early from connections that were cut."""
+    ended = all(str(turn["error"]).startswith("the reply was cut") for turn in turns)
+    return "end" if ended else "cut"
 
 
 def _runtime(events: Sequence[Plain]) -> Runtime:

@@ -154,6 +154,19 @@ async def test_the_plain_client_tells_of_a_cut_reply_after_its_events(
         assert None not in told
 
 
+@pytest.mark.parametrize("runtime", MAY_NOT_TELL)
+async def test_the_plain_client_knows_of_no_earlier_turn(kind: str, runtime: str) -> None:
+    async with World(kind, changed(runtime=runtime)) as world:
+        instance = await world.provision()
+        assert (await result(instance.chat("hello"))).complete
+        world.fake.break_stream("end", after_events=2)
+        async with (
+            within(world.client()) as client,
+            within(client.stream_chat(instance.id, "hello")) as events,
+        ):
+            assert len(await all_of(events)) == 2
+
+
 def client_of_the_run(world: World, end: Any) -> Any:
     session = world.session
     link, log_of = session.config.link, session.log_of

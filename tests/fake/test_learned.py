@@ -141,6 +141,9 @@ def test_an_agent_that_died_in_every_turn_dies_again() -> None:
     died = turn(64.0, complete=False, error="the stream was cut")
     cut = scenario_of(told(instance={"turns": [died]}))
     assert (cut.agent_dies, cut.agent_dies_after, cut.terminal) == ("cut", 3, False)
+    ended = turn(64.0, complete=False, error="the reply was cut: its stream ended")
+    assert scenario_of(told(instance={"turns": [ended]})).agent_dies == "end"
+    assert scenario_of(told(instance={"turns": [ended, died]})).agent_dies == "cut"
     seen = [event("token", "text"), event("error", "text")]
     error = scenario_of(told(instance={"turns": [died]}, events=seen))
     assert (error.agent_dies, error.agent_dies_after) == ("error", 2)

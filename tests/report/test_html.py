@@ -288,6 +288,13 @@ def test_a_chat_without_an_end_without_events_or_without_a_moment_is_told_as_far
     assert third.endswith("first event after 500 ms 1 event in 500 ms")
 
 
+def test_a_chat_shows_why_its_model_stopped() -> None:
+    page = Page(a_report(an_instance(turns=(turn(5.0, finish_reason="length"), turn(6.0)))))
+    first, second = page.texts("div", "chat")
+    assert "Agent, finished with length Ready" in first
+    assert "finished with" not in second
+
+
 def test_without_replies_no_word_of_a_chat_is_on_the_page() -> None:
     page = Page(a_report(an_instance(turns=(turn(61.0, message=None, text=None),))))
     [chat] = page.texts("div", "chat")

@@ -45,6 +45,7 @@ def test_instance(smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig)
     assert_type(turn.reasoning, str)
     assert_type(turn.first_text_after, float | None)
     assert_type(turn.max_gap, float)
+    assert_type(turn.finish_reason, str | None)
     assert_type(turn.expect_llm_events(at_least=1, at_most=2, providers={"a"}), LlmEvents)
     assert_type(turn.expect_llm_events(exactly=2, only={"a"}), LlmEvents)
     assert_type(smoke_instance.expect_llm_events(providers=["a"]), LlmEvents)
@@ -61,6 +62,7 @@ async def test_async_instance(
 ) -> None:
     turn = await async_smoke_instance.chat("hello")
     assert_type(turn, AsyncChatTurn)
+    assert_type(turn.finish_reason, str | None)
     assert_type(await turn.expect_llm_events(), LlmEvents)
     assert_type(await turn.expect_llm_events(exactly=2, only=["a"]), LlmEvents)
     async with async_smoke_instance.stream_chat("hello") as events:
