@@ -30,6 +30,14 @@ _PARTS: Mapping[str, Callable[[str, Frame], Iterator[Part]]] = {
     **dict.fromkeys(ag_ui.TYPES, ag_ui.parts),
     **dict.fromkeys((*ai_sdk.TYPES, "finish"), ai_sdk.parts),
 }
+_SAYS_TEXT = (
+    '"text_delta"',
+    '"text-delta"',
+    '"TEXT_MESSAGE_CONTENT"',
+    '"response.output_text.delta"',
+    '"message.delta"',
+)
+"""Types of what is text alone: in the text itself its quotes would be escaped."""
 _SAYS_MORE = ('"type"', '"event"', '"tool', '"reasoning', '"usage"', "\\u")
 """One of these is in an event that says anything beside text, unless it has a name."""
 
@@ -115,8 +123,12 @@ def _known(name: str, frame: Frame) -> Meaning | None:
 
 def parts(event: ChatEvent) -> Iterator[Part]:
     """Yield what an event says beside text: tools, reasoning, usage; nothing that is not known."""
-    if event.event == "message" and not any(word in event.data for word in _SAYS_MORE):
-        return  # As of most chunks: it need not be read a second time.
+    # Most events are text alone: they need not be read a second time.
+    data = event.data
+    if any(word in data for word in _SAYS_TEXT):
+        return
+    if event.event == "message" and not any(word in data for word in _SAYS_MORE):
+        return
     frame = frame_of(_value(event))
     if frame is None:
         return
