@@ -9,7 +9,7 @@ from .finish import is_cut_short
 from .generic import first_choice, text_of
 from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled
-from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
+from .values import DEPTH, Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
 CHUNK = Meaning(always_ends=True)
 """A chunk that adds nothing but text, which is left out."""
@@ -27,7 +27,7 @@ def read(frame: Frame) -> Meaning | None:
     if error and not (finish and is_cut_short(finish)):
         words = message_of(frame) if frame.get("error") else message_of(error)
         return Meaning(error=words or NO_MESSAGE, finish=finish, always_ends=True)
-    return Meaning(text_of(frame), finish=finish, always_ends=True)
+    return Meaning(text_of(choice, DEPTH - 1), finish=finish, always_ends=True)
 
 
 def parts(frame: Frame) -> Iterator[Part]:

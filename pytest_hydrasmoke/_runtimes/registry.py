@@ -125,9 +125,9 @@ def parts(event: ChatEvent) -> Iterator[Part]:
     """Yield what an event says beside text: tools, reasoning, usage; nothing that is not known."""
     # Most events are text alone: they need not be read a second time.
     data = event.data
-    if any(word in data for word in _SAYS_TEXT):
-        return
     if event.event == "message" and not any(word in data for word in _SAYS_MORE):
+        return
+    if any(word in data for word in _SAYS_TEXT):
         return
     frame = frame_of(_value(event))
     if frame is None:
