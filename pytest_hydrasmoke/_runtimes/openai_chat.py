@@ -7,7 +7,7 @@ from typing import cast
 from .finish import is_cut_short
 from .generic import first_choice, text_of
 from .meaning import NO_MESSAGE, Meaning
-from .values import Frame, frame_of, message_of, word_in
+from .values import DEPTH, Frame, frame_of, message_of, word_in
 
 CHUNK = Meaning(always_ends=True)
 """A chunk that adds nothing but text, which is left out."""
@@ -25,4 +25,4 @@ def read(frame: Frame) -> Meaning | None:
     if error and not (finish and is_cut_short(finish)):
         words = message_of(frame) if frame.get("error") else message_of(error)
         return Meaning(error=words or NO_MESSAGE, finish=finish, always_ends=True)
-    return Meaning(text_of(frame), finish=finish, always_ends=True)
+    return Meaning(text_of(choice, DEPTH - 1), finish=finish, always_ends=True)
