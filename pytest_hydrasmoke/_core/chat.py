@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import RULES, Calls
@@ -73,8 +73,7 @@ class Reading:
         end = self.chat_end(event) if self.chat_end else None
         # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
         understood = text is not None or end is True
-        return replace(
-            known,
+        return known._replace(
             text=known.text if text is None else text,
             end=known.end if end is None else end,
             error=None if understood else known.error,

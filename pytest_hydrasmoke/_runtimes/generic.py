@@ -53,7 +53,7 @@ _TEXT_KEYS = (
     "reply",
     "data",
 )
-_FINISH_KEYS = ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason")
+_FINISH_KEYS = ("finishReason", "stop_reason", "stopReason", "done_reason")
 _OTHERS = frozenset({"user", "system", "developer", "tool", "function", "reasoning"})
 _LONGEST_WORD = 64  # characters of a name that is remembered
 
@@ -87,9 +87,11 @@ def read(name: str, value: object) -> Meaning:
 
 
 def _finish_of(frame: Frame, *, end: bool) -> str | None:
-    """Return why the model stopped; it goes by more than one name where that is told at the end."""
-    names = _FINISH_KEYS if end else _FINISH_KEYS[:1]
-    return next(filter(None, (word_in(frame.get(name)) for name in names)), None)
+    """Return why the model stopped; an end may tell it under another name."""
+    finish = word_in(frame.get("finish_reason"))
+    if finish is not None or not end:
+        return finish
+    return next(filter(None, (word_in(frame.get(name)) for name in _FINISH_KEYS)), None)
 
 
 def role_of(word: str) -> _Role | None:

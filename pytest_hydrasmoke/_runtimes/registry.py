@@ -8,13 +8,13 @@ the words that most have in common.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from . import ag_ui, ai_sdk, anthropic, generic, goose, hermes, openai_chat, openai_responses
 from .finish import is_failure
 from .meaning import NOTHING, Meaning
+from .openai_chat import CHUNK
 from .parts import Part
 from .values import Frame, frame_of
 
@@ -55,7 +55,7 @@ def meaning(event: ChatEvent) -> Meaning:
     known = None if frame is None else _known(event.event, frame)
     found = known or generic.read(event.event, value)
     if found.error is None and found.finish is not None and is_failure(found.finish):
-        return replace(found, error=f"it finished with {found.finish!r}, and no message with it")
+        return found._replace(error=f"it finished with {found.finish!r}, and no message with it")
     return found
 
 
@@ -70,22 +70,18 @@ def course(event: ChatEvent) -> Meaning:
         event.event != "message"
         or data[:1] != "{"
         or '"type"' in data
-        or '"done"' in data
         or '"error"' in data
-        or '"event"' in data
         or "\\u" in data  # JSON can spell any letter of a key as an escape
-        or ('"finish_reason"' in data and not _goes_on(data))
     ):
         return meaning(event)
-    if '"choices":[' in data or '"choices": [' in data:
-        return openai_chat.CHUNK
-    return meaning(event) if '"choices"' in data else NOTHING
-
-
-def _goes_on(data: str) -> bool:
-    # With several choices in one chunk any of them may have finished.
-    nothing = '"finish_reason":null' in data or '"finish_reason": null' in data
-    return nothing and data.count('"finish_reason"') == 1
+    # A chunk that goes on, of one choice: of several in one chunk any may have finished.
+    if '"finish_reason":null' in data and '"choices":[' in data and "},{" not in data:
+        return CHUNK
+    if '"finish_reason": null' in data and '"choices": [' in data and "}, {" not in data:
+        return CHUNK
+    if '"done"' in data or '"event"' in data or '"choices"' in data or '"finish_reason"' in data:
+        return meaning(event)
+    return NOTHING
 
 
 def _value(event: ChatEvent) -> object:

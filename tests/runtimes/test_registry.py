@@ -190,6 +190,7 @@ def test_whole_answers() -> None:
     answer = {"index": 0, "message": {"role": "assistant", "content": "Hello"}}
     assert of({"object": "chat.completion", "choices": [answer]}) == Meaning("Hello")
     assert of({"choices": [{"text": "Hello", "index": 0}]}) == Meaning("Hello")
+    assert of({"data": {"choices": [answer]}}) == Meaning("Hello")
     parts = [{"type": "text", "text": "Hel"}, {"type": "image", "data": "AAAA"}, "lo", 7]
     assert of({"message": {"role": "assistant", "content": parts}}) == Meaning("Hello")
 
