@@ -11,7 +11,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -208,7 +208,7 @@ class SyncIO:
         return unwrap(self._attempt_open(request, deadline))
 
     @contextlib.contextmanager
-    def _admitted(self, deadline: float) -> Iterator[None]:
+    def _admitted(self, deadline: float) -> Generator[None]:
         """Wait until one more of the group's requests may be under way; raises `TransportError`."""
         if self._group is None:
             yield
