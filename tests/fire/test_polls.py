@@ -88,7 +88,8 @@ def test_a_router_that_says_too_much_fills_nothing(
     router = FakeRouter(Scenario(row_after=0.0, statuses=statuses))
     with talkative(router, change) as url:
         given = {"url": url, "token": router.token, "seconds": seconds, "output": str(tmp_path)}
-        path = filter(None, [str(HERE.parent / "shared"), os.environ.get("PYTHONPATH")])
+        folders = [str(HERE), str(HERE.parent / "shared"), os.environ.get("PYTHONPATH")]
+        path = filter(None, folders)
         ran = subprocess.run(
             [sys.executable, HERE / "fire_polls.py", json.dumps(given)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},

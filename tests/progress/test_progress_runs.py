@@ -35,6 +35,8 @@ def _environment(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv(*ALONE)
     shutil.copytree(SUITE, pytester.path, dirs_exist_ok=True)
+    # Where `-p nothing_lasts` is found, whatever PYTHONSAFEPATH says.
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path), prepend=os.pathsep)
     # In this process; what runs in one of its own loads a plugin that does the same.
     for name in ("BRIEF", "FIRST"):
         monkeypatch.setattr(lines, name, float("inf"))

@@ -178,8 +178,9 @@ def test_a_ledger_owns_no_key_of_another_run(sweep: Sweep, liar: Liar, output: P
 
 
 def test_a_run_that_used_more_slots_than_this_sweep_would_is_swept_to_its_end(
-    sweep: Sweep, liar: Liar, output: Path
+    sweep: Sweep, liar: Liar, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "30")
     killed(liar, output.parent / "on another machine", 40, max_instances=40)
     code, told = sweep("--run-id", "owner")
     assert (code, liar.alive) == (0, []), told
@@ -188,7 +189,10 @@ def test_a_run_that_used_more_slots_than_this_sweep_would_is_swept_to_its_end(
     assert len(asked) == 16
 
 
-def test_a_gap_of_fifteen_slots_is_no_end(sweep: Sweep, liar: Liar, output: Path) -> None:
+def test_a_gap_of_fifteen_slots_is_no_end(
+    sweep: Sweep, liar: Liar, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "30")
     config = config_for(liar, output.parent / "on another machine", max_instances=40)
     session = session_for(config)
     for slot, record in enumerate(session.claim(config.spec, 32)):

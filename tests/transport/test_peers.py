@@ -12,7 +12,13 @@ import respx
 from httpx_sse import aconnect_sse, connect_sse
 from net_tools import AT_ONCE, SOME_ID, SPEC, TOKEN, all_of, client_of, result, within
 
-from pytest_hydrasmoke import NotFoundError, SmokeClient, TransportError, UnauthorizedError
+from pytest_hydrasmoke import (
+    NotFoundError,
+    SmokeClient,
+    TransportError,
+    UnauthorizedError,
+    VirtualClock,
+)
 from pytest_hydrasmoke.fake import FakeRouter
 
 pytestmark = pytest.mark.anyio
@@ -126,6 +132,20 @@ async def test_respx_can_play_the_router(kind: str, router: respx.MockRouter) ->
     sent = router.calls[0].request
     assert sent.headers["authorization"] == f"Bearer {TOKEN.reveal()}"
     assert sent.headers["accept-encoding"] == "identity"
+
+
+async def test_respx_can_play_the_router_by_a_virtual_clock(
+    kind: str, router: respx.MockRouter
+) -> None:
+    # A stream of no connection at all: nobody moves time at its other end.
+    kinds = {"content-type": "text/event-stream"}
+    answer = httpx.Response(200, content=b"data: hello\n\ndata: [DONE]\n\n", headers=kinds)
+    router.post(f"/instances/{SOME_ID}/chat").mock(answer)
+    clock = VirtualClock()
+    client = client_of(kind, URL, clock=clock)
+    async with within(client), within(client.stream_chat(SOME_ID, "hello")) as stream:
+        assert [event.data for event in await all_of(stream)] == ["hello", "[DONE]"]
+    assert clock.now() == 0
 
 
 @pytest.mark.parametrize(
