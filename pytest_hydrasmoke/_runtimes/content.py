@@ -15,7 +15,7 @@ from typing import cast
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.text import safe_line
 
-from .parts import Key, Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
+from .parts import Key, Part, Reasoning, ToolArguments, ToolCalled, ToolResult
 
 _MOST_TOKENS = 1 << 53
 """More than that is no count, and no number that JSON's readers agree on."""
@@ -86,9 +86,9 @@ class Content:
                     self._note("a tool's result came without its call")
                 else:
                     call.result = result
-            case Tokens(read, written):
-                self._read = self._count(read, self._read)
-                self._written = self._count(written, self._written)
+            case _:
+                self._read = self._count(part.read, self._read)
+                self._written = self._count(part.written, self._written)
 
     def _of(self, key: Key, at: float) -> _Call:
         if key not in self._known:
@@ -176,7 +176,7 @@ def _size(part: Part) -> int:
             return sys.getsizeof(text)
         case ToolCalled(arguments=value) | ToolResult(result=value):
             return 0 if value is None else _estimate(value)
-        case Tokens():
+        case _:
             return 0
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
+from pytest_hydrasmoke._runtimes.parts import ToolCalled
 from pytest_hydrasmoke._runtimes.registry import meaning, parts
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -285,6 +286,45 @@ def test_usage_that_is_no_number_is_not_known(told: object) -> None:
     )
     assert content.usage is None
     assert content.notes == ["usage is told that is no number of tokens"]
+
+
+SILENT = [
+    typed("finish"),
+    typed("source-url", toolCallId="a", url="https://router.example"),
+    delta(0, "signature_delta", signature="x"),
+    typed("message_start", message={}),
+    typed("content_block_stop", index=0),
+    message("assistant", type="text", text="Cold."),
+    message("assistant", type="toolRequest", toolCall={}),
+    {"event": "run.completed"},
+    {"event": "run.started"},
+    typed("response.completed", response={}),
+    typed("response.created"),
+    item("message", id="m"),
+    item("function_call_output", output="cold"),
+    chunk({"tool_calls": [None, "look"]}),
+    chunk({"tool_calls": [{"index": 0, "function": None}]}),
+    typed("TOOL_CALL_END", toolCallId="a"),
+    typed("TOOL_CALL_RESULT", content="cold"),
+]
+
+
+@pytest.mark.parametrize("frame", SILENT, ids=json.dumps)
+def test_what_says_nothing_beside_text(frame: Any) -> None:
+    assert list(parts(event_of(frame))) == []
+
+
+def test_each_thing_that_could_not_be_read_is_noted_once() -> None:
+    result = typed("TOOL_CALL_RESULT", toolCallId="a", content="cold")
+    assert content_of([result, result]).notes == ["a tool's result came without its call"]
+
+
+def test_what_no_json_can_hold_counts_as_much() -> None:
+    content = Content()
+    endless: list[object] = []
+    endless.append(endless)
+    content.add(ToolCalled("a", "look", None, endless), 0)
+    assert content.held > 1 << 20
 
 
 KINDS = sorted(ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | hermes.SESSION)
