@@ -306,6 +306,7 @@ SILENT = [
     chunk({"tool_calls": [{"index": 0, "function": None}]}),
     typed("TOOL_CALL_END", toolCallId="a"),
     typed("TOOL_CALL_RESULT", content="cold"),
+    ("token", "Hello"),
 ]
 
 
