@@ -6,6 +6,7 @@ what there is to delete. It is called wherever a run can end, and does only what
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -368,7 +369,18 @@ class SmokeSession(RecordListener):
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""
         self.dispose([record for record in self.records if not record.shared_across_workers])
+        self._believe_others()
         self._io.close()
+
+    def _believe_others(self) -> None:
+        """Take in what another process of the run has seen deleted while this one asked for it."""
+        doubtful = [record for record in self.records if record.leak is not None]
+        with contextlib.suppress(OSError):
+            entries = self.ledger.read().entries if doubtful else {}
+            for record in doubtful:
+                entry = entries.get(record.key or "")
+                if entry is not None and entry.fact is Fact.DELETED:
+                    record.leak, record.state = None, State.DELETED
 
 
 async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:

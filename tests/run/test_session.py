@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import threading
@@ -30,6 +31,7 @@ from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._clock.io import blocking_io
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._report.build import report_of
+from pytest_hydrasmoke._run.ledger import Fact
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sharing import Sharing
 from pytest_hydrasmoke._transport.protocol import drive
@@ -342,6 +344,31 @@ def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs)
     heir.close()
     assert fake.instances[0].deleted
     assert dead.ledger.read().open == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "outcome"), [(Fact.DELETED, "deleted"), (Fact.DELETING, "leaked"), (None, "leaked")]
+)
+def test_what_another_process_has_seen_deleted_meanwhile_is_no_leak(
+    a_run: Runs, fact: Fact | None, outcome: str
+) -> None:
+    _, dead = a_run(Scenario(row_after=math.inf), delete_timeout=0.6)
+    [record] = dead.claim(SPEC)
+    drive(Calls(dead._io).provision(SPEC, str(record.key)))
+    dead.records.clear()
+    heir = SmokeSession(dead.config, dead.ledger, forms=dead.forms)
+    heir.adopt()
+    [adopted] = heir.records
+    # So it is for the main process while a worker ends: only the worker saw the row go.
+    adopted.leak = "a signal came before a row for its key did"
+    if fact is None:
+        (dead.ledger.folder / "ledger.jsonl").unlink()
+    else:
+        dead.ledger.record_fact(str(record.key), fact, "an-id")
+    heir.close()
+    assert report_of(adopted, 0.0).outcome == outcome
+    assert (adopted.leak is None) is (outcome == "deleted")
+    heir.records.clear()
 
 
 def test_a_ledger_that_is_lost_in_the_middle_stops_no_deletion(a_run: Runs) -> None:
