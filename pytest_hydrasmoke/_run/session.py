@@ -6,7 +6,6 @@ what there is to delete. It is called wherever a run can end, and does only what
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import time
@@ -45,7 +44,7 @@ from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
-from .disposal import delete_async, dispose, to_delete
+from .disposal import believe_others, delete_async, dispose, to_delete
 from .ledger import Entry, Fact, Intent, Ledger
 
 __tracebackhide__ = hide_own_frames
@@ -369,18 +368,8 @@ class SmokeSession(RecordListener):
     def close(self) -> None:
         """Delete everything that is left and this process's to delete; harmless if done before."""
         self.dispose([record for record in self.records if not record.shared_across_workers])
-        self._believe_others()
+        believe_others(self.records, self.ledger)
         self._io.close()
-
-    def _believe_others(self) -> None:
-        """Take in what another process of the run has seen deleted while this one asked for it."""
-        doubtful = [record for record in self.records if record.leak is not None]
-        with contextlib.suppress(OSError):
-            entries = self.ledger.read().entries if doubtful else {}
-            for record in doubtful:
-                entry = entries.get(record.key or "")
-                if entry is not None and entry.fact is Fact.DELETED:
-                    record.leak, record.state = None, State.DELETED
 
 
 async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
