@@ -101,6 +101,8 @@ class TurnStory:
 
     message: str
     at: float
+    test: str | None = None
+    """The test that was run when it began."""
     text: str = ""
     events: int = 0
     arrivals: list[float] = field(default_factory=list[float])

@@ -175,6 +175,11 @@ class InstanceRecord:
         return run_of(self.key)
 
     @property
+    def reference(self) -> str | None:
+        """What tests name it by: its key, or the id of one that has none."""
+        return self.key or self.id
+
+    @property
     def last_state(self) -> str | None:
         """The last status word, for a person."""
         return safe_line(f"status {self.statuses[-1]!r}") if self.statuses else None

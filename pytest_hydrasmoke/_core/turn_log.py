@@ -42,6 +42,11 @@ class TurnLog:
         self.history = History()
         self._logs.all.append(self)
 
+    @property
+    def test(self) -> str | None:
+        """The test that is being run; None outside of any."""
+        return self._logs.test() or None
+
     def share(self, name: str) -> None:
         """Share it with the processes that use the instance by turns; `name` is its own."""
         digest = hashlib.sha256(f"{name} {self.spec}".encode()).hexdigest()

@@ -29,6 +29,8 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
+from .cases import USED
+
 __tracebackhide__ = hide_own_frames
 
 FAILED = "hydra_smoke_failed"
@@ -175,9 +177,11 @@ class Active:
         records = self._session.records
         used = self._used.get(report.nodeid)
         causes = self._causes.pop((report.nodeid, report.when), [])
+        using = [record for record in records if record.touched or record is used]
+        if report.when != "teardown":  # There fixtures end that were other tests', too.
+            setattr(report, USED, [record.reference for record in using])
         # Plugins that run a test again have an outcome of their own.
         if report.failed or str(report.outcome) == "rerun":
-            using = [record for record in records if record.touched or record is used]
             words = safe_text(failure_words(report))
             failures = self._session.test_failed(report.nodeid, words, causes, using)
             if report.failed:

@@ -30,11 +30,12 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
-from pytest_hydrasmoke._report.build import all_manners, breaches, merged
+from pytest_hydrasmoke._report.build import all_manners, breaches, merged, with_tests
 from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 
+from .cases import Cases
 from .fixtures import FAILED, Active
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput
@@ -92,6 +93,7 @@ class SessionEnd:
         self._began = datetime.now(UTC)
         self._executed = False
         self._failed: set[str] = set()
+        self._cases = Cases()
         self._silent: set[str] = set()
         """Workers that have not told, or not yet, what they own."""
         self._from_workers: dict[str, ProcessReport] = {}
@@ -120,6 +122,7 @@ class SessionEnd:
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         self._executed |= ran and "hydra_smoke" in report.keywords
         self._failed.update(getattr(report, FAILED, ()))
+        self._cases.saw(report)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
@@ -160,7 +163,8 @@ class SessionEnd:
     def _concluded(self, session: pytest.Session, told: ProcessReport) -> Report:
         """Decide what became of the run, its exit code included."""
         everybody = [*self._from_workers.values(), told]
-        instances = merged(instance for one in everybody for instance in one.instances)
+        told_of = merged(instance for one in everybody for instance in one.instances)
+        instances = with_tests(told_of, self._cases.reports)
         broken = breaches(instances, self._active.config.budgets)
         failed = bool(broken) or any(
             instance.outcome == "leaked" or instance.conflict for instance in instances
@@ -213,6 +217,7 @@ class SessionEnd:
             seconds=(datetime.now(UTC) - self._began).total_seconds(),
             exit_code=int(session.exitstatus),
             instances=tuple(instances),
+            tests=tuple(self._cases.reports),
             breaches=tuple(broken),
             manners=all_manners([process.manners for process in everybody]),
         )

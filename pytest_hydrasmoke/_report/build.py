@@ -15,6 +15,7 @@ from pytest_hydrasmoke._core.sightings import Sightings
 from .model import (
     AnswerReport,
     BreachReport,
+    CaseReport,
     EventReport,
     FailureReport,
     InstanceReport,
@@ -153,6 +154,25 @@ def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
         usage=_in_order(one.usage, two.usage),
         failures=_in_order(one.failures, two.failures),
     )
+
+
+def with_tests(
+    instances: Iterable[InstanceReport], cases: Sequence[CaseReport]
+) -> list[InstanceReport]:
+    """Name in each instance the tests that used it, and those that no report came of."""
+    return [
+        it.model_copy(
+            update={
+                "tests": tuple(
+                    dict.fromkeys(
+                        [case.id for case in cases if it.reference in case.instances]
+                        + [turn.test for turn in it.turns if turn.test is not None]
+                    )
+                )
+            }
+        )
+        for it in instances
+    ]
 
 
 def _since(began: datetime | None, report: InstanceReport) -> InstanceReport:

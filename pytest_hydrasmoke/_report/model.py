@@ -17,7 +17,7 @@ from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, UsageCount
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 """Of `report.json`; another number where something has another meaning than before."""
 
 
@@ -49,6 +49,8 @@ class TurnReport(Moment):
     """Why the model stopped, in the runtime's own word; None where it was not told, or where
     replies are kept out of reports."""
     error: str | None
+    test: str | None = None
+    """The test that was run when it began, set-up and teardown included; None outside of any."""
 
 
 class FailureReport(Moment):
@@ -96,6 +98,13 @@ class InstanceReport(_Part):
     turns: tuple[TurnReport, ...]
     usage: tuple[UsageCount, ...]
     failures: tuple[FailureReport, ...]
+    tests: tuple[str, ...] = ()
+    """The tests that used it, in the order in which they were first reported."""
+
+    @property
+    def reference(self) -> str | None:
+        """What tests name it by: its key, or the id of one that has none."""
+        return self.idempotency_key or self.id
 
     @property
     def run_id(self) -> str | None:
@@ -107,6 +116,24 @@ class InstanceReport(_Part):
         """Id and key, as far as there are any."""
         key = f"(key {self.idempotency_key})" if self.idempotency_key else "(attached)"
         return f"{self.id or 'no id'} {key}"
+
+
+class CaseReport(_Part):
+    """What became of a smoke test."""
+
+    id: str
+    """Its node id."""
+    outcome: str
+    """`passed`, `failed`, `error` (its set-up or teardown failed), `skipped`, `xfailed`, `xpassed`,
+    or `interrupted` (it was begun, and has no outcome)."""
+    seconds: float
+    """Set-up, call and teardown, of all attempts where it was run again."""
+    runs: int | None = None
+    """How often its body was run under the marker `hydra_smoke_runs`; None without that."""
+    passed: int | None = None
+    """How many of these runs passed."""
+    instances: tuple[str, ...] = ()
+    """Those that it used, by key, or by id where they have none."""
 
 
 class AnswerReport(_Part):
@@ -167,7 +194,7 @@ class ProcessReport(_Part):
 class Report(_Part):
     """What a run did: given to `pytest_hydra_smoke_report` once, at its end."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     run_id: str
     fake: bool
     """True if the run drove the bundled fake router."""
@@ -177,6 +204,8 @@ class Report(_Part):
     exit_code: int
     """pytest's, as this plugin leaves it; what other plugins make of it later is not in it."""
     instances: tuple[InstanceReport, ...]
+    tests: tuple[CaseReport, ...] = ()
+    """The smoke tests, in the order in which they were first reported."""
     breaches: tuple[BreachReport, ...] = ()
     manners: Manners = Manners()
 

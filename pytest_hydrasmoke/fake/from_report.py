@@ -16,8 +16,8 @@ from .scenario import REPEATABLE, AgentDies, Runtime, Scenario, Trouble
 Plain = Mapping[str, Any]
 Changes = dict[str, Any]
 
-VERSION = 1
-"""The `schema_version` of a report that can be understood."""
+VERSIONS = (1, 2)
+"""The `schema_version`s of reports that can be understood."""
 _FIELDS = {
     "provision": {"idempotency_key", "instance_id", "task_id"},
     "poll": {"found", "instance_id", "status"},
@@ -39,8 +39,9 @@ _SAMPLES: Mapping[str, Any] = {
 def scenario_of(report: Plain) -> Scenario:
     """Make a scenario of a report; raises ValueError for what is none, or tells too little."""
     version = report.get("schema_version")
-    if version != VERSION:
-        raise ValueError(f"schema_version is {version!r}, and only {VERSION} is understood")
+    if version not in VERSIONS:
+        known = " and ".join(map(str, VERSIONS))
+        raise ValueError(f"schema_version is {version!r}, and only {known} are understood")
     try:
         changes = _learned(report)
     except (KeyError, TypeError, AttributeError, IndexError) as error:

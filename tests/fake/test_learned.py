@@ -56,8 +56,9 @@ def told(*answers: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"schema_version": 1, "instances": [instance], "manners": manners, **changes}
 
 
-def test_a_boot_is_played_as_it_was_seen() -> None:
-    scenario = scenario_of(told())
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_boot_is_played_as_it_was_seen(version: int) -> None:
+    scenario = scenario_of(told(schema_version=version))
     assert scenario.row_after == 2.5
     assert scenario.statuses == ((0.0, "Queued"), (5.0, "Booting"), (60.0, "Up"))
     assert scenario.ready_words == ("Up",)
@@ -201,8 +202,8 @@ def test_an_attached_instance_teaches_its_chats_and_no_boot() -> None:
 @pytest.mark.parametrize(
     ("report", "words"),
     [
-        ({}, "schema_version is None, and only 1 is understood"),
-        ({"schema_version": 2}, "schema_version is 2, and only 1 is understood"),
+        ({}, "schema_version is None, and only 1 and 2 are understood"),
+        ({"schema_version": 3}, "schema_version is 3, and only 1 and 2 are understood"),
         ({"schema_version": 1}, "it is not a whole report: KeyError"),
         ({"schema_version": 1, "instances": 5}, "it is not a whole report: TypeError"),
         ({"schema_version": 1, "instances": []}, "no instance in it got ready"),

@@ -11,8 +11,8 @@ from pytest_hydrasmoke import PollResult, Report
 from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._core.moments import Failure, TurnStory
 from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._report.build import breaches, merged, report_of
-from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._report.build import breaches, merged, report_of, with_tests
+from pytest_hydrasmoke._report.model import CaseReport, InstanceReport
 from pytest_hydrasmoke._transport.protocol import Request
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def lived() -> InstanceRecord:
     it.saw_answer("poll", 200, PollResult.model_validate({"found": True, "zone": 1}))
     it.opens_account(Baseline(104.0))
     it.saw_count(104.0, 0, ())
-    story = TurnStory("hello", 105.0)
+    story = TurnStory("hello", 105.0, "test_a")
     story.saw(0.25, "so ")
     story.saw(0.5, "be it")
     story.seconds, story.error = 0.5, "the agent reported an error: so be it"
@@ -125,6 +125,7 @@ PROGRESS_LOG = {
             "complete": False,
             "finish_reason": "error",
             "error": "the agent reported an error: so be it",
+            "test": "test_a",
         },
     ),
     "usage": (
@@ -140,6 +141,7 @@ PROGRESS_LOG = {
             "cured": False,
         },
     ),
+    "tests": (),
 }
 
 
@@ -220,6 +222,18 @@ def test_attached_instances_are_told_once_each_by_their_id() -> None:
     assert len(merged([frozen(it), frozen(it)])) == 1
     nameless = part(idempotency_key=None, id=None)
     assert len(merged([nameless, nameless])) == 2
+
+
+def test_an_instance_names_the_tests_that_used_it() -> None:
+    cases = [
+        CaseReport(id=name, outcome="passed", seconds=1.0, instances=used)
+        for name, used in {"test_b": (KEY, "other"), "test_c": ("other",), "test_d": (KEY,)}.items()
+    ]
+    [chatted, unused] = with_tests([frozen(lived()), part(idempotency_key="x")], cases)
+    assert chatted.tests == ("test_b", "test_d", "test_a"), "a turn's test may have no report"
+    assert unused.tests == ()
+    [seen] = with_tests([frozen(attached())], [cases[0].model_copy(update={"instances": (ID,)})])
+    assert seen.tests == ("test_b",), "by its id, as it has no key"
 
 
 def test_a_budget_is_broken_by_the_slowest_instance() -> None:

@@ -73,4 +73,4 @@ def test_another_version_is_refused_and_another_field_is_not(
     report["instances"][0]["spec"]["colour"] = report["new"] = "blue"
     validator.validate(report)
     with pytest.raises(ValidationError):
-        validator.validate(report | {"schema_version": 2})
+        validator.validate(report | {"schema_version": 3})

@@ -1,0 +1,144 @@
+"""The tests in a run's report: what became of each, and which instance and turns are its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from inner import only
+from plugin_tools import QUICK, Project
+
+from pytest_hydrasmoke._plugin.cases import RUNS, USED, Cases
+from pytest_hydrasmoke.fake import FakeRouter
+
+SUITE = """
+import pytest
+
+@pytest.fixture
+def greeted(smoke_instance):
+    smoke_instance.chat("hello")
+    yield smoke_instance
+    smoke_instance.chat("bye")
+
+@pytest.fixture(scope="module")
+def another(smoke_instance_factory):
+    with smoke_instance_factory() as it:
+        yield it
+
+def test_chats_around_it(greeted):
+    greeted.chat("and now?")
+
+def test_fails(smoke_instance):
+    smoke_instance.chat("why?")
+    raise AssertionError("as it should")
+
+@pytest.mark.skip
+def test_is_skipped(smoke_instance):
+    pass
+
+def test_uses_two(smoke_instance, another):
+    another.chat("who else?")
+
+def test_is_none(tmp_path):
+    pass
+
+def test_uses_none_while_another_ends(smoke_client):
+    pass
+"""
+
+
+def report(project: Project) -> dict[str, Any]:
+    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
+    told: dict[str, Any] = json.loads(text)
+    return told
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+def test_turns_and_instances_name_their_tests(
+    project: Project, router: FakeRouter, workers: tuple[str, ...]
+) -> None:
+    router.scenario = QUICK
+    project.at(router, run_id="run").write("test_it.py", SUITE)
+    plugins = only("xdist") if workers else only()
+    project.pytester.runpytest_inprocess(*plugins, "--hydra-smoke", "test_it.py", *workers)
+    told = report(project)
+    tests = [(it["id"].partition("::")[2], it["outcome"], it["instances"]) for it in told["tests"]]
+    assert tests == [
+        ("test_chats_around_it", "passed", ["run-0"]),
+        ("test_fails", "failed", ["run-0"]),
+        ("test_is_skipped", "skipped", []),
+        ("test_uses_two", "passed", ["run-0", "run-1"]),
+        ("test_uses_none_while_another_ends", "passed", []),
+    ]
+    assert all(it["runs"] is it["passed"] is None for it in told["tests"])
+    assert told["tests"][0]["seconds"] > 0
+    used = {
+        it["idempotency_key"]: [name.partition("::")[2] for name in it["tests"]]
+        for it in told["instances"]
+    }
+    assert used == {
+        "run-0": ["test_chats_around_it", "test_fails", "test_uses_two"],
+        "run-1": ["test_uses_two"],
+    }
+    turns = {turn["message"]: turn["test"] for it in told["instances"] for turn in it["turns"]}
+    assert {message: test.partition("::")[2] for message, test in turns.items()} == {
+        "hello": "test_chats_around_it",
+        "and now?": "test_chats_around_it",
+        "bye": "test_chats_around_it",
+        "why?": "test_fails",
+        "who else?": "test_uses_two",
+    }
+
+
+def phase(
+    when: Any, outcome: Any = "passed", keywords: tuple[str, ...] = ("hydra_smoke",), **more: object
+) -> pytest.TestReport:
+    it = pytest.TestReport(
+        "t.py::test_a",
+        ("t.py", 1, "test_a"),
+        dict.fromkeys(keywords, 1),
+        outcome,
+        None,
+        when,
+        duration=0.5,
+    )
+    for name, value in more.items():
+        setattr(it, name, value)
+    return it
+
+
+OUTCOMES: list[tuple[list[pytest.TestReport], str]] = [
+    ([phase("setup")], "interrupted"),
+    ([phase("setup"), phase("call"), phase("teardown")], "passed"),
+    ([phase("setup", "skipped"), phase("teardown")], "skipped"),
+    ([phase("setup"), phase("call", "skipped", wasxfail="why")], "xfailed"),
+    ([phase("setup"), phase("call", wasxfail="why")], "xpassed"),
+    ([phase("setup"), phase("call", "failed"), phase("teardown", "failed")], "failed"),
+    ([phase("setup"), phase("call"), phase("teardown", "failed")], "error"),
+    ([phase("setup", "failed"), phase("teardown")], "error"),
+    # As pytest-rerunfailures and a crash under xdist are told.
+    ([phase("setup"), phase("call", "rerun"), phase("setup"), phase("call")], "passed"),
+    ([phase("setup"), phase("???", "failed", keywords=())], "failed"),
+]
+
+
+@pytest.mark.parametrize(("phases", "outcome"), OUTCOMES)
+def test_an_outcome_is_made_of_all_phases(phases: list[pytest.TestReport], outcome: str) -> None:
+    cases = Cases()
+    for it in phases:
+        cases.saw(it)
+    [case] = cases.reports
+    assert (case.id, case.outcome, case.seconds) == ("t.py::test_a", outcome, len(phases) * 0.5)
+
+
+def test_what_reports_carry_is_taken_in() -> None:
+    cases = Cases()
+    cases.saw(phase("setup", keywords=()))
+    assert cases.reports == [], "it is no smoke test"
+    cases.saw(phase("setup", keywords=(), **{USED: ["run-0"]}))
+    cases.saw(phase("call", **{USED: ["run-0", "run-1"], RUNS: (5, 3)}))
+    cases.saw(phase("teardown"))
+    [case] = cases.reports
+    assert case.instances == ("run-0", "run-1")
+    assert (case.runs, case.passed) == (5, 3)
