@@ -29,7 +29,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning, parts
+from pytest_hydrasmoke._runtimes.registry import course, meaning, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
@@ -91,43 +91,32 @@ def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
 
 
 class Kept:
-    """A turn's events, its text and whatever else it says, up to `HELD`."""
+    """A turn's events, with their texts, and whatever else it says (`content`), up to `HELD`."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: Content) -> None:
         self.events: list[ChatEvent] = []
-        self.content = Content()
-        self.first_text_after: float | None = None
-        self.max_gap = 0.0
-        self._texts: list[str] = []
+        self._content = content
         self._held = self._length = 0
         self._ascii = True
 
     def add(self, event: ChatEvent, text: str) -> bool:
         """Keep an event and its text, if there is room; tells whether there was."""
-        last = self.events[-1] if self.events else None
-        self._held += held_by(event, last)
-        if last is not None:
-            self.max_gap = max(self.max_gap, event.at - last.at)
-        for part in parts(event):
-            self.content.add(part, event.at)
+        self._held += held_by(event, self.events[-1] if self.events else None)
         if text:
-            if self.first_text_after is None:
-                self.first_text_after = event.at
             if text is not event.data:
                 self._held += sys.getsizeof(text)
             self._length += len(text)
             self._ascii = self._ascii and text.isascii()
         # The whole text is one more copy, as wide throughout as its widest character.
-        held = self._held + self.content.held
+        held = self._held + self._content.held
         if held + self._length * (1 if self._ascii else 4) > HELD:
             return False
         self.events.append(event)
-        self._texts.append(text)
         return True
 
     @property
     def text(self) -> str:
-        return "".join(self._texts)
+        return "".join([event.text for event in self.events])
 
 
 class TurnObserver:
@@ -181,6 +170,7 @@ class Turn:
         end: EndRule,
         reading: Reading,
         text_wanted: bool = True,
+        content: Content | None = None,
         observer: TurnObserver | None = None,
     ) -> None:
         self._observer = observer or TurnObserver()
@@ -189,8 +179,9 @@ class Turn:
         self._message = message
         self._timeout = timeout
         self._end = end
-        self._always_ends = False
         self._meaning = reading.reader(text_wanted=text_wanted)
+        self._finds_text = None if self._meaning is not course else text_of
+        self._content = content
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
         self._stream: Stream | None = None
@@ -204,6 +195,11 @@ class Turn:
         self.finish_reason: str | None = None
         """Why the model stopped, in the runtime's own word."""
         self.first_event_after: float | None = None
+        self.first_text_after: float | None = None
+        self.max_gap = 0.0
+        """Seconds of the longest silence between two events."""
+        self.runtimes: list[str] = []
+        """Whose frames it had, of those runtimes that tell the end of every turn."""
 
     @property
     def duration(self) -> float:
@@ -264,16 +260,30 @@ class Turn:
             self.complete = True
         if known.finish is not None:
             self.finish_reason = known.finish
-        if known.always_ends:
-            self._always_ends = True
+        if known.runtime is not None and known.runtime not in self.runtimes:
+            self.runtimes.append(known.runtime)
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
-        if self._last_event is None:
-            self.first_event_after = event.at
-        self._last_event = event
+        self._take_in(event, known.text)
         self._observer.saw(event, known)
         return event, known
+
+    def _take_in(self, event: ChatEvent, text: str) -> None:
+        """Note an event's time, and what it says beside its end and failure."""
+        event.reads = self._finds_text or text
+        last, self._last_event = self._last_event, event
+        if last is None:
+            self.first_event_after = event.at
+        elif event.at - last.at > self.max_gap:
+            self.max_gap = event.at - last.at
+        if text and self.first_text_after is None:
+            self.first_text_after = event.at
+        if self._content is not None:
+            for part in parts(event):
+                self._content.add(part, event.at)
+            if text:
+                self._content.add_text(len(text))
 
     async def next(self) -> tuple[ChatEvent, Meaning] | None:
         """Return the next event and its meaning, None at the turn's end; raises `ChatError`."""
@@ -364,7 +374,7 @@ class Turn:
         if self._end == "optional":
             return None
         # A router may end the stream of an agent that has crashed as it ends any other.
-        if self._always_ends:
+        if self.runtimes:
             return "as this runtime always sends one"
         return (
             "as an earlier turn of this instance had one" if self._observer.end_is_known else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
-from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
+from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import whole
@@ -23,6 +23,10 @@ from .record import InstanceRecord, TurnAccount
 from .turn_observers import RecordObserver
 
 __tracebackhide__ = hide_own_frames
+
+
+STREAMED = 1 << 20
+"""Bytes of tools and reasoning that are kept of a turn which is read as it comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +89,18 @@ class Handle:
 
     def turn(self, message: str, timeout: float | None) -> Turn:
         """Make a turn that is yet to be opened."""
-        return self._turn(message, timeout)[0]
+        return self._turn(message, timeout, Content(STREAMED))[0]
 
-    def _turn(self, message: str, timeout: float | None) -> tuple[Turn, RecordObserver]:
+    def _turn(
+        self, message: str, timeout: float | None, content: Content
+    ) -> tuple[Turn, RecordObserver]:
         message = text_of("message", message)
         limit = seconds_of("timeout", timeout, self._policy.chat_timeout)
         observer = RecordObserver(
             self._calls,
             self.record,
             message,
+            content,
             timeout=limit,
             baseline_timeout=self._policy.llm_events_timeout,
             settle=self._policy.usage_settle,
@@ -105,13 +112,15 @@ class Handle:
             timeout=limit,
             end=self._policy.chat_end,
             reading=self._reading,
+            content=content,
             observer=observer,
         )
         return turn, observer
 
     async def chat(self, message: str, timeout: float | None) -> TurnResult:
-        turn, observer = self._turn(message, timeout)
-        kept = Kept()
+        content = Content()
+        turn, observer = self._turn(message, timeout, content)
+        kept = Kept(content)
         try:
             await turn.open()
             while (step := await turn.next()) is not None:
@@ -129,10 +138,7 @@ class Handle:
         finally:
             await turn.close()
         assert observer.account is not None  # It was opened.
-        text, content = kept.text, kept.content
-        tool_calls = content.tool_calls
-        for note in content.notes:
-            self.record.add_remark(f"in a chat, {note}")
+        text = kept.text
         return TurnResult(
             message,
             text,
@@ -141,9 +147,9 @@ class Handle:
             turn.duration,
             turn.complete,
             turn.finish_reason,
-            kept.first_text_after,
-            kept.max_gap,
-            tool_calls,
+            turn.first_text_after,
+            turn.max_gap,
+            content.tool_calls,
             content.reasoning(text),
             content.usage,
             observer.account,

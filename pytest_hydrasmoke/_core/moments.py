@@ -7,6 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from pytest_hydrasmoke._runtimes.content import Thought, TokenUsage
+
 MOST = 2_000
 """How many of an instance's requests, chats and readings are kept."""
 MOST_WORD = 200
@@ -18,7 +20,11 @@ MOST_PROVIDERS = 20
 MOST_NOTES = 100
 """How many notes on an instance are kept."""
 MOST_TEXT = 20_000
-"""How many characters of a reply are kept."""
+"""How many characters of a reply are kept, and how many of what was said beside it."""
+MOST_OF_A_CALL = 2_000
+"""How many characters are kept of a tool call's arguments, and of its result."""
+MOST_CALLS = 200
+"""How many tool calls of a turn are kept."""
 MOST_ARRIVALS = 1_000
 """How many points in time at least are kept of a turn that has more events."""
 
@@ -96,6 +102,18 @@ class Failure:
 
 
 @dataclass(slots=True)
+class ToolStory:
+    """A tool call, as far as it is kept: arguments and result as JSON, a text as it is."""
+
+    name: str
+    id: str | None
+    arguments: str | None
+    result: str | None
+    at: float
+    position: int
+
+
+@dataclass(slots=True)
 class TurnStory:
     """A chat turn: what was said, and when its events arrived, in seconds since `at`."""
 
@@ -107,8 +125,15 @@ class TurnStory:
     events: int = 0
     arrivals: list[float] = field(default_factory=list[float])
     """When events arrived: all of them, or every n-th of a long stream."""
+    first_text_after: float | None = None
+    max_gap: float = 0.0
     complete: bool = False
     finish_reason: str | None = None
+    tool_calls: list[ToolStory] = field(default_factory=list[ToolStory])
+    thoughts: list[Thought] = field(default_factory=list[Thought])
+    usage: TokenUsage | None = None
+    notes: list[str] = field(default_factory=list[str])
+    """What is odd about it."""
     seconds: float | None = None
     error: str | None = None
     _every: int = 1

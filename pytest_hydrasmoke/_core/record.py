@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._runtimes.content import TokenUsage
 
 from .moments import (
     MOST,
@@ -132,6 +133,8 @@ class InstanceRecord:
     status_times: list[float] = field(default_factory=list[float])
     """When each of them was first seen."""
     doing: Doing | None = None
+    calling: str | None = None
+    """The tool that the agent calls in the turn under way."""
     phases: dict[str, float] = field(default_factory=dict[str, float])
     """The longest time that each phase took."""
     spans: deque[Span] = field(default_factory=lambda: deque[Span](maxlen=MOST))
@@ -139,6 +142,12 @@ class InstanceRecord:
     turns: deque[TurnStory] = field(default_factory=lambda: deque[TurnStory](maxlen=MOST // 10))
     counted: deque[UsageCount] = field(default_factory=lambda: deque[UsageCount](maxlen=MOST))
     failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
+    waits: dict[str, float] = field(default_factory=dict[str, float])
+    """The longest wait in a chat: `first_text`, for the first word, and `gap`, between events."""
+    tokens: TokenUsage = field(default_factory=lambda: TokenUsage(0, 0))
+    """Of all chats that told theirs."""
+    untold: int = 0
+    """Chats whose tokens were not told."""
     chats: int = 0
     """How many chat turns there were, refused ones included."""
     account: TurnAccount | None = None
@@ -150,6 +159,8 @@ class InstanceRecord:
     unknown_outcomes: int = 0
     """Attempts to provision that may have been carried out although no answer says so."""
     notes: list[str] = field(default_factory=list[str])
+    briefs: dict[str, str] = field(default_factory=dict[str, str])
+    """Notes that have words of an agent, and the same without them."""
     sightings: Sightings = field(default_factory=Sightings)
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
@@ -204,8 +215,13 @@ class InstanceRecord:
         self.doing = Doing(phase, at, deadline)
         self.listener.changed(self)
 
+    def calls(self, tool: str | None) -> None:
+        """Take in that the agent calls a tool in its turn, or none any more."""
+        self.calling = tool
+        self.listener.changed(self)
+
     def rests(self) -> None:
-        self.doing = None
+        self.doing = self.calling = None
         self.listener.changed(self)
 
     def took(self, phase: str, at: float, seconds: float) -> None:
@@ -271,6 +287,20 @@ class InstanceRecord:
         if last is None or (last.count, last.providers) != (count, seen):
             self.counted.append(UsageCount(at=at, count=count, providers=seen))
 
-    def add_remark(self, text: str) -> None:
+    def saw_turn(self, story: TurnStory) -> None:
+        """Count a turn that is over: how long its reader waited, and its tokens."""
+        gap = story.max_gap if story.events > 1 else None
+        for name, seconds in (("first_text", story.first_text_after), ("gap", gap)):
+            if seconds is not None:
+                self.waits[name] = max(seconds, self.waits.get(name, 0.0))
+        if story.usage is None:
+            self.untold += 1
+        else:
+            self.tokens += story.usage
+
+    def add_remark(self, text: str, brief: str | None = None) -> None:
+        """Note something; `brief` is the same without words of an agent, if there are any."""
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
+            if brief is not None:
+                self.briefs[text] = brief

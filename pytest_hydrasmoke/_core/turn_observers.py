@@ -12,12 +12,14 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
     hide_own_frames,
 )
+from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.finish import is_cut_short
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import open_account
 from .chat import Turn, TurnObserver
+from .kept_content import keep_content
 from .moments import Failure, TurnStory
 from .record import InstanceRecord, TurnAccount
 from .settle import How
@@ -98,6 +100,7 @@ class RecordObserver(TurnObserver):
         calls: Calls,
         record: InstanceRecord,
         message: str,
+        content: Content,
         *,
         timeout: float,
         baseline_timeout: float,
@@ -106,6 +109,7 @@ class RecordObserver(TurnObserver):
         self._calls = calls
         self._record = record
         self._message = message
+        self._content = content
         self._timeout = timeout
         self._baseline_timeout = baseline_timeout
         self._settle = settle
@@ -113,6 +117,7 @@ class RecordObserver(TurnObserver):
         self.account: TurnAccount | None = None
         """What bounds its LLM events, once it has begun."""
         self._story: TurnStory | None = None
+        self._taken = False
 
     async def begins(self) -> None:
         record = self._record
@@ -139,7 +144,7 @@ class RecordObserver(TurnObserver):
         self._log.sends()
 
     def sent(self, began: float) -> None:
-        self._told().at = began
+        self._taken, self._told().at = True, began
 
     def refused(self, error: HydraSmokeError) -> None:
         self._log.refused(error)
@@ -147,6 +152,8 @@ class RecordObserver(TurnObserver):
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
         story = self._told()
         story.saw(event.at, meaning.text)
+        if self._content.calling != self._record.calling:
+            self._record.calls(self._content.calling)
         if story.events <= LOOKED_AT or meaning.end:
             self._record.sightings.saw_event(event)
 
@@ -166,6 +173,10 @@ class RecordObserver(TurnObserver):
             return
         story.complete = turn.complete
         story.finish_reason = turn.finish_reason
+        story.first_text_after, story.max_gap = turn.first_text_after, turn.max_gap
+        keep_content(story, self._content)
+        if self._taken:
+            self._record.saw_turn(story)
         if turn.first_event_after is not None:
             story.seconds = turn.duration
             self._record.took("first_event", story.at, turn.first_event_after)
@@ -175,7 +186,12 @@ class RecordObserver(TurnObserver):
             self._record.add_remark("a chat's stream ended without a terminal event")
         reason = turn.finish_reason
         if reason is not None and is_cut_short(reason):
-            self._record.add_remark(f"a reply was cut short: it finished with {reason!r}")
+            brief = "a reply was cut short"
+            self._record.add_remark(f"{brief}: it finished with {reason!r}", brief)
+        if len(turn.runtimes) > 1:
+            story.notes.append(f"its frames are of {', then '.join(turn.runtimes)}")
+        for note in story.notes:
+            self._record.add_remark(f"in a chat, {note}", "a chat said what could not be read")
 
     @property
     def end_is_known(self) -> bool:

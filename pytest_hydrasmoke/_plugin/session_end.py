@@ -30,7 +30,7 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
-from pytest_hydrasmoke._report.build import all_manners, breaches, merged, with_tests
+from pytest_hydrasmoke._report.build import all_manners, breaches, merged, untold_tokens, with_tests
 from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -172,6 +172,8 @@ class SessionEnd:
         if session.exitstatus == 0 and not failed and not self._executed:
             self._remarks.append("no smoke test was executed: the run proves nothing")
             failed = True
+        untold = untold_tokens(instances, self._active.config.budgets)
+        self._remarks += [] if untold is None else [untold]
         signal = self._interrupts.received
         session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
         self._remarks += self._elsewhere()

@@ -13,6 +13,8 @@ from pytest_hydrasmoke._core.record import SETTLED, InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
 
 from .model import (
+    TOKENS,
+    WAITS,
     AnswerReport,
     BreachReport,
     CaseReport,
@@ -21,6 +23,7 @@ from .model import (
     InstanceReport,
     Manners,
     StatusReport,
+    TokensReport,
     TurnReport,
 )
 
@@ -48,10 +51,15 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
         failed=record.failed,
         began=None if zero is None else datetime.fromtimestamp(zero + wall, UTC),
         phases=dict(record.phases),
+        waits=dict(record.waits),
+        tokens=TokensReport.model_validate(asdict(record.tokens)),
+        untold=record.untold,
         chats=record.chats,
         requests=dict(record.requests),
         retries=record.retries,
-        notes=tuple(record.notes),
+        notes=tuple(
+            dict.fromkeys(it if replies else record.briefs.get(it, it) for it in record.notes)
+        ),
         drift=tuple(record.sightings.drift),
         statuses=tuple(
             StatusReport(at=at - start, word=word)
@@ -85,7 +93,8 @@ def _part(model: type[M], it: _Happened, start: float, **changes: object) -> M:
 
 def _unsaid(turn: TurnStory) -> dict[str, object]:
     error = None if turn.error is None else "(kept out of the report)"
-    return {"message": None, "text": None, "finish_reason": None, "error": error}
+    said = dict.fromkeys(("message", "text", "finish_reason"))
+    return {**said, "tool_calls": (), "thoughts": (), "notes": (), "error": error}
 
 
 def _times(record: InstanceRecord) -> Iterator[float]:
@@ -138,6 +147,9 @@ def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
         failed=one.failed or two.failed,
         began=began,
         phases=dict(Counter(one.phases) | Counter(two.phases)),
+        waits=dict(Counter(one.waits) | Counter(two.waits)),
+        tokens=one.tokens + two.tokens,
+        untold=one.untold + two.untold,
         chats=one.chats + two.chats,
         requests=dict(Counter(one.requests) + Counter(two.requests)),
         retries=one.retries + two.retries,
@@ -230,10 +242,36 @@ def breaches(
     instances: Sequence[InstanceReport], budgets: Mapping[str, float]
 ) -> list[BreachReport]:
     """Find the budgets that were not kept, each where it was worst."""
-    found: list[BreachReport] = []
-    for phase, limit in budgets.items():
-        worst = max(instances, key=lambda it: it.phases.get(phase, 0.0), default=None)
-        value = 0.0 if worst is None else worst.phases.get(phase, 0.0)
-        if worst is not None and value > limit:
-            found.append(BreachReport(phase=phase, limit=limit, value=value, instance=worst.name))
-    return found
+    return [
+        BreachReport(phase=name, limit=limit, value=value, instance=worst.name)
+        for name, limit in budgets.items()
+        for value, worst in _most(instances, name)
+        if value > limit
+    ]
+
+
+def _most(instances: Sequence[InstanceReport], name: str) -> Iterator[tuple[float, InstanceReport]]:
+    """Yield what was taken of a budget, and where most of it was; nothing without instances."""
+    if not instances:
+        return
+    if name == TOKENS:
+        worst = max(instances, key=lambda it: it.tokens.total)
+        yield sum(it.tokens.total for it in instances), worst
+    else:
+        worst = max(instances, key=lambda it: _took(it, name))
+        yield _took(worst, name), worst
+
+
+def _took(it: InstanceReport, name: str) -> float:
+    return (it.waits if name in WAITS else it.phases).get(name, 0.0)
+
+
+def untold_tokens(
+    instances: Sequence[InstanceReport], budgets: Mapping[str, float]
+) -> str | None:
+    """Return of how many chats a budget of tokens could not judge; None of none, or without one."""
+    untold = sum(it.untold for it in instances)
+    if TOKENS not in budgets or not untold:
+        return None
+    chats = sum(it.chats for it in instances)
+    return f"budgets: tokens of {untold} of {chats} chats were not told, and are not counted"

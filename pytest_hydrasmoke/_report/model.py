@@ -21,6 +21,12 @@ SCHEMA_VERSION: Literal[2] = 2
 """Of `report.json`; another number where something has another meaning than before."""
 
 
+WAITS = ("first_text", "gap")
+"""Times in a chat that are no phases, and can have a budget."""
+TOKENS = "tokens"
+"""The budget of the run's tokens."""
+
+
 class _Part(BaseModel):
     model_config = PLAIN
 
@@ -29,6 +35,49 @@ class StatusReport(Moment):
     """A status word, when it was first seen in a row of the same."""
 
     word: str
+
+
+class ToolCallReport(_Part):
+    """A tool that the agent called."""
+
+    name: str
+    id: str | None
+    arguments: str | None
+    """As JSON, up to 2,000 characters; None where they are not known."""
+    result: str | None
+    """The same of what the tool gave back, or a text as it is; None where it is not told."""
+    at: float
+    """Seconds since the turn's request left."""
+    position: int
+    """How many characters of the reply came before it."""
+
+
+class ThoughtReport(_Part):
+    """What the model thought between two other things that it said or did."""
+
+    text: str
+    at: float
+    """Seconds since the turn's request left."""
+    position: int
+    """How many characters of the reply came before it."""
+
+
+class TokensReport(_Part):
+    """Tokens that were read and written."""
+
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: TokensReport) -> TokensReport:
+        return TokensReport(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
 
 
 class TurnReport(Moment):
@@ -43,11 +92,25 @@ class TurnReport(Moment):
     """When events arrived: all of them, or an even choice of a long stream's."""
     seconds: float | None
     """Until its last event; None if there was none."""
+    first_text_after: float | None = None
+    """Seconds to the first text; None if there was none."""
+    max_gap: float = 0.0
+    """Seconds of the longest silence between two events."""
     complete: bool
     """Whether a terminal event came, or a finish reason and then the end of the stream."""
     finish_reason: str | None = None
     """Why the model stopped, in the runtime's own word; None where it was not told, or where
     replies are kept out of reports."""
+    tool_calls: tuple[ToolCallReport, ...] = ()
+    """The first 200, with up to 20,000 characters of arguments and results; none where replies are
+    kept out of reports."""
+    thoughts: tuple[ThoughtReport, ...] = ()
+    """What the model thought, up to 20,000 characters; none where replies are kept out of
+    reports."""
+    usage: TokensReport | None = None
+    """None where the runtime did not tell its tokens."""
+    notes: tuple[str, ...] = ()
+    """What is odd about it; none where replies are kept out of reports."""
     error: str | None
     test: str | None = None
     """The test that was run when it began, set-up and teardown included; None outside of any."""
@@ -84,6 +147,13 @@ class InstanceReport(_Part):
     """When the run first had to do with it; None if it never had."""
     phases: dict[str, float]
     """The longest time that each phase took."""
+    waits: dict[str, float] = {}
+    """The longest time in a chat until its first text (`first_text`), and between two events
+    (`gap`)."""
+    tokens: TokensReport = TokensReport(input_tokens=0, output_tokens=0)
+    """Of all its chats that told theirs."""
+    untold: int = 0
+    """How many chats did not tell their tokens."""
     chats: int
     requests: dict[str, int]
     """How many there were of each call, retries included."""
@@ -167,17 +237,20 @@ class Manners(_Part):
 
 
 class BreachReport(_Part):
-    """A budget that was not kept; seconds."""
+    """A budget that was not kept; seconds, or a number of tokens."""
 
     phase: str
+    """A phase, or `first_text`, `gap` or `tokens`."""
     limit: float
     value: float
     instance: str
-    """Id and key of where it was seen, at its worst."""
+    """Id and key of where it was seen, at its worst; of tokens, where most of them were taken."""
 
     @property
     def words(self) -> str:
         """By how much it was not kept."""
+        if self.phase == TOKENS:
+            return f"the run took {self.value:,.0f} tokens, and may take {self.limit:,g}"
         # Of what took less than a second the tenths alone would say nothing.
         value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
         return f"{self.phase} took {value} s, and may take {self.limit:g} s"

@@ -12,7 +12,7 @@ from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-from .model import BreachReport, InstanceReport, Report
+from .model import TOKENS, BreachReport, InstanceReport, Report
 from .table import MANY, MARK, Line, remarkable, table
 
 _INDENT = " " * 9
@@ -128,7 +128,7 @@ def breach(breach: BreachReport) -> str:
     """Return which budget was not kept, by how much, and where."""
     return (
         f"BUDGET: {breach.words}\n"
-        f"seen on {breach.instance}\n"
+        f"{'most of them' if breach.phase == TOKENS else 'seen'} on {breach.instance}\n"
         f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
     )
 

@@ -9,6 +9,8 @@ from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, ToolArguments, ToolCalled, ToolResult
 from .values import Frame, key_in, message_of, text_in, word_in
 
+NAME = "AG-UI"
+
 _TYPES = """
     RUN_STARTED RUN_FINISHED RUN_ERROR STEP_STARTED STEP_FINISHED TEXT_MESSAGE_START
     TEXT_MESSAGE_CONTENT TEXT_MESSAGE_CHUNK TEXT_MESSAGE_END TOOL_CALL_START TOOL_CALL_ARGS
@@ -34,13 +36,13 @@ def read(kind: str, frame: Frame) -> Meaning:
     if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"):
         # A chunk may be a message of somebody else.
         text = "" if is_anothers(frame) else text_in(frame.get("delta"))
-        return Meaning(text, always_ends=True)
+        return Meaning(text, runtime=NAME)
     if kind == "RUN_FINISHED":
-        return Meaning(end=True, always_ends=True)
+        return Meaning(end=True, runtime=NAME)
     if kind == "RUN_ERROR":
         error = message_of(frame.get("message")) or message_of(frame.get("code"))
-        return Meaning(error=error or NO_MESSAGE, always_ends=True)
-    return Meaning(always_ends=True)
+        return Meaning(error=error or NO_MESSAGE, runtime=NAME)
+    return Meaning(runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

@@ -12,6 +12,8 @@ from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
 from .values import Frame, frame_of, key_in, message_of, text_in, word_in
 
+NAME = "AI SDK"
+
 _TYPES = """
     text-start text-delta text-end reasoning-start reasoning-delta reasoning-end
     tool-input-start tool-input-delta tool-input-available tool-input-error
@@ -27,18 +29,18 @@ def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     if kind == "text-delta":
         # Earlier protocols have it under other names.
-        return Meaning(text_in(frame.get("textDelta")) or text_of(frame), always_ends=True)
+        return Meaning(text_in(frame.get("textDelta")) or text_of(frame), runtime=NAME)
     if kind == "abort":
         error = message_of(frame.get("reason")) or "the stream was aborted"
-        return Meaning(error=error, always_ends=True)
-    return Meaning(always_ends=True)
+        return Meaning(error=error, runtime=NAME)
+    return Meaning(runtime=NAME)
 
 
 def read_error(frame: Frame) -> Meaning | None:
     """Return what an object of the type `error` means; None where another runtime has sent it."""
     if "errorText" not in frame:
         return None
-    return Meaning(error=message_of(frame["errorText"]) or NO_MESSAGE, always_ends=True)
+    return Meaning(error=message_of(frame["errorText"]) or NO_MESSAGE, runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

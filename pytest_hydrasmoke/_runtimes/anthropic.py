@@ -8,6 +8,8 @@ from .meaning import Meaning
 from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled
 from .values import Frame, frame_of, key_in, text_in, word_in
 
+NAME = "Anthropic"
+
 _TYPES = """
     message_start content_block_start content_block_delta content_block_stop message_delta
     message_stop
@@ -18,13 +20,13 @@ TYPES = frozenset(_TYPES.split())
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     if kind == "message_stop":
-        return Meaning(end=True, always_ends=True)
+        return Meaning(end=True, runtime=NAME)
     delta = frame_of(frame.get("delta")) or {}
     if kind == "content_block_delta" and delta.get("type") == "text_delta":
-        return Meaning(text_in(delta.get("text")), always_ends=True)
+        return Meaning(text_in(delta.get("text")), runtime=NAME)
     if kind == "message_delta":
-        return Meaning(finish=word_in(delta.get("stop_reason")), always_ends=True)
-    return Meaning(always_ends=True)
+        return Meaning(finish=word_in(delta.get("stop_reason")), runtime=NAME)
+    return Meaning(runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

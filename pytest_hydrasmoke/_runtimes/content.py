@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
 from typing import cast
 
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.text import safe_line
 
-from .parts import Key, Part, Reasoning, ToolArguments, ToolCalled, ToolResult
+from .parts import Key, Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
 
+_CALL = 700
+"""Bytes that a call takes, beside what it holds: itself, its pieces, and two ways to find it."""
+_PIECE = 250
+"""The same of a piece of reasoning."""
+_POINTER = 8
 _MOST_TOKENS = 1 << 53
 """More than that is no count, and no number that JSON's readers agree on."""
 
@@ -45,10 +52,25 @@ class TokenUsage:
     input_tokens: int
     output_tokens: int
 
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        read, written = self.input_tokens, self.output_tokens
+        return TokenUsage(read + other.input_tokens, written + other.output_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What the model thought between two other things that it said or did."""
+
+    text: str
+    at: float
+    position: int
+    """How many characters of the reply came before it."""
+
 
 @dataclass(slots=True, eq=False)
 class _Call:
     at: float
+    position: int
     name: str | None = None
     id: str | None = None
     pieces: list[str] = field(default_factory=list[str])
@@ -56,43 +78,72 @@ class _Call:
     result: object = None
 
 
-class Content:
-    """What a turn has said beside its text, so far."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    part: Reasoning
+    at: float
+    place: tuple[int, int]
+    """How many characters of the reply, and how many calls, came before it."""
 
-    def __init__(self) -> None:
+
+class Content:
+    """What a turn has said beside its text, so far.
+
+    With `most` it keeps no more than about so many bytes, and of what comes after them usage alone.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._calls: list[_Call] = []
         self._known: dict[Key, _Call] = {}
-        self._reasoning: list[Reasoning] = []
+        self._reasoning: list[_Piece] = []
+        self._said = 0
         self._read: int | None = None
         self._written: int | None = None
         self.notes: list[str] = []
         """What could not be read; each once."""
         self.held = 0
         """Bytes of memory that it takes, by estimate."""
+        self.calling: str | None = None
+        """The tool that is being called, as far as can be told: neither text nor a result came."""
+
+    def add_text(self, length: int) -> None:
+        """Take in that an event has said so many characters of text."""
+        self._said += length
+        self.calling = None
 
     def add(self, part: Part, at: float) -> None:
-        """Take in what an event has said, `at` seconds after the request."""
-        self.held += sys.getsizeof(part) + _size(part)
+        """Take in what an event has said beside text, `at` seconds after the request."""
+        if self._is_full and not isinstance(part, Tokens):
+            self._note("it said more beside its text than is kept")
+            return
+        self.held += _size(part)
         match part:
             case Reasoning():
-                self._reasoning.append(part)
+                self._reasoning.append(_Piece(part, at, (self._said, len(self._calls))))
             case ToolCalled():
                 self._add_call(part, at)
             case ToolArguments(key, piece):
                 self._of(key, at).pieces.append(piece)
             case ToolResult(key, result):
+                self.calling = None
                 call = self._known.get(key)
                 if call is None:
                     self._note("a tool's result came without its call")
                 else:
                     call.result = result
-            case _:
-                self._read = self._count(part.read, self._read)
-                self._written = self._count(part.written, self._written)
+            case Tokens(read, written):
+                self._read = self._count(read, self._read)
+                self._written = self._count(written, self._written)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._most is not None and self.held > self._most
 
     def _of(self, key: Key, at: float) -> _Call:
         if key not in self._known:
-            self._known[key] = _Call(at)
+            self.held += _CALL
+            self._known[key] = _Call(at, self._said)
             self._calls.append(self._known[key])
         return self._known[key]
 
@@ -103,6 +154,7 @@ class Content:
             self._known.pop(part.key, None)
         call = self._of(part.key, at)
         call.name = part.name or call.name
+        self.calling = call.name
         if part.id:
             call.id = part.id
             # A result may name the call by its id, where its pieces have an index.
@@ -124,12 +176,19 @@ class Content:
 
     def reasoning(self, reply: str) -> str:
         """Return what the model thought; what only repeats the reply is none."""
+        return "".join(piece.part.text for piece in self._pieces(reply))
+
+    def thoughts(self, reply: str) -> Iterator[Thought]:
+        """Yield the same, each where it was thought."""
+        for (position, _), group in groupby(self._pieces(reply), key=lambda it: it.place):
+            pieces = list(group)
+            yield Thought("".join([it.part.text for it in pieces]), pieces[0].at, position)
+
+    def _pieces(self, reply: str) -> Iterator[_Piece]:
         said = reply.strip()
-        return "".join(
-            part.text
-            for part in self._reasoning
-            if not (part.repeats and part.text.strip() in ("", said))
-        )
+        for piece in self._reasoning:
+            if not (piece.part.repeats and piece.part.text.strip() in ("", said)):
+                yield piece
 
     @property
     def usage(self) -> TokenUsage | None:
@@ -141,13 +200,19 @@ class Content:
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls whose tool is known, in the order in which they were told first."""
-        calls: list[ToolCall] = []
-        for call in self._calls:
-            if call.name is None:
+        return tuple(call for call, _ in self.placed_calls)
+
+    @cached_property
+    def placed_calls(self) -> tuple[tuple[ToolCall, int], ...]:
+        """The same, each with how much of the reply came before it; read once all is said."""
+        calls: list[tuple[ToolCall, int]] = []
+        for it in self._calls:
+            if it.name is None:
                 self._note("a tool call came without the tool's name")
             else:
-                arguments = self._arguments(call, call.name)
-                calls.append(ToolCall(call.name, arguments, call.id, call.result, call.at))
+                arguments = self._arguments(it, it.name)
+                call = ToolCall(it.name, arguments, it.id, it.result, it.at)
+                calls.append((call, it.position))
         return tuple(calls)
 
     def _arguments(self, call: _Call, name: str) -> Mapping[str, object] | None:
@@ -158,6 +223,8 @@ class Content:
             try:
                 told = json.loads(told, parse_constant=_refuse)
             except (ValueError, RecursionError):
+                if self._is_full:
+                    return None  # Some of them were not kept.
                 self._note(safe_line(f"the arguments of a call of {name} are no JSON"))
                 return None
         if not isinstance(told, dict):
@@ -171,18 +238,28 @@ def _refuse(word: str) -> float:
 
 
 def _size(part: Part) -> int:
+    """Estimate the bytes that are kept of a part."""
     match part:
-        case Reasoning(text) | ToolArguments(_, text):
-            return sys.getsizeof(text)
-        case ToolCalled(arguments=value) | ToolResult(result=value):
-            return 0 if value is None else _estimate(value)
-        case _:
+        case Reasoning(text):
+            return _PIECE + sys.getsizeof(text)
+        case ToolArguments(_, piece):
+            return _POINTER + sys.getsizeof(piece)
+        case ToolCalled(name=name, id=id_, arguments=value):
+            return sum(map(_weight, (name, id_, value)))
+        case ToolResult(result=value):
+            return _weight(value)
+        case Tokens():
             return 0
 
 
-def _estimate(value: object) -> int:
-    """Estimate what a JSON value takes: some four times as much as its JSON."""
-    try:
-        return 4 * len(json.dumps(value, ensure_ascii=False))
-    except (RecursionError, ValueError):
-        return 1 << 20
+def _weight(value: object) -> int:
+    """Estimate the bytes that a JSON value takes, whatever it consists of."""
+    held, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        held += sys.getsizeof(one) + _POINTER
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]  # pyright: ignore[reportUnknownArgumentType]
+        elif isinstance(one, list):
+            waiting += cast("list[object]", one)
+    return held

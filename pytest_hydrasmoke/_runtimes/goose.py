@@ -9,6 +9,8 @@ from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, Tokens, ToolCalled, ToolResult
 from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
+NAME = "Goose"
+
 TYPES = frozenset(
     {"Message", "Finish", "Error", "Ping", "ModelChange", "Notification", "UpdateConversation"}
 )
@@ -23,13 +25,13 @@ def read(kind: str, frame: Frame) -> Meaning | None:
         metadata = frame_of(message.get("metadata")) or {}
         # A message may be for the agent alone, such as the summary of what was said so far.
         seen = metadata.get("userVisible") is not False
-        return Meaning(text_of(message) if seen else "", always_ends=True)
+        return Meaning(text_of(message) if seen else "", runtime=NAME)
     if kind == "Finish":
-        return Meaning(end=True, finish=word_in(frame.get("reason")), always_ends=True)
+        return Meaning(end=True, finish=word_in(frame.get("reason")), runtime=NAME)
     if kind == "Error":
         error = message_of(frame.get("error")) or message_of(frame.get("message"))
-        return Meaning(error=error or NO_MESSAGE, always_ends=True)
-    return Meaning(always_ends=True)
+        return Meaning(error=error or NO_MESSAGE, runtime=NAME)
+    return Meaning(runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

@@ -12,6 +12,8 @@ from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, Tokens, ToolCalled, ToolResult
 from .values import Frame, frame_of, key_in, message_of, text_in, word_in
 
+NAME = "Hermes"
+
 _RUN = """
     run.started run.completed run.failed run.cancelled message.started message.delta
     message.completed tool.started tool.progress tool.completed tool.failed reasoning.available
@@ -26,13 +28,13 @@ SESSION = (RUN - {"message.delta"}) | {"assistant.delta", "assistant.completed"}
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an event of this kind means."""
     if kind in ("message.delta", "assistant.delta"):
-        return Meaning(text_in(frame.get("delta")), always_ends=True)
+        return Meaning(text_in(frame.get("delta")), runtime=NAME)
     if kind == "run.completed":
-        return Meaning(end=True, always_ends=True)
+        return Meaning(end=True, runtime=NAME)
     if kind in ("run.failed", "run.cancelled"):
         wordless = "the run was cancelled" if kind == "run.cancelled" else NO_MESSAGE
-        return Meaning(error=message_of(frame.get("error")) or wordless, always_ends=True)
-    return Meaning(always_ends=True)
+        return Meaning(error=message_of(frame.get("error")) or wordless, runtime=NAME)
+    return Meaning(runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

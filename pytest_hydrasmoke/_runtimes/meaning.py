@@ -16,8 +16,9 @@ class Meaning(NamedTuple):
     """The agent's error, never empty; None where the event reports none."""
     finish: str | None = None
     """Why the model stopped, in the runtime's own word; the stream may go on for a while."""
-    always_ends: bool = False
-    """Whether it is of a runtime that tells the end of every turn: without one, a reply was cut."""
+    runtime: str | None = None
+    """The runtime that it is of, which tells the end of every turn: without one, a reply was cut.
+    None where its words are everybody's."""
 
 
 NOTHING = Meaning()

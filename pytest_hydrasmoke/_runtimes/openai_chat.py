@@ -11,7 +11,9 @@ from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled
 from .values import DEPTH, Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
-CHUNK = Meaning(always_ends=True)
+NAME = "OpenAI chat"
+
+CHUNK = Meaning(runtime=NAME)
 """A chunk that adds nothing but text, which is left out."""
 
 
@@ -26,8 +28,8 @@ def read(frame: Frame) -> Meaning | None:
     # Hermes tells of a reply that met a limit as an error too, beside `length`.
     if error and not (finish and is_cut_short(finish)):
         words = message_of(frame) if frame.get("error") else message_of(error)
-        return Meaning(error=words or NO_MESSAGE, finish=finish, always_ends=True)
-    return Meaning(text_of(choice, DEPTH - 1), finish=finish, always_ends=True)
+        return Meaning(error=words or NO_MESSAGE, finish=finish, runtime=NAME)
+    return Meaning(text_of(choice, DEPTH - 1), finish=finish, runtime=NAME)
 
 
 def parts(frame: Frame) -> Iterator[Part]:

@@ -59,6 +59,11 @@ def meaning(event: ChatEvent) -> Meaning:
     return found
 
 
+def text_of(event: ChatEvent) -> str:
+    """Return what an event adds to the reply."""
+    return meaning(event).text
+
+
 def course(event: ChatEvent) -> Meaning:
     """Return what an event says of the turn's end and failure; its text may be left out.
 

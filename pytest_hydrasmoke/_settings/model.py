@@ -110,10 +110,10 @@ def _pairs(value: object) -> object:
 
 def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
     for name in budgets:
-        if name not in PHASES:
-            near = nearest(name, PHASES)
+        if name not in BUDGETS:
+            near = nearest(name, BUDGETS)
             meant = f"did you mean {near}" if near else "which is meant"
-            raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(PHASES)}?")
+            raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(BUDGETS)}?")
     return budgets
 
 
@@ -221,7 +221,9 @@ class HydraSmokeConfig(BaseSettings):
     report_replies: bool = True
     """False keeps every message and reply out of reports, HAR and summaries."""
     budgets: Budgets = Field(default_factory=dict[str, float])
-    """Seconds that phases may take, such as `ready=300,first_event=5`; a breach fails the run."""
+    """What may be taken at most, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of
+    a phase, until a reply's first text (`first_text`) and between two events of one (`gap`), and
+    tokens of the whole run, input and output together. A breach fails the run."""
     scenario: str = "default"
     """How the fake router behaves: the name of a ready-made scenario, a TOML file, or the
     `report.json` of a run."""

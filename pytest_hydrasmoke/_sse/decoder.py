@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_hydrasmoke._base.public import public
@@ -46,6 +46,14 @@ class ChatEvent:
     """Milliseconds: the retry field of this event's own block, else None."""
     at: float = 0.0
     """Seconds from the request to the chunk that completed it."""
+    reads: str | Callable[..., str] = field(default="", init=False, repr=False, compare=False)
+    # What `text` is, or what finds it when it is asked for: a stream tells no text by itself.
+
+    @property
+    def text(self) -> str:
+        """What it adds to the reply of its turn; "" where it is of none."""
+        reads = self.reads
+        return reads if isinstance(reads, str) else reads(self)
 
     def json(self) -> object:
         """Parse the data as JSON; raises `ValueError`, which quotes it, where it is none."""

@@ -25,7 +25,7 @@ def known(data: object, event: str = "message") -> Meaning:
 
 def of(data: object, event: str = "message") -> Meaning:
     """Return what one event says, whichever runtime it is of."""
-    return known(data, event)._replace(finish=None, always_ends=False)
+    return known(data, event)._replace(finish=None, runtime=None)
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,5 @@ def read(transcript: str) -> Said:
         sum(it.end for it in meanings),
         tuple(it.error for it in meanings if it.error is not None),
         tuple(it.finish for it in meanings if it.finish is not None),
-        any(it.always_ends for it in meanings),
+        any(it.runtime is not None for it in meanings),
     )

@@ -26,17 +26,17 @@ def test_a_turn() -> None:
     ],
 )
 def test_an_error(frame: dict[str, str], error: str) -> None:
-    assert known({"type": "RUN_ERROR", **frame}) == Meaning(error=error, always_ends=True)
+    assert known({"type": "RUN_ERROR", **frame}) == Meaning(error=error, runtime="AG-UI")
 
 
 @pytest.mark.parametrize("kind", sorted(TEXT))
 def test_text(kind: str) -> None:
-    assert known({"type": kind, "delta": "Hi"}) == Meaning("Hi", always_ends=True)
-    assert known({"type": kind, "delta": None}) == Meaning(always_ends=True)
-    assert known({"type": kind, "role": "user", "delta": "x"}) == Meaning(always_ends=True)
+    assert known({"type": kind, "delta": "Hi"}) == Meaning("Hi", runtime="AG-UI")
+    assert known({"type": kind, "delta": None}) == Meaning(runtime="AG-UI")
+    assert known({"type": kind, "role": "user", "delta": "x"}) == Meaning(runtime="AG-UI")
 
 
 @pytest.mark.parametrize("kind", sorted(TYPES - TEXT - {"RUN_FINISHED", "RUN_ERROR"}))
 def test_other_kinds_say_nothing(kind: str) -> None:
     told = {"type": kind, "delta": "x", "content": "x", "text": "x", "message": "x", "error": "x"}
-    assert known(told) == Meaning(always_ends=True)
+    assert known(told) == Meaning(runtime="AG-UI")

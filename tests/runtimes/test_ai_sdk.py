@@ -23,7 +23,7 @@ def test_a_finish_may_tell_why() -> None:
 
 def test_text_under_the_names_of_all_its_protocols() -> None:
     for name in ("delta", "textDelta", "text"):
-        assert known({"type": "text-delta", name: "Hi"}) == Meaning("Hi", always_ends=True)
+        assert known({"type": "text-delta", name: "Hi"}) == Meaning("Hi", runtime="AI SDK")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_text_under_the_names_of_all_its_protocols() -> None:
     ],
 )
 def test_failures(frame: dict[str, str], error: str) -> None:
-    assert known(frame) == Meaning(error=error, always_ends=True)
+    assert known(frame) == Meaning(error=error, runtime="AI SDK")
     assert known(frame, "error").error is not None
 
 
@@ -49,9 +49,9 @@ SILENT = sorted((TYPES - {"text-delta", "abort"}) | {"data-weather", "data-error
 @pytest.mark.parametrize("kind", SILENT)
 def test_other_kinds_say_nothing(kind: str) -> None:
     told = {"type": kind, "delta": "x", "data": "x", "text": "x", "errorText": "x", "error": "x"}
-    assert known(told) == Meaning(always_ends=True)
+    assert known(told) == Meaning(runtime="AI SDK")
 
 
 @pytest.mark.parametrize("kind", ["start", "file", "finish", "token"])
 def test_everybodys_words_are_not_taken_for_its_own(kind: str) -> None:
-    assert not known({"type": kind, "content": "x"}).always_ends
+    assert not known({"type": kind, "content": "x"}).runtime

@@ -8,7 +8,7 @@ from runtimes_tools import Said, body, known, read
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 
 STOP = 'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-NOTHING = Meaning(always_ends=True)
+NOTHING = Meaning(runtime="Anthropic")
 
 
 def test_a_turn_has_its_stop_reason_and_then_its_end() -> None:
@@ -27,8 +27,8 @@ def test_an_error_has_its_own_words() -> None:
 def test_its_objects_are_known_without_the_events_names() -> None:
     delta = {"type": "text_delta", "text": "Hi"}
     told = {"type": "content_block_delta", "index": 0, "delta": delta}
-    assert known(told) == Meaning("Hi", always_ends=True)
-    assert known({"type": "message_stop"}) == Meaning(end=True, always_ends=True)
+    assert known(told) == Meaning("Hi", runtime="Anthropic")
+    assert known({"type": "message_stop"}) == Meaning(end=True, runtime="Anthropic")
 
 
 @pytest.mark.parametrize(

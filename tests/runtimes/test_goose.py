@@ -29,7 +29,7 @@ def test_pieces_under_one_id_follow_each_other() -> None:
 
 def test_what_the_user_is_not_to_see_is_no_text() -> None:
     said = {"type": "text", "text": "x"}
-    assert message(said, metadata={"userVisible": False}) == Meaning(always_ends=True)
+    assert message(said, metadata={"userVisible": False}) == Meaning(runtime="Goose")
     assert message(said, metadata={"userVisible": True}).text == "x"
     assert message(said, metadata=None).text == "x"
     assert message(said, role="user").text == ""
@@ -44,13 +44,13 @@ def test_what_the_user_is_not_to_see_is_no_text() -> None:
     ],
 )
 def test_an_error(frame: dict[str, str], error: str) -> None:
-    assert known({"type": "Error", **frame}) == Meaning(error=error, always_ends=True)
+    assert known({"type": "Error", **frame}) == Meaning(error=error, runtime="Goose")
 
 
 @pytest.mark.parametrize("kind", ["Ping", "ModelChange", "Notification", "UpdateConversation"])
 def test_other_kinds_say_nothing(kind: str) -> None:
     told = {"type": kind, "message": {"role": "assistant", "content": "x"}, "text": "x"}
-    assert known(told) == Meaning(always_ends=True)
+    assert known(told) == Meaning(runtime="Goose")
 
 
 def test_a_message_of_another_runtime() -> None:

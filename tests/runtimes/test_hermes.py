@@ -36,7 +36,7 @@ def test_a_session() -> None:
 @pytest.mark.parametrize("name", ["message", "run.failed"])
 def test_a_failed_run(name: str) -> None:
     told = {"event": "run.failed", "run_id": "r1", "error": "HTTP 401: no credit"}
-    assert known(told, name) == Meaning(error="HTTP 401: no credit", always_ends=True)
+    assert known(told, name) == Meaning(error="HTTP 401: no credit", runtime="Hermes")
     silent = "the agent reports an error, and no message with it"
     assert known({"event": "run.failed", "run_id": "r1"}, name).error == silent
 
@@ -58,7 +58,7 @@ def test_an_unknown_event_is_no_text() -> None:
 
 @pytest.mark.parametrize("delta", [None, 7, ["x"], {"text": "x"}])
 def test_a_delta_is_a_text(delta: object) -> None:
-    nothing = Meaning(always_ends=True)
+    nothing = Meaning(runtime="Hermes")
     assert known({"event": "message.delta", "delta": delta}) == nothing
     assert known({"delta": delta}, "assistant.delta") == nothing
 

@@ -54,12 +54,14 @@ def test_an_error_may_lie_in_the_choice() -> None:
 def test_a_reply_that_is_cut_short_is_no_failure(word: str) -> None:
     # As Hermes tells of a reply that met its limit.
     told = {**chunk({"content": "!"}, finish_reason=word), "error": {"message": "truncated"}}
-    assert known(told) == Meaning("!", finish=word, always_ends=True)
+    assert known(told) == Meaning("!", finish=word, runtime="OpenAI chat")
 
 
 @pytest.mark.parametrize("choices", [[], [None, 7], ["once"], [{"index": 1, "delta": {}}]])
 def test_a_chunk_without_a_first_choice_says_nothing(choices: list[object]) -> None:
-    assert known({"choices": choices, "usage": {"total_tokens": 9}}) == Meaning(always_ends=True)
+    assert known({"choices": choices, "usage": {"total_tokens": 9}}) == Meaning(
+        runtime="OpenAI chat"
+    )
 
 
 @pytest.mark.parametrize("choices", [None, "x", {}, 7])
@@ -70,14 +72,16 @@ def test_what_has_no_list_of_choices_is_no_chunk(choices: object) -> None:
 def test_of_several_choices_the_first_one_counts() -> None:
     first = {"index": 0, "delta": {"content": "0"}, "finish_reason": "stop"}
     second: dict[str, object] = {"index": 1, "delta": {"content": "1"}, "finish_reason": None}
-    both = Meaning("0", finish="stop", always_ends=True)
+    both = Meaning("0", finish="stop", runtime="OpenAI chat")
     assert known({"choices": [first, second]}) == known({"choices": [second, first]}) == both
-    assert known({"choices": [{**second, "finish_reason": "length"}]}) == Meaning(always_ends=True)
+    assert known({"choices": [{**second, "finish_reason": "length"}]}) == Meaning(
+        runtime="OpenAI chat"
+    )
 
 
 @pytest.mark.parametrize("word", [7, "", None, ["stop"], "two words", "x" * 65, "stop\n"])
 def test_what_is_no_word_is_no_finish_reason(word: object) -> None:
-    assert known(chunk({}, finish_reason=word)) == Meaning(always_ends=True)
+    assert known(chunk({}, finish_reason=word)) == Meaning(runtime="OpenAI chat")
 
 
 def test_reasoning_and_tools_are_no_text() -> None:
@@ -89,4 +93,4 @@ def test_reasoning_and_tools_are_no_text() -> None:
         {"role": "tool", "content": "not this"},
         {"content": [{"type": "thinking", "text": "Hm."}]},
     ):
-        assert known(chunk(delta, finish_reason=None)) == Meaning(always_ends=True)
+        assert known(chunk(delta, finish_reason=None)) == Meaning(runtime="OpenAI chat")

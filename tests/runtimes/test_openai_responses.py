@@ -28,7 +28,7 @@ def test_a_turn() -> None:
 
 def test_an_incomplete_response_has_its_reason() -> None:
     met_a_limit: dict[str, Any] = {"incomplete_details": {"reason": "max_output_tokens"}}
-    told = Meaning(end=True, finish="max_output_tokens", always_ends=True)
+    told = Meaning(end=True, finish="max_output_tokens", runtime="OpenAI Responses")
     assert end("response.incomplete", **met_a_limit) == told
     assert end("response.done", status="incomplete", **met_a_limit) == told
     assert end("response.incomplete").finish == "incomplete"
@@ -38,7 +38,7 @@ def test_an_incomplete_response_has_its_reason() -> None:
 @pytest.mark.parametrize("kind", ["response.failed", "response.done"])
 def test_a_failed_response(kind: str) -> None:
     found = end(kind, status="failed", error={"message": "Overloaded", "code": "server_error"})
-    assert found == Meaning(error="Overloaded", always_ends=True)
+    assert found == Meaning(error="Overloaded", runtime="OpenAI Responses")
     found = end(kind, status="failed", error=None)
     assert found.error == "the agent reports an error, and no message with it"
 
@@ -55,7 +55,7 @@ def test_an_error_of_the_stream() -> None:
 
 @pytest.mark.parametrize("status", ["completed", None, 7])
 def test_one_name_for_all_ends(status: object) -> None:
-    assert end("response.done", status=status) == Meaning(end=True, always_ends=True)
+    assert end("response.done", status=status) == Meaning(end=True, runtime="OpenAI Responses")
 
 
 OTHERS = """
@@ -68,4 +68,4 @@ OTHERS = """
 @pytest.mark.parametrize("kind", OTHERS.split())
 def test_other_kinds_say_nothing(kind: str) -> None:
     told = {"type": kind, "delta": "x", "text": "x", "item": {"content": "x"}, "error": "x"}
-    assert known(told, kind) == known(told) == Meaning(always_ends=True)
+    assert known(told, kind) == known(told) == Meaning(runtime="OpenAI Responses")

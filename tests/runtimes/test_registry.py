@@ -327,7 +327,7 @@ def test_a_frame_of_a_type_never_raises_nor_speaks_out_of_turn(
 ) -> None:
     found = checked({**frame, "type": kind}, kind if named else "message")
     assert kind in SPEAK or not found.text
-    assert kind in SPEAK or kind == "error" or found.always_ends
+    assert kind in SPEAK or kind == "error" or found.runtime
 
 
 @given(st.sampled_from(sorted(hermes.RUN | hermes.SESSION)), FRAMES, st.booleans())

@@ -121,6 +121,5 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
             where = told.failure.test or told.failure.phase or story.instance.name
             yield Trouble("failure", told.headline, where, told.anchor)
     for breach in report.breaches:
-        words = f"{breach.phase} took {clock(breach.value)}, and may take {clock(breach.limit)}"
         places = (f"i{it.number}" for it in stories if it.instance.name == breach.instance)
-        yield Trouble("budget", words, breach.instance, next(places, None))
+        yield Trouble("budget", breach.words, breach.instance, next(places, None))
