@@ -116,7 +116,8 @@ class ChatTurn(_Turn):
         life. Raises `LlmEventsError`, also where the events may be another turn's.
         """
         what = expected(at_least, at_most, providers, exactly, only)
-        return drive(self._handle.expect_of_turn(what, self._result.account, timeout))
+        told = self._result
+        return drive(self._handle.expect_of_turn(what, told.account, timeout, told.deeds))
 
 
 @public
@@ -135,7 +136,8 @@ class AsyncChatTurn(_Turn):
     ) -> LlmEvents:
         """Do what `ChatTurn.expect_llm_events` does."""
         what = expected(at_least, at_most, providers, exactly, only)
-        return await self._handle.expect_of_turn(what, self._result.account, timeout)
+        told = self._result
+        return await self._handle.expect_of_turn(what, told.account, timeout, told.deeds)
 
 
 class _Instance:

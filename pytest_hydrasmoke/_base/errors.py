@@ -76,6 +76,8 @@ class HydraSmokeError(Exception):
         self.got = got
         self.instance = instance
         self.next_step = next_step
+        # What the turn did that it is about, in the agent's words.
+        self.turn: str | None = None
         # What is written down of it: by this, and not by its words, it is known again.
         self.failure: object = None
 
@@ -96,6 +98,14 @@ class HydraSmokeError(Exception):
         self.next_step = self.next_step or next_step
 
     def __str__(self) -> str:
+        return self._told(self.turn)
+
+    @property
+    def brief(self) -> str:
+        """The same without the agent's words on its turn."""
+        return self._told(None)
+
+    def _told(self, turn: str | None) -> str:
         took = "" if self.seconds is None else f", after {self.seconds:.1f} s"
         rows = (
             ("phase", self.phase and f"{self.phase}{took}"),
@@ -103,6 +113,7 @@ class HydraSmokeError(Exception):
             ("last seen", self.last),
             ("expected", self.expected),
             ("got", self.got),
+            ("turn", turn),
             ("next step", self.next_step),
         )
         return "\n".join(

@@ -19,6 +19,18 @@ def failure_words(report: pytest.TestReport) -> str:
     return str(report.longrepr if crash is None else crash.message)
 
 
+def add_section(report: pytest.TestReport, title: str, text: str) -> None:
+    """Put a section into a failed test's report: below its traceback, which all reports show.
+
+    A failure that is told without one has it among what was captured, which is for the terminal.
+    """
+    add = getattr(report.longrepr, "addsection", None)
+    if add is None:
+        report.sections.append((title, text))
+    else:
+        add(title, text)
+
+
 def worker_input(config: pytest.Config) -> dict[str, Any] | None:
     """Return what xdist's main process gave this worker; None where this is no worker."""
     return getattr(config, "workerinput", None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -18,6 +19,7 @@ from .deletion import delete, keep
 from .expected import Expected
 from .lifecycle import phase, status_of, until_ready, wait
 from .llm_events import Usage
+from .moments import MOST_PROVIDERS
 from .policy import Policy
 from .record import InstanceRecord, TurnAccount
 from .turn_observers import RecordObserver
@@ -46,6 +48,19 @@ class TurnResult:
     reasoning: str
     usage: TokenUsage | None
     account: TurnAccount
+
+    @property
+    def deeds(self) -> str:
+        """Tell what it did that LLM events may come of: its tools, and its tokens."""
+        names = list(dict.fromkeys(call.name for call in self.tool_calls))
+        shown = [safe_line(name) for name in names[:MOST_PROVIDERS]]
+        if len(names) > len(shown):
+            shown.append(f"{len(names) - len(shown)} more")
+        tools = f"called {', '.join(shown) or 'no tool'}"
+        if self.usage is None:
+            return f"{tools}, and told no tokens"
+        tokens = f"{self.usage.input_tokens} + {self.usage.output_tokens} tokens"
+        return f"{tools}, and took {tokens}"
 
 
 class Handle:
@@ -162,9 +177,13 @@ class Handle:
         return await self._usage(timeout).of_window(expected)
 
     async def expect_of_turn(
-        self, expected: Expected, account: TurnAccount, timeout: float | None
+        self,
+        expected: Expected,
+        account: TurnAccount,
+        timeout: float | None,
+        did: str | None = None,
     ) -> LlmEvents:
-        return await self._usage(timeout).of_turn(expected, account)
+        return await self._usage(timeout).of_turn(expected, account, did)
 
     def _usage(self, timeout: float | None) -> Usage:
         limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)

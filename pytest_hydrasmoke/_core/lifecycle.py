@@ -61,7 +61,7 @@ def phase(
             last=record.last_state,
             instance=record.name,
         )
-        record.fails(Failure(io.now(), str(error), str(error), error.phase), error)
+        record.fails(Failure(io.now(), str(error), error.brief, error.phase), error)
         raise
     finally:
         if timed:

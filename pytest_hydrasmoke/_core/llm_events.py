@@ -65,6 +65,7 @@ class Usage:
         self._whole = whole
         self._start = calls.io.now()
         self._deadline = self._start + timeout
+        self._did: str | None = None
 
     async def of_window(self, expected: Expected) -> LlmEvents:
         """Expect events in the last 900 s; raises `LlmEventsError`."""
@@ -76,9 +77,12 @@ class Usage:
 
         return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
 
-    async def of_turn(self, expected: Expected, account: TurnAccount) -> LlmEvents:
-        """Expect events of a turn; raises `LlmEventsError`."""
+    async def of_turn(
+        self, expected: Expected, account: TurnAccount, did: str | None = None
+    ) -> LlmEvents:
+        """Expect events of a turn; raises `LlmEventsError`, which tells what the turn `did`."""
         before = account.before
+        self._did = did
 
         async def look() -> Look:
             answer = await self._count(before)
@@ -176,13 +180,15 @@ class Usage:
         )
 
     def _fail(self, expected: Expected, got: str, next_step: str) -> NoReturn:
-        raise LlmEventsError(
+        error = LlmEventsError(
             "the LLM events are not as expected",
             expected=str(expected),
             got=got,
             seconds=self._io.now() - self._start,
             next_step=next_step,
         )
+        error.turn = self._did
+        raise error
 
 
 _ASK_FIRST = "expect a turn's LLM events before the next chat on its instance"

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._transport.protocol import CallName
 
 PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
+WAITS = ("first_text", "gap")
+"""Times in a chat that are no phases: until the reply's first text, and between two events."""
+TOKENS = "tokens"
+BUDGETS = (*PHASES, *WAITS, TOKENS)
+"""What can have a budget; tokens are the whole run's."""
 
 
 class State(StrEnum):
@@ -143,7 +148,7 @@ class InstanceRecord:
     counted: deque[UsageCount] = field(default_factory=lambda: deque[UsageCount](maxlen=MOST))
     failures: deque[Failure] = field(default_factory=lambda: deque[Failure](maxlen=MOST // 100))
     waits: dict[str, float] = field(default_factory=dict[str, float])
-    """The longest wait in a chat: `first_text`, for the first word, and `gap`, between events."""
+    """The longest of each of `WAITS`."""
     tokens: TokenUsage = field(default_factory=lambda: TokenUsage(0, 0))
     """Of all chats that told theirs."""
     untold: int = 0
@@ -290,7 +295,7 @@ class InstanceRecord:
     def saw_turn(self, story: TurnStory) -> None:
         """Count a turn that is over: how long its reader waited, and its tokens."""
         gap = story.max_gap if story.events > 1 else None
-        for name, seconds in (("first_text", story.first_text_after), ("gap", gap)):
+        for name, seconds in zip(WAITS, (story.first_text_after, gap), strict=True):
             if seconds is not None:
                 self.waits[name] = max(seconds, self.waits.get(name, 0.0))
         if story.usage is None:

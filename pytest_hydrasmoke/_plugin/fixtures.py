@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from functools import cached_property
 from typing import cast
@@ -11,13 +12,14 @@ import pytest
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
-from pytest_hydrasmoke._base.pytest_internals import failure_words
+from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_text
+from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._report import junit
+from pytest_hydrasmoke._report import junit, turns
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
@@ -60,6 +62,9 @@ class Active:
         self._worker = worker
         self._on_change = on_change
         self._test = ""
+        self._test_began = 0.0
+        """When it was last set up, on the clock of its turns; plugins may run it again."""
+        self._scrub = scrubbing(config.token)
         self._used: dict[str, InstanceRecord] = {}
         self._session: SmokeSession | None = None
         self._sharing: Sharing | None = None
@@ -164,7 +169,26 @@ class Active:
         report = yield
         if call.excinfo is not None:
             self._causes[report.nodeid, report.when] = list(failures_of(call.excinfo.value))
+        if report.failed and (told := self._turns_of(report.nodeid)):
+            words = turns.section(told, replies=self.config.report_replies)
+            add_section(report, turns.TITLE, self._scrub(words))
         return report
+
+    def _turns_of(self, test: str) -> list[turns.Turn]:
+        """Return a test's turns, in their order; of an earlier attempt of it, none."""
+        if self._session is None:
+            return []
+        found = [
+            (record.reference or "?", turn)
+            for record in self._session.records
+            for turn in record.turns
+            if turn.test == test and turn.at >= self._test_began
+        ]
+        return sorted(found, key=lambda it: it[1].at)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self._test_began = time.monotonic()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -197,7 +221,9 @@ class Active:
             for record in records:
                 failed_of_it = any(one.test == report.nodeid for one in record.failures)
                 if failed_of_it or record is used:
-                    report.user_properties += junit.of_test(record)
+                    report.user_properties += junit.of_test(
+                        record, replies=self.config.report_replies
+                    )
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

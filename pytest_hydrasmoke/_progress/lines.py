@@ -111,6 +111,8 @@ def _under_way(seen: Snapshot, now: float) -> str:
     parts = [_DOING[str(seen.phase)], f"{now - seen.since:.0f} s"]
     if seen.status is not None and seen.phase not in CHAT:
         parts.append(f"status {seen.status}")
+    if seen.calling is not None:
+        parts.append(f"calling {seen.calling}")
     return ", ".join(parts)
 
 

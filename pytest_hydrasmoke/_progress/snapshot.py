@@ -33,6 +33,8 @@ class Snapshot:
     phase: str | None = None
     since: float = 0.0
     deadline: float | None = None
+    calling: str | None = None
+    """The tool that the agent calls, safe to print."""
     born: float | None = None
     failed: float | None = None
     """When something about it failed last."""
@@ -48,7 +50,10 @@ def take_snapshot(record: InstanceRecord, scrub: Callable[[str], str] = str) -> 
     seen = Snapshot(name, record.state, status, born=record.born, failed=failed)
     if doing is None:
         return seen
-    return replace(seen, phase=doing.phase, since=doing.since, deadline=doing.deadline)
+    calling = record.calling and safe_line(scrub(record.calling), 64)
+    return replace(
+        seen, phase=doing.phase, since=doing.since, deadline=doing.deadline, calling=calling
+    )
 
 
 def news(before: Snapshot, after: Snapshot, now: float) -> str | None:

@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from pytest_hydrasmoke._core.moments import Failure, Moment, TurnStory
-from pytest_hydrasmoke._core.record import SETTLED, InstanceRecord
+from pytest_hydrasmoke._core.record import SETTLED, TOKENS, WAITS, InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
 
 from .model import (
-    TOKENS,
-    WAITS,
     AnswerReport,
     BreachReport,
     CaseReport,
@@ -266,9 +264,7 @@ def _took(it: InstanceReport, name: str) -> float:
     return (it.waits if name in WAITS else it.phases).get(name, 0.0)
 
 
-def untold_tokens(
-    instances: Sequence[InstanceReport], budgets: Mapping[str, float]
-) -> str | None:
+def untold_tokens(instances: Sequence[InstanceReport], budgets: Mapping[str, float]) -> str | None:
     """Return of how many chats a budget of tokens could not judge; None of none, or without one."""
     untold = sum(it.untold for it in instances)
     if TOKENS not in budgets or not untold:

@@ -83,7 +83,7 @@ def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
             _phrase(exchange.status),
             _HTTP,
             content=_received(turn),
-            comment=exchange.error or (turn.error if turn else None),
+            comment=exchange.error or (turn and (turn.error or _beside(turn))),
         ),
         timings=harfile.Timings(send=0, wait=wait, receive=receive),
         comment=f"{exchange.call}, attempt {exchange.attempt}, of {entry.instance.name}",
@@ -106,6 +106,13 @@ def _sent(entry: _Entry) -> harfile.PostData | None:
         spec = entry.instance.spec.model_dump(exclude_none=True)
         body = {"idempotency_key": entry.instance.idempotency_key, **spec}
     return None if body is None else harfile.PostData(_JSON, text=json.dumps(body))
+
+
+def _beside(turn: TurnReport) -> str | None:
+    """Return as JSON what a turn has said beside its text: the format has no place for it."""
+    said = turn.model_dump(include={"finish_reason", "usage", "tool_calls", "thoughts"})
+    told = {name: value for name, value in said.items() if value}
+    return json.dumps(told, ensure_ascii=False) if told else None
 
 
 def _received(turn: TurnReport | None) -> harfile.Content:

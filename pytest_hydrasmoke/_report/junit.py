@@ -5,15 +5,17 @@ They are pairs of texts. Times are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import junit_writers, suite_properties
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.record import PHASES, InstanceRecord
+from pytest_hydrasmoke._core.moments import MOST_PROVIDERS, TurnStory
+from pytest_hydrasmoke._core.record import PHASES, TOKENS, WAITS, InstanceRecord
+from pytest_hydrasmoke._runtimes.content import TokenUsage
 
-from .model import InstanceReport, Report
+from .model import InstanceReport, Report, TokensReport, TurnReport
 
 Property = tuple[str, str]
 
@@ -32,7 +34,8 @@ def of_run(report: Report) -> Iterator[Property]:
     }
     yield from _named(PREFIX, run)
     for breach in report.breaches:
-        times = {"limit": f"{breach.limit:g}", "value": _seconds(breach.value)}
+        value = f"{breach.value:.0f}" if breach.phase == TOKENS else _seconds(breach.value)
+        times = {"limit": f"{breach.limit:g}", "value": value}
         yield from _named(f"{PREFIX}breaches.{breach.phase}.", times)
     for number, instance in enumerate(report.instances):
         yield from _named(f"{PREFIX}instances.{number}.", _of_instance(instance))
@@ -46,24 +49,44 @@ def _of_instance(it: InstanceReport) -> dict[str, object]:
         "failed": str(it.failed).lower(),
         "chats": it.chats,
         "retries": it.retries,
-        **_phases(it.phases),
+        **_times(it.phases, it.waits),
+        **_said(it.tokens, it.turns),
     }
 
 
-def of_test(record: InstanceRecord) -> list[Property]:
+def of_test(record: InstanceRecord, *, replies: bool) -> list[Property]:
     """Return what a test is to carry that used an instance: what is known of it by then."""
     facts = {
         "id": record.id,
         "idempotency_key": record.key,
         "chats": record.chats,
         "retries": record.retries,
-        **_phases(record.phases),
+        **_times(record.phases, record.waits),
+        **_said(record.tokens, record.turns if replies else ()),
     }
     return list(_named(f"{PREFIX}instance.", facts))
 
 
-def _phases(phases: Mapping[str, float]) -> dict[str, str]:
-    return {f"phases.{name}": _seconds(phases[name]) for name in PHASES if name in phases}
+def _times(phases: Mapping[str, float], waits: Mapping[str, float]) -> dict[str, str]:
+    return {
+        **{f"phases.{name}": _seconds(phases[name]) for name in PHASES if name in phases},
+        **{f"waits.{name}": _seconds(waits[name]) for name in WAITS if name in waits},
+    }
+
+
+def _said(
+    tokens: TokenUsage | TokensReport, turns: Iterable[TurnStory | TurnReport]
+) -> dict[str, object]:
+    """Return what chats told: tokens, the tools called, and why the model stopped."""
+    told = list(turns)
+    tools = dict.fromkeys(call.name for turn in told for call in turn.tool_calls)
+    reasons = dict.fromkeys(turn.finish_reason for turn in told if turn.finish_reason)
+    return {
+        "input_tokens": tokens.input_tokens or None,
+        "output_tokens": tokens.output_tokens or None,
+        "tools": ", ".join(list(tools)[:MOST_PROVIDERS]) or None,
+        "finish_reasons": ", ".join(list(reasons)[:MOST_PROVIDERS]) or None,
+    }
 
 
 def _named(prefix: str, facts: Mapping[str, object]) -> Iterator[Property]:

@@ -16,15 +16,10 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, UsageCount
+from pytest_hydrasmoke._core.record import TOKENS
 
 SCHEMA_VERSION: Literal[2] = 2
 """Of `report.json`; another number where something has another meaning than before."""
-
-
-WAITS = ("first_text", "gap")
-"""Times in a chat that are no phases, and can have a budget."""
-TOKENS = "tokens"
-"""The budget of the run's tokens."""
 
 
 class _Part(BaseModel):

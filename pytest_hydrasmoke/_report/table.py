@@ -138,6 +138,8 @@ def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Col
         return Column(title, tuple((str(count(instance)), "") for instance in instances))
 
     yield counted("chats", lambda it: it.chats)
+    if any(it.tokens.total for it in report.instances):
+        yield Column("tokens", tuple((_tokens(instance), "") for instance in instances))
     yield counted("retries", lambda it: it.retries)
     yield counted("polls", lambda it: it.requests.get("poll", 0) + it.requests.get("status", 0))
     yield counted("notes", lambda it: len(it.notes))
@@ -146,6 +148,12 @@ def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Col
     yield Column(
         "verdict", tuple((word, "" if word == "ok" else "red bold") for word in words), True
     )
+
+
+def _tokens(it: InstanceReport) -> str:
+    """Return its tokens; of a chat that has told none there may be more."""
+    more = "?" if it.untold else ""
+    return f"{it.tokens.total or ''}{more}"
 
 
 def _blocks(slots: Column, columns: Sequence[Column], width: int) -> list[Line]:

@@ -9,10 +9,10 @@ import pytest
 
 from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import harmless, safe_line
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.record import TOKENS, InstanceRecord
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-from .model import TOKENS, BreachReport, InstanceReport, Report
+from .model import BreachReport, InstanceReport, Report
 from .table import MANY, MARK, Line, remarkable, table
 
 _INDENT = " " * 9
