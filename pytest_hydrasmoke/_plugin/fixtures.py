@@ -218,12 +218,11 @@ class Active:
             for failure in self._to_be_cured.pop(report.nodeid, []):
                 failure.cured = True
         if junit.tests_may_carry(self._pytest):
+            replies = self.config.report_replies
             for record in records:
                 failed_of_it = any(one.test == report.nodeid for one in record.failures)
                 if failed_of_it or record is used:
-                    report.user_properties += junit.of_test(
-                        record, replies=self.config.report_replies
-                    )
+                    report.user_properties += junit.of_test(record, replies=replies)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

@@ -33,11 +33,11 @@ class Snapshot:
     phase: str | None = None
     since: float = 0.0
     deadline: float | None = None
-    calling: str | None = None
-    """The tool that the agent calls, safe to print."""
     born: float | None = None
     failed: float | None = None
     """When something about it failed last."""
+    calling: str | None = None
+    """The tool that the agent calls, safe to print."""
 
 
 def take_snapshot(record: InstanceRecord, scrub: Callable[[str], str] = str) -> Snapshot:

@@ -13,9 +13,8 @@ from pytest_hydrasmoke._base.pytest_internals import junit_writers, suite_proper
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.moments import MOST_PROVIDERS, TurnStory
 from pytest_hydrasmoke._core.record import PHASES, TOKENS, WAITS, InstanceRecord
-from pytest_hydrasmoke._runtimes.content import TokenUsage
 
-from .model import InstanceReport, Report, TokensReport, TurnReport
+from .model import InstanceReport, Report, TurnReport
 
 Property = tuple[str, str]
 
@@ -50,7 +49,7 @@ def _of_instance(it: InstanceReport) -> dict[str, object]:
         "chats": it.chats,
         "retries": it.retries,
         **_times(it.phases, it.waits),
-        **_said(it.tokens, it.turns),
+        **_said(it.tokens.input_tokens, it.tokens.output_tokens, it.turns),
     }
 
 
@@ -62,7 +61,11 @@ def of_test(record: InstanceRecord, *, replies: bool) -> list[Property]:
         "chats": record.chats,
         "retries": record.retries,
         **_times(record.phases, record.waits),
-        **_said(record.tokens, record.turns if replies else ()),
+        **_said(
+            record.tokens.input_tokens,
+            record.tokens.output_tokens,
+            record.turns if replies else (),
+        ),
     }
     return list(_named(f"{PREFIX}instance.", facts))
 
@@ -74,16 +77,14 @@ def _times(phases: Mapping[str, float], waits: Mapping[str, float]) -> dict[str,
     }
 
 
-def _said(
-    tokens: TokenUsage | TokensReport, turns: Iterable[TurnStory | TurnReport]
-) -> dict[str, object]:
+def _said(read: int, written: int, turns: Iterable[TurnStory | TurnReport]) -> dict[str, object]:
     """Return what chats told: tokens, the tools called, and why the model stopped."""
     told = list(turns)
     tools = dict.fromkeys(call.name for turn in told for call in turn.tool_calls)
     reasons = dict.fromkeys(turn.finish_reason for turn in told if turn.finish_reason)
     return {
-        "input_tokens": tokens.input_tokens or None,
-        "output_tokens": tokens.output_tokens or None,
+        "input_tokens": read or None,
+        "output_tokens": written or None,
         "tools": ", ".join(list(tools)[:MOST_PROVIDERS]) or None,
         "finish_reasons": ", ".join(list(reasons)[:MOST_PROVIDERS]) or None,
     }

@@ -83,13 +83,14 @@ def test_an_older_family_tells_each_test_s_instance(
     cases = {it.get("name", ""): it for it in read(here).iter("testcase")}
     chats, plain = cases["test_chats"], cases["test_plain"]
     told = properties(chats)
-    for phase in [*BOOT, "phases.first_event", "phases.turn"]:
+    for phase in [*BOOT, "phases.first_event", "phases.turn", "waits.first_text", "waits.gap"]:
         assert float(told.pop(f"instance.{phase}")) >= 0
     assert told == {
         "instance.id": str(instance.id),
         "instance.idempotency_key": "run-0",
         "instance.chats": "1",
         "instance.retries": "1",
+        "instance.finish_reasons": "stop",
     }
     assert properties(plain) == {}
     assert properties(read(here).find("testsuite"))["instances.0.outcome"] == "deleted"

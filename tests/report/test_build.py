@@ -7,12 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
-from pytest_hydrasmoke import PollResult, Report
+from pytest_hydrasmoke import PollResult, Report, TokenUsage
 from pytest_hydrasmoke._api.calls import Attempt
-from pytest_hydrasmoke._core.moments import Failure, TurnStory
+from pytest_hydrasmoke._core.moments import Failure, ToolStory, TurnStory
 from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
-from pytest_hydrasmoke._report.build import breaches, merged, report_of, with_tests
-from pytest_hydrasmoke._report.model import CaseReport, InstanceReport
+from pytest_hydrasmoke._report.build import (
+    breaches,
+    merged,
+    report_of,
+    untold_tokens,
+    with_tests,
+)
+from pytest_hydrasmoke._report.model import CaseReport, InstanceReport, TokensReport
+from pytest_hydrasmoke._runtimes.content import Thought
 from pytest_hydrasmoke._transport.protocol import Request
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -68,6 +75,12 @@ def lived() -> InstanceRecord:
     story.saw(0.5, "be it")
     story.seconds, story.error = 0.5, "the agent reported an error: so be it"
     story.finish_reason = "error"
+    story.first_text_after = story.max_gap = 0.25
+    story.tool_calls = [ToolStory("look", "a", '{"city": "so be it"}', "so be it", 0.3, 3)]
+    story.thoughts = [Thought("so be it", 0.2, 0)]
+    story.usage, story.notes = TokenUsage(7, 2), ["so be it"]
+    it.saw_turn(story)
+    it.add_remark("in a chat, so be it", "in a chat")
     it.turns.append(story)
     it.fails(Failure(105.5, "the agent reported: so be it", "ChatError", "turn", "test_a"))
     it.saw_count(106.0, 2, ("b", "a"))
@@ -85,10 +98,13 @@ PROGRESS_LOG = {
     "failed": True,
     "began": NOON,
     "phases": {"provision": 1.5},
+    "waits": {"first_text": 0.25, "gap": 0.25},
+    "tokens": {"input_tokens": 7, "output_tokens": 2},
+    "untold": 0,
     "chats": 1,
     "requests": {"provision": 2},
     "retries": 1,
-    "notes": ("odd",),
+    "notes": ("odd", "in a chat, so be it"),
     "drift": ("unknown in the answer to poll: zone",),
     "statuses": ({"at": 3.0, "word": "running"},),
     "spans": ({"at": 0.0, "phase": "provision", "seconds": 1.5},),
@@ -122,8 +138,23 @@ PROGRESS_LOG = {
             "events": 2,
             "arrivals": (0.25, 0.5),
             "seconds": 0.5,
+            "first_text_after": 0.25,
+            "max_gap": 0.25,
             "complete": False,
             "finish_reason": "error",
+            "tool_calls": (
+                {
+                    "name": "look",
+                    "id": "a",
+                    "arguments": '{"city": "so be it"}',
+                    "result": "so be it",
+                    "at": 0.3,
+                    "position": 3,
+                },
+            ),
+            "thoughts": ({"text": "so be it", "at": 0.2, "position": 0},),
+            "usage": {"input_tokens": 7, "output_tokens": 2},
+            "notes": ("so be it",),
             "error": "the agent reported an error: so be it",
             "test": "test_a",
         },
@@ -162,6 +193,9 @@ def test_without_replies_no_word_of_a_chat_is_told() -> None:
     [turn], [failure] = report.turns, report.failures
     assert (turn.message, turn.text, turn.error) == (None, None, "(kept out of the report)")
     assert turn.finish_reason is None
+    assert turn.tool_calls == turn.thoughts == turn.notes == ()
+    assert report.notes == ("odd", "in a chat")
+    assert turn.usage == report.tokens, "how much is told"
     assert (turn.events, turn.arrivals) == (2, (0.25, 0.5)), "when it came is told"
     assert failure.message == "ChatError"
 
@@ -242,7 +276,30 @@ def test_a_budget_is_broken_by_the_slowest_instance() -> None:
     assert (breach.phase, breach.limit, breach.value) == ("ready", 5.0, 9.0)
     assert breach.instance == f"slow (key {KEY})"
     assert breaches([quick, slow], {"ready": 9.0}) == [], "to take just that long is allowed"
-    assert breaches([], {"ready": 9.0}) == []
+    assert breaches([], {"ready": 9.0, "tokens": 1}) == []
+
+
+def test_waits_in_chats_and_tokens_have_budgets() -> None:
+    def chatted(name: str, gap: float, tokens: int, untold: int = 0) -> InstanceReport:
+        told = TokensReport(input_tokens=tokens, output_tokens=1)
+        waits = {"first_text": 2 * gap, "gap": gap}
+        return part(id=name, waits=waits, tokens=told, untold=untold, chats=2)
+
+    both = [chatted("one", 3.0, 100, untold=1), chatted("two", 1.0, 900)]
+    budgets = {"first_text": 5.0, "gap": 3.0, "tokens": 1001.0}
+    first_text, tokens = breaches(both, budgets)
+    assert (first_text.phase, first_text.value) == ("first_text", 6.0)
+    assert (tokens.value, tokens.instance) == (1002, f"two (key {KEY})")
+    assert tokens.words == "the run took 1,002 tokens, and may take 1,001"
+    words = "budgets: tokens of 1 of 4 chats were not told, and are not counted"
+    assert untold_tokens(both, budgets) == words
+    assert untold_tokens(both[1:], budgets) is None
+    assert untold_tokens(both, {"gap": 3.0}) is None
+
+
+def test_tokens_of_several_processes_are_counted_together() -> None:
+    [story] = merged([frozen(lived()), frozen(lived())])
+    assert (story.tokens.total, story.untold, story.waits["gap"]) == (18, 0, 0.25)
 
 
 def test_a_report_counts_outcomes_and_survives_a_journey() -> None:

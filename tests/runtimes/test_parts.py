@@ -320,12 +320,24 @@ def test_each_thing_that_could_not_be_read_is_noted_once() -> None:
     assert content_of([result, result]).notes == ["a tool's result came without its call"]
 
 
-def test_what_no_json_can_hold_counts_as_much() -> None:
+@pytest.mark.parametrize("value", [[[]] * 1000, [{}] * 1000, {str(n): [n] for n in range(1000)}])
+def test_what_a_value_consists_of_counts(value: object) -> None:
     content = Content()
-    endless: list[object] = []
-    endless.append(endless)
-    content.add(ToolCalled("a", "look", None, endless), 0)
-    assert content.held > 1 << 20
+    content.add(ToolCalled("a", "look", None, value), 0)
+    assert content.held > 1000 * 64, "an empty list takes that much"
+
+
+def nested(depth: int) -> Any:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_deep_nesting_is_counted_too() -> None:
+    content = Content()
+    content.add(ToolCalled("a", "look", None, nested(50_000)), 0)
+    assert content.held > 50_000 * 64
 
 
 KINDS = sorted(ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | hermes.SESSION)

@@ -9,12 +9,26 @@ from itertools import pairwise
 
 from pytest_hydrasmoke._core.moments import Span
 from pytest_hydrasmoke._core.record import PHASES
-from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, TurnReport
+from pytest_hydrasmoke._report.model import (
+    FailureReport,
+    InstanceReport,
+    ThoughtReport,
+    ToolCallReport,
+    TurnReport,
+)
 
 from .axis import Axis
 
 _SOON = 0.05
 """Seconds between what is the same moment, told twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of a transcript: `text` of the reply, a `tool` call, or a `thought`."""
+
+    kind: str
+    it: str | ToolCallReport | ThoughtReport
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,19 @@ class Chat:
     @cached_property
     def axis(self) -> Axis:
         return Axis(max(self.turn.seconds or 0.0, self.broke_at or 0.0))
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        """What the agent said and did, in order: text is cut where something came in between."""
+        text, said = self.turn.text or "", 0
+        beside = [*self.turn.tool_calls, *self.turn.thoughts]
+        for it in sorted(beside, key=lambda it: (it.position, it.at)):
+            if piece := text[said : it.position]:
+                yield Step("text", piece)
+            said = it.position
+            yield Step("tool" if isinstance(it, ToolCallReport) else "thought", it)
+        if (rest := text[said:]) or not beside:
+            yield Step("text", rest)
 
     @property
     def silent_from(self) -> float:

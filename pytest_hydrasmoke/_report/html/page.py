@@ -18,6 +18,7 @@ import jinja2
 
 from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line, safe_text
+from pytest_hydrasmoke._core.record import TOKENS
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .axis import WIDTH, clock, moment
@@ -122,4 +123,7 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
             yield Trouble("failure", told.headline, where, told.anchor)
     for breach in report.breaches:
         places = (f"i{it.number}" for it in stories if it.instance.name == breach.instance)
-        yield Trouble("budget", breach.words, breach.instance, next(places, None))
+        words = breach.words
+        if breach.phase != TOKENS:
+            words = f"{breach.phase} took {clock(breach.value)}, and may take {clock(breach.limit)}"
+        yield Trouble("budget", words, breach.instance, next(places, None))
