@@ -59,6 +59,8 @@ class Reading:
 
     chat_text: Callable[[ChatEvent], str | None] | None = None
     chat_end: Callable[[ChatEvent], bool | None] | None = None
+    quoted: bool = True
+    """Whether an error may quote the last event."""
 
     def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
         """Return what says what an event means; it may leave out a text that isn't wanted."""
@@ -181,6 +183,7 @@ class Turn:
         self._end = end
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._finds_text = None if self._meaning is not course else text_of
+        self._quoted = reading.quoted
         self._content = content
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
@@ -393,11 +396,14 @@ class Turn:
         error.add_context(
             phase="first_event" if last is None else "turn",
             seconds=self._calls.io.now() - self._began,
-            last=safe_line(f"event {last.event!r} {last.data!r}") if last else "no event yet",
+            last=self._shown(last) if last else "no event yet",
             instance=self._id,
             next_step="see the agent's log of this turn",
         )
         self._observer.failed(error)
+
+    def _shown(self, event: ChatEvent) -> str:
+        return safe_line(f"event {event.event!r} {event.data!r}" if self._quoted else "an event")
 
 
 def _ran_out_of_time(error: HydraSmokeError) -> bool:

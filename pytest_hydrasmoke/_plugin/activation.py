@@ -194,7 +194,8 @@ def _take_part(
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
     stalled = StalledOutput(interrupts.wake)
     interrupts.install()
-    progress = Progress(config, ledger.folder, interrupts, shares_as, scrub=scrub)
+    replies = settings.report_replies
+    progress = Progress(config, ledger.folder, interrupts, shares_as, scrub=scrub, replies=replies)
     active = Active(
         config, settings, ledger, interrupts, forms, worker=shares_as, on_change=progress.changed
     )

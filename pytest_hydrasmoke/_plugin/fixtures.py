@@ -106,6 +106,7 @@ class Active:
         return Reading(
             (lambda event: text(event=event)) if text.get_hookimpls() else None,
             (lambda event: end(event=event)) if end.get_hookimpls() else None,
+            self.config.report_replies,
         )
 
     # For the fixtures

@@ -56,10 +56,12 @@ class Progress:
         worker: str | None,
         *,
         scrub: Callable[[str], str] = str,
+        replies: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pytest = config
         self._scrub = scrub
+        self._replies = replies
         self._clock = clock
         self._lock = threading.Lock()
         """Held by whoever writes a line, too: none of them waits for a reader."""
@@ -83,7 +85,7 @@ class Progress:
     def changed(self, record: InstanceRecord) -> None:
         """Take in that something has changed; from any thread. No failure of it is the run's."""
         with contextlib.suppress(Exception):
-            self._take_in(take_snapshot(record, self._scrub))
+            self._take_in(take_snapshot(record, self._scrub, replies=self._replies))
 
     def _take_in(self, after: Snapshot) -> None:
         now = self._clock()

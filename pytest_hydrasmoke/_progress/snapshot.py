@@ -40,8 +40,13 @@ class Snapshot:
     """The tool that the agent calls, safe to print."""
 
 
-def take_snapshot(record: InstanceRecord, scrub: Callable[[str], str] = str) -> Snapshot:
-    """Look at a record, in the thread that writes to it; `scrub` masks what must not be shown."""
+def take_snapshot(
+    record: InstanceRecord, scrub: Callable[[str], str] = str, *, replies: bool = True
+) -> Snapshot:
+    """Look at a record, in the thread that writes to it; `scrub` masks what must not be shown.
+
+    Without `replies` no tool is named: its name is a word of the agent's.
+    """
     doing = record.doing
     status = safe_line(scrub(repr(record.statuses[-1])), 60) if record.statuses else None
     name = record.key or record.id or "?"
@@ -50,7 +55,7 @@ def take_snapshot(record: InstanceRecord, scrub: Callable[[str], str] = str) -> 
     seen = Snapshot(name, record.state, status, born=record.born, failed=failed)
     if doing is None:
         return seen
-    calling = record.calling and safe_line(scrub(record.calling), 64)
+    calling = record.calling and (safe_line(scrub(record.calling), 64) if replies else "a tool")
     return replace(
         seen, phase=doing.phase, since=doing.since, deadline=doing.deadline, calling=calling
     )

@@ -83,7 +83,7 @@ def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
             _phrase(exchange.status),
             _HTTP,
             content=_received(turn),
-            comment=exchange.error or (turn and (turn.error or _beside(turn))),
+            comment=exchange.error or (None if turn is None else turn.error or _beside(turn)),
         ),
         timings=harfile.Timings(send=0, wait=wait, receive=receive),
         comment=f"{exchange.call}, attempt {exchange.attempt}, of {entry.instance.name}",

@@ -374,6 +374,29 @@ def test_a_turn_is_asked_for_its_own_events() -> None:
     assert drive(handle.expect_of_turn(Expected(), turn.account, None)).count == 1
 
 
+def told_of(*frames: bytes) -> LlmEventsError:
+    """Return the failure of a turn of these frames, whose LLM events never came."""
+    _, handle = handle_of(llm_events=[events(0)] * 99, chat=[stream(*frames, DONE)])
+    turn = ChatTurn(handle, drive(handle.chat("hello", None)))
+    with pytest.raises(LlmEventsError) as caught:
+        turn.expect_llm_events(timeout=1)
+    [failure] = handle.record.failures
+    assert "look" not in failure.brief, "where replies are kept out, tools are"
+    assert failure.brief.startswith("the LLM events are not as expected")
+    return caught.value
+
+
+def test_a_failure_names_the_tools_and_the_tokens_of_its_turn() -> None:
+    calls = [{"index": n, "function": {"name": f"look{n % 25}"}} for n in range(30)]
+    delta = json.dumps({"choices": [{"delta": {"tool_calls": calls[:2]}}]}).encode()
+    used = b'{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2}}'
+    told = str(told_of(b"data: " + delta + b"\n\n", b"data: " + used + b"\n\n"))
+    assert "  turn:      called look0, look1, and took 7 + 2 tokens" in told
+    assert "turn:      called no tool, and told no tokens" in str(told_of(HI))
+    many = json.dumps({"choices": [{"delta": {"tool_calls": calls}}]}).encode()
+    assert "look19, 5 more, and told" in str(told_of(b"data: " + many + b"\n\n"))
+
+
 def test_the_recent_events_are_everybodys() -> None:
     _, handle = handle_of(llm_events=[events(1, "a")])
     assert drive(handle.expect_recent(Expected(), None)).count == 1

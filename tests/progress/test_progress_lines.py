@@ -113,6 +113,19 @@ def test_what_lasts_is_told_and_what_changes(watched: Watched) -> None:
     golden("progress-lines", "\n".join(watched.told()))
 
 
+def test_a_turn_that_lasts_names_the_tool_that_is_called(watched: Watched) -> None:
+    record = watched.instance()
+    record.begins("turn", watched.clock.now(), None)
+    record.calls("search_flights")
+    watched.wait(10)
+    record.calls(None)
+    watched.wait(30)
+    assert [line.partition(": ")[2] for line in watched.told()] == [
+        "still chatting, 10 s, calling search_flights",
+        "still chatting, 40 s",
+    ]
+
+
 def test_what_is_over_at_once_is_its_outcome_alone(watched: Watched) -> None:
     record = watched.instance()
     record.born = 100.0

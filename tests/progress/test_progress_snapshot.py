@@ -27,6 +27,16 @@ def test_a_record_is_seen_as_it_stands() -> None:
     assert take_snapshot(it).failed == 101.0
 
 
+def test_a_tool_is_named_unless_replies_are_kept_out() -> None:
+    it = InstanceRecord(SPEC, "run-0")
+    it.begins("turn", 100.0, None)
+    it.calls(f"look-{TOKEN}")
+    assert take_snapshot(it, scrubbing(Token(TOKEN))).calling == "look-********"
+    assert take_snapshot(it, replies=False).calling == "a tool"
+    it.rests()
+    assert it.calling is None
+
+
 def test_an_instance_without_a_key_goes_by_its_id() -> None:
     assert take_snapshot(InstanceRecord(None, None, id="an-id")).name == "an-id"
     assert take_snapshot(InstanceRecord(None, None)).name == "?"

@@ -11,8 +11,8 @@ from golden import golden
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.width import width_of
-from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, Manners
-from pytest_hydrasmoke._report.terminal import show, summary
+from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, Manners, TokensReport
+from pytest_hydrasmoke._report.terminal import show, summary, table
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 IDS = "0b6f3f1e-8d47-4c0a-9a51-7e2b90d4c6{:02}"
@@ -73,6 +73,16 @@ SEVERAL = report(
     ),
     manners=Manners(drift=("delete answered with 418, which its contract does not know",)),
 )
+
+
+def test_tokens_have_a_column_where_any_are_told() -> None:
+    told = TokensReport(input_tokens=1200, output_tokens=34)
+    both = report(instance(0, tokens=told, chats=1), instance(1, untold=1, chats=1))
+    rows = ["".join(text for text, _ in line).split() for line in table(both, 200, colour=True)]
+    place = rows[0].index("tokens") - len(rows[0])
+    assert [row[place] for row in rows] == ["tokens", "1234", "?"]
+    none = table(report(instance(0, untold=1)), 200, colour=True)
+    assert "tokens" not in [text.strip() for text, _ in none[0]]
 
 
 @pytest.mark.parametrize(("text", "width"), [("abc", 3), ("日本", 4), ("é", 1), ("e\u0301", 1)])

@@ -47,6 +47,7 @@ class Chat:
     def steps(self) -> Iterator[Step]:
         """What the agent said and did, in order: text is cut where something came in between."""
         text, said = self.turn.text or "", 0
+        beside: list[ToolCallReport | ThoughtReport]
         beside = [*self.turn.tool_calls, *self.turn.thoughts]
         for it in sorted(beside, key=lambda it: (it.position, it.at)):
             if piece := text[said : it.position]:
