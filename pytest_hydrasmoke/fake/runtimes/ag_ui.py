@@ -1,8 +1,10 @@
-"""AG-UI: objects whose types are in capitals, `RUN_STARTED` to `RUN_FINISHED`; no usage."""
+"""AG-UI: objects whose types are in capitals, `RUN_STARTED` to `RUN_FINISHED`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from pytest_hydrasmoke.fake.records import Json
 
 from .frames import AGAIN, MISHAP, Event, Frames, Said, of_type, pieces
 
@@ -11,7 +13,8 @@ _REPLY, _THOUGHT = "msg_smoke", "msg_thought"
 
 
 def frames(said: Said) -> Frames:
-    """Tell a turn."""
+    """Tell a turn; its usage is a list, as of several models."""
+    usage: Json = [{"inputTokens": said.input_tokens, "outputTokens": said.output_tokens}]
     return Frames(
         spoken=[
             of_type("RUN_STARTED", **_RUN),
@@ -20,7 +23,10 @@ def frames(said: Said) -> Frames:
             of_type("TEXT_MESSAGE_START", messageId=_REPLY, role="assistant"),
             *(_text(piece) for piece in pieces(said.text)),
         ],
-        closing=[of_type("TEXT_MESSAGE_END", messageId=_REPLY), of_type("RUN_FINISHED", **_RUN)],
+        closing=[
+            of_type("TEXT_MESSAGE_END", messageId=_REPLY),
+            of_type("RUN_FINISHED", **_RUN, usage=usage),
+        ],
         error=[of_type("RUN_ERROR", message=MISHAP, code="agent_error")],
         more=_text(AGAIN),
     )

@@ -70,7 +70,7 @@ def _completed(said: Said, items: list[_Fields]) -> _Fields:
     read, written = said.input_tokens, said.output_tokens
     usage: Json = {
         "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": written,
         "output_tokens_details": {"reasoning_tokens": len(pieces(said.reasoning))},
         "total_tokens": read + written,
