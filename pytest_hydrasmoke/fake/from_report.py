@@ -45,7 +45,7 @@ _WORDS: Mapping[Runtime, set[str]] = {
     "ai-sdk": {"start-step", "text-start", "text-delta"},
 }
 """Names and types of events, one of which is enough to know a runtime by."""
-_FAILURES = {"error", "Error", "RUN_ERROR", "run.failed", "response.failed"}
+_FAILURES = {"error", "Error", "RUN_ERROR", "response.failed"}
 """Names, types and keys of events of which one says that the agent has failed."""
 
 
@@ -162,10 +162,7 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
     if turns:
         learned["terminal"] = any(turn["complete"] for turn in turns)
         if all(turn["error"] is not None for turn in turns):
-            failed = any(
-                not _FAILURES.isdisjoint((event["event"], event["kind"], *event["keys"]))
-                for event in events
-            )
+            failed = any(map(_is_failure, events))
             told = statistics.median_low(turn["events"] for turn in turns)
             learned["agent_dies"] = "error" if failed else _way_to_die(turns)
             learned["agent_dies_after"] = max(told - failed, 0)
@@ -176,6 +173,12 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
     if gaps:
         learned["event_pause"] = _seconds(statistics.median(gaps))
     return learned
+
+
+def _is_failure(event: Plain) -> bool:
+    words = {event["event"], event["kind"], *event["keys"]}
+    # Of a tool it is told too whether it has failed.
+    return "tool" not in words and not words.isdisjoint(_FAILURES)
 
 
 def _way_to_die(turns: Sequence[Plain]) -> AgentDies:
@@ -197,7 +200,7 @@ def _runtime(events: Sequence[Plain]) -> Runtime:
         return "hermes-run"
     if any(event["data"] == "object" and event["kind"] is not None for event in events):
         return "objects"
-    return "text" if names <= {"message"} else "named"
+    return "text" if names <= {"message", "error"} else "named"
 
 
 def _usage(instances: Sequence[Plain]) -> Changes:
