@@ -117,7 +117,7 @@ class Scenario:
     reply: str = "I am ready."
     """What the agent says to a message that no entry of `replies` matches."""
     replies: Sequence[Mapping[str, Json]] = field(default=(), hash=False)
-    """What it says to some messages: see below."""
+    """What it says to the messages that match, and which tools it calls: a table each."""
     terminal: bool = True
     """Whether a turn ends with the events by which its runtime says so."""
     keep_alive: bool = False
