@@ -41,8 +41,8 @@ def tool_chunks(count: int) -> Iterator[bytes]:
     A tenth is thoughts, and four tenths are calls, with their arguments in up to 200 pieces.
     """
     thoughts, pieces = count // 10, count * 4 // 10
-    for _ in range(thoughts):
-        yield _chunk({"reasoning_content": " hm"})
+    for number in range(thoughts):
+        yield _chunk({"reasoning_content": f" hm{number}"})
     for number in range(pieces):
         index, piece = divmod(number, 200)
         function: dict[str, str] = {"arguments": '{"words":[0' if piece == 0 else f",{piece}"}
@@ -53,8 +53,8 @@ def tool_chunks(count: int) -> Iterator[bytes]:
         if piece == 199 or number == pieces - 1:
             function["arguments"] += "]}"
         yield _chunk({"tool_calls": [call]})
-    for _ in range(count - thoughts - pieces - 3):
-        yield _chunk({"content": " word"})
+    for number in range(count - thoughts - pieces - 3):
+        yield _chunk({"content": f" word{number}"})
     yield _chunk({}, finish_reason="stop")
     usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": count + 7}
     yield b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"

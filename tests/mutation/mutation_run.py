@@ -57,6 +57,7 @@ TESTS = {
             "goose",
             "hermes",
             "openai_chat",
+            "openai_delta",
             "openai_responses",
             "registry",
             "values",
