@@ -14,7 +14,7 @@ class Reasoning:
 
     text: str
     repeats: bool = False
-    """Whether it may be nothing but the reply, told once more."""
+    """Whether it may be nothing but some of the reply, told once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Tokens:
 
     read: object = None
     written: object = None
+    new: bool = False
+    """Whether it begins the count of another call of the model, beside those before it."""
 
 
 Part = Reasoning | ToolCalled | ToolArguments | ToolResult | Tokens

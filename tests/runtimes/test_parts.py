@@ -103,7 +103,7 @@ STREAMS: dict[str, tuple[list[Any], list[Any], str, tuple[int, int] | None]] = {
     ),
     "hermes run": (
         HERMES_RUN,
-        [("look", None, None, False), ("look", None, None, None)],
+        [("look", None, None, None), ("look", None, None, None)],
         "Hm.",
         (7, 2),
     ),
@@ -111,11 +111,13 @@ STREAMS: dict[str, tuple[list[Any], list[Any], str, tuple[int, int] | None]] = {
         [
             ("tool.started", {"tool_name": "look", "args": LOOK}),
             ("tool.completed", {"tool_name": "look", "result": "cold"}),
+            ("tool.started", {"tool_name": "wait"}),
+            ("tool.completed", {"tool_name": "wait", "error": "too long"}),
             ("tool.progress", {"tool_name": "_thinking", "delta": "..."}),
             ("reasoning.delta", {"delta": "Hm."}),
             ("run.completed", {"usage": {"input_tokens": 7, "output_tokens": 2}}),
         ],
-        [("look", LOOK, None, "cold")],
+        [("look", LOOK, None, "cold"), ("wait", None, None, "too long")],
         "Hm.",
         (7, 2),
     ),
@@ -242,6 +244,12 @@ def test_a_call_is_as_old_as_its_first_event() -> None:
     assert it == ToolCall("look", {}, None, None, 1)
 
 
+@pytest.mark.parametrize("said", ["It is ", " Cold.", "", "It is\n\nCold. "])
+def test_reasoning_that_repeats_a_piece_of_the_reply_is_none(said: str) -> None:
+    content = content_of([{"event": "reasoning.available", "text": said}])
+    assert content.reasoning("It is\n\nCold.") == ""
+
+
 def test_reasoning_that_is_more_than_the_reply_is_told() -> None:
     content = content_of([{"event": "reasoning.available", "text": "I looked."}])
     assert content.reasoning("Cold.") == "I looked."
@@ -286,6 +294,28 @@ def test_usage_that_is_no_number_is_not_known(told: object) -> None:
     )
     assert content.usage is None
     assert content.notes == ["usage is told that is no number of tokens"]
+
+
+def message_start(read: object, written: object) -> dict[str, Any]:
+    usage = {"input_tokens": read, "output_tokens": written}
+    return typed("message_start", message={"usage": usage})
+
+
+def test_usage_is_of_all_calls_of_the_model() -> None:
+    one = [message_start(7, 1), typed("message_delta", delta={}, usage={"output_tokens": 2})]
+    other = [message_start(9, 1), typed("message_delta", delta={}, usage={"output_tokens": 30})]
+    assert content_of([*one, *other]).usage == TokenUsage(16, 32)
+    assert content_of([*one, *other, *one]).usage == TokenUsage(23, 34)
+    assert content_of([message_start(None, 1), *other]).usage == TokenUsage(9, 30)
+
+
+def test_usage_of_no_tokens_is_noted() -> None:
+    content = content_of([{"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}])
+    assert content.usage == TokenUsage(0, 0)
+    told = "the usage is told as no tokens: the reply may be an error, of no model"
+    assert content.notes == [told]
+    content = content_of([{"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 1}}])
+    assert (content.usage, content.notes) == (TokenUsage(0, 1), [])
 
 
 SILENT = [
