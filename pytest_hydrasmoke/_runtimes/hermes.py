@@ -52,8 +52,8 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
         yield Reasoning(thought, repeats=kind == "reasoning.available")
     elif kind in ("tool.started", "tool.completed"):
         name = word_in(frame.get("tool")) or word_in(frame.get("tool_name"))
-        # Those of an underscore are the runtime's own.
-        if name is None or name.startswith("_"):
+        # Those of an underscore are the runtime's own, and no words.
+        if name is None:
             return
         if kind == "tool.started":
             yield ToolCalled(name, name, arguments=frame.get("args"), new=True)
@@ -69,5 +69,5 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
 def progress(frame: Frame) -> Iterator[Part]:
     """Yield what `hermes.tool.progress` says, which comes between chat chunks."""
     name, key = word_in(frame.get("tool")), key_in(frame.get("toolCallId"))
-    if name is not None and not name.startswith("_") and frame.get("status") == "running":
+    if name is not None and frame.get("status") == "running":
         yield ToolCalled(name if key is None else key, name, None if key is None else str(key))

@@ -55,9 +55,9 @@ def test_a_turn(turns: dict[str, dict[str, bytes]], stream: str, behaviour: str)
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_run(project: Project, tmp_path: Path, stream: str) -> None:
     with relaying(stream, tmp_path / "agents") as (relay, url):
-        project.suite("agents").at(
-            url, manifest_id=f"hermes-{stream}", ready_timeout=60, report="always"
-        )
+        project.suite("agents").at(url, manifest_id=f"hermes-{stream}")
+        # A real process starts in seconds, and a busy one is late with what it tells.
+        project.set(ready_timeout=60, usage_settle=2)
         result = project.live()
         assert result.ret == pytest.ExitCode.OK
         result.assert_outcomes(passed=ALL + SUITE)

@@ -52,6 +52,7 @@ TESTS = {
             "ag_ui",
             "ai_sdk",
             "anthropic",
+            "content",
             "finish",
             "generic",
             "goose",

@@ -73,6 +73,11 @@ def test_a_cancelled_run() -> None:
     assert known({"event": "run.cancelled", "run_id": "r1"}).error == "the run was cancelled"
 
 
+@pytest.mark.parametrize("kind", ["run.started", "tool.started", "reasoning.available"])
+def test_any_event_of_a_run_says_that_its_end_will_be_told(kind: str) -> None:
+    assert known({"event": kind, "run_id": "r1", "text": "x"}) == Meaning(always_ends=True)
+
+
 def test_a_session_that_fails_ends_all_the_same() -> None:
     failure = 'event: error\ndata: {"message":"no credit"}\n\nevent: done\ndata: {}\n\n'
     said = read(body("hermes-session") + failure)
