@@ -76,6 +76,13 @@ CONFTEST = """
 
 def pytest_itemcollected(item):
     item._nodeid = item.nodeid.partition("[")[0]
+
+
+def pytest_sessionstart():
+    # Filled by the run before, of no mutant.
+    from pytest_hydrasmoke._runtimes import generic
+
+    generic._role_of_word.cache_clear()
 """
 
 

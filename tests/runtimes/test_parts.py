@@ -370,6 +370,28 @@ def test_progress_tells_of_a_call_when_it_begins(frame: Any, found: Part | None)
     assert told == ([] if found is None else [found])
 
 
+def parts_of(frame: Any) -> list[Part]:
+    return list(parts(event_of(frame)))
+
+
+@pytest.mark.parametrize(("index", "key"), [(0, 0), (7, 7), (None, 0)])
+def test_a_block_is_known_by_its_index(index: Any, key: int) -> None:
+    called = block(index, type="tool_use", id="a", name="look", input={})
+    assert parts_of(called) == [ToolCalled(key, "look", "a", new=True)]
+    assert parts_of(delta(index, "input_json_delta", partial_json="{")) == [ToolArguments(key, "{")]
+
+
+def test_a_call_of_many_names_is_known_by_its_id() -> None:
+    for kind, name, more in (
+        ("TOOL_CALL_START", "toolCallName", {}),
+        ("tool-input-start", "toolName", {}),
+        ("tool-input-available", "toolName", {"input": LOOK}),
+        ("tool-input-error", "toolName", {"input": LOOK}),
+    ):
+        told = typed(kind, toolCallId="a", **{name: "look"}, **more)
+        assert parts_of(told) == [ToolCalled("a", "look", "a", more.get("input"))]
+
+
 def test_a_call_without_an_index_is_known_by_its_id() -> None:
     function = {"name": "look", "arguments": "{}"}
     calls = [{"id": "a", "function": function}, {"id": "b", "function": function}]

@@ -121,7 +121,8 @@ def test_an_end_may_tell_why(name: str) -> None:
     assert known({"type": "done", name: "length"}) == known({"done": True, name: "length"}) == told
     failed = known({"type": "done", name: "error"})
     assert failed.error == "it finished with 'error', and no message with it"
-    assert known({"type": "done", name: "error", "error": "boom"}).error == "boom"
+    told = known({"type": "done", name: "error", "error": "boom"})
+    assert (told.error, told.finish) == ("boom", "error")
 
 
 @pytest.mark.parametrize("word", ["Tool_Call", "tool-call", "toolCall", "TOOL CALL", "tool.call"])
@@ -272,6 +273,19 @@ def test_unknown_objects_are_no_text(frame: dict[str, object]) -> None:
 )
 def test_errors(frame: dict[str, object], error: str) -> None:
     assert of(frame) == Meaning(error=error)
+
+
+def test_an_error_may_lie_deep() -> None:
+    def nested(times: int) -> str | None:
+        return of('{"error":' * times + '"boom"' + "}" * times).error
+
+    assert nested(8) == "boom"
+    assert nested(9) == "the agent reports an error, and no message with it"
+
+
+def test_a_long_name_is_read_by_its_words_too() -> None:
+    assert of("x", "x" * 64 + "_error") == Meaning(error="x")
+    assert of("x", "tool_" * 20 + "error") == of("x", "x" * 65) == Meaning()
 
 
 def test_an_error_is_never_empty() -> None:
