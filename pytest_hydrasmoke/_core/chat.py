@@ -11,8 +11,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import RULES, Calls
@@ -29,9 +27,11 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning, parts
+from pytest_hydrasmoke._runtimes.registry import parts
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
+
+from .reading import Reading
 
 __tracebackhide__ = hide_own_frames
 
@@ -51,33 +51,6 @@ text four times as much for a single emoji in it.
 # instance are kept apart here, for every client of this process.
 _busy: set[str] = set()
 _busy_lock = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How events are understood: a hook's word first, then the runtimes of `_runtimes`."""
-
-    chat_text: Callable[[ChatEvent], str | None] | None = None
-    chat_end: Callable[[ChatEvent], bool | None] | None = None
-
-    def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
-        """Return what says what an event means; it may leave out a text that isn't wanted."""
-        if self.chat_text is not None or self.chat_end is not None:
-            return self.of
-        return meaning if text_wanted else course
-
-    def of(self, event: ChatEvent) -> Meaning:
-        """Return what an event means."""
-        known = meaning(event)
-        text = self.chat_text(event) if self.chat_text else None
-        end = self.chat_end(event) if self.chat_end else None
-        # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
-        understood = text is not None or end is True
-        return known._replace(
-            text=known.text if text is None else text,
-            end=known.end if end is None else end,
-            error=None if understood else known.error,
-        )
 
 
 def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
@@ -189,7 +162,7 @@ class Turn:
         self._message = message
         self._timeout = timeout
         self._end = end
-        self._always_ends = False
+        self._always_ends = self._said = self._message_over = False
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
@@ -260,12 +233,19 @@ class Turn:
             return None
         event = self._waiting.popleft()
         known = self._meaning(event)
-        if known.end:
-            self.complete = True
         if known.finish is not None:
             self.finish_reason = known.finish
         if known.always_ends:
             self._always_ends = True
+            self._message_over = False
+        if known.end:
+            # A model that waits for its tools ends a message, and its agent goes on with another.
+            self._message_over = known.of_message and goes_on(self.finish_reason)
+            self.complete = self.complete or not self._message_over
+        if known.text:
+            self._said = True
+        elif known.whole and not self._said:
+            known = known._replace(text=known.whole)
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
@@ -345,7 +325,7 @@ class Turn:
     def _end_without_terminal_event(self) -> None:
         if self._last_event is None:
             self.fail(ChatError("the stream ended without a single event"))
-        if self.finish_reason is not None and not goes_on(self.finish_reason):
+        if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
             self.complete = True
         elif (why := self._end_wanted()) is not None:
             self.fail(

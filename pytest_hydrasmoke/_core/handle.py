@@ -13,12 +13,13 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import whole
 from .arguments import seconds_of, text_of, whole_of
-from .chat import HELD, Kept, Reading, Turn
+from .chat import HELD, Kept, Turn
 from .deletion import delete, keep
 from .expected import Expected
 from .lifecycle import phase, status_of, until_ready, wait
 from .llm_events import Usage
 from .policy import Policy
+from .reading import Reading
 from .record import InstanceRecord, TurnAccount
 from .turn_observers import RecordObserver
 
@@ -130,7 +131,7 @@ class Handle:
             await turn.close()
         assert observer.account is not None  # It was opened.
         text, content = kept.text, kept.content
-        tool_calls = content.tool_calls
+        tool_calls, usage = content.tool_calls, content.usage
         for note in content.notes:
             self.record.add_remark(f"in a chat, {note}")
         return TurnResult(
@@ -145,7 +146,7 @@ class Handle:
             kept.max_gap,
             tool_calls,
             content.reasoning(text),
-            content.usage,
+            usage,
             observer.account,
         )
 

@@ -14,8 +14,8 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_text
-from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._report import junit
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged

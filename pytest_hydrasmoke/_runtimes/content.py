@@ -65,6 +65,7 @@ class Content:
         self._reasoning: list[Reasoning] = []
         self._read: int | None = None
         self._written: int | None = None
+        self._earlier = (0, 0)
         self.notes: list[str] = []
         """What could not be read; each once."""
         self.held = 0
@@ -87,6 +88,9 @@ class Content:
                 else:
                     call.result = result
             case _:
+                if part.new and (before := self.usage) is not None:
+                    self._earlier = before.input_tokens, before.output_tokens
+                    self._read = self._written = None
                 self._read = self._count(part.read, self._read)
                 self._written = self._count(part.written, self._written)
 
@@ -123,12 +127,11 @@ class Content:
             self.notes.append(text)
 
     def reasoning(self, reply: str) -> str:
-        """Return what the model thought; what only repeats the reply is none."""
-        said = reply.strip()
+        """Return what the model thought; what only repeats some of the reply is none."""
         return "".join(
             part.text
             for part in self._reasoning
-            if not (part.repeats and part.text.strip() in ("", said))
+            if not (part.repeats and part.text.strip() in reply)
         )
 
     @property
@@ -136,7 +139,10 @@ class Content:
         """None where the stream has not told all of it."""
         if self._read is None or self._written is None:
             return None
-        return TokenUsage(self._read, self._written)
+        usage = TokenUsage(self._earlier[0] + self._read, self._earlier[1] + self._written)
+        if usage == TokenUsage(0, 0):
+            self._note("the usage is told as no tokens: the reply may be an error, of no model")
+        return usage
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

@@ -13,7 +13,7 @@ class Reasoning(NamedTuple):
 
     text: str
     repeats: bool = False
-    """Whether it may be nothing but the reply, told once more."""
+    """Whether it may be nothing but some of the reply, told once more."""
 
 
 class ToolCalled(NamedTuple):
@@ -47,6 +47,8 @@ class Tokens(NamedTuple):
 
     read: object = None
     written: object = None
+    new: bool = False
+    """Whether it begins the count of another call of the model, beside those before it."""
 
 
 Part = Reasoning | ToolCalled | ToolArguments | ToolResult | Tokens

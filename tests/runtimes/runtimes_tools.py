@@ -25,7 +25,7 @@ def known(data: object, event: str = "message") -> Meaning:
 
 def of(data: object, event: str = "message") -> Meaning:
     """Return what one event says, whichever runtime it is of."""
-    return known(data, event)._replace(finish=None, always_ends=False)
+    return known(data, event)._replace(finish=None, always_ends=False, of_message=False)
 
 
 @dataclass(frozen=True)

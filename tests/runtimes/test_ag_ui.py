@@ -85,3 +85,7 @@ def test_usage_is_told_a_model_at_a_time(
 def test_other_kinds_say_nothing(kind: str) -> None:
     told = {"type": kind, "delta": "x", "content": "x", "text": "x", "message": "x", "error": "x"}
     assert known(told) == Meaning(always_ends=True)
+
+
+def test_the_end() -> None:
+    assert known({"type": "RUN_FINISHED"}) == Meaning(end=True, always_ends=True)

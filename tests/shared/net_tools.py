@@ -26,7 +26,8 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.chat import Reading, Turn
+from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
