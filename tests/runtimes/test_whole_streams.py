@@ -75,10 +75,8 @@ def _result(runtime: str, result: Any) -> Any:
         "ag-ui": text,
         "responses": text,
         "goose": {"content": [{"type": "text", "text": text}], "isError": False},
-        # Whether it has failed is all that is told.
-        "hermes-run": False,
     }
-    return told.get(runtime) if result is not None or runtime == "hermes-run" else None
+    return None if result is None else told.get(runtime)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
