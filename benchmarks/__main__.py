@@ -1,4 +1,4 @@
-"""Run the benchmark: `python benchmarks [P1 ... P8] [--check] [--save]`, from the checkout."""
+"""Run the benchmark: `python benchmarks [P1 ... P9] [--check] [--save]`, from the checkout."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ ROWS = {
     "P6": "p6_many",
     "P7": "p7_fake",
     "P8": "p8_tests",
+    "P9": "p9_tools",
 }
 
 

@@ -14,14 +14,16 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from bench_streams import COMPLETION_CHUNK, ID
+from bench_streams import COMPLETION_CHUNK, ID, tool_chunks
 
 PIECE = 4096
 STATUS = f'{{"id":"{ID}","hostname":"agent-1.example","status":"running"}}'.encode()
 
 
-def stream(events: int) -> bytes:
-    """Make a chat of so many deltas, and its end."""
+def stream(events: int, kind: str) -> bytes:
+    """Make a chat of so many events: of text, or of `tools`, and its end."""
+    if kind == "tools":
+        return b"".join(tool_chunks(events))
     delta = f"data: {COMPLETION_CHUNK.replace('TEXT', ' word')}\n\n"
     return (delta * (events - 1) + "data: [DONE]\n\n").encode()
 
@@ -32,8 +34,8 @@ def _reply(kind: str, parts: list[bytes]) -> bytes:
     return head.encode() + b"".join(body) + b"0\r\n\r\n"
 
 
-async def _serve(events: int) -> None:
-    whole = stream(events)
+async def _serve(events: int, kind: str) -> None:
+    whole = stream(events, kind)
     pieces = [whole[start : start + PIECE] for start in range(0, len(whole), PIECE)]
     replies = {
         b"POST": _reply("text/event-stream", pieces),
@@ -66,10 +68,10 @@ async def _serve(events: int) -> None:
 
 
 @contextmanager
-def serving(events: int) -> Generator[str]:
+def serving(events: int, kind: str = "text") -> Generator[str]:
     """Yield the URL of such a server."""
     with subprocess.Popen(
-        [sys.executable, __file__, str(events)],
+        [sys.executable, __file__, str(events), kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -85,4 +87,4 @@ def serving(events: int) -> Generator[str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), sys.argv[2]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 MB = 1 << 20
@@ -32,6 +33,39 @@ def deltas(size: int, end: bytes) -> list[bytes]:
         length += len(block)
         number += 1
     return blocks
+
+
+def tool_chunks(count: int) -> Iterator[bytes]:
+    """Yield the chunks of a turn: thoughts, then tool calls, then text, then usage and the end.
+
+    A tenth is thoughts, and four tenths are calls, with their arguments in up to 200 pieces.
+    """
+    thoughts, pieces = count // 10, count * 4 // 10
+    for number in range(thoughts):
+        yield _chunk({"reasoning_content": f" hm{number}"})
+    for number in range(pieces):
+        index, piece = divmod(number, 200)
+        function: dict[str, str] = {"arguments": '{"words":[0' if piece == 0 else f",{piece}"}
+        call: dict[str, object] = {"index": index, "function": function}
+        if piece == 0:
+            function["name"] = "look"
+            call |= {"id": f"call_{index}", "type": "function"}
+        if piece == 199 or number == pieces - 1:
+            function["arguments"] += "]}"
+        yield _chunk({"tool_calls": [call]})
+    for number in range(count - thoughts - pieces - 3):
+        yield _chunk({"content": f" word{number}"})
+    yield _chunk({}, finish_reason="stop")
+    usage = {"prompt_tokens": 7, "completion_tokens": count, "total_tokens": count + 7}
+    yield b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
+    yield b"data: [DONE]\n\n"
+
+
+def _chunk(delta: dict[str, object], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000}
+    data = json.dumps({**head, "model": "agent", "choices": [choice]}, separators=(",", ":"))
+    return f"data: {data}\n\n".encode()
 
 
 def cut(stream: bytes, size: int) -> list[bytes]:

@@ -22,8 +22,9 @@ from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, whole_of
-from pytest_hydrasmoke._core.chat import EndRule, Reading, Turn
+from pytest_hydrasmoke._core.chat import EndRule, Turn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._sse.decoder import ChatEvent

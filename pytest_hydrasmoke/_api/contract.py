@@ -34,7 +34,7 @@ class Difference(NamedTuple):
 
 def differences(served: Node) -> list[Difference]:
     """List what is otherwise in a router's OpenAPI document, what breaks the contract first."""
-    return sorted(_differences(served, contract()), key=lambda it: not it.breaks)
+    return sorted(_differences(served, contract()), key=lambda difference: not difference.breaks)
 
 
 def _broken(words: str) -> Difference:

@@ -88,11 +88,11 @@ class Forms:
         A text or a page is none, whoever has given one before: the router speaks JSON. Nor is
         what a wrong path is told, where the router has words of its own for an unknown id.
         """
-        own = [it for it in (self.unknown, self.unknown_key) if form.looks_like(it)]
+        own = [known for known in (self.unknown, self.unknown_key) if form.looks_like(known)]
         if form.code != 404 or not form.fields or not own:
             return False
         return form.digest != self.missing.digest or self.missing.digest in {
-            it.digest for it in own
+            known.digest for known in own
         }
 
     def is_routers(self, malformed: Form) -> bool:

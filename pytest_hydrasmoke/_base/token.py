@@ -99,7 +99,7 @@ def hidden(token: str | Token) -> Token:
 def _known(token: Token | None) -> frozenset[str]:
     """Return every token that this process could show: the given one, and its environment's."""
     given = "" if token is None else token.reveal()
-    found = {it.strip() for it in (given, *map(os.environ.get, VARIABLES)) if it}
+    found = {value.strip() for value in (given, *map(os.environ.get, VARIABLES)) if value}
     return frozenset(value for value in found if len(value) >= WINDOW)
 
 
@@ -131,7 +131,9 @@ def scrubber(*values: str) -> Callable[[str], str]:
     as it is, and as a repr, JSON, a URL and `harmless` spell it.
     """
     spelled = {way for value in values for way in _spelled(value)}
-    windows = _Parts(it[at : at + WINDOW] for it in spelled for at in range(len(it) - WINDOW + 1))
+    windows = _Parts(
+        way[at : at + WINDOW] for way in spelled for at in range(len(way) - WINDOW + 1)
+    )
     # Wherever a window begins, one of these begins at every fifth character of it: five times
     # fewer places to look at in a text that has none.
     pieces = _Parts(window[at : at + 4] for window in windows for at in range(5))

@@ -11,8 +11,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import RULES, Calls
@@ -29,9 +27,11 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning, parts, text_of
+from pytest_hydrasmoke._runtimes.registry import course, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
+
+from .reading import Reading
 
 __tracebackhide__ = hide_own_frames
 
@@ -53,35 +53,6 @@ _busy: set[str] = set()
 _busy_lock = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How events are understood: a hook's word first, then the runtimes of `_runtimes`."""
-
-    chat_text: Callable[[ChatEvent], str | None] | None = None
-    chat_end: Callable[[ChatEvent], bool | None] | None = None
-    quoted: bool = True
-    """Whether an error may quote the last event."""
-
-    def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
-        """Return what says what an event means; it may leave out a text that isn't wanted."""
-        if self.chat_text is not None or self.chat_end is not None:
-            return self.of
-        return meaning if text_wanted else course
-
-    def of(self, event: ChatEvent) -> Meaning:
-        """Return what an event means."""
-        known = meaning(event)
-        text = self.chat_text(event) if self.chat_text else None
-        end = self.chat_end(event) if self.chat_end else None
-        # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
-        understood = text is not None or end is True
-        return known._replace(
-            text=known.text if text is None else text,
-            end=known.end if end is None else end,
-            error=None if understood else known.error,
-        )
-
-
 def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
     """Estimate the bytes that an event takes; what it shares with the one before counts once."""
     held = sys.getsizeof(event) + sys.getsizeof(event.data)
@@ -97,7 +68,7 @@ class Kept:
 
     def __init__(self, content: Content) -> None:
         self.events: list[ChatEvent] = []
-        self._content = content
+        self.content = content
         self._held = self._length = 0
         self._ascii = True
 
@@ -110,7 +81,7 @@ class Kept:
             self._length += len(text)
             self._ascii = self._ascii and text.isascii()
         # The whole text is one more copy, as wide throughout as its widest character.
-        held = self._held + self._content.held
+        held = self._held + self.content.held
         if held + self._length * (1 if self._ascii else 4) > HELD:
             return False
         self.events.append(event)
@@ -181,6 +152,7 @@ class Turn:
         self._message = message
         self._timeout = timeout
         self._end = end
+        self._said = self._message_over = False
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._finds_text = None if self._meaning is not course else text_of
         self._quoted = reading.quoted
@@ -259,12 +231,20 @@ class Turn:
             return None
         event = self._waiting.popleft()
         known = self._meaning(event)
-        if known.end:
-            self.complete = True
         if known.finish is not None:
             self.finish_reason = known.finish
-        if known.runtime is not None and known.runtime not in self.runtimes:
-            self.runtimes.append(known.runtime)
+        if known.runtime is not None:
+            self._message_over = False
+            if known.runtime not in self.runtimes:
+                self.runtimes.append(known.runtime)
+        if known.end:
+            # A model that waits for its tools ends a message, and its agent goes on with another.
+            self._message_over = known.of_message and goes_on(self.finish_reason)
+            self.complete = self.complete or not self._message_over
+        if known.text:
+            self._said = True
+        elif known.whole and not self._said:
+            known = known._replace(text=known.whole)
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
@@ -274,7 +254,7 @@ class Turn:
 
     def _take_in(self, event: ChatEvent, text: str) -> None:
         """Note an event's time, and what it says beside its end and failure."""
-        event.reads = self._finds_text or text
+        event.reads = text or self._finds_text or ""
         last, self._last_event = self._last_event, event
         if last is None:
             self.first_event_after = event.at
@@ -358,7 +338,7 @@ class Turn:
     def _end_without_terminal_event(self) -> None:
         if self._last_event is None:
             self.fail(ChatError("the stream ended without a single event"))
-        if self.finish_reason is not None and not goes_on(self.finish_reason):
+        if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
             self.complete = True
         elif (why := self._end_wanted()) is not None:
             self.fail(

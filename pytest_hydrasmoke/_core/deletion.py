@@ -126,7 +126,7 @@ class _Deletion:
             record.id = await self._row_or_living(told)
         elif record.state is State.READY and not record.deletion_asked:
             await self._look_first()
-        known = [it for it in (record.id, told) if it is not None]
+        known = [each for each in (record.id, told) if each is not None]
         await self.until_gone(list(dict.fromkeys(known)))
         record.becomes(State.DELETED)
 

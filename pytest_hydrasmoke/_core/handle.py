@@ -14,13 +14,14 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import whole
 from .arguments import seconds_of, text_of, whole_of
-from .chat import HELD, Kept, Reading, Turn
+from .chat import HELD, Kept, Turn
 from .deletion import delete, keep
 from .expected import Expected
 from .lifecycle import phase, status_of, until_ready, wait
 from .llm_events import Usage
 from .moments import MOST_PROVIDERS
 from .policy import Policy
+from .reading import Reading
 from .record import InstanceRecord, TurnAccount
 from .turn_observers import RecordObserver
 

@@ -16,8 +16,8 @@ from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_text
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.moments import Failure
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._report import junit, turns
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged

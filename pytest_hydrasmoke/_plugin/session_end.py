@@ -344,8 +344,8 @@ class SessionEnd:
         """
         summed_up = self._report.instances if self._report else ()
         told = {instance.idempotency_key for instance in summed_up if self._told}
-        leaks = [it for it in (*summed_up, *reports) if it.outcome == "leaked"]
-        for key, leak in {it.idempotency_key: it for it in leaks}.items():
+        leaks = [one for one in (*summed_up, *reports) if one.outcome == "leaked"]
+        for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
             if key not in told and not self._worker:
                 with suppress(Exception):  # There may be nobody who reads it.
                     sys.stderr.write(self._scrub(terminal.leak(leak)) + "\n")

@@ -21,12 +21,12 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
-from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import (
     HAS_ROW,
     InstanceRecord,

@@ -89,7 +89,9 @@ class Sweep:
             else:
                 over.append(folder)
         readings = {folder: self._read(folder) for folder in over}
-        targets = [it for folder, found in readings.items() for it in self._owned(folder, found)]
+        targets = [
+            target for folder, found in readings.items() for target in self._owned(folder, found)
+        ]
         unread = [
             Slots(folder.name, folder, frozenset(reading.entries))
             for folder, reading in readings.items()
@@ -213,7 +215,7 @@ class Sweep:
 
     def _sweep(self, targets: list[Target], several: list[Slots]) -> None:
         until = time.monotonic() + self.wait
-        targets = targets + [it for slots in several for it in slots.more()]
+        targets = targets + [target for slots in several for target in slots.more()]
         if self.dry_run:
             for target in targets:
                 entry = target.entry
@@ -221,7 +223,8 @@ class Sweep:
                 self.say(f"would {doing} (key {target.key}) at {self.config.link.base_url}")
                 self.left = self.left or entry is not None
             return
-        if self.wait and not all(it.entry is not None and it.entry.has_row for it in targets):
+        have_rows = (target.entry is not None and target.entry.has_row for target in targets)
+        if self.wait and not all(have_rows):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         while targets:
             # `_one` tells every failure of its own: none stops the others.
@@ -229,7 +232,8 @@ class Sweep:
             fan_out(self.config.link, works)
             # A request that was sent before this sweep has had its time by then.
             self.wait = max(until - time.monotonic(), 0.0)
-            targets = [it for slots in several for it in slots.more(frozenset(self._found))]
+            found = frozenset(self._found)
+            targets = [target for slots in several for target in slots.more(found)]
 
     def _work(self, target: Target) -> Callable[[SyncIO], None]:
         return lambda io: self._one(io, target)

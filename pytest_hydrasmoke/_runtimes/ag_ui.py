@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from .generic import is_anothers
 from .meaning import NO_MESSAGE, Meaning
-from .parts import Part, Reasoning, ToolArguments, ToolCalled, ToolResult
-from .values import Frame, key_in, message_of, text_in, word_in
+from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
+from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
 NAME = "AG-UI"
 
@@ -19,6 +19,7 @@ _TYPES = """
     REASONING_START REASONING_END REASONING_MESSAGE_START REASONING_MESSAGE_CONTENT
     REASONING_MESSAGE_CHUNK REASONING_MESSAGE_END REASONING_ENCRYPTED_VALUE STATE_SNAPSHOT
     STATE_DELTA MESSAGES_SNAPSHOT ACTIVITY_SNAPSHOT ACTIVITY_DELTA RAW CUSTOM
+    SUBAGENT_STARTED SUBAGENT_FINISHED SUBAGENT_ERROR
 """
 TYPES = frozenset(_TYPES.split())
 
@@ -34,11 +35,15 @@ _REASONING = frozenset(
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"):
-        # A chunk may be a message of somebody else.
-        text = "" if is_anothers(frame) else text_in(frame.get("delta"))
-        return Meaning(text, runtime=NAME)
+        # A message may be of somebody else, or a subagent's, whose failure is not the run's.
+        others = is_anothers(frame) or frame.get("subagentRunId") is not None
+        return Meaning("" if others else text_in(frame.get("delta")), runtime=NAME)
     if kind == "RUN_FINISHED":
-        return Meaning(end=True, runtime=NAME)
+        outcome = word_in((frame_of(frame.get("outcome")) or {}).get("type"))
+        if outcome == "cancelled":
+            return Meaning(error="the run was cancelled", runtime=NAME)
+        # A run that waits for somebody's word has ended, and not with a success.
+        return Meaning(end=True, finish=outcome, runtime=NAME)
     if kind == "RUN_ERROR":
         error = message_of(frame.get("message")) or message_of(frame.get("code"))
         return Meaning(error=error or NO_MESSAGE, runtime=NAME)
@@ -56,3 +61,17 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
         yield ToolArguments(key, text_in(frame.get("delta")))
     elif kind == "TOOL_CALL_RESULT" and key is not None:
         yield ToolResult(key, frame.get("content"))
+    elif kind == "RUN_FINISHED":
+        told = list(frames_in(frame.get("usage")))  # an entry for each model
+        yield Tokens(_sum(told, "inputTokens"), _sum(told, "outputTokens"))
+
+
+def _sum(told: list[Frame], key: str) -> object:
+    """Return the sum of some counts; or one that is no count, for whoever takes note of it."""
+    total: int | None = None
+    for count in (entry.get(key) for entry in told):
+        if count is not None:
+            if type(count) is not int or count < 0:
+                return count
+            total = (total or 0) + count
+    return total

@@ -20,7 +20,8 @@ TYPES = frozenset(_TYPES.split())
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     if kind == "message_stop":
-        return Meaning(end=True, runtime=NAME)
+        # An agent's turn has a message for each call of its model.
+        return Meaning(end=True, of_message=True, runtime=NAME)
     delta = frame_of(frame.get("delta")) or {}
     if kind == "content_block_delta" and delta.get("type") == "text_delta":
         return Meaning(text_in(delta.get("text")), runtime=NAME)
@@ -48,4 +49,5 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
         message = frame_of(frame.get("message")) or frame
         usage = frame_of(message.get("usage"))
         if usage is not None:
-            yield Tokens(usage.get("input_tokens"), usage.get("output_tokens"))
+            read, written = usage.get("input_tokens"), usage.get("output_tokens")
+            yield Tokens(read, written, new=kind == "message_start")

@@ -100,6 +100,7 @@ class Content:
         self._said = 0
         self._read: int | None = None
         self._written: int | None = None
+        self._earlier = TokenUsage(0, 0)
         self.notes: list[str] = []
         """What could not be read; each once."""
         self.held = 0
@@ -132,7 +133,10 @@ class Content:
                     self._note("a tool's result came without its call")
                 else:
                     call.result = result
-            case Tokens(read, written):
+            case Tokens(read, written, new):
+                if new and (before := self.usage) is not None:
+                    self._earlier = before
+                    self._read = self._written = None
                 self._read = self._count(read, self._read)
                 self._written = self._count(written, self._written)
 
@@ -175,7 +179,7 @@ class Content:
             self.notes.append(text)
 
     def reasoning(self, reply: str) -> str:
-        """Return what the model thought; what only repeats the reply is none."""
+        """Return what the model thought; what only repeats some of the reply is none."""
         return "".join(piece.part.text for piece in self._pieces(reply))
 
     def thoughts(self, reply: str) -> Iterator[Thought]:
@@ -185,9 +189,8 @@ class Content:
             yield Thought("".join([it.part.text for it in pieces]), pieces[0].at, position)
 
     def _pieces(self, reply: str) -> Iterator[_Piece]:
-        said = reply.strip()
         for piece in self._reasoning:
-            if not (piece.part.repeats and piece.part.text.strip() in ("", said)):
+            if not (piece.part.repeats and piece.part.text.strip() in reply):
                 yield piece
 
     @property
@@ -195,7 +198,10 @@ class Content:
         """None where the stream has not told all of it."""
         if self._read is None or self._written is None:
             return None
-        return TokenUsage(self._read, self._written)
+        usage = self._earlier + TokenUsage(self._read, self._written)
+        if usage == TokenUsage(0, 0):
+            self._note("the usage is told as no tokens: the reply may be an error, of no model")
+        return usage
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

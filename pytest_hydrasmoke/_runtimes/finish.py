@@ -35,6 +35,6 @@ def is_cut_short(word: str) -> bool:
     return spelled_plainly(word) in _CUT_SHORT
 
 
-def goes_on(word: str) -> bool:
+def goes_on(word: str | None) -> bool:
     """Return whether the model only waits for its tools: the agent is not done."""
-    return spelled_plainly(word) in _GOES_ON
+    return word is not None and spelled_plainly(word) in _GOES_ON

@@ -1,7 +1,8 @@
 """Hermes Agent: its run events, with their kind in the data, and its session events, named.
 
-Both repeat the whole reply at their end, and run events may tell it once more as reasoning: what
-was said is said by the deltas alone.
+Both repeat the reply at their end, and run events tell pieces of it once more as reasoning: what
+was said is said by the deltas. Only where there are none, since its model's provider gave no stream
+or no reply at all, the end has what the agent says.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 
 from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, Tokens, ToolCalled, ToolResult
-from .values import Frame, frame_of, key_in, message_of, text_in, word_in
+from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
 NAME = "Hermes"
 
@@ -29,12 +30,21 @@ def read(kind: str, frame: Frame) -> Meaning:
     """Return what an event of this kind means."""
     if kind in ("message.delta", "assistant.delta"):
         return Meaning(text_in(frame.get("delta")), runtime=NAME)
+    if kind == "assistant.completed":
+        return Meaning(whole=text_in(frame.get("content")), runtime=NAME)
     if kind == "run.completed":
-        return Meaning(end=True, runtime=NAME)
+        output = text_in(frame.get("output"))
+        return Meaning(end=True, finish=_finish_of(frame), whole=output, runtime=NAME)
     if kind in ("run.failed", "run.cancelled"):
         wordless = "the run was cancelled" if kind == "run.cancelled" else NO_MESSAGE
         return Meaning(error=message_of(frame.get("error")) or wordless, runtime=NAME)
     return Meaning(runtime=NAME)
+
+
+def _finish_of(frame: Frame) -> str | None:
+    """Return why the model stopped; a session tells it of the messages that it has kept."""
+    messages = list(frames_in(frame.get("messages")))
+    return word_in(messages[-1].get("finish_reason")) if messages else None
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:
@@ -44,13 +54,14 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
         yield Reasoning(thought, repeats=kind == "reasoning.available")
     elif kind in ("tool.started", "tool.completed"):
         name = word_in(frame.get("tool")) or word_in(frame.get("tool_name"))
-        # Those of an underscore are the runtime's own.
-        if name is None or name.startswith("_"):
+        # Those of an underscore are the runtime's own, and no words.
+        if name is None:
             return
         if kind == "tool.started":
             yield ToolCalled(name, name, arguments=frame.get("args"), new=True)
         else:
-            yield ToolResult(name, frame.get("result", frame.get("error")))
+            # `error` is told of a tool that did well too, as false.
+            yield ToolResult(name, frame.get("result", frame.get("error") or None))
     elif kind == "run.completed":
         usage = frame_of(frame.get("usage"))
         if usage is not None:
@@ -60,5 +71,5 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
 def progress(frame: Frame) -> Iterator[Part]:
     """Yield what `hermes.tool.progress` says, which comes between chat chunks."""
     name, key = word_in(frame.get("tool")), key_in(frame.get("toolCallId"))
-    if name is not None and not name.startswith("_") and frame.get("status") == "running":
+    if name is not None and frame.get("status") == "running":
         yield ToolCalled(name if key is None else key, name, None if key is None else str(key))

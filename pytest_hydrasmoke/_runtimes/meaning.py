@@ -12,10 +12,14 @@ class Meaning(NamedTuple):
     """What to append to the reply, with nothing between."""
     end: bool = False
     """Whether it is the turn's terminal event."""
+    of_message: bool = False
+    """Whether that end is a message's: more follow where the model has stopped for its tools."""
     error: str | None = None
     """The agent's error, never empty; None where the event reports none."""
     finish: str | None = None
     """Why the model stopped, in the runtime's own word; the stream may go on for a while."""
+    whole: str = ""
+    """The reply once more, as a whole: it counts where no piece of it has come."""
     runtime: str | None = None
     """The runtime that it is of, which tells the end of every turn: without one, a reply was cut.
     None where its words are everybody's."""

@@ -38,6 +38,14 @@ def parts(frame: Frame) -> Iterator[Part]:
     first = first_choice(cast("list[object]", choices)) if isinstance(choices, list) else None
     choice = frame_of(first) or {}
     said = frame_of(choice.get("delta")) or frame_of(choice.get("message")) or {}
+    yield from delta_parts(said)
+    usage = frame_of(frame.get("usage"))
+    if usage is not None:
+        yield Tokens(usage.get("prompt_tokens"), usage.get("completion_tokens"))
+
+
+def delta_parts(said: Frame) -> Iterator[Part]:
+    """Yield what a delta, or a message, says beside text."""
     thought = text_in(said.get("reasoning_content")) or text_in(said.get("reasoning"))
     if thought:
         yield Reasoning(thought)
@@ -50,6 +58,3 @@ def parts(frame: Frame) -> Iterator[Part]:
             yield ToolCalled(key, name, call_id)
         if piece := text_in(function.get("arguments")):
             yield ToolArguments(key, piece)
-    usage = frame_of(frame.get("usage"))
-    if usage is not None:
-        yield Tokens(usage.get("prompt_tokens"), usage.get("completion_tokens"))

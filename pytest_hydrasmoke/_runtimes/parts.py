@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Key = str | int
 """What a runtime joins the pieces of a tool call by: an index, an id, or a tool's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(NamedTuple):
     """A piece of what the model thought."""
 
     text: str
     repeats: bool = False
-    """Whether it may be nothing but the reply, told once more."""
+    """Whether it may be nothing but some of the reply, told once more."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(NamedTuple):
     """A tool call, at its beginning or as a whole."""
 
     key: Key
@@ -30,28 +28,27 @@ class ToolCalled:
     """Whether it is another call than the one before it of the same key."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolArguments:
+class ToolArguments(NamedTuple):
     """A piece of the JSON of a call's arguments."""
 
     key: Key
     piece: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(NamedTuple):
     """What a tool gave back, whatever it is."""
 
     key: Key
     result: object
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """How many tokens the turn took by now; None where that is not told."""
 
     read: object = None
     written: object = None
+    new: bool = False
+    """Whether it begins the count of another call of the model, beside those before it."""
 
 
 Part = Reasoning | ToolCalled | ToolArguments | ToolResult | Tokens

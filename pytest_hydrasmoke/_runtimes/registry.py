@@ -7,11 +7,21 @@ the words that most have in common.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-from . import ag_ui, ai_sdk, anthropic, generic, goose, hermes, openai_chat, openai_responses
+from . import (
+    ag_ui,
+    ai_sdk,
+    anthropic,
+    generic,
+    goose,
+    hermes,
+    openai_chat,
+    openai_delta,
+    openai_responses,
+)
 from .finish import is_failure
 from .meaning import NOTHING, Meaning
 from .openai_chat import CHUNK
@@ -48,6 +58,8 @@ def meaning(event: ChatEvent) -> Meaning:
     `[DONE]` ends a turn of any runtime. Halves of a surrogate pair, which JSON can escape and no
     file can hold, become U+FFFD.
     """
+    if (delta := _delta_of(event)) is not None:
+        return openai_delta.meaning(delta)
     if event.data.strip() == "[DONE]":
         return Meaning(end=True)
     value = _value(event)
@@ -89,6 +101,14 @@ def course(event: ChatEvent) -> Meaning:
     return NOTHING
 
 
+def _delta_of(event: ChatEvent) -> Frame | None:
+    """Return the delta of an OpenAI chunk that goes on; None for any other event."""
+    data = event.data
+    if event.event != "message" or '"choices"' not in data:
+        return None
+    return openai_delta.delta_of(data)
+
+
 def _value(event: ChatEvent) -> object:
     """Return the data as an object or a string where it is one in JSON, else as it stands."""
     if event.data.lstrip()[:1] in ("{", '"'):
@@ -122,14 +142,18 @@ def _known(name: str, frame: Frame) -> Meaning | None:
     return None if read is None else read(kind, frame)
 
 
-def parts(event: ChatEvent) -> Iterator[Part]:
-    """Yield what an event says beside text: tools, reasoning, usage; nothing that is not known."""
+def parts(event: ChatEvent) -> Iterable[Part]:
+    """Return what an event says beside text: tools, reasoning, usage; nothing that is not known."""
+    if (delta := _delta_of(event)) is not None:
+        return openai_delta.parts(delta)
     # Most events are text alone: they need not be read a second time.
     data = event.data
     if event.event == "message" and not any(word in data for word in _SAYS_MORE):
-        return
-    if any(word in data for word in _SAYS_TEXT):
-        return
+        return ()
+    return () if any(word in data for word in _SAYS_TEXT) else _parts(event)
+
+
+def _parts(event: ChatEvent) -> Iterator[Part]:
     frame = frame_of(_value(event))
     if frame is None:
         return

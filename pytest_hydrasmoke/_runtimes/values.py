@@ -36,7 +36,7 @@ def frame_of(value: object) -> Frame | None:
 
 def whole(text: str) -> str:
     """Return a text without halves of a surrogate pair, which no file can hold."""
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def spelled_plainly(word: str) -> str:

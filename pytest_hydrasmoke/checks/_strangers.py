@@ -27,7 +27,8 @@ from pytest_hydrasmoke._base.evidence import Form
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core import lifecycle
-from pytest_hydrasmoke._core.chat import Reading, Turn
+from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import State
 from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._run.session import SmokeSession

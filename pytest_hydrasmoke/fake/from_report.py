@@ -35,6 +35,19 @@ _SAMPLES: Mapping[str, Any] = {
     "object": {},
 }
 
+_WORDS: Mapping[Runtime, set[str]] = {
+    "hermes": {"hermes.tool.progress"},
+    "hermes-session": {"assistant.delta", "assistant.completed"},
+    "responses": {"response.created", "response.output_text.delta", "response.completed"},
+    "anthropic": {"content_block_delta", "message_start", "message_stop"},
+    "goose": {"Message", "Finish"},
+    "ag-ui": {"RUN_STARTED", "TEXT_MESSAGE_CONTENT", "RUN_FINISHED"},
+    "ai-sdk": {"start-step", "text-start", "text-delta"},
+}
+"""Names and types of events, one of which is enough to know a runtime by."""
+_FAILURES = {"error", "Error", "RUN_ERROR", "response.failed"}
+"""Names, types and keys of events of which one says that the agent has failed."""
+
 
 def scenario_of(report: Plain) -> Scenario:
     """Make a scenario of a report; raises ValueError for what is none, or tells too little."""
@@ -150,9 +163,7 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
     if turns:
         learned["terminal"] = any(turn["complete"] for turn in turns)
         if all(turn["error"] is not None for turn in turns):
-            failed = any(
-                "error" in (event["event"], event["kind"], *event["keys"]) for event in events
-            )
+            failed = any(map(_is_failure, events))
             told = statistics.median_low(turn["events"] for turn in turns)
             learned["agent_dies"] = "error" if failed else _way_to_die(turns)
             learned["agent_dies_after"] = max(told - failed, 0)
@@ -165,6 +176,12 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
     return learned
 
 
+def _is_failure(event: Plain) -> bool:
+    words = {event["event"], event["kind"], *event["keys"]}
+    # Of a tool it is told too whether it has failed.
+    return "tool" not in words and not words.isdisjoint(_FAILURES)
+
+
 def _way_to_die(turns: Sequence[Plain]) -> AgentDies:
     """Tell streams that ended early from connections that were cut."""
     ended = all(str(turn["error"]).startswith("the reply was cut") for turn in turns)
@@ -173,13 +190,18 @@ def _way_to_die(turns: Sequence[Plain]) -> AgentDies:
 
 def _runtime(events: Sequence[Plain]) -> Runtime:
     names = {event["event"] for event in events}
-    if any("choices" in event["keys"] for event in events):
+    kinds = {event["kind"] for event in events}
+    keys = {key for event in events for key in event["keys"]}
+    for runtime, words in _WORDS.items():
+        if words & (names | kinds):
+            return runtime
+    if "choices" in keys:
         return "openai"
-    if names & {"content_block_delta", "message_start", "message_stop"}:
-        return "anthropic"
+    if {"event", "run_id"} <= keys:
+        return "hermes-run"
     if any(event["data"] == "object" and event["kind"] is not None for event in events):
         return "objects"
-    return "text" if names <= {"message"} else "named"
+    return "text" if names <= {"message", "error"} else "named"
 
 
 def _usage(instances: Sequence[Plain]) -> Changes:

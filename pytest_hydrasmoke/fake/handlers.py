@@ -93,8 +93,10 @@ class Calls:
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
         world, instance_id = self._world, instance.id
+        said = world.say(instance_id, call.body.message)
+        broken = self._faults.take_break() or _death(self._scenario)
         return EventStream(
-            plan(turn(self._scenario), self._faults.take_break() or _death(self._scenario)),
+            plan(turn(self._scenario, said), broken),
             world.clock,
             self._scenario.event_pause,
             lambda: world.end_turn(instance_id),

@@ -28,8 +28,28 @@ class ReadyMade(NamedTuple):
 READY_MADE: Mapping[str, ReadyMade] = {
     "default": ReadyMade("Quick, and in the plainest of the allowed words.", Scenario()),
     "openai": ReadyMade("Chunks with `choices`, then `[DONE]`.", Scenario(runtime="openai")),
+    "hermes": ReadyMade(
+        "OpenAI's chunks as Hermes sends them, with named events for tools.",
+        Scenario(runtime="hermes"),
+    ),
+    "hermes-run": ReadyMade(
+        "Hermes' events of a run, whose kind is in the data.", Scenario(runtime="hermes-run")
+    ),
+    "hermes-session": ReadyMade(
+        "Hermes' named events of a session.", Scenario(runtime="hermes-session")
+    ),
+    "responses": ReadyMade(
+        "OpenAI's Responses, `response.created` to `response.completed`.",
+        Scenario(runtime="responses"),
+    ),
     "anthropic": ReadyMade(
         "Named events, `message_start` to `message_stop`.", Scenario(runtime="anthropic")
+    ),
+    "goose": ReadyMade("Goose's messages in pieces, then `Finish`.", Scenario(runtime="goose")),
+    "ag-ui": ReadyMade("AG-UI, `RUN_STARTED` to `RUN_FINISHED`.", Scenario(runtime="ag-ui")),
+    "ai-sdk": ReadyMade(
+        "The AI SDK's UI message stream, `start` to `finish` and `[DONE]`.",
+        Scenario(runtime="ai-sdk"),
     ),
     "objects": ReadyMade("Objects of a `type` and a `content`.", Scenario(runtime="objects")),
     "named": ReadyMade("Events `token` and `done`.", Scenario(runtime="named")),

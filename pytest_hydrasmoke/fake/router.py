@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from starlette.applications import Starlette
@@ -14,6 +14,7 @@ from .faults import BreakKind, Faults, When
 from .presets import load
 from .public import public
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
+from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
 from .state import World
@@ -94,9 +95,28 @@ class FakeRouter:
         return self._world.llm_events()
 
     def reset(self) -> None:
-        """Forget instances, requests, LLM events and the faults still to come."""
+        """Forget instances, requests, LLM events, added replies and the faults still to come."""
         self._world.reset()
         self._faults.reset()
+
+    def reply(
+        self,
+        match: str,
+        text: str | Sequence[str],
+        *,
+        tool_calls: Sequence[Mapping[str, Json]] = (),
+        reasoning: str = "",
+    ) -> None:
+        """Answer messages in which the regular expression `match` is found.
+
+        Of several texts each turn gets one, in their order and from the front again, each instance
+        by itself. A tool call is `{"name": ..., "arguments": {...}, "result": ...}`, of which the
+        name alone is needed; the runtime of the scenario may tell less. What was added is tried in
+        its order before the scenario's `replies`; the same `match` once more takes its place.
+        Raises ValueError.
+        """
+        given = {"match": match, "text": text, "tool_calls": tool_calls, "reasoning": reasoning}
+        self._world.add_reply(Reply.of("the reply", given))
 
     def fail(
         self,

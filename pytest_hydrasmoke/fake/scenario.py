@@ -1,12 +1,12 @@
 """How a fake router behaves: every answer that the router's own page leaves open.
 
-A scenario is data. It names what is answered; `world`, `frames` and `app` carry it out. The
+A scenario is data. It names what is answered; `state`, `sse_events` and `app` carry it out. The
 defaults are the quiet router: quick, and in the plainest of the allowed words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -14,11 +14,25 @@ from . import field_checks as validity
 from .field_checks import choice, json_object, number, optional, seconds, text, words
 from .public import public
 from .records import ROUTES, Json, Route
+from .replies import replies
 
 AgentDies = Literal["never", "error", "cut", "end"]
 LineEnd = Literal["lf", "crlf", "cr"]
 ProvidersListed = Literal["sorted", "seen", "repeated"]
-Runtime = Literal["openai", "anthropic", "objects", "named", "text"]
+Runtime = Literal[
+    "openai",
+    "hermes",
+    "hermes-run",
+    "hermes-session",
+    "responses",
+    "anthropic",
+    "goose",
+    "ag-ui",
+    "ai-sdk",
+    "objects",
+    "named",
+    "text",
+]
 StatusCase = Literal["as_written", "lower", "upper", "title", "mixed"]
 
 ProvisionStatus = Literal[200, 201, 202]
@@ -97,9 +111,13 @@ class Scenario:
     """Status once that is done; None if it stays `gone_word`."""
 
     runtime: Runtime = "openai"
-    """Whose server-sent events a chat turn is told in; see `frames`."""
+    """Whose server-sent events a chat turn is told in: OpenAI's chunks, the same with Hermes'
+    additions, Hermes' events of a run or of a session, OpenAI's Responses, Anthropic's messages,
+    Goose's, AG-UI's, the AI SDK's UI message stream, and three kinds of nobody's."""
     reply: str = "I am ready."
-    """What the agent says, whatever it was asked."""
+    """What the agent says to a message that no entry of `replies` matches."""
+    replies: Sequence[Mapping[str, Json]] = field(default=(), hash=False)
+    """What it says to the messages that match, and which tools it calls: a table each."""
     terminal: bool = True
     """Whether a turn ends with the events by which its runtime says so."""
     keep_alive: bool = False
@@ -178,6 +196,7 @@ _CHECKS: Mapping[str, validity.Check] = {
     "cleaned_word": optional(text),
     "runtime": choice(*get_args(Runtime)),
     "reply": text,
+    "replies": replies,
     "terminal": choice(True, False),
     "keep_alive": choice(True, False),
     "line_end": choice(*get_args(LineEnd)),

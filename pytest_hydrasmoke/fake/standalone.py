@@ -2,7 +2,7 @@
 
     GET  /
     GET  /_fake/instances  /_fake/requests  /_fake/llm_events
-    POST /_fake/reset  /_fake/fail  /_fake/drop  /_fake/break_stream
+    POST /_fake/reset  /_fake/reply  /_fake/fail  /_fake/drop  /_fake/break_stream
 
 `/` is a page for a person: instances and requests, live. A POST takes the arguments of the method
 of that name as one JSON object; what it can't take is a 422 that says why, and changes nothing.
@@ -95,6 +95,7 @@ def with_controls(router: FakeRouter, host: str = "127.0.0.1") -> Starlette:
     """Put a fake router's controls beside its routes; `host` is the address it is served at."""
     verbs: tuple[Callable[..., None], ...] = (
         router.reset,
+        router.reply,
         router.fail,
         router.drop,
         router.break_stream,

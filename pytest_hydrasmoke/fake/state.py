@@ -16,6 +16,8 @@ from typing import Literal
 
 from .clock import Clock
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
+from .replies import Reply
+from .runtimes.frames import Said
 from .scenario import Scenario, StatusCase
 from .tasks import Queue, Task
 
@@ -70,15 +72,20 @@ class World:
         self._requests: list[OpenRecord] = []
         self._llm_events: list[LlmEvent] = []
         self._arrived: Counter[Route] = Counter()
+        self._scripted = [Reply.of("replies", reply) for reply in scenario.replies]
+        self._added: dict[str, Reply] = {}
+        self._given: Counter[tuple[str, Reply]] = Counter()
 
     def reset(self) -> None:
-        """Forget every instance, request and LLM event."""
+        """Forget every instance, request, LLM event and reply that was added."""
         with self._lock:
             self._rows.clear()
             self._by_key.clear()
             self._requests.clear()
             self._llm_events.clear()
             self._arrived.clear()
+            self._added.clear()
+            self._given.clear()
             self._queue.clear()
 
     def in_trouble(self, route: Route) -> bool:
@@ -134,6 +141,21 @@ class World:
             row.deleted_at = now
             row.cleanup = self._queue.add(now, self.scenario.cleanup_after)
             return "deleted"
+
+    def add_reply(self, reply: Reply) -> None:
+        """Add a reply, before the scenario's, or in the place of one with the same `match`."""
+        with self._lock:
+            self._added[reply.match.pattern] = reply
+
+    def say(self, instance_id: str, message: str) -> Said:
+        """Return what the agent says to a message: each instance goes through the texts alone."""
+        with self._lock:
+            for reply in (*self._added.values(), *self._scripted):
+                if reply.match.search(message):
+                    given = self._given[instance_id, reply]
+                    self._given[instance_id, reply] += 1
+                    return reply.said(message, given)
+        return Said(message, self.scenario.reply)
 
     def end_turn(self, instance_id: str) -> None:
         """Write the LLM events of a turn that has reached its end."""

@@ -12,6 +12,7 @@ import p5_ready
 import p6_many
 import p7_fake
 import p8_tests
+import p9_tools
 import pytest
 from bench_measure import Turns
 from bench_result import Bar, Result
@@ -33,6 +34,11 @@ def test_decoding() -> None:
 def test_chats() -> None:
     result = well_formed(p3_chat.run(scale=0.01, times=1))
     assert len(result.lines) == 6
+
+
+def test_a_turn_with_tools() -> None:
+    result = well_formed(p9_tools.run(scale=0.02, times=1))
+    assert len(result.lines) == 1
 
 
 def test_calls_and_a_lifecycle() -> None:

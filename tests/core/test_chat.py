@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +38,9 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core import chat as room
-from pytest_hydrasmoke._core.chat import AFTER_END, Reading, Turn
+from pytest_hydrasmoke._core.chat import AFTER_END, Turn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._transport.protocol import drive
 
@@ -662,3 +664,81 @@ def test_a_turns_message_is_sent_as_it_is() -> None:
     it = Chatted(HI)
     io: ScriptedIO = it.io
     assert io.sent[0].request.body == {"message": "hello"}
+
+
+# --- several messages in a turn ------------------------------------------------------------------
+
+
+def message(text: str, why: str) -> bytes:
+    """Return a message of Anthropic's: what a model says in one call."""
+    told = (
+        {"type": "message_start", "message": {"role": "assistant", "content": []}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": text}},
+        {"type": "message_delta", "delta": {"stop_reason": why}},
+        {"type": "message_stop"},
+    )
+    return b"".join(b"data: %s\n\n" % json.dumps(it).encode() for it in told)
+
+
+LOOKS, SAYS = message("I look. ", "tool_use"), message("Cold.", "end_turn")
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+@pytest.mark.parametrize("steps", [[LOOKS, Took(60, SAYS)], [LOOKS, PING, Took(60, PING), SAYS]])
+def test_a_message_that_waits_for_its_tools_is_not_the_end(steps: list[Any]) -> None:
+    it = Chatted(*steps, HANG)
+    assert (it.error, it.text, it.turn.complete) == (None, "I look. Cold.", True)
+    assert it.turn.finish_reason == "end_turn"
+    assert it.io.waited == 60 + AFTER_END
+
+
+@pytest.mark.parametrize("steps", [[LOOKS], [LOOKS, PING]])
+def test_the_last_message_is_the_end_where_the_stream_ends_with_it(steps: list[Any]) -> None:
+    it = Chatted(*steps, end="required")
+    assert (it.error, it.text, it.turn.complete) == (None, "I look. ", True)
+
+
+@pytest.mark.parametrize(
+    "steps", [[LOOKS, lost()], [LOOKS, SAYS[:90]], [LOOKS, SAYS[: SAYS.index(b"data", 99)]]]
+)
+def test_a_turn_that_is_cut_between_its_messages_or_in_one_of_them(steps: list[Any]) -> None:
+    it = Chatted(*steps, end="auto")
+    assert isinstance(it.error, ChatError)
+    assert "cut" in it.error.message
+    assert not it.turn.complete
+
+
+def test_a_turn_whose_tools_take_too_long() -> None:
+    it = Chatted(LOOKS, HANG)
+    assert isinstance(it.error, ChatTimeoutError)
+
+
+# --- a reply that comes as a whole ---------------------------------------------------------------
+
+RUN = b'data: {"event": "run.completed", "output": "Hi"}\n\n'
+SESSION = (
+    b'event: assistant.completed\ndata: {"content": "Hi"}\n\n'
+    b"event: run.completed\ndata: {}\n\nevent: done\ndata: {}\n\n"
+)
+PIECE = {
+    RUN: b'data: {"event": "message.delta", "delta": "Hi"}\n\n',
+    SESSION: b'event: assistant.delta\ndata: {"delta": "Hi"}\n\n',
+}
+
+
+@pytest.mark.parametrize("whole", PIECE)
+def test_a_whole_reply_counts_where_no_piece_of_it_came(whole: bytes) -> None:
+    for steps in ([whole], [PIECE[whole], whole]):
+        it = Chatted(*steps)
+        assert (it.error, it.text, it.turn.complete) == (None, "Hi", True)
+
+
+@pytest.mark.parametrize("whole", PIECE)
+def test_a_hook_that_knows_the_text_of_an_event_leaves_nothing_to_repeat(whole: bytes) -> None:
+    it = Chatted(whole, reading=Reading(chat_text=lambda event: ""))
+    assert (it.error, it.text) == (None, "")
+
+
+def test_a_hook_may_end_a_turn_with_a_message_that_waits_for_its_tools() -> None:
+    it = Chatted(LOOKS, HANG, reading=Reading(chat_end=lambda event: "message_stop" in event.data))
+    assert (it.error, it.turn.complete) == (None, True)

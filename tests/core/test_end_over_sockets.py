@@ -6,11 +6,11 @@ import dataclasses
 from typing import Any
 
 import pytest
-from net_tools import AT_ONCE, World, all_of, next_of, result, within
+from net_tools import AT_ONCE, World, all_of, next_of, result, with_kinds, within
 
 from pytest_hydrasmoke import ChatError, ChatEvent
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke.client import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
@@ -40,7 +40,7 @@ async def cut(instance: Any) -> ChatError:
     return caught.value
 
 
-@pytest.mark.parametrize("runtime", TELL_ALWAYS)
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS))
 async def test_where_its_runtime_always_tells_the_end_a_reply_without_was_cut(
     kind: str, runtime: str
 ) -> None:
@@ -53,7 +53,7 @@ async def test_where_its_runtime_always_tells_the_end_a_reply_without_was_cut(
     assert world.session.records[0].notes == []
 
 
-@pytest.mark.parametrize("runtime", MAY_NOT_TELL)
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
 async def test_where_nothing_says_that_it_tells_its_end_it_is_a_line(
     kind: str, runtime: str
 ) -> None:
@@ -64,7 +64,7 @@ async def test_where_nothing_says_that_it_tells_its_end_it_is_a_line(
     assert world.session.records[0].notes == [NOTE]
 
 
-@pytest.mark.parametrize("runtime", MAY_NOT_TELL)
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
 async def test_who_told_the_end_once_is_expected_to_tell_it_again(kind: str, runtime: str) -> None:
     async with World(kind, changed(runtime=runtime)) as world:
         first, second = await world.provision(), await world.provision()
@@ -88,7 +88,7 @@ async def test_a_turn_that_was_left_has_told_no_end(kind: str) -> None:
         assert not (await result(instance.chat("hello"))).complete
 
 
-@pytest.mark.parametrize("runtime", TELL_ALWAYS + MAY_NOT_TELL)
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
 async def test_optional_never_fails(kind: str, runtime: str) -> None:
     scenario = changed(runtime=runtime)
     async with World(kind, scenario, chat_end="optional") as world:
@@ -99,7 +99,7 @@ async def test_optional_never_fails(kind: str, runtime: str) -> None:
     assert world.session.records[0].notes == [NOTE]
 
 
-@pytest.mark.parametrize("runtime", TELL_ALWAYS + MAY_NOT_TELL)
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
 async def test_required_always_fails(kind: str, runtime: str) -> None:
     async with World(kind, endless(runtime), chat_end="required") as world:
         error = await cut(await world.provision())
@@ -154,7 +154,7 @@ async def test_the_plain_client_tells_of_a_cut_reply_after_its_events(
         assert None not in told
 
 
-@pytest.mark.parametrize("runtime", MAY_NOT_TELL)
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
 async def test_the_plain_client_knows_of_no_earlier_turn(kind: str, runtime: str) -> None:
     async with World(kind, changed(runtime=runtime)) as world:
         instance = await world.provision()

@@ -47,10 +47,10 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
 from pytest_hydrasmoke._core import chat as chat_room
-from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle, TurnResult
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
 from pytest_hydrasmoke._transport.protocol import drive
 

@@ -17,6 +17,7 @@ from net_tools import (
     next_of,
     result,
     smoke_session,
+    with_kinds,
     within,
 )
 
@@ -371,7 +372,7 @@ async def test_an_answer_to_delete_that_is_lost_is_asked_for_again(kind: str) ->
 # Chat
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(RUNTIMES))
 @pytest.mark.parametrize(
     ("line_end", "keep_alive"), [("lf", False), ("lf", True), ("crlf", True), ("cr", False)]
 )

@@ -11,7 +11,7 @@ from net_tools import AT_ONCE, SPEC, World, all_of, next_of, result, within
 
 from pytest_hydrasmoke import ConfigError, LlmEventsError, RejectedError
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.settle import USUAL
 from pytest_hydrasmoke.client import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import Scenario

@@ -35,10 +35,10 @@ from pytest_hydrasmoke import (
     TransportError,
 )
 from pytest_hydrasmoke._core.account import open_account
-from pytest_hydrasmoke._core.chat import Reading
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State, TurnAccount
 from pytest_hydrasmoke._core.settle import (
     FINEST,

@@ -11,12 +11,13 @@ from scripted_io import ID, Listening, Took, calls_of, events, record, stream
 from pytest_hydrasmoke import ChatError, TokenUsage
 from pytest_hydrasmoke._core import chat as chat_room
 from pytest_hydrasmoke._core import handle as handle_room
-from pytest_hydrasmoke._core.chat import Reading, Turn
+from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.kept_content import keep_content
 from pytest_hydrasmoke._core.moments import MOST_CALLS, MOST_TEXT, ToolStory, TurnStory
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._runtimes.content import Content, Thought
 from pytest_hydrasmoke._runtimes.parts import ToolCalled, ToolResult

@@ -20,19 +20,23 @@ WAYS = {
 CUT = "*ChatError: the reply was cut: its stream ended without a terminal event"
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+AUTO = ("auto", 2, "as an earlier turn of this instance had one (chat_end = auto)")
+
+
 @pytest.mark.parametrize(
-    ("chat_end", "failed", "why"),
+    ("way", "chat_end", "failed", "why"),
     [
-        ("auto", 2, "as an earlier turn of this instance had one (chat_end = auto)"),
-        ("required", 2, "as is asked for (chat_end = required)"),
-        ("optional", 0, None),
+        pytest.param("alone", *AUTO, id="auto alone"),
+        # What an earlier turn told is known to the other worker too; the others ask for no turn.
+        pytest.param("two workers", *AUTO, id="auto in two workers"),
+        ("alone", "required", 2, "as is asked for (chat_end = required)"),
+        ("alone", "optional", 0, None),
     ],
 )
 def test_an_instance_that_has_told_its_end_is_expected_to_tell_it_again(
     project: Project,
     routing: Callable[[Scenario], FakeRouter],
-    way: tuple[str, ...],
+    way: str,
     chat_end: str,
     failed: int,
     why: str | None,
@@ -46,7 +50,7 @@ def test_an_instance_that_has_told_its_end_is_expected_to_tell_it_again(
     with tampered(router, change) as url:
         patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
         project.suite("usage").at(url, run_id="run", chat_end=chat_end, **patient)
-        result = project.pytester.runpytest_inprocess("--hydra-smoke", *way, "test_ends.py")
+        result = project.pytester.runpytest_inprocess("--hydra-smoke", *WAYS[way], "test_ends.py")
     result.assert_outcomes(passed=3 - failed, failed=failed)
     if why is None:
         result.stdout.fnmatch_lines(["*note: a chat's stream ended without a terminal event"])

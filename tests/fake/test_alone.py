@@ -130,17 +130,22 @@ def test_controls() -> None:
             http.get(one)
         do("break_stream", kind="split", split_at=[5])
         assert http.post(one + "/chat", json=chat).text.endswith("[DONE]\n\n")
+        do("reply", match="h", text=["Scripted", "x"], tool_calls=[{"name": "look"}])
+        assert http.post(one + "/chat", json=chat).text.startswith("data: Scripted\n\n")
+        refused = http.post("/_fake/reply", json={"match": "(", "text": "x"})
+        [told] = refused.json()["detail"]
+        assert (refused.status_code, told["msg"].partition(":")[0]) == (422, "reply")
         do("break_stream", kind="end", after_events=0)
         assert http.post(one + "/chat", json=chat).text == ""
 
         (instance,) = http.get("/_fake/instances").json()
         assert (instance["id"], instance["status"]) == (instance_id, "running")
         requests = http.get("/_fake/requests").json()
-        routes = ["provision", *["status"] * 4, *["chat"] * 2]
+        routes = ["provision", *["status"] * 4, *["chat"] * 3]
         assert [request["route"] for request in requests] == routes
         assert requests[4]["status"] is None
         assert requests[5]["body"] == chat
-        (event,) = http.get("/_fake/llm_events").json()
+        event, _ = http.get("/_fake/llm_events").json()
         assert (event["instance_id"], event["provider"]) == (instance_id, "anthropic")
 
         assert http.post("/_fake/reset").json() == {}

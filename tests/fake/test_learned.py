@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from pytest_hydrasmoke._core.sightings import form_of
+from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.from_report import scenario_of
-from pytest_hydrasmoke.fake.scenario import REPEATABLE
+from pytest_hydrasmoke.fake.replies import Reply
+from pytest_hydrasmoke.fake.scenario import REPEATABLE, Runtime
+from pytest_hydrasmoke.fake.sse_events import turn as stream_of
 
 FIELDS = {
     "provision": {"idempotency_key": "string", "instance_id": "string", "task_id": "string"},
@@ -116,6 +120,23 @@ def test_a_row_that_stays_after_the_delete_is_played() -> None:
 )
 def test_a_runtimes_frames_are_played(events: list[Any], runtime: str) -> None:
     assert scenario_of(told(events=events)).runtime == runtime
+
+
+@pytest.mark.parametrize("runtime", get_args(Runtime))
+def test_each_runtime_is_known_by_its_stream_and_its_failure(runtime: Any) -> None:
+    tool = {"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}
+    script = {"match": "", "text": "It is cold.", "reasoning": "Hm.", "tool_calls": [tool]}
+    made = stream_of(Scenario(runtime=runtime), Reply.of("it", script).said("x", 0))
+
+    def seen(*parts: bytes) -> list[dict[str, Any]]:
+        forms = {form_of(it) for it in SseDecoder().feed(b"".join(parts))}
+        return [event(it.event, it.data, *it.keys, kind=it.kind) for it in forms]
+
+    assert scenario_of(told(events=seen(*made.spoken, *made.closing))).runtime == runtime
+    dead = turn(64.0, complete=False, error="the agent has failed")
+    for parts, dies in (((*made.spoken,), "cut"), ((*made.spoken, made.error), "error")):
+        found = scenario_of(told(instance={"turns": [dead]}, events=seen(*parts)))
+        assert (found.runtime, found.agent_dies) == (runtime, dies)
 
 
 def turn(at: float, **changes: Any) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from pytest_hydrasmoke.fake import FakeRouter, Scenario
 Calling = Callable[..., Caller]
 SOMEBODY_ELSES = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
 NOT_FOUND = (404, {"detail": "Instance not found"})
-OCTOPUS = "I am ready, señor 🐙: «да»."
 
 
 def seen(answer: httpx.Response) -> tuple[int, Any]:
@@ -323,51 +322,18 @@ def test_second_delete(calling: Calling, clock: HandClock, status: int) -> None:
         assert second.json() == first.json()
 
 
-TEXTS: dict[str, Callable[[ServerSentEvent], str]] = {
-    "openai": lambda event: event.json()["choices"][0]["delta"].get("content", ""),
-    "anthropic": lambda event: event.json().get("delta", {}).get("text", ""),
-    "objects": lambda event: event.json().get("content", ""),
-    "named": lambda event: event.data if event.event == "token" else "",
-    "text": lambda event: event.data,
-}
-ENDS = {
-    "openai": ("message", "[DONE]"),
-    "anthropic": ("message_stop", '{"type":"message_stop"}'),
-    "objects": ("message", '{"type":"done"}'),
-    "named": ("done", "{}"),
-    "text": ("message", "[DONE]"),
-}
-
-
-@pytest.mark.parametrize("line_end", ["lf", "crlf", "cr"])
-@pytest.mark.parametrize("keep_alive", [False, True])
-@pytest.mark.parametrize("terminal", [True, False])
-@pytest.mark.parametrize("reply", ["I am ready.", OCTOPUS, "two\nlines", ""])
-@pytest.mark.parametrize("runtime", list(TEXTS))
+@pytest.mark.parametrize("fields", [{}, {"terminal": False, "keep_alive": True}], ids=str)
 def test_runtime_reply_terminal_keep_alive_line_end(
-    calling: Calling,
-    clock: HandClock,
-    runtime: str,
-    reply: str,
-    terminal: bool,
-    keep_alive: bool,
-    line_end: str,
+    calling: Calling, clock: HandClock, fields: dict[str, Any]
 ) -> None:
-    caller = calling(
-        runtime=runtime, reply=reply, terminal=terminal, keep_alive=keep_alive, line_end=line_end
-    )
+    # Each runtime's frames, in every way to send them, are those of `test_runtimes.py`.
+    caller = calling(runtime="named", reply="Ready, señor 🐙.", line_end="crlf", **fields)
     answer = caller.chat(caller.ready(clock))
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    ends = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
-    assert set(re.findall(rb"\r\n|\r|\n", answer.content)) <= {ends[line_end]}
     events = list(EventSource(answer).iter_sse())
-    assert answer.content.count(b": keep-alive") == (len(events) if keep_alive else 0)
-    if terminal:
-        assert (events[-1].event, events[-1].data) == ENDS[runtime]
-    else:
-        assert ENDS[runtime] not in [(event.event, event.data) for event in events]
-    said = [event for event in events if event.data != "[DONE]"]
-    assert "".join(TEXTS[runtime](event) for event in said) == reply
+    assert answer.content.count(b": keep-alive\r\n\r\n") == (len(events) if fields else 0)
+    assert "".join(event.data for event in events if event.event == "token") == "Ready, señor 🐙."
+    assert (events[-1].event == "done") == (not fields)
     assert caller.llm_events(caller.router.instances[0].id).json()["count"] == 1
 
 
@@ -577,7 +543,7 @@ GOOD = Scenario()
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"provision_status": 204}, "provision_status is 204; it may be 200, 201, 202"),
     ({"provision_status": 200.0}, "provision_status is 200.0"),
-    ({"runtime": "goose"}, "runtime is 'goose'; it may be 'openai', 'anthropic'"),
+    ({"runtime": "gooses"}, "runtime is 'gooses'; it may be 'openai', 'hermes', 'hermes-run', "),
     ({"terminal": 1}, "terminal is 1; it may be True, False"),
     ({"row_after": -1}, "row_after is a number of seconds, 0 or more, not -1"),
     ({"row_after": True}, "row_after is a number of seconds"),
@@ -597,6 +563,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"llm_events_per_turn": -1}, "llm_events_per_turn is a number of rows"),
     ({"llm_events_per_turn": True}, "llm_events_per_turn is a number of rows"),
     ({"reply": None}, "reply is a text, not None"),
+    ({"replies": None}, "replies is a list of tables, not None"),  # more: `test_replies.py`
     ({"gone_word": 1}, "gone_word is a text, not 1"),
     ({"quota": -1}, "quota is a number of instances, 0 or more, not -1"),
     ({"workers": 1.5}, "workers is a number of workers"),

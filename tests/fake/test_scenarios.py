@@ -79,10 +79,10 @@ BAD: list[tuple[str, str]] = [
     ('row_afer = 1\n"x" = 2', "unknown key row_afer: did you mean row_after?; unknown key x"),
     ("row_after = '1'", "row_after is a number of seconds, 0 or more, not '1'"),
     ("row_after = 1979-05-27", "row_after is a number of seconds, 0 or more, not datetime.date"),
-    ("runtime = 'goose'\nreply = 1", "runtime is 'goose'; it may be 'openai', 'anthropic', "),
+    ("runtime = 'gooses'\nreply = 1", "runtime is 'gooses'; it may be 'openai', 'hermes', "),
     (
-        "runtime = 'goose'\nreplay = 1",
-        "unknown key replay: did you mean reply?; runtime is 'goose'",
+        "runtime = 'gooses'\nreplay = 1",
+        "unknown key replay: did you mean reply?; runtime is 'gooses'",
     ),
     ("base = 'fast'", "base is 'fast'; it may be default, openai, "),
     ("base = [1]", "base is [1]; it may be default, openai, "),

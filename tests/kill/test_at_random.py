@@ -36,7 +36,7 @@ def start_tests(at: Router, folder: Path) -> Run:
 Start = Callable[[Router, Path], Run]
 # Half of the runs are pytest's; what the other half does is what a run does, without the part
 # before it in which there is nothing yet to leak. A sample is of those alone.
-SIZES = sizes("kill", (2, (start_session,)), (200, (start_tests, start_session)))
+SIZES = sizes("kill", (1, (start_session,)), (200, (start_tests, start_session)))
 
 
 @pytest.mark.parametrize("size", SIZES)

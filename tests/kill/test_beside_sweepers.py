@@ -14,7 +14,7 @@ from sizes import sizes
 
 TOGETHER = 6
 # How many runs, how many chats each, and seconds from one sweep to the next.
-SIZES = sizes("kill", (2, 2, 1.0), (60, 8, 0.0))
+SIZES = sizes("kill", (2, 1, 3.0), (60, 8, 0.0))
 
 
 @dataclass(frozen=True)

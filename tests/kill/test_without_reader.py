@@ -102,10 +102,7 @@ def leaks() -> list[Case]:
     ]
 
 
-SAMPLE = [
-    Case("tee", "in a test", INT, "-v"),
-    Case("stalled", "provisioning", TERM, LOGS),
-]
+SAMPLE = [Case("stalled", "provisioning", TERM, LOGS)]
 
 
 @dataclass(frozen=True)

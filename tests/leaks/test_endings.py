@@ -108,7 +108,7 @@ def test_an_exit_and_a_leak_that_no_summary_tells_are_told_without_the_token(
     sampled(
         "leaks",
         [("--full-trace",), ("--full-trace", "-l"), ()],
-        [("--full-trace", "-l"), ()],
+        [("--full-trace", "-l")],
         name=" ".join,
     ),
 )

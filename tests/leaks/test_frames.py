@@ -39,7 +39,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.chat import Reading
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link

@@ -52,11 +52,13 @@ TESTS = {
             "ag_ui",
             "ai_sdk",
             "anthropic",
+            "content",
             "finish",
             "generic",
             "goose",
             "hermes",
             "openai_chat",
+            "openai_delta",
             "openai_responses",
             "registry",
             "values",
@@ -75,6 +77,13 @@ CONFTEST = """
 
 def pytest_itemcollected(item):
     item._nodeid = item.nodeid.partition("[")[0]
+
+
+def pytest_sessionstart():
+    # Filled by the run before, of no mutant.
+    from pytest_hydrasmoke._runtimes import generic
+
+    generic._role_of_word.cache_clear()
 """
 
 

@@ -135,11 +135,10 @@ def test_in_a_pipeline_it_is_the_same(
     assert told(result.outlines) == ([] if name == "log-cli" else ["run-0: ready after"])
 
 
-@pytest.mark.parametrize("options", [(), ("-v",)])
 def test_workers_are_heard_by_their_main_process(
-    options: tuple[str, ...], pytester: pytest.Pytester, router: FakeRouter
+    pytester: pytest.Pytester, router: FakeRouter
 ) -> None:
-    arguments = ("-p", "xdist", *LEAN, *QUICK, *options, "-n2", "test_waits.py")
+    arguments = ("-p", "xdist", *LEAN, *QUICK, "-n2", "test_waits.py")
     result = pytester.runpytest_subprocess(*arguments)
     assert result.ret == 0
     [line] = told(result.outlines)

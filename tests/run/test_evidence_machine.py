@@ -210,7 +210,7 @@ def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
 
 
-@pytest.mark.parametrize("number", sizes("fuzz", 8, 1_000))
+@pytest.mark.parametrize("number", sizes("fuzz", 3, 1_000))
 def test_what_is_told_as_deleted_is_gone_whatever_the_router_answers(
     made_up_time: None, number: int
 ) -> None:

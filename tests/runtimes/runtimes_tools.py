@@ -25,7 +25,7 @@ def known(data: object, event: str = "message") -> Meaning:
 
 def of(data: object, event: str = "message") -> Meaning:
     """Return what one event says, whichever runtime it is of."""
-    return known(data, event)._replace(finish=None, runtime=None)
+    return known(data, event)._replace(finish=None, runtime=None, of_message=False)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def test_its_objects_are_known_without_the_events_names() -> None:
     delta = {"type": "text_delta", "text": "Hi"}
     told = {"type": "content_block_delta", "index": 0, "delta": delta}
     assert known(told) == Meaning("Hi", runtime="Anthropic")
-    assert known({"type": "message_stop"}) == Meaning(end=True, runtime="Anthropic")
+    stop = Meaning(end=True, of_message=True, runtime="Anthropic")
+    assert known({"type": "message_stop"}) == stop
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,34 @@ def test_a_session() -> None:
     assert read(body("hermes-session") + SESSION_END) == Said(ends=2)
 
 
+def test_what_repeats_the_reply_is_told_as_that() -> None:
+    told = {"event": "run.completed", "output": "Hello"}
+    assert known(told) == Meaning(end=True, whole="Hello", runtime="Hermes")
+    told = {"content": "Hello", "completed": True}
+    assert known(told, "assistant.completed") == Meaning(whole="Hello", runtime="Hermes")
+    assert known({"content": 7}, "assistant.completed") == Meaning(runtime="Hermes")
+
+
+@pytest.mark.parametrize(
+    ("messages", "finish"),
+    [
+        (
+            [{"finish_reason": "tool_calls"}, {"role": "tool"}, {"finish_reason": "length"}],
+            "length",
+        ),
+        ([{"finish_reason": "stop"}, {"role": "tool"}], None),
+        ([{"finish_reason": "stop"}, None], "stop"),
+        ([], None),
+        ({"finish_reason": "stop"}, None),
+    ],
+)
+def test_the_messages_of_a_session_tell_why_the_model_stopped(
+    messages: object, finish: str | None
+) -> None:
+    told = Meaning(end=True, finish=finish, runtime="Hermes")
+    assert known({"completed": True, "messages": messages}, "run.completed") == told
+
+
 @pytest.mark.parametrize("name", ["message", "run.failed"])
 def test_a_failed_run(name: str) -> None:
     told = {"event": "run.failed", "run_id": "r1", "error": "HTTP 401: no credit"}
@@ -43,6 +71,11 @@ def test_a_failed_run(name: str) -> None:
 
 def test_a_cancelled_run() -> None:
     assert known({"event": "run.cancelled", "run_id": "r1"}).error == "the run was cancelled"
+
+
+@pytest.mark.parametrize("kind", ["run.started", "tool.started", "reasoning.available"])
+def test_any_event_of_a_run_says_that_its_end_will_be_told(kind: str) -> None:
+    assert known({"event": kind, "run_id": "r1", "text": "x"}) == Meaning(runtime="Hermes")
 
 
 def test_a_session_that_fails_ends_all_the_same() -> None:

@@ -42,6 +42,22 @@ def test_a_finish_that_is_a_failure_needs_no_message(word: str) -> None:
     assert (found.finish, found.end) == (word, False)
 
 
+def test_an_error_of_the_chunk_goes_before_one_of_its_choice() -> None:
+    told = {**chunk({}, error={"message": "not this"}), "error": {"message": "Overloaded"}}
+    assert known(told) == Meaning(error="Overloaded", runtime="OpenAI chat")
+
+
+def test_a_text_may_lie_deep_in_a_choice() -> None:
+    def nested(times: int) -> Meaning:
+        text: object = "x"
+        for _ in range(times):
+            text = [text]
+        return known({"choices": [{"index": 0, "delta": text}]})
+
+    assert nested(6).text == "x"
+    assert nested(7).text == ""
+
+
 def test_an_error_may_lie_in_the_choice() -> None:
     error = {"code": 502, "message": "Overloaded"}
     assert known(chunk({}, error=error, finish_reason="error")).error == "Overloaded"

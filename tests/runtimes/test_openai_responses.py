@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from runtimes_tools import Said, body, known, read
 
 from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._runtimes.parts import (
+    Part,
+    Reasoning,
+    Tokens,
+    ToolArguments,
+    ToolCalled,
+    ToolResult,
+)
+from pytest_hydrasmoke._runtimes.registry import parts
+from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 COMPLETED = """\
 event: response.completed
@@ -26,6 +37,11 @@ def test_a_turn() -> None:
     assert read(body("openai-responses") + COMPLETED) == Said(ends=1)
 
 
+def test_a_piece_of_the_text() -> None:
+    told = {"type": "response.output_text.delta", "delta": "Hi"}
+    assert known(told) == Meaning("Hi", runtime="OpenAI Responses")
+
+
 def test_an_incomplete_response_has_its_reason() -> None:
     met_a_limit: dict[str, Any] = {"incomplete_details": {"reason": "max_output_tokens"}}
     told = Meaning(end=True, finish="max_output_tokens", runtime="OpenAI Responses")
@@ -39,6 +55,8 @@ def test_an_incomplete_response_has_its_reason() -> None:
 def test_a_failed_response(kind: str) -> None:
     found = end(kind, status="failed", error={"message": "Overloaded", "code": "server_error"})
     assert found == Meaning(error="Overloaded", runtime="OpenAI Responses")
+    beside = {"type": kind, "response": {"status": "failed"}, "error": {"message": "Overloaded"}}
+    assert known(beside, kind).error == "Overloaded"
     found = end(kind, status="failed", error=None)
     assert found.error == "the agent reports an error, and no message with it"
 
@@ -69,3 +87,43 @@ OTHERS = """
 def test_other_kinds_say_nothing(kind: str) -> None:
     told = {"type": kind, "delta": "x", "text": "x", "item": {"content": "x"}, "error": "x"}
     assert known(told, kind) == known(told) == Meaning(runtime="OpenAI Responses")
+
+
+def said(kind: str, **fields: Any) -> list[Part]:
+    """Return what an object says beside text."""
+    return list(parts(ChatEvent(kind, json.dumps({"type": kind, **fields}), "", None, 0.0)))
+
+
+CALL: dict[str, Any] = {"type": "function_call", "name": "look", "arguments": "{}"}
+
+
+@pytest.mark.parametrize("kind", ["response.output_item.added", "response.output_item.done"])
+def test_a_tool_call_is_an_item(kind: str) -> None:
+    item = {**CALL, "id": "i", "call_id": "a"}
+    assert said(kind, item=item) == [ToolCalled("i", "look", "a", "{}")]
+    assert said(kind, item={**item, "arguments": ""}) == [ToolCalled("i", "look", "a", None)]
+    assert said(kind, item={**CALL, "call_id": "a"}) == [ToolCalled("a", "look", "a", "{}")]
+    assert said(kind, item=CALL) == [ToolCalled(0, "look", None, "{}")]
+    output = {"type": "function_call_output", "call_id": "a", "output": "cold"}
+    assert said(kind, item=output) == [ToolResult("a", "cold")]
+
+
+@pytest.mark.parametrize(
+    ("of", "key"), [({"item_id": "i", "output_index": 7}, "i"), ({"output_index": 7}, 7), ({}, 0)]
+)
+def test_arguments_come_in_pieces_and_as_a_whole(of: dict[str, Any], key: str | int) -> None:
+    kind = "response.function_call_arguments"
+    assert said(f"{kind}.delta", **of, delta="{") == [ToolArguments(key, "{")]
+    assert said(f"{kind}.done", **of, arguments="{}") == [ToolCalled(key, arguments="{}")]
+
+
+@pytest.mark.parametrize("kind", ["reasoning_text", "reasoning_summary_text"])
+def test_reasoning(kind: str) -> None:
+    assert said(f"response.{kind}.delta", delta="Hm.") == [Reasoning("Hm.")]
+    assert said(f"response.{kind}.done", text="Hm.") == []
+
+
+@pytest.mark.parametrize("kind", ["completed", "incomplete", "done"])
+def test_any_end_tells_the_usage(kind: str) -> None:
+    usage = {"input_tokens": 7, "output_tokens": 2}
+    assert said(f"response.{kind}", response={"usage": usage}) == [Tokens(7, 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 
 from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
-from pytest_hydrasmoke._runtimes.parts import ToolCalled
+from pytest_hydrasmoke._runtimes.parts import (
+    Part,
+    Reasoning,
+    Tokens,
+    ToolArguments,
+    ToolCalled,
+    ToolResult,
+)
 from pytest_hydrasmoke._runtimes.registry import meaning, parts
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -103,7 +111,7 @@ STREAMS: dict[str, tuple[list[Any], list[Any], str, tuple[int, int] | None]] = {
     ),
     "hermes run": (
         HERMES_RUN,
-        [("look", None, None, False), ("look", None, None, None)],
+        [("look", None, None, None), ("look", None, None, None)],
         "Hm.",
         (7, 2),
     ),
@@ -111,11 +119,13 @@ STREAMS: dict[str, tuple[list[Any], list[Any], str, tuple[int, int] | None]] = {
         [
             ("tool.started", {"tool_name": "look", "args": LOOK}),
             ("tool.completed", {"tool_name": "look", "result": "cold"}),
+            ("tool.started", {"tool_name": "wait"}),
+            ("tool.completed", {"tool_name": "wait", "error": "too long"}),
             ("tool.progress", {"tool_name": "_thinking", "delta": "..."}),
             ("reasoning.delta", {"delta": "Hm."}),
             ("run.completed", {"usage": {"input_tokens": 7, "output_tokens": 2}}),
         ],
-        [("look", LOOK, None, "cold")],
+        [("look", LOOK, None, "cold"), ("wait", None, None, "too long")],
         "Hm.",
         (7, 2),
     ),
@@ -240,6 +250,14 @@ def test_none_of_it_is_text(name: str) -> None:
 def test_a_call_is_as_old_as_its_first_event() -> None:
     [it] = content_of([chunk({}), call(0, name="look"), call(0, arguments="{}")]).tool_calls
     assert it == ToolCall("look", {}, None, None, 1)
+    [it] = content_of([chunk({}), call(0, arguments="{}"), call(0, name="look")]).tool_calls
+    assert it == ToolCall("look", {}, None, None, 1)
+
+
+@pytest.mark.parametrize("said", ["It is ", " Cold.", "", "It is\n\nCold. "])
+def test_reasoning_that_repeats_a_piece_of_the_reply_is_none(said: str) -> None:
+    content = content_of([{"event": "reasoning.available", "text": said}])
+    assert content.reasoning("It is\n\nCold.") == ""
 
 
 def test_reasoning_that_is_more_than_the_reply_is_told() -> None:
@@ -279,13 +297,120 @@ def test_a_result_without_its_call_is_no_tool() -> None:
     assert content.notes == ["a tool's result came without its call"]
 
 
-@pytest.mark.parametrize("told", [-1, "7", 1.5, True, 1 << 60, [7]])
+@pytest.mark.parametrize("told", [-1, "7", 1.5, True, 1 << 53, [7]])
 def test_usage_that_is_no_number_is_not_known(told: object) -> None:
     content = content_of(
         [{"choices": [], "usage": {"prompt_tokens": told, "completion_tokens": 2}}]
     )
     assert content.usage is None
     assert content.notes == ["usage is told that is no number of tokens"]
+
+
+def message_start(read: object, written: object) -> dict[str, Any]:
+    usage = {"input_tokens": read, "output_tokens": written}
+    return typed("message_start", message={"usage": usage})
+
+
+def test_usage_is_of_all_calls_of_the_model() -> None:
+    one = [message_start(7, 1), typed("message_delta", delta={}, usage={"output_tokens": 2})]
+    other = [message_start(9, 1), typed("message_delta", delta={}, usage={"output_tokens": 30})]
+    assert content_of([*one, *other]).usage == TokenUsage(16, 32)
+    assert content_of([*one, *other, *one]).usage == TokenUsage(23, 34)
+    assert content_of([message_start(None, 1), *other]).usage == TokenUsage(9, 30)
+
+
+def test_usage_of_no_tokens_is_noted() -> None:
+    content = content_of([{"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}])
+    assert content.usage == TokenUsage(0, 0)
+    told = "the usage is told as no tokens: the reply may be an error, of no model"
+    assert content.notes == [told]
+    content = content_of([{"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 1}}])
+    assert (content.usage, content.notes) == (TokenUsage(0, 1), [])
+
+
+def test_usage_is_told_by_halves() -> None:
+    delta = typed("message_delta", delta={}, usage={"input_tokens": 8})
+    assert content_of([message_start(7, 5), delta]).usage == TokenUsage(8, 5)
+    assert content_of([message_start(7, None)]).usage is None
+    assert content_of([message_start(None, 7)]).usage is None
+    assert content_of([message_start(7, 5), message_start(None, 1)]).usage is None
+
+
+def test_what_it_takes_is_counted() -> None:
+    assert Content().held == 0
+
+    def size(*values: object) -> int:
+        return sum(sys.getsizeof(value) + 8 for value in values)
+
+    parts_and_sizes: list[tuple[Part, int]] = [
+        (Reasoning("x" * 1000), 250 + sys.getsizeof("x" * 1000)),
+        (ToolArguments("a", "é" * 1000), 700 + size("é" * 1000)),
+        (ToolCalled("a", "look", None, LOOK), size("look", None, LOOK, "city", "Oslo")),
+        (ToolCalled("b", "look"), 700 + size("look", None, None)),
+        (ToolResult("a", ["cold", []]), size(["cold", []], "cold", [])),
+        (ToolResult("a", None), size(None)),
+        (Tokens(7, 2), 0),
+    ]
+    content, whole = Content(), 0
+    for part, more in parts_and_sizes:
+        content.add(part, 0)
+        whole += more
+        assert content.held == whole
+
+
+@pytest.mark.parametrize(
+    ("frame", "found"),
+    [
+        ({"tool": "look", "toolCallId": "a", "status": "running"}, ToolCalled("a", "look", "a")),
+        ({"tool": "look", "toolCallId": 7, "status": "running"}, ToolCalled(7, "look", "7")),
+        ({"tool": "look", "status": "running"}, ToolCalled("look", "look")),
+        ({"tool": "look", "toolCallId": "a", "status": "completed"}, None),
+        ({"tool": "_look", "toolCallId": "a", "status": "running"}, None),
+        ({"toolCallId": "a", "status": "running"}, None),
+    ],
+)
+def test_progress_tells_of_a_call_when_it_begins(frame: Any, found: Part | None) -> None:
+    told = list(parts(event_of(("hermes.tool.progress", frame))))
+    assert told == ([] if found is None else [found])
+
+
+def parts_of(frame: Any) -> list[Part]:
+    return list(parts(event_of(frame)))
+
+
+@pytest.mark.parametrize(("index", "key"), [(0, 0), (7, 7), (None, 0)])
+def test_a_block_is_known_by_its_index(index: Any, key: int) -> None:
+    called = block(index, type="tool_use", id="a", name="look", input={})
+    assert parts_of(called) == [ToolCalled(key, "look", "a", new=True)]
+    assert parts_of(delta(index, "input_json_delta", partial_json="{")) == [ToolArguments(key, "{")]
+
+
+def test_a_call_of_many_names_is_known_by_its_id() -> None:
+    for kind, name, more in (
+        ("TOOL_CALL_START", "toolCallName", {}),
+        ("tool-input-start", "toolName", {}),
+        ("tool-input-available", "toolName", {"input": LOOK}),
+        ("tool-input-error", "toolName", {"input": LOOK}),
+    ):
+        told = typed(kind, toolCallId="a", **{name: "look"}, **more)
+        assert parts_of(told) == [ToolCalled("a", "look", "a", more.get("input"))]
+
+
+def test_a_call_without_an_index_is_known_by_its_id() -> None:
+    function = {"name": "look", "arguments": "{}"}
+    calls = [{"id": "a", "function": function}, {"id": "b", "function": function}]
+    [one, more, other, rest] = parts(event_of(chunk({"tool_calls": calls})))
+    assert [one, other] == [ToolCalled("a", "look", "a"), ToolCalled("b", "look", "b")]
+    assert [more, rest] == [ToolArguments("a", "{}"), ToolArguments("b", "{}")]
+    [nameless, _] = parts(event_of(chunk({"tool_calls": [{"function": function}]})))
+    assert nameless == ToolCalled(0, "look")
+
+
+def test_a_whole_message_in_a_chunk_may_call_a_tool() -> None:
+    whole = {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "look"}}]}
+    assert list(parts(event_of({"choices": [{"message": whole}]}))) == [
+        ToolCalled("a", "look", "a")
+    ]
 
 
 SILENT = [
@@ -327,16 +452,11 @@ def test_what_a_value_consists_of_counts(value: object) -> None:
     assert content.held > 1000 * 64, "an empty list takes that much"
 
 
-def nested(depth: int) -> Any:
-    value: list[object] = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
 def test_deep_nesting_is_counted_too() -> None:
-    content = Content()
-    content.add(ToolCalled("a", "look", None, nested(50_000)), 0)
+    content, value = Content(), list[object]()
+    for _ in range(50_000):
+        value = [value]
+    content.add(ToolCalled("a", "look", None, value), 0)
     assert content.held > 50_000 * 64
 
 

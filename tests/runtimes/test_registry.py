@@ -15,7 +15,8 @@ from runtimes_tools import DONE, body, known, of, read
 
 from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import meaning
+from pytest_hydrasmoke._runtimes.parts import Tokens
+from pytest_hydrasmoke._runtimes.registry import meaning, parts
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 # The frames that end a turn; all before them is in a file. Each turn says "Hello, world", and
@@ -120,7 +121,8 @@ def test_an_end_may_tell_why(name: str) -> None:
     assert known({"type": "done", name: "length"}) == known({"done": True, name: "length"}) == told
     failed = known({"type": "done", name: "error"})
     assert failed.error == "it finished with 'error', and no message with it"
-    assert known({"type": "done", name: "error", "error": "boom"}).error == "boom"
+    told = known({"type": "done", name: "error", "error": "boom"})
+    assert (told.error, told.finish) == ("boom", "error")
 
 
 @pytest.mark.parametrize("word", ["Tool_Call", "tool-call", "toolCall", "TOOL CALL", "tool.call"])
@@ -151,6 +153,40 @@ def test_the_name_of_an_event_goes_before_the_type_of_its_object() -> None:
     assert of({"type": "unheard_of", "text": "x"}, "message") == Meaning()
     assert of({"type": "unheard_of", "text": "x"}, "Message") == Meaning()
     assert of({"type": 7, "text": "x"}) == Meaning("x")
+
+
+@pytest.mark.parametrize("type_", ["text-delta", "TEXT_MESSAGE_CONTENT", "data-x"])
+def test_it_goes_before_the_type_of_a_runtime_too(type_: str) -> None:
+    told = {"type": type_, "delta": "x", "message": "boom"}
+    assert known(told, "thinking") == Meaning()
+    assert known(told, "done") == Meaning(end=True)
+    assert known(told, "error") == Meaning(error="boom")
+    assert known(told, "token") == known(told, type_) == known(told)
+    assert known(told).runtime
+
+
+CHUNKS = [
+    {"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None}]},
+    {"choices": [{"index": 1, "finish_reason": None}, {"index": 0, "finish_reason": "stop"}]},
+    {"choices": [{"index": 0, "finish_reason": "stop"}], "usage": None},
+    {"content": "x", "finish_reason": None},
+    {"content": [{"finish_reason": None}, {"done": True}], "finish_reason": "stop"},
+    {"finish_reason": None, "done": True, "content": "x"},
+]
+
+
+@pytest.mark.parametrize("frame", CHUNKS, ids=json.dumps)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("event", ["message", "token", "Message"])
+def test_a_chunk_means_the_same_however_it_is_written(
+    frame: dict[str, object], separators: tuple[str, str], event: str
+) -> None:
+    assert known(json.dumps(frame, separators=separators), event) == known(frame, event)
+
+
+def test_a_chunk_may_name_its_event() -> None:
+    told = {"event": "unheard_of", "choices": [], "usage": {"prompt_tokens": 7}}
+    assert list(parts(ChatEvent("message", json.dumps(told), "", None, 0.0))) == [Tokens(7, None)]
 
 
 def test_the_kind_of_an_object_may_be_its_event() -> None:
@@ -237,6 +273,19 @@ def test_unknown_objects_are_no_text(frame: dict[str, object]) -> None:
 )
 def test_errors(frame: dict[str, object], error: str) -> None:
     assert of(frame) == Meaning(error=error)
+
+
+def test_an_error_may_lie_deep() -> None:
+    def nested(times: int) -> str | None:
+        return of('{"error":' * times + '"boom"' + "}" * times).error
+
+    assert nested(8) == "boom"
+    assert nested(9) == "the agent reports an error, and no message with it"
+
+
+def test_a_long_name_is_read_by_its_words_too() -> None:
+    assert of("x", "x" * 64 + "_error") == Meaning(error="x")
+    assert of("x", "tool_" * 20 + "error") == of("x", "x" * 65) == Meaning()
 
 
 def test_an_error_is_never_empty() -> None:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import traceback
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,8 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
-from pytest_hydrasmoke._core.chat import Reading, Turn
+from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.preflight import learn
@@ -40,6 +41,16 @@ T = TypeVar("T")
 IO = SyncIO | AsyncIO
 
 KINDS = ("sync", "asyncio", "trio")
+
+
+def with_kinds(values: Sequence[object]) -> list[tuple[str, object]]:
+    """Return kinds and values: each in blocking code, the first one under both loops too.
+
+    For rules of the one coroutine that all of them run, which no network has a part in.
+    """
+    return [*(("sync", value) for value in values), *((kind, values[0]) for kind in KINDS[1:])]
+
+
 FIELDS = {"manifest_id": "hermes-basic", "region_id": "eu-central", "tier_id": "tier-1"}
 SPEC = InstanceSpec(**FIELDS)
 SOME_ID = "5f0c2a7e-3a4b-4c1d-9e8f-0a1b2c3d4e5f"

@@ -1,0 +1,41 @@
+"""How a chat's events are understood: a hook's word first, then the runtimes of `_runtimes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._runtimes.registry import course, meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How events are understood: a hook's word first, then the runtimes of `_runtimes`."""
+
+    chat_text: Callable[[ChatEvent], str | None] | None = None
+    chat_end: Callable[[ChatEvent], bool | None] | None = None
+    quoted: bool = True
+    """Whether an error may quote the last event."""
+
+    def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
+        """Return what says what an event means; it may leave out a text that isn't wanted."""
+        if self.chat_text is not None or self.chat_end is not None:
+            return self.of
+        return meaning if text_wanted else course
+
+    def of(self, event: ChatEvent) -> Meaning:
+        """Return what an event means."""
+        known = meaning(event)
+        text = self.chat_text(event) if self.chat_text else None
+        end = self.chat_end(event) if self.chat_end else None
+        # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
+        understood = text is not None or end is True
+        return known._replace(
+            text=known.text if text is None else text,
+            end=known.end if end is None else end,
+            of_message=known.of_message and end is None,
+            whole=known.whole if text is None else "",
+            error=None if understood else known.error,
+        )

@@ -1,0 +1,114 @@
+"""Hermes Agent, which has three streams: OpenAI's chunks with additions, runs, and sessions.
+
+What its tools gave back is in none of them. Runs and sessions repeat the whole reply at their end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_hydrasmoke.fake.records import Json
+
+from . import openai_chat
+from .frames import AGAIN, DONE, MISHAP, Event, Frames, Said, ToolUse, as_json, pieces
+
+_RUN, _SESSION, _MESSAGE = "run_smoke", "session_smoke", "msg_smoke"
+
+
+def chat_frames(said: Said) -> Frames:
+    """Tell a turn as its chat completions do: tools are named events between the chunks."""
+    spoken = [openai_chat.chunk({"role": "assistant"}), *openai_chat.reasoning(said)]
+    for tool in said.tools:
+        # As long as a tool works there are keep-alives.
+        spoken.append(_progress(tool, "running")._replace(comment="keepalive"))
+        spoken.append(_progress(tool, "completed"))
+    failure: dict[str, Json] = {
+        "error": {"message": MISHAP, "type": "server_error"},
+        "hermes": {"completed": False, "failed": True},
+    }
+    return Frames(
+        spoken=[*spoken, *openai_chat.text(said)],
+        closing=[
+            openai_chat.chunk({}, finish_reason="stop", usage=openai_chat.usage(said)),
+            DONE,
+        ],
+        # It fails, and sends its usual end all the same.
+        error=[openai_chat.chunk({}, finish_reason="error", **failure), DONE],
+        more=openai_chat.chunk({"content": AGAIN}),
+    )
+
+
+def _progress(tool: ToolUse, status: str) -> Event:
+    told: dict[str, Json] = {"tool": tool.name, "emoji": "🔧", "label": _preview(tool)}
+    told |= {"toolCallId": tool.id, "status": status}
+    return Event(as_json(told), "hermes.tool.progress")
+
+
+def _preview(tool: ToolUse) -> str:
+    """Return what a line has room for: the first of the arguments."""
+    first = next(iter(tool.arguments.values()), "")
+    return first if isinstance(first, str) else as_json(first)
+
+
+def _usage(said: Said) -> dict[str, Json]:
+    read, written = said.input_tokens, said.output_tokens
+    return {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
+
+
+def run_frames(said: Said) -> Frames:
+    """Tell a turn as the events of a run: their kind is in the data."""
+    spoken = [_of_run("reasoning.available", text=said.reasoning)] if said.reasoning else []
+    for tool in said.tools:
+        started = _of_run("tool.started", tool=tool.name, preview=_preview(tool))
+        spoken.append(started._replace(comment="keepalive"))
+        spoken.append(_of_run("tool.completed", tool=tool.name, duration=0.0, error=False))
+    spoken += [_of_run("message.delta", delta=piece) for piece in pieces(said.text)]
+    completed = _of_run("run.completed", output=said.text, usage=_usage(said))
+    return Frames(
+        spoken=spoken,
+        closing=[completed._replace(comment="stream closed")],
+        error=[_of_run("run.failed", error=MISHAP)._replace(comment="stream closed")],
+        more=_of_run("message.delta", delta=AGAIN),
+    )
+
+
+def _of_run(kind: str, **fields: Json) -> Event:
+    return Event(as_json({"event": kind, "run_id": _RUN, "timestamp": 0.0, **fields}))
+
+
+def session_frames(said: Said) -> Frames:
+    """Tell a turn as the named events of a session."""
+    asked: Json = {"role": "user", "content": said.message}
+    answer: Json = {"role": "assistant", "content": said.text}
+    return Frames(
+        spoken=[
+            _of_session("run.started", user_message=asked),
+            _of_session("message.started", message={"id": _MESSAGE, "role": "assistant"}),
+            *(_of_message("reasoning.delta", delta=piece) for piece in pieces(said.reasoning)),
+            *_session_tools(said),
+            *(_of_message("assistant.delta", delta=piece) for piece in pieces(said.text)),
+        ],
+        closing=[
+            _of_message("assistant.completed", content=said.text, completed=True),
+            _of_session("run.completed", messages=[asked, answer], usage=_usage(said)),
+            _of_session("done"),
+        ],
+        error=[_of_session("error", message=MISHAP), _of_session("done")],
+        more=_of_message("assistant.delta", delta=AGAIN),
+    )
+
+
+def _session_tools(said: Said) -> Iterator[Event]:
+    for tool in said.tools:
+        told: dict[str, Json] = {"tool_name": tool.name, "preview": _preview(tool)}
+        started = _of_message("tool.started", **told, args=tool.arguments)
+        yield started._replace(comment="keepalive")
+        yield _of_message("tool.completed", **told, args=None)
+
+
+def _of_message(kind: str, **fields: Json) -> Event:
+    return _of_session(kind, message_id=_MESSAGE, **fields)
+
+
+def _of_session(kind: str, **fields: Json) -> Event:
+    return Event(as_json({**fields, "session_id": _SESSION, "run_id": _RUN}), kind)
