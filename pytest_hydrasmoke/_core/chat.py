@@ -152,9 +152,9 @@ class Turn:
         self._message = message
         self._timeout = timeout
         self._end = end
-        self._said = self._message_over = False
+        self._message_over = False
         self._meaning = reading.reader(text_wanted=text_wanted)
-        self._finds_text = None if self._meaning is not course else text_of
+        self._finds_text = text_of if self._meaning is course else ""
         self._quoted = reading.quoted
         self._content = content
         self._decoder = SseDecoder()
@@ -241,25 +241,16 @@ class Turn:
             # A model that waits for its tools ends a message, and its agent goes on with another.
             self._message_over = known.of_message and goes_on(self.finish_reason)
             self.complete = self.complete or not self._message_over
-        if known.text:
-            self._said = True
-        elif known.whole and not self._said:
+        if known.whole and not known.text and self.first_text_after is None:
             known = known._replace(text=known.whole)
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
-        self._take_in(event, known.text)
-        self._observer.saw(event, known)
-        return event, known
-
-    def _take_in(self, event: ChatEvent, text: str) -> None:
-        """Note an event's time, and what it says beside its end and failure."""
-        event.reads = text or self._finds_text or ""
-        last, self._last_event = self._last_event, event
-        if last is None:
+        text = known.text
+        event.reads = text or self._finds_text
+        if self._last_event is None:
             self.first_event_after = event.at
-        elif event.at - last.at > self.max_gap:
-            self.max_gap = event.at - last.at
+        self._last_event = event
         if text and self.first_text_after is None:
             self.first_text_after = event.at
         if self._content is not None:
@@ -267,6 +258,8 @@ class Turn:
                 self._content.add(part, event.at)
             if text:
                 self._content.add_text(len(text))
+        self._observer.saw(event, known)
+        return event, known
 
     async def next(self) -> tuple[ChatEvent, Meaning] | None:
         """Return the next event and its meaning, None at the turn's end; raises `ChatError`."""
@@ -332,6 +325,9 @@ class Turn:
             # What came before the limit was broken is given first.
             events, self._limit = error.events, error
         if events:
+            # Those of a chunk come at once.
+            if self._decoder.total_events > len(events):
+                self.max_gap = max(self.max_gap, now - self._last_at)
             self._last_at = now
             self._waiting.extend(events)
 
