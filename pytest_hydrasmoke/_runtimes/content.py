@@ -133,12 +133,12 @@ class Content:
                     self._note("a tool's result came without its call")
                 else:
                     call.result = result
-            case Tokens(read, written, new):
-                if new and (before := self.usage) is not None:
+            case _:
+                if part.new and (before := self.usage) is not None:
                     self._earlier = before
                     self._read = self._written = None
-                self._read = self._count(read, self._read)
-                self._written = self._count(written, self._written)
+                self._read = self._count(part.read, self._read)
+                self._written = self._count(part.written, self._written)
 
     @property
     def _is_full(self) -> bool:
@@ -254,7 +254,7 @@ def _size(part: Part) -> int:
             return sum(map(_weight, (name, id_, value)))
         case ToolResult(result=value):
             return _weight(value)
-        case Tokens():
+        case _:
             return 0
 
 

@@ -138,14 +138,26 @@ def test_a_tool_is_called_until_it_tells_or_the_agent_speaks() -> None:
 
 def test_of_very_much_a_part_is_kept() -> None:
     calls = [chunk(called("look", '{"a": "' + "x" * 3000 + '"}', number)) for number in range(300)]
-    thoughts = [chunk({"reasoning": "y" * 9000}) + chunk(called("z", "", 900)) for _ in range(9)]
+    thoughts = [
+        chunk({"reasoning": "y" * 9000}) + chunk(called("z", "", 900 + n)) for n in range(9)
+    ]
     it = instance_of(*thoughts, *calls, DONE)
-    assert len(it.chat("hello").tool_calls) == 301, "the turn itself has all of it"
+    assert len(it.chat("hello").tool_calls) == 309, "the turn itself has all of it"
     story = story_of(it)
     assert len(story.tool_calls) == MOST_CALLS
     assert sum(len(call.arguments or "") for call in story.tool_calls) == MOST_TEXT
     assert sum(len(thought.text) for thought in story.thoughts) == MOST_TEXT
-    assert story.notes == ["101 more tool calls are not kept"]
+    assert story.notes == ["109 more tool calls are not kept"]
+
+
+def test_arguments_that_are_not_kept_whole_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handle_room, "STREAMED", 2_000)
+    it = instance_of(*[chunk(called("look", "[" * 500))] * 9, USAGE + DONE)
+    read(it, streamed=True)
+    story = story_of(it)
+    assert [call.arguments for call in story.tool_calls] == [None]
+    assert story.notes == ["it said more beside its text than is kept"]
+    assert story.usage == TokenUsage(7, 2), "which takes no room"
 
 
 def test_a_result_that_is_nested_too_deeply_is_told_as_that() -> None:

@@ -90,6 +90,8 @@ def test_an_older_family_tells_each_test_s_instance(
         "instance.idempotency_key": "run-0",
         "instance.chats": "1",
         "instance.retries": "1",
+        "instance.input_tokens": "4",
+        "instance.output_tokens": "4",
         "instance.finish_reasons": "stop",
     }
     assert properties(plain) == {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,10 +13,11 @@ import pytest
 from inner import only
 from plugin_tools import QUICK, Project
 
+from pytest_hydrasmoke._base.pytest_internals import add_section
 from pytest_hydrasmoke._core.moments import ToolStory, TurnStory
 from pytest_hydrasmoke._report import turns
 from pytest_hydrasmoke._runtimes.content import TokenUsage
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
 TITLE = f"*- {turns.TITLE} -*"
@@ -182,13 +184,21 @@ def test_what_an_agent_did_is_in_every_file(project: Project, router: FakeRouter
     assert 'name="hydra_smoke.breaches.tokens.value" value="90"' in junit
 
 
-def test_tokens_that_are_not_told_are_said(project: Project, router: FakeRouter) -> None:
-    router.scenario = QUICK
+def test_tokens_that_are_not_told_are_said(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    router = routing(replace(QUICK, runtime="text"))
     project.write("test_it.py", "def test_it(smoke_instance):\n    smoke_instance.chat('hello')\n")
     result = project.at(router, run_id="run", budgets="tokens=1").live("test_it.py")
     assert result.ret == 0
     line = "hydra-smoke: budgets: tokens of 1 of 1 chats were not told, and are not counted"
     result.stdout.fnmatch_lines([line])
+
+
+def test_a_failure_without_a_traceback_has_its_section_all_the_same() -> None:
+    report = pytest.TestReport("t", ("t", 1, "t"), {}, "failed", "in words", "call")
+    add_section(report, turns.TITLE, "on run-0")
+    assert report.sections == [(turns.TITLE, "on run-0")]
 
 
 # --- the words -------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from report_tools import (
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._core.moments import Span, UsageCount
 from pytest_hydrasmoke._report.html import page as html
-from pytest_hydrasmoke._report.model import FailureReport
+from pytest_hydrasmoke._report.html.lanes import chats_of
+from pytest_hydrasmoke._report.model import FailureReport, ThoughtReport, ToolCallReport
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -323,3 +324,35 @@ def test_a_page_grows_no_faster_than_its_requests() -> None:
     source = html.render(a_long_report(1000))
     assert source.count('<svg class="bar"') == 1000
     assert len(source) < 400_000
+
+
+def test_a_transcript_has_tools_and_thoughts_where_they_came() -> None:
+    call = ToolCallReport(name="look", id=None, arguments=None, result=None, at=0.6, position=3)
+    thoughts = tuple(
+        ThoughtReport(text=f"thought {at}", at=at, position=at_text)
+        for at, at_text in ((0.7, 3), (0.1, 0), (0.9, 5))
+    )
+    [chat] = chats_of(
+        an_instance(turns=(turn(1.0, text="Hi!So", tool_calls=(call,), thoughts=thoughts),))
+    )
+    assert [
+        (step.kind, step.it if isinstance(step.it, str) else step.it.at) for step in chat.steps
+    ] == [
+        ("thought", 0.1),
+        ("text", "Hi!"),
+        ("tool", 0.6),
+        ("thought", 0.7),
+        ("text", "So"),
+        ("thought", 0.9),
+    ]
+    hostile = call.model_copy(
+        update={"name": HOSTILE[0], "arguments": HOSTILE[1], "result": HOSTILE[2]}
+    )
+    thought = thoughts[0].model_copy(update={"text": HOSTILE[0]})
+    told = turn(
+        1.0, tool_calls=(hostile,), thoughts=(thought,), notes=(HOSTILE[2],), test=HOSTILE[1]
+    )
+    page = Page(a_report(an_instance(turns=(told,))))
+    assert page.all("script") == page.all("img") == []
+    assert len(page.all("style")) == 1
+    assert HOSTILE[0] in page.text
