@@ -104,7 +104,7 @@ class FakeRouter:
         match: str,
         text: str | Sequence[str],
         *,
-        tool_calls: Sequence[Mapping[str, Json]] = (),
+        tool_calls: Sequence[Mapping[str, object]] = (),
         reasoning: str = "",
     ) -> None:
         """Answer messages in which the regular expression `match` is found.

@@ -116,7 +116,7 @@ class Scenario:
     Goose's, AG-UI's, the AI SDK's UI message stream, and three kinds of nobody's."""
     reply: str = "I am ready."
     """What the agent says to a message that no entry of `replies` matches."""
-    replies: Sequence[Mapping[str, Json]] = field(default=(), hash=False)
+    replies: Sequence[Mapping[str, object]] = field(default=(), hash=False)
     """What it says to the messages that match, and which tools it calls: a table each."""
     terminal: bool = True
     """Whether a turn ends with the events by which its runtime says so."""

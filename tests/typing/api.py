@@ -105,6 +105,9 @@ def pytest_hydra_smoke_report(report: Report) -> None:
 
 
 def fakes(error: ChatError) -> None:
-    with FakeRouter(Scenario(runtime="anthropic")) as fake:
+    tool = {"name": "look", "arguments": {"city": "Oslo"}, "result": -3}
+    replies = [{"match": "weather", "text": ["Cold.", "Warm."], "tool_calls": [tool]}]
+    with FakeRouter(Scenario(runtime="anthropic", replies=replies)) as fake:
         fake.fail("chat", status=503, retry_after=1)
+        fake.reply("weather", "It is cold.", tool_calls=[tool], reasoning="Hm.")
     assert_type(error.events, tuple[ChatEvent, ...])
