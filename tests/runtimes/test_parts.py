@@ -406,6 +406,17 @@ def test_usage_may_be_in_metadata_or_beside_it(kind: str) -> None:
     assert parts_of(typed(kind, messageMetadata={}, usage=usage)) == [Tokens(7, 2)]
 
 
+def test_goose_tells_of_tools_by_their_ids() -> None:
+    asked = {"name": "look", "arguments": LOOK}
+    for told in ({"value": asked}, asked):
+        [it] = parts_of(message("assistant", type="toolRequest", id="a", toolCall=told))
+        assert it == ToolCalled("a", "look", "a", LOOK)
+    failed = {"status": "error", "error": "too long"}
+    [it] = parts_of(message("user", type="toolResponse", id="a", toolResult=failed))
+    assert it == ToolResult("a", failed)
+    assert parts_of(message("assistant", type="image", id="a", toolResult=failed)) == []
+
+
 def test_a_call_without_an_index_is_known_by_its_id() -> None:
     function = {"name": "look", "arguments": "{}"}
     calls = [{"id": "a", "function": function}, {"id": "b", "function": function}]
