@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, SmokeClient
-from pytest_hydrasmoke._base.text import safe_line, safe_text
+from pytest_hydrasmoke._base.text import cleaner, safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token, bare
 from pytest_hydrasmoke._transport.target import Link
 
@@ -258,3 +258,12 @@ def test_what_was_being_handled_before_keeps_its_frames() -> None:
             seen = [error, error.__context__]
         bare(seen[0] or KeyError())
     assert [frames(it) for it in seen] == [0, 1]
+
+
+def test_a_cleaner_drops_colours_and_line_ends_of_windows() -> None:
+    assert cleaner(str)("\x1b[31mred\x1b[0m\r\nplain\r") == "red\nplain\\x0d"
+
+
+def test_a_cleaner_gives_what_is_clean_back_as_it_is() -> None:
+    text = "nothing to hide"
+    assert cleaner(lambda it: "".join(list(it)))(text) is text

@@ -14,7 +14,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke._base.text import cleaner, harmless, safe_text
-from pytest_hydrasmoke._base.token import WINDOW, Token, has_token, scrubber, scrubbing
+from pytest_hydrasmoke._base.token import (
+    WINDOW,
+    Token,
+    _Parts,
+    has_token,
+    scrubber,
+    scrubbing,
+)
 from pytest_hydrasmoke._plugin.report_cleaner import ReportCleaner, clean_report, cleaned
 
 SECRET = "ops-4Q7zL9rT2xW8"
@@ -75,6 +82,17 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_there_is_something_to_mask_where_there_is_a_token() -> None:
     assert scrubbing(None)(SECRET) == SECRET
     assert scrubbing(Token(SECRET))(SECRET) == "*" * WINDOW
+
+
+@pytest.mark.usefixtures("no_environment")
+def test_a_token_that_is_just_long_enough_is_masked() -> None:
+    shortest = SECRET[:WINDOW]
+    assert scrubbing(Token(shortest))(f"<{shortest}>") == f"<{'*' * WINDOW}>"
+    assert scrubbing(Token(shortest[1:]))(shortest[1:]) == shortest[1:]
+
+
+def test_parts_of_a_token_are_not_listed() -> None:
+    assert repr(_Parts({SECRET})) == "{********}"
 
 
 @pytest.mark.usefixtures("no_environment")

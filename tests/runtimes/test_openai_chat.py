@@ -61,6 +61,7 @@ def test_a_text_may_lie_deep_in_a_choice() -> None:
 def test_an_error_may_lie_in_the_choice() -> None:
     error = {"code": 502, "message": "Overloaded"}
     assert known(chunk({}, error=error, finish_reason="error")).error == "Overloaded"
+    assert known({**chunk(), "error": True, "message": "Overloaded"}).error == "Overloaded"
     assert known({**chunk(), "error": True}).error == (
         "the agent reports an error, and no message with it"
     )

@@ -396,6 +396,31 @@ def test_a_call_of_many_names_is_known_by_its_id() -> None:
         assert parts_of(told) == [ToolCalled("a", "look", "a", more.get("input"))]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("tool-input-delta", "inputTextDelta"), ("TOOL_CALL_ARGS", "delta")]
+)
+def test_arguments_come_in_pieces(kind: str, name: str) -> None:
+    assert parts_of(typed(kind, toolCallId="a", **{name: "{"})) == [ToolArguments("a", "{")]
+
+
+@pytest.mark.parametrize("kind", ["finish", "message-metadata"])
+def test_usage_may_be_in_metadata_or_beside_it(kind: str) -> None:
+    usage = {"inputTokens": 7, "outputTokens": 2}
+    assert parts_of(typed(kind, messageMetadata={"usage": usage})) == [Tokens(7, 2)]
+    assert parts_of(typed(kind, messageMetadata={}, usage=usage)) == [Tokens(7, 2)]
+
+
+def test_goose_tells_of_tools_by_their_ids() -> None:
+    asked = {"name": "look", "arguments": LOOK}
+    for told in ({"value": asked}, asked):
+        [it] = parts_of(message("assistant", type="toolRequest", id="a", toolCall=told))
+        assert it == ToolCalled("a", "look", "a", LOOK)
+    failed = {"status": "error", "error": "too long"}
+    [it] = parts_of(message("user", type="toolResponse", id="a", toolResult=failed))
+    assert it == ToolResult("a", failed)
+    assert parts_of(message("assistant", type="image", id="a", toolResult=failed)) == []
+
+
 def test_a_call_without_an_index_is_known_by_its_id() -> None:
     function = {"name": "look", "arguments": "{}"}
     calls = [{"id": "a", "function": function}, {"id": "b", "function": function}]
