@@ -70,6 +70,11 @@ def of_test(record: InstanceRecord, *, replies: bool) -> list[Property]:
     return list(_named(f"{PREFIX}instance.", facts))
 
 
+def of_runs(runs: int, passed: int) -> list[Property]:
+    """Return what a test is to carry whose body was run several times."""
+    return list(_named(PREFIX, {"runs": runs, "passed": passed}))
+
+
 def _times(phases: Mapping[str, float], waits: Mapping[str, float]) -> dict[str, str]:
     return {
         **{f"phases.{name}": _seconds(phases[name]) for name in PHASES if name in phases},
