@@ -22,7 +22,8 @@ PREFIX = "hydra_smoke."
 
 
 def of_run(report: Report) -> Iterator[Property]:
-    """Yield what the whole suite is to carry: the run, then its instances, numbered from 0."""
+    """Yield what the whole suite is to carry: the run, then its instances, numbered from 0, and
+    the tests whose bodies were run several times."""
     run = {
         "run_id": report.run_id,
         "router": "fake" if report.fake else "live",
@@ -38,6 +39,9 @@ def of_run(report: Report) -> Iterator[Property]:
         yield from _named(f"{PREFIX}breaches.{breach.phase}.", times)
     for number, instance in enumerate(report.instances):
         yield from _named(f"{PREFIX}instances.{number}.", _of_instance(instance))
+    for number, test in enumerate(it for it in report.tests if it.runs is not None):
+        facts = {"id": test.id, "runs": test.runs, "passed": test.passed}
+        yield from _named(f"{PREFIX}tests.{number}.", facts)
 
 
 def _of_instance(it: InstanceReport) -> dict[str, object]:

@@ -139,6 +139,13 @@ def test_workers_and_coroutines_without_a_marker(here: Project) -> None:
     assert told(here) == dict.fromkeys(("test_chats", "test_auto"), ("passed", "3", "2"))
     [test] = report(here)["tests"]
     assert (test["runs"], test["passed"]) == (3, 2)
+    # The suite has it too, where the family of files allows tests no properties.
+    suite = {
+        str(it.get("name")).removeprefix("hydra_smoke.tests.0."): it.get("value")
+        for it in ElementTree.parse(here.path / "junit.xml").iterfind("testsuite/properties/*")
+    }
+    told_of = [suite.get(name) for name in ("id", "runs", "passed")]
+    assert told_of == ["test_in_worker.py::test_chats", "3", "2"]
 
 
 def test_without_a_switch_smoke_tests_are_skipped_and_others_run(here: Project) -> None:
