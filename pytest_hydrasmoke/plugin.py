@@ -10,7 +10,7 @@ PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to loo
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +82,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "hydra_smoke: a smoke test (added to every test that uses a smoke fixture)"
     )
+    config.addinivalue_line(
+        "markers",
+        "hydra_smoke_runs(n, at_least=k): run a test's body up to n times on its fixtures, until "
+        "k runs have passed (default: all)",
+    )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     settings = (*SETTINGS, "token")
     given = [name for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
@@ -97,12 +102,21 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
     # Before pytest's own, which selects by marker.
     for item in items:
         if not _MARKED.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("hydra_smoke")
+    result = yield
+    # After all others, which may have put that marker there.
+    if any(item.get_closest_marker("hydra_smoke_runs") for item in items):
+        from pytest_hydrasmoke._plugin.runs import take_part
+
+        take_part(config, items, config.stash.get(_ACTIVE, None))
+    return result
 
 
 def _active(config: pytest.Config) -> Active:

@@ -197,7 +197,14 @@ def _take_part(
     replies = settings.report_replies
     progress = Progress(config, ledger.folder, interrupts, shares_as, scrub=scrub, replies=replies)
     active = Active(
-        config, settings, ledger, interrupts, forms, worker=shares_as, on_change=progress.changed
+        config,
+        settings,
+        ledger,
+        interrupts,
+        forms,
+        worker=shares_as,
+        on_change=progress.changed,
+        run_begins=progress.run_begins,
     )
     finish = SessionEnd(
         config,

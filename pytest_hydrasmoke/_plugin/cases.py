@@ -9,10 +9,10 @@ import pytest
 
 from pytest_hydrasmoke._report.model import CaseReport
 
+from .runs import RUNS
+
 USED = "hydra_smoke_used"
 """An attribute of a test's report: the instances that it used by then, by key or id."""
-RUNS = "hydra_smoke_runs"
-"""An attribute of a test's report: how often its body was run, and how often that passed."""
 
 _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", "failed")
 """From the least telling one: of several the last in this order counts."""

@@ -32,6 +32,7 @@ from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .cases import USED
+from .runs import RUNS
 
 __tracebackhide__ = hide_own_frames
 
@@ -52,6 +53,7 @@ class Active:
         *,
         worker: str | None = None,
         on_change: Callable[[InstanceRecord], None] = lambda record: None,
+        run_begins: Callable[[str, str, float], None] = lambda test, words, lasted: None,
     ) -> None:
         self.config = config
         self._pytest = pytest_config
@@ -61,6 +63,8 @@ class Active:
         """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
         self._on_change = on_change
+        self.run_begins = run_begins
+        """Told of a test's next run: the test, how its runs stand, how long the last one took."""
         self._test = ""
         self._test_began = 0.0
         """When it was last set up, on the clock of its turns; plugins may run it again."""
@@ -160,6 +164,10 @@ class Active:
         self._used[request.node.nodeid] = record
         return record
 
+    def run_failed(self, test: str, error: BaseException) -> None:
+        """Take in what one of a test's runs has failed of: it counts if the test fails."""
+        self._causes.setdefault((test, "call"), []).extend(failures_of(error))
+
     # Hooks
 
     @pytest.hookimpl(wrapper=True)
@@ -169,7 +177,10 @@ class Active:
         """Find out what of all that was written down a test has failed of: by its exception."""
         report = yield
         if call.excinfo is not None:
-            self._causes[report.nodeid, report.when] = list(failures_of(call.excinfo.value))
+            causes = self._causes.setdefault((report.nodeid, report.when), [])
+            causes.extend(failures_of(call.excinfo.value))
+        if hasattr(report, RUNS) and junit.tests_may_carry(self._pytest):
+            report.user_properties += junit.of_runs(*getattr(report, RUNS))
         if report.failed and (told := self._turns_of(report.nodeid)):
             words = turns.section(told, replies=self.config.report_replies)
             add_section(report, turns.TITLE, self._scrub(words))

@@ -59,6 +59,10 @@ class Lines:
         due = [phase for phase in self._phases.values() if now >= phase.due]
         return [f"{phase.seen.name}: {self._lasting(phase, now)}" for phase in due]
 
+    def run_begins(self, line: str, lasted: float) -> list[str]:
+        """Return the line on a test's next run, if there is time to read it."""
+        return [line] if lasted >= BRIEF and self._changes else []
+
     def _phase_of(self, seen: Snapshot) -> _Phase | None:
         """Return the phase that an instance is at, or that it has just left."""
         phase = self._phases.get(seen.name)

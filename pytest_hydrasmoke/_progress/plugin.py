@@ -35,6 +35,8 @@ TICK = 1.0
 """Seconds between two looks at phases that last."""
 LISTENS = 0.25
 """Seconds between two looks at what workers tell."""
+NAME = 300
+"""How many characters of a test's name are shown."""
 
 logger = logging.getLogger("pytest_hydrasmoke")
 
@@ -101,6 +103,13 @@ class Progress:
         if words is not None:
             logger.info("%s: %s", after.name, words)
         self._pace()
+
+    def run_begins(self, test: str, words: str, lasted: float) -> None:
+        """Tell how the runs of a test stand; the one before has `lasted` so many seconds."""
+        line = f"{safe_line(self._scrub(test), NAME)}: {words}"
+        logger.info("%s", line)
+        with contextlib.suppress(Exception), self._lock:
+            self._show_all(self._lines.run_begins(line, lasted))
 
     def say(self, lines: Sequence[str]) -> None:
         """Show lines that are no change; no failure of it is the run's."""

@@ -22,7 +22,8 @@ PREFIX = "hydra_smoke."
 
 
 def of_run(report: Report) -> Iterator[Property]:
-    """Yield what the whole suite is to carry: the run, then its instances, numbered from 0."""
+    """Yield what the whole suite is to carry: the run, then its instances, numbered from 0, and
+    the tests whose bodies were run several times."""
     run = {
         "run_id": report.run_id,
         "router": "fake" if report.fake else "live",
@@ -38,6 +39,9 @@ def of_run(report: Report) -> Iterator[Property]:
         yield from _named(f"{PREFIX}breaches.{breach.phase}.", times)
     for number, instance in enumerate(report.instances):
         yield from _named(f"{PREFIX}instances.{number}.", _of_instance(instance))
+    for number, test in enumerate(it for it in report.tests if it.runs is not None):
+        facts = {"id": test.id, "runs": test.runs, "passed": test.passed}
+        yield from _named(f"{PREFIX}tests.{number}.", facts)
 
 
 def _of_instance(it: InstanceReport) -> dict[str, object]:
@@ -68,6 +72,11 @@ def of_test(record: InstanceRecord, *, replies: bool) -> list[Property]:
         ),
     }
     return list(_named(f"{PREFIX}instance.", facts))
+
+
+def of_runs(runs: int, passed: int) -> list[Property]:
+    """Return what a test is to carry whose body was run several times."""
+    return list(_named(PREFIX, {"runs": runs, "passed": passed}))
 
 
 def _times(phases: Mapping[str, float], waits: Mapping[str, float]) -> dict[str, str]:

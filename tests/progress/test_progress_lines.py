@@ -205,8 +205,24 @@ def test_what_is_kept_or_gone_is_told_although_no_phase_is_under_way(watched: Wa
     assert watched.told() == ["nightly-7-0: kept"]
 
 
+def test_a_run_is_told_if_the_one_before_it_lasted(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "pytest_hydrasmoke"):
+        watched.progress.run_begins("test_a.py::test_b", "run 2 of 5, 1 passed", 1.9)
+        watched.progress.run_begins("test_a.py::test_b", "run 3 of 5, 2 passed", 2.0)
+        watched.progress.run_begins(f"test_a.py::test_b[\x1b{'a' * 999}]", "run 2 of 3", 2.0)
+    [line, long] = watched.told()
+    assert line == "test_a.py::test_b: run 3 of 5, 2 passed"
+    assert len(long) < 400
+    assert long.endswith(": run 2 of 3")
+    assert "\x1b" not in long
+    assert caplog.messages[:2] == ["test_a.py::test_b: run 2 of 5, 1 passed", line]
+
+
 def test_changes_that_a_log_shows_are_not_told_twice() -> None:
     lines = Lines(changes=False)
+    assert lines.run_begins("test_a: run 2 of 3", 5.0) == []
     seen = Snapshot("run-0", State.CREATED, "'booting'", "ready", 100.0)
     ready = Snapshot("run-0", State.READY, "'booting'", born=100.0)
     assert lines.changed(Snapshot("run-0"), seen, 100.0) is None

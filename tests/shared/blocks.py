@@ -40,6 +40,7 @@ INSTALLABLE = frozenset(
         "allure-pytest",
         "opentelemetry-sdk",
         "prometheus-client",
+        "pydantic-evals",
     }
 )
 COMMANDS = ("pytest", "hydra-smoke", "python", "python3")

@@ -1,0 +1,257 @@
+"""The marker `hydra_smoke_runs`: a test's body runs several times, and some of them must pass.
+
+Registered where a collected test has the marker, with a switch or without one: so it imports
+pytest and the standard library only, and `_base`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, cast
+from unittest import SkipTest, TestCase
+
+import pytest
+
+from pytest_hydrasmoke._base.pytest_internals import worker_input
+from pytest_hydrasmoke._base.text import safe_text
+
+if TYPE_CHECKING:
+    from .fixtures import Active
+
+MARKER = "hydra_smoke_runs"
+RUNS = "hydra_smoke_runs"
+"""An attribute of a test's report: how often its body was run, and how often that passed."""
+
+_LISTED = 50
+"""How many runs a failure lists; of more, the first and the last ones."""
+_REASON = 600
+"""How many characters of a run's reason it shows."""
+_ENDS = (KeyboardInterrupt, pytest.exit.Exception)
+"""What ends the whole session."""
+_OF_THE_TEST = (pytest.skip.Exception, SkipTest, pytest.xfail.Exception)
+"""What a test says of itself as a whole, whichever run says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many runs there are at most, and how many of them must pass."""
+
+    runs: int
+    at_least: int
+
+    def is_settled(self, passed: int, failed: int) -> bool:
+        """Return whether no further run could change the outcome."""
+        return passed >= self.at_least or failed > self.runs - self.at_least
+
+
+_PLAN: pytest.StashKey[Plan] = pytest.StashKey()
+
+
+def _arguments(n: int, *, at_least: int) -> None:
+    """Hold the signature of the marker, whose `at_least` is `n` where it is left out."""
+
+
+def plan_of(mark: pytest.Mark) -> Plan:
+    """Read a marker; raises a `TypeError` or `ValueError` that says what is wrong."""
+    signature = inspect.signature(_arguments)
+    n = signature.bind(*mark.args, **{"at_least": None, **mark.kwargs}).arguments["n"]
+    given = {"n": n, "at_least": mark.kwargs.get("at_least", n)}
+    for name, value in given.items():
+        # A bool is an int to Python, and a mistake here.
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{name} is {value!r}")
+    if given["at_least"] > n:
+        raise ValueError(f"at_least is {given['at_least']}, and there are only {n} runs")
+    return Plan(n, given["at_least"])
+
+
+def take_part(config: pytest.Config, items: list[pytest.Item], active: Active | None) -> None:
+    """Run marked tests as their markers say; raises `pytest.UsageError` with all that is wrong."""
+    wrong = "\n".join(problems(items))
+    if wrong and worker_input(config) is not None:
+        # An error here would be an internal one of xdist, with all its frames.
+        items[0].session.shouldfail = wrong
+        items.clear()
+    elif wrong:
+        raise pytest.UsageError(wrong)
+    config.pluginmanager.register(Runs(config, active), "hydra-smoke-runs")
+
+
+def problems(items: Sequence[pytest.Item]) -> list[str]:
+    """Give each marked test its plan; return a line for each function that can't have one."""
+    found: dict[str, str] = {}
+    for item in items:
+        problem = _problem(item)
+        if problem is not None:
+            # Parameters are not to blame, and there may be many.
+            found.setdefault(item.nodeid.partition("[")[0], problem)
+    return [f"{test}: {problem}" for test, problem in found.items()]
+
+
+def _problem(item: pytest.Item) -> str | None:
+    mark = item.get_closest_marker(MARKER)
+    if mark is None:
+        return None
+    if not isinstance(item, pytest.Function) or issubclass(item.cls or object, TestCase):
+        return f"{MARKER} is for functions, and methods of classes that are no unittest.TestCase"
+    if "subtests" in item.fixturenames:
+        return f"{MARKER} does not go with subtests: they fail beside the run, which would pass"
+    try:
+        item.stash[_PLAN] = plan_of(mark)
+    except (TypeError, ValueError) as error:
+        usage = f"@pytest.mark.{MARKER}(n, at_least=k), whole numbers with 1 <= k <= n"
+        return f"{MARKER} is wrong, {error}: write {usage}"
+    return None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What came of a test's runs by now."""
+
+    plan: Plan
+    passed: int = 0
+    failed: int = 0
+    began: int = 0
+    lines: list[str] = field(default_factory=list[str])
+
+    @property
+    def is_settled(self) -> bool:
+        return self.plan.is_settled(self.passed, self.failed)
+
+    @property
+    def under_way(self) -> str:
+        return f"run {self.began} of {self.plan.runs}, {self.passed} passed"
+
+    def add(self, outcome: str, seconds: float, reason: str = "") -> None:
+        """Take in how the run that began last has ended."""
+        self.passed += outcome == "passed"
+        self.failed += outcome == "failed"
+        line = f"run {self.began}: {outcome} in {seconds:.1f} s{reason and ': '}{reason}"
+        self.lines.append("  " + line.replace("\n", "\n    "))
+
+    def words(self, obstacle: str | None = None) -> str:
+        """List the runs, and what kept the rest of them from being made."""
+        lines = self.lines
+        left_out = len(lines) - _LISTED
+        if left_out > 0:
+            half = _LISTED // 2
+            lines = [*lines[:half], f"  ... {left_out} more ...", *lines[-half:]]
+        must = f"{self.plan.at_least} of {self.plan.runs} must"
+        head = f"{self.passed} of {self.began} runs passed, and {must}:"
+        return "\n".join([head, *lines, *([f"  no further run: {obstacle}"] if obstacle else [])])
+
+
+class Runs:
+    """Runs the bodies of marked tests; `active` is told of it, where the plugin is switched on."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        active: Active | None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        # Where the debugger opens.
+        self._debugs = "--pdb stops at the first failure" if config.getoption("usepdb") else None
+        self._active = active
+        self._clock = clock
+        self._tally: _Tally | None = None
+        """Of the test under way, once its body was run."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Have the item run its body several times, in the middle of whatever is around a call.
+
+        For this call only: plugins that run a test again set up a new one.
+        """
+        plan = item.stash.get(_PLAN, None)
+        if plan is None:
+            return (yield)
+        self._tally = _Tally(plan)
+        runtest = item.runtest
+        # Not the function: what it is to pytest and its plugins, a coroutine or not, it stays.
+        vars(item)["runtest"] = partial(self._run, item, self._tally, runtest)
+        try:
+            return (yield)
+        finally:
+            vars(item)["runtest"] = runtest
+
+    def _run(self, item: pytest.Item, tally: _Tally, runtest: Callable[[], None]) -> None:
+        lasted = 0.0
+        while not tally.is_settled:
+            tally.began += 1
+            if self._active is not None and tally.began > 1:
+                self._active.run_begins(item.nodeid, tally.under_way, lasted)
+            limited, start = _has_time_limit(), self._clock()
+            try:
+                runtest()
+            except BaseException as error:
+                if not _is_failure(error):
+                    raise
+                lasted = self._clock() - start
+                tally.add("failed", lasted, _reason(error))
+                obstacle = self._debugs or _obstacle(item, limited)
+                if tally.is_settled or obstacle:
+                    _explain(error, tally.words(obstacle))
+                    raise
+                if self._active is not None:
+                    self._active.run_failed(item.nodeid, error)
+                continue
+            lasted = self._clock() - start
+            tally.add("passed", lasted)
+            obstacle = _obstacle(item, limited)
+            if obstacle and not tally.is_settled:
+                pytest.fail(tally.words(obstacle), pytrace=False)
+
+    # Inside of others, which may want to know.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Have reports of the call, and of what follows it, tell the runs."""
+        report = yield
+        if call.when == "setup":
+            self._tally = None
+        if self._tally is not None:
+            setattr(report, RUNS, (self._tally.began, self._tally.passed))
+            if call.when == "call" and report.passed and self._tally.failed:
+                report.sections.append(("hydra-smoke runs", self._tally.words()))
+        return report
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Return whether a run has failed, and no more than that."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).subgroup(_ENDS) is None
+    return not isinstance(error, (*_ENDS, *_OF_THE_TEST))
+
+
+def _reason(error: BaseException) -> str:
+    """Return an error in pytest's words: of an assertion, its explanation."""
+    info = pytest.ExceptionInfo[BaseException].from_exception(error)
+    return safe_text(info.exconly(tryshort=True), _REASON)
+
+
+def _explain(error: BaseException, words: str) -> None:
+    """Have an error say more, whatever pytest shows of it."""
+    if isinstance(error, pytest.fail.Exception):
+        error.msg = f"{error.msg}\n{words}"
+    else:
+        error.add_note(words)
+
+
+def _obstacle(item: pytest.Item, limited: bool) -> str | None:
+    """Return what forbids another run, although the outcome is open."""
+    if limited and not _has_time_limit():
+        return "the test's time limit has gone off, which is one for all runs"
+    stop = item.session.shouldstop or item.session.shouldfail
+    return f"the session ends ({stop})" if stop else None
+
+
+def _has_time_limit() -> bool:
+    """Return whether an alarm is set, as pytest-timeout does it; it goes off once."""
+    return hasattr(signal, "getitimer") and signal.getitimer(signal.ITIMER_REAL)[0] > 0

@@ -1,0 +1,44 @@
+"""What `docs/how-to/test-an-agent-whose-words-vary.md` shows: a test whose runs have failed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from inner import ALONE, only
+from plugin_tools import forget_settings
+from shown import ROOT, check
+
+PAGE = ROOT / "docs" / "how-to" / "test-an-agent-whose-words-vary.md"
+SUITE = r"""
+import re
+import pytest
+
+@pytest.mark.hydra_smoke_runs(5, at_least=4)
+def test_says_when_it_opens(smoke_instance):
+    turn = smoke_instance.chat("When do you open on Monday?")
+    found = re.search(r"\b(8|08|eight)\b", turn.text, re.IGNORECASE)
+    assert found, turn.text
+"""
+AGENT = """
+[[replies]]
+match = "on Monday"
+text = ["In the morning.", "We open at 8:00.", "At nine, I think."]
+"""
+
+
+def test_a_failure_lists_its_runs_as_the_page_shows_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_settings(monkeypatch)
+    monkeypatch.setenv(*ALONE)
+    # Nobody counts LLM events here.
+    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.05")
+    pytester.makepyfile(test_agent=SUITE)
+    (pytester.path / "agent.toml").write_text(AGENT, "utf-8")
+    options = ("--hydra-smoke-fake", "--hydra-smoke-scenario=agent.toml")
+    result = pytester.runpytest_inprocess(*only(), *options, "test_agent.py")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    said = re.search(r"^=+ FAILURES =+\n(.*?)^=+ hydra-smoke", result.stdout.str(), re.M | re.S)
+    assert said is not None
+    check(PAGE, "runs", said[1])

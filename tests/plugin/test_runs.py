@@ -1,0 +1,253 @@
+"""The marker `hydra_smoke_runs`: how often a body runs, what comes of it, and what is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugin_tools import ASYNCIO, Project, count
+
+from pytest_hydrasmoke._plugin.runs import Plan
+from pytest_hydrasmoke.fake import FakeRouter
+
+ASYNC = ("-p", "anyio.pytest_plugin", *ASYNCIO)
+XUNIT1 = ("--junit-xml=junit.xml", "-ojunit_family=xunit1")
+
+
+@pytest.fixture
+def here(project: Project) -> Project:
+    return project.suite("runs")
+
+
+def told(project: Project) -> dict[str, tuple[str, str, str]]:
+    """Return each test's outcome, runs and passed runs, as a JUnit file has them."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for case in ElementTree.parse(project.path / "junit.xml").iter("testcase"):
+        pairs = [(it.get("name", ""), it.get("value", "")) for it in case.iter("property")]
+        assert len(pairs) == len(dict(pairs)), "each is told once"
+        outcome = next((it.tag for it in case if it.tag in ("failure", "skipped")), "passed")
+        properties = dict(pairs)
+        runs = [properties.get(f"hydra_smoke.{name}", "-") for name in ("runs", "passed")]
+        found[case.get("name", "")] = (outcome, runs[0], runs[1])
+    return found
+
+
+def report(project: Project) -> dict[str, Any]:
+    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+BODIES = {
+    "test_chats": ("passed", "2", "2"),
+    "test_passes_in_the_end": ("passed", "5", "3"),
+    "test_passes_early": ("passed", "2", "2"),
+    "test_fails_early": ("failure", "4", "1"),
+    "test_needs_all": ("failure", "2", "1"),
+    "test_fails_in_words": ("failure", "2", "0"),
+    "test_leaves": ("passed", "2", "1"),
+    "test_says_too_much": ("failure", "101", "0"),
+    "test_is_marked_by_a_conftest": ("passed", "3", "2"),
+    "test_takes_the_marker_of_its_class": ("passed", "2", "2"),
+    "test_has_its_own": ("passed", "4", "4"),
+    "test_is_run_again": ("passed", "2", "2"),
+    "test_parameters[1]": ("passed", "2", "1"),
+    "test_parameters[2]": ("failure", "2", "0"),
+    "test_skips": ("skipped", "2", "1"),
+    "test_skips_as_unittest_does": ("skipped", "1", "0"),
+    "test_expects_to_fail": ("skipped", "2", "0"),
+    "test_is_expected_to_fail": ("skipped", "3", "1"),
+    "test_passes_against_all_odds": ("failure", "3", "2"),
+    "test_may_pass": ("passed", "2", "2"),
+    "test_takes_too_long": ("failure", "1", "0"),
+    "test_overlooks_that_it_takes_too_long": ("failure", "1", "1"),
+    "test_anyio[asyncio]": ("passed", "3", "2"),
+    "test_anyio[trio]": ("passed", "3", "2"),
+    "test_anyio_in_a_group[asyncio]": ("passed", "2", "1"),
+    "test_anyio_in_a_group[trio]": ("passed", "2", "1"),
+    "test_asyncio": ("passed", "3", "2"),
+    "test_asyncio_fails": ("failure", "2", "0"),
+}
+
+
+def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
+    others = ("-p", "pytest_rerunfailures", "-p", "pytest_timeout")
+    result = here.fake(*ASYNC, *others, *XUNIT1, "-rP", "--log-level=INFO", "test_runs.py")
+    assert told(here) == BODIES
+    assert result.parseoutcomes()["rerun"] == 1
+    lines = result.stdout
+    # The last run's traceback is pytest's own, and the runs stand below its explanation.
+    lines.fnmatch_lines(
+        [
+            "*_ test_fails_early _*",
+            '>       assert "ready" in text',
+            "E       AssertionError: assert 'ready' in 'not yet'",
+            "E       1 of 4 runs passed, and 3 of 5 must:",
+            "E         run 1: passed in 0.? s",
+            "E         run 2: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
+            "E         run 3: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
+            "E         run 4: failed in 0.? s: AssertionError: assert 'ready' in 'not yet'",
+            "test_runs.py:*: AssertionError",
+            "*_ test_fails_in_words _*",
+            "the judge says no to 2",
+            "0 of 2 runs passed, and 1 of 2 must:",
+            "  run 1: failed in 0.? s: Failed: the judge says no to 1",
+            "*_ test_says_too_much _*",
+            "E         run 25: failed in *",
+            "E         ... 51 more ...",
+            "E         run 77: failed in *",
+        ]
+    )
+    assert lines.str().count("words ") < 10_000 * 3
+    lines.fnmatch_lines(["*no further run: the test's time limit has gone off, *"] * 2)
+    # What failed in a test that passed is there for who wants to see it.
+    lines.fnmatch_lines(
+        [
+            "*_ test_passes_in_the_end _*",
+            "*test_runs.py::test_passes_in_the_end: run 2 of 5, 0 passed",
+            "*test_runs.py::test_passes_in_the_end: run 5 of 5, 2 passed",
+            "*- hydra-smoke runs -*",
+            "3 of 5 runs passed, and 3 of 5 must:",
+            "  run 1: failed in 0.? s: assert 1 > 2",
+        ]
+    )
+    # The report has smoke tests only.
+    reported = {
+        it["id"].partition("::")[2]: (it["outcome"], str(it["runs"]), str(it["passed"]))
+        for it in report(here)["tests"]
+    }
+    assert len(reported) == 4
+    assert reported == {name: BODIES[name] for name in reported}
+
+
+def test_workers_and_coroutines_without_a_marker(here: Project) -> None:
+    here.write(
+        "test_in_worker.py",
+        "import pytest\n"
+        "@pytest.mark.hydra_smoke_runs(3, at_least=2)\n"
+        "def test_chats(run, smoke_instance):\n"
+        "    smoke_instance.chat('Are you ready?')\n"
+        "    assert next(run) > 1\n",
+    )
+    options = ("-p", "xdist", "-n1", "-o", "asyncio_mode=auto", *XUNIT1)
+    here.fake(*ASYNC, *options, "test_in_worker.py", "test_auto.py").assert_outcomes(passed=2)
+    assert told(here) == dict.fromkeys(("test_chats", "test_auto"), ("passed", "3", "2"))
+    [test] = report(here)["tests"]
+    assert (test["runs"], test["passed"]) == (3, 2)
+    # The suite has it too, where the family of files allows tests no properties.
+    suite = {
+        str(it.get("name")).removeprefix("hydra_smoke.tests.0."): it.get("value")
+        for it in ElementTree.parse(here.path / "junit.xml").iterfind("testsuite/properties/*")
+    }
+    told_of = [suite.get(name) for name in ("id", "runs", "passed")]
+    assert told_of == ["test_in_worker.py::test_chats", "3", "2"]
+
+
+def test_without_a_switch_smoke_tests_are_skipped_and_others_run(here: Project) -> None:
+    chosen = "test_chats or test_needs_all or test_passes_in_the_end"
+    result = here.run(*ASYNC, "test_runs.py", "-k", chosen, *XUNIT1)
+    result.assert_outcomes(skipped=1, failed=1, passed=1)
+    result.stdout.fnmatch_lines(["E       1 of 2 runs passed, and 3 of 3 must:"])
+    assert told(here)["test_needs_all"] == ("failure", "-", "-")
+
+
+USAGE = "write @pytest.mark.hydra_smoke_runs(n, at_least=k), whole numbers with 1 <= k <= n"
+WRONG = {
+    "test_nothing": "missing a required argument: 'n'",
+    "test_no_n": "missing a required argument: 'n'",
+    "test_position": "too many positional arguments",
+    "test_twice": "multiple values for argument 'n'",
+    "test_unknown": "got an unexpected keyword argument 'atleast'",
+    "test_bool": "n is True",
+    "test_none_at_all": "n is 0",
+    "test_text": "n is '3'",
+    "test_fraction": "at_least is 1.5",
+    "test_no_number": "at_least is None",
+    "test_too_many": "at_least is 3, and there are only 2 runs",
+}
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
+def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequence[str]) -> None:
+    result = here.run("test_wrong.py", *workers)
+    assert result.ret == (pytest.ExitCode.INTERRUPTED if workers else pytest.ExitCode.USAGE_ERROR)
+    output = result.stdout.str() if workers else result.stderr.str()
+    for test, problem in WRONG.items():
+        told_once = f"test_wrong.py::{test}: hydra_smoke_runs is wrong, {problem}: {USAGE}"
+        assert output.count(told_once) == 1
+    for test in ("test_subtests: hydra_smoke_runs does not", "TestOfUnittest::test_method: hydra"):
+        assert output.count(f"test_wrong.py::{test}") == 1
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shows"),
+    [
+        ("exit", "*_pytest.outcomes.Exit: enough*"),
+        ("interrupt", "*: KeyboardInterrupt"),
+        ("group", "*BaseExceptionGroup: several (2 sub-exceptions)"),
+        ("stop", "  no further run: the session ends (told to)"),
+    ],
+)
+def test_what_ends_more_than_a_run_is_the_last_one(
+    kind: str, shows: str, here: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENDS_BY", kind)
+    # An interrupt in this process would be its own.
+    run = here.process if kind == "interrupt" else here.run
+    result = run("-s", "test_ends.py")
+    assert result.stdout.str().count("a run\n") == 1
+    result.stdout.fnmatch_lines([shows])
+    assert ("1 passed" in result.stdout.str()) == (kind == "group")
+
+
+def test_the_debugger_opens_at_the_first_run_that_fails(here: Project) -> None:
+    debugs = ("--pdb", "--pdbcls=debugger:Debugger", "-s")
+    result = here.run(*debugs, "test_runs.py::test_fails_early", "-p", "anyio.pytest_plugin")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E       1 of 2 runs passed, and 3 of 5 must:",
+            "E         no further run: --pdb stops at the first failure",
+            "the debugger is here",
+        ]
+    )
+
+
+def test_all_that_a_test_failed_of_is_its_failure_and_nothing_else(
+    project: Project, router: FakeRouter
+) -> None:
+    router.break_stream("cut", times=3)
+    project.write(
+        "test_it.py",
+        "import pytest\n"
+        "pytestmark = pytest.mark.hydra_smoke_runs(3, at_least=2)\n"
+        "def test_fails(smoke_instance): smoke_instance.chat('Are you ready?')\n"
+        "def test_passes(smoke_instance): smoke_instance.chat('Are you ready?')\n",
+    )
+    result = project.at(router).live("test_it.py")
+    result.assert_outcomes(passed=1, failed=1)
+    assert count(router, "chat") == 5
+    [instance] = report(project)["instances"]
+    assert [it["test"] for it in instance["failures"]] == ["test_it.py::test_fails"] * 2
+
+
+@given(data=st.data())
+def test_runs_end_where_the_rest_could_change_nothing(data: st.DataObject) -> None:
+    most = data.draw(st.integers(1, 12))
+    at_least = data.draw(st.integers(1, most))
+    outcomes = data.draw(st.lists(st.booleans(), min_size=most, max_size=most))
+    plan, made = Plan(most, at_least), 0
+    while not plan.is_settled(sum(outcomes[:made]), made - sum(outcomes[:made])):
+        # As long as it is open, the rest may decide for either.
+        passed, rest = sum(outcomes[:made]), most - made
+        assert passed < at_least <= passed + rest
+        made += 1
+    passed = sum(outcomes[:made])
+    assert (passed >= at_least) == (sum(outcomes) >= at_least)
+    assert made <= most

@@ -1,0 +1,103 @@
+"""The judges of `docs/how-to/test-an-agent-whose-words-vary.md`, and the tests that ask them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from blocks import blocks
+from inner import ALONE, only
+from plugin_tools import forget_settings
+from shown import ROOT
+
+HOW_TO = ROOT / "docs" / "how-to"
+PAGE = HOW_TO / "test-an-agent-whose-words-vary.md"
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """What the page has a reader write, where the agent is a fake."""
+    forget_settings(monkeypatch)
+    monkeypatch.setenv(*ALONE)
+    # Nobody counts LLM events here.
+    monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.05")
+    for block in blocks(PAGE):
+        if block.mark == "file":
+            (pytester.path / block.name).write_text(block.text, "utf-8")
+    return pytester
+
+
+@pytest.fixture
+def prompts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Serve a model that judges by a word of the reply, and puts words around its verdict."""
+    prompts: list[str] = []
+
+    class Model(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            assert self.path == "/v1/chat/completions"
+            assert body["model"] == "judge-1"
+            assert self.headers["Authorization"] == "Bearer made-up"
+            prompts.append(body["messages"][0]["content"])
+            holds = "sorry" in prompts[-1].splitlines()[-1].lower()
+            reason = "It says sorry." if holds else "It does not say sorry."
+            verdict = f"```json\n{json.dumps({'holds': holds, 'reason': reason})}\n```"
+            if "silent" in prompts[-1]:
+                verdict = "I would rather not."
+            self.send_response(200)
+            self.end_headers()
+            answer = {"choices": [{"message": {"content": verdict}}]}
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Model) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("JUDGE_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("JUDGE_MODEL", "judge-1")
+        monkeypatch.setenv("JUDGE_TOKEN", "made-up")
+        try:
+            yield prompts
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def judged_by(recipe: str, project: pytest.Pytester, *, alone: bool = False) -> None:
+    """Run the page's tests by a judge: the first of three replies is refused."""
+    shutil.copy(HOW_TO / "recipes" / f"{recipe}.py", project.path / "conftest.py")
+    start = project.runpytest_subprocess if alone else project.runpytest_inprocess
+    run = start(*only(), "--hydra-smoke-fake", "-rP", "test_apology.py")
+    run.assert_outcomes(passed=2)
+    run.stdout.fnmatch_lines(
+        [
+            "2 of 3 runs passed, and 2 of 3 must:",
+            "  run 1: failed in * s: AssertionError: It does not say sorry.",
+            "  run 2: passed in * s",
+            "  run 3: passed in * s",
+        ]
+    )
+
+
+def test_any_callable_judges(project: pytest.Pytester, prompts: list[str]) -> None:
+    judged_by("judge", project)
+    assert len(prompts) == 4
+    assert "The agent says sorry.\n" in prompts[0]
+    assert prompts[0].endswith(': "That is not for me."')
+
+
+def test_a_judge_without_a_verdict_is_told(project: pytest.Pytester, prompts: list[str]) -> None:
+    shutil.copy(HOW_TO / "recipes" / "judge.py", project.path / "conftest.py")
+    project.makepyfile("def test_it(judge): judge('I am here.', 'The agent is silent.')\n")
+    run = project.runpytest_inprocess(*only(), "-k", "test_it")
+    run.stdout.fnmatch_lines(["E*RuntimeError: the judge gave no verdict: 'I would rather not.'"])
+
+
+def test_pydantic_evals_judges(project: pytest.Pytester) -> None:
+    pytest.importorskip("pydantic_evals")
+    judged_by("pydantic_evals_judge", project, alone=True)
