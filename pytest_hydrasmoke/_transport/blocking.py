@@ -143,11 +143,16 @@ class SyncStream:
         return self._io.lost(raised)
 
     def close_now(self) -> None:
-        with contextlib.suppress(*FAULTS):
+        raised: BaseException | None = None
+        try:
             self._response.close()
+        except BaseException as error:
+            raised = error
         if self._network is not None:
             # The connection may serve another request, which has a deadline of its own.
             self._network.deadline = math.inf
+        if raised is not None:
+            self._io.lost(raised)  # What is a failure of the network has ended it, too.
 
 
 class SyncIO:
@@ -228,8 +233,10 @@ class SyncIO:
     def lost(self, raised: BaseException) -> TransportError:
         """Return what an attempt failed of; raises what is no failure of the network."""
         if not isinstance(raised, FAULTS):
-            # An interrupt inside httpcore's own bookkeeping can leave its pool unusable.
+            # An interrupt inside httpcore's own bookkeeping can leave its pool unusable: a lock
+            # held, for which the next request would wait without a deadline.
             self._transport = None
+            self._backend.close()
         return lost(raised, self.link)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import math
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,6 +37,7 @@ class DeadlineStream(httpcore.NetworkStream):
         self._inner = inner
         self._backend = backend
         self.deadline = math.inf
+        backend.streams.add(self)
 
     def _until(self, timeout: float | None) -> float:
         return min(
@@ -91,6 +93,12 @@ class DeadlineBackend(httpcore.NetworkBackend):
         self._inner = httpcore.SyncBackend()
         self.cleanup_deadline = cleanup_deadline
         self.slice_seconds = slice_seconds
+        self.streams = weakref.WeakSet[DeadlineStream]()
+
+    def close(self) -> None:
+        """Close every connection, whatever else holds it."""
+        for stream in list(self.streams):
+            stream.close()
 
     def connect_tcp(
         self,

@@ -43,7 +43,7 @@ SLOW = Scenario(
 )
 """Ten minutes of provisioning, and a chat that takes its time."""
 QUICK = replace(SLOW, row_after=0.5, statuses=((0, "queued"), (2, "running")))
-SAID = 4
+SAID = 5
 """Events of a turn."""
 Transcript = list[tuple[Any, ...]]
 
@@ -143,7 +143,7 @@ async def test_events_come_when_the_router_says_them(kind: str) -> None:
             while (event := await next_of(events)) is not None:
                 at.append(event.at)
                 assert world.clock.now() == pytest.approx(start + event.at)
-    assert at == pytest.approx([0, 3, 6, 9])
+    assert at == pytest.approx([0, 3, 6, 9, 12])
 
 
 async def test_a_stall_is_over_at_the_deadline(kind: str) -> None:

@@ -32,6 +32,7 @@ from faulty_server import (
 )
 from net_tools import (
     AT_ONCE,
+    FIELDS,
     SOME_ID,
     SPEC,
     TOKEN,
@@ -44,7 +45,7 @@ from net_tools import (
     within,
 )
 
-from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError
+from pytest_hydrasmoke import ConfigError, InstanceSpec, SmokeClient, TransportError
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -57,7 +58,7 @@ from pytest_hydrasmoke._transport.httpx_adapter import fault
 from pytest_hydrasmoke._transport.protocol import Request, drive
 from pytest_hydrasmoke._transport.threads import Group
 from pytest_hydrasmoke.client import AsyncRunClient, Reading, RunClient
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
 
@@ -607,6 +608,36 @@ def test_an_interrupt_in_a_stream_gives_the_turn_back() -> None:
         with client.stream_chat(SOME_ID, "hello") as events:
             assert next(events).data == "a"
     gc.collect()
+
+
+def test_an_interrupt_as_a_stream_is_let_go_holds_up_no_later_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    let_go = httpcore._sync.http11.HTTP11Connection._response_closed
+
+    def interrupted(connection: Any) -> None:
+        monkeypatch.undo()
+        let_go(connection)
+        # As the lock is given back, where a signal may come too.
+        connection._state_lock.__enter__()
+        raise KeyboardInterrupt
+
+    statuses: list[str] = []
+    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),))) as fake:
+        client = SmokeClient(fake.url, token=fake.token)
+        client.provision(InstanceSpec(**FIELDS), "key")
+        instance_id = str(client.poll("key").instance_id)
+        monkeypatch.setattr(httpcore._sync.http11.HTTP11Connection, "_response_closed", interrupted)
+        with pytest.raises(KeyboardInterrupt), client.stream_chat(instance_id, "hello") as events:
+            list(events)
+        # A daemon: what waits for that lock waits for ever.
+        call = threading.Thread(
+            target=lambda: statuses.append(client.status(instance_id).status), daemon=True
+        )
+        call.start()
+        call.join(10)
+        assert statuses == ["running"]
+        client.close()
 
 
 # The IO itself
