@@ -22,6 +22,7 @@ SETTINGS = {
     "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
+    "record": "folder that what agents say is written to, to be replayed offline (live runs)",
     "scenario": "how the fake behaves: a name, a TOML file or a report.json (default: default)",
 }
 """Settings that have an option too, with their help."""

@@ -63,6 +63,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._base.token import scrubbing
     from pytest_hydrasmoke._run.preflight import check_unused, learn
+    from pytest_hydrasmoke._run.recordings import Recordings
     from pytest_hydrasmoke._settings import sources
 
     if live and fake:
@@ -84,6 +85,8 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         scrub = scrubbing(settings.token)
         if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources)
+        if settings.record is not None:
+            Recordings(settings.record).begin()
         # An attached run deletes nothing, and so has nothing to prove.
         forms = learn(settings) if settings.instance is None else None
         return _take_part(config, settings, forms, loaded=loaded, router=router, fake=fake)
@@ -134,8 +137,10 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     # instance, a ledger and deletions of its own.
     here, there = config.invocation_params.dir, Path(given["folder"])
     own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
-    if settings.output.is_relative_to(there):
-        own["output"] = here / settings.output.relative_to(there)
+    for place in ("output", "record"):
+        path: Path | None = getattr(settings, place)
+        if path is not None and path.is_relative_to(there):
+            own[place] = here / path.relative_to(there)
     router = _serve(_scenario(given["scenario"])) if fake else None
     if router is not None:
         own |= _address_of(router)
@@ -217,8 +222,17 @@ def _take_part(
         fake=router,
         worker=reports_as is not None,
     )
+    config.pluginmanager.register(active.stage, "hydra-smoke-stage")
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
+    if settings.record is not None:
+        from pytest_hydrasmoke._run.recordings import Recordings
+
+        from .recorder import Recorder
+
+        recorder = Recorder(config, active, ledger, Recordings(settings.record))
+        active.tape = recorder.tape
+        config.pluginmanager.register(recorder, "hydra-smoke-recorder")
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")

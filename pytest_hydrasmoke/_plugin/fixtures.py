@@ -19,6 +19,8 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.tape import Tape
+from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._report import junit, turns
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
@@ -33,6 +35,7 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .cases import USED
 from .runs import RUNS
+from .stage import READY, Stage
 
 __tracebackhide__ = hide_own_frames
 
@@ -65,6 +68,10 @@ class Active:
         self._on_change = on_change
         self.run_begins = run_begins
         """Told of a test's next run: the test, how its runs stand, how long the last one took."""
+        self.stage = Stage()
+        """Whose instances are claimed, and whose chats are under way."""
+        self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
+        """Begins to record a turn."""
         self._test = ""
         self._test_began = 0.0
         """When it was last set up, on the clock of its turns; plugins may run it again."""
@@ -82,18 +89,23 @@ class Active:
     def session(self) -> SmokeSession:
         """What this process owns; made when something is first asked for."""
         if self._session is None:
-            hook = self._pytest.hook
             self._session = SmokeSession(
                 self.config,
                 self._ledger,
                 self._interrupts,
                 self.reading,
-                on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
+                on_ready=self._is_ready,
                 on_change=self._on_change,
                 forms=self.forms,
                 test=lambda: self._test,
+                origin=self.stage.claims,
+                tape=self.tape,
             )
         return self._session
+
+    def _is_ready(self, instance: SmokeInstance) -> None:
+        with self.stage.on(READY):
+            self._pytest.hook.pytest_hydra_smoke_instance_ready(instance=instance)
 
     @property
     def sharing(self) -> Sharing:

@@ -185,6 +185,7 @@ class Runs:
         while not tally.is_settled:
             tally.began += 1
             if self._active is not None and tally.began > 1:
+                self._active.stage.next_run()
                 self._active.run_begins(item.nodeid, tally.under_way, lasted)
             limited, start = _has_time_limit(), self._clock()
             try:

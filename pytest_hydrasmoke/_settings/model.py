@@ -224,6 +224,11 @@ class HydraSmokeConfig(BaseSettings):
     """What may be taken at most, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of
     a phase, until a reply's first text (`first_text`) and between two events of one (`gap`), and
     tokens of the whole run, input and output together. A breach fails the run."""
+    record: Path | None = None
+    """A folder: what agents say in this live run is written there, one file a test, to be replayed
+    offline; in the invocation folder. A run against the fake records nothing."""
+    replay_pace: Annotated[int, Field(ge=0, le=1)] = 0
+    """How fast a recording is replayed: 0 at once, 1 with the recorded times."""
     scenario: str = "default"
     """How the fake router behaves: the name of a ready-made scenario, a TOML file, or the
     `report.json` of a run."""

@@ -38,6 +38,7 @@ PUBLIC = {
     "HydraSmokeConfig",
     "Scenario",
     "VirtualClock",
+    "RecordedTurn",
     "Report",
     # errors
     "HydraSmokeError",

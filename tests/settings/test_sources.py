@@ -105,6 +105,8 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "allow_http": False,
         "trust_env": False,
         "ca_file": None,
+        "record": None,
+        "replay_pace": 0,
         "scenario": "default",
     }
 
@@ -521,6 +523,31 @@ def test_ready_statuses_must_not_be_empty(live: Project) -> None:
     assert told(live.set(ready_statuses=",")) == [
         "ready_statuses is empty: nothing would ever be ready"
     ]
+
+
+def test_no_run_records_where_it_must_not(live: Project) -> None:
+    live.set(record="pyproject.toml", report_replies="false").table()
+    kept_out, file = told(live)
+    assert kept_out.startswith("record = ")
+    assert "writes down what agents say, and report_replies = false keeps that out" in kept_out
+    assert file.endswith("pyproject.toml' is a file: give a folder")
+
+
+@pytest.mark.parametrize("record", [".", ".hydrasmoke", ".hydrasmoke/recordings"])
+def test_recordings_and_the_output_do_not_lie_in_one_another(live: Project, record: str) -> None:
+    [problem] = told(live, "--hydra-smoke-record", record)
+    assert "lie in one another: recordings are kept, and go with the tests" in problem
+
+
+def test_where_to_record_is_relative_to_where_it_is_said(live: Project) -> None:
+    (live.path / "below").mkdir()
+    live.table('record = "recordings"', "replay_pace = 1")
+    found = load({}, live.path / "below", fake=False).config
+    assert (found.record, found.replay_pace) == (live.path / "recordings", 1)
+    found = load({"record": "here"}, live.path / "below", fake=False).config
+    assert found.record == live.path / "below" / "here"
+    # A run against the fake has nothing to record.
+    assert load({}, live.path, fake=True).config.record is None
 
 
 def test_an_output_that_is_no_path_is_told(live: Project) -> None:
