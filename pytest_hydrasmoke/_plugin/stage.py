@@ -10,10 +10,14 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_hydrasmoke._core.record import Origin
+
+if TYPE_CHECKING:
+    from .replay import Replaying
 
 READY = "hook pytest_hydra_smoke_instance_ready"
 """The owner of what is said in that hook."""
@@ -22,7 +26,8 @@ READY = "hook pytest_hydra_smoke_instance_ready"
 class Stage:
     """Follows pytest from test to test, and into the fixtures that outlive a test."""
 
-    def __init__(self) -> None:
+    def __init__(self, replaying: Replaying | None = None) -> None:
+        self._replaying = replaying
         self._owners: list[str] = []
         self._run = 1
         self._claimed: Counter[str] = Counter()
@@ -44,6 +49,7 @@ class Stage:
         """Let the test's body run again, on the fixtures that it has."""
         self._run += 1
         self._claimed[self._owners[0]] = self._claimed_before_runs
+        self._tell()
 
     def claims(self) -> Origin | None:
         """Count an instance that is claimed for whoever is on stage alone."""
@@ -56,16 +62,26 @@ class Stage:
     @contextmanager
     def on(self, owner: str) -> Generator[None]:
         """Have an owner on stage instead of whoever is."""
-        self._owners.append(owner)
+        self._enter(owner, begins=True)
         try:
             yield
         finally:
             self._leave(owner)
 
+    def _enter(self, owner: str, *, begins: bool = False) -> None:
+        self._owners.append(owner)
+        self._tell(begins=begins)
+
     def _leave(self, owner: str) -> None:
         # A fixture whose set-up failed has a teardown that nobody entered.
         if self._owners[-1:] == [owner]:
             self._owners.pop()
+            self._tell()
+
+    def _tell(self, *, begins: bool = False) -> None:
+        if self._replaying is not None:
+            test = self._owners[0] if self._owners else None
+            self._replaying.on_stage(self.owner, self.run, test, begins=begins)
 
     # Hooks
 
@@ -79,6 +95,7 @@ class Stage:
         # Plugins that run a test again set it up again.
         self._run = 1
         del self._claimed[item.nodeid]
+        self._tell(begins=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
@@ -102,7 +119,7 @@ class Stage:
             except BaseException:
                 self.failed.add(owner)
                 raise
-        fixturedef.addfinalizer(partial(self._owners.append, owner))
+        fixturedef.addfinalizer(partial(self._enter, owner))
         return result
 
 

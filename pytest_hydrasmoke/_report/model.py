@@ -266,6 +266,8 @@ class Report(_Part):
     run_id: str
     fake: bool
     """True if the run drove the bundled fake router."""
+    replaying: str | None = None
+    """What that replayed, such as `replaying 12 recordings of 2026-11-26`."""
     url: str
     began: datetime
     seconds: float
@@ -276,6 +278,11 @@ class Report(_Part):
     """The smoke tests, in the order in which they were first reported."""
     breaches: tuple[BreachReport, ...] = ()
     manners: Manners = Manners()
+
+    @property
+    def fake_words(self) -> str:
+        """What the bundled fake router is called, in a run against it."""
+        return "FAKE router" if self.replaying is None else f"FAKE router, {self.replaying}"
 
     def count(self, outcome: str) -> int:
         """Count the instances with an outcome."""

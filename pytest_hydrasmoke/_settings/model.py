@@ -230,8 +230,8 @@ class HydraSmokeConfig(BaseSettings):
     replay_pace: Annotated[int, Field(ge=0, le=1)] = 0
     """How fast a recording is replayed: 0 at once, 1 with the recorded times."""
     scenario: str = "default"
-    """How the fake router behaves: the name of a ready-made scenario, a TOML file, or the
-    `report.json` of a run."""
+    """How the fake router behaves: the name of a ready-made scenario, a TOML file, the
+    `report.json` of a run, or a folder of recordings."""
 
     @classmethod
     def settings_customise_sources(

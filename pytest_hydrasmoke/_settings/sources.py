@@ -101,7 +101,8 @@ def load(
     if isinstance(values.get("record"), str | Path):
         values["record"] = folder / values["record"]
     config = _validated(values, sources, problems)
-    scenario = _scenario(values, sources, folder, problems) if fake else None
+    pace = 0 if config is None else config.replay_pace
+    scenario = _scenario(values, sources, folder, pace, problems) if fake else None
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         # It may have been given in more than one place.
@@ -181,13 +182,26 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
     scenario = table.get("scenario")
-    if isinstance(scenario, str) and Path(scenario).suffix:  # no ready-made one has any
+    if isinstance(scenario, str) and _is_place(scenario, file.parent):
         table["scenario"] = str(file.parent / scenario)
     return table
 
 
+def _is_place(scenario: str, home: Path) -> bool:
+    """Return whether a scenario is a file or a folder; a ready-made one goes before both."""
+    from pytest_hydrasmoke.fake.presets import READY_MADE
+
+    if scenario in READY_MADE:
+        return False
+    return bool(Path(scenario).suffix) or os.path.isdir(home / scenario)
+
+
 def _scenario(
-    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[str]
+    values: Mapping[str, Any],
+    sources: Mapping[str, str],
+    folder: Path,
+    pace: float,
+    problems: list[str],
 ) -> Scenario | None:
     from pytest_hydrasmoke.fake.presets import load
 
@@ -195,7 +209,7 @@ def _scenario(
     if not isinstance(given, str):  # which the settings complain about
         return None
     try:
-        return load(given, folder)
+        return load(given, folder, pace)
     except ValueError as problem:
         shown = safe_line(given)
         problems.append(

@@ -541,6 +541,8 @@ def test_extra(calling: Calling, clock: HandClock) -> None:
 
 GOOD = Scenario()
 BAD: list[tuple[dict[str, Any], str]] = [
+    ({"recordings": "x"}, "recordings are a folder's, which is the scenario itself"),
+    ({"replay_pace": 2}, "replay_pace is 2; it may be 0, 1"),
     ({"provision_status": 204}, "provision_status is 204; it may be 200, 201, 202"),
     ({"provision_status": 200.0}, "provision_status is 200.0"),
     ({"runtime": "gooses"}, "runtime is 'gooses'; it may be 'openai', 'hermes', 'hermes-run', "),

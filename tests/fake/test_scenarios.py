@@ -50,7 +50,7 @@ def test_an_unknown_name_lists_the_known() -> None:
     assert str(caught.value) == (
         "there is no scenario 'slow_boot': did you mean slow-boot?; known are "
         + ", ".join(READY_MADE)
-        + ", or give a .toml file, or a run's report.json"
+        + ", or give a .toml file, a run's report.json, or a folder of recordings"
     )
 
 
@@ -120,7 +120,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
     for name, words in [
         ("deep.json", "it is nested too deeply"),
         ("bytes.toml", "can't be read: "),
-        ("folder.json", "can't be read: "),
+        ("folder.json", "has no recordings"),
     ]:
         with pytest.raises(ValueError, match=words):
             load(name, tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from plugin_tools import ALL, SOMEBODY, TOKEN, Project, count, problems
+from recording_tools import says, write
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
 from pytest_hydrasmoke._base.token import Token
@@ -652,3 +653,15 @@ def test_a_ca_of_the_environment_that_is_not_there_is_named(
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     assert resolved(live).trust_env
+
+
+def test_a_scenario_of_the_table_lies_beside_it(project: Project) -> None:
+    write(project.path / "recordings", "t.py::test", says("a", "b"))
+    for name in ("text", "inner"):
+        (project.path / name).mkdir()
+    for given, folder in (("recordings", project.path / "recordings"), ("text", None)):
+        project.table(f'scenario = "{given}"')
+        scenario = load({}, project.path / "inner", fake=True).scenario
+        assert scenario is not None
+        recordings = scenario.recordings
+        assert (None if recordings is None else recordings.folder) == folder
