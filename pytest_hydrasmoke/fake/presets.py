@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import tomllib
@@ -11,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from .field_checks import meant
 from .from_report import scenario_of
 from .scenario import Scenario
 
@@ -180,7 +180,7 @@ def load(given: str, folder: Path | None = None) -> Scenario:
     file = (folder or Path()) / given
     if file.suffix not in (".toml", ".json"):
         raise ValueError(
-            f"there is no scenario {given!r}{_meant(given, READY_MADE)}; known are "
+            f"there is no scenario {given!r}{meant(given, READY_MADE)}; known are "
             f"{', '.join(READY_MADE)}, or give a .toml file, or a run's report.json"
         )
     try:
@@ -203,12 +203,13 @@ def _from_toml(text: str) -> Scenario:
     base = given.pop(_BASE, "default")
     # A list can't even be looked up.
     if not isinstance(base, str) or base not in READY_MADE:
-        problems.append(f"{_BASE} is {base!r}; it may be {', '.join(READY_MADE)}")
+        hint = meant(base, READY_MADE)
+        problems.append(f"{_BASE} is {base!r}{hint}; it may be {', '.join(READY_MADE)}")
         base = "default"
     known = [field.name for field in fields(Scenario)]
     for name in [name for name in given if name not in known]:
         del given[name]
-        problems.append(f"unknown key {name}{_meant(name, [*known, _BASE])}")
+        problems.append(f"unknown key {name}{meant(name, [*known, _BASE])}")
     scenario = READY_MADE[base].scenario
     try:
         scenario = replace(scenario, **given)
@@ -224,8 +225,3 @@ def _from_report(text: str) -> Scenario:
     if not isinstance(report, dict):
         raise ValueError("it is no report of a run: it is not even a JSON object")
     return scenario_of(cast(dict[str, Any], report))
-
-
-def _meant(given: str, known: Mapping[str, object] | list[str]) -> str:
-    near = difflib.get_close_matches(given, known, 1, 0.6)
-    return f": did you mean {near[0]}?" if near else ""
