@@ -8,7 +8,7 @@ import secrets
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
@@ -101,12 +101,12 @@ def _token_file(path: Path) -> Path:
     raise ValueError(f"there is no file {path if place else '(a name that may be the token)'}")
 
 
-def _budgets(value: object) -> object:
+def _budgets(value: Any) -> Any:
     if isinstance(value, str):
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         value = {name.strip(): most.strip() for name, _, most in pairs}
     # Before their figures are looked at: of `300` the name is wrong, and not the missing figure.
-    for name in cast("dict[object, object]", value) if isinstance(value, dict) else ():
+    for name in value if isinstance(value, dict) else ():
         if name not in BUDGETS:
             near = nearest(str(name), BUDGETS)
             meant = f"did you mean {near}" if near else "which is meant"
