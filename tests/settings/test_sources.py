@@ -530,6 +530,12 @@ def test_an_output_that_is_no_path_is_told(live: Project) -> None:
     assert problem.startswith("output = '5' (pyproject.toml): ")
 
 
+def test_budgets_that_are_no_table_are_told(live: Project) -> None:
+    live.table("budgets = 5")
+    [problem] = told(live)
+    assert problem.startswith("budgets = '5' (pyproject.toml): must be a valid dictionary")
+
+
 def test_a_variable_that_is_no_setting_is_warned_of(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router).set(region="r", agent_nam="bob")
     result = project.live("test_mixed.py")
