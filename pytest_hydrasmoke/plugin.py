@@ -198,6 +198,9 @@ def async_smoke_client(
 def smoke_fake(request: pytest.FixtureRequest) -> Iterator[FakeRouter]:
     """A fake router of this test's own, on loopback; needs no switch.
 
+    `smoke_instance` never lives on it, but on the run's router: a scenario's `[[replies]]` script
+    what its agent says.
+
     Parametrize it with arguments of `FakeRouter`, for another scenario or a clock of its own:
     `@pytest.mark.parametrize("smoke_fake", [{"clock": VirtualClock()}], indirect=True)`.
     """

@@ -213,7 +213,7 @@ class Turn:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
         text = known.text
-        event.reads = text or self._finds_text
+        event._reads = text or self._finds_text  # pyright: ignore[reportPrivateUsage]
         if self._last_event is None:
             self.first_event_after = event.at
         self._last_event = event
@@ -312,6 +312,8 @@ class Turn:
                     "the reply was cut: its stream ended without a terminal event"
                     + self._mid_event(),
                     expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
+                    next_step="see the agent's log of this turn; if its runtime really tells no "
+                    'end, set chat_end = "optional"',
                 )
             )
         self.over = True

@@ -76,7 +76,7 @@ def _pieces(report: Report) -> Iterator[str]:
     yield from _section("Failures", _failures(report.instances))
     yield from _section(
         "Budgets that were not kept",
-        (f"- {code(breach.words)}, on {code(breach.instance)}\n" for breach in report.breaches),
+        (f"- {code(breach.words)}, on {code(breach.place)}\n" for breach in report.breaches),
     )
     yield from _section("Instances", _table(report.instances))
     yield from _section("Kept", map(_kept, _with(report, "kept")))

@@ -240,6 +240,14 @@ class BreachReport(_Part):
     value: float
     instance: str
     """Id and key of where it was seen, at its worst; of tokens, where most of them were taken."""
+    test: str | None = None
+    """The test of the turn that was the worst, of `first_text` and `gap`; None where that is not
+    known."""
+
+    @property
+    def place(self) -> str:
+        """The instance, and the test if it is known."""
+        return self.instance if self.test is None else f"{self.instance}, in {self.test}"
 
     @property
     def words(self) -> str:

@@ -131,7 +131,7 @@ def breach(breach: BreachReport) -> str:
     """Return which budget was not kept, by how much, and where."""
     return (
         f"BUDGET: {breach.words}\n"
-        f"{'most of them' if breach.phase == TOKENS else 'seen'} on {breach.instance}\n"
+        f"{'most of them' if breach.phase == TOKENS else 'seen'} on {breach.place}\n"
         f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
     )
 

@@ -278,7 +278,8 @@ def _validated(
         words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         secret = name in ("token", "token_file")
         shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
-        problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {words}")
+        entry = "".join(f"{safe_line(str(it))!r} " for it in fault["loc"][1:])
+        problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}")
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}
     rest = {name: value for name, value in values.items() if name not in faulty}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -12,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from .field_checks import meant
 from .from_report import scenario_of
 from .recording_files import ROUTER, read
 from .scenario import Scenario
@@ -186,7 +186,7 @@ def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
         if given.endswith(("/", os.sep)):
             raise ValueError(f"there is no folder {file}")
         raise ValueError(
-            f"there is no scenario {given!r}{_meant(given, READY_MADE)}; known are "
+            f"there is no scenario {given!r}{meant(given, READY_MADE)}; known are "
             f"{', '.join(READY_MADE)}, or give a .toml file, a run's report.json, or a folder "
             "of recordings"
         )
@@ -217,12 +217,12 @@ def _from_toml(text: str, home: Path, pace: float) -> Scenario:
     elif isinstance(base, str) and (home / base).is_dir():
         scenario = _from_recordings(home / base, given.get("replay_pace", pace))
     else:
-        names = ", ".join(READY_MADE)
-        problems.append(f"{_BASE} is {base!r}; it may be {names}, or a folder of recordings")
+        hint, names = meant(base, READY_MADE), ", ".join(READY_MADE)
+        problems.append(f"{_BASE} is {base!r}{hint}; it may be {names}, or a folder of recordings")
     known = [field.name for field in fields(Scenario)]
     for name in [name for name in given if name not in known]:
         del given[name]
-        problems.append(f"unknown key {name}{_meant(name, [*known, _BASE])}")
+        problems.append(f"unknown key {name}{meant(name, [*known, _BASE])}")
     try:
         scenario = replace(scenario, **given)
     except ValueError as problem:
@@ -256,8 +256,3 @@ def _from_report(text: str) -> Scenario:
     if not isinstance(report, dict):
         raise ValueError("it is no report of a run: it is not even a JSON object")
     return scenario_of(cast(dict[str, Any], report))
-
-
-def _meant(given: str, known: Mapping[str, object] | list[str]) -> str:
-    near = difflib.get_close_matches(given, known, 1, 0.6)
-    return f": did you mean {near[0]}?" if near else ""

@@ -131,7 +131,7 @@ class FakeRouter:
         Raises ValueError.
         """
         given = {"match": match, "text": text, "tool_calls": tool_calls, "reasoning": reasoning}
-        self._world.add_reply(Reply.of("the reply", given))
+        self._world.add_reply(Reply.of("reply", given))
 
     def fail(
         self,

@@ -187,6 +187,12 @@ def _recordings(name: str, value: object) -> object:
     raise ValueError(f"{name} are a folder's, which is the scenario itself, or the base of a file")
 
 
+def _reply(name: str, value: object) -> object:
+    if isinstance(value, list | tuple):
+        raise ValueError(f"{name} is a text, not a list: did you mean [[replies]]?")
+    return text(name, value)
+
+
 _CHECKS: Mapping[str, validity.Check] = {
     "provision_status": choice(*get_args(ProvisionStatus)),
     "provision_instance_id": choice(*get_args(InstanceIdIn)),
@@ -208,7 +214,7 @@ _CHECKS: Mapping[str, validity.Check] = {
     "cleanup_after": seconds,
     "cleaned_word": optional(text),
     "runtime": choice(*get_args(Runtime)),
-    "reply": text,
+    "reply": _reply,
     "replies": replies,
     "terminal": choice(True, False),
     "keep_alive": choice(True, False),

@@ -79,11 +79,16 @@ BAD: list[tuple[str, str]] = [
     ('row_afer = 1\n"x" = 2', "unknown key row_afer: did you mean row_after?; unknown key x"),
     ("row_after = '1'", "row_after is a number of seconds, 0 or more, not '1'"),
     ("row_after = 1979-05-27", "row_after is a number of seconds, 0 or more, not datetime.date"),
-    ("runtime = 'gooses'\nreply = 1", "runtime is 'gooses'; it may be 'openai', 'hermes', "),
+    (
+        "runtime = 'gooses'\nreply = 1",
+        "runtime is 'gooses': did you mean goose?; it may be 'openai', 'hermes', ",
+    ),
     (
         "runtime = 'gooses'\nreplay = 1",
-        "unknown key replay: did you mean reply?; runtime is 'gooses'",
+        "unknown key replay: did you mean reply?; runtime is 'gooses': did you mean goose?; ",
     ),
+    ("[[reply]]\nmatch = ''", "reply is a text, not a list: did you mean [[replies]]?"),
+    ("base = 'antropic'", "base is 'antropic': did you mean anthropic?; it may be default, "),
     ("base = 'fast'", "base is 'fast'; it may be default, openai, "),
     ("base = [1]", "base is [1]; it may be default, openai, "),
     ("row_after = ", "Invalid value (at "),

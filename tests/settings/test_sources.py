@@ -488,8 +488,9 @@ WRONG = [
     ("report_replies", "perhaps", "must be a valid boolean"),
     ("budgets", "redy=1", "has no phase 'redy': did you mean ready, of provision, row, "),
     ("budgets", "boot=1", "has no phase 'boot': which is meant, of provision, row, "),
-    ("budgets", "ready", "must be a valid number"),
-    ("budgets", "ready=0", "must be greater than 0"),
+    ("budgets", "300", "has no phase '300': which is meant, of provision, row, "),
+    ("budgets", "turn=5,ready", "'ready' must be a valid number"),
+    ("budgets", "ready=0", "'ready' must be greater than 0"),
     ("manifest_id", "x" * 101, "should have at most 100 characters"),
     ("region_id", "x" * 81, "should have at most 80 characters"),
     ("tier_id", "x" * 81, "should have at most 80 characters"),
@@ -555,6 +556,12 @@ def test_an_output_that_is_no_path_is_told(live: Project) -> None:
     live.table("output = 5")
     [problem] = told(live)
     assert problem.startswith("output = '5' (pyproject.toml): ")
+
+
+def test_budgets_that_are_no_table_are_told(live: Project) -> None:
+    live.table("budgets = 5")
+    [problem] = told(live)
+    assert problem.startswith("budgets = '5' (pyproject.toml): must be a valid dictionary")
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(project: Project, router: FakeRouter) -> None:
