@@ -34,7 +34,7 @@ class Says:
 READY = Says("I am ready.")
 SCRIPT: Mapping[str, tuple[Says, ...]] = {
     "When do you open on Monday?": (Says("On Mondays we open at 8:00 and close at 17:00."),),
-    "Wann öffnet ihr am Montag?": (Says("Montags öffnen wir um 8 Uhr und schließen um 17 Uhr. 🙂"),),
+    "Wann öffnet ihr am Montag?": (Says("Montags öffnen wir um 8 Uhr, und schließen um 17. 🙂"),),
     "Where is order 17?": (
         Says(
             "Order 17 left our warehouse yesterday, and is on its way to Oslo.",
