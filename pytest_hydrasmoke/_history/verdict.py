@@ -114,7 +114,7 @@ def without_baseline(overview: Overview) -> str | None:
     few = [it for it in phases if it.change is None or it.change.limit is None]
     if not few:
         return None
-    which = "no phase" if len(few) == len(phases) else f"{len(few)} of {len(phases)} phases not"
+    which = "no phase" if len(few) == len(phases) else f"not all of {len(phases)} phases"
     return (
         f"no baseline: {which} could be judged, which takes 5 green groups before with instances "
         "of the same spec"

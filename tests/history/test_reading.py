@@ -151,9 +151,7 @@ def test_what_is_no_report_says_so(tmp_path: Path, content: object, words: str) 
     ],
     ids=lambda it: repr(it)[:20],
 )
-def test_a_value_that_can_not_be_makes_a_report_none(
-    tmp_path: Path, name: str, value: Any
-) -> None:
+def test_a_value_that_can_not_be_makes_a_report_none(tmp_path: Path, name: str, value: Any) -> None:
     assert refused(tmp_path, plain(a_report()) | {name: value})
 
 
