@@ -245,6 +245,15 @@ def _text(text: str) -> str:
     return safe_line(text, 1_000)
 
 
+# What is the same in thousands of runs is kept once.
+_case = lru_cache(maxsize=20_000)(Case)
+
+
+@lru_cache(maxsize=20_000)
+def _specs(specs: frozenset[Spec]) -> frozenset[Spec]:
+    return specs
+
+
 def _word(text: str | None) -> str | None:
     return _text(text) if text else None
 
@@ -303,11 +312,12 @@ def _cases(report: _Report) -> Iterator[Case]:
         if case.outcome not in PASSED | FAILED:
             continue
         used = [specs[key] for key in case.instances if key in specs]
-        yield Case(
-            test=_text(case.id),
-            specs=frozenset(used or specs.values()),
-            outcome="passed" if case.outcome in PASSED else "failed",
-            runs=case.runs or 0,
-            passed=min(case.passed or 0, case.runs or 0),
-            words=words.get(case.id) if case.outcome in FAILED else None,
+        runs = case.runs or 0
+        yield _case(
+            _text(case.id),
+            _specs(frozenset(used or specs.values())),
+            "passed" if case.outcome in PASSED else "failed",
+            runs,
+            min(case.passed or 0, runs),
+            words.get(case.id) if case.outcome in FAILED else None,
         )

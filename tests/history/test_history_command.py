@@ -66,7 +66,7 @@ def test_what_it_prints(artifacts: Path, capsys: Output) -> None:
             "",
             "What stands out",
             f"  failure: run run-11 of group g11 (exit code 1): {TEST}",
-            "  slower: ready of eu-central *: from 41.0 s to 1 min 16 s, since commit 0a1b2c3d4e5f *",
+            "  slower: ready of eu-central *: from 41.0 s to 1 min 16 s, since commit 0a1b2c3d*",
             f"  flaky: {TEST} passed and failed on 0a1b2c3d4e5f: AssertionError: no `ready`|",
             "  no baseline: not all of 6 phases could be judged, *",
         ]
