@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders of report*.json"
     )
-    for name, what in (("json", "data"), ("markdown", "ten lines")):
+    for name, what in (("html", "a page"), ("json", "data"), ("markdown", "ten lines")):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write it as {what}")
     parser.add_argument(
         "--last", type=_number, default=1_000, metavar="N", help="the newest N groups alone (1000)"
@@ -84,7 +84,9 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
         problem, next_step = _nothing(len(found.runs))
         raise ConfigError(problem, next_step=next_step)
     demand = Demand(options.fail_on, options.after, group, options.expect)
-    files.write(made, options.after, json=options.json, markdown=options.markdown)
+    files.write(
+        made, options.after, html=options.html, json=options.json, markdown=options.markdown
+    )
     red = problems(made, demand)
     for line in red:
         say(f"FAILED {line}")

@@ -13,9 +13,17 @@ from . import terminal
 from .model import History
 
 
-def write(history: History, after: int, *, json: Path | None, markdown: Path | None) -> None:
+def write(
+    history: History,
+    after: int,
+    *,
+    html: Path | None,
+    json: Path | None,
+    markdown: Path | None,
+) -> None:
     """Write what is asked for; raises `ConfigError` for what can't be written."""
     views: list[tuple[Path | None, Callable[[], str]]] = [
+        (html, lambda: _page(history, after)),
         (json, lambda: as_json(history)),
         (markdown, lambda: terminal.markdown(history, after)),
     ]
@@ -30,3 +38,10 @@ def write(history: History, after: int, *, json: Path | None, markdown: Path | N
                 f"{safe_line(str(path))} can't be written: {error.strerror}",
                 next_step="name a file in a folder that is there",
             ) from None
+
+
+def _page(history: History, after: int) -> str:
+    # What it is made with takes time to load.
+    from .page import render
+
+    return render(history, after)
