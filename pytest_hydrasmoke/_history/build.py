@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 
 from pytest_hydrasmoke._core.record import PHASES
@@ -152,36 +153,66 @@ def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:
     )
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What is counted of a test."""
+
+    passed: int = 0
+    failed: int = 0
+    runs: int = 0
+    runs_passed: int = 0
+    last_failed: int | None = None
+    words: str | None = None
+    failed_on: set[tuple[str, frozenset[Spec]]] = field(
+        default_factory=set[tuple[str, frozenset[Spec]]]
+    )
+    """Commits, each with the specs of the instances that were used."""
+
+    def saw(self, case: Case, group: int, commit: str | None) -> None:
+        """Count what became of the test in a run."""
+        self.runs += case.runs
+        self.runs_passed += case.passed
+        if case.outcome == "passed":
+            self.passed += 1
+            return
+        self.failed += 1
+        self.last_failed, self.words = group, case.words or self.words
+        if commit is not None:
+            self.failed_on.add((commit, case.specs))
+
+
 def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
-    seen: dict[str, list[tuple[int, str | None, Case]]] = defaultdict(list)
+    tallies: dict[str, _Tally] = defaultdict(_Tally)
     for number, group in enumerate(groups):
         for run in group.runs:
             for case in run.cases:
-                seen[case.test].append((number, run.commit, case))
-    for test, cases in seen.items():
-        failed = [(number, case) for number, _, case in cases if case.outcome == "failed"]
-        words = [case.words for _, case in failed if case.words]
+                tallies[case.test].saw(case, number, run.commit)
+    flaky = _flaky(groups, tallies)
+    for test, tally in tallies.items():
         yield TestFigures(
             test=test,
-            passed=len(cases) - len(failed),
-            failed=len(failed),
-            flaky_on=tuple(_flaky_on(cases)),
-            runs=sum(case.runs for _, _, case in cases),
-            runs_passed=sum(case.passed for _, _, case in cases),
-            last_failed=failed[-1][0] if failed else None,
-            words=words[-1] if words else None,
+            passed=tally.passed,
+            failed=tally.failed,
+            flaky_on=tuple(flaky[test]),
+            runs=tally.runs,
+            runs_passed=tally.runs_passed,
+            last_failed=tally.last_failed,
+            words=tally.words,
         )
 
 
-def _flaky_on(cases: Sequence[tuple[int, str | None, Case]]) -> Iterator[str]:
-    outcomes: dict[str, dict[frozenset[Spec], set[str]]] = {}
-    for _, commit, case in cases:
-        if commit is not None:
-            by_specs = outcomes.setdefault(commit, {})
-            by_specs.setdefault(case.specs, set()).add(case.outcome)
-    for commit, by_specs in outcomes.items():
-        if any(len(both) == 2 for both in by_specs.values()):
-            yield commit
+def _flaky(groups: Sequence[Group], tallies: Mapping[str, _Tally]) -> dict[str, dict[str, None]]:
+    """Return the commits on which tests both passed and failed, in their order."""
+    flaky: dict[str, dict[str, None]] = defaultdict(dict)
+    runs = ((run.commit, run.cases) for group in groups for run in group.runs)
+    for commit, cases in runs:
+        if commit is None:
+            continue
+        for case in cases:
+            failed_on = tallies[case.test].failed_on
+            if failed_on and case.outcome == "passed" and (commit, case.specs) in failed_on:
+                flaky[case.test][commit] = None
+    return flaky
 
 
 def _by_flakiness(it: TestFigures) -> tuple[object, ...]:

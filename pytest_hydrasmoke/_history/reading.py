@@ -308,16 +308,18 @@ def _cases(report: _Report) -> Iterator[Case]:
         for it in report.instances
         for failure in it.failures
     }
+    every = _specs(frozenset(specs.values()))
     for case in report.tests:
-        if case.outcome not in PASSED | FAILED:
+        failed = case.outcome in FAILED
+        if not failed and case.outcome not in PASSED:
             continue
-        used = [specs[key] for key in case.instances if key in specs]
+        used = frozenset([specs[key] for key in case.instances if key in specs])
         runs = case.runs or 0
         yield _case(
             _text(case.id),
-            _specs(frozenset(used or specs.values())),
-            "passed" if case.outcome in PASSED else "failed",
+            _specs(used) if used else every,
+            "failed" if failed else "passed",
             runs,
             min(case.passed or 0, runs),
-            words.get(case.id) if case.outcome in FAILED else None,
+            words.get(case.id) if failed else None,
         )
