@@ -1,4 +1,4 @@
-"""Lists that are read off the package: settings, fixtures, scenarios and their fields.
+"""Lists that are read off the package: settings, fixtures, turns, scenarios and their fields.
 
 They stand in the pages as text, which a reader of the repository sees too. A test sees that they
 are up to date: `HYDRA_DOCS_REFRESH=1 pytest tests/docs` brings them there. In a page, a list stands
@@ -11,14 +11,21 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from types import ModuleType
+from typing import get_args
 
-from pytest_hydrasmoke import HydraSmokeConfig, plugin
+from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, plugin
 from pytest_hydrasmoke._options import SETTINGS, flag, variable
+from pytest_hydrasmoke._runtimes import content
+from pytest_hydrasmoke._runtimes.registry import meaning, parts
+from pytest_hydrasmoke._sse import decoder
 from pytest_hydrasmoke.fake import scenario as scenario_module
 from pytest_hydrasmoke.fake.presets import READY_MADE
-from pytest_hydrasmoke.fake.scenario import Scenario
+from pytest_hydrasmoke.fake.runtimes.frames import Said, ToolUse
+from pytest_hydrasmoke.fake.scenario import Runtime, Scenario
+from pytest_hydrasmoke.fake.sse_events import turn
 
 
 def settings() -> Iterator[str]:
@@ -65,24 +72,72 @@ def scenarios() -> Iterator[str]:
 
 def scenario_fields() -> Iterator[str]:
     """Yield each field of a scenario with its meaning, and its default as TOML."""
-    meaning = dict(_described(Scenario.__name__))
+    words = {name: it for name, _, it in _described(scenario_module, "Scenario")}
     for name, default in asdict(Scenario()).items():
         yield f"`{name}`"
-        yield f": {meaning[name]}"
+        yield f": {words[name]}"
         yield f"  Default: {'none' if default is None else f'`{_toml(default)}`'}."
         yield ""
 
 
-def _described(name: str) -> Iterator[tuple[str, str]]:
-    """Yield a class's attributes, each with the text that stands below it."""
+def turns() -> Iterator[str]:
+    """Yield a table of what a turn tells, and of what is in it: name, type, meaning."""
+    yield from _table("ChatTurn", _properties(ChatTurn))
+    yield from _table("ToolCall", _described(content, "ToolCall"))
+    yield from _table("TokenUsage", _described(content, "TokenUsage"))
+    event = [*_described(decoder, "ChatEvent"), *_properties(decoder.ChatEvent)]
+    yield from _table("ChatEvent", event)
+
+
+def runtimes() -> Iterator[str]:
+    """Yield a table of what the client reads in each of the fake's runtimes."""
+    yield "| `runtime` | `arguments` | `result` | `reasoning` | `usage` | `finish_reason` |"
+    yield "|---|---|---|---|---|---|"
+    tool = ToolUse("call_1", "look", {"city": "Oslo"}, {"temperature": -3})
+    for runtime in get_args(Runtime):
+        frames = turn(Scenario(runtime=runtime), Said("How is it?", "Cold.", (tool,), "Hm."))
+        told, reason = content.Content(), None
+        for event in decoder.SseDecoder().feed(b"".join((*frames.spoken, *frames.closing))):
+            reason = meaning(event).finish or reason
+            for part in parts(event):
+                told.add(part, 0.0)
+        called = [(f"`{it.arguments!r}`", f"`{it.result!r}`") for it in told.tool_calls]
+        arguments, result = called[0] if called else ("no tool calls", "")
+        yes = ["yes" if it else "no" for it in (told.reasoning("Cold."), told.usage)]
+        cells = (f"`{runtime}`", arguments, result, *yes, f"`{reason!r}`")
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _table(name: str, rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    yield f"### `{name}`"
+    yield ""
+    yield "| name | type | what it is |"
+    yield "|---|---|---|"
+    for attribute, kind, words in rows:
+        yield f"| `{attribute}` | `{kind}` | {words} |".replace(" | None`", r" \| None`")
+    yield ""
+
+
+def _properties(kind: type) -> Iterator[tuple[str, str, str]]:
+    """Yield a class's properties, each with its type and docstring."""
+    for base in reversed(kind.__mro__):
+        for name, it in vars(base).items():
+            if isinstance(it, property):
+                yield name, inspect.get_annotations(it.fget)["return"], _line(it.__doc__)
+
+
+def _described(module: ModuleType, name: str) -> Iterator[tuple[str, str, str]]:
+    """Yield a class's attributes, each with its type and the text that stands below it."""
     [found] = [
         it
-        for it in ast.parse(inspect.getsource(scenario_module)).body
+        for it in ast.parse(inspect.getsource(module)).body
         if isinstance(it, ast.ClassDef) and it.name == name
     ]
     for attribute, below in zip(found.body, found.body[1:], strict=False):
         if isinstance(attribute, ast.AnnAssign) and isinstance(below, ast.Expr):
-            yield ast.unparse(attribute.target), _line(ast.literal_eval(below.value))
+            kind, words = ast.unparse(attribute.annotation), ast.literal_eval(below.value)
+            yield ast.unparse(attribute.target), kind, _line(words)
 
 
 def _line(text: str | None) -> str:
@@ -101,6 +156,8 @@ LISTS: Mapping[str, Callable[[], Iterator[str]]] = {
     "fixtures": fixtures,
     "scenarios": scenarios,
     "scenario-fields": scenario_fields,
+    "turns": turns,
+    "runtimes": runtimes,
 }
 _PLACE = re.compile(
     r"(?<=<!-- generated: )(?!end )([\w-]+)( -->\n).*?(?=<!-- generated: end -->)", re.DOTALL

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._clock.virtual import VirtualClock
     from pytest_hydrasmoke._report.model import Report
     from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory
+    from pytest_hydrasmoke._run.recording import RecordedTurn
     from pytest_hydrasmoke._runtimes.content import TokenUsage, ToolCall
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
     from pytest_hydrasmoke._sse.decoder import ChatEvent
@@ -74,6 +75,7 @@ _HOMES = {
         "UnauthorizedError",
     ),
     "_run.factory": ("AsyncSmokeInstanceFactory", "SmokeInstanceFactory"),
+    "_run.recording": ("RecordedTurn",),
     "_api.models": (
         "DeleteResult",
         "InstanceSpec",
@@ -117,6 +119,7 @@ __all__ = [
     "ProvisionAccepted",
     "ProvisionError",
     "ProvisionTimeoutError",
+    "RecordedTurn",
     "RejectedError",
     "Report",
     "RouterError",

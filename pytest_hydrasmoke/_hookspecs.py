@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._report.model import Report
+    from pytest_hydrasmoke._run.recording import RecordedTurn
     from pytest_hydrasmoke._sse.decoder import ChatEvent
     from pytest_hydrasmoke.instance import SmokeInstance
 
@@ -31,6 +32,16 @@ def pytest_hydra_smoke_chat_end(event: ChatEvent) -> bool | None:
 @pytest.hookspec
 def pytest_hydra_smoke_instance_ready(instance: SmokeInstance) -> None:
     """Called with each instance once it is ready, in the process that provisioned it."""
+
+
+@pytest.hookspec
+def pytest_hydra_smoke_record(turn: RecordedTurn) -> RecordedTurn | None:
+    """Return a turn as it is to be written into a recording; None leaves it out.
+
+    Change its message or its text with `dataclasses.replace`: the text is the stream on the wire,
+    or the body of a refusal. Several implementations see it one after the other. In replay it is
+    called with each message that is asked, and an empty text.
+    """
 
 
 @pytest.hookspec

@@ -22,7 +22,8 @@ SETTINGS = {
     "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
-    "scenario": "how the fake behaves: a name, a TOML file or a report.json (default: default)",
+    "record": "folder that what agents say is written to, to be replayed offline (live runs)",
+    "scenario": "how the fake behaves: a name, a TOML file, report.json, or folder of recordings",
 }
 """Settings that have an option too, with their help."""
 

@@ -230,7 +230,7 @@ class _RunClient(_Client):
             end=self._end,
             reading=self._reading,
             text_wanted=False,
-            observer=LogObserver(self.log_of(instance_id), self._calls.io.now),
+            observer=LogObserver(self.log_of(instance_id), message, self._calls.io.now),
         )
 
 

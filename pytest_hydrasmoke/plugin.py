@@ -87,6 +87,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "hydra_smoke_runs(n, at_least=k): run a test's body up to n times on its fixtures, until "
         "k runs have passed (default: all)",
     )
+    config.addinivalue_line(
+        "markers", "hydra_smoke_live: a test that is skipped where recordings are replayed"
+    )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     settings = (*SETTINGS, "token")
     given = [name for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
@@ -194,6 +197,9 @@ def async_smoke_client(
 @pytest.fixture
 def smoke_fake(request: pytest.FixtureRequest) -> Iterator[FakeRouter]:
     """A fake router of this test's own, on loopback; needs no switch.
+
+    `smoke_instance` never lives on it, but on the run's router: a scenario's `[[replies]]` script
+    what its agent says.
 
     Parametrize it with arguments of `FakeRouter`, for another scenario or a clock of its own:
     `@pytest.mark.parametrize("smoke_fake", [{"clock": VirtualClock()}], indirect=True)`.

@@ -182,12 +182,14 @@ class Calls:
         kind = stream.headers.get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
             await stream.close()
-            raise ContractError(
+            error = ContractError(
                 "chat answered with something other than an event stream",
                 expected="content-type: text/event-stream",
                 got=f"content-type: {safe_line(kind) or '(none)'}",
                 next_step="find out what answers in the agent's place",
             )
+            error.answer = Reply(stream.status, stream.headers, b"")
+            raise error
         return stream, asked_at
 
     async def llm_events(

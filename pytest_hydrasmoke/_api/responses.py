@@ -79,9 +79,13 @@ def failure(request: Request, result: object, attempts: int) -> HydraSmokeError:
             else "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)",
         )
     assert isinstance(result, Reply)
-    if result.status < 300:
-        return unexpected_success(request, result)
-    return refusal(request, result, tries)
+    error = (
+        unexpected_success(request, result)
+        if result.status < 300
+        else refusal(request, result, tries)
+    )
+    error.answer = result
+    return error
 
 
 def unexpected_success(request: Request, reply: Reply) -> ContractError:

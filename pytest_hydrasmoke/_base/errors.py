@@ -80,6 +80,8 @@ class HydraSmokeError(Exception):
         self.turn: str | None = None
         # What is written down of it: by this, and not by its words, it is known again.
         self.failure: object = None
+        # The router's own answer that it was made of, which no listing shows.
+        self.answer: object = None
 
     def add_context(
         self,

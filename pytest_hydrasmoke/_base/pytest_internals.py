@@ -19,6 +19,13 @@ def failure_words(report: pytest.TestReport) -> str:
     return str(report.longrepr if crash is None else crash.message)
 
 
+def begin_failure_words(report: pytest.TestReport, words: str) -> None:
+    """Have those words, and so a test's line in pytest's summary, begin with these."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None and words not in crash.message.partition("\n")[0]:
+        crash.message = f"{words}: {crash.message}"
+
+
 def add_section(report: pytest.TestReport, title: str, text: str) -> None:
     """Put a section into a failed test's report: below its traceback, which all reports show.
 

@@ -123,9 +123,50 @@ class _Parts(frozenset[str]):
         return "{********}"
 
 
+_MARKS = "*#~_ "
+"""What a byte is masked by: the first that no token has; none has the last."""
+Spans = list[tuple[int, int]]
+"""Parts of a text, each from one position to another, in their order."""
+
+
+def hiding(token: Token | None) -> Callable[[bytes], bytes]:
+    """Return what masks in bytes what `scrubbing` does in a text: a byte for a byte."""
+    known = sorted(_known(token))
+    if not known:
+        return bytes
+    find = finder(*known)
+    mark = next(it for it in _MARKS if not any(it in value for value in known)).encode()
+
+    def hide(data: bytes) -> bytes:
+        # A character a byte, whatever they are: a token has ASCII alone.
+        for start, end in find(data.decode("latin-1")):
+            data = data[:start] + mark * (end - start) + data[end:]
+        return data
+
+    return hide
+
+
 @lru_cache(8)
 def scrubber(*values: str) -> Callable[[str], str]:
-    """Make a function that masks every part of any of `values` of `WINDOW` characters and more.
+    """Make a function that masks every part of any of `values` of `WINDOW` characters and more."""
+    find = finder(*values)
+    # Made of what no token has, so that no mask completes a window.
+    mask = ("…" if any("*" in value for value in values) else "*") * WINDOW
+
+    def scrub(text: str) -> str:
+        shown: list[str] = []
+        upto = 0
+        for start, end in find(text):
+            shown += (text[upto:start], mask)
+            upto = end
+        return "".join([*shown, text[upto:]]) if shown else text
+
+    return scrub
+
+
+@lru_cache(8)
+def finder(*values: str) -> Callable[[str], Spans]:
+    """Make a function that finds every part of any of `values` of `WINDOW` characters and more.
 
     Parts, since pytest cuts long texts short: the whole may be nowhere to be found. Each is known
     as it is, and as a repr, JSON, a URL and `harmless` spell it.
@@ -134,25 +175,22 @@ def scrubber(*values: str) -> Callable[[str], str]:
     windows = _Parts(
         way[at : at + WINDOW] for way in spelled for at in range(len(way) - WINDOW + 1)
     )
-    # Wherever a window begins, one of these begins at every fifth character of it: five times
-    # fewer places to look at in a text that has none.
-    pieces = _Parts(window[at : at + 4] for window in windows for at in range(5))
-    # Made of what no token has, so that no mask completes a window.
-    mask = ("…" if any("*" in value for value in values) else "*") * WINDOW
+    # Each window has one of these in it: a text that has none of them needs no closer look.
+    pieces = _Parts(way[at : at + 4] for way in spelled for at in range(0, len(way) - 3, 5))
 
-    def scrub(text: str) -> str:
-        if pieces.isdisjoint(text[at : at + 4] for at in range(0, len(text), 5)):
-            return text
-        shown: list[str] = []
-        end = 0
+    def find(text: str) -> Spans:
+        found: Spans = []
+        if not any(piece in text for piece in pieces):
+            return found
         for at in range(len(text) - WINDOW + 1):
             if text[at : at + WINDOW] in windows:
-                if at > end or not shown:
-                    shown += (text[end:at], mask)
-                end = at + WINDOW
-        return "".join([*shown, text[end:]]) if shown else text
+                if found and at <= found[-1][1]:
+                    found[-1] = (found[-1][0], at + WINDOW)
+                else:
+                    found.append((at, at + WINDOW))
+        return found
 
-    return scrub
+    return find
 
 
 def _spelled(value: str) -> set[str]:

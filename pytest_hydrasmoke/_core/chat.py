@@ -31,10 +31,13 @@ from pytest_hydrasmoke._runtimes.registry import course, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
+from .observer import TurnObserver
 from .reading import Reading
 
 __tracebackhide__ = hide_own_frames
 
+Ending = Literal["closed", "cut", "stalled", "left"]
+"""How a stream ended: by itself, lost, at the turn's deadline, or let go by its reader."""
 EndRule = Literal["auto", "required", "optional"]
 """Whether a stream must tell the turn's end: where that is known of it, always, or never."""
 AFTER_END = 2.0
@@ -92,44 +95,6 @@ class Kept:
         return "".join([event.text for event in self.events])
 
 
-class TurnObserver:
-    """What watches a turn; by itself it does nothing.
-
-    In this order: `begins` and `sends` before the message leaves, `sent` or `refused` after it,
-    `saw` of each event, `failed` at most once, `ended` where the stream ran to its end, and
-    `closed` in any case.
-    """
-
-    async def begins(self) -> None:
-        """Do what comes before a turn; nobody else has one on the instance. May raise."""
-
-    def sends(self) -> None:
-        """See the message off; may raise."""
-
-    def sent(self, began: float) -> None:
-        """See the message taken, by the attempt that began then."""
-
-    def refused(self, error: HydraSmokeError) -> None:
-        """See what came of the message instead of a stream."""
-
-    def saw(self, event: ChatEvent, meaning: Meaning) -> None:
-        """See an event as it is given."""
-
-    def failed(self, error: HydraSmokeError) -> None:
-        """See an error of the turn, before it is raised."""
-
-    def ended(self) -> None:
-        """See the end of the stream."""
-
-    def closed(self, turn: Turn) -> None:
-        """See the turn let go, before another may begin."""
-
-    @property
-    def end_is_known(self) -> bool:
-        """Whether an earlier turn on the instance told its end."""
-        return False
-
-
 class Turn:
     """A turn under way; `open`, then `next` until it gives None, and `close` in any case."""
 
@@ -156,7 +121,7 @@ class Turn:
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._finds_text = text_of if self._meaning is course else ""
         self._quoted = reading.quoted
-        self._content = content
+        self.content = content
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
         self._stream: Stream | None = None
@@ -167,6 +132,7 @@ class Turn:
         self._limit: SseLimitError | None = None
         self._last_event: ChatEvent | None = None
         self.complete = False
+        self.ending: Ending = "left"
         self.finish_reason: str | None = None
         """Why the model stopped, in the runtime's own word."""
         self.first_event_after: float | None = None
@@ -247,17 +213,17 @@ class Turn:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
         text = known.text
-        event.reads = text or self._finds_text
+        event._reads = text or self._finds_text  # pyright: ignore[reportPrivateUsage]
         if self._last_event is None:
             self.first_event_after = event.at
         self._last_event = event
         if text and self.first_text_after is None:
             self.first_text_after = event.at
-        if self._content is not None:
+        if self.content is not None:
             for part in parts(event):
-                self._content.add(part, event.at)
+                self.content.add(part, event.at)
             if text:
-                self._content.add_text(len(text))
+                self.content.add_text(len(text))
         self._observer.saw(event, known)
         return event, known
 
@@ -308,12 +274,15 @@ class Turn:
         now = io.now()
         if fault is None and chunk and now < self._deadline:
             self._decode(chunk, now)
+            self._observer.read(chunk, now - self._began)
         elif self.complete:
             # The turn had its end: what became of the connection after it is no matter.
-            self.over = True
+            self.over, self.ending = True, "closed"
         elif now >= self._deadline or (fault is not None and fault.late):
+            self.ending = "stalled"
             self.fail(ChatTimeoutError(f"the turn did not end within {self._timeout:g} s"))
         elif fault is not None:
+            self.ending = "cut"
             self.fail(ChatError(f"the stream was cut{self._mid_event()}: {fault.message}"))
         else:
             self._end_without_terminal_event()
@@ -332,6 +301,7 @@ class Turn:
             self._waiting.extend(events)
 
     def _end_without_terminal_event(self) -> None:
+        self.ending = "closed"
         if self._last_event is None:
             self.fail(ChatError("the stream ended without a single event"))
         if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
@@ -342,6 +312,8 @@ class Turn:
                     "the reply was cut: its stream ended without a terminal event"
                     + self._mid_event(),
                     expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
+                    next_step="see the agent's log of this turn; if its runtime really tells no "
+                    'end, set chat_end = "optional"',
                 )
             )
         self.over = True

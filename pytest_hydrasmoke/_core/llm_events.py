@@ -91,6 +91,7 @@ class Usage:
             self._check(expected, before, after)
             upto = answer.count if after is None else after.count
             names = frozenset(answer.providers) if after is None else after.providers
+            account.saw(self._io.now() if after is None else after.at, upto, names)
             added = upto - before.count
             seen, untold = surely_since(before.providers, names, added), frozenset[str]()
             open_to_doubt = (names & expected.providers) | expected.strangers(names)

@@ -100,12 +100,35 @@ class Baseline:
     """Which of all turns on the instance it begins, by whoever they were."""
 
 
+class Counted(NamedTuple):
+    """LLM events of the instance's whole life, as they were first counted so."""
+
+    at: float
+    events: int
+    providers: frozenset[str]
+
+
 @dataclass(slots=True, eq=False)
 class TurnAccount:
     """What bounds a turn's LLM events: the counts before it, and before the turn after it."""
 
     before: Baseline
     after: Baseline | None = None
+    found: Counted | None = None
+    """What was counted last up to the next turn; None where nobody expected anything."""
+
+    def saw(self, at: float, count: int, providers: frozenset[str]) -> None:
+        if self.found is None or self.found[1:] != (count, providers):
+            self.found = Counted(at, count, providers)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """For whom alone an instance was claimed: a test, a fixture, and which of its own it is."""
+
+    owner: str
+    number: int
+    """From 0, in the order of claims."""
 
 
 class RecordListener:
@@ -131,6 +154,8 @@ class InstanceRecord:
     id: str | None = None
     hostname: str | None = None
     state: State = State.CLAIMED
+    origin: Origin | None = None
+    """None where tests share it, and where a test has provisioned it by itself."""
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     statuses: list[str] = field(default_factory=list[str])
@@ -245,6 +270,8 @@ class InstanceRecord:
         """Let a turn begin, with what was counted before it, which bounds the turn before it."""
         if self.account is not None:
             self.account.after = before
+            if before.error is None and self.account.found is not None:
+                self.account.saw(before.at, before.count, before.providers)
         self.account = TurnAccount(before)
         self.chats += 1
         return self.account

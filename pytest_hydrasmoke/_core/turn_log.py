@@ -24,6 +24,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
 from . import settle
 from .settle import History, How, LastTurn, Measured
+from .tape import Tape
 
 __tracebackhide__ = hide_own_frames
 
@@ -46,6 +47,10 @@ class TurnLog:
     def test(self) -> str | None:
         """The test that is being run; None outside of any."""
         return self._logs.test() or None
+
+    def tape(self, message: str) -> Tape | None:
+        """Begin to record a turn; None where nothing is recorded."""
+        return self._logs.tape(self, message)
 
     def share(self, name: str) -> None:
         """Share it with the processes that use the instance by turns; `name` is its own."""
@@ -125,10 +130,17 @@ class TurnLog:
 class TurnLogs:
     """The turns of one process, and what others of the run have written down of theirs."""
 
-    def __init__(self, folder: Path | None = None, test: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        test: Callable[[], str] = lambda: "",
+        tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None,
+    ) -> None:
         self._folder = folder
         self.test = test
         """Names the test that runs."""
+        self.tape = tape
+        """Begins to record a turn."""
         self.all: list[TurnLog] = []
 
     def file(self, digest: str) -> Path | None:

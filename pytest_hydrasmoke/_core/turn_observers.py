@@ -18,11 +18,13 @@ from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import open_account
-from .chat import Turn, TurnObserver
+from .chat import Turn
 from .kept_content import keep_content
 from .moments import Failure, TurnStory
+from .observer import TurnObserver
 from .record import InstanceRecord, TurnAccount
 from .settle import How
+from .tape import Tape
 from .turn_log import TurnLog
 
 __tracebackhide__ = hide_own_frames
@@ -35,12 +37,14 @@ class LogObserver(TurnObserver):
     """Writes a turn's beginning and end into the log of its instance: later turns wait for it.
 
     `count` is what was surely counted before the turn; by itself it counts nothing, and whose the
-    LLM events are that come then, nobody can say.
+    LLM events are that come then, nobody can say. `tape` is what is recorded of it, if anything.
     """
 
-    def __init__(self, log: TurnLog, now: Callable[[], float]) -> None:
+    def __init__(self, log: TurnLog, message: str, now: Callable[[], float]) -> None:
         self._log = log
+        self._message = message
         self._now = now
+        self.tape: Tape | None = None
         self.count: int | None = None
         self._before = log.history
         self._logged = self._failed = False
@@ -53,11 +57,22 @@ class LogObserver(TurnObserver):
         self._before = self._log.history
         self._log.begin(self.count, self._now())
         self._logged = True
+        self.tape = self._log.tape(self._message)
 
     def refused(self, error: HydraSmokeError) -> None:
+        if self.tape is not None:
+            self.tape.refused(error)
         if not _may_run(error):
             self._logged = False
             self._log.undo(self._before)
+
+    def read(self, chunk: bytes, at: float) -> None:
+        if self.tape is not None:
+            self.tape.chunks.append((at, chunk))
+
+    def saw(self, event: ChatEvent, meaning: Meaning) -> None:
+        if self.tape is not None:
+            self.tape.text.append(event.text)
 
     def failed(self, error: HydraSmokeError) -> None:
         self._failed = True
@@ -67,6 +82,12 @@ class LogObserver(TurnObserver):
             self._ended = self._now()
 
     def closed(self, turn: Turn) -> None:
+        if self.tape is not None:
+            self.tape.content = turn.content
+            self.tape.finish_reason = turn.finish_reason
+            self.tape.over = self._now() if self._ended is None else self._ended
+            if turn.ending != "left":
+                self.tape.end = turn.ending
         if not self._logged:
             return
         how: How = "ended"
@@ -113,7 +134,7 @@ class RecordObserver(TurnObserver):
         self._timeout = timeout
         self._baseline_timeout = baseline_timeout
         self._settle = settle
-        self._log = LogObserver(record.log, calls.io.now)
+        self._log = LogObserver(record.log, message, calls.io.now)
         self.account: TurnAccount | None = None
         """What bounds its LLM events, once it has begun."""
         self._story: TurnStory | None = None
@@ -142,6 +163,8 @@ class RecordObserver(TurnObserver):
 
     def sends(self) -> None:
         self._log.sends()
+        if self._log.tape is not None:
+            self._log.tape.account = self.account
 
     def sent(self, began: float) -> None:
         self._taken, self._told().at = True, began
@@ -149,7 +172,11 @@ class RecordObserver(TurnObserver):
     def refused(self, error: HydraSmokeError) -> None:
         self._log.refused(error)
 
+    def read(self, chunk: bytes, at: float) -> None:
+        self._log.read(chunk, at)
+
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
+        self._log.saw(event, meaning)
         story = self._told()
         story.saw(event.at, meaning.text)
         if self._content.calling != self._record.calling:

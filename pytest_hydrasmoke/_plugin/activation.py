@@ -63,7 +63,10 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._base.token import scrubbing
     from pytest_hydrasmoke._run.preflight import check_unused, learn
+    from pytest_hydrasmoke._run.recordings import Recordings
     from pytest_hydrasmoke._settings import sources
+
+    from .replay import serve_stage, spec_of
 
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
@@ -81,12 +84,26 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         if fake:
             router = _serve(loaded.scenario)
             settings = settings.model_copy(update=_address_of(router))
+            if router.scenario.recordings is not None:
+                own = {"url": serve_stage(config, router)}
+                spec = spec_of(router.scenario.recordings, given=loaded.sources)
+                settings = settings.model_copy(update={**own, **spec})
         scrub = scrubbing(settings.token)
         if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources)
+        if settings.record is not None:
+            Recordings(settings.record).begin()
         # An attached run deletes nothing, and so has nothing to prove.
         forms = learn(settings) if settings.instance is None else None
-        return _take_part(config, settings, forms, loaded=loaded, router=router, fake=fake)
+        return _take_part(
+            config,
+            settings,
+            forms,
+            loaded=loaded,
+            router=router,
+            fake=fake,
+            replay=router is not None and router.scenario.recordings is not None,
+        )
     except HydraSmokeError as error:
         # Of the router's own words, too.
         problem = scrub(str(error))
@@ -117,6 +134,7 @@ class _Unable:
 
 
 def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
+    from pytest_hydrasmoke._base.errors import ConfigError
     from pytest_hydrasmoke._base.evidence import Forms
     from pytest_hydrasmoke._base.run_keys import worker_run_id
     from pytest_hydrasmoke._run.locks import has_main_process
@@ -129,13 +147,21 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     forms = None if given["forms"] is None else Forms.from_plain(given["forms"])
     settings = HydraSmokeConfig.from_plain(given["settings"])
     if has_main_process(settings.output, settings.run_id):
-        return _take_part(config, settings, forms, fake=fake, reports_as=name)
+        replay = given["replay"]
+        return _take_part(config, settings, forms, fake=fake, replay=replay, reports_as=name)
+    if given["replay"]:
+        raise ConfigError(
+            "recordings are replayed on the host of the run's main process alone",
+            next_step="run pytest there, with -n as many as you like",
+        )
     # It is on another host, where it can share nothing with the others: a run of its own, with an
     # instance, a ledger and deletions of its own.
     here, there = config.invocation_params.dir, Path(given["folder"])
     own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
-    if settings.output.is_relative_to(there):
-        own["output"] = here / settings.output.relative_to(there)
+    for place in ("output", "record"):
+        path: Path | None = getattr(settings, place)
+        if path is not None and path.is_relative_to(there):
+            own[place] = here / path.relative_to(there)
     router = _serve(_scenario(given["scenario"])) if fake else None
     if router is not None:
         own |= _address_of(router)
@@ -170,6 +196,7 @@ def _take_part(
     forms: Forms | None,
     *,
     fake: bool,
+    replay: bool = False,
     loaded: Loaded | None = None,
     router: FakeRouter | None = None,
     reports_as: str | None = None,
@@ -183,6 +210,7 @@ def _take_part(
     from pytest_hydrasmoke._run.locks import MAIN
 
     from .fixtures import Active
+    from .replay import Replaying
     from .report_cleaner import ReportCleaner
     from .session_end import SessionEnd
     from .stalled_output import StalledOutput
@@ -196,6 +224,7 @@ def _take_part(
     interrupts.install()
     replies = settings.report_replies
     progress = Progress(config, ledger.folder, interrupts, shares_as, scrub=scrub, replies=replies)
+    replaying = Replaying(settings) if replay else None
     active = Active(
         config,
         settings,
@@ -203,6 +232,7 @@ def _take_part(
         interrupts,
         forms,
         worker=shares_as,
+        replaying=replaying,
         on_change=progress.changed,
         run_begins=progress.run_begins,
     )
@@ -217,8 +247,19 @@ def _take_part(
         fake=router,
         worker=reports_as is not None,
     )
+    if replaying is not None:
+        config.pluginmanager.register(replaying, "hydra-smoke-replaying")
+    config.pluginmanager.register(active.stage, "hydra-smoke-stage")
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
+    if settings.record is not None:
+        from pytest_hydrasmoke._run.recordings import Recordings
+
+        from .recorder import Recorder
+
+        recorder = Recorder(config, active, ledger, Recordings(settings.record))
+        active.tape = recorder.tape
+        config.pluginmanager.register(recorder, "hydra-smoke-recorder")
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")

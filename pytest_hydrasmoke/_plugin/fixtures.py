@@ -19,6 +19,8 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.tape import Tape
+from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._report import junit, turns
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
@@ -32,7 +34,9 @@ from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .cases import USED
+from .replay import Replaying
 from .runs import RUNS
+from .stage import READY, Stage
 
 __tracebackhide__ = hide_own_frames
 
@@ -52,6 +56,7 @@ class Active:
         forms: Forms | None = None,
         *,
         worker: str | None = None,
+        replaying: Replaying | None = None,
         on_change: Callable[[InstanceRecord], None] = lambda record: None,
         run_begins: Callable[[str, str, float], None] = lambda test, words, lasted: None,
     ) -> None:
@@ -62,9 +67,14 @@ class Active:
         self.forms = forms
         """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
+        self._replaying = replaying
         self._on_change = on_change
         self.run_begins = run_begins
         """Told of a test's next run: the test, how its runs stand, how long the last one took."""
+        self.stage = Stage(replaying)
+        """Whose instances are claimed, and whose chats are under way."""
+        self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
+        """Begins to record a turn."""
         self._test = ""
         self._test_began = 0.0
         """When it was last set up, on the clock of its turns; plugins may run it again."""
@@ -82,18 +92,28 @@ class Active:
     def session(self) -> SmokeSession:
         """What this process owns; made when something is first asked for."""
         if self._session is None:
-            hook = self._pytest.hook
             self._session = SmokeSession(
                 self.config,
                 self._ledger,
                 self._interrupts,
                 self.reading,
-                on_ready=lambda it: hook.pytest_hydra_smoke_instance_ready(instance=it),
-                on_change=self._on_change,
+                on_ready=self._is_ready,
+                on_change=self._changed,
                 forms=self.forms,
                 test=lambda: self._test,
+                origin=self.stage.claims,
+                tape=self.tape,
             )
         return self._session
+
+    def _changed(self, record: InstanceRecord) -> None:
+        if self._replaying is not None:
+            self._replaying.claims(record)
+        self._on_change(record)
+
+    def _is_ready(self, instance: SmokeInstance) -> None:
+        with self.stage.on(READY):
+            self._pytest.hook.pytest_hydra_smoke_instance_ready(instance=instance)
 
     @property
     def sharing(self) -> Sharing:
@@ -162,6 +182,7 @@ class Active:
             node.addfinalizer(lambda: self._over.append(share))
         record = self.sharing.take(wanted, share, request.node.nodeid)
         self._used[request.node.nodeid] = record
+        self._changed(record)  # Another process may have brought it up.
         return record
 
     def run_failed(self, test: str, error: BaseException) -> None:

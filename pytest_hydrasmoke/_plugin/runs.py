@@ -17,7 +17,7 @@ from unittest import SkipTest, TestCase
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import worker_input
+from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, worker_input
 from pytest_hydrasmoke._base.text import safe_text
 
 if TYPE_CHECKING:
@@ -134,6 +134,11 @@ class _Tally:
         line = f"run {self.began}: {outcome} in {seconds:.1f} s{reason and ': '}{reason}"
         self.lines.append("  " + line.replace("\n", "\n    "))
 
+    @property
+    def score(self) -> str:
+        must = f"{self.plan.at_least} of {self.plan.runs} must"
+        return f"{self.passed} of {self.began} runs passed, and {must}"
+
     def words(self, obstacle: str | None = None) -> str:
         """List the runs, and what kept the rest of them from being made."""
         lines = self.lines
@@ -141,8 +146,7 @@ class _Tally:
         if left_out > 0:
             half = _LISTED // 2
             lines = [*lines[:half], f"  ... {left_out} more ...", *lines[-half:]]
-        must = f"{self.plan.at_least} of {self.plan.runs} must"
-        head = f"{self.passed} of {self.began} runs passed, and {must}:"
+        head = f"{self.score}:"
         return "\n".join([head, *lines, *([f"  no further run: {obstacle}"] if obstacle else [])])
 
 
@@ -185,6 +189,7 @@ class Runs:
         while not tally.is_settled:
             tally.began += 1
             if self._active is not None and tally.began > 1:
+                self._active.stage.next_run()
                 self._active.run_begins(item.nodeid, tally.under_way, lasted)
             limited, start = _has_time_limit(), self._clock()
             try:
@@ -220,6 +225,8 @@ class Runs:
             setattr(report, RUNS, (self._tally.began, self._tally.passed))
             if call.when == "call" and report.passed and self._tally.failed:
                 report.sections.append(("hydra-smoke runs", self._tally.words()))
+            if call.when == "call" and report.failed:
+                begin_failure_words(report, self._tally.score)
         return report
 
 

@@ -38,12 +38,14 @@ from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
 from .fixtures import FAILED, Active
+from .replay import age, no_longer_asked, replayed, serve_stage
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
+    from pytest_hydrasmoke.fake.recordings import Recordings
 
 __tracebackhide__ = hide_own_frames
 
@@ -105,6 +107,11 @@ class SessionEnd:
         self._told = False
 
     @property
+    def _recordings(self) -> Recordings | None:
+        """What the run's fake replays."""
+        return None if self._fake is None else self._fake.scenario.recordings
+
+    @property
     def _is_run(self) -> bool:
         """Whether this process is the one that began; a child that a test has forked is not."""
         return os.getpid() == self._pid
@@ -115,6 +122,9 @@ class SessionEnd:
         config, fake = self._active.config, self._fake is not None
         warnings = [*self._loaded.warnings, *terminal.timeout_warning(self._pytest)]
         lines = terminal.header(config, self._loaded.sources, fake=fake)
+        if self._recordings is not None:
+            told = f"{replayed(self._recordings)}; {age(self._recordings)}"
+            lines.insert(1, f"hydra-smoke: FAKE, {told}")
         lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
         return [self._scrub(line) for line in lines]
 
@@ -178,6 +188,8 @@ class SessionEnd:
         signal = self._interrupts.received
         session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
         self._remarks += self._elsewhere()
+        if self._fake is not None:
+            self._remarks += no_longer_asked(self._fake, self._cases.reports)
         return self._made(session, instances, broken, everybody)
 
     def _give_verdict(self, report: Report) -> None:
@@ -215,6 +227,7 @@ class SessionEnd:
         report = Report(
             run_id=config.run_id,
             fake=self._fake is not None,
+            replaying=None if self._recordings is None else replayed(self._recordings),
             url=config.url or "",
             began=self._began,
             seconds=(datetime.now(UTC) - self._began).total_seconds(),
@@ -360,12 +373,17 @@ class SessionEnd:
         if name_problem(node.workerinput["workerid"]) is None:
             self._silent.add(node.workerinput["workerid"])
         forms = self._active.forms
+        scenario = None if self._fake is None else self._fake.scenario
+        settings, replay = self._active.config.to_plain(), self._recordings is not None
+        if self._fake is not None and replay:
+            settings["url"] = serve_stage(self._pytest, self._fake)
         node.workerinput[KEY] = {
-            "settings": self._active.config.to_plain(),
+            "settings": settings,
             "forms": None if forms is None else forms.to_plain(),
             "fake": self._fake is not None,
             # Not its name: the file may be here only.
-            "scenario": None if self._fake is None else asdict(self._fake.scenario),
+            "scenario": None if scenario is None or replay else asdict(scenario),
+            "replay": replay,
             "folder": str(self._pytest.invocation_params.dir),
         }
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import TypeVar
 
 from pytest_hydrasmoke._core.moments import Failure, Moment, TurnStory
@@ -241,7 +242,13 @@ def breaches(
 ) -> list[BreachReport]:
     """Find the budgets that were not kept, each where it was worst."""
     return [
-        BreachReport(phase=name, limit=limit, value=value, instance=worst.name)
+        BreachReport(
+            phase=name,
+            limit=limit,
+            value=value,
+            instance=worst.name,
+            test=_waited(worst, name, value),
+        )
         for name, limit in budgets.items()
         for value, worst in _most(instances, name)
         if value > limit
@@ -262,6 +269,14 @@ def _most(instances: Sequence[InstanceReport], name: str) -> Iterator[tuple[floa
 
 def _took(it: InstanceReport, name: str) -> float:
     return (it.waits if name in WAITS else it.phases).get(name, 0.0)
+
+
+def _waited(it: InstanceReport, name: str, seconds: float) -> str | None:
+    """Return the test whose turn made its reader wait so long; None if that turn is not kept."""
+    if name not in WAITS:
+        return None
+    wait_of = attrgetter("first_text_after" if name == "first_text" else "max_gap")
+    return next((turn.test for turn in it.turns if wait_of(turn) == seconds), None)
 
 
 def untold_tokens(instances: Sequence[InstanceReport], budgets: Mapping[str, float]) -> str | None:

@@ -63,7 +63,9 @@ def _size(text: str) -> int:
 def _pieces(report: Report) -> Iterator[str]:
     """Yield what may be left out only together with all that follows it."""
     verdict = {0: "passed", 1: "failed"}.get(report.exit_code, f"exit code {report.exit_code}")
-    router = "the bundled FAKE router" if report.fake else f"live router {code(report.url)}"
+    router = (
+        f"the bundled {report.fake_words}" if report.fake else f"live router {code(report.url)}"
+    )
     counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
     yield (
         f"## hydra-smoke: {verdict}\n\n"
@@ -74,7 +76,7 @@ def _pieces(report: Report) -> Iterator[str]:
     yield from _section("Failures", _failures(report.instances))
     yield from _section(
         "Budgets that were not kept",
-        (f"- {code(breach.words)}, on {code(breach.instance)}\n" for breach in report.breaches),
+        (f"- {code(breach.words)}, on {code(breach.place)}\n" for breach in report.breaches),
     )
     yield from _section("Instances", _table(report.instances))
     yield from _section("Kept", map(_kept, _with(report, "kept")))

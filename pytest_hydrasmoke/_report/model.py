@@ -240,6 +240,14 @@ class BreachReport(_Part):
     value: float
     instance: str
     """Id and key of where it was seen, at its worst; of tokens, where most of them were taken."""
+    test: str | None = None
+    """The test of the turn that was the worst, of `first_text` and `gap`; None where that is not
+    known."""
+
+    @property
+    def place(self) -> str:
+        """The instance, and the test if it is known."""
+        return self.instance if self.test is None else f"{self.instance}, in {self.test}"
 
     @property
     def words(self) -> str:
@@ -281,6 +289,8 @@ class Report(_Part):
     run_id: str
     fake: bool
     """True if the run drove the bundled fake router."""
+    replaying: str | None = None
+    """What that replayed, such as `replaying 12 recordings of 2026-11-26`."""
     url: str
     began: datetime
     seconds: float
@@ -295,6 +305,11 @@ class Report(_Part):
     """What could be taken at most."""
     breaches: tuple[BreachReport, ...] = ()
     manners: Manners = Manners()
+
+    @property
+    def fake_words(self) -> str:
+        """What the bundled fake router is called, in a run against it."""
+        return "FAKE router" if self.replaying is None else f"FAKE router, {self.replaying}"
 
     def count(self, outcome: str) -> int:
         """Count the instances with an outcome."""

@@ -57,8 +57,11 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
 
 
 def _counted(report: Report) -> str:
+    router = "fake router" if report.fake else "live router"
+    if report.replaying is not None:
+        router = report.fake_words
     return (
-        f"{'fake router' if report.fake else 'live router'}, run {report.run_id}: "
+        f"{router}, run {report.run_id}: "
         f"provisioned {report.provisioned}, deleted {report.count('deleted')}, "
         f"kept {report.count('kept')}, leaked {report.count('leaked')}"
     )
@@ -128,7 +131,7 @@ def breach(breach: BreachReport) -> str:
     """Return which budget was not kept, by how much, and where."""
     return (
         f"BUDGET: {breach.words}\n"
-        f"{'most of them' if breach.phase == TOKENS else 'seen'} on {breach.instance}\n"
+        f"{'most of them' if breach.phase == TOKENS else 'seen'} on {breach.place}\n"
         f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
     )
 

@@ -13,7 +13,7 @@ MOST = 10
 MOST_TOOLS = 10
 """How many tool calls of a turn are shown."""
 _SAID = 600
-_TOOL = 200
+_BESIDE = 200
 
 Turn = tuple[str, TurnStory]
 """What an instance is called by, and a turn on it."""
@@ -45,6 +45,8 @@ def _rows(turn: TurnStory, *, replies: bool) -> Iterator[tuple[str, str]]:
     if not replies:
         return
     yield "message", safe_line(turn.message, _SAID)
+    if turn.thoughts:
+        yield "thought", safe_line(" ".join(it.text for it in turn.thoughts), _BESIDE)
     for call in turn.tool_calls[:MOST_TOOLS]:
         yield "tool", _tool(call)
     if len(turn.tool_calls) > MOST_TOOLS:
@@ -57,6 +59,6 @@ def _rows(turn: TurnStory, *, replies: bool) -> Iterator[tuple[str, str]]:
 
 
 def _tool(call: ToolStory) -> str:
-    arguments = "..." if call.arguments is None else safe_line(call.arguments, _TOOL)
-    result = "" if call.result is None else f" -> {safe_line(call.result, _TOOL)}"
+    arguments = "..." if call.arguments is None else safe_line(call.arguments, _BESIDE)
+    result = "" if call.result is None else f" -> {safe_line(call.result, _BESIDE)}"
     return f"{safe_line(call.name)}({arguments}){result}"

@@ -22,6 +22,7 @@ from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.text import safe_line
 
 LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
+RECORDED = "recorded.jsonl"
 LIVE, HELD, TURNS = "live", "held", "turns"
 _IN_FOLDERS = ((LIVE, "*.lock"), (HELD, "*.lock"), (TURNS, "*.json"), (TURNS, "*.tmp"))
 """With these, all files that a run's folder is ever given; locks and `over` are empty."""
@@ -70,7 +71,7 @@ def _flaws(folder: Path) -> Iterator[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for name in (LEDGER, SLOTS, OVER, PROGRESS):
+    for name in (LEDGER, SLOTS, OVER, PROGRESS, RECORDED):
         if os.path.lexists(folder / name):
             yield folder / name
     for name, pattern in _IN_FOLDERS:

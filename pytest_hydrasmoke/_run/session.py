@@ -30,10 +30,12 @@ from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import (
     HAS_ROW,
     InstanceRecord,
+    Origin,
     RecordListener,
     State,
 )
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._report.build import manners_of, report_of
 from pytest_hydrasmoke._report.model import ProcessReport
@@ -45,6 +47,7 @@ from pytest_hydrasmoke._transport.threads import Network, fan_out
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .disposal import believe_others, delete_async, dispose, to_delete
+from .facts import FACTS, STATES
 from .ledger import Entry, Fact, Intent, Ledger
 
 __tracebackhide__ = hide_own_frames
@@ -82,12 +85,16 @@ class SmokeSession(RecordListener):
     """The router's own, learned before the run; without them no "not found" is believed."""
     test: Callable[[], str] = lambda: ""
     """Names the test that runs."""
+    origin: Callable[[], Origin | None] = lambda: None
+    """Tells for whom an instance is claimed that is not shared; asked once for each."""
+    tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
+    """Begins to record a turn, by its instance's log and its message."""
 
     def __post_init__(self) -> None:
         self._ended = False
         self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
-        self._logs = TurnLogs(self.ledger.folder / "turns", self.test)
+        self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape)
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
@@ -107,7 +114,11 @@ class SmokeSession(RecordListener):
                 next_step="raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or leave out "
                 "the bundled checks, which take one (bundled_checks = false)",
             )
-        return [self._record(spec, key) for key in keys]
+        records = [self._record(spec, key) for key in keys]
+        if share is None:
+            for record in records:
+                record.origin = self.origin()
+        return records
 
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
         """Own what a request might make that is to be refused: it takes no slot."""
@@ -151,10 +162,10 @@ class SmokeSession(RecordListener):
             for record in self.records
             if (record.id or "").lower() == instance_id.lower()
         )
-        return next(known, TurnLog())
+        return next(known, TurnLog(TurnLogs(tape=self.tape)))
 
     def state_changed(self, record: InstanceRecord) -> None:
-        fact = _FACTS.get(record.state)
+        fact = FACTS.get(record.state)
         if fact is not None:
             self.record_fact(record, fact)
 
@@ -302,7 +313,7 @@ class SmokeSession(RecordListener):
     def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
         """Take part in what another process of the run has in the ledger."""
         record = self._record(spec, entry.key)
-        record.id, record.state = entry.id, _STATES[entry.fact]
+        record.id, record.state = entry.id, STATES[entry.fact]
         if record.id is None and record.state in HAS_ROW:
             record.state = State.REQUESTED
         # Whether its request was sent, and carried out, nobody here can know.
@@ -381,21 +392,3 @@ def _matters(record: InstanceRecord) -> bool:
     # A refused request made nothing; it is told only where a test failed of it.
     refused = record.state in (State.CLAIMED, State.REFUSED)
     return not refused or any(failure.test for failure in record.failures)
-
-
-_FACTS = {
-    State.ACCEPTED: Fact.ACCEPTED,
-    State.CREATED: Fact.CREATED,
-    State.KEPT: Fact.KEPT,
-    State.DELETING: Fact.DELETING,
-    State.REFUSED: Fact.REFUSED,
-    State.ABSENT: Fact.ABSENT,
-    State.DELETED: Fact.DELETED,
-}
-_STATES = {
-    Fact.INTENT: State.REQUESTED,
-    Fact.READY: State.READY,
-    **{fact: state for state, fact in _FACTS.items()},
-    # One that was being deleted when its process died is deleted again.
-    Fact.DELETING: State.CREATED,
-}

@@ -34,12 +34,15 @@ class ToolCall:
     """A tool that the agent has called in a turn."""
 
     name: str
+    """The tool's name."""
     arguments: Mapping[str, object] | None
-    """None where the runtime does not tell them, or they are no JSON object."""
+    """What it was called with, by name; None where the runtime does not tell that, or it is no JSON
+    object."""
     id: str | None
     """The runtime's own, if it has one."""
     result: object
-    """What the tool gave back; None where that is not told."""
+    """What the tool gave back, as the runtime tells it: a text, or what its JSON has; None where
+    that is not told."""
     at: float
     """Seconds from the request to the event that told of it first."""
 
@@ -50,7 +53,9 @@ class TokenUsage:
     """The tokens of a turn, as its stream told them."""
 
     input_tokens: int
+    """Tokens that the model read."""
     output_tokens: int
+    """Tokens that it wrote."""
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         read, written = self.input_tokens, self.output_tokens

@@ -8,7 +8,7 @@ import secrets
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
@@ -113,13 +113,16 @@ def _pairs(value: object) -> object:
     if not isinstance(value, str):
         return value
     pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
-    return {name.strip(): seconds.strip() for name, _, seconds in pairs}
+    return {name.strip(): most.strip() for name, _, most in pairs}
 
 
-def _of_phases(budgets: dict[str, float]) -> dict[str, float]:
+def _of_phases(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    budgets = cast("dict[object, object]", value)
     for name in budgets:
         if name not in BUDGETS:
-            near = nearest(name, BUDGETS)
+            near = nearest(str(name), BUDGETS)
             meant = f"did you mean {near}" if near else "which is meant"
             raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(BUDGETS)}?")
     return budgets
@@ -131,8 +134,9 @@ Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# The last one is the first to look: of `300` the name is wrong, and not a figure that it lacks.
 Budgets = Annotated[
-    dict[str, Seconds], NoDecode, BeforeValidator(_pairs), AfterValidator(_of_phases)
+    dict[str, Seconds], NoDecode, BeforeValidator(_of_phases), BeforeValidator(_pairs)
 ]
 CaFile = Annotated[Path, AfterValidator(_ca_file)]
 TokenFile = Annotated[Path, AfterValidator(_token_file)]
@@ -232,14 +236,21 @@ class HydraSmokeConfig(BaseSettings):
     report: Literal["never", "on-failure", "always"] = "on-failure"
     """When to write `report.html` and `trace.har`; `report.json` is always written."""
     report_replies: bool = True
-    """False keeps every message and reply out of reports, HAR and summaries."""
+    """False keeps every message and reply out of reports, HAR and summaries: out of all that this
+    plugin writes. What pytest writes of a test's own words stays: explanations of assertions, in
+    the terminal, JUnit and pytest-html, and parameters in the names of tests."""
     budgets: Budgets = Field(default_factory=dict[str, float])
     """What may be taken at most, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of
     a phase, until a reply's first text (`first_text`) and between two events of one (`gap`), and
     tokens of the whole run, input and output together. A breach fails the run."""
+    record: Path | None = None
+    """A folder: what agents say in this live run is written there, one file a test, to be replayed
+    offline; in the invocation folder. A run against the fake records nothing."""
+    replay_pace: Annotated[int, Field(ge=0, le=1)] = 0
+    """How fast a recording is replayed: 0 at once, 1 with the recorded times."""
     scenario: str = "default"
-    """How the fake router behaves: the name of a ready-made scenario, a TOML file, or the
-    `report.json` of a run."""
+    """How the fake router behaves: the name of a ready-made scenario, a TOML file, the
+    `report.json` of a run, or a folder of recordings."""
 
     @classmethod
     def settings_customise_sources(

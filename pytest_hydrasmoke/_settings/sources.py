@@ -34,7 +34,7 @@ from .model import SPEC, HydraSmokeConfig, certificates_problem
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
 
-_LIVE_ONLY = ("url", "token_file", "instance", "keep")
+_LIVE_ONLY = ("url", "token_file", "instance", "keep", "record")
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
 
 
@@ -98,8 +98,11 @@ def load(
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output
+    if isinstance(values.get("record"), str | Path):
+        values["record"] = folder / values["record"]
     config = _validated(values, sources, problems)
-    scenario = _scenario(values, sources, folder, problems) if fake else None
+    pace = 0 if config is None else config.replay_pace
+    scenario = _scenario(values, sources, folder, pace, problems) if fake else None
     if problems or config is None:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         # It may have been given in more than one place.
@@ -175,17 +178,30 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
         near = nearest(name, HydraSmokeConfig.model_fields)
         meant = f"did you mean {near}?" if near else "see the list of settings"
         problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
-    for name in ("token_file", "ca_file", "output"):
+    for name in ("token_file", "ca_file", "output", "record"):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
     scenario = table.get("scenario")
-    if isinstance(scenario, str) and Path(scenario).suffix:  # no ready-made one has any
+    if isinstance(scenario, str) and _is_place(scenario, file.parent):
         table["scenario"] = str(file.parent / scenario)
     return table
 
 
+def _is_place(scenario: str, home: Path) -> bool:
+    """Return whether a scenario is a file or a folder; a ready-made one goes before both."""
+    from pytest_hydrasmoke.fake.presets import READY_MADE
+
+    if scenario in READY_MADE:
+        return False
+    return bool(Path(scenario).suffix) or os.path.isdir(home / scenario)
+
+
 def _scenario(
-    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[str]
+    values: Mapping[str, Any],
+    sources: Mapping[str, str],
+    folder: Path,
+    pace: float,
+    problems: list[str],
 ) -> Scenario | None:
     from pytest_hydrasmoke.fake.presets import load
 
@@ -193,7 +209,7 @@ def _scenario(
     if not isinstance(given, str):  # which the settings complain about
         return None
     try:
-        return load(given, folder)
+        return load(given, folder, pace)
     except ValueError as problem:
         shown = safe_line(given)
         problems.append(
@@ -262,7 +278,8 @@ def _validated(
         words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         secret = name in ("token", "token_file")
         shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
-        problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {words}")
+        entry = "".join(f"{safe_line(str(it))!r} " for it in fault["loc"][1:])
+        problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}")
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}
     rest = {name: value for name, value in values.items() if name not in faulty}
@@ -280,7 +297,7 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
     if not problems:
         problems += [
             f"{name} has the token in it: it would be written down and printed"
-            for name in ("url", "run_id", "group", *SPEC, "agent_name", "output")
+            for name in ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
             if has_token(str(getattr(config, name)), config.token)
         ]
     words = (
@@ -298,4 +315,23 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
         problems.append(f"trust_env, and SSL_CERT_FILE = {safe_line(str(trusted))!r}: {problem}")
     if not config.ready_statuses:
         problems.append("ready_statuses is empty: nothing would ever be ready")
+    if config.record is not None:
+        problems += _no_place_to_record(config, config.record)
     return problems
+
+
+def _no_place_to_record(config: HydraSmokeConfig, record: Path) -> Iterator[str]:
+    shown = f"record = {safe_line(str(record))!r}"
+    if not config.report_replies:
+        yield (
+            f"{shown} writes down what agents say, and report_replies = false keeps that out of "
+            "every file: leave out one of them"
+        )
+    if os.path.lexists(record) and not os.path.isdir(record):
+        yield f"{shown} is a file: give a folder"
+    here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
+    if here.is_relative_to(output) or output.is_relative_to(here):
+        yield (
+            f"{shown} and the output folder {safe_line(str(config.output))!r} lie in one another: "
+            "recordings are kept, and go with the tests; give a folder beside it"
+        )

@@ -46,13 +46,13 @@ class ChatEvent:
     """Milliseconds: the retry field of this event's own block, else None."""
     at: float = 0.0
     """Seconds from the request to the chunk that completed it."""
-    reads: str | Callable[..., str] = field(default="", init=False, repr=False, compare=False)
+    _reads: str | Callable[..., str] = field(default="", init=False, repr=False, compare=False)
     # What `text` is, or what finds it when it is asked for: a stream tells no text by itself.
 
     @property
     def text(self) -> str:
         """What it adds to the reply of its turn; "" where it is of none."""
-        reads = self.reads
+        reads = self._reads
         return reads if isinstance(reads, str) else reads(self)
 
     def json(self) -> object:

@@ -143,7 +143,7 @@ class Calling:
             timeout=patience,
             end="optional",
             reading=Reading(),
-            observer=LogObserver(self._client.log_of(instance_id), self._calls.io.now),
+            observer=LogObserver(self._client.log_of(instance_id), message, self._calls.io.now),
         )
         try:
             drive(turn.open())

@@ -26,6 +26,7 @@ from .faults import Drop, Failure, Faults
 from .handlers import Calls
 from .openapi import document
 from .records import Route
+from .replay import Player
 from .state import OpenRecord, World
 
 _RECORD = "pytest_hydrasmoke.record"
@@ -35,9 +36,9 @@ Taker = Callable[[Request, bytes], Callable[[], ASGIApp]]
 """Accepts a request, and gives what does its work."""
 
 
-def build_app(world: World, faults: Faults, token: str) -> Starlette:
-    """Put a world behind its six routes."""
-    calls = Calls(world, faults, token)
+def build_app(world: World, faults: Faults, token: str, player: Player | None = None) -> Starlette:
+    """Put a world behind its six routes; with a player, its agents say what was recorded."""
+    calls = Calls(world, faults, token, player)
     key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
 
     # The order of the contract: where two paths match, the first wins.

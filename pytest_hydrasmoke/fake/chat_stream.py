@@ -1,7 +1,7 @@
 """Plays a chat turn onto a connection, whole or broken.
 
-`plan` decides, and is pure; `EventStream` acts. A turn whose stream is broken never reaches its
-end, and so leaves no LLM events.
+`plan` and `plan_recorded` decide; `EventStream` acts. A turn whose stream is broken never reaches
+its end, and so leaves no LLM events, unless it was recorded with some.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -19,12 +19,17 @@ from starlette.types import Receive, Scope, Send
 
 from .clock import Clock, Pace, pace_by
 from .faults import Break
+from .recordings import Chunk, End
 from .sse_events import Turn
 
 HANG_UP = "pytest_hydrasmoke.hang_up"
 """Name of the ASGI extension by which this project's server closes a request's connection."""
 
+Leave: TypeAlias = Literal["end", "cut", "stall"]
+
 _GARBAGE = b"\xff\xfe\x00<html>\x80 this is no event stream \xc3\x28\n\r\x00"
+_EVENT = re.compile(rb"(?s).+?(?:(?>\r\n|\r|\n){2}|\Z)")
+_LEAVES: Mapping[End, Leave] = {"closed": "end", "left": "end", "cut": "cut", "stalled": "stall"}
 # Long enough for a chunk to leave on its own, short enough for a thousand of them.
 _PACE = 0.001
 
@@ -38,11 +43,15 @@ class Plan:
     """What to send, and how to leave."""
 
     chunks: Iterable[bytes]
-    over_before: int | None = None
+    over_before: float | None = None
     """The chunk before which the turn is over; None if it never gets there."""
-    leave: Literal["end", "cut", "stall"] = "end"
+    leave: Leave = "end"
     paced: bool = False
     """Whether the chunks go out a moment apart, and not by the scenario's pause."""
+    timed: Iterable[Chunk] | None = None
+    """Chunks with the times at which they are due, instead of `chunks`."""
+    over_anyway: bool = False
+    """Whether the turn is over even if its client leaves before."""
 
 
 def plan(turn: Turn, broken: Break | None) -> Plan:
@@ -70,6 +79,29 @@ def plan(turn: Turn, broken: Break | None) -> Plan:
     if len(first) > len(turn.spoken):
         done = len(turn.spoken)
     return Plan(first, done, leave=broken.kind)
+
+
+def plan_recorded(
+    chunks: Iterator[Chunk],
+    end: End,
+    *,
+    pace: float,
+    counted: bool,
+    runtime: Turn,
+    broken: Break | None,
+) -> Plan:
+    """Decide what a client gets to see of a recorded turn.
+
+    `counted` tells whether it is known which LLM events came of it, and `runtime` how an agent of
+    the kind says what a break needs.
+    """
+    if broken is not None:
+        events = _EVENT.findall(b"".join(chunk for _, chunk in chunks))
+        return plan(Turn(tuple(events), (), runtime.error, runtime.more), broken)
+    timed = ((after * pace, chunk) for after, chunk in chunks)
+    leave = _LEAVES[end]
+    over_before = math.inf if counted or leave == "end" else None
+    return Plan((), over_before, leave, timed=timed, over_anyway=counted)
 
 
 def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
@@ -103,10 +135,16 @@ class EventStream:
         self._plan = plan
         self._clock = clock
         self._first_after = first_after
-        # Counted from the request: a head that is out lets the client move a clock by hand.
-        self._first_due = clock.now() + first_after
+        # Times count from the request: a head that is out lets the client move a clock by hand.
+        self._began = clock.now()
         self._pause = pause
-        self.end_turn = end_turn
+        self._end_turn: Callable[[], None] | None = end_turn
+
+    def end_turn(self) -> None:
+        """Say that the turn is over; harmless if said before."""
+        end_turn, self._end_turn = self._end_turn, None
+        if end_turn is not None:
+            end_turn()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [
@@ -119,6 +157,8 @@ class EventStream:
             await self._perform(pace, receive, send)
         finally:
             pace.close()
+            if self._plan.over_anyway:
+                self.end_turn()
         if self._plan.leave == "cut":
             await hang_up(scope, receive, send)
 
@@ -140,11 +180,11 @@ class EventStream:
             watch.cancel()
 
     async def _play(self, pace: Pace, send: Send) -> None:
-        number, due = -1, self._first_due
-        for number, chunk in enumerate(self._plan.chunks):
+        number = -1
+        for number, (due, chunk) in enumerate(self._due()):
             if number and self._plan.paced:
                 await anyio.sleep(_PACE)
-            elif number or self._first_after:
+            elif number or due > self._began:
                 # At least one turn of the loop, or a flood would keep it from everybody else.
                 await anyio.lowlevel.checkpoint()
                 if due > self._clock.now():
@@ -153,10 +193,19 @@ class EventStream:
                 self.end_turn()
             pace.send(len(chunk))
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            # From when it was due, and not from when it could leave: time set by hand may jump.
-            due += self._pause
         if self._plan.over_before is not None and self._plan.over_before > number:
             self.end_turn()
+
+    def _due(self) -> Iterator[Chunk]:
+        """Yield the chunks with the points in time at which they are due."""
+        if self._plan.timed is not None:
+            yield from ((self._began + after, chunk) for after, chunk in self._plan.timed)
+            return
+        # From when one was due, and not from when it could leave: time set by hand may jump.
+        due = self._began + self._first_after
+        for chunk in self._plan.chunks:
+            yield due, chunk
+            due += self._pause
 
 
 async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:

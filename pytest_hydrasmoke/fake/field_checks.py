@@ -6,14 +6,22 @@ with what is allowed. Lists become tuples, for the sake of scenarios that were r
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from .records import Json
 
 Check: TypeAlias = Callable[[str, object], object]
+
+
+def meant(given: object, known: Iterable[object]) -> str:
+    """Return a question for the known word that is most like the one given; "" if none is."""
+    words = [word for word in known if isinstance(word, str)]
+    near = difflib.get_close_matches(given, words, 1, 0.6) if isinstance(given, str) else []
+    return f": did you mean {near[0]}?" if near else ""
 
 
 def choice(*choices: object) -> Check:
@@ -22,7 +30,8 @@ def choice(*choices: object) -> Check:
     def check(name: str, value: object) -> object:
         # True == 1 and 200.0 == 200, but neither is what the answer should hold.
         if not any(value == good and type(value) is type(good) for good in choices):
-            raise ValueError(f"{name} is {value!r}; it may be {', '.join(map(repr, choices))}")
+            allowed = ", ".join(map(repr, choices))
+            raise ValueError(f"{name} is {value!r}{meant(value, choices)}; it may be {allowed}")
         return value
 
     return check

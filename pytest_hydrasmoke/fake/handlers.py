@@ -12,13 +12,15 @@ from typing import TypeVar
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from . import requests as wire
-from .chat_stream import EventStream, plan
+from .chat_stream import EventStream, hang_up, plan, plan_recorded
 from .faults import Break, Faults
 from .records import Instance, Json
+from .replay import Asked, NotRecordedError, Player
+from .runtimes.frames import Said
 from .scenario import Scenario
 from .sse_events import turn
 from .state import Order, World, in_case
@@ -29,10 +31,13 @@ Call = TypeVar("Call", bound=BaseModel)
 class Calls:
     """The handlers of one world: each does the work of a call that was accepted."""
 
-    def __init__(self, world: World, faults: Faults, token: str) -> None:
+    def __init__(
+        self, world: World, faults: Faults, token: str, player: Player | None = None
+    ) -> None:
         self._world = world
         self._scenario = world.scenario
         self._faults = faults
+        self._player = player
         self._authorization = f"Bearer {token}".encode()
 
     def accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
@@ -92,20 +97,55 @@ class Calls:
         instance = _found(self._world.find_alive(str(call.path.instance_id)))
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
-        world, instance_id = self._world, instance.id
-        said = world.say(instance_id, call.body.message)
-        broken = self._faults.take_break() or _death(self._scenario)
+        world, instance_id, message = self._world, instance.id, call.body.message
+        said = world.scripted(instance_id, message)
+        if said is None and self._player is not None:
+            return self._replayed(self._player, instance, message)
+        said = said or Said(message, self._scenario.reply)
         return EventStream(
-            plan(turn(self._scenario, said), broken),
+            plan(turn(self._scenario, said), self._break()),
             world.clock,
             self._scenario.event_pause,
             lambda: world.end_turn(instance_id),
             first_after=self._scenario.first_event_after,
         )
 
+    def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
+        try:
+            recording, recorded = player.answer(_asked(message, instance))
+            chunks = recording.chunks(recorded)
+        except (NotRecordedError, OSError, ValueError) as problem:
+            raise HTTPException(501, str(problem)) from None
+        counted, answer, end = recorded.llm_events, recorded.refused, recorded.end
+
+        def end_turn() -> None:
+            self._world.end_turn(instance.id, counted)
+
+        if end is None or (end == "cut" and not recorded.chunks):
+            # No stream: an answer of another kind, or none at all.
+            if counted is not None:
+                end_turn()
+            if answer is None:
+                return hang_up
+            return Response(answer.body, answer.status, {"content-type": answer.content_type})
+        planned = plan_recorded(
+            chunks,
+            end,
+            pace=self._scenario.replay_pace,
+            counted=counted is not None,
+            runtime=turn(self._scenario, Said(message, "")),
+            broken=self._break(),
+        )
+        return EventStream(planned, self._world.clock, 0.0, end_turn)
+
+    def _break(self) -> Break | None:
+        return self._faults.take_break() or _death(self._scenario)
+
     def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
         """Count the LLM events of a recent window."""
         instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        if self._player is not None:
+            self._player.moves_on(instance.idempotency_key)
         window, now = call.query.window_seconds, self._world.clock.now()
         # Compared this way round because a window may be too long to be a float.
         seen = [
@@ -142,6 +182,12 @@ def _death(scenario: Scenario) -> Break | None:
     if scenario.agent_dies == "never":
         return None
     return Break(scenario.agent_dies, scenario.agent_dies_after, None)
+
+
+def _asked(message: str, instance: Instance) -> Asked:
+    names = ("manifest_id", "region_id", "tier_id", "agent_name")
+    spec: dict[str, str | None] = {name: getattr(instance, name) for name in names}
+    return Asked(message, instance.idempotency_key, spec)
 
 
 def _found(instance: Instance | None) -> Instance:

@@ -1,17 +1,19 @@
-"""Scenarios by name, from a TOML file, or from the report of a run."""
+"""Scenarios by name, from a TOML file, the report of a run, or a folder of recordings."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from .field_checks import meant
 from .from_report import scenario_of
+from .recording_files import ROUTER, read
 from .scenario import Scenario
 
 _BASE = "base"
@@ -169,19 +171,24 @@ READY_MADE: Mapping[str, ReadyMade] = {
 }
 
 
-def load(given: str, folder: Path | None = None) -> Scenario:
-    """Return the scenario of a name, of a TOML file, or of a run's `report.json`.
+def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
+    """Return the scenario of a name, a TOML file, a run's `report.json`, or a folder of recordings.
 
-    A file's path is relative to `folder`, else to the working directory. Raises ValueError in
-    words for a person.
+    A path is relative to `folder`, else to the working directory. `pace` is the `replay_pace` of
+    recordings, unless a file says another. Raises ValueError in words for a person.
     """
     if given in READY_MADE:
         return READY_MADE[given].scenario
     file = (folder or Path()) / given
+    if given and os.path.isdir(file):  # of a name that is too long, pathlib raises
+        return _from_recordings(file, pace)
     if file.suffix not in (".toml", ".json"):
+        if given.endswith(("/", os.sep)):
+            raise ValueError(f"there is no folder {file}")
         raise ValueError(
-            f"there is no scenario {given!r}{_meant(given, READY_MADE)}; known are "
-            f"{', '.join(READY_MADE)}, or give a .toml file, or a run's report.json"
+            f"there is no scenario {given!r}{meant(given, READY_MADE)}; known are "
+            f"{', '.join(READY_MADE)}, or give a .toml file, a run's report.json, or a folder "
+            "of recordings"
         )
     try:
         text = file.read_text("utf-8")
@@ -190,26 +197,32 @@ def load(given: str, folder: Path | None = None) -> Scenario:
     except (OSError, ValueError) as problem:
         raise ValueError(f"{file} can't be read: {problem}") from None
     try:
-        return _from_toml(text) if file.suffix == ".toml" else _from_report(text)
+        if file.suffix == ".toml":
+            return _from_toml(text, file.parent, pace)
+        return _from_report(text)
     except RecursionError:
         raise ValueError(f"{file} can't be read: it is nested too deeply") from None
     except ValueError as problem:
         raise ValueError(f"{file}: {problem}") from None
 
 
-def _from_toml(text: str) -> Scenario:
+def _from_toml(text: str, home: Path, pace: float) -> Scenario:
     given: dict[str, Any] = tomllib.loads(text)
     problems: list[str] = []
     base = given.pop(_BASE, "default")
+    scenario = Scenario()
     # A list can't even be looked up.
-    if not isinstance(base, str) or base not in READY_MADE:
-        problems.append(f"{_BASE} is {base!r}; it may be {', '.join(READY_MADE)}")
-        base = "default"
+    if isinstance(base, str) and base in READY_MADE:
+        scenario = READY_MADE[base].scenario
+    elif isinstance(base, str) and os.path.isdir(home / base):
+        scenario = _from_recordings(home / base, given.get("replay_pace", pace))
+    else:
+        hint, names = meant(base, READY_MADE), ", ".join(READY_MADE)
+        problems.append(f"{_BASE} is {base!r}{hint}; it may be {names}, or a folder of recordings")
     known = [field.name for field in fields(Scenario)]
     for name in [name for name in given if name not in known]:
         del given[name]
-        problems.append(f"unknown key {name}{_meant(name, [*known, _BASE])}")
-    scenario = READY_MADE[base].scenario
+        problems.append(f"unknown key {name}{meant(name, [*known, _BASE])}")
     try:
         scenario = replace(scenario, **given)
     except ValueError as problem:
@@ -219,13 +232,27 @@ def _from_toml(text: str) -> Scenario:
     return scenario
 
 
+def _from_recordings(folder: Path, pace: float) -> Scenario:
+    recordings = read(folder)
+    router = folder / ROUTER
+    scenario = load(str(router.absolute())) if router.is_file() else Scenario()
+    # An agent that died and a request that failed are in what was recorded of their turns.
+    scenario = replace(
+        scenario, recordings=recordings, replay_pace=pace, agent_dies="never", trouble="none"
+    )
+    return scenario if pace else replace(scenario, **_at_once(scenario))
+
+
+def _at_once(scenario: Scenario) -> dict[str, Any]:
+    """Return what has no time pass before an instance is ready, or an answer is there."""
+    times = ("row_after", "cleanup_after", "first_event_after", "event_pause")
+    later = ("llm_events_lag", "llm_events_gap")
+    ready = scenario.statuses[-1][1]
+    return {**dict.fromkeys((*times, *later), 0.0), "statuses": ((0.0, ready),)}
+
+
 def _from_report(text: str) -> Scenario:
     report: object = json.loads(text)
     if not isinstance(report, dict):
         raise ValueError("it is no report of a run: it is not even a JSON object")
     return scenario_of(cast(dict[str, Any], report))
-
-
-def _meant(given: str, known: Mapping[str, object] | list[str]) -> str:
-    near = difflib.get_close_matches(given, known, 1, 0.6)
-    return f": did you mean {near[0]}?" if near else ""

@@ -14,9 +14,11 @@ from .faults import BreakKind, Faults, When
 from .presets import load
 from .public import public
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
+from .replay import Edit, Player, Replay
 from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
+from .stage import with_stage
 from .state import World
 
 
@@ -24,8 +26,8 @@ from .state import World
 class FakeRouter:
     """A private smoke router on 127.0.0.1, for as long as the `with` lasts.
 
-    A scenario may be given by its name or file, as to `hydra-smoke fake --scenario`; one that
-    can't be is a ValueError. Without one it is the default, without a token it makes one up,
+    A scenario may be given by its name, file or folder, as to `hydra-smoke fake --scenario`; one
+    that can't be is a ValueError. Without one it is the default, without a token it makes one up,
     without a clock it goes by the machine's monotonic time. Leaving the `with` closes the
     connections of answers that are unfinished; what the router remembers stays readable, and it
     can be entered again.
@@ -49,9 +51,12 @@ class FakeRouter:
         """The time it goes by."""
         self._world = World(self.scenario, self.clock)
         self._faults = Faults()
-        self.app: Starlette = build_app(self._world, self._faults, self.token)
+        self._replay = None if scenario.recordings is None else Replay(scenario.recordings)
+        self._player = None if self._replay is None else Player(self._replay)
+        self.app: Starlette = build_app(self._world, self._faults, self.token, self._player)
         """The router as a plain ASGI app, for a server of one's own; needs no `with`."""
         self._place: Mounted | None = None
+        self._stages: list[Mounted] = []
 
     def __repr__(self) -> str:
         return f"<FakeRouter {'not serving' if self._place is None else self._place.url}>"
@@ -69,8 +74,9 @@ class FakeRouter:
         traceback: TracebackType | None,
     ) -> None:
         place, self._place = self._place, None
-        if place is not None:
-            unmount(place)
+        for mounted in (*self._stages, *([] if place is None else [place])):
+            unmount(mounted)
+        self._stages.clear()
 
     @property
     def url(self) -> str:
@@ -94,10 +100,19 @@ class FakeRouter:
         """The rows written by now, in the order of their turns."""
         return self._world.llm_events()
 
+    def _stage(self, edit: Edit) -> str:
+        assert self._replay is not None
+        player = Player(self._replay, edit)
+        app = build_app(self._world, self._faults, self.token, player)
+        self._stages.append(mount(with_stage(app, player, self.token)))
+        return self._stages[-1].url
+
     def reset(self) -> None:
         """Forget instances, requests, LLM events, added replies and the faults still to come."""
         self._world.reset()
         self._faults.reset()
+        if self._player is not None:
+            self._player.reset()
 
     def reply(
         self,
@@ -116,7 +131,7 @@ class FakeRouter:
         Raises ValueError.
         """
         given = {"match": match, "text": text, "tool_calls": tool_calls, "reasoning": reasoning}
-        self._world.add_reply(Reply.of("the reply", given))
+        self._world.add_reply(Reply.of("reply", given))
 
     def fail(
         self,
@@ -183,3 +198,14 @@ class FakeRouter:
             when=when,
             split_at=split_at,
         )
+
+
+def stage_of(router: FakeRouter, edit: Edit) -> str:
+    """Return a base URL for one process of a run that replays: with `/_fake/stage` beside it."""
+    return router._stage(edit)  # pyright: ignore[reportPrivateUsage]
+
+
+def unasked(router: FakeRouter) -> Mapping[str, Sequence[str]]:
+    """Return whose recorded messages nobody has asked, of those who were on stage."""
+    replay = router._replay  # pyright: ignore[reportPrivateUsage]
+    return {} if replay is None else replay.unasked()

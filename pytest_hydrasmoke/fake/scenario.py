@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from . import field_checks as validity
 from .field_checks import choice, json_object, number, optional, seconds, text, words
 from .public import public
+from .recordings import Recordings
 from .records import ROUTES, Json, Route
 from .replies import replies
 
@@ -134,6 +135,12 @@ class Scenario:
     agent_dies_after: int = 3
     """Events that come before that."""
 
+    recordings: Recordings | None = None
+    """What the agent says, where the scenario is a folder of recordings: then a message that is in
+    none of them is answered 501."""
+    replay_pace: float = 0
+    """Whether it is said at once (0), or in the times that were recorded (1)."""
+
     providers: tuple[str, ...] = ("anthropic",)
     """The providers of an instance's LLM events, row after row, from the front again at the end."""
     providers_listed: ProvidersListed = "sorted"
@@ -174,6 +181,18 @@ class Scenario:
             raise ValueError("; ".join(problems))
 
 
+def _recordings(name: str, value: object) -> object:
+    if value is None or isinstance(value, Recordings):
+        return value
+    raise ValueError(f"{name} are a folder's, which is the scenario itself, or the base of a file")
+
+
+def _reply(name: str, value: object) -> object:
+    if isinstance(value, list | tuple):
+        raise ValueError(f"{name} is a text, not a list: did you mean [[replies]]?")
+    return text(name, value)
+
+
 _CHECKS: Mapping[str, validity.Check] = {
     "provision_status": choice(*get_args(ProvisionStatus)),
     "provision_instance_id": choice(*get_args(InstanceIdIn)),
@@ -195,7 +214,7 @@ _CHECKS: Mapping[str, validity.Check] = {
     "cleanup_after": seconds,
     "cleaned_word": optional(text),
     "runtime": choice(*get_args(Runtime)),
-    "reply": text,
+    "reply": _reply,
     "replies": replies,
     "terminal": choice(True, False),
     "keep_alive": choice(True, False),
@@ -204,6 +223,8 @@ _CHECKS: Mapping[str, validity.Check] = {
     "event_pause": seconds,
     "agent_dies": choice(*get_args(AgentDies)),
     "agent_dies_after": number("events"),
+    "recordings": _recordings,
+    "replay_pace": choice(0, 1, 0.0, 1.0),
     "providers": words,
     "providers_listed": choice(*get_args(ProvidersListed)),
     "llm_events_per_turn": number("rows"),

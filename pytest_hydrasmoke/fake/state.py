@@ -11,10 +11,11 @@ import math
 import threading
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .clock import Clock
+from .recordings import Counted
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
 from .replies import Reply
 from .runtimes.frames import Said
@@ -147,23 +148,36 @@ class World:
         with self._lock:
             self._added[reply.match.pattern] = reply
 
-    def say(self, instance_id: str, message: str) -> Said:
-        """Return what the agent says to a message: each instance goes through the texts alone."""
+    def scripted(self, instance_id: str, message: str) -> Said | None:
+        """Return what a reply answers: each instance goes through the texts alone."""
         with self._lock:
             for reply in (*self._added.values(), *self._scripted):
                 if reply.match.search(message):
                     given = self._given[instance_id, reply]
                     self._given[instance_id, reply] += 1
                     return reply.said(message, given)
-        return Said(message, self.scenario.reply)
+        return None
 
-    def end_turn(self, instance_id: str) -> None:
-        """Write the LLM events of a turn that has reached its end."""
+    def end_turn(self, instance_id: str, recorded: Counted | None = None) -> None:
+        """Write the LLM events of a turn that has reached its end: as recorded, if they were."""
         scenario = self.scenario
+        if recorded is not None:
+            scenario = replace(
+                scenario,
+                llm_events_per_turn=recorded.count,
+                llm_events_lag=recorded.after * scenario.replay_pace,
+                llm_events_gap=0.0,
+                providers=tuple(recorded.providers) or scenario.providers or ("unknown",),
+            )
         with self._lock:
             if instance_id not in self._rows:  # the world was reset while the agent spoke
                 return
-            written = sum(event.instance_id == instance_id for event in self._llm_events)
+            # What was recorded names the providers of its own turn.
+            written = (
+                0
+                if recorded is not None
+                else sum(event.instance_id == instance_id for event in self._llm_events)
+            )
             at = self.clock.now() + scenario.llm_events_lag
             for number in range(scenario.llm_events_per_turn):
                 provider = scenario.providers[(written + number) % len(scenario.providers)]

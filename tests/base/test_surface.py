@@ -38,6 +38,7 @@ PUBLIC = {
     "HydraSmokeConfig",
     "Scenario",
     "VirtualClock",
+    "RecordedTurn",
     "Report",
     # errors
     "HydraSmokeError",
@@ -92,6 +93,11 @@ def test_a_public_name_is_a_class_of_this_package(name: str) -> None:
     assert value.__module__.split(".")[0] == "pytest_hydrasmoke"
     assert value.__doc__
     assert name in dir(pytest_hydrasmoke)
+
+
+def test_an_event_has_the_names_of_the_contract_and_no_others() -> None:
+    names = {name for name in dir(pytest_hydrasmoke.ChatEvent) if not name.startswith("_")}
+    assert names == {"event", "data", "id", "retry", "at", "text", "json"}
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -169,7 +169,7 @@ def test_what_a_reply_can_not_be(replies: Any, message: str) -> None:
 
 def test_what_a_test_can_not_add() -> None:
     router = FakeRouter()
-    with pytest.raises(ValueError, match=r"the reply\.match is no regular expression: "):
+    with pytest.raises(ValueError, match=r"^reply\.match is no regular expression: "):
         router.reply("[", "x")
-    with pytest.raises(ValueError, match=r"the reply\.tool_calls is a list of tables"):
+    with pytest.raises(ValueError, match=r"^reply\.tool_calls is a list of tables"):
         router.reply("x", "x", tool_calls="look")  # type: ignore[arg-type]

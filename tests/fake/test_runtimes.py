@@ -214,6 +214,7 @@ def test_hermes_session() -> None:
     assert [it["tool_name"] for it in of("tool.completed", told, "_name")] == ["look", "wait"]
     assert told[-3]["content"] == "It is cold."
     assert told[-2]["usage"]["output_tokens"] == 20
+    assert told[-2]["messages"][-1]["finish_reason"] == "stop"
 
 
 def test_openai_responses() -> None:

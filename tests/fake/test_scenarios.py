@@ -50,7 +50,7 @@ def test_an_unknown_name_lists_the_known() -> None:
     assert str(caught.value) == (
         "there is no scenario 'slow_boot': did you mean slow-boot?; known are "
         + ", ".join(READY_MADE)
-        + ", or give a .toml file, or a run's report.json"
+        + ", or give a .toml file, a run's report.json, or a folder of recordings"
     )
 
 
@@ -79,11 +79,16 @@ BAD: list[tuple[str, str]] = [
     ('row_afer = 1\n"x" = 2', "unknown key row_afer: did you mean row_after?; unknown key x"),
     ("row_after = '1'", "row_after is a number of seconds, 0 or more, not '1'"),
     ("row_after = 1979-05-27", "row_after is a number of seconds, 0 or more, not datetime.date"),
-    ("runtime = 'gooses'\nreply = 1", "runtime is 'gooses'; it may be 'openai', 'hermes', "),
+    (
+        "runtime = 'gooses'\nreply = 1",
+        "runtime is 'gooses': did you mean goose?; it may be 'openai', 'hermes', ",
+    ),
     (
         "runtime = 'gooses'\nreplay = 1",
-        "unknown key replay: did you mean reply?; runtime is 'gooses'",
+        "unknown key replay: did you mean reply?; runtime is 'gooses': did you mean goose?; ",
     ),
+    ("[[reply]]\nmatch = ''", "reply is a text, not a list: did you mean [[replies]]?"),
+    ("base = 'antropic'", "base is 'antropic': did you mean anthropic?; it may be default, "),
     ("base = 'fast'", "base is 'fast'; it may be default, openai, "),
     ("base = [1]", "base is [1]; it may be default, openai, "),
     ("row_after = ", "Invalid value (at "),
@@ -120,7 +125,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
     for name, words in [
         ("deep.json", "it is nested too deeply"),
         ("bytes.toml", "can't be read: "),
-        ("folder.json", "can't be read: "),
+        ("folder.json", "has no recordings"),
     ]:
         with pytest.raises(ValueError, match=words):
             load(name, tmp_path)

@@ -75,7 +75,7 @@ def leaky_run(folder: Path, token: str, *arguments: str, **env: str) -> Sinks:
     with FakeRouter(scenario, token) as router, FakeRouter(scenario, token) as echo:
         echo.fail("status", status=403, times=100, body={"detail": f"{token} is not valid"})
         given = {
-            **settings(router.url, token),
+            **settings(router.url, token, record="recordings"),
             "OPS_BEARER_TOKEN": OTHER,
             "LEAKY_ROUTER": echo.url,
             "GITHUB_ACTIONS": "true",
@@ -94,6 +94,7 @@ def test_no_part_of_the_token_is_anywhere(case: tuple[str, str], tmp_path: Path)
     sinks = leaky_run(tmp_path / "run", token, *CONFIGURATIONS[name], **env)
     assert sinks.code == 1, sinks.texts["stdout"]
     assert sinks.texts.keys() >= SINKS
+    assert [name for name, text in sinks.texts.items() if "recordings/" in name and "*" * 8 in text]
     assert ("pytestdebug.log" in sinks.texts) == ("--debug" in name)
     assert "hydra-smoke" in "".join(sinks.arguments)
     see(f"{which} characters, {name}", sinks, windows(token) | windows(OTHER))

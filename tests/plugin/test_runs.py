@@ -104,6 +104,16 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
         ]
     )
     assert lines.str().count("words ") < 10_000 * 3
+    # What pytest's summary has a line for begins with the score, once.
+    first = {
+        case.get("name"): str(found.get("message")).partition("\n")[0]
+        for case in ElementTree.parse(here.path / "junit.xml").iter("testcase")
+        for found in case.iter("failure")
+    }
+    early = "1 of 4 runs passed, and 3 of 5 must: AssertionError: assert 'ready' in 'not yet'"
+    assert first["test_fails_early"] == early
+    score = "1 of 1 runs passed, and 3 of 3 must:"
+    assert first["test_overlooks_that_it_takes_too_long"] == f"Failed: {score}"
     lines.fnmatch_lines(["*no further run: the test's time limit has gone off, *"] * 2)
     # What failed in a test that passed is there for who wants to see it.
     lines.fnmatch_lines(

@@ -16,7 +16,7 @@ from plugin_tools import QUICK, Project
 from pytest_hydrasmoke._base.pytest_internals import add_section
 from pytest_hydrasmoke._core.moments import ToolStory, TurnStory
 from pytest_hydrasmoke._report import turns
-from pytest_hydrasmoke._runtimes.content import TokenUsage
+from pytest_hydrasmoke._runtimes.content import Thought, TokenUsage
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
@@ -130,10 +130,12 @@ def test_a_failed_test_shows_its_own_turns(
     shown = called.partition(turns.TITLE)[2].splitlines()[1:]
     assert [line for line in shown if not line.startswith("on run-0")] == [
         "  message: hello",
+        "  thought: They <b>ask</b> of Oslo.",
         '  tool:    look({"city": "Oslo"})',
         "  reply:   I look. Cold.",
         "  finish:  stop",
         "  message: and now?",
+        "  thought: They <b>ask</b> of Oslo.",
         '  tool:    look({"city": "Oslo"})',
         "  reply:   I look. Cold.",
         "  finish:  stop",
@@ -153,11 +155,14 @@ def test_what_an_agent_did_is_in_every_file(project: Project, router: FakeRouter
     router.scenario = QUICK
     project.write("test_it.py", "def test_it(smoke_instance):\n    smoke_instance.chat('hello')\n")
     with saying(router, AGENT) as url:
-        project.at(url, run_id="run", budgets="tokens=89,gap=60", report="always")
+        project.at(url, run_id="run", budgets="tokens=89,gap=60,first_text=1e-9", report="always")
         result = project.live("test_it.py", "--junit-xml=junit.xml")
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(
         ["BUDGET: the run took 90 tokens, and may take 89", "most of them on * (key run-0)"]
+    )
+    result.stdout.fnmatch_lines(
+        ["BUDGET: first_text took *", "seen on * (key run-0), in test_it.py::test_it"]
     )
     [instance] = json.loads(read(project, "report.json"))["instances"]
     [turn] = instance["turns"]
@@ -246,6 +251,7 @@ def test_it_is_bounded_and_commands_nobody() -> None:
     hostile = "\x1b[2J\n::error::boo ##[group]" + "x" * 9000
     calls = [ToolStory("look", None, hostile, hostile, 0.0, 0)] * 99
     it = story(text=hostile, finish_reason="stop", error=hostile, tool_calls=calls)
+    it.thoughts = [Thought(hostile, 0.0, 0)] * 99
     told = shown(*[it] * 30)
     assert told[0] == "(20 earlier turns: see report.json)"
     text = "\n".join(told)
@@ -259,4 +265,5 @@ def test_without_replies_no_word_is_told() -> None:
     it = story(
         text="so", finish_reason="stop", error="so", tool_calls=calls, usage=TokenUsage(7, 2)
     )
+    it.thoughts = [Thought("so", 0.0, 0)]
     assert shown(it, replies=False) == ["on run-0: 0 events, 7 + 2 tokens, broke off"]

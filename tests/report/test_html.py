@@ -280,13 +280,13 @@ def test_the_phase_that_failed_stands_out() -> None:
 def test_a_chat_without_an_end_without_events_or_without_a_moment_is_told_as_far_as_known() -> None:
     endless = turn(5.0, complete=False)
     nothing = turn(6.0, events=0, arrivals=(), seconds=None, text="", error="cut", complete=False)
-    one = turn(7.0, events=1, arrivals=(0.5,), seconds=0.5)
+    one = turn(7.0, events=1, arrivals=(0.5,), seconds=0.5, first_text_after=0.5)
     first, second, third = Page(a_report(an_instance(turns=(endless, nothing, one)))).texts(
         "div", "chat"
     )
     assert "No terminal event came." in first
     assert second.endswith("Agent (no text) It broke off: cut No event came.")
-    assert third.endswith("first event after 500 ms 1 event in 500 ms")
+    assert third.endswith("first event after 500 ms, first text after 500 ms 1 event in 500 ms")
 
 
 def test_a_chat_shows_why_its_model_stopped() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from plugin_tools import ALL, SOMEBODY, TOKEN, Project, count, problems
+from recording_tools import says, write
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
 from pytest_hydrasmoke._base.token import Token
@@ -106,6 +107,8 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "trust_env": False,
         "ca_file": None,
         "group": None,
+        "record": None,
+        "replay_pace": 0,
         "scenario": "default",
     }
 
@@ -486,8 +489,9 @@ WRONG = [
     ("report_replies", "perhaps", "must be a valid boolean"),
     ("budgets", "redy=1", "has no phase 'redy': did you mean ready, of provision, row, "),
     ("budgets", "boot=1", "has no phase 'boot': which is meant, of provision, row, "),
-    ("budgets", "ready", "must be a valid number"),
-    ("budgets", "ready=0", "must be greater than 0"),
+    ("budgets", "300", "has no phase '300': which is meant, of provision, row, "),
+    ("budgets", "turn=5,ready", "'ready' must be a valid number"),
+    ("budgets", "ready=0", "'ready' must be greater than 0"),
     ("manifest_id", "x" * 101, "should have at most 100 characters"),
     ("group", "x" * 201, "must be 1 to 200 printable characters"),
     ("group", "one\ntwo", "must be 1 to 200 printable characters"),
@@ -527,10 +531,41 @@ def test_ready_statuses_must_not_be_empty(live: Project) -> None:
     ]
 
 
+def test_no_run_records_where_it_must_not(live: Project) -> None:
+    live.set(record="pyproject.toml", report_replies="false").table()
+    kept_out, file = told(live)
+    assert kept_out.startswith("record = ")
+    assert "writes down what agents say, and report_replies = false keeps that out" in kept_out
+    assert file.endswith("pyproject.toml' is a file: give a folder")
+
+
+@pytest.mark.parametrize("record", [".", ".hydrasmoke", ".hydrasmoke/recordings"])
+def test_recordings_and_the_output_do_not_lie_in_one_another(live: Project, record: str) -> None:
+    [problem] = told(live, "--hydra-smoke-record", record)
+    assert "lie in one another: recordings are kept, and go with the tests" in problem
+
+
+def test_where_to_record_is_relative_to_where_it_is_said(live: Project) -> None:
+    (live.path / "below").mkdir()
+    live.table('record = "recordings"', "replay_pace = 1")
+    found = load({}, live.path / "below", fake=False).config
+    assert (found.record, found.replay_pace) == (live.path / "recordings", 1)
+    found = load({"record": "here"}, live.path / "below", fake=False).config
+    assert found.record == live.path / "below" / "here"
+    # A run against the fake has nothing to record.
+    assert load({}, live.path, fake=True).config.record is None
+
+
 def test_an_output_that_is_no_path_is_told(live: Project) -> None:
     live.table("output = 5")
     [problem] = told(live)
     assert problem.startswith("output = '5' (pyproject.toml): ")
+
+
+def test_budgets_that_are_no_table_are_told(live: Project) -> None:
+    live.table("budgets = 5")
+    [problem] = told(live)
+    assert problem.startswith("budgets = '5' (pyproject.toml): must be a valid dictionary")
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(project: Project, router: FakeRouter) -> None:
@@ -629,3 +664,15 @@ def test_a_ca_of_the_environment_that_is_not_there_is_named(
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     assert resolved(live).trust_env
+
+
+def test_a_scenario_of_the_table_lies_beside_it(project: Project) -> None:
+    write(project.path / "recordings", "t.py::test", says("a", "b"))
+    for name in ("text", "inner"):
+        (project.path / name).mkdir()
+    for given, folder in (("recordings", project.path / "recordings"), ("text", None)):
+        project.table(f'scenario = "{given}"')
+        scenario = load({}, project.path / "inner", fake=True).scenario
+        assert scenario is not None
+        recordings = scenario.recordings
+        assert (None if recordings is None else recordings.folder) == folder

@@ -88,4 +88,4 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
         words = breach.words
         if breach.phase != TOKENS:
             words = f"{breach.phase} took {clock(breach.value)}, and may take {clock(breach.limit)}"
-        yield Trouble("budget", words, breach.instance, next(places, None))
+        yield Trouble("budget", words, breach.place, next(places, None))

@@ -79,7 +79,7 @@ def _of_run(kind: str, **fields: Json) -> Event:
 def session_frames(said: Said) -> Frames:
     """Tell a turn as the named events of a session."""
     asked: Json = {"role": "user", "content": said.message}
-    answer: Json = {"role": "assistant", "content": said.text}
+    answer: Json = {"role": "assistant", "content": said.text, "finish_reason": "stop"}
     return Frames(
         spoken=[
             _of_session("run.started", user_message=asked),

@@ -1,0 +1,53 @@
+"""What can be seen of a chat turn, by whoever watches it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._runtimes.meaning import Meaning
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+if TYPE_CHECKING:
+    from .chat import Turn
+
+
+class TurnObserver:
+    """What watches a turn; by itself it does nothing.
+
+    In this order: `begins` and `sends` before the message leaves, `sent` or `refused` after it,
+    `read` of each chunk, `saw` of each event, `failed` at most once, `ended` where the stream ran
+    to its end, and `closed` in any case.
+    """
+
+    async def begins(self) -> None:
+        """Do what comes before a turn; nobody else has one on the instance. May raise."""
+
+    def sends(self) -> None:
+        """See the message off; may raise."""
+
+    def sent(self, began: float) -> None:
+        """See the message taken, by the attempt that began then."""
+
+    def refused(self, error: HydraSmokeError) -> None:
+        """See what came of the message instead of a stream."""
+
+    def read(self, chunk: bytes, at: float) -> None:
+        """See bytes of the stream as they were read, `at` seconds since the request."""
+
+    def saw(self, event: ChatEvent, meaning: Meaning) -> None:
+        """See an event as it is given."""
+
+    def failed(self, error: HydraSmokeError) -> None:
+        """See an error of the turn, before it is raised."""
+
+    def ended(self) -> None:
+        """See the end of the stream."""
+
+    def closed(self, turn: Turn) -> None:
+        """See the turn let go, before another may begin."""
+
+    @property
+    def end_is_known(self) -> bool:
+        """Whether an earlier turn on the instance told its end."""
+        return False

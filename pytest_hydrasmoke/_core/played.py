@@ -1,0 +1,82 @@
+"""What a recorded stream says, read as a turn reads it, in no time."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import ChatError
+from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._transport.protocol import IO, Stream, drive
+
+from .chat import Turn
+from .reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The words of a turn; what its agent has failed of is in none of them."""
+
+    text: str
+    tools: str
+    reasoning: str
+    finish_reason: str | None
+
+    @property
+    def digest(self) -> str:
+        """A name of what counts of it, but for its thoughts: the same of the same words."""
+        told = repr((self.text, self.tools, self.finish_reason))
+        return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def played(stream: bytes, reading: Reading) -> Said:
+    """Read a stream to its end, or to what it breaks off with."""
+    content, texts = Content(), list[str]()
+    turn = Turn(
+        _Played(stream),
+        "a recording",
+        "",
+        timeout=1,
+        end="optional",
+        reading=reading,
+        content=content,
+    )
+    drive(turn.open())
+    try:
+        with suppress(ChatError):
+            while (step := drive(turn.next())) is not None:
+                texts.append(step[1].text)
+    finally:
+        drive(turn.close())
+    return said("".join(texts), content, turn.finish_reason)
+
+
+def said(text: str, content: Content, finish_reason: str | None) -> Said:
+    """Put together what a turn has said."""
+    tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
+    return Said(text, ", ".join(tools), content.reasoning(text), finish_reason)
+
+
+class _Played(Calls):
+    """Calls of which the chat gives a stream that is there."""
+
+    def __init__(self, stream: bytes) -> None:
+        self.io = cast("IO", self)
+        self._chunks = [stream] if stream else []
+
+    def now(self) -> float:
+        return 0.0
+
+    async def chat(
+        self, instance_id: str, message: str, *, deadline: float | None = None
+    ) -> tuple[Stream, float]:
+        return cast("Stream", self), 0.0
+
+    async def read(self, deadline: float) -> bytes:
+        return self._chunks.pop() if self._chunks else b""
+
+    async def close(self) -> None:
+        pass

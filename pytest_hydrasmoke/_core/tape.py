@@ -1,0 +1,50 @@
+"""A chat turn as it came over the wire, byte for byte, to be written down once its test passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._base.errors import HydraSmokeError, TransportError
+from pytest_hydrasmoke._transport.protocol import Reply
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._runtimes.content import Content
+
+    from .chat import Ending
+    from .record import TurnAccount
+
+Place = str | int | Mapping[str, str | int] | None
+"""Which instance of its owner a turn was on, as a recording names it."""
+
+
+@dataclass(slots=True, eq=False)
+class Tape:
+    """What is recorded of one turn; an entry a chat, however many requests it took."""
+
+    message: str
+    run: int
+    instance: Place
+    spec: Mapping[str, str]
+    chunks: list[tuple[float, bytes]] = field(default_factory=list[tuple[float, bytes]])
+    """What was read, with the seconds since the request was sent."""
+    text: list[str] = field(default_factory=list[str])
+    """The reply, an event after the other."""
+    content: Content | None = None
+    """What the turn said beside it, where that was kept."""
+    finish_reason: str | None = None
+    end: Ending = "left"
+    refusal: Reply | None = None
+    """An answer that was no stream."""
+    over: float = 0.0
+    """When the turn was over, on the IO's clock."""
+    account: TurnAccount | None = None
+    """What bounds its LLM events, where they are counted."""
+
+    def refused(self, error: HydraSmokeError) -> None:
+        """Take in what came of the message instead of a stream."""
+        if isinstance(error.answer, Reply):
+            self.refusal = error.answer
+        elif isinstance(error, TransportError):
+            self.end = "stalled" if error.late else "cut"

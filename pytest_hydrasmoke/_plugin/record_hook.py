@@ -1,0 +1,68 @@
+"""The hook that sees each turn before it is written: a team's own way to keep words out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._run.recording import RecordedTurn
+from pytest_hydrasmoke._run.taped import Edit, NotWrittenError
+
+NAME = "pytest_hydra_smoke_record"
+
+
+def edit_of(manager: pytest.PytestPluginManager) -> Edit | None:
+    """Return what all implementations make of a turn, one after the other; None without any."""
+    impls = getattr(manager.hook, NAME).get_hookimpls()
+    plugins: list[object] = [impl.plugin for impl in impls]
+    # In the order in which pluggy calls them.
+    callers = [
+        manager.subset_hook_caller(NAME, [other for other in plugins if other is not plugin])
+        for plugin in reversed(plugins)
+    ]
+
+    def edit(turn: RecordedTurn) -> RecordedTurn | None:
+        for caller in callers:
+            edited = _edited(caller, turn)
+            if edited is None:
+                return None
+            turn = edited
+        return turn
+
+    return edit if callers else None
+
+
+def _edited(caller: Callable[..., list[object]], turn: RecordedTurn) -> RecordedTurn | None:
+    """Return what an implementation makes of a turn; raises `NotWrittenError`."""
+    try:
+        results = caller(turn=turn)
+    except Exception as error:
+        raise NotWrittenError(f"{NAME} failed: {safe_line(repr(error))}") from None
+    if not results:  # pluggy leaves out what is None.
+        return None
+    edited = results[0]
+    problem = _problem(edited, turn)
+    if problem is None and isinstance(edited, RecordedTurn):
+        return edited
+    raise NotWrittenError(
+        f"{NAME} returned {problem}: return the turn, with another message or text by "
+        "dataclasses.replace, or None to leave it out"
+    )
+
+
+def _problem(edited: object, turn: RecordedTurn) -> str | None:
+    if not isinstance(edited, RecordedTurn):
+        return safe_line(repr(edited), 60)
+    for name in ("message", "text"):
+        value: object = getattr(edited, name)
+        if not isinstance(value, str):
+            return f"a turn whose {name} is {safe_line(repr(value), 60)}"
+        try:
+            value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return f"a turn whose {name} can't be encoded"
+    if (edited.owner, edited.run) != (turn.owner, turn.run):
+        return "a turn of another owner or run"
+    return None

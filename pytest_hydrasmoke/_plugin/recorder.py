@@ -1,0 +1,272 @@
+"""Recording: what a test's instances said is written once it has passed, and told at the end.
+
+Whoever runs a test writes its file. What fixtures and hooks have said may be several workers', so
+these leave it in the run's folder, and the main process writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+
+import pytest
+
+from pytest_hydrasmoke._base.files import append
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.tape import Place, Tape
+from pytest_hydrasmoke._core.turn_log import TurnLog
+from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._run.folder import RECORDED
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.recording import (
+    FormatError,
+    Turn,
+    VersionError,
+    as_text,
+    overlaid,
+    turns_of,
+)
+from pytest_hydrasmoke._run.recording_words import difference
+from pytest_hydrasmoke._run.recordings import ROUTER, Recordings, replace
+from pytest_hydrasmoke._run.router_forms import forms_of
+from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
+
+from .fixtures import Active
+from .record_hook import NAME, edit_of
+
+_NEW, _CHANGED, _SAME, _NOT = _WHATS = ("new", "changed", "unchanged", "not recorded")
+"""What can become of a recording."""
+_MOST = 10
+"""How many of a kind the summary lists."""
+
+
+@dataclass
+class _Test:
+    """The test under way, as far as it is reported."""
+
+    id: str
+    passed: bool = False
+    failed: bool = False
+
+
+class Recorder:
+    """Records what is said in this process; in the main process, tells of all."""
+
+    def __init__(
+        self,
+        pytest_config: pytest.Config,
+        active: Active,
+        ledger: Ledger,
+        recordings: Recordings,
+    ) -> None:
+        self._pytest = pytest_config
+        self._active = active
+        self._ledger = ledger
+        self._recordings = recordings
+        self._scrub = scrubbing(active.config.token)
+        self._tapes: dict[str, list[Tape]] = {}
+        self._test: _Test | None = None
+        self._reported: set[str] = set()
+        self._lines: list[str] = []
+
+    def tape(self, log: TurnLog, message: str) -> Tape | None:
+        """Begin to record a turn for whoever is on stage; None where nobody is."""
+        stage = self._active.stage
+        owner = stage.owner
+        if owner is None:
+            return None
+        records = self._active.session.records
+        record = next((one for one in records if one.log is log), None)
+        spec = None if record is None else record.spec
+        tape = Tape(
+            message,
+            stage.run,
+            self._place(record, owner),
+            {} if spec is None else spec.model_dump(exclude_none=True),
+        )
+        self._tapes.setdefault(owner, []).append(tape)
+        return tape
+
+    def _place(self, record: InstanceRecord | None, owner: str) -> Place:
+        if record is None:
+            return None
+        if record.origin is None:
+            return "shared"
+        number = record.origin.number
+        if record.origin.owner == owner:
+            return number
+        return {"of": self._scrub(record.origin.owner), "number": number}
+
+    # Hooks
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._test = _Test(item.nodeid)
+        result = yield
+        test, self._test = self._test, None
+        self._is_over(test)
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        # A plugin may run a test again: what counts is how it ends.
+        self._test = _Test(item.nodeid)
+        self._tapes.pop(item.nodeid, None)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._reported.add(report.nodeid)
+        test = self._test
+        if test is not None and test.id == report.nodeid:
+            test.failed |= report.failed
+            test.passed |= report.passed and report.when == "call"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Leave to the main process what is no test's."""
+        for owner in self._tapes:
+            self._try(owner, self._leave)
+        return (yield)
+
+    def pytest_hydra_smoke_report(self, report: Report) -> None:
+        """Write what is no test's, and the router's forms, when all workers are over."""
+        left: dict[str, list[Turn]] = {}
+        for entry in self._entries():
+            if "left" in entry:
+                turns = left.setdefault(entry["of"], [])
+                known = [turn.instance for turn in turns]
+                turns += [
+                    turn for turn in turns_of(entry["left"].encode()) if turn.instance not in known
+                ]
+        for owner, turns in left.items():
+            self._try(owner, partial(self._write, turns=turns, in_part=True))
+        self._try(ROUTER, partial(self._write_forms, report=report))
+        self._lines = list(self._told())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for line in self._lines:
+            terminalreporter.line(self._scrub(f"hydra-smoke: {line}"))
+
+    # What is written
+
+    @cached_property
+    def _masking(self) -> Masking:
+        # Once tests are collected, every conftest is known.
+        edit = edit_of(self._pytest.pluginmanager)
+        return Masking(self._active.config.token, self._active.reading, edit)
+
+    def _is_over(self, test: _Test) -> None:
+        if test.passed and not test.failed:
+            if test.id in self._tapes:
+                self._try(test.id, lambda owner: self._write(owner, self._turns(owner)))
+        elif test.id in self._tapes or (test.failed and self._has_earlier(test.id)):
+            self._note(test.id, _NOT, "it failed" if test.failed else "it did not pass")
+        self._tapes.pop(test.id, None)
+
+    def _has_earlier(self, owner: str) -> bool:
+        return self._recordings.path(self._scrub(owner)).exists()
+
+    def _leave(self, owner: str) -> None:
+        if self._test is not None and owner == self._test.id:
+            self._note(owner, _NOT, "it was interrupted")
+        elif owner in self._active.stage.failed:
+            self._note(owner, _NOT, "its set-up failed")
+        else:
+            self._add(of=self._scrub(owner), left=as_text("", self._turns(owner), ""))
+
+    def _turns(self, owner: str) -> list[Turn]:
+        turns = [self._masking.turn(self._scrub(owner), tape) for tape in self._tapes[owner]]
+        return [turn for turn in turns if turn is not None]
+
+    def _write(self, owner: str, turns: Sequence[Turn], *, in_part: bool = False) -> None:
+        if not turns:
+            raise NotWrittenError(f"{NAME} left all of its turns out")
+        name, why = self._scrub(owner), None
+        held = self._ledger.hold("recordings", lambda: None)
+        try:
+            old = self._recordings.read(name)
+            what = _NEW if old is None else _CHANGED
+            if old is not None:
+                known = self._known(old)
+                turns = overlaid(known, turns) if in_part else turns
+                why = difference(known, turns, self._active.reading)
+                what = _SAME if why is None else _CHANGED
+            if what != _SAME:
+                day = datetime.now(UTC).date().isoformat()
+                self._recordings.write(name, as_text(name, turns, day))
+        finally:
+            held.release()
+        self._note(owner, what, why or "")
+
+    def _known(self, old: bytes) -> list[Turn]:
+        try:
+            return turns_of(old)
+        except VersionError as error:
+            raise NotWrittenError(f"{error}: update pytest-hydrasmoke, or move it away") from None
+        except FormatError:
+            return []  # It is damaged, and replaced.
+
+    def _write_forms(self, owner: str, report: Report) -> None:
+        path = self._recordings.folder / ROUTER
+        forms = forms_of(report, path.read_bytes() if path.exists() else None)
+        if forms is not None:
+            replace(path, forms)
+
+    def _try(self, owner: str, work: Callable[[str], None]) -> None:
+        """Do what writes; where it fails, that is a line, and changes no outcome."""
+        try:
+            work(owner)
+        except NotWrittenError as error:
+            self._note(owner, _NOT, str(error))
+        except Exception as error:
+            self._note(owner, _NOT, f"{type(error).__name__}: {error}")
+
+    # What is told
+
+    def _note(self, owner: str, what: str, why: str) -> None:
+        self._add(of=self._scrub(owner), what=what, why=safe_line(self._scrub(why), 400))
+
+    def _add(self, **entry: str) -> None:
+        line = json.dumps(entry).encode() + b"\n"
+        with suppress(OSError):  # It would have been told in the summary.
+            append(self._ledger.folder / RECORDED, line)
+
+    def _entries(self) -> Iterator[dict[str, str]]:
+        with suppress(OSError):
+            for line in (self._ledger.folder / RECORDED).read_bytes().splitlines():
+                with suppress(ValueError):  # Its process was killed in the middle of it.
+                    yield json.loads(line)
+
+    def _told(self) -> Iterator[str]:
+        """Yield what was recorded, what changed, what is new, and what no test used."""
+        found = {entry["of"]: entry for entry in self._entries() if "what" in entry}
+        counts = Counter(entry["what"] for entry in found.values())
+        told = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
+        yield f"recordings in {self._recordings.folder}: {told or 'no test has chatted'}"
+        for what in (_NEW, _CHANGED, _NOT):
+            yield from _listed(
+                f"{what}: {owner}{entry['why'] and ': '}{entry['why']}"
+                for owner, entry in sorted(found.items())
+                if entry["what"] == what
+            )
+        used = found.keys() | set(map(self._scrub, self._reported))
+        files = Recordings(self._recordings.folder).owners
+        yield from _listed(
+            f"used by no test of this run: {path.relative_to(self._recordings.folder)}"
+            for owner, path in sorted(files.items())
+            if owner not in used
+        )
+
+
+def _listed(lines: Iterable[str]) -> Iterator[str]:
+    every = [f"  {line}" for line in lines]
+    yield from every[:_MOST]
+    if len(every) > _MOST:
+        yield f"  {every[0].strip().partition(':')[0]}: {len(every) - _MOST} more"

@@ -1,0 +1,144 @@
+"""A run that replays recordings: its fake is told who is on stage, and its views what is replayed.
+
+Each process of the run has a base URL of its own on the one fake, and tells it beside that: nothing
+is added to what tests send, so that clients of their own are covered as well.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke._run.recording import RecordedTurn
+from pytest_hydrasmoke._run.taped import NotWrittenError
+from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
+
+from .record_hook import edit_of
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake import FakeRouter
+    from pytest_hydrasmoke.fake.recordings import Recordings
+    from pytest_hydrasmoke.fake.replay import Edit
+
+_TELL_TIMEOUT = 30.0
+_SHOWN = 3
+"""Messages of a test that are shown where it no longer asks them."""
+
+
+class Replaying:
+    """One process's word to the fake; also skips what can't be replayed."""
+
+    def __init__(self, config: HydraSmokeConfig) -> None:
+        assert config.url is not None
+        assert config.token is not None
+        place = urlsplit(config.url)
+        assert place.hostname is not None
+        self._prefix = place.path
+        self._headers = {"authorization": f"Bearer {config.token.reveal()}"}
+        self._connection = http.client.HTTPConnection(
+            place.hostname, place.port, timeout=_TELL_TIMEOUT
+        )
+        self._lock = threading.Lock()
+        self._claimed: set[str] = set()
+
+    def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
+        """Tell who asks from now on; `begins` where it is from the first message on."""
+        self._tell("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
+
+    def claims(self, record: InstanceRecord) -> None:
+        """Tell whose an instance is; once."""
+        if record.key is None or record.key in self._claimed:
+            return
+        self._claimed.add(record.key)
+        origin = record.origin
+        claim = "shared" if origin is None else [origin.owner, origin.number]
+        self._tell("instance", {"key": record.key, "claim": claim})
+
+    def _tell(self, what: str, words: Mapping[str, object]) -> None:
+        with self._lock:
+            try:
+                self._connection.request(
+                    "POST", f"{self._prefix}/_fake/{what}", json.dumps(words), self._headers
+                )
+                answer = self._connection.getresponse()
+                answer.read()
+            except BaseException:
+                # A signal may come in between; the next word takes another connection.
+                self._connection.close()
+                raise
+        assert answer.status == http.HTTPStatus.NO_CONTENT, answer.status
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if item.get_closest_marker("hydra_smoke_live") is not None:
+            pytest.skip("hydra_smoke_live: a recording can't be replayed to it")
+
+    def pytest_unconfigure(self) -> None:
+        self._connection.close()
+
+
+def serve_stage(config: pytest.Config, router: FakeRouter) -> str:
+    """Return a base URL for one process of a run that replays."""
+    from pytest_hydrasmoke.fake.router import stage_of
+
+    return stage_of(router, _edit(config))
+
+
+def _edit(config: pytest.Config) -> Edit:
+    """Return what the hook of recordings makes of a message that is asked."""
+
+    def edit(owner: str, run: int, message: str) -> str:
+        # Asked each time: conftest.py files of folders come to be known as tests are collected.
+        change = edit_of(config.pluginmanager)
+        try:
+            changed = None if change is None else change(RecordedTurn(owner, run, message, ""))
+        except NotWrittenError as problem:
+            raise ValueError(str(problem)) from None  # Which the fake tells whoever asks.
+        return message if changed is None else changed.message
+
+    return edit
+
+
+def spec_of(recordings: Recordings, given: Collection[str]) -> dict[str, str]:
+    """Return what to provision, as far as it is not given: what was recorded."""
+    known = recordings.spec
+    return {name: known[name] for name in SPEC if name in known and name not in given}
+
+
+def replayed(recordings: Recordings) -> str:
+    """Return what is replayed, in words."""
+    number = len(recordings.each)
+    oldest, newest = recordings.days
+    days = f"{oldest}" if oldest == newest else f"{oldest} to {newest}"
+    return f"replaying {number} {'recording' if number == 1 else 'recordings'} of {days}"
+
+
+def age(recordings: Recordings) -> str:
+    """Return how old the oldest recording is, in words."""
+    days = max((datetime.now(UTC).date() - recordings.days[0]).days, 0)
+    if days == 0:
+        return "the oldest is of today"
+    return f"the oldest is {days} {'day' if days == 1 else 'days'} old"
+
+
+def no_longer_asked(router: FakeRouter, tests: Sequence[CaseReport]) -> Iterator[str]:
+    """Yield a note on each test that ran, fixture and hook that left recorded messages unasked."""
+    from pytest_hydrasmoke.fake.router import unasked
+
+    not_run = {it.id for it in tests if it.outcome in ("skipped", "interrupted", "error")}
+    for owner, messages in unasked(router).items():
+        if owner not in not_run:
+            shown = ", ".join(repr(safe_line(it, 60)) for it in messages[:_SHOWN])
+            more = len(messages) - _SHOWN
+            rest = f" and {more} more" if more > 0 else ""
+            yield f"note: {owner} no longer asks what was recorded: {shown}{rest}"

@@ -1,0 +1,134 @@
+"""Whose chats are under way in this process: a test's, a wider fixture's, or a hook's.
+
+A recording is kept, and looked up again, by that owner. pytest's own hooks tell it, so that nothing
+needs to be added to a request. What a test's thread says is the test's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hydrasmoke._core.record import Origin
+
+if TYPE_CHECKING:
+    from .replay import Replaying
+
+READY = "hook pytest_hydra_smoke_instance_ready"
+"""The owner of what is said in that hook."""
+
+
+class Stage:
+    """Follows pytest from test to test, and into the fixtures that outlive a test."""
+
+    def __init__(self, replaying: Replaying | None = None) -> None:
+        self._replaying = replaying
+        self._owners: list[str] = []
+        self._run = 1
+        self._claimed: Counter[str] = Counter()
+        self._claimed_before_runs = 0
+        self.failed: set[str] = set()
+        """Fixtures that outlive a test, whose set-up has failed."""
+
+    @property
+    def owner(self) -> str | None:
+        """A test's node id, `fixture <baseid>::<name>`, or `READY`; None outside of any."""
+        return self._owners[-1] if self._owners else None
+
+    @property
+    def run(self) -> int:
+        """The run of the test's body, from 1; what is not a test's own has no other."""
+        return self._run if len(self._owners) == 1 else 1
+
+    def next_run(self) -> None:
+        """Let the test's body run again, on the fixtures that it has."""
+        self._run += 1
+        self._claimed[self._owners[0]] = self._claimed_before_runs
+        self._tell()
+
+    def claims(self) -> Origin | None:
+        """Count an instance that is claimed for whoever is on stage alone."""
+        owner = self.owner
+        if owner is None:
+            return None
+        self._claimed[owner] += 1
+        return Origin(owner, self._claimed[owner] - 1)
+
+    @contextmanager
+    def on(self, owner: str) -> Generator[None]:
+        """Have an owner on stage instead of whoever is."""
+        self._enter(owner, begins=True)
+        try:
+            yield
+        finally:
+            self._leave(owner)
+
+    def _enter(self, owner: str, *, begins: bool = False) -> None:
+        self._owners.append(owner)
+        self._tell(begins=begins)
+
+    def _leave(self, owner: str) -> None:
+        # A fixture whose set-up failed has a teardown that nobody entered.
+        if self._owners[-1:] == [owner]:
+            self._owners.pop()
+            self._tell()
+
+    def _tell(self, *, begins: bool = False) -> None:
+        if self._replaying is not None:
+            test = self._owners[0] if self._owners else None
+            self._replaying.on_stage(self.owner, self.run, test, begins=begins)
+
+    # Hooks
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        with self.on(item.nodeid):
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        # Plugins that run a test again set it up again.
+        self._run = 1
+        del self._claimed[item.nodeid]
+        self._tell(begins=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        self._claimed_before_runs = self._claimed[item.nodeid]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Have a fixture that outlives its test on stage, in its set-up and its teardown."""
+        __tracebackhide__ = True  # An error of the fixture is not of here.
+        if fixturedef.scope == "function":
+            return (yield)
+        owner = owner_of(fixturedef, request)
+        del self._claimed[owner]
+        # The last finalizer that is added is the first to be called.
+        fixturedef.addfinalizer(partial(self._leave, owner))
+        with self.on(owner):
+            try:
+                result = yield
+            except BaseException:
+                self.failed.add(owner)
+                raise
+        fixturedef.addfinalizer(partial(self._enter, owner))
+        return result
+
+
+def owner_of(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> str:
+    """Name a fixture as the owner of what is said in it."""
+    name = f"fixture {fixturedef.baseid}::{fixturedef.argname}"
+    if not hasattr(request, "param"):
+        return name
+    param = request.param
+    if not isinstance(param, str | int | float | None):
+        param = f"{fixturedef.argname}{getattr(request, 'param_index', 0)}"
+    return f"{name}[{param}]"

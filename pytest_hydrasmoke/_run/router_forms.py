@@ -1,0 +1,103 @@
+"""What a folder of recordings tells of the router: a report, cut down to forms and times.
+
+The fake learns its manners from it as from any `report.json`. Once it is there, only forms that
+are new are added: times are other ones in each run, and which calls a run makes depends on what it
+was asked to test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pytest_hydrasmoke._report.model import InstanceReport, Report, TurnReport
+
+_ARRIVALS = 20
+"""How many of a turn's arrivals are kept: the pauses between them are much alike."""
+_DEPTH = 4
+"""How deep in the file it is that a line has the rest."""
+Plain = dict[str, Any]
+
+
+def forms_of(report: Report, before: bytes | None) -> str | None:
+    """Return what the file is to be; None where it is so already, or there is nothing to tell."""
+    old = _read(before)
+    ready = [it for it in report.instances if any(span.phase == "ready" for span in it.spans)]
+    if old is None and not ready:
+        return None
+    manners = report.manners.model_dump(mode="json", exclude={"drift"})
+    known: Plain = {} if old is None else old["manners"]
+    forms: Plain = {
+        "schema_version": report.schema_version,
+        "instances": [_instance(it) for it in ready] if old is None else old["instances"],
+        "manners": {name: _joined(known.get(name, []), new) for name, new in manners.items()},
+    }
+    return None if forms == old else f"{_lines(forms)}\n"
+
+
+def _lines(value: object, depth: int = 0) -> str:
+    """Return JSON with a line for each thing that happened, and each form."""
+    if depth == _DEPTH or not value:
+        return json.dumps(value)
+    if isinstance(value, list):
+        items = [_lines(it, depth + 1) for it in cast("list[object]", value)]
+        return "[\n{}\n]".format(",\n".join(items))
+    if isinstance(value, dict):
+        fields = cast("Plain", value).items()
+        parts = [f"{json.dumps(name)}: {_lines(it, depth + 1)}" for name, it in fields]
+        return "{{\n{}\n}}".format(",\n".join(parts))
+    return json.dumps(value)
+
+
+def _read(before: bytes | None) -> Plain | None:
+    try:
+        plain: Any = json.loads(before or b"")
+        return plain if plain["instances"] and isinstance(plain["manners"], dict) else None
+    except (ValueError, KeyError, TypeError):
+        return None  # It is made anew.
+
+
+def _joined(known: Sequence[Plain], new: Sequence[Plain]) -> list[Plain]:
+    every = {json.dumps(form, sort_keys=True): form for form in (*known, *new)}
+    return [form for _, form in sorted(every.items())]
+
+
+def _instance(it: InstanceReport) -> Plain:
+    zero = min((span.at for span in it.spans), default=0.0)
+    troubled = any(one.error is not None or one.status in (429, 503) for one in it.exchanges)
+    return {
+        "spans": [
+            {"phase": one.phase, "at": _at(one.at - zero), "seconds": _at(one.seconds)}
+            for one in it.spans
+            if one.phase in ("provision", "row", "ready", "delete")
+        ],
+        "statuses": [{"at": _at(one.at - zero), "word": one.word} for one in it.statuses],
+        "turns": [_turn(turn, zero) for turn in it.turns],
+        "usage": [
+            {"at": _at(one.at - zero), "count": one.count, "providers": one.providers}
+            for one in it.usage
+        ],
+        "exchanges": [
+            {"call": one.call, "status": one.status, "error": one.error and "lost"}
+            for one in it.exchanges
+            if troubled
+        ],
+    }
+
+
+def _turn(turn: TurnReport, zero: float) -> Plain:
+    cut = turn.error is not None and turn.error.startswith("the reply was cut")
+    return {
+        "at": _at(turn.at - zero),
+        "seconds": None if turn.seconds is None else _at(turn.seconds),
+        "complete": turn.complete,
+        "events": turn.events,
+        "arrivals": [_at(at) for at in turn.arrivals[:_ARRIVALS]],
+        # Of an agent's words there are none in here.
+        "error": turn.error and ("the reply was cut" if cut else "it failed"),
+    }
+
+
+def _at(seconds: float) -> float:
+    return round(seconds, 3)

@@ -1,0 +1,145 @@
+"""From what came over the wire to what is written: without the token, as a team's hook has it."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pytest_hydrasmoke._base.token import Token, hiding, scrubbing
+from pytest_hydrasmoke._core.expected import surely_since
+from pytest_hydrasmoke._core.played import Said, played, said
+from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.tape import Tape
+
+from .recording import Events, RecordedTurn, Refusal, Turn
+
+Edit = Callable[[RecordedTurn], RecordedTurn | None]
+
+
+class NotWrittenError(Exception):
+    """Raised where a turn can't be written down; says why."""
+
+
+class Masking:
+    """Takes the token, and what a team's hook wants, out of turns."""
+
+    def __init__(self, token: Token | None, reading: Reading, edit: Edit | None) -> None:
+        self._hide = hiding(token)
+        self._scrub = scrubbing(token)
+        self._reading = reading
+        self._edit = edit
+
+    def turn(self, owner: str, tape: Tape) -> Turn | None:
+        """Return a turn as it is written; None for one that the hook drops.
+
+        Raises `NotWrittenError`, and what the hook raises.
+        """
+        plain = _plain(tape)
+        turn = self._without_token(plain)
+        if self._edit is not None:
+            edited = self._edited(owner, turn, self._edit)
+            if edited is None:
+                return None
+            turn = self._without_token(edited)
+        live = _live(tape)
+        doubtful = live is None or self._has_token(live)
+        # What was said in one piece is masked by now.
+        if doubtful and self._has_token(played(turn.stream, self._reading)):
+            raise NotWrittenError("its reply spells the token in pieces, over several events")
+        # Of what was taken out there is to be no digest either.
+        return turn if live is None or turn != plain else replace(turn, said=live.digest)
+
+    def _without_token(self, turn: Turn) -> Turn:
+        refused = turn.refused
+        if refused is not None:
+            kind, body = self._scrub(refused.content_type), self._hide(refused.body)
+            refused = Refusal(refused.status, kind, body)
+        return replace(
+            turn,
+            message=self._scrub(turn.message),
+            chunks=recut(turn.chunks, self._hide(turn.stream)),
+            refused=refused,
+        )
+
+    def _edited(self, owner: str, turn: Turn, edit: Edit) -> Turn | None:
+        raw = turn.stream if turn.refused is None else turn.refused.body
+        given = RecordedTurn(owner, turn.run, turn.message, raw.decode("utf-8", "surrogateescape"))
+        edited = edit(given)
+        if edited is None:
+            return None
+        if edited == given:
+            return turn
+        text = edited.text.encode("utf-8", "surrogateescape")
+        if turn.refused is not None:
+            return replace(turn, message=edited.message, refused=replace(turn.refused, body=text))
+        return replace(turn, message=edited.message, chunks=recut(turn.chunks, text))
+
+    def _has_token(self, it: Said) -> bool:
+        return any(self._scrub(text) != text for text in (it.text, it.tools, it.reasoning))
+
+
+def _live(tape: Tape) -> Said | None:
+    """Return what the turn has said as it was read; None where that was not all kept."""
+    if tape.content is None or tape.refusal is not None:
+        return None
+    return said("".join(tape.text), tape.content, tape.finish_reason)
+
+
+def _plain(tape: Tape) -> Turn:
+    refused = None
+    if (reply := tape.refusal) is not None:
+        refused = Refusal(reply.status, reply.headers.get("content-type", ""), reply.body)
+    return Turn(
+        run=tape.run,
+        instance=tape.instance,
+        spec=tape.spec,
+        message=tape.message,
+        llm_events=_counted(tape),
+        end=tape.end if refused is None else None,
+        chunks=[(int(at * 1000), chunk) for at, chunk in tape.chunks],
+        refused=refused,
+    )
+
+
+def _counted(tape: Tape) -> Events | None:
+    account = tape.account
+    if account is None or account.found is None or account.before.error is not None:
+        return None
+    found, before = account.found, account.before
+    added = max(found.events - before.count, 0)
+    surely = surely_since(before.providers, found.providers, added)
+    # Where several had been seen before, who it was of them nobody can say.
+    names = (surely or found.providers) if added else ()
+    return Events(added, tuple(sorted(names)), round(max(found.at - tape.over, 0.0), 2))
+
+
+def recut(chunks: Sequence[tuple[int, bytes]], text: bytes) -> Sequence[tuple[int, bytes]]:
+    """Put another text into chunks, which end where they ended, as near as can be."""
+    old = b"".join([chunk for _, chunk in chunks])
+    if old == text:
+        return chunks
+    moved = _moved(old, text)
+    ends = [moved(end) for end in itertools.accumulate(len(chunk) for _, chunk in chunks)]
+    parts = zip(chunks, [0, *ends], ends, strict=False)
+    return [(at, text[start:end]) for (at, _), start, end in parts if start < end]
+
+
+def _moved(old: bytes, text: bytes) -> Callable[[int], int]:
+    """Return what finds the place in a text that one in the old text has become."""
+    starts, others = _line_starts(old), _line_starts(text)
+    if len(starts) != len(others):
+        return lambda at: at * len(text) // len(old)
+
+    def in_its_line(at: int) -> int:
+        line = bisect_right(starts, at) - 1
+        end = others[line + 1] if line + 1 < len(others) else len(text)
+        return len(text) if at == len(old) else min(others[line] + at - starts[line], end)
+
+    return in_its_line
+
+
+def _line_starts(text: bytes) -> list[int]:
+    lines = text.split(b"\n")
+    return [0, *itertools.accumulate(len(line) + 1 for line in lines[:-1])]

@@ -1,0 +1,210 @@
+"""Reads a folder of recordings, and checks it; the format is on `docs/reference/recordings.md`.
+
+A file is read a line at a time: of a stream's chunks, where they are a line each, only their places
+are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TypeAlias, cast, get_args
+
+from .recordings import (
+    Chunk,
+    Claim,
+    Counted,
+    End,
+    Lines,
+    Recording,
+    Recordings,
+    Refused,
+    Turn,
+    bytes_of,
+    chunk_in,
+    chunk_of,
+    stamp_of,
+)
+
+FORMAT, VERSION = "pytest-hydrasmoke recording", 1
+ROUTER = "router.json"
+"""The file of a folder that has the router's manners, in the form of a run's report."""
+_TOLD = 10
+"""Problems of a folder that are told at most."""
+
+_Json: TypeAlias = Mapping[str, object]
+
+
+class _OtherVersionError(Exception):
+    """Raised for a file that is whole, and of another version."""
+
+
+def read(folder: Path) -> Recordings:
+    """Read a folder; raises ValueError with all that is wrong with it."""
+    files = sorted(it for it in folder.rglob("*.json") if it != folder / ROUTER)
+    by_owner: dict[str, Recording] = {}
+    problems: list[str] = []
+    for file in files:
+        try:
+            recording = _read(file)
+        except (OSError, _OtherVersionError) as problem:
+            problems.append(f"{file}: {problem}")
+            continue
+        except (ValueError, RecursionError) as problem:
+            problems.append(f"{file} is damaged: {problem}: restore it, or record it again")
+            continue
+        if recording is None:
+            continue
+        other = by_owner.setdefault(recording.of, recording)
+        if other is not recording:
+            problems.append(f"{file} and {other.file} are both of {recording.of}: keep one")
+    if problems:
+        more = len(problems) - _TOLD
+        rest = [f"{more} more of its files are wrong"] if more > 0 else []
+        raise ValueError("; ".join([*problems[:_TOLD], *rest]))
+    if not by_owner:
+        raise ValueError(
+            f"{folder} has no recordings: make them with --hydra-smoke-record in a live run"
+        )
+    return Recordings(folder, tuple(by_owner.values()), by_owner)
+
+
+def _read(file: Path) -> Recording | None:
+    """Read a file; None for other JSON than a recording."""
+    with file.open("rb") as lines:
+        stamp = stamp_of(os.fstat(lines.fileno()))
+        value = _parsed(lines)
+    given = cast(_Json, value if isinstance(value, dict) else {})
+    if given.get("format") != FORMAT:
+        return None
+    version = given.get("version")
+    if version != VERSION or type(version) is not int:
+        raise _OtherVersionError(
+            f"it is of version {version!r} of the format, and this release reads {VERSION}: "
+            "record it again, or use the release that wrote it"
+        )
+    of = _text("of", given)
+    turns = [_turn(f"turns[{n}]", of, turn) for n, turn in enumerate(_list("turns", given))]
+    return Recording(file, of, date.fromisoformat(_text("recorded", given)), tuple(turns), stamp)
+
+
+def _turn(where: str, of: str, value: object) -> Turn:
+    given = _object(where, value)
+    end, refused = given.get("end"), given.get("refused")
+    if (end is None) == (refused is None) or end not in (None, *get_args(End)):
+        kinds = ", ".join(get_args(End))
+        raise ValueError(f"{where} has either refused, or an end of {kinds}")
+    counted = given.get("llm_events")
+    spec = _object(f"{where}.spec", given.get("spec"))
+    return Turn(
+        run=_number(f"{where}.run", given.get("run"), 1),
+        claim=_claim(where, of, given.get("instance")),
+        spec={name: it for name, it in spec.items() if isinstance(it, str)},
+        message=_text("message", given, f"{where}."),
+        llm_events=None if counted is None else _counted(f"{where}.llm_events", counted),
+        end=cast(End | None, end),
+        chunks=() if end is None else _chunks(where, _list("chunks", given, f"{where}.")),
+        refused=None if refused is None else _refused(f"{where}.refused", refused),
+    )
+
+
+def _claim(where: str, of: str, value: object) -> Claim:
+    if value is None or value == "shared":
+        return cast(Claim, value)
+    if isinstance(value, dict):
+        other = cast(_Json, value)
+        of, value = _text("of", other, f"{where}.instance."), other.get("number")
+    return of, _number(f"{where}.instance", value, 0)
+
+
+def _counted(where: str, value: object) -> Counted:
+    given = _object(where, value)
+    providers = _list("providers", given, f"{where}.")
+    after = given.get("after")
+    if not isinstance(after, int | float) or not 0 <= after < math.inf:
+        raise ValueError(f"{where}.after is a number of seconds, not {after!r}")
+    count = _number(f"{where}.count", given.get("count"), 0)
+    return Counted(count, tuple(map(str, providers)), float(after))
+
+
+def _refused(where: str, value: object) -> Refused:
+    given = _object(where, value)
+    status = _number(f"{where}.status", given.get("status"), 200)
+    if status > 599:
+        raise ValueError(f"{where}.status is a status of HTTP, not {status}")
+    body = bytes_of(given.get("body"))
+    if body is None:
+        raise ValueError(f"{where}.body is a text, or base64")
+    return Refused(status, _text("content_type", given, f"{where}."), body)
+
+
+def _chunks(where: str, values: Sequence[object]) -> Sequence[Chunk | Lines]:
+    parts: list[Chunk | Lines] = []
+    number = 0
+    for value in values:
+        part = value if isinstance(value, Lines) else chunk_of(value)
+        if part is None:
+            raise ValueError(f"{where}.chunks[{number}] is not [milliseconds, text or base64]")
+        parts.append(part)
+        number += part.number if isinstance(part, Lines) else 1
+    return parts
+
+
+def _object(where: str, value: object) -> _Json:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is an object, not {value!r}")
+    return cast(_Json, value)
+
+
+def _text(key: str, given: _Json, where: str = "") -> str:
+    value = given.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"{where}{key} is a text, not {value!r}")
+    return value
+
+
+def _list(key: str, given: _Json, where: str = "") -> list[object]:
+    value = given.get(key)
+    if not isinstance(value, list):
+        raise ValueError(f"{where}{key} is a list, not {value!r}")
+    return cast(list[object], value)
+
+
+def _number(where: str, value: object, least: int) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{where} is a whole number, {least} or more, not {value!r}")
+    return value
+
+
+def _parsed(lines: Iterator[bytes]) -> object:
+    """Parse a file, with `Lines` in the place of the chunks that are a line each."""
+    # The rest is JSON once each row of them is a NaN, which JSON itself does not have. No string
+    # has a line end in it, so that no line of a chunk's form is in one.
+    rest, rows = bytearray(), list[Lines]()
+    offset, goes_on = 0, False
+    for line in lines:
+        if chunk_in(line) is None:
+            rest += b"," + line if goes_on else line
+            goes_on = False
+        else:
+            if goes_on:
+                rows[-1] = Lines(rows[-1].offset, rows[-1].number + 1)
+            else:
+                rows.append(Lines(offset, 1))
+                rest += b"NaN"
+            rest += b"\n"  # A message about the rest names the line of the file.
+            goes_on = line.rstrip().endswith(b",")
+        offset += len(line)
+    waiting = iter(rows)
+
+    def row(word: str) -> Lines:
+        found = next(waiting, None) if word == "NaN" else None
+        if found is None:
+            raise ValueError(f"{word} is no JSON")
+        return found
+
+    return json.loads(bytes(rest), parse_constant=row)

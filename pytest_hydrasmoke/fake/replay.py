@@ -1,0 +1,221 @@
+"""Which recorded turn answers a message: book-keeping only, `handlers` plays what it finds.
+
+A run of pytest has a `Player` for each of its processes, which is told what is on stage there: the
+test, fixture or hook that asks. It gets its own turns and no others. Where nobody tells, as
+without pytest, a message is answered by the first recorded turn that has it, then by the next.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from .recordings import Claim, Recording, Recordings, Turn
+
+_ASK_AGAIN = {409, 425, 429, 503}
+"""Refusals of the moment: whoever gets one may send the same message again, for the same turn."""
+_SHOWN = 120
+"""Characters of a message that are shown."""
+_COMPARED = 200
+"""Characters of a message by which the nearest is found."""
+_CHANGES = 4
+"""Differences between two messages that are shown."""
+
+
+Edit: TypeAlias = Callable[[str, int, str], str]
+"""Gives, of an owner, a run and a message, the message as it is recorded."""
+
+
+class NotRecordedError(LookupError):
+    """Raised for a message that no recorded turn answers; in words for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A message, and the instance it goes to."""
+
+    message: str
+    key: str
+    spec: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    owner: str | None
+    run: int
+    test: str | None
+
+
+class _Question(NamedTuple):
+    """What is counted: a message that somebody asks, of whom and in which run."""
+
+    of: str
+    run: int
+    claim: Claim
+    spec: tuple[tuple[str, str | None], ...]
+    message: str
+
+
+class Replay:
+    """All that is played of one folder, by all players together."""
+
+    def __init__(self, recordings: Recordings) -> None:
+        self.recordings = recordings
+        self.begun: set[str] = set()
+        self.given: set[int] = set()
+        self.of_message: dict[str, list[tuple[Recording, Turn]]] = {}
+        for recording in recordings.each:
+            for turn in recording.turns:
+                self.of_message.setdefault(turn.message, []).append((recording, turn))
+
+    def unasked(self) -> Mapping[str, Sequence[str]]:
+        """Return the messages that nobody has asked of those who were on stage."""
+        return {
+            recording.of: messages
+            for recording in self.recordings.each
+            if recording.of in self.begun
+            and (messages := [it.message for it in recording.turns if id(it) not in self.given])
+        }
+
+
+class Player:
+    """What one process of a run is played, which has an `edit`; else whoever asks."""
+
+    def __init__(self, replay: Replay, edit: Edit | None = None) -> None:
+        self._replay = replay
+        self._edit = edit
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again, with nobody on stage."""
+        self._stage = _Stage(None, 1, None)
+        self._claims: dict[str, Claim] = {}
+        self._said: Counter[_Question] = Counter()
+        self._refused: dict[str, tuple[Recording, Turn]] = {}
+
+    def enter(self, owner: str | None, run: int, *, begins: bool, test: str | None) -> None:
+        """Put an owner on stage, or nobody; `begins` where its messages are asked from the first.
+
+        `test` is what is to be run for its messages to be recorded.
+        """
+        self._stage = _Stage(owner, run, test)
+        if owner is not None and begins:
+            self._replay.begun.add(owner)
+            for question in [it for it in self._said if it.of == owner]:
+                del self._said[question]
+
+    def claim(self, key: str, claim: Claim) -> None:
+        """Note whose an instance is."""
+        self._claims[key] = claim
+
+    def moves_on(self, key: str) -> None:
+        """Note that an instance is asked something else: a message that was refused is over."""
+        self._refused.pop(key, None)
+
+    def answer(self, asked: Asked) -> tuple[Recording, Turn]:
+        """Return the turn that answers a message; raises `NotRecordedError`."""
+        if self._edit is not None:
+            message = self._edit(self._stage.owner or "", self._stage.run, asked.message)
+            asked = replace(asked, message=message)
+        again = self._refused.pop(asked.key, None)
+        if again is None or again[1].message != asked.message:
+            again = self._of_stage(asked) if self._edit else self._of_anybody(asked)
+        refused = again[1].refused
+        if refused is not None and refused.status in _ASK_AGAIN:
+            self._refused[asked.key] = again
+        self._replay.given.add(id(again[1]))
+        return again
+
+    def _of_anybody(self, asked: Asked) -> tuple[Recording, Turn]:
+        turns = self._replay.of_message.get(asked.message)
+        if turns is None:
+            near = _nearest(asked.message, self._replay.of_message)
+            raise NotRecordedError(f"{_shown(asked.message)} is in no recording{near}")
+        question = _Question(asked.key, 1, None, (), asked.message)
+        self._said[question] += 1
+        return turns[(self._said[question] - 1) % len(turns)]
+
+    def _of_stage(self, asked: Asked) -> tuple[Recording, Turn]:
+        stage = self._stage
+        recording = self._replay.recordings.by_owner.get(stage.owner or "")
+        if recording is None or not recording.turns:
+            raise self._missing(asked, f"nothing was recorded for {stage.owner or 'no test'}")
+        run = min(stage.run, max(turn.run for turn in recording.turns))
+        claim = self._claims.get(asked.key)
+        of_run = [turn for turn in recording.turns if turn.run == run]
+        mine = [turn for turn in of_run if turn.claim == claim]
+        if claim == "shared":
+            mine = _of_spec(mine, asked.spec)
+        spec = tuple(sorted(asked.spec.items()))
+        question = _Question(recording.of, stage.run, claim, spec, asked.message)
+        turns = [turn for turn in mine if turn.message == asked.message]
+        if self._said[question] < len(turns):
+            self._said[question] += 1
+            return recording, turns[self._said[question] - 1]
+        if turns:
+            times = "once" if len(turns) == 1 else f"{len(turns)} times"
+            problem = f"it was recorded {times} for {recording.of}, and is asked once more"
+        elif any(turn.message == asked.message for turn in of_run):
+            problem = f"it was recorded for {recording.of} on another instance"
+        else:
+            near = _nearest(asked.message, [turn.message for turn in mine or of_run])
+            problem = f"it was not recorded for {recording.of}{near}"
+        raise self._missing(asked, problem)
+
+    def _missing(self, asked: Asked, problem: str) -> NotRecordedError:
+        words = ["pytest", "--hydra-smoke", "--hydra-smoke-record"]
+        words.append(_path(self._replay.recordings.folder))
+        words += [] if self._stage.test is None else [self._stage.test]
+        command = shlex.join(words)
+        return NotRecordedError(f"{_shown(asked.message)}: {problem}; to record it: {command}")
+
+
+def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:
+    """Return the turns on the shared instance of a spec.
+
+    Where all are of one spec it may be another: a run against the fake needs none of the router's.
+    """
+    told = {name: value for name, value in spec.items() if value is not None}
+    of_spec = [turn for turn in turns if turn.spec == told]
+    return of_spec or (turns if all(it.spec == turns[0].spec for it in turns) else [])
+
+
+def _nearest(message: str, recorded: Collection[str]) -> str:
+    """Name the recorded message that is most like one, and what is different in it."""
+    heads = {other[:_COMPARED]: other for other in recorded}
+    found = difflib.get_close_matches(message[:_COMPARED], heads, 1, 0)
+    if not found:
+        return ""
+    near = heads[found[0]]
+    return f"; the nearest that was: {_shown(near)} ({_difference(near, message)})"
+
+
+def _difference(before: str, after: str) -> str:
+    old, new = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
+    changes = [
+        " ".join(
+            f"{sign}{_shown(words)}"
+            for sign, words in (("-", "".join(old[a:b])), ("+", "".join(new[c:d])))
+            if words
+        )
+        for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, False).get_opcodes()
+        if tag != "equal"
+    ]
+    more = ["..."] if len(changes) > _CHANGES else []
+    return ", ".join(changes[:_CHANGES] + more)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def _path(folder: Path) -> str:
+    """Return a folder as it is given in the working directory."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)

@@ -1,0 +1,65 @@
+"""How a process of a run tells its player what is on stage there, beside the router's own routes.
+
+    POST /_fake/stage     {"owner": ..., "run": 1, "begins": true, "test": ...}
+    POST /_fake/instance  {"key": ..., "claim": "shared" or [owner, number]}
+
+Both ask for the router's token. So nothing is ever added to what tests send to the router.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Literal
+
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from .replay import Player
+from .requests import answer_refused
+
+
+class _OnStage(BaseModel):
+    owner: str | None
+    run: int
+    begins: bool
+    test: str | None
+
+
+class _Claimed(BaseModel):
+    key: str
+    claim: tuple[str, int] | Literal["shared"]
+
+
+def with_stage(app: ASGIApp, player: Player, token: str) -> Starlette:
+    """Put the player's controls beside an app that it plays for."""
+    authorization = f"Bearer {token}".encode()
+
+    async def body(request: Request) -> bytes:
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, authorization):
+            raise HTTPException(401, "What is on stage is the run's own to say")
+        return await request.body()
+
+    async def stage(request: Request) -> Response:
+        now = _OnStage.model_validate_json(await body(request))
+        player.enter(now.owner, now.run, begins=now.begins, test=now.test)
+        return Response(status_code=204)
+
+    async def instance(request: Request) -> Response:
+        claimed = _Claimed.model_validate_json(await body(request))
+        player.claim(claimed.key, claimed.claim)
+        return Response(status_code=204)
+
+    return Starlette(
+        routes=[
+            Route("/_fake/stage", stage, methods=["POST"]),
+            Route("/_fake/instance", instance, methods=["POST"]),
+            Mount("", app),
+        ],
+        exception_handlers={HTTPException: answer_refused},
+    )

@@ -1,0 +1,129 @@
+"""Whatever a stream is, and however it came: replayed, it is read as it was."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from recording_tools import turn, write
+from scripted_io import ID, SPEC, calls_of, lost, stream
+
+from pytest_hydrasmoke import HydraSmokeError, SmokeClient, VirtualClock
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke.fake import FakeRouter
+
+SAMPLES = [
+    file.read_bytes() for file in sorted((Path(__file__).parents[1] / "data" / "sse").iterdir())
+]
+PIECES = st.sampled_from(
+    [b"data: ", b"\n", b"\r", b"\r\n", b"\n\n", b": ", b"\xc3", b"\xef\xbb\xbf"]
+)
+BYTES = st.one_of(st.sampled_from(SAMPLES), st.lists(PIECES | st.binary(max_size=9)).map(b"".join))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[bytes]:
+    """Give the chunks of a stream, cut anywhere."""
+    whole = b"".join(draw(st.lists(BYTES, min_size=1, max_size=3)))
+    inside = st.integers(0, len(whole))
+    cuts = sorted({0, len(whole), *draw(st.lists(inside, max_size=20))})
+    return [whole[start:end] for start, end in pairwise(cuts)]
+
+
+def told(calls: Calls, instance_id: str) -> Any:
+    """Return all that a turn tells, but for its times."""
+    content = Content()
+    chat = Turn(
+        *(calls, instance_id, "hello"),
+        timeout=30.0,
+        end="optional",
+        reading=Reading(),
+        content=content,
+    )
+    events: list[Any] = []
+    error: Any = None
+    try:
+        drive(chat.open())
+        while (step := drive(chat.next())) is not None:
+            event, meaning = step
+            events.append((event.event, event.data, event.id, event.retry, meaning.text))
+    except HydraSmokeError as failed:
+        # How a connection was lost is the network's to tell.
+        error = type(failed), failed.message.partition(": httpx")[0].partition(": the")[0]
+    finally:
+        drive(chat.close())
+    text = "".join(event[-1] for event in events)
+    tools = [(it.name, it.arguments, it.id, it.result) for it in content.tool_calls]
+    said = content.reasoning(text), tools, content.usage
+    return events, chat.complete, chat.finish_reason, said, error
+
+
+class Player:
+    """One router, which is given another folder of recordings for every stream."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def told(self, chunks: list[bytes], end: str) -> Any:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        write(self._folder, "t.py::test", turn("hello", *chunks, end=end))
+        with FakeRouter(str(self._folder)) as router:
+            io = SyncIO(Link(router.url, Token(router.token)))
+            with closing(io):
+                calls = Calls(io)
+                accepted = drive(calls.provision(SPEC, "key-0"))
+                return told(calls, str(accepted.instance_id))
+
+
+@pytest.fixture
+def player(tmp_path: Path) -> Iterator[Player]:
+    with FakeRouter():  # The server stays, from one stream to the next.
+        yield Player(tmp_path / "recordings")
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(chunks=streams(), end=st.sampled_from(["closed", "cut", "left"]))
+def test_a_stream_is_replayed_as_it_was(player: Player, chunks: list[bytes], end: str) -> None:
+    # Without a chunk, what is lost is the answer.
+    is_cut = end == "cut" and bool(chunks)
+    _, direct = calls_of(None, chat=[stream(*chunks, *([lost()] if is_cut else []))])
+    assert player.told(chunks, "cut" if is_cut else end.replace("cut", "left")) == told(direct, ID)
+
+
+def test_recorded_times_pass_in_no_time_on_a_virtual_clock(tmp_path: Path) -> None:
+    chunks = (b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n', b"data: [DONE]\n\n")
+    slow = [[45_000, chunks[0].decode()], [100_000, chunks[1].decode()]]
+    counted = {"count": 1, "providers": ["anthropic"], "after": 3.0}
+    write(tmp_path / "slow", "t.py::test", turn("hello", chunks=slow, llm_events=counted))
+    (tmp_path / "slow.toml").write_text('base = "slow"\nreplay_pace = 1\n')
+    clock = VirtualClock()
+    with (
+        FakeRouter(str(tmp_path / "slow.toml"), clock=clock) as router,
+        SmokeClient(router.url, token=router.token, clock=clock) as client,
+    ):
+        instance_id = client.provision(SPEC, "key-0").instance_id
+        assert instance_id is not None
+        clock.sleep(10)
+        with client.stream_chat(instance_id, "hello") as events:
+            assert [round(event.at, 3) for event in events] == [45.0, 100.0]
+        assert client.llm_events(instance_id).count == 0
+        clock.sleep(3.0)
+        assert client.llm_events(instance_id).count == 1

@@ -1,0 +1,383 @@
+"""Recordings are played: by message to anybody, and to a run's tests by who is on stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fake_tools import SPEC, Caller, HandClock
+from recording_tools import says, turn, write
+
+from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake.presets import load
+from pytest_hydrasmoke.fake.recording_files import read
+from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Player, Replay
+from pytest_hydrasmoke.fake.router import stage_of, unasked
+
+TEST = "t.py::test"
+COUNTED = {"count": 2, "providers": ["b", "a"], "after": 0.8}
+REFUSED = {"status": 503, "content_type": "text/plain", "body": "busy"}
+
+
+# Who gets which turn
+
+
+class Process:
+    """A process of a run, whose player is asked directly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.replay = Replay(read(folder))
+        self.player = Player(self.replay, lambda owner, run, message: message.rstrip("!"))
+
+    def begin(self, owner: str, run: int = 1, *, begins: bool = True) -> None:
+        self.player.enter(owner, run, begins=begins, test=TEST)
+
+    def says(self, message: str, key: str = "shared", **spec: str) -> str:
+        recording, turn = self.player.answer(Asked(message, key, {**SPEC, **spec}))
+        if turn.refused is not None:
+            return turn.refused.body.decode()
+        return next(iter(recording.chunks(turn)))[1].decode().removeprefix("data: ").rstrip()
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Any]:
+    def make(*turns: dict[str, Any], of: str = TEST) -> Process:
+        write(tmp_path, of, *turns)
+        process = Process(tmp_path)
+        process.player.claim("shared", "shared")
+        process.begin(of)
+        return process
+
+    return make
+
+
+def test_a_message_that_is_said_again_gets_the_next_turn(process: Any) -> None:
+    one = process(says("a", "1"), says("b", "2"), says("a", "3"))
+    assert [one.says(it) for it in "aab"] == ["1", "3", "2"]
+    one.begin(TEST)  # It is run again.
+    assert one.says("a") == "1"
+    assert one.replay.unasked() == {}
+
+
+def test_each_instance_has_turns_of_its_own(process: Any) -> None:
+    of_fixture = {"of": "fixture ::agent", "number": 0}
+    places = {"shared": "shared", "key-0": 0, "key-1": 1, "theirs": of_fixture, "client": None}
+    one = process(*(says("a", key, instance=place) for key, place in places.items()))
+    one.player.claim("key-1", (TEST, 1))
+    one.player.claim("key-0", (TEST, 0))
+    one.player.claim("theirs", ("fixture ::agent", 0))
+    assert [one.says("a", key) for key in reversed(places)] == list(reversed(places))
+
+
+def test_a_shared_instance_is_known_by_its_spec_where_there_are_several(process: Any) -> None:
+    specs = [{**SPEC, "tier_id": tier} for tier in ("small", "large")]
+    one = process(*(says("a", spec["tier_id"], spec=spec) for spec in specs))
+    assert one.says("a", tier_id="large") == "large"
+    assert one.says("a", tier_id="small") == "small"
+    with pytest.raises(NotRecordedError, match="on another instance"):
+        one.says("a", tier_id="other")
+
+
+def test_runs_have_their_own_and_then_the_last_again(process: Any) -> None:
+    one = process(says("a", "1"), says("a", "2", run=2), says("b", "2", run=2))
+    answers = []
+    for run in (1, 2, 3, 4):
+        one.begin(TEST, run, begins=False)
+        answers.append(one.says("a"))
+    assert answers == ["1", "2", "2", "2"]
+    assert one.replay.unasked() == {TEST: ["b"]}
+
+
+def test_a_refusal_answers_every_repeat_of_its_turn(process: Any) -> None:
+    one = process(turn("a", refused=REFUSED), says("a", "now"), says("b", "other"))
+    assert [one.says("a") for _ in range(3)] == ["busy"] * 3
+    one.player.moves_on("shared")
+    assert one.says("a") == "now"
+    one.begin(TEST)
+    assert [one.says(it) for it in "aba"] == ["busy", "other", "now"]
+    final = {**REFUSED, "status": 422}
+    two = process(turn("a", refused=final), says("a", "now"), of="t.py::other")
+    assert [two.says("a") for _ in range(2)] == ["busy", "now"]
+
+
+def test_a_fixture_goes_on_where_it_was_left(process: Any) -> None:
+    one = process(says("a", "set-up"), says("a", "teardown"), of="fixture ::agent")
+    assert one.says("a") == "set-up"
+    one.begin(TEST)
+    one.begin("fixture ::agent", begins=False)
+    assert one.says("a") == "teardown"
+
+
+def test_what_a_hook_makes_of_a_message_is_looked_up(process: Any) -> None:
+    assert process(says("a", "1")).says("a!!!") == "1"
+
+
+def test_a_message_where_nothing_is_near(process: Any, playing: Playing) -> None:
+    with pytest.raises(NotRecordedError, match=r"'a': it was not recorded for [^;]*; to"):
+        process(says("a", "1", run=2)).says("a")
+    caller, instance_id = playing.ready()
+    assert caller.chat(instance_id).json() == {"detail": "'hello' is in no recording"}
+
+
+LONG = "word " * 100
+UNKNOWN: list[tuple[list[dict[str, Any]], str, str]] = [
+    ([], "a", "'a': nothing was recorded for t.py::test; to record it: "),
+    ([says("a", "1")], "b", "it was not recorded for t.py::test; the nearest that was: 'a' (-'"),
+    ([says("a", "1"), says("Are you there?", "1")], "Are you where?", "(-'there' +'where')"),
+    ([says("Hi.", "1")], "Hi, you.", "the nearest that was: 'Hi.' (+', you')"),
+    ([says("a b c d e f", "1")], "1 b 2 d 3 f", "(-'a' +'1', -'c' +'2', -'e' +'3')"),
+    ([says("a b c d e f g h i", "1")], "1 b 2 d 3 f 4 h 5", "-'g' +'4', ...)"),
+    ([says(LONG, "1")], LONG + "more", f"{LONG[:120]}...' (+'more')"),
+    ([says("a", "1", instance=0)], "a", "it was recorded for t.py::test on another instance"),
+    ([says("a", "1", instance=0)], "b", "the nearest that was: 'a'"),
+]
+
+
+@pytest.mark.parametrize(("turns", "message", "words"), UNKNOWN)
+def test_an_unknown_message_is_told_with_the_nearest(
+    process: Any, turns: list[dict[str, Any]], message: str, words: str
+) -> None:
+    with pytest.raises(NotRecordedError) as caught:
+        process(*turns).says(message)
+    assert words in str(caught.value)
+    assert str(caught.value).endswith(f" {TEST}")
+
+
+def test_a_message_too_many_is_told(process: Any) -> None:
+    one = process(says("a", "1"), says("b", "2"), says("b", "3"))
+    for message, times, number in (("b", "2 times", 2), ("a", "once", 1)):
+        for _ in range(number):
+            one.says(message)
+        with pytest.raises(NotRecordedError, match=f"recorded {times} for .* is asked once more"):
+            one.says(message)
+
+
+def test_whoever_is_on_nobodys_stage_is_told(process: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = process(says("a", "1"))
+    monkeypatch.chdir(one.replay.recordings.folder.parent)
+    one.player.enter(None, 1, begins=False, test=None)
+    folder = one.replay.recordings.folder.name
+    with pytest.raises(NotRecordedError) as caught:
+        one.says("a")
+    command = f"pytest --hydra-smoke --hydra-smoke-record {folder}"
+    assert str(caught.value).endswith(f"was recorded for no test; to record it: {command}")
+
+
+# On the wire
+
+
+class Playing:
+    """Routers that play a folder, and who calls them."""
+
+    def __init__(self, folder: Path, clock: HandClock, stack: ExitStack) -> None:
+        self.folder, self._clock, self._stack = folder, clock, stack
+
+    def ready(self, *turns: dict[str, Any], **scenario: Any) -> tuple[Caller, str]:
+        write(self.folder, TEST, *turns)
+        recorded = replace(load(str(self.folder), pace=scenario.get("replay_pace", 0)), **scenario)
+        router = self._stack.enter_context(FakeRouter(recorded, clock=self._clock))
+        caller = Caller(router)
+        self._stack.callback(caller.http.close)
+        return caller, caller.ready(self._clock)
+
+
+@pytest.fixture
+def playing(tmp_path: Path, clock: HandClock) -> Iterator[Playing]:
+    with ExitStack() as stack:
+        yield Playing(tmp_path / "recordings", clock, stack)
+
+
+def test_anybody_gets_the_first_that_has_the_message_then_the_next(playing: Playing) -> None:
+    write(playing.folder, "t.py::a", says("hello", "one"), says("bye", "two"))
+    caller, instance_id = playing.ready(says("hello", "three"))
+    asked = [caller.chat(instance_id, it).text for it in ("hello", "bye", "hello", "hello")]
+    assert [it.split()[1] for it in asked] == ["one", "two", "three", "one"]
+    caller.router.reset()
+    refused = caller.chat(caller.ready(HandClock()), "hallo")
+    assert refused.status_code == 501
+    assert refused.json() == {
+        "detail": "'hallo' is in no recording; the nearest that was: 'hello' (-'hello' +'hallo')"
+    }
+
+
+def test_there_is_a_url_for_a_folder(playing: Playing) -> None:
+    write(playing.folder, TEST, says("hello", "Moin."))
+    with FakeRouter(str(playing.folder)) as router:
+        caller = Caller(router)
+        with caller.http:
+            instance_id = caller.provision().json()["instance_id"]
+            assert caller.status(instance_id).json()["status"] == "running"
+            assert "Moin." in caller.chat(instance_id, "hello").text
+
+
+def test_every_byte_is_as_it_was(playing: Playing) -> None:
+    chunks = (b"\xef\xbb\xbfdata: \xc3", b"\xa4\r\n", b"\r", b"\n: ping\n", b"\x00\xff", b"data: x")
+    caller, instance_id = playing.ready(turn("hello", *chunks))
+    answer = caller.chat(instance_id)
+    assert answer.content == b"".join(chunks)
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+
+
+def test_the_times_are_as_they_were(playing: Playing, clock: HandClock) -> None:
+    caller, instance_id = playing.ready(turn("hi", b"a", b"b", b"c"), replay_pace=1)
+    with caller.stream(instance_id) as answer:
+        chunks = answer.iter_raw()
+        for chunk in (b"a", b"b", b"c"):
+            clock.pass_by(0.101)
+            assert next(chunks) == chunk
+        assert next(chunks, None) is None
+
+
+def test_a_stream_that_was_cut_or_refused_or_never_came(playing: Playing) -> None:
+    caller, instance_id = playing.ready(
+        turn("cut", b"data: a\n\n", end="cut"),
+        turn("lost", end="cut", llm_events=COUNTED),
+        turn("refused", refused=REFUSED, llm_events=COUNTED),
+        turn("uncounted", refused={**REFUSED, "status": 422}),
+    )
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+        caller.chat(instance_id, "cut")
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        caller.chat(instance_id, "lost")
+    assert caller.chat(instance_id, "uncounted").status_code == 422
+    refused = caller.chat(instance_id, "refused")
+    assert (refused.status_code, refused.text, refused.headers["content-type"]) == (
+        *(503, "busy"),
+        "text/plain",
+    )
+    assert caller.llm_events(instance_id).json()["count"] == 4
+
+
+def test_a_stream_that_stalled_says_no_more(playing: Playing) -> None:
+    caller, instance_id = playing.ready(turn("hi", b"data: a\n\n", end="stalled"))
+    caller.http.timeout = 0.2
+    with caller.stream(instance_id) as answer:
+        chunks = answer.iter_raw()
+        assert next(chunks) == b"data: a\n\n"
+        with pytest.raises(httpx.ReadTimeout):
+            next(chunks)
+
+
+def test_llm_events_are_counted_as_they_were(playing: Playing, clock: HandClock) -> None:
+    turns = (
+        says("a", "x", llm_events=COUNTED),
+        says("b", "x"),
+        says("c", "x", llm_events={**COUNTED, "providers": []}),
+    )
+    listed: dict[str, Any] = {"providers": ("c",), "providers_listed": "repeated"}
+    caller, instance_id = playing.ready(*turns, replay_pace=1, llm_events_lag=0, **listed)
+
+    def counted(message: str) -> Any:
+        path, body = f"/instances/{instance_id}/chat", {"message": message}
+        with caller.http.stream("POST", path, json=body) as it:
+            clock.pass_by(1)
+            it.read()
+        at_once = caller.llm_events(instance_id).json()["providers"]
+        clock.pass_by(1)
+        return at_once, caller.llm_events(instance_id).json()["providers"]
+
+    assert counted("a") == ([], ["b", "a"])
+    assert counted("b") == (["b", "a", "c"], ["b", "a", "c"])
+    assert counted("c") == (["b", "a", "c"], ["b", "a", "c", "c", "c"])
+
+
+def test_who_leaves_early_has_used_what_was_counted(playing: Playing, clock: HandClock) -> None:
+    left = turn("hi", b"data: a\n\n", b"b", llm_events=COUNTED, end="left")
+    caller, instance_id = playing.ready(left, replay_pace=1)
+    with caller.stream(instance_id) as answer:
+        clock.pass_by(0.101)
+        next(answer.iter_raw())
+    while not caller.router.llm_events:
+        clock.pass_by(1)
+    assert caller.llm_events(instance_id).json()["count"] == 2
+
+
+def test_faults_lie_over_a_recording(playing: Playing) -> None:
+    stream = b"data: a\n\ndata: b\r\n\r\ndata: c\r\rdata: d"
+    caller, instance_id = playing.ready(*(turn("hello", stream[:5], stream[5:]) for _ in range(5)))
+    caller.router.fail("chat", status=429)
+    assert caller.chat(instance_id).status_code == 429
+    caller.router.break_stream("end", after_events=2)
+    assert caller.chat(instance_id).content == stream[:20]
+    caller.router.break_stream("split", split_at=[3])
+    assert caller.chat(instance_id).content == stream
+    caller.router.break_stream("error", after_events=1)
+    assert b"agent" in caller.chat(instance_id).content
+    caller.router.drop("chat", when="after")
+    with pytest.raises(httpx.RemoteProtocolError):
+        caller.chat(instance_id)
+    assert caller.chat(instance_id).content == stream
+
+
+def test_a_file_puts_trouble_and_replies_over_a_folder(playing: Playing, tmp_path: Path) -> None:
+    write(playing.folder, TEST, says("hello", "Moin."))
+    file = tmp_path / "busy.toml"
+    file.write_text(
+        'base = "recordings"\ntrouble = "unavailable"\ntrouble_every = 1\n'
+        'trouble_calls = ["poll"]\nruntime = "text"\n'
+        '[[replies]]\nmatch = "weather"\ntext = "Cold."\n'
+    )
+    with FakeRouter(str(file)) as router:
+        caller = Caller(router)
+        with caller.http:
+            instance_id = caller.provision().json()["instance_id"]
+            assert caller.poll().status_code == 503
+            assert "data: Cold\n" in caller.chat(instance_id, "weather").text
+            assert "Moin." in caller.chat(instance_id, "hello").text
+
+
+def test_a_recording_that_is_made_anew_meanwhile(playing: Playing) -> None:
+    caller, instance_id = playing.ready(says("hello", "old"))
+    write(playing.folder, "t.py::other")
+    (playing.folder / "0.json").write_text("{}")
+    refused = caller.chat(instance_id)
+    assert refused.status_code == 501
+    assert "has changed since it was read" in refused.json()["detail"]
+
+
+def test_the_routers_manners_are_those_of_its_report(playing: Playing) -> None:
+    report: dict[str, Any] = {
+        "schema_version": 2,
+        "instances": [
+            {
+                "spans": [
+                    {"phase": "provision", "at": 0.0, "seconds": 1.0},
+                    {"phase": "ready", "at": 1.0, "seconds": 90.0},
+                ],
+                "statuses": [{"at": 5.0, "word": "Booting"}, {"at": 91.0, "word": "Online"}],
+                "turns": [],
+                "usage": [],
+                "exchanges": [{"call": "poll", "status": 429, "error": None}],
+            }
+        ],
+        "manners": {"answers": [], "events": [], "drift": []},
+    }
+    write(playing.folder, TEST, says("hello", "x"))
+    (playing.folder / "router.json").write_text(json.dumps(report))
+    at_once, in_time = load(str(playing.folder)), load(str(playing.folder), pace=1)
+    assert at_once.statuses == ((0.0, "Online"),)
+    assert at_once.ready_words == in_time.ready_words == ("Online",)
+    assert (at_once.trouble, at_once.row_after, in_time.replay_pace) == ("none", 0.0, 1)
+    assert in_time.statuses[-1] == (0.0, "Online") or in_time.statuses[-1][0] > 0
+    (playing.folder / "router.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"router\.json: it is no report of a run"):
+        load(str(playing.folder))
+
+
+def test_what_is_on_stage_is_said_with_the_token(playing: Playing) -> None:
+    write(playing.folder, TEST, says("a", "1"))
+    with FakeRouter(str(playing.folder)) as router:
+        url = stage_of(router, lambda owner, run, message: message)
+        token = {"authorization": f"Bearer {router.token}"}
+        on_stage = {"owner": TEST, "run": 1, "begins": True, "test": TEST}
+        with httpx.Client(base_url=url, trust_env=False) as http:
+            refused = http.post("/_fake/stage", json=on_stage)
+            assert (refused.status_code, unasked(router)) == (401, {})
+            assert http.post("/_fake/stage", json=on_stage, headers=token).status_code == 204
+        assert unasked(router) == {TEST: ["a"]}

@@ -1,0 +1,390 @@
+"""Recording a live run: which files there are, what is in them, and what the summary says."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+from plugin_tools import Project, problems
+
+from pytest_hydrasmoke import RecordedTurn
+from pytest_hydrasmoke._plugin.record_hook import edit_of
+from pytest_hydrasmoke._run.taped import NotWrittenError
+from pytest_hydrasmoke.fake import FakeRouter
+
+SUITE = """
+    import pytest
+    from pytest_hydrasmoke import ChatError, NotFoundError
+
+    def test_shared(smoke_instance):
+        smoke_instance.chat("Are you ready?").expect_llm_events()
+        smoke_instance.chat("And now?")
+
+    @pytest.mark.parametrize("language", ["de"])
+    def test_own(smoke_instance_factory, wide, language):
+        with smoke_instance_factory() as one, smoke_instance_factory() as other:
+            with one.stream_chat("Hello") as events:
+                next(events)
+            other.chat("Hello")
+            one.chat("Bye")
+            wide.chat("Hello")
+
+    @pytest.mark.hydra_smoke_runs(2)
+    def test_twice(smoke_client, wide):
+        with smoke_client.stream_chat(wide.id, "By its id") as events:
+            assert list(events)
+
+    def test_refused(smoke_instance_factory):
+        with smoke_instance_factory() as one:
+            one.delete()
+            with pytest.raises(NotFoundError):
+                one.chat("Are you there?")
+
+    def test_provisions(smoke_client, smoke_spec, run_id):
+        smoke_client.provision(smoke_spec, run_id)
+        found = smoke_client.poll(run_id).instance_id
+        with smoke_client.stream_chat(found, "Mine") as events:
+            assert list(events)
+        smoke_client.delete(found)
+
+    def test_fails(wide):
+        wide.chat("What is it?")
+        raise AssertionError
+"""
+CONFTEST = """
+    import pytest
+
+    @pytest.fixture
+    def run_id(smoke_config):
+        return smoke_config.run_id
+
+    @pytest.fixture(scope="session")
+    def wide(smoke_instance_factory):
+        instance = smoke_instance_factory()
+        instance.chat("In a fixture")
+        yield instance
+        instance.chat("At its end")
+
+    def pytest_hydra_smoke_instance_ready(instance):
+        if instance.idempotency_key.endswith(("-0", "-1")):
+            instance.chat("In the hook")
+"""
+RECORD = ("--hydra-smoke-record", "recordings")
+
+
+def recorded(project: Project) -> dict[str, list[dict[str, Any]]]:
+    """Return the turns of each owner."""
+    files = [json.loads(text) for name, text in texts(project).items() if name.endswith(".json")]
+    return {it["of"]: it["turns"] for it in files if "of" in it}
+
+
+def texts(project: Project) -> dict[str, bytes]:
+    folder = project.path / "recordings"
+    return {
+        it.relative_to(folder).as_posix(): it.read_bytes() for it in sorted(folder.rglob("*.*"))
+    }
+
+
+def asked(turns: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [
+        (it["run"], it["instance"], it["message"], it.get("end") or it["refused"]["status"])
+        for it in turns
+    ]
+
+
+def told(result: pytest.RunResult) -> list[str]:
+    """Return what the summary says of recordings, but for the folder's place."""
+    lines = [it.removeprefix("hydra-smoke: ") for it in result.outlines]
+    start = next(at for at, line in enumerate(lines) if line.startswith("recordings in "))
+    return [
+        line.partition("recordings: ")[2] or line.strip()
+        for line in lines[start:]
+        if line.startswith(("recordings in", "  "))
+    ]
+
+
+def test_what_tests_fixtures_and_hooks_say_is_written_once(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router, max_instances=9).pytester.makepyfile(test_it=SUITE)
+    project.pytester.makeconftest(CONFTEST)
+    result = project.live(*RECORD, "test_it.py")
+    result.assert_outcomes(passed=5, failed=1)
+    wide = {"of": "fixture ::wide", "number": 0}
+    assert {owner: asked(turns) for owner, turns in recorded(project).items()} == {
+        "test_it.py::test_shared": [
+            (1, "shared", "Are you ready?", "closed"),
+            (1, "shared", "And now?", "closed"),
+        ],
+        "test_it.py::test_own[de]": [
+            (1, 0, "Hello", "left"),
+            (1, 1, "Hello", "closed"),
+            (1, 0, "Bye", "closed"),
+            (1, wide, "Hello", "closed"),
+        ],
+        "test_it.py::test_twice": [
+            (1, wide, "By its id", "closed"),
+            (2, wide, "By its id", "closed"),
+        ],
+        "test_it.py::test_provisions": [(1, None, "Mine", "closed")],
+        "test_it.py::test_refused": [(1, 0, "Are you there?", 404)],
+        "fixture ::wide": [(1, 0, "In a fixture", "closed"), (1, 0, "At its end", "closed")],
+        "hook pytest_hydra_smoke_instance_ready": [
+            (1, "shared", "In the hook", "closed"),
+            (1, wide, "In the hook", "closed"),
+        ],
+    }
+    first, second = recorded(project)["test_it.py::test_shared"]
+    assert first["llm_events"].items() >= {"count": 1, "providers": ["anthropic"]}.items()
+    assert second["llm_events"] is None
+    assert first["spec"]["tier_id"] == "tier-1"
+    assert "".join(chunk for _, chunk in first["chunks"]).endswith("data: [DONE]\n\n")
+    assert told(result)[0] == "7 new, 1 not recorded"
+    assert told(result)[-1] == "not recorded: test_it.py::test_fails: it failed"
+
+    before = texts(project)
+    assert not [it for it in before if "tmp" in it]
+    assert json.loads(before["router.json"])["instances"][0]["statuses"]
+    shared = before["test_it/test_shared.json"].decode()
+    for number in range(10):
+        gone = shared.replace("::test_shared", f"::test_gone_{number}")
+        project.write(f"recordings/gone/{number}.json", gone)
+    router.reply("And now", "I am set.")
+    result = project.live(*RECORD, "test_it.py", "--deselect=test_it.py::test_twice")
+    assert told(result) == [
+        "1 changed, 5 unchanged, 1 not recorded",
+        "changed: test_it.py::test_shared: turn 2, text: 'I am set.', and was 'I am ready.'",
+        "not recorded: test_it.py::test_fails: it failed",
+        *(f"used by no test of this run: gone/{number}.json" for number in range(10)),
+        "used by no test of this run: 1 more",
+    ]
+    after = texts(project)
+    changed = [name for name in before if before[name] != after[name]]
+    assert changed == ["test_it/test_shared.json"]
+
+
+ODD = """
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def failing(smoke_instance_factory):
+        smoke_instance_factory().chat("In a fixture")
+        raise LookupError
+
+    def test_set_up(failing):
+        pass
+
+    def test_skips(smoke_instance):
+        smoke_instance.chat("Is it so?")
+        pytest.skip("it is not")
+
+    def test_left_out(smoke_instance):
+        smoke_instance.chat("secret")
+
+    def test_in_the_way(smoke_instance):
+        smoke_instance.chat("Hello")
+
+    def test_newer(smoke_instance):
+        smoke_instance.chat("Hello")
+
+    def test_damaged(smoke_instance):
+        smoke_instance.chat("Hello")
+
+    def test_late(smoke_instance):
+        smoke_instance.chat("Hello")
+
+    def test_says_nothing(smoke_instance):
+        pass
+
+    def test_interrupted(smoke_instance):
+        smoke_instance.chat("Hello")
+        pytest.exit("enough")
+"""
+ODD_CONFTEST = """
+    import dataclasses
+    import pytest
+
+    instances = []
+
+    def pytest_hydra_smoke_instance_ready(instance):
+        instances.append(instance)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop():
+        try:
+            return (yield)
+        finally:
+            instances[0].chat("Of nobody")
+
+    def pytest_hydra_smoke_record(turn):
+        return None if turn.message == "secret" else dataclasses.replace(turn, message="Hi")
+"""
+
+
+def test_what_can_t_be_written_is_told_and_changes_no_outcome(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).pytester.makepyfile(test_it=ODD)
+    project.pytester.makeconftest(ODD_CONFTEST)
+    head = '{"format": "pytest-hydrasmoke recording", "of": "test_it.py::'
+    for name, text in {
+        "in_the_way": "{}",
+        "newer": f'{head}test_newer", "version": 2}}',
+        "damaged": f'{head}test_damaged", "version": 1}}',
+        "late": "",
+    }.items():
+        project.write(f"recordings/test_it/test_{name}.json", text)
+    (project.path / "recordings/test_it/test_late.json").unlink()
+    (project.path / "recordings/test_it/test_late.json").mkdir()
+    result = project.live(*RECORD, "test_it.py")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    lines = "\n".join(told(result))
+    for name, why in {
+        "interrupted": "it was interrupted",
+        "skips": "it did not pass",
+        "left_out": "pytest_hydra_smoke_record left all of its turns out",
+        "newer": "it has version 2 of the format, not 1: update pytest-hydrasmoke",
+    }.items():
+        assert f"not recorded: test_it.py::test_{name}: {why}" in lines
+    assert "not recorded: fixture test_it.py::failing: its set-up failed" in lines
+    assert "not recorded: test_it.py::test_in_the_way: FileExistsError: " in lines
+    assert "not recorded: test_it.py::test_late: IsADirectoryError: " in lines
+    assert "changed: test_it.py::test_damaged: it has 1 turns now, and had 0" in lines
+    assert {owner: asked(turns) for owner, turns in recorded_whole(project).items()} == {
+        "test_it.py::test_damaged": [(1, "shared", "Hi", "closed")],
+    }
+
+
+def recorded_whole(project: Project) -> dict[str, list[dict[str, Any]]]:
+    damaged = project.path / "recordings/test_it/test_damaged.json"
+    whole = json.loads(damaged.read_text("utf-8"))
+    return {whole["of"]: whole["turns"]}
+
+
+def test_workers_record_together(project: Project, router: FakeRouter) -> None:
+    project.at(router, max_instances=9).pytester.makepyfile(test_it=SUITE)
+    project.pytester.makeconftest(CONFTEST)
+    result = project.run("-p", "xdist", "-n2", "--hydra-smoke", *RECORD, "test_it.py")
+    result.assert_outcomes(passed=5, failed=1)
+    assert told(result)[0] == "7 new, 1 not recorded"
+    wide = asked(recorded(project)["fixture ::wide"])
+    assert wide == [(1, 0, "In a fixture", "closed"), (1, 0, "At its end", "closed")]
+    assert len(recorded(project)["hook pytest_hydra_smoke_instance_ready"]) == 2
+
+
+KILLED = """
+    import os
+    import signal
+    from pathlib import Path
+
+    replace = Path.replace
+
+    def kill(self, other):
+        if other.name == "test_second.json":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(self, other)
+
+    Path.replace = kill
+"""
+TWO = """
+    def test_first(smoke_instance):
+        smoke_instance.chat("Hello")
+
+    def test_second(smoke_instance):
+        smoke_instance.chat("Hello")
+"""
+
+
+def test_a_run_that_is_killed_while_it_writes_leaves_no_half_file(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).pytester.makepyfile(test_it=TWO)
+    project.pytester.makeconftest(KILLED)
+    result = project.process("--hydra-smoke", *RECORD, "test_it.py")
+    assert result.ret == -signal.SIGKILL
+    assert list(recorded(project)) == ["test_it.py::test_first"]
+    assert [it for it in texts(project) if it.endswith(".tmp")]
+    (project.path / "conftest.py").unlink()
+    result = project.live(*RECORD, "test_it.py")
+    assert told(result)[0] == "1 new, 1 unchanged"
+    assert not [it for it in texts(project) if it.endswith(".tmp")]
+
+
+def test_a_folder_that_can_t_be_written_ends_the_run_before_collection(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router, record="pyproject.toml/recordings").table()
+    result = project.live()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines("*record: */pyproject.toml/recordings can't be written: Not a*")
+    project.set(record="pyproject.toml", report_replies="false")
+    listed = problems(project.live())
+    assert [it.partition(" = ")[0] for it in listed] == ["record", "record"]
+
+
+# The hook
+
+
+TURN = RecordedTurn("test_it.py::test_it", 1, "Hello", "data: I am\n\n")
+
+
+def edited(*returned: Any) -> RecordedTurn | None:
+    manager = pytest.PytestPluginManager()
+    from pytest_hydrasmoke import _hookspecs
+
+    manager.add_hookspecs(_hookspecs)
+    for value in returned:
+        manager.register(Plugin(value))
+    edit = edit_of(manager)
+    assert edit is not None
+    return edit(TURN)
+
+
+class Plugin:
+    """Implements the hook: returns a value, or what a function makes of the turn."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def pytest_hydra_smoke_record(self, turn: RecordedTurn) -> Any:
+        return self._value(turn) if callable(self._value) else self._value
+
+
+def said(word: str) -> Any:
+    return lambda turn: RecordedTurn(turn.owner, turn.run, turn.message + word, turn.text)
+
+
+def test_implementations_see_a_turn_one_after_the_other() -> None:
+    changed = edited(said(" 1"), said(" 2"))
+    assert changed is not None
+    assert changed.message == "Hello 2 1"
+
+
+def test_one_that_returns_nothing_leaves_the_turn_out() -> None:
+    assert edited(said(" 1"), None) is None
+    assert edited(None, said(" 1")) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (3, "returned 3: return the turn"),
+        (RecordedTurn(TURN.owner, 1, "", b""), "returned a turn whose text is b''"),  # type: ignore[arg-type]
+        (RecordedTurn(TURN.owner, 1, "\ud800", ""), "returned a turn whose message can't be enc"),
+        (RecordedTurn(TURN.owner, 2, "", ""), "returned a turn of another owner or run"),
+        (lambda turn: 1 / 0, "failed: ZeroDivisionError"),
+    ],
+)
+def test_what_it_returns_is_checked(value: Any, problem: str) -> None:
+    with pytest.raises(NotWrittenError, match=f"pytest_hydra_smoke_record {problem}"):
+        edited(value)
+
+
+def test_without_one_there_is_no_edit() -> None:
+    manager = pytest.PytestPluginManager()
+    from pytest_hydrasmoke import _hookspecs
+
+    manager.add_hookspecs(_hookspecs)
+    assert edit_of(manager) is None

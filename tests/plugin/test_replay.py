@@ -1,0 +1,260 @@
+"""Replaying: a suite that was recorded live runs offline, and what it has to say of that."""
+
+from __future__ import annotations
+
+import json
+from http.client import HTTPConnection, HTTPResponse
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from plugin_tools import Project, problems
+from starlette.responses import Response
+
+from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._plugin.replay import Replaying
+from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake.server import mount, unmount
+
+SUITE = """
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def wide(smoke_instance_factory):
+        with smoke_instance_factory() as instance:
+            assert instance.chat("Hello").text == "Hello 0."
+            yield instance
+            assert instance.chat("Bye").text == "Bye 0."
+
+    def test_many_turns(smoke_instance):
+        texts = [smoke_instance.chat(it).text for it in ("One", "Two", "One")]
+        assert texts == ["One 0.", "Two 0.", "One 1."]
+
+    @pytest.mark.parametrize("language", ["de", "en"])
+    def test_parameters(smoke_instance, language):
+        turn = smoke_instance.chat(f"{language}?")
+        turn.expect_llm_events(providers={"anthropic"})
+
+    def test_of_its_own(smoke_instance_factory, wide):
+        first, second = smoke_instance_factory.many(2)
+        assert second.chat("Who?").text == "Who? 0."
+        assert first.chat("Who?").text == "Who? 0."
+        assert first.chat("Who?").text == "Who? 1."
+        assert wide.chat("Who?").text == "Who? 0."
+
+    @pytest.mark.anyio
+    async def test_async(async_smoke_instance):
+        turn = await async_smoke_instance.chat("Async?")
+        assert turn.text == "Async? 0."
+
+    @pytest.mark.hydra_smoke_runs(3, at_least=2)
+    def test_runs(smoke_instance):
+        assert smoke_instance.chat("Heads?").text != "Heads? 1."
+
+    @pytest.mark.hydra_smoke_live
+    def test_live(smoke_instance, request):
+        assert smoke_instance.chat("Alive?").text
+"""
+CONFTEST = """
+    import dataclasses
+    import pytest
+
+    @pytest.fixture
+    def anyio_backend():
+        return "asyncio"
+
+    def pytest_hydra_smoke_instance_ready(instance):
+        assert instance.chat("Ready?").text == "Ready? 0."
+
+    def pytest_hydra_smoke_record(turn):
+        return dataclasses.replace(turn, message=turn.message.replace("?", "!"))
+"""
+MESSAGES = ("Ready?", "Hello", "Bye", "One", "Two", "Who?", "Async?", "Heads?")
+
+
+@pytest.fixture
+def recorded(project: Project, router: FakeRouter) -> Project:
+    """A project whose suite was recorded against a router that is a live one to it."""
+    for message in MESSAGES:
+        router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
+    project.write("tests/test_it.py", dedent(SUITE))
+    project.write("conftest.py", dedent(CONFTEST))
+    project.at(router, max_instances=8)
+    return project
+
+
+ANYIO = ("-p", "anyio")
+REPLAY = ("--hydra-smoke-scenario=recordings/", *ANYIO)
+
+
+def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> None:
+    live = recorded.live("--hydra-smoke-record=recordings", *ANYIO, "tests")
+    live.assert_outcomes(passed=7)
+    asked = len(router.requests)
+
+    result = recorded.fake(*REPLAY, "--hydra-smoke-report=always", "tests")
+    result.assert_outcomes(passed=6, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "hydra-smoke: FAKE, replaying 9 recordings of ????-??-??; the oldest is of today",
+            "FAKE router, replaying 9 recordings of ????-??-??, run *",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*no longer asks*")
+    output = recorded.path / ".hydrasmoke"
+    report = json.loads((output / "report.json").read_text("utf-8"))
+    assert (report["fake"], report["replaying"][:23]) == (True, "replaying 9 recordings ")
+    assert "FAKE router, replaying 9 recordings of " in (output / "report.html").read_text("utf-8")
+
+    # Some of it, backwards, on two workers that set the fixture up for themselves.
+    names = ("test_async", "test_runs", "test_of_its_own", "test_many_turns")
+    some = [f"tests/test_it.py::{name}" for name in names]
+    two = recorded.process("--hydra-smoke-fake", *REPLAY, *some, "-p", "xdist", "-n2")
+    two.assert_outcomes(passed=4)
+    two.stdout.no_fnmatch_line("*no longer asks*")
+    assert len(router.requests) == asked
+
+
+STRICT = """
+import httpx
+import pytest
+from pytest_hydrasmoke import ChatError, RouterError
+
+def test_hook(smoke_instance):
+    with pytest.raises(RouterError, match="pytest_hydra_smoke_record returned 7: return the turn"):
+        smoke_instance.chat("hook")
+    with pytest.raises(RouterError, match="'drop': nothing was recorded for test_it.py::test_hook"):
+        smoke_instance.chat("drop")
+
+def test_another_message(smoke_instance):
+    smoke_instance.chat("Are you reddy?")
+
+def test_raw(smoke_instance, smoke_config):
+    path = f"/internal/v1/smoke/instances/{smoke_instance.id}/chat"
+    token = smoke_config.token.reveal()
+    with httpx.Client(base_url=smoke_config.url, trust_env=False) as client:
+        client.headers["authorization"] = f"Bearer {token}"
+        answers = [client.post(path, json={"message": it}) for it in ("raw", "raw")]
+    assert (answers[0].text, answers[1].status_code) == ("data: bytes\\n\\n", 501)
+
+def test_fewer(smoke_instance, smoke_spec):
+    assert (smoke_spec.manifest_id, smoke_spec.tier_id) == ("hermes-basic", "mine")
+    assert smoke_instance.chat("one").text == "1"
+    try:
+        smoke_instance.chat("cut")
+    except ChatError as error:
+        assert "the stream was cut" in str(error)
+"""
+
+
+HOOK = """
+def pytest_hydra_smoke_record(turn):
+    return {"hook": 7, "drop": None}.get(turn.message, turn)
+"""
+SPEC = {"manifest_id": "hermes-basic", "tier_id": "basic"}
+
+
+def turn(message: str, data: str, end: str = "closed") -> dict[str, Any]:
+    """Return a turn as somebody would write it by hand."""
+    return {
+        "run": 1,
+        "instance": "shared",
+        "spec": SPEC,
+        "message": message,
+        "llm_events": None,
+        "end": end,
+        "chunks": [[5, f"data: {data}\n\n"]],
+    }
+
+
+def record(project: Project, of: str, *turns: dict[str, Any], **more: Any) -> None:
+    fields = {"format": "pytest-hydrasmoke recording", "version": 1, "recorded": "2020-01-31"}
+    text = json.dumps({**fields, "of": of, "turns": turns, **more})
+    project.write(f"recordings/{len(of)}.json", text)
+
+
+def test_what_is_strict(project: Project) -> None:
+    project.write("test_it.py", STRICT)
+    project.write("conftest.py", HOOK)
+    project.table('scenario = "recordings"', "replay_pace = 1", 'tier_id = "mine"')
+    record(project, "test_it.py::test_another_message", turn("Are you ready?", "yes"))
+    record(project, "test_it.py::test_raw", turn("raw", "bytes"))
+    turns = (turn(str(number), "more") for number in range(4))
+    record(project, "test_it.py::test_fewer", turn("one", "1"), turn("cut", "2", "cut"), *turns)
+    name = "test_it.py::test_another_message"
+    words = (
+        f"*'Are you reddy?': it was not recorded for {name}; the nearest that was: "
+        "'Are you ready?' (-'ready' +'reddy'); to record it: "
+        f"pytest --hydra-smoke --hydra-smoke-record recordings {name}"
+    )
+    result = project.fake("test_it.py")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "hydra-smoke: FAKE, replaying 3 recordings of 2020-01-31; the oldest is * days old",
+            words,
+            "hydra-smoke: note: *::test_fewer no longer asks what was recorded: '0', '1', '2' *",
+            "hydra-smoke: note: *::test_another_message no longer asks what was recorded: 'Are *",
+        ]
+    )
+
+
+def test_recordings_that_can_not_be_replayed(project: Project) -> None:
+    project.write("test_it.py", STRICT)
+    project.write("recordings/router.json", "{}")
+    [problem] = problems(project.fake("--hydra-smoke-scenario=recordings"))
+    assert "has no recordings: make them with --hydra-smoke-record" in problem
+    record(project, "test_it.py::test_raw", version=2)
+    project.write("recordings/cut.json", '{"format": ')
+    project.set(max_instances=0)
+    both = problems(project.fake("--hydra-smoke-scenario=recordings"))
+    assert len(both) == 2
+    assert "cut.json is damaged: " in both[1]
+    assert "it is of version 2 of the format, and this release reads 1" in both[1]
+
+
+def test_a_word_that_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+
+    async def stage(scope: Any, receive: Any, send: Any) -> None:
+        heard.append(scope["path"])
+        await Response(status_code=204)(scope, receive, send)
+
+    place = mount(stage)
+    teller = Replaying(HydraSmokeConfig(url=place.url, token=Token("a-made-up-token")))
+    original = HTTPConnection.getresponse
+
+    def interrupted(connection: HTTPConnection) -> HTTPResponse:
+        monkeypatch.setattr(HTTPConnection, "getresponse", original)
+        raise KeyboardInterrupt
+
+    try:
+        monkeypatch.setattr(HTTPConnection, "getresponse", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            teller.on_stage("t.py::one", 1, None, begins=True)
+        teller.on_stage("t.py::two", 1, None, begins=True)
+    finally:
+        teller.pytest_unconfigure()
+        unmount(place)
+    assert heard == [f"{place.prefix}/_fake/stage"] * 2
+
+
+def test_a_worker_on_another_host_can_not_replay(project: Project) -> None:
+    project.write("test_it.py", "def test_it(smoke_instance): pass")
+    project.write("elsewhere.py", dedent(ELSEWHERE))
+    record(project, "test_it.py::test_it", turn("a", "b"))
+    result = project.process(
+        *("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY, "test_it.py")
+    )
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*gw0: recordings are replayed on the host of the run's main *"])
+
+
+ELSEWHERE = """
+    import os
+    from pytest_hydrasmoke._run import locks
+
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        locks.has_main_process = lambda output, run_id: False
+"""

@@ -1,0 +1,142 @@
+"""What a folder of recordings tells of the router: what the fake learns, and no more than that."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._core.moments import Exchange, Span, UsageCount
+from pytest_hydrasmoke._report.model import (
+    AnswerReport,
+    InstanceReport,
+    Manners,
+    StatusReport,
+    TurnReport,
+)
+from pytest_hydrasmoke._run.router_forms import forms_of
+from pytest_hydrasmoke.fake.from_report import scenario_of
+
+ID, HOST, KEY = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11", "agent-17.example", "night-0"
+PHASES = (("provision", 10.0, 0.5), ("row", 10.5, 1.0), ("ready", 11.5, 60.0), ("turn", 80.0, 2.0))
+
+
+def said(at: float, error: str | None = None) -> TurnReport:
+    return TurnReport(
+        at=at,
+        message="A word",
+        text="Words",
+        events=3,
+        arrivals=tuple(0.4 + 0.1 * number for number in range(50)),
+        seconds=None if error else 2.0,
+        complete=error is None,
+        error=error,
+    )
+
+
+def instance(*turns: TurnReport, status: int = 200) -> InstanceReport:
+    return InstanceReport(
+        id=ID,
+        idempotency_key=KEY,
+        hostname=HOST,
+        spec=None,
+        outcome="deleted",
+        leak=None,
+        failed=False,
+        began=datetime(2026, 11, 26, tzinfo=UTC),
+        phases={},
+        chats=1,
+        requests={},
+        retries=0,
+        notes=("a note",),
+        drift=(),
+        statuses=(StatusReport(at=12.0, word="booting"), StatusReport(at=71.0, word="running")),
+        spans=tuple(Span(phase=name, at=at, seconds=took) for name, at, took in PHASES),
+        exchanges=tuple(
+            Exchange(
+                call="status",
+                method="GET",
+                path=f"/instances/{ID}",
+                attempt=1,
+                at=12.0,
+                seconds=0.1,
+                status=code,
+                error=None,
+            )
+            for code in (200, status, 200)
+        ),
+        turns=turns,
+        usage=(
+            UsageCount(at=80.0, count=0, providers=()),
+            UsageCount(at=82.5, count=len(turns), providers=("anthropic",)),
+        ),
+        failures=(),
+    )
+
+
+def report(*instances: InstanceReport, **fields: str) -> Report:
+    answer = AnswerReport(call="status", code=200, fields={"id": "string", **fields})
+    return Report(
+        run_id="night",
+        fake=False,
+        url="https://router.example",
+        began=datetime(2026, 11, 26, tzinfo=UTC),
+        seconds=90.0,
+        exit_code=0,
+        instances=instances,
+        manners=Manners(answers=(answer,), drift=("odd",)),
+    )
+
+
+def forms(*instances: InstanceReport, **fields: str) -> Any:
+    text = forms_of(report(*instances, **fields), None)
+    assert text is not None
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_fake_learns_from_it_what_it_learns_from_the_report(status: int) -> None:
+    whole = report(instance(said(80.0), said(85.0), status=status), region="string")
+    learned = scenario_of(forms(*whole.instances, region="string"))
+    assert learned == scenario_of(whole.model_dump(mode="json"))
+    assert learned.trouble == ("unavailable" if status == 503 else "none")
+
+
+def test_no_id_no_name_no_word_and_no_time_of_day_is_in_it() -> None:
+    cut, failed = "the reply was cut: A word", "the agent reported an error: A word"
+    text = forms_of(report(instance(said(80.0, cut), said(81.0, failed), status=503)), None)
+    assert text is not None
+    for word in (ID, HOST, KEY, "A word", "Words", "note", "odd", "2026", "router.example"):
+        assert word not in text
+    assert [it["error"] for it in json.loads(text)["instances"][0]["turns"]] == [
+        "the reply was cut",
+        "it failed",
+    ]
+    assert json.loads(text)["instances"][0]["statuses"][0] == {"at": 2.0, "word": "booting"}
+    assert max(map(len, text.splitlines())) < 300
+
+
+def test_once_there_only_new_forms_are_added() -> None:
+    first = forms_of(report(instance(said(80.0))), None)
+    assert first is not None
+    assert forms_of(report(instance(said(90.0), said(99.0))), first.encode()) is None
+    assert forms_of(report(), first.encode()) is None
+    more = forms_of(report(region="string"), first.encode())
+    assert more is not None
+    old, new = json.loads(first), json.loads(more)
+    assert old["instances"] == new["instances"]
+    assert len(new["manners"]["answers"]) == 2
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"[]", b"{}", b'{"instances": [], "manners": {}}'])
+def test_a_file_that_tells_nothing_is_made_anew(damaged: bytes) -> None:
+    made = forms_of(report(instance(said(80.0))), damaged)
+    assert made is not None
+    assert json.loads(made)["instances"]
+
+
+def test_where_no_instance_got_ready_there_is_nothing_to_tell() -> None:
+    assert forms_of(report(instance().model_copy(update={"spans": ()})), None) is None
