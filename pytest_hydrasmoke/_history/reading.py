@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
@@ -23,101 +22,16 @@ from pytest_hydrasmoke._core.record import PHASES
 from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 from pytest_hydrasmoke._report.pipeline import web_address
 
+from .parts import FailurePart, InstancePart, PipelinePart, ReportPart, SpanPart
 from .runs import FAILED, PASSED, Boot, Case, Leak, Run, Spec
 
 LARGEST = 32 * 1024 * 1024
 """Bytes of a report, unpacked; a run of fifty instances has less than one."""
 MOST_FILES = 100_000
 """Files that are looked at."""
-_YEAR = 366 * 86_400.0
 _SOON = 0.05
 """Seconds between what is the same moment, told twice."""
 _GZIP = b"\x1f\x8b"
-T = TypeVar("T")
-
-Name = Annotated[str, Field(max_length=1_000)]
-Words = Annotated[str, Field(max_length=100_000)]
-Seconds = Annotated[float, Field(ge=0, le=_YEAR)]
-Count = Annotated[int, Field(ge=0, le=10**12)]
-Many = Annotated[tuple[T, ...], Field(max_length=20_000)]
-
-
-class _Read(BaseModel):
-    """A part of a report, of which only what is needed is looked at."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-
-class _Spec(_Read):
-    manifest_id: Name
-    region_id: Name
-    tier_id: Name
-
-
-class _Span(_Read):
-    at: Seconds
-    phase: Name
-    seconds: Seconds
-
-
-class _Usage(_Read):
-    count: Count
-    providers: Annotated[tuple[Name, ...], Field(max_length=100)]
-
-
-class _Tokens(_Read):
-    input_tokens: Count = 0
-    output_tokens: Count = 0
-
-
-class _Failure(_Read):
-    at: Seconds
-    message: Words
-    phase: Name | None
-    test: Name | None
-
-
-class _Instance(_Read):
-    id: Name | None
-    idempotency_key: Name | None
-    spec: _Spec | None
-    outcome: Name
-    phases: dict[Name, Seconds]
-    tokens: _Tokens = _Tokens()
-    untold: Count = 0
-    spans: Many[_Span]
-    usage: Many[_Usage]
-    failures: Many[_Failure]
-
-
-class _Case(_Read):
-    id: Name
-    outcome: Name
-    runs: Count | None = None
-    passed: Count | None = None
-    instances: Many[Name] = ()
-
-
-class _Pipeline(_Read):
-    group: Annotated[str, Field(min_length=1, max_length=1_000)]
-    job: Name | None = None
-    attempt: Count | None = None
-    commit: Name | None = None
-    branch: Name | None = None
-    url: Name | None = None
-
-
-class _Report(_Read):
-    schema_version: Literal[1, 2]
-    run_id: Annotated[str, Field(min_length=1, max_length=1_000)]
-    fake: bool
-    began: AwareDatetime
-    seconds: Seconds
-    exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
-    pipeline: _Pipeline | None = None
-    budgets: dict[Name, Annotated[float, Field(gt=0)]] = {}
-    instances: Many[_Instance]
-    tests: Many[_Case] = ()
 
 
 @dataclass(slots=True)
@@ -178,7 +92,7 @@ def run_of_file(path: Path) -> Run:
     if len(data) > LARGEST:
         raise ValueError(f"larger than {LARGEST // 1024**2} MiB")
     try:
-        return _kept(_Report.model_validate_json(data))
+        return _kept(ReportPart.model_validate_json(data))
     except ValidationError as error:
         raise ValueError(_what_it_is(error)) from None
 
@@ -208,14 +122,13 @@ def _what_it_is(error: ValidationError) -> str:
     return f"not a whole report: {place}: {first['msg']}"
 
 
-def _kept(report: _Report) -> Run:
-    pipeline = report.pipeline or _Pipeline(group=report.run_id)
+def _kept(report: ReportPart) -> Run:
+    pipeline = report.pipeline or PipelinePart(group=report.run_id)
     boots, times = [_boot(it) for it in report.instances], _times(report.instances)
     return Run(
         run_id=_text(report.run_id),
         fake=report.fake,
         began=report.began.astimezone(UTC),
-        seconds=report.seconds,
         exit_code=report.exit_code,
         group=_text(pipeline.group),
         job=_word(pipeline.job),
@@ -258,14 +171,14 @@ def _word(text: str | None) -> str | None:
     return _text(text) if text else None
 
 
-def _spec(instance: _Instance) -> Spec:
+def _spec(instance: InstancePart) -> Spec:
     it = instance.spec
     if it is None:
         return Spec("", "", "")
     return Spec(_text(it.region_id), _text(it.tier_id), _text(it.manifest_id))
 
 
-def _boot(instance: _Instance) -> Boot:
+def _boot(instance: InstancePart) -> Boot:
     ready = instance.phases.get("ready")
     last = instance.usage[-1] if instance.usage else None
     # Of an instance that was there before, the first count is of others.
@@ -283,7 +196,7 @@ def _boot(instance: _Instance) -> Boot:
     )
 
 
-def _times(instances: Sequence[_Instance]) -> dict[tuple[str, Spec], tuple[float, ...]]:
+def _times(instances: Sequence[InstancePart]) -> dict[tuple[str, Spec], tuple[float, ...]]:
     times: dict[tuple[str, Spec], list[float]] = {}
     for instance in instances:
         if instance.spec is None:
@@ -295,13 +208,13 @@ def _times(instances: Sequence[_Instance]) -> dict[tuple[str, Spec], tuple[float
     return {key: tuple(seconds) for key, seconds in times.items()}
 
 
-def _failed(span: _Span, failures: Sequence[_Failure]) -> bool:
+def _failed(span: SpanPart, failures: Sequence[FailurePart]) -> bool:
     """Return whether a phase ended in a failure: how long it took is then its deadline's doing."""
     end = span.at + span.seconds
     return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in failures)
 
 
-def _cases(report: _Report) -> Iterator[Case]:
+def _cases(report: ReportPart) -> Iterator[Case]:
     specs = {it.idempotency_key or it.id: _spec(it) for it in report.instances}
     words = {
         failure.test: safe_line(failure.message.strip().partition("\n")[0])

@@ -70,7 +70,6 @@ class Run:
     run_id: str
     fake: bool
     began: datetime
-    seconds: float
     exit_code: int
     group: str
     job: str | None

@@ -168,7 +168,6 @@ def _run_without_anything() -> Run:
         run_id="r",
         fake=False,
         began=began,
-        seconds=1.0,
         exit_code=0,
         group="g",
         job=None,

@@ -151,9 +151,11 @@ def test_many_changes_and_files_are_cut_short(tmp_path: Path, capsys: Output) ->
     assert "\nand 36 lines more\n" in (tmp_path / "it.md").read_text("utf-8")
 
 
-def test_data_and_ten_lines(artifacts: Path, tmp_path: Path, capsys: Output) -> None:
-    data, lines = tmp_path / "history.json", tmp_path / "history.md"
-    assert history(capsys, artifacts, "--json", data, "--markdown", lines)[0] == 0
+def test_a_page_data_and_ten_lines(artifacts: Path, tmp_path: Path, capsys: Output) -> None:
+    page, data, lines = (tmp_path / f"history.{it}" for it in ("html", "json", "md"))
+    options = ("--html", page, "--json", data, "--markdown", lines)
+    assert history(capsys, artifacts, *options)[0] == 0
+    assert "<h1>Failed</h1>" in page.read_text("utf-8")
     assert len(json.loads(data.read_text("utf-8"))["live"]["groups"]) == 12
     text = lines.read_text("utf-8")
     assert text.startswith("## hydra-smoke history: failed\n\n`live router, groups: 12,")

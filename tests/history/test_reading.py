@@ -141,7 +141,6 @@ def test_what_is_no_report_says_so(tmp_path: Path, content: object, words: str) 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("seconds", it) for it in (-1, "1", None, 1e300, float("nan"), float("inf"))),
         *(("began", it) for it in ("2026-01-02T12:00:00", "soon", "x" * 99, [])),
         *(("exit_code", it) for it in (1.5, 10**400, True, "0")),
         *(("fake", it) for it in (0, "false", None)),
@@ -153,6 +152,13 @@ def test_what_is_no_report_says_so(tmp_path: Path, content: object, words: str) 
 )
 def test_a_value_that_can_not_be_makes_a_report_none(tmp_path: Path, name: str, value: Any) -> None:
     assert refused(tmp_path, plain(a_report()) | {name: value})
+
+
+@pytest.mark.parametrize("seconds", [-1, "1", None, 1e300, float("nan"), float("inf"), []])
+def test_a_time_that_can_not_be_makes_a_report_none(tmp_path: Path, seconds: Any) -> None:
+    report = plain(a_report())
+    report["instances"][0]["spans"][2]["seconds"] = seconds
+    assert refused(tmp_path, report)
 
 
 def test_what_is_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
