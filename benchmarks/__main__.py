@@ -1,4 +1,4 @@
-"""Run the benchmark: `python benchmarks [P1 ... P9] [--check] [--save]`, from the checkout."""
+"""Run the benchmark: `python benchmarks [P1 ... P11] [--check] [--save]`, from the checkout."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ ROWS = {
     "P7": "p7_fake",
     "P8": "p8_tests",
     "P9": "p9_tools",
+    "P10": "p10_rule",
+    "P11": "p11_history",
 }
 
 

@@ -32,6 +32,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
 from pytest_hydrasmoke._report.build import all_manners, breaches, merged, untold_tokens, with_tests
 from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
+from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 
@@ -230,9 +231,11 @@ class SessionEnd:
             url=config.url or "",
             began=self._began,
             seconds=(datetime.now(UTC) - self._began).total_seconds(),
+            pipeline=pipeline_of(os.environ, config.group, config.run_id),
             exit_code=int(session.exitstatus),
             instances=tuple(instances),
             tests=tuple(self._cases.reports),
+            budgets=config.budgets,
             breaches=tuple(broken),
             manners=all_manners([process.manners for process in everybody]),
         )
