@@ -1,4 +1,4 @@
-"""Run the benchmark: `python benchmarks [P1 ... P11] [--check] [--save]`, from the checkout."""
+"""Run the benchmark: `python benchmarks [P1 ... P12] [--check] [--save]`, from the checkout."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ ROWS = {
     "P9": "p9_tools",
     "P10": "p10_rule",
     "P11": "p11_history",
+    "P12": "p12_recordings",
 }
 
 

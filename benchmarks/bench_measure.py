@@ -16,7 +16,7 @@ Work = Callable[[], object]
 Timer = Callable[[], float]
 
 SLOW = 4.0
-"""Seconds: whoever takes longer for one turn has no second one."""
+"""Seconds that a turn may take, or there is no second one."""
 
 
 @dataclass
@@ -35,18 +35,24 @@ class Turns:
         return statistics.median(mine[turn] / theirs[turn] for turn in mine.keys() & theirs.keys())
 
 
-def rounds(subjects: Mapping[str, Work], count: int, *, timer: Timer = time.process_time) -> Turns:
+def rounds(
+    subjects: Mapping[str, Work],
+    count: int,
+    *,
+    timer: Timer = time.process_time,
+    patience: float = SLOW,
+) -> Turns:
     """Time all subjects `count` times, a turn each in every round, in an order that rotates.
 
     The timer is the process's CPU time unless it is said otherwise: other work on the machine is
-    not in it.
+    not in it. Whoever takes longer than `patience` for one turn has no second one.
     """
     turns = Turns({name: {} for name in subjects})
     names = list(subjects)
     gc.freeze()  # What others hold is not gone through again and again.
     for number in range(count):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            if number and max(turns.taken[name].values()) > SLOW:
+            if number and max(turns.taken[name].values()) > patience:
                 continue
             gc.collect()
             start = timer()

@@ -48,6 +48,9 @@ _WORDS: Mapping[Runtime, set[str]] = {
 _FAILURES = {"error", "Error", "RUN_ERROR", "response.failed"}
 """Names, types and keys of events of which one says that the agent has failed."""
 
+_ROUNDED = 0.002
+"""Seconds that two times of one moment may be apart: a report's times are rounded to 0.001 s."""
+
 
 def scenario_of(report: Plain) -> Scenario:
     """Make a scenario of a report; raises ValueError for what is none, or tells too little."""
@@ -117,7 +120,7 @@ def _boot(instance: Plain) -> Changes:
     row = _end(instance, "row")
     assert ready is not None
     start = ready if row is None else row
-    seen = [it for it in instance["statuses"] if it["at"] <= ready]
+    seen = [it for it in instance["statuses"] if it["at"] <= ready + _ROUNDED]
     script = [(_seconds(it["at"] - start), str(it["word"])) for it in seen]
     learned: Changes = {}
     if asked is not None:

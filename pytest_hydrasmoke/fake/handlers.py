@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from . import requests as wire
 from .chat_stream import EventStream, hang_up, plan, plan_recorded
 from .faults import Break, Faults
+from .recordings import Refused
 from .records import Instance, Json
 from .replay import Asked, NotRecordedError, Player
 from .runtimes.frames import Said
@@ -94,10 +95,16 @@ class Calls:
 
     def chat(self, call: wire.ChatCall) -> ASGIApp:
         """Start a chat turn."""
-        instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        world, message = self._world, call.body.message
+        instance = world.find_alive(str(call.path.instance_id))
+        if instance is None and self._player is not None:
+            refusal = self._refused_as_deleted(self._player, str(call.path.instance_id), message)
+            if refusal is not None:
+                return refusal
+        instance = _found(instance)
         if not instance.ready:
             raise HTTPException(self._scenario.not_ready_status, "The agent is not ready")
-        world, instance_id, message = self._world, instance.id, call.body.message
+        instance_id = instance.id
         said = world.scripted(instance_id, message)
         if said is None and self._player is not None:
             return self._replayed(self._player, instance, message)
@@ -125,9 +132,7 @@ class Calls:
             # No stream: an answer of another kind, or none at all.
             if counted is not None:
                 end_turn()
-            if answer is None:
-                return hang_up
-            return Response(answer.body, answer.status, {"content-type": answer.content_type})
+            return hang_up if answer is None else _refusal(answer)
         planned = plan_recorded(
             chunks,
             end,
@@ -137,6 +142,19 @@ class Calls:
             broken=self._break(),
         )
         return EventStream(planned, self._world.clock, 0.0, end_turn)
+
+    def _refused_as_deleted(
+        self, player: Player, instance_id: str, message: str
+    ) -> Response | None:
+        """Return what was recorded of a message to an instance that was deleted, if it was."""
+        instance = self._world.find_deleted(instance_id)
+        if instance is None:
+            return None
+        try:
+            _, recorded = player.answer(_asked(message, instance))
+        except (NotRecordedError, ValueError):
+            return None  # Nobody would have heard it: so what the router says will do.
+        return None if recorded.refused is None else _refusal(recorded.refused)
 
     def _break(self) -> Break | None:
         return self._faults.take_break() or _death(self._scenario)
@@ -182,6 +200,10 @@ def _death(scenario: Scenario) -> Break | None:
     if scenario.agent_dies == "never":
         return None
     return Break(scenario.agent_dies, scenario.agent_dies_after, None)
+
+
+def _refusal(refused: Refused) -> Response:
+    return Response(refused.body, refused.status, {"content-type": refused.content_type})
 
 
 def _asked(message: str, instance: Instance) -> Asked:

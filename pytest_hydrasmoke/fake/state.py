@@ -130,6 +130,12 @@ class World:
             seen = self._visible(self._rows.get(instance_id))
             return None if seen is None or seen.deleted else seen
 
+    def find_deleted(self, instance_id: str) -> Instance | None:
+        """Return the instance if it was deleted, whether or not callers are shown it."""
+        with self._lock:
+            row = self._rows.get(instance_id)
+            return None if row is None or row.deleted_at is None else self._seen(row)
+
     def delete(self, instance_id: str) -> Literal["unknown", "deleted", "deleted_before"]:
         """Delete softly; a row that no worker has inserted yet is unknown and appears later."""
         with self._lock:

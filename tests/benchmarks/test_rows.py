@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import bench_page
+import p12_recordings
 import p2_decode
 import p3_chat
 import p4_calls
@@ -65,6 +66,12 @@ def test_many_at_once() -> None:
 
 def test_the_fake() -> None:
     well_formed(p7_fake.run(count=2, times=1))
+
+
+def test_recordings() -> None:
+    result = well_formed(p12_recordings.run(turns=1, events=500, long=100, times=1))
+    # Sizes and memory depend on no machine.
+    assert all(bar.kept for bar in result.bars[2:])
 
 
 def test_the_tests(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from inner import ALONE, only
 from shown import ROOT
 
 EXAMPLES = ROOT / "examples"
-# How many of an example's own tests there are; what it is run with; what the run then provisions.
-SUITES = {
-    "team": (9, ("--hydra-smoke-fake", "tests"), 2),
-    "async_team": (3, ("--hydra-smoke-fake",), 3),
-    "matrix": (7, ("--hydra-smoke-fake",), 3),
-    "offline_tool": (4, (), None),
+# What becomes of an example's own tests; what it is run with; what the run then provisions.
+SUITES: dict[str, tuple[dict[str, int], tuple[str, ...], int | None]] = {
+    "team": ({"passed": 9}, ("--hydra-smoke-fake", "tests"), 2),
+    "recorded_team": ({"passed": 5, "skipped": 1}, ("--hydra-smoke-fake", "tests"), 3),
+    "async_team": ({"passed": 3}, ("--hydra-smoke-fake",), 3),
+    "matrix": ({"passed": 7}, ("--hydra-smoke-fake",), 3),
+    "offline_tool": ({"passed": 4}, (), None),
 }
 
 
@@ -28,7 +29,7 @@ def test_a_suite_passes(
             monkeypatch.delenv(variable)
     own = shutil.ignore_patterns("__pycache__", ".*")
     shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True, ignore=own)
-    tests, options, provisioned = SUITES[name]
+    outcomes, options, provisioned = SUITES[name]
     monkeypatch.setenv(*ALONE)
     # Long enough for the fake's rows.
     monkeypatch.setenv("HYDRA_SMOKE_USAGE_SETTLE", "0.5")
@@ -36,7 +37,8 @@ def test_a_suite_passes(
     plugins = only("pytest_asyncio.plugin") if under_asyncio else only()
     result = pytester.runpytest_inprocess(*plugins, *options)
     assert result.ret == 0
-    result.assert_outcomes(passed=tests)
+    result.assert_outcomes(**outcomes)
+    result.stdout.no_fnmatch_line("*no longer asks*")
     if provisioned is not None:
         told = f"provisioned {provisioned}, deleted {provisioned}, kept 0, leaked 0"
         result.stdout.fnmatch_lines([f"*{told}*"])

@@ -68,6 +68,15 @@ def test_a_boot_is_played_as_it_was_seen(version: int) -> None:
     assert scenario.ready_words == ("Up",)
 
 
+def test_the_last_word_of_a_boot_is_not_lost_to_rounding() -> None:
+    # 0.038 + 0.283 is less than 0.321, in floating point; and both were rounded before.
+    spans = [span("row", 0.0, 0.01), span("ready", 0.038, 0.283)]
+    for at in (0.321, 0.322):
+        words = [{"at": 0.032, "word": "booting"}, {"at": at, "word": "running"}]
+        scenario = scenario_of(told(instance={"spans": spans, "statuses": words}))
+        assert scenario.ready_words == ("running",)
+
+
 PROVISION: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [
     ([answer("provision", 202, instance_id="null")], {"provision_status": 202}),
     ([answer("provision", 201, instance_id=None)], {"provision_instance_id": "absent"}),

@@ -254,6 +254,18 @@ def test_a_stream_that_was_cut_or_refused_or_never_came(playing: Playing) -> Non
     assert caller.llm_events(instance_id).json()["count"] == 4
 
 
+def test_a_deleted_instance_refuses_as_it_did(playing: Playing) -> None:
+    gone = {"status": 410, "content_type": "text/plain", "body": "gone"}
+    caller, instance_id = playing.ready(says("hello", "Moin."), turn("late", refused=gone))
+    assert caller.chat("5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21", "late").status_code == 404
+    caller.delete(instance_id)
+    refused = caller.chat(instance_id, "late")
+    assert (refused.status_code, refused.text) == (410, "gone")
+    # What was never refused, or never said, is as with any other deleted instance.
+    asked = [caller.chat(instance_id, it).json() for it in ("hello", "hallo")]
+    assert asked == [{"detail": "Instance not found"}] * 2
+
+
 def test_a_stream_that_stalled_says_no_more(playing: Playing) -> None:
     caller, instance_id = playing.ready(turn("hi", b"data: a\n\n", end="stalled"))
     caller.http.timeout = 0.2

@@ -1,0 +1,149 @@
+"""P12: what it costs to record a suite, and to replay it; how large recordings are.
+
+Each run is a process of pytest. A live run's router is in this one, so that the CPU time is the
+run's alone; the plain fake and what is replayed are served by the run itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench_fake import SPEC
+from bench_measure import rounds
+from bench_result import Bar, Result
+from bench_streams import COMPLETION_CHUNK, CONTENT_BLOCK
+
+from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke._run.recording import Turn, as_text
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+SUITE = """
+import pytest
+
+@pytest.mark.parametrize("number", range({turns}))
+def test_turn(smoke_instance, number):
+    assert smoke_instance.chat(f"Question {{number}}").text
+"""
+PATIENCE = 120.0
+"""Seconds: a run may take so long and is timed again all the same."""
+FRAMES = {
+    "OpenAI": (f"data: {COMPLETION_CHUNK}\n\n", 1.3),
+    "Anthropic": (f"event: content_block_delta\ndata: {CONTENT_BLOCK}\n\n", 1.3),
+    "bare text": ("data: TEXT\n\n", 2.2),
+}
+"""An event of each kind, and how many times its bytes a recording of many may take."""
+
+
+class Suite:
+    """A suite in a folder of its own, and the ways to run it."""
+
+    def __init__(self, folder: Path, turns: int, router: FakeRouter) -> None:
+        self.folder = folder
+        self._turns = turns
+        (folder / "test_it.py").write_text(SUITE.format(turns=turns))
+        scenario = router.scenario
+        (folder / "plain.toml").write_text(
+            f'runtime = "{scenario.runtime}"\nrow_after = 0\nstatuses = [[0, "running"]]\n'
+            f"llm_events_lag = 0\nreply = {json.dumps(scenario.reply)}\n"
+        )
+        given = {"url": router.url, "token": router.token, **SPEC}
+        own = {f"HYDRA_SMOKE_{name.upper()}": value for name, value in given.items()}
+        self._env = {**os.environ, **own, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+    def run(self, *options: str) -> None:
+        plugins = ("-p", "hydrasmoke", "-p", "no:cacheprovider")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *plugins, *options, "test_it.py"],
+            cwd=self.folder,
+            env=self._env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert f"{self._turns} passed" in done.stdout, done.stdout + done.stderr
+
+    def record(self) -> None:
+        shutil.rmtree(self.folder / "recordings", ignore_errors=True)
+        self.run("--hydra-smoke", "--hydra-smoke-record=recordings")
+
+
+def children() -> float:
+    """Return the CPU time of the processes that have been waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5) -> Result:
+    result = Result(["run", "s of CPU", "beside"])
+    # An event a word, and the reply's end.
+    spoken = Scenario(
+        row_after=0,
+        statuses=((0, "running"),),
+        llm_events_lag=0,
+        reply=" ".join([f"word{number}" for number in range(events - 2)]),
+    )
+    with TemporaryDirectory() as folder, FakeRouter(spoken) as router:
+        suite = Suite(Path(folder), turns, router)
+        fake = ("--hydra-smoke-fake", "--hydra-smoke-scenario")
+        # What is replayed was recorded in the first round, just before.
+        ways = {
+            "live": partial(suite.run, "--hydra-smoke"),
+            "live, recorded": suite.record,
+            "on the plain fake": partial(suite.run, *fake, "plain.toml"),
+            "replayed": partial(suite.run, *fake, "recordings/"),
+        }
+        found = rounds(ways, times, timer=children, patience=PATIENCE)
+    for name, base in (
+        ("live", "live"),
+        ("live, recorded", "live"),
+        ("on the plain fake", "on the plain fake"),
+        ("replayed", "on the plain fake"),
+    ):
+        result.add(name, found.seconds(name), found.ratio(name, base))
+    result.bars = [
+        Bar("replayed, against the plain fake", found.ratio("replayed", "on the plain fake"), 1.2),
+        Bar("live, recorded, against live", found.ratio("live, recorded", "live"), 1.03),
+        Bar(f"memory of a stream of {long:,} events, replayed", _memory(long), 64, "MiB"),
+        *_sizes(events),
+    ]
+    return result
+
+
+def _recording(frame: str, events: int) -> tuple[str, int]:
+    """Return a recording of a turn, a chunk an event, and the bytes of its stream."""
+    parts = [frame.replace("TEXT", f" word{number % 100}") for number in range(events - 1)]
+    chunks = [(20 * at, part.encode()) for at, part in enumerate([*parts, "data: [DONE]\n\n"])]
+    turn = Turn(1, None, SPEC, "Tell me all", None, "closed", chunks, None)
+    return as_text("test_it.py::test_it", [turn], "2026-01-01"), len(turn.stream)
+
+
+def _sizes(events: int) -> Iterator[Bar]:
+    for name, (frame, limit) in FRAMES.items():
+        text, size = _recording(frame, events)
+        yield Bar(f"size of a recording of {name}", len(text.encode()) / size, limit)
+
+
+def _memory(events: int) -> float:
+    """Return the MiB that it takes to read a folder and to replay its stream, at the most."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "one.json").write_text(_recording(FRAMES["OpenAI"][0], events)[0])
+        with FakeRouter():  # What every fake needs is there.
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            with FakeRouter(folder) as fake, SmokeClient(fake.url, token=fake.token) as client:
+                instance = client.provision(InstanceSpec(**SPEC), "bench-0").instance_id
+                with client.stream_chat(instance, "Tell me all") as stream:
+                    assert sum(1 for _ in stream) == events
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    return (peak - before) / (1 << 20)
