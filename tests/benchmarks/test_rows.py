@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import bench_page
-import p12_recordings
 import p2_decode
 import p3_chat
 import p4_calls
@@ -16,6 +15,7 @@ import p8_tests
 import p9_tools
 import p10_rule
 import p11_history
+import p12_recordings
 import pytest
 from bench_measure import Turns
 from bench_result import Bar, Result
