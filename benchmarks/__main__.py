@@ -19,6 +19,8 @@ ROWS = {
     "P7": "p7_fake",
     "P8": "p8_tests",
     "P9": "p9_tools",
+    "P10": "p10_rule",
+    "P11": "p11_history",
     "P12": "p12_recordings",
 }
 

@@ -1,4 +1,4 @@
-"""Write the JSON Schema of `report.json`, from the model that the report is made by.
+"""Write the JSON Schemas of `report.json` and of a history, from the models that make them.
 
 python docs/report_schema.py
 """
@@ -9,19 +9,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report.model import SCHEMA_VERSION
+from pytest_hydrasmoke._history.model import History
 
-PATH = Path(__file__).parent / "reference" / "report-schema.json"
+FOLDER = Path(__file__).parent / "reference"
+MODELS: dict[str, type[BaseModel]] = {"report": Report, "history": History}
 
 
-def schema() -> str:
-    """Return the schema as its file holds it."""
+def schema(name: str) -> str:
+    """Return a schema as its file holds it."""
+    model = MODELS[name]
+    version = model.model_fields["schema_version"].default
     head: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:pytest-hydrasmoke:report:{SCHEMA_VERSION}",
+        "$id": f"urn:pytest-hydrasmoke:{name}:{version}",
     }
-    made = head | Report.model_json_schema(mode="serialization")
+    made = head | model.model_json_schema(mode="serialization")
     return json.dumps(_plain(made), indent=2) + "\n"
 
 
@@ -42,4 +47,5 @@ def _plain(part: Any) -> Any:
 
 
 if __name__ == "__main__":
-    PATH.write_text(schema(), "utf-8")
+    for name in MODELS:
+        (FOLDER / f"{name}-schema.json").write_text(schema(name), "utf-8")

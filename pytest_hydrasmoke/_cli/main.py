@@ -17,6 +17,8 @@ from pytest_hydrasmoke._base.text import cleaner
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import variable
 
+from .history import add_options as add_history_options
+
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: settings are 4, as pytest's own usage errors are."""
 
@@ -74,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "of recordings (default)",
     )
     fake.set_defaults(run=_fake)
+    history = commands.add_parser("history", help="compare the reports of many runs")
+    add_history_options(history)
+    history.set_defaults(run=_history)
     given = sys.argv[1:] if arguments is None else arguments
     own = ("-h", "--help", "--token")
     if given and given[0].partition("=")[0] not in (*commands.choices, *own):
@@ -142,6 +147,12 @@ def _sweep(options: argparse.Namespace) -> int:
         sweep.one_run(config.run_id)
     print("something is left" if sweep.left else "nothing is left")
     return WRONG if sweep.left else OK
+
+
+def _history(options: argparse.Namespace) -> int:
+    from .history import run
+
+    return OK if run(options, _say) else WRONG
 
 
 def _say(line: str) -> None:

@@ -118,6 +118,8 @@ class Turn:
         self._timeout = timeout
         self._end = end
         self._message_over = False
+        self._again: Meaning | None = None
+        """What means nothing new: the last event's, which said no more than whose it is."""
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._finds_text = text_of if self._meaning is course else ""
         self._quoted = reading.quoted
@@ -197,6 +199,16 @@ class Turn:
             return None
         event = self._waiting.popleft()
         known = self._meaning(event)
+        # In a stream that is not kept most events mean the same, which is one object.
+        if known is not self._again:
+            known = self._take_in(event, known)
+        event._reads = known.text or self._finds_text  # pyright: ignore[reportPrivateUsage]
+        self._last_event = event
+        self._observer.saw(event, known)
+        return event, known
+
+    def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
+        """Note what an event says of the turn, and return what it means in it."""
         if known.finish is not None:
             self.finish_reason = known.finish
         if known.runtime is not None:
@@ -212,20 +224,18 @@ class Turn:
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
             self._waiting.clear()  # Nothing that comes after it is given.
-        text = known.text
-        event._reads = text or self._finds_text  # pyright: ignore[reportPrivateUsage]
         if self._last_event is None:
             self.first_event_after = event.at
-        self._last_event = event
-        if text and self.first_text_after is None:
+        if known.text and self.first_text_after is None:
             self.first_text_after = event.at
         if self.content is not None:
             for part in parts(event):
                 self.content.add(part, event.at)
-            if text:
-                self.content.add_text(len(text))
-        self._observer.saw(event, known)
-        return event, known
+            if known.text:
+                self.content.add_text(len(known.text))
+        else:
+            self._again = known if known == Meaning(runtime=known.runtime) else None
+        return known
 
     async def next(self) -> tuple[ChatEvent, Meaning] | None:
         """Return the next event and its meaning, None at the turn's end; raises `ChatError`."""

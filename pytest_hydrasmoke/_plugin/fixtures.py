@@ -36,6 +36,7 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 from .cases import USED
 from .replay import Replaying
 from .runs import RUNS
+from .selection import Selection
 from .stage import READY, Stage
 
 __tracebackhide__ = hide_own_frames
@@ -67,12 +68,14 @@ class Active:
         self.forms = forms
         """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
-        self._replaying = replaying
+        self.replaying = replaying
         self._on_change = on_change
         self.run_begins = run_begins
         """Told of a test's next run: the test, how its runs stand, how long the last one took."""
         self.stage = Stage(replaying)
         """Whose instances are claimed, and whose chats are under way."""
+        self.selection = Selection(pytest_config)
+        """Whether the run is of all tests."""
         self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
         """Begins to record a turn."""
         self._test = ""
@@ -107,8 +110,8 @@ class Active:
         return self._session
 
     def _changed(self, record: InstanceRecord) -> None:
-        if self._replaying is not None:
-            self._replaying.claims(record)
+        if self.replaying is not None:
+            self.replaying.claims(record)
         self._on_change(record)
 
     def _is_ready(self, instance: SmokeInstance) -> None:

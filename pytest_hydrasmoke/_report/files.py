@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from pytest_hydrasmoke._base.text import safe_line
 
 from .model import Report
@@ -26,8 +28,8 @@ _OURS = {
 """How what a run has written begins, in its first thousand bytes: nothing else is replaced."""
 
 
-def as_json(report: Report) -> str:
-    """Return `report.json`, in ASCII: whatever shows it, a terminal finds nothing to obey."""
+def as_json(report: BaseModel) -> str:
+    """Return data as JSON in ASCII: whatever shows it, a terminal finds nothing to obey."""
     return _disarmed(json.dumps(report.model_dump(mode="json"), indent=2)) + "\n"
 
 

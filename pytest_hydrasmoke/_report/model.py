@@ -266,6 +266,21 @@ class ProcessReport(_Part):
     manners: Manners = Manners()
 
 
+class PipelineReport(_Part):
+    """The pipeline run that a run belongs to; names are the pipeline's, and bounded."""
+
+    group: str
+    """What runs of one pipeline share: its shards, the cells of its matrix, its attempts."""
+    job: str | None = None
+    """None on Jenkins, and outside of a pipeline."""
+    attempt: int | None = None
+    """A higher one has come later: GitHub's attempt, GitLab's number of the job."""
+    commit: str | None = None
+    branch: str | None = None
+    url: str | None = None
+    """Where the pipeline run is shown: http or https."""
+
+
 @public
 class Report(_Part):
     """What a run did: given to `pytest_hydra_smoke_report` once, at its end."""
@@ -279,11 +294,15 @@ class Report(_Part):
     url: str
     began: datetime
     seconds: float
+    pipeline: PipelineReport | None = None
+    """The pipeline run that it belongs to; None in reports of releases that knew of none."""
     exit_code: int
     """pytest's, as this plugin leaves it; what other plugins make of it later is not in it."""
     instances: tuple[InstanceReport, ...]
     tests: tuple[CaseReport, ...] = ()
     """The smoke tests, in the order in which they were first reported."""
+    budgets: dict[str, float] = {}
+    """What could be taken at most."""
     breaches: tuple[BreachReport, ...] = ()
     manners: Manners = Manners()
 

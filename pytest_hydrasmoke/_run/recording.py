@@ -25,7 +25,8 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
 _MOST = 100
 """How many characters a file's or a folder's name has, but for its digest and suffix."""
 _MOST_FOLDERS = 8
-_KINDS = ("fixture ", "hook ")
+KINDS = ("fixture ", "hook ")
+"""How an owner begins that is no test."""
 
 
 @public
@@ -195,11 +196,11 @@ def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
     """
     waiting: dict[str, deque[Turn]] = {}
     for turn in new:
-        waiting.setdefault(_asked(turn), deque()).append(turn)
+        waiting.setdefault(asked(turn), deque()).append(turn)
     used = [turn.instance for turn in new]
     merged: list[Turn] = []
     for turn in old:
-        same = waiting.get(_asked(turn))
+        same = waiting.get(asked(turn))
         if same:
             merged.append(same.popleft())
         elif same is not None or turn.instance not in used:
@@ -208,8 +209,9 @@ def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
     return merged + [turn for turn in new if any(turn is it for it in left)]
 
 
-def _asked(turn: Turn) -> str:
-    return _json([turn.instance, turn.message])
+def asked(turn: Turn) -> str:
+    """Return what a turn is looked up by."""
+    return _json([turn.run, turn.instance, turn.message])
 
 
 _HEAD = 1 << 16
@@ -232,7 +234,7 @@ def owner_in(text: bytes) -> str | None:
 
 def path_of(owner: str) -> PurePosixPath:
     """Return where a new recording goes, by a name that is one on every disk."""
-    kind, _, rest = owner.partition(" ") if owner.startswith(_KINDS) else ("", "", owner)
+    kind, _, rest = owner.partition(" ") if owner.startswith(KINDS) else ("", "", owner)
     module, _, rest = rest.partition("::") if "::" in rest else ("", "", rest)
     last = f"{kind} {rest}".lstrip()
     wanted = [*filter(None, module.removesuffix(".py").split("/")), last.replace("::", ".")]

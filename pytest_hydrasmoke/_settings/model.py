@@ -56,6 +56,14 @@ def _run_id(value: str) -> str:
     return value
 
 
+def _group(value: str) -> str:
+    if not 0 < len(value) <= LONGEST_GROUP or not value.isprintable() or value != value.strip():
+        raise ValueError(
+            f"must be 1 to {LONGEST_GROUP} printable characters, with no blank at either end"
+        )
+    return value
+
+
 def _pattern(value: str) -> str:
     try:
         re.compile(value)
@@ -120,6 +128,8 @@ def _of_phases(value: object) -> object:
     return budgets
 
 
+LONGEST_GROUP = 200
+"""Characters of a group's name."""
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -170,6 +180,9 @@ class HydraSmokeConfig(BaseSettings):
     )
     """Names the run: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or a digit
     first and no dot last. Its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
+    group: Annotated[str, AfterValidator(_group)] | None = None
+    """Names the pipeline run that several runs belong to, such as its shards and the cells of its
+    matrix; GitHub's, GitLab's or Jenkins's own if not given, else the run id."""
     ready_timeout: Seconds = _DEFAULTS.ready_timeout
     """Deadline from provision to ready."""
     chat_timeout: Seconds = _DEFAULTS.chat_timeout

@@ -297,7 +297,7 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
     if not problems:
         problems += [
             f"{name} has the token in it: it would be written down and printed"
-            for name in ("url", "run_id", *SPEC, "agent_name", "output", "record")
+            for name in ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
             if has_token(str(getattr(config, name)), config.token)
         ]
     words = (

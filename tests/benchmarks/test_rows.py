@@ -13,6 +13,8 @@ import p6_many
 import p7_fake
 import p8_tests
 import p9_tools
+import p10_rule
+import p11_history
 import p12_recordings
 import pytest
 from bench_measure import Turns
@@ -40,6 +42,16 @@ def test_chats() -> None:
 def test_a_turn_with_tools() -> None:
     result = well_formed(p9_tools.run(scale=0.02, times=1))
     assert len(result.lines) == 1
+
+
+def test_the_rule_of_regressions() -> None:
+    result = well_formed(p10_rule.run(tries=50))
+    assert len(result.lines) == 12
+
+
+def test_a_history() -> None:
+    result = well_formed(p11_history.run(few=2, many=4, times=1))
+    assert [line[0] for line in result.lines] == ["2", "4"]
 
 
 def test_calls_and_a_lifecycle() -> None:

@@ -418,5 +418,5 @@ def test_help(capsys: Output) -> None:
         main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    for command in ("check", "sweep", "fake"):
+    for command in ("check", "sweep", "fake", "history"):
         assert f"\n    {command} " in text

@@ -119,10 +119,10 @@ def test_a_sleep_can_be_broken_off() -> None:
         except InterruptedError:
             ended.append(f"broken off at {clock.now():g}")
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     mine.sleep(2)
-    asleep.wait()
+    assert asleep.wait(60)
     stop.set()
     thread.join()
     assert ended == ["broken off at 2"]

@@ -68,7 +68,7 @@ def test_every_setting_says_what_it_is() -> None:
     assert all(field.description for field in HydraSmokeConfig.model_fields.values())
 
 
-@pytest.mark.parametrize("command", ["check", "sweep", "fake"])
+@pytest.mark.parametrize("command", ["check", "sweep", "fake", "history"])
 def test_every_command_and_its_options_are_described(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

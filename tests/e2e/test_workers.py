@@ -144,6 +144,7 @@ class MadeWorker:
             "forms": told.to_plain(),
             "fake": True,
             "scenario": {"reply": "Elsewhere."},
+            "replay": False,
             "folder": str(self.folder),
         }
 

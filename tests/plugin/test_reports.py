@@ -87,6 +87,20 @@ def test_the_files_tell_of_the_run_and_its_failure(here: Project, router: FakeRo
     assert "Authorization" not in files["trace.har"]
 
 
+def test_the_report_tells_of_the_pipeline_and_the_budgets(
+    here: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_the_pipeline = {"GITLAB_CI": "true", "CI_PIPELINE_ID": "78", "CI_COMMIT_SHA": "0a1b2c"}
+    for name, value in of_the_pipeline.items():
+        monkeypatch.setenv(name, value)
+    here.set(group="nightly", budgets="ready=60")
+    assert here.live("test_it.py", "-k", "not does_not").ret == 0
+    report = json.loads(left(here)["report.json"])
+    unknown = dict.fromkeys(("job", "attempt", "branch", "url"))
+    assert report["pipeline"] == {"group": "nightly", "commit": "0a1b2c", **unknown}
+    assert report["budgets"] == {"ready": 60}
+
+
 def test_replies_can_be_kept_out_of_all_of_them(here: Project) -> None:
     here.set(report_replies="false")
     assert here.live("test_it.py").ret == 1

@@ -106,6 +106,7 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "allow_http": False,
         "trust_env": False,
         "ca_file": None,
+        "group": None,
         "record": None,
         "replay_pace": 0,
         "scenario": "default",
@@ -492,6 +493,9 @@ WRONG = [
     ("budgets", "turn=5,ready", "'ready' must be a valid number"),
     ("budgets", "ready=0", "'ready' must be greater than 0"),
     ("manifest_id", "x" * 101, "should have at most 100 characters"),
+    ("group", "x" * 201, "must be 1 to 200 printable characters"),
+    ("group", "one\ntwo", "must be 1 to 200 printable characters"),
+    ("group", " one", "must be 1 to 200 printable characters, with no blank at either end"),
     ("region_id", "x" * 81, "should have at most 80 characters"),
     ("tier_id", "x" * 81, "should have at most 80 characters"),
 ]

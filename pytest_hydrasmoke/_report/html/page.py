@@ -7,29 +7,23 @@ attributes of SVG.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import jinja2
 
 from pytest_hydrasmoke._base.run_keys import sweep_command
-from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._core.record import TOKENS
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .axis import WIDTH, clock, moment
+from .environment import TEMPLATES, environment, policy
 from .story import Story, is_bad, story_of
 
-MOST_TEXT = 40_000
-"""Characters of a single text; what a record keeps is no longer."""
 OPEN = 3
 """So many instances are unfolded, whether something is wrong with them or not."""
 _VERDICTS = {0: "Passed", 1: "Failed", 2: "Interrupted", 129: "Hung up", 130: "Interrupted"}
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ class Trouble:
 def render(report: Report) -> str:
     """Return `report.html`."""
     stories = [story_of(instance, number) for number, instance in enumerate(report.instances, 1)]
-    style = (_TEMPLATES / "report.css").read_text("utf-8")
+    style = (TEMPLATES / "report.css").read_text("utf-8")
     return (
         _environment()
         .get_template("report.html.j2")
@@ -56,7 +50,7 @@ def render(report: Report) -> str:
             troubles=list(troubles(report, stories)),
             opened=len(stories) <= OPEN,
             style=style,
-            policy=_policy(style),
+            policy=policy(style),
             drawing=WIDTH,
         )
     )
@@ -64,39 +58,7 @@ def render(report: Report) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_harmless,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Callable[..., object]] = {
-        "clock": clock,
-        "moment": moment,
-        "line": safe_line,
-        "bad": is_bad,
-        "sweep": sweep,
-    }
-    environment.filters.update(filters)
-    return environment
-
-
-def _harmless(value: object) -> object:
-    """Make what is about to be printed fit to be read; it is escaped after that."""
-    if value is None or hasattr(value, "__html__"):  # What a macro has made is fit already.
-        return value
-    return safe_text(str(value), MOST_TEXT)
-
-
-def _policy(style: str) -> str:
-    """Allow this one style sheet, and nothing else at all."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    return environment(TEMPLATES, {"moment": moment, "bad": is_bad, "sweep": sweep})
 
 
 def verdict(exit_code: int) -> str:

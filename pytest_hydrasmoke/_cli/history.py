@@ -1,0 +1,106 @@
+"""`hydra-smoke history`: its options, and the order of what it does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._options import variable
+
+CONDITIONS = ("failure", "leak", "regression", "flaky")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders of report*.json"
+    )
+    for name, what in (("html", "a page"), ("json", "data"), ("markdown", "ten lines")):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write it as {what}")
+    parser.add_argument(
+        "--last", type=_number, default=1_000, metavar="N", help="the newest N groups alone (1000)"
+    )
+    parser.add_argument(
+        "--group",
+        metavar="NAME",
+        help="judge this group, and none that is newer (the newest; with --expect the pipeline's)",
+    )
+    parser.add_argument(
+        "--expect", type=_number, metavar="N", help="fail if the group has fewer runs"
+    )
+    parser.add_argument(
+        "--after",
+        type=_number,
+        default=1,
+        metavar="N",
+        help="a regression is N groups in a row that are slower (1)",
+    )
+    parser.add_argument(
+        "--include-fake", action="store_true", help="runs of the fake router too, by themselves"
+    )
+    parser.add_argument(
+        "--fail-on",
+        type=_conditions,
+        default=frozenset(),
+        metavar="WHAT",
+        help=f"exit with 1 if there is any of these: {','.join(CONDITIONS)}",
+    )
+
+
+def _number(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text[:10]) > 0:
+        return int(text[:10])
+    raise argparse.ArgumentTypeError("must be a number, 1 or more")
+
+
+def _conditions(text: str) -> frozenset[str]:
+    words = frozenset(text.split(","))
+    if unknown := words - set(CONDITIONS):
+        raise argparse.ArgumentTypeError(
+            f"has {', '.join(map(repr, sorted(unknown)))}: give any of {','.join(CONDITIONS)}"
+        )
+    return words
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
+    """Show the history; returns whether it is as it must be."""
+    from pytest_hydrasmoke._history import files, terminal
+    from pytest_hydrasmoke._history.build import history
+    from pytest_hydrasmoke._history.reading import read
+    from pytest_hydrasmoke._history.verdict import Demand, problems
+
+    named = options.group or (own_group(os.environ) if options.expect else None)
+    # As names are read of reports.
+    group = named and safe_line(named, 1_000)
+    found = read(options.paths)
+    made = history(found, last=options.last, group=group, fake=options.include_fake)
+    for line in terminal.lines(made, options.after):
+        say(line)
+    if not made.overviews:
+        problem, next_step = _nothing(len(found.runs))
+        raise ConfigError(problem, next_step=next_step)
+    demand = Demand(options.fail_on, options.after, group, options.expect)
+    files.write(
+        made, options.after, html=options.html, json=options.json, markdown=options.markdown
+    )
+    red = problems(made, demand)
+    for line in red:
+        say(f"FAILED {line}")
+    return not red
+
+
+def own_group(environ: Mapping[str, str]) -> str | None:
+    """Return the group that this pipeline's runs are of, if there is a pipeline."""
+    from pytest_hydrasmoke._report import pipeline
+
+    return environ.get(variable("group")) or pipeline.own_group(environ)
+
+
+def _nothing(fakes: int) -> tuple[str, str]:
+    if fakes:
+        return (f"no run of a live router among {fakes} reports", "give --include-fake")
+    return ("no report could be read", "give the report.json files of runs, or their folders")

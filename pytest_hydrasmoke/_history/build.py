@@ -1,0 +1,252 @@
+"""How groups of runs become figures; pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from pytest_hydrasmoke._core.record import PHASES
+
+from .groups import Group, grouped
+from .model import (
+    CellFigures,
+    Change,
+    FailedRun,
+    GroupFigures,
+    History,
+    LeakFigures,
+    Overview,
+    PhaseFigures,
+    Point,
+    ProviderFigures,
+    SpecFigures,
+    TestFigures,
+)
+from .reading import Found
+from .runs import Boot, Case, Run, Spec
+from .statistics import BASELINE, baseline, quantile, slow_since
+
+
+def history(found: Found, *, last: int, group: str | None, fake: bool) -> History:
+    """Make the history of what was found: the `last` groups, up to `group` where it is one of them.
+
+    Runs of the fake are in it where `fake` asks for them.
+    """
+    kinds = [
+        _shown([run for run in found.runs if run.fake is kind], last, group)
+        for kind in (False, True)
+    ]
+    return History(
+        live=overview(kinds[0]),
+        fake=overview(kinds[1]) if fake else None,
+        skipped=tuple(found.skipped),
+    )
+
+
+def _shown(runs: Sequence[Run], last: int, group: str | None) -> list[Group]:
+    groups = grouped(runs)
+    names = [it.name for it in groups]
+    if group in names:
+        groups = groups[: names.index(group) + 1]
+    return groups[-last:]
+
+
+def overview(groups: Sequence[Group]) -> Overview | None:
+    """Make the figures of groups in the order in which they began; None of none."""
+    if not groups:
+        return None
+    return Overview(
+        groups=tuple(map(_group, groups)),
+        phases=tuple(_phases(groups)),
+        tests=tuple(sorted(_tests(groups), key=_by_flakiness)),
+        cells=tuple(_cells(groups)),
+        providers=tuple(_providers(groups)),
+        leaks=tuple(
+            LeakFigures(group=number, key=leak.key, id=leak.id, run_id=leak.run_id)
+            for number, group in enumerate(groups)
+            for leak in group.leaks
+        ),
+    )
+
+
+def _boots(groups: Sequence[Group]) -> Iterator[Boot]:
+    return (boot for group in groups for run in group.runs for boot in run.boots)
+
+
+def _group(group: Group) -> GroupFigures:
+    boots = list(_boots([group]))
+    outcomes = [case.outcome for run in group.counted for case in run.cases]
+    return GroupFigures(
+        name=group.name,
+        began=group.began,
+        commit=group.commit,
+        branch=group.branch,
+        url=group.url,
+        outcome=group.outcome,
+        runs=len(group.counted),
+        told_again=len(group.runs) - len(group.counted),
+        failed=tuple(
+            FailedRun(
+                run_id=run.run_id,
+                exit_code=run.exit_code,
+                tests=tuple(case.test for case in run.cases if case.outcome == "failed"),
+            )
+            for run in group.failed
+        ),
+        tests_passed=outcomes.count("passed"),
+        tests_failed=outcomes.count("failed"),
+        leaks=len(group.leaks),
+        input_tokens=sum(boot.input_tokens for boot in boots),
+        output_tokens=sum(boot.output_tokens for boot in boots),
+    )
+
+
+def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
+    series: dict[tuple[str, Spec], list[Point]] = defaultdict(list)
+    for number, group in enumerate(groups):
+        for key, seconds in group.times.items():
+            series[key].append(_point(number, seconds))
+    budgets: dict[str, float] = {}
+    for group in groups:
+        for run in group.runs:
+            budgets |= run.budgets
+    for phase, spec in sorted(series, key=lambda it: (PHASES.index(it[0]), it[1])):
+        points = series[phase, spec]
+        yield PhaseFigures(
+            phase=phase,
+            spec=SpecFigures.of(spec),
+            budget=budgets.get(phase),
+            points=tuple(points),
+            change=_change(points, groups),
+        )
+
+
+def _point(number: int, seconds: Sequence[float]) -> Point:
+    return Point(
+        group=number,
+        count=len(seconds),
+        median=median(seconds),
+        p95=quantile(seconds, 0.95),
+        slowest=seconds[-1],
+    )
+
+
+def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:
+    *before, newest = points
+    if newest.group != len(groups) - 1 or not before:
+        return None
+    green = [it.median for it in before if groups[it.group].outcome == "passed"]
+    compared = green[-BASELINE:] or [before[-1].median]
+    usual = baseline(green)
+    start = len(points)
+    if usual is not None:
+        start = slow_since([it.median for it in points], usual.limit)
+    return Change(
+        now=newest.median,
+        before=median(compared),
+        groups=len(compared),
+        limit=None if usual is None else usual.limit,
+        since=points[start].group if start < len(points) else None,
+        in_a_row=len(points) - start,
+    )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted of a test."""
+
+    passed: int = 0
+    failed: int = 0
+    runs: int = 0
+    runs_passed: int = 0
+    last_failed: int | None = None
+    words: str | None = None
+    failed_on: set[tuple[str, frozenset[Spec]]] = field(
+        default_factory=set[tuple[str, frozenset[Spec]]]
+    )
+    """Commits, each with the specs of the instances that were used."""
+
+    def saw(self, case: Case, group: int, commit: str | None) -> None:
+        """Count what became of the test in a run."""
+        self.runs += case.runs
+        self.runs_passed += case.passed
+        if case.outcome == "passed":
+            self.passed += 1
+            return
+        self.failed += 1
+        self.last_failed, self.words = group, case.words or self.words
+        if commit is not None:
+            self.failed_on.add((commit, case.specs))
+
+
+def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
+    tallies: dict[str, _Tally] = defaultdict(_Tally)
+    for number, group in enumerate(groups):
+        for run in group.runs:
+            for case in run.cases:
+                tallies[case.test].saw(case, number, run.commit)
+    flaky = _flaky(groups, tallies)
+    for test, tally in tallies.items():
+        yield TestFigures(
+            test=test,
+            passed=tally.passed,
+            failed=tally.failed,
+            flaky_on=tuple(flaky[test]),
+            runs=tally.runs,
+            runs_passed=tally.runs_passed,
+            last_failed=tally.last_failed,
+            words=tally.words,
+        )
+
+
+def _flaky(groups: Sequence[Group], tallies: Mapping[str, _Tally]) -> dict[str, dict[str, None]]:
+    """Return the commits on which tests both passed and failed, in their order."""
+    flaky: dict[str, dict[str, None]] = defaultdict(dict)
+    runs = ((run.commit, run.cases) for group in groups for run in group.runs)
+    for commit, cases in runs:
+        if commit is None:
+            continue
+        for case in cases:
+            failed_on = tallies[case.test].failed_on
+            if failed_on and case.outcome == "passed" and (commit, case.specs) in failed_on:
+                flaky[case.test][commit] = None
+    return flaky
+
+
+def _by_flakiness(it: TestFigures) -> tuple[object, ...]:
+    return -len(it.flaky_on), -it.failed, -(it.runs - it.runs_passed), it.test
+
+
+def _cells(groups: Sequence[Group]) -> Iterator[CellFigures]:
+    boots: dict[Spec, list[Boot]] = defaultdict(list)
+    for boot in _boots(groups):
+        if boot.ready is not None or boot.lost:
+            boots[boot.spec].append(boot)
+    for spec in sorted(boots):
+        times = sorted(it.ready for it in boots[spec] if it.ready is not None and not it.lost)
+        yield CellFigures(
+            spec=SpecFigures.of(spec),
+            instances=len(boots[spec]),
+            ready=len(times),
+            median=median(times) if times else None,
+            p95=quantile(times, 0.95) if times else None,
+            slowest=times[-1] if times else None,
+        )
+
+
+def _providers(groups: Sequence[Group]) -> Iterator[ProviderFigures]:
+    boots: dict[tuple[str, ...], list[Boot]] = defaultdict(list)
+    for boot in _boots(groups):
+        if boot.llm_events or boot.input_tokens or boot.output_tokens or boot.untold:
+            boots[boot.providers].append(boot)
+    for providers, its in sorted(boots.items()):
+        yield ProviderFigures(
+            providers=providers,
+            instances=len(its),
+            llm_events=sum(it.llm_events for it in its),
+            input_tokens=sum(it.input_tokens for it in its),
+            output_tokens=sum(it.output_tokens for it in its),
+            untold=sum(it.untold for it in its),
+        )

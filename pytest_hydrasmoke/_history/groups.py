@@ -1,0 +1,90 @@
+"""Runs of one pipeline run, merged: shards, the cells of a matrix, jobs that were run again; pure.
+
+A run is told again by a later attempt of the same job that has all of its tests and specs: then
+the attempt says how the group ended, and the earlier run counts for what it saw alone (its tests,
+its leaks, its tokens). Where that is not sure, both count: red stays red.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+from .runs import Leak, Run, Spec
+
+MOST_GROUPS = 1_000
+Outcome = Literal["passed", "failed", "leaked"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one pipeline run, in the order in which they began."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+    @property
+    def began(self) -> datetime:
+        return self.runs[0].began
+
+    @cached_property
+    def counted(self) -> tuple[Run, ...]:
+        """Its runs without those that a later attempt has told again."""
+        return tuple(
+            run for run in self.runs if not any(told_again(run, other) for other in self.runs)
+        )
+
+    @property
+    def failed(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.counted if run.exit_code != 0)
+
+    @property
+    def leaks(self) -> tuple[Leak, ...]:
+        # A server that an earlier attempt has left costs money all the same.
+        return tuple(leak for run in self.runs for leak in run.leaks)
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.leaks:
+            return "leaked"
+        return "failed" if self.failed else "passed"
+
+    @property
+    def commit(self) -> str | None:
+        return next((run.commit for run in self.runs if run.commit), None)
+
+    @property
+    def branch(self) -> str | None:
+        return next((run.branch for run in self.runs if run.branch), None)
+
+    @property
+    def url(self) -> str | None:
+        return next((run.url for run in self.runs if run.url), None)
+
+    @cached_property
+    def times(self) -> dict[tuple[str, Spec], tuple[float, ...]]:
+        """The seconds of each phase by spec, sorted, of the runs that count."""
+        times: dict[tuple[str, Spec], list[float]] = {}
+        for run in self.counted:
+            for key, seconds in run.times.items():
+                times.setdefault(key, []).extend(seconds)
+        return {key: tuple(sorted(seconds)) for key, seconds in times.items()}
+
+
+def told_again(run: Run, other: Run) -> bool:
+    """Return whether `other` is a later attempt of a run's job, and has all that it had."""
+    if run.job is None or run.job != other.job or not run.tests:
+        return False
+    later = run.attempt is not None and other.attempt is not None and other.attempt > run.attempt
+    return later and run.tests <= other.tests and run.specs <= other.specs
+
+
+def grouped(runs: Sequence[Run], most: int = MOST_GROUPS) -> list[Group]:
+    """Merge runs, and return the newest groups in the order in which they began."""
+    merged: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda it: (it.began, it.run_id)):
+        merged.setdefault(run.group, []).append(run)
+    return [Group(name, tuple(its)) for name, its in merged.items()][-most:]

@@ -1,0 +1,187 @@
+"""The history as plain data: what `--json` writes, and what every view of it is drawn from.
+
+A group is named by its place in `groups`, which are in the order in which they began: the last one
+is the one that is judged.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+from pytest_hydrasmoke._core.moments import PLAIN
+
+from .runs import Spec
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class _Part(BaseModel):
+    model_config = PLAIN
+
+
+class SpecFigures(_Part):
+    """What agents were made of, and where."""
+
+    region: str
+    tier: str
+    manifest: str
+
+    @classmethod
+    def of(cls, spec: Spec) -> SpecFigures:
+        return cls(region=spec.region, tier=spec.tier, manifest=spec.manifest)
+
+    @property
+    def name(self) -> str:
+        return str(Spec(self.region, self.tier, self.manifest))
+
+
+class FailedRun(_Part):
+    """A run that ended red, and that no later attempt has told again."""
+
+    run_id: str
+    exit_code: int
+    tests: tuple[str, ...]
+    """Those that failed in it."""
+
+
+class GroupFigures(_Part):
+    """The runs of one pipeline run."""
+
+    name: str
+    began: datetime
+    commit: str | None
+    branch: str | None
+    url: str | None
+    """Where the pipeline run is shown; http or https."""
+    outcome: Literal["passed", "failed", "leaked"]
+    runs: int
+    """Those that count: not those that a later attempt has told again."""
+    told_again: int
+    failed: tuple[FailedRun, ...]
+    tests_passed: int
+    tests_failed: int
+    leaks: int
+    input_tokens: int
+    output_tokens: int
+
+
+class Point(_Part):
+    """A phase in one group, over all the times that it was gone through; seconds."""
+
+    group: int
+    count: int
+    median: float
+    p95: float
+    """By nearest rank: of fewer than 20 it is the slowest."""
+    slowest: float
+
+
+class Change(_Part):
+    """The newest group's median of a phase, beside the groups before it; seconds."""
+
+    now: float
+    before: float
+    """The median of the medians of the groups that it is compared with."""
+    groups: int
+    """How many these are: up to 20 green ones; where none was green, the one before."""
+    limit: float | None
+    """What would be slower than usual; None where fewer than 5 groups were green: no baseline."""
+    since: int | None
+    """The first of the groups in a row, up to the newest, that were slower than usual; None where
+    the newest is not."""
+    in_a_row: int
+    """How many these are."""
+
+
+class PhaseFigures(_Part):
+    """A phase of the instances of one spec, by group."""
+
+    phase: str
+    spec: SpecFigures
+    budget: float | None
+    """What it could take at most in the newest group that has one."""
+    points: tuple[Point, ...]
+    change: Change | None
+    """None where the newest group has not gone through it, or no group before has."""
+
+
+class TestFigures(_Part):
+    """A test over all runs, those that were told again too."""
+
+    test: str
+    passed: int
+    failed: int
+    flaky_on: tuple[str, ...]
+    """The commits on which it has both passed and failed, with instances of the same specs."""
+    runs: int
+    """How often its body was run, under the marker `hydra_smoke_runs`."""
+    runs_passed: int
+    last_failed: int | None
+    """The newest group in which it failed."""
+    words: str | None
+    """The first line of its last failure that a report has words for."""
+
+
+class CellFigures(_Part):
+    """The boots of one spec; seconds from provision to ready."""
+
+    spec: SpecFigures
+    instances: int
+    ready: int
+    """How many of them got ready."""
+    median: float | None
+    p95: float | None
+    slowest: float | None
+
+
+class ProviderFigures(_Part):
+    """What instances took whose LLM events named these providers, and no others."""
+
+    providers: tuple[str, ...]
+    instances: int
+    llm_events: int
+    input_tokens: int
+    output_tokens: int
+    untold: int
+    """How many chats did not tell their tokens."""
+
+
+class LeakFigures(_Part):
+    """An instance whose deletion was not confirmed."""
+
+    group: int
+    key: str | None
+    id: str | None
+    run_id: str
+
+
+class Overview(_Part):
+    """Runs of live routers, or of the fake."""
+
+    groups: tuple[GroupFigures, ...]
+    phases: tuple[PhaseFigures, ...]
+    tests: tuple[TestFigures, ...]
+    """The flaky ones first, then those that failed most often."""
+    cells: tuple[CellFigures, ...]
+    providers: tuple[ProviderFigures, ...]
+    leaks: tuple[LeakFigures, ...]
+
+
+class History(_Part):
+    """What `hydra-smoke history` has found; live runs and those of the fake are never mixed."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    live: Overview | None
+    fake: Overview | None
+    """None unless it was asked for."""
+    skipped: tuple[str, ...]
+    """What was not read, and why."""
+
+    @property
+    def overviews(self) -> dict[str, Overview]:
+        """Those that there are, by what their runs drove."""
+        found = {"live router": self.live, "FAKE router": self.fake}
+        return {name: it for name, it in found.items() if it is not None}

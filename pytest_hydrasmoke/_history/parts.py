@@ -1,0 +1,93 @@
+"""The parts of a report that are looked at, each with its type and range; the rest is passed by."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+_YEAR = 366 * 86_400.0
+T = TypeVar("T")
+
+Name = Annotated[str, Field(max_length=1_000)]
+Words = Annotated[str, Field(max_length=100_000)]
+Seconds = Annotated[float, Field(ge=0, le=_YEAR)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Many = Annotated[tuple[T, ...], Field(max_length=20_000)]
+
+
+class Part(BaseModel):
+    """A part of a report, of which only what is needed is looked at."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class SpecPart(Part):
+    manifest_id: Name
+    region_id: Name
+    tier_id: Name
+
+
+class SpanPart(Part):
+    at: Seconds
+    phase: Name
+    seconds: Seconds
+
+
+class UsagePart(Part):
+    count: Count
+    providers: Annotated[tuple[Name, ...], Field(max_length=100)]
+
+
+class TokensPart(Part):
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+
+
+class FailurePart(Part):
+    at: Seconds
+    message: Words
+    phase: Name | None
+    test: Name | None
+
+
+class InstancePart(Part):
+    id: Name | None
+    idempotency_key: Name | None
+    spec: SpecPart | None
+    outcome: Name
+    phases: dict[Name, Seconds]
+    tokens: TokensPart = TokensPart()
+    untold: Count = 0
+    spans: Many[SpanPart]
+    usage: Many[UsagePart]
+    failures: Many[FailurePart]
+
+
+class CasePart(Part):
+    id: Name
+    outcome: Name
+    runs: Count | None = None
+    passed: Count | None = None
+    instances: Many[Name] = ()
+
+
+class PipelinePart(Part):
+    group: Annotated[str, Field(min_length=1, max_length=1_000)]
+    job: Name | None = None
+    attempt: Count | None = None
+    commit: Name | None = None
+    branch: Name | None = None
+    url: Name | None = None
+
+
+class ReportPart(Part):
+    schema_version: Literal[1, 2]
+    run_id: Annotated[str, Field(min_length=1, max_length=1_000)]
+    fake: bool
+    began: AwareDatetime
+    exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
+    pipeline: PipelinePart | None = None
+    budgets: dict[Name, Annotated[float, Field(gt=0)]] = {}
+    instances: Many[InstancePart]
+    tests: Many[CasePart] = ()

@@ -1,0 +1,238 @@
+"""Reports from the disk, each as little as is kept of it.
+
+A report is another job's artifact, and may be anything: what is read is bounded, every value has
+its type and range, and no path in it is followed. What can't be read is named, and left out.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pytest_hydrasmoke._base.run_keys import run_of
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._report.model import SCHEMA_VERSION
+from pytest_hydrasmoke._report.pipeline import web_address
+
+from .parts import FailurePart, InstancePart, PipelinePart, ReportPart, SpanPart
+from .runs import FAILED, PASSED, Boot, Case, Leak, Run, Spec
+
+LARGEST = 32 * 1024 * 1024
+"""Bytes of a report, unpacked; a run of fifty instances has less than one."""
+MOST_FILES = 100_000
+"""Files that are looked at."""
+_SOON = 0.05
+"""Seconds between what is the same moment, told twice."""
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(slots=True)
+class Found:
+    """What lay there: runs, and a line for each file that is left out."""
+
+    runs: list[Run] = field(default_factory=list[Run])
+    skipped: list[str] = field(default_factory=list[str])
+
+
+def read(paths: Sequence[Path]) -> Found:
+    """Read the reports that `paths` name, or that lie in folders that they name.
+
+    One that lies there more than once counts once.
+    """
+    found = Found()
+    runs: dict[object, Run] = {}
+    for number, path in enumerate(_files(paths, found.skipped)):
+        if number == MOST_FILES:
+            found.skipped.append(f"more than {MOST_FILES:,} files: the rest was not read")
+            break
+        try:
+            run = run_of_file(path)
+        except (OSError, ValueError) as error:
+            words = error.strerror if isinstance(error, OSError) else None
+            found.skipped.append(f"{safe_line(str(path), 1_000)}: {safe_line(words or str(error))}")
+        else:
+            runs[run.run_id, run.began, run.fake] = run
+    found.runs += runs.values()
+    return found
+
+
+def _files(paths: Sequence[Path], skipped: list[str]) -> Iterator[Path]:
+    def tell(error: OSError) -> None:
+        skipped.append(f"{safe_line(str(error.filename), 1_000)}: {error.strerror}")
+
+    for path in paths:
+        if not os.path.isdir(path):
+            yield path
+            continue
+        # Links to folders are not followed: they could lead anywhere, and round in circles.
+        for folder, folders, names in os.walk(path, onerror=tell):
+            folders.sort()
+            for name in sorted(names):
+                if name.startswith("report") and name.endswith((".json", ".json.gz")):
+                    yield Path(folder, name)
+
+
+def run_of_file(path: Path) -> Run:
+    """Read a report; raises `OSError`, or `ValueError` which says what it is instead."""
+    if not os.path.isfile(path):
+        # A pipe would be waited for.
+        raise ValueError("there is no such file" if not os.path.lexists(path) else "no file")
+    with path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if data.startswith(_GZIP):
+        data = _unpacked(data)
+    if len(data) > LARGEST:
+        raise ValueError(f"larger than {LARGEST // 1024**2} MiB")
+    try:
+        return _kept(ReportPart.model_validate_json(data))
+    except ValidationError as error:
+        raise ValueError(_what_it_is(error)) from None
+
+
+def _unpacked(data: bytes) -> bytes:
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        unpacked = unpacker.decompress(data, LARGEST + 1)
+    except zlib.error:
+        raise ValueError("damaged: its gzip can't be unpacked") from None
+    if not unpacker.eof and len(unpacked) <= LARGEST:
+        raise ValueError("damaged: its gzip breaks off")
+    return unpacked
+
+
+def _what_it_is(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=True)[0]
+    place = ".".join(map(str, first["loc"]))
+    if first["type"] == "json_invalid":
+        return f"damaged: {first['msg']}"
+    if place == "schema_version":
+        version = first["input"]
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            return f"newer: its schema_version is {version}, and up to {SCHEMA_VERSION} is known"
+    if place in ("", "schema_version", "run_id"):
+        return "not a report of this plugin"
+    return f"not a whole report: {place}: {first['msg']}"
+
+
+def _kept(report: ReportPart) -> Run:
+    pipeline = report.pipeline or PipelinePart(group=report.run_id)
+    boots, times = [_boot(it) for it in report.instances], _times(report.instances)
+    return Run(
+        run_id=_text(report.run_id),
+        fake=report.fake,
+        began=report.began.astimezone(UTC),
+        exit_code=report.exit_code,
+        group=_text(pipeline.group),
+        job=_word(pipeline.job),
+        attempt=pipeline.attempt,
+        commit=_word(pipeline.commit),
+        branch=_word(pipeline.branch),
+        url=web_address(pipeline.url),
+        budgets=report.budgets,
+        boots=tuple(boots),
+        times=times,
+        leaks=tuple(
+            Leak(
+                _word(it.idempotency_key),
+                _word(it.id),
+                _text(run_of(it.idempotency_key) or report.run_id),
+            )
+            for it in report.instances
+            if it.outcome == "leaked"
+        ),
+        cases=tuple(_cases(report)),
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _text(text: str) -> str:
+    """Make a name harmless on one line; the same name is the same object in every run."""
+    return safe_line(text, 1_000)
+
+
+# What is the same in thousands of runs is kept once.
+_case = lru_cache(maxsize=20_000)(Case)
+
+
+@lru_cache(maxsize=20_000)
+def _specs(specs: frozenset[Spec]) -> frozenset[Spec]:
+    return specs
+
+
+def _word(text: str | None) -> str | None:
+    return _text(text) if text else None
+
+
+def _spec(instance: InstancePart) -> Spec:
+    it = instance.spec
+    if it is None:
+        return Spec("", "", "")
+    return Spec(_text(it.region_id), _text(it.tier_id), _text(it.manifest_id))
+
+
+def _boot(instance: InstancePart) -> Boot:
+    ready = instance.phases.get("ready")
+    last = instance.usage[-1] if instance.usage else None
+    # Of an instance that was there before, the first count is of others.
+    before = instance.usage[0].count if last and instance.outcome == "attached" else 0
+    early = ("provision", "row", "ready")
+    return Boot(
+        spec=_spec(instance),
+        ready=ready,
+        lost=any(failure.phase in early for failure in instance.failures),
+        providers=tuple(sorted(map(_text, last.providers))) if last else (),
+        llm_events=max(last.count - before, 0) if last else 0,
+        input_tokens=instance.tokens.input_tokens,
+        output_tokens=instance.tokens.output_tokens,
+        untold=instance.untold,
+    )
+
+
+def _times(instances: Sequence[InstancePart]) -> dict[tuple[str, Spec], tuple[float, ...]]:
+    times: dict[tuple[str, Spec], list[float]] = {}
+    for instance in instances:
+        if instance.spec is None:
+            continue
+        spec = _spec(instance)
+        for span in instance.spans:
+            if span.phase in PHASES and not _failed(span, instance.failures):
+                times.setdefault((_text(span.phase), spec), []).append(span.seconds)
+    return {key: tuple(seconds) for key, seconds in times.items()}
+
+
+def _failed(span: SpanPart, failures: Sequence[FailurePart]) -> bool:
+    """Return whether a phase ended in a failure: how long it took is then its deadline's doing."""
+    end = span.at + span.seconds
+    return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in failures)
+
+
+def _cases(report: ReportPart) -> Iterator[Case]:
+    specs = {it.idempotency_key or it.id: _spec(it) for it in report.instances}
+    words = {
+        failure.test: safe_line(failure.message.strip().partition("\n")[0])
+        for it in report.instances
+        for failure in it.failures
+    }
+    every = _specs(frozenset(specs.values()))
+    for case in report.tests:
+        failed = case.outcome in FAILED
+        if not failed and case.outcome not in PASSED:
+            continue
+        used = frozenset([specs[key] for key in case.instances if key in specs])
+        runs = case.runs or 0
+        yield _case(
+            _text(case.id),
+            _specs(used) if used else every,
+            "failed" if failed else "passed",
+            runs,
+            min(case.passed or 0, runs),
+            words.get(case.id) if failed else None,
+        )

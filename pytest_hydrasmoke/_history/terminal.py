@@ -1,0 +1,148 @@
+"""The history in a terminal, and its ten lines for a job summary or a pull request; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_hydrasmoke._base.width import width_of
+from pytest_hydrasmoke._report.github import code
+from pytest_hydrasmoke._report.html.axis import clock
+
+from .model import GroupFigures, History, Overview, PhaseFigures
+from .verdict import failures, flaky, leaks, regression, regressions, without_baseline
+
+SHOWN = 10
+"""Groups in the terminal's table, and lines of the summary."""
+_WIDEST = 24
+_MOST_CHANGES = 40
+
+
+def lines(history: History, after: int) -> Iterator[str]:
+    """Yield what `hydra-smoke history` prints of it."""
+    for router, overview in history.overviews.items():
+        yield f"hydra-smoke history: {headline(router, overview)}"
+        yield from _table(overview)
+        yield from _changes(overview)
+        yield from ("", "What stands out")
+        yield from (f"  {line}" for line in standing_out(overview, after) or ["nothing"])
+        yield ""
+    for line in history.skipped[:SHOWN]:
+        yield f"left out: {line}"
+    if len(history.skipped) > SHOWN:
+        yield f"left out: {len(history.skipped) - SHOWN} more"
+
+
+def markdown(history: History, after: int) -> str:
+    """Return the lines that matter most, as Markdown: names are code spans, and nothing else."""
+    parts: list[str] = []
+    for router, overview in history.overviews.items():
+        told = standing_out(overview, after)
+        # What is slower than usual is told already.
+        calm = [it for it in overview.phases if it not in regressions(overview, after)]
+        told += [words for it in calm for words in _change(it)]
+        newest = overview.groups[-1]
+        parts.append(
+            f"## hydra-smoke history: {newest.outcome}\n\n{code(headline(router, overview))}\n\n"
+        )
+        parts += [f"- {code(line)}\n" for line in told[:SHOWN]]
+        if len(told) > SHOWN:
+            parts.append(f"\nand {len(told) - SHOWN} lines more\n")
+        parts.append("\n")
+    return "".join(parts)
+
+
+def headline(router: str, overview: Overview) -> str:
+    """Return how much was read, and how the newest group ended."""
+    runs = sum(it.runs + it.told_again for it in overview.groups)
+    newest = overview.groups[-1]
+    return (
+        f"{router}, groups: {len(overview.groups)}, runs: {runs}; "
+        f"the newest, {newest.name}, {newest.outcome}"
+    )
+
+
+def standing_out(overview: Overview, after: int) -> list[str]:
+    """Return what a reader should know, what is worst first."""
+    newest = len(overview.groups) - 1
+    old = sum(leak.group != newest for leak in overview.leaks)
+    untold = without_baseline(overview)
+    return [
+        *(f"leak: {words}" for words in leaks(overview)),
+        *(f"failure: {words}" for words in failures(overview)),
+        *(f"slower: {regression(it, overview)}" for it in regressions(overview, after)),
+        *(f"flaky: {flaky(test)}" for test in overview.tests if test.flaky_on),
+        *(
+            f"boots: {cell.ready} of {cell.instances} of {cell.spec.name} got ready"
+            for cell in overview.cells
+            if cell.ready < cell.instances
+        ),
+        *([f"leaks of earlier groups: {old}"] if old else []),
+        *([untold] if untold else []),
+    ]
+
+
+def _table(overview: Overview) -> Iterator[str]:
+    shown = range(max(len(overview.groups) - SHOWN, 0), len(overview.groups))
+    title = ("began (UTC)", "group", "commit", "outcome", "runs", "tests", "failed", "ready")
+    rows = [_row(overview.groups[number], _ready(overview, number)) for number in shown]
+    yield from _aligned([title, *rows])
+
+
+def _row(group: GroupFigures, ready: str) -> tuple[str, ...]:
+    return (
+        group.began.strftime("%Y-%m-%d %H:%M"),
+        _short(group.name),
+        (group.commit or "-")[:7],
+        group.outcome,
+        str(group.runs),
+        str(group.tests_passed + group.tests_failed),
+        str(group.tests_failed),
+        ready,
+    )
+
+
+def _ready(overview: Overview, number: int) -> str:
+    """Return how long boots of a group took: the median of the slowest spec."""
+    medians = [
+        point.median
+        for phase in overview.phases
+        if phase.phase == "ready"
+        for point in phase.points
+        if point.group == number
+    ]
+    return clock(max(medians)) if medians else "-"
+
+
+def _changes(overview: Overview) -> Iterator[str]:
+    told = [words for it in overview.phases for words in _change(it)]
+    if told:
+        yield from ("", "The newest group beside those before")
+        yield from (f"  {words}" for words in told[:_MOST_CHANGES])
+        if len(told) > _MOST_CHANGES:
+            yield f"  and {len(told) - _MOST_CHANGES} more"
+
+
+def _change(phase: PhaseFigures) -> Iterator[str]:
+    change = phase.change
+    if change is None:
+        return
+    percent = f" ({change.now / change.before - 1:+.0%})" if change.before else ""
+    many = "the one before" if change.groups == 1 else f"{change.groups} groups"
+    yield (
+        f"{phase.phase} of {phase.spec.name}: {clock(change.before)} in {many}, "
+        f"now {clock(change.now)}{percent}"
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _short(name: str) -> str:
+    # Ids of a pipeline's runs differ at their end.
+    return name if len(name) <= _WIDEST else f"…{name[1 - _WIDEST :]}"

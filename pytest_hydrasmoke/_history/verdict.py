@@ -1,0 +1,125 @@
+"""What makes a history red, a line each; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pytest_hydrasmoke._base.run_keys import name_problem, sweep_command
+from pytest_hydrasmoke._report.html.axis import clock
+
+from .model import History, LeakFigures, Overview, PhaseFigures, TestFigures
+
+_MOST = 20
+"""Names that are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is to be red."""
+
+    fail_on: frozenset[str] = frozenset()
+    after: int = 1
+    """How many groups in a row must be slower than usual."""
+    group: str | None = None
+    """The group that is judged; the newest one if None."""
+    expect: int | None = None
+    """How many runs it must have at least."""
+
+
+def problems(history: History, demand: Demand) -> list[str]:
+    """Return why the history is red; nothing if it is not."""
+    newest = [it.groups[-1] for it in history.overviews.values()]
+    judged = [it for it in newest if demand.group in (None, it.name)]
+    expected, runs = demand.expect or 1, sum(it.runs for it in judged)
+    if not judged or (demand.expect is not None and runs < expected):
+        name = "the newest group" if demand.group is None else f"group {demand.group}"
+        few = f"missing: {name} has {_count(runs, 'run')}, and must have {expected}"
+        # What an older group did must not speak for one that is not there.
+        return [few] if not judged else [few, *_of_all(history, demand)]
+    return list(_of_all(history, demand))
+
+
+def _of_all(history: History, demand: Demand) -> Iterator[str]:
+    for overview in history.overviews.values():
+        if demand.group in (None, overview.groups[-1].name):
+            yield from _of_one(overview, demand)
+
+
+def _of_one(overview: Overview, demand: Demand) -> Iterator[str]:
+    if "leak" in demand.fail_on:
+        yield from (f"leak: {words}" for words in leaks(overview))
+    if "failure" in demand.fail_on:
+        yield from (f"failure: {words}" for words in failures(overview))
+    if "regression" in demand.fail_on:
+        slow = regressions(overview, demand.after)
+        yield from (f"regression: {regression(it, overview)}" for it in slow)
+    if "flaky" in demand.fail_on:
+        yield from (f"flaky: {flaky(test)}" for test in overview.tests if test.flaky_on)
+
+
+def leaks(overview: Overview) -> Iterator[str]:
+    """Tell of the newest group's leaks."""
+    for leak in overview.leaks:
+        if leak.group == len(overview.groups) - 1:
+            yield f"{leak.key or leak.id or 'an instance'} may still run; {way_out(leak)}"
+
+
+def way_out(leak: LeakFigures) -> str:
+    """Return what to do about a leak: a command to paste, if its run has a name for one."""
+    if name_problem(leak.run_id) is not None:
+        return "look for it at the provider"
+    return sweep_command(leak.run_id)
+
+
+def failures(overview: Overview) -> Iterator[str]:
+    """Tell of the newest group's failed runs."""
+    newest = overview.groups[-1]
+    for run in newest.failed:
+        tests = ", ".join(run.tests[:_MOST]) or "no test of it failed"
+        more = f", and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
+        yield f"run {run.run_id} of group {newest.name} (exit code {run.exit_code}): {tests}{more}"
+
+
+def regressions(overview: Overview, after: int) -> list[PhaseFigures]:
+    """Return the phases that have been slower than usual for so many groups in a row."""
+    return [it for it in overview.phases if it.change is not None and it.change.in_a_row >= after]
+
+
+def regression(phase: PhaseFigures, overview: Overview) -> str:
+    """Tell of a phase that is slower than usual: from, to, since when."""
+    change = phase.change
+    assert change is not None
+    assert change.since is not None
+    first = overview.groups[change.since]
+    since = f"since commit {first.commit[:12]}" if first.commit else "since"
+    return (
+        f"{phase.phase} of {phase.spec.name}: from {clock(change.before)} to {clock(change.now)}, "
+        f"{since} (group {first.name})"
+    )
+
+
+def flaky(test: TestFigures) -> str:
+    """Tell of a test that has both passed and failed on one commit."""
+    commits = ", ".join(commit[:12] for commit in test.flaky_on[:3])
+    more = f" and {len(test.flaky_on) - 3} more" if len(test.flaky_on) > 3 else ""
+    words = f": {test.words}" if test.words else ""
+    return f"{test.test} passed and failed on {commits}{more}{words}"
+
+
+def without_baseline(overview: Overview) -> str | None:
+    """Say that phases of the newest group can't be judged yet; None if all can be."""
+    newest = len(overview.groups) - 1
+    phases = [it for it in overview.phases if it.points[-1].group == newest]
+    few = [it for it in phases if it.change is None or it.change.limit is None]
+    if not few:
+        return None
+    which = "no phase" if len(few) == len(phases) else f"not all of {len(phases)} phases"
+    return (
+        f"no baseline: {which} could be judged, which takes 5 green groups before with instances "
+        "of the same spec"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,52 @@
+"""What every page is drawn by: templates that escape, and a policy that allows no script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jinja2
+
+from pytest_hydrasmoke._base.text import safe_line, safe_text
+
+from .axis import clock
+
+MOST_TEXT = 40_000
+"""Characters of a single text; what a record keeps is no longer."""
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+Filters = Mapping[str, Callable[..., object]]
+
+
+def environment(folder: Path, filters: Filters) -> jinja2.Environment:
+    """Return the environment of a folder's templates, with filters of its own beside these."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shared: Filters = {"clock": clock, "line": safe_line}
+    environment.filters.update({**shared, **filters})
+    return environment
+
+
+def _harmless(value: object) -> object:
+    """Make what is about to be printed fit to be read; it is escaped after that."""
+    if value is None or hasattr(value, "__html__"):  # What a macro has made is fit already.
+        return value
+    return safe_text(str(value), MOST_TEXT)
+
+
+def policy(style: str) -> str:
+    """Allow this one style sheet, and nothing else at all."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )

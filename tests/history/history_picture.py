@@ -1,0 +1,114 @@
+"""Make the pictures of the history for the documentation, and tell how long a long one opens.
+
+    PYTHONPATH=tests/report python tests/history/history_picture.py
+
+It needs a Chromium. The runs never were: chance has made them, always the same.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+
+from chromium import Tab
+from history_tools import TEST, booted, failure, history_of, report_of, runs_of
+from report_tools import NOON, SPEC
+
+from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._core.moments import Span
+from pytest_hydrasmoke._history.page import render
+from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
+
+PICTURES = Path(__file__).parent.parent.parent / "docs" / "images"
+TIMES = 9
+REGIONS = {"eu-central": 41.0, "us-west": 47.0}
+
+
+def boots(chance: random.Random, number: int, groups: int) -> list[InstanceReport]:
+    """Make a group's instances; from a tenth before the end on, those in one region are slower."""
+    its: list[InstanceReport] = []
+    for slot, (region, usual) in enumerate(REGIONS.items()):
+        late = region == "us-west" and number >= groups - max(groups // 10, 1)
+        ready = chance.gauss(usual, usual / 20) * (1.9 if late else 1)
+        turn, gone = chance.gauss(6.0, 0.8), chance.gauss(3.0, 0.2)
+        spans = [
+            Span(at=0.0, phase="provision", seconds=chance.gauss(0.4, 0.02)),
+            Span(at=1.0, phase="ready", seconds=ready),
+            *(Span(at=80.0, phase="turn", seconds=turn * chance.uniform(0.7, 1.4)) for _ in "abc"),
+            Span(at=120.0, phase="delete", seconds=gone),
+        ]
+        tokens = TokensReport(input_tokens=chance.randint(400, 600), output_tokens=90)
+        lost = number % 17 == 9 and region == "us-west"
+        changes = {"outcome": "leaked", "leak": "not confirmed"} if lost else {}
+        its.append(
+            booted(
+                ready,
+                slot,
+                idempotency_key=f"run-{number}-{slot}",
+                spec=SPEC.model_copy(update={"region_id": region}),
+                phases={"ready": ready},
+                spans=tuple(spans),
+                tokens=tokens,
+                **changes,
+            )
+        )
+    return its
+
+
+def a_group(chance: random.Random, number: int, groups: int) -> Report:
+    its = boots(chance, number, groups)
+    red = number % 13 == 6
+    if red:
+        words = failure("AssertionError: 'ready' is not in the reply")
+        its[0] = its[0].model_copy(update={"failures": (words,)})
+    return report_of(
+        number,
+        *its,
+        outcomes={TEST: "failed" if red else "passed", "tests/test_agent.py::test_tools": "passed"},
+        exit_code=int(red or any(it.outcome == "leaked" for it in its)),
+        began=NOON + timedelta(hours=6 * number),
+        budgets={"ready": 80.0},
+        pipeline={
+            "group": str(4100 + number),
+            "commit": f"{random.Random(number // 2).getrandbits(160):040x}",
+            "branch": "main",
+            "url": f"https://ci.example/pipelines/{4100 + number}",
+        },
+    )
+
+
+def page_of(groups: int) -> str:
+    chance = random.Random(18)
+    with tempfile.TemporaryDirectory() as folder:
+        reports = [a_group(chance, number, groups) for number in range(groups)]
+        return render(history_of(runs_of(Path(folder), reports)), after=1)
+
+
+def main() -> None:
+    with Tab() as tab, tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "history.html")
+        page.write_text(page_of(40), "utf-8")
+        for name, width, height, dark in (
+            ("history.png", 1280, 1500, False),
+            ("history-dark.png", 1280, 1500, True),
+            ("history-phone.png", 390, 1500, False),
+            ("history-phone-dark.png", 390, 1500, True),
+        ):
+            tab.open(page, width=width, height=height, dark=dark)
+            tab.picture(PICTURES / name)
+            print(f"{name}: {(PICTURES / name).stat().st_size / 1024:.0f} KiB")
+        page.write_text(page_of(1_000), "utf-8")
+        times: list[float] = []
+        for _ in range(TIMES):
+            tab.open(page, width=1280)
+            took = tab.value("performance.getEntriesByType('navigation')[0].loadEventEnd")
+            times.append(float(took))
+        size = page.stat().st_size / 1e6
+        print(f"a page of 1,000 groups, {size:.2f} MB, opens in {median(times):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

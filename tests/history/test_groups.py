@@ -1,0 +1,183 @@
+"""Which runs are one pipeline run, and which of them count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from history_tools import booted, live, report_of, runs_of
+from hypothesis import given
+from hypothesis import strategies as st
+from report_tools import SPEC, an_instance
+
+from pytest_hydrasmoke._history.groups import grouped, told_again
+from pytest_hydrasmoke._history.runs import Boot, Case, Run, Spec
+
+SHARD = {"group": "g", "commit": "c"}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A red run of a first attempt."""
+    [run] = runs_of(tmp_path, [report_of(0, outcomes={"a": "failed", "b": "passed"})])
+    return run
+
+
+def test_shards_are_one_group_which_is_red_as_soon_as_one_is(tmp_path: Path) -> None:
+    shards = [
+        report_of(0, outcomes={"a": "passed"}, pipeline=SHARD),
+        report_of(1, outcomes={"b": "failed"}, pipeline=SHARD),
+        report_of(2, outcomes={"c": "passed"}, pipeline=SHARD),
+    ]
+    [group] = live(runs_of(tmp_path, shards)).groups
+    assert (group.outcome, group.runs, group.told_again) == ("failed", 3, 0)
+    assert (group.tests_passed, group.tests_failed) == (2, 1)
+    assert [(it.run_id, it.tests) for it in group.failed] == [("run-1", ("b",))]
+
+
+def test_a_later_attempt_counts(run: Run) -> None:
+    again = replace(run, run_id="again", attempt=2, exit_code=0, began=run.began + timedelta(1))
+    [group] = grouped([again, run])
+    assert group.counted == (again,)
+    assert group.outcome == "passed"
+    assert group.runs == (run, again)
+
+
+def other_specs(run: Run) -> tuple[Boot, ...]:
+    return tuple(replace(boot, spec=Spec("us-west", "t", "m")) for boot in run.boots)
+
+
+def test_what_is_no_attempt_of_the_same_job_hides_nothing(run: Run) -> None:
+    later = replace(run, attempt=2, exit_code=0)
+    assert told_again(run, later)
+    fewer = tuple(case for case in run.cases if case.test == "b")
+    for other in (
+        run,
+        replace(later, attempt=1),
+        replace(later, attempt=None),
+        replace(later, job="another"),
+        replace(later, cases=fewer),
+        replace(later, boots=other_specs(run)),
+    ):
+        assert not told_again(run, other)
+    for one in (replace(run, job=None), replace(run, attempt=None), replace(run, cases=())):
+        assert not told_again(one, replace(later, job=one.job))
+
+
+def test_a_leak_of_an_earlier_attempt_is_one_all_the_same(tmp_path: Path) -> None:
+    leaked = booted(40.0, outcome="leaked", leak="not confirmed")
+    attempts = [
+        report_of(0, leaked, pipeline=SHARD, exit_code=1),
+        report_of(1, pipeline=SHARD | {"attempt": 2}),
+    ]
+    overview = live(runs_of(tmp_path, attempts))
+    assert [it.outcome for it in overview.groups] == ["leaked"]
+    assert [it.key for it in overview.leaks] == ["night-0"]
+
+
+def test_times_are_those_of_runs_that_count(tmp_path: Path) -> None:
+    west = SPEC.model_copy(update={"region_id": "us-west"})
+    attempts = [
+        report_of(0, booted(500.0), pipeline=SHARD),
+        report_of(1, booted(40.0), booted(20.0, 1), pipeline=SHARD | {"attempt": 2}),
+        report_of(2, booted(30.0, spec=west), pipeline=SHARD | {"job": "west"}),
+    ]
+    ready = [it for it in live(runs_of(tmp_path, attempts)).phases if it.phase == "ready"]
+    told = [(it.spec.region, it.points[0].count, it.points[0].slowest) for it in ready]
+    assert told == [("eu-central", 2, 40.0), ("us-west", 1, 30.0)]
+
+
+def test_what_is_known_of_the_pipeline_is_that_of_the_first_run_that_knows(tmp_path: Path) -> None:
+    url = "https://ci.example/1"
+    runs = [
+        report_of(0, pipeline={"group": "g", "commit": None}),
+        report_of(1, pipeline=SHARD | {"branch": "main", "url": url}),
+    ]
+    [group] = live(runs_of(tmp_path, runs)).groups
+    assert (group.commit, group.branch, group.url) == ("c", "main", url)
+
+
+def test_the_newest_groups_are_kept_in_the_order_in_which_they_began(run: Run) -> None:
+    runs = [
+        replace(run, run_id=f"r{at}", group=f"g{at % 4}", began=run.began + timedelta(hours=at))
+        for at in range(8)
+    ]
+    groups = grouped(runs[::-1], most=3)
+    assert [it.name for it in groups] == ["g1", "g2", "g3"]
+    assert [len(it.runs) for it in groups] == [2, 2, 2]
+
+
+cases = st.builds(
+    Case,
+    test=st.sampled_from("ab"),
+    specs=st.just(frozenset[Spec]()),
+    outcome=st.sampled_from(["passed", "failed"]),
+    runs=st.just(0),
+    passed=st.just(0),
+    words=st.none(),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from(["x", "y", None]),
+            st.integers(1, 3) | st.none(),
+            st.integers(0, 1),
+            st.lists(cases, max_size=2),
+        ),
+        max_size=8,
+    )
+)
+def test_groups_are_green_only_where_every_run_that_counts_is(
+    given: list[tuple[int, str | None, int | None, int, list[Case]]],
+) -> None:
+    base = _run_without_anything()
+    runs = [
+        replace(
+            base,
+            run_id=f"r{at}",
+            group=f"g{group}",
+            job=job,
+            attempt=attempt,
+            exit_code=code,
+            cases=tuple(its),
+        )
+        for at, (group, job, attempt, code, its) in enumerate(given)
+    ]
+    groups = grouped(runs)
+    assert sum(len(group.runs) for group in groups) == len(runs)
+    for group in groups:
+        # Whoever is told again is so by one that counts itself, in the end.
+        assert group.counted
+        for run in set(range(len(group.runs))):
+            it = group.runs[run]
+            if it not in group.counted:
+                assert any(told_again(it, other) for other in group.counted)
+        red = any(run.exit_code for run in group.counted)
+        assert group.outcome == ("failed" if red else "passed")
+
+
+def _run_without_anything() -> Run:
+    began = an_instance().began
+    assert began is not None
+    return Run(
+        run_id="r",
+        fake=False,
+        began=began,
+        exit_code=0,
+        group="g",
+        job=None,
+        attempt=None,
+        commit=None,
+        branch=None,
+        url=None,
+        budgets={},
+        boots=(),
+        times={},
+        leaks=(),
+        cases=(),
+    )

@@ -1,0 +1,276 @@
+"""The figures over many runs."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from history_tools import TEST, booted, failure, history_of, live, report_of, runs_of
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from report_tools import SPEC, an_instance
+
+from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._core.moments import Span, UsageCount
+from pytest_hydrasmoke._history.model import PhaseFigures
+from pytest_hydrasmoke._history.verdict import Demand, problems
+from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report.model import TokensReport
+
+SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
+REGRESSION = Demand(frozenset({"regression"}))
+
+
+def ready_after(*seconds: float, red: tuple[int, ...] = ()) -> list[Report]:
+    """Make a group for each boot; some of them red."""
+    return [
+        report_of(number, booted(it), exit_code=int(number in red))
+        for number, it in enumerate(seconds)
+    ]
+
+
+def ready(folder: Path, reports: list[Report]) -> PhaseFigures:
+    [found] = [it for it in live(runs_of(folder, reports)).phases if it.phase == "ready"]
+    return found
+
+
+def test_a_phase_by_group(tmp_path: Path) -> None:
+    boots = [booted(float(it), it) for it in range(1, 101)]
+    reports = [report_of(0, *boots, budgets={"ready": 90.0}), report_of(1, booted(7.0))]
+    phase = ready(tmp_path, reports)
+    assert phase.budget == 90.0
+    first, second = phase.points
+    assert (first.count, first.median, first.p95, first.slowest) == (100, 50.5, 95.0, 100.0)
+    assert (second.group, second.count, second.median) == (1, 1, 7.0)
+
+
+def test_a_regression_says_from_to_and_since_when(tmp_path: Path) -> None:
+    reports = ready_after(*[40.0] * 8, 90.0, 92.0)
+    made = history_of(runs_of(tmp_path, reports))
+    what, _, since = problems(made, REGRESSION)[0].partition(", ")
+    assert what == (
+        "regression: ready of eu-central tier-1 hermes-basic: from 40.0 s to 1 min 32 s"
+    )
+    assert since == "since commit c8 (group g8)"
+    assert problems(made, Demand(REGRESSION.fail_on, after=2))
+    assert problems(made, Demand(REGRESSION.fail_on, after=3)) == []
+    assert problems(made, Demand()) == []
+
+
+def test_red_groups_are_no_baseline(tmp_path: Path) -> None:
+    change = ready(tmp_path, ready_after(*[500.0] * 6, 40.0, 90.0, red=tuple(range(6)))).change
+    assert change is not None
+    assert (change.before, change.groups, change.limit) == (40.0, 1, None)
+
+
+def test_no_baseline_is_said_and_is_no_failure(tmp_path: Path) -> None:
+    made = history_of(runs_of(tmp_path, ready_after(40.0, 40.0, 400.0)))
+    assert problems(made, REGRESSION) == []
+
+
+def test_two_reports_are_enough_to_compare(tmp_path: Path) -> None:
+    # Where none was green, the one before is better than nothing.
+    change = ready(tmp_path, ready_after(40.0, 90.0, red=(0,))).change
+    assert change is not None
+    assert (change.before, change.now, change.groups) == (40.0, 90.0, 1)
+    assert (change.limit, change.since, change.in_a_row) == (None, None, 0)
+
+
+def test_a_phase_that_the_newest_group_has_not_gone_through_has_no_change(tmp_path: Path) -> None:
+    west = SPEC.model_copy(update={"region_id": "us-west"})
+    reports = [report_of(0, booted(40.0)), report_of(1, booted(40.0, spec=west))]
+    assert [it.change for it in live(runs_of(tmp_path, reports)).phases] == [None, None]
+
+
+def test_a_flaky_test_has_passed_and_failed_on_one_commit(tmp_path: Path) -> None:
+    same = {"commit": "c"}
+    broken = an_instance(failures=(failure("AssertionError: no"),))
+    reports = [
+        report_of(0, outcomes={TEST: "passed", "other": "passed"}, pipeline=same),
+        report_of(1, broken, outcomes={TEST: "failed", "other": "passed"}, pipeline=same),
+        report_of(2, outcomes={TEST: "passed", "other": "failed"}),
+    ]
+    made = history_of(runs_of(tmp_path, reports))
+    assert made.live is not None
+    first, second = made.live.tests
+    assert (first.test, first.passed, first.failed, first.flaky_on) == (TEST, 2, 1, ("c",))
+    assert (first.last_failed, first.words) == (1, "AssertionError: no")
+    assert (second.test, second.flaky_on, second.words) == ("other", (), None)
+    assert problems(made, Demand(frozenset({"flaky"}))) == [
+        f"flaky: {TEST} passed and failed on c: AssertionError: no"
+    ]
+
+
+def test_a_test_that_fails_in_one_region_or_on_no_commit_is_not_flaky(tmp_path: Path) -> None:
+    west = SPEC.model_copy(update={"region_id": "us-west"})
+    no_commit = {"commit": None}
+    reports = [
+        report_of(0, booted(40.0), pipeline={"commit": "c"}),
+        report_of(1, booted(40.0, spec=west), outcomes={TEST: "failed"}, pipeline={"commit": "c"}),
+        report_of(2, booted(40.0), pipeline=no_commit),
+        report_of(3, booted(40.0), outcomes={TEST: "failed"}, pipeline=no_commit),
+    ]
+    [test] = live(runs_of(tmp_path, reports)).tests
+    assert (test.failed, test.flaky_on) == (2, ())
+
+
+def test_runs_of_a_test_are_added_up(tmp_path: Path) -> None:
+    reports = [report_of(number) for number in range(2)]
+    several = [
+        it.model_copy(
+            update={"tests": tuple(t.model_copy(update={"runs": 5, "passed": 4}) for t in it.tests)}
+        )
+        for it in reports
+    ]
+    [test] = live(runs_of(tmp_path, several)).tests
+    assert (test.runs, test.runs_passed) == (10, 8)
+
+
+def test_boots_by_spec(tmp_path: Path) -> None:
+    west = SPEC.model_copy(update={"region_id": "us-west"})
+    lost = failure("never ready", at=901.0, phase="ready")
+    reports = [
+        report_of(0, booted(40.0), booted(60.0, 1), booted(900.0, 2, failures=(lost,))),
+        report_of(1, booted(900.0, spec=west, failures=(lost,))),
+        report_of(2, an_instance(phases={}, spans=())),
+    ]
+    east, other = live(runs_of(tmp_path, reports)).cells
+    assert (east.instances, east.ready, east.median, east.slowest) == (3, 2, 50.0, 60.0)
+    assert (other.spec.region, other.instances, other.ready) == ("us-west", 1, 0)
+    assert other.median is other.p95 is other.slowest is None
+
+
+def test_tokens_and_llm_events_by_providers(tmp_path: Path) -> None:
+    took = TokensReport(input_tokens=100, output_tokens=20)
+    counts = (UsageCount(at=1.0, count=3, providers=("openai", "anthropic")),)
+    quiet = an_instance(usage=())
+    reports = [
+        report_of(0, an_instance(tokens=took, usage=counts), quiet),
+        report_of(1, an_instance(tokens=took, usage=counts, untold=2)),
+    ]
+    overview = live(runs_of(tmp_path, reports))
+    [found] = overview.providers
+    assert (found.providers, found.instances) == (("anthropic", "openai"), 2)
+    assert (found.llm_events, found.input_tokens, found.output_tokens) == (6, 200, 40)
+    assert found.untold == 2
+    assert [it.input_tokens for it in overview.groups] == [100, 100]
+
+
+def test_live_runs_and_those_of_the_fake_are_never_in_one_figure(tmp_path: Path) -> None:
+    reports = [report_of(0), report_of(1, fake=True), report_of(2, fake=True)]
+    runs = runs_of(tmp_path, reports)
+    alone, both = history_of(runs), history_of(runs, fake=True)
+    assert alone.fake is None
+    assert alone.live == both.live
+    assert both.live is not None
+    assert both.fake is not None
+    assert [len(it.groups) for it in (both.live, both.fake)] == [1, 2]
+    assert history_of(runs[1:]).live is None
+
+
+def test_the_last_groups_and_none_after_one_that_is_named(tmp_path: Path) -> None:
+    runs = runs_of(tmp_path, [report_of(number) for number in range(6)])
+    assert [it.name for it in live(runs, last=2).groups] == ["g4", "g5"]
+    assert [it.name for it in live(runs, last=2, group="g3").groups] == ["g2", "g3"]
+    assert len(live(runs, group="another").groups) == 6
+
+
+def test_failures_and_leaks_of_the_newest_group(tmp_path: Path) -> None:
+    leaked = booted(40.0, outcome="leaked", leak="not confirmed")
+    many = {f"t{number}": "failed" for number in range(22)}
+    older = report_of(0, leaked, outcomes={TEST: "failed"})
+    made = history_of(runs_of(tmp_path, [older, report_of(1, leaked, outcomes=many)]))
+    demand = Demand(frozenset({"failure", "leak"}))
+    leak, red = problems(made, demand)
+    assert leak == "leak: night-0 may still run; hydra-smoke sweep --run-id night"
+    assert red.startswith("failure: run run-1 of group g1 (exit code 1): t0, t1, ")
+    assert red.endswith("t19, and 2 more")
+    unnamed = booted(40.0, outcome="leaked", id=None, idempotency_key=None)
+    broken = report_of(2, unnamed, run_id="x; rm -rf ~", exit_code=2, outcomes={TEST: "passed"})
+    made = history_of(runs_of(tmp_path / "more", [broken]))
+    assert problems(made, demand) == [
+        "leak: an instance may still run; look for it at the provider",
+        "failure: run x; rm -rf ~ of group g2 (exit code 2): no test of it failed",
+    ]
+
+
+def test_a_group_must_have_the_runs_that_are_expected(tmp_path: Path) -> None:
+    shard = {"group": "g", "commit": "c"}
+    reports = [
+        report_of(0, outcomes={TEST: "failed"}, pipeline={"group": "last week"}),
+        report_of(1, outcomes={"a": "passed"}, pipeline=shard),
+        report_of(2, outcomes={"b": "failed"}, pipeline=shard),
+    ]
+    runs = runs_of(tmp_path, reports)
+    fail_on = frozenset({"failure"})
+
+    def told(group: str | None, expect: int | None) -> list[str]:
+        return problems(history_of(runs, group=group), Demand(fail_on, 1, group, expect))
+
+    [red] = told("g", 2)
+    assert red.startswith("failure: run run-2")
+    few, same = told("g", 3)
+    assert few == "missing: group g has 2 runs, and must have 3"
+    assert same == red
+    # Nothing is said of other groups.
+    assert told("none", 3) == ["missing: group none has 0 runs, and must have 3"]
+    assert told("none", None) == ["missing: group none has 0 runs, and must have 1"]
+    assert told(None, 3)[0] == "missing: the newest group has 2 runs, and must have 3"
+    both = history_of([*runs, *runs_of(tmp_path / "f", [report_of(3, fake=True)])], fake=True)
+    assert len(problems(both, Demand(fail_on, 1, "g3"))) == 0
+
+
+@given(st.integers(0, 2**32), st.integers(1, 12))
+def test_any_set_of_reports_makes_a_history_as_its_schema_says(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, many: int
+) -> None:
+    chance = random.Random(seed)
+    reports = [a_random_report(chance, number) for number in range(many)]
+    runs = runs_of(tmp_path_factory.mktemp("runs"), reports)
+    made = history_of(runs, fake=True, last=chance.randint(1, 9))
+    Draft202012Validator(json.loads(SCHEMA.read_text("utf-8"))).validate(
+        json.loads(files.as_json(made))
+    )
+    shuffled = chance.sample(runs, len(runs))
+    assert history_of(shuffled, fake=True) == history_of(runs, fake=True)
+    for overview in made.overviews.values():
+        for phase in overview.phases:
+            for point in phase.points:
+                assert 0 <= point.median <= point.p95 <= point.slowest
+        assert sum(it.ready for it in overview.cells) <= sum(it.instances for it in overview.cells)
+        assert len(overview.leaks) == sum(it.leaks for it in overview.groups)
+
+
+def a_random_report(chance: random.Random, number: int) -> Report:
+    specs = [SPEC.model_copy(update={"region_id": it}) for it in ("eu-central", "us-west")]
+    instances = [
+        booted(
+            0.0,
+            slot,
+            spec=chance.choice([*specs, None]),
+            outcome=chance.choice(["deleted", "leaked", "kept", "attached", "absent"]),
+            phases=chance.choice([{}, {"ready": chance.random() * 100}]),
+            spans=tuple(
+                Span(at=0.0, phase=chance.choice(["ready", "turn"]), seconds=chance.random() * 100)
+                for _ in range(chance.randrange(4))
+            ),
+        )
+        for slot in range(chance.randint(1, 3))
+    ]
+    tests = chance.sample(["a", "b", "c"], chance.randint(1, 3))
+    words = ["passed", "failed", "error", "skipped", "xfailed", "interrupted"]
+    return report_of(
+        number,
+        *instances,
+        outcomes={test: chance.choice(words) for test in tests},
+        fake=chance.random() < 0.3,
+        exit_code=chance.choice([0, 0, 1, 2]),
+        pipeline={
+            "group": f"g{chance.randrange(6)}",
+            "attempt": chance.choice([None, 1, 2]),
+            "commit": chance.choice([None, "c"]),
+        },
+    )
