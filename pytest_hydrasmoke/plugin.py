@@ -100,9 +100,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if active is not None:
             config.stash[_ACTIVE] = active
     elif given:
-        raise pytest.UsageError(
-            f"{flag(given[0])} has no effect without {LIVE} (live) or {FAKE} (the bundled fake)"
-        )
+        fake_too = "" if given[0] == "record" else f" (live) or {FAKE} (the bundled fake)"
+        raise pytest.UsageError(f"{flag(given[0])} has no effect without {LIVE}{fake_too}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -145,6 +145,8 @@ def _advice(request: Request, reply: Reply) -> str:
         wanted = asked_pause(reply)
         ahead = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
         return f"the router is busy{ahead}: try again later, or raise the deadline"
+    if status == 501:  # As the fake answers what was not recorded.
+        return "in a replay run the command that its words name, else see the router's log"
     return "see the router's log of this moment"
 
 

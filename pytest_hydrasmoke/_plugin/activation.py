@@ -51,7 +51,9 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
     else:
         active = _worker_or_none(config, worker)
     if active is not None:
-        _collect(config, unasked=active.config.bundled_checks)
+        # They have no recording: they ask what only a router can answer.
+        unasked = active.config.bundled_checks and active.replaying is None
+        _collect(config, unasked=unasked)
     return active
 
 
@@ -66,7 +68,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from pytest_hydrasmoke._run.recordings import Recordings
     from pytest_hydrasmoke._settings import sources
 
-    from .replay import serve_stage, spec_of
+    from .replay import AT_ONCE, serve_stage, spec_of
 
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
@@ -85,9 +87,11 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             router = _serve(loaded.scenario)
             settings = settings.model_copy(update=_address_of(router))
             if router.scenario.recordings is not None:
-                own = {"url": serve_stage(config, router)}
-                spec = spec_of(router.scenario.recordings, given=loaded.sources)
-                settings = settings.model_copy(update={**own, **spec})
+                own: dict[str, Any] = {"url": serve_stage(config, router)}
+                own |= spec_of(router.scenario.recordings, given=loaded.sources)
+                if not router.scenario.replay_pace:
+                    own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
+                settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
         if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources)
@@ -224,7 +228,7 @@ def _take_part(
     interrupts.install()
     replies = settings.report_replies
     progress = Progress(config, ledger.folder, interrupts, shares_as, scrub=scrub, replies=replies)
-    replaying = Replaying(settings) if replay else None
+    replaying = Replaying(config, settings) if replay else None
     active = Active(
         config,
         settings,

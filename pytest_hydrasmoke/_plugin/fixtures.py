@@ -67,7 +67,7 @@ class Active:
         self.forms = forms
         """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
-        self._replaying = replaying
+        self.replaying = replaying
         self._on_change = on_change
         self.run_begins = run_begins
         """Told of a test's next run: the test, how its runs stand, how long the last one took."""
@@ -107,8 +107,8 @@ class Active:
         return self._session
 
     def _changed(self, record: InstanceRecord) -> None:
-        if self._replaying is not None:
-            self._replaying.claims(record)
+        if self.replaying is not None:
+            self.replaying.claims(record)
         self._on_change(record)
 
     def _is_ready(self, instance: SmokeInstance) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,12 +18,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._report.model import CaseReport
 from pytest_hydrasmoke._run.recording import RecordedTurn
 from pytest_hydrasmoke._run.taped import NotWrittenError
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
+from .bundled_checks import PACKAGE
 from .record_hook import edit_of
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.recordings import Recordings
     from pytest_hydrasmoke.fake.replay import Edit
 
+AT_ONCE = 0.1
+"""Seconds that LLM events may take to settle where what is replayed comes at once."""
 _TELL_TIMEOUT = 30.0
 _SHOWN = 3
 """Messages of a test that are shown where it no longer asks them."""
@@ -38,7 +43,8 @@ _SHOWN = 3
 class Replaying:
     """One process's word to the fake; also skips what can't be replayed."""
 
-    def __init__(self, config: HydraSmokeConfig) -> None:
+    def __init__(self, pytest_config: pytest.Config, config: HydraSmokeConfig) -> None:
+        self._root, self._cwd = pytest_config.rootpath, pytest_config.invocation_params.dir
         assert config.url is not None
         assert config.token is not None
         place = urlsplit(config.url)
@@ -53,6 +59,9 @@ class Replaying:
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
         """Tell who asks from now on; `begins` where it is from the first message on."""
+        if test is not None:  # As somebody names it where pytest was started.
+            path, parts, rest = test.partition("::")
+            test = os.path.relpath(self._root / path, self._cwd) + parts + rest
         self._tell("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
 
     def claims(self, record: InstanceRecord) -> None:
@@ -81,7 +90,9 @@ class Replaying:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if item.get_closest_marker("hydra_smoke_live") is not None:
-            pytest.skip("hydra_smoke_live: a recording can't be replayed to it")
+            pytest.skip("hydra_smoke_live: it runs against a live router only")
+        if item.nodeid.startswith(PACKAGE):
+            pytest.skip("bundled checks are not recorded: run them against a router, or the fake")
 
     def pytest_unconfigure(self) -> None:
         self._connection.close()
@@ -91,13 +102,14 @@ def serve_stage(config: pytest.Config, router: FakeRouter) -> str:
     """Return a base URL for one process of a run that replays."""
     from pytest_hydrasmoke.fake.router import stage_of
 
-    return stage_of(router, _edit(config))
+    return stage_of(router, _edit(config, scrubbing(Token(router.token))))
 
 
-def _edit(config: pytest.Config) -> Edit:
-    """Return what the hook of recordings makes of a message that is asked."""
+def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
+    """Return what was made of a message as it was recorded: the token masked, then by the hook."""
 
     def edit(owner: str, run: int, message: str) -> str:
+        message = scrub(message)
         # Asked each time: conftest.py files of folders come to be known as tests are collected.
         change = edit_of(config.pluginmanager)
         try:

@@ -123,7 +123,7 @@ class SessionEnd:
         lines = terminal.header(config, self._loaded.sources, fake=fake)
         if self._recordings is not None:
             told = f"{replayed(self._recordings)}; {age(self._recordings)}"
-            lines.insert(1, f"hydra-smoke: FAKE, {told}")
+            lines.insert(1, f"hydra-smoke: FAKE, {told}; without the bundled checks")
         lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
         return [self._scrub(line) for line in lines]
 

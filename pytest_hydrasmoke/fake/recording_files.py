@@ -97,7 +97,7 @@ def _turn(where: str, of: str, value: object) -> Turn:
     end, refused = given.get("end"), given.get("refused")
     if (end is None) == (refused is None) or end not in (None, *get_args(End)):
         kinds = ", ".join(get_args(End))
-        raise ValueError(f"{where} has either refused, or an end of {kinds}")
+        raise ValueError(f"{where} must have either refused, or an end of {kinds}")
     counted = given.get("llm_events")
     spec = _object(f"{where}.spec", given.get("spec"))
     return Turn(
@@ -126,7 +126,7 @@ def _counted(where: str, value: object) -> Counted:
     providers = _list("providers", given, f"{where}.")
     after = given.get("after")
     if not isinstance(after, int | float) or not 0 <= after < math.inf:
-        raise ValueError(f"{where}.after is a number of seconds, not {after!r}")
+        raise ValueError(f"{where}.after must be a number of seconds, not {after!r}")
     count = _number(f"{where}.count", given.get("count"), 0)
     return Counted(count, tuple(map(str, providers)), float(after))
 
@@ -135,10 +135,10 @@ def _refused(where: str, value: object) -> Refused:
     given = _object(where, value)
     status = _number(f"{where}.status", given.get("status"), 200)
     if status > 599:
-        raise ValueError(f"{where}.status is a status of HTTP, not {status}")
+        raise ValueError(f"{where}.status must be a status of HTTP, not {status}")
     body = bytes_of(given.get("body"))
     if body is None:
-        raise ValueError(f"{where}.body is a text, or base64")
+        raise ValueError(f"{where}.body must be a text, or base64")
     return Refused(status, _text("content_type", given, f"{where}."), body)
 
 
@@ -148,7 +148,7 @@ def _chunks(where: str, values: Sequence[object]) -> Sequence[Chunk | Lines]:
     for value in values:
         part = value if isinstance(value, Lines) else chunk_of(value)
         if part is None:
-            raise ValueError(f"{where}.chunks[{number}] is not [milliseconds, text or base64]")
+            raise ValueError(f"{where}.chunks[{number}] must be [milliseconds, text or base64]")
         parts.append(part)
         number += part.number if isinstance(part, Lines) else 1
     return parts
@@ -156,27 +156,27 @@ def _chunks(where: str, values: Sequence[object]) -> Sequence[Chunk | Lines]:
 
 def _object(where: str, value: object) -> _Json:
     if not isinstance(value, dict):
-        raise ValueError(f"{where} is an object, not {value!r}")
+        raise ValueError(f"{where} must be an object, not {value!r}")
     return cast(_Json, value)
 
 
 def _text(key: str, given: _Json, where: str = "") -> str:
     value = given.get(key)
     if not isinstance(value, str):
-        raise ValueError(f"{where}{key} is a text, not {value!r}")
+        raise ValueError(f"{where}{key} must be a text, not {value!r}")
     return value
 
 
 def _list(key: str, given: _Json, where: str = "") -> list[object]:
     value = given.get(key)
     if not isinstance(value, list):
-        raise ValueError(f"{where}{key} is a list, not {value!r}")
+        raise ValueError(f"{where}{key} must be a list, not {value!r}")
     return cast(list[object], value)
 
 
 def _number(where: str, value: object, least: int) -> int:
     if type(value) is not int or value < least:
-        raise ValueError(f"{where} is a whole number, {least} or more, not {value!r}")
+        raise ValueError(f"{where} must be a whole number, {least} or more, not {value!r}")
     return value
 
 

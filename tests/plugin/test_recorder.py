@@ -243,7 +243,6 @@ def test_what_can_t_be_written_is_told_and_changes_no_outcome(
     lines = "\n".join(told(result))
     for name, why in {
         "interrupted": "it was interrupted",
-        "skips": "it did not pass",
         "left_out": "pytest_hydra_smoke_record left all of its turns out",
         "newer": "it has version 2 of the format, not 1: update pytest-hydrasmoke",
     }.items():

@@ -8,7 +8,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from plugin_tools import Project, problems
+from plugin_tools import CHECKS, Project, problems
 from starlette.responses import Response
 
 from pytest_hydrasmoke import HydraSmokeConfig
@@ -52,6 +52,19 @@ SUITE = """
     def test_runs(smoke_instance):
         assert smoke_instance.chat("Heads?").text != "Heads? 1."
 
+    def test_masked(smoke_instance, smoke_config):
+        assert smoke_instance.chat(f"Is it {smoke_config.token.reveal()}?").text
+        # Nothing comes late in a replay.
+        assert smoke_config.usage_settle == (0.3 if smoke_config.record else 0.1)
+
+    def test_skips_half_way(smoke_instance):
+        if smoke_instance.chat("Two").text:
+            pytest.skip("it is so")
+
+    @pytest.mark.xfail(strict=True)
+    def test_is_expected_to_fail(smoke_instance):
+        assert not smoke_instance.chat("Two").text
+
     @pytest.mark.hydra_smoke_live
     def test_live(smoke_instance, request):
         assert smoke_instance.chat("Alive?").text
@@ -80,32 +93,35 @@ def recorded(project: Project, router: FakeRouter) -> Project:
         router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
-    project.at(router, max_instances=8)
+    project.at(router, max_instances=8, usage_settle=0.3)
     return project
 
 
 ANYIO = ("-p", "anyio")
+CHECK = f"{CHECKS}/test_chat.py::test_chat_answers"
 REPLAY = ("--hydra-smoke-scenario=recordings/", *ANYIO)
 
 
 def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> None:
-    live = recorded.live("--hydra-smoke-record=recordings", *ANYIO, "tests")
-    live.assert_outcomes(passed=7)
+    live = recorded.live("--hydra-smoke-record=recordings", *ANYIO, "tests", CHECK)
+    live.assert_outcomes(passed=9, skipped=1, xfailed=1)
+    check = recorded.path / "recordings/pytest_hydrasmoke"
+    assert not check.exists()
     asked = len(router.requests)
 
-    result = recorded.fake(*REPLAY, "--hydra-smoke-report=always", "tests")
-    result.assert_outcomes(passed=6, skipped=1)
+    result = recorded.fake(*REPLAY, "--hydra-smoke-report=always", "tests", CHECK)
+    result.assert_outcomes(passed=7, skipped=3, xfailed=1)
     result.stdout.fnmatch_lines(
         [
-            "hydra-smoke: FAKE, replaying 9 recordings of ????-??-??; the oldest is of today",
-            "FAKE router, replaying 9 recordings of ????-??-??, run *",
+            "hydra-smoke: FAKE, replaying 12 recordings of ????-??-??; the oldest is of today; *",
+            "FAKE router, replaying 12 recordings of ????-??-??, run *",
         ]
     )
     result.stdout.no_fnmatch_line("*no longer asks*")
     output = recorded.path / ".hydrasmoke"
     report = json.loads((output / "report.json").read_text("utf-8"))
-    assert (report["fake"], report["replaying"][:23]) == (True, "replaying 9 recordings ")
-    assert "FAKE router, replaying 9 recordings of " in (output / "report.html").read_text("utf-8")
+    assert (report["fake"], report["replaying"][:24]) == (True, "replaying 12 recordings ")
+    assert "FAKE router, replaying 12 recordings of " in (output / "report.html").read_text("utf-8")
 
     # Some of it, backwards, on two workers that set the fixture up for themselves.
     names = ("test_async", "test_runs", "test_of_its_own", "test_many_turns")
@@ -124,7 +140,7 @@ from pytest_hydrasmoke import ChatError, RouterError
 def test_hook(smoke_instance):
     with pytest.raises(RouterError, match="pytest_hydra_smoke_record returned 7: return the turn"):
         smoke_instance.chat("hook")
-    with pytest.raises(RouterError, match="'drop': nothing was recorded for test_it.py::test_hook"):
+    with pytest.raises(RouterError, match="'drop': nothing was recorded for tests/test_it.py::"):
         smoke_instance.chat("drop")
 
 def test_another_message(smoke_instance):
@@ -174,25 +190,29 @@ def record(project: Project, of: str, *turns: dict[str, Any], **more: Any) -> No
     project.write(f"recordings/{len(of)}.json", text)
 
 
-def test_what_is_strict(project: Project) -> None:
-    project.write("test_it.py", STRICT)
+def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("pytest.ini", "[pytest]")
+    project.write("tests/test_it.py", STRICT)
     project.write("conftest.py", HOOK)
     project.table('scenario = "recordings"', "replay_pace = 1", 'tier_id = "mine"')
-    record(project, "test_it.py::test_another_message", turn("Are you ready?", "yes"))
-    record(project, "test_it.py::test_raw", turn("raw", "bytes"))
+    record(project, "tests/test_it.py::test_another_message", turn("Are you ready?", "yes"))
+    record(project, "tests/test_it.py::test_raw", turn("raw", "bytes"))
     turns = (turn(str(number), "more") for number in range(4))
-    record(project, "test_it.py::test_fewer", turn("one", "1"), turn("cut", "2", "cut"), *turns)
-    name = "test_it.py::test_another_message"
+    record(
+        project, "tests/test_it.py::test_fewer", turn("one", "1"), turn("cut", "2", "cut"), *turns
+    )
+    name = "tests/test_it.py::test_another_message"
     words = (
         f"*'Are you reddy?': it was not recorded for {name}; the nearest that was: "
         "'Are you ready?' (-'ready' +'reddy'); to record it: "
-        f"pytest --hydra-smoke --hydra-smoke-record recordings {name}"
+        f"pytest --hydra-smoke --hydra-smoke-record {project.path / 'recordings'} {name[6:]}"
     )
+    monkeypatch.chdir(project.path / "tests")
     result = project.fake("test_it.py")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "hydra-smoke: FAKE, replaying 3 recordings of 2020-01-31; the oldest is * days old",
+            "hydra-smoke: FAKE, replaying 3 *-01-31; the oldest is * days old; without the bundled *",
             words,
             "hydra-smoke: note: *::test_fewer no longer asks what was recorded: '0', '1', '2' *",
             "hydra-smoke: note: *::test_another_message no longer asks what was recorded: 'Are *",
@@ -214,7 +234,9 @@ def test_recordings_that_can_not_be_replayed(project: Project) -> None:
     assert "it is of version 2 of the format, and this release reads 1" in both[1]
 
 
-def test_a_word_that_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_that_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
     heard: list[str] = []
 
     async def stage(scope: Any, receive: Any, send: Any) -> None:
@@ -222,7 +244,8 @@ def test_a_word_that_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
         await Response(status_code=204)(scope, receive, send)
 
     place = mount(stage)
-    teller = Replaying(HydraSmokeConfig(url=place.url, token=Token("a-made-up-token")))
+    settings = HydraSmokeConfig(url=place.url, token=Token("a-made-up-token"))
+    teller = Replaying(pytestconfig, settings)
     original = HTTPConnection.getresponse
 
     def interrupted(connection: HTTPConnection) -> HTTPResponse:
