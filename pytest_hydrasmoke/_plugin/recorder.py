@@ -33,7 +33,7 @@ from pytest_hydrasmoke._run.recording import (
     overlaid,
     turns_of,
 )
-from pytest_hydrasmoke._run.recording_words import difference
+from pytest_hydrasmoke._run.recording_words import compared
 from pytest_hydrasmoke._run.recordings import ROUTER, Recordings, replace
 from pytest_hydrasmoke._run.router_forms import forms_of
 from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
@@ -196,7 +196,7 @@ class Recorder:
             if old is not None:
                 known = self._known(old)
                 turns = overlaid(known, turns) if in_part else turns
-                why = difference(known, turns, self._active.reading)
+                turns, why = compared(known, turns, self._active.reading)
                 what = _SAME if why is None else _CHANGED
             if what != _SAME:
                 day = datetime.now(UTC).date().isoformat()

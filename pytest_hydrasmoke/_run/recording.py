@@ -195,11 +195,11 @@ def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
     """
     waiting: dict[str, deque[Turn]] = {}
     for turn in new:
-        waiting.setdefault(_asked(turn), deque()).append(turn)
+        waiting.setdefault(asked(turn), deque()).append(turn)
     used = [turn.instance for turn in new]
     merged: list[Turn] = []
     for turn in old:
-        same = waiting.get(_asked(turn))
+        same = waiting.get(asked(turn))
         if same:
             merged.append(same.popleft())
         elif same is not None or turn.instance not in used:
@@ -208,8 +208,9 @@ def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
     return merged + [turn for turn in new if any(turn is it for it in left)]
 
 
-def _asked(turn: Turn) -> str:
-    return _json([turn.instance, turn.message])
+def asked(turn: Turn) -> str:
+    """Return what a turn is looked up by."""
+    return _json([turn.run, turn.instance, turn.message])
 
 
 _HEAD = 1 << 16

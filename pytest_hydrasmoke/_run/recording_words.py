@@ -3,33 +3,59 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Sequence
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.played import played
 from pytest_hydrasmoke._core.reading import Reading
 
-from .recording import Turn
+from .recording import Turn, asked
 
 _AROUND = 3
 """How many words are shown before the first that differs, and after it."""
 
 
-def difference(old: Sequence[Turn], new: Sequence[Turn], reading: Reading) -> str | None:
-    """Return what is another one first, for a person; None where the words are the same."""
-    for number, (was, now) in enumerate(zip(old, new, strict=False), 1):
-        if _raw(was) == _raw(now):
-            continue
-        # Reading a stream takes as long as the turn took of the processor's time.
-        if was.said is not None and was.said == now.said and _frame(was) == _frame(now):
-            continue
-        one, other = _told(was, reading), _told(now, reading)
-        for name, before in one.items():
-            if before != other[name]:
-                shown = _first_words(str(before), str(other[name]))
-                return f"turn {number}, {name}: {shown}"
-    if len(old) != len(new):
-        return f"it has {len(new)} turns now, and had {len(old)}"
+def compared(
+    old: Sequence[Turn], new: Sequence[Turn], reading: Reading
+) -> tuple[list[Turn], str | None]:
+    """Return new turns, but old ones where the words are the same; and what changed, for a person.
+
+    Nothing has changed where that is None.
+    """
+    waiting: dict[str, deque[Turn]] = {}
+    for turn in old:
+        waiting.setdefault(asked(turn), deque()).append(turn)
+    kept, changes = list[Turn](), list[str]()
+    for number, now in enumerate(new, 1):
+        same = waiting.get(asked(now))
+        was = same.popleft() if same else None
+        change = f"new: {_message(now)}" if was is None else _difference(was, now, reading)
+        kept.append(now if was is None or change is not None else was)
+        if change is not None:
+            changes.append(f"turn {number}, {change}")
+    for turn in itertools.chain.from_iterable(waiting.values()):
+        changes.append(f"{_message(turn)} is no longer asked")
+    more = len(changes) - 1
+    rest = "" if more < 1 else f"; and {more} more {'turn' if more == 1 else 'turns'}"
+    return kept, f"{changes[0]}{rest}" if changes else None
+
+
+def _message(turn: Turn) -> str:
+    return repr(safe_line(turn.message, 60))
+
+
+def _difference(was: Turn, now: Turn, reading: Reading) -> str | None:
+    """Return what is another one first in a turn; None where the words are the same."""
+    if _raw(was) == _raw(now):
+        return None
+    # Reading a stream takes as long as the turn took of the processor's time.
+    if was.said is not None and was.said == now.said and _frame(was) == _frame(now):
+        return None
+    one, other = _told(was, reading), _told(now, reading)
+    for name, before in one.items():
+        if before != other[name]:
+            return f"{name}: {_first_words(str(before), str(other[name]))}"
     return None
 
 
@@ -38,12 +64,9 @@ def _raw(turn: Turn) -> tuple[object, ...]:
 
 
 def _frame(turn: Turn) -> dict[str, object]:
-    """Return all that counts of a turn, but for its stream."""
+    """Return all that counts of a turn, but for what it is looked up by, and its stream."""
     events = turn.llm_events
     return {
-        "message": turn.message,
-        "run": turn.run,
-        "instance": turn.instance,
         "spec": dict(turn.spec),
         "ending": "refused" if turn.end is None else turn.end,
         "LLM events": events and f"{events.count} of {', '.join(events.providers) or 'nobody'}",

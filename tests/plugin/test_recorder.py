@@ -250,7 +250,7 @@ def test_what_can_t_be_written_is_told_and_changes_no_outcome(
     assert "not recorded: fixture test_it.py::failing: its set-up failed" in lines
     assert "not recorded: test_it.py::test_in_the_way: FileExistsError: " in lines
     assert "not recorded: test_it.py::test_late: IsADirectoryError: " in lines
-    assert "changed: test_it.py::test_damaged: it has 1 turns now, and had 0" in lines
+    assert "changed: test_it.py::test_damaged: turn 1, new: 'Hi'" in lines
     assert {owner: asked(turns) for owner, turns in recorded_whole(project).items()} == {
         "test_it.py::test_damaged": [(1, "shared", "Hi", "closed")],
     }

@@ -212,7 +212,7 @@ def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "hydra-smoke: FAKE, replaying 3 *-01-31; the oldest is * days old; without the bundled *",
+            "hydra-smoke: FAKE, replaying 3 recordings of *-31; the oldest is * days old; with*",
             words,
             "hydra-smoke: note: *::test_fewer no longer asks what was recorded: '0', '1', '2' *",
             "hydra-smoke: note: *::test_another_message no longer asks what was recorded: 'Are *",

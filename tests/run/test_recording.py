@@ -31,7 +31,7 @@ from pytest_hydrasmoke._run.recording import (
     path_of,
     turns_of,
 )
-from pytest_hydrasmoke._run.recording_words import difference
+from pytest_hydrasmoke._run.recording_words import compared
 from pytest_hydrasmoke._run.recordings import Recordings, replace
 from pytest_hydrasmoke._run.taped import Masking, NotWrittenError, recut
 from pytest_hydrasmoke._runtimes.content import Content
@@ -261,44 +261,61 @@ def test_a_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:
             turn(frame("I am set, dear friend."), DONE),
             "text: 'I am set, dear friend.', and was 'I am ready.'",
         ),
-        (turn(frame("I am ready."), DONE, message="Hi"), "message: 'Hi', and was 'Hello'"),
         (
             turn(frame("I am ready.", finish_reason="length"), DONE),
             "finish reason: 'length', and was 'None'",
         ),
-        (turn(frame("I am ready."), DONE, instance=1), "instance: '1', and was 'shared'"),
-        (refusal(b"not yet"), "run: '2', and was '1'"),
+        (
+            replaced(turn(frame("I am ready."), DONE), end="cut"),
+            "ending: 'cut', and was 'closed'",
+        ),
+        (
+            replaced(turn(frame("I am ready."), DONE), llm_events=Events(1, ("a",), 0.1)),
+            "LLM events: '1 of a', and was 'None'",
+        ),
     ],
 )
 def test_the_first_words_that_changed_are_told(new: Turn, told: str | None) -> None:
     old = turn(frame("I am ready."), DONE)
-    assert difference([old, old], [old, new], Reading()) == (told and f"turn 2, {told}")
+    kept, change = compared([old, old], [old, new], Reading())
+    assert change == (told and f"turn 2, {told}")
+    assert kept == [old, new if told else old]
+
+
+def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
+    def says(message: str, text: str, at: int = 1) -> Turn:
+        return replaced(turn(message=message), chunks=[(at, frame(text)), (at, DONE)])
+
+    old = [says("a", "1"), says("b", "2"), says("gone", "3"), says("a", "4")]
+    new = [says("new", "0", 2), says("b", "2", 2), says("a", "1", 2), says("a", "5", 2)]
+    kept, change = compared(old, new, Reading())
+    assert kept == [new[0], old[1], old[0], new[3]]
+    assert change == "turn 1, new: 'new'; and 2 more turns"
+    assert compared(old, [old[1], old[0], old[3]], Reading())[1] == "'gone' is no longer asked"
+    assert compared(old, list(reversed(old[:3])), Reading())[1] == "'a' is no longer asked"
 
 
 def test_long_words_are_shown_where_they_differ() -> None:
     before, now = "one two three four five six seven eight", "one two three four 5 six seven eight"
-    told = difference([turn(frame(before), DONE)], [turn(frame(now), DONE)], Reading())
+    told = differs(turn(frame(before), DONE), turn(frame(now), DONE))
     assert told == (
         "turn 1, text: '… two three four 5 six seven …', "
         "and was '… two three four five six seven …'"
     )
 
 
-def test_refusals_tools_failures_and_numbers_of_turns_are_compared() -> None:
+def test_refusals_tools_and_failures_are_compared() -> None:
     call = {"index": 0, "id": "1", "function": {"name": "find", "arguments": "{}"}}
     with_tool = turn(frame("", delta={"tool_calls": [call]}), DONE)
     failed = turn(b'data: {"error": {"message": "no"}}\n\n')
-    cut = turn(b"data: x")
-    reading = Reading()
-    assert difference([refusal(b"a")], [refusal(b"b")], reading) == (
-        "turn 1, refusal: '503 b', and was '503 a'"
-    )
-    assert difference([turn(DONE)], [with_tool], reading) == (
-        "turn 1, tools: 'find({}) -> None', and was ''"
-    )
-    assert difference([failed], [failed], reading) is None
-    assert difference([failed], [turn()], reading) is None
-    assert difference([cut], [], reading) == "it has 0 turns now, and had 1"
+    assert differs(refusal(b"a"), refusal(b"b")) == "turn 1, refusal: '503 b', and was '503 a'"
+    assert differs(turn(DONE), with_tool) == "turn 1, tools: 'find({}) -> None', and was ''"
+    assert differs(failed, failed) is None
+    assert differs(failed, turn()) is None
+
+
+def differs(old: Turn, new: Turn) -> str | None:
+    return compared([old], [new], Reading())[1]
 
 
 def test_a_run_that_saw_an_owner_in_part_keeps_the_rest() -> None:
@@ -431,8 +448,6 @@ def test_the_same_words_are_known_by_their_digest_unless_something_was_taken_out
     assert turns_of(as_text(TEST, [first], "2026-11-26").encode()) == [first]
     # As somebody has edited it.
     edited = replaced(first, chunks=[(400, frame("I am rea") + DONE)])
-    assert difference([edited], [live("I am ready.")], Reading()) is None
-    assert difference([edited], [live("I am set.")], Reading()) == (
-        "turn 1, text: 'I am set.', and was 'I am rea'"
-    )
+    assert differs(edited, live("I am ready.")) is None
+    assert differs(edited, live("I am set.")) == "turn 1, text: 'I am set.', and was 'I am rea'"
     assert live(f"It is {TOKEN}.").said is None
