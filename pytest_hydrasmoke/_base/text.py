@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 # Colours are what logs and tools often have, and no reader misses: dropped, not shown as escapes.
 _DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
@@ -62,6 +62,12 @@ def safe_text(text: str, limit: int = 400) -> str:
     """Return a server's words as `harmless` leaves them: `limit` characters, then how many more."""
     shown, more = harmless(text[:limit]), len(text) - limit
     return f"{shown}… ({more} more characters)" if more > 0 else shown
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def safe_line(text: str, limit: int = 200) -> str:

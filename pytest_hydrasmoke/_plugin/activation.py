@@ -254,6 +254,7 @@ def _take_part(
     if replaying is not None:
         config.pluginmanager.register(replaying, "hydra-smoke-replaying")
     config.pluginmanager.register(active.stage, "hydra-smoke-stage")
+    config.pluginmanager.register(active.selection, "hydra-smoke-selection")
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
     if settings.record is not None:
@@ -261,7 +262,7 @@ def _take_part(
 
         from .recorder import Recorder
 
-        recorder = Recorder(config, active, ledger, Recordings(settings.record))
+        recorder = Recorder(config, active, ledger, Recordings(settings.record), finish.fail)
         active.tape = recorder.tape
         config.pluginmanager.register(recorder, "hydra-smoke-recorder")
     annotations = None if reports_as else github.annotating(os.environ)

@@ -36,6 +36,7 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 from .cases import USED
 from .replay import Replaying
 from .runs import RUNS
+from .selection import Selection
 from .stage import READY, Stage
 
 __tracebackhide__ = hide_own_frames
@@ -73,6 +74,8 @@ class Active:
         """Told of a test's next run: the test, how its runs stand, how long the last one took."""
         self.stage = Stage(replaying)
         """Whose instances are claimed, and whose chats are under way."""
+        self.selection = Selection(pytest_config)
+        """Whether the run is of all tests."""
         self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
         """Begins to record a turn."""
         self._test = ""

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 import pytest
 
 from pytest_hydrasmoke._base.files import append
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.tape import Place, Tape
@@ -41,8 +41,11 @@ from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 from .bundled_checks import PACKAGE
 from .fixtures import Active
 from .record_hook import NAME, edit_of
+from .session_end import exit_code
 
-_NEW, _CHANGED, _SAME, _NOT = _WHATS = ("new", "changed", "unchanged", "not recorded")
+_NEW, _CHANGED, _SAME, _NOT, _UNWRITTEN = _WHATS = (
+    *("new", "changed", "unchanged", "not recorded", "could not be written"),
+)
 """What can become of a recording."""
 _MOST = 10
 """How many of a kind the summary lists."""
@@ -65,11 +68,13 @@ class Recorder:
         active: Active,
         ledger: Ledger,
         recordings: Recordings,
+        fail: Callable[[str, str, str], None],
     ) -> None:
         self._pytest = pytest_config
         self._active = active
         self._ledger = ledger
         self._recordings = recordings
+        self._fail = fail
         self._scrub = scrubbing(active.config.token)
         self._tapes: dict[str, list[Tape]] = {}
         self._test: _Test | None = None
@@ -127,10 +132,12 @@ class Recorder:
             test.failed |= report.failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Leave to the main process what is no test's."""
         for owner in self._tapes:
             self._try(owner, self._leave)
+        if self._unwritten():  # Before the run's report has its exit code.
+            session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
         return (yield)
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
@@ -146,7 +153,11 @@ class Recorder:
         for owner, turns in left.items():
             self._try(owner, partial(self._write, turns=turns, in_part=True))
         self._try(ROUTER, partial(self._write_forms, report=report))
-        self._lines = list(self._told())
+        for owner, why in self._unwritten().items():
+            words = f"RECORDING: what was said for {owner} could not be written\n{why}"
+            self._fail("recording", owner, words)
+        whole = self._active.selection.is_whole(report.exit_code)
+        self._lines = list(self._told(whole=whole))
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -187,7 +198,8 @@ class Recorder:
 
     def _write(self, owner: str, turns: Sequence[Turn], *, in_part: bool = False) -> None:
         if not turns:
-            raise NotWrittenError(f"{NAME} left all of its turns out")
+            self._note(owner, _NOT, f"{NAME} left all of its turns out")
+            return
         name, why = self._scrub(owner), None
         held = self._ledger.hold("recordings", lambda: None)
         try:
@@ -220,13 +232,13 @@ class Recorder:
             replace(path, forms)
 
     def _try(self, owner: str, work: Callable[[str], None]) -> None:
-        """Do what writes; where it fails, that is a line, and changes no outcome."""
+        """Do what writes; where it fails, the run does, and no test."""
         try:
             work(owner)
         except NotWrittenError as error:
-            self._note(owner, _NOT, str(error))
+            self._note(owner, _UNWRITTEN, str(error))
         except Exception as error:
-            self._note(owner, _NOT, f"{type(error).__name__}: {error}")
+            self._note(owner, _UNWRITTEN, f"{type(error).__name__}: {error}")
 
     # What is told
 
@@ -244,13 +256,16 @@ class Recorder:
                 with suppress(ValueError):  # Its process was killed in the middle of it.
                     yield json.loads(line)
 
-    def _told(self) -> Iterator[str]:
-        """Yield what was recorded, what changed, what is new, and what no test used."""
+    def _unwritten(self) -> dict[str, str]:
+        return {it["of"]: it["why"] for it in self._entries() if it.get("what") == _UNWRITTEN}
+
+    def _told(self, *, whole: bool) -> Iterator[str]:
+        """Yield what became of recordings, and in a `whole` run which of them nobody used."""
         found = {entry["of"]: entry for entry in self._entries() if "what" in entry}
         counts = Counter(entry["what"] for entry in found.values())
         told = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
         yield f"recordings in {self._recordings.folder}: {told or 'no test has chatted'}"
-        for what in (_NEW, _CHANGED, _NOT):
+        for what in (_NEW, _CHANGED, _NOT, _UNWRITTEN):
             yield from _listed(
                 f"{what}: {owner}{entry['why'] and ': '}{entry['why']}"
                 for owner, entry in sorted(found.items())
@@ -258,11 +273,13 @@ class Recorder:
             )
         used = found.keys() | set(map(self._scrub, self._reported))
         files = Recordings(self._recordings.folder).owners
-        yield from _listed(
-            f"used by no test of this run: {path.relative_to(self._recordings.folder)}"
+        unused = [
+            str(path.relative_to(self._recordings.folder))
             for owner, path in sorted(files.items())
             if owner not in used
-        )
+        ]
+        if whole and unused:
+            yield f"  used by no test of this run: {len(unused)}: {first_few(unused)}"
 
 
 def _listed(lines: Iterable[str]) -> Iterator[str]:

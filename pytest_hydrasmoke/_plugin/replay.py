@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._report.model import CaseReport
-from pytest_hydrasmoke._run.recording import RecordedTurn
+from pytest_hydrasmoke._run.recording import KINDS, RecordedTurn
 from pytest_hydrasmoke._run.taped import NotWrittenError
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 AT_ONCE = 0.1
 """Seconds that LLM events may take to settle where what is replayed comes at once."""
 _TELL_TIMEOUT = 30.0
-_SHOWN = 3
-"""Messages of a test that are shown where it no longer asks them."""
 
 
 class Replaying:
@@ -143,14 +141,17 @@ def age(recordings: Recordings) -> str:
     return f"the oldest is {days} {'day' if days == 1 else 'days'} old"
 
 
-def no_longer_asked(router: FakeRouter, tests: Sequence[CaseReport]) -> Iterator[str]:
-    """Yield a note on each test that ran, fixture and hook that left recorded messages unasked."""
-    from pytest_hydrasmoke.fake.router import unasked
+def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> Iterator[str]:
+    """Yield what is of no use any more: recorded messages, and in a whole run recordings."""
+    from pytest_hydrasmoke.fake.router import not_on_stage, unasked
 
+    # A test that ran may have stopped asking; of any other nobody knows.
     not_run = {it.id for it in tests if it.outcome in ("skipped", "interrupted", "error")}
     for owner, messages in unasked(router).items():
         if owner not in not_run:
-            shown = ", ".join(repr(safe_line(it, 60)) for it in messages[:_SHOWN])
-            more = len(messages) - _SHOWN
-            rest = f" and {more} more" if more > 0 else ""
-            yield f"note: {owner} no longer asks what was recorded: {shown}{rest}"
+            shown = first_few([repr(safe_line(it, 60)) for it in messages])
+            yield f"note: {owner} no longer asks what was recorded: {shown}"
+    # A fixture or a hook may be of tests that were skipped.
+    gone = [it for it in not_on_stage(router) if not it.startswith(KINDS)] if whole else []
+    if gone:
+        yield f"note: recordings of no test of this run: {len(gone)}: {first_few(gone)}"

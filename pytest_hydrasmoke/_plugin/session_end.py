@@ -21,11 +21,7 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
-from pytest_hydrasmoke._base.run_keys import (
-    name_problem,
-    sweep_command,
-    worker_run_id,
-)
+from pytest_hydrasmoke._base.run_keys import name_problem, sweep_command, worker_run_id
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
@@ -37,7 +33,7 @@ from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
 from .fixtures import FAILED, Active
-from .replay import age, no_longer_asked, replayed, serve_stage
+from .replay import age, notes, replayed, serve_stage
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput
 
@@ -188,24 +184,27 @@ class SessionEnd:
         session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
         self._remarks += self._elsewhere()
         if self._fake is not None:
-            self._remarks += no_longer_asked(self._fake, self._cases.reports)
+            whole = self._active.selection.is_whole(session.exitstatus)
+            self._remarks += notes(self._fake, self._cases.reports, whole=whole)
         return self._made(session, instances, broken, everybody)
 
     def _give_verdict(self, report: Report) -> None:
         for instance in report.instances:
             name = instance.id or instance.idempotency_key or "?"
             if instance.outcome == "leaked":
-                self._fail("leak", name, terminal.leak(instance))
+                self.fail("leak", name, terminal.leak(instance))
             if instance.conflict is not None:
-                self._fail("run-id", name, terminal.conflict(instance))
+                self.fail("run-id", name, terminal.conflict(instance))
         for breach in report.breaches:
-            self._fail("budget", breach.phase, terminal.breach(breach))
+            self.fail("budget", breach.phase, terminal.breach(breach))
 
-    def _fail(self, kind: str, name: str, words: str) -> None:
+    def fail(self, kind: str, name: str, words: str) -> None:
+        """Fail the run for what is no test's, at its end."""
         # A report of its own: it adds to whatever the tests said, and hides none of it. Some
         # plugins, pytest-html among them, take a test in once its teardown is reported.
         session = session_of(self._pytest)
         assert session is not None  # It is at its end.
+        session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
         session.testscollected += 1  # Of which the terminal shows how many per cent are over.
         nodeid = f"hydra-smoke::{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")

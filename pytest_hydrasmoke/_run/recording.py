@@ -25,7 +25,8 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
 _MOST = 100
 """How many characters a file's or a folder's name has, but for its digest and suffix."""
 _MOST_FOLDERS = 8
-_KINDS = ("fixture ", "hook ")
+KINDS = ("fixture ", "hook ")
+"""How an owner begins that is no test."""
 
 
 @public
@@ -233,7 +234,7 @@ def owner_in(text: bytes) -> str | None:
 
 def path_of(owner: str) -> PurePosixPath:
     """Return where a new recording goes, by a name that is one on every disk."""
-    kind, _, rest = owner.partition(" ") if owner.startswith(_KINDS) else ("", "", owner)
+    kind, _, rest = owner.partition(" ") if owner.startswith(KINDS) else ("", "", owner)
     module, _, rest = rest.partition("::") if "::" in rest else ("", "", rest)
     last = f"{kind} {rest}".lstrip()
     wanted = [*filter(None, module.removesuffix(".py").split("/")), last.replace("::", ".")]

@@ -83,6 +83,20 @@ class Replay:
             and (messages := [it.message for it in recording.turns if id(it) not in self.given])
         }
 
+    def not_on_stage(self) -> Sequence[str]:
+        """Return those whose recordings there are, and who never were on stage."""
+        return [one.of for one in self.recordings.each if one.of not in self.begun]
+
+    def of_another(self, message: str) -> str:
+        """Tell of the first recording that has a message, and whose owner never was on stage."""
+        for recording, _ in self.of_message.get(message, ()):
+            if recording.of not in self.begun:
+                return (
+                    f"; it was for {recording.of}: if that was renamed, change `of` in "
+                    f"{_path(recording.file)}"
+                )
+        return ""
+
 
 class Player:
     """What one process of a run is played, which has an `edit`; else whoever asks."""
@@ -145,7 +159,8 @@ class Player:
         stage = self._stage
         recording = self._replay.recordings.by_owner.get(stage.owner or "")
         if recording is None or not recording.turns:
-            raise self._missing(asked, f"nothing was recorded for {stage.owner or 'no test'}")
+            problem = f"nothing was recorded for {stage.owner or 'no test'}"
+            raise self._missing(asked, problem + self._replay.of_another(asked.message))
         run = min(stage.run, max(turn.run for turn in recording.turns))
         claim = self._claims.get(asked.key)
         of_run = [turn for turn in recording.turns if turn.run == run]
@@ -215,7 +230,7 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def _path(folder: Path) -> str:
-    """Return a folder as it is given in the working directory."""
+def _path(path: Path) -> str:
+    """Return a path as it is given in the working directory."""
     here = Path.cwd()
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -209,3 +209,9 @@ def unasked(router: FakeRouter) -> Mapping[str, Sequence[str]]:
     """Return whose recorded messages nobody has asked, of those who were on stage."""
     replay = router._replay  # pyright: ignore[reportPrivateUsage]
     return {} if replay is None else replay.unasked()
+
+
+def not_on_stage(router: FakeRouter) -> Sequence[str]:
+    """Return those whose recordings there are, and who never were on stage."""
+    replay = router._replay  # pyright: ignore[reportPrivateUsage]
+    return [] if replay is None else replay.not_on_stage()

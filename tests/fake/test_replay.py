@@ -149,6 +149,25 @@ def test_an_unknown_message_is_told_with_the_nearest(
     assert str(caught.value).endswith(f" {TEST}")
 
 
+def test_a_test_that_was_renamed_is_told_whose_recording_has_its_message(
+    process: Any, tmp_path: Path
+) -> None:
+    one = process(says("a", "1"), of="t.py::before")
+    file = one.replay.recordings.each[0].file
+    words = f"; it was for t.py::before: if that was renamed, change `of` in {file}; to record it: "
+    assert one.replay.not_on_stage() == []
+    one.begin("t.py::after")
+    with pytest.raises(NotRecordedError) as known:
+        one.says("a")
+    assert words not in str(known.value)
+    two = Process(tmp_path)
+    two.begin("t.py::after")
+    with pytest.raises(NotRecordedError) as caught:
+        two.says("a")
+    assert words in str(caught.value)
+    assert two.replay.not_on_stage() == ["t.py::before"]
+
+
 def test_a_message_too_many_is_told(process: Any) -> None:
     one = process(says("a", "1"), says("b", "2"), says("b", "3"))
     for message, times, number in (("b", "2 times", 2), ("a", "once", 1)):

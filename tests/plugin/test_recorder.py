@@ -152,13 +152,13 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
         gone = shared.replace("::test_shared", f"::test_gone_{number}")
         project.write(f"recordings/gone/{number}.json", gone)
     router.reply("And now", "I am set.")
-    result = project.live(*RECORD, "test_it.py", "--deselect=test_it.py::test_twice")
+    project.set(bundled_checks="false")
+    result = project.live(*RECORD)
     assert told(result) == [
-        "1 changed, 5 unchanged, 1 not recorded",
+        "1 changed, 6 unchanged, 1 not recorded",
         "changed: test_it.py::test_shared: turn 2, text: 'I am set.', and was 'I am ready.'",
         "not recorded: test_it.py::test_fails: it failed",
-        *(f"used by no test of this run: gone/{number}.json" for number in range(10)),
-        "used by no test of this run: 1 more",
+        "used by no test of this run: 10: gone/0.json, gone/1.json, gone/2.json and 7 more",
     ]
     after = texts(project)
     changed = [name for name in before if before[name] != after[name]]
@@ -223,7 +223,7 @@ ODD_CONFTEST = """
 """
 
 
-def test_what_can_t_be_written_is_told_and_changes_no_outcome(
+def test_what_is_not_recorded_or_can_t_be_written_is_told(
     project: Project, router: FakeRouter
 ) -> None:
     project.at(router).pytester.makepyfile(test_it=ODD)
@@ -244,16 +244,38 @@ def test_what_can_t_be_written_is_told_and_changes_no_outcome(
     for name, why in {
         "interrupted": "it was interrupted",
         "left_out": "pytest_hydra_smoke_record left all of its turns out",
-        "newer": "it has version 2 of the format, not 1: update pytest-hydrasmoke",
     }.items():
         assert f"not recorded: test_it.py::test_{name}: {why}" in lines
     assert "not recorded: fixture test_it.py::failing: its set-up failed" in lines
-    assert "not recorded: test_it.py::test_in_the_way: FileExistsError: " in lines
-    assert "not recorded: test_it.py::test_late: IsADirectoryError: " in lines
+    for name, why in {
+        "newer": "it has version 2 of the format, not 1: update pytest-hydrasmoke",
+        "in_the_way": "FileExistsError: ",
+        "late": "IsADirectoryError: ",
+    }.items():
+        assert f"could not be written: test_it.py::test_{name}: {why}" in lines
     assert "changed: test_it.py::test_damaged: turn 1, new: 'Hi'" in lines
     assert {owner: asked(turns) for owner, turns in recorded_whole(project).items()} == {
         "test_it.py::test_damaged": [(1, "shared", "Hi", "closed")],
     }
+
+
+def test_a_recording_that_can_t_be_written_fails_the_run(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('a')")
+    project.write("conftest.py", "def pytest_hydra_smoke_record(turn): return 7")
+    result = project.live(*RECORD, "test_it.py")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "RECORDING: what was said for test_it.py::test_it could not be written",
+            "pytest_hydra_smoke_record returned 7: return the turn, *",
+            "FAILED hydra-smoke::recording::test_it.py::test_it*",
+        ]
+    )
+    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
+    assert report["exit_code"] == 1
 
 
 def recorded_whole(project: Project) -> dict[str, list[dict[str, Any]]]:

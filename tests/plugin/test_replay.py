@@ -128,6 +128,7 @@ def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> Non
     some = [f"tests/test_it.py::{name}" for name in names]
     two = recorded.process("--hydra-smoke-fake", *REPLAY, *some, "-p", "xdist", "-n2")
     two.assert_outcomes(passed=4)
+    two.stdout.no_fnmatch_line("*of no test*")
     two.stdout.no_fnmatch_line("*no longer asks*")
     assert len(router.requests) == asked
 
@@ -208,14 +209,17 @@ def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
         f"pytest --hydra-smoke --hydra-smoke-record {project.path / 'recordings'} {name[6:]}"
     )
     monkeypatch.chdir(project.path / "tests")
-    result = project.fake("test_it.py")
+    record(project, "tests/test_it.py::test_that_is_gone", turn("drop", "it"))
+    record(project, "fixture tests::of_its_own", turn("drop", "it"))
+    result = project.fake(".")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(
         [
-            "hydra-smoke: FAKE, replaying 3 recordings of *-31; the oldest is * days old; with*",
+            "hydra-smoke: FAKE, replaying 5 recordings of *-31; the oldest is * days old; with*",
             words,
             "hydra-smoke: note: *::test_fewer no longer asks what was recorded: '0', '1', '2' *",
             "hydra-smoke: note: *::test_another_message no longer asks what was recorded: 'Are *",
+            "hydra-smoke: note: recordings of no test of this run: 1: *::test_that_is_gone",
         ]
     )
 

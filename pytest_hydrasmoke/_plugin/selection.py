@@ -1,0 +1,32 @@
+"""Whether a run is of all tests: only then can it tell what none of them uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_SELECT = (
+    *("keyword", "markexpr", "deselect", "ignore", "ignore_glob"),
+    *("lf", "stepwise", "maxfail"),
+)
+"""Options of pytest by which some tests are left out, or may be."""
+
+
+class Selection:
+    """Sees whether tests are selected: by options, by arguments that name them, or by a plugin."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        here = config.invocation_params.dir
+        given = config.args if config.args_source is config.ArgsSource.ARGS else []
+        # A folder is a common way to say: all.
+        named = any(not Path(here, argument).is_dir() for argument in given)
+        self._selects = named or any(config.getoption(name, None) for name in _SELECT)
+
+    def is_whole(self, exit_code: int) -> bool:
+        """Return whether all tests were to be run, and were."""
+        ran = exit_code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        return ran and not self._selects
+
+    def pytest_deselected(self) -> None:
+        self._selects = True
