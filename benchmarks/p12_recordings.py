@@ -56,7 +56,8 @@ class Suite:
             f'runtime = "{scenario.runtime}"\nrow_after = 0\nstatuses = [[0, "running"]]\n'
             f"llm_events_lag = 0\nreply = {json.dumps(scenario.reply)}\n"
         )
-        given = {"url": router.url, "token": router.token, **SPEC}
+        # What is waited for takes no CPU time.
+        given = {"url": router.url, "token": router.token, "usage_settle": "0.05", **SPEC}
         own = {f"HYDRA_SMOKE_{name.upper()}": value for name, value in given.items()}
         self._env = {**os.environ, **own, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
