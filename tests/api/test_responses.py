@@ -288,6 +288,7 @@ def test_an_attempt_without_an_answer_says_how_far_it_got(
 
 BUSY = "the router is busy: try again later, or raise the deadline"
 LOG = "see the router's log of this moment"
+REPLAY = "in a replay run the command that its words name, else see the router's log"
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"
 NO_ROW = (
     "the instance has no row yet, was deleted, or belongs to another customer: wait until it is "
@@ -311,6 +312,7 @@ REFUSALS: list[tuple[CallName, int, type[RouterError], str]] = [
     ("provision", 422, RejectedError, "correct the fields named above"),
     ("status", 429, RouterError, BUSY),
     ("status", 500, RouterError, LOG),
+    ("chat", 501, RouterError, REPLAY),
     ("status", 503, RouterError, BUSY),
     ("status", 399, RouterError, REDIRECT),
 ]
