@@ -60,6 +60,28 @@ def test_a_regression_says_from_to_and_since_when(tmp_path: Path) -> None:
     assert problems(made, Demand()) == []
 
 
+def test_each_router_has_figures_of_its_own(tmp_path: Path) -> None:
+    slow = "https://staging.example"
+    reports = ready_after(*[40.0] * 8)
+    reports += [report_of(it, booted(90.0), url=slow) for it in range(8, 14)]
+    made = history_of(runs_of(tmp_path, reports))
+    assert problems(made, REGRESSION) == []
+    assert made.live is not None
+    ready = [it for it in made.live.phases if it.phase == "ready"]
+    assert [(it.spec.name, len(it.points)) for it in ready] == [
+        ("eu-central tier-1 hermes-basic https://router.example/api", 8),
+        (f"eu-central tier-1 hermes-basic {slow}", 6),
+    ]
+    assert [(it.instances, it.median) for it in made.live.cells] == [(8, 40.0), (6, 90.0)]
+
+
+def test_ports_of_the_fake_are_one_router(tmp_path: Path) -> None:
+    ports = [report_of(it, fake=True, url=f"http://127.0.0.1:{it + 40_000}") for it in range(3)]
+    made = history_of(runs_of(tmp_path, ports), fake=True).fake
+    assert made is not None
+    assert [(it.spec.router, it.instances) for it in made.cells] == [(None, 3)]
+
+
 def test_red_groups_are_no_baseline(tmp_path: Path) -> None:
     change = ready(tmp_path, ready_after(*[500.0] * 6, 40.0, 90.0, red=tuple(range(6)))).change
     assert change is not None
