@@ -76,6 +76,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     named = options.group or (own_group(os.environ) if options.expect else None)
     # As names are read of reports.
     group = named and safe_line(named, 1_000)
+    files.refuse_reports((options.html, options.json, options.markdown), options.paths)
     found = read(options.paths)
     made = history(found, last=options.last, group=group, fake=options.include_fake)
     for line in terminal.lines(made, options.after):

@@ -173,6 +173,39 @@ def test_a_file_that_can_not_be_written_is_a_wrong_setting(
     assert lines[-2].endswith("where.json can't be written: No such file or directory")
 
 
+def test_reports_are_never_written_over(
+    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = artifacts / "artifact-0" / ".hydrasmoke" / "report.json"
+    before = one.read_bytes()
+    named, link, hard = (tmp_path / it for it in ("named.data", "link.json", "hard.html"))
+    named.write_bytes(before)
+    link.symlink_to(one)
+    hard.hardlink_to(one)
+    new = Path("artifacts", "artifact-1", "..", "report-new.json.gz")
+    for path in (named, link, hard, one, new):
+        for option in ("--html", "--json", "--markdown"):
+            code, lines = history(capsys, artifacts, named, option, path)
+            assert code == 4
+            assert lines[-2] == f"{path} is, or would be, one of the reports that are read"
+    assert one.read_bytes() == named.read_bytes() == before
+    assert not new.exists()
+    # What is not looked for may lie there.
+    assert history(capsys, artifacts, "--html", artifacts / "report.html")[0] == 0
+    assert history(capsys, artifacts, "--json", tmp_path / "report.json")[0] == 0
+
+
+def test_each_view_has_a_file_of_its_own(
+    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, lines = history(capsys, artifacts, "--json", "it", "--html", tmp_path / "it")
+    assert code == 4
+    assert lines[-2] == "it is named twice: one view would overwrite another"
+    assert not Path("it").exists()
+
+
 def test_nothing_that_can_be_read(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "report.json").write_text("{")
     code, lines = history(capsys, tmp_path, tmp_path / "none")
