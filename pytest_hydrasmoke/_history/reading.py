@@ -40,6 +40,8 @@ class Found:
 
     runs: list[Run] = field(default_factory=list[Run])
     skipped: list[str] = field(default_factory=list[str])
+    unread: int = 0
+    """Files that are left out since they could not be read, whatever they are."""
 
 
 def read(paths: Sequence[Path]) -> Found:
@@ -56,6 +58,7 @@ def read(paths: Sequence[Path]) -> Found:
         try:
             run = run_of_file(path)
         except (OSError, ValueError) as error:
+            found.unread += 1
             words = error.strerror if isinstance(error, OSError) else None
             found.skipped.append(f"{safe_line(str(path), 1_000)}: {safe_line(words or str(error))}")
         else:

@@ -22,6 +22,7 @@ from pytest_hydrasmoke._report.model import TokensReport
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
 REGRESSION = Demand(frozenset({"regression"}))
+TWICE = ((0, {TEST: "passed"}), (1, {TEST: "failed"}))
 
 
 def ready_after(*seconds: float, red: tuple[int, ...] = ()) -> list[Report]:
@@ -121,9 +122,16 @@ def test_a_flaky_test_has_passed_and_failed_on_one_commit(tmp_path: Path) -> Non
     assert (first.test, first.passed, first.failed, first.flaky_on) == (TEST, 2, 1, ("c",))
     assert (first.last_failed, first.words) == (1, "AssertionError: no")
     assert (second.test, second.flaky_on, second.words) == ("other", (), None)
-    assert problems(made, Demand(frozenset({"flaky"}))) == [
-        f"flaky: {TEST} passed and failed on c: AssertionError: no"
-    ]
+    demand = Demand(frozenset({"flaky"}))
+    assert problems(made, demand) == []
+    # It is red on the commit that is the newest, and on no other one.
+    older = [report_of(it - 4, outcomes=its, pipeline={"commit": "old"}) for it, its in TWICE]
+    made = history_of(runs_of(tmp_path / "two", [*older, *reports[:2]]))
+    assert made.live is not None
+    assert made.live.tests[0].flaky_on == ("old", "c")
+    assert problems(made, demand) == [f"flaky: {TEST} passed and failed on c: AssertionError: no"]
+    nowhere = report_of(9, pipeline={"commit": None})
+    assert problems(history_of(runs_of(tmp_path / "none", [*older, nowhere])), demand) == []
 
 
 def test_a_test_that_fails_in_one_region_or_on_no_commit_is_not_flaky(tmp_path: Path) -> None:

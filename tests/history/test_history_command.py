@@ -85,6 +85,26 @@ def test_what_makes_it_red(artifacts: Path, capsys: Output) -> None:
     assert history(capsys, artifacts, "--expect", "1")[0] == 0
 
 
+def test_files_that_could_not_be_read_are_told_next_to_the_verdict(
+    artifacts: Path, capsys: Output
+) -> None:
+    newest = artifacts / "artifact-11" / ".hydrasmoke" / "report.json"
+    newest.write_bytes(newest.read_bytes()[:-9])
+    code, lines = history(capsys, artifacts, "--fail-on", "failure")
+    assert code == 0
+    assert lines[-1] == (
+        "1 file could not be read: what it says is not judged; "
+        "--expect N makes missing runs a failure"
+    )
+    (artifacts / "report-2.json").write_text("{")
+    code, lines = history(capsys, artifacts, "--fail-on", "regression", "--expect", "1")
+    assert code == 1
+    assert lines[-2].startswith("FAILED regression: ready of ")
+    assert lines[-1] == "2 files could not be read: what they say is not judged"
+    # Where nothing is to be red, nothing is judged.
+    assert history(capsys, artifacts)[1][-1].startswith("left out: ")
+
+
 def test_the_pipeline_s_own_group_must_have_its_runs(
     artifacts: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
