@@ -71,11 +71,12 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     from pytest_hydrasmoke._history import files, terminal
     from pytest_hydrasmoke._history.build import history
     from pytest_hydrasmoke._history.reading import read
-    from pytest_hydrasmoke._history.verdict import Demand, problems
+    from pytest_hydrasmoke._history.verdict import Demand, not_judged, problems
 
     named = options.group or (own_group(os.environ) if options.expect else None)
     # As names are read of reports.
     group = named and safe_line(named, 1_000)
+    files.refuse_reports((options.html, options.json, options.markdown), options.paths)
     found = read(options.paths)
     made = history(found, last=options.last, group=group, fake=options.include_fake)
     for line in terminal.lines(made, options.after):
@@ -90,6 +91,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     red = problems(made, demand)
     for line in red:
         say(f"FAILED {line}")
+    if (untold := not_judged(found.unread, demand)) is not None:
+        say(untold)
     return not red
 
 

@@ -57,11 +57,13 @@ def overview(groups: Sequence[Group]) -> Overview | None:
     """Make the figures of groups in the order in which they began; None of none."""
     if not groups:
         return None
+    # Named only where they tell specs apart.
+    several = len({boot.spec.router for boot in _boots(groups)}) > 1
     return Overview(
         groups=tuple(map(_group, groups)),
-        phases=tuple(_phases(groups)),
+        phases=tuple(_phases(groups, several)),
         tests=tuple(sorted(_tests(groups), key=_by_flakiness)),
-        cells=tuple(_cells(groups)),
+        cells=tuple(_cells(groups, several)),
         providers=tuple(_providers(groups)),
         leaks=tuple(
             LeakFigures(group=number, key=leak.key, id=leak.id, run_id=leak.run_id)
@@ -103,7 +105,7 @@ def _group(group: Group) -> GroupFigures:
     )
 
 
-def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
+def _phases(groups: Sequence[Group], several: bool) -> Iterator[PhaseFigures]:
     series: dict[tuple[str, Spec], list[Point]] = defaultdict(list)
     for number, group in enumerate(groups):
         for key, seconds in group.times.items():
@@ -116,7 +118,7 @@ def _phases(groups: Sequence[Group]) -> Iterator[PhaseFigures]:
         points = series[phase, spec]
         yield PhaseFigures(
             phase=phase,
-            spec=SpecFigures.of(spec),
+            spec=SpecFigures.of(spec, several=several),
             budget=budgets.get(phase),
             points=tuple(points),
             change=_change(points, groups),
@@ -219,7 +221,7 @@ def _by_flakiness(it: TestFigures) -> tuple[object, ...]:
     return -len(it.flaky_on), -it.failed, -(it.runs - it.runs_passed), it.test
 
 
-def _cells(groups: Sequence[Group]) -> Iterator[CellFigures]:
+def _cells(groups: Sequence[Group], several: bool) -> Iterator[CellFigures]:
     boots: dict[Spec, list[Boot]] = defaultdict(list)
     for boot in _boots(groups):
         if boot.ready is not None or boot.lost:
@@ -227,7 +229,7 @@ def _cells(groups: Sequence[Group]) -> Iterator[CellFigures]:
     for spec in sorted(boots):
         times = sorted(it.ready for it in boots[spec] if it.ready is not None and not it.lost)
         yield CellFigures(
-            spec=SpecFigures.of(spec),
+            spec=SpecFigures.of(spec, several=several),
             instances=len(boots[spec]),
             ready=len(times),
             median=median(times) if times else None,

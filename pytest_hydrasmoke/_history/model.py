@@ -28,14 +28,22 @@ class SpecFigures(_Part):
     region: str
     tier: str
     manifest: str
+    router: str | None
+    """The router's URL where the reports are of several; None where they are of one."""
 
     @classmethod
-    def of(cls, spec: Spec) -> SpecFigures:
-        return cls(region=spec.region, tier=spec.tier, manifest=spec.manifest)
+    def of(cls, spec: Spec, *, several: bool) -> SpecFigures:
+        """Make the figures of a spec, of one or of several routers."""
+        return cls(
+            region=spec.region,
+            tier=spec.tier,
+            manifest=spec.manifest,
+            router=spec.router if several else None,
+        )
 
     @property
     def name(self) -> str:
-        return str(Spec(self.region, self.tier, self.manifest))
+        return " ".join(filter(None, (self.region, self.tier, self.manifest, self.router)))
 
 
 class FailedRun(_Part):

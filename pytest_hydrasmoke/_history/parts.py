@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 _YEAR = 366 * 86_400.0
+_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 T = TypeVar("T")
 
 Name = Annotated[str, Field(max_length=1_000)]
 Words = Annotated[str, Field(max_length=100_000)]
 Seconds = Annotated[float, Field(ge=0, le=_YEAR)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
+Moment = Annotated[AwareDatetime, Field(ge=_FIRST, lt=_LAST)]
+"""One that every time zone has a date for."""
 Many = Annotated[tuple[T, ...], Field(max_length=20_000)]
 
 
@@ -85,7 +89,8 @@ class ReportPart(Part):
     schema_version: Literal[1, 2]
     run_id: Annotated[str, Field(min_length=1, max_length=1_000)]
     fake: bool
-    began: AwareDatetime
+    url: Name
+    began: Moment
     exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
     pipeline: PipelinePart | None = None
     budgets: dict[Name, Annotated[float, Field(gt=0)]] = {}

@@ -40,6 +40,8 @@ class Found:
 
     runs: list[Run] = field(default_factory=list[Run])
     skipped: list[str] = field(default_factory=list[str])
+    unread: int = 0
+    """Files that are left out since they could not be read, whatever they are."""
 
 
 def read(paths: Sequence[Path]) -> Found:
@@ -49,13 +51,14 @@ def read(paths: Sequence[Path]) -> Found:
     """
     found = Found()
     runs: dict[object, Run] = {}
-    for number, path in enumerate(_files(paths, found.skipped)):
+    for number, path in enumerate(report_files(paths, found.skipped)):
         if number == MOST_FILES:
             found.skipped.append(f"more than {MOST_FILES:,} files: the rest was not read")
             break
         try:
             run = run_of_file(path)
         except (OSError, ValueError) as error:
+            found.unread += 1
             words = error.strerror if isinstance(error, OSError) else None
             found.skipped.append(f"{safe_line(str(path), 1_000)}: {safe_line(words or str(error))}")
         else:
@@ -64,7 +67,9 @@ def read(paths: Sequence[Path]) -> Found:
     return found
 
 
-def _files(paths: Sequence[Path], skipped: list[str]) -> Iterator[Path]:
+def report_files(paths: Sequence[Path], skipped: list[str]) -> Iterator[Path]:
+    """Yield the files that `paths` name, and those in their folders that may be reports."""
+
     def tell(error: OSError) -> None:
         skipped.append(f"{safe_line(str(error.filename), 1_000)}: {error.strerror}")
 
@@ -76,8 +81,13 @@ def _files(paths: Sequence[Path], skipped: list[str]) -> Iterator[Path]:
         for folder, folders, names in os.walk(path, onerror=tell):
             folders.sort()
             for name in sorted(names):
-                if name.startswith("report") and name.endswith((".json", ".json.gz")):
+                if may_be_report(name):
                     yield Path(folder, name)
+
+
+def may_be_report(name: str) -> bool:
+    """Return whether a file of this name is read where it lies in a folder."""
+    return name.startswith("report") and name.endswith((".json", ".json.gz"))
 
 
 def run_of_file(path: Path) -> Run:
@@ -124,7 +134,8 @@ def _what_it_is(error: ValidationError) -> str:
 
 def _kept(report: ReportPart) -> Run:
     pipeline = report.pipeline or PipelinePart(group=report.run_id)
-    boots, times = [_boot(it) for it in report.instances], _times(report.instances)
+    specs = [_spec(it, "" if report.fake else _text(report.url)) for it in report.instances]
+    pairs = list(zip(report.instances, specs, strict=True))
     return Run(
         run_id=_text(report.run_id),
         fake=report.fake,
@@ -137,8 +148,8 @@ def _kept(report: ReportPart) -> Run:
         branch=_word(pipeline.branch),
         url=web_address(pipeline.url),
         budgets=report.budgets,
-        boots=tuple(boots),
-        times=times,
+        boots=tuple(_boot(*pair) for pair in pairs),
+        times=_times(pairs),
         leaks=tuple(
             Leak(
                 _word(it.idempotency_key),
@@ -148,7 +159,7 @@ def _kept(report: ReportPart) -> Run:
             for it in report.instances
             if it.outcome == "leaked"
         ),
-        cases=tuple(_cases(report)),
+        cases=tuple(_cases(report, specs)),
     )
 
 
@@ -171,21 +182,21 @@ def _word(text: str | None) -> str | None:
     return _text(text) if text else None
 
 
-def _spec(instance: InstancePart) -> Spec:
+def _spec(instance: InstancePart, router: str) -> Spec:
     it = instance.spec
     if it is None:
-        return Spec("", "", "")
-    return Spec(_text(it.region_id), _text(it.tier_id), _text(it.manifest_id))
+        return Spec("", "", "", router)
+    return Spec(_text(it.region_id), _text(it.tier_id), _text(it.manifest_id), router)
 
 
-def _boot(instance: InstancePart) -> Boot:
+def _boot(instance: InstancePart, spec: Spec) -> Boot:
     ready = instance.phases.get("ready")
     last = instance.usage[-1] if instance.usage else None
     # Of an instance that was there before, the first count is of others.
     before = instance.usage[0].count if last and instance.outcome == "attached" else 0
     early = ("provision", "row", "ready")
     return Boot(
-        spec=_spec(instance),
+        spec=spec,
         ready=ready,
         lost=any(failure.phase in early for failure in instance.failures),
         providers=tuple(sorted(map(_text, last.providers))) if last else (),
@@ -196,12 +207,13 @@ def _boot(instance: InstancePart) -> Boot:
     )
 
 
-def _times(instances: Sequence[InstancePart]) -> dict[tuple[str, Spec], tuple[float, ...]]:
+def _times(
+    pairs: Sequence[tuple[InstancePart, Spec]],
+) -> dict[tuple[str, Spec], tuple[float, ...]]:
     times: dict[tuple[str, Spec], list[float]] = {}
-    for instance in instances:
+    for instance, spec in pairs:
         if instance.spec is None:
             continue
-        spec = _spec(instance)
         for span in instance.spans:
             if span.phase in PHASES and not _failed(span, instance.failures):
                 times.setdefault((_text(span.phase), spec), []).append(span.seconds)
@@ -214,8 +226,9 @@ def _failed(span: SpanPart, failures: Sequence[FailurePart]) -> bool:
     return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in failures)
 
 
-def _cases(report: ReportPart) -> Iterator[Case]:
-    specs = {it.idempotency_key or it.id: _spec(it) for it in report.instances}
+def _cases(report: ReportPart, made: Sequence[Spec]) -> Iterator[Case]:
+    keys = [it.idempotency_key or it.id for it in report.instances]
+    specs = dict(zip(keys, made, strict=True))
     words = {
         failure.test: safe_line(failure.message.strip().partition("\n")[0])
         for it in report.instances

@@ -16,9 +16,8 @@ class Spec(NamedTuple):
     region: str
     tier: str
     manifest: str
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, self))
+    router: str
+    """Its URL; empty for the fake, which has a port of its own in each run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def standing_out(overview: Overview, after: int) -> list[str]:
         *(f"leak: {words}" for words in leaks(overview)),
         *(f"failure: {words}" for words in failures(overview)),
         *(f"slower: {regression(it, overview)}" for it in regressions(overview, after)),
-        *(f"flaky: {flaky(test)}" for test in overview.tests if test.flaky_on),
+        *(f"flaky: {flaky(test, test.flaky_on)}" for test in overview.tests if test.flaky_on),
         *(
             f"boots: {cell.ready} of {cell.instances} of {cell.spec.name} got ready"
             for cell in overview.cells

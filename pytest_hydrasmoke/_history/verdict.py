@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_hydrasmoke._base.run_keys import name_problem, sweep_command
@@ -40,6 +40,15 @@ def problems(history: History, demand: Demand) -> list[str]:
     return list(_of_all(history, demand))
 
 
+def not_judged(unread: int, demand: Demand) -> str | None:
+    """Say that files which could not be read may hide what a verdict asks for; None if none can."""
+    if not unread or not demand.fail_on:
+        return None
+    what = "what it says is" if unread == 1 else "what they say is"
+    advice = "" if demand.expect else "; --expect N makes missing runs a failure"
+    return f"{_count(unread, 'file')} could not be read: {what} not judged{advice}"
+
+
 def _of_all(history: History, demand: Demand) -> Iterator[str]:
     for overview in history.overviews.values():
         if demand.group in (None, overview.groups[-1].name):
@@ -55,7 +64,13 @@ def _of_one(overview: Overview, demand: Demand) -> Iterator[str]:
         slow = regressions(overview, demand.after)
         yield from (f"regression: {regression(it, overview)}" for it in slow)
     if "flaky" in demand.fail_on:
-        yield from (f"flaky: {flaky(test)}" for test in overview.tests if test.flaky_on)
+        # Not on any commit: a test that was flaky once, and is mended, would be red for ever.
+        commit = overview.groups[-1].commit
+        yield from (
+            f"flaky: {flaky(test, [commit])}"
+            for test in overview.tests
+            if commit is not None and commit in test.flaky_on
+        )
 
 
 def leaks(overview: Overview) -> Iterator[str]:
@@ -99,10 +114,10 @@ def regression(phase: PhaseFigures, overview: Overview) -> str:
     )
 
 
-def flaky(test: TestFigures) -> str:
-    """Tell of a test that has both passed and failed on one commit."""
-    commits = ", ".join(commit[:12] for commit in test.flaky_on[:3])
-    more = f" and {len(test.flaky_on) - 3} more" if len(test.flaky_on) > 3 else ""
+def flaky(test: TestFigures, on: Sequence[str]) -> str:
+    """Tell of a test that has both passed and failed on each of some commits."""
+    commits = ", ".join(commit[:12] for commit in on[:3])
+    more = f" and {len(on) - 3} more" if len(on) > 3 else ""
     words = f": {test.words}" if test.words else ""
     return f"{test.test} passed and failed on {commits}{more}{words}"
 

@@ -46,7 +46,7 @@ def test_a_later_attempt_counts(run: Run) -> None:
 
 
 def other_specs(run: Run) -> tuple[Boot, ...]:
-    return tuple(replace(boot, spec=Spec("us-west", "t", "m")) for boot in run.boots)
+    return tuple(replace(boot, spec=Spec("us-west", "t", "m", "")) for boot in run.boots)
 
 
 def test_what_is_no_attempt_of_the_same_job_hides_nothing(run: Run) -> None:

@@ -22,6 +22,7 @@ from pytest_hydrasmoke._report.model import TokensReport
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
 REGRESSION = Demand(frozenset({"regression"}))
+TWICE = ((0, {TEST: "passed"}), (1, {TEST: "failed"}))
 
 
 def ready_after(*seconds: float, red: tuple[int, ...] = ()) -> list[Report]:
@@ -58,6 +59,28 @@ def test_a_regression_says_from_to_and_since_when(tmp_path: Path) -> None:
     assert problems(made, Demand(REGRESSION.fail_on, after=2))
     assert problems(made, Demand(REGRESSION.fail_on, after=3)) == []
     assert problems(made, Demand()) == []
+
+
+def test_each_router_has_figures_of_its_own(tmp_path: Path) -> None:
+    slow = "https://staging.example"
+    reports = ready_after(*[40.0] * 8)
+    reports += [report_of(it, booted(90.0), url=slow) for it in range(8, 14)]
+    made = history_of(runs_of(tmp_path, reports))
+    assert problems(made, REGRESSION) == []
+    assert made.live is not None
+    ready = [it for it in made.live.phases if it.phase == "ready"]
+    assert [(it.spec.name, len(it.points)) for it in ready] == [
+        ("eu-central tier-1 hermes-basic https://router.example/api", 8),
+        (f"eu-central tier-1 hermes-basic {slow}", 6),
+    ]
+    assert [(it.instances, it.median) for it in made.live.cells] == [(8, 40.0), (6, 90.0)]
+
+
+def test_ports_of_the_fake_are_one_router(tmp_path: Path) -> None:
+    ports = [report_of(it, fake=True, url=f"http://127.0.0.1:{it + 40_000}") for it in range(3)]
+    made = history_of(runs_of(tmp_path, ports), fake=True).fake
+    assert made is not None
+    assert [(it.spec.router, it.instances) for it in made.cells] == [(None, 3)]
 
 
 def test_red_groups_are_no_baseline(tmp_path: Path) -> None:
@@ -99,9 +122,16 @@ def test_a_flaky_test_has_passed_and_failed_on_one_commit(tmp_path: Path) -> Non
     assert (first.test, first.passed, first.failed, first.flaky_on) == (TEST, 2, 1, ("c",))
     assert (first.last_failed, first.words) == (1, "AssertionError: no")
     assert (second.test, second.flaky_on, second.words) == ("other", (), None)
-    assert problems(made, Demand(frozenset({"flaky"}))) == [
-        f"flaky: {TEST} passed and failed on c: AssertionError: no"
-    ]
+    demand = Demand(frozenset({"flaky"}))
+    assert problems(made, demand) == []
+    # It is red on the commit that is the newest, and on no other one.
+    older = [report_of(it - 4, outcomes=its, pipeline={"commit": "old"}) for it, its in TWICE]
+    made = history_of(runs_of(tmp_path / "two", [*older, *reports[:2]]))
+    assert made.live is not None
+    assert made.live.tests[0].flaky_on == ("old", "c")
+    assert problems(made, demand) == [f"flaky: {TEST} passed and failed on c: AssertionError: no"]
+    nowhere = report_of(9, pipeline={"commit": None})
+    assert problems(history_of(runs_of(tmp_path / "none", [*older, nowhere])), demand) == []
 
 
 def test_a_test_that_fails_in_one_region_or_on_no_commit_is_not_flaky(tmp_path: Path) -> None:

@@ -85,6 +85,26 @@ def test_what_makes_it_red(artifacts: Path, capsys: Output) -> None:
     assert history(capsys, artifacts, "--expect", "1")[0] == 0
 
 
+def test_files_that_could_not_be_read_are_told_next_to_the_verdict(
+    artifacts: Path, capsys: Output
+) -> None:
+    newest = artifacts / "artifact-11" / ".hydrasmoke" / "report.json"
+    newest.write_bytes(newest.read_bytes()[:-9])
+    code, lines = history(capsys, artifacts, "--fail-on", "failure")
+    assert code == 0
+    assert lines[-1] == (
+        "1 file could not be read: what it says is not judged; "
+        "--expect N makes missing runs a failure"
+    )
+    (artifacts / "report-2.json").write_text("{")
+    code, lines = history(capsys, artifacts, "--fail-on", "regression", "--expect", "1")
+    assert code == 1
+    assert lines[-2].startswith("FAILED regression: ready of ")
+    assert lines[-1] == "2 files could not be read: what they say is not judged"
+    # Where nothing is to be red, nothing is judged.
+    assert history(capsys, artifacts)[1][-1].startswith("left out: ")
+
+
 def test_the_pipeline_s_own_group_must_have_its_runs(
     artifacts: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +191,39 @@ def test_a_file_that_can_not_be_written_is_a_wrong_setting(
     code, lines = history(capsys, artifacts, "--json", tmp_path / "no" / "where.json")
     assert code == 4
     assert lines[-2].endswith("where.json can't be written: No such file or directory")
+
+
+def test_reports_are_never_written_over(
+    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = artifacts / "artifact-0" / ".hydrasmoke" / "report.json"
+    before = one.read_bytes()
+    named, link, hard = (tmp_path / it for it in ("named.data", "link.json", "hard.html"))
+    named.write_bytes(before)
+    link.symlink_to(one)
+    hard.hardlink_to(one)
+    new = Path("artifacts", "artifact-1", "..", "report-new.json.gz")
+    for path in (named, link, hard, one, new):
+        for option in ("--html", "--json", "--markdown"):
+            code, lines = history(capsys, artifacts, named, option, path)
+            assert code == 4
+            assert lines[-2] == f"{path} is, or would be, one of the reports that are read"
+    assert one.read_bytes() == named.read_bytes() == before
+    assert not new.exists()
+    # What is not looked for may lie there.
+    assert history(capsys, artifacts, "--html", artifacts / "report.html")[0] == 0
+    assert history(capsys, artifacts, "--json", tmp_path / "report.json")[0] == 0
+
+
+def test_each_view_has_a_file_of_its_own(
+    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, lines = history(capsys, artifacts, "--json", "it", "--html", tmp_path / "it")
+    assert code == 4
+    assert lines[-2] == "it is named twice: one view would overwrite another"
+    assert not Path("it").exists()
 
 
 def test_nothing_that_can_be_read(tmp_path: Path, capsys: Output) -> None:

@@ -93,6 +93,13 @@ def test_everything_is_on_it(tmp_path: Path) -> None:
         assert words in text, words
 
 
+def test_routers_are_named_where_there_are_several(tmp_path: Path) -> None:
+    both = [report_of(0, booted(41.0)), report_of(1, booted(47.0), url="https://other.example")]
+    text = text_of(parsed(history_of(runs_of(tmp_path, both)))[1])
+    assert "Manifest Router Got ready" in text
+    assert "eu-central tier-1 hermes-basic https://other.example 1 of 1 47.0 s" in text
+
+
 def test_what_is_drawn_stands_in_a_table_too(tmp_path: Path) -> None:
     _, elements = parsed(everything(tmp_path))
     drawn = [it for it in elements if it.tag.endswith("svg")]

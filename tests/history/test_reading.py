@@ -49,7 +49,7 @@ def test_what_is_kept_of_a_report(tmp_path: Path) -> None:
     )
     report = report_of(3, instance, budgets={"ready": 60.0}).model_copy(update={"tests": (case,)})
     run = run_of_file(file_of(tmp_path, plain(report)))
-    spec = Spec("eu-central", "tier-1", "hermes-basic")
+    spec = Spec("eu-central", "tier-1", "hermes-basic", "https://router.example/api")
     assert (run.run_id, run.group, run.job, run.attempt) == ("run-3", "g3", "smoke", 1)
     assert run.budgets == {"ready": 60.0}
     assert run.leaks == (Leak("night-0", instance.id, "night"),)
@@ -142,6 +142,7 @@ def test_what_is_no_report_says_so(tmp_path: Path, content: object, words: str) 
     ("name", "value"),
     [
         *(("began", it) for it in ("2026-01-02T12:00:00", "soon", "x" * 99, [])),
+        *(("began", it) for it in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")),
         *(("exit_code", it) for it in (1.5, 10**400, True, "0")),
         *(("fake", it) for it in (0, "false", None)),
         *(("run_id", it) for it in ("", "x" * 1_001, 7)),
