@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pytest_hydrasmoke._base.errors import ConfigError
@@ -78,11 +79,17 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     group = named and safe_line(named, 1_000)
     files.refuse_reports((options.html, options.json, options.markdown), options.paths)
     found = read(options.paths)
-    made = history(found, last=options.last, group=group, fake=options.include_fake)
+    made = history(
+        found,
+        last=options.last,
+        group=group,
+        fake=options.include_fake,
+        now=datetime.now(UTC),
+    )
     for line in terminal.lines(made, options.after):
         say(line)
     if not made.overviews:
-        problem, next_step = _nothing(len(found.runs))
+        problem, next_step = _nothing([it.fake for it in found.runs], asked=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
     demand = Demand(options.fail_on, options.after, group, options.expect)
     files.write(
@@ -103,7 +110,12 @@ def own_group(environ: Mapping[str, str]) -> str | None:
     return environ.get(variable("group")) or pipeline.own_group(environ)
 
 
-def _nothing(fakes: int) -> tuple[str, str]:
+def _nothing(fakes: Sequence[bool], *, asked: bool) -> tuple[str, str]:
+    if fakes and all(fakes) and not asked:
+        return (f"no run of a live router among {len(fakes)} reports", "give --include-fake")
     if fakes:
-        return (f"no run of a live router among {fakes} reports", "give --include-fake")
+        return (
+            "every group that could be shown began in the future",
+            "set the clock of the machine that ran them, or of this one",
+        )
     return ("no report could be read", "give the report.json files of runs, or their folders")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from statistics import median
 
 from pytest_hydrasmoke._core.record import PHASES
 
-from .groups import Group, grouped
+from .groups import Group, grouped, of_the_future
 from .model import (
     CellFigures,
     Change,
@@ -29,20 +30,24 @@ from .runs import Boot, Case, Run, Spec
 from .statistics import BASELINE, baseline, quantile, slow_since
 
 
-def history(found: Found, *, last: int, group: str | None, fake: bool) -> History:
+def history(found: Found, *, last: int, group: str | None, fake: bool, now: datetime) -> History:
     """Make the history of what was found: the `last` groups, up to `group` where it is one of them.
 
-    Runs of the fake are in it where `fake` asks for them.
+    Runs of the fake are in it where `fake` asks for them. Groups that began after `now` are left
+    out, and named.
     """
-    kinds = [
-        _shown([run for run in found.runs if run.fake is kind], last, group)
-        for kind in (False, True)
-    ]
-    return History(
-        live=overview(kinds[0]),
-        fake=overview(kinds[1]) if fake else None,
-        skipped=tuple(found.skipped),
-    )
+    skipped = list(found.skipped)
+    kinds: list[Overview | None] = []
+    for kind in (False, True) if fake else (False,):
+        runs = [run for run in found.runs if run.fake is kind]
+        future = of_the_future(runs, now)
+        skipped += (
+            f"group {name}: it began in the future, {at:%Y-%m-%d %H:%M} UTC"
+            for name, at in future.items()
+        )
+        groups = _shown([run for run in runs if run.group not in future], last, group)
+        kinds.append(overview(groups))
+    return History(live=kinds[0], fake=kinds[1] if fake else None, skipped=tuple(skipped))
 
 
 def _shown(runs: Sequence[Run], last: int, group: str | None) -> list[Group]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
 from .runs import Leak, Run, Spec
 
 MOST_GROUPS = 1_000
+FUTURE = timedelta(days=1)
+"""How far clocks may be apart."""
 Outcome = Literal["passed", "failed", "leaked"]
 
 
@@ -80,6 +82,17 @@ def told_again(run: Run, other: Run) -> bool:
         return False
     later = run.attempt is not None and other.attempt is not None and other.attempt > run.attempt
     return later and run.tests <= other.tests and run.specs <= other.specs
+
+
+def of_the_future(runs: Sequence[Run], now: datetime) -> dict[str, datetime]:
+    """Return the groups that began later than a day from now, and when they did.
+
+    A wrong clock would make one of them the newest for as long as that takes.
+    """
+    began: dict[str, datetime] = {}
+    for run in runs:
+        began[run.group] = min(run.began, began.get(run.group, run.began))
+    return {name: at for name, at in began.items() if at - now > FUTURE}
 
 
 def grouped(runs: Sequence[Run], most: int = MOST_GROUPS) -> list[Group]:

@@ -90,9 +90,14 @@ def way_out(leak: LeakFigures) -> str:
 def failures(overview: Overview) -> Iterator[str]:
     """Tell of the newest group's failed runs."""
     newest = overview.groups[-1]
+    words = {test.test: test.words for test in overview.tests if test.words}
+
+    def told(test: str) -> str:
+        return f"{test}: {words[test]}" if test in words else test
+
     for run in newest.failed:
-        tests = ", ".join(run.tests[:_MOST]) or "no test of it failed"
-        more = f", and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
+        tests = "; ".join(map(told, run.tests[:_MOST])) or "no test of it failed"
+        more = f"; and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
         yield f"run {run.run_id} of group {newest.name} (exit code {run.exit_code}): {tests}{more}"
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from history_tools import TEST, booted, failure, history_of, live, report_of, runs_of
+from history_tools import NOON, TEST, booted, failure, history_of, live, report_of, runs_of
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -216,8 +217,8 @@ def test_failures_and_leaks_of_the_newest_group(tmp_path: Path) -> None:
     demand = Demand(frozenset({"failure", "leak"}))
     leak, red = problems(made, demand)
     assert leak == "leak: night-0 may still run; hydra-smoke sweep --run-id night"
-    assert red.startswith("failure: run run-1 of group g1 (exit code 1): t0, t1, ")
-    assert red.endswith("t19, and 2 more")
+    assert red.startswith("failure: run run-1 of group g1 (exit code 1): t0; t1; ")
+    assert red.endswith("t19; and 2 more")
     unnamed = booted(40.0, outcome="leaked", id=None, idempotency_key=None)
     broken = report_of(2, unnamed, run_id="x; rm -rf ~", exit_code=2, outcomes={TEST: "passed"})
     made = history_of(runs_of(tmp_path / "more", [broken]))
@@ -225,6 +226,42 @@ def test_failures_and_leaks_of_the_newest_group(tmp_path: Path) -> None:
         "leak: an instance may still run; look for it at the provider",
         "failure: run x; rm -rf ~ of group g2 (exit code 2): no test of it failed",
     ]
+
+
+def test_failed_tests_have_their_last_words(tmp_path: Path) -> None:
+    first, last = (an_instance(failures=(failure(it),)) for it in ("no", "no more\nat all"))
+    reports = [
+        report_of(0, first, outcomes={TEST: "failed"}),
+        report_of(1, last, outcomes={TEST: "failed", "other": "failed"}),
+    ]
+    assert problems(history_of(runs_of(tmp_path, reports)), Demand(frozenset({"failure"}))) == [
+        f"failure: run run-1 of group g1 (exit code 1): {TEST}: no more; other"
+    ]
+
+
+def test_a_group_of_the_future_is_named_and_judged_by_nothing(tmp_path: Path) -> None:
+    day = timedelta(days=1)
+    wrong = [
+        report_of(it, began=NOON + 9 * day, pipeline={"group": "far"}, fake=it == 3)
+        for it in (2, 3)
+    ]
+    apart = [
+        report_of(4, began=NOON + day, exit_code=1),
+        # A group began when its first run did: a red run is not hidden by its own clock.
+        report_of(5, began=NOON + 9 * day, exit_code=1, pipeline={"group": "g4"}),
+    ]
+    runs = runs_of(tmp_path, [report_of(0), *wrong, *apart])
+    told = "group far: it began in the future, 2026-01-11 12:00 UTC"
+    made = history_of(runs, now=NOON)
+    assert made.skipped == (told,)
+    assert made.live is not None
+    assert [(it.name, it.runs) for it in made.live.groups] == [("g0", 1), ("g4", 2)]
+    both = history_of(runs, fake=True, now=NOON)
+    assert (both.fake, both.skipped) == (None, (told, told))
+    # What a pipeline asks for is missing then, and red.
+    asked = history_of(runs, group="far", now=NOON)
+    [red] = problems(asked, Demand(frozenset({"failure"}), group="far"))
+    assert red == "missing: group far has 0 runs, and must have 1"
 
 
 def test_a_group_must_have_the_runs_that_are_expected(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_what_it_prints(artifacts: Path, capsys: Output) -> None:
             "  ready of eu-central tier-1 hermes-basic: 41.0 s in 11 groups, now 1 min 16 s (+84%)",
             "",
             "What stands out",
-            f"  failure: run run-11 of group g11 (exit code 1): {TEST}",
+            f"  failure: run run-11 of group g11 (exit code 1): {TEST}: AssertionError: no *",
             "  slower: ready of eu-central *: from 41.0 s to 1 min 16 s, since commit 0a1b2c3d*",
             f"  flaky: {TEST} passed and failed on 0a1b2c3d4e5f: AssertionError: no `ready`|",
             "  no baseline: not all of 6 phases could be judged, *",
@@ -182,6 +183,7 @@ def test_a_page_data_and_ten_lines(artifacts: Path, tmp_path: Path, capsys: Outp
     # Words of a stranger are in code spans alone, which nothing in them ends.
     told = f"flaky: {TEST} passed and failed on 0a1b2c3d4e5f: AssertionError: no `ready`¦"
     assert f"- ``{told}``" in text
+    assert f"{TEST}: AssertionError: no `ready`¦``" in text
     assert text.count("\n- ") == 4
 
 
@@ -242,6 +244,15 @@ def test_runs_of_the_fake_are_asked_for(tmp_path: Path, capsys: Output) -> None:
     code, lines = history(capsys, tmp_path, "--include-fake")
     assert code == 0
     assert lines[0].startswith("hydra-smoke history: FAKE router, groups: 1,")
+
+
+def test_groups_of_the_future_are_no_history(tmp_path: Path, capsys: Output) -> None:
+    later = datetime.now(UTC) + timedelta(days=2)
+    path = written(tmp_path, [report_of(0, began=later)])
+    code, lines = history(capsys, path)
+    assert code == 4
+    assert lines[0] == f"left out: group g0: it began in the future, {later:%Y-%m-%d %H:%M} UTC"
+    assert lines[1] == "every group that could be shown began in the future"
 
 
 @pytest.mark.parametrize(
