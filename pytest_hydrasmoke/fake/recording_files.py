@@ -35,6 +35,8 @@ ROUTER = "router.json"
 """The file of a folder that has the router's manners, in the form of a run's report."""
 _TOLD = 10
 """Problems of a folder that are told at most."""
+_MOST = 100_000
+"""Files and folders below it: one that has more is a disk, and no folder of recordings."""
 
 _Json: TypeAlias = Mapping[str, object]
 
@@ -45,7 +47,7 @@ class _OtherVersionError(Exception):
 
 def read(folder: Path) -> Recordings:
     """Read a folder; raises ValueError with all that is wrong with it."""
-    files = sorted(it for it in folder.rglob("*.json") if it != folder / ROUTER)
+    files = _files(folder)
     by_owner: dict[str, Recording] = {}
     problems: list[str] = []
     for file in files:
@@ -71,6 +73,19 @@ def read(folder: Path) -> Recordings:
             f"{folder} has no recordings: make them with --hydra-smoke-record in a live run"
         )
     return Recordings(folder, tuple(by_owner.values()), by_owner)
+
+
+def _files(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    seen = 0
+    for place, _, names in os.walk(folder):
+        seen += 1 + len(names)
+        if seen > _MOST:
+            raise ValueError(f"{folder} has very much in it: give the folder of recordings alone")
+        found += [Path(place, name) for name in names if name.endswith(".json")]
+    # To open what is no file, a pipe, may take for ever; a link to nowhere is told.
+    files = (file for file in found if file.is_file() or not file.exists())
+    return sorted(file for file in files if file != folder / ROUTER)
 
 
 def _read(file: Path) -> Recording | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from recording_tools import SPEC, recording, says, turn, write
 
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, recording_files
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
 
@@ -218,3 +219,20 @@ def test_memory_is_flat_in_the_length_of_a_stream(tmp_path: Path) -> None:
     peak(10)
     # A line feed is kept of each, so that a problem is told with the line that it is in.
     assert peak(5_000) < peak(200) + 5_000 * 8
+
+
+def test_a_whole_disk_is_no_folder_of_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_files, "_MOST", 3)
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text("")
+    with pytest.raises(ValueError, match="has very much in it: give the folder of recordings"):
+        load(str(tmp_path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(ValueError, match="has no recordings"):
+        load(str(tmp_path))
