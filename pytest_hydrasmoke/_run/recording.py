@@ -214,14 +214,14 @@ def asked(turn: Turn) -> str:
     return _json([turn.run, turn.instance, turn.message])
 
 
-_HEAD = 1 << 16
+HEAD = 1 << 16
 """So many bytes of a file tell whose it is."""
 _OWNER = re.compile(rb'"of":\s*("(?:[^"\\]|\\.)*")')
 
 
 def owner_in(text: bytes) -> str | None:
     """Return whose recording a file is; None if it is none. It may be damaged further on."""
-    if FORMAT.encode() not in text[:_HEAD] or (found := _OWNER.search(text[:_HEAD])) is None:
+    if FORMAT.encode() not in text[:HEAD] or (found := _OWNER.search(text[:HEAD])) is None:
         return None
     try:
         return str(json.loads(found[1]))
