@@ -112,8 +112,8 @@ def replace(path: Path, text: str) -> None:
     # In the same folder: a file can only be renamed within its file system.
     other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
     try:
-        with os.fdopen(opened(other, NEW, 0o666), "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
+            file.write(text.encode())
         other.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -60,13 +60,14 @@ def refusal(body: bytes) -> Turn:
 
 
 def tape(*chunks: bytes, text: str = "", message: str = "Hello") -> Tape:
-    made = Tape(message, 1, "shared", SPEC, [(0.4, chunk) for chunk in chunks], [text])
+    made = Tape(message, 1, "shared", SPEC, [0.4] * len(chunks), list(chunks), [text])
     made.end = "closed"
     return made
 
 
 # The file
 
+ASCII = st.text('a"\\\n\x1f\x7f', min_size=1).map(str.encode)
 turns = st.builds(
     Turn,
     st.integers(1, 9),
@@ -75,7 +76,7 @@ turns = st.builds(
     st.text(min_size=1),
     st.one_of(st.none(), st.builds(Events, st.integers(0, 9), st.just(("a", "b")), st.just(0.8))),
     st.sampled_from(["closed", "cut", "stalled", "left"]),
-    st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1))),
+    st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1) | ASCII)),
     st.none(),
 )
 
