@@ -144,7 +144,7 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     from pytest_hydrasmoke._run.locks import has_main_process
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-    from .session_end import KEY
+    from .workers import KEY
 
     given: dict[str, Any] = worker[KEY]
     fake, name = given["fake"], worker["workerid"]
@@ -257,6 +257,8 @@ def _take_part(
     config.pluginmanager.register(active.selection, "hydra-smoke-selection")
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
+    config.pluginmanager.register(finish.workers, "hydra-smoke-workers")
+    config.pluginmanager.register(finish.views, "hydra-smoke-views")
     if settings.record is not None:
         from pytest_hydrasmoke._run.recordings import Recordings
 

@@ -17,6 +17,7 @@ from functools import cached_property, partial
 import pytest
 
 from pytest_hydrasmoke._base.files import append
+from pytest_hydrasmoke._base.pytest_internals import worker_input
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -201,7 +202,9 @@ class Recorder:
             self._note(owner, _NOT, f"{NAME} left all of its turns out")
             return
         name, why = self._scrub(owner), None
-        held = self._ledger.hold("recordings", lambda: None)
+        # Of the run's processes, only workers may have the same test.
+        shared = worker_input(self._pytest) is not None
+        held = self._ledger.hold("recordings", lambda: None) if shared else None
         try:
             old = self._recordings.read(name)
             what = _NEW if old is None else _CHANGED
@@ -214,7 +217,8 @@ class Recorder:
                 day = datetime.now(UTC).date().isoformat()
                 self._recordings.write(name, as_text(name, turns, day))
         finally:
-            held.release()
+            if held is not None:
+                held.release()
         self._note(owner, what, why or "")
 
     def _known(self, old: bytes) -> list[Turn]:

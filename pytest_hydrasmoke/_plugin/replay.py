@@ -133,7 +133,13 @@ def replayed(recordings: Recordings) -> str:
     return f"replaying {number} {'recording' if number == 1 else 'recordings'} of {days}"
 
 
-def age(recordings: Recordings) -> str:
+def header_line(recordings: Recordings) -> str:
+    """Return what a run's header says of what it replays."""
+    told = f"{replayed(recordings)}; {_age(recordings)}"
+    return f"hydra-smoke: FAKE, {told}; without the bundled checks"
+
+
+def _age(recordings: Recordings) -> str:
     """Return how old the oldest recording is, in words."""
     days = max((datetime.now(UTC).date() - recordings.days[0]).days, 0)
     if days == 0:

@@ -100,7 +100,7 @@ def load(
         values["output"] = folder / output
     if isinstance(values.get("record"), str | Path):
         values["record"] = folder / values["record"]
-    config = _validated(values, sources, problems)
+    config = _validated(values, sources, folder, problems)
     pace = 0 if config is None else config.replay_pace
     scenario = _scenario(values, sources, folder, pace, problems) if fake else None
     if problems or config is None:
@@ -264,14 +264,14 @@ def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
 
 
 def _validated(
-    values: Mapping[str, Any], sources: Mapping[str, str], problems: list[str]
+    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[str]
 ) -> HydraSmokeConfig | None:
     try:
         config = HydraSmokeConfig(**values)
     except ValidationError as error:
         faults = error.errors(include_url=False)
     else:
-        problems += _contradictions(config)
+        problems += _contradictions(config, folder)
         return config
     for fault in faults:
         name = str(fault["loc"][0])
@@ -283,11 +283,11 @@ def _validated(
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}
     rest = {name: value for name, value in values.items() if name not in faulty}
-    problems += _contradictions(HydraSmokeConfig(**rest))
+    problems += _contradictions(HydraSmokeConfig(**rest), folder)
     return None
 
 
-def _contradictions(config: HydraSmokeConfig) -> list[str]:
+def _contradictions(config: HydraSmokeConfig, folder: Path) -> list[str]:
     problems: list[str] = []
     if config.url is not None:
         problem = url_problem(config.url, allow_http=config.allow_http)
@@ -316,11 +316,11 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
     if not config.ready_statuses:
         problems.append("ready_statuses is empty: nothing would ever be ready")
     if config.record is not None:
-        problems += _no_place_to_record(config, config.record)
+        problems += _no_place_to_record(config, config.record, folder)
     return problems
 
 
-def _no_place_to_record(config: HydraSmokeConfig, record: Path) -> Iterator[str]:
+def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:
     shown = f"record = {safe_line(str(record))!r}"
     if not config.report_replies:
         yield (
@@ -330,7 +330,13 @@ def _no_place_to_record(config: HydraSmokeConfig, record: Path) -> Iterator[str]
     if os.path.lexists(record) and not os.path.isdir(record):
         yield f"{shown} is a file: give a folder"
     here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
-    if here.is_relative_to(output) or output.is_relative_to(here):
+    homes = (os.path.realpath(folder), os.path.realpath(os.path.expanduser("~")))
+    if any(Path(home).is_relative_to(here) for home in homes):
+        yield (
+            f"{shown} is the project's own folder, the home folder, or one that they lie in: "
+            "give a folder for recordings alone, such as 'recordings'"
+        )
+    elif here.is_relative_to(output) or output.is_relative_to(here):
         yield (
             f"{shown} and the output folder {safe_line(str(config.output))!r} lie in one another: "
             "recordings are kept, and go with the tests; give a folder beside it"

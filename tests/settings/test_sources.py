@@ -539,7 +539,17 @@ def test_no_run_records_where_it_must_not(live: Project) -> None:
     assert file.endswith("pyproject.toml' is a file: give a folder")
 
 
-@pytest.mark.parametrize("record", [".", ".hydrasmoke", ".hydrasmoke/recordings"])
+@pytest.mark.parametrize("record", ["/", ".", "..", "~", "~/.."])
+def test_what_is_clearly_no_folder_of_recordings_is_refused(live: Project, record: str) -> None:
+    place = os.path.expanduser(record)
+    [problem] = told(live, "--hydra-smoke-record", place, "--hydra-smoke-output=/elsewhere/out")
+    assert problem.endswith(
+        "is the project's own folder, the home folder, or one that they lie in: "
+        "give a folder for recordings alone, such as 'recordings'"
+    )
+
+
+@pytest.mark.parametrize("record", [".hydrasmoke", ".hydrasmoke/recordings"])
 def test_recordings_and_the_output_do_not_lie_in_one_another(live: Project, record: str) -> None:
     [problem] = told(live, "--hydra-smoke-record", record)
     assert "lie in one another: recordings are kept, and go with the tests" in problem
