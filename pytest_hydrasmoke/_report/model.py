@@ -109,6 +109,9 @@ class TurnReport(Moment):
     error: str | None
     test: str | None = None
     """The test that was run when it began, set-up and teardown included; None outside of any."""
+    run: int | None = None
+    """Which run of that test's body, from 1, under the marker `hydra_smoke_runs`; None without it,
+    and in set-up and teardown."""
 
 
 class FailureReport(Moment):
