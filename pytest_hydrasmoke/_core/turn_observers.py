@@ -147,7 +147,7 @@ class RecordObserver(TurnObserver):
         number = record.log.history.number + 1
         self.account = record.opens_account(replace(baseline, number=number))
         now = self._calls.io.now()
-        self._story = TurnStory(self._message, now, record.log.test)
+        self._story = TurnStory(self._message, now, record.log.test, record.log.run)
         record.turns.append(self._story)
         record.begins("turn", now, now + self._timeout)
         if baseline.error is None and baseline.doubt is None:

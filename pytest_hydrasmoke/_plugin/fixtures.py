@@ -78,6 +78,8 @@ class Active:
         """Whether the run is of all tests."""
         self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
         """Begins to record a turn."""
+        self.run: int | None = None
+        """Which run of the test's body is under way, from 1, where it has several."""
         self._test = ""
         self._test_began = 0.0
         """When it was last set up, on the clock of its turns; plugins may run it again."""
@@ -106,6 +108,7 @@ class Active:
                 test=lambda: self._test,
                 origin=self.stage.claims,
                 tape=self.tape,
+                run=lambda: self.run,
             )
         return self._session
 
@@ -187,6 +190,13 @@ class Active:
         self._used[request.node.nodeid] = record
         self._changed(record)  # Another process may have brought it up.
         return record
+
+    def next_run(self, test: str, number: int, words: str, lasted: float) -> None:
+        """Take in that a run of a test's body begins: how its runs stand, and the last one took."""
+        self.run = number
+        if number > 1:
+            self.stage.next_run()
+            self.run_begins(test, words, lasted)
 
     def run_failed(self, test: str, error: BaseException) -> None:
         """Take in what one of a test's runs has failed of: it counts if the test fails."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -51,6 +51,10 @@ def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
     return pytest.ExitCode.TESTS_FAILED if failed and clean else before
 
 
+def _fates(told: ProcessReport) -> list[object]:
+    return [(one.idempotency_key, one.outcome, one.leak) for one in told.instances]
+
+
 class SessionEnd:
     """The run's two ends, in each of its processes."""
 
@@ -86,6 +90,10 @@ class SessionEnd:
         self._recordings = None if fake is None else fake.scenario.recordings
         self.workers = Workers(pytest_config, active, fake)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
+        self._written: list[object] | None = None
+        """What became of this process's instances, as the written report has it."""
+        self._broken_off = False
+        """Whether a hook of the end has raised: pytest ends by that, whatever its code is."""
 
     @property
     def _is_run(self) -> bool:
@@ -122,22 +130,54 @@ class SessionEnd:
         # Around all others: some plugins write their report as the first thing at the end.
         if not self._is_run:
             return (yield)
+        self._broken_off = True  # Unless it is seen to end.
         told = self._close()
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
             worker_output(self._pytest)[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
         else:
-            self._report = self._concluded(session, told)
-            self.views.write(self._report)
+            self._conclude(session, told)
         # Where it would be waited for, others come first: workers take seconds to end.
         stalled = self._stalled.is_stalled
         if not stalled:
             self._tell_others()
         try:
-            return (yield)
+            result = yield
+        except pytest.exit.Exception:
+            self._broken_off = False  # pytest makes its code the session's.
+            raise
         finally:
             if stalled:
                 self._tell_others()
+        self._broken_off = False
+        return result
+
+    def _conclude(self, session: pytest.Session, told: ProcessReport) -> None:
+        self._report = self._concluded(session, told)
+        self.views.write(self._report)
+        self._written = _fates(told)
+
+    def _conclude_late(self) -> None:
+        """Write the report where it is not written yet, or is not true any more.
+
+        pytest leaves out the session's end where it breaks off before its first test, and the hooks
+        of others may raise, or change the exit code, after the report is written.
+        """
+        session = session_of(self._pytest)
+        if self._worker or session is None:
+            return
+        told = self._active.session.process_report()
+        if self._broken_off:
+            session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
+        code = None if self._report is None else self._report.exit_code
+        if self._written == _fates(told) and code == session.exitstatus:
+            return
+        known = list(self.views.remarks)
+        with self._interrupts.hold():
+            self.views.attempt("report.json may be untrue", partial(self._conclude, session, told))
+        self._say_late(
+            f"hydra-smoke: {remark}" for remark in self.views.remarks if remark not in known
+        )
 
     def _tell_others(self) -> None:
         """Report the run, whose files are written by now: whoever reads may fail, or block."""
@@ -255,9 +295,14 @@ class SessionEnd:
                 self._active.session.end()
                 self._active.release()
                 self._ledger.end()
+            self._conclude_late()
             self._interrupts.catch_up()
             self._tell_late(late)
             return (yield)
+        except BaseException:
+            self._broken_off = True
+            self._conclude_late()
+            raise
         finally:
             self._stalled.end()
             self._interrupts.restore()
@@ -275,5 +320,9 @@ class SessionEnd:
         leaks = [one for one in (*summed_up, *reports) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
             if key not in told and not self._worker:
-                with suppress(Exception):  # There may be nobody who reads it.
-                    sys.stderr.write(self._scrub(terminal.leak(leak)) + "\n")
+                self._say_late([terminal.leak(leak)])
+
+    def _say_late(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            with suppress(Exception):  # There may be nobody who reads it.
+                sys.stderr.write(self._scrub(line) + "\n")

@@ -89,12 +89,14 @@ class SmokeSession(RecordListener):
     """Tells for whom an instance is claimed that is not shared; asked once for each."""
     tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
     """Begins to record a turn, by its instance's log and its message."""
+    run: Callable[[], int | None] = lambda: None
+    """Numbers the run of the test's body, where it has several."""
 
     def __post_init__(self) -> None:
         self._ended = False
         self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
-        self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape)
+        self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
