@@ -27,14 +27,16 @@ from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, has_token, scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
+from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
 from pytest_hydrasmoke._transport.target import url_problem
 
-from .model import SPEC, HydraSmokeConfig, certificates_problem
+from .model import SPEC, HydraSmokeConfig
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
 
 _LIVE_ONLY = ("url", "token_file", "instance", "keep", "record")
+_PEM = ("ca_file", "client_cert", "client_key")
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
 
 
@@ -98,8 +100,10 @@ def load(
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output
-    if isinstance(values.get("record"), str | Path):
-        values["record"] = folder / values["record"]
+    # A test may change the folder before they are read.
+    for name in ("record", *_PEM):
+        if isinstance(values.get(name), str | Path):
+            values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
     pace = 0 if config is None else config.replay_pace
     scenario = _scenario(values, sources, folder, pace, problems) if fake else None
@@ -178,7 +182,7 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
         near = nearest(name, HydraSmokeConfig.model_fields)
         meant = f"did you mean {near}?" if near else "see the list of settings"
         problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
-    for name in ("token_file", "ca_file", "output", "record"):
+    for name in ("token_file", "output", "record", *_PEM):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
     scenario = table.get("scenario")
@@ -313,11 +317,24 @@ def _contradictions(config: HydraSmokeConfig, folder: Path) -> list[str]:
     problem = certificates_problem(Path(trusted)) if trusted else None
     if problem is not None:
         problems.append(f"trust_env, and SSL_CERT_FILE = {safe_line(str(trusted))!r}: {problem}")
+    problems += _client_certificate(config)
     if not config.ready_statuses:
         problems.append("ready_statuses is empty: nothing would ever be ready")
     if config.record is not None:
         problems += _no_place_to_record(config, config.record, folder)
     return problems
+
+
+def _client_certificate(config: HydraSmokeConfig) -> Iterator[str]:
+    if config.client_cert is not None:
+        problem = client_problem(config.client_cert, config.client_key)
+        if problem is not None:
+            yield f"client_cert: {safe_line(problem, 1000)}"
+    elif config.client_key is not None:
+        yield (
+            f"client_key = {safe_line(str(config.client_key))!r} without client_cert: give the "
+            "file of the certificate that it belongs to"
+        )
 
 
 def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from plugin_tools import ALL, SOMEBODY, TOKEN, Project, count, problems
 from recording_tools import says, write
+from tls_tools import CA, CLIENT, TLS
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
 from pytest_hydrasmoke._base.token import Token
@@ -17,7 +19,6 @@ from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter
 
 NOWHERE = "https://router.example"
-CA = Path(__file__).parents[1] / "data" / "tls" / "ca.pem"
 
 
 @pytest.fixture
@@ -106,6 +107,8 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "allow_http": False,
         "trust_env": False,
         "ca_file": None,
+        "client_cert": None,
+        "client_key": None,
         "group": None,
         "record": None,
         "replay_pace": 0,
@@ -597,6 +600,42 @@ def test_a_ca_file_is_relative_to_its_table(live: Project) -> None:
     live.table('ca_file = "ca.pem"')
     file = live.write("ca.pem", CA.read_text("utf-8"))
     assert resolved(live).link.ca_file == file
+
+
+def test_a_client_certificate_is_relative_to_its_table(live: Project) -> None:
+    live.table('client_cert = "pki/cert.pem"', 'client_key = "pki/key.pem"')
+    cert = live.write("pki/cert.pem", CLIENT["client_cert"].read_text("utf-8"))
+    key = live.write("pki/key.pem", CLIENT["client_key"].read_text("utf-8"))
+    link = resolved(live).link
+    assert (link.client_cert, link.client_key) == (cert, key)
+
+
+def test_a_certificate_is_found_from_wherever_a_test_goes(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = live.write("ca.pem", CA.read_text("utf-8"))
+    config = resolved(live.set(ca_file="ca.pem"))
+    monkeypatch.chdir("/")
+    assert config.link.ca_file == file
+
+
+WRONG_CLIENTS = [
+    ({"client_key": CLIENT["client_key"]}, "client_key = '*' without client_cert: give the file *"),
+    ({"client_cert": "none.pem"}, "client_cert: there is no file *none.pem"),
+    ({"client_cert": CLIENT["client_cert"]}, "client_cert: *has no private key in it: give cli*"),
+    (
+        {**CLIENT, "client_cert": TLS / "client-expired.pem"},
+        "client_cert: the certificate in *client-expired.pem has expired: give one that is valid",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), WRONG_CLIENTS, ids=lambda it: "")
+def test_a_client_certificate_that_is_wrong(
+    live: Project, given: dict[str, object], words: str
+) -> None:
+    [problem] = problems(live.set(**given).live())
+    assert fnmatch(problem, words), problem
 
 
 def test_an_instance_needs_no_spec(project: Project, router: FakeRouter) -> None:
