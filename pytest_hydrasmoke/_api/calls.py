@@ -25,6 +25,7 @@ from pytest_hydrasmoke._transport.attempts import append
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
+from .hop import answered_by, charset_of, is_ascii_in, oddities, unreadable, words_of
 from .models import (
     DeleteResult,
     InstanceSpec,
@@ -34,7 +35,14 @@ from .models import (
     ProvisionAccepted,
     plain_id,
 )
-from .responses import asked_pause, failure, parse, unexpected_success
+from .responses import (
+    Earlier,
+    asked_pause,
+    failure,
+    parse,
+    unexpected_success,
+    unreadable_answer,
+)
 
 __tracebackhide__ = hide_own_frames
 
@@ -47,6 +55,8 @@ ATTEMPT_TIMEOUT = 30.0
 """Seconds for one attempt of what may be repeated: to hang once must not eat all the time."""
 FIRST_CONTACT = 30.0
 """Seconds to reach the router for the first time: beyond it the URL is wrong, not the moment."""
+FIRST_WORDS = 1.0
+"""Seconds for the first words of what is no stream: they only help to tell what it is."""
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -104,6 +114,8 @@ class Attempt:
     at: float
     seconds: float
     outcome: Outcome
+    oddities: tuple[str, ...] = ()
+    """What nobody asked for in how an answer was wrapped, in words."""
 
     @property
     def outcome_unknown(self) -> bool:
@@ -181,16 +193,38 @@ class Calls:
         assert not isinstance(stream, Reply)
         kind = stream.headers.get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
-            await stream.close()
+            error = await self._no_stream(stream, deadline)
+        elif unreadable(stream.headers) is not None:
+            error = unreadable_answer(request, Reply(stream.status, stream.headers, b""))
+        elif not is_ascii_in(charset_of(stream.headers)):
             error = ContractError(
-                "chat answered with something other than an event stream",
-                expected="content-type: text/event-stream",
-                got=f"content-type: {safe_line(kind) or '(none)'}",
-                next_step="find out what answers in the agent's place",
+                "chat answered in a charset that no event stream can have",
+                expected="charset=utf-8, or none",
+                got=f"content-type: {safe_line(kind)}{answered_by(stream.headers)}",
+                next_step="correct the charset at the router, or at whatever stands before it",
             )
-            error.answer = Reply(stream.status, stream.headers, b"")
-            raise error
-        return stream, asked_at
+        else:
+            return stream, asked_at
+        await stream.close()
+        error.answer = Reply(stream.status, stream.headers, b"")
+        raise error
+
+    async def _no_stream(self, stream: Stream, deadline: float | None) -> ContractError:
+        """Name what answers a chat with something else than a stream, by its first words."""
+        soon = self.io.now() + FIRST_WORDS
+        try:
+            begun = await stream.read(soon if deadline is None else min(soon, deadline))
+        except TransportError:
+            begun = b""
+        headers = dict(stream.headers)
+        words = words_of(headers, begun)
+        kind = safe_line(headers.pop("content-type", "")) or "(none)"
+        return ContractError(
+            "chat answered with something other than an event stream",
+            expected="content-type: text/event-stream",
+            got=f"content-type: {kind}{words and f', which says: {words}'}{answered_by(headers)}",
+            next_step="find out what answers in the agent's place",
+        )
 
     async def llm_events(
         self, instance_id: str, window_seconds: int | None, *, deadline: float | None = None
@@ -232,7 +266,7 @@ class Calls:
         deadline: float | None,
         send: Callable[[Request, float], Awaitable[R]],
     ) -> R:
-        io, start, number = self.io, self.io.now(), 0
+        io, start, number, earlier = self.io, self.io.now(), 0, Earlier()
         deadline = start + CALL_TIMEOUT if deadline is None else deadline
         while True:
             number += 1
@@ -244,7 +278,8 @@ class Calls:
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
             left = min(limit, io.cleanup_deadline()) - io.now() - LAST_CHANCE
             if verdict == "fail" or left <= 0:
-                raise failure(request, result, number)
+                raise failure(request, result, number, earlier)
+            earlier.add(result)
             wanted = asked_pause(result) if isinstance(result, Reply) else None
             await io.sleep(min(pause(number, wanted, random.random()), left))
 
@@ -266,7 +301,8 @@ class Calls:
         self._reached |= isinstance(outcome, int) or outcome.reached
         if self._observer is not None:
             seconds = self.io.now() - at
-            self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome))
+            odd = () if isinstance(result, TransportError) else oddities(request, result.headers)
+            self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome, odd))
         return result
 
     def _parse(self, model: type[M], request: Request, reply: Reply) -> M:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar, cast
@@ -25,6 +26,9 @@ from pytest_hydrasmoke._base.evidence import form_of
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 
+from .advice import advice
+from .hop import answered_by, is_page, is_routers, unreadable, words_of
+
 __tracebackhide__ = hide_own_frames
 
 M = TypeVar("M", bound=BaseModel)
@@ -34,6 +38,8 @@ def parse(model: type[M], request: Request, reply: Reply) -> M:
     """Read an answer; raises `ContractError` that names call, field, expected and got."""
     if reply.status == 204:
         raise unexpected_success(request, reply)
+    if unreadable(reply.headers) is not None:
+        raise unreadable_answer(request, reply)
     try:
         return model.model_validate_json(reply.body)
     except ValidationError as error:
@@ -47,8 +53,11 @@ def parse(model: type[M], request: Request, reply: Reply) -> M:
             got.append("no such field")
         else:
             value: object = fault["input"]
-            body = value.decode("utf-8", "replace") if isinstance(value, bytes) else None
-            got.append(safe_line(repr(value) if body is None else body) or "nothing")
+            if isinstance(value, bytes):
+                words = words_of(reply.headers, value) or "nothing"
+                got.append(words + answered_by(reply.headers))
+            else:
+                got.append(safe_line(repr(value)))
     raise ContractError(
         f"{request.call} answered against the router's contract",
         expected="; ".join(expected),
@@ -66,17 +75,57 @@ def _wanted(kind: str, message: str) -> str:
     return message.removeprefix("Value error, ").removeprefix("Input should be ")
 
 
-def failure(request: Request, result: object, attempts: int) -> HydraSmokeError:
+class Earlier:
+    """What came of a call's attempts before the last one, which may have been cut short."""
+
+    def __init__(self) -> None:
+        self._outcomes = Counter[str]()
+        self.refusal: Reply | None = None
+        """The last answer among them."""
+
+    def add(self, result: object) -> None:
+        """Take in an attempt that another comes after: an answer, or a `TransportError`."""
+        self._outcomes[_outcome(result)] += 1
+        if isinstance(result, Reply):
+            self.refusal = result
+
+    def told(self, last: object) -> str:
+        """Tell them, where they were anything else than the last one."""
+        others = [it for it in self._outcomes.most_common() if it[0] != _outcome(last)]
+        told = [f"{what} {_TIMES.get(count, f'{count} times')}" for what, count in others[:3]]
+        return f"; before that: {', '.join(told)}" if told else ""
+
+
+_TIMES = {1: "once", 2: "twice", 3: "three times"}
+
+
+def _outcome(result: object) -> str:
+    if isinstance(result, TransportError):
+        return result.message.partition(" (")[0]
+    assert isinstance(result, Reply)
+    server = "" if is_routers(result) else safe_line(result.headers.get("server", ""), 60)
+    return f"{result.status} of {server}" if server else str(result.status)
+
+
+def failure(
+    request: Request, result: object, attempts: int, earlier: Earlier | None = None
+) -> HydraSmokeError:
     """Turn the last outcome of a call that is given up into its error."""
-    tries = "" if attempts == 1 else f" ({attempts} attempts)"
+    before = "" if earlier is None else earlier.told(result)
+    tries = "" if attempts == 1 else f" ({attempts} attempts{before})"
     if isinstance(result, TransportError):
         kind = TransportTimeoutError if result.late else TransportError
+        if result.late and earlier is not None and earlier.refusal is not None:
+            # It had the rest of the time only: what was answered before says more.
+            next_step = advice(request, earlier.refusal, asked_pause(earlier.refusal))
+        elif result.reached:
+            next_step = "see the router's log of this moment"
+        else:
+            next_step = (
+                "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)"
+            )
         return kind(
-            f"{request.call}: {result.message}{tries}",
-            reached=result.reached,
-            next_step="see the router's log of this moment"
-            if result.reached
-            else "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)",
+            f"{request.call}: {result.message}{tries}", reached=result.reached, next_step=next_step
         )
     assert isinstance(result, Reply)
     error = (
@@ -93,14 +142,27 @@ def unexpected_success(request: Request, reply: Reply) -> ContractError:
     return ContractError(
         f"{request.call} answered with a success code that has no answer in it",
         expected="200",
-        got=str(reply.status),
+        got=f"{reply.status}{answered_by(reply.headers)}",
         next_step="find out what answers at this URL",
+    )
+
+
+def unreadable_answer(request: Request, reply: Reply) -> ContractError:
+    """Name an encoding that nobody asked for and that can't be undone."""
+    return ContractError(
+        f"{request.call} answered in an encoding that was not asked for",
+        expected="no content-encoding, as the request says",
+        got=f"content-encoding: {unreadable(reply.headers)}{answered_by(reply.headers)}",
+        next_step="switch compression off for the router's paths, at the router or at whatever "
+        "stands before it",
     )
 
 
 def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
     """Turn an error answer into its error, the router's `detail` made safe to print."""
     status, detail = reply.status, detail_of(reply.body)
+    if unreadable(reply.headers) or is_page(reply.headers, reply.body[:200].decode("latin-1")):
+        detail = words_of(reply.headers, reply.body)
     kinds: dict[int, type[RouterError]] = {
         401: UnauthorizedError,
         403: UnauthorizedError,
@@ -108,46 +170,19 @@ def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
         422: RejectedError,
     }
     brief = f": {detail}" if detail else ""
+    by = "" if is_routers(reply) else answered_by(reply.headers)
     return kinds.get(status, RouterError)(
-        f"{request.call} was refused with {status}{tries}{brief}",
+        f"{request.call} was refused with {status}{tries}{brief}{by}",
         status_code=status,
         detail=detail,
         form=form_of(status, reply.headers.get("content-type", ""), reply.body, asked_for(request)),
-        next_step=_advice(request, reply),
+        next_step=advice(request, reply, asked_pause(reply)),
     )
 
 
 def asked_for(request: Request) -> str:
     """Return the last word of a request's path: the id or key that it asks for."""
     return unquote(request.path.partition("?")[0].rpartition("/")[2])
-
-
-def _advice(request: Request, reply: Reply) -> str:
-    status = reply.status
-    if status in (401, 403):
-        return "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"
-    if status == 404 and request.call == "provision":
-        return (
-            "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps a prefix "
-            "such as /api"
-        )
-    if status == 404:
-        return (
-            "the instance has no row yet, was deleted, or belongs to another customer: wait until "
-            "it is ready, or check its id"
-        )
-    if status == 422:
-        return "correct the fields named above"
-    if 300 <= status < 400:
-        to = safe_line(reply.headers.get("location", "an unnamed place"))
-        return f"set HYDRA_SMOKE_URL to where this leads ({to}): redirects would carry the token"
-    if status in (429, 503):
-        wanted = asked_pause(reply)
-        ahead = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
-        return f"the router is busy{ahead}: try again later, or raise the deadline"
-    if status == 501:  # As the fake answers what was not recorded.
-        return "in a replay run the command that its words name, else see the router's log"
-    return "see the router's log of this moment"
 
 
 def detail_of(body: bytes) -> str:

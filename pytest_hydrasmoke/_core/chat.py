@@ -32,6 +32,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
 from .observer import TurnObserver
+from .pauses import IDLE_LIMIT, SILENT
 from .reading import Reading
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ Ending = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, lost, at the turn's deadline, or let go by its reader."""
 EndRule = Literal["auto", "required", "optional"]
 """Whether a stream must tell the turn's end: where that is known of it, always, or never."""
+AGENTS_LOG = "see the agent's log of this turn"
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn is taken to be over."""
 
@@ -141,6 +143,9 @@ class Turn:
         self.ending: Ending = "left"
         self.finish_reason: str | None = None
         """Why the model stopped, in the runtime's own word."""
+        self.awaited = 0.0
+        """Seconds in which its reader waited, and the first event had not come."""
+        self._heard_at = 0.0
         self.first_event_after: float | None = None
         self.first_text_after: float | None = None
         self.max_gap = 0.0
@@ -191,10 +196,16 @@ class Turn:
                 raise
             refusal = error
         else:
+            self.awaited, self._heard_at = self._calls.io.now() - self._began, self._began
             self._observer.sent(self._began)
             return
-        what = "accepted" if isinstance(refusal, RouterError) else "answered"
-        self.fail(ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}"))
+        refused = isinstance(refusal, RouterError)
+        what = "accepted" if refused else "answered"
+        late = ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}")
+        if refused:
+            # The agent has never seen the message.
+            late.next_step = refusal.next_step
+        self.fail(late)
 
     def take(self) -> tuple[ChatEvent, Meaning] | None:
         """Return the next event that has arrived and its meaning, else None; raises `ChatError`."""
@@ -283,13 +294,16 @@ class Turn:
         if self.complete:
             deadline = min(deadline, self._last_at + AFTER_END)
         fault: TransportError | None = None
-        chunk = b""
+        chunk, since = b"", io.now()
         try:
             chunk = await self._stream.read(deadline)
         except TransportError as error:
             fault = error
         now = io.now()
+        if self._decoder.total_events == 0:
+            self.awaited += now - since
         if fault is None and chunk and now < self._deadline:
+            self._heard_at = now
             self._decode(chunk, now)
             if self._tape is not None:
                 self._tape.times.append(now - self._began)
@@ -302,7 +316,7 @@ class Turn:
             self.fail(ChatTimeoutError(f"the turn did not end within {self._timeout:g} s"))
         elif fault is not None:
             self.ending = "cut"
-            self.fail(ChatError(f"the stream was cut{self._mid_event()}: {fault.message}"))
+            self._broken_off(f"the stream was cut{self._mid_event()}", f": {fault.message}")
         else:
             self._end_without_terminal_event()
 
@@ -322,20 +336,33 @@ class Turn:
     def _end_without_terminal_event(self) -> None:
         self.ending = "closed"
         if self._last_event is None:
-            self.fail(ChatError("the stream ended without a single event"))
+            self._broken_off("the stream ended without a single event")
         if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
             self.complete = True
         elif (why := self._end_wanted()) is not None:
-            self.fail(
-                ChatError(
-                    "the reply was cut: its stream ended without a terminal event"
-                    + self._mid_event(),
-                    expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
-                    next_step="see the agent's log of this turn; if its runtime really tells no "
-                    'end, set chat_end = "optional"',
-                )
+            self._broken_off(
+                f"the reply was cut: its stream ended without a terminal event{self._mid_event()}",
+                expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
+                next_step=f"{AGENTS_LOG}; if its runtime really tells no end, set "
+                'chat_end = "optional"',
             )
         self.over = True
+
+    def _broken_off(
+        self,
+        what: str,
+        why: str = "",
+        *,
+        expected: str | None = None,
+        next_step: str | None = None,
+    ) -> NoReturn:
+        """Fail of a stream's end that came too early, and after how long a silence it did."""
+        silence = self._calls.io.now() - self._heard_at
+        if silence >= SILENT:
+            what += f" after {silence:.1f} s of silence"
+            if self._observer.cut_by_a_limit(silence):
+                next_step = IDLE_LIMIT + (next_step or AGENTS_LOG)
+        self.fail(ChatError(what + why, expected=expected, next_step=next_step))
 
     def _end_wanted(self) -> str | None:
         """Return why the stream should have told the turn's end; None if nothing says so."""
@@ -365,7 +392,7 @@ class Turn:
             seconds=self._calls.io.now() - self._began,
             last=self._shown(last) if last else "no event yet",
             instance=self._id,
-            next_step="see the agent's log of this turn",
+            next_step=AGENTS_LOG,
         )
         self._observer.failed(error)
 

@@ -8,6 +8,8 @@ from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
+from .pauses import is_limit
+
 if TYPE_CHECKING:
     from .chat import Turn
     from .tape import Tape
@@ -54,3 +56,7 @@ class TurnObserver:
     def end_is_known(self) -> bool:
         """Whether an earlier turn on the instance told its end."""
         return False
+
+    def cut_by_a_limit(self, silence: float) -> bool:
+        """See the stream break off after a silence, and tell whether that is as of a limit."""
+        return is_limit(silence, ())

@@ -31,6 +31,7 @@ from .moments import (
     TurnStory,
     UsageCount,
 )
+from .pauses import HELD_BACK, Pace
 from .sightings import Sightings
 from .turn_log import TurnLog
 
@@ -188,6 +189,8 @@ class InstanceRecord:
     retries: int = 0
     unknown_outcomes: int = 0
     """Attempts to provision that may have been carried out although no answer says so."""
+    streamed: bool = False
+    """Whether a chat's events were seen to come one after the other."""
     notes: list[str] = field(default_factory=list[str])
     briefs: dict[str, str] = field(default_factory=dict[str, str])
     """Notes that have words of an agent, and the same without them."""
@@ -329,6 +332,17 @@ class InstanceRecord:
             self.untold += 1
         else:
             self.tokens += story.usage
+
+    def saw_pace(self, pace: Pace | None) -> None:
+        """Note a stream that came all at once, unless one on the instance ever came as it was said.
+
+        What holds back one stream holds back all of them.
+        """
+        if pace == "streamed":
+            self.streamed = True
+            self.notes[:] = [it for it in self.notes if it != HELD_BACK]
+        elif pace == "at once" and not self.streamed:
+            self.add_remark(HELD_BACK)
 
     def add_remark(self, text: str, brief: str | None = None) -> None:
         """Note something; `brief` is the same without words of an agent, if there are any."""

@@ -86,6 +86,8 @@ class Sightings:
             _add(self.answers, AnswerForm(call, code))
         if call in _KNOWN and code < 500 and code not in _KNOWN[call] | _ANY:
             self._drifts(f"{call} answered with {code}, which its contract does not know")
+        for odd in attempt.oddities:
+            self._drifts(f"{call} answered {odd}")
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         """Take in the form of an answer that could be read."""

@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,11 +24,14 @@ from typing import Any
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
 from . import settle
+from .pauses import is_limit
 from .settle import History, How, LastTurn, Measured
 from .tape import Tape
 
 __tracebackhide__ = hide_own_frames
 
+SILENCES = 100
+"""How many silences are remembered, the last ones."""
 UNREADABLE = History(1, LastTurn("", 0, 0, 0.0, sure=False))
 """What a file stands for that can't be read: a turn that nobody has seen the end of."""
 
@@ -56,6 +60,13 @@ class TurnLog:
     def tape(self, message: str) -> Tape | None:
         """Begin to record a turn; None where nothing is recorded."""
         return self._logs.tape(self, message)
+
+    def cut_by_a_limit(self, silence: float) -> bool:
+        """Take in after what silence a stream broke off; tells whether that is as of a limit."""
+        before = self._logs.silences
+        limited = is_limit(silence, tuple(before))
+        before.append(silence)
+        return limited
 
     def share(self, name: str) -> None:
         """Share it with the processes that use the instance by turns; `name` is its own."""
@@ -150,6 +161,8 @@ class TurnLogs:
         self.run = run
         """Numbers the run of the test's body."""
         self.all: list[TurnLog] = []
+        self.silences = deque[float](maxlen=SILENCES)
+        """After how long ones streams broke off: on all instances, behind the same proxies."""
 
     def file(self, digest: str) -> Path | None:
         """Return the file of what is shared; None where nobody is there to share it with."""

@@ -22,6 +22,7 @@ from .chat import Turn
 from .kept_content import keep_content
 from .moments import Failure, TurnStory
 from .observer import TurnObserver
+from .pauses import pace
 from .record import InstanceRecord, TurnAccount
 from .settle import How
 from .tape import Tape
@@ -98,6 +99,9 @@ class LogObserver(TurnObserver):
     def end_is_known(self) -> bool:
         return self._log.history.end_told
 
+    def cut_by_a_limit(self, silence: float) -> bool:
+        return self._log.cut_by_a_limit(silence)
+
 
 def _may_run(refusal: HydraSmokeError) -> bool:
     """Return whether the agent may be at a message although no stream came of it."""
@@ -135,6 +139,7 @@ class RecordObserver(TurnObserver):
         """What bounds its LLM events, once it has begun."""
         self._story: TurnStory | None = None
         self._taken = False
+        self._texts = 0
 
     async def begins(self) -> None:
         record = self._record
@@ -175,6 +180,8 @@ class RecordObserver(TurnObserver):
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
         story = self._told()
         story.saw(event.at, meaning.text)
+        if meaning.text:
+            self._texts += 1
         if self._content.calling != self._record.calling:
             self._record.calls(self._content.calling)
         if story.events <= LOOKED_AT or meaning.end:
@@ -204,6 +211,8 @@ class RecordObserver(TurnObserver):
             story.seconds = turn.duration
             self._record.took("first_event", story.at, turn.first_event_after)
             self._record.took("turn", story.at, turn.duration)
+            spread = turn.duration - turn.first_event_after
+            self._record.saw_pace(pace(self._texts, turn.awaited, spread))
         self._record.rests()
         if turn.over and not turn.complete:
             self._record.add_remark("a chat's stream ended without a terminal event")
@@ -219,3 +228,6 @@ class RecordObserver(TurnObserver):
     @property
     def end_is_known(self) -> bool:
         return self._log.end_is_known
+
+    def cut_by_a_limit(self, silence: float) -> bool:
+        return self._log.cut_by_a_limit(silence)

@@ -6,7 +6,7 @@ import contextlib
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import anyio
@@ -17,6 +17,7 @@ from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
+from .coding import async_decoded
 from .grace import shielded
 from .httpx_adapter import FAULTS, build, lost
 from .protocol import IN_FLIGHT, Reply, Request, Stream
@@ -61,7 +62,8 @@ class AsyncStream:
         self._io = io
         self._response = response
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        self._chunks: AsyncIterator[bytes] = aiter(response.stream)
+        self._raw = aiter(response.stream)
+        self._chunks = async_decoded(self._raw, response.headers)
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
 
@@ -90,7 +92,7 @@ class AsyncStream:
         with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
             await self._response.aclose()
             # trio complains of an async generator that was not run to its end.
-            while await anext(self._chunks, b""):
+            while await anext(self._raw, b""):
                 pass
 
 

@@ -23,6 +23,7 @@ from pytest_hydrasmoke._base.signals import Interrupts
 
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
+from .coding import decoded
 from .deadlines import SLICE, DeadlineBackend, DeadlineStream
 from .httpx_adapter import FAULTS, build, lost
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
@@ -111,7 +112,7 @@ class SyncStream:
         self._io = io
         self._response = response
         assert isinstance(response.stream, httpx.SyncByteStream)
-        self._chunks = iter(response.stream)
+        self._chunks = decoded(iter(response.stream), response.headers)
         network: object = response.extensions.get("network_stream")
         # A test's own transport may have no such thing.
         self._network = network if isinstance(network, DeadlineStream) else None

@@ -48,6 +48,7 @@ from pytest_hydrasmoke._api.calls import (
     ATTEMPT_TIMEOUT,
     CALL_TIMEOUT,
     FIRST_CONTACT,
+    FIRST_WORDS,
     LAST_CHANCE,
     RULES,
     Attempt,
@@ -409,8 +410,26 @@ def test_a_retry_after_that_fits_is_kept_to() -> None:
 def test_after_the_last_attempt_its_outcome_is_told() -> None:
     first = reply(503, retry_after="3600")
     io, error = ask("status", first, reply(500, {"detail": "boom"}), deadline=START + 100)
-    assert error.message == "status was refused with 500 (2 attempts): boom"
+    assert error.message == "status was refused with 500 (2 attempts; before that: 503 once): boom"
     assert len(io.sent) == 2
+
+
+def test_a_last_attempt_cut_short_does_not_hide_what_came_before() -> None:
+    limited = reply(503, b"<title>503 Slow down</title>", server="nginx", retry_after="30")
+    io, error = ask("status", limited, limited, limited, HANG, deadline=START + 95)
+    assert len(io.sent) == 4
+    assert str(error) == (
+        "status: no answer in time (4 attempts; before that: 503 of nginx three times)\n"
+        "  next step: what answered may be a gateway before the router, and asks to wait 30 s: it "
+        "has no router behind it, or bounds the rate of requests (nginx: limit_req): see its log, "
+        "or try again later"
+    )
+
+
+def test_attempts_that_went_the_same_way_are_told_once() -> None:
+    _, error = ask("status", refused(), refused(), reply(503), ..., deadline=START + 3)
+    assert "before that: no connection to https://router.example twice)" in error.message
+    assert "503 once" not in error.message
 
 
 @pytest.mark.parametrize(
@@ -587,22 +606,24 @@ def test_a_chat_is_answered_by_an_event_stream(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "got"),
+    ("kind", "got", "says"),
     [
-        ("application/json", "application/json"),
-        ("text/html; charset=x", "text/html; charset=x"),
-        ("", "(none)"),
-        ("text/event-streams", "text/event-streams"),
-        ("\x1b##[x]", "\\x1b# #[x]"),
+        ("application/json", "application/json", "x"),
+        ("text/html; charset=x", "text/html; charset=x", "(a page without a title)"),
+        ("", "(none)", "x"),
+        ("text/event-streams", "text/event-streams", "x"),
+        ("\x1b##[x]", "\\x1b# #[x]", "x"),
     ],
 )
-def test_a_chat_answered_by_anything_else_is_against_the_contract(kind: str, got: str) -> None:
+def test_a_chat_answered_by_anything_else_is_against_the_contract(
+    kind: str, got: str, says: str
+) -> None:
     io, error = ask("chat", stream(b"x", kind=kind))
     assert type(error) is ContractError
     assert str(error) == (
         "chat answered with something other than an event stream\n"
         "  expected:  content-type: text/event-stream\n"
-        f"  got:       content-type: {got}\n"
+        f"  got:       content-type: {got}, which says: {says}\n"
         "  next step: find out what answers in the agent's place"
     )
     assert io.opened[0].closed == 1
@@ -612,7 +633,46 @@ def test_a_chat_answered_without_any_content_type_is_against_the_contract() -> N
     answer = stream(b"x")
     answer.headers = {}
     _, error = ask("chat", answer)
-    assert error.got == "content-type: (none)"
+    assert error.got == "content-type: (none), which says: x"
+
+
+def test_a_chat_answered_by_a_page_names_its_title_and_its_server() -> None:
+    page = b"<html><head><title>Sign in</title></head><body>much more</body></html>"
+    answer = stream(page, kind="text/html", server="gate/2", via="1.1 edge")
+    io, error = ask("chat", answer)
+    assert error.got == (
+        "content-type: text/html, which says: Sign in (answered by gate/2, via 1.1 edge)"
+    )
+    assert io.opened[0].deadlines == [START + FIRST_WORDS]
+
+
+def test_what_is_no_stream_and_says_nothing_is_not_waited_for() -> None:
+    io, error = ask("chat", stream(HANG, kind="text/html"), deadline=START + 50)
+    assert error.got == "content-type: text/html"
+    assert io.waited == FIRST_WORDS
+
+
+def test_a_chat_in_an_encoding_that_can_not_be_undone_is_named() -> None:
+    io, error = ask("chat", stream(b"\x8b\x02", content_encoding="br", server="edge"))
+    assert str(error) == (
+        "chat answered in an encoding that was not asked for\n"
+        "  expected:  no content-encoding, as the request says\n"
+        "  got:       content-encoding: br (answered by edge, text/event-stream, encoded as br)\n"
+        "  next step: switch compression off for the router's paths, at the router or at whatever "
+        "stands before it"
+    )
+    assert io.opened[0].closed == 1
+
+
+def test_a_chat_in_a_charset_that_no_event_stream_can_have_is_named() -> None:
+    io, error = ask("chat", stream(b"x", kind="text/event-stream; charset=UTF-16"))
+    assert type(error) is ContractError
+    assert error.expected == "charset=utf-8, or none"
+    assert error.got == (
+        "content-type: text/event-stream; charset=UTF-16 "
+        "(answered by an unnamed server, text/event-stream; charset=UTF-16)"
+    )
+    assert io.opened[0].closed == 1
 
 
 # --- who watches -----------------------------------------------------------------------------

@@ -47,6 +47,9 @@ from pytest_hydrasmoke._transport.protocol import drive
 HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 LOG = "see the agent's log of this turn"
+ROUTERS_LOG = "see the router's log of this moment"
+SLOW_DOWN = "the router is busy, and asks to wait 50 s: try again later, or raise the deadline"
+BUSY = {409: ROUTERS_LOG, 425: ROUTERS_LOG, 429: SLOW_DOWN, 503: SLOW_DOWN}
 
 
 @pytest.fixture(autouse=True)
@@ -248,13 +251,50 @@ def test_a_cut_stream_reads_so() -> None:
     it = Chatted(HI, Took(2, lost()))
     assert type(it.error) is ChatError
     assert str(it.error) == (
-        "the stream was cut: the answer was lost (reset)\n"
+        "the stream was cut after 2.0 s of silence: the answer was lost (reset)\n"
         "  phase:     turn, after 2.0 s\n"
         f"  instance:  {ID}\n"
         '  last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\'\n'
         f"  next step: {LOG}"
     )
     assert it.stream.closed == 1
+
+
+IDLE = (
+    "a proxy's idle timeout may have cut the silent stream: raise it above the agent's longest "
+    "silence (nginx: proxy_read_timeout; HAProxy: timeout server), or have keep-alives sent; else "
+)
+
+
+@pytest.mark.parametrize("seconds", [5, 29.8, 30, 60.2, 100, 350])
+def test_a_stream_cut_after_a_round_silence_may_be_a_proxys_doing(seconds: float) -> None:
+    it = Chatted(HI, Took(1, b": ping\n\n"), Took(seconds, lost()), timeout=900)
+    assert it.error is not None
+    assert it.error.message == (
+        f"the stream was cut after {seconds:.1f} s of silence: the answer was lost (reset)"
+    )
+    assert it.error.next_step == IDLE + LOG
+
+
+def test_a_stream_that_just_ends_after_a_round_silence_may_be_a_proxys_doing_too() -> None:
+    it = Chatted(HI, Took(60, b""), end="required")
+    assert it.error is not None
+    assert it.error.message == (
+        "the reply was cut: its stream ended without a terminal event after 60.0 s of silence"
+    )
+    assert it.error.next_step is not None
+    assert it.error.next_step.startswith(f"{IDLE}{LOG}; if its runtime")
+    it = Chatted(Took(60, b""))
+    assert it.error is not None
+    assert it.error.message == ("the stream ended without a single event after 60.0 s of silence")
+
+
+@pytest.mark.parametrize("seconds", [0.9, 2, 7.5, 61])
+def test_a_stream_cut_at_any_other_moment_is_the_agents_affair(seconds: float) -> None:
+    it = Chatted(HI, Took(seconds, lost()))
+    assert it.error is not None
+    assert it.error.next_step == LOG
+    assert ("silence" in it.error.message) is (seconds >= 1)
 
 
 def test_a_stream_cut_in_the_middle_of_an_event_is_told() -> None:
@@ -413,9 +453,22 @@ def test_a_turn_that_is_never_accepted_is_a_timeout(code: int) -> None:
         "  phase:     first_event, after 119.5 s\n"
         f"  instance:  {ID}\n"
         "  last seen: no event yet\n"
-        f"  next step: {LOG}"
+        f"  next step: {BUSY[code]}"
     )
     assert it.error.__context__ is None
+
+
+def test_a_gateway_that_takes_no_message_is_not_told_as_the_agents_fault() -> None:
+    page = b"<html><title>503 Service Temporarily Unavailable</title></html>"
+    limited = reply(503, page, server="nginx/1.26.3", content_type="text/html")
+    it = Chatted(chat=[limited, ...], timeout=5)
+    assert it.error is not None
+    assert "503 Service Temporarily Unavailable (answered by nginx/1.26.3, text/html)" in (
+        it.error.message
+    )
+    assert it.error.next_step is not None
+    assert "gateway" in it.error.next_step
+    assert "agent" not in it.error.next_step
 
 
 def test_a_turn_that_was_refused_reads_so() -> None:
@@ -437,7 +490,7 @@ REFUSALS: dict[str, tuple[Any, type[HydraSmokeError]]] = {
     "502": (reply(502), RouterError),
     "504": (reply(504), RouterError),
     "lost": (lost(), TransportError),
-    "no stream": (stream(b"{}", kind="application/json"), ContractError),
+    "no stream": (lambda _: stream(b"{}", kind="application/json"), ContractError),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -76,9 +75,7 @@ LOST: dict[str, Behaviour] = {
 
 WRONG: dict[str, Behaviour] = {
     "a page of HTML": answer(b"<html>Welcome</html>", kind="text/html"),
-    "compressed": answer(
-        gzip.compress(b'{"found": true}'), 200, "content-encoding: gzip", kind="application/json"
-    ),
+    "compressed": answer(b"\x0b\x02\x80", 200, "content-encoding: br"),
     "flood": flood,
     "no content": no_content,
     "a list": answer([1, 2]),

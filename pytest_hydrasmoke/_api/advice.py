@@ -1,0 +1,96 @@
+"""What to do about an answer that refuses: who gave it, and what that one can be told."""
+
+from __future__ import annotations
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._transport.protocol import Reply, Request
+from pytest_hydrasmoke._transport.target import PREFIX, url_problem
+
+from .hop import challenge, is_routers
+
+TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
+_BY_CODE = {
+    413: "the request is larger than the gateway takes: raise its limit "
+    "(nginx: client_max_body_size), or send a shorter message",
+    422: "correct the fields named above",
+    # As the fake answers what was not recorded.
+    501: "in a replay run the command that its words name, else see the router's log",
+    502: "the gateway did not reach the router, or lost it: see whether the router runs, and the "
+    "gateway's log",
+    504: "the gateway waited for the router no longer: raise its limit if the router needs more "
+    "time (nginx: proxy_read_timeout; HAProxy: timeout server), else see the router's log",
+}
+
+
+def advice(request: Request, reply: Reply, wanted: float | None) -> str:
+    """Return the next step after an answer that refuses; it asked for a pause, or for none."""
+    status = reply.status
+    if status in (401, 403):
+        return _after_unauthorized(reply)
+    if status == 404 and request.call == "provision":
+        return (
+            "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps a prefix "
+            "such as /api"
+        )
+    if status == 404:
+        return (
+            "the instance has no row yet, was deleted, or belongs to another customer: wait until "
+            "it is ready, or check its id"
+        )
+    if 300 <= status < 400:
+        return _after_redirect(request, reply.headers.get("location", ""))
+    if status in (429, 503):
+        return _after_busy(reply, wanted)
+    return _BY_CODE.get(status, "see the router's log of this moment")
+
+
+def _after_unauthorized(reply: Reply) -> str:
+    asked = challenge(reply.headers)
+    foreign = asked is not None and asked.partition(",")[0].lower() != "bearer"
+    if is_routers(reply) and not foreign:
+        return TOKEN
+    return (
+        "this may be a gateway before the router, which keeps a sign-in of its own: have it let "
+        f"the router's paths through; else {TOKEN}"
+    )
+
+
+def _after_busy(reply: Reply, wanted: float | None) -> str:
+    ahead = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
+    if is_routers(reply):
+        return f"the router is busy{ahead}: try again later, or raise the deadline"
+    return (
+        f"what answered may be a gateway before the router{ahead}: it has no router behind it, or "
+        "bounds the rate of requests (nginx: limit_req): see its log, or try again later"
+    )
+
+
+def _after_redirect(request: Request, to: str) -> str:
+    """Tell where a redirect leads, as a URL that the settings take, or what is wrong with it."""
+    shown = safe_line(to) or "an unnamed place"
+    base, found, rest = to.partition(PREFIX)
+    if not found:
+        return (
+            f"it leads to {shown}, where the router is not: a sign-in, or another site? Set "
+            "HYDRA_SMOKE_URL to where the router itself answers: redirects are not followed"
+        )
+    if PREFIX + rest != request.path:
+        return (
+            f"it leads to another path ({shown}): something on the way rewrites the router's "
+            "paths, and must not; redirects are not followed"
+        )
+    if not base or (base.startswith("/") and not base.startswith("//")):
+        return (
+            f"set HYDRA_SMOKE_URL to the same host with the path {safe_line(base) or '/'}: "
+            "redirects are not followed"
+        )
+    problem = url_problem(base, allow_http=False)
+    if problem is None:
+        return f"set HYDRA_SMOKE_URL to {safe_line(base)}: redirects would carry the token"
+    if url_problem(base, allow_http=True) is None:
+        sealed = safe_line(f"https{base.removeprefix('http')}")
+        return (
+            f"it leads to {safe_line(base)}, where the token would cross the network in clear: "
+            f"try {sealed} as HYDRA_SMOKE_URL, and correct what redirects to http"
+        )
+    return f"it leads to {shown}, which can't be HYDRA_SMOKE_URL: that {problem}"

@@ -1,0 +1,134 @@
+"""Who gave an answer that is not the router's: a proxy, a gateway, an ingress, by its own words.
+
+All of it is a stranger's, so that it is bounded, and made safe to print.
+"""
+
+from __future__ import annotations
+
+import codecs
+import html
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._transport.coding import coding_name, is_decoded
+from pytest_hydrasmoke._transport.protocol import Reply, Request
+
+Headers = Mapping[str, str]
+
+_NAME = 80
+_LOOKED_AT = 8_192
+"""Characters of a page in which its title is looked for."""
+_TYPE = "content-type"
+_OF_GATEWAYS = frozenset({407, 411, 413, 414, 421, 431, 502, 504})
+"""Refusals by what stands before a router, whatever form they have."""
+_HEADLINES = tuple(
+    # HAProxy's own pages have no title.
+    re.compile(rf"<{tag}\b[^>]*>(.*?)</{tag}\b", re.IGNORECASE | re.DOTALL)
+    for tag in ("title", "h1")
+)
+_TAG = re.compile(r"<[^>]*>")
+_REALM = re.compile(r'\brealm\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
+
+
+def words_of(headers: Headers, body: bytes, limit: int = 200) -> str:
+    """Return what a body that is no JSON says: a page's title, else its heading, or the text."""
+    if (coding := unreadable(headers)) is not None:
+        return f"(a body encoded as {coding})"
+    text = body.decode("utf-8", "replace")
+    if not text.strip() or not is_page(headers, text):
+        return safe_line(text, limit)
+    found = (pattern.search(text, 0, _LOOKED_AT) for pattern in _HEADLINES)
+    titles = (html.unescape(_TAG.sub(" ", it[1])).strip() for it in found if it is not None)
+    return safe_line(next(filter(None, titles), "(a page without a title)"), limit)
+
+
+def is_page(headers: Headers, text: str) -> bool:
+    """Return whether an answer is HTML, by what it says of itself or by its beginning."""
+    return _kind(headers) in ("text/html", "application/xhtml+xml") or bool(
+        re.match(r"\s*<(!doctype html|html)\b", text[:200], re.IGNORECASE)
+    )
+
+
+def is_routers(reply: Reply) -> bool:
+    """Return whether an error is in the form of the router's contract: JSON with a `detail`."""
+    if 300 <= reply.status < 400 or reply.status in _OF_GATEWAYS or reply.status > 504:
+        return False
+    try:
+        parsed: Any = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(parsed, dict) and "detail" in cast("dict[str, Any]", parsed)
+
+
+def told_by(headers: Headers) -> str:
+    """Name who answered: its `Server` and `Via`, and the type and encoding of what it sent.
+
+    Empty where an answer tells nothing of the kind.
+    """
+    server, via, kind = (safe_line(headers.get(it, ""), _NAME) for it in ("server", "via", _TYPE))
+    known = [f"via {via}" if via else "", kind]
+    if coding_name(headers):
+        known.append(f"encoded as {safe_line(coding_name(headers), _NAME)}")
+    if (asked := challenge(headers)) is not None:
+        known.append(f"which asks for {asked}")
+    known = [it for it in known if it]
+    if not server and not known:
+        return ""
+    return ", ".join([server or "an unnamed server", *known])
+
+
+def answered_by(headers: Headers) -> str:
+    """Return the same in brackets, to come after a message."""
+    named = told_by(headers)
+    return f" (answered by {named})" if named else ""
+
+
+def challenge(headers: Headers) -> str | None:
+    """Return scheme and realm that `WWW-Authenticate` asks for; None without one."""
+    text = headers.get("www-authenticate", "")[:500].strip()
+    if not text:
+        return None
+    scheme, realm = safe_line(re.split(r"[\s,]", text)[0], _NAME), _REALM.search(text)
+    if realm is None:
+        return scheme
+    return f"{scheme}, realm {safe_line(realm[1] or realm[2] or '', _NAME)!r}"
+
+
+def unreadable(headers: Headers) -> str | None:
+    """Return the encoding of a body that could not be undone; None if there is none."""
+    coding = coding_name(headers)
+    return safe_line(coding, _NAME) if coding and not is_decoded(coding) else None
+
+
+def oddities(request: Request, headers: Headers) -> tuple[str, ...]:
+    """Tell what of an answer's wrapping nobody asked for, though it could be read."""
+    odd: list[str] = []
+    coding = coding_name(headers)
+    if coding:
+        odd.append(f"encoded as {safe_line(coding, _NAME)}, which was not asked for")
+    charset = charset_of(headers)
+    if request.call == "chat" and charset not in ("", "utf-8", "utf8", "us-ascii"):
+        odd.append(f"in charset {charset}, and was read as UTF-8, which every event stream is")
+    return tuple(odd)
+
+
+def charset_of(headers: Headers) -> str:
+    """Return the charset that a content type names, in lower case."""
+    found = re.search(r';\s*charset\s*=\s*"?([^\s;"]+)', headers.get(_TYPE, ""), re.IGNORECASE)
+    return safe_line(found[1].lower(), _NAME) if found else ""
+
+
+def is_ascii_in(charset: str) -> bool:
+    """Return whether the names of an event stream's fields are ASCII in a charset."""
+    try:
+        # What is no charset of text has no `encode` for it, and no lookup.
+        return codecs.lookup(charset).encode("data: x\n")[0] == b"data: x\n"
+    except (LookupError, ValueError, TypeError):
+        return True
+
+
+def _kind(headers: Headers) -> str:
+    return headers.get(_TYPE, "").partition(";")[0].strip().lower()

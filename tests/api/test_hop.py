@@ -1,0 +1,268 @@
+"""Who has answered in the router's place, as far as an answer tells."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given as for_any
+from hypothesis import strategies as st
+from scripted_io import reply
+
+from pytest_hydrasmoke import RouterError
+from pytest_hydrasmoke._api.hop import (
+    challenge,
+    charset_of,
+    is_ascii_in,
+    is_routers,
+    oddities,
+    told_by,
+    unreadable,
+    words_of,
+)
+from pytest_hydrasmoke._api.responses import failure
+from pytest_hydrasmoke._base.text import harmless
+from pytest_hydrasmoke._transport.protocol import CallName, Request
+
+NGINX = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center>"
+    b"<h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx/1.26.3</center>\r\n</body>\r\n</html>"
+)
+HAPROXY = (
+    b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this "
+    b"request.\n</body></html>\n"
+)
+HTML = {"content-type": "text/html"}
+TEXT = {"content-type": "text/plain"}
+
+
+def request(call: CallName = "status") -> Request:
+    return Request(call, "GET", "/x")
+
+
+WORDS: dict[str, tuple[dict[str, str], bytes, str]] = {
+    "nginx": (HTML, NGINX, "502 Bad Gateway"),
+    "haproxy, which has no title": (HTML, HAPROXY, "503 Service Unavailable"),
+    "a page by its beginning": (
+        {},
+        b"\n <!DOCTYPE HTML><TITLE lang=en>No\n  way</TITLE>",
+        "No way",
+    ),
+    "entities and tags": (HTML, b"<title>a &amp; <b>b</b>&#58;</title>", "a & b :"),
+    "an empty title": (HTML, b"<title> </title><h1>Down</h1>", "Down"),
+    "no title": (HTML, b"<p>much that nobody wants to read", "(a page without a title)"),
+    "a title too late": (HTML, b" " * 9000 + b"<title>x</title>", "(a page without a title)"),
+    "a title that never ends": (HTML, b"<title>" * 2000, "(a page without a title)"),
+    "text": (TEXT, b"no healthy\n upstream", "no healthy upstream"),
+    "text with a title": (TEXT, b"a <title>x</title>", "a <title>x</title>"),
+    "nothing": ({}, b"", ""),
+    "br": ({**HTML, "content-encoding": "br"}, NGINX, "(a body encoded as br)"),
+    "a command": (
+        HTML,
+        b"<title>::error::x ##[group]\x1b[1m</title>",
+        ": :error::x # #[group]\\x1b[1m",
+    ),
+    "a long title": (HTML, b"<title>" + b"x" * 300, "(a page without a title)"),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_a_page_says_its_title_and_a_text_itself(case: str) -> None:
+    headers, body, words = WORDS[case]
+    assert words_of(headers, body) == words
+
+
+def test_a_title_is_bounded() -> None:
+    words = words_of(HTML, b"<title>" + b"x" * 3000 + b"</title>")
+    assert words == "x" * 200 + "… (2800 more characters)"
+
+
+TOLD: list[tuple[dict[str, str], str]] = [
+    ({}, ""),
+    ({"server": "nginx/1.26.3", **HTML}, "nginx/1.26.3, text/html"),
+    (HTML, "an unnamed server, text/html"),
+    (
+        {"server": "squid/6.13", "via": "1.1 proxy.example (squid/6.13)", **TEXT},
+        "squid/6.13, via 1.1 proxy.example (squid/6.13), text/plain",
+    ),
+    ({"via": "1.1 edge"}, "an unnamed server, via 1.1 edge"),
+    ({"server": "Caddy"}, "Caddy"),
+    ({"server": "e", "content-encoding": "br"}, "e, encoded as br"),
+    ({"server": "e", "content-encoding": "identity"}, "e"),
+    (
+        {"server": "nginx", "www-authenticate": 'Basic realm="staff only"'},
+        "nginx, which asks for Basic, realm 'staff only'",
+    ),
+    (
+        {"server": "::error::\x1b[1m" + "x" * 200},
+        ": :error::\\x1b[1m" + "x" * 67 + "… (133 more characters)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("headers", "told"), TOLD)
+def test_who_answered_is_told_by_its_own_words(headers: dict[str, str], told: str) -> None:
+    assert told_by(headers) == told
+
+
+CHALLENGES: dict[str, str | None] = {
+    "": None,
+    "  ": None,
+    "Bearer": "Bearer",
+    'Basic realm="a \\"b\\""': "Basic, realm 'a \\\\\"b\\\\\"'",
+    "Digest realm=staff, nonce=x": "Digest, realm 'staff'",
+    "Negotiate, Basic realm=x": "Negotiate, realm 'x'",
+    'Bearer error="invalid_token"': "Bearer",
+    'Basic realm=""': "Basic, realm ''",
+}
+
+
+@pytest.mark.parametrize("header", CHALLENGES)
+def test_a_challenge_is_a_scheme_and_a_realm(header: str) -> None:
+    assert challenge({"www-authenticate": header}) == CHALLENGES[header]
+
+
+def test_a_gateways_401_is_not_told_as_a_wrong_token() -> None:
+    page = b"<html><head><title>401 Authorization Required</title></head></html>"
+    basic = {"www-authenticate": 'Basic realm="staff only"'}
+    error = failure(request(), reply(401, page, server="nginx/1.26.3", **HTML, **basic), 1)
+    assert str(error) == (
+        "status was refused with 401: 401 Authorization Required (answered by nginx/1.26.3, "
+        "text/html, which asks for Basic, realm 'staff only')\n"
+        "  next step: this may be a gateway before the router, which keeps a sign-in of its own: "
+        "have it let the router's paths through; else check HYDRA_SMOKE_TOKEN (else "
+        "OPS_BEARER_TOKEN): is it this environment's token?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "own"), [("", True), ("Bearer", True), ('bearer realm="x"', True), ("Basic", False)]
+)
+def test_the_routers_own_401_is_about_the_token(asked: str, own: bool) -> None:
+    headers = {"www-authenticate": asked} if asked else {}
+    error = failure(request(), reply(401, {"detail": "Not authenticated"}, **headers), 1)
+    assert error.message == "status was refused with 401: Not authenticated"
+    assert error.next_step is not None
+    assert error.next_step.startswith("check HYDRA_SMOKE_TOKEN") is own
+
+
+OWN = b'{"detail": "no"}'
+ROUTERS: list[tuple[int, bytes, bool]] = [
+    (404, OWN, True),
+    (500, OWN, True),
+    (503, OWN, True),
+    (502, OWN, False),
+    (504, OWN, False),
+    (413, OWN, False),
+    (520, OWN, False),
+    (302, OWN, False),
+    (503, b'{"message": "no"}', False),
+    (503, b'["detail"]', False),
+    (503, b"", False),
+    (503, b"[" * 100_000, False),
+    (404, NGINX, False),
+]
+
+
+@pytest.mark.parametrize(("code", "body", "own"), ROUTERS)
+def test_an_error_is_the_routers_by_its_form(code: int, body: bytes, own: bool) -> None:
+    assert is_routers(reply(code, body)) is own
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "advice"),
+    [
+        (413, "413 Request Entity Too Large", "client_max_body_size"),
+        (504, "504 Gateway Time-out", "proxy_read_timeout"),
+        (502, "502 Bad Gateway", "the gateway did not reach the router"),
+        (503, "503 Service Temporarily Unavailable", "limit_req"),
+        (429, "429 Too Many Requests", "limit_req"),
+    ],
+)
+def test_a_gateways_refusal_names_it_its_title_and_its_limits(
+    code: int, words: str, advice: str
+) -> None:
+    page = f"<html>\n<head><title>{words}</title></head><body>nothing else</body></html>".encode()
+    error = failure(request(), reply(code, page, server="nginx", **HTML), 1)
+    assert isinstance(error, RouterError)
+    assert error.detail == words
+    assert error.message == (
+        f"status was refused with {code}: {words} (answered by nginx, text/html)"
+    )
+    assert error.next_step is not None
+    assert advice in error.next_step
+    assert "see the router's log of this moment" not in error.next_step
+
+
+def test_an_error_that_can_not_be_read_is_not_shown() -> None:
+    error = failure(request(), reply(502, b"\x0b\x02\x80", content_encoding="br"), 1)
+    assert error.message == (
+        "status was refused with 502: (a body encoded as br) "
+        "(answered by an unnamed server, encoded as br)"
+    )
+
+
+ODD: list[tuple[CallName, dict[str, str], tuple[str, ...]]] = [
+    ("status", {}, ()),
+    ("status", {"content-encoding": "gzip"}, ("encoded as gzip, which was not asked for",)),
+    ("chat", {"content-type": "text/event-stream; charset=utf-8"}, ()),
+    ("chat", {"content-type": "text/event-stream"}, ()),
+    (
+        "chat",
+        {"content-type": 'text/event-stream;charset="ISO-8859-1"'},
+        ("in charset iso-8859-1, and was read as UTF-8, which every event stream is",),
+    ),
+    ("status", {"content-type": "application/json; charset=latin-1"}, ()),
+]
+
+
+@pytest.mark.parametrize(("call", "headers", "odd"), ODD)
+def test_a_wrapping_that_nobody_asked_for_is_told(
+    call: CallName, headers: dict[str, str], odd: tuple[str, ...]
+) -> None:
+    assert oddities(request(call), headers) == odd
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity", ""])
+def test_what_can_be_undone_is_readable(coding: str) -> None:
+    assert unreadable({"content-encoding": coding}) is None
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "compress"])
+def test_what_can_not_be_undone_is_not(coding: str) -> None:
+    assert unreadable({"content-encoding": coding}) == coding
+
+
+@pytest.mark.parametrize(
+    ("charset", "ascii_in"),
+    [
+        ("", True),
+        ("utf-8", True),
+        ("latin-1", True),
+        ("utf-16", False),
+        ("utf-32le", False),
+        ("cp037", False),
+        ("utf-7", True),
+        ("nobody-knows", True),
+        ("base64", True),
+        ("idna", True),
+        ("a\0b", True),
+    ],
+)
+def test_a_charset_has_the_names_of_fields_in_ascii_or_not(charset: str, ascii_in: bool) -> None:
+    assert is_ascii_in(charset) is ascii_in
+
+
+@for_any(
+    st.dictionaries(
+        st.sampled_from(["server", "via", "content-type", "content-encoding", "www-authenticate"]),
+        st.text(max_size=300),
+    ),
+    st.binary(max_size=300),
+    st.integers(300, 599),
+)
+def test_whatever_answers_its_words_are_harmless_and_short(
+    headers: dict[str, str], body: bytes, code: int
+) -> None:
+    error = failure(request(), reply(code, body, **headers), 1)
+    assert len(str(error)) < 3000
+    assert harmless(str(error)) == str(error)
+    assert is_ascii_in(charset_of(headers)) in (True, False)
