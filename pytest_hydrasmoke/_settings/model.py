@@ -203,7 +203,8 @@ class HydraSmokeConfig(BaseSettings):
     instance: Annotated[str, AfterValidator(_uuid)] | None = None
     """UUID of an instance to use instead of provisioning; it is never deleted."""
     max_instances: Annotated[int, Field(ge=1)] = 4
-    """More in one run are refused before the request is sent."""
+    """More in one run are refused before the request is sent; where the collected tests need more
+    for certain, the run is, before its first boot."""
     ready_statuses: StatusWords = _DEFAULTS.ready
     """Status words of a ready instance, in any letter case."""
     failed_statuses: StatusWords = _DEFAULTS.failed

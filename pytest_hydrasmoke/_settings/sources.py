@@ -61,12 +61,12 @@ def load(
     folder: Path,
     *,
     fake: bool,
-    required: Collection[str] = ("url", *SPEC),
+    required: Collection[str] | None = ("url", *SPEC),
 ) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
-    `options` are those of the command line, None where not given. The token is always asked for,
-    and `required` too. With `fake` none of them is: the run fills them in.
+    `options` are those of the command line, None where not given. `required` is asked for, and the
+    token; nothing is where it is None, and with `fake` neither: the run fills them in.
     """
     problems: list[str] = []
     given = {name: value for name, value in options.items() if value is not None}
@@ -94,7 +94,8 @@ def load(
         if "scenario" in given:
             problems.append(f"{flag('scenario')} goes with {FAKE}: a live router has no scenario")
         _pick_token(layers, values, sources, problems)
-        problems += _missing(values, required)
+        if required is not None:
+            problems += _missing(values, required)
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output

@@ -205,14 +205,26 @@ def test_outside_of_any_package_that_scope_is_the_session(
     assert len(router.instances) == 2
 
 
-def test_with_a_narrow_scope_deleted_ones_count_too(project: Project, router: FakeRouter) -> None:
-    project.suite("scopes").at(router, scope="function", max_instances=6)
-    result = project.live(".")
-    result.assert_outcomes(passed=6, errors=1)
-    assert count(router, "provision") == 6
+ONE_BY_ONE = """
+import pytest
+
+def test_by_one(smoke_instance_factory):
+    for _ in range(2):
+        smoke_instance_factory().delete()
+    with pytest.raises(Exception) as caught:
+        smoke_instance_factory()
+    print(f"told: {caught.value}")
+"""
+
+
+def test_deleted_ones_count_too(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router, max_instances=2).write("test_it.py", ONE_BY_ONE)
+    result = project.live("-s", "test_it.py")
+    result.assert_outcomes(passed=1)
+    assert count(router, "provision") == 2
     result.stdout.fnmatch_lines(
         [
-            ("E *ConfigError: no room for 1 more: max_instances allows 6 in a run"),
+            "*told: no room for 1 more: max_instances allows 2 in a run",
             "*next step: raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or *",
         ]
     )
