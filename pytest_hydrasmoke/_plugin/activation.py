@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,7 @@ def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
 def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._base.token import scrubbing
+    from pytest_hydrasmoke._progress.reaching import Reaching
     from pytest_hydrasmoke._run.preflight import check_unused, learn
     from pytest_hydrasmoke._run.recordings import Recordings
 
@@ -130,12 +132,17 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
-        if not fake and settings.instance is None:
-            check_unused(settings, named="run_id" in loaded.sources)
-        if settings.record is not None:
-            Recordings(settings.record).begin()
-        # An attached run deletes nothing, and so has nothing to prove.
-        forms = learn(settings) if settings.instance is None else None
+        if config.option.verbose < 0:
+            # No header will show them, and the summary comes after what is paid for.
+            for warning in loaded.warnings:
+                sys.stderr.write(scrub(f"hydra-smoke: WARNING: {warning}") + "\n")
+        with Reaching(str(settings.url), shown=config.option.verbose > -2) as reaching:
+            if not fake and settings.instance is None:
+                check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
+            if settings.record is not None:
+                Recordings(settings.record).begin()
+            # An attached run deletes nothing, and so has nothing to prove.
+            forms = learn(settings, observer=reaching) if settings.instance is None else None
         return _take_part(
             config,
             settings,

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
 
 _LIVE_ONLY = ("url", "token_file", "instance", "keep", "record")
+_PLAINER = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table, such as { ready = 300 }",
+}
+"""What is wrong, by pydantic's names for it, in the words of whoever writes settings."""
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
 
 
@@ -82,7 +88,7 @@ def load(
         sources.update(dict.fromkeys(layer, source))
     if fake:
         problems += [
-            f"{flag(name)} goes with {LIVE} alone: the fake has its own, and ends with the run"
+            f"{flag(name)} needs {LIVE}: the fake has its own, and ends with the run"
             for name in _LIVE_ONLY
             if name in given
         ]
@@ -92,7 +98,7 @@ def load(
         values = {**_FAKE_SPEC, **values}
     else:
         if "scenario" in given:
-            problems.append(f"{flag('scenario')} goes with {FAKE}: a live router has no scenario")
+            problems.append(f"{flag('scenario')} needs {FAKE}: a live router has no scenario")
         _pick_token(layers, values, sources, problems)
         if required is not None:
             problems += _missing(values, required)
@@ -133,7 +139,7 @@ def _unknown_variables() -> Iterator[str]:
         rest = name.removeprefix(prefix)
         if rest != name and rest not in known:
             near = nearest(rest, known)
-            yield f"{name} is no setting" + (f": did you mean {variable(near)}?" if near else "")
+            yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
 
 
 def _tables_nearly_ours(file: Path | None) -> Iterator[str]:
@@ -177,7 +183,11 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
     for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
         del table[name]
         near = nearest(name, HydraSmokeConfig.model_fields)
-        meant = f"did you mean {near}?" if near else "see the list of settings"
+        meant = (
+            f"did you mean {near}?"
+            if near
+            else "see docs/reference/settings.md for those that there are"
+        )
         problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
     for name in ("token_file", "ca_file", "output", "record"):
         if isinstance(table.get(name), str):
@@ -228,7 +238,7 @@ def _pick_token(
     for source, layer in layers:
         if "token" in layer and "token_file" in layer:
             problems.append(
-                f"{variable('token')} and {variable('token_file')} are both set: keep one"
+                f"{variable('token')} and {variable('token_file')} are both set: remove one of them"
             )
             return
         if "token" in layer:
@@ -277,6 +287,7 @@ def _validated(
     for fault in faults:
         name = str(fault["loc"][0])
         words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        words = _PLAINER.get(fault["type"], words)
         secret = name in ("token", "token_file")
         shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
         entry = "".join(f"{safe_line(str(it))!r} " for it in fault["loc"][1:])
@@ -297,7 +308,7 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
             problems.append(f"url = {shown!r} {problem}")
     if not problems:
         problems += [
-            f"{name} has the token in it: it would be written down and printed"
+            f"{name} has the token in it, and is written down and printed: remove the token from it"
             for name in ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
             if has_token(str(getattr(config, name)), config.token)
         ]
@@ -308,14 +319,16 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
     )
     for (name, these), (other, those) in itertools.combinations(words, 2):
         for word in sorted(these & those):
-            problems.append(f"{name} and {other} both have {word!r}: keep it in one")
+            problems.append(f"{name} and {other} both have {word!r}: remove it from one of them")
     # httpx's own order; a folder that is not there is only an empty one.
     trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
     problem = certificates_problem(Path(trusted)) if trusted else None
     if problem is not None:
-        problems.append(f"trust_env, and SSL_CERT_FILE = {safe_line(str(trusted))!r}: {problem}")
+        problems.append(f"trust_env is on, and SSL_CERT_FILE can't be used: {problem}")
     if not config.ready_statuses:
-        problems.append("ready_statuses is empty: nothing would ever be ready")
+        problems.append(
+            "ready_statuses is empty: name at least one status word, or nothing is ever ready"
+        )
     if config.record is not None:
         problems += _no_place_to_record(config, config.record)
     return problems
@@ -325,14 +338,14 @@ def _no_place_to_record(config: HydraSmokeConfig, record: Path) -> Iterator[str]
     shown = f"record = {safe_line(str(record))!r}"
     if not config.report_replies:
         yield (
-            f"{shown} writes down what agents say, and report_replies = false keeps that out of "
-            "every file: leave out one of them"
+            f"{shown} writes agents' replies into files, which "
+            "report_replies = false forbids: remove one of the two settings"
         )
     if os.path.lexists(record) and not os.path.isdir(record):
         yield f"{shown} is a file: give a folder"
     here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
     if here.is_relative_to(output) or output.is_relative_to(here):
         yield (
-            f"{shown} and the output folder {safe_line(str(config.output))!r} lie in one another: "
-            "recordings are kept, and go with the tests; give a folder beside it"
+            f"{shown} and the output folder {safe_line(str(config.output))!r} are one inside the "
+            "other: recordings are to be kept with the tests; give a folder outside of it"
         )
