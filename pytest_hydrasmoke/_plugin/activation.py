@@ -80,7 +80,11 @@ def _load(
             f"set {variable('token')} in the environment, or give {flag('token_file')}"
         )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
-    return sources.load(options, config.invocation_params.dir, fake=fake, **how)
+    here = config.invocation_params.dir
+    named = config.args if config.args_source is config.ArgsSource.ARGS else ()
+    places = [here / argument.partition("::")[0] for argument in named]
+    places = [Path(os.path.abspath(place)) for place in places if place.exists()]
+    return sources.load(options, here, fake=fake, places=places, **how)
 
 
 def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, vari
 from pytest_hydrasmoke._transport.target import url_problem
 
 from .model import SPEC, HydraSmokeConfig, certificates_problem
+from .tables import nearly_ours, project_file, source_of
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
@@ -68,18 +68,21 @@ def load(
     *,
     fake: bool,
     required: Collection[str] | None = ("url", *SPEC),
+    places: Sequence[Path] = (),
 ) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
     `options` are those of the command line, None where not given. `required` is asked for, and the
-    token; nothing is where it is None, and with `fake` neither: the run fills them in.
+    token; nothing is where it is None, and with `fake` neither: the run fills them in. `places` are
+    the files and folders whose tests are run, if any are named.
     """
     problems: list[str] = []
+    file = project_file(folder, places, problems)
     given = {name: value for name, value in options.items() if value is not None}
     layers: list[tuple[str, dict[str, Any]]] = [
         ("option", given),
         ("environment", _environment()),
-        ("pyproject.toml", _table(folder, problems)),
+        (source_of(file, folder), _table(file, problems)),
     ]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -116,7 +119,7 @@ def load(
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
     warnings = (
         *_unknown_variables(),
-        *_tables_nearly_ours(_project_file(folder)),
+        *nearly_ours(file),
         *_open_to_others(config.token_file),
     )
     return Loaded(config, sources, warnings, scenario)
@@ -142,15 +145,6 @@ def _unknown_variables() -> Iterator[str]:
             yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
 
 
-def _tables_nearly_ours(file: Path | None) -> Iterator[str]:
-    text = "" if file is None else file.read_text("utf-8")
-    tables: dict[str, Any] = tomllib.loads(text).get("tool", {})
-    for name in tables:
-        letters = re.sub(r"[^a-z]", "", name.lower()).removeprefix("pytest")
-        if letters == "hydrasmoke" and f"tool.{name}" != TABLE:
-            yield f"[tool.{name}] of {file} is not read: did you mean [{TABLE}]?"
-
-
 def _open_to_others(token_file: Path | None) -> Iterator[str]:
     if token_file is not None and os.name == "posix":
         mode = token_file.stat().st_mode & 0o777
@@ -158,15 +152,8 @@ def _open_to_others(token_file: Path | None) -> Iterator[str]:
             yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
 
 
-def _project_file(folder: Path) -> Path | None:
-    """Return the nearest pyproject.toml upwards."""
-    homes = (folder, *folder.parents)
-    return next((file for home in homes if (file := home / "pyproject.toml").is_file()), None)
-
-
-def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
+def _table(file: Path | None, problems: list[str]) -> dict[str, Any]:
     """Read the table of the project's file; its paths are relative to it."""
-    file = _project_file(folder)
     if file is None:
         return {}
     try:

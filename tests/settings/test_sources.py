@@ -136,6 +136,64 @@ def test_the_nearest_table_upwards_is_read(live: Project) -> None:
     assert load({}, inner, fake=False).config.agent_name is None
 
 
+@pytest.fixture
+def monorepo(live: Project) -> Project:
+    """Two services with a table each, and tests of the whole without one."""
+    for name in ("agent", "billing"):
+        live.write(
+            f"services/{name}/pyproject.toml", f'[tool.hydra-smoke]\nagent_name = "{name}"\n'
+        )
+        live.write(f"services/{name}/tests/test_{name}.py", "def test_one(smoke_instance): ...")
+    live.write("pyproject.toml", "[project]\nname = 'whole'")
+    return live
+
+
+@pytest.mark.parametrize("place", ["", "/tests", "/tests/test_agent.py::test_one"])
+def test_tests_that_are_named_have_the_table_of_their_own(monorepo: Project, place: str) -> None:
+    monorepo.table('agent_name = "whole"')
+    result = monorepo.live("--hydra-smoke-plan", f"services/agent{place}")
+    result.stdout.fnmatch_lines(["*, agent_name agent"])
+
+
+def test_the_header_names_the_folder_of_that_table(monorepo: Project, router: FakeRouter) -> None:
+    monorepo.at(router)
+    result = monorepo.live("services/agent", "services/agent/tests/test_agent.py::test_one")
+    result.assert_outcomes(passed=1)
+    assert router.instances[0].agent_name == "agent"
+    file = os.path.join("services", "agent", "pyproject.toml")
+    result.stdout.fnmatch_lines([f"hydra-smoke settings: agent_name agent ({file}), *"])
+
+
+def test_tests_of_different_tables_are_refused(monorepo: Project) -> None:
+    [problem] = told(monorepo, "services/agent", "services/billing", "test_mixed.py")
+    files = [monorepo.path / "services" / name / "pyproject.toml" for name in ("agent", "billing")]
+    assert problem == (
+        f"each of {files[0]}, {files[1]} has a table [tool.hydra-smoke] for some of the tests that "
+        "are named, and a run has one set of settings: run pytest once for each of them"
+    )
+
+
+def test_without_a_table_of_their_own_that_of_the_folder_counts(monorepo: Project) -> None:
+    (monorepo.path / "services/agent/pyproject.toml").write_text("", "utf-8")
+    monorepo.table('agent_name = "whole"')
+    for named in ("services/agent", "test_mixed.py", "pytest_hydrasmoke/checks/test_chat.py"):
+        result = monorepo.live("--hydra-smoke-plan", named)
+        result.stdout.fnmatch_lines(["*, agent_name whole"])
+
+
+def test_a_broken_file_of_the_tests_is_told(monorepo: Project) -> None:
+    file = monorepo.write("services/agent/pyproject.toml", "tool = 1")
+    with pytest.raises(ConfigError) as caught:
+        load({}, monorepo.path, fake=False, places=[file.parent])
+    assert f"[tool.hydra-smoke] of {file} can't be read: " in str(caught.value)
+
+
+def test_a_table_of_the_tests_with_a_wrong_name_is_warned_of(monorepo: Project) -> None:
+    file = monorepo.write("services/agent/pyproject.toml", "[tool.hydra_smoke]\nscope = 'class'")
+    result = monorepo.live("--hydra-smoke-plan", "services/agent")
+    result.stdout.fnmatch_lines([f"*[[]tool.hydra_smoke[]] of {file} is not read: did you mean *"])
+
+
 def test_without_any_table(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     # Not even the folders above a test's own may hold one.
     monkeypatch.setattr(Path, "is_file", lambda self: False)
