@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
+from pytest_hydrasmoke._base.errors import HydraSmokeError, NotFoundError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -83,6 +83,8 @@ class Active:
         self._test = ""
         self._test_began = 0.0
         """When it was last set up, on the clock of its turns; plugins may run it again."""
+        self._not_found = False
+        """Whether the test has failed of what the router does not know."""
         self._scrub = scrubbing(config.token)
         self._used: dict[str, InstanceRecord] = {}
         self._session: SmokeSession | None = None
@@ -213,6 +215,9 @@ class Active:
         if call.excinfo is not None:
             causes = self._causes.setdefault((report.nodeid, report.when), [])
             causes.extend(failures_of(call.excinfo.value))
+            self._not_found |= any(
+                isinstance(error, NotFoundError) for error in errors_in(call.excinfo.value)
+            )
         if hasattr(report, RUNS) and junit.tests_may_carry(self._pytest):
             report.user_properties += junit.of_runs(*getattr(report, RUNS))
         if report.failed and (told := self._turns_of(report.nodeid)):
@@ -277,12 +282,15 @@ class Active:
         Outermost, so that no test's own time limit is still running.
         """
         self._test = item.nodeid
+        self._not_found = False
         if self._session is not None:
             for record in self._session.records:
                 record.touched = False
         result = yield
         while self._over:
             self.sharing.end(self._over.pop())
+        if self._not_found and self._sharing is not None:
+            self._sharing.give_up_if_gone(item.nodeid)
         self.release()
         return result
 
@@ -294,14 +302,20 @@ class Active:
 
 def failures_of(error: BaseException) -> Iterator[Failure]:
     """Yield what is written down of an error, and of those that it came of or holds."""
+    for one in errors_in(error):
+        if isinstance(one, HydraSmokeError) and isinstance(one.failure, Failure):
+            yield one.failure
+
+
+def errors_in(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and those that it came of or holds."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, HydraSmokeError) and isinstance(one.failure, Failure):
-            yield one.failure
+        yield one
         if isinstance(one, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
         context = None if one.__suppress_context__ else one.__context__

@@ -21,7 +21,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
-from pytest_hydrasmoke._core.deletion import keep
+from pytest_hydrasmoke._core.deletion import is_gone, keep
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
@@ -304,6 +304,10 @@ class SmokeSession(RecordListener):
     def ready(self, record: InstanceRecord) -> None:
         """Notify those who wait for it that an instance is ready."""
         self.on_ready(SmokeInstance(self.handle(record)))
+
+    def is_gone(self, record: InstanceRecord) -> bool:
+        """Return whether the router proves that an instance is gone."""
+        return drive(is_gone(self._calls(record), record, self.policy))
 
     # The end
 

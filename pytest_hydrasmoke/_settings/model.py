@@ -93,7 +93,8 @@ def _token_file(path: Path) -> Path:
         return path
     # Not shown unless it looks like a place: whoever mixes the two settings up gives the token.
     place = path.parent != Path() and os.path.isdir(path.parent)
-    raise ValueError(f"there is no file {path if place else '(a name that may be the token)'}")
+    hidden = "of this name (not shown: it may be the token)"
+    raise ValueError(f"there is no file {path if place else hidden}")
 
 
 def _pairs(value: object) -> object:
@@ -110,8 +111,10 @@ def _of_phases(value: object) -> object:
     for name in budgets:
         if name not in BUDGETS:
             near = nearest(str(name), BUDGETS)
-            meant = f"did you mean {near}" if near else "which is meant"
-            raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(BUDGETS)}?")
+            meant = f", did you mean {near}?" if near else "."
+            raise ValueError(
+                f"{name!r} can't have a budget{meant} It is for one of {', '.join(BUDGETS)}"
+            )
     return budgets
 
 
@@ -190,7 +193,8 @@ class HydraSmokeConfig(BaseSettings):
     instance: Annotated[str, AfterValidator(_uuid)] | None = None
     """UUID of an instance to use instead of provisioning; it is never deleted."""
     max_instances: Annotated[int, Field(ge=1)] = 4
-    """More in one run are refused before the request is sent."""
+    """More in one run are refused before the request is sent; where the collected tests need more
+    for certain, the run is, before its first boot."""
     ready_statuses: StatusWords = _DEFAULTS.ready
     """Status words of a ready instance, in any letter case."""
     failed_statuses: StatusWords = _DEFAULTS.failed

@@ -22,6 +22,8 @@ from ._strangers import SOON, STRANGERS, broken, calling, refused, see_refused
 
 DAY = 86_400
 """Seconds of a window that holds whatever this run has left."""
+OWN_INSTANCES = 1
+"""What is provisioned here beside the shared instance, for whoever counts before a run."""
 
 
 def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
