@@ -42,6 +42,7 @@ from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 from .bundled_checks import PACKAGE
 from .fixtures import Active
 from .record_hook import NAME, edit_of
+from .replay import LIVE_ONLY
 from .session_end import exit_code
 
 _NEW, _CHANGED, _SAME, _NOT, _UNWRITTEN = _WHATS = (
@@ -57,7 +58,13 @@ class _Test:
     """The test under way, as far as it is reported."""
 
     id: str
+    live: bool
+    """Whether a replay skips it."""
     failed: bool = False
+
+    @classmethod
+    def of(cls, item: pytest.Item) -> _Test:
+        return cls(item.nodeid, item.get_closest_marker(LIVE_ONLY) is not None)
 
 
 class Recorder:
@@ -88,6 +95,8 @@ class Recorder:
         owner = stage.owner
         if owner is None or owner.startswith(PACKAGE):
             return None  # Bundled checks ask what only a router can answer.
+        if (test := self._test) is not None and test.live and test.id == owner:
+            return None
         records = self._active.session.records
         record = next((one for one in records if one.log is log), None)
         spec = None if record is None else record.spec
@@ -114,7 +123,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self._test = _Test(item.nodeid)
+        self._test = _Test.of(item)
         result = yield
         test, self._test = self._test, None
         self._is_over(test)
@@ -123,11 +132,12 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # A plugin may run a test again: what counts is how it ends.
-        self._test = _Test(item.nodeid)
+        self._test = _Test.of(item)
         self._tapes.pop(item.nodeid, None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._reported.add(report.nodeid)
+        if LIVE_ONLY not in report.keywords:
+            self._reported.add(report.nodeid)
         test = self._test
         if test is not None and test.id == report.nodeid:
             test.failed |= report.failed
@@ -176,7 +186,7 @@ class Recorder:
     def _is_over(self, test: _Test) -> None:
         # One that skips half-way, or is expected to fail, does the same when it is replayed.
         if test.failed:
-            if test.id in self._tapes or self._has_earlier(test.id):
+            if test.id in self._tapes or (not test.live and self._has_earlier(test.id)):
                 self._note(test.id, _NOT, "it failed")
         elif test.id in self._tapes:
             self._try(test.id, lambda owner: self._write(owner, self._turns(owner)))
@@ -268,7 +278,7 @@ class Recorder:
         found = {entry["of"]: entry for entry in self._entries() if "what" in entry}
         counts = Counter(entry["what"] for entry in found.values())
         told = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
-        yield f"recordings in {self._recordings.folder}: {told or 'no test has chatted'}"
+        yield f"recordings in {self._recordings.folder}: {told or 'there was nothing to record'}"
         for what in (_NEW, _CHANGED, _NOT, _UNWRITTEN):
             yield from _listed(
                 f"{what}: {owner}{entry['why'] and ': '}{entry['why']}"
@@ -276,7 +286,7 @@ class Recorder:
                 if entry["what"] == what
             )
         used = found.keys() | set(map(self._scrub, self._reported))
-        files = Recordings(self._recordings.folder).owners
+        files = self._recordings.owners  # Of a run with workers, looked for when they are over.
         unused = [
             str(path.relative_to(self._recordings.folder))
             for owner, path in sorted(files.items())

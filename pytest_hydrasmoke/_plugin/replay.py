@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.recordings import Recordings
     from pytest_hydrasmoke.fake.replay import Edit
 
+LIVE_ONLY = "hydra_smoke_live"
+"""The marker of what no recording can answer."""
 AT_ONCE = 0.1
 """Seconds that LLM events may take to settle where what is replayed comes at once."""
 _TELL_TIMEOUT = 30.0
@@ -87,8 +89,8 @@ class Replaying:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if item.get_closest_marker("hydra_smoke_live") is not None:
-            pytest.skip("hydra_smoke_live: it runs against a live router only")
+        if item.get_closest_marker(LIVE_ONLY) is not None:
+            pytest.skip(f"{LIVE_ONLY}: it runs against a live router only")
         if item.nodeid.startswith(PACKAGE):
             pytest.skip("bundled checks are not recorded: run them against a router, or the fake")
 

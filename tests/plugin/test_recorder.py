@@ -295,6 +295,28 @@ def test_workers_record_together(project: Project, router: FakeRouter) -> None:
     assert len(recorded(project)["hook pytest_hydra_smoke_instance_ready"]) == 2
 
 
+LIVE = """
+    import pytest
+
+    @pytest.mark.hydra_smoke_live
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_today(smoke_instance, fails):
+        assert smoke_instance.chat("What day is it?").text
+        assert not fails
+"""
+
+
+def test_what_a_replay_skips_is_not_recorded(project: Project, router: FakeRouter) -> None:
+    project.at(router, bundled_checks="false").pytester.makepyfile(test_it=LIVE)
+    # As it was recorded before it was marked.
+    head = '{"format": "pytest-hydrasmoke recording", "version": 1'
+    project.write("recordings/old.json", f'{head}, "of": "test_it.py::test_today[True]"}}')
+    result = project.live(*RECORD)
+    result.assert_outcomes(passed=1, failed=1)
+    assert told(result) == ["there was nothing to record", "used by no test of this run: 1: old.json"]
+    assert list(texts(project)) == ["old.json", "router.json"]
+
+
 KILLED = """
     import os
     import signal

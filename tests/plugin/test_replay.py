@@ -107,21 +107,22 @@ def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> Non
     live.assert_outcomes(passed=9, skipped=1, xfailed=1)
     check = recorded.path / "recordings/pytest_hydrasmoke"
     assert not check.exists()
+    assert not (recorded.path / "recordings/tests/test_it/test_live.json").exists()
     asked = len(router.requests)
 
     result = recorded.fake(*REPLAY, "--hydra-smoke-report=always", "tests", CHECK)
     result.assert_outcomes(passed=7, skipped=3, xfailed=1)
     result.stdout.fnmatch_lines(
         [
-            "hydra-smoke: FAKE, replaying 12 recordings of ????-??-??; the oldest is of today; *",
-            "FAKE router, replaying 12 recordings of ????-??-??, run *",
+            "hydra-smoke: FAKE, replaying 11 recordings of ????-??-??; the oldest is of today; *",
+            "FAKE router, replaying 11 recordings of ????-??-??, run *",
         ]
     )
     result.stdout.no_fnmatch_line("*no longer asks*")
     output = recorded.path / ".hydrasmoke"
     report = json.loads((output / "report.json").read_text("utf-8"))
-    assert (report["fake"], report["replaying"][:24]) == (True, "replaying 12 recordings ")
-    assert "FAKE router, replaying 12 recordings of " in (output / "report.html").read_text("utf-8")
+    assert (report["fake"], report["replaying"][:24]) == (True, "replaying 11 recordings ")
+    assert "FAKE router, replaying 11 recordings of " in (output / "report.html").read_text("utf-8")
 
     # Some of it, backwards, on two workers that set the fixture up for themselves.
     names = ("test_async", "test_runs", "test_of_its_own", "test_many_turns")
