@@ -29,14 +29,14 @@ from .bundled_checks import PACKAGE
 from .record_hook import edit_of
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake import FakeRouter
+    from pytest_hydrasmoke.fake import FakeRouter, Scenario
     from pytest_hydrasmoke.fake.recordings import Recordings
     from pytest_hydrasmoke.fake.replay import Edit
 
 LIVE_ONLY = "hydra_smoke_live"
 """The marker of what no recording can answer."""
 AT_ONCE = 0.1
-"""Seconds that LLM events may take to settle where what is replayed comes at once."""
+"""Seconds that LLM events may take to settle, and to be too many, where they come at once."""
 _TELL_TIMEOUT = 30.0
 
 
@@ -119,6 +119,12 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
         return message if changed is None else changed.message
 
     return edit
+
+
+def comes_at_once(scenario: Scenario) -> bool:
+    """Return whether all LLM events of a turn are there once its stream has ended."""
+    later = scenario.replay_pace, scenario.llm_events_lag, scenario.llm_events_gap
+    return scenario.recordings is not None and not any(later)
 
 
 def spec_of(recordings: Recordings, given: Collection[str]) -> dict[str, str]:

@@ -313,7 +313,10 @@ def test_what_a_replay_skips_is_not_recorded(project: Project, router: FakeRoute
     project.write("recordings/old.json", f'{head}, "of": "test_it.py::test_today[True]"}}')
     result = project.live(*RECORD)
     result.assert_outcomes(passed=1, failed=1)
-    assert told(result) == ["there was nothing to record", "used by no test of this run: 1: old.json"]
+    assert told(result) == [
+        "there was nothing to record",
+        "used by no test of this run: 1: old.json",
+    ]
     assert list(texts(project)) == ["old.json", "router.json"]
 
 

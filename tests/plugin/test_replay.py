@@ -192,6 +192,42 @@ def record(project: Project, of: str, *turns: dict[str, Any], **more: Any) -> No
     project.write(f"recordings/{len(of)}.json", text)
 
 
+BOUNDED = """
+from pytest_hydrasmoke._transport.blocking import SyncIO
+
+def test_exactly(smoke_instance, monkeypatch):
+    slept, sleep = [], SyncIO.sleep
+
+    def noted(io, seconds):
+        slept.append(round(seconds, 1))
+        return sleep(io, seconds)
+
+    monkeypatch.setattr(SyncIO, "sleep", noted)
+    smoke_instance.chat("one").expect_llm_events(exactly=1)
+    print("slept", slept)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "slept"),
+    [
+        ('base = "recordings"', "slept [0.1]"),
+        # Where they can come later, duplicates can.
+        ('base = "recordings"\nllm_events_gap = 0.1', "slept [[]*2.0]"),
+    ],
+)
+def test_what_is_there_at_once_is_not_waited_for(
+    project: Project, settings: str, slept: str
+) -> None:
+    project.write("test_it.py", BOUNDED)
+    project.write("s.toml", settings)
+    counted = {"count": 1, "providers": ["anthropic"], "after": 0.8}
+    record(project, "test_it.py::test_exactly", {**turn("one", "1"), "llm_events": counted})
+    result = project.fake("--hydra-smoke-scenario=s.toml", "-rP")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([slept])
+
+
 def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write("pytest.ini", "[pytest]")
     project.write("tests/test_it.py", STRICT)
