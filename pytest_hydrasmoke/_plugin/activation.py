@@ -276,6 +276,7 @@ def _take_part(
 
         recorder = Recorder(config, active, ledger, Recordings(settings.record), finish.fail)
         active.tape = recorder.tape
+        finish.on_closed = recorder.is_over
         config.pluginmanager.register(recorder, "hydra-smoke-recorder")
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:

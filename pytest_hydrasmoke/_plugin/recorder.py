@@ -7,6 +7,7 @@ these leave it in the run's folder, and the main process writes it.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,16 +18,18 @@ from functools import cached_property, partial
 import pytest
 
 from pytest_hydrasmoke._base.files import append
-from pytest_hydrasmoke._base.pytest_internals import worker_input
+from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.tape import Place, Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog
+from pytest_hydrasmoke._options import LIVE, flag
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.recording import (
+    KINDS,
     FormatError,
     Turn,
     VersionError,
@@ -42,7 +45,7 @@ from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 from .bundled_checks import PACKAGE
 from .fixtures import Active
 from .record_hook import NAME, edit_of
-from .replay import LIVE_ONLY
+from .replay import LIVE_ONLY, as_argument
 from .session_end import exit_code
 
 _NEW, _CHANGED, _SAME, _NOT, _UNWRITTEN = _WHATS = (
@@ -88,6 +91,8 @@ class Recorder:
         self._test: _Test | None = None
         self._reported: set[str] = set()
         self._lines: list[str] = []
+        self._lost: list[dict[str, str]] = []
+        """What could not be left in the run's folder."""
 
     def tape(self, log: TurnLog, message: str) -> Tape | None:
         """Begin to record a turn for whoever is on stage; None where it is nobody's to keep."""
@@ -142,17 +147,27 @@ class Recorder:
         if test is not None and test.id == report.nodeid:
             test.failed |= report.failed
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Leave to the main process what is no test's."""
+    def is_over(self, session: pytest.Session) -> None:
+        """Leave to the main process what is no test's; there, write it.
+
+        Instances are deleted by then, and workers over; nobody is told of the run yet: whoever
+        reads may fail, or block.
+        """
         for owner in self._tapes:
             self._try(owner, self._leave)
+        if worker_input(self._pytest) is None:
+            self._write_left()
+        else:
+            worker_output(self._pytest)[RECORDED] = self._lost
         if self._unwritten():  # Before the run's report has its exit code.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
-        return (yield)
 
-    def pytest_hydra_smoke_report(self, report: Report) -> None:
-        """Write what is no test's, and the router's forms, when all workers are over."""
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """Take what an xdist worker could not leave in the run's folder."""
+        self._lost += worker_output(node).get(RECORDED, [])
+
+    def _write_left(self) -> None:
         left: dict[str, list[Turn]] = {}
         for entry in self._entries():
             if "left" in entry:
@@ -163,12 +178,23 @@ class Recorder:
                 ]
         for owner, turns in left.items():
             self._try(owner, partial(self._write, turns=turns, in_part=True))
+
+    def pytest_hydra_smoke_report(self, report: Report) -> None:
+        """Write the router's forms, and fail the run for what could not be written."""
         self._try(ROUTER, partial(self._write_forms, report=report))
         for owner, why in self._unwritten().items():
-            words = f"RECORDING: what was said for {owner} could not be written\n{why}"
-            self._fail("recording", owner, words)
+            self._fail("recording", owner, self._words(owner, why))
         whole = self._active.selection.is_whole(report.exit_code)
         self._lines = list(self._told(whole=whole))
+
+    def _words(self, owner: str, why: str) -> str:
+        named = owner != ROUTER and not owner.startswith(KINDS)
+        test = (as_argument(self._pytest, owner),) if named else ()
+        command = ("pytest", LIVE, flag("record"), str(self._recordings.folder), *test)
+        return (
+            f"RECORDING: what was said for {owner} could not be written\n{why}\n"
+            f"  what was there is as it was; record it again: {shlex.join(command)}"
+        )
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -261,10 +287,13 @@ class Recorder:
 
     def _add(self, **entry: str) -> None:
         line = json.dumps(entry).encode() + b"\n"
-        with suppress(OSError):  # It would have been told in the summary.
+        try:
             append(self._ledger.folder / RECORDED, line)
+        except OSError:
+            self._lost.append(entry)
 
     def _entries(self) -> Iterator[dict[str, str]]:
+        yield from self._lost
         with suppress(OSError):
             for line in (self._ledger.folder / RECORDED).read_bytes().splitlines():
                 with suppress(ValueError):  # Its process was killed in the middle of it.

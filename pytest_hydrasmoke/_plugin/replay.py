@@ -40,11 +40,17 @@ AT_ONCE = 0.1
 _TELL_TIMEOUT = 30.0
 
 
+def as_argument(config: pytest.Config, test: str) -> str:
+    """Return a test as somebody names it where pytest was started."""
+    path, parts, rest = test.partition("::")
+    return os.path.relpath(config.rootpath / path, config.invocation_params.dir) + parts + rest
+
+
 class Replaying:
     """One process's word to the fake; also skips what can't be replayed."""
 
     def __init__(self, pytest_config: pytest.Config, config: HydraSmokeConfig) -> None:
-        self._root, self._cwd = pytest_config.rootpath, pytest_config.invocation_params.dir
+        self._pytest = pytest_config
         assert config.url is not None
         assert config.token is not None
         place = urlsplit(config.url)
@@ -59,9 +65,7 @@ class Replaying:
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
         """Tell who asks from now on; `begins` where it is from the first message on."""
-        if test is not None:  # As somebody names it where pytest was started.
-            path, parts, rest = test.partition("::")
-            test = os.path.relpath(self._root / path, self._cwd) + parts + rest
+        test = None if test is None else as_argument(self._pytest, test)
         self._tell("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
 
     def claims(self, record: InstanceRecord) -> None:

@@ -83,6 +83,8 @@ class SessionEnd:
         self._failed: set[str] = set()
         self._cases = Cases()
         self._report: Report | None = None
+        self.on_closed: Callable[[pytest.Session], object] = lambda session: None
+        """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
         self.workers = Workers(pytest_config, active, fake)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
@@ -123,6 +125,7 @@ class SessionEnd:
         if not self._is_run:
             return (yield)
         told = self._close()
+        self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
             worker_output(self._pytest)[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
