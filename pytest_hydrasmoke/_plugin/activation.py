@@ -119,7 +119,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from pytest_hydrasmoke._run.preflight import check_unused, learn
     from pytest_hydrasmoke._run.recordings import Recordings
 
-    from .replay import AT_ONCE, serve_stage, spec_of
+    from .replay import AT_ONCE, comes_at_once, serve_stage, spec_of
 
     router: FakeRouter | None = None
     scrub = scrubbing(None)
@@ -132,7 +132,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             if router.scenario.recordings is not None:
                 own: dict[str, Any] = {"url": serve_stage(config, router)}
                 own |= spec_of(router.scenario.recordings, given=loaded.sources)
-                if not router.scenario.replay_pace:
+                if comes_at_once(router.scenario):
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
@@ -156,6 +156,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             router=router,
             fake=fake,
             replay=router is not None and router.scenario.recordings is not None,
+            at_once=router is not None and comes_at_once(router.scenario),
         )
     except HydraSmokeError as error:
         # Of the router's own words, too.
@@ -200,8 +201,15 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     forms = None if given["forms"] is None else Forms.from_plain(given["forms"])
     settings = HydraSmokeConfig.from_plain(given["settings"])
     if has_main_process(settings.output, settings.run_id):
-        replay = given["replay"]
-        return _take_part(config, settings, forms, fake=fake, replay=replay, reports_as=name)
+        return _take_part(
+            config,
+            settings,
+            forms,
+            fake=fake,
+            replay=given["replay"],
+            at_once=given["at_once"],
+            reports_as=name,
+        )
     if given["replay"]:
         raise ConfigError(
             "recordings are replayed on the host of the run's main process alone",
@@ -250,6 +258,7 @@ def _take_part(
     *,
     fake: bool,
     replay: bool = False,
+    at_once: bool = False,
     loaded: Loaded | None = None,
     router: FakeRouter | None = None,
     reports_as: str | None = None,
@@ -287,6 +296,7 @@ def _take_part(
         forms,
         worker=shares_as,
         replaying=replaying,
+        at_once=at_once,
         on_change=progress.changed,
         run_begins=progress.run_begins,
     )
@@ -321,6 +331,7 @@ def _take_part(
 
         recorder = Recorder(config, active, ledger, Recordings(settings.record), finish.fail)
         active.tape = recorder.tape
+        finish.on_closed = recorder.is_over
         config.pluginmanager.register(recorder, "hydra-smoke-recorder")
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:

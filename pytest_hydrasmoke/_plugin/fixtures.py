@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
@@ -34,7 +35,7 @@ from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .cases import USED
-from .replay import Replaying
+from .replay import AT_ONCE, Replaying
 from .runs import RUNS
 from .selection import Selection
 from .stage import READY, Stage
@@ -58,6 +59,7 @@ class Active:
         *,
         worker: str | None = None,
         replaying: Replaying | None = None,
+        at_once: bool = False,
         on_change: Callable[[InstanceRecord], None] = lambda record: None,
         run_begins: Callable[[str, str, float], None] = lambda test, words, lasted: None,
     ) -> None:
@@ -69,6 +71,7 @@ class Active:
         """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
         self.replaying = replaying
+        self._at_once = at_once
         self._on_change = on_change
         self.run_begins = run_begins
         """Told of a test's next run: the test, how its runs stand, how long the last one took."""
@@ -112,6 +115,8 @@ class Active:
                 tape=self.tape,
                 run=lambda: self.run,
             )
+            if self._at_once:
+                self._session.policy = replace(self._session.policy, second_look=AT_ONCE)
         return self._session
 
     def _changed(self, record: InstanceRecord) -> None:

@@ -87,6 +87,8 @@ class SessionEnd:
         self._failed: set[str] = set()
         self._cases = Cases()
         self._report: Report | None = None
+        self.on_closed: Callable[[pytest.Session], object] = lambda session: None
+        """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
         self.workers = Workers(pytest_config, active, fake)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
@@ -132,6 +134,7 @@ class SessionEnd:
             return (yield)
         self._broken_off = True  # Unless it is seen to end.
         told = self._close()
+        self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
             worker_output(self._pytest)[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)

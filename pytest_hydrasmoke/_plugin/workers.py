@@ -14,7 +14,7 @@ from pytest_hydrasmoke._report.model import ProcessReport
 from pytest_hydrasmoke._run.ledger import Ledger
 
 from .fixtures import Active
-from .replay import serve_stage
+from .replay import comes_at_once, serve_stage
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
@@ -62,6 +62,7 @@ class Workers:
             "fake": fake is not None,
             "scenario": scenario,
             "replay": replay,
+            "at_once": fake is not None and comes_at_once(fake.scenario),
             "folder": str(self._pytest.invocation_params.dir),
         }
 
