@@ -13,7 +13,10 @@ pytest_plugins = ["pytester"]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The runs that are tested are not of the pipeline that tests them, nor write into its summary.
-for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "JENKINS_URL"):
+for _name in (
+    *("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI"),
+    *("JENKINS_URL", "JENKINS_HOME"),
+):
     os.environ.pop(_name, None)
 
 # No deadline for one example: the machine may be busy. No database: a failure prints what repeats

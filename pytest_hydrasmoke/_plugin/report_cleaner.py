@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, cast
 
 import pytest
+from pydantic import BaseModel
 
 from pytest_hydrasmoke._base.pytest_internals import clean_trace
 from pytest_hydrasmoke._base.text import cleaner
@@ -33,7 +34,7 @@ _DEEP = 20
 def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
     """Clean every text in a value; what needs no cleaning is the same object.
 
-    Of lists, tuples, dictionaries and dataclasses there are new ones; what pytest draws
+    Of lists, tuples, dictionaries, dataclasses and models there are new ones; what pytest draws
     on a terminal is altered in place, so that it keeps its form.
     """
     if isinstance(value, str):
@@ -49,6 +50,12 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         pairs = list(mapping.items())
         parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
         return mapping if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
+    if isinstance(value, BaseModel):
+        # The names of its fields are no words of anybody's.
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        told = {name: cleaned(field, clean, depth - 1) for name, field in fields.items()}
+        same = _same(list(told.values()), list(fields.values()))
+        return value if same else value.model_copy(update=told)
     if hasattr(value, "toterminal"):
         _clean_attributes(value, list(getattr(value, "__dict__", ())), clean, depth)
         return value
