@@ -6,12 +6,14 @@ is added to what tests send, so that clients of their own are covered as well.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -59,7 +61,10 @@ class Replaying:
         """Tell who asks from now on; `begins` where it is from the first message on."""
         if test is not None:  # As somebody names it where pytest was started.
             path, parts, rest = test.partition("::")
-            test = os.path.relpath(self._root / path, self._cwd) + parts + rest
+            file = self._root / path
+            with contextlib.suppress(ValueError):  # On another drive of Windows.
+                file = Path(os.path.relpath(file, self._cwd))
+            test = f"{file}{parts}{rest}"
         self._tell("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
 
     def claims(self, record: InstanceRecord) -> None:
