@@ -10,10 +10,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._plugin import stalled_output
 from pytest_hydrasmoke._plugin.stalled_output import StalledOutput
@@ -153,7 +153,7 @@ def test_without_a_thread_all_is_as_before(pipe: Pipe, monkeypatch: pytest.Monke
 
 def test_elsewhere_nothing_is_watched(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe.fill()
-    monkeypatch.setattr(stalled_output, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(platform, "here", platform.Windows())
     pipe.stalled.watch()
     assert not pipe.stalled.is_stalled
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -30,6 +34,7 @@ from net_tools import (
     session_to,
     smoke_session,
 )
+from systems import DeafEvent
 
 from pytest_hydrasmoke import (
     AsyncSmokeInstanceFactory,
@@ -333,6 +338,33 @@ def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
 
     assert fan(NOWHERE, [work] * 3) == []
     assert len({id(thread) for thread, _ in seen}) == len({id(io) for _, io in seen}) == 3
+
+
+def test_ctrl_c_comes_through_where_it_can_not_break_off_a_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits, stopped = threading.Event(), threading.Event()
+
+    class Deaf(DeafEvent):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.set()
+            return super().wait(timeout)
+
+    deaf = SimpleNamespace(Event=Deaf, Thread=threading.Thread)
+    monkeypatch.setattr(threads, "threading", deaf)
+
+    def work(io: SyncIO) -> None:
+        waits.wait()
+        # For this process alone is it, and no signal breaks off what its main thread waits in.
+        os.kill(os.getpid(), signal.SIGINT)
+        with contextlib.suppress(TransportError):
+            drive(io.sleep(math.inf))
+        stopped.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [work])
+    assert stopped.is_set()
+    assert not Deaf.endless
 
 
 def test_failures_come_in_the_order_in_which_they_happened() -> None:
