@@ -187,7 +187,12 @@ def async_smoke_instance_factory(
 def smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> Iterator[SmokeClient]:
-    """The router's six calls, typed. What you provision with it is yours to delete."""
+    """The router's six calls, typed. What you provision with it is yours to delete.
+
+    Unless the key is one that the factory owns for you: `with smoke_instance_factory.own("mine") as
+    key:` deletes in the end what came of it. `smoke_client.with_token(None)` is somebody without a
+    token.
+    """
     with _active(pytestconfig).client() as client:
         yield client
 

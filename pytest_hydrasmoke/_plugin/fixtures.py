@@ -172,13 +172,25 @@ class Active:
     def client(self) -> SmokeClient:
         """Return the six calls over connections of their own."""
         io, session = SyncIO(self.config.link), self.session
-        return RunClient(io, self.reading, session.sightings, session.log_of, self.config.chat_end)
+        return RunClient(
+            io,
+            self.reading,
+            session.sightings,
+            session.log_of,
+            self.config.chat_end,
+            session.by_hand,
+        )
 
     def async_client(self) -> AsyncSmokeClient:
         """Return the six calls, to be awaited."""
         io, session = AsyncIO(self.config.link), self.session
         return AsyncRunClient(
-            io, self.reading, session.sightings, session.log_of, self.config.chat_end
+            io,
+            self.reading,
+            session.sightings,
+            session.log_of,
+            self.config.chat_end,
+            session.by_hand,
         )
 
     def _skip_if_attached(self) -> None:

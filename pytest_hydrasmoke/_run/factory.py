@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -59,6 +60,17 @@ class SmokeInstanceFactory:
         """Provision `n` at once, and wait until all are ready: all, or none is left."""
         return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
 
+    def own(self, name: str) -> AbstractContextManager[str]:
+        """Own what you provision by hand: a context manager, which gives its idempotency key.
+
+        The key is the run's, and takes no slot. Provision under it with `smoke_client`, or a client
+        `with_token`: at the end of the `with` what came of it is deleted, and an instance that
+        is not gone then is a leak. A key under which somebody else has asked, or nobody, is asked
+        for until `delete_timeout`, and without a row is a leak too. Raises `ConfigError` for a
+        `name` that is a number, or has a hyphen.
+        """
+        return self._session.by_hand.own(name)
+
 
 @public
 class AsyncSmokeInstanceFactory:
@@ -82,10 +94,9 @@ class AsyncSmokeInstanceFactory:
         full = merged(self._session.config.spec, spec)
         return await self._session.many_async(self._io, at_least_one(n), full)
 
-
-def session_of(factory: SmokeInstanceFactory) -> SmokeSession:
-    """Return the session that a factory provisions for: for the bundled checks, not for tests."""
-    return factory._session  # pyright: ignore[reportPrivateUsage]
+    def own(self, name: str) -> AbstractAsyncContextManager[str]:
+        """Own what you provision by hand with `async_smoke_client`: an async context manager."""
+        return self._session.by_hand.own_async(self._io, name)
 
 
 def at_least_one(n: int) -> int:

@@ -121,6 +121,10 @@ class AsyncIO:
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(max(seconds, 0.0))
 
+    def to(self, link: Link) -> AsyncIO:
+        """Return one like this to another place, or of somebody else."""
+        return AsyncIO(link)
+
     def branch(self) -> AsyncIO:
         """Return what one task of many is to use."""
         return self

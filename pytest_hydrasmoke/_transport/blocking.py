@@ -174,6 +174,10 @@ class SyncIO:
         self._backend = DeadlineBackend(self.cleanup_deadline, slice_seconds)
         self._transport: _PoolTransport | None = None
 
+    def to(self, link: Link) -> SyncIO:
+        """Return one like this to another place, or of somebody else, with its own connections."""
+        return SyncIO(link, interrupts=self._interrupts, group=self._group)
+
     def now(self) -> float:
         return time.monotonic()
 

@@ -18,7 +18,7 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._run.factory import session_of
 
-from ._strangers import SOON, STRANGERS, broken, calling, refused, see_refused
+from ._strangers import SOON, STRANGERS, begin_chat, broken, calling, refused, see_refused
 
 DAY = 86_400
 """Seconds of a window that holds whatever this run has left."""
@@ -121,13 +121,12 @@ def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraS
 
 def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
     """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
-    with calling(config, client) as calls:
-        for call, ask in {
-            "chat": lambda: calls.chat(instance_id, config.prompt, patience=SOON),
-            "llm_events": lambda: calls.llm_events(instance_id),
-        }.items():
-            what = f"{call} still answers for an instance that is deleted"
-            see_refused((RouterError, ChatTimeoutError), ask, what, expected="404, or the like")
+    for call, ask in {
+        "chat": lambda: begin_chat(client, instance_id, config.prompt, patience=SOON),
+        "llm_events": lambda: client.llm_events(instance_id, None),
+    }.items():
+        what = f"{call} still answers for an instance that is deleted"
+        see_refused((RouterError, ChatTimeoutError), ask, what, expected="404, or the like")
 
 
 def _see_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> None:
