@@ -71,12 +71,16 @@ def failure(request: Request, result: object, attempts: int) -> HydraSmokeError:
     tries = "" if attempts == 1 else f" ({attempts} attempts)"
     if isinstance(result, TransportError):
         kind = TransportTimeoutError if result.late else TransportError
+        usual = (
+            "see the router's log of this moment"
+            if result.reached
+            else "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)"
+        )
         return kind(
             f"{request.call}: {result.message}{tries}",
             reached=result.reached,
-            next_step="see the router's log of this moment"
-            if result.reached
-            else "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)",
+            next_step=result.next_step or usual,
+            permanent=result.permanent,
         )
     assert isinstance(result, Reply)
     error = (
