@@ -133,12 +133,21 @@ class TransportError(HydraSmokeError):
     """Raised when the router could not be reached, or its answer was lost on the way.
 
     `reached` is False only if the request certainly never arrived: anything else may have been
-    carried out, since a lost answer proves nothing.
+    carried out, since a lost answer proves nothing. `permanent` is True where asking again can't
+    help, as with a certificate that is not trusted.
     """
 
-    def __init__(self, message: str, *, reached: bool, next_step: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reached: bool,
+        next_step: str | None = None,
+        permanent: bool = False,
+    ) -> None:
         super().__init__(message, next_step=next_step)
         self.reached = reached
+        self.permanent = permanent
 
     @property
     def late(self) -> bool:

@@ -137,9 +137,14 @@ def test_httpcore_names_the_steps_of_a_connection() -> None:
     with FakeRouter() as router:
         stream: Any = anyio.run(ask, f"{router.url}/openapi.json")
     assert hasattr(stream, "get_extra_info"), "the extension network_stream has moved"
-    for step in ("connect_tcp.started", "connect_tcp.complete", "send_request_headers.started"):
+    for step in (
+        "connect_tcp.started",
+        "connect_tcp.complete",
+        "send_request_headers.started",
+        "receive_response_headers.complete",
+    ):
         assert any(it.endswith(step) for it in steps), (
-            f"httpcore traces no {step} any more: see _transport/asynchronous.py"
+            f"httpcore traces no {step} any more: see _transport/steps.py"
         )
 
 
