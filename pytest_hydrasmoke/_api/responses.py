@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -101,7 +102,9 @@ _TIMES = {1: "once", 2: "twice", 3: "three times"}
 
 def _outcome(result: object) -> str:
     if isinstance(result, TransportError):
-        return result.message.partition(" (")[0]
+        # Why there was no connection says more than that there was none.
+        why = re.search(r" \((.*)\)$", result.message)
+        return safe_line(result.message if why is None else why[1], 120)
     assert isinstance(result, Reply)
     server = "" if is_routers(result) else safe_line(result.headers.get("server", ""), 60)
     return f"{result.status} of {server}" if server else str(result.status)
