@@ -164,7 +164,8 @@ def unreadable_answer(request: Request, reply: Reply) -> ContractError:
 def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
     """Turn an error answer into its error, the router's `detail` made safe to print."""
     status, detail = reply.status, detail_of(reply.body)
-    if unreadable(reply.headers) or is_page(reply.headers, reply.body[:200].decode("latin-1")):
+    own = is_routers(reply)
+    if unreadable(reply.headers) or (not own and is_page(reply.headers, reply.body)):
         detail = words_of(reply.headers, reply.body)
     kinds: dict[int, type[RouterError]] = {
         401: UnauthorizedError,
@@ -173,7 +174,7 @@ def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
         422: RejectedError,
     }
     brief = f": {detail}" if detail else ""
-    by = "" if is_routers(reply) else answered_by(reply.headers)
+    by = "" if own else answered_by(reply.headers)
     return kinds.get(status, RouterError)(
         f"{request.call} was refused with {status}{tries}{brief}{by}",
         status_code=status,

@@ -620,7 +620,7 @@ def test_a_chat_is_answered_by_an_event_stream(kind: str) -> None:
     ("kind", "got", "says"),
     [
         ("application/json", "application/json", "x"),
-        ("text/html; charset=x", "text/html; charset=x", "(a page without a title)"),
+        ("text/html; charset=x", "text/html; charset=x", "x"),
         ("", "(none)", "x"),
         ("text/event-streams", "text/event-streams", "x"),
         ("\x1b##[x]", "\\x1b# #[x]", "x"),

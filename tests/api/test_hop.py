@@ -60,6 +60,7 @@ WORDS: dict[str, tuple[dict[str, str], bytes, str]] = {
         b"<title>::error::x ##[group]\x1b[1m</title>",
         ": :error::x # #[group]\\x1b[1m",
     ),
+    "a text that is called a page": (HTML, b"no way", "no way"),
     "a long title": (HTML, b"<title>" + b"x" * 300, "(a page without a title)"),
 }
 
@@ -190,6 +191,11 @@ def test_a_gateways_refusal_names_it_its_title_and_its_limits(
     assert error.next_step is not None
     assert advice in error.next_step
     assert "see the router's log of this moment" not in error.next_step
+
+
+def test_the_routers_own_words_are_shown_whatever_type_they_have() -> None:
+    error = failure(request(), reply(404, {"detail": "no <b>such</b> one"}, **HTML), 1)
+    assert error.message == "status was refused with 404: no <b>such</b> one"
 
 
 def test_an_error_that_can_not_be_read_is_not_shown() -> None:

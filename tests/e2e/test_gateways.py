@@ -49,8 +49,7 @@ def behind(router: FakeRouter, answers: Callable[[str, str], Response | None]) -
     [
         (
             page(401, "Authorization Required", **BASIC),
-            "poll was refused with 401: 401 Authorization Required (answered by uvicorn, nginx/1.26.3, "
-            "text/html; charset=utf-8, which asks for Basic, realm 'staff only')",
+            "poll was refused with 401: * (answered by *nginx/1.26.3, *Basic, realm 'staff only')",
             "this may be a gateway before the router*",
         ),
         (
@@ -81,7 +80,7 @@ def test_a_gateway_in_the_routers_place_is_one_error_that_names_it(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     lines = result.stderr.lines
     assert sum(line.startswith("ERROR: ") for line in lines) == 1
-    result.stderr.fnmatch_lines([f"ERROR: {told.replace('[', '[[]')}", f"  next step: {advice}"])
+    result.stderr.fnmatch_lines([f"ERROR: {told}", f"  next step: {advice}"])
     assert "<" not in result.stderr.str()
 
 
@@ -96,7 +95,7 @@ def test_a_gateway_that_lets_no_chat_through_is_not_the_agents_fault(
         result = project.at(url, chat_timeout=0.6).live("test_it.py")
     result.stdout.fnmatch_lines(
         [
-            f"*ChatTimeoutError: not accepted within 0.6 s: chat was refused with 503*: 503 {UNAVAILABLE} (answered by uvicorn, nginx/*)",
+            f"*ChatTimeoutError: not accepted within 0.6 s: *: 503 {UNAVAILABLE} (answered by *",
             "E *next step: a gateway before the router has no router behind it*",
         ]
     )
