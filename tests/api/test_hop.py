@@ -49,7 +49,11 @@ WORDS: dict[str, tuple[dict[str, str], bytes, str]] = {
     "entities and tags": (HTML, b"<title>a &amp; <b>b</b>&#58;</title>", "a & b :"),
     "an empty title": (HTML, b"<title> </title><h1>Down</h1>", "Down"),
     "no title": (HTML, b"<p>much that nobody wants to read", "(a page without a title)"),
-    "a title too late": (HTML, b" " * 9000 + b"<title>x</title>", "(a page without a title)"),
+    "a title too late": (
+        HTML,
+        b"<p>" + b" " * 9000 + b"<title>x</title>",
+        "(a page without a title)",
+    ),
     "a title that never ends": (HTML, b"<title>" * 2000, "(a page without a title)"),
     "text": (TEXT, b"no healthy\n upstream", "no healthy upstream"),
     "text with a title": (TEXT, b"a <title>x</title>", "a <title>x</title>"),
