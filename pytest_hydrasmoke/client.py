@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -30,6 +32,7 @@ from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.target import Link, url_problem
 
@@ -38,6 +41,7 @@ __tracebackhide__ = hide_own_frames
 CHAT_TIMEOUT = 120.0
 """Seconds for a chat turn of a client of its own."""
 
+StrPath = str | PathLike[str]
 ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
 
@@ -47,8 +51,16 @@ def no_log(instance_id: str) -> TurnLog:
     return TurnLog()
 
 
-def link_to(base_url: str, token: Token) -> Link:
-    """Check a base URL and a token; raises `ConfigError`."""
+def link_to(
+    base_url: str,
+    token: Token,
+    *,
+    ca_file: StrPath | None = None,
+    trust_env: bool = False,
+    client_cert: StrPath | None = None,
+    client_key: StrPath | None = None,
+) -> Link:
+    """Check what a client is given; raises `ConfigError`."""
     problem = url_problem(base_url, allow_http=True)
     if problem is not None:
         raise ConfigError(
@@ -58,7 +70,22 @@ def link_to(base_url: str, token: Token) -> Link:
         raise ConfigError(
             f"the token {token.problem}", next_step="correct HYDRA_SMOKE_TOKEN or the token file"
         )
-    return Link(base_url.rstrip("/"), token)
+    ca, cert, key = (
+        None if given is None else Path(given).absolute()
+        for given in (ca_file, client_cert, client_key)
+    )
+    if ca is not None:
+        _check("ca_file", certificates_problem(ca))
+    if cert is not None:
+        _check("client_cert", client_problem(cert, key))
+    elif key is not None:
+        _check("client_key", "it is without client_cert, the certificate that it belongs to")
+    return Link(base_url.rstrip("/"), token, ca, trust_env, cert, key)
+
+
+def _check(argument: str, problem: str | None) -> None:
+    if problem is not None:
+        raise ConfigError(f"{argument}: {problem}", next_step="give a file that can be used")
 
 
 class _Client:
@@ -85,7 +112,9 @@ class SmokeClient(_Client):
     30 s. Raises `TransportError`, `RouterError` and its kinds, `ContractError`.
 
     `base_url` ends where `/internal/v1/smoke` begins; `clock` may be a `VirtualClock` for tests;
-    `chat_text` and `chat_end` say what an event of a runtime of your own means (None: no opinion).
+    `chat_text` and `chat_end` say what an event of a runtime of your own means (None: no opinion);
+    `ca_file`, `trust_env`, `client_cert` and `client_key` are what the settings of these names are.
+    Raises `ConfigError` for what can't be used.
     """
 
     def __init__(
@@ -96,10 +125,22 @@ class SmokeClient(_Client):
         clock: VirtualClock | None = None,
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
+        ca_file: StrPath | None = None,
+        trust_env: bool = False,
+        client_cert: StrPath | None = None,
+        client_key: StrPath | None = None,
     ) -> None:
         # First of all, as the arguments of a frame are shown with what fails in it.
         token = hidden(token)
-        self._use(blocking_io(link_to(base_url, token), clock), Reading(chat_text, chat_end))
+        link = link_to(
+            base_url,
+            token,
+            ca_file=ca_file,
+            trust_env=trust_env,
+            client_cert=client_cert,
+            client_key=client_key,
+        )
+        self._use(blocking_io(link, clock), Reading(chat_text, chat_end))
 
     def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
         self._io, self._calls, self._reading = io, Calls(io, observer), reading
@@ -163,9 +204,21 @@ class AsyncSmokeClient(_Client):
         clock: VirtualClock | None = None,
         chat_text: ChatText | None = None,
         chat_end: ChatEnd | None = None,
+        ca_file: StrPath | None = None,
+        trust_env: bool = False,
+        client_cert: StrPath | None = None,
+        client_key: StrPath | None = None,
     ) -> None:
         token = hidden(token)
-        self._use(async_io(link_to(base_url, token), clock), Reading(chat_text, chat_end))
+        link = link_to(
+            base_url,
+            token,
+            ca_file=ca_file,
+            trust_env=trust_env,
+            client_cert=client_cert,
+            client_key=client_key,
+        )
+        self._use(async_io(link, clock), Reading(chat_text, chat_end))
 
     def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
         self._io, self._calls, self._reading = io, Calls(io, observer), reading

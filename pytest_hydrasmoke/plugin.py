@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag
+from pytest_hydrasmoke._options import FAKE, LIVE, PLAN, SETTINGS, flag
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke import (
@@ -66,6 +66,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="hydra_smoke_fake",
         help="smoke-test the bundled fake router, served on loopback for this run",
     )
+    group.addoption(
+        PLAN,
+        action="store_true",
+        dest="hydra_smoke_plan",
+        help="tell how many instances the collected tests need at least, and run none of them",
+    )
     for name, words in SETTINGS.items():
         group.addoption(flag(name), dest=f"hydra_smoke_{name}", metavar="VALUE", help=words)
     # Known only to be refused without being repeated in an error message.
@@ -92,7 +98,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     settings = (*SETTINGS, "token")
-    given = [name for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
+    given = [flag(name) for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
+    given += [PLAN] if config.getoption("hydra_smoke_plan") else []
     if live or fake:
         from pytest_hydrasmoke._plugin.activation import switch_on
 
@@ -100,8 +107,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if active is not None:
             config.stash[_ACTIVE] = active
     elif given:
-        fake_too = "" if given[0] == "record" else f" (live) or {FAKE} (the bundled fake)"
-        raise pytest.UsageError(f"{flag(given[0])} has no effect without {LIVE}{fake_too}")
+        fake_too = "" if given[0] == flag("record") else f" (live) or {FAKE} (the bundled fake)"
+        raise pytest.UsageError(f"{given[0]} has no effect without {LIVE}{fake_too}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

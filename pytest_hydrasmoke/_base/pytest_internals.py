@@ -6,7 +6,7 @@ None of it is promised to plugins. Where a release moves one, a test of this mod
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ def suite_properties(writer: Any) -> list[tuple[str, str]]:
     # One that keeps them elsewhere is another plugin's.
     properties: list[tuple[str, str]] = getattr(writer, "global_properties", [])
     return properties
+
+
+def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef[object]]:
+    """Return the fixtures of a name that a collected test may be given: the last one it is."""
+    info = getattr(item, "_fixtureinfo", None)
+    return () if info is None else info.name2fixturedefs.get(name, ())
+
+
+def collect_here(config: pytest.Config) -> None:
+    """Have no xdist workers, whatever was asked for: to be called as pytest is configured."""
+    config.option.dist = "no"
 
 
 def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:

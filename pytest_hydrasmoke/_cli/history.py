@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._options import variable
+
+from .output import aside
 
 CONDITIONS = ("failure", "leak", "regression", "flaky")
 
@@ -21,7 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders of report*.json"
     )
     for name, what in (("html", "a page"), ("json", "data"), ("markdown", "ten lines")):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write it as {what}")
+        parser.add_argument(
+            f"--{name}", type=Path, metavar="FILE", help=f"write it as {what}; - is standard output"
+        )
     parser.add_argument(
         "--last", type=_number, default=1_000, metavar="N", help="the newest N groups alone (1000)"
     )
@@ -77,7 +82,11 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     named = options.group or (own_group(os.environ) if options.expect else None)
     # As names are read of reports.
     group = named and safe_line(named, 1_000)
-    files.refuse_reports((options.html, options.json, options.markdown), options.paths)
+    written = (options.html, options.json, options.markdown)
+    files.refuse_reports(written, options.paths)
+    _refuse_no_baseline(options)
+    # What goes to standard output is there alone.
+    tell = aside if files.STANDARD_OUTPUT in written else say
     found = read(options.paths)
     made = history(
         found,
@@ -86,21 +95,32 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
         fake=options.include_fake,
         now=datetime.now(UTC),
     )
-    for line in terminal.lines(made, options.after):
-        say(line)
+    for line in terminal.lines(made, options.after, shutil.get_terminal_size().columns):
+        tell(line)
     if not made.overviews:
         problem, next_step = _nothing([it.fake for it in found.runs], asked=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
     demand = Demand(options.fail_on, options.after, group, options.expect)
-    files.write(
-        made, options.after, html=options.html, json=options.json, markdown=options.markdown
-    )
+    views = files.Views(html=options.html, json=options.json, markdown=options.markdown)
+    files.write(made, options.after, views, say)
     red = problems(made, demand)
     for line in red:
-        say(f"FAILED {line}")
+        tell(f"FAILED {line}")
     if (untold := not_judged(found.unread, demand)) is not None:
-        say(untold)
+        tell(untold)
     return not red
+
+
+def _refuse_no_baseline(options: argparse.Namespace) -> None:
+    """Raise `ConfigError` where a regression is asked for, and could never be found."""
+    from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
+
+    if "regression" in options.fail_on and options.last <= ENOUGH:
+        raise ConfigError(
+            f"--last {options.last} leaves no baseline for --fail-on regression, which takes "
+            f"{ENOUGH} green groups before the newest one",
+            next_step=f"give --last {ENOUGH + 1} or more, better {BASELINE + 1}",
+        )
 
 
 def own_group(environ: Mapping[str, str]) -> str | None:

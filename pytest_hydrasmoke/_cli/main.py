@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import variable
 
 from .history import add_options as add_history_options
+from .output import Output
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: settings are 4, as pytest's own usage errors are."""
@@ -85,8 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"the first word is a command: {', '.join(commands.choices)}")
     options = parser.parse(given)
     run: Callable[[argparse.Namespace], int] = options.run
+    _say.lost = False
     try:
-        return run(options)
+        code = run(options)
+        return SETTINGS if code == OK and _say.lost else code
     except ConfigError as error:
         problem = cleaner(scrubbing(None))(str(error))
     print(problem, file=sys.stderr)
@@ -145,16 +149,20 @@ def _sweep(options: argparse.Namespace) -> int:
         sweep.all_runs()
     else:
         sweep.one_run(config.run_id)
-    print("something is left" if sweep.left else "nothing is left")
+    _say("something is left" if sweep.left else "nothing is left")
     return WRONG if sweep.left else OK
 
 
 def _history(options: argparse.Namespace) -> int:
     from .history import run
 
-    return OK if run(options, _say) else WRONG
+    try:
+        return OK if run(options, _say) else WRONG
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
+@Output
 def _say(line: str) -> None:
     # In one call: several threads have something to say.
     sys.stdout.write(f"{line}\n")

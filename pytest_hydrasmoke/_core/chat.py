@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import RULES, Calls
 from pytest_hydrasmoke._base.errors import (
@@ -34,6 +34,9 @@ from pytest_hydrasmoke._transport.protocol import Stream
 from .observer import TurnObserver
 from .pauses import IDLE_LIMIT, SILENT
 from .reading import Reading
+
+if TYPE_CHECKING:
+    from .tape import Tape
 
 __tracebackhide__ = hide_own_frames
 
@@ -129,6 +132,7 @@ class Turn:
         self._decoder = SseDecoder()
         self._waiting: deque[ChatEvent] = deque()
         self._stream: Stream | None = None
+        self._tape: Tape | None = None
         self._began = self._last_at = 0.0
         self._deadline = 0.0
         self.over = self._reserved = False
@@ -180,6 +184,7 @@ class Turn:
         self._began = self._calls.io.now()
         self._deadline = self._began + self._timeout
         self._observer.sends()
+        self._tape = self._observer.tape
         try:
             self._stream, self._began = await self._calls.chat(
                 self._id, self._message, deadline=self._deadline
@@ -215,6 +220,8 @@ class Turn:
             known = self._take_in(event, known)
         event._reads = known.text or self._finds_text  # pyright: ignore[reportPrivateUsage]
         self._last_event = event
+        if self._tape is not None:
+            self._tape.text.append(known.text)
         self._observer.saw(event, known)
         return event, known
 
@@ -298,7 +305,9 @@ class Turn:
         if fault is None and chunk and now < self._deadline:
             self._heard_at = now
             self._decode(chunk, now)
-            self._observer.read(chunk, now - self._began)
+            if self._tape is not None:
+                self._tape.times.append(now - self._began)
+                self._tape.pieces.append(chunk)
         elif self.complete:
             # The turn had its end: what became of the connection after it is no matter.
             self.over, self.ending = True, "closed"

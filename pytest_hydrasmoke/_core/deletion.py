@@ -89,6 +89,16 @@ async def see_gone(calls: Calls, record: InstanceRecord, policy: Policy, instanc
     await _in_grace(calls, record, policy, lambda: deletion.until_gone([instance_id], ask=False))
 
 
+async def is_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> bool:
+    """Return whether the router proves, asked once, that a record's instance is gone."""
+    assert record.id is not None
+    try:
+        named = await _Deletion(calls, record, policy).gone(record.id, calls.io.now() + FIRST_LOOK)
+    except HydraSmokeError:
+        return False
+    return named is None or plain_id(named) == plain_id(record.id)
+
+
 async def _in_grace(
     calls: Calls,
     record: InstanceRecord,
@@ -163,7 +173,7 @@ class _Deletion:
 
     async def _is_alive(self, instance_id: str) -> bool:
         try:
-            await self._gone(instance_id, self._io.now() + FIRST_LOOK)
+            await self.gone(instance_id, self._io.now() + FIRST_LOOK)
         except _DoubtError as error:
             return error.last is not None
         return False
@@ -179,7 +189,7 @@ class _Deletion:
         # Of the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
         try:
-            named = await self._gone(record.id, self._io.now() + seconds)
+            named = await self.gone(record.id, self._io.now() + seconds)
             record.permit()
         except (_DoubtError, ConfigError):
             return
@@ -197,7 +207,7 @@ class _Deletion:
         while ids:
             refused = await self._ask(ids[0], deadline) if ask else None
             try:
-                named = await self._gone(ids[0], deadline)
+                named = await self.gone(ids[0], deadline)
             except _DoubtError as doubt:
                 reason = doubt.message if refused is None else f"{refused}; {doubt.message}"
             else:
@@ -229,7 +239,7 @@ class _Deletion:
             record.becomes(State.DELETING)
         return None
 
-    async def _gone(self, instance_id: str, deadline: float) -> str | None:
+    async def gone(self, instance_id: str, deadline: float) -> str | None:
         """Return what the key of an instance that is gone names now; raises `_DoubtError`."""
         has_row = await self._check_gone(instance_id, deadline)
         named = await self._named(deadline)

@@ -188,7 +188,8 @@ class Handle:
 
     def _usage(self, timeout: float | None) -> Usage:
         limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)
-        return Usage(self._calls, self.record, limit, whole(self._policy.usage_settle))
+        settled = whole(self._policy.usage_settle)
+        return Usage(self._calls, self.record, limit, settled, self._policy.second_look)
 
     async def delete(self) -> None:
         await delete(self._calls, self.record, self._policy)

@@ -24,15 +24,13 @@ from .account import RECENT, life_window
 from .expected import Expected, maybe_since, surely_since
 from .lifecycle import phase
 from .moments import MOST_PROVIDERS
-from .policy import poll_interval
+from .policy import SECOND_LOOK, poll_interval
 from .record import Baseline, InstanceRecord, TurnAccount
 
 __tracebackhide__ = hide_own_frames
 
 LAST_READ = 5.0
 """Seconds that a read gets which begins when the deadline has come."""
-SECOND_LOOK = 2.0
-"""Seconds until the count is read once more where there may be too many: duplicates come late."""
 # A window has whole seconds: this much of one may reach back before the turn.
 _SLACK = 0.02
 
@@ -53,16 +51,23 @@ class Look:
 class Usage:
     """The LLM events of one instance, read until they are as expected.
 
-    `whole` is in how many seconds after its end a turn is settled at any rate.
+    `whole` is in how many seconds after its end a turn is settled at any rate, and after
+    `second_look` seconds the count is read once more where there may be too many.
     """
 
     def __init__(
-        self, calls: Calls, record: InstanceRecord, timeout: float, whole: float = settle.USUAL
+        self,
+        calls: Calls,
+        record: InstanceRecord,
+        timeout: float,
+        whole: float = settle.USUAL,
+        second_look: float = SECOND_LOOK,
     ) -> None:
         self._calls = calls
         self._io = calls.io
         self._record = record
         self._whole = whole
+        self._second_look = second_look
         self._start = calls.io.now()
         self._deadline = self._start + timeout
         self._did: str | None = None
@@ -143,7 +148,7 @@ class Usage:
                     if not expected.bounded or looked_twice or now.final:
                         return now.answer
                     looked_twice = True
-                    await io.sleep(SECOND_LOOK)
+                    await io.sleep(self._second_look)
                     continue
                 if wrong:
                     self._fail(expected, _told(now), f"{instead}: no longer wait mends it")

@@ -121,6 +121,8 @@ class TurnStory:
     at: float
     test: str | None = None
     """The test that was run when it began."""
+    run: int | None = None
+    """Which run of that test's body, from 1, where it is run several times."""
     text: str = ""
     events: int = 0
     arrivals: list[float] = field(default_factory=list[float])

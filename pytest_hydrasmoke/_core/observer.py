@@ -12,15 +12,21 @@ from .pauses import is_limit
 
 if TYPE_CHECKING:
     from .chat import Turn
+    from .tape import Tape
 
 
 class TurnObserver:
     """What watches a turn; by itself it does nothing.
 
     In this order: `begins` and `sends` before the message leaves, `sent` or `refused` after it,
-    `read` of each chunk, `saw` of each event, `failed` at most once, `ended` where the stream ran
-    to its end, and `closed` in any case.
+    `saw` of each event, `failed` at most once, `ended` where the stream ran to its end, and
+    `closed` in any case.
     """
+
+    @property
+    def tape(self) -> Tape | None:
+        """What is recorded of the turn, once it was sent; None where nothing is."""
+        return None
 
     async def begins(self) -> None:
         """Do what comes before a turn; nobody else has one on the instance. May raise."""
@@ -33,9 +39,6 @@ class TurnObserver:
 
     def refused(self, error: HydraSmokeError) -> None:
         """See what came of the message instead of a stream."""
-
-    def read(self, chunk: bytes, at: float) -> None:
-        """See bytes of the stream as they were read, `at` seconds since the request."""
 
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
         """See an event as it is given."""

@@ -8,6 +8,9 @@ from typing import Literal
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
+SECOND_LOOK = 2.0
+"""Seconds until the count is read once more where there may be too many: duplicates come late."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -18,6 +21,7 @@ class Policy:
     llm_events_timeout: float = 30.0
     usage_settle: float = 5.0
     """How long after its end a turn's LLM events may come, before the next turn begins."""
+    second_look: float = SECOND_LOOK
     delete_timeout: float = 60.0
     row_wait: float = 60.0
     """How long to ask for a key's row before a deletion; a worker may insert it late."""

@@ -27,8 +27,10 @@ class Tape:
     run: int
     instance: Place
     spec: Mapping[str, str]
-    chunks: list[tuple[float, bytes]] = field(default_factory=list[tuple[float, bytes]])
-    """What was read, with the seconds since the request was sent."""
+    times: list[float] = field(default_factory=list[float])
+    """When each chunk was read, in seconds since the request was sent."""
+    pieces: list[bytes] = field(default_factory=list[bytes])
+    """What was read; all that is done with it is done once the test is over."""
     text: list[str] = field(default_factory=list[str])
     """The reply, an event after the other."""
     content: Content | None = None

@@ -52,6 +52,11 @@ class TurnLog:
         """The test that is being run; None outside of any."""
         return self._logs.test() or None
 
+    @property
+    def run(self) -> int | None:
+        """Which run of that test's body it is; None where it has one alone, and around its body."""
+        return self._logs.run()
+
     def tape(self, message: str) -> Tape | None:
         """Begin to record a turn; None where nothing is recorded."""
         return self._logs.tape(self, message)
@@ -146,12 +151,15 @@ class TurnLogs:
         folder: Path | None = None,
         test: Callable[[], str] = lambda: "",
         tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None,
+        run: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._folder = folder
         self.test = test
         """Names the test that runs."""
         self.tape = tape
         """Begins to record a turn."""
+        self.run = run
+        """Numbers the run of the test's body."""
         self.all: list[TurnLog] = []
         self.silences = deque[float](maxlen=SILENCES)
         """After how long ones streams broke off: on all instances, behind the same proxies."""

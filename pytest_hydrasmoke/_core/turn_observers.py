@@ -38,14 +38,14 @@ class LogObserver(TurnObserver):
     """Writes a turn's beginning and end into the log of its instance: later turns wait for it.
 
     `count` is what was surely counted before the turn; by itself it counts nothing, and whose the
-    LLM events are that come then, nobody can say. `tape` is what is recorded of it, if anything.
+    LLM events are that come then, nobody can say.
     """
 
     def __init__(self, log: TurnLog, message: str, now: Callable[[], float]) -> None:
         self._log = log
         self._message = message
         self._now = now
-        self.tape: Tape | None = None
+        self._tape: Tape | None = None
         self.count: int | None = None
         self._before = log.history
         self._logged = self._failed = False
@@ -58,22 +58,18 @@ class LogObserver(TurnObserver):
         self._before = self._log.history
         self._log.begin(self.count, self._now())
         self._logged = True
-        self.tape = self._log.tape(self._message)
+        self._tape = self._log.tape(self._message)
+
+    @property
+    def tape(self) -> Tape | None:
+        return self._tape
 
     def refused(self, error: HydraSmokeError) -> None:
-        if self.tape is not None:
-            self.tape.refused(error)
+        if self._tape is not None:
+            self._tape.refused(error)
         if not _may_run(error):
             self._logged = False
             self._log.undo(self._before)
-
-    def read(self, chunk: bytes, at: float) -> None:
-        if self.tape is not None:
-            self.tape.chunks.append((at, chunk))
-
-    def saw(self, event: ChatEvent, meaning: Meaning) -> None:
-        if self.tape is not None:
-            self.tape.text.append(event.text)
 
     def failed(self, error: HydraSmokeError) -> None:
         self._failed = True
@@ -83,12 +79,12 @@ class LogObserver(TurnObserver):
             self._ended = self._now()
 
     def closed(self, turn: Turn) -> None:
-        if self.tape is not None:
-            self.tape.content = turn.content
-            self.tape.finish_reason = turn.finish_reason
-            self.tape.over = self._now() if self._ended is None else self._ended
+        if (tape := self._tape) is not None:
+            tape.content = turn.content
+            tape.finish_reason = turn.finish_reason
+            tape.over = self._now() if self._ended is None else self._ended
             if turn.ending != "left":
-                self.tape.end = turn.ending
+                tape.end = turn.ending
         if not self._logged:
             return
         how: How = "ended"
@@ -156,7 +152,7 @@ class RecordObserver(TurnObserver):
         number = record.log.history.number + 1
         self.account = record.opens_account(replace(baseline, number=number))
         now = self._calls.io.now()
-        self._story = TurnStory(self._message, now, record.log.test)
+        self._story = TurnStory(self._message, now, record.log.test, record.log.run)
         record.turns.append(self._story)
         record.begins("turn", now, now + self._timeout)
         if baseline.error is None and baseline.doubt is None:
@@ -171,17 +167,17 @@ class RecordObserver(TurnObserver):
         if self._log.tape is not None:
             self._log.tape.account = self.account
 
+    @property
+    def tape(self) -> Tape | None:
+        return self._log.tape
+
     def sent(self, began: float) -> None:
         self._taken, self._told().at = True, began
 
     def refused(self, error: HydraSmokeError) -> None:
         self._log.refused(error)
 
-    def read(self, chunk: bytes, at: float) -> None:
-        self._log.read(chunk, at)
-
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
-        self._log.saw(event, meaning)
         story = self._told()
         story.saw(event.at, meaning.text)
         if meaning.text:

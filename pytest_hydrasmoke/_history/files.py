@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import signal
+import stat
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._report.files import as_json
+from pytest_hydrasmoke._report.files import as_json, replace
 
 from . import terminal
 from .model import History
 from .reading import may_be_report, report_files
+
+STANDARD_OUTPUT = Path("-")
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def refuse_reports(written: Iterable[Path | None], read: Sequence[Path]) -> None:
@@ -50,31 +57,67 @@ def _lies_among(path: Path, read: Sequence[Path]) -> bool:
     )
 
 
-def write(
-    history: History,
-    after: int,
-    *,
-    html: Path | None,
-    json: Path | None,
-    markdown: Path | None,
-) -> None:
-    """Write what is asked for; raises `ConfigError` for what can't be written."""
-    views: list[tuple[Path | None, Callable[[], str]]] = [
-        (html, lambda: _page(history, after)),
-        (json, lambda: as_json(history)),
-        (markdown, lambda: terminal.markdown(history, after)),
+@dataclass(frozen=True)
+class Views:
+    """Where each view of a history is to be written, if it is."""
+
+    html: Path | None
+    json: Path | None
+    markdown: Path | None
+
+
+def write(history: History, after: int, views: Views, say: Callable[[str], None]) -> None:
+    """Write what is asked for; raises `ConfigError` for what can't be written.
+
+    A file is whole at any moment: the old one, or the new one. `say` prints to standard output.
+    """
+    made: list[tuple[Path | None, Callable[[], str]]] = [
+        (views.html, lambda: _page(history, after)),
+        (views.json, lambda: as_json(history)),
+        (views.markdown, lambda: terminal.markdown(history, after)),
     ]
-    for path, view in views:
-        if path is None:
-            continue
-        try:
-            # Not by a new file in its place: it may be a pipeline's summary, or standard output.
-            path.write_text(view(), "utf-8", newline="\n")
-        except OSError as error:
-            raise ConfigError(
-                f"{safe_line(str(path))} can't be written: {error.strerror}",
-                next_step="name a file in a folder that is there",
-            ) from None
+    for path, view in made:
+        if path == STANDARD_OUTPUT:
+            say(view().removesuffix("\n"))
+        elif path is not None:
+            try:
+                _put(path, view())
+            except OSError as error:
+                raise ConfigError(
+                    f"{safe_line(str(path))} can't be written: {error.strerror}",
+                    next_step="name a file that can be, in a folder that is there",
+                ) from None
+
+
+def _put(path: Path, text: str) -> None:
+    if path.exists() and not path.is_file():
+        # A pipe or a device: nothing can take its place.
+        path.write_text(text, "utf-8", newline="\n")
+        return
+    # What a link leads to is written, and not the link.
+    real = Path(os.path.realpath(path))
+    umask = os.umask(0o077)
+    os.umask(umask)
+    mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o666 & ~umask
+    with _signals_waiting():
+        replace(real, text)
+        # Others may read it, as they may what else is written here.
+        real.chmod(mode)
+
+
+@contextmanager
+def _signals_waiting() -> Generator[None]:
+    """Let signals wait that would else leave a file that is not in its place yet."""
+    came: list[int] = []
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    old = {it: signal.signal(it, lambda number, frame: came.append(number)) for it in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _page(history: History, after: int) -> str:

@@ -9,19 +9,22 @@ from pytest_hydrasmoke._report.github import code
 from pytest_hydrasmoke._report.html.axis import clock
 
 from .model import GroupFigures, History, Overview, PhaseFigures
+from .statistics import SECONDS
 from .verdict import failures, flaky, leaks, regression, regressions, without_baseline
 
 SHOWN = 10
 """Groups in the terminal's table, and lines of the summary."""
-_WIDEST = 24
+_WIDEST, _NARROWEST = 24, 8
+"""Characters of a group's name in the table, by the room that the others leave."""
 _MOST_CHANGES = 40
+_GAP = "  "
 
 
-def lines(history: History, after: int) -> Iterator[str]:
-    """Yield what `hydra-smoke history` prints of it."""
+def lines(history: History, after: int, columns: int) -> Iterator[str]:
+    """Yield what `hydra-smoke history` prints of it on a terminal so many columns wide."""
     for router, overview in history.overviews.items():
         yield f"hydra-smoke history: {headline(router, overview)}"
-        yield from _table(overview)
+        yield from _table(overview, columns)
         yield from _changes(overview)
         yield from ("", "What stands out")
         yield from (f"  {line}" for line in standing_out(overview, after) or ["nothing"])
@@ -81,17 +84,21 @@ def standing_out(overview: Overview, after: int) -> list[str]:
     ]
 
 
-def _table(overview: Overview) -> Iterator[str]:
+def _table(overview: Overview, columns: int) -> Iterator[str]:
     shown = range(max(len(overview.groups) - SHOWN, 0), len(overview.groups))
     title = ("began (UTC)", "group", "commit", "outcome", "runs", "tests", "failed", "ready")
     rows = [_row(overview.groups[number], _ready(overview, number)) for number in shown]
-    yield from _aligned([title, *rows])
+    widths = _widths([title, *rows])
+    others = sum(widths) - widths[1] + len(_GAP) * (len(widths) - 1)
+    room = min(max(columns - others, _NARROWEST), _WIDEST)
+    short = [(began, _short(name, room), *rest) for began, name, *rest in rows]
+    yield from _aligned([title, *short])
 
 
 def _row(group: GroupFigures, ready: str) -> tuple[str, ...]:
     return (
         group.began.strftime("%Y-%m-%d %H:%M"),
-        _short(group.name),
+        group.name,
         (group.commit or "-")[:7],
         group.outcome,
         str(group.runs),
@@ -126,7 +133,9 @@ def _change(phase: PhaseFigures) -> Iterator[str]:
     change = phase.change
     if change is None:
         return
-    percent = f" ({change.now / change.before - 1:+.0%})" if change.before else ""
+    # Of what nobody waits for, a share would say more than there is to it.
+    matters = change.before and abs(change.now - change.before) > SECONDS
+    percent = f" ({change.now / change.before - 1:+.0%})" if matters else ""
     many = "the one before" if change.groups == 1 else f"{change.groups} groups"
     yield (
         f"{phase.phase} of {phase.spec.name}: {clock(change.before)} in {many}, "
@@ -135,14 +144,22 @@ def _change(phase: PhaseFigures) -> Iterator[str]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    widths = _widths(rows)
     for row in rows:
         cells = (
             cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)
         )
-        yield "  ".join(cells).rstrip()
+        yield _GAP.join(cells).rstrip()
 
 
-def _short(name: str) -> str:
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+
+
+def _short(name: str, room: int) -> str:
+    if width_of(name) <= room:
+        return name
     # Ids of a pipeline's runs differ at their end.
-    return name if len(name) <= _WIDEST else f"…{name[1 - _WIDEST :]}"
+    while width_of(name) >= room:
+        name = name[1:]
+    return f"…{name}"

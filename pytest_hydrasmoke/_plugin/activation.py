@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,9 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
     if tells_only:
         _collect(config, unasked=True)
         return None
+    if config.getoption("hydra_smoke_plan"):
+        _plan(config, live=live, fake=fake)
+        return None
     worker = worker_input(config)
     active: Active | None
     if worker is None:
@@ -61,14 +66,11 @@ def _collect(config: pytest.Config, *, unasked: bool) -> None:
     config.pluginmanager.register(BundledChecks(config, unasked=unasked), "hydra-smoke-checks")
 
 
-def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
-    from pytest_hydrasmoke._base.errors import HydraSmokeError
-    from pytest_hydrasmoke._base.token import scrubbing
-    from pytest_hydrasmoke._run.preflight import check_unused, learn
-    from pytest_hydrasmoke._run.recordings import Recordings
+def _load(
+    config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str] | None
+) -> Loaded:
+    """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
     from pytest_hydrasmoke._settings import sources
-
-    from .replay import AT_ONCE, serve_stage, spec_of
 
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
@@ -78,10 +80,51 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             f"set {variable('token')} in the environment, or give {flag('token_file')}"
         )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
+    here = config.invocation_params.dir
+    named = config.args if config.args_source is config.ArgsSource.ARGS else ()
+    places = [here / argument.partition("::")[0] for argument in named]
+    places = [Path(os.path.abspath(place)) for place in places if place.exists()]
+    return sources.load(options, here, fake=fake, places=places, **how)
+
+
+def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
+    """Have the run tell what its tests need, and nothing else: no router is asked."""
+    from pytest_hydrasmoke._base.errors import HydraSmokeError
+    from pytest_hydrasmoke._settings.model import SPEC
+
+    from .plan import Planner
+    from .replay import spec_of
+
+    own: dict[str, Any] = {}
+    try:
+        loaded = _load(config, live=live, fake=fake, required=None)
+        recordings = None if loaded.scenario is None else loaded.scenario.recordings
+        if recordings is not None:
+            own = spec_of(recordings, given=loaded.sources)
+    except HydraSmokeError as error:
+        raise pytest.UsageError(str(error)) from None
+    settings = loaded.config.model_copy(update=own)
+    unset = [name for name in SPEC if getattr(settings, name) is None]
+    settings = settings.model_copy(update=dict.fromkeys(unset, "(not set)"))
+    replaying = recordings is not None
+    planner = Planner(config, settings, loaded.warnings, replaying=replaying)
+    config.pluginmanager.register(planner, "hydra-smoke-plan")
+    _collect(config, unasked=settings.bundled_checks and not replaying)
+
+
+def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
+    from pytest_hydrasmoke._base.errors import HydraSmokeError
+    from pytest_hydrasmoke._base.token import scrubbing
+    from pytest_hydrasmoke._progress.reaching import Reaching
+    from pytest_hydrasmoke._run.preflight import check_unused, learn
+    from pytest_hydrasmoke._run.recordings import Recordings
+
+    from .replay import AT_ONCE, comes_at_once, serve_stage, spec_of
+
     router: FakeRouter | None = None
     scrub = scrubbing(None)
     try:
-        loaded = sources.load(options, config.invocation_params.dir, fake=fake)
+        loaded = _load(config, live=live, fake=fake)
         settings = loaded.config
         if fake:
             router = _serve(loaded.scenario)
@@ -89,16 +132,22 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             if router.scenario.recordings is not None:
                 own: dict[str, Any] = {"url": serve_stage(config, router)}
                 own |= spec_of(router.scenario.recordings, given=loaded.sources)
-                if not router.scenario.replay_pace:
+                if comes_at_once(router.scenario):
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
-        if not fake and settings.instance is None:
-            check_unused(settings, named="run_id" in loaded.sources)
-        if settings.record is not None:
-            Recordings(settings.record).begin()
-        # An attached run deletes nothing, and so has nothing to prove.
-        forms = learn(settings) if settings.instance is None else None
+        verbosity = config.getoption("verbose", 0)  # Not there under `-p no:terminal`.
+        if verbosity < 0:
+            # No header will show them, and the summary comes after what is paid for.
+            for warning in loaded.warnings:
+                sys.stderr.write(scrub(f"hydra-smoke: WARNING: {warning}") + "\n")
+        with Reaching(str(settings.url), shown=verbosity > -2) as reaching:
+            if not fake and settings.instance is None:
+                check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
+            if settings.record is not None:
+                Recordings(settings.record).begin()
+            # An attached run deletes nothing, and so has nothing to prove.
+            forms = learn(settings, observer=reaching) if settings.instance is None else None
         return _take_part(
             config,
             settings,
@@ -107,6 +156,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             router=router,
             fake=fake,
             replay=router is not None and router.scenario.recordings is not None,
+            at_once=router is not None and comes_at_once(router.scenario),
         )
     except HydraSmokeError as error:
         # Of the router's own words, too.
@@ -144,15 +194,22 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
     from pytest_hydrasmoke._run.locks import has_main_process
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-    from .session_end import KEY
+    from .workers import KEY
 
     given: dict[str, Any] = worker[KEY]
     fake, name = given["fake"], worker["workerid"]
     forms = None if given["forms"] is None else Forms.from_plain(given["forms"])
     settings = HydraSmokeConfig.from_plain(given["settings"])
     if has_main_process(settings.output, settings.run_id):
-        replay = given["replay"]
-        return _take_part(config, settings, forms, fake=fake, replay=replay, reports_as=name)
+        return _take_part(
+            config,
+            settings,
+            forms,
+            fake=fake,
+            replay=given["replay"],
+            at_once=given["at_once"],
+            reports_as=name,
+        )
     if given["replay"]:
         raise ConfigError(
             "recordings are replayed on the host of the run's main process alone",
@@ -201,6 +258,7 @@ def _take_part(
     *,
     fake: bool,
     replay: bool = False,
+    at_once: bool = False,
     loaded: Loaded | None = None,
     router: FakeRouter | None = None,
     reports_as: str | None = None,
@@ -214,6 +272,7 @@ def _take_part(
     from pytest_hydrasmoke._run.locks import MAIN
 
     from .fixtures import Active
+    from .plan import Limit
     from .replay import Replaying
     from .report_cleaner import ReportCleaner
     from .session_end import SessionEnd
@@ -237,6 +296,7 @@ def _take_part(
         forms,
         worker=shares_as,
         replaying=replaying,
+        at_once=at_once,
         on_change=progress.changed,
         run_begins=progress.run_begins,
     )
@@ -251,12 +311,19 @@ def _take_part(
         fake=router,
         worker=reports_as is not None,
     )
+    if settings.instance is None and not alone:
+        # On another host there are a part of the tests only.
+        config.pluginmanager.register(
+            Limit(config, settings, replaying=replay), "hydra-smoke-limit"
+        )
     if replaying is not None:
         config.pluginmanager.register(replaying, "hydra-smoke-replaying")
     config.pluginmanager.register(active.stage, "hydra-smoke-stage")
     config.pluginmanager.register(active.selection, "hydra-smoke-selection")
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
+    config.pluginmanager.register(finish.workers, "hydra-smoke-workers")
+    config.pluginmanager.register(finish.views, "hydra-smoke-views")
     if settings.record is not None:
         from pytest_hydrasmoke._run.recordings import Recordings
 
@@ -264,6 +331,7 @@ def _take_part(
 
         recorder = Recorder(config, active, ledger, Recordings(settings.record), finish.fail)
         active.tape = recorder.tape
+        finish.on_closed = recorder.is_over
         config.pluginmanager.register(recorder, "hydra-smoke-recorder")
     annotations = None if reports_as else github.annotating(os.environ)
     if annotations is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
 import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec
-from pytest_hydrasmoke._base.errors import HydraSmokeError, hide_own_frames
+from pytest_hydrasmoke._base.errors import HydraSmokeError, NotFoundError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -34,7 +35,7 @@ from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .cases import USED
-from .replay import Replaying
+from .replay import AT_ONCE, Replaying
 from .runs import RUNS
 from .selection import Selection
 from .stage import READY, Stage
@@ -58,6 +59,7 @@ class Active:
         *,
         worker: str | None = None,
         replaying: Replaying | None = None,
+        at_once: bool = False,
         on_change: Callable[[InstanceRecord], None] = lambda record: None,
         run_begins: Callable[[str, str, float], None] = lambda test, words, lasted: None,
     ) -> None:
@@ -69,6 +71,7 @@ class Active:
         """The router's own, for whoever deletes in this run; None where nobody does."""
         self._worker = worker
         self.replaying = replaying
+        self._at_once = at_once
         self._on_change = on_change
         self.run_begins = run_begins
         """Told of a test's next run: the test, how its runs stand, how long the last one took."""
@@ -78,9 +81,13 @@ class Active:
         """Whether the run is of all tests."""
         self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
         """Begins to record a turn."""
+        self.run: int | None = None
+        """Which run of the test's body is under way, from 1, where it has several."""
         self._test = ""
         self._test_began = 0.0
         """When it was last set up, on the clock of its turns; plugins may run it again."""
+        self._not_found = False
+        """Whether the test has failed of what the router does not know."""
         self._scrub = scrubbing(config.token)
         self._used: dict[str, InstanceRecord] = {}
         self._session: SmokeSession | None = None
@@ -106,7 +113,10 @@ class Active:
                 test=lambda: self._test,
                 origin=self.stage.claims,
                 tape=self.tape,
+                run=lambda: self.run,
             )
+            if self._at_once:
+                self._session.policy = replace(self._session.policy, second_look=AT_ONCE)
         return self._session
 
     def _changed(self, record: InstanceRecord) -> None:
@@ -188,6 +198,13 @@ class Active:
         self._changed(record)  # Another process may have brought it up.
         return record
 
+    def next_run(self, test: str, number: int, words: str, lasted: float) -> None:
+        """Take in that a run of a test's body begins: how its runs stand, and the last one took."""
+        self.run = number
+        if number > 1:
+            self.stage.next_run()
+            self.run_begins(test, words, lasted)
+
     def run_failed(self, test: str, error: BaseException) -> None:
         """Take in what one of a test's runs has failed of: it counts if the test fails."""
         self._causes.setdefault((test, "call"), []).extend(failures_of(error))
@@ -203,6 +220,9 @@ class Active:
         if call.excinfo is not None:
             causes = self._causes.setdefault((report.nodeid, report.when), [])
             causes.extend(failures_of(call.excinfo.value))
+            self._not_found |= any(
+                isinstance(error, NotFoundError) for error in errors_in(call.excinfo.value)
+            )
         if hasattr(report, RUNS) and junit.tests_may_carry(self._pytest):
             report.user_properties += junit.of_runs(*getattr(report, RUNS))
         if report.failed and (told := self._turns_of(report.nodeid)):
@@ -267,12 +287,15 @@ class Active:
         Outermost, so that no test's own time limit is still running.
         """
         self._test = item.nodeid
+        self._not_found = False
         if self._session is not None:
             for record in self._session.records:
                 record.touched = False
         result = yield
         while self._over:
             self.sharing.end(self._over.pop())
+        if self._not_found and self._sharing is not None:
+            self._sharing.give_up_if_gone(item.nodeid)
         self.release()
         return result
 
@@ -284,14 +307,20 @@ class Active:
 
 def failures_of(error: BaseException) -> Iterator[Failure]:
     """Yield what is written down of an error, and of those that it came of or holds."""
+    for one in errors_in(error):
+        if isinstance(one, HydraSmokeError) and isinstance(one.failure, Failure):
+            yield one.failure
+
+
+def errors_in(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and those that it came of or holds."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, HydraSmokeError) and isinstance(one.failure, Failure):
-            yield one.failure
+        yield one
         if isinstance(one, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
         context = None if one.__suppress_context__ else one.__context__

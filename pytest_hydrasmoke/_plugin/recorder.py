@@ -7,6 +7,7 @@ these leave it in the run's folder, and the main process writes it.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,15 +18,18 @@ from functools import cached_property, partial
 import pytest
 
 from pytest_hydrasmoke._base.files import append
+from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.tape import Place, Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog
+from pytest_hydrasmoke._options import LIVE, flag
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.recording import (
+    KINDS,
     FormatError,
     Turn,
     VersionError,
@@ -41,6 +45,7 @@ from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 from .bundled_checks import PACKAGE
 from .fixtures import Active
 from .record_hook import NAME, edit_of
+from .replay import LIVE_ONLY, as_argument
 from .session_end import exit_code
 
 _NEW, _CHANGED, _SAME, _NOT, _UNWRITTEN = _WHATS = (
@@ -56,7 +61,13 @@ class _Test:
     """The test under way, as far as it is reported."""
 
     id: str
+    live: bool
+    """Whether a replay skips it."""
     failed: bool = False
+
+    @classmethod
+    def of(cls, item: pytest.Item) -> _Test:
+        return cls(item.nodeid, item.get_closest_marker(LIVE_ONLY) is not None)
 
 
 class Recorder:
@@ -80,6 +91,8 @@ class Recorder:
         self._test: _Test | None = None
         self._reported: set[str] = set()
         self._lines: list[str] = []
+        self._lost: list[dict[str, str]] = []
+        """What could not be left in the run's folder."""
 
     def tape(self, log: TurnLog, message: str) -> Tape | None:
         """Begin to record a turn for whoever is on stage; None where it is nobody's to keep."""
@@ -87,6 +100,8 @@ class Recorder:
         owner = stage.owner
         if owner is None or owner.startswith(PACKAGE):
             return None  # Bundled checks ask what only a router can answer.
+        if (test := self._test) is not None and test.live and test.id == owner:
+            return None
         records = self._active.session.records
         record = next((one for one in records if one.log is log), None)
         spec = None if record is None else record.spec
@@ -113,7 +128,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self._test = _Test(item.nodeid)
+        self._test = _Test.of(item)
         result = yield
         test, self._test = self._test, None
         self._is_over(test)
@@ -122,26 +137,37 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         # A plugin may run a test again: what counts is how it ends.
-        self._test = _Test(item.nodeid)
+        self._test = _Test.of(item)
         self._tapes.pop(item.nodeid, None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._reported.add(report.nodeid)
+        if LIVE_ONLY not in report.keywords:
+            self._reported.add(report.nodeid)
         test = self._test
         if test is not None and test.id == report.nodeid:
             test.failed |= report.failed
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Leave to the main process what is no test's."""
+    def is_over(self, session: pytest.Session) -> None:
+        """Leave to the main process what is no test's; there, write it.
+
+        Instances are deleted by then, and workers over; nobody is told of the run yet: whoever
+        reads may fail, or block.
+        """
         for owner in self._tapes:
             self._try(owner, self._leave)
+        if worker_input(self._pytest) is None:
+            self._write_left()
+        else:
+            worker_output(self._pytest)[RECORDED] = self._lost
         if self._unwritten():  # Before the run's report has its exit code.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
-        return (yield)
 
-    def pytest_hydra_smoke_report(self, report: Report) -> None:
-        """Write what is no test's, and the router's forms, when all workers are over."""
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """Take what an xdist worker could not leave in the run's folder."""
+        self._lost += worker_output(node).get(RECORDED, [])
+
+    def _write_left(self) -> None:
         left: dict[str, list[Turn]] = {}
         for entry in self._entries():
             if "left" in entry:
@@ -152,12 +178,23 @@ class Recorder:
                 ]
         for owner, turns in left.items():
             self._try(owner, partial(self._write, turns=turns, in_part=True))
+
+    def pytest_hydra_smoke_report(self, report: Report) -> None:
+        """Write the router's forms, and fail the run for what could not be written."""
         self._try(ROUTER, partial(self._write_forms, report=report))
         for owner, why in self._unwritten().items():
-            words = f"RECORDING: what was said for {owner} could not be written\n{why}"
-            self._fail("recording", owner, words)
+            self._fail("recording", owner, self._words(owner, why))
         whole = self._active.selection.is_whole(report.exit_code)
         self._lines = list(self._told(whole=whole))
+
+    def _words(self, owner: str, why: str) -> str:
+        named = owner != ROUTER and not owner.startswith(KINDS)
+        test = (as_argument(self._pytest, owner),) if named else ()
+        command = ("pytest", LIVE, flag("record"), str(self._recordings.folder), *test)
+        return (
+            f"RECORDING: what was said for {owner} could not be written\n{why}\n"
+            f"  what was there is as it was; record it again: {shlex.join(command)}"
+        )
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -175,7 +212,7 @@ class Recorder:
     def _is_over(self, test: _Test) -> None:
         # One that skips half-way, or is expected to fail, does the same when it is replayed.
         if test.failed:
-            if test.id in self._tapes or self._has_earlier(test.id):
+            if test.id in self._tapes or (not test.live and self._has_earlier(test.id)):
                 self._note(test.id, _NOT, "it failed")
         elif test.id in self._tapes:
             self._try(test.id, lambda owner: self._write(owner, self._turns(owner)))
@@ -201,7 +238,9 @@ class Recorder:
             self._note(owner, _NOT, f"{NAME} left all of its turns out")
             return
         name, why = self._scrub(owner), None
-        held = self._ledger.hold("recordings", lambda: None)
+        # Of the run's processes, only workers may have the same test.
+        shared = worker_input(self._pytest) is not None
+        held = self._ledger.hold("recordings", lambda: None) if shared else None
         try:
             old = self._recordings.read(name)
             what = _NEW if old is None else _CHANGED
@@ -214,7 +253,8 @@ class Recorder:
                 day = datetime.now(UTC).date().isoformat()
                 self._recordings.write(name, as_text(name, turns, day))
         finally:
-            held.release()
+            if held is not None:
+                held.release()
         self._note(owner, what, why or "")
 
     def _known(self, old: bytes) -> list[Turn]:
@@ -247,10 +287,13 @@ class Recorder:
 
     def _add(self, **entry: str) -> None:
         line = json.dumps(entry).encode() + b"\n"
-        with suppress(OSError):  # It would have been told in the summary.
+        try:
             append(self._ledger.folder / RECORDED, line)
+        except OSError:
+            self._lost.append(entry)
 
     def _entries(self) -> Iterator[dict[str, str]]:
+        yield from self._lost
         with suppress(OSError):
             for line in (self._ledger.folder / RECORDED).read_bytes().splitlines():
                 with suppress(ValueError):  # Its process was killed in the middle of it.
@@ -264,7 +307,7 @@ class Recorder:
         found = {entry["of"]: entry for entry in self._entries() if "what" in entry}
         counts = Counter(entry["what"] for entry in found.values())
         told = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
-        yield f"recordings in {self._recordings.folder}: {told or 'no test has chatted'}"
+        yield f"recordings in {self._recordings.folder}: {told or 'there was nothing to record'}"
         for what in (_NEW, _CHANGED, _NOT, _UNWRITTEN):
             yield from _listed(
                 f"{what}: {owner}{entry['why'] and ': '}{entry['why']}"
@@ -272,7 +315,7 @@ class Recorder:
                 if entry["what"] == what
             )
         used = found.keys() | set(map(self._scrub, self._reported))
-        files = Recordings(self._recordings.folder).owners
+        files = self._recordings.owners  # Of a run with workers, looked for when they are over.
         unused = [
             str(path.relative_to(self._recordings.folder))
             for owner, path in sorted(files.items())

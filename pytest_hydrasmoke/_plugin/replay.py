@@ -29,20 +29,28 @@ from .bundled_checks import PACKAGE
 from .record_hook import edit_of
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake import FakeRouter
+    from pytest_hydrasmoke.fake import FakeRouter, Scenario
     from pytest_hydrasmoke.fake.recordings import Recordings
     from pytest_hydrasmoke.fake.replay import Edit
 
+LIVE_ONLY = "hydra_smoke_live"
+"""The marker of what no recording can answer."""
 AT_ONCE = 0.1
-"""Seconds that LLM events may take to settle where what is replayed comes at once."""
+"""Seconds that LLM events may take to settle, and to be too many, where they come at once."""
 _TELL_TIMEOUT = 30.0
+
+
+def as_argument(config: pytest.Config, test: str) -> str:
+    """Return a test as somebody names it where pytest was started."""
+    path, parts, rest = test.partition("::")
+    return os.path.relpath(config.rootpath / path, config.invocation_params.dir) + parts + rest
 
 
 class Replaying:
     """One process's word to the fake; also skips what can't be replayed."""
 
     def __init__(self, pytest_config: pytest.Config, config: HydraSmokeConfig) -> None:
-        self._root, self._cwd = pytest_config.rootpath, pytest_config.invocation_params.dir
+        self._pytest = pytest_config
         assert config.url is not None
         assert config.token is not None
         place = urlsplit(config.url)
@@ -57,9 +65,7 @@ class Replaying:
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
         """Tell who asks from now on; `begins` where it is from the first message on."""
-        if test is not None:  # As somebody names it where pytest was started.
-            path, parts, rest = test.partition("::")
-            test = os.path.relpath(self._root / path, self._cwd) + parts + rest
+        test = None if test is None else as_argument(self._pytest, test)
         self._tell("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
 
     def claims(self, record: InstanceRecord) -> None:
@@ -87,8 +93,8 @@ class Replaying:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if item.get_closest_marker("hydra_smoke_live") is not None:
-            pytest.skip("hydra_smoke_live: it runs against a live router only")
+        if item.get_closest_marker(LIVE_ONLY) is not None:
+            pytest.skip(f"{LIVE_ONLY}: it runs against a live router only")
         if item.nodeid.startswith(PACKAGE):
             pytest.skip("bundled checks are not recorded: run them against a router, or the fake")
 
@@ -119,6 +125,12 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
     return edit
 
 
+def comes_at_once(scenario: Scenario) -> bool:
+    """Return whether all LLM events of a turn are there once its stream has ended."""
+    later = scenario.replay_pace, scenario.llm_events_lag, scenario.llm_events_gap
+    return scenario.recordings is not None and not any(later)
+
+
 def spec_of(recordings: Recordings, given: Collection[str]) -> dict[str, str]:
     """Return what to provision, as far as it is not given: what was recorded."""
     known = recordings.spec
@@ -133,7 +145,13 @@ def replayed(recordings: Recordings) -> str:
     return f"replaying {number} {'recording' if number == 1 else 'recordings'} of {days}"
 
 
-def age(recordings: Recordings) -> str:
+def header_line(recordings: Recordings) -> str:
+    """Return what a run's header says of what it replays."""
+    told = f"{replayed(recordings)}; {_age(recordings)}"
+    return f"hydra-smoke: FAKE, {told}; without the bundled checks"
+
+
+def _age(recordings: Recordings) -> str:
     """Return how old the oldest recording is, in words."""
     days = max((datetime.now(UTC).date() - recordings.days[0]).days, 0)
     if days == 0:

@@ -183,14 +183,15 @@ class Runs:
             return (yield)
         finally:
             vars(item)["runtest"] = runtest
+            if self._active is not None:
+                self._active.run = None
 
     def _run(self, item: pytest.Item, tally: _Tally, runtest: Callable[[], None]) -> None:
         lasted = 0.0
         while not tally.is_settled:
             tally.began += 1
-            if self._active is not None and tally.began > 1:
-                self._active.stage.next_run()
-                self._active.run_begins(item.nodeid, tally.under_way, lasted)
+            if self._active is not None:
+                self._active.next_run(item.nodeid, tally.began, tally.under_way, lasted)
             limited, start = _has_time_limit(), self._clock()
             try:
                 runtest()

@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
-from pytest_hydrasmoke._base.run_keys import name_problem, sweep_command, worker_run_id
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
+from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.build import all_manners, breaches, merged, untold_tokens, with_tests
 from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
@@ -34,18 +30,17 @@ from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
 from .fixtures import FAILED, Active
-from .replay import age, notes, replayed, serve_stage
+from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput
+from .views import Views
+from .workers import KEY, Workers
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
-    from pytest_hydrasmoke.fake.recordings import Recordings
 
 __tracebackhide__ = hide_own_frames
-
-KEY = "hydra_smoke"
 
 
 def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
@@ -56,10 +51,8 @@ def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
     return pytest.ExitCode.TESTS_FAILED if failed and clean else before
 
 
-class Worker(Protocol):
-    """What xdist's controller knows of a worker."""
-
-    workerinput: dict[str, Any]
+def _fates(told: ProcessReport) -> list[object]:
+    return [(one.idempotency_key, one.outcome, one.leak) for one in told.instances]
 
 
 class SessionEnd:
@@ -93,19 +86,16 @@ class SessionEnd:
         self._executed = False
         self._failed: set[str] = set()
         self._cases = Cases()
-        self._silent: set[str] = set()
-        """Workers that have not told, or not yet, what they own."""
-        self._from_workers: dict[str, ProcessReport] = {}
-        self._crashed = False
         self._report: Report | None = None
-        self._page: Path | None = None
-        self._remarks: list[str] = []
-        self._told = False
-
-    @property
-    def _recordings(self) -> Recordings | None:
-        """What the run's fake replays."""
-        return None if self._fake is None else self._fake.scenario.recordings
+        self.on_closed: Callable[[pytest.Session], object] = lambda session: None
+        """Called once instances are deleted, before the run's report is made."""
+        self._recordings = None if fake is None else fake.scenario.recordings
+        self.workers = Workers(pytest_config, active, fake)
+        self.views = Views(pytest_config, active.config, self._scrub, loaded)
+        self._written: list[object] | None = None
+        """What became of this process's instances, as the written report has it."""
+        self._broken_off = False
+        """Whether a hook of the end has raised: pytest ends by that, whatever its code is."""
 
     @property
     def _is_run(self) -> bool:
@@ -119,8 +109,7 @@ class SessionEnd:
         warnings = [*self._loaded.warnings, *terminal.timeout_warning(self._pytest)]
         lines = terminal.header(config, self._loaded.sources, fake=fake)
         if self._recordings is not None:
-            told = f"{replayed(self._recordings)}; {age(self._recordings)}"
-            lines.insert(1, f"hydra-smoke: FAKE, {told}; without the bundled checks")
+            lines.insert(1, header_line(self._recordings))
         lines += [f"hydra-smoke: WARNING: {warning}" for warning in warnings]
         return [self._scrub(line) for line in lines]
 
@@ -143,33 +132,66 @@ class SessionEnd:
         # Around all others: some plugins write their report as the first thing at the end.
         if not self._is_run:
             return (yield)
+        self._broken_off = True  # Unless it is seen to end.
         told = self._close()
+        self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
             worker_output(self._pytest)[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
         else:
-            self._report = self._concluded(session, told)
-            self._write(self._report)
+            self._conclude(session, told)
         # Where it would be waited for, others come first: workers take seconds to end.
         stalled = self._stalled.is_stalled
         if not stalled:
             self._tell_others()
         try:
-            return (yield)
+            result = yield
+        except pytest.exit.Exception:
+            self._broken_off = False  # pytest makes its code the session's.
+            raise
         finally:
             if stalled:
                 self._tell_others()
+        self._broken_off = False
+        return result
+
+    def _conclude(self, session: pytest.Session, told: ProcessReport) -> None:
+        self._report = self._concluded(session, told)
+        self.views.write(self._report)
+        self._written = _fates(told)
+
+    def _conclude_late(self) -> None:
+        """Write the report where it is not written yet, or is not true any more.
+
+        pytest leaves out the session's end where it breaks off before its first test, and the hooks
+        of others may raise, or change the exit code, after the report is written.
+        """
+        session = session_of(self._pytest)
+        if self._worker or session is None:
+            return
+        told = self._active.session.process_report()
+        if self._broken_off:
+            session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
+        code = None if self._report is None else self._report.exit_code
+        if self._written == _fates(told) and code == session.exitstatus:
+            return
+        known = list(self.views.remarks)
+        with self._interrupts.hold():
+            self.views.attempt("report.json may be untrue", partial(self._conclude, session, told))
+        self._say_late(
+            f"hydra-smoke: {remark}" for remark in self.views.remarks if remark not in known
+        )
 
     def _tell_others(self) -> None:
         """Report the run, whose files are written by now: whoever reads may fail, or block."""
         self._interrupts.catch_up()
         if self._report is not None:
             self._give_verdict(self._report)
-            self._hand_out(self._report)
+            self.views.hand_out(self._report)
 
     def _concluded(self, session: pytest.Session, told: ProcessReport) -> Report:
         """Decide what became of the run, its exit code included."""
-        everybody = [*self._from_workers.values(), told]
+        everybody = [*self.workers.reports.values(), told]
         told_of = merged(instance for one in everybody for instance in one.instances)
         instances = with_tests(told_of, self._cases.reports)
         broken = breaches(instances, self._active.config.budgets)
@@ -177,16 +199,16 @@ class SessionEnd:
             instance.outcome == "leaked" or instance.conflict for instance in instances
         )
         if session.exitstatus == 0 and not failed and not self._executed:
-            self._remarks.append("no smoke test was executed: the run proves nothing")
+            self.views.remarks.append("no smoke test was executed: the run proves nothing")
             failed = True
         untold = untold_tokens(instances, self._active.config.budgets)
-        self._remarks += [] if untold is None else [untold]
+        self.views.remarks += [] if untold is None else [untold]
         signal = self._interrupts.received
         session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
-        self._remarks += self._elsewhere()
+        self.views.remarks += self.workers.elsewhere(self._ledger)
         if self._fake is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
-            self._remarks += notes(self._fake, self._cases.reports, whole=whole)
+            self.views.remarks += notes(self._fake, self._cases.reports, whole=whole)
         return self._made(session, instances, broken, everybody)
 
     def _give_verdict(self, report: Report) -> None:
@@ -213,7 +235,7 @@ class SessionEnd:
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         for report in (failed, over):
             tell = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self._try(f"the {kind} of {name} was not shown everywhere", tell)
+            self.views.attempt(f"the {kind} of {name} was not shown everywhere", tell)
 
     def _made(
         self,
@@ -241,41 +263,12 @@ class SessionEnd:
         # Whatever is written of the run is drawn from it.
         return Report.model_validate(cleaned(report.model_dump(), self._scrub))
 
-    def _write(self, report: Report) -> None:
-        config = self._active.config
-        failed = report.exit_code != pytest.ExitCode.OK
-        pages = config.report == "always" or (config.report == "on-failure" and failed)
-        problems = files.write(report, config.output, pages=pages)
-        self._remarks += problems
-        if pages and not any(problem.startswith(files.PAGE) for problem in problems):
-            self._page = config.output / files.PAGE
-
-    def _hand_out(self, report: Report) -> None:
-        """Hand the report to everybody; nothing that fails in it changes the run's outcome."""
-        self._try(
-            "the JUnit file has no properties", lambda: junit.add_properties(self._pytest, report)
-        )
-        self._try(
-            "GitHub's job summary was not written",
-            lambda: github.append_summary(report, os.environ),
-        )
-        self._try(
-            "the hook pytest_hydra_smoke_report failed",
-            lambda: self._pytest.hook.pytest_hydra_smoke_report(report=report),
-        )
-
-    def _try(self, otherwise: str, view: Callable[[], object]) -> None:
-        try:
-            view()
-        except Exception as error:
-            self._remarks.append(f"{otherwise}: {safe_line(repr(error))}")
-
     def _close(self) -> ProcessReport:
         session = self._active.session
         self._interrupts.begin_clean_up()
         try:
             if not self._worker:
-                if self._interrupts.received is not None or self._silent:
+                if self._interrupts.received is not None or self.workers.silent:
                     # Workers may outlive this by seconds: they are to begin nothing more.
                     self._ledger.stop()
                 self._adopt(session)
@@ -291,44 +284,7 @@ class SessionEnd:
         session.adopt()
         for record in session.records:
             # What a worker that crashed knew of its failures is lost: it was one itself.
-            record.failed |= self._crashed or record.key in self._failed
-
-    def _elsewhere(self) -> list[str]:
-        """Name the runs of workers that ran elsewhere, and did not tell what became of them."""
-        if self._fake is not None:
-            return []  # Theirs ended with them.
-        return [
-            f"worker {name} has not told what it left: {sweep_command(run_id)}"
-            for name in sorted(self._silent)
-            if not self._ledger.has_seen(name)
-            for run_id in [worker_run_id(self._active.config.run_id, name)]
-        ]
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._report is None:
-            return
-        self._told = True
-        terminalreporter.section("hydra-smoke")
-        writer = self._pytest.get_terminal_writer()
-        lines = terminal.summary(self._report, writer.fullwidth, colour=writer.hasmarkup)
-        terminal.show(terminalreporter, lines)
-        if self._page is not None:
-            terminalreporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
-        # Under -q there was no header.
-        unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
-        for remark in (*unseen, *self._remarks):
-            terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, summary: list[str]) -> None:
-        """Show the run at the head of pytest-html's page, which that plugin writes later."""
-        page = Path(str(self._pytest.getoption("htmlpath")))
-
-        def show() -> None:
-            assert self._report is not None, "the run did not come to its end"
-            summary.extend(pytest_html.summary(self._report, self._page, page))
-
-        self._try("pytest-html shows nothing of the run", show)
+            record.failed |= self.workers.crashed or record.key in self._failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
@@ -342,9 +298,14 @@ class SessionEnd:
                 self._active.session.end()
                 self._active.release()
                 self._ledger.end()
+            self._conclude_late()
             self._interrupts.catch_up()
             self._tell_late(late)
             return (yield)
+        except BaseException:
+            self._broken_off = True
+            self._conclude_late()
+            raise
         finally:
             self._stalled.end()
             self._interrupts.restore()
@@ -358,44 +319,13 @@ class SessionEnd:
         pytest gives no summary where `pytest.exit` came with a code of its own.
         """
         summed_up = self._report.instances if self._report else ()
-        told = {instance.idempotency_key for instance in summed_up if self._told}
+        told = {instance.idempotency_key for instance in summed_up if self.views.told}
         leaks = [one for one in (*summed_up, *reports) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
             if key not in told and not self._worker:
-                with suppress(Exception):  # There may be nobody who reads it.
-                    sys.stderr.write(self._scrub(terminal.leak(leak)) + "\n")
+                self._say_late([terminal.leak(leak)])
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Worker) -> None:
-        """Return an xdist worker its settings: it reads and checks none itself."""
-        # One whose name can't be a file's takes no part, and says so.
-        if name_problem(node.workerinput["workerid"]) is None:
-            self._silent.add(node.workerinput["workerid"])
-        forms = self._active.forms
-        scenario = None if self._fake is None else self._fake.scenario
-        settings, replay = self._active.config.to_plain(), self._recordings is not None
-        if self._fake is not None and replay:
-            settings["url"] = serve_stage(self._pytest, self._fake)
-        node.workerinput[KEY] = {
-            "settings": settings,
-            "forms": None if forms is None else forms.to_plain(),
-            "fake": self._fake is not None,
-            # Not its name: the file may be here only.
-            "scenario": None if scenario is None or replay else asdict(scenario),
-            "replay": replay,
-            "folder": str(self._pytest.invocation_params.dir),
-        }
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Worker) -> None:
-        """Take what an xdist worker has to report; one that crashed has nothing to say.
-
-        Called twice for one that was interrupted, and has reported.
-        """
-        name = node.workerinput["workerid"]
-        output = worker_output(node)
-        if KEY in output:
-            self._silent.discard(name)
-            self._from_workers[name] = ProcessReport(**output[KEY])
-        else:
-            self._crashed = True
+    def _say_late(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            with suppress(Exception):  # There may be nobody who reads it.
+                sys.stderr.write(self._scrub(line) + "\n")

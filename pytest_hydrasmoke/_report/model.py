@@ -109,6 +109,9 @@ class TurnReport(Moment):
     error: str | None
     test: str | None = None
     """The test that was run when it began, set-up and teardown included; None outside of any."""
+    run: int | None = None
+    """Which run of that test's body, from 1, under the marker `hydra_smoke_runs`; None without it,
+    and in set-up and teardown."""
 
 
 class FailureReport(Moment):
@@ -297,7 +300,8 @@ class Report(_Part):
     pipeline: PipelineReport | None = None
     """The pipeline run that it belongs to; None in reports of releases that knew of none."""
     exit_code: int
-    """pytest's, as this plugin leaves it; what other plugins make of it later is not in it."""
+    """pytest's. What other plugins make of it later is in `report.json`, and not in what the hook
+    `pytest_hydra_smoke_report` was given before."""
     instances: tuple[InstanceReport, ...]
     tests: tuple[CaseReport, ...] = ()
     """The smoke tests, in the order in which they were first reported."""

@@ -24,7 +24,8 @@ def section(turns: Sequence[Turn], *, replies: bool) -> str:
     left_out = len(turns) - MOST
     lines = [f"({left_out} earlier turns: see report.json)"] if left_out > 0 else []
     for name, turn in turns[-MOST:]:
-        lines.append(f"on {safe_line(name, 80)}: {_course(turn)}")
+        run = "" if turn.run is None else f", run {turn.run}"
+        lines.append(f"on {safe_line(name, 80)}{run}: {_course(turn)}")
         lines += [f"  {title + ':':<9}{text}" for title, text in _rows(turn, replies=replies)]
     return "\n".join(lines)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import Calls, Observer
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
@@ -25,17 +25,19 @@ FIRST_ANSWER_TIMEOUT = 60.0
 """Seconds for the router to tell; a run that waits less for an instance waits less here too."""
 
 
-def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
+def check_unused(
+    config: HydraSmokeConfig, *, named: bool, observer: Observer | None = None
+) -> None:
     """Ask for the run's first key; raises `ConfigError` if the run id was used before.
 
     `named` tells that somebody chose the run id: it is remembered in the output folder then,
-    since a router may know nothing any more of what a run has deleted. Raises too what asking
-    raises.
+    since a router may know nothing any more of what a run has deleted. `observer` is told how the
+    asking went. Raises too what asking raises.
     """
     io = SyncIO(config.link)
     try:
         known = drive(
-            Calls(io).poll(key_of(config.run_id, 0), deadline=_deadline(io, config))
+            Calls(io, observer).poll(key_of(config.run_id, 0), deadline=_deadline(io, config))
         ).found
     finally:
         io.close()
@@ -60,7 +62,7 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
             files.make_mark(mark)
 
 
-def learn(config: HydraSmokeConfig) -> Forms:
+def learn(config: HydraSmokeConfig, *, observer: Observer | None = None) -> Forms:
     """Learn how the router answers where there is nothing.
 
     Raises `ConfigError` where it can't be told from whatever else may answer at its URL, and what
@@ -68,7 +70,7 @@ def learn(config: HydraSmokeConfig) -> Forms:
     """
     io = SyncIO(config.link)
     try:
-        forms = drive(learn_forms(Calls(io), _deadline(io, config)))
+        forms = drive(learn_forms(Calls(io, observer), _deadline(io, config)))
     finally:
         io.close()
     if not forms.can_prove:

@@ -13,10 +13,12 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, opened
 from pytest_hydrasmoke._options import how_to_set
 
-from .recording import owner_in, path_of
+from .recording import HEAD, owner_in, path_of
 
 ROUTER = "router.json"
 _TEMPORARY = ".hydra-smoke-*.tmp"
+_MOST = 100_000
+"""Files and folders below it: one that has more is a disk, and no folder of recordings."""
 
 
 @dataclass
@@ -29,12 +31,25 @@ class Recordings:
     def owners(self) -> dict[str, Path]:
         """Whose recordings there are, and where; looked for once, as files may be moved."""
         found: dict[str, Path] = {}
-        for path in sorted(self.folder.rglob("*.json")):
-            with contextlib.suppress(OSError):
-                owner = owner_in(path.read_bytes())
-                if owner is not None:
-                    found.setdefault(owner, path)
+        for path in sorted(self._files()[0]):
+            # To open what is no file, a pipe, may take for ever.
+            if path.suffix == ".json" and path.is_file():
+                with contextlib.suppress(OSError):
+                    owner = _owner(path)
+                    if owner is not None:
+                        found.setdefault(owner, path)
         return found
+
+    def _files(self) -> tuple[list[Path], bool]:
+        """Return what is in the folder, and whether that is all."""
+        found: list[Path] = []
+        seen = 0
+        for place, _, names in os.walk(self.folder):
+            seen += 1 + len(names)
+            if seen > _MOST:
+                return found, False
+            found += [Path(place, name) for name in names]
+        return found, True
 
     def path(self, owner: str) -> Path:
         """Return where an owner's recording is, or is to be."""
@@ -63,19 +78,32 @@ class Recordings:
     def begin(self) -> None:
         """Make the folder, and remove what killed runs have left half written.
 
-        Raises `ConfigError` where nothing can be written.
+        Raises `ConfigError` where nothing can be written, or where it is no such folder.
         """
+        files, all_of_it = self._files()
+        if not all_of_it:
+            raise ConfigError(
+                f"record: {self.folder} has very much in it: give a folder for recordings alone",
+                next_step=how_to_set("record"),
+            )
         probe = self.folder / _TEMPORARY.replace("*", "probe")
         try:
             replace(probe, "")
+            probe.unlink()
         except OSError as error:
             raise ConfigError(
                 f"record: {self.folder} can't be written: {error.strerror or error}",
                 next_step=how_to_set("record"),
             ) from None
-        for path in self.folder.rglob(_TEMPORARY):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        for path in files:
+            if path.match(_TEMPORARY):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _owner(path: Path) -> str | None:
+    with path.open("rb") as file:
+        return owner_in(file.read(HEAD))
 
 
 def replace(path: Path, text: str) -> None:
@@ -84,8 +112,8 @@ def replace(path: Path, text: str) -> None:
     # In the same folder: a file can only be renamed within its file system.
     other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
     try:
-        with os.fdopen(opened(other, NEW, 0o666), "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
+            file.write(text.encode())
         other.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

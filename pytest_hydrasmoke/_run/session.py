@@ -21,7 +21,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import has_token, scrubbing
-from pytest_hydrasmoke._core.deletion import keep
+from pytest_hydrasmoke._core.deletion import is_gone, keep
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
@@ -89,12 +89,14 @@ class SmokeSession(RecordListener):
     """Tells for whom an instance is claimed that is not shared; asked once for each."""
     tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
     """Begins to record a turn, by its instance's log and its message."""
+    run: Callable[[], int | None] = lambda: None
+    """Numbers the run of the test's body, where it has several."""
 
     def __post_init__(self) -> None:
         self._ended = False
         self._pid = os.getpid()
         self.sightings = _OfClients(on_deletion=self._note_deletion)
-        self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape)
+        self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
 
@@ -302,6 +304,10 @@ class SmokeSession(RecordListener):
     def ready(self, record: InstanceRecord) -> None:
         """Notify those who wait for it that an instance is ready."""
         self.on_ready(SmokeInstance(self.handle(record)))
+
+    def is_gone(self, record: InstanceRecord) -> bool:
+        """Return whether the router proves that an instance is gone."""
+        return drive(is_gone(self._calls(record), record, self.policy))
 
     # The end
 

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.record import InstanceRecord, State
 
 from .ledger import Entry, Fact
 from .session import SmokeSession
@@ -56,9 +56,9 @@ class Sharing:
     def take(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
         """Return the one instance of this spec and share, provisioned at its first use.
 
-        It is held until `release`. One that could not be provisioned is told once: later tests
-        raise a `ProvisionError` that points to the first. With `instance` set, it is that one,
-        whatever the spec. Raises `ConfigError` where the test holds another one.
+        It is held until `release`. One that could not be provisioned, or is gone, is told once:
+        later tests raise a `ProvisionError` that points to the first. With `instance` set, it is
+        that one, whatever the spec. Raises `ConfigError` where the test holds another one.
         """
         attached = self._session.config.instance is not None
         wanted = (None, EVERYBODY) if attached else (spec, share)
@@ -115,6 +115,18 @@ class Sharing:
         if share == EVERYBODY:
             record.log.share(str(record.key))
         return self._session.bring_up(record)
+
+    def give_up_if_gone(self, test: str) -> None:
+        """Have nobody try what this test holds any more, if the router proves that it is gone."""
+        if self._held is None or self._session.forked:
+            return
+        spec, share = self._held[0]
+        record = self._used.get((spec, share))
+        # One that a test has deleted is provisioned anew.
+        ours = record is not None and record.key is not None and record.state is State.READY
+        if record is not None and ours and self._session.is_gone(record):
+            why = f"{record.name} was found to be gone at the router in {test}"
+            self._session.ledger.give_up(share, _plain(spec), why)
 
     def release(self) -> None:
         """Let the next test have what this one holds."""

@@ -52,14 +52,15 @@ class Masking:
         return turn if live is None or turn != plain else replace(turn, said=live.digest)
 
     def _without_token(self, turn: Turn) -> Turn:
-        refused = turn.refused
+        refused, stream = turn.refused, turn.stream
+        hidden = self._hide(stream)
         if refused is not None:
             kind, body = self._scrub(refused.content_type), self._hide(refused.body)
             refused = Refusal(refused.status, kind, body)
         return replace(
             turn,
             message=self._scrub(turn.message),
-            chunks=recut(turn.chunks, self._hide(turn.stream)),
+            chunks=turn.chunks if hidden == stream else recut(turn.chunks, hidden),
             refused=refused,
         )
 
@@ -98,7 +99,7 @@ def _plain(tape: Tape) -> Turn:
         message=tape.message,
         llm_events=_counted(tape),
         end=tape.end if refused is None else None,
-        chunks=[(int(at * 1000), chunk) for at, chunk in tape.chunks],
+        chunks=list(zip(map(int, [at * 1000 for at in tape.times]), tape.pieces, strict=True)),
         refused=refused,
     )
 

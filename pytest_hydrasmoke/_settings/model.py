@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -28,6 +27,7 @@ from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import BUDGETS
 from pytest_hydrasmoke._options import how_to_set
+from pytest_hydrasmoke._transport.certificates import certificates_problem
 from pytest_hydrasmoke._transport.target import Link
 
 
@@ -79,21 +79,6 @@ def _uuid(value: str) -> str:
         raise ValueError("is not a UUID") from None
 
 
-# os.path.isfile() and isdir(), here and below: those of Path raise for a name that is too long, and
-# for what lies in a folder that one may not look into.
-def certificates_problem(path: Path) -> str | None:
-    """Return what keeps a file from being a CA's; None if nothing does."""
-    if not os.path.isfile(path):
-        return f"there is no file {path}"
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-    except ssl.SSLError:
-        return f"{path} has no certificate in it: give the CA's, as PEM"
-    except OSError as error:
-        return f"{path} can't be read: {error.strerror or error}"
-    return None
-
-
 def _ca_file(path: Path) -> Path:
     problem = certificates_problem(path)
     if problem is not None:
@@ -101,12 +86,15 @@ def _ca_file(path: Path) -> Path:
     return path
 
 
+# os.path.isfile() and isdir(): those of Path raise for a name that is too long, and for what lies
+# in a folder that one may not look into.
 def _token_file(path: Path) -> Path:
     if os.path.isfile(path):
         return path
     # Not shown unless it looks like a place: whoever mixes the two settings up gives the token.
     place = path.parent != Path() and os.path.isdir(path.parent)
-    raise ValueError(f"there is no file {path if place else '(a name that may be the token)'}")
+    hidden = "of this name (not shown: it may be the token)"
+    raise ValueError(f"there is no file {path if place else hidden}")
 
 
 def _pairs(value: object) -> object:
@@ -123,8 +111,10 @@ def _of_phases(value: object) -> object:
     for name in budgets:
         if name not in BUDGETS:
             near = nearest(str(name), BUDGETS)
-            meant = f"did you mean {near}" if near else "which is meant"
-            raise ValueError(f"has no phase {name!r}: {meant}, of {', '.join(BUDGETS)}?")
+            meant = f", did you mean {near}?" if near else "."
+            raise ValueError(
+                f"{name!r} can't have a budget{meant} It is for one of {', '.join(BUDGETS)}"
+            )
     return budgets
 
 
@@ -203,7 +193,8 @@ class HydraSmokeConfig(BaseSettings):
     instance: Annotated[str, AfterValidator(_uuid)] | None = None
     """UUID of an instance to use instead of provisioning; it is never deleted."""
     max_instances: Annotated[int, Field(ge=1)] = 4
-    """More in one run are refused before the request is sent."""
+    """More in one run are refused before the request is sent; where the collected tests need more
+    for certain, the run is, before its first boot."""
     ready_statuses: StatusWords = _DEFAULTS.ready
     """Status words of a ready instance, in any letter case."""
     failed_statuses: StatusWords = _DEFAULTS.failed
@@ -230,6 +221,10 @@ class HydraSmokeConfig(BaseSettings):
     """Use the environment's proxies and CA."""
     ca_file: CaFile | None = None
     """A private CA, trusted besides the public ones."""
+    client_cert: Path | None = None
+    """A client certificate, as PEM, for a router that asks for one."""
+    client_key: Path | None = None
+    """Its key, without a password, if the certificate's file does not have it."""
     output: Path = Path(".hydrasmoke")
     """Folder of ledger and reports, in the invocation folder; one that the run makes ignores itself
     in git."""
@@ -286,7 +281,14 @@ class HydraSmokeConfig(BaseSettings):
         """Where the router is and how to get there; raises `ConfigError` if that is not set."""
         if self.url is None or self.token is None:
             raise ConfigError("url and token are not set", next_step=how_to_set("url"))
-        return Link(self.url.rstrip("/"), self.token, self.ca_file, self.trust_env)
+        return Link(
+            self.url.rstrip("/"),
+            self.token,
+            self.ca_file,
+            self.trust_env,
+            self.client_cert,
+            self.client_key,
+        )
 
     @property
     def spec(self) -> InstanceSpec:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +26,23 @@ from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, has_token, scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
+from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
 from pytest_hydrasmoke._transport.target import url_problem
 
-from .model import SPEC, HydraSmokeConfig, certificates_problem
+from .model import SPEC, HydraSmokeConfig
+from .tables import nearly_ours, project_file, source_of
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
 
 _LIVE_ONLY = ("url", "token_file", "instance", "keep", "record")
+_PEM = ("ca_file", "client_cert", "client_key")
+_PLAINER = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table, such as { ready = 300 }",
+}
+"""What is wrong, by pydantic's names for it, in the words of whoever writes settings."""
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
 
 
@@ -61,19 +69,22 @@ def load(
     folder: Path,
     *,
     fake: bool,
-    required: Collection[str] = ("url", *SPEC),
+    required: Collection[str] | None = ("url", *SPEC),
+    places: Sequence[Path] = (),
 ) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
-    `options` are those of the command line, None where not given. The token is always asked for,
-    and `required` too. With `fake` none of them is: the run fills them in.
+    `options` are those of the command line, None where not given. `required` is asked for, and the
+    token; nothing is where it is None, and with `fake` neither: the run fills them in. `places` are
+    the files and folders whose tests are run, if any are named.
     """
     problems: list[str] = []
+    file = project_file(folder, places, problems)
     given = {name: value for name, value in options.items() if value is not None}
     layers: list[tuple[str, dict[str, Any]]] = [
         ("option", given),
         ("environment", _environment()),
-        ("pyproject.toml", _table(folder, problems)),
+        (source_of(file, folder), _table(file, problems)),
     ]
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -82,7 +93,7 @@ def load(
         sources.update(dict.fromkeys(layer, source))
     if fake:
         problems += [
-            f"{flag(name)} goes with {LIVE} alone: the fake has its own, and ends with the run"
+            f"{flag(name)} needs {LIVE}: the fake has its own, and ends with the run"
             for name in _LIVE_ONLY
             if name in given
         ]
@@ -92,15 +103,18 @@ def load(
         values = {**_FAKE_SPEC, **values}
     else:
         if "scenario" in given:
-            problems.append(f"{flag('scenario')} goes with {FAKE}: a live router has no scenario")
+            problems.append(f"{flag('scenario')} needs {FAKE}: a live router has no scenario")
         _pick_token(layers, values, sources, problems)
-        problems += _missing(values, required)
+        if required is not None:
+            problems += _missing(values, required)
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output
-    if isinstance(values.get("record"), str | Path):
-        values["record"] = folder / values["record"]
-    config = _validated(values, sources, problems)
+    # A test may change the folder before they are read.
+    for name in ("record", *_PEM):
+        if isinstance(values.get(name), str | Path):
+            values[name] = folder / values[name]
+    config = _validated(values, sources, folder, problems)
     pace = 0 if config is None else config.replay_pace
     scenario = _scenario(values, sources, folder, pace, problems) if fake else None
     if problems or config is None:
@@ -109,7 +123,7 @@ def load(
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
     warnings = (
         *_unknown_variables(),
-        *_tables_nearly_ours(_project_file(folder)),
+        *nearly_ours(file),
         *_open_to_others(config.token_file),
     )
     return Loaded(config, sources, warnings, scenario)
@@ -132,16 +146,7 @@ def _unknown_variables() -> Iterator[str]:
         rest = name.removeprefix(prefix)
         if rest != name and rest not in known:
             near = nearest(rest, known)
-            yield f"{name} is no setting" + (f": did you mean {variable(near)}?" if near else "")
-
-
-def _tables_nearly_ours(file: Path | None) -> Iterator[str]:
-    text = "" if file is None else file.read_text("utf-8")
-    tables: dict[str, Any] = tomllib.loads(text).get("tool", {})
-    for name in tables:
-        letters = re.sub(r"[^a-z]", "", name.lower()).removeprefix("pytest")
-        if letters == "hydrasmoke" and f"tool.{name}" != TABLE:
-            yield f"[tool.{name}] of {file} is not read: did you mean [{TABLE}]?"
+            yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
 
 
 def _open_to_others(token_file: Path | None) -> Iterator[str]:
@@ -151,15 +156,8 @@ def _open_to_others(token_file: Path | None) -> Iterator[str]:
             yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
 
 
-def _project_file(folder: Path) -> Path | None:
-    """Return the nearest pyproject.toml upwards."""
-    homes = (folder, *folder.parents)
-    return next((file for home in homes if (file := home / "pyproject.toml").is_file()), None)
-
-
-def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
+def _table(file: Path | None, problems: list[str]) -> dict[str, Any]:
     """Read the table of the project's file; its paths are relative to it."""
-    file = _project_file(folder)
     if file is None:
         return {}
     try:
@@ -176,9 +174,13 @@ def _table(folder: Path, problems: list[str]) -> dict[str, Any]:
     for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
         del table[name]
         near = nearest(name, HydraSmokeConfig.model_fields)
-        meant = f"did you mean {near}?" if near else "see the list of settings"
+        meant = (
+            f"did you mean {near}?"
+            if near
+            else "see docs/reference/settings.md for those that there are"
+        )
         problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
-    for name in ("token_file", "ca_file", "output", "record"):
+    for name in ("token_file", "output", "record", *_PEM):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
     scenario = table.get("scenario")
@@ -227,7 +229,7 @@ def _pick_token(
     for source, layer in layers:
         if "token" in layer and "token_file" in layer:
             problems.append(
-                f"{variable('token')} and {variable('token_file')} are both set: keep one"
+                f"{variable('token')} and {variable('token_file')} are both set: remove one of them"
             )
             return
         if "token" in layer:
@@ -264,18 +266,19 @@ def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
 
 
 def _validated(
-    values: Mapping[str, Any], sources: Mapping[str, str], problems: list[str]
+    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[str]
 ) -> HydraSmokeConfig | None:
     try:
         config = HydraSmokeConfig(**values)
     except ValidationError as error:
         faults = error.errors(include_url=False)
     else:
-        problems += _contradictions(config)
+        problems += _contradictions(config, folder)
         return config
     for fault in faults:
         name = str(fault["loc"][0])
         words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        words = _PLAINER.get(fault["type"], words)
         secret = name in ("token", "token_file")
         shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
         entry = "".join(f"{safe_line(str(it))!r} " for it in fault["loc"][1:])
@@ -283,11 +286,11 @@ def _validated(
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}
     rest = {name: value for name, value in values.items() if name not in faulty}
-    problems += _contradictions(HydraSmokeConfig(**rest))
+    problems += _contradictions(HydraSmokeConfig(**rest), folder)
     return None
 
 
-def _contradictions(config: HydraSmokeConfig) -> list[str]:
+def _contradictions(config: HydraSmokeConfig, folder: Path) -> list[str]:
     problems: list[str] = []
     if config.url is not None:
         problem = url_problem(config.url, allow_http=config.allow_http)
@@ -296,7 +299,7 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
             problems.append(f"url = {shown!r} {problem}")
     if not problems:
         problems += [
-            f"{name} has the token in it: it would be written down and printed"
+            f"{name} has the token in it, and is written down and printed: remove the token from it"
             for name in ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
             if has_token(str(getattr(config, name)), config.token)
         ]
@@ -307,31 +310,52 @@ def _contradictions(config: HydraSmokeConfig) -> list[str]:
     )
     for (name, these), (other, those) in itertools.combinations(words, 2):
         for word in sorted(these & those):
-            problems.append(f"{name} and {other} both have {word!r}: keep it in one")
+            problems.append(f"{name} and {other} both have {word!r}: remove it from one of them")
     # httpx's own order; a folder that is not there is only an empty one.
     trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
     problem = certificates_problem(Path(trusted)) if trusted else None
     if problem is not None:
-        problems.append(f"trust_env, and SSL_CERT_FILE = {safe_line(str(trusted))!r}: {problem}")
+        problems.append(f"trust_env is on, and SSL_CERT_FILE can't be used: {problem}")
+    problems += _client_certificate(config)
     if not config.ready_statuses:
-        problems.append("ready_statuses is empty: nothing would ever be ready")
+        problems.append(
+            "ready_statuses is empty: name at least one status word, or nothing is ever ready"
+        )
     if config.record is not None:
-        problems += _no_place_to_record(config, config.record)
+        problems += _no_place_to_record(config, config.record, folder)
     return problems
 
 
-def _no_place_to_record(config: HydraSmokeConfig, record: Path) -> Iterator[str]:
+def _client_certificate(config: HydraSmokeConfig) -> Iterator[str]:
+    if config.client_cert is not None:
+        problem = client_problem(config.client_cert, config.client_key)
+        if problem is not None:
+            yield f"client_cert: {safe_line(problem, 1000)}"
+    elif config.client_key is not None:
+        yield (
+            f"client_key = {safe_line(str(config.client_key))!r} without client_cert: give the "
+            "file of the certificate that it belongs to"
+        )
+
+
+def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:
     shown = f"record = {safe_line(str(record))!r}"
     if not config.report_replies:
         yield (
-            f"{shown} writes down what agents say, and report_replies = false keeps that out of "
-            "every file: leave out one of them"
+            f"{shown} writes agents' replies into files, which "
+            "report_replies = false forbids: remove one of the two settings"
         )
     if os.path.lexists(record) and not os.path.isdir(record):
         yield f"{shown} is a file: give a folder"
     here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
-    if here.is_relative_to(output) or output.is_relative_to(here):
+    homes = (os.path.realpath(folder), os.path.realpath(os.path.expanduser("~")))
+    if any(Path(home).is_relative_to(here) for home in homes):
         yield (
-            f"{shown} and the output folder {safe_line(str(config.output))!r} lie in one another: "
-            "recordings are kept, and go with the tests; give a folder beside it"
+            f"{shown} is the project's own folder, the home folder, or one that they lie in: "
+            "give a folder for recordings alone, such as 'recordings'"
+        )
+    elif here.is_relative_to(output) or output.is_relative_to(here):
+        yield (
+            f"{shown} and the output folder {safe_line(str(config.output))!r} are one inside the "
+            "other: recordings are to be kept with the tests; give a folder outside of it"
         )

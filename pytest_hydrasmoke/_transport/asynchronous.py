@@ -16,9 +16,10 @@ import httpx
 from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 
 from .attempts import append, queue_timeout, unwrap
+from .certificates import ssl_context
 from .coding import async_decoded
 from .grace import shielded
-from .httpx_adapter import FAULTS, build, lost, ssl_context
+from .httpx_adapter import FAULTS, build, lost
 from .protocol import IN_FLIGHT, Reply, Request, Stream
 from .target import Link
 

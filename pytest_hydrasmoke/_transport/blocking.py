@@ -22,9 +22,10 @@ from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 
 from .attempts import append, queue_timeout, unwrap
+from .certificates import ssl_context
 from .coding import decoded
 from .deadlines import SLICE, DeadlineBackend, DeadlineStream
-from .httpx_adapter import FAULTS, build, lost, ssl_context
+from .httpx_adapter import FAULTS, build, lost
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
 from .target import Link
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from functools import lru_cache
-from pathlib import Path
 
 import httpcore
 import httpx
@@ -39,21 +38,6 @@ FAULTS = (
     TimeoutError,
 )
 _LATE = (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)
-
-
-def ssl_context(link: Link) -> ssl.SSLContext | None:
-    if not link.base_url.startswith("https:"):
-        return None
-    return _shared_ssl_context(link.ca_file, link.trust_env)
-
-
-@lru_cache
-def _shared_ssl_context(ca_file: Path | None, trust_env: bool) -> ssl.SSLContext:
-    # It takes 6 ms to make one.
-    context = httpx.create_ssl_context(trust_env=trust_env)
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
-    return context
 
 
 def build(link: Link, request: Request, **extensions: object) -> httpx.Request:

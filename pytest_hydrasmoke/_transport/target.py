@@ -113,6 +113,9 @@ class Link:
     token: Token | None
     ca_file: Path | None = None
     trust_env: bool = False
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    """None where the certificate's file has the key."""
 
     def proxy(self) -> str | None:
         """Find the environment's proxy for this one origin, if the environment is trusted.

@@ -52,6 +52,9 @@ class Probe:
         writers = [*internals.junit_writers(config)]
         self.found["properties"] = [internals.suite_properties(writer) for writer in writers]
         self.found["level"] = internals.live_log_level(config)
+        name = "record_testsuite_property"
+        definitions = internals.fixture_definitions(session.items[0], name)
+        self.found["fixture"] = [definition.argname for definition in definitions]
 
 
 @pytest.fixture
@@ -73,6 +76,7 @@ MOVED = {
     "worker": (None, "config.workerinput, of xdist's workers alone"),
     "properties": ([[("colour", "blue")]], "LogXML.add_global_property and global_properties"),
     "level": (logging.INFO, 'log_cli_handler of the plugin "logging-plugin"'),
+    "fixture": (["record_testsuite_property"], "Item._fixtureinfo.name2fixturedefs"),
     "trace": ("cleaned", "TagTracer._writer of pluggy"),
 }
 

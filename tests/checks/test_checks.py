@@ -255,6 +255,17 @@ def test_the_ways_to_be_gone(
     passes(project.suite("bare").at(routing(scenario)), DELETION)
 
 
+def test_what_a_hook_says_to_an_instance_is_its_own(here: Project) -> None:
+    here.write("conftest.py", CHATTY)
+    passes(here, DELETION)
+
+
+CHATTY = """
+def pytest_hydra_smoke_instance_ready(instance):
+    instance.chat("Are you ready?").expect_llm_events()
+"""
+
+
 # The router refuses what it must refuse
 
 

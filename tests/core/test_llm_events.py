@@ -29,7 +29,8 @@ from scripted_io import (
 from pytest_hydrasmoke import ConfigError, LlmEventsError
 from pytest_hydrasmoke._core.account import RECENT, YEAR, life_window, read_baseline
 from pytest_hydrasmoke._core.expected import Expected, expected, maybe_since, surely_since
-from pytest_hydrasmoke._core.llm_events import SECOND_LOOK, Usage
+from pytest_hydrasmoke._core.llm_events import Usage
+from pytest_hydrasmoke._core.policy import SECOND_LOOK
 from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 

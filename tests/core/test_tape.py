@@ -51,7 +51,7 @@ def taped(*answers: Any, read: int = 99) -> Tape:
 
 def test_bytes_are_taped_as_they_were_read_and_when() -> None:
     made = taped(stream(Took(0.5, WORD[:7]), Took(0.25, WORD[7:] + DONE)))
-    assert made.chunks == [(0.5, WORD[:7]), (0.75, WORD[7:] + DONE)]
+    assert (made.times, made.pieces) == ([0.5, 0.75], [WORD[:7], WORD[7:] + DONE])
     assert ("".join(made.text), made.end, made.message) == ("Ready", "closed", "Hello")
 
 
@@ -74,13 +74,13 @@ def test_how_a_stream_ended(steps: list[Any], end: str) -> None:
 
 def test_a_stream_that_its_reader_leaves() -> None:
     made = taped(stream(WORD, WORD, DONE), read=1)
-    assert (made.end, made.chunks) == ("left", [(0.0, WORD)])
+    assert (made.end, made.pieces) == ("left", [WORD])
 
 
 def test_refused_and_then_accepted_is_the_stream_alone() -> None:
     made = taped(reply(503), stream(WORD, DONE))
     assert (made.refusal, made.end) == (None, "closed")
-    assert [at for at, _ in made.chunks] == [0.0, 0.0]
+    assert made.times == [0.0, 0.0]
 
 
 def test_a_refusal_that_stood_is_taped_with_its_body() -> None:
@@ -104,4 +104,4 @@ def test_an_answer_that_is_no_stream_is_a_refusal() -> None:
 )
 def test_a_message_without_an_answer(error: HydraSmokeError, end: str) -> None:
     made = taped(error, ...)
-    assert (made.end, made.refusal, made.chunks) == (end, None, [])
+    assert (made.end, made.refusal, made.pieces) == (end, None, [])

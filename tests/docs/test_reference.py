@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from blocks import PAGES
 from shown import ROOT
 
 import pytest_hydrasmoke
-from pytest_hydrasmoke import HydraSmokeConfig, _hookspecs
+from pytest_hydrasmoke import HydraSmokeConfig, _hookspecs, plugin
 
 sys.path.insert(0, str(ROOT / "docs"))
 import diagram
@@ -126,8 +127,59 @@ def test_every_environment_is_described() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
-    assert [it for it in links if not (page.parent / it).exists()] == []
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text("utf-8"))
+    for file, anchor in links:
+        there = page.parent / file if file else page
+        assert there.exists(), file
+        assert not anchor or anchor in anchors(there), f"{file}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and the documentation make them."""
+    titles = re.findall(r"^##? (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_and_variables_on_a_page_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for name in re.findall(r"\bHYDRA_SMOKE_([A-Z_]+[A-Z])\b", text):
+        assert name.lower() in HydraSmokeConfig.model_fields, name
+    options = Options()
+    plugin.pytest_addoption(options)
+    assert set(re.findall(r"--hydra-smoke(?:-[a-z]+)*", text)) <= options.names
+
+
+class Options:
+    """Stands in for pytest's parser: it writes down which options a plugin adds."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def getgroup(self, name: str, description: str) -> Options:
+        return self
+
+    def addoption(self, *names: str, **how: object) -> None:
+        self.names.update(names)
+
+
+def test_modules_that_the_architecture_names_exist() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    for name in re.findall(r"`((?:\w+/)+[\w-]*(?:\.\w+)*)`", page):
+        assert is_in_the_package(name), name
+
+
+def is_in_the_package(name: str) -> bool:
+    """Return whether a folder, `folder/module.py` or `folder/module.Name.attribute` is there."""
+    if (diagram.HOME / name).exists() or (ROOT / name).exists():
+        return True
+    folder, _, rest = name.rpartition("/")
+    module, *attributes = rest.split(".")
+    home = ".".join((diagram.HOME.name, *folder.split("/"), module))
+    if importlib.util.find_spec(home) is None:
+        return False
+    found: object = importlib.import_module(home)
+    return all((found := getattr(found, it, None)) is not None for it in attributes)
 
 
 def test_fragments_of_the_changelog_are_of_a_kind_that_there_is() -> None:

@@ -519,6 +519,9 @@ def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
     process = here.process("--hydra-smoke", *pick("leaves_two"))
     assert process.ret != 0
     assert nothing_left(router)
+    report = json.loads((here.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    assert report["exit_code"] != 0
+    assert [it["outcome"] for it in report["instances"]] == ["deleted", "deleted"]
 
 
 def test_the_fake_is_gone_however_the_run_ends(project: Project) -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +21,7 @@ from report_tools import SPEC, a_report, an_instance
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report.model import PipelineReport
 
 Output = pytest.CaptureFixture[str]
 
@@ -154,7 +163,7 @@ def test_what_stands_out_besides(tmp_path: Path, capsys: Output) -> None:
     assert "  leaks of earlier groups: 1" in lines
     assert "  boots: 3 of 4 of eu-central tier-1 hermes-basic got ready" not in lines
     assert "  boots: 2 of 3 of eu-central tier-1 hermes-basic got ready" in lines
-    assert any(" …too-long-for-a-table-17 " in line for line in lines)
+    assert any("-a-table-17 " in line for line in lines)
 
 
 def test_many_changes_and_files_are_cut_short(tmp_path: Path, capsys: Output) -> None:
@@ -193,6 +202,162 @@ def test_a_file_that_can_not_be_written_is_a_wrong_setting(
     code, lines = history(capsys, artifacts, "--json", tmp_path / "no" / "where.json")
     assert code == 4
     assert lines[-2].endswith("where.json can't be written: No such file or directory")
+
+
+def test_a_view_on_standard_output_is_alone_there(artifacts: Path, capsys: Output) -> None:
+    assert main(["history", str(artifacts), "--json", "-", "--fail-on", "failure"]) == 1
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["live"]["groups"]) == 12
+    assert err.startswith("hydra-smoke history: live router, groups: 12,")
+    assert "\nFAILED failure: run run-11 of group g11 (exit code 1)" in err
+    assert main(["history", str(artifacts), "--markdown", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("## hydra-smoke history: failed\n\n`live router,")
+    code, lines = history(capsys, artifacts, "--markdown", "-", "--json", "-")
+    assert code == 4
+    assert lines[0] == "- is named twice: one view would overwrite another"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 15), (signal.SIGINT, 130)])
+def test_a_signal_leaves_no_half_of_a_file(
+    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    page = home / "history.html"
+    page.write_text("last week's")
+    replace = os.replace
+
+    def signalled(*places: str) -> None:
+        signal.raise_signal(number)
+        assert page.read_text() == "last week's"
+        replace(*places)
+
+    monkeypatch.setattr(os, "replace", signalled)
+    old = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    try:
+        with pytest.raises(SystemExit) as ended:
+            sys.exit(main(["history", str(artifacts), "--html", str(page)]))
+    finally:
+        signal.signal(signal.SIGTERM, old)
+    assert ended.value.code == code
+    assert page.read_text("utf-8").endswith("</html>")
+    assert list(home.iterdir()) == [page]
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(
+    artifacts: Path, tmp_path: Path, capsys: Output
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    page = home / "history.html"
+    page.write_text("last week's")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
+    try:
+        code, lines = history(capsys, artifacts, "--html", page)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 4
+    assert lines[-2] == f"{page} can't be written: File too large"
+    assert page.read_text() == "last week's"
+    assert list(home.iterdir()) == [page]
+    # A device is written as it is.
+    code, lines = history(capsys, artifacts, "--html", "/dev/full")
+    assert code == 4
+    assert lines[-2] == "/dev/full can't be written: No space left on device"
+
+
+def test_a_file_keeps_its_mode_and_its_links(
+    artifacts: Path, tmp_path: Path, capsys: Output
+) -> None:
+    kept, link, new = (tmp_path / f"{it}.html" for it in ("kept", "link", "new"))
+    kept.touch()
+    kept.chmod(0o640)
+    link.symlink_to(kept)
+    umask = os.umask(0o022)
+    try:
+        for page in (link, new):
+            assert history(capsys, artifacts, "--html", page)[0] == 0
+    finally:
+        os.umask(umask)
+    assert link.is_symlink()
+    assert kept.read_text("utf-8") == new.read_text("utf-8") != ""
+    assert [stat.S_IMODE(it.stat().st_mode) for it in (kept, new)] == [0o640, 0o644]
+
+
+class Unwritable(io.StringIO):
+    """A standard output that takes no line."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self._error = error
+
+    def flush(self) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 0), (errno.ENOSPC, 4)])
+def test_standard_output_that_breaks_changes_no_verdict(
+    artifacts: Path,
+    tmp_path: Path,
+    capsys: Output,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    page = tmp_path / "history.html"
+    words = {errno.ENOSPC: "standard output can't be written: No space left on device\n"}
+    for fail_on, verdict in (("failure", 1), ("leak", code)):
+        monkeypatch.setattr(sys, "stdout", Unwritable(OSError(number, os.strerror(number))))
+        arguments = [str(artifacts), "--fail-on", fail_on, "--html", str(page)]
+        assert main(["history", *arguments]) == verdict
+        assert page.exists()
+        assert capsys.readouterr().err == words.get(number, "")
+
+
+def test_a_reader_that_has_gone(artifacts: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pytest_hydrasmoke", "history", str(artifacts)]
+    with open(writing, "wb") as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_too_few_groups_for_a_baseline_are_refused(artifacts: Path, capsys: Output) -> None:
+    code, lines = history(capsys, artifacts, "--last", "5", "--fail-on", "regression")
+    assert code == 4
+    assert lines[0].startswith("--last 5 leaves no baseline for --fail-on regression, which takes")
+    assert lines[1] == "  next step: give --last 6 or more, better 21"
+    # Of the five before the newest, one is not green.
+    assert history(capsys, artifacts, "--last", "6", "--fail-on", "regression")[0] == 1
+    assert history(capsys, artifacts, "--last", "5", "--fail-on", "failure")[0] == 1
+
+
+def test_the_table_fits_a_narrow_terminal(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "jenkins-router-smoke-of-every-night-17"
+    leaked = booted(754.0, outcome="leaked", leak="not confirmed")
+    shards = [
+        report_of(0, leaked, run_id=f"run-{it}", outcomes={f"t{at}": "failed" for at in range(900)})
+        for it in range(12)
+    ]
+    its = [it.model_copy(update={"pipeline": PipelineReport(group=name)}) for it in shards]
+    written(tmp_path, its)
+    for columns, shown in (("40", "…ight-17"), ("80", "…y-night-17"), ("200", f"…{name[-23:]}")):
+        monkeypatch.setenv("COLUMNS", columns)
+        _, lines = history(capsys, tmp_path)
+        assert f"2026-01-02 12:00  {shown}  -       leaked   12    10800  10800   12" in lines[2]
+        assert len(lines[2]) <= max(int(columns), 80)
+
+
+def test_a_share_of_milliseconds_is_not_told(tmp_path: Path, capsys: Output) -> None:
+    reports = [report_of(it, booted(at)) for it, at in enumerate((0.002, 0.008))]
+    _, lines = history(capsys, written(tmp_path, reports))
+    told = "  ready of eu-central tier-1 hermes-basic: 2 ms in the one before, now 8 ms"
+    assert told in lines
 
 
 def test_reports_are_never_written_over(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from dataclasses import dataclass, field
@@ -143,6 +144,12 @@ class Ending:
     leaked: int
 
 
+def reported(folder: Path) -> object:
+    """Return the exit code that a run's report has; None without one."""
+    path = folder / ".hydrasmoke" / "report.json"
+    return json.loads(path.read_text("utf-8"))["exit_code"] if path.exists() else None
+
+
 def end_a_run(case: Case, workers: int, folder: Path) -> Ending:
     folder.mkdir()
     (folder / "conftest.py").write_text(case.conftest)
@@ -163,6 +170,8 @@ def end_a_run(case: Case, workers: int, folder: Path) -> Ending:
     wrong: list[str] = []
     if code != case.code if case.code is not None else code == 0:
         wrong.append(f"exit code {code}")
+    if (told := reported(folder)) != code and (case.caught or workers):
+        wrong.append(f"exit code {told} in its report")
     # A worker that is killed is not the run: its controller cleans up.
     if (case.caught or workers) and (before or ledgers):
         wrong.append(f"before the sweep: {before} {ledgers}")

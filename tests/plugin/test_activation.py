@@ -108,14 +108,14 @@ def test_both_switches_are_refused(project: Project, router: FakeRouter) -> None
 def test_a_live_option_with_the_fake_is_refused(project: Project, name: str) -> None:
     result = project.suite("mixed").fake(f"{flag(name)}=x")
     assert problems(result) == [
-        f"{flag(name)} goes with --hydra-smoke alone: the fake has its own, and ends with the run"
+        f"{flag(name)} needs --hydra-smoke: the fake has its own, and ends with the run"
     ]
 
 
 def test_a_scenario_with_a_live_run_is_refused(project: Project, router: FakeRouter) -> None:
     result = project.suite("mixed").at(router).live("--hydra-smoke-scenario=default")
     assert problems(result) == [
-        "--hydra-smoke-scenario goes with --hydra-smoke-fake: a live router has no scenario"
+        "--hydra-smoke-scenario needs --hydra-smoke-fake: a live router has no scenario"
     ]
 
 

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
+
 import pytest
-from plugin_tools import ALL, CHECKS, FILES, SOMEBODY, TOKEN, Project, count, nothing_left, story
+from plugin_tools import (
+    ALL,
+    ASYNCIO,
+    CHECKS,
+    FILES,
+    QUICK,
+    SOMEBODY,
+    TOKEN,
+    Project,
+    count,
+    nothing_left,
+    story,
+)
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
 from pytest_hydrasmoke._base.errors import ConfigError
@@ -12,6 +28,7 @@ from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.scenario import AfterDelete
 
 
 def somebody_s(router: FakeRouter) -> str:
@@ -205,14 +222,26 @@ def test_outside_of_any_package_that_scope_is_the_session(
     assert len(router.instances) == 2
 
 
-def test_with_a_narrow_scope_deleted_ones_count_too(project: Project, router: FakeRouter) -> None:
-    project.suite("scopes").at(router, scope="function", max_instances=6)
-    result = project.live(".")
-    result.assert_outcomes(passed=6, errors=1)
-    assert count(router, "provision") == 6
+ONE_BY_ONE = """
+import pytest
+
+def test_by_one(smoke_instance_factory):
+    for _ in range(2):
+        smoke_instance_factory().delete()
+    with pytest.raises(Exception) as caught:
+        smoke_instance_factory()
+    print(f"told: {caught.value}")
+"""
+
+
+def test_deleted_ones_count_too(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router, max_instances=2).write("test_it.py", ONE_BY_ONE)
+    result = project.live("-s", "test_it.py")
+    result.assert_outcomes(passed=1)
+    assert count(router, "provision") == 2
     result.stdout.fnmatch_lines(
         [
-            ("E *ConfigError: no room for 1 more: max_instances allows 6 in a run"),
+            "*told: no room for 1 more: max_instances allows 2 in a run",
             "*next step: raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or *",
         ]
     )
@@ -281,6 +310,64 @@ def test_a_provisioning_failure_is_told_once_and_pointed_to(
             "*provisioned 0, deleted 0, kept 0, leaked 0",
         ]
     )
+
+
+VANISHES = """
+from pytest_hydrasmoke import SmokeClient
+
+STRANGER = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
+
+def test_stranger(smoke_client):
+    smoke_client.status(STRANGER)
+
+def test_vanishes(smoke_instance, smoke_config):
+    with SmokeClient(smoke_config.url, token=smoke_config.token.reveal()) as somebody_else:
+        somebody_else.delete(smoke_instance.id)
+
+def test_stranger_again(smoke_client):
+    smoke_client.status(STRANGER)
+
+def test_first(smoke_instance):
+    smoke_instance.chat("hello")
+
+def test_second(smoke_instance):
+    smoke_instance.chat("hello")
+
+async def test_third(async_smoke_instance):
+    await async_smoke_instance.chat("hello")
+"""
+
+
+@pytest.mark.parametrize("gone", get_args(AfterDelete))
+def test_an_instance_that_is_gone_is_told_once_and_pointed_to(
+    project: Project, routing: Callable[[Scenario], FakeRouter], gone: AfterDelete
+) -> None:
+    router = routing(replace(QUICK, after_delete=gone))
+    project.suite("async_auto").at(router).write("test_it.py", VANISHES)
+    result = project.live(*ASYNCIO, "test_it.py")
+    result.assert_outcomes(passed=1, failed=4, errors=2)
+    assert count(router, "chat") == 1
+    pointing = (
+        "E *ProvisionError: no instance: * was found to be gone at the router in "
+        "test_it.py::test_first"
+    )
+    result.stdout.fnmatch_lines(
+        [
+            pointing,
+            "*next step: see the failure of that test; this one did not try again",
+            pointing,
+            "E *NotFoundError: chat was refused with 404*",
+            "*was gone before this run deleted it*",
+        ]
+    )
+
+
+def test_one_that_only_was_not_found_is_used_again(project: Project, router: FakeRouter) -> None:
+    router.fail("chat", status=404)
+    project.suite("bare").at(router).write("test_it.py", VANISHES)
+    result = project.live("test_it.py", "-k", "first or second")
+    result.assert_outcomes(failed=1, passed=1, deselected=4)
+    assert nothing_left(router)
 
 
 def test_a_failure_of_one_spec_is_no_other_s(project: Project, router: FakeRouter) -> None:

@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 import pytest
-from plugin_tools import Project, problems
+from plugin_tools import Project, nothing_left, problems
 
 from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._plugin.record_hook import edit_of
@@ -266,11 +266,13 @@ def test_a_recording_that_can_t_be_written_fails_the_run(
     project.write("conftest.py", "def pytest_hydra_smoke_record(turn): return 7")
     result = project.live(*RECORD, "test_it.py")
     result.assert_outcomes(passed=1, failed=1)
+    again = f"pytest --hydra-smoke --hydra-smoke-record {project.path}/recordings"
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
             "RECORDING: what was said for test_it.py::test_it could not be written",
             "pytest_hydra_smoke_record returned 7: return the turn, *",
+            f"*what was there is as it was; record it again: {again} test_it.py::test_it",
             "FAILED hydra-smoke::recording::test_it.py::test_it*",
         ]
     )
@@ -278,8 +280,117 @@ def test_a_recording_that_can_t_be_written_fails_the_run(
     assert report["exit_code"] == 1
 
 
-def recorded_whole(project: Project) -> dict[str, list[dict[str, Any]]]:
-    damaged = project.path / "recordings/test_it/test_damaged.json"
+FULL = """
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def wide(smoke_instance_factory):
+        return smoke_instance_factory()
+
+    @pytest.fixture(scope="session", autouse=True)
+    def long(wide):
+        wide.chat("Tell me more")
+
+    def test_it(smoke_instance):
+        smoke_instance.chat("Tell me all")
+
+    def test_short(wide):
+        wide.chat("Tell me")
+"""
+SMALL_DISK = """
+    import resource
+
+    def pytest_runtest_setup():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+"""
+
+
+def test_a_disk_that_is_full_midway_loses_no_earlier_recording(
+    project: Project, router: FakeRouter
+) -> None:
+    router.reply("more|all", "word " * 3000)
+    project.at(router, max_instances=9).pytester.makepyfile(test_it=FULL)
+    assert told(project.live(*RECORD, "test_it.py"))[0] == "3 new"
+    before = texts(project)
+    router.reply("more|all", "another " * 3000)
+    project.pytester.makeconftest(SMALL_DISK)
+    result = project.process("--hydra-smoke", *RECORD, "test_it.py")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert told(result) == [
+        "1 unchanged, 2 could not be written",
+        "could not be written: fixture test_it.py::long: OSError: [Errno 27] File too large",
+        "could not be written: test_it.py::test_it: OSError: [Errno 27] File too large",
+    ]
+    assert texts(project) == before
+    assert nothing_left(router)
+    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
+    assert report["exit_code"] == 1
+
+
+MUTE = """
+    import os
+    import pytest
+
+    @pytest.fixture(scope="module", autouse=True)
+    def wide(smoke_instance_factory):
+        smoke_instance_factory().chat("Hello")
+
+    def test_it(smoke_instance):
+        smoke_instance.chat("Hello")
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+"""
+
+
+def test_a_run_whose_output_finds_no_room_records_what_was_over(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).pytester.makepyfile(test_it=MUTE)
+    result = project.process("-s", "--hydra-smoke", *RECORD, "test_it.py")
+    assert result.ret not in (0, -signal.SIGKILL)
+    assert list(recorded(project)) == ["fixture test_it.py::wide"]
+    assert nothing_left(router)
+
+
+NO_OUTPUT = """
+    import pytest
+
+    @pytest.fixture(scope="module", autouse=True)
+    def wide(smoke_instance_factory, smoke_config):
+        instance = smoke_instance_factory()
+        [run] = (smoke_config.output / "runs").glob("*")
+        (run / "recorded.jsonl").mkdir(exist_ok=True)
+        instance.chat("Hello")
+
+    def test_it(smoke_instance):
+        smoke_instance.chat("Hello")
+
+    def test_damaged(smoke_instance):
+        smoke_instance.chat("Hello")
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n1")], ids=["alone", "worker"])
+def test_an_output_folder_that_can_t_be_written_any_more_hides_nothing(
+    project: Project, router: FakeRouter, options: tuple[str, ...]
+) -> None:
+    project.at(router, max_instances=9).pytester.makepyfile(test_it=NO_OUTPUT)
+    (project.path / "recordings/test_it/test_damaged.json").mkdir(parents=True)
+    result = project.run("--hydra-smoke", *options, *RECORD, "test_it.py")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    there = project.path / "recordings/test_it/test_damaged.json"
+    why = f"IsADirectoryError: [Errno 21] Is a directory: '{there}'"
+    assert told(result) == [
+        "2 new, 1 could not be written",
+        "new: fixture test_it.py::wide",
+        "new: test_it.py::test_it",
+        f"could not be written: test_it.py::test_damaged: {why}",
+    ]
+    assert list(recorded_whole(project, "test_it")) == ["test_it.py::test_it"]
+    assert nothing_left(router)
+
+
+def recorded_whole(project: Project, name: str = "test_damaged") -> dict[str, list[dict[str, Any]]]:
+    damaged = project.path / f"recordings/test_it/{name}.json"
     whole = json.loads(damaged.read_text("utf-8"))
     return {whole["of"]: whole["turns"]}
 
@@ -293,6 +404,31 @@ def test_workers_record_together(project: Project, router: FakeRouter) -> None:
     wide = asked(recorded(project)["fixture ::wide"])
     assert wide == [(1, 0, "In a fixture", "closed"), (1, 0, "At its end", "closed")]
     assert len(recorded(project)["hook pytest_hydra_smoke_instance_ready"]) == 2
+
+
+LIVE = """
+    import pytest
+
+    @pytest.mark.hydra_smoke_live
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_today(smoke_instance, fails):
+        assert smoke_instance.chat("What day is it?").text
+        assert not fails
+"""
+
+
+def test_what_a_replay_skips_is_not_recorded(project: Project, router: FakeRouter) -> None:
+    project.at(router, bundled_checks="false").pytester.makepyfile(test_it=LIVE)
+    # As it was recorded before it was marked.
+    head = '{"format": "pytest-hydrasmoke recording", "version": 1'
+    project.write("recordings/old.json", f'{head}, "of": "test_it.py::test_today[True]"}}')
+    result = project.live(*RECORD)
+    result.assert_outcomes(passed=1, failed=1)
+    assert told(result) == [
+        "there was nothing to record",
+        "used by no test of this run: 1: old.json",
+    ]
+    assert list(texts(project)) == ["old.json", "router.json"]
 
 
 KILLED = """
@@ -328,6 +464,8 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_half_file(
     assert list(recorded(project)) == ["test_it.py::test_first"]
     assert [it for it in texts(project) if it.endswith(".tmp")]
     (project.path / "conftest.py").unlink()
+    assert project.command("sweep").ret == 0
+    assert nothing_left(router)
     result = project.live(*RECORD, "test_it.py")
     assert told(result)[0] == "1 new, 1 unchanged"
     assert not [it for it in texts(project) if it.endswith(".tmp")]

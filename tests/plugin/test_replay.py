@@ -107,21 +107,22 @@ def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> Non
     live.assert_outcomes(passed=9, skipped=1, xfailed=1)
     check = recorded.path / "recordings/pytest_hydrasmoke"
     assert not check.exists()
+    assert not (recorded.path / "recordings/tests/test_it/test_live.json").exists()
     asked = len(router.requests)
 
     result = recorded.fake(*REPLAY, "--hydra-smoke-report=always", "tests", CHECK)
     result.assert_outcomes(passed=7, skipped=3, xfailed=1)
     result.stdout.fnmatch_lines(
         [
-            "hydra-smoke: FAKE, replaying 12 recordings of ????-??-??; the oldest is of today; *",
-            "FAKE router, replaying 12 recordings of ????-??-??, run *",
+            "hydra-smoke: FAKE, replaying 11 recordings of ????-??-??; the oldest is of today; *",
+            "FAKE router, replaying 11 recordings of ????-??-??, run *",
         ]
     )
     result.stdout.no_fnmatch_line("*no longer asks*")
     output = recorded.path / ".hydrasmoke"
     report = json.loads((output / "report.json").read_text("utf-8"))
-    assert (report["fake"], report["replaying"][:24]) == (True, "replaying 12 recordings ")
-    assert "FAKE router, replaying 12 recordings of " in (output / "report.html").read_text("utf-8")
+    assert (report["fake"], report["replaying"][:24]) == (True, "replaying 11 recordings ")
+    assert "FAKE router, replaying 11 recordings of " in (output / "report.html").read_text("utf-8")
 
     # Some of it, backwards, on two workers that set the fixture up for themselves.
     names = ("test_async", "test_runs", "test_of_its_own", "test_many_turns")
@@ -189,6 +190,42 @@ def record(project: Project, of: str, *turns: dict[str, Any], **more: Any) -> No
     fields = {"format": "pytest-hydrasmoke recording", "version": 1, "recorded": "2020-01-31"}
     text = json.dumps({**fields, "of": of, "turns": turns, **more})
     project.write(f"recordings/{len(of)}.json", text)
+
+
+BOUNDED = """
+from pytest_hydrasmoke._transport.blocking import SyncIO
+
+def test_exactly(smoke_instance, monkeypatch):
+    slept, sleep = [], SyncIO.sleep
+
+    def noted(io, seconds):
+        slept.append(round(seconds, 1))
+        return sleep(io, seconds)
+
+    monkeypatch.setattr(SyncIO, "sleep", noted)
+    smoke_instance.chat("one").expect_llm_events(exactly=1)
+    print("slept", slept)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "slept"),
+    [
+        ('base = "recordings"', "slept [0.1]"),
+        # Where they can come later, duplicates can.
+        ('base = "recordings"\nllm_events_gap = 0.1', "slept [[]*2.0]"),
+    ],
+)
+def test_what_is_there_at_once_is_not_waited_for(
+    project: Project, settings: str, slept: str
+) -> None:
+    project.write("test_it.py", BOUNDED)
+    project.write("s.toml", settings)
+    counted = {"count": 1, "providers": ["anthropic"], "after": 0.8}
+    record(project, "test_it.py::test_exactly", {**turn("one", "1"), "llm_events": counted})
+    result = project.fake("--hydra-smoke-scenario=s.toml", "-rP")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([slept])
 
 
 def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

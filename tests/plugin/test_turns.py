@@ -189,6 +189,44 @@ def test_what_an_agent_did_is_in_every_file(project: Project, router: FakeRouter
     assert 'name="hydra_smoke.breaches.tokens.value" value="90"' in junit
 
 
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "xdist"])
+def test_turns_have_the_number_of_their_run(
+    project: Project, router: FakeRouter, workers: tuple[str, ...]
+) -> None:
+    project.write(
+        "test_it.py",
+        "import itertools, pytest\n"
+        "numbers = itertools.count(1)\n"
+        "@pytest.fixture\n"
+        "def around(smoke_instance):\n"
+        "    smoke_instance.chat('before')\n"
+        "    yield smoke_instance\n"
+        "    smoke_instance.chat('after')\n"
+        "@pytest.mark.hydra_smoke_runs(3, at_least=2)\n"
+        "def test_repeated(around):\n"
+        "    around.chat('again')\n"
+        "    assert next(numbers) == 2\n"
+        "def test_once(smoke_instance):\n"
+        "    smoke_instance.chat('once')\n",
+    )
+    project.at(router, run_id="run", report="always")
+    result = project.live(*workers, "test_it.py")
+    result.assert_outcomes(passed=1, failed=1)
+    shown = [it for it in result.outlines if it.startswith("on run-0")]
+    assert [it.partition(":")[0] for it in shown] == [
+        "on run-0",
+        *(f"on run-0, run {number}" for number in (1, 2, 3)),
+    ]
+    [instance] = json.loads(read(project, "report.json"))["instances"]
+    assert [(it["message"], it["run"]) for it in instance["turns"]] == [
+        ("before", None),
+        *(("again", number) for number in (1, 2, 3)),
+        ("after", None),
+        ("once", None),
+    ]
+    assert "<code>test_it.py::test_repeated</code>, run 2</p>" in read(project, "report.html")
+
+
 def test_tokens_that_are_not_told_are_said(
     project: Project, routing: Callable[[Scenario], FakeRouter]
 ) -> None:

@@ -157,6 +157,7 @@ PROGRESS_LOG = {
             "notes": ("so be it",),
             "error": "the agent reported an error: so be it",
             "test": "test_a",
+            "run": None,
         },
     ),
     "usage": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace as replaced
@@ -59,13 +60,14 @@ def refusal(body: bytes) -> Turn:
 
 
 def tape(*chunks: bytes, text: str = "", message: str = "Hello") -> Tape:
-    made = Tape(message, 1, "shared", SPEC, [(0.4, chunk) for chunk in chunks], [text])
+    made = Tape(message, 1, "shared", SPEC, [0.4] * len(chunks), list(chunks), [text])
     made.end = "closed"
     return made
 
 
 # The file
 
+ASCII = st.text('a"\\\n\x1f\x7f', min_size=1).map(str.encode)
 turns = st.builds(
     Turn,
     st.integers(1, 9),
@@ -74,7 +76,7 @@ turns = st.builds(
     st.text(min_size=1),
     st.one_of(st.none(), st.builds(Events, st.integers(0, 9), st.just(("a", "b")), st.just(0.8))),
     st.sampled_from(["closed", "cut", "stalled", "left"]),
-    st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1))),
+    st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1) | ASCII)),
     st.none(),
 )
 
@@ -242,6 +244,23 @@ def test_what_a_killed_run_has_left_half_written_is_removed(tmp_path: Path) -> N
     (tmp_path / "tests" / "a.tmp").touch()
     Recordings(tmp_path).begin()
     assert sorted(it.name for it in tmp_path.rglob("*.*")) == ["a.tmp"]
+
+
+def test_a_disk_is_no_folder_of_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = Recordings(tmp_path)
+    some.write(TEST, as_text(TEST, [turn(DONE)], "2026-11-26"))
+    monkeypatch.setattr("pytest_hydrasmoke._run.recordings._MOST", 3)
+    with pytest.raises(ConfigError, match="very much in it: give a folder for recordings alone"):
+        some.begin()
+    # It has become so while it is recorded into: what is not found is written where it belongs.
+    assert Recordings(tmp_path).path(TEST) == tmp_path / path_of(TEST)
+    monkeypatch.undo()
+    some.begin()
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    assert Recordings(tmp_path).owners == {}
 
 
 def test_a_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -469,6 +471,22 @@ def test_a_dry_run_leaves_the_fakes_ledgers_alone(sweep: Sweep, output: Path) ->
     before = lines_of(folder)
     assert sweep("--dry-run")[0] == 0
     assert lines_of(folder) == before
+
+
+# Nobody reads
+
+
+def test_a_sweep_goes_on_where_its_reader_has_gone(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    killed(fake, output, 4)
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert sweep() == (0, "")
+    assert all(it.deleted for it in fake.instances)
 
 
 # Several at once

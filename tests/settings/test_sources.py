@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from plugin_tools import ALL, SOMEBODY, TOKEN, Project, count, problems
 from recording_tools import says, write
+from tls_tools import CA, CLIENT, TLS
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
 from pytest_hydrasmoke._base.token import Token
@@ -17,7 +19,6 @@ from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter
 
 NOWHERE = "https://router.example"
-CA = Path(__file__).parents[1] / "data" / "tls" / "ca.pem"
 
 
 @pytest.fixture
@@ -106,6 +107,8 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "allow_http": False,
         "trust_env": False,
         "ca_file": None,
+        "client_cert": None,
+        "client_key": None,
         "group": None,
         "record": None,
         "replay_pace": 0,
@@ -134,6 +137,64 @@ def test_the_nearest_table_upwards_is_read(live: Project) -> None:
     assert load({}, inner, fake=False).config.agent_name == "near"
     live.write("a/b/pyproject.toml", "")
     assert load({}, inner, fake=False).config.agent_name is None
+
+
+@pytest.fixture
+def monorepo(live: Project) -> Project:
+    """Two services with a table each, and tests of the whole without one."""
+    for name in ("agent", "billing"):
+        live.write(
+            f"services/{name}/pyproject.toml", f'[tool.hydra-smoke]\nagent_name = "{name}"\n'
+        )
+        live.write(f"services/{name}/tests/test_{name}.py", "def test_one(smoke_instance): ...")
+    live.write("pyproject.toml", "[project]\nname = 'whole'")
+    return live
+
+
+@pytest.mark.parametrize("place", ["", "/tests", "/tests/test_agent.py::test_one"])
+def test_tests_that_are_named_have_the_table_of_their_own(monorepo: Project, place: str) -> None:
+    monorepo.table('agent_name = "whole"')
+    result = monorepo.live("--hydra-smoke-plan", f"services/agent{place}")
+    result.stdout.fnmatch_lines(["*, agent_name agent"])
+
+
+def test_the_header_names_the_folder_of_that_table(monorepo: Project, router: FakeRouter) -> None:
+    monorepo.at(router)
+    result = monorepo.live("services/agent", "services/agent/tests/test_agent.py::test_one")
+    result.assert_outcomes(passed=1)
+    assert router.instances[0].agent_name == "agent"
+    file = os.path.join("services", "agent", "pyproject.toml")
+    result.stdout.fnmatch_lines([f"hydra-smoke settings: agent_name agent ({file}), *"])
+
+
+def test_tests_of_different_tables_are_refused(monorepo: Project) -> None:
+    [problem] = told(monorepo, "services/agent", "services/billing", "test_mixed.py")
+    files = [monorepo.path / "services" / name / "pyproject.toml" for name in ("agent", "billing")]
+    assert problem == (
+        f"each of {files[0]}, {files[1]} has a table [tool.hydra-smoke] for some of the tests that "
+        "are named, and a run has one set of settings: run pytest once for each of them"
+    )
+
+
+def test_without_a_table_of_their_own_that_of_the_folder_counts(monorepo: Project) -> None:
+    (monorepo.path / "services/agent/pyproject.toml").write_text("", "utf-8")
+    monorepo.table('agent_name = "whole"')
+    for named in ("services/agent", "test_mixed.py", "pytest_hydrasmoke/checks/test_chat.py"):
+        result = monorepo.live("--hydra-smoke-plan", named)
+        result.stdout.fnmatch_lines(["*, agent_name whole"])
+
+
+def test_a_broken_file_of_the_tests_is_told(monorepo: Project) -> None:
+    file = monorepo.write("services/agent/pyproject.toml", "tool = 1")
+    with pytest.raises(ConfigError) as caught:
+        load({}, monorepo.path, fake=False, places=[file.parent])
+    assert f"[tool.hydra-smoke] of {file} can't be read: " in str(caught.value)
+
+
+def test_a_table_of_the_tests_with_a_wrong_name_is_warned_of(monorepo: Project) -> None:
+    file = monorepo.write("services/agent/pyproject.toml", "[tool.hydra_smoke]\nscope = 'class'")
+    result = monorepo.live("--hydra-smoke-plan", "services/agent")
+    result.stdout.fnmatch_lines([f"*[[]tool.hydra_smoke[]] of {file} is not read: did you mean *"])
 
 
 def test_without_any_table(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +295,7 @@ def test_a_nearer_source_of_the_token_wins(live: Project, monkeypatch: pytest.Mo
 def test_token_and_token_file_in_the_environment_are_refused(live: Project) -> None:
     live.write("token", TOKEN)
     assert told(live.set(token_file="token")) == [
-        "HYDRA_SMOKE_TOKEN and HYDRA_SMOKE_TOKEN_FILE are both set: keep one"
+        "HYDRA_SMOKE_TOKEN and HYDRA_SMOKE_TOKEN_FILE are both set: remove one of them"
     ]
 
 
@@ -250,7 +311,7 @@ def test_a_token_file_in_the_environment_beats_the_fallback(
 def test_a_missing_token_file_is_told(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
     assert told(live, "--hydra-smoke-token-file=none") == [
-        "token_file (option): there is no file (a name that may be the token)"
+        "token_file (option): there is no file of this name (not shown: it may be the token)"
     ]
 
 
@@ -282,16 +343,33 @@ def test_what_is_warned_of_is_in_the_summary_where_there_is_no_header(
     project.suite("mixed").at(router, agent_nam="x")
     result = project.live("-q", "test_mixed.py")
     result.assert_outcomes(passed=3)
+    warning = "HYDRA_SMOKE_AGENT_NAM is not a setting: did you mean HYDRA_SMOKE_AGENT_NAME?"
     told = [line for line in result.outlines if "HYDRA_SMOKE_AGENT_NAM" in line]
-    assert told == [
-        "hydra-smoke: HYDRA_SMOKE_AGENT_NAM is no setting: did you mean HYDRA_SMOKE_AGENT_NAME?"
-    ]
+    assert told == [f"hydra-smoke: {warning}"]
+    # Before the run has begun, too.
+    assert result.errlines == [f"hydra-smoke: WARNING: {warning}"]
+
+
+def test_a_warning_that_the_header_shows_is_told_once(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router, agent_nam="x")
+    result = project.live("test_mixed.py")
+    assert result.stdout.str().count("HYDRA_SMOKE_AGENT_NAM ") == 1
+    assert result.errlines == []
+
+
+def test_a_warning_comes_before_the_router_is_asked(project: Project, router: FakeRouter) -> None:
+    project.suite("mixed").at(router, agent_nam="x")
+    router.fail("poll", status=401)
+    result = project.live("-q", "test_mixed.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines[0].startswith("hydra-smoke: WARNING: HYDRA_SMOKE_AGENT_NAM ")
+    assert result.errlines[1].startswith("ERROR: poll was refused with 401")
 
 
 def test_a_setting_that_has_the_token_in_it_is_refused(live: Project) -> None:
     assert told(live.set(url=f"https://router.example/{TOKEN}", agent_name=TOKEN)) == [
-        "url has the token in it: it would be written down and printed",
-        "agent_name has the token in it: it would be written down and printed",
+        "url has the token in it, and is written down and printed: remove the token from it",
+        "agent_name has the token in it, and is written down and printed: remove the token from it",
     ]
 
 
@@ -365,7 +443,7 @@ def test_every_problem_is_in_one_message(live: Project) -> None:
     starts = [
         "token is in [tool.hydra-smoke] of ",
         "[tool.hydra-smoke] of ",
-        "--hydra-smoke-scenario goes with --hydra-smoke-fake",
+        "--hydra-smoke-scenario needs --hydra-smoke-fake",
         "token (environment): is too short",
         "scope = 'galaxy' (pyproject.toml): must be 'session', 'package', 'module', 'class'",
         "instance = 'nobody' (option): is not a UUID",
@@ -385,7 +463,7 @@ def test_every_problem_is_in_one_message(live: Project) -> None:
         ("manifestid", "did you mean manifest_id?"),
         ("tier", "did you mean tier_id?"),
         ("time_out", "did you mean chat_timeout?"),
-        ("zzz", "see the list of settings"),
+        ("zzz", "see docs/reference/settings.md for those that there are"),
     ],
 )
 def test_an_unknown_key_is_told_with_the_nearest_right_one(
@@ -483,13 +561,17 @@ WRONG = [
     ("max_instances", "0", "must be greater than or equal to 1"),
     ("max_instances", "1.5", "must be a valid integer"),
     ("chat_end", "never", "must be 'auto', 'required' or 'optional'"),
-    ("bundled_checks", "perhaps", "must be a valid boolean"),
+    ("bundled_checks", "perhaps", "must be true or false"),
     ("prompt", "x" * 4001, "should have at most 4000 characters"),
     ("report", "perhaps", "must be 'never', 'on-failure' or 'always'"),
-    ("report_replies", "perhaps", "must be a valid boolean"),
-    ("budgets", "redy=1", "has no phase 'redy': did you mean ready, of provision, row, "),
-    ("budgets", "boot=1", "has no phase 'boot': which is meant, of provision, row, "),
-    ("budgets", "300", "has no phase '300': which is meant, of provision, row, "),
+    ("report_replies", "perhaps", "must be true or false"),
+    (
+        "budgets",
+        "redy=1",
+        "'redy' can't have a budget, did you mean ready? It is for one of provision, row, ",
+    ),
+    ("budgets", "boot=1", "'boot' can't have a budget. It is for one of provision, row, "),
+    ("budgets", "300", "'300' can't have a budget. It is for one of provision, row, "),
     ("budgets", "turn=5,ready", "'ready' must be a valid number"),
     ("budgets", "ready=0", "'ready' must be greater than 0"),
     ("manifest_id", "x" * 101, "should have at most 100 characters"),
@@ -521,13 +603,13 @@ def test_a_wrong_value_is_shown_on_one_short_line(live: Project) -> None:
 def test_status_words_must_not_overlap(live: Project, pair: tuple[str, str]) -> None:
     one, other = (f"{word}_statuses" for word in pair)
     assert told(live.set(**{one: "One,same", other: "other,SAME"})) == [
-        f"{one} and {other} both have 'same': keep it in one"
+        f"{one} and {other} both have 'same': remove it from one of them"
     ]
 
 
 def test_ready_statuses_must_not_be_empty(live: Project) -> None:
     assert told(live.set(ready_statuses=",")) == [
-        "ready_statuses is empty: nothing would ever be ready"
+        "ready_statuses is empty: name at least one status word, or nothing is ever ready"
     ]
 
 
@@ -535,14 +617,24 @@ def test_no_run_records_where_it_must_not(live: Project) -> None:
     live.set(record="pyproject.toml", report_replies="false").table()
     kept_out, file = told(live)
     assert kept_out.startswith("record = ")
-    assert "writes down what agents say, and report_replies = false keeps that out" in kept_out
+    assert "writes agents' replies into files, which report_replies = false forbids" in kept_out
     assert file.endswith("pyproject.toml' is a file: give a folder")
 
 
-@pytest.mark.parametrize("record", [".", ".hydrasmoke", ".hydrasmoke/recordings"])
+@pytest.mark.parametrize("record", ["/", ".", "..", "~", "~/.."])
+def test_what_is_clearly_no_folder_of_recordings_is_refused(live: Project, record: str) -> None:
+    place = os.path.expanduser(record)
+    [problem] = told(live, "--hydra-smoke-record", place, "--hydra-smoke-output=/elsewhere/out")
+    assert problem.endswith(
+        "is the project's own folder, the home folder, or one that they lie in: "
+        "give a folder for recordings alone, such as 'recordings'"
+    )
+
+
+@pytest.mark.parametrize("record", [".hydrasmoke", ".hydrasmoke/recordings"])
 def test_recordings_and_the_output_do_not_lie_in_one_another(live: Project, record: str) -> None:
     [problem] = told(live, "--hydra-smoke-record", record)
-    assert "lie in one another: recordings are kept, and go with the tests" in problem
+    assert "are one inside the other: recordings are to be kept with the tests" in problem
 
 
 def test_where_to_record_is_relative_to_where_it_is_said(live: Project) -> None:
@@ -565,7 +657,9 @@ def test_an_output_that_is_no_path_is_told(live: Project) -> None:
 def test_budgets_that_are_no_table_are_told(live: Project) -> None:
     live.table("budgets = 5")
     [problem] = told(live)
-    assert problem.startswith("budgets = '5' (pyproject.toml): must be a valid dictionary")
+    assert problem.startswith(
+        "budgets = '5' (pyproject.toml): must be a table, such as { ready = 300 }"
+    )
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(project: Project, router: FakeRouter) -> None:
@@ -574,7 +668,7 @@ def test_a_variable_that_is_no_setting_is_warned_of(project: Project, router: Fa
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
-            f"hydra-smoke: WARNING: {name} is no setting: did you mean {meant}?"
+            f"hydra-smoke: WARNING: {name} is not a setting: did you mean {meant}?"
             for name, meant in (
                 ("HYDRA_SMOKE_AGENT_NAM", "HYDRA_SMOKE_AGENT_NAME"),
                 ("HYDRA_SMOKE_REGION", "HYDRA_SMOKE_REGION_ID"),
@@ -587,6 +681,42 @@ def test_a_ca_file_is_relative_to_its_table(live: Project) -> None:
     live.table('ca_file = "ca.pem"')
     file = live.write("ca.pem", CA.read_text("utf-8"))
     assert resolved(live).link.ca_file == file
+
+
+def test_a_client_certificate_is_relative_to_its_table(live: Project) -> None:
+    live.table('client_cert = "pki/cert.pem"', 'client_key = "pki/key.pem"')
+    cert = live.write("pki/cert.pem", CLIENT["client_cert"].read_text("utf-8"))
+    key = live.write("pki/key.pem", CLIENT["client_key"].read_text("utf-8"))
+    link = resolved(live).link
+    assert (link.client_cert, link.client_key) == (cert, key)
+
+
+def test_a_certificate_is_found_from_wherever_a_test_goes(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = live.write("ca.pem", CA.read_text("utf-8"))
+    config = resolved(live.set(ca_file="ca.pem"))
+    monkeypatch.chdir("/")
+    assert config.link.ca_file == file
+
+
+WRONG_CLIENTS = [
+    ({"client_key": CLIENT["client_key"]}, "client_key = '*' without client_cert: give the file *"),
+    ({"client_cert": "none.pem"}, "client_cert: there is no file *none.pem"),
+    ({"client_cert": CLIENT["client_cert"]}, "client_cert: *has no private key in it: give cli*"),
+    (
+        {**CLIENT, "client_cert": TLS / "client-expired.pem"},
+        "client_cert: the certificate in *client-expired.pem has expired: give one that is valid",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), WRONG_CLIENTS, ids=lambda it: "")
+def test_a_client_certificate_that_is_wrong(
+    live: Project, given: dict[str, object], words: str
+) -> None:
+    [problem] = problems(live.set(**given).live())
+    assert fnmatch(problem, words), problem
 
 
 def test_an_instance_needs_no_spec(project: Project, router: FakeRouter) -> None:
@@ -660,7 +790,7 @@ def test_a_ca_of_the_environment_that_is_not_there_is_named(
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/ca.pem")
     [problem] = told(live.set(trust_env="true"))
     assert problem == (
-        "trust_env, and SSL_CERT_FILE = '/no/such/ca.pem': there is no file /no/such/ca.pem"
+        "trust_env is on, and SSL_CERT_FILE can't be used: there is no file /no/such/ca.pem"
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(CA))
     assert resolved(live).trust_env

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import assert_type
 
 from pytest_hydrasmoke import (
@@ -90,6 +91,14 @@ def test_client(smoke_client: SmokeClient) -> None:
 
 async def clients() -> AsyncIterator[AsyncSmokeClient]:
     SmokeClient("https://router.example", token="made-up-token", clock=VirtualClock())
+    SmokeClient(
+        "https://router.example",
+        token="made-up-token",
+        ca_file=Path("ca.pem"),
+        trust_env=True,
+        client_cert="cert.pem",
+        client_key=None,
+    )
     async with AsyncSmokeClient(
         "https://router.example",
         token="made-up-token",

@@ -1,0 +1,181 @@
+"""What collected tests need at least: known before anything is provisioned; all of it pure.
+
+Only what is sure is counted: a run is refused by it. What a test asks a factory for, and whatever
+it may ask for while it runs, nobody knows yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import ConfigError
+from pytest_hydrasmoke._base.pytest_internals import fixture_definitions
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._run.factory import merged
+
+from .bundled_checks import CheckModule
+from .fixtures import scope_node
+
+_PLUGIN = "pytest_hydrasmoke.plugin"
+_SHARED = ("smoke_instance", "async_smoke_instance")
+_FACTORIES = ("smoke_instance_factory", "async_smoke_instance_factory")
+_LISTED = 10
+"""How many tests are listed of those that share an instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is known of a spec."""
+
+    known: tuple[tuple[str, str | None], ...]
+    giver: str | None = None
+    """Where a fixture of the project's own gives the rest of it, which nobody knows yet."""
+
+    def differs(self, other: _Wanted) -> bool:
+        """Return whether it is certainly another one."""
+        here, there = dict(self.known), dict(other.known)
+        return any(here[name] != there[name] for name in here.keys() & there.keys())
+
+    @property
+    def words(self) -> str:
+        own = [] if self.giver is None else [f"what smoke_spec in {self.giver} gives"]
+        return " with ".join([*own, *([_words(dict(self.known))] if self.known else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One instance, and the tests that it is for."""
+
+    what: str
+    lives: str
+    tests: tuple[str, ...]
+    sure: bool = True
+    """Whether it is certainly none of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What collected tests need."""
+
+    instances: tuple[Need, ...]
+    factory: tuple[str, ...]
+    """Tests that have a factory, which provisions whatever they ask for."""
+    left_out: int
+    """How many tests a marker skips, or may skip."""
+
+    @property
+    def least(self) -> int:
+        """Return how many instances there are at least."""
+        return sum(need.sure for need in self.instances)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is needed, with its tests."""
+        for need in self.instances:
+            doubt = "" if need.sure else " (1 more, or one of the others)"
+            yield f"  {need.lives}: {need.what}{doubt}"
+            yield from _listed(need.tests)
+        if self.factory:
+            yield "  not counted, what is provisioned with smoke_instance_factory by:"
+            yield from _listed(self.factory)
+        if self.left_out:
+            yield f"  not counted, tests that a marker skips, or may skip: {self.left_out}"
+
+
+def _listed(tests: Sequence[str]) -> Iterator[str]:
+    yield from (f"      {safe_line(test, 300)}" for test in tests[:_LISTED])
+    if len(tests) > _LISTED:
+        yield f"      and {len(tests) - _LISTED} more"
+
+
+def needs_of(
+    items: Sequence[pytest.Item], base: InstanceSpec, scope: str, *, replaying: bool = False
+) -> Needs:
+    """Find out what these tests need, where the settings' own spec is `base`."""
+    shared: dict[pytest.Item | pytest.Collector, dict[_Wanted, list[str]]] = {}
+    own: list[Need] = []
+    factory: list[str] = []
+    left_out = 0
+    for item in items:
+        wanted, own_ones, asks = _wanted(item, base), _of_a_check(item), _has_factory(item)
+        if not (wanted or own_ones or asks):
+            continue
+        if _may_be_skipped(item, replaying=replaying):
+            left_out += 1
+            continue
+        if wanted:
+            tests = shared.setdefault(scope_node(item, scope), {}).setdefault(wanted, [])
+            tests.append(item.nodeid)
+        own += [Need(_words(base.model_dump()), "for itself", (item.nodeid,))] * own_ones
+        if asks:
+            factory.append(item.nodeid)
+    instances = [need for node, specs in shared.items() for need in _of_node(node, specs)]
+    return Needs((*instances, *own), tuple(factory), left_out)
+
+
+def _of_node(
+    node: pytest.Item | pytest.Collector, specs: Mapping[_Wanted, Sequence[str]]
+) -> Iterator[Need]:
+    lives = "for the session" if isinstance(node, pytest.Session) else f"for {node.nodeid}"
+    sure: list[_Wanted] = []
+    # What is known in full first: of the rest it is to be seen whether it can be one of those.
+    for wanted in sorted(specs, key=lambda it: it.giver is not None):
+        differs = all(wanted.differs(other) for other in sure)
+        sure += [wanted] if differs else []
+        yield Need(wanted.words, lives, tuple(specs[wanted]), differs)
+
+
+def _words(parts: Mapping[str, str | None]) -> str:
+    told = [f"{name} {safe_line(it, 100)}" for name, it in parts.items() if it is not None]
+    return ", ".join(told)
+
+
+def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
+    """Return what is known of the spec of a test's shared instance; None if it shares none."""
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    for name in _SHARED:
+        if not _reaches_plugin(item, name):
+            continue
+        changes = params.get(name)
+        try:
+            spec = base if changes is None else merged(base, changes)
+        except ConfigError:
+            return None  # It fails of that, and provisions nothing.
+        giver = fixture_definitions(item, "smoke_spec")[-1]
+        whole = isinstance(changes, InstanceSpec) or giver.func.__module__ == _PLUGIN
+        if whole:
+            return _Wanted(tuple(spec.model_dump().items()))
+        named: dict[str, object] = dict(changes or {})
+        known = tuple((key, getattr(spec, key)) for key in named)
+        return _Wanted(known, giver.baseid or giver.func.__module__)
+    return None
+
+
+def _reaches_plugin(item: pytest.Item, name: str) -> bool:
+    """Return whether a test is given this plugin's fixture, by its own name or within another."""
+    for definition in reversed(fixture_definitions(item, name)):
+        if definition.func.__module__ == _PLUGIN:
+            return True
+        if name not in definition.argnames:
+            break
+    return False
+
+
+def _of_a_check(item: pytest.Item) -> int:
+    """Return how many instances of its own a bundled check needs."""
+    module = item.getparent(CheckModule)
+    return 0 if module is None else getattr(module.obj, "OWN_INSTANCES", 0)
+
+
+def _has_factory(item: pytest.Item) -> bool:
+    if item.getparent(CheckModule) is not None:
+        return False  # What they ask it for is known.
+    return any(_reaches_plugin(item, name) for name in _FACTORIES)
+
+
+def _may_be_skipped(item: pytest.Item, *, replaying: bool) -> bool:
+    names = ("skip", "skipif", *(("hydra_smoke_live",) if replaying else ()))
+    return any(item.get_closest_marker(name) for name in names)

@@ -1,0 +1,98 @@
+"""Hands a run's report to everybody who shows it, and shows it in the terminal's summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
+from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._settings.sources import Loaded
+
+
+class Views:
+    """What is made of the report; nothing that fails in it changes the run's outcome."""
+
+    def __init__(
+        self,
+        pytest_config: pytest.Config,
+        config: HydraSmokeConfig,
+        scrub: Callable[[str], str],
+        loaded: Loaded | None,
+    ) -> None:
+        self._pytest = pytest_config
+        self._config = config
+        self._scrub = scrub
+        self._loaded = loaded
+        self._report: Report | None = None
+        self._page: Path | None = None
+        self.remarks: list[str] = []
+        """What the summary says in red."""
+        self.told = False
+        """Whether the summary was shown."""
+
+    def write(self, report: Report) -> None:
+        """Write the report's files, before anybody is told of it."""
+        self._report = report
+        failed = report.exit_code != pytest.ExitCode.OK
+        wanted = self._config.report
+        pages = wanted == "always" or (wanted == "on-failure" and failed)
+        problems = files.write(report, self._config.output, pages=pages)
+        self.remarks += problems
+        if pages and not any(problem.startswith(files.PAGE) for problem in problems):
+            self._page = self._config.output / files.PAGE
+
+    def hand_out(self, report: Report) -> None:
+        """Hand the report to everybody."""
+        self.attempt(
+            "the JUnit file has no properties", lambda: junit.add_properties(self._pytest, report)
+        )
+        self.attempt(
+            "GitHub's job summary was not written",
+            lambda: github.append_summary(report, os.environ),
+        )
+        self.attempt(
+            "the hook pytest_hydra_smoke_report failed",
+            lambda: self._pytest.hook.pytest_hydra_smoke_report(report=report),
+        )
+
+    def attempt(self, otherwise: str, view: Callable[[], object]) -> None:
+        """Show the report somewhere; where that fails, the summary says so."""
+        try:
+            view()
+        except Exception as error:
+            self.remarks.append(f"{otherwise}: {safe_line(repr(error))}")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._report is None:
+            return
+        self.told = True
+        terminalreporter.section("hydra-smoke")
+        writer = self._pytest.get_terminal_writer()
+        lines = terminal.summary(self._report, writer.fullwidth, colour=writer.hasmarkup)
+        terminal.show(terminalreporter, lines)
+        if self._page is not None:
+            terminalreporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
+        # Under -q there was no header.
+        unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
+        for remark in (*unseen, *self.remarks):
+            terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, summary: list[str]) -> None:
+        """Show the run at the head of pytest-html's page, which that plugin writes later."""
+        page = Path(str(self._pytest.getoption("htmlpath")))
+
+        def show() -> None:
+            assert self._report is not None, "the run did not come to its end"
+            summary.extend(pytest_html.summary(self._report, self._page, page))
+
+        self.attempt("pytest-html shows nothing of the run", show)

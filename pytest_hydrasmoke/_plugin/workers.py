@@ -1,0 +1,92 @@
+"""xdist's workers, as the main process knows them: what they are given, and what they report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from pytest_hydrasmoke._base.pytest_internals import worker_output
+from pytest_hydrasmoke._base.run_keys import name_problem, sweep_command, worker_run_id
+from pytest_hydrasmoke._report.model import ProcessReport
+from pytest_hydrasmoke._run.ledger import Ledger
+
+from .fixtures import Active
+from .replay import comes_at_once, serve_stage
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake import FakeRouter
+
+KEY = "hydra_smoke"
+
+
+class Worker(Protocol):
+    """What xdist's controller knows of a worker."""
+
+    workerinput: dict[str, Any]
+
+
+class Workers:
+    """Gives each worker its settings, and takes what it has to report."""
+
+    def __init__(
+        self, pytest_config: pytest.Config, active: Active, fake: FakeRouter | None
+    ) -> None:
+        self._pytest = pytest_config
+        self._active = active
+        self._fake = fake
+        self.silent: set[str] = set()
+        """Workers that have not told, or not yet, what they own."""
+        self.reports: dict[str, ProcessReport] = {}
+        self.crashed = False
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Worker) -> None:
+        """Return an xdist worker its settings: it reads and checks none itself."""
+        # One whose name can't be a file's takes no part, and says so.
+        if name_problem(node.workerinput["workerid"]) is None:
+            self.silent.add(node.workerinput["workerid"])
+        forms, fake = self._active.forms, self._fake
+        settings, scenario = self._active.config.to_plain(), None
+        replay = fake is not None and fake.scenario.recordings is not None
+        if fake is not None and replay:
+            settings["url"] = serve_stage(self._pytest, fake)
+        elif fake is not None:
+            # Not its name: the file may be here only.
+            scenario = asdict(fake.scenario)
+        node.workerinput[KEY] = {
+            "settings": settings,
+            "forms": None if forms is None else forms.to_plain(),
+            "fake": fake is not None,
+            "scenario": scenario,
+            "replay": replay,
+            "at_once": fake is not None and comes_at_once(fake.scenario),
+            "folder": str(self._pytest.invocation_params.dir),
+        }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Worker) -> None:
+        """Take what an xdist worker has to report; one that crashed has nothing to say.
+
+        Called twice for one that was interrupted, and has reported.
+        """
+        name = node.workerinput["workerid"]
+        output = worker_output(node)
+        if KEY in output:
+            self.silent.discard(name)
+            self.reports[name] = ProcessReport(**output[KEY])
+        else:
+            self.crashed = True
+
+    def elsewhere(self, ledger: Ledger) -> Sequence[str]:
+        """Name the runs of workers that ran elsewhere, and did not tell what became of them."""
+        if self._fake is not None:
+            return []  # Theirs ended with them.
+        return [
+            f"worker {name} has not told what it left: {sweep_command(run_id)}"
+            for name in sorted(self.silent)
+            if not ledger.has_seen(name)
+            for run_id in [worker_run_id(self._active.config.run_id, name)]
+        ]

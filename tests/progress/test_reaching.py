@@ -1,0 +1,91 @@
+"""The run before its first test: that the router does not answer is told while it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from plugin_tools import Project
+from project_fixtures import no_settings, project, router, routing
+from scripted_io import refused
+
+from pytest_hydrasmoke._api.calls import Attempt
+from pytest_hydrasmoke._progress import reaching
+from pytest_hydrasmoke._progress.reaching import Reaching
+from pytest_hydrasmoke._transport.protocol import Request
+from pytest_hydrasmoke.fake import FakeRouter
+
+__all__ = ["no_settings", "project", "router", "routing"]
+
+URL = "https://router.example"
+
+
+class Waiting:
+    """A `Reaching`, the time by which it goes, and what it told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._now = 0.0
+        self.reaching = Reaching(URL, write=self.told.append, clock=lambda: self._now)
+
+    def at(self, now: float, failed: int = 0) -> list[str]:
+        """Let so many attempts fail by then; return what is told at that moment."""
+        self._now = now
+        for number in range(1, failed + 1):
+            attempt = Attempt(Request("poll", "GET", "/"), number, now, 0.0, refused())
+            self.reaching.saw_attempt(attempt)
+        self.told.clear()
+        self.reaching.tick()
+        return self.told
+
+
+def test_what_is_over_soon_is_not_told() -> None:
+    waiting = Waiting()
+    assert waiting.at(1, failed=3) == []
+    assert waiting.at(9.9, failed=4) == []
+
+
+def test_a_line_after_10_seconds_and_then_one_every_30() -> None:
+    waiting = Waiting()
+    assert waiting.at(10, failed=2) == [f"hydra-smoke: reaching {URL}, 10 s, attempt 3"]
+    assert waiting.at(11, failed=3) == []
+    assert waiting.at(39.5) == []
+    assert waiting.at(41, failed=7) == [f"hydra-smoke: reaching {URL}, 41 s, attempt 8"]
+    assert waiting.at(69) == []
+
+
+def test_an_answer_begins_afresh() -> None:
+    waiting = Waiting()
+    waiting.at(1, failed=4)
+    waiting.reaching.saw_answer("poll", 200, None)
+    assert waiting.at(12) == [f"hydra-smoke: reaching {URL}, 12 s, attempt 1"]
+
+
+class AtOnce:
+    """A ticker that ticks once, as it starts."""
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self._tick = tick
+
+    def start(self, every: float) -> None:
+        self._tick()
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("options", "lines"), [((), 1), (("-q",), 1), (("-qq",), 0)])
+def test_a_run_tells_it_before_its_first_test(
+    project: Project,
+    router: FakeRouter,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    lines: int,
+) -> None:
+    monkeypatch.setattr(reaching, "Ticker", AtOnce)
+    monkeypatch.setattr(reaching, "FIRST", 0.0)
+    project.suite("plain").at(router).write("test_one.py", "def test_one(smoke_client): ...")
+    result = project.live("test_one.py", *options)
+    told = f"hydra-smoke: reaching {router.url}, 0 s, attempt 1"
+    assert result.stderr.lines.count(told) == lines
+    assert result.ret == 0

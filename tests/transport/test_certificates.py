@@ -1,0 +1,154 @@
+"""Client certificates: what is wrong with one is told, and a right one opens the door."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faulty_server import FaultyServer, answer
+from net_tools import SOME_ID, SPEC, calls_of, client_of, result, within
+from tls_tools import CA, CLIENT, SERVER, TLS, over_tls, server_context
+
+from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke._transport.certificates import client_problem
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+pytestmark = pytest.mark.anyio
+
+CERT, KEY = CLIENT["client_cert"], CLIENT["client_key"]
+STATUS = answer({"id": SOME_ID, "status": "running"})
+NO_PEM = "hello"
+NO_BASE64 = "-----BEGIN {0}-----\nAAAA\n-----END {0}-----\n"
+
+PAIRS: dict[str, tuple[Any, Any, str | None]] = {
+    "right": (CERT, KEY, None),
+    "both in one file": (lambda: CERT.read_text() + KEY.read_text(), None, None),
+    "no file": (TLS / "none.pem", KEY, "there is no file {cert}"),
+    "no key's file": (CERT, TLS / "none.pem", "there is no file {key}"),
+    "a folder": (CERT, TLS, "there is no file {key}"),
+    "nothing": (lambda: "", KEY, "{cert} has no certificate in it: give the client's, as PEM"),
+    "no PEM": (lambda: NO_PEM, KEY, "{cert} has no certificate in it: give the client's, as PEM"),
+    "the key for a certificate": (
+        KEY,
+        KEY,
+        "{cert} has no certificate in it: give the client's, as PEM",
+    ),
+    "damaged": (
+        lambda: NO_BASE64.format("CERTIFICATE"),
+        KEY,
+        "{cert} has no certificate in it: give the client's, as PEM",
+    ),
+    "no key": (
+        CERT,
+        None,
+        "{cert} has no private key in it: give client_key, the file that has it",
+    ),
+    "the certificate for a key": (
+        CERT,
+        CA,
+        "{key} has no private key in it: give it, as PEM",
+    ),
+    "a damaged key": (
+        CERT,
+        lambda: NO_BASE64.format("PRIVATE KEY"),
+        "{key} has no private key in it: give it, as PEM",
+    ),
+    "another's key": (CERT, SERVER, "the key in {key} is not that of the certificate in {cert}"),
+    "a key with a password": (
+        CERT,
+        TLS / "client-key-encrypted.pem",
+        "the key in {key} is encrypted, and nobody can be asked for its password: give one * only*",
+    ),
+    "expired": (
+        TLS / "client-expired.pem",
+        KEY,
+        "the certificate in {cert} has expired: give one that is valid",
+    ),
+    "of the future": (
+        TLS / "client-future.pem",
+        KEY,
+        "the certificate in {cert} is not valid yet: give one that is valid",
+    ),
+    "too weak": (
+        TLS / "client-weak.pem",
+        None,
+        "the certificate in {cert} can't be used: ee key too small",
+    ),
+    "a server's": (
+        SERVER,
+        None,
+        "the certificate in {cert} is not for clients (extended key usage): give one that is valid",
+    ),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_what_is_wrong_with_a_client_certificate_is_told(pair: str, tmp_path: Path) -> None:
+    def file(given: Path | Callable[[], str] | None, name: str) -> Path | None:
+        if given is None or isinstance(given, Path):
+            return given
+        (tmp_path / name).write_text(given())
+        return tmp_path / name
+
+    *given, problem = PAIRS[pair]
+    cert, key = file(given[0], "cert.pem"), file(given[1], "key.pem")
+    assert cert is not None
+    expected = None if problem is None else problem.format(cert=cert, key=key)
+    assert fnmatch(str(client_problem(cert, key)), str(expected))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file whose first bytes nobody can read")
+def test_a_certificate_that_can_not_be_read_is_told() -> None:
+    problem = client_problem(CERT, Path("/proc/self/mem"))
+    assert problem is not None
+    assert problem.startswith("/proc/self/mem can't be read: ")
+
+
+async def test_a_client_certificate_opens_the_door(kind: str) -> None:
+    with FaultyServer(STATUS, tls=server_context(asks_clients=True)) as server:
+        async with calls_of(kind, server.url, ca_file=CA, **CLIENT) as calls:
+            assert (await calls.status(SOME_ID)).status == "running"
+
+
+async def test_a_client_of_ones_own_takes_what_the_settings_take(kind: str) -> None:
+    with FakeRouter(Scenario(row_after=0)) as fake, over_tls(fake) as url:
+        given = {name: str(path) for name, path in CLIENT.items()}
+        client: Any = client_of(kind, url, token=fake.token, ca_file=str(CA), **given)
+        async with within(client):
+            accepted = await result(client.provision(SPEC, "key"))
+            assert accepted.idempotency_key == "key"
+    assert len(fake.instances) == 1
+
+
+WRONG = [
+    ({"ca_file": "none.pem"}, "ca_file: there is no file "),
+    ({"ca_file": __file__}, "ca_file: .* has no certificate in it"),
+    ({"client_cert": str(CERT)}, "client_cert: .* has no private key in it: give client_key"),
+    ({"client_key": KEY}, "client_key: it is without client_cert"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), WRONG)
+def test_a_client_of_ones_own_refuses_what_can_not_be_used(
+    given: dict[str, Any], words: str
+) -> None:
+    for kind in ("sync", "asyncio"):
+        with pytest.raises(ConfigError, match=words):
+            client_of(kind, "https://router.example", **given)
+
+
+async def test_a_client_of_ones_own_trusts_the_environment_if_told_to(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultyServer(STATUS) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        client: Any = client_of(kind, "http://127.0.0.1:9", trust_env=True)
+        async with within(client):
+            assert (await result(client.status(SOME_ID))).status == "running"
+        assert len(proxy.requests) == 1
