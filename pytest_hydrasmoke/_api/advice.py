@@ -59,10 +59,10 @@ def _after_busy(reply: Reply, wanted: float | None) -> str:
     ahead = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
     if is_routers(reply):
         return f"the router is busy{ahead}: try again later, or raise the deadline"
-    return (
-        f"what answered may be a gateway before the router{ahead}: it has no router behind it, or "
-        "bounds the rate of requests (nginx: limit_req): see its log, or try again later"
-    )
+    why = "bounds the rate of requests (nginx: limit_req)"
+    if reply.status == 503:
+        why = f"has no router behind it, or {why}"
+    return f"a gateway before the router {why}{ahead}: see its log, or try again later"
 
 
 def _after_redirect(request: Request, to: str) -> str:

@@ -26,29 +26,29 @@ _OF_GATEWAYS = frozenset({407, 411, 413, 414, 421, 431, 502, 504})
 """Refusals by what stands before a router, whatever form they have."""
 _HEADLINES = tuple(
     # HAProxy's own pages have no title.
-    re.compile(rf"<{tag}\b[^>]*>(.*?)</{tag}\b", re.IGNORECASE | re.DOTALL)
+    re.compile(rf"<{tag}\b[^<>]*>(.*?)</{tag}\b", re.IGNORECASE | re.DOTALL)
     for tag in ("title", "h1")
 )
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<[^<>]*>")
 _REALM = re.compile(r'\brealm\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
 
 
-def words_of(headers: Headers, body: bytes, limit: int = 200) -> str:
+def words_of(headers: Headers, body: bytes) -> str:
     """Return what a body that is no JSON says: a page's title, else its heading, or the text."""
     if (coding := unreadable(headers)) is not None:
         return f"(a body encoded as {coding})"
     text = body.decode("utf-8", "replace")
-    if not text.strip() or not is_page(headers, text):
-        return safe_line(text, limit)
+    if not is_page(headers, body) or _TAG.search(text, 0, _LOOKED_AT) is None:
+        return safe_line(text)
     found = (pattern.search(text, 0, _LOOKED_AT) for pattern in _HEADLINES)
     titles = (html.unescape(_TAG.sub(" ", it[1])).strip() for it in found if it is not None)
-    return safe_line(next(filter(None, titles), "(a page without a title)"), limit)
+    return safe_line(next(filter(None, titles), "(a page without a title)"))
 
 
-def is_page(headers: Headers, text: str) -> bool:
+def is_page(headers: Headers, body: bytes) -> bool:
     """Return whether an answer is HTML, by what it says of itself or by its beginning."""
     return _kind(headers) in ("text/html", "application/xhtml+xml") or bool(
-        re.match(r"\s*<(!doctype html|html)\b", text[:200], re.IGNORECASE)
+        re.match(rb"\s*<(!doctype html|html)\b", body[:200], re.IGNORECASE)
     )
 
 

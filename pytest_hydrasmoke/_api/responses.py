@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -101,7 +102,9 @@ _TIMES = {1: "once", 2: "twice", 3: "three times"}
 
 def _outcome(result: object) -> str:
     if isinstance(result, TransportError):
-        return result.message.partition(" (")[0]
+        # Why there was no connection says more than that there was none.
+        why = re.search(r" \((.*)\)$", result.message)
+        return safe_line(result.message if why is None else why[1], 120)
     assert isinstance(result, Reply)
     server = "" if is_routers(result) else safe_line(result.headers.get("server", ""), 60)
     return f"{result.status} of {server}" if server else str(result.status)
@@ -167,7 +170,8 @@ def unreadable_answer(request: Request, reply: Reply) -> ContractError:
 def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
     """Turn an error answer into its error, the router's `detail` made safe to print."""
     status, detail = reply.status, detail_of(reply.body)
-    if unreadable(reply.headers) or is_page(reply.headers, reply.body[:200].decode("latin-1")):
+    own = is_routers(reply)
+    if unreadable(reply.headers) or (not own and is_page(reply.headers, reply.body)):
         detail = words_of(reply.headers, reply.body)
     kinds: dict[int, type[RouterError]] = {
         401: UnauthorizedError,
@@ -176,7 +180,7 @@ def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
         422: RejectedError,
     }
     brief = f": {detail}" if detail else ""
-    by = "" if is_routers(reply) else answered_by(reply.headers)
+    by = "" if own else answered_by(reply.headers)
     return kinds.get(status, RouterError)(
         f"{request.call} was refused with {status}{tries}{brief}{by}",
         status_code=status,

@@ -17,6 +17,7 @@ from scripted_io import (
     OTHER_ID,
     SPEC,
     START,
+    AtDeadline,
     ScriptedIO,
     Took,
     accepted,
@@ -56,6 +57,7 @@ from pytest_hydrasmoke._api.calls import (
     decide,
     pause,
 )
+from pytest_hydrasmoke._base.errors import TransportTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
 
 PREFIX = "/internal/v1/smoke"
@@ -420,9 +422,8 @@ def test_a_last_attempt_cut_short_does_not_hide_what_came_before() -> None:
     assert len(io.sent) == 4
     assert str(error) == (
         "status: no answer in time (4 attempts; before that: 503 of nginx three times)\n"
-        "  next step: what answered may be a gateway before the router, and asks to wait 30 s: it "
-        "has no router behind it, or bounds the rate of requests (nginx: limit_req): see its log, "
-        "or try again later"
+        "  next step: a gateway before the router has no router behind it, or bounds the rate of "
+        "requests (nginx: limit_req), and asks to wait 30 s: see its log, or try again later"
     )
 
 
@@ -430,6 +431,16 @@ def test_attempts_that_went_the_same_way_are_told_once() -> None:
     _, error = ask("status", refused(), refused(), reply(503), ..., deadline=START + 3)
     assert "before that: no connection to https://router.example twice)" in error.message
     assert "503 once" not in error.message
+
+
+def test_why_there_was_no_connection_is_not_lost_to_a_last_attempt_without_time() -> None:
+    expired = TransportError("no connection to https://x (certificate has expired)", reached=False)
+    in_time = TransportTimeoutError("no connection to https://x in time", reached=False)
+    _, error = ask("status", expired, AtDeadline(in_time), deadline=START + 3)
+    assert error.message == (
+        "status: no connection to https://x in time "
+        "(2 attempts; before that: certificate has expired once)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -609,7 +620,7 @@ def test_a_chat_is_answered_by_an_event_stream(kind: str) -> None:
     ("kind", "got", "says"),
     [
         ("application/json", "application/json", "x"),
-        ("text/html; charset=x", "text/html; charset=x", "(a page without a title)"),
+        ("text/html; charset=x", "text/html; charset=x", "x"),
         ("", "(none)", "x"),
         ("text/event-streams", "text/event-streams", "x"),
         ("\x1b##[x]", "\\x1b# #[x]", "x"),

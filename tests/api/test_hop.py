@@ -49,7 +49,11 @@ WORDS: dict[str, tuple[dict[str, str], bytes, str]] = {
     "entities and tags": (HTML, b"<title>a &amp; <b>b</b>&#58;</title>", "a & b :"),
     "an empty title": (HTML, b"<title> </title><h1>Down</h1>", "Down"),
     "no title": (HTML, b"<p>much that nobody wants to read", "(a page without a title)"),
-    "a title too late": (HTML, b" " * 9000 + b"<title>x</title>", "(a page without a title)"),
+    "a title too late": (
+        HTML,
+        b"<p>" + b" " * 9000 + b"<title>x</title>",
+        "(a page without a title)",
+    ),
     "a title that never ends": (HTML, b"<title>" * 2000, "(a page without a title)"),
     "text": (TEXT, b"no healthy\n upstream", "no healthy upstream"),
     "text with a title": (TEXT, b"a <title>x</title>", "a <title>x</title>"),
@@ -60,6 +64,7 @@ WORDS: dict[str, tuple[dict[str, str], bytes, str]] = {
         b"<title>::error::x ##[group]\x1b[1m</title>",
         ": :error::x # #[group]\\x1b[1m",
     ),
+    "a text that is called a page": (HTML, b"no way", "no way"),
     "a long title": (HTML, b"<title>" + b"x" * 300, "(a page without a title)"),
 }
 
@@ -190,6 +195,11 @@ def test_a_gateways_refusal_names_it_its_title_and_its_limits(
     assert error.next_step is not None
     assert advice in error.next_step
     assert "see the router's log of this moment" not in error.next_step
+
+
+def test_the_routers_own_words_are_shown_whatever_type_they_have() -> None:
+    error = failure(request(), reply(404, {"detail": "no <b>such</b> one"}, **HTML), 1)
+    assert error.message == "status was refused with 404: no <b>such</b> one"
 
 
 def test_an_error_that_can_not_be_read_is_not_shown() -> None:

@@ -8,16 +8,24 @@ from dataclasses import replace
 
 import pytest
 from net_tools import World
-from scripted_io import record
+from scripted_io import ID, Took, calls_of, events, lost, record, stream
 
-from pytest_hydrasmoke._core.pauses import HELD_BACK, is_limit, pace
+from pytest_hydrasmoke import ChatError
+from pytest_hydrasmoke._core.chat import AGENTS_LOG
+from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.pauses import HELD_BACK, IDLE_LIMIT, is_limit, pace
+from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.record import State
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
+from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke.fake import Scenario
 
 Stream = list[tuple[float, bool]]
 """When each event came, and whether it had text."""
 
+HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
 PACES = [
     # texts, awaited, spread
     (5, 1.0, 0.0, "at once"),
@@ -45,8 +53,22 @@ def test_a_silence_that_comes_again_is_as_of_a_limit() -> None:
     assert not is_limit(7.5, (3.0, 7.9))
     assert not is_limit(0.1, ()), "0 is no limit"
     logs = TurnLogs()
-    assert not TurnLog(logs).cut_by_a_limit(1.6)
-    assert TurnLog(logs).cut_by_a_limit(1.5), "of another instance, behind the same proxy"
+    one, other = (LogObserver(TurnLog(logs), "hello", lambda: 0.0) for _ in range(2))
+    assert not one.cut_by_a_limit(1.6)
+    assert other.cut_by_a_limit(1.5), "on another instance, behind the same proxy"
+
+
+def test_chats_that_are_cut_after_the_same_silence_are_cut_by_a_limit() -> None:
+    cut = [stream(HI, Took(7.5, lost())), stream(HI, Took(7.4, lost()))]
+    it = record(state=State.READY, id=ID)
+    _, calls = calls_of(it, llm_events=[events(0), ...], chat=cut)
+    handle = Handle(calls, it, Policy(usage_settle=0), Reading())
+    steps: list[str | None] = []
+    for _ in range(2):
+        with pytest.raises(ChatError) as caught:
+            drive(handle.chat("hello", None))
+        steps.append(caught.value.next_step)
+    assert steps == [AGENTS_LOG, IDLE_LIMIT + AGENTS_LOG]
 
 
 # --- random streams ---------------------------------------------------------------------------

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import AsyncIterator
 
 import pytest
 from faulty_server import Behaviour, FaultyServer, Line, Received, answer, bomb, good
 from net_tools import CALLS, SOME_ID, assert_clean, calls_of, whole_turn
 
 from pytest_hydrasmoke import ChatError, ContractError, TransportError
-from pytest_hydrasmoke._transport.coding import PIECE, Decoding
+from pytest_hydrasmoke._transport.coding import PIECE, Decoding, async_decoded
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +115,16 @@ def test_a_body_without_a_byte_is_whole() -> None:
     decoding = Decoding("gzip")
     assert list(decoding.feed(b"")) == []
     decoding.finish()
+
+
+async def test_a_body_is_decoded_as_it_is_iterated() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for at in range(0, len(packed), 100):
+            yield packed[at : at + 100]
+
+    packed = gzip.compress(ROW * 5000)
+    body = [piece async for piece in async_decoded(chunks(), {"content-encoding": "gzip"})]
+    assert b"".join(body) == ROW * 5000
 
 
 def test_any_cut_of_the_bytes_gives_the_same() -> None:

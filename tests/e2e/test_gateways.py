@@ -1,0 +1,137 @@
+"""What a user sees of a gateway that answers in the router's place, or changes what it says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from plugin_tools import Project, nothing_left
+from starlette.responses import HTMLResponse, Response
+
+from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake.server import mount, unmount
+
+CHAT = """
+def test_it(smoke_instance):
+    assert smoke_instance.chat("hello").text == "I am ready."
+"""
+BASIC = {"server": "nginx/1.26.3", "www-authenticate": 'Basic realm="staff only"'}
+UNAVAILABLE = "Service Temporarily Unavailable"
+
+
+def page(code: int, title: str, **headers: str) -> Response:
+    """Make a page as nginx has it."""
+    body = f"<html>\r\n<head><title>{code} {title}</title></head>\r\n<body><hr></body></html>"
+    return HTMLResponse(body, code, {"server": "nginx/1.26.3", **headers})
+
+
+@contextmanager
+def behind(router: FakeRouter, answers: Callable[[str, str], Response | None]) -> Iterator[str]:
+    """Serve a router behind a gateway, which answers itself what it has an answer to."""
+
+    async def gateway(scope: Any, receive: Any, send: Any) -> None:
+        answer = answers(scope["method"], scope["path"])
+        await (router.app if answer is None else answer)(scope, receive, send)
+
+    place = mount(gateway)
+    try:
+        yield place.url
+    finally:
+        unmount(place)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "advice"),
+    [
+        (
+            page(401, "Authorization Required", **BASIC),
+            "poll was refused with 401: * (answered by *nginx/1.26.3, *Basic, realm 'staff only')",
+            "this may be a gateway before the router*",
+        ),
+        (
+            page(302, "Found", location="https://router.example{path}"),
+            "poll was refused with 302: 302 Found (answered by uvicorn, nginx/1.26.3, *",
+            "set HYDRA_SMOKE_URL to https://router.example: *",
+        ),
+        (
+            HTMLResponse("<title>Welcome to nginx!</title>"),
+            "poll answered against the router's contract",
+            "compare the router's /openapi.json*",
+        ),
+    ],
+    ids=["sign-in", "redirect", "page"],
+)
+def test_a_gateway_in_the_routers_place_is_one_error_that_names_it(
+    project: Project, router: FakeRouter, answer: Response, told: str, advice: str
+) -> None:
+    def answers(method: str, path: str) -> Response:
+        here = path[path.index("/internal") :]
+        if "location" in answer.headers:
+            answer.headers["location"] = f"https://router.example{here}"
+        return answer
+
+    project.write("test_it.py", CHAT)
+    with behind(router, answers) as url:
+        result = project.at(url).live("test_it.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    lines = result.stderr.lines
+    assert sum(line.startswith("ERROR: ") for line in lines) == 1
+    result.stderr.fnmatch_lines([f"ERROR: {told}", f"  next step: {advice}"])
+    assert "<" not in result.stderr.str()
+
+
+def test_a_gateway_that_lets_no_chat_through_is_not_the_agents_fault(
+    project: Project, router: FakeRouter
+) -> None:
+    def answers(method: str, path: str) -> Response | None:
+        return page(503, UNAVAILABLE) if path.endswith("/chat") else None
+
+    project.write("test_it.py", CHAT)
+    with behind(router, answers) as url:
+        result = project.at(url, chat_timeout=0.6).live("test_it.py")
+    result.stdout.fnmatch_lines(
+        [
+            f"*ChatTimeoutError: not accepted within 0.6 s: *: 503 {UNAVAILABLE} (answered by *",
+            "E *next step: a gateway before the router has no router behind it*",
+        ]
+    )
+    assert "agent's log" not in result.stdout.str()
+    assert nothing_left(router)
+
+
+def test_answers_that_are_encoded_all_the_same_are_read_and_told(
+    project: Project, router: FakeRouter
+) -> None:
+    async def packing(scope: Any, receive: Any, send: Any) -> None:
+        head: dict[str, Any] = {}
+        body = b""
+
+        async def pack(message: dict[str, Any]) -> None:
+            nonlocal body
+            if message["type"] == "http.response.start":
+                head.update(message)
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                packed = gzip.compress(body)
+                kept = [it for it in head["headers"] if it[0].lower() != b"content-length"]
+                head["headers"] = [*kept, (b"content-encoding", b"gzip")]
+                await send(head)
+                await send({"type": "http.response.body", "body": packed})
+
+        await router.app(scope, receive, pack)
+
+    project.write("test_it.py", CHAT)
+    place = mount(packing)
+    try:
+        result = project.at(place.url).live("test_it.py")
+    finally:
+        unmount(place)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*drift: chat answered encoded as gzip, which was not asked for"])
+    report = json.loads((project.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    assert "status answered encoded as gzip, which was not asked for" in report["manners"]["drift"]

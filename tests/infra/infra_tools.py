@@ -1,0 +1,394 @@
+"""Debian's proxies on loopback, each a process with a configuration of a test's own.
+
+What stands behind them is the FastAPI twin, or another proxy. A test is skipped where the proxy
+that it is about is not installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugin_tools import TOKEN, Project
+from twin import AtOnce, build
+
+from pytest_hydrasmoke.fake.server import Server
+
+try:
+    # Not in a test: an inner run in this process takes modules away that were new in it.
+    import trustme
+except ImportError:
+    trustme = None  # type: ignore[assignment]
+
+PATIENCE = 20.0
+"""Seconds for a proxy to take connections."""
+
+
+def program(name: str) -> str:
+    """Return where a program is; skips the test where it is not installed."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed: apt-get install {name}")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        port: int = it.getsockname()[1]
+        return port
+
+
+def takes_connections(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def running(folder: Path, port: int, *command: str, **environment: str) -> Iterator[None]:
+    """Run a proxy until the `with` is over, from when it takes connections."""
+    log = folder / "output.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        pause, waited = threading.Event(), 0.0
+        while not takes_connections(port):
+            assert process.poll() is None, log.read_text("utf-8", "replace")
+            assert waited < PATIENCE, log.read_text("utf-8", "replace")
+            pause.wait(0.05)
+            waited += 0.05
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+# --- the router behind them -------------------------------------------------------------------
+
+
+class Upstream(AtOnce):
+    """A router whose agent says `words`, one every `pause` seconds, `first` after the message.
+
+    With `after_words` it is silent for so long before it ends its turn.
+    """
+
+    token = TOKEN
+    words: tuple[str, ...] = ("I", " am", " ready", ".")
+    first = pause = after_words = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+        """Set once nobody is to be waited for any more."""
+
+    def reply(self, message: str) -> Iterator[str]:
+        wait = self.over.wait
+        wait(self.first)
+        for word in self.words:
+            yield f'data: {{"choices":[{{"index":0,"delta":{{"content":"{word}"}}}}]}}\n\n'
+            wait(self.pause)
+        wait(self.after_words)
+        yield 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        yield "data: [DONE]\n\n"
+
+
+@contextlib.contextmanager
+def served(router: Upstream) -> Iterator[int]:
+    """Serve a router at the root of a port of its own."""
+    server = Server()
+    server.mount("", build(router))
+    try:
+        yield int(server.url.rpartition(":")[2])
+    finally:
+        router.over.set()
+        server.unmount("")
+        server.close()
+
+
+# --- certificates -----------------------------------------------------------------------------
+
+
+def new_authority() -> Any:
+    if trustme is None:
+        pytest.skip("trustme is not installed: see the environment `infra` of tox.ini")
+    return trustme.CA()
+
+
+@functools.cache
+def authority() -> Any:
+    return new_authority()
+
+
+def certificate(folder: Path, name: str = "localhost", *, expired: bool = False) -> tuple[str, str]:
+    """Write a certificate of the private authority, with its chain, and its key: two paths."""
+    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    issued = authority().issue_cert(name, not_after=yesterday if expired else None)
+    return written(folder, issued)
+
+
+def written(folder: Path, issued: Any) -> tuple[str, str]:
+    chain, key = folder / "chain.pem", folder / "key.pem"
+    chain.write_bytes(b"".join(it.bytes() for it in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+    # HAProxy wants both in one file.
+    (folder / "both.pem").write_bytes(chain.read_bytes() + key.read_bytes())
+    return str(chain), str(key)
+
+
+def ca_file(folder: Path) -> str:
+    """Write the private authority's own certificate."""
+    path = folder / "ca.pem"
+    authority().cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+# --- the proxies ------------------------------------------------------------------------------
+
+NGINX = """\
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  {http}
+  server {{
+    listen 127.0.0.1:{port}{tls};
+    {server}
+    location / {{
+      proxy_pass http://127.0.0.1:{upstream};
+      {location}
+    }}
+  }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def nginx(
+    folder: Path,
+    upstream: int,
+    *,
+    http: str = "",
+    server: str = "",
+    location: str = "",
+    tls: tuple[str, str] | None = None,
+) -> Iterator[int]:
+    """Run nginx before a port, with lines of a test's own; gives its port."""
+    command, port = program("nginx"), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    if tls is not None:
+        server += f"\nssl_certificate {tls[0]};\nssl_certificate_key {tls[1]};"
+    words = NGINX.format(
+        folder=folder,
+        port=port,
+        upstream=upstream,
+        http=http,
+        server=server,
+        location=location,
+        tls=" ssl" if tls else "",
+    )
+    (folder / "nginx.conf").write_text(words, "utf-8")
+    with running(folder, port, command, "-p", str(folder), "-c", str(folder / "nginx.conf")):
+        yield port
+
+
+HAPROXY = """\
+global
+  maxconn 256
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 30s
+  timeout server 30s
+  {defaults}
+frontend front
+  bind 127.0.0.1:{port}{tls}
+  {front}
+  default_backend router
+backend router
+  {backend}
+  server one 127.0.0.1:{upstream} {check}
+"""
+
+
+@contextlib.contextmanager
+def haproxy(
+    folder: Path,
+    upstream: int,
+    *,
+    defaults: str = "",
+    front: str = "",
+    backend: str = "",
+    check: str = "",
+    tls: tuple[str, str] | None = None,
+) -> Iterator[int]:
+    """Run HAProxy before a port, with lines of a test's own; gives its port."""
+    command, port = program("haproxy"), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    words = HAPROXY.format(
+        port=port,
+        upstream=upstream,
+        defaults=defaults,
+        front=front,
+        backend=backend,
+        check=check,
+        tls=f" ssl crt {Path(tls[0]).parent / 'both.pem'}" if tls else "",
+    )
+    (folder / "haproxy.cfg").write_text(words, "utf-8")
+    with running(folder, port, command, "-db", "-f", str(folder / "haproxy.cfg")):
+        yield port
+
+
+SQUID = """\
+http_port 127.0.0.1:{port}
+pid_filename {folder}/squid.pid
+cache_log {folder}/cache.log
+access_log stdio:{folder}/access.log
+cache deny all
+coredump_dir {folder}
+visible_hostname proxy.example
+shutdown_lifetime 0 seconds
+pinger_enable off
+netdb_filename none
+{rules}
+"""
+
+
+@contextlib.contextmanager
+def squid(rules: str = "http_access allow all") -> Iterator[tuple[int, Path]]:
+    """Run Squid as a forward proxy; gives its port, and the log of what it was asked for."""
+    command, port = program("squid"), free_port()
+    with tempfile.TemporaryDirectory(prefix="squid-") as name:
+        folder = Path(name)
+        # As root it becomes another user, who is to write here; pytest's folders let in nobody.
+        folder.chmod(0o777)
+        words = SQUID.format(folder=folder, port=port, rules=rules)
+        (folder / "squid.conf").write_text(words, "utf-8")
+        # A name of its own, or what it shares in memory would be another one's.
+        named = ("-n", f"squid{port}")
+        with running(folder, port, command, "-N", *named, "-f", str(folder / "squid.conf")):
+            yield port, folder / "access.log"
+
+
+CADDY = """\
+{{
+  admin off
+  auto_https off
+  storage file_system {folder}/storage
+}}
+{scheme}://localhost:{port} {{
+  bind 127.0.0.1
+  {tls}
+  {site}
+  reverse_proxy 127.0.0.1:{upstream} {{
+    {proxy}
+  }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def caddy(
+    folder: Path,
+    upstream: int,
+    *,
+    site: str = "",
+    proxy: str = "",
+    tls: tuple[str, str] | None = None,
+) -> Iterator[int]:
+    """Run Caddy before a port, with lines of a test's own; gives its port."""
+    command, port = program("caddy"), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    words = CADDY.format(
+        folder=folder,
+        port=port,
+        upstream=upstream,
+        scheme="https" if tls else "http",
+        tls=f"tls {tls[0]} {tls[1]}" if tls else "",
+        site=site,
+        proxy=proxy,
+    )
+    (folder / "Caddyfile").write_text(words, "utf-8")
+    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    arguments = ("run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile"))
+    with running(folder, port, command, *arguments, **home):
+        yield port
+
+
+# --- what a user sees -------------------------------------------------------------------------
+
+CHAT = """
+def test_it(smoke_instance):
+    turn = smoke_instance.chat("hello")
+    assert turn.complete
+    turn.expect_llm_events(at_least=1)
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A run of pytest: what became of it, its errors with all their rows, and its summary."""
+
+    passed: bool
+    errors: list[str]
+    notes: list[str]
+
+    @property
+    def error(self) -> str:
+        """The one error, on a line."""
+        assert len(self.errors) == 1, self.errors
+        assert not self.passed
+        return self.errors[0]
+
+
+def see(
+    project: Project, url: str, *, suite: str = CHAT, command: bool = False, **settings: object
+) -> Seen:
+    """Run a suite of one test against an URL; `command` for a process of its own."""
+    project.write("test_it.py", suite)
+    project.at(url, **settings)
+    run = project.process if command else project.run
+    result = run("--hydra-smoke", "test_it.py")
+    text = result.stdout.str() + result.stderr.str()
+    print(text)
+    found = re.findall(
+        r"^(?:ERROR: |E +pytest_hydrasmoke\.)(.*\n(?:(?:E? +(?:phase|instance|last seen|expected|"
+        r"got|turn|next step):.*)\n)*)",
+        text,
+        re.MULTILINE,
+    )
+    notes = re.findall(r"^ +((?:note|drift): .*(?:\n {11}.*)*)", text, re.MULTILINE)
+    flat = [" ".join(re.sub(r"^E ", "", it, flags=re.MULTILINE).split()) for it in found]
+    return Seen(result.ret == 0, flat, [" ".join(it.split()) for it in notes])

@@ -1,0 +1,99 @@
+"""Certificates of the router, right ones and broken ones, as each proxy hands them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from infra_tools import ca_file, caddy, certificate, haproxy, new_authority, nginx, see, written
+from plugin_tools import Project
+
+pytestmark = pytest.mark.infra
+
+PROXIES: dict[str, Callable[..., Any]] = {"nginx": nginx, "haproxy": haproxy, "caddy": caddy}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_a_private_ca_that_is_named_is_trusted(
+    project: Project, tmp_path: Path, upstream: int, proxy: str
+) -> None:
+    with PROXIES[proxy](tmp_path / proxy, upstream, tls=certificate(tmp_path)) as port:
+        seen = see(project, f"https://localhost:{port}", ca_file=ca_file(tmp_path))
+    assert (seen.passed, seen.errors) == (True, [])
+
+
+def unknown(folder: Path) -> tuple[tuple[str, str], dict[str, str]]:
+    return certificate(folder), {}
+
+
+def expired(folder: Path) -> tuple[tuple[str, str], dict[str, str]]:
+    return certificate(folder, expired=True), {"ca_file": ca_file(folder)}
+
+
+def another_host(folder: Path) -> tuple[tuple[str, str], dict[str, str]]:
+    return certificate(folder, "router.example"), {"ca_file": ca_file(folder)}
+
+
+def self_signed(folder: Path) -> tuple[tuple[str, str], dict[str, str]]:
+    # Of an authority of its own, which nobody has named.
+    return written(folder, new_authority().issue_cert("localhost")), {"ca_file": ca_file(folder)}
+
+
+BROKEN = {
+    "unknown": (unknown, "certificate verify failed"),
+    "expired": (expired, "certificate has expired"),
+    "another host": (another_host, "not valid for 'localhost'"),
+    "self-signed": (self_signed, "certificate verify failed"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_certificate_is_one_clear_error(
+    project: Project, tmp_path: Path, upstream: int, case: str
+) -> None:
+    make, words = BROKEN[case]
+    tls, settings = make(tmp_path)
+    with nginx(tmp_path / "nginx", upstream, tls=tls) as port:
+        error = see(project, f"https://localhost:{port}", ready_timeout=3, **settings).error
+    assert words in error
+
+
+# No second try makes a certificate another one.
+@pytest.mark.xfail(reason="a certificate that is refused is asked for again")
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_certificate_is_not_asked_for_again(
+    project: Project, tmp_path: Path, upstream: int, case: str
+) -> None:
+    tls, settings = BROKEN[case][0](tmp_path)
+    with nginx(tmp_path / "nginx", upstream, tls=tls) as port:
+        error = see(project, f"https://localhost:{port}", ready_timeout=3, **settings).error
+    assert "attempts" not in error
+
+
+WANTS_ONE = "ssl_verify_client on; ssl_client_certificate {ca};"
+
+
+def test_a_router_that_wants_a_client_certificate_says_so(
+    project: Project, tmp_path: Path, upstream: int
+) -> None:
+    ca = ca_file(tmp_path)
+    wants = WANTS_ONE.format(ca=ca)
+    with nginx(tmp_path / "nginx", upstream, server=wants, tls=certificate(tmp_path)) as port:
+        error = see(project, f"https://localhost:{port}", ready_timeout=3, ca_file=ca).error
+    assert "No required SSL certificate was sent (answered by nginx/" in error
+
+
+# Not without the settings for it.
+@pytest.mark.xfail(reason="there is no setting for a client certificate")
+def test_a_client_certificate_is_sent(project: Project, tmp_path: Path, upstream: int) -> None:
+    ca = ca_file(tmp_path)
+    (tmp_path / "mine").mkdir()
+    chain, key = certificate(tmp_path / "mine", "somebody")
+    wants = WANTS_ONE.format(ca=ca)
+    with nginx(tmp_path / "nginx", upstream, server=wants, tls=certificate(tmp_path)) as port:
+        seen = see(
+            project, f"https://localhost:{port}", ca_file=ca, client_cert=chain, client_key=key
+        )
+    assert (seen.passed, seen.errors) == (True, [])
