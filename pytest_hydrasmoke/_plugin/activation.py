@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import session_of, worker_input
+from pytest_hydrasmoke._base.pytest_internals import (
+    hide_frames_of_asyncio,
+    session_of,
+    worker_input,
+)
 from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
 
 from .bundled_checks import BundledChecks
@@ -254,6 +258,7 @@ def _take_part(
     reports_as: str | None = None,
     alone: bool = False,
 ) -> Active:
+    from pytest_hydrasmoke._base.errors import hide_own_frames
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke._base.token import scrubbing
     from pytest_hydrasmoke._progress.plugin import Progress
@@ -272,6 +277,7 @@ def _take_part(
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
     ledger.begin(shares_as or MAIN)
+    hide_frames_of_asyncio(hide_own_frames)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
     stalled = StalledOutput(interrupts.wake)
     interrupts.install()
