@@ -140,11 +140,12 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
-        if config.option.verbose < 0:
+        verbosity = config.getoption("verbose", -2)  # Without a terminal there is no such option.
+        if verbosity < 0:
             # No header will show them, and the summary comes after what is paid for.
             for warning in loaded.warnings:
                 sys.stderr.write(scrub(f"hydra-smoke: WARNING: {warning}") + "\n")
-        with Reaching(str(settings.url), shown=config.option.verbose > -2) as reaching:
+        with Reaching(str(settings.url), shown=verbosity > -2) as reaching:
             if not fake and settings.instance is None:
                 check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
             if settings.record is not None:
