@@ -7,6 +7,7 @@ time (`at`) are seconds since its `began`, which is a moment of the wall clock.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Literal
 
@@ -20,6 +21,9 @@ from pytest_hydrasmoke._core.record import TOKENS
 
 SCHEMA_VERSION: Literal[2] = 2
 """Of `report.json`; another number where something has another meaning than before."""
+
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "interrupted")
+"""Of tests, in the order in which they are counted."""
 
 
 class _Part(BaseModel):
@@ -318,6 +322,14 @@ class Report(_Part):
     def count(self, outcome: str) -> int:
         """Count the instances with an outcome."""
         return sum(instance.outcome == outcome for instance in self.instances)
+
+    @property
+    def tests_words(self) -> str | None:
+        """How many smoke tests there were of each outcome; None where there were none."""
+        counts = Counter(test.outcome for test in self.tests)
+        # In one order always: a report of another release may have words of its own.
+        names = sorted(counts, key=lambda it: OUTCOMES.index(it) if it in OUTCOMES else -1)
+        return ", ".join(f"{counts[name]} {name}" for name in names) or None
 
     @property
     def provisioned(self) -> int:

@@ -23,6 +23,8 @@ def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
     counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
     yield _paragraph(f"hydra-smoke: {router}, run {report.run_id}")
     yield _paragraph(f"provisioned {report.provisioned}, {counts}")
+    if report.tests_words is not None:
+        yield _paragraph(f"smoke tests: {report.tests_words}")
     if page is not None:
         try:
             link = quote(Path(os.path.relpath(page, beside.parent)).as_posix())
