@@ -62,7 +62,7 @@ def test_a_thread_that_ends_without_a_word_is_not_waited_for() -> None:
     assert clock.now() == 5
 
 
-def test_a_thread_that_waits_for_another_is_not_waited_for() -> None:
+def test_a_thread_that_waits_for_another_is_not_waited_for(impatient: None) -> None:
     clock = VirtualClock()
     clock.sleep(1)
     run_together(lambda: clock.sleep(10))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
-from importlib.metadata import entry_points
 
 import pytest
-from inner import ALONE, only
+from inner import ALONE, only, without_others
 from plugin_tools import ALL, FIRST, SOMEBODY, TOKEN, Project, count, problems
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
@@ -242,9 +241,7 @@ def test_heavy_modules_are_imported_only_once_switched_on(
 def test_the_plugin_can_be_blocked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ALONE[0])
     run = project.suite("mixed").pytester.runpytest_inprocess
-    # Beside it all others that would be loaded by themselves: they take seconds.
-    others = {found.name for found in entry_points(group="pytest11")}
-    without = [word for name in sorted(others | {"hydrasmoke"}) for word in ("-p", f"no:{name}")]
+    without = (*without_others(), "-p", "no:hydrasmoke")
     run(*without).assert_outcomes(passed=1, errors=2)
     assert run(*without, "--hydra-smoke").ret == pytest.ExitCode.USAGE_ERROR
 
