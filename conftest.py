@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -30,6 +31,11 @@ settings.load_profile("sample")
 def pytest_configure(config: pytest.Config) -> None:
     if _fuzz_is_asked_for(config):
         settings.load_profile("full")
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests stay until the end: no collection of garbage need go through them again.
+    gc.freeze()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -58,7 +58,7 @@ SUITE = """
     def test_masked(smoke_instance, smoke_config):
         assert smoke_instance.chat(f"Is it {smoke_config.token.reveal()}?").text
         # Nothing comes late in a replay.
-        assert smoke_config.usage_settle == (0.3 if smoke_config.record else 0.1)
+        assert smoke_config.usage_settle == (0.15 if smoke_config.record else 0.1)
 
     def test_skips_half_way(smoke_instance):
         if smoke_instance.chat("Two").text:
@@ -96,7 +96,7 @@ def recorded(project: Project, router: FakeRouter) -> Project:
         router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
-    project.at(router, max_instances=8, usage_settle=0.3)
+    project.at(router, max_instances=8, usage_settle=0.15)
     return project
 
 

@@ -52,7 +52,7 @@ from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
 from pytest_hydrasmoke._core.record import State
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._transport import threads
+from pytest_hydrasmoke._transport import blocking, threads
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import Request, drive
@@ -64,6 +64,12 @@ pytestmark = pytest.mark.anyio
 STATUS = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
 
 Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
+
+
+@pytest.fixture
+def brief_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a request that is to end little time for its answer: here none comes."""
+    monkeypatch.setattr(blocking, "LAST_WORDS", 0.1)
 
 
 @pytest.fixture
@@ -227,6 +233,7 @@ def provisioning(behaviour: Behaviour) -> Behaviour:
     return behave
 
 
+@pytest.mark.usefixtures("brief_last_words")
 async def test_the_first_failure_ends_a_request_that_hangs(kind: str) -> None:
     refused = answer({"detail": "no"}, 422)
     with (
@@ -287,6 +294,7 @@ def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.usefixtures("brief_last_words")
 def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() -> None:
     router = provisioning(stall_before_head)
     with FaultyServer(router) as server, session_to(server.url) as session:
@@ -557,6 +565,7 @@ def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.Mon
     assert no_thread_left(before)
 
 
+@pytest.mark.usefixtures("brief_last_words")
 @pytest.mark.parametrize("works", [1, 3])
 def test_the_first_failure_ends_what_waits_for_an_answer(works: int) -> None:
     with FaultyServer(stall_before_head) as server:
