@@ -322,8 +322,8 @@ class Turn:
                     "the reply was cut: its stream ended without a terminal event"
                     + self._mid_event(),
                     expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
-                    next_step="see the agent's log of this turn; if its runtime really tells no "
-                    'end, set chat_end = "optional"',
+                    next_step="see the agent's log of this turn; if its runtime sends no "
+                    'terminal event, set chat_end = "optional"',
                 )
             )
         self.over = True

@@ -175,7 +175,7 @@ class Content:
         if told is None:
             return before
         if isinstance(told, bool) or not isinstance(told, int) or not 0 <= told < _MOST_TOKENS:
-            self._note("usage is told that is no number of tokens")
+            self._note("the reported usage is not a number of tokens")
             return before
         return told
 
@@ -205,7 +205,7 @@ class Content:
             return None
         usage = self._earlier + TokenUsage(self._read, self._written)
         if usage == TokenUsage(0, 0):
-            self._note("the usage is told as no tokens: the reply may be an error, of no model")
+            self._note("the reported usage is 0 tokens: the reply may be an error text")
         return usage
 
     @property
