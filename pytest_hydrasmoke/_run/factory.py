@@ -40,10 +40,11 @@ def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:
 
 @public
 class SmokeInstanceFactory:
-    """Provision instances that nobody shares.
+    """Provision instances that only you use.
 
-    Each is deleted at the end of a `with`, else of the session. Settings of the spec that are not
-    given are the run's. Raises `ConfigError` beyond `max_instances`, and what provisioning raises.
+    Each is deleted at the end of a `with`, else of the session. Fields of the spec that you do not
+    give come from the settings. Raises `ConfigError` beyond `max_instances`, and the errors of
+    provisioning.
     """
 
     def __init__(self, session: SmokeSession) -> None:
@@ -57,7 +58,7 @@ class SmokeInstanceFactory:
         return self._session.provision(merged(self._session.config.spec, spec))
 
     def many(self, n: int, **spec: str | None) -> list[SmokeInstance]:
-        """Provision `n` at once, and wait until all are ready: all, or none is left."""
+        """Provision `n` at once, and wait until all are ready; if one fails, delete all."""
         return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
 
     def own(self, name: str) -> AbstractContextManager[str]:
@@ -74,7 +75,7 @@ class SmokeInstanceFactory:
 
 @public
 class AsyncSmokeInstanceFactory:
-    """Do what `SmokeInstanceFactory` does, to be awaited."""
+    """The same as `SmokeInstanceFactory`, for coroutines."""
 
     def __init__(self, session: SmokeSession, io: AsyncIO) -> None:
         self._session = session
@@ -90,7 +91,7 @@ class AsyncSmokeInstanceFactory:
         return instance
 
     async def many(self, n: int, **spec: str | None) -> list[AsyncSmokeInstance]:
-        """Provision `n` at once, and wait until all are ready: all, or none is left."""
+        """Provision `n` at once, and wait until all are ready; if one fails, delete all."""
         full = merged(self._session.config.spec, spec)
         return await self._session.many_async(self._io, at_least_one(n), full)
 

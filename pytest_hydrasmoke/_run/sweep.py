@@ -108,7 +108,7 @@ class Sweep:
             lives = locks.is_live(folder)
         except OSError as error:
             self.left = True
-            self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
+            self.say(f"LEFT     run {folder.name}: cannot find out whether it is alive ({error})")
             return True
         if lives:
             self.say(f"live     run {folder.name}: passed by")

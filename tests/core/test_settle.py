@@ -804,8 +804,8 @@ def test_only_is_looked_at_twice() -> None:
 def test_a_stranger_is_told_at_once_and_no_wait_mends_it(script: list[Any]) -> None:
     _, error = of_turn(ONLY_A, before(0, ""), *script)
     assert error.got == "2 (0 before the turn, 2 now), from a, b"
-    assert error.expected == "at least 1 LLM event, from a and nobody else"
-    assert error.next_step == "see the agent's log of this turn: no longer wait mends it"
+    assert error.expected == "at least 1 LLM event, from a and no other"
+    assert error.next_step == "see the agent's log of this turn: a longer wait does not help"
 
 
 def test_a_stranger_known_before_is_looked_for_since_the_turn_began() -> None:
@@ -825,7 +825,7 @@ def test_who_it_was_can_not_be_told_once_the_next_turn_has_begun(wanted: Expecte
     after = Baseline(START + 9, 6, frozenset("ab"))
     io, error = of_turn(wanted, before(5, "ab", after), events(9, "a", "b"))
     assert error.got == (
-        "1 (5 before the turn, 6 at the next turn), from nobody, and who knows whether from "
+        "1 (5 before the turn, 6 at the next turn), from no provider, and perhaps from "
         + ("a, b" if wanted.only else "a")
     )
     assert error.next_step == "expect a turn's LLM events before the next chat on its instance"
@@ -838,6 +838,6 @@ def test_none_of_the_last_900_s_may_be_a_strangers() -> None:
     with pytest.raises(LlmEventsError) as caught:
         drive(handle.expect_recent(ONLY_A, None))
     assert caught.value.next_step == (
-        "count a turn's own (its expect_llm_events): no longer wait mends it"
+        "count a turn's own (its expect_llm_events): a longer wait does not help"
     )
     assert io.waited == 0

@@ -253,7 +253,10 @@ def test_the_last_process_is_believed_unless_it_leaves_it_to_another() -> None:
     assert [it.outcome for it in merged([shared, gone])] == ["deleted"]
     assert [it.outcome for it in merged([gone, shared])] == ["deleted"]
     [lost_sight_of] = merged([shared, shared])
-    assert (lost_sight_of.outcome, lost_sight_of.leak) == ("leaked", "nobody has seen it deleted")
+    assert (lost_sight_of.outcome, lost_sight_of.leak) == (
+        "leaked",
+        "no process has confirmed its deletion",
+    )
 
 
 def test_attached_instances_are_told_once_each_by_their_id() -> None:
@@ -305,7 +308,7 @@ def test_waits_in_chats_and_tokens_have_budgets() -> None:
     unkept = both[0].model_copy(update={"turns": ()})
     assert [it.test for it in breaches([unkept], {"gap": 2.0})] == [None]
     assert tokens.words == "the run took 1,002 tokens, and may take 1,001"
-    words = "budgets: tokens of 1 of 4 chats were not told, and are not counted"
+    words = "budgets: tokens of 1 of 4 chats were not reported, and are not counted"
     assert untold_tokens(both, budgets) == words
     assert untold_tokens(both[1:], budgets) is None
     assert untold_tokens(both, {"gap": 3.0}) is None

@@ -149,7 +149,9 @@ def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(
     monkeypatch.setattr(locks_module, "FileLock", NoLocks)
     code, told = sweep()
     assert (code, alive(fake)) == (1, ["owner-0"])
-    assert "LEFT     run owner: whether it lives can't be told ([Errno 38] Function not" in told
+    assert (
+        "LEFT     run owner: cannot find out whether it is alive ([Errno 38] Function not" in told
+    )
 
 
 def test_a_run_that_is_just_beginning_is_passed_by(
