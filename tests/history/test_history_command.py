@@ -263,6 +263,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(
     assert page.read_text() == "last week's"
     assert list(home.iterdir()) == [page]
     # A device is written as it is.
+    assert history(capsys, artifacts, "--html", "/dev/null")[0] == 0
     code, lines = history(capsys, artifacts, "--html", "/dev/full")
     assert code == 4
     assert lines[-2] == "/dev/full can't be written: No space left on device"
