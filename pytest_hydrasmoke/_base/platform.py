@@ -130,10 +130,9 @@ def name_on_disk(path: Path) -> str | None:
 
     A disk that does not tell letter cases apart keeps the name that came first.
     """
-    try:
+    with contextlib.suppress(OSError):
         names = os.listdir(path.parent)
-    except OSError:
-        return None
-    if path.name in names or not path.exists():
-        return None
-    return next((name for name in names if name.casefold() == path.name.casefold()), None)
+        alike = [name for name in names if name.casefold() == path.name.casefold()]
+        if path.name not in alike:
+            return next((name for name in alike if path.samefile(path.parent / name)), None)
+    return None

@@ -220,8 +220,10 @@ def test_a_disk_that_knows_a_name_by_another_case(
     assert platform.name_on_disk(tmp_path / "nightly") is None
     assert platform.name_on_disk(tmp_path / "Nightly") is None
     assert platform.name_on_disk(tmp_path / "gone" / "nightly") is None
-    # As a disk has it where the folder was made as `Nightly`.
-    monkeypatch.setattr(os, "listdir", listing("other", "Nightly"))
+    # As a disk has it where the folder was made as `Nightly`: here by a link, which no list shows.
+    (tmp_path / "Nightly").symlink_to("nightly")
+    (tmp_path / "NIGHTLY").mkdir()
+    monkeypatch.setattr(os, "listdir", listing("other", "NIGHTLY", "Nightly"))
     assert platform.name_on_disk(tmp_path / "nightly") == "Nightly"
 
 

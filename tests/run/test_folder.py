@@ -450,9 +450,11 @@ def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(
 def test_a_run_does_not_take_the_folder_of_one_whose_id_differs_in_case(
     output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As a disk tells it that has the folder under the name that came first, and finds it by both.
+    # As a disk tells it that has the folder under the name that came first, and finds it by both:
+    # here the first name is a link, and the second in no list.
+    (ledger.folder.parent / "Owner").symlink_to("owner")
     listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda place: [name.title() for name in listdir(place)])
+    monkeypatch.setattr(os, "listdir", lambda place: [it for it in listdir(place) if it != "owner"])
     words = "it is run Owner's: this disk takes both names for one"
     assert flaw(ledger.folder) == words
     assert words in refusal(lambda: mark_run_over(output, "owner"))

@@ -50,8 +50,9 @@ class VanishingLock(FileLock):
     """A lock whose file is removed by its holder, as it is on Windows."""
 
     def release(self, force: bool = False) -> None:
+        held = self.is_locked
         super().release(force)
-        if not self.is_locked:
+        if held:
             Path(self.lock_file).unlink(missing_ok=True)
 
 
