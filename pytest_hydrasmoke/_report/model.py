@@ -138,6 +138,8 @@ class InstanceReport(_Part):
     """What shows that another run has a hand in it: it uses the same run id."""
     failed: bool
     """Whether a test that used it failed."""
+    interrupted: str | None = None
+    """The phase of its boot (`provision`, `row`, `ready`) that an interrupt broke off."""
     began: datetime | None
     """When the run first had to do with it; None if it never had."""
     phases: dict[str, float]

@@ -114,6 +114,17 @@ def test_check_of_a_wrong_token(here: Project, capsys: Output) -> None:
     assert not any("unknown instance" in line for line in lines)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_check_of_a_token_that_is_looked_at_first(
+    here: Project, router: FakeRouter, capsys: Output, status: int
+) -> None:
+    for route in ("status", "poll"):
+        router.fail(route, status=status)
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "ok    router: reached in ?.?? s", f"WRONG token: poll was refused with {status}*")
+
+
 def test_check_of_a_wrong_path(here: Project, router: FakeRouter, capsys: Output) -> None:
     here.set(url=f"{router.url}/api")
     code, lines = check(capsys)
