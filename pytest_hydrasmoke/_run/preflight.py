@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import Calls, Observer
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
@@ -60,15 +60,15 @@ def check_unused(config: HydraSmokeConfig, *, named: bool) -> None:
             files.make_mark(mark)
 
 
-def learn(config: HydraSmokeConfig) -> Forms:
-    """Learn how the router answers where there is nothing.
+def learn(config: HydraSmokeConfig, observer: Observer | None = None) -> Forms:
+    """Learn how the router answers where there is nothing; `observer` sees how that goes.
 
     Raises `ConfigError` where it can't be told from whatever else may answer at its URL, and what
     asking raises.
     """
     io = SyncIO(config.link)
     try:
-        forms = drive(learn_forms(Calls(io), _deadline(io, config)))
+        forms = drive(learn_forms(Calls(io, observer), _deadline(io, config)))
     finally:
         io.close()
     if not forms.can_prove:
