@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,8 +16,10 @@ from pytest_hydrasmoke._base.errors import (
     HydraSmokeError,
     NotFoundError,
     RejectedError,
+    UnauthorizedError,
 )
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import Request, drive
@@ -38,15 +40,19 @@ class Finding:
     words: str
 
 
-def findings(config: HydraSmokeConfig) -> Iterator[Finding]:
+def findings(
+    config: HydraSmokeConfig, wait_aloud: Callable[[str], None] = lambda line: None
+) -> Iterator[Finding]:
     """Find out about router, token, answers and contract, one after the other.
 
-    Ends where going on makes no sense: an unreachable router has no token to test.
+    `wait_aloud` is given a line now and then, as long as the router is not reached. Ends where
+    going on makes no sense: an unreachable router has no token to test.
     """
     io = SyncIO(config.link)
     calls = Calls(io)
     try:
-        router = _router(calls)
+        with Reaching(config.url, wait_aloud) as observer:
+            router = _router(Calls(io, observer))
         yield router
         if not router.good:
             return
@@ -67,7 +73,8 @@ def _router(calls: Calls) -> Finding:
     words = "something else answers: it took 'not-a-uuid' for an id"
     try:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
-    except RejectedError:
+    except (RejectedError, UnauthorizedError):
+        # Some look at the token first: what is wrong with it is told next.
         return Finding("router", True, f"reached in {time.monotonic() - start:.2f} s")
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"

@@ -145,6 +145,7 @@ def _sweep(options: argparse.Namespace) -> int:
         options.wait,
         options.dry_run,
         say=lambda line: _say(clean(" ".join(line.splitlines()))),
+        wait_aloud=lambda line: _wait_aloud(clean(line)),
     )
     if options.run_id is None:
         sweep.all_runs()
@@ -170,6 +171,12 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _wait_aloud(line: str) -> None:
+    # No result: whoever reads those wants no such line among them.
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def _check(options: argparse.Namespace) -> int:
     from pytest_hydrasmoke._settings.sources import load
 
@@ -181,7 +188,7 @@ def _check(options: argparse.Namespace) -> int:
     for warning in loaded.warnings:
         _say(clean(f"note  settings: {warning}"))
     code = OK
-    for finding in findings(config):
+    for finding in findings(config, lambda line: _wait_aloud(clean(line))):
         _say(clean(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
         code = code if finding.good else WRONG
     return code

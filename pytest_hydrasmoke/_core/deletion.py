@@ -107,7 +107,9 @@ async def _in_grace(
 ) -> None:
     io = calls.io
     seconds = policy.row_wait + policy.delete_timeout + 5
-    with phase("delete", io, record, deadline=io.now() + seconds):
+    # What is waited for now: first a row, if there was none yet, and then the deletion.
+    ahead = policy.delete_timeout if record.state in HAS_ROW else policy.row_wait
+    with phase("delete", io, record, deadline=io.now() + ahead):
         try:
             await io.grace(seconds, work)
         except (HydraSmokeError, TimeoutError) as error:
@@ -203,6 +205,8 @@ class _Deletion:
         """
         io, start = self._io, self._io.now()
         deadline = start + self._policy.delete_timeout
+        if self._record.doing is not None:
+            self._record.begins("delete", self._record.doing.since, deadline)
         seen: set[str] = set()
         while ids:
             refused = await self._ask(ids[0], deadline) if ask else None

@@ -29,7 +29,7 @@ from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
 from .moments import MOST_WORD, Failure
 from .policy import Policy, poll_interval
-from .record import NOTHING_LEFT, InstanceRecord, State
+from .record import BOOT, NOTHING_LEFT, InstanceRecord, State
 
 __tracebackhide__ = hide_own_frames
 
@@ -62,6 +62,11 @@ def phase(
             instance=record.name,
         )
         record.fails(Failure(io.now(), str(error), error.brief, error.phase), error)
+        raise
+    except BaseException:
+        # Ctrl-C, or a test whose time is over: nobody's failure, but no boot that was seen through.
+        if name in BOOT:
+            record.interrupted = name
         raise
     finally:
         if timed:

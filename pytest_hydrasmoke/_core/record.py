@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._transport.protocol import CallName
 
 PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
+BOOT = PHASES[:3]
+"""Those until an instance is ready."""
 WAITS = ("first_text", "gap")
 """Times in a chat that are no phases: until the reply's first text, and between two events."""
 TOKENS = "tokens"
@@ -205,6 +207,8 @@ class InstanceRecord:
     """What shows that another run has a hand in it, too."""
     touched: bool = False
     """Whether anything was asked about it since somebody has begun to look."""
+    interrupted: str | None = None
+    """The phase of its boot that was broken off, and of no failure of its own."""
     failed: bool = False
     """Whether a test that used it failed, in set-up, call or teardown."""
     shared_across_workers: bool = False

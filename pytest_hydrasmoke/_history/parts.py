@@ -61,6 +61,7 @@ class InstancePart(Part):
     idempotency_key: Name | None
     spec: SpecPart | None
     outcome: Name
+    interrupted: Name | None = None
     phases: dict[Name, Seconds]
     tokens: TokensPart = TokensPart()
     untold: Count = 0

@@ -190,7 +190,7 @@ def _spec(instance: InstancePart, router: str) -> Spec:
 
 
 def _boot(instance: InstancePart, spec: Spec) -> Boot:
-    ready = instance.phases.get("ready")
+    ready = None if instance.interrupted else instance.phases.get("ready")
     last = instance.usage[-1] if instance.usage else None
     # Of an instance that was there before, the first count is of others.
     before = instance.usage[0].count if last and instance.outcome == "attached" else 0
@@ -215,7 +215,8 @@ def _times(
         if instance.spec is None:
             continue
         for span in instance.spans:
-            if span.phase in PHASES and not _failed(span, instance.failures):
+            whole = span.phase != instance.interrupted and not _failed(span, instance.failures)
+            if span.phase in PHASES and whole:
                 times.setdefault((_text(span.phase), spec), []).append(span.seconds)
     return {key: tuple(seconds) for key, seconds in times.items()}
 

@@ -116,11 +116,21 @@ def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
     _collect(config, unasked=settings.bundled_checks and not replaying)
 
 
+def _say_early(words: str) -> None:
+    # pytest has no terminal yet: where its errors go.
+    sys.stderr.write(f"hydra-smoke: {words}\n")
+    sys.stderr.flush()
+
+
+def _keep_quiet(words: str) -> None:
+    pass
+
+
 def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._base.token import scrubbing
-    from pytest_hydrasmoke._progress.reaching import Reaching
     from pytest_hydrasmoke._run.preflight import check_unused, learn
+    from pytest_hydrasmoke._run.reaching import Reaching
     from pytest_hydrasmoke._run.recordings import Recordings
 
     from .replay import AT_ONCE, comes_at_once, serve_stage, spec_of
@@ -144,8 +154,9 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         if verbosity < 0:
             # No header will show them, and the summary comes after what is paid for.
             for warning in loaded.warnings:
-                sys.stderr.write(scrub(f"hydra-smoke: WARNING: {warning}") + "\n")
-        with Reaching(str(settings.url), shown=verbosity > -2) as reaching:
+                _say_early(scrub(f"WARNING: {warning}"))
+        quiet = verbosity < -1
+        with Reaching(settings.url, _keep_quiet if quiet else _say_early) as reaching:
             if not fake and settings.instance is None:
                 check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
             if settings.record is not None:

@@ -22,6 +22,7 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import live_log_level
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.ticker import Ticker
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 
 from .lines import Lines
@@ -29,7 +30,6 @@ from .logs import DeferredLogs
 from .relay import RelayReader, RelayWriter
 from .snapshot import Snapshot, news, take_snapshot
 from .terminal import Terminal, terminal_of
-from .ticker import Ticker
 
 TICK = 1.0
 """Seconds between two looks at phases that last."""

@@ -144,6 +144,8 @@ class InstanceReport(_Part):
     """What shows that another run uses it too, because it has the same run id."""
     failed: bool
     """Whether a test that used it failed."""
+    interrupted: str | None = None
+    """The phase of its boot (`provision`, `row`, `ready`) that an interrupt broke off."""
     began: datetime | None
     """When the run first did something with it; None if it never did."""
     phases: dict[str, float]

@@ -82,6 +82,8 @@ def verdict(it: InstanceReport, report: Report) -> str:
         return "leaked"
     if it.failed:
         return "failed"
+    if it.interrupted:
+        return "interrupted"
     slow = any(breach.instance == it.name for breach in report.breaches)
     return "over budget" if slow else "ok"
 

@@ -63,7 +63,7 @@ def check_unused(
 
 
 def learn(config: HydraSmokeConfig, *, observer: Observer | None = None) -> Forms:
-    """Learn how the router answers where there is nothing.
+    """Learn how the router answers where there is nothing; `observer` sees how that goes.
 
     Raises `ConfigError` where it can't be told from whatever else may answer at its URL, and what
     asking raises.

@@ -42,6 +42,7 @@ from . import locks
 from .folder import LEDGER, folder_of
 from .ledger import Entry, Fact, Reading
 from .preflight import learn
+from .reaching import Reaching
 from .slots import Slots, Target
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
@@ -60,6 +61,8 @@ class Sweep:
     wait: float
     dry_run: bool
     say: Callable[[str], None]
+    wait_aloud: Callable[[str], None] = lambda line: None
+    """Given a line now and then, as long as the router is not reached."""
     left: bool = False
     """Whether something is, or may be, left."""
     _policy: Policy = field(init=False)
@@ -141,6 +144,11 @@ class Sweep:
             # All its keys are settled by its own word: what is asked for is asked for once.
             self.say(f"the run has said that nothing of it is left: {self._report}")
             self.wait = 0.0
+        elif not (folder / LEDGER).exists():
+            self.say(
+                f"no ledger of run {run_id} is known here: its slots are asked for all the same, "
+                "as they may have been used elsewhere"
+            )
         reading = self._read(folder)
         slots = Slots(run_id, folder, frozenset(reading.entries))
         targets = list(self._owned(folder, reading))
@@ -153,7 +161,8 @@ class Sweep:
     def _knows_router(self) -> bool:
         """Return whether it is a smoke router that answers: else nothing that it says counts."""
         try:
-            forms = learn(self.config)
+            with Reaching(self.config.url, self.wait_aloud) as observer:
+                forms = learn(self.config, observer=observer)
         except HydraSmokeError as error:
             self.left = True
             self.say(f"UNKNOWN  what is left, as {self.config.url} does not tell: {error.message}")

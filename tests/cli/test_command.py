@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
@@ -18,7 +19,11 @@ from plugin_tools import FILES, SOMEBODY, TOKEN, Project, answering
 
 from pytest_hydrasmoke._api.contract import contract
 from pytest_hydrasmoke._cli import check as check_module
+from pytest_hydrasmoke._cli import main as main_module
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._run import reaching
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import Request
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
@@ -108,12 +113,60 @@ def test_check_of_a_router_that_is_not_there(
     assert not any("token:" in line for line in lines)
 
 
+@pytest.mark.parametrize("command", [["check"], ["sweep", "--run-id", "run"]])
+def test_a_router_that_is_not_reached_yet_is_told_of_as_time_passes(
+    here: Project,
+    router: FakeRouter,
+    capsys: Output,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    said = threading.Event()
+    write = main_module._wait_aloud
+
+    def wait_aloud(line: str) -> None:
+        write(line)
+        # What two attempts have come to: the third is under way.
+        if "attempt 3" in line:
+            said.set()
+
+    ask = SyncIO._attempt_open
+    monkeypatch.setattr(reaching, "TICK", 0.001)
+    monkeypatch.setattr(reaching, "FIRST", 0.0)
+    monkeypatch.setattr(reaching, "EVERY", 0.001)
+    monkeypatch.setattr(main_module, "_wait_aloud", wait_aloud)
+    route = "status" if command == ["check"] else "poll"
+    router.drop(route, times=2)
+
+    def attempt(io: SyncIO, request: Request, deadline: float) -> Any:
+        if router.requests and len(router.requests) == 2 and request.call == route:
+            assert said.wait(30)
+        return ask(io, request, deadline)
+
+    monkeypatch.setattr(SyncIO, "_attempt_open", attempt)
+    main([*command, *(["--wait", "0"] if command[0] == "sweep" else [])])
+    out, err = capsys.readouterr()
+    assert re.search(rf"^reaching {router.url}, \d+ s, attempt 3$", err, re.MULTILINE)
+    assert "reaching" not in out
+
+
 def test_check_of_a_wrong_token(here: Project, capsys: Output) -> None:
     here.set(token="not-the-token-of-it")
     code, lines = check(capsys)
     assert code == 1
     like(lines, "ok    router: reached in ?.?? s", "WRONG token: poll was refused with 401*")
     assert not any("unknown instance" in line for line in lines)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_check_of_a_token_that_is_looked_at_first(
+    here: Project, router: FakeRouter, capsys: Output, status: int
+) -> None:
+    for route in ("status", "poll"):
+        router.fail(route, status=status)
+    code, lines = check(capsys)
+    assert code == 1
+    like(lines, "ok    router: reached in ?.?? s", f"WRONG token: poll was refused with {status}*")
 
 
 def test_check_of_a_wrong_path(here: Project, router: FakeRouter, capsys: Output) -> None:

@@ -794,3 +794,32 @@ def test_an_interrupt_of_a_deletion_leaves_it_to_be_done() -> None:
     with pytest.raises(KeyboardInterrupt):
         drive(delete(calls, it, POLICY))
     assert it.state is State.READY
+
+
+# --- the time that is left -------------------------------------------------------------------
+
+
+class Watching(Listening):
+    """Keeps the deadlines that people are told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deadlines: list[float] = []
+
+    def changed(self, record: InstanceRecord) -> None:
+        if record.doing is not None and record.doing.deadline is not None:
+            self.deadlines.append(record.doing.deadline - START)
+
+
+@pytest.mark.parametrize("state", [State.READY, State.ACCEPTED])
+def test_the_time_left_is_that_of_what_is_waited_for(state: State) -> None:
+    it = ready() if state is State.READY else record(state=state, id=ID)
+    it.listener = watching = Watching()
+    policy = policy_of(delete_timeout=60.0, row_wait=40.0)
+    found = [row(), NO_ROW] if state is State.ACCEPTED else [NO_ROW]
+    _, _, error = deleting(it, policy, poll=found, delete=[deleted()], status=[NOT_FOUND])
+    assert error is None
+    first = 60 if state is State.READY else 40
+    assert watching.deadlines[0] == first
+    assert max(watching.deadlines) <= 61
+    assert watching.deadlines[-1] == pytest.approx(60, abs=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -257,6 +258,16 @@ def test_an_interrupt_leaves_the_record_with_what_it_knows(call: str) -> None:
         drive(provision(calls, it, POLICY))
     known = {"provision": (State.REQUESTED, None), "poll": (State.ACCEPTED, None)}
     assert (it.state, it.id) == known.get(call, (State.CREATED, ID))
+    assert it.interrupted == {"poll": "row", "status": "ready"}.get(call, call)
+
+
+def test_a_failure_and_a_boot_that_was_seen_through_are_no_interrupts() -> None:
+    for answer in (status("failed"), status("running")):
+        it = record()
+        _, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[answer])
+        with contextlib.suppress(ProvisionError):
+            drive(provision(calls, it, POLICY))
+        assert it.interrupted is None
 
 
 def test_whoever_keeps_the_record_is_told_of_every_step_before_the_next() -> None:

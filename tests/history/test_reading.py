@@ -85,6 +85,13 @@ def test_a_phase_that_failed_is_no_time_of_it(tmp_path: Path) -> None:
     assert [boot.lost for boot in run.boots] == [True]
 
 
+def test_a_boot_that_was_interrupted_tells_nothing_of_how_long_one_takes(tmp_path: Path) -> None:
+    report = report_of(0, booted(7.0, interrupted="ready"))
+    run = run_of_file(file_of(tmp_path, plain(report)))
+    assert run.times == {}
+    assert [(boot.ready, boot.lost) for boot in run.boots] == [(None, False)]
+
+
 def test_llm_events_of_an_attached_instance_are_those_that_came(tmp_path: Path) -> None:
     counts = tuple(UsageCount(at=float(at), count=at + 7, providers=("openai",)) for at in (0, 2))
     attached = an_instance(outcome="attached", spec=None, usage=counts)

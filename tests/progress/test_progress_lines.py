@@ -14,13 +14,13 @@ from golden import GOLDEN, golden
 
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.ticker import Ticker
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.record import PHASES, InstanceRecord, RecordListener, State
 from pytest_hydrasmoke._progress.lines import Lines
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._progress.relay import RelayReader, RelayWriter
 from pytest_hydrasmoke._progress.snapshot import Snapshot
-from pytest_hydrasmoke._progress.ticker import Ticker
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
 

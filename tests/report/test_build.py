@@ -100,6 +100,7 @@ PROGRESS_LOG = {
     "leak": "why",
     "conflict": None,
     "failed": True,
+    "interrupted": None,
     "began": NOON,
     "phases": {"provision": 1.5},
     "waits": {"first_text": 0.25, "gap": 0.25},

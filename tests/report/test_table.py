@@ -139,6 +139,12 @@ def test_very_many_of_which_there_is_nothing_to_tell() -> None:
     assert "verdict" not in text
 
 
+def test_a_boot_that_was_interrupted_is_not_ok() -> None:
+    text = shown(report(instance(0, interrupted="ready")), 80, colour=False)
+    assert "interrupted" in text
+    assert " ok" not in text
+
+
 def test_a_run_without_an_instance() -> None:
     assert summary(report(fake=True)) == [
         [("fake router, run nightly-7: provisioned 0, deleted 0, kept 0, leaked 0", "")]

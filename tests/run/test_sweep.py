@@ -102,6 +102,21 @@ def test_a_second_sweep_finds_nothing(sweep: Sweep, fake: FakeRouter, output: Pa
     assert sweep() == (0, f"reading {output / 'runs'}\nnothing is left\n")
 
 
+def test_a_run_that_is_not_known_here_is_told_at_once(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    code, told = sweep("--run-id", "nobody")
+    assert code == 0
+    lines = told.splitlines()
+    assert lines[1] == (
+        "no ledger of run nobody is known here: its slots are asked for all the same, as they may "
+        "have been used elsewhere"
+    )
+    assert lines[2].startswith("asking for up to 0.6 s for keys")
+    killed(fake, output)
+    assert "no ledger" not in sweep("--run-id", "owner")[1]
+
+
 def test_another_folder_can_be_named(sweep: Sweep, fake: FakeRouter, tmp_path: Path) -> None:
     killed(fake, tmp_path / "elsewhere")
     code, told = sweep("--output", "elsewhere")

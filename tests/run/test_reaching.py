@@ -10,8 +10,8 @@ from project_fixtures import no_settings, project, router, routing
 from scripted_io import refused
 
 from pytest_hydrasmoke._api.calls import Attempt
-from pytest_hydrasmoke._progress import reaching
-from pytest_hydrasmoke._progress.reaching import Reaching
+from pytest_hydrasmoke._run import reaching
+from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._transport.protocol import Request
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -26,7 +26,7 @@ class Waiting:
     def __init__(self) -> None:
         self.told: list[str] = []
         self._now = 0.0
-        self.reaching = Reaching(URL, write=self.told.append, clock=lambda: self._now)
+        self.reaching = Reaching(URL, self.told.append, clock=lambda: self._now)
 
     def at(self, now: float, failed: int = 0) -> list[str]:
         """Let so many attempts fail by then; return what is told at that moment."""
@@ -47,10 +47,10 @@ def test_what_is_over_soon_is_not_told() -> None:
 
 def test_a_line_after_10_seconds_and_then_one_every_30() -> None:
     waiting = Waiting()
-    assert waiting.at(10, failed=2) == [f"hydra-smoke: reaching {URL}, 10 s, attempt 3"]
+    assert waiting.at(10, failed=2) == [f"reaching {URL}, 10 s, attempt 3"]
     assert waiting.at(11, failed=3) == []
     assert waiting.at(39.5) == []
-    assert waiting.at(41, failed=7) == [f"hydra-smoke: reaching {URL}, 41 s, attempt 8"]
+    assert waiting.at(41, failed=7) == [f"reaching {URL}, 41 s, attempt 8"]
     assert waiting.at(69) == []
 
 
@@ -58,7 +58,7 @@ def test_an_answer_begins_afresh() -> None:
     waiting = Waiting()
     waiting.at(1, failed=4)
     waiting.reaching.saw_answer("poll", 200, None)
-    assert waiting.at(12) == [f"hydra-smoke: reaching {URL}, 12 s, attempt 1"]
+    assert waiting.at(12) == [f"reaching {URL}, 12 s, attempt 1"]
 
 
 class AtOnce:
