@@ -13,13 +13,12 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from pytest_hydrasmoke._api.calls import RULES, Calls
+from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import (
     ChatBusyError,
     ChatError,
     ChatTimeoutError,
     HydraSmokeError,
-    RouterError,
     TransportError,
     hide_own_frames,
 )
@@ -31,6 +30,7 @@ from pytest_hydrasmoke._runtimes.registry import course, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
+from .not_taken import not_taken
 from .observer import TurnObserver
 from .pauses import IDLE_LIMIT, SILENT
 from .reading import Reading
@@ -191,20 +191,14 @@ class Turn:
             )
         except HydraSmokeError as error:
             self._observer.refused(error)
-            if not _ran_out_of_time(error):
+            late = not_taken(error, self._timeout)
+            if late is None:
                 self._add_context(error)
                 raise
-            refusal = error
         else:
             self.awaited, self._heard_at = self._calls.io.now() - self._began, self._began
             self._observer.sent(self._began)
             return
-        refused = isinstance(refusal, RouterError)
-        what = "accepted" if refused else "answered"
-        late = ChatTimeoutError(f"not {what} within {self._timeout:g} s: {refusal.message}")
-        if refused:
-            # The agent has never seen the message.
-            late.next_step = refusal.next_step
         self.fail(late)
 
     def take(self) -> tuple[ChatEvent, Meaning] | None:
@@ -398,9 +392,3 @@ class Turn:
 
     def _shown(self, event: ChatEvent) -> str:
         return safe_line(f"event {event.event!r} {event.data!r}" if self._quoted else "an event")
-
-
-def _ran_out_of_time(error: HydraSmokeError) -> bool:
-    if isinstance(error, RouterError):
-        return error.status_code in RULES["chat"].again
-    return isinstance(error, TransportError) and error.late

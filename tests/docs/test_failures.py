@@ -71,6 +71,15 @@ FAILURES: dict[str, Failing] = {
     ),
     "unreachable": Failing(settings={"URL": "http://127.0.0.1:9", "READY_TIMEOUT": "0.6"}),
     "token": Failing(settings={"TOKEN": "another-made-up-token"}),
+    "gateway": Failing(
+        fault=lambda it: it.fail(
+            "chat",
+            status=503,
+            times=99,
+            body="<html><head><title>503 Service Temporarily Unavailable</title></head></html>",
+        ),
+        settings={"CHAT_TIMEOUT": "0.5"},
+    ),
     "path": Failing(settings={"URL": "{url}/api"}),
     "rejected": Failing(
         settings={"TIER_ID": "x" * 80},

@@ -85,8 +85,6 @@ def test_a_router_that_wants_a_client_certificate_says_so(
     assert "No required SSL certificate was sent (answered by nginx/" in error
 
 
-# Not without the settings for it.
-@pytest.mark.xfail(reason="there is no setting for a client certificate")
 def test_a_client_certificate_is_sent(project: Project, tmp_path: Path, upstream: int) -> None:
     ca = ca_file(tmp_path)
     (tmp_path / "mine").mkdir()

@@ -1,0 +1,25 @@
+"""A chat whose message was not taken before its time ran out: whose fault that is."""
+
+from __future__ import annotations
+
+from pytest_hydrasmoke._api.calls import RULES
+from pytest_hydrasmoke._base.errors import (
+    ChatTimeoutError,
+    HydraSmokeError,
+    RouterError,
+    TransportError,
+)
+
+
+def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | None:
+    """Return the error of a message that was not taken in time; None for any other refusal."""
+    if isinstance(refusal, RouterError):
+        if refusal.status_code not in RULES["chat"].again:
+            return None
+        late = ChatTimeoutError(f"not accepted within {timeout:g} s: {refusal.message}")
+        # The agent has never seen the message.
+        late.next_step = refusal.next_step
+        return late
+    if isinstance(refusal, TransportError) and refusal.late:
+        return ChatTimeoutError(f"not answered within {timeout:g} s: {refusal.message}")
+    return None
