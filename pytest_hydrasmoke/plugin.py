@@ -131,7 +131,7 @@ def pytest_collection_modifyitems(
 def _have_marker(items: list[pytest.Item], name: str) -> bool:
     """Return whether a test has a marker, or what it is in.
 
-    To ask each test (`get_closest_marker`) would cost everybody fifty times as much.
+    To ask each test (`get_closest_marker`) was 1.4 % of what it takes everybody to collect one.
     """
     nodes: list[Any] = []
     last: object = None

@@ -140,7 +140,8 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
-        verbosity = config.getoption("verbose", -2)  # Without a terminal there is no such option.
+        # Without a terminal there is no such option.
+        verbosity: int = config.getoption("verbose", -2)
         if verbosity < 0:
             # No header will show them, and the summary comes after what is paid for.
             for warning in loaded.warnings:
