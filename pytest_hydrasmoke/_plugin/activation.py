@@ -141,7 +141,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
         # Without a terminal there is no such option.
-        verbosity: int = config.getoption("verbose", -2)
+        verbosity: int = getattr(config.option, "verbose", -2)
         if verbosity < 0:
             # No header will show them, and the summary comes after what is paid for.
             for warning in loaded.warnings:
