@@ -46,12 +46,12 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
 
     Raises `pytest.UsageError` with everything that is wrong.
     """
-    tells_only = any(config.getoption(name, default=None) for name in _TELLS_ONLY)
-    if tells_only:
-        _collect(config, unasked=True)
-        return None
-    if config.getoption("hydra_smoke_plan"):
+    tells = [name for name in _TELLS_ONLY if config.getoption(name, default=None)]
+    if config.getoption("hydra_smoke_plan") and tells in ([], ["collectonly"]):
         _plan(config, live=live, fake=fake)
+        return None
+    if tells:
+        _collect(config, unasked=True)
         return None
     worker = worker_input(config)
     active: Active | None
