@@ -46,12 +46,12 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
 
     Raises `pytest.UsageError` with everything that is wrong.
     """
-    tells_only = any(config.getoption(name, default=None) for name in _TELLS_ONLY)
-    if tells_only:
-        _collect(config, unasked=True)
-        return None
-    if config.getoption("hydra_smoke_plan"):
+    tells = [name for name in _TELLS_ONLY if config.getoption(name, default=None)]
+    if config.getoption("hydra_smoke_plan") and tells in ([], ["collectonly"]):
         _plan(config, live=live, fake=fake)
+        return None
+    if tells:
+        _collect(config, unasked=True)
         return None
     worker = worker_input(config)
     active: Active | None
@@ -150,7 +150,8 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
-        verbosity = config.getoption("verbose", -2)  # Without a terminal there is no such option.
+        # Without a terminal there is no such option.
+        verbosity: int = getattr(config.option, "verbose", -2)
         if verbosity < 0:
             # No header will show them, and the summary comes after what is paid for.
             for warning in loaded.warnings:

@@ -90,6 +90,15 @@ def test_a_plan_has_no_workers(here: Project) -> None:
     result.stdout.no_fnmatch_line("*nodes*")
 
 
+def test_a_plan_goes_with_a_list_of_the_tests(here: Project) -> None:
+    result = here.live(PLAN, "--collect-only", "-q")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["test_it.py::test_plain", "*hydra-smoke plan*", "at least 4 instances; *"]
+    )
+    here.set(scope="galaxy").live(PLAN, "--help").stdout.fnmatch_lines(["*--hydra-smoke-plan*"])
+
+
 def test_a_plan_of_too_much_says_so(here: Project) -> None:
     result = here.set(max_instances=3).fake(PLAN, "-q")
     assert result.ret == 0
