@@ -89,7 +89,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     for line in terminal.lines(made, options.after):
         say(line)
     if not made.overviews:
-        problem, next_step = _nothing([it.fake for it in found.runs], asked=options.include_fake)
+        problem, next_step = _nothing([run.fake for run in found.runs], asked=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
     demand = Demand(options.fail_on, options.after, group, options.expect)
     files.write(

@@ -300,7 +300,7 @@ def failures_of(error: BaseException) -> Iterator[Failure]:
         if isinstance(one, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
         context = None if one.__suppress_context__ else one.__context__
-        waiting += [it for it in (one.__cause__, context) if it is not None]
+        waiting += [other for other in (one.__cause__, context) if other is not None]
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:

@@ -300,7 +300,11 @@ class Recorder:
                     yield json.loads(line)
 
     def _unwritten(self) -> dict[str, str]:
-        return {it["of"]: it["why"] for it in self._entries() if it.get("what") == _UNWRITTEN}
+        return {
+            entry["of"]: entry["why"]
+            for entry in self._entries()
+            if entry.get("what") == _UNWRITTEN
+        }
 
     def _told(self, *, whole: bool) -> Iterator[str]:
         """Yield what became of recordings, and in a `whole` run which of them nobody used."""
