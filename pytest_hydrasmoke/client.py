@@ -101,8 +101,16 @@ class SmokeClient(_Client):
         token = hidden(token)
         self._use(blocking_io(link_to(base_url, token), clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
-        self._io, self._calls, self._reading = io, Calls(io, observer), reading
+    def _use(
+        self,
+        io: SyncIO,
+        reading: Reading,
+        observer: Observer | None = None,
+        *,
+        replay: bool = False,
+    ) -> None:
+        self._io, self._calls = io, Calls(io, observer, replay=replay)
+        self._reading = reading
 
     def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one.
@@ -167,8 +175,16 @@ class AsyncSmokeClient(_Client):
         token = hidden(token)
         self._use(async_io(link_to(base_url, token), clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
-        self._io, self._calls, self._reading = io, Calls(io, observer), reading
+    def _use(
+        self,
+        io: AsyncIO,
+        reading: Reading,
+        observer: Observer | None = None,
+        *,
+        replay: bool = False,
+    ) -> None:
+        self._io, self._calls = io, Calls(io, observer, replay=replay)
+        self._reading = reading
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
@@ -244,8 +260,10 @@ class RunClient(_RunClient, SmokeClient):
         observer: Observer | None = None,
         log_of: Callable[[str], TurnLog] = no_log,
         end: EndRule = "auto",
+        *,
+        replay: bool = False,
     ) -> None:
-        self._use(io, reading, observer)
+        self._use(io, reading, observer, replay=replay)
         self._end = end
         self.observer = observer
         self.log_of = log_of
@@ -261,7 +279,9 @@ class AsyncRunClient(_RunClient, AsyncSmokeClient):
         observer: Observer | None = None,
         log_of: Callable[[str], TurnLog] = no_log,
         end: EndRule = "auto",
+        *,
+        replay: bool = False,
     ) -> None:
-        self._use(io, reading, observer)
+        self._use(io, reading, observer, replay=replay)
         self._end = end
         self.log_of = log_of

@@ -109,6 +109,7 @@ class Active:
                 test=lambda: self._test,
                 origin=self.stage.claims,
                 tape=self.tape,
+                replay=self.replaying is not None,
             )
             if self._at_once:
                 self._session.policy = replace(self._session.policy, second_look=AT_ONCE)
@@ -167,13 +168,25 @@ class Active:
     def client(self) -> SmokeClient:
         """Return the six calls over connections of their own."""
         io, session = SyncIO(self.config.link), self.session
-        return RunClient(io, self.reading, session.sightings, session.log_of, self.config.chat_end)
+        return RunClient(
+            io,
+            self.reading,
+            session.sightings,
+            session.log_of,
+            self.config.chat_end,
+            replay=session.replay,
+        )
 
     def async_client(self) -> AsyncSmokeClient:
         """Return the six calls, to be awaited."""
         io, session = AsyncIO(self.config.link), self.session
         return AsyncRunClient(
-            io, self.reading, session.sightings, session.log_of, self.config.chat_end
+            io,
+            self.reading,
+            session.sightings,
+            session.log_of,
+            self.config.chat_end,
+            replay=session.replay,
         )
 
     def _skip_if_attached(self) -> None:

@@ -89,6 +89,8 @@ class SmokeSession(RecordListener):
     """Tells for whom an instance is claimed that is not shared; asked once for each."""
     tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
     """Begins to record a turn, by its instance's log and its message."""
+    replay: bool = False
+    """Whether what answers is a replay of recordings."""
 
     def __post_init__(self) -> None:
         self._ended = False
@@ -272,10 +274,11 @@ class SmokeSession(RecordListener):
 
     def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
         """Return an instance's core over a test's connections."""
-        return Handle(Calls(io, record), record, self.policy, self.reading)
+        calls = Calls(io, record, replay=self.replay)
+        return Handle(calls, record, self.policy, self.reading)
 
     def _calls(self, record: InstanceRecord) -> Calls:
-        return Calls(self._io, record)
+        return Calls(self._io, record, replay=self.replay)
 
     def _ready(self, record: InstanceRecord) -> SmokeInstance:
         self.ready(record)

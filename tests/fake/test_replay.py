@@ -270,7 +270,13 @@ def test_a_stream_that_was_cut_or_refused_or_never_came(playing: Playing) -> Non
         *(503, "busy"),
         "text/plain",
     )
+    assert "hydra-smoke-stands" in refused.headers
     assert caller.llm_events(instance_id).json()["count"] == 4
+
+
+def test_in_the_recorded_times_nobody_is_told_that_a_refusal_stands(playing: Playing) -> None:
+    caller, instance_id = playing.ready(turn("refused", refused=REFUSED), replay_pace=1)
+    assert "hydra-smoke-stands" not in caller.chat(instance_id, "refused").headers
 
 
 def test_a_deleted_instance_refuses_as_it_did(playing: Playing) -> None:

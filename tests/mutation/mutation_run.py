@@ -69,6 +69,11 @@ TESTS = {
         "run/test_folder.py",
         "fuzz/test_ledger.py",
     ],
+    "_core.tape": ["core/test_tape.py", "run/test_recording.py"],
+    "_run.recording": ["run/test_recording.py"],
+    "_run.recording_words": ["run/test_recording.py"],
+    "fake.recording_files": ["fake/test_recordings.py"],
+    "fake.replay": ["fake/test_replay.py"],
 }
 
 # Ids of tests without their parameters: what parameters are called can't be given back to pytest

@@ -192,6 +192,45 @@ def record(project: Project, of: str, *turns: dict[str, Any], **more: Any) -> No
     project.write(f"recordings/{len(of)}.json", text)
 
 
+STOOD = """
+import anyio
+import pytest
+from pytest_hydrasmoke import ChatTimeoutError, RouterError
+
+def test_stood(smoke_instance):
+    for _ in range(2):
+        with pytest.raises(ChatTimeoutError, match="not accepted within .* with 503"):
+            smoke_instance.chat("one")
+    assert smoke_instance.chat("one").text == "1"
+
+def test_client(smoke_instance, smoke_client):
+    with pytest.raises(ChatTimeoutError), smoke_client.stream_chat(smoke_instance.id, "one"):
+        pass
+
+@pytest.mark.anyio
+async def test_awaited(async_smoke_instance, async_smoke_client):
+    with pytest.raises(ChatTimeoutError):
+        await async_smoke_instance.chat("one")
+    with pytest.raises(ChatTimeoutError):
+        async with async_smoke_client.stream_chat(async_smoke_instance.id, "one"):
+            pass
+"""
+REFUSED = {"status": 503, "content_type": "application/json", "body": '{"detail": "busy"}'}
+
+
+def test_a_refusal_that_stood_is_not_asked_again(project: Project) -> None:
+    project.write("test_it.py", STOOD)
+    project.write("conftest.py", "import pytest\nanyio_backend = pytest.fixture(lambda: 'asyncio')")
+    project.set(chat_timeout=100_000)
+    refused = {name: it for name, it in turn("one", "").items() if name not in ("end", "chunks")}
+    refused["refused"] = REFUSED
+    record(project, "test_it.py::test_stood", refused, refused, turn("one", "1"))
+    record(project, "test_it.py::test_client", refused)
+    record(project, "test_it.py::test_awaited", refused)
+    result = project.fake(*REPLAY, "test_it.py")
+    result.assert_outcomes(passed=3)
+
+
 BOUNDED = """
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
