@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from textwrap import dedent
 from typing import Any
@@ -13,8 +14,9 @@ from starlette.responses import Response
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._plugin.replay import Replaying
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke._plugin.replay import Replaying, comes_at_once
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.server import mount, unmount
 
 SUITE = """
@@ -247,24 +249,22 @@ def test_exactly(smoke_instance, monkeypatch):
 """
 
 
-@pytest.mark.parametrize(
-    ("settings", "slept"),
-    [
-        ('base = "recordings"', "slept [0.1]"),
-        # Where they can come later, duplicates can.
-        ('base = "recordings"\nllm_events_gap = 0.1', "slept [[]*2.0]"),
-    ],
-)
-def test_what_is_there_at_once_is_not_waited_for(
-    project: Project, settings: str, slept: str
-) -> None:
+def test_what_is_there_at_once_is_not_waited_for(project: Project) -> None:
     project.write("test_it.py", BOUNDED)
-    project.write("s.toml", settings)
     counted = {"count": 1, "providers": ["anthropic"], "after": 0.8}
     record(project, "test_it.py::test_exactly", {**turn("one", "1"), "llm_events": counted})
-    result = project.fake("--hydra-smoke-scenario=s.toml", "-rP")
+    result = project.fake("--hydra-smoke-scenario=recordings", "-rP")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([slept])
+    result.stdout.fnmatch_lines(["slept [[]0.1]"])
+
+
+def test_what_may_come_later_is_waited_for(project: Project) -> None:
+    record(project, "test_it.py::test_it", turn("one", "1"))
+    at_once = load(str(project.path / "recordings"))
+    assert comes_at_once(at_once)
+    for later in ({"replay_pace": 1}, {"llm_events_lag": 0.1}, {"llm_events_gap": 0.1}):
+        assert not comes_at_once(replace(at_once, **later))
+    assert not comes_at_once(Scenario(llm_events_lag=0))
 
 
 def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
