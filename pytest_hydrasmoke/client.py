@@ -121,8 +121,16 @@ class SmokeClient(_Client):
         )
         self._use(blocking_io(link, clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: SyncIO, reading: Reading, observer: Observer | None = None) -> None:
-        self._io, self._calls, self._reading = io, Calls(io, observer), reading
+    def _use(
+        self,
+        io: SyncIO,
+        reading: Reading,
+        observer: Observer | None = None,
+        *,
+        replay: bool = False,
+    ) -> None:
+        self._io, self._calls = io, Calls(io, observer, replay=replay)
+        self._reading = reading
 
     def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one.
@@ -216,8 +224,16 @@ class AsyncSmokeClient(_Client):
         )
         self._use(async_io(link, clock), Reading(chat_text, chat_end))
 
-    def _use(self, io: AsyncIO, reading: Reading, observer: Observer | None = None) -> None:
-        self._io, self._calls, self._reading = io, Calls(io, observer), reading
+    def _use(
+        self,
+        io: AsyncIO,
+        reading: Reading,
+        observer: Observer | None = None,
+        *,
+        replay: bool = False,
+    ) -> None:
+        self._io, self._calls = io, Calls(io, observer, replay=replay)
+        self._reading = reading
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
@@ -287,11 +303,14 @@ class _RunClient(_Client):
         log_of: Callable[[str], TurnLog],
         end: EndRule,
         by_hand: ByHand | None,
+        *,
+        replay: bool,
     ) -> None:
         self._observer = observer
         self._log_of = log_of
         self._end: EndRule = end
         self._by_hand = by_hand
+        self._replay = replay
         self._proved = self._calls
         """With the run's own token."""
 
@@ -330,13 +349,21 @@ class RunClient(_RunClient, SmokeClient):
         log_of: Callable[[str], TurnLog] = no_log,
         end: EndRule = "auto",
         by_hand: ByHand | None = None,
+        *,
+        replay: bool = False,
     ) -> None:
-        self._use(io, reading, observer)
-        self._join(observer, log_of, end, by_hand)
+        self._use(io, reading, observer, replay=replay)
+        self._join(observer, log_of, end, by_hand, replay=replay)
 
     def _beside(self, io: SyncIO) -> RunClient:
         client = RunClient(
-            io, self._reading, self._observer, self._log_of, self._end, self._by_hand
+            io,
+            self._reading,
+            self._observer,
+            self._log_of,
+            self._end,
+            self._by_hand,
+            replay=self._replay,
         )
         client._proved = self._proved
         return client
@@ -353,13 +380,21 @@ class AsyncRunClient(_RunClient, AsyncSmokeClient):
         log_of: Callable[[str], TurnLog] = no_log,
         end: EndRule = "auto",
         by_hand: ByHand | None = None,
+        *,
+        replay: bool = False,
     ) -> None:
-        self._use(io, reading, observer)
-        self._join(observer, log_of, end, by_hand)
+        self._use(io, reading, observer, replay=replay)
+        self._join(observer, log_of, end, by_hand, replay=replay)
 
     def _beside(self, io: AsyncIO) -> AsyncRunClient:
         client = AsyncRunClient(
-            io, self._reading, self._observer, self._log_of, self._end, self._by_hand
+            io,
+            self._reading,
+            self._observer,
+            self._log_of,
+            self._end,
+            self._by_hand,
+            replay=self._replay,
         )
         client._proved = self._proved
         return client

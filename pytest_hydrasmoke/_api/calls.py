@@ -83,6 +83,8 @@ RULES: Mapping[CallName, Rule] = {
     "delete": Rule(frozenset({200, 202, 204, 404, 409, 410})),
 }
 
+STANDS = "hydra-smoke-stands"
+"""The header of a replayed refusal that answers all repeats; from a router it means nothing."""
 Outcome = int | TransportError
 
 
@@ -139,11 +141,15 @@ class Observer(Protocol):
 
 
 class Calls:
-    """The six calls over an IO, each until its `deadline` (a point of the IO's clock)."""
+    """The six calls over an IO, each until its `deadline` (a point of the IO's clock).
 
-    def __init__(self, io: IO, observer: Observer | None = None) -> None:
+    In a `replay` a refusal is not asked again of which the replay says that it stands.
+    """
+
+    def __init__(self, io: IO, observer: Observer | None = None, *, replay: bool = False) -> None:
         self.io = io
         self._observer = observer
+        self._replay = replay
         self._reached = False
 
     async def provision(
@@ -279,7 +285,8 @@ class Calls:
                 return result
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
             left = min(limit, io.cleanup_deadline()) - io.now() - LAST_CHANCE
-            if verdict == "fail" or left <= 0:
+            stands = self._replay and isinstance(result, Reply) and STANDS in result.headers
+            if verdict == "fail" or left <= 0 or stands:
                 raise failure(request, result, number, earlier)
             earlier.add(result)
             wanted = asked_pause(result) if isinstance(result, Reply) else None

@@ -135,7 +135,7 @@ def hiding(token: Token | None) -> Callable[[bytes], bytes]:
     if not known:
         return bytes
     find = finder(*known)
-    mark = next(it for it in _MARKS if not any(it in value for value in known)).encode()
+    mark = next(mark for mark in _MARKS if not any(mark in value for value in known)).encode()
 
     def hide(data: bytes) -> bytes:
         # A character a byte, whatever they are: a token has ASCII alone.

@@ -95,7 +95,7 @@ class Sightings:
         extra = dict(itertools.islice(unknown.items(), _MOST_FIELDS))
         names = answer.model_fields_set & type(answer).model_fields.keys()
         values: dict[str, object] = {name: getattr(answer, name) for name in names} | extra
-        fields = tuple(sorted((_name(name), kind_of(it)) for name, it in values.items()))
+        fields = tuple(sorted((_name(name), kind_of(value)) for name, value in values.items()))
         _add(self.answers, AnswerForm(call, code, fields))
         if extra:
             named = ", ".join(sorted(map(_name, extra))[:_MOST_NAMED])

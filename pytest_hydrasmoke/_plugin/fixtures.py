@@ -115,6 +115,7 @@ class Active:
                 origin=self.stage.claims,
                 tape=self.tape,
                 run=lambda: self.run,
+                replay=self.replaying is not None,
             )
             if self._at_once:
                 self._session.policy = replace(self._session.policy, second_look=AT_ONCE)
@@ -180,6 +181,7 @@ class Active:
             session.log_of,
             self.config.chat_end,
             session.by_hand,
+            replay=session.replay,
         )
 
     def async_client(self) -> AsyncSmokeClient:
@@ -192,6 +194,7 @@ class Active:
             session.log_of,
             self.config.chat_end,
             session.by_hand,
+            replay=session.replay,
         )
 
     def _skip_if_attached(self) -> None:
@@ -349,7 +352,7 @@ def errors_in(error: BaseException) -> Iterator[BaseException]:
         if isinstance(one, BaseExceptionGroup):
             waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
         context = None if one.__suppress_context__ else one.__context__
-        waiting += [it for it in (one.__cause__, context) if it is not None]
+        waiting += [other for other in (one.__cause__, context) if other is not None]
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:

@@ -6,20 +6,15 @@ these leave it in the run's folder, and the main process writes it.
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 
 import pytest
 
-from pytest_hydrasmoke._base.files import append
 from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
-from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.tape import Place, Tape
@@ -45,15 +40,9 @@ from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 from .bundled_checks import PACKAGE
 from .fixtures import Active
 from .record_hook import NAME, edit_of
+from .recorder_notes import CHANGED, NEW, NOT_RECORDED, SAME, UNWRITTEN, Notes
 from .replay import LIVE_ONLY, as_argument
 from .session_end import exit_code
-
-_NEW, _CHANGED, _SAME, _NOT, _UNWRITTEN = _WHATS = (
-    *("new", "changed", "unchanged", "not recorded", "could not be written"),
-)
-"""What can become of a recording."""
-_MOST = 10
-"""How many of a kind the summary lists."""
 
 
 @dataclass
@@ -91,8 +80,7 @@ class Recorder:
         self._test: _Test | None = None
         self._reported: set[str] = set()
         self._lines: list[str] = []
-        self._lost: list[dict[str, str]] = []
-        """What could not be left in the run's folder."""
+        self._notes = Notes(ledger.folder / RECORDED, self._scrub)
 
     def tape(self, log: TurnLog, message: str) -> Tape | None:
         """Begin to record a turn for whoever is on stage; None where it is nobody's to keep."""
@@ -158,34 +146,31 @@ class Recorder:
         if worker_input(self._pytest) is None:
             self._write_left()
         else:
-            worker_output(self._pytest)[RECORDED] = self._lost
-        if self._unwritten():  # Before the run's report has its exit code.
+            worker_output(self._pytest)[RECORDED] = self._notes.lost
+        if self._notes.unwritten():  # Before the run's report has its exit code.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         """Take what an xdist worker could not leave in the run's folder."""
-        self._lost += worker_output(node).get(RECORDED, [])
+        self._notes.lost += worker_output(node).get(RECORDED, [])
 
     def _write_left(self) -> None:
         left: dict[str, list[Turn]] = {}
-        for entry in self._entries():
-            if "left" in entry:
-                turns = left.setdefault(entry["of"], [])
-                known = [turn.instance for turn in turns]
-                turns += [
-                    turn for turn in turns_of(entry["left"].encode()) if turn.instance not in known
-                ]
+        for owner, text in self._notes.left():
+            turns = left.setdefault(owner, [])
+            known = [turn.instance for turn in turns]
+            turns += [turn for turn in turns_of(text.encode()) if turn.instance not in known]
         for owner, turns in left.items():
             self._try(owner, partial(self._write, turns=turns, in_part=True))
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
         """Write the router's forms, and fail the run for what could not be written."""
         self._try(ROUTER, partial(self._write_forms, report=report))
-        for owner, why in self._unwritten().items():
+        for owner, why in self._notes.unwritten().items():
             self._fail("recording", owner, self._words(owner, why))
         whole = self._active.selection.is_whole(report.exit_code)
-        self._lines = list(self._told(whole=whole))
+        self._lines = list(self._notes.told(self._recordings, self._reported, whole=whole))
 
     def _words(self, owner: str, why: str) -> str:
         named = owner != ROUTER and not owner.startswith(KINDS)
@@ -213,7 +198,7 @@ class Recorder:
         # One that skips half-way, or is expected to fail, does the same when it is replayed.
         if test.failed:
             if test.id in self._tapes or (not test.live and self._has_earlier(test.id)):
-                self._note(test.id, _NOT, "it failed")
+                self._notes.note(test.id, NOT_RECORDED, "it failed")
         elif test.id in self._tapes:
             self._try(test.id, lambda owner: self._write(owner, self._turns(owner)))
         self._tapes.pop(test.id, None)
@@ -223,11 +208,11 @@ class Recorder:
 
     def _leave(self, owner: str) -> None:
         if self._test is not None and owner == self._test.id:
-            self._note(owner, _NOT, "it was interrupted")
+            self._notes.note(owner, NOT_RECORDED, "it was interrupted")
         elif owner in self._active.stage.failed:
-            self._note(owner, _NOT, "its set-up failed")
+            self._notes.note(owner, NOT_RECORDED, "its set-up failed")
         else:
-            self._add(of=self._scrub(owner), left=as_text("", self._turns(owner), ""))
+            self._notes.leave(owner, as_text("", self._turns(owner), ""))
 
     def _turns(self, owner: str) -> list[Turn]:
         turns = [self._masking.turn(self._scrub(owner), tape) for tape in self._tapes[owner]]
@@ -235,7 +220,7 @@ class Recorder:
 
     def _write(self, owner: str, turns: Sequence[Turn], *, in_part: bool = False) -> None:
         if not turns:
-            self._note(owner, _NOT, f"{NAME} left all of its turns out")
+            self._notes.note(owner, NOT_RECORDED, f"{NAME} left all of its turns out")
             return
         name, why = self._scrub(owner), None
         # Of the run's processes, only workers may have the same test.
@@ -243,19 +228,19 @@ class Recorder:
         held = self._ledger.hold("recordings", lambda: None) if shared else None
         try:
             old = self._recordings.read(name)
-            what = _NEW if old is None else _CHANGED
+            what = NEW if old is None else CHANGED
             if old is not None:
                 known = self._known(old)
                 turns = overlaid(known, turns) if in_part else turns
                 turns, why = compared(known, turns, self._active.reading)
-                what = _SAME if why is None else _CHANGED
-            if what != _SAME:
+                what = SAME if why is None else CHANGED
+            if what != SAME:
                 day = datetime.now(UTC).date().isoformat()
                 self._recordings.write(name, as_text(name, turns, day))
         finally:
             if held is not None:
                 held.release()
-        self._note(owner, what, why or "")
+        self._notes.note(owner, what, why or "")
 
     def _known(self, old: bytes) -> list[Turn]:
         try:
@@ -276,57 +261,6 @@ class Recorder:
         try:
             work(owner)
         except NotWrittenError as error:
-            self._note(owner, _UNWRITTEN, str(error))
+            self._notes.note(owner, UNWRITTEN, str(error))
         except Exception as error:
-            self._note(owner, _UNWRITTEN, f"{type(error).__name__}: {error}")
-
-    # What is told
-
-    def _note(self, owner: str, what: str, why: str) -> None:
-        self._add(of=self._scrub(owner), what=what, why=safe_line(self._scrub(why), 400))
-
-    def _add(self, **entry: str) -> None:
-        line = json.dumps(entry).encode() + b"\n"
-        try:
-            append(self._ledger.folder / RECORDED, line)
-        except OSError:
-            self._lost.append(entry)
-
-    def _entries(self) -> Iterator[dict[str, str]]:
-        yield from self._lost
-        with suppress(OSError):
-            for line in (self._ledger.folder / RECORDED).read_bytes().splitlines():
-                with suppress(ValueError):  # Its process was killed in the middle of it.
-                    yield json.loads(line)
-
-    def _unwritten(self) -> dict[str, str]:
-        return {it["of"]: it["why"] for it in self._entries() if it.get("what") == _UNWRITTEN}
-
-    def _told(self, *, whole: bool) -> Iterator[str]:
-        """Yield what became of recordings, and in a `whole` run which of them nobody used."""
-        found = {entry["of"]: entry for entry in self._entries() if "what" in entry}
-        counts = Counter(entry["what"] for entry in found.values())
-        told = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
-        yield f"recordings in {self._recordings.folder}: {told or 'there was nothing to record'}"
-        for what in (_NEW, _CHANGED, _NOT, _UNWRITTEN):
-            yield from _listed(
-                f"{what}: {owner}{entry['why'] and ': '}{entry['why']}"
-                for owner, entry in sorted(found.items())
-                if entry["what"] == what
-            )
-        used = found.keys() | set(map(self._scrub, self._reported))
-        files = self._recordings.owners  # Of a run with workers, looked for when they are over.
-        unused = [
-            str(path.relative_to(self._recordings.folder))
-            for owner, path in sorted(files.items())
-            if owner not in used
-        ]
-        if whole and unused:
-            yield f"  used by no test of this run: {len(unused)}: {first_few(unused)}"
-
-
-def _listed(lines: Iterable[str]) -> Iterator[str]:
-    every = [f"  {line}" for line in lines]
-    yield from every[:_MOST]
-    if len(every) > _MOST:
-        yield f"  {every[0].strip().partition(':')[0]}: {len(every) - _MOST} more"
+            self._notes.note(owner, UNWRITTEN, f"{type(error).__name__}: {error}")

@@ -169,12 +169,12 @@ def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> It
     from pytest_hydrasmoke.fake.router import not_on_stage, unasked
 
     # A test that ran may have stopped asking; of any other nobody knows.
-    not_run = {it.id for it in tests if it.outcome in ("skipped", "interrupted", "error")}
+    not_run = {test.id for test in tests if test.outcome in ("skipped", "interrupted", "error")}
     for owner, messages in unasked(router).items():
         if owner not in not_run:
-            shown = first_few([repr(safe_line(it, 60)) for it in messages])
+            shown = first_few([repr(safe_line(message, 60)) for message in messages])
             yield f"note: {owner} no longer asks what was recorded: {shown}"
     # A fixture or a hook may be of tests that were skipped.
-    gone = [it for it in not_on_stage(router) if not it.startswith(KINDS)] if whole else []
+    gone = [owner for owner in not_on_stage(router) if not owner.startswith(KINDS)] if whole else []
     if gone:
         yield f"note: recordings of no test of this run: {len(gone)}: {first_few(gone)}"

@@ -58,7 +58,9 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
         requests=dict(record.requests),
         retries=record.retries,
         notes=tuple(
-            dict.fromkeys(it if replies else record.briefs.get(it, it) for it in record.notes)
+            dict.fromkeys(
+                note if replies else record.briefs.get(note, note) for note in record.notes
+            )
         ),
         drift=tuple(record.sightings.drift),
         statuses=tuple(
@@ -135,7 +137,7 @@ def _judged(report: InstanceReport) -> InstanceReport:
 
 def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
     last = one if two.outcome == "shared" else two
-    began = min((it.began for it in (one, two) if it.began is not None), default=None)
+    began = min((report.began for report in (one, two) if report.began is not None), default=None)
     one, two = _since(began, one), _since(began, two)
     words = sorted(one.statuses + two.statuses, key=_at)
     return InstanceReport(
@@ -159,9 +161,9 @@ def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
         notes=tuple(dict.fromkeys(one.notes + two.notes)),
         drift=tuple(dict.fromkeys(one.drift + two.drift)),
         statuses=tuple(
-            it
-            for it, before in zip(words, [None, *words], strict=False)
-            if before is None or it.word != before.word
+            status
+            for status, before in zip(words, [None, *words], strict=False)
+            if before is None or status.word != before.word
         ),
         spans=_in_order(one.spans, two.spans),
         exchanges=_in_order(one.exchanges, two.exchanges),
@@ -176,17 +178,17 @@ def with_tests(
 ) -> list[InstanceReport]:
     """Name in each instance the tests that used it, and those that no report came of."""
     return [
-        it.model_copy(
+        instance.model_copy(
             update={
                 "tests": tuple(
                     dict.fromkeys(
-                        [case.id for case in cases if it.reference in case.instances]
-                        + [turn.test for turn in it.turns if turn.test is not None]
+                        [case.id for case in cases if instance.reference in case.instances]
+                        + [turn.test for turn in instance.turns if turn.test is not None]
                     )
                 )
             }
         )
-        for it in instances
+        for instance in instances
     ]
 
 
@@ -216,12 +218,12 @@ def manners_of(seen: Iterable[Sightings]) -> Manners:
     sightings = list(seen)
     return Manners(
         answers=tuple(
-            AnswerReport(call=it.call, code=it.code, fields=dict(it.fields))
-            for it in _distinct(form for sight in sightings for form in sight.answers)
+            AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
+            for form in _distinct(form for sight in sightings for form in sight.answers)
         ),
         events=tuple(
-            EventReport.model_validate(asdict(it))
-            for it in _distinct(form for sight in sightings for form in sight.events)
+            EventReport.model_validate(asdict(form))
+            for form in _distinct(form for sight in sightings for form in sight.events)
         ),
         drift=tuple(dict.fromkeys(text for sight in sightings for text in sight.drift)),
     )
@@ -265,7 +267,7 @@ def _most(instances: Sequence[InstanceReport], name: str) -> Iterator[tuple[floa
         return
     if name == TOKENS:
         worst = max(instances, key=lambda it: it.tokens.total)
-        yield sum(it.tokens.total for it in instances), worst
+        yield sum(instance.tokens.total for instance in instances), worst
     else:
         worst = max(instances, key=lambda it: _took(it, name))
         yield _took(worst, name), worst
@@ -285,8 +287,8 @@ def _waited(it: InstanceReport, name: str, seconds: float) -> str | None:
 
 def untold_tokens(instances: Sequence[InstanceReport], budgets: Mapping[str, float]) -> str | None:
     """Return of how many chats a budget of tokens could not judge; None of none, or without one."""
-    untold = sum(it.untold for it in instances)
+    untold = sum(instance.untold for instance in instances)
     if TOKENS not in budgets or not untold:
         return None
-    chats = sum(it.chats for it in instances)
+    chats = sum(instance.chats for instance in instances)
     return f"budgets: tokens of {untold} of {chats} chats were not reported, and are not counted"

@@ -66,7 +66,9 @@ def _pieces(report: Report) -> Iterator[str]:
     router = (
         f"the bundled {report.fake_words}" if report.fake else f"live router {code(report.url)}"
     )
-    counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
+    counts = ", ".join(
+        f"{outcome} {report.count(outcome)}" for outcome in ("deleted", "kept", "leaked")
+    )
     yield (
         f"## hydra-smoke: {verdict}\n\n"
         f"{router}, run {code(report.run_id)}, {report.seconds:.1f} s: "
@@ -128,11 +130,14 @@ def _where(failure: FailureReport) -> str:
 def _table(instances: Iterable[InstanceReport]) -> Iterator[str]:
     columns = ("instance", "key", "outcome", *PHASES, "chats", "retries")
     head = f"| {' | '.join(columns)} |\n|{'---|' * 3}{'--:|' * (len(columns) - 3)}\n"
-    for it in instances:
-        times = [f"{it.phases[name]:.1f} s" if name in it.phases else "" for name in PHASES]
-        names = [code(it.id or "no id"), code(it.idempotency_key or "attached")]
-        outcome = it.outcome if it.outcome != "leaked" else "**leaked**"
-        yield f"{head}| {' | '.join([*names, outcome, *times, str(it.chats), str(it.retries)])} |\n"
+    for instance in instances:
+        times = [
+            f"{instance.phases[name]:.1f} s" if name in instance.phases else "" for name in PHASES
+        ]
+        names = [code(instance.id or "no id"), code(instance.idempotency_key or "attached")]
+        outcome = instance.outcome if instance.outcome != "leaked" else "**leaked**"
+        counts = [str(instance.chats), str(instance.retries)]
+        yield f"{head}| {' | '.join([*names, outcome, *times, *counts])} |\n"
         head = ""
 
 

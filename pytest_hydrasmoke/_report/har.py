@@ -74,7 +74,7 @@ def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
             exchange.method,
             url,
             _HTTP,
-            queryString=[harfile.Record(*it) for it in parse_qsl(urlsplit(url).query)],
+            queryString=[harfile.Record(*pair) for pair in parse_qsl(urlsplit(url).query)],
             postData=_sent(entry),
         ),
         response=harfile.Response(
@@ -95,7 +95,7 @@ def _ms(seconds: float) -> float:
 
 
 def _phrase(status: int | None) -> str:
-    return next((it.phrase for it in HTTPStatus if it == status), "")
+    return next((one.phrase for one in HTTPStatus if one == status), "")
 
 
 def _sent(entry: _Entry) -> harfile.PostData | None:

@@ -39,7 +39,7 @@ def of_run(report: Report) -> Iterator[Property]:
         yield from _named(f"{PREFIX}breaches.{breach.phase}.", times)
     for number, instance in enumerate(report.instances):
         yield from _named(f"{PREFIX}instances.{number}.", _of_instance(instance))
-    for number, test in enumerate(it for it in report.tests if it.runs is not None):
+    for number, test in enumerate(test for test in report.tests if test.runs is not None):
         facts = {"id": test.id, "runs": test.runs, "passed": test.passed}
         yield from _named(f"{PREFIX}tests.{number}.", facts)
 

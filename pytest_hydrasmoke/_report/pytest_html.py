@@ -20,7 +20,9 @@ def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
     The link is relative, where it can be, from a file `beside` which pytest-html writes its page.
     """
     router = f"the bundled {report.fake_words}" if report.fake else f"live router {report.url}"
-    counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
+    counts = ", ".join(
+        f"{outcome} {report.count(outcome)}" for outcome in ("deleted", "kept", "leaked")
+    )
     yield _paragraph(f"hydra-smoke: {router}, run {report.run_id}")
     yield _paragraph(f"provisioned {report.provisioned}, {counts}")
     if report.tests_words is not None:

@@ -101,13 +101,16 @@ def _outcomes(instances: Sequence[InstanceReport]) -> Column:
 
 
 def _times(instances: Sequence[InstanceReport], *, colour: bool) -> Iterator[Column]:
-    slowest = [max(it.phases, key=lambda name: it.phases[name], default="") for it in instances]
+    slowest = [
+        max(instance.phases, key=lambda name: instance.phases[name], default="")
+        for instance in instances
+    ]
     marked = {name for name in slowest if name and not colour}
     for name in PHASES:
         room = " " if name in marked else ""
         cells = (
-            _time(it.phases.get(name), slow == name, room)
-            for it, slow in zip(instances, slowest, strict=True)
+            _time(instance.phases.get(name), slow == name, room)
+            for instance, slow in zip(instances, slowest, strict=True)
         )
         yield Column(name + room, tuple(cells))
 
@@ -140,7 +143,7 @@ def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Col
         return Column(title, tuple((str(count(instance)), "") for instance in instances))
 
     yield counted("chats", lambda it: it.chats)
-    if any(it.tokens.total for it in report.instances):
+    if any(instance.tokens.total for instance in report.instances):
         yield Column("tokens", tuple((_tokens(instance), "") for instance in instances))
     yield counted("retries", lambda it: it.retries)
     yield counted("polls", lambda it: it.requests.get("poll", 0) + it.requests.get("status", 0))

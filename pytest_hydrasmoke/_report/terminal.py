@@ -44,16 +44,16 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
         lines.append([(f"smoke tests: {report.tests_words}", "")])
     if report.instances:
         lines += [[], *table(report, width, colour=colour), []]
-    if any(it.phases for it in report.instances) and not colour:
+    if any(instance.phases for instance in report.instances) and not colour:
         lines.append([(f"{MARK} the slowest phase of an instance", "")])
     many = len(report.instances) > MANY
-    told = [it for it in report.instances if not many or remarkable(it, report)]
+    told = [instance for instance in report.instances if not many or remarkable(instance, report)]
     for instance in told:
         lines += _details(instance, width)
     if len(told) < len(report.instances):
         rest = len(report.instances) - len(told)
         lines.append([(f"{rest} more were deleted, with nothing to tell: see report.json", "")])
-    known = {text for it in report.instances for text in it.drift}
+    known = {text for instance in report.instances for text in instance.drift}
     drift = [text for text in report.manners.drift if text not in known]
     return lines + _listed("drift", drift, width, "")
 

@@ -47,7 +47,7 @@ def _rows(turn: TurnStory, *, replies: bool) -> Iterator[tuple[str, str]]:
         return
     yield "message", safe_line(turn.message, _SAID)
     if turn.thoughts:
-        yield "thought", safe_line(" ".join(it.text for it in turn.thoughts), _BESIDE)
+        yield "thought", safe_line(" ".join(thought.text for thought in turn.thoughts), _BESIDE)
     for call in turn.tool_calls[:MOST_TOOLS]:
         yield "tool", _tool(call)
     if len(turn.tool_calls) > MOST_TOOLS:

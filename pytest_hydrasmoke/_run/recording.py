@@ -164,7 +164,7 @@ def turns_of(text: bytes) -> list[Turn]:
             raise FormatError("it is no recording")
         if plain["version"] != VERSION:
             raise VersionError(f"it has version {plain['version']!r} of the format, not {VERSION}")
-        return [_turn(it) for it in plain["turns"]]
+        return [_turn(turn) for turn in plain["turns"]]
     except FormatError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -209,7 +209,7 @@ def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
         elif same is not None or turn.instance not in used:
             merged.append(turn)
     left = [turn for turns in waiting.values() for turn in turns]
-    return merged + [turn for turn in new if any(turn is it for it in left)]
+    return merged + [turn for turn in new if any(turn is one for one in left)]
 
 
 def asked(turn: Turn) -> str:

@@ -23,14 +23,20 @@ Plain = dict[str, Any]
 def forms_of(report: Report, before: bytes | None) -> str | None:
     """Return what the file is to be; None where it is so already, or there is nothing to tell."""
     old = _read(before)
-    ready = [it for it in report.instances if any(span.phase == "ready" for span in it.spans)]
+    ready = [
+        instance
+        for instance in report.instances
+        if any(span.phase == "ready" for span in instance.spans)
+    ]
     if old is None and not ready:
         return None
     manners = report.manners.model_dump(mode="json", exclude={"drift"})
     known: Plain = {} if old is None else old["manners"]
     forms: Plain = {
         "schema_version": report.schema_version,
-        "instances": [_instance(it) for it in ready] if old is None else old["instances"],
+        "instances": [_instance(instance) for instance in ready]
+        if old is None
+        else old["instances"],
         "manners": {name: _joined(known.get(name, []), new) for name, new in manners.items()},
     }
     return None if forms == old else f"{_lines(forms)}\n"
@@ -41,11 +47,11 @@ def _lines(value: object, depth: int = 0) -> str:
     if depth == _DEPTH or not value:
         return json.dumps(value)
     if isinstance(value, list):
-        items = [_lines(it, depth + 1) for it in cast("list[object]", value)]
+        items = [_lines(item, depth + 1) for item in cast("list[object]", value)]
         return "[\n{}\n]".format(",\n".join(items))
     if isinstance(value, dict):
         fields = cast("Plain", value).items()
-        parts = [f"{json.dumps(name)}: {_lines(it, depth + 1)}" for name, it in fields]
+        parts = [f"{json.dumps(name)}: {_lines(field, depth + 1)}" for name, field in fields]
         return "{{\n{}\n}}".format(",\n".join(parts))
     return json.dumps(value)
 

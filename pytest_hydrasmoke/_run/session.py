@@ -79,6 +79,8 @@ class SmokeSession(RecordListener):
     """Begins to record a turn, by its instance's log and its message."""
     run: Callable[[], int | None] = lambda: None
     """Numbers the run of the test's body, where it has several."""
+    replay: bool = False
+    """Whether what answers is a replay of recordings."""
 
     def __post_init__(self) -> None:
         self._ended = False
@@ -268,10 +270,11 @@ class SmokeSession(RecordListener):
 
     def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
         """Return an instance's core over a test's connections."""
-        return Handle(Calls(io, record), record, self.policy, self.reading)
+        calls = Calls(io, record, replay=self.replay)
+        return Handle(calls, record, self.policy, self.reading)
 
     def _calls(self, record: InstanceRecord) -> Calls:
-        return Calls(self._io, record)
+        return Calls(self._io, record, replay=self.replay)
 
     def _ready(self, record: InstanceRecord) -> SmokeInstance:
         self.ready(record)

@@ -191,7 +191,7 @@ class Content:
         """Yield the same, each where it was thought."""
         for (position, _), group in groupby(self._pieces(reply), key=lambda it: it.place):
             pieces = list(group)
-            yield Thought("".join([it.part.text for it in pieces]), pieces[0].at, position)
+            yield Thought("".join([piece.part.text for piece in pieces]), pieces[0].at, position)
 
     def _pieces(self, reply: str) -> Iterator[_Piece]:
         for piece in self._reasoning:
@@ -217,13 +217,13 @@ class Content:
     def placed_calls(self) -> tuple[tuple[ToolCall, int], ...]:
         """The same, each with how much of the reply came before it; read once all is said."""
         calls: list[tuple[ToolCall, int]] = []
-        for it in self._calls:
-            if it.name is None:
+        for one in self._calls:
+            if one.name is None:
                 self._note("a tool call came without the tool's name")
             else:
-                arguments = self._arguments(it, it.name)
-                call = ToolCall(it.name, arguments, it.id, it.result, it.at)
-                calls.append((call, it.position))
+                arguments = self._arguments(one, one.name)
+                call = ToolCall(one.name, arguments, one.id, one.result, one.at)
+                calls.append((call, one.position))
         return tuple(calls)
 
     def _arguments(self, call: _Call, name: str) -> Mapping[str, object] | None:

@@ -66,7 +66,7 @@ def scenario_of(report: Plain) -> Scenario:
 
 
 def _learned(report: Plain) -> Changes:
-    ready = [it for it in report["instances"] if _end(it, "ready") is not None]
+    ready = [instance for instance in report["instances"] if _end(instance, "ready") is not None]
     if not ready:
         raise ValueError("no instance in it got ready: there is nothing to learn from")
     best = max(ready, key=lambda it: len(it["statuses"]))
@@ -120,8 +120,8 @@ def _boot(instance: Plain) -> Changes:
     row = _end(instance, "row")
     assert ready is not None
     start = ready if row is None else row
-    seen = [it for it in instance["statuses"] if it["at"] <= ready + _ROUNDED]
-    script = [(_seconds(it["at"] - start), str(it["word"])) for it in seen]
+    seen = [status for status in instance["statuses"] if status["at"] <= ready + _ROUNDED]
+    script = [(_seconds(status["at"] - start), str(status["word"])) for status in seen]
     learned: Changes = {}
     if asked is not None:
         learned["row_after"] = _seconds(start - asked)
@@ -146,7 +146,9 @@ def _deletion(instance: Plain, answers: Sequence[Plain]) -> Changes:
     learned: Changes = {}
     deleted = _begin(instance, "delete")
     after = [
-        it["word"] for it in instance["statuses"] if deleted is not None and it["at"] > deleted
+        status["word"]
+        for status in instance["statuses"]
+        if deleted is not None and status["at"] > deleted
     ]
     if after:
         learned |= {"after_delete": "row", "gone_word": after[0]}
@@ -241,10 +243,10 @@ def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
 def _trouble(instances: Sequence[Plain]) -> Changes:
     """Find what befell requests most often, how often, and on which calls."""
     asked: list[tuple[Route, Trouble]] = [
-        (it["call"], _trouble_of(it))
+        (exchange["call"], _trouble_of(exchange))
         for instance in instances
-        for it in instance["exchanges"]
-        if it["call"] in REPEATABLE
+        for exchange in instance["exchanges"]
+        if exchange["call"] in REPEATABLE
     ]
     bad = [(call, trouble) for call, trouble in asked if trouble != "none"]
     if not bad:
@@ -280,7 +282,7 @@ def _extra(answers: Sequence[Plain]) -> Changes:
 
 
 def _span(instance: Plain, phase: str) -> Plain | None:
-    return next((it for it in instance["spans"] if it["phase"] == phase), None)
+    return next((span for span in instance["spans"] if span["phase"] == phase), None)
 
 
 def _begin(instance: Plain, phase: str) -> float | None:

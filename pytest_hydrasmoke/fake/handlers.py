@@ -27,6 +27,7 @@ from .sse_events import turn
 from .state import Order, World, in_case
 
 Call = TypeVar("Call", bound=BaseModel)
+_STANDS = "hydra-smoke-stands"
 
 
 class Calls:
@@ -132,7 +133,7 @@ class Calls:
             # No stream: an answer of another kind, or none at all.
             if counted is not None:
                 end_turn()
-            return hang_up if answer is None else _refusal(answer)
+            return hang_up if answer is None else self._refusal(answer)
         planned = plan_recorded(
             chunks,
             end,
@@ -154,7 +155,14 @@ class Calls:
             _, recorded = player.answer(_asked(message, instance))
         except (NotRecordedError, ValueError):
             return None  # Nobody would have heard it: so what the router says will do.
-        return None if recorded.refused is None else _refusal(recorded.refused)
+        return None if recorded.refused is None else self._refusal(recorded.refused)
+
+    def _refusal(self, refused: Refused) -> Response:
+        headers = {"content-type": refused.content_type}
+        if not self._scenario.replay_pace:
+            # It answers all repeats. A client that knows of replays need not find out in time.
+            headers[_STANDS] = "1"
+        return Response(refused.body, refused.status, headers)
 
     def _break(self) -> Break | None:
         return self._faults.take_break() or _death(self._scenario)
@@ -200,10 +208,6 @@ def _death(scenario: Scenario) -> Break | None:
     if scenario.agent_dies == "never":
         return None
     return Break(scenario.agent_dies, scenario.agent_dies_after, None)
-
-
-def _refusal(refused: Refused) -> Response:
-    return Response(refused.body, refused.status, {"content-type": refused.content_type})
 
 
 def _asked(message: str, instance: Instance) -> Asked:

@@ -180,7 +180,10 @@ def _as_fastapi_has_it(model: Node) -> Node:
         name: {key: value for key, value in node.items() if value is not None}
         for name, node in properties.items()
     }
-    return {**{key: it for key, it in model.items() if key != "description"}, "properties": plain}
+    return {
+        **{key: told for key, told in model.items() if key != "description"},
+        "properties": plain,
+    }
 
 
 _AUTHORIZATION: Node = {

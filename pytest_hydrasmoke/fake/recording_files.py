@@ -118,7 +118,7 @@ def _turn(where: str, of: str, value: object) -> Turn:
     return Turn(
         run=_number(f"{where}.run", given.get("run"), 1),
         claim=_claim(where, of, given.get("instance")),
-        spec={name: it for name, it in spec.items() if isinstance(it, str)},
+        spec={name: text for name, text in spec.items() if isinstance(text, str)},
         message=_text("message", given, f"{where}."),
         llm_events=None if counted is None else _counted(f"{where}.llm_events", counted),
         end=cast(End | None, end),

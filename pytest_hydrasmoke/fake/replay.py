@@ -80,7 +80,9 @@ class Replay:
             recording.of: messages
             for recording in self.recordings.each
             if recording.of in self.begun
-            and (messages := [it.message for it in recording.turns if id(it) not in self.given])
+            and (
+                messages := [turn.message for turn in recording.turns if id(turn) not in self.given]
+            )
         }
 
     def not_on_stage(self) -> Sequence[str]:
@@ -121,7 +123,7 @@ class Player:
         self._stage = _Stage(owner, run, test)
         if owner is not None and begins:
             self._replay.begun.add(owner)
-            for question in [it for it in self._said if it.of == owner]:
+            for question in [question for question in self._said if question.of == owner]:
                 del self._said[question]
 
     def claim(self, key: str, claim: Claim) -> None:
@@ -198,7 +200,7 @@ def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:
     """
     told = {name: value for name, value in spec.items() if value is not None}
     of_spec = [turn for turn in turns if turn.spec == told]
-    return of_spec or (turns if all(it.spec == turns[0].spec for it in turns) else [])
+    return of_spec or (turns if all(turn.spec == turns[0].spec for turn in turns) else [])
 
 
 def _nearest(message: str, recorded: Collection[str]) -> str:

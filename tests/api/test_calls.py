@@ -560,6 +560,14 @@ def test_a_router_that_was_reached_once_is_asked_until_the_deadline() -> None:
     assert 900 - LAST_CHANCE <= io.waited <= 900
 
 
+def test_a_refusal_that_stands_is_asked_again_unless_a_replay_says_so() -> None:
+    for replay, attempts in ((False, 2), (True, 1)):
+        io = ScriptedIO(status=[reply(503, hydra_smoke_stands="1"), status("x")])
+        with contextlib.suppress(RouterError):
+            drive(Calls(io, replay=replay).status(ID))
+        assert io.calls_sent() == ["status"] * attempts
+
+
 def test_a_refusal_is_contact_too() -> None:
     io, error = ask("status", reply(503), refused(), ..., deadline=START + 900)
     assert isinstance(error, TransportError)

@@ -14,6 +14,7 @@ from recording_tools import SPEC, recording, says, turn, write
 from pytest_hydrasmoke.fake import FakeRouter, recording_files
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
+from pytest_hydrasmoke.fake.recordings import Counted, Refused
 
 COUNTED = {"count": 2, "providers": ["anthropic"], "after": 0.8}
 REFUSED = {"status": 503, "content_type": "text/plain", "body": "busy"}
@@ -64,6 +65,20 @@ def test_whose_turns_they_are(tmp_path: Path) -> None:
         ("t.py::test", 3),
         ("fixture ::agent", 1),
         None,
+    ]
+
+
+def test_what_came_of_a_turn_is_read(tmp_path: Path) -> None:
+    counted = {"count": 0, "providers": ["a", "b"], "after": 0}
+    no = {"content_type": "text/plain", "body": "no"}
+    refused = [turn("b", refused={**no, "status": status}) for status in (200, 599)]
+    write(tmp_path, "t.py::test", turn("a", llm_events=counted), *refused)
+    [one] = read(tmp_path).each
+    assert [it.llm_events for it in one.turns] == [Counted(0, ("a", "b"), 0.0), None, None]
+    assert [it.refused for it in one.turns] == [
+        None,
+        Refused(200, "text/plain", b"no"),
+        Refused(599, "text/plain", b"no"),
     ]
 
 
@@ -127,6 +142,15 @@ BAD: list[tuple[str, str]] = [
     (broken(chunks=[[1, 2]]), "turns[0].chunks[0] must be"),
     (broken(chunks=[[1, {"base64": "?"}]]), "turns[0].chunks[0] must be"),
     (broken(chunks=[[1, "\ud800"]]), "turns[0].chunks[0] must be"),
+    (
+        broken(chunks=[[1, "x"], [2, "x"], [-1, "x"]]).replace(",\n[-1", ",[-1"),
+        "turns[0].chunks[2] must be",
+    ),
+    (recording("t.py::test", []).replace("[\n\n]", "[7]"), "turns[0] must be an object, not 7"),
+    (
+        broken(llm_events={**COUNTED, "after": 12345}).replace("12345", "1e999"),
+        "llm_events.after must be a number of seconds, not inf",
+    ),
     (broken(llm_events=[]), "turns[0].llm_events must be an object, not []"),
     (broken(llm_events={**COUNTED, "count": "2"}), "llm_events.count must be a whole number"),
     (
@@ -154,6 +178,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
         ({**REFUSED, "status": 600}, "turns[0].refused.status must be a status of HTTP, not 600"),
         ({**REFUSED, "body": 7}, "turns[0].refused.body must be a text, or base64"),
         (7, "turns[0].refused must be an object, not 7"),
+        ({**REFUSED, "status": 199}, "turns[0].refused.status must be a whole number, 200 or more"),
+        ({**REFUSED, "content_type": 7}, "turns[0].refused.content_type must be a text, not 7"),
     ],
 )
 def test_what_is_wrong_with_a_refusal_is_said(tmp_path: Path, refused: Any, words: str) -> None:
@@ -169,6 +195,33 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 more of its files are wrong") as caught:
         read(tmp_path)
     assert str(caught.value).count("is damaged") == 10
+
+
+def test_ten_problems_are_told_and_how_many_more_there_are(tmp_path: Path) -> None:
+    def told() -> str:
+        with pytest.raises(ValueError, match=r"00\.json") as caught:
+            read(tmp_path)
+        return str(caught.value)
+
+    (tmp_path / "00.json").write_text(recording("t.py::test", [], version=2))
+    for number in range(1, 11):
+        (tmp_path / f"{number:02}.json").write_text('{"format": ')
+    assert told().count(" is damaged: ") == 9
+    assert told().endswith("; 1 more of its files are wrong")
+    (tmp_path / "10.json").unlink()
+    assert (told().count("; "), told().count(" more of ")) == (9, 0)
+
+
+def test_how_much_a_folder_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two folders and three files.
+    for place in (tmp_path, tmp_path, tmp_path / "below"):
+        write(place, f"t.py::{place.name}{len(list(tmp_path.iterdir()))}", says("a", "b"))
+    monkeypatch.setattr(recording_files, "_MOST", 5)
+    found = read(tmp_path)
+    assert (found.folder, len(found.each), len(found.by_owner)) == (tmp_path, 3, 3)
+    monkeypatch.setattr(recording_files, "_MOST", 4)
+    with pytest.raises(ValueError, match="has very much in it"):
+        read(tmp_path)
 
 
 def test_two_files_of_one_test(tmp_path: Path) -> None:

@@ -118,6 +118,23 @@ def test_what_a_hook_makes_of_a_message_is_looked_up(process: Any) -> None:
     assert process(says("a", "1")).says("a!!!") == "1"
 
 
+def test_a_hook_is_told_who_asks_in_which_run(tmp_path: Path) -> None:
+    write(tmp_path, TEST, says("a", "1", run=2))
+    told: list[tuple[str, int, str]] = []
+
+    def edit(*asked: Any) -> str:
+        told.append(asked)
+        return "a"
+
+    player = Player(Replay(read(tmp_path)), edit)
+    with pytest.raises(NotRecordedError, match="nothing was recorded for no test"):
+        player.answer(Asked("b", "key-0", SPEC))
+    player.enter(TEST, 2, begins=True, test=None)
+    player.claim("key-0", "shared")
+    assert player.answer(Asked("c", "key-0", SPEC))[1].message == "a"
+    assert told == [("", 1, "b"), (TEST, 2, "c")]
+
+
 def test_a_message_where_nothing_is_near(process: Any, playing: Playing) -> None:
     with pytest.raises(NotRecordedError, match=r"'a': it was not recorded for [^;]*; to"):
         process(says("a", "1", run=2)).says("a")
@@ -134,6 +151,11 @@ UNKNOWN: list[tuple[list[dict[str, Any]], str, str]] = [
     ([says("a b c d e f", "1")], "1 b 2 d 3 f", "(-'a' +'1', -'c' +'2', -'e' +'3')"),
     ([says("a b c d e f g h i", "1")], "1 b 2 d 3 f 4 h 5", "-'g' +'4', ...)"),
     ([says(LONG, "1")], LONG + "more", f"{LONG[:120]}...' (+'more')"),
+    ([says("Hi, you.", "1")], "Hi.", "(-', you')"),
+    ([says("a b c d e f g h", "1")], "1 b 2 d 3 f 4 h", "-'g' +'4')"),
+    # What is frequent in a long message counts as much.
+    ([says("a " * 150, "1")], "a " * 150 + "b", "(+'b')"),
+    ([says("x" * 120, "1")], "y", f"was: '{'x' * 120}' ("),
     ([says("a", "1", instance=0)], "a", "it was recorded for t.py::test on another instance"),
     ([says("a", "1", instance=0)], "b", "the nearest that was: 'a'"),
 ]
@@ -225,6 +247,16 @@ def test_anybody_gets_the_first_that_has_the_message_then_the_next(playing: Play
     }
 
 
+def test_each_instance_goes_through_all_that_has_the_message(
+    playing: Playing, clock: HandClock
+) -> None:
+    write(playing.folder, "t.py::a", says("hello", "one"), says("hello", "two"))
+    caller, one = playing.ready(says("hello", "three"))
+    other = caller.ready(clock, "key-1")
+    said = [caller.chat(it).text.split()[1] for it in (one, one, other, one, one)]
+    assert said == ["one", "two", "one", "three", "one"]
+
+
 def test_there_is_a_url_for_a_folder(playing: Playing) -> None:
     write(playing.folder, TEST, says("hello", "Moin."))
     with FakeRouter(str(playing.folder)) as router:
@@ -270,7 +302,13 @@ def test_a_stream_that_was_cut_or_refused_or_never_came(playing: Playing) -> Non
         *(503, "busy"),
         "text/plain",
     )
+    assert "hydra-smoke-stands" in refused.headers
     assert caller.llm_events(instance_id).json()["count"] == 4
+
+
+def test_in_the_recorded_times_nobody_is_told_that_a_refusal_stands(playing: Playing) -> None:
+    caller, instance_id = playing.ready(turn("refused", refused=REFUSED), replay_pace=1)
+    assert "hydra-smoke-stands" not in caller.chat(instance_id, "refused").headers
 
 
 def test_a_deleted_instance_refuses_as_it_did(playing: Playing) -> None:

@@ -69,11 +69,24 @@ TESTS = {
         "run/test_folder.py",
         "fuzz/test_ledger.py",
     ],
+    "_core.tape": ["core/test_tape.py", "run/test_recording.py"],
+    "_run.recording": ["run/test_recording.py"],
+    "_run.recording_words": ["run/test_recording.py"],
+    "fake.recording_files": ["fake/test_recordings.py"],
+    "fake.replay": ["fake/test_replay.py"],
 }
 
 # Ids of tests without their parameters: what parameters are called can't be given back to pytest
-# on a command line in every case.
+# on a command line in every case. A mutant that is noticed is noticed: to look for its smallest
+# example would take minutes.
 CONFTEST = """
+
+from hypothesis import Phase, settings
+
+settings.register_profile(
+    "mutants", settings.get_profile("few"), phases=(Phase.explicit, Phase.generate)
+)
+
 
 def pytest_itemcollected(item):
     item._nodeid = item.nodeid.partition("[")[0]
@@ -111,7 +124,7 @@ def prepare(folder: Path, module: str) -> None:
         "only_mutate": [f"{PACKAGE}/{module.replace('.', '/')}.py"],
         "also_copy": ["conftest.py"],
         "pytest_add_cli_args": [
-            *["-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=few"],
+            *["-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants"],
         ],
         "pytest_add_cli_args_test_selection": [f"tests/{test}" for test in TESTS[module]],
         # What only type checkers read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from plugin_tools import Project, nothing_left, problems
 
 from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._plugin.record_hook import edit_of
+from pytest_hydrasmoke._plugin.recorder_notes import UNWRITTEN, Notes
 from pytest_hydrasmoke._run.taped import NotWrittenError
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -481,6 +483,13 @@ def test_a_folder_that_can_t_be_written_ends_the_run_before_collection(
     project.set(record="pyproject.toml", report_replies="false")
     listed = problems(project.live())
     assert [it.partition(" = ")[0] for it in listed] == ["record", "record"]
+
+
+def test_a_note_that_was_cut_short_hides_no_later_one(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.jsonl"
+    file.write_bytes(b'{"of": "test_it.py::test_first", "wha')
+    Notes(file, str).note("test_it.py::test_second", UNWRITTEN, "the disk was full")
+    assert Notes(file, str).unwritten() == {"test_it.py::test_second": "the disk was full"}
 
 
 # The hook

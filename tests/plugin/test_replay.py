@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from textwrap import dedent
 from typing import Any
@@ -16,8 +17,9 @@ from systems import Drives
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._plugin import replay
-from pytest_hydrasmoke._plugin.replay import Replaying
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke._plugin.replay import Replaying, comes_at_once
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.server import mount, unmount
 
 SUITE = """
@@ -195,6 +197,45 @@ def record(project: Project, of: str, *turns: dict[str, Any], **more: Any) -> No
     project.write(f"recordings/{len(of)}.json", text)
 
 
+STOOD = """
+import anyio
+import pytest
+from pytest_hydrasmoke import ChatTimeoutError, RouterError
+
+def test_stood(smoke_instance):
+    for _ in range(2):
+        with pytest.raises(ChatTimeoutError, match="not accepted within .* with 503"):
+            smoke_instance.chat("one")
+    assert smoke_instance.chat("one").text == "1"
+
+def test_client(smoke_instance, smoke_client):
+    with pytest.raises(ChatTimeoutError), smoke_client.stream_chat(smoke_instance.id, "one"):
+        pass
+
+@pytest.mark.anyio
+async def test_awaited(async_smoke_instance, async_smoke_client):
+    with pytest.raises(ChatTimeoutError):
+        await async_smoke_instance.chat("one")
+    with pytest.raises(ChatTimeoutError):
+        async with async_smoke_client.stream_chat(async_smoke_instance.id, "one"):
+            pass
+"""
+REFUSED = {"status": 503, "content_type": "application/json", "body": '{"detail": "busy"}'}
+
+
+def test_a_refusal_that_stood_is_not_asked_again(project: Project) -> None:
+    project.write("test_it.py", STOOD)
+    project.write("conftest.py", "import pytest\nanyio_backend = pytest.fixture(lambda: 'asyncio')")
+    project.set(chat_timeout=100_000)
+    refused = {name: it for name, it in turn("one", "").items() if name not in ("end", "chunks")}
+    refused["refused"] = REFUSED
+    record(project, "test_it.py::test_stood", refused, refused, turn("one", "1"))
+    record(project, "test_it.py::test_client", refused)
+    record(project, "test_it.py::test_awaited", refused)
+    result = project.fake(*REPLAY, "test_it.py")
+    result.assert_outcomes(passed=3)
+
+
 BOUNDED = """
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
@@ -211,24 +252,22 @@ def test_exactly(smoke_instance, monkeypatch):
 """
 
 
-@pytest.mark.parametrize(
-    ("settings", "slept"),
-    [
-        ('base = "recordings"', "slept [0.1]"),
-        # Where they can come later, duplicates can.
-        ('base = "recordings"\nllm_events_gap = 0.1', "slept [[]*2.0]"),
-    ],
-)
-def test_what_is_there_at_once_is_not_waited_for(
-    project: Project, settings: str, slept: str
-) -> None:
+def test_what_is_there_at_once_is_not_waited_for(project: Project) -> None:
     project.write("test_it.py", BOUNDED)
-    project.write("s.toml", settings)
     counted = {"count": 1, "providers": ["anthropic"], "after": 0.8}
     record(project, "test_it.py::test_exactly", {**turn("one", "1"), "llm_events": counted})
-    result = project.fake("--hydra-smoke-scenario=s.toml", "-rP")
+    result = project.fake("--hydra-smoke-scenario=recordings", "-rP")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([slept])
+    result.stdout.fnmatch_lines(["slept [[]0.1]"])
+
+
+def test_what_may_come_later_is_waited_for(project: Project) -> None:
+    record(project, "test_it.py::test_it", turn("one", "1"))
+    at_once = load(str(project.path / "recordings"))
+    assert comes_at_once(at_once)
+    for later in ({"replay_pace": 1}, {"llm_events_lag": 0.1}, {"llm_events_gap": 0.1}):
+        assert not comes_at_once(replace(at_once, **later))
+    assert not comes_at_once(Scenario(llm_events_lag=0))
 
 
 def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

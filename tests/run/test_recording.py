@@ -175,6 +175,8 @@ def test_a_file_that_tells_no_owner_is_nobody_s(text: bytes) -> None:
         ("test_a.py::test_class::test_x", "test_a/test_class.test_x.json"),
         ("fixture tests::agent", "tests/fixture agent.json"),
         ("fixture ::agent[de]", "fixture agent[de].json"),
+        ("fixture ::agent[a b]", "fixture agent[a b].json"),
+        ("test_a.py::test_x[1.5]", "test_a/test_x[1.5].json"),
         ("hook pytest_x", "hook pytest_x.json"),
     ],
 )
@@ -189,6 +191,7 @@ def test_a_plain_name_stays(owner: str, path: str) -> None:
         ("test_a.py::test_x[a/b::c]", "test_a/test_x[a_b.c]-#.json"),
         ("test_a.py::test_x[é:*?]", "test_a/test_x[____]-#.json"),
         ("con.py::aux", "_con/_aux-#.json"),
+        ("test_a.py::test_\ud800", "test_a/test__-#.json"),
         ("../up.py::test_x", "__/up/test_x-#.json"),
         ("a.py::b.c", "a/b.c-#.json"),
         ("a.yaml::b.", "a.yaml/b_-#.json"),
@@ -331,6 +334,29 @@ def test_refusals_tools_and_failures_are_compared() -> None:
     assert differs(turn(DONE), with_tool) == "turn 1, tools: 'find({}) -> None', and was ''"
     assert differs(failed, failed) is None
     assert differs(failed, turn()) is None
+
+
+def test_what_a_turn_was_and_is_told_in_words() -> None:
+    one = turn(DONE)
+    other = {"manifest_id": "other"}
+    assert differs(one, replaced(one, spec=other)) == (
+        "turn 1, spec: \"{'manifest_id': 'other'}\", and was \"{'manifest_id': 'hermes-basic'}\""
+    )
+    refused = replaced(one, end=None, chunks=[], refused=Refusal(503, "", b"no"))
+    assert differs(refused, one) == "turn 1, ending: 'closed', and was 'refused'"
+    two = replaced(one, llm_events=Events(2, ("a", "b"), 0.1))
+    none = replaced(one, llm_events=Events(0, (), 0.1))
+    assert differs(none, two) == "turn 1, LLM events: '2 of a, …', and was '0 of nobody'"
+    assert differs(refusal(b"\xff"), refusal(b"b")) == (
+        "turn 1, refusal: '503 b', and was '503 \ufffd'"
+    )
+    told = differs(turn(frame("1 2 3 4"), DONE), turn(frame("1 2 3 5"), DONE))
+    assert told == "turn 1, text: '1 2 3 5', and was '1 2 3 4'"
+    asked = turn(DONE, message="m" * 100)
+    words = compared([], [asked, asked], Reading())[1]
+    assert words is not None
+    first, _, rest = words.partition("; ")
+    assert ("m" * 60 in first, "m" * 61 in first, rest) == (True, False, "and 1 more turn")
 
 
 def differs(old: Turn, new: Turn) -> str | None:

@@ -61,7 +61,7 @@ class Axis:
     @property
     def ticks(self) -> list[tuple[str, str]]:
         """Return the round points of time: where each is, and what it says."""
-        step = next((it for it in _STEPS if self.seconds / it <= _MOST_TICKS), _STEPS[-1])
+        step = next((step for step in _STEPS if self.seconds / step <= _MOST_TICKS), _STEPS[-1])
         # Beyond days no step is long enough.
         step *= max(1, round(self.seconds / step / _MOST_TICKS))
         count = int(self.seconds / step)

@@ -49,11 +49,11 @@ class Chat:
         text, said = self.turn.text or "", 0
         beside: list[ToolCallReport | ThoughtReport]
         beside = [*self.turn.tool_calls, *self.turn.thoughts]
-        for it in sorted(beside, key=lambda it: (it.position, it.at)):
-            if piece := text[said : it.position]:
+        for part in sorted(beside, key=lambda part: (part.position, part.at)):
+            if piece := text[said : part.position]:
                 yield Step("text", piece)
-            said = it.position
-            yield Step("tool" if isinstance(it, ToolCallReport) else "thought", it)
+            said = part.position
+            yield Step("tool" if isinstance(part, ToolCallReport) else "thought", part)
         if (rest := text[said:]) or not beside:
             yield Step("text", rest)
 

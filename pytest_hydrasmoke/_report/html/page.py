@@ -84,7 +84,7 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
             where = told.failure.test or told.failure.phase or story.instance.name
             yield Trouble("failure", told.headline, where, told.anchor)
     for breach in report.breaches:
-        places = (f"i{it.number}" for it in stories if it.instance.name == breach.instance)
+        places = (f"i{story.number}" for story in stories if story.instance.name == breach.instance)
         words = breach.words
         if breach.phase != TOKENS:
             words = f"{breach.phase} took {clock(breach.value)}, and may take {clock(breach.limit)}"

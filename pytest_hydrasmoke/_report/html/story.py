@@ -116,7 +116,8 @@ def story_of(instance: InstanceReport, number: int) -> Story:
     """Make an instance's story."""
     axis = Axis(max(_ends(instance), default=0.0))
     failures = tuple(
-        FailureEntry(it, f"i{number}-f{place}") for place, it in enumerate(instance.failures, 1)
+        FailureEntry(failure, f"i{number}-f{place}")
+        for place, failure in enumerate(instance.failures, 1)
     )
     bad = [exchange.at for exchange in instance.exchanges if is_bad(exchange)]
     return Story(
@@ -141,7 +142,7 @@ def _ends(instance: InstanceReport) -> Iterator[float]:
 
 
 def _words(statuses: Sequence[StatusReport], end: float) -> Iterator[tuple[StatusReport, float]]:
-    ends = [*(it.at for it in statuses[1:]), end]
+    ends = [*(status.at for status in statuses[1:]), end]
     for status, until in zip(statuses, ends, strict=False):
         yield status, until - status.at
 
@@ -168,7 +169,7 @@ def _entries(instance: InstanceReport, failures: Iterable[FailureEntry]) -> Iter
     yield from (Entry("request", exchange.at, exchange) for exchange in instance.exchanges)
     yield from (Entry("status", status.at, status) for status in instance.statuses)
     yield from (Entry("chat", chat.turn.at, chat) for chat in chats_of(instance))
-    yield from (Entry("usage", it.at, it) for it in instance.usage)
+    yield from (Entry("usage", count.at, count) for count in instance.usage)
     yield from (Entry("failure", failure.failure.at, failure) for failure in failures)
 
 
