@@ -263,4 +263,4 @@ def _obstacle(item: pytest.Item, limited: bool) -> str | None:
 
 def _has_time_limit() -> bool:
     """Return whether an alarm is set, as pytest-timeout does it; it goes off once."""
-    return sys.platform != "win32" and signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    return sys.platform != "win32" and bool(signal.getitimer(signal.ITIMER_REAL)[0])

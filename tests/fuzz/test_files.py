@@ -39,7 +39,14 @@ OTHERS = ("one", "two", "Three.3", "smoke-4_d")
 REPORTS = ("report.json", "report.html", "trace.har")
 TOP = (".gitignore", *REPORTS, "used", "runs", ".report.json.x")
 FILES = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock", "live/gw0.lock")
-FILES += ("held/a.lock", "turns/a.json", "notes.txt", "live/notes.txt", "deep/er/notes.txt")
+FILES += (
+    "live/main.seen",
+    "held/a.lock",
+    "turns/a.json",
+    "notes.txt",
+    "live/notes.txt",
+    "deep/er/notes.txt",
+)
 # In the folder of a run nobody could tell the others from the run's own.
 BESIDE = ("notes.txt", "live/notes.txt", "held/notes.txt", "turns/notes", "slots.lock", "x/over")
 FOLDERS = ("", "live", "held", "turns")
@@ -154,7 +161,13 @@ class Built:
 
     def _run(self, run_id: str, state: str, url: str, held: ExitStack) -> None:
         folder = self.output / "runs" / run_id
-        written = {"live/main.lock": "", "live/gw0.lock": "", "slots.lock": "", "held/a.lock": ""}
+        written = {
+            "live/main.lock": "",
+            "live/gw0.lock": "",
+            "live/gw0.seen": "",
+            "slots.lock": "",
+            "held/a.lock": "",
+        }
         written |= {"live.log": "gw0: told", "ledger.jsonl": ledger(state, run_id, url)}
         if state == "buried":
             written = {"over": ""}
@@ -214,7 +227,7 @@ class Built:
 
     def _may_write(self, run_id: str) -> Iterator[str]:
         yield from (*REPORTS, f"used/{run_id}")
-        own = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock")
+        own = ("ledger.jsonl", "over", "slots.lock", "live.log", "live/main.lock", "live/main.seen")
         yield from (f"runs/{run_id}/{name}" for name in own)
         if self.was_empty:
             yield ".gitignore"
@@ -259,6 +272,7 @@ PROJECT = World(".", {"two": "open"}, [], [".gitignore", "report.json", "runs/x/
 
 @settings(examples(8, 2_500), suppress_health_check=UNHEALTHY)
 @example(world=PROJECT, run_id="one", passes=True)
+@example(world=PROJECT, run_id="two", passes=False)
 @given(world=worlds, run_id=names, passes=st.booleans())
 def test_a_run(
     router: FakeRouter, tried: Counter[str], world: World, run_id: str, passes: bool
