@@ -19,7 +19,8 @@ from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
 from .coding import async_decoded
 from .grace import shielded
-from .httpx_adapter import FAULTS, build, lost
+from .httpx_adapter import FAULTS, build, core_proxy, core_request, lost
+from .names import NamingBackend
 from .protocol import IN_FLIGHT, Reply, Request, Stream
 from .steps import Steps
 from .target import Link
@@ -36,6 +37,37 @@ async def _close_unsent(steps: Steps) -> None:
     if not steps.sent and isinstance(steps.connected, httpcore.AsyncNetworkStream):
         with anyio.CancelScope(shield=True):
             await steps.connected.aclose()
+
+
+class _PoolTransport(httpx.AsyncBaseTransport):
+    """Hand httpx's requests to a pool of ours, since its own can't be given a backend."""
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        reply = await self._pool.handle_async_request(core_request(request))
+        return httpx.Response(
+            reply.status,
+            headers=reply.headers,
+            stream=_PoolBody(reply),
+            extensions=reply.extensions,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _PoolBody(httpx.AsyncByteStream):
+    def __init__(self, reply: httpcore.Response) -> None:
+        self._reply = reply
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._reply.aiter_stream():
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._reply.aclose()
 
 
 class AsyncStream:
@@ -88,11 +120,16 @@ class AsyncIO:
     def __init__(self, link: Link) -> None:
         self.link = link
         self._proxy = link.proxy()
-        self._transport = httpx.AsyncHTTPTransport(
-            # For plain http a context without any certificate: it costs nothing.
-            verify=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-            proxy=self._proxy,
+        self._backend = NamingBackend()
+        self._transport = _PoolTransport(
+            httpcore.AsyncConnectionPool(
+                # For plain http a context without any certificate: it costs nothing.
+                ssl_context=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                proxy=core_proxy(self._proxy),
+                max_connections=None,
+                max_keepalive_connections=0,
+                network_backend=self._backend,
+            )
         )
         self._gate: anyio.CapacityLimiter | None = None
 
@@ -151,6 +188,8 @@ class AsyncIO:
         except BaseException as error:
             raised = error
         await _close_unsent(steps)
+        if raised is TOO_LATE and not steps.sent and steps.connected is None:
+            raised = self._backend.late_name() or raised
         return lost(raised, self.link, steps)
 
     def cleanup_deadline(self) -> float:

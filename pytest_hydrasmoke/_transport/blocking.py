@@ -25,7 +25,7 @@ from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
 from .coding import decoded
 from .deadlines import SLICE, DeadlineBackend, DeadlineStream
-from .httpx_adapter import FAULTS, build, lost
+from .httpx_adapter import FAULTS, build, core_proxy, core_request, lost
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
 from .steps import Steps
 from .target import Link
@@ -58,13 +58,6 @@ class Group:
             self.stopped.set()
 
 
-def _core_proxy(proxy: httpx.Proxy) -> httpcore.Proxy:
-    url = httpcore.URL(
-        scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target="/"
-    )
-    return httpcore.Proxy(url, auth=proxy.raw_auth, headers=proxy.headers.raw)
-
-
 class _PoolTransport(httpx.BaseTransport):
     """Hand httpx's requests to a pool of ours, since its own can't be given a backend."""
 
@@ -72,18 +65,7 @@ class _PoolTransport(httpx.BaseTransport):
         self._pool = pool
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        reply = self._pool.handle_request(
-            httpcore.Request(
-                request.method,
-                httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
+        reply = self._pool.handle_request(core_request(request))
         return httpx.Response(
             reply.status,
             headers=reply.headers,
@@ -284,7 +266,7 @@ class SyncIO:
         proxy = self._proxy = self.link.proxy()
         pool = httpcore.ConnectionPool(
             ssl_context=ssl_context(self.link),
-            proxy=None if proxy is None else _core_proxy(httpx.Proxy(proxy)),
+            proxy=core_proxy(proxy),
             max_connections=None,
             max_keepalive_connections=1,
             keepalive_expiry=KEEP_IDLE,

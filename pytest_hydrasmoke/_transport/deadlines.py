@@ -7,6 +7,7 @@ caller for ever. Here the `timeout` that httpcore hands down for every operation
 
 from __future__ import annotations
 
+import contextlib
 import math
 import ssl
 import threading
@@ -16,6 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore
+
+from .names import NameTimeoutError, addresses_of, is_address
 
 SLICE = 0.25
 """Seconds that a read waits in one piece."""
@@ -110,14 +113,26 @@ class DeadlineBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         deadline = math.inf if timeout is None else timeout
         left = _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
-        attempt = Attempt(
-            lambda: self._inner.connect_tcp(host, port, left, local_address, socket_options)
-        )
+        named = threading.Event()
+
+        def connect() -> httpcore.NetworkStream:
+            *others, last = [host] if is_address(host) else addresses_of(host, port)
+            named.set()
+            for address in others:
+                with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                    return self._inner.connect_tcp(
+                        address, port, left, local_address, socket_options
+                    )
+            return self._inner.connect_tcp(last, port, left, local_address, socket_options)
+
+        attempt = Attempt(connect)
         try:
             while not attempt.ended.wait(self.slice_seconds):
                 _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
-        except BaseException:
+        except BaseException as error:
             attempt.abandon()
+            if isinstance(error, httpcore.ConnectTimeout) and not named.is_set():
+                raise NameTimeoutError(host) from None
             raise
         return DeadlineStream(attempt.result(), self)
 

@@ -14,18 +14,11 @@ from pytest_hydrasmoke._base.token import bare
 from .attempts import lost_at_proxy, lost_attempt
 from .protocol import Request
 from .reasons import reason_of
-from .steps import PROXY_ERRORS, Steps
+from .steps import NOT_REACHED, PROXY_ERRORS, Steps
 from .target import Link
 
 __tracebackhide__ = hide_own_frames
 
-_NOT_REACHED = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpcore.ConnectError,
-    httpcore.ConnectTimeout,
-    *PROXY_ERRORS,
-)
 FAULTS = (
     httpx.TransportError,
     httpcore.TimeoutException,
@@ -65,6 +58,29 @@ def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
     return built
 
 
+def core_request(request: httpx.Request) -> httpcore.Request:
+    """Return a request in httpcore's own form, for a pool that was given a backend."""
+    url = request.url
+    return httpcore.Request(
+        request.method,
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
+def core_proxy(url: str | None) -> httpcore.Proxy | None:
+    """Return a proxy in httpcore's own form."""
+    if url is None:
+        return None
+    proxy = httpx.Proxy(url)
+    place = httpcore.URL(
+        scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target="/"
+    )
+    return httpcore.Proxy(place, auth=proxy.raw_auth, headers=proxy.headers.raw)
+
+
 @lru_cache
 def _url(text: str) -> httpx.URL:
     return httpx.URL(text)
@@ -89,5 +105,5 @@ def fault(error: Exception, link: Link, steps: Steps | None = None) -> Transport
     if proxy is not None:
         refused = isinstance(error, PROXY_ERRORS)
         return lost_at_proxy(proxy, reason, refused=refused, late=late)
-    unsent = (steps is not None and steps.never_sent(error)) or isinstance(error, _NOT_REACHED)
+    unsent = isinstance(error, NOT_REACHED) if steps is None else steps.never_sent(error)
     return lost_attempt(link.base_url, reason, reached=not unsent, late=late)

@@ -11,6 +11,8 @@ from typing import cast
 
 from pytest_hydrasmoke._base.text import safe_line
 
+from .names import NameTimeoutError
+
 _TRUST = (
     "set ca_file (HYDRA_SMOKE_CA_FILE) to a PEM file of the CA that signed the router's certificate"
 )
@@ -18,6 +20,7 @@ _NAME = "check HYDRA_SMOKE_URL: the certificate there is for another name"
 _TIME = "have the router's certificate renewed, or put this machine's clock right"
 _ADVICE = {9: _TIME, 10: _TIME, 62: _NAME, 64: _NAME}
 """By OpenSSL's codes of verification; of most others `_TRUST` is the remedy."""
+_RESOLVER = "check HYDRA_SMOKE_URL, and this machine's name servers: they did not answer in time"
 _CLIENT = (
     "where it asks its clients for a certificate, set client_cert (HYDRA_SMOKE_CLIENT_CERT) and "
     "client_key to one that it takes"
@@ -37,6 +40,8 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
     """Find what says why: an error, what had gone wrong before it, or what they came of."""
     causes = [*_causes(error), *(_causes(first) if isinstance(first, Exception) else ())]
     for one in causes:
+        if isinstance(one, NameTimeoutError):
+            return Reason(str(one), _RESOLVER)
         if isinstance(one, ssl.SSLCertVerificationError):
             words = f"certificate verify failed: {safe_line(one.verify_message)}"
             return Reason(words, _ADVICE.get(one.verify_code, _TRUST), permanent=True)

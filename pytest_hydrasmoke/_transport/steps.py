@@ -12,6 +12,14 @@ import httpcore
 import httpx
 
 PROXY_ERRORS = (httpcore.ProxyError, httpx.ProxyError)
+NOT_REACHED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    *PROXY_ERRORS,
+)
+"""Errors before which no request is sent: what counts where no step was told."""
 
 
 class Steps:
@@ -51,4 +59,4 @@ class Steps:
     def never_sent(self, error: BaseException) -> bool:
         """Return whether it is certain that the request never left."""
         # A deadline of our own may come before the first step.
-        return not self.sent and (self.begun or isinstance(error, TimeoutError))
+        return not self.sent and (self.begun or isinstance(error, (TimeoutError, *NOT_REACHED)))

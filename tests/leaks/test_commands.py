@@ -121,7 +121,7 @@ def see(told: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("route", "after", "said"),
     [
-        ("status", 0, "WRONG router: "),
+        ("status", 0, "WRONG unknown instance: "),
         ("poll", 0, "WRONG token: "),
         ("poll", 1, "WRONG unknown key: "),
         ("status", 1, "WRONG unknown instance: "),

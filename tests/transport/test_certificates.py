@@ -125,6 +125,17 @@ async def test_a_client_of_ones_own_takes_what_the_settings_take(kind: str) -> N
     assert len(fake.instances) == 1
 
 
+async def test_a_client_of_somebody_else_has_their_token_and_the_same_way(kind: str) -> None:
+    with FaultyServer(STATUS, tls=server_context(asks_clients=True)) as server:
+        client: Any = client_of(kind, server.url, ca_file=CA, **CLIENT)
+        async with within(client):
+            for token in ("another-token", None):
+                async with within(client.with_token(token)) as other:
+                    await result(other.status(SOME_ID))
+        told = [request.headers.get("authorization") for request in server.requests]
+    assert told == ["Bearer another-token", None]
+
+
 WRONG = [
     ({"ca_file": "none.pem"}, "ca_file: there is no file "),
     ({"ca_file": __file__}, "ca_file: .* has no certificate in it"),

@@ -260,6 +260,15 @@ def test_what_went_wrong_is_said_by_the_first_error_that_says_anything() -> None
     assert fault(httpx.ReadTimeout(""), link).late
 
 
+def test_of_several_addresses_the_first_reason_is_told() -> None:
+    refused = [ConnectionRefusedError(111, "Connect call failed"), OSError(113, "No route")]
+    failed = httpx.ConnectError("All connection attempts failed")
+    failed.__cause__ = OSError("All connection attempts failed")
+    failed.__cause__.__cause__ = ExceptionGroup("multiple connection attempts failed", refused)
+    message = fault(failed, link_to("https://router.example")).message
+    assert message == f"no connection to https://router.example ([Errno 111] {os.strerror(111)})"
+
+
 # Connecting, which the system does in its own time
 
 

@@ -1,0 +1,114 @@
+"""Names of hosts, looked up by daemon threads: the system can't be interrupted at it.
+
+asyncio's own threads are waited for when a loop ends, however long a name server is silent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import anyio
+import httpcore
+
+_GLANCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+"""Seconds between two looks at a thread; the last one again and again."""
+FIRST_ADDRESSES = 2.0
+"""Seconds for each address of a name but the last."""
+
+
+class NameTimeoutError(httpcore.ConnectTimeout):
+    """Raised where a host's name was still being looked up when the time was over."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"the name {host} could not be resolved in the time left")
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """Look a name up, however long it takes; raises `httpcore.ConnectError`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is an address, which needs no looking up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+class _Lookup:
+    """A name that is being looked up."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.ended = threading.Event()
+        self._place = host, port
+        self._found: list[str] = []
+        self._error: httpcore.ConnectError | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._found = addresses_of(*self._place)
+        except httpcore.ConnectError as error:
+            self._error = error
+        self.ended.set()
+
+    async def end(self) -> None:
+        looks = iter(_GLANCES)
+        # An event of a loop can't be set by a thread that may outlive it.
+        while not self.ended.is_set():  # noqa: ASYNC110
+            await anyio.sleep(next(looks, _GLANCES[-1]))
+
+    def result(self) -> list[str]:
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+
+class NamingBackend(httpcore.AsyncNetworkBackend):
+    """Opens connections under anyio to names that our own threads have looked up."""
+
+    def __init__(self) -> None:
+        # httpcore has two classes of this name: one for where anyio is missing.
+        self._inner: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()  # pyright: ignore[reportAttributeAccessIssue]
+        self._lookups: dict[str, _Lookup] = {}
+
+    def late_name(self) -> NameTimeoutError | None:
+        """Return the error of a name that nobody has been told yet."""
+        late = [host for host, lookup in self._lookups.items() if not lookup.ended.is_set()]
+        return NameTimeoutError(late[0]) if late else None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        options = timeout, local_address, socket_options
+        if is_address(host):
+            return await self._inner.connect_tcp(host, port, *options)
+        # One thread for all who ask, and ask again, while the name server is silent.
+        lookup = self._lookups.get(host) or _Lookup(host, port)
+        self._lookups[host] = lookup
+        await lookup.end()
+        self._lookups.pop(host, None)
+        *others, last = lookup.result()
+        for address in others:
+            try:
+                # What is first may be of a network that does not work: the next one has a chance.
+                with anyio.fail_after(FIRST_ADDRESSES):
+                    return await self._inner.connect_tcp(address, port, *options)
+            except (httpcore.ConnectError, TimeoutError):
+                continue
+        return await self._inner.connect_tcp(last, port, *options)
