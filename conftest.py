@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -13,7 +14,10 @@ pytest_plugins = ["pytester"]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The runs that are tested are not of the pipeline that tests them, nor write into its summary.
-for _name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "JENKINS_URL"):
+for _name in (
+    *("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI"),
+    *("JENKINS_URL", "JENKINS_HOME"),
+):
     os.environ.pop(_name, None)
 
 # No deadline for one example: the machine may be busy. No database: a failure prints what repeats
@@ -27,6 +31,11 @@ settings.load_profile("sample")
 def pytest_configure(config: pytest.Config) -> None:
     if _fuzz_is_asked_for(config):
         settings.load_profile("full")
+
+
+def pytest_collection_finish() -> None:
+    # Thousands of tests stay until the end: no collection of garbage need go through them again.
+    gc.freeze()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,12 @@ def _measured(code: str, *arguments: Path | str) -> tuple[float, float]:
     return float(seconds), float(memory)
 
 
-def _a_report(folder: Path) -> dict[str, Any]:
+def _a_report(folder: Path, checks: Sequence[str]) -> dict[str, Any]:
+    env = {name: it for name, it in os.environ.items() if not name.startswith("HYDRA_SMOKE_")}
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--hydra-smoke-fake"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "hydrasmoke", "--hydra-smoke-fake", *checks],
         cwd=folder,
-        env={name: it for name, it in os.environ.items() if not name.startswith("HYDRA_SMOKE_")},
+        env={**env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         check=True,
     )
@@ -78,11 +80,12 @@ def _written(folder: Path, report: dict[str, Any], number: int) -> Path:
     return folder
 
 
-def run(few: int = 1_000, many: int = 10_000, times: int = 3) -> Result:
+def run(few: int = 1_000, many: int = 10_000, times: int = 3, checks: Sequence[str] = ()) -> Result:
+    """Read two numbers of reports, each of a run of all bundled checks or of these."""
     result = Result(["reports", "history, s", "json.loads, s", "memory, MiB", "with a page, s"])
     seconds: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as place:
-        report = _a_report(Path(place))
+        report = _a_report(Path(place), checks)
         page = Path(place, "page.html")
         for number in (few, many):
             folder = _written(Path(place, f"of-{number}"), report, number)

@@ -18,7 +18,7 @@ PAGE = Path(__file__).parent / "explanation" / "architecture.md"
 Graph = Mapping[str, frozenset[str]]
 
 EVERYWHERE = frozenset({"_base", "_options"})
-"""What any folder may import; `fake` and `_sse` have rows of their own that say otherwise."""
+"""What any folder may import; `fake`, `checks` and `_sse` have rows that say otherwise."""
 
 
 def allowed() -> dict[str, tuple[frozenset[str], str]]:

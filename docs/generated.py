@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from types import ModuleType
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, plugin
 from pytest_hydrasmoke._options import SETTINGS, flag, variable
@@ -43,6 +43,9 @@ def settings() -> Iterator[str]:
         ways += ["`OPS_BEARER_TOKEN`"] if name == "token" else [f"`{name}` in the table"]
         yield f"`{name}`"
         yield f": {_line(field.description)}"
+        words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        if words:
+            yield f"  One of {', '.join(f'`{word}`' for word in words)}."
         yield f"  Default: {'none' if shown is None else f'`{shown}`'}. From {', '.join(ways)}."
         yield ""
 

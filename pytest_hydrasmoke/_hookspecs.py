@@ -1,4 +1,4 @@
-"""The plugin's own hooks. They are known in every run, so that a conftest may implement them.
+"""The plugin's own hooks. Every run has them, so a conftest may implement them.
 
 PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
 """
@@ -31,19 +31,19 @@ def pytest_hydra_smoke_chat_end(event: ChatEvent) -> bool | None:
 
 @pytest.hookspec
 def pytest_hydra_smoke_instance_ready(instance: SmokeInstance) -> None:
-    """Called with each instance once it is ready, in the process that provisioned it."""
+    """Called once for each ready instance, in the process that provisioned it."""
 
 
 @pytest.hookspec
 def pytest_hydra_smoke_record(turn: RecordedTurn) -> RecordedTurn | None:
-    """Return a turn as it is to be written into a recording; None leaves it out.
+    """Return the turn that a recording will hold; None leaves the turn out.
 
     Change its message or its text with `dataclasses.replace`: the text is the stream on the wire,
-    or the body of a refusal. Several implementations see it one after the other. In replay it is
-    called with each message that is asked, and an empty text.
+    or the body of a refusal. Several implementations get it one after the other. In a replay it
+    is called with each message that a test sends, and an empty text.
     """
 
 
 @pytest.hookspec
 def pytest_hydra_smoke_report(report: Report) -> None:
-    """Called once, in the main process, when everything is deleted that will be."""
+    """Called once at the end, in the main process, after all deletions."""

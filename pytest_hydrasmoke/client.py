@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from os import PathLike
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from uuid import UUID
 
 from pytest_hydrasmoke._api.calls import Calls, Observer
@@ -18,12 +16,12 @@ from pytest_hydrasmoke._api.models import (
     PollResult,
     ProvisionAccepted,
 )
-from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
-from pytest_hydrasmoke._core.arguments import id_of, spec_of, text_of, whole_of
+from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
 from pytest_hydrasmoke._core.chat import EndRule, Turn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.reading import Reading
@@ -32,18 +30,30 @@ from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
+from pytest_hydrasmoke._transport.links import StrPath, link_of, link_to
 from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke._transport.target import Link, url_problem
 
 __tracebackhide__ = hide_own_frames
 
 CHAT_TIMEOUT = 120.0
 """Seconds for a chat turn of a client of its own."""
 
-StrPath = str | PathLike[str]
 ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
+
+
+class ByHand(Protocol):
+    """Who owns what a run's clients provision."""
+
+    async def provision(
+        self, calls: Calls, spec: InstanceSpec, key: str, proved: Calls
+    ) -> ProvisionAccepted:
+        """Provision with the first calls; the last ones are those with the run's own token."""
+        ...
+
+    def saw(self, key: str, found: PollResult) -> None:
+        """Take in what a poll with the run's own token has answered."""
+        ...
 
 
 def no_log(instance_id: str) -> TurnLog:
@@ -51,57 +61,26 @@ def no_log(instance_id: str) -> TurnLog:
     return TurnLog()
 
 
-def link_to(
-    base_url: str,
-    token: Token,
-    *,
-    ca_file: StrPath | None = None,
-    trust_env: bool = False,
-    client_cert: StrPath | None = None,
-    client_key: StrPath | None = None,
-) -> Link:
-    """Check what a client is given; raises `ConfigError`."""
-    problem = url_problem(base_url, allow_http=True)
-    if problem is not None:
-        raise ConfigError(
-            f"the router's URL {problem}", next_step="give it like https://router.example"
-        )
-    if token.problem is not None:
-        raise ConfigError(
-            f"the token {token.problem}", next_step="correct HYDRA_SMOKE_TOKEN or the token file"
-        )
-    ca, cert, key = (
-        None if given is None else Path(given).absolute()
-        for given in (ca_file, client_cert, client_key)
-    )
-    if ca is not None:
-        _check("ca_file", certificates_problem(ca))
-    if cert is not None:
-        _check("client_cert", client_problem(cert, key))
-    elif key is not None:
-        _check("client_key", "it is without client_cert, the certificate that it belongs to")
-    return Link(base_url.rstrip("/"), token, ca, trust_env, cert, key)
-
-
-def _check(argument: str, problem: str | None) -> None:
-    if problem is not None:
-        raise ConfigError(f"{argument}: {problem}", next_step="give a file that can be used")
-
-
 class _Client:
     _calls: Calls
     _reading: Reading
 
-    def _turn(self, instance_id: str, message: str) -> Turn:
+    def _turn(self, instance_id: str, message: str, timeout: float) -> Turn:
         return Turn(
             self._calls,
             instance_id,
             message,
-            timeout=CHAT_TIMEOUT,
+            timeout=timeout,
             end="auto",
             reading=self._reading,
             text_wanted=False,
         )
+
+    async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
+        return await self._calls.provision(spec, key)
+
+    async def _poll(self, key: str) -> PollResult:
+        return await self._calls.poll(key)
 
 
 @public
@@ -150,31 +129,48 @@ class SmokeClient(_Client):
 
         Raises `RouterError` with 409 where the router is at it already: then poll.
         """
-        return drive(
-            self._calls.provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
-        )
+        return drive(self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key)))
 
     def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return drive(self._calls.poll(text_of("idempotency_key", idempotency_key)))
+        return drive(self._poll(text_of("idempotency_key", idempotency_key)))
 
     def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
         return drive(self._calls.status(id_of(instance_id)))
 
-    def stream_chat(self, instance_id: str | UUID, message: str) -> ChatStream:
-        """Begin a chat turn: a context manager over its events as they arrive, up to 120 s."""
-        return ChatStream(self._turn(id_of(instance_id), text_of("message", message)))
+    def stream_chat(
+        self, instance_id: str | UUID, message: str, *, timeout: float | None = None
+    ) -> ChatStream:
+        """Begin a chat turn: a context manager over its events as they arrive.
 
-    def llm_events(self, instance_id: str | UUID, window_seconds: int = 900) -> LlmEvents:
-        """Count an instance's LLM events of the last `window_seconds`."""
-        return drive(
-            self._calls.llm_events(id_of(instance_id), whole_of("window_seconds", window_seconds))
-        )
+        It may take `timeout` seconds, 120 where none are given.
+        """
+        seconds = seconds_of("timeout", timeout, CHAT_TIMEOUT)
+        return ChatStream(self._turn(id_of(instance_id), text_of("message", message), seconds))
+
+    def llm_events(self, instance_id: str | UUID, window_seconds: int | None = 900) -> LlmEvents:
+        """Count an instance's LLM events of the last `window_seconds`; None: the router's own."""
+        window = None if window_seconds is None else whole_of("window_seconds", window_seconds)
+        return drive(self._calls.llm_events(id_of(instance_id), window))
 
     def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
         return drive(self._calls.delete(id_of(instance_id)))
+
+    def with_token(self, token: str | Token | None) -> SmokeClient:
+        """Return a client of whoever has another token, to the same router; None sends none.
+
+        It is closed by itself. One of `smoke_client` is the run's as that is: what it chats counts
+        as turns.
+        """
+        token = None if token is None else hidden(token)
+        return self._beside(self._io.to(link_of(token, self._io.link)))
+
+    def _beside(self, io: SyncIO) -> SmokeClient:
+        client = SmokeClient.__new__(SmokeClient)
+        client._use(io, self._reading)
+        return client
 
     def close(self) -> None:
         """Close the connections; the client can be used again."""
@@ -225,31 +221,43 @@ class AsyncSmokeClient(_Client):
 
     async def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one."""
-        return await self._calls.provision(
-            spec_of(spec), text_of("idempotency_key", idempotency_key)
-        )
+        return await self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key))
 
     async def poll(self, idempotency_key: str) -> PollResult:
         """Resolve a key to its instance; `found` is False until the row exists."""
-        return await self._calls.poll(text_of("idempotency_key", idempotency_key))
+        return await self._poll(text_of("idempotency_key", idempotency_key))
 
     async def status(self, instance_id: str | UUID) -> InstanceStatus:
         """Read an instance; raises `NotFoundError` for one that the router does not know."""
         return await self._calls.status(id_of(instance_id))
 
-    def stream_chat(self, instance_id: str | UUID, message: str) -> AsyncChatStream:
-        """Begin a chat turn: an async context manager over its events, up to 120 s."""
-        return AsyncChatStream(self._turn(id_of(instance_id), text_of("message", message)))
+    def stream_chat(
+        self, instance_id: str | UUID, message: str, *, timeout: float | None = None
+    ) -> AsyncChatStream:
+        """Begin a chat turn: an async context manager over its events, for 120 s if not told."""
+        seconds = seconds_of("timeout", timeout, CHAT_TIMEOUT)
+        return AsyncChatStream(self._turn(id_of(instance_id), text_of("message", message), seconds))
 
-    async def llm_events(self, instance_id: str | UUID, window_seconds: int = 900) -> LlmEvents:
-        """Count an instance's LLM events of the last `window_seconds`."""
-        return await self._calls.llm_events(
-            id_of(instance_id), whole_of("window_seconds", window_seconds)
-        )
+    async def llm_events(
+        self, instance_id: str | UUID, window_seconds: int | None = 900
+    ) -> LlmEvents:
+        """Count an instance's LLM events of the last `window_seconds`; None: the router's own."""
+        window = None if window_seconds is None else whole_of("window_seconds", window_seconds)
+        return await self._calls.llm_events(id_of(instance_id), window)
 
     async def delete(self, instance_id: str | UUID) -> DeleteResult:
         """Delete an instance; one that is gone already (404, 409, 410) is no error."""
         return await self._calls.delete(id_of(instance_id))
+
+    def with_token(self, token: str | Token | None) -> AsyncSmokeClient:
+        """Return a client of whoever has another token, to the same router; None sends none."""
+        token = None if token is None else hidden(token)
+        return self._beside(self._io.to(link_of(token, self._io.link)))
+
+    def _beside(self, io: AsyncIO) -> AsyncSmokeClient:
+        client = AsyncSmokeClient.__new__(AsyncSmokeClient)
+        client._use(io, self._reading)
+        return client
 
     async def aclose(self) -> None:
         """Let go of the client."""
@@ -268,27 +276,51 @@ class AsyncSmokeClient(_Client):
 
 
 class _RunClient(_Client):
-    """What the turns of a run's clients have in common: the run knows of them."""
+    """What a run's clients have in common: the run knows of their turns, and what they provision.
 
-    log_of: Callable[[str], TurnLog]
-    """Gives the log of an instance's turns, by its id."""
-    _end: EndRule
+    `observer` sees how their calls go; `log_of` gives the log of an instance's turns, by its id.
+    """
 
-    def _turn(self, instance_id: str, message: str) -> Turn:
+    def _join(
+        self,
+        observer: Observer | None,
+        log_of: Callable[[str], TurnLog],
+        end: EndRule,
+        by_hand: ByHand | None,
+    ) -> None:
+        self._observer = observer
+        self._log_of = log_of
+        self._end: EndRule = end
+        self._by_hand = by_hand
+        self._proved = self._calls
+        """With the run's own token."""
+
+    def _turn(self, instance_id: str, message: str, timeout: float) -> Turn:
         return Turn(
             self._calls,
             instance_id,
             message,
-            timeout=CHAT_TIMEOUT,
+            timeout=timeout,
             end=self._end,
             reading=self._reading,
             text_wanted=False,
-            observer=LogObserver(self.log_of(instance_id), message, self._calls.io.now),
+            observer=LogObserver(self._log_of(instance_id), message, self._calls.io.now),
         )
+
+    async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
+        if self._by_hand is None:
+            return await super()._provision(spec, key)
+        return await self._by_hand.provision(self._calls, spec, key, self._proved)
+
+    async def _poll(self, key: str) -> PollResult:
+        found = await super()._poll(key)
+        if self._by_hand is not None and self._calls is self._proved:
+            self._by_hand.saw(key, found)
+        return found
 
 
 class RunClient(_RunClient, SmokeClient):
-    """A client over an IO that a run's settings have shaped; `observer` sees how its calls go."""
+    """A client over an IO that a run's settings have shaped."""
 
     def __init__(
         self,
@@ -297,11 +329,17 @@ class RunClient(_RunClient, SmokeClient):
         observer: Observer | None = None,
         log_of: Callable[[str], TurnLog] = no_log,
         end: EndRule = "auto",
+        by_hand: ByHand | None = None,
     ) -> None:
         self._use(io, reading, observer)
-        self._end = end
-        self.observer = observer
-        self.log_of = log_of
+        self._join(observer, log_of, end, by_hand)
+
+    def _beside(self, io: SyncIO) -> RunClient:
+        client = RunClient(
+            io, self._reading, self._observer, self._log_of, self._end, self._by_hand
+        )
+        client._proved = self._proved
+        return client
 
 
 class AsyncRunClient(_RunClient, AsyncSmokeClient):
@@ -314,7 +352,14 @@ class AsyncRunClient(_RunClient, AsyncSmokeClient):
         observer: Observer | None = None,
         log_of: Callable[[str], TurnLog] = no_log,
         end: EndRule = "auto",
+        by_hand: ByHand | None = None,
     ) -> None:
         self._use(io, reading, observer)
-        self._end = end
-        self.log_of = log_of
+        self._join(observer, log_of, end, by_hand)
+
+    def _beside(self, io: AsyncIO) -> AsyncRunClient:
+        client = AsyncRunClient(
+            io, self._reading, self._observer, self._log_of, self._end, self._by_hand
+        )
+        client._proved = self._proved
+        return client

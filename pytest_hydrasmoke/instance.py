@@ -27,7 +27,7 @@ class _Turn:
 
     @property
     def message(self) -> str:
-        """What was said to the agent."""
+        """The message to the agent."""
         return self._result.message
 
     @property
@@ -57,12 +57,12 @@ class _Turn:
 
     @property
     def finish_reason(self) -> str | None:
-        """Why the model stopped, in the runtime's own word; None where it was not told."""
+        """Why the model stopped, in the runtime's own word; None if it was not reported."""
         return self._result.finish_reason
 
     @property
     def first_text_after(self) -> float | None:
-        """Seconds from the request to the first text; None where the reply has none."""
+        """Seconds from the request to the first text; None if the reply has no text."""
         return self._result.first_text_after
 
     @property
@@ -72,17 +72,17 @@ class _Turn:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tools that the agent has called, as far as its runtime tells; in their order."""
+        """The tools that the agent called, in order; empty if its runtime reports none."""
         return self._result.tool_calls
 
     @property
     def reasoning(self) -> str:
-        """What the model thought, as far as its runtime tells."""
+        """The model's reasoning; empty if its runtime reports none."""
         return self._result.reasoning
 
     @property
     def usage(self) -> TokenUsage | None:
-        """The tokens of the turn; None where its runtime does not tell them."""
+        """The tokens of the turn; None if its runtime does not report them."""
         return self._result.usage
 
     def __repr__(self) -> str:
@@ -94,7 +94,7 @@ class _Turn:
 
 @public
 class ChatTurn(_Turn):
-    """One chat turn that is over."""
+    """One finished chat turn."""
 
     def expect_llm_events(
         self,
@@ -106,14 +106,14 @@ class ChatTurn(_Turn):
         only: Collection[str] | None = None,
         timeout: float | None = None,
     ) -> LlmEvents:
-        """Wait until this turn has added these LLM events, and give the router's last answer.
+        """Wait until this turn has added these LLM events; return the router's last answer.
 
-        Counted is what came after the turn's beginning and before the next turn's: `at_least` so
-        many (1 if not given), `at_most` so many, or `exactly`. Every one of `providers` must have
-        been seen since the turn began; with `only`, every one of those and nobody else. With any
-        of `at_most`, `exactly` and `only` the count is read once more 2 s later. `timeout` in
-        seconds, `llm_events_timeout` if None. The answer's own count covers the instance's whole
-        life. Raises `LlmEventsError`, also where the events may be another turn's.
+        Counts the events between the beginning of this turn and the next one: `at_least` so many
+        (default 1), `at_most` so many, or `exactly`. Each of `providers` must have been seen since
+        the turn began; with `only`, each of these and no other. With `at_most`, `exactly` or `only`
+        the count is read again 2 s later. `timeout` in seconds, `llm_events_timeout` if None. The
+        count in the returned answer covers the instance's whole life. Raises `LlmEventsError`, also
+        if the events may belong to another turn.
         """
         what = expected(at_least, at_most, providers, exactly, only)
         told = self._result
@@ -122,7 +122,7 @@ class ChatTurn(_Turn):
 
 @public
 class AsyncChatTurn(_Turn):
-    """One chat turn that is over."""
+    """One finished chat turn."""
 
     async def expect_llm_events(
         self,
@@ -146,7 +146,7 @@ class _Instance:
 
     @property
     def id(self) -> str:
-        """The router's id of it, a UUID."""
+        """The router's id of the instance, a UUID."""
         return self._handle.id
 
     @property
@@ -161,7 +161,7 @@ class _Instance:
 
     @property
     def hostname(self) -> str | None:
-        """Its host's name, as far as a status has told."""
+        """The name of its host; None until a status has reported it."""
         return self._handle.record.hostname
 
     def __repr__(self) -> str:
@@ -173,18 +173,18 @@ class SmokeInstance(_Instance):
     """A handle on one instance; as a context manager it deletes the instance at its end."""
 
     def status(self) -> InstanceStatus:
-        """Read the router's status of it."""
+        """Read the router's status of the instance."""
         return drive(self._handle.status())
 
     def chat(self, message: str, *, timeout: float | None = None) -> ChatTurn:
         """Send a message and wait for the whole reply.
 
         `message` has at most 4,000 characters; `timeout` in seconds, `chat_timeout` if None.
-        Raises `ChatError`, `ChatBusyError`, `ChatTimeoutError`, `RejectedError` and the rest of
+        Raises `ChatError`, `ChatBusyError`, `ChatTimeoutError`, `RejectedError` and other kinds of
         `RouterError`, `TransportError`, `ContractError`. A message is sent once, unless the
-        router says that it did not take it (409, 425, 429, 503). A turn may have 1 MiB in an event,
-        16 MiB and 100,000 events in all, and take 32 MiB of memory; one that has more is broken
-        off.
+        router says that it did not accept it (409, 425, 429, 503). The limits are 1 MiB for an
+        event, and 16 MiB, 100,000 events and 32 MiB of memory for a turn; a turn beyond them is
+        stopped.
         """
         return ChatTurn(self._handle, drive(self._handle.chat(message, timeout)))
 
@@ -193,7 +193,7 @@ class SmokeInstance(_Instance):
         return ChatStream(self._handle.turn(message, timeout))
 
     def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
-        """Count its LLM events of the last `window_seconds`."""
+        """Count the instance's LLM events of the last `window_seconds`."""
         return drive(self._handle.llm_events(window_seconds))
 
     def expect_llm_events(
@@ -206,7 +206,7 @@ class SmokeInstance(_Instance):
         only: Collection[str] | None = None,
         timeout: float | None = None,
     ) -> LlmEvents:
-        """Wait until it has these LLM events in the last 900 s, whichever turn they are of.
+        """Wait until it has these LLM events in the last 900 s, whichever turn they belong to.
 
         See `ChatTurn.expect_llm_events` for what can be expected. `timeout` in seconds,
         `llm_events_timeout` if None. Raises `LlmEventsError`.
@@ -221,15 +221,15 @@ class SmokeInstance(_Instance):
         error: Callable[[InstanceStatus], bool] | None = None,
         timeout: float | None = None,
     ) -> InstanceStatus:
-        """Read the status until `ready` says so, and give it.
+        """Read the status until `ready` returns true for it, and return it.
 
-        `timeout` in seconds, `ready_timeout` if None. Raises `ProvisionError` once `error` says
-        so, `ProvisionTimeoutError` with the last status seen.
+        `timeout` in seconds, `ready_timeout` if None. Raises `ProvisionError` if `error` returns
+        true, and `ProvisionTimeoutError` with the last status seen.
         """
         return drive(self._handle.wait(ready, error, timeout))
 
     def delete(self) -> None:
-        """Delete it and see that confirmed; harmless if done before. Raises `LeakError`."""
+        """Delete it and confirm that; does nothing if it is deleted. Raises `LeakError`."""
         drive(self._handle.delete())
 
     def __enter__(self) -> Self:
@@ -246,10 +246,10 @@ class SmokeInstance(_Instance):
 
 @public
 class AsyncSmokeInstance(_Instance):
-    """What `SmokeInstance` is, to be awaited."""
+    """The same as `SmokeInstance`, for coroutines."""
 
     async def status(self) -> InstanceStatus:
-        """Read the router's status of it."""
+        """Read the router's status of the instance."""
         return await self._handle.status()
 
     async def chat(self, message: str, *, timeout: float | None = None) -> AsyncChatTurn:
@@ -261,7 +261,7 @@ class AsyncSmokeInstance(_Instance):
         return AsyncChatStream(self._handle.turn(message, timeout))
 
     async def llm_events(self, window_seconds: int = RECENT) -> LlmEvents:
-        """Count its LLM events of the last `window_seconds`."""
+        """Count the instance's LLM events of the last `window_seconds`."""
         return await self._handle.llm_events(window_seconds)
 
     async def expect_llm_events(
@@ -285,11 +285,11 @@ class AsyncSmokeInstance(_Instance):
         error: Callable[[InstanceStatus], bool] | None = None,
         timeout: float | None = None,
     ) -> InstanceStatus:
-        """Read the status until `ready` says so, and give it; see `SmokeInstance.wait`."""
+        """Read the status until `ready` returns true for it; see `SmokeInstance.wait`."""
         return await self._handle.wait(ready, error, timeout)
 
     async def delete(self) -> None:
-        """Delete it and see that confirmed; harmless if done before. Raises `LeakError`."""
+        """Delete it and confirm that; does nothing if it is deleted. Raises `LeakError`."""
         await self._handle.delete()
 
     async def __aenter__(self) -> Self:

@@ -94,7 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "k runs have passed (default: all)",
     )
     config.addinivalue_line(
-        "markers", "hydra_smoke_live: a test that is skipped where recordings are replayed"
+        "markers", "hydra_smoke_live: skip this test if recordings are replayed"
     )
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     settings = (*SETTINGS, "token")
@@ -137,7 +137,7 @@ def _active(config: pytest.Config) -> Active:
 
 @pytest.fixture(scope="session")
 def smoke_config(pytestconfig: pytest.Config) -> HydraSmokeConfig:
-    """The resolved settings; skips the test where the plugin is not switched on."""
+    """The settings of the run; skips the test in a run without a switch."""
     return _active(pytestconfig).config
 
 
@@ -151,9 +151,9 @@ def smoke_spec(smoke_config: HydraSmokeConfig) -> InstanceSpec:
 def smoke_instance(
     request: pytest.FixtureRequest, smoke_config: HydraSmokeConfig, smoke_spec: InstanceSpec
 ) -> SmokeInstance:
-    """A ready instance of this test's spec, shared within `scope` by tests with the same spec.
+    """A ready instance with this test's spec; tests with the same spec share it within `scope`.
 
-    Parametrize it with mappings of spec fields, for other specs:
+    For another spec, parametrize it with the fields of the spec:
     `@pytest.mark.parametrize("smoke_instance", [{"tier_id": "..."}], indirect=True)`.
     """
     return _active(request.config).instance(request, smoke_spec)
@@ -163,7 +163,7 @@ def smoke_instance(
 def async_smoke_instance(
     request: pytest.FixtureRequest, smoke_config: HydraSmokeConfig, smoke_spec: InstanceSpec
 ) -> AsyncSmokeInstance:
-    """The same instance as `smoke_instance` gives, to be awaited."""
+    """The same instance as `smoke_instance`, for coroutines."""
     return _active(request.config).async_instance(request, smoke_spec)
 
 
@@ -171,7 +171,7 @@ def async_smoke_instance(
 def smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> SmokeInstanceFactory:
-    """Provisions instances that nobody shares: `factory(**spec)`, `factory.many(n, **spec)`."""
+    """Provisions instances that only you use: `factory(**spec)`, `factory.many(n, **spec)`."""
     return _active(pytestconfig).factory()
 
 
@@ -179,7 +179,7 @@ def smoke_instance_factory(
 def async_smoke_instance_factory(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeInstanceFactory:
-    """The same, to be awaited."""
+    """The same factory as `smoke_instance_factory`, for coroutines."""
     return _active(pytestconfig).async_factory()
 
 
@@ -187,7 +187,11 @@ def async_smoke_instance_factory(
 def smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> Iterator[SmokeClient]:
-    """The router's six calls, typed. What you provision with it is yours to delete."""
+    """The router's six calls, typed. You delete what you provision with it.
+
+    Or let the factory own the key: `with smoke_instance_factory.own("mine") as key:` deletes at its
+    end what was provisioned under it. `smoke_client.with_token(None)` is a client without a token.
+    """
     with _active(pytestconfig).client() as client:
         yield client
 
@@ -196,18 +200,18 @@ def smoke_client(
 def async_smoke_client(
     pytestconfig: pytest.Config, smoke_config: HydraSmokeConfig
 ) -> AsyncSmokeClient:
-    """The router's six calls, to be awaited."""
+    """The router's six calls, for coroutines."""
     return _active(pytestconfig).async_client()
 
 
 @pytest.fixture
 def smoke_fake(request: pytest.FixtureRequest) -> Iterator[FakeRouter]:
-    """A fake router of this test's own, on loopback; needs no switch.
+    """A fake router for this test alone, on loopback; needs no switch.
 
-    `smoke_instance` never lives on it, but on the run's router: a scenario's `[[replies]]` script
-    what its agent says.
+    It is not the router of `smoke_instance`. To script the agent of `smoke_instance` in a run
+    against the fake, use the `[[replies]]` of a scenario.
 
-    Parametrize it with arguments of `FakeRouter`, for another scenario or a clock of its own:
+    For another scenario or a clock, parametrize it with arguments of `FakeRouter`:
     `@pytest.mark.parametrize("smoke_fake", [{"clock": VirtualClock()}], indirect=True)`.
     """
     from pytest_hydrasmoke.fake import FakeRouter

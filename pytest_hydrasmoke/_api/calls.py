@@ -92,6 +92,8 @@ def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
         if outcome in rule.answers:
             return "answer"
         return "again" if outcome in rule.again else "fail"
+    if outcome.permanent:
+        return "fail"
     return "again" if rule.lost or not outcome.reached else "fail"
 
 

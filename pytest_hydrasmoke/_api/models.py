@@ -33,7 +33,7 @@ def plain_id(instance_id: str) -> str:
 
 @public
 class InstanceSpec(BaseModel):
-    """Say what to provision. Hashable; whether it will do is the router's to judge."""
+    """Say what to provision. Hashable; the router decides whether the values are right."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -87,13 +87,13 @@ class LlmEvents(_Answer):
     instance_id: InstanceId
     count: Annotated[int, Field(ge=0)]
     providers: tuple[str, ...]
-    """Neither sorted nor distinct, as the router makes no promise of either."""
+    """In any order, and perhaps several times: the router promises neither."""
     window_seconds: int
 
 
 @public
 class DeleteResult(_Answer):
-    """Answer to delete. Where the router says that the instance is gone already (404, 409, 410)
+    """Answer to delete. If the router says that the instance is already gone (404, 409, 410),
     there is no such body: `status` is then `deleted`."""
 
     instance_id: InstanceId

@@ -110,6 +110,18 @@ def _outcome(result: object) -> str:
     return f"{result.status} of {server}" if server else str(result.status)
 
 
+def _after_fault(request: Request, fault: TransportError, earlier: Earlier | None) -> str:
+    """Return the next step after an attempt that had no answer."""
+    if fault.late and earlier is not None and earlier.refusal is not None:
+        # It had the rest of the time only: what was answered before says more.
+        return advice(request, earlier.refusal, asked_pause(earlier.refusal))
+    if fault.next_step:
+        return fault.next_step
+    if fault.reached:
+        return "see the router's log of this moment"
+    return "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)"
+
+
 def failure(
     request: Request, result: object, attempts: int, earlier: Earlier | None = None
 ) -> HydraSmokeError:
@@ -118,17 +130,11 @@ def failure(
     tries = "" if attempts == 1 else f" ({attempts} attempts{before})"
     if isinstance(result, TransportError):
         kind = TransportTimeoutError if result.late else TransportError
-        if result.late and earlier is not None and earlier.refusal is not None:
-            # It had the rest of the time only: what was answered before says more.
-            next_step = advice(request, earlier.refusal, asked_pause(earlier.refusal))
-        elif result.reached:
-            next_step = "see the router's log of this moment"
-        else:
-            next_step = (
-                "check HYDRA_SMOKE_URL, name resolution, firewall, and the proxy (trust_env)"
-            )
         return kind(
-            f"{request.call}: {result.message}{tries}", reached=result.reached, next_step=next_step
+            f"{request.call}: {result.message}{tries}",
+            reached=result.reached,
+            next_step=_after_fault(request, result, earlier),
+            permanent=result.permanent,
         )
     assert isinstance(result, Reply)
     error = (

@@ -13,8 +13,8 @@
     ├── ContractError                the router answered, and the answer breaks its contract
     ├── ProvisionError               the instance failed, or vanished, before it was ready
     │   └── ProvisionTimeoutError    it was not ready in time (also a TimeoutError)
-    ├── ChatError                    the chat turn broke off, or the agent reported an error
-    │   ├── ChatBusyError            a turn is already under way on this instance
+    ├── ChatError                    the chat turn ended early, or the agent reported an error
+    │   ├── ChatBusyError            another turn is in progress on this instance
     │   └── ChatTimeoutError         the turn did not end in time (also a TimeoutError)
     ├── LlmEventsError               LLM events are missing or too many (also an AssertionError)
     └── LeakError                    a deletion was not confirmed: the instance may still run
@@ -48,7 +48,7 @@ def hide_own_frames(excinfo: Any) -> bool:
 
 @public
 class HydraSmokeError(Exception):
-    """Raised when a smoke test can't go on; the base of every error of this package.
+    """Raised when a smoke test cannot continue; the base of every error of this package.
 
     `message` says what happened. `phase` is one of `provision`, `row`, `ready`, `first_event`,
     `turn`, `llm_events`, `delete`; `last` the last state seen; `seconds` how long the phase took;
@@ -125,20 +125,29 @@ class HydraSmokeError(Exception):
 
 @public
 class ConfigError(HydraSmokeError):
-    """Raised when a setting, an argument or a fixture's parameter can't be used."""
+    """Raised when a setting, an argument or a fixture's parameter is wrong."""
 
 
 @public
 class TransportError(HydraSmokeError):
     """Raised when the router could not be reached, or its answer was lost on the way.
 
-    `reached` is False only if the request certainly never arrived: anything else may have been
-    carried out, since a lost answer proves nothing.
+    `reached` is False only if the request certainly never arrived. Otherwise the router may have
+    carried it out, because a lost answer proves nothing.
+    `permanent` is True if another attempt cannot help, as with a certificate that is not trusted.
     """
 
-    def __init__(self, message: str, *, reached: bool, next_step: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reached: bool,
+        next_step: str | None = None,
+        permanent: bool = False,
+    ) -> None:
         super().__init__(message, next_step=next_step)
         self.reached = reached
+        self.permanent = permanent
 
     @property
     def late(self) -> bool:
@@ -148,12 +157,12 @@ class TransportError(HydraSmokeError):
 
 @public
 class TransportTimeoutError(TransportError, TimeoutError):
-    """Raised when a call's deadline came before an answer, or before a connection."""
+    """Raised when a call's deadline passed before an answer or a connection."""
 
 
 @public
 class RouterError(HydraSmokeError):
-    """Raised when the router refuses a call; `status_code` and its words, `detail`."""
+    """Raised when the router refuses a call, with `status_code` and its words in `detail`."""
 
     def __init__(
         self,
@@ -173,7 +182,7 @@ class RouterError(HydraSmokeError):
 
 @public
 class UnauthorizedError(RouterError):
-    """Raised when the router takes the token for missing, wrong or not sufficient (401, 403)."""
+    """Raised when the router says that the token is missing, wrong or not sufficient (401, 403)."""
 
 
 @public
@@ -183,12 +192,12 @@ class NotFoundError(RouterError):
 
 @public
 class RejectedError(RouterError):
-    """Raised when the router finds the request malformed (422); `detail` has a line a field."""
+    """Raised when the router rejects the request (422); `detail` has a line for each field."""
 
 
 @public
 class ContractError(HydraSmokeError):
-    """Raised when an answer is not what the router's contract says; names call and field."""
+    """Raised when an answer breaks the router's contract; names the call and the field."""
 
 
 @public
@@ -198,12 +207,12 @@ class ProvisionError(HydraSmokeError):
 
 @public
 class ProvisionTimeoutError(ProvisionError, TimeoutError):
-    """Raised when an instance did not get ready, or to an awaited state, within its deadline."""
+    """Raised when an instance was not ready, or in the awaited state, within its deadline."""
 
 
 @public
 class ChatError(HydraSmokeError):
-    """Raised when a chat turn broke off or the agent reported an error.
+    """Raised when a chat turn ended early or the agent reported an error.
 
     `events` are those that arrived before, in order.
     """
@@ -224,7 +233,7 @@ class ChatError(HydraSmokeError):
 
 @public
 class ChatBusyError(ChatError):
-    """Raised when a chat is begun on an instance on which one is still under way."""
+    """Raised when a chat begins on an instance while another one is still in progress."""
 
 
 @public
@@ -234,7 +243,7 @@ class ChatTimeoutError(ChatError, TimeoutError):
 
 @public
 class LlmEventsError(HydraSmokeError, AssertionError):
-    """Raised when the router counts other LLM events than expected, or can't count them."""
+    """Raised when the router counts other LLM events than expected, or cannot count them."""
 
 
 @public

@@ -7,10 +7,9 @@ import errno
 import os
 from pathlib import Path
 
+from . import platform
+
 NEW = os.O_CREAT | os.O_EXCL
-
-
-_NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
 
 
 def is_blocked(place: Path) -> bool:
@@ -34,15 +33,18 @@ def make_mark(file: Path) -> None:
 
 def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False) -> None:
     """Append in one write, `durable` on the disk when this returns; raises OSError."""
-    descriptor = opened(file, os.O_APPEND | (os.O_CREAT if make else 0))
-    try:
-        if os.write(descriptor, line) < len(line):
-            raise OSError("the disk is full")
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if not make:
+        file.lstat()  # Before a lock is made beside what is not there.
+    with platform.here.alone(file):
+        descriptor = opened(file, os.O_APPEND | (os.O_CREAT if make else 0))
+        try:
+            if os.write(descriptor, line) < len(line):
+                raise OSError("the disk is full")
+            if durable:
+                platform.here.flush(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def opened(file: Path, flags: int, mode: int = 0o600) -> int:
-    return os.open(file, os.O_WRONLY | _NO_LINK | flags, mode)
+    return os.open(file, os.O_WRONLY | platform.OPENED | flags, mode)

@@ -6,6 +6,7 @@ None of it is promised to plugins. Where a release moves one, a test of this mod
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,16 @@ def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.Fixture
 def collect_here(config: pytest.Config) -> None:
     """Have no xdist workers, whatever was asked for: to be called as pytest is configured."""
     config.option.dist = "no"
+
+
+def hide_frames_of_asyncio(hide: Callable[[Any], bool]) -> None:
+    """Have pytest-asyncio's frames in a set-up left out where a module's own are, as `hide` says.
+
+    Those of pytest itself are; of a plugin around it, a module says so by this name.
+    """
+    plugin = sys.modules.get("pytest_asyncio.plugin")
+    if plugin is not None:
+        vars(plugin).setdefault("__tracebackhide__", hide)
 
 
 def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:

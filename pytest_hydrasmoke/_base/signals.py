@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -24,7 +25,9 @@ CLEANUP_SECONDS = 3.0
 STUCK = 10.0
 """Seconds after which a further signal counts again, where the first one got no clean-up going."""
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""As far as a system has them. Windows has the last (Ctrl-Break, or its window is
+closed), and kills at once where others send TERM."""
 _MOST = 1000
 """How many works are kept for afterwards, the newest."""
 
@@ -114,6 +117,8 @@ class Interrupts:
         By that signal, which is handled already. Of other threads none can be woken without
         the risk that it has ended meanwhile.
         """
+        if sys.platform == "win32":
+            raise NotImplementedError  # Where nothing tells that output is stalled.
         number, main = self.received, threading.main_thread().ident
         if number is None or main is None or signal.getsignal(number) != self._handle:
             return

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._options import variable
 
 from .output import aside
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._history.reading import Found
 
 CONDITIONS = ("failure", "leak", "regression", "flaky")
 
@@ -98,7 +102,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     for line in terminal.lines(made, options.after, shutil.get_terminal_size().columns):
         tell(line)
     if not made.overviews:
-        problem, next_step = _nothing([it.fake for it in found.runs], asked=options.include_fake)
+        problem, next_step = _nothing(found, asked=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
     demand = Demand(options.fail_on, options.after, group, options.expect)
     views = files.Views(html=options.html, json=options.json, markdown=options.markdown)
@@ -130,12 +134,15 @@ def own_group(environ: Mapping[str, str]) -> str | None:
     return environ.get(variable("group")) or pipeline.own_group(environ)
 
 
-def _nothing(fakes: Sequence[bool], *, asked: bool) -> tuple[str, str]:
-    if fakes and all(fakes) and not asked:
-        return (f"no run of a live router among {len(fakes)} reports", "give --include-fake")
-    if fakes:
+def _nothing(found: Found, *, asked: bool) -> tuple[str, str]:
+    if found.runs and not asked and all(it.fake for it in found.runs):
+        return ("every run that was read is one of the fake router", "give --include-fake")
+    if found.runs:
         return (
             "every group that could be shown began in the future",
             "set the clock of the machine that ran them, or of this one",
         )
-    return ("no report could be read", "give the report.json files of runs, or their folders")
+    return (
+        "no report could be read" if found.skipped else "there is no report*.json in these folders",
+        "give the report.json files of runs, or folders in which they lie",
+    )

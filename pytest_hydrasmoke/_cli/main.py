@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import cleaner
 from pytest_hydrasmoke._base.token import scrubbing
@@ -165,7 +166,7 @@ def _history(options: argparse.Namespace) -> int:
 @Output
 def _say(line: str) -> None:
     # In one call: several threads have something to say.
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(platform.printable(f"{line}\n", sys.stdout))
     sys.stdout.flush()
 
 

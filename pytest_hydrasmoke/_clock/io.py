@@ -68,6 +68,9 @@ class VirtualSyncIO(SyncIO):
         self._clock = clock
         self.part = part_of(clock)
 
+    def to(self, link: Link) -> VirtualSyncIO:
+        return VirtualSyncIO(link, self._clock, interrupts=self._interrupts, group=self._group)
+
     def now(self) -> float:
         return self._clock.now()
 
@@ -126,6 +129,9 @@ class VirtualAsyncIO(AsyncIO):
 
     def now(self) -> float:
         return self._clock.now()
+
+    def to(self, link: Link) -> VirtualAsyncIO:
+        return VirtualAsyncIO(link, self._clock)
 
     async def sleep(self, seconds: float) -> None:
         await self.part.sleep_async(seconds)

@@ -25,10 +25,10 @@ __tracebackhide__ = hide_own_frames
 
 @public
 class VirtualClock:
-    """Stand in for real time: seconds pass, from `start`, when all who go by it sleep.
+    """Stand in for real time: seconds pass, from `start`, when everybody who uses it sleeps.
 
-    Give it to clients and to their fake router. Whoever sleeps is woken alone, in the order of
-    time and, at one time, in the order in which the clients were made: so several clients, in
+    Give it to clients and to their fake router. It wakes one sleeper at a time, ordered by time,
+    and at the same time in the order in which the clients were made. So several clients, in
     threads or in tasks, do the same things in the same order each time.
     """
 

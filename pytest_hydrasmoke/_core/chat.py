@@ -337,7 +337,7 @@ class Turn:
             self._broken_off(
                 f"the reply was cut: its stream ended without a terminal event{self._mid_event()}",
                 expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
-                next_step=f"{AGENTS_LOG}; if its runtime really tells no end, set "
+                next_step=f"{AGENTS_LOG}; if its runtime sends no terminal event, set "
                 'chat_end = "optional"',
             )
         self.over = True

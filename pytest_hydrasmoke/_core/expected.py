@@ -34,7 +34,7 @@ class Expected:
         number += " LLM event" if last == 1 else " LLM events"
         names = " and ".join(sorted(self.providers))
         if self.only:
-            return f"{number}, from {names} and nobody else"
+            return f"{number}, from {names} and no other"
         return f"{number}{f', {names} among them' if names else ''}"
 
     @property
@@ -74,12 +74,12 @@ def expected(
     if only is not None:
         if not only:
             raise ConfigError(
-                "only names nobody", next_step="name somebody, or give exactly=0 for no events"
+                "only is empty", next_step="name a provider, or give exactly=0 for no events"
             )
         if names != frozenset(only):
             raise ConfigError(
                 f"only={_set(only)} leaves out some of providers={_set(providers or ())}",
-                next_step="name everybody in only: whoever is in it must be there, and nobody else",
+                next_step="add them to only: it needs every provider that may be there",
             )
     if most is not None and most < len(names):
         raise ConfigError(

@@ -59,7 +59,7 @@ class TurnResult:
             shown.append(f"{len(names) - len(shown)} more")
         tools = f"called {', '.join(shown) or 'no tool'}"
         if self.usage is None:
-            return f"{tools}, and told no tokens"
+            return f"{tools}, and reported no tokens"
         tokens = f"{self.usage.input_tokens} + {self.usage.output_tokens} tokens"
         return f"{tools}, and took {tokens}"
 

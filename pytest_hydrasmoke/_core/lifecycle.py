@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import InstanceStatus
+from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     ContractError,
@@ -128,6 +128,17 @@ def _of_a_good_token(
 
 
 async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
+    """Do what `ask` does, where a key in progress already (409) will do: poll finds it."""
+    try:
+        await ask(calls, record, policy, deadline)
+    except RouterError as error:
+        if error.status_code != 409:
+            raise
+
+
+async def ask(
+    calls: Calls, record: InstanceRecord, policy: Policy, deadline: float | None = None
+) -> ProvisionAccepted:
     """Ask for an instance; the record knows before that there may be one, and after it what is.
 
     Raises `RouterError`, `TransportError`, or `ContractError` for an answer about another key.
@@ -140,8 +151,6 @@ async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline
     try:
         accepted = await calls.provision(record.spec, record.key, deadline=deadline)
     except (RouterError, TransportError) as error:
-        if isinstance(error, RouterError) and error.status_code == 409:
-            return  # In progress already: poll finds it.
         if not record.unknown_outcomes and _made_nothing(error, policy.forms):
             record.becomes(State.REFUSED)
         raise _of_a_good_token(error, policy.forms) from None
@@ -154,6 +163,7 @@ async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline
             got=safe_line(repr(accepted.idempotency_key)),
             next_step=_TWO_INSTANCES,
         )
+    return accepted
 
 
 async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:

@@ -151,7 +151,7 @@ class Usage:
                     await io.sleep(self._second_look)
                     continue
                 if wrong:
-                    self._fail(expected, _told(now), f"{instead}: no longer wait mends it")
+                    self._fail(expected, _told(now), f"{instead}: a longer wait does not help")
                 if now.final:
                     self._fail(expected, _told(now), _ASK_FIRST)
                 if io.now() >= self._deadline:
@@ -205,11 +205,11 @@ _LATE = (
 
 
 def _told(now: Look) -> str:
-    names = _listed(now.seen) or "nobody"
+    names = _listed(now.seen) or "no provider"
     if not now.untold:
         return f"{now.told}, from {names}"
     untold = _listed(now.untold)
-    return f"{now.told}, from {names}, and who knows whether from {untold}"
+    return f"{now.told}, from {names}, and perhaps from {untold}"
 
 
 def _listed(names: Collection[str]) -> str:

@@ -21,6 +21,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
 from . import settle
@@ -140,7 +141,8 @@ class TurnLog:
         plain = {"spec": self.spec, "history": asdict(self.history)}
         other = self._path.with_suffix(f".{os.getpid()}.tmp")
         other.write_text(json.dumps(plain), "utf-8")
-        other.replace(self._path)
+        path = self._path
+        platform.here.patiently(lambda: other.replace(path))
 
 
 class TurnLogs:
@@ -183,7 +185,7 @@ class TurnLogs:
 
 def _read(path: Path) -> tuple[str, History] | None:
     try:
-        plain: Any = json.loads(path.read_bytes())
+        plain: Any = json.loads(platform.here.patiently(path.read_bytes))
         history = History(**plain["history"])
         if history.last is not None:
             last: Any = history.last

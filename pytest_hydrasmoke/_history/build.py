@@ -47,6 +47,8 @@ def history(found: Found, *, last: int, group: str | None, fake: bool, now: date
         )
         groups = _shown([run for run in runs if run.group not in future], last, group)
         kinds.append(overview(groups))
+    if not fake and (fakes := sum(run.fake for run in found.runs)):
+        skipped.append(f"runs of the fake router: {fakes}; --include-fake shows them")
     return History(live=kinds[0], fake=kinds[1] if fake else None, skipped=tuple(skipped))
 
 
@@ -179,6 +181,8 @@ class _Tally:
         """Count what became of the test in a run."""
         self.runs += case.runs
         self.runs_passed += case.passed
+        if case.cured and commit is not None:
+            self.failed_on.add((commit, case.specs))
         if case.outcome == "passed":
             self.passed += 1
             return

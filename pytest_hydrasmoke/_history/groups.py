@@ -35,9 +35,22 @@ class Group:
     @cached_property
     def counted(self) -> tuple[Run, ...]:
         """Its runs without those that a later attempt has told again."""
+        latest = self._latest()
         return tuple(
-            run for run in self.runs if not any(told_again(run, other) for other in self.runs)
+            run
+            for run in self.runs
+            if not any(told_again(run, other) for other in latest.get(run.job, ()))
         )
+
+    def _latest(self) -> dict[str | None, list[Run]]:
+        """Return, of each job, the latest attempt with the same tests and specs: few of many."""
+        latest: dict[tuple[object, ...], Run] = {}
+        for run in sorted(self.runs, key=lambda it: it.attempt or 0):
+            latest[run.job, run.tests, run.specs] = run
+        jobs: dict[str | None, list[Run]] = {}
+        for run in latest.values():
+            jobs.setdefault(run.job, []).append(run)
+        return jobs
 
     @property
     def failed(self) -> tuple[Run, ...]:

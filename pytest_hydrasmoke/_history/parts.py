@@ -53,6 +53,7 @@ class FailurePart(Part):
     message: Words
     phase: Name | None
     test: Name | None
+    cured: bool = False
 
 
 class InstancePart(Part):

@@ -234,6 +234,7 @@ def _cases(report: ReportPart, made: Sequence[Spec]) -> Iterator[Case]:
         for it in report.instances
         for failure in it.failures
     }
+    cured = {it.test for instance in report.instances for it in instance.failures if it.cured}
     every = _specs(frozenset(specs.values()))
     for case in report.tests:
         failed = case.outcome in FAILED
@@ -248,4 +249,5 @@ def _cases(report: ReportPart, made: Sequence[Spec]) -> Iterator[Case]:
             runs,
             min(case.passed or 0, runs),
             words.get(case.id) if failed else None,
+            not failed and case.id in cured,
         )

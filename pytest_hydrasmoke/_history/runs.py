@@ -60,6 +60,8 @@ class Case:
     passed: int
     words: str | None
     """The first line of its failure."""
+    cured: bool = False
+    """Whether it failed first, and passed when a plugin ran it again."""
 
 
 @dataclass(frozen=True, slots=True)

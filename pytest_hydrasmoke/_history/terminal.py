@@ -10,7 +10,15 @@ from pytest_hydrasmoke._report.html.axis import clock
 
 from .model import GroupFigures, History, Overview, PhaseFigures
 from .statistics import SECONDS
-from .verdict import failures, flaky, leaks, regression, regressions, without_baseline
+from .verdict import (
+    failures,
+    flaky,
+    is_regression,
+    leaks,
+    regression,
+    regressions,
+    without_baseline,
+)
 
 SHOWN = 10
 """Groups in the terminal's table, and lines of the summary."""
@@ -41,7 +49,7 @@ def markdown(history: History, after: int) -> str:
     for router, overview in history.overviews.items():
         told = standing_out(overview, after)
         # What is slower than usual is told already.
-        calm = [it for it in overview.phases if it not in regressions(overview, after)]
+        calm = [it for it in overview.phases if not is_regression(it, after)]
         told += [words for it in calm for words in _change(it)]
         newest = overview.groups[-1]
         parts.append(

@@ -103,7 +103,12 @@ def failures(overview: Overview) -> Iterator[str]:
 
 def regressions(overview: Overview, after: int) -> list[PhaseFigures]:
     """Return the phases that have been slower than usual for so many groups in a row."""
-    return [it for it in overview.phases if it.change is not None and it.change.in_a_row >= after]
+    return [it for it in overview.phases if is_regression(it, after)]
+
+
+def is_regression(phase: PhaseFigures, after: int) -> bool:
+    """Return whether a phase has been slower than usual for so many groups in a row."""
+    return phase.change is not None and phase.change.in_a_row >= after
 
 
 def regression(phase: PhaseFigures, overview: Overview) -> str:

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import session_of, worker_input
+from pytest_hydrasmoke._base.pytest_internals import (
+    hide_frames_of_asyncio,
+    session_of,
+    worker_input,
+)
 from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag, variable
 
 from .bundled_checks import BundledChecks
@@ -136,7 +140,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
-        verbosity = config.getoption("verbose", 0)  # Not there under `-p no:terminal`.
+        verbosity = config.getoption("verbose", -2)  # Without a terminal there is no such option.
         if verbosity < 0:
             # No header will show them, and the summary comes after what is paid for.
             for warning in loaded.warnings:
@@ -264,6 +268,7 @@ def _take_part(
     reports_as: str | None = None,
     alone: bool = False,
 ) -> Active:
+    from pytest_hydrasmoke._base.errors import hide_own_frames
     from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke._base.token import scrubbing
     from pytest_hydrasmoke._progress.plugin import Progress
@@ -282,6 +287,7 @@ def _take_part(
     ledger = Ledger(settings.output, settings.run_id, fake=fake)
     shares_as = None if alone else reports_as
     ledger.begin(shares_as or MAIN)
+    hide_frames_of_asyncio(hide_own_frames)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
     stalled = StalledOutput(interrupts.wake)
     interrupts.install()

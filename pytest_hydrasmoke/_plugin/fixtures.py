@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -172,13 +173,25 @@ class Active:
     def client(self) -> SmokeClient:
         """Return the six calls over connections of their own."""
         io, session = SyncIO(self.config.link), self.session
-        return RunClient(io, self.reading, session.sightings, session.log_of, self.config.chat_end)
+        return RunClient(
+            io,
+            self.reading,
+            session.sightings,
+            session.log_of,
+            self.config.chat_end,
+            session.by_hand,
+        )
 
     def async_client(self) -> AsyncSmokeClient:
         """Return the six calls, to be awaited."""
         io, session = AsyncIO(self.config.link), self.session
         return AsyncRunClient(
-            io, self.reading, session.sightings, session.log_of, self.config.chat_end
+            io,
+            self.reading,
+            session.sightings,
+            session.log_of,
+            self.config.chat_end,
+            session.by_hand,
         )
 
     def _skip_if_attached(self) -> None:
@@ -216,6 +229,8 @@ class Active:
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Find out what of all that was written down a test has failed of: by its exception."""
+        if call.excinfo is not None and call.when == "setup":
+            advise_on_scope(call.excinfo.value)
         report = yield
         if call.excinfo is not None:
             causes = self._causes.setdefault((report.nodeid, report.when), [])
@@ -303,6 +318,16 @@ class Active:
         """Let others have what the last test shared."""
         if self._sharing is not None:
             self._sharing.release()
+
+
+def advise_on_scope(error: BaseException) -> None:
+    """Have pytest's own word on a fixture of wider scope say what to use there."""
+    words = str(error)
+    if isinstance(error, pytest.fail.Exception) and re.match(r"ScopeMismatch: .*smoke_", words):
+        error.msg = (
+            f"{words}\nhydra-smoke: a fixture of wider scope takes its instance from "
+            "smoke_instance_factory: docs/how-to/use-an-instance-in-a-wider-fixture.md"
+        )
 
 
 def failures_of(error: BaseException) -> Iterator[Failure]:

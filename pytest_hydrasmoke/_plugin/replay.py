@@ -6,12 +6,14 @@ is added to what tests send, so that clients of their own are covered as well.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -43,7 +45,10 @@ _TELL_TIMEOUT = 30.0
 def as_argument(config: pytest.Config, test: str) -> str:
     """Return a test as somebody names it where pytest was started."""
     path, parts, rest = test.partition("::")
-    return os.path.relpath(config.rootpath / path, config.invocation_params.dir) + parts + rest
+    file = config.rootpath / path
+    with contextlib.suppress(ValueError):  # On another drive of Windows.
+        file = Path(os.path.relpath(file, config.invocation_params.dir))
+    return f"{file}{parts}{rest}"
 
 
 class Replaying:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -262,4 +263,4 @@ def _obstacle(item: pytest.Item, limited: bool) -> str | None:
 
 def _has_time_limit() -> bool:
     """Return whether an alarm is set, as pytest-timeout does it; it goes off once."""
-    return hasattr(signal, "getitimer") and signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    return sys.platform != "win32" and signal.getitimer(signal.ITIMER_REAL)[0] > 0

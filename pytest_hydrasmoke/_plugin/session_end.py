@@ -137,7 +137,7 @@ class SessionEnd:
         self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
-            worker_output(self._pytest)[KEY] = cleaned(told.model_dump(mode="json"), self._scrub)
+            worker_output(self._pytest)[KEY] = cleaned(told, self._scrub).model_dump(mode="json")
         else:
             self._conclude(session, told)
         # Where it would be waited for, others come first: workers take seconds to end.
@@ -245,7 +245,7 @@ class SessionEnd:
         everybody: Sequence[ProcessReport],
     ) -> Report:
         config = self._active.config
-        report = Report(
+        made = Report(
             run_id=config.run_id,
             fake=self._fake is not None,
             replaying=None if self._recordings is None else replayed(self._recordings),
@@ -261,7 +261,8 @@ class SessionEnd:
             manners=all_manners([process.manners for process in everybody]),
         )
         # Whatever is written of the run is drawn from it.
-        return Report.model_validate(cleaned(report.model_dump(), self._scrub))
+        report: Report = cleaned(made, self._scrub)
+        return report
 
     def _close(self) -> ProcessReport:
         session = self._active.session

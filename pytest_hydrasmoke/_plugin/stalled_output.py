@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
+
+from pytest_hydrasmoke._base import platform
 
 AFTER = 8.0
 """Seconds from the signal until output is given up."""
@@ -38,7 +39,7 @@ class StalledOutput:
 
     def watch(self) -> None:
         """Begin; for a signal's handler, in the main thread."""
-        if os.name != "posix":
+        if not platform.here.is_posix:
             return  # There is no telling what would block.
         self._watching = True
         # Of the locks that starting a thread takes none is one that the interrupted code could
@@ -73,15 +74,11 @@ class StalledOutput:
 
     def _silent(self, seconds: float) -> set[int]:
         """Return the descriptors that take nothing for so long; those that fail do not block."""
-        poll, silent = select.poll(), set(self._outputs())
-        for descriptor in silent:
-            poll.register(descriptor, select.POLLOUT)
+        silent = set(self._outputs())
         for _ in range(round(seconds / _GLANCE)):
             if self._over.is_set():
                 return set()
-            for descriptor, _ in poll.poll(_GLANCE * 1000):
-                poll.unregister(descriptor)
-                silent.discard(descriptor)
+            silent -= platform.here.taking(silent, _GLANCE)
         return silent
 
     def _outputs(self) -> Iterator[int]:
@@ -108,6 +105,8 @@ def _file(descriptor: int) -> _File | None:
 
 
 def _writes(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        raise NotImplementedError
     import fcntl  # Not on every system, and not needed there.
 
     # Both ends of a pipe are the same file; on a terminal the one that is read is the same, too.

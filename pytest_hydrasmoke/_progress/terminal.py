@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import stat
+import sys
 from typing import Any, TextIO
 
 import pytest
+
+from pytest_hydrasmoke._base import platform
 
 
 def terminal_of(config: pytest.Config) -> Terminal | None:
@@ -43,6 +45,9 @@ class Terminal:
         file: TextIO = writer._file
         self._encoding = getattr(file, "encoding", None) or "utf-8"
         self._descriptor = _beside(file)
+        if not platform.here.is_posix and file.isatty():
+            # A console of Windows: its descriptor has another encoding than its stream.
+            self._encoding = "ascii"
 
     def write_line(self, text: str) -> None:
         """Write a line of its own, below what pytest has begun; leave it out if that would wait."""
@@ -77,32 +82,35 @@ def _beside(file: TextIO) -> int | None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         descriptor = file.fileno()
         mode = os.fstat(descriptor).st_mode
-        if os.name == "posix" and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        if platform.here.is_posix and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
             with contextlib.suppress(OSError):
-                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
-                return os.open(f"/dev/fd/{descriptor}", flags)
+                return _unblocked(descriptor)
         return os.dup(descriptor)
     return None
+
+
+def _unblocked(descriptor: int) -> int:
+    if sys.platform == "win32":
+        raise NotImplementedError
+    return os.open(f"/dev/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _write(descriptor: int, line: bytes) -> bool:
     """Write a line if that can be done at once; return whether it was."""
     with contextlib.suppress(OSError):
         # Elsewhere there is no telling.
-        if os.name != "posix" or (_has_room(descriptor) and not _stops_writers(descriptor)):
+        if not platform.here.is_posix or (
+            platform.here.taking([descriptor], 0) and not _stops_writers(descriptor)
+        ):
             os.write(descriptor, line)
             return True
     return False
 
 
-def _has_room(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return any(event & select.POLLOUT for _, event in poll.poll(0))
-
-
 def _stops_writers(descriptor: int) -> bool:
     """Return whether a terminal stops the process that writes: one of a job in the background."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     import termios  # Not on every system, and not needed there.
 
     with contextlib.suppress(OSError, termios.error):  # It is no terminal, or nobody's any more.

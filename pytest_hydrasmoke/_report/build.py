@@ -127,7 +127,9 @@ def merged(reports: Iterable[InstanceReport]) -> list[InstanceReport]:
 def _judged(report: InstanceReport) -> InstanceReport:
     if report.outcome != "shared":
         return report
-    return report.model_copy(update={"outcome": "leaked", "leak": "nobody has seen it deleted"})
+    return report.model_copy(
+        update={"outcome": "leaked", "leak": "no process has confirmed its deletion"}
+    )
 
 
 def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
@@ -285,4 +287,4 @@ def untold_tokens(instances: Sequence[InstanceReport], budgets: Mapping[str, flo
     if TOKENS not in budgets or not untold:
         return None
     chats = sum(it.chats for it in instances)
-    return f"budgets: tokens of {untold} of {chats} chats were not told, and are not counted"
+    return f"budgets: tokens of {untold} of {chats} chats were not reported, and are not counted"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.text import safe_line
 
 from .model import Report
@@ -97,7 +98,7 @@ def replace(path: Path, text: str) -> None:
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        os.replace(name, path)
+        platform.here.patiently(lambda: os.replace(name, path))
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)

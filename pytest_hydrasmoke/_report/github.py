@@ -72,6 +72,8 @@ def _pieces(report: Report) -> Iterator[str]:
         f"{router}, run {code(report.run_id)}, {report.seconds:.1f} s: "
         f"provisioned {report.provisioned}, {counts}\n"
     )
+    if report.tests_words is not None:
+        yield f"\nSmoke tests: {report.tests_words}\n"
     yield from _section("Leaked", map(_leak, _with(report, "leaked")))
     yield from _section("Failures", _failures(report.instances))
     yield from _section(

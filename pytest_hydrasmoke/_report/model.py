@@ -1,4 +1,4 @@
-"""What a run did, as it is handed on: frozen, plain, and the same in every view of it.
+"""What a run did: frozen, plain data, the same in every view.
 
 The records of the timeline become reports, which travel from a worker to its main process, are
 written as `report.json`, and are what every other view is drawn from. An instance's points in
@@ -7,6 +7,7 @@ time (`at`) are seconds since its `began`, which is a moment of the wall clock.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Literal
 
@@ -19,7 +20,10 @@ from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, Usage
 from pytest_hydrasmoke._core.record import TOKENS
 
 SCHEMA_VERSION: Literal[2] = 2
-"""Of `report.json`; another number where something has another meaning than before."""
+"""The version of `report.json`; it changes if a field is removed or gets another meaning."""
+
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "interrupted")
+"""Of tests, in the order in which they are counted."""
 
 
 class _Part(BaseModel):
@@ -27,7 +31,7 @@ class _Part(BaseModel):
 
 
 class StatusReport(Moment):
-    """A status word, when it was first seen in a row of the same."""
+    """A status word, at the first of several equal readings."""
 
     word: str
 
@@ -38,27 +42,27 @@ class ToolCallReport(_Part):
     name: str
     id: str | None
     arguments: str | None
-    """As JSON, up to 2,000 characters; None where they are not known."""
+    """As JSON, up to 2,000 characters; None if they are not known."""
     result: str | None
-    """The same of what the tool gave back, or a text as it is; None where it is not told."""
+    """What the tool returned: as JSON, or a text as it is; None if it is not reported."""
     at: float
-    """Seconds since the turn's request left."""
+    """Seconds since the turn's request."""
     position: int
     """How many characters of the reply came before it."""
 
 
 class ThoughtReport(_Part):
-    """What the model thought between two other things that it said or did."""
+    """A piece of the model's reasoning, between two other things that it said or did."""
 
     text: str
     at: float
-    """Seconds since the turn's request left."""
+    """Seconds since the turn's request."""
     position: int
     """How many characters of the reply came before it."""
 
 
 class TokensReport(_Part):
-    """Tokens that were read and written."""
+    """Tokens that models read and wrote."""
 
     input_tokens: int
     output_tokens: int
@@ -76,17 +80,17 @@ class TokensReport(_Part):
 
 
 class TurnReport(Moment):
-    """A chat turn; times in seconds since its request left."""
+    """A chat turn; times in seconds since the request."""
 
     message: str | None
-    """None where replies are kept out of reports."""
+    """None if replies are kept out of reports."""
     text: str | None
-    """The reply, up to 20,000 characters; None where replies are kept out of reports."""
+    """The reply, up to 20,000 characters; None if replies are kept out of reports."""
     events: int
     arrivals: tuple[float, ...]
-    """When events arrived: all of them, or an even choice of a long stream's."""
+    """When events arrived: all of them, or of a long stream an even selection."""
     seconds: float | None
-    """Until its last event; None if there was none."""
+    """Seconds until its last event; None if there was none."""
     first_text_after: float | None = None
     """Seconds to the first text; None if there was none."""
     max_gap: float = 0.0
@@ -94,21 +98,20 @@ class TurnReport(Moment):
     complete: bool
     """Whether a terminal event came, or a finish reason and then the end of the stream."""
     finish_reason: str | None = None
-    """Why the model stopped, in the runtime's own word; None where it was not told, or where
-    replies are kept out of reports."""
+    """Why the model stopped, in the runtime's own word; None if it was not reported, or if replies
+    are kept out of reports."""
     tool_calls: tuple[ToolCallReport, ...] = ()
-    """The first 200, with up to 20,000 characters of arguments and results; none where replies are
+    """The first 200, with up to 20,000 characters of arguments and results; none if replies are
     kept out of reports."""
     thoughts: tuple[ThoughtReport, ...] = ()
-    """What the model thought, up to 20,000 characters; none where replies are kept out of
-    reports."""
+    """The model's reasoning, up to 20,000 characters; none if replies are kept out of reports."""
     usage: TokensReport | None = None
-    """None where the runtime did not tell its tokens."""
+    """None if the runtime did not report its tokens."""
     notes: tuple[str, ...] = ()
-    """What is odd about it; none where replies are kept out of reports."""
+    """What was unusual; none if replies are kept out of reports."""
     error: str | None
     test: str | None = None
-    """The test that was run when it began, set-up and teardown included; None outside of any."""
+    """The test that ran when the turn began, with set-up and teardown; None outside any test."""
     run: int | None = None
     """Which run of that test's body, from 1, under the marker `hydra_smoke_runs`; None without it,
     and in set-up and teardown."""
@@ -120,9 +123,9 @@ class FailureReport(Moment):
     message: str
     phase: str | None
     test: str | None
-    """The test that failed of it; None where a deletion failed at the end of the run."""
+    """The test that failed because of it; None for a deletion at the end of the run."""
     cured: bool = False
-    """Whether that test passed when it was run again."""
+    """Whether that test passed when it ran again."""
 
 
 class InstanceReport(_Part):
@@ -133,28 +136,28 @@ class InstanceReport(_Part):
     hostname: str | None
     spec: InstanceSpec | None
     outcome: str
-    """`deleted`, `leaked`, `kept`, `absent` (a sweep has found that it never had a row) or
-    `attached` (not this run's); from a worker also `shared`: it is the main process's to delete."""
+    """`deleted`, `leaked`, `kept`, `absent` (a sweep found that it never had a row) or `attached`
+    (not this run's); from a worker also `shared`: the main process deletes it."""
     leak: str | None
     """Why its deletion is not confirmed."""
     conflict: str | None = None
-    """What shows that another run has a hand in it: it uses the same run id."""
+    """What shows that another run uses it too, because it has the same run id."""
     failed: bool
     """Whether a test that used it failed."""
     began: datetime | None
-    """When the run first had to do with it; None if it never had."""
+    """When the run first did something with it; None if it never did."""
     phases: dict[str, float]
     """The longest time that each phase took."""
     waits: dict[str, float] = {}
     """The longest time in a chat until its first text (`first_text`), and between two events
     (`gap`)."""
     tokens: TokensReport = TokensReport(input_tokens=0, output_tokens=0)
-    """Of all its chats that told theirs."""
+    """Of all its chats whose runtime reported them."""
     untold: int = 0
-    """How many chats did not tell their tokens."""
+    """How many chats did not report their tokens."""
     chats: int
     requests: dict[str, int]
-    """How many there were of each call, retries included."""
+    """How many requests each call made, with retries."""
     retries: int
     notes: tuple[str, ...]
     drift: tuple[str, ...]
@@ -162,7 +165,7 @@ class InstanceReport(_Part):
     statuses: tuple[StatusReport, ...]
     spans: tuple[Span, ...]
     exchanges: tuple[Exchange, ...]
-    """The requests, in their order; the newest ones where there were very many."""
+    """The requests, in order; if there were very many, the newest."""
     turns: tuple[TurnReport, ...]
     usage: tuple[UsageCount, ...]
     failures: tuple[FailureReport, ...]
@@ -176,36 +179,36 @@ class InstanceReport(_Part):
 
     @property
     def run_id(self) -> str | None:
-        """The run that its key names: on another host a worker is one of its own."""
+        """The run that its key names; a worker on another host is a run of its own."""
         return run_of(self.idempotency_key)
 
     @property
     def name(self) -> str:
-        """Id and key, as far as there are any."""
+        """Id and key, if there are any."""
         key = f"(key {self.idempotency_key})" if self.idempotency_key else "(attached)"
         return f"{self.id or 'no id'} {key}"
 
 
 class CaseReport(_Part):
-    """What became of a smoke test."""
+    """What happened to a smoke test."""
 
     id: str
     """Its node id."""
     outcome: str
     """`passed`, `failed`, `error` (its set-up or teardown failed), `skipped`, `xfailed`, `xpassed`,
-    or `interrupted` (it was begun, and has no outcome)."""
+    or `interrupted` (it began, and has no outcome)."""
     seconds: float
-    """Set-up, call and teardown, of all attempts where it was run again."""
+    """Set-up, call and teardown; of all attempts if it ran again."""
     runs: int | None = None
-    """How often its body was run under the marker `hydra_smoke_runs`; None without that."""
+    """How often its body ran with the marker `hydra_smoke_runs`; None without the marker."""
     passed: int | None = None
     """How many of these runs passed."""
     instances: tuple[str, ...] = ()
-    """Those that it used, by key, or by id where they have none."""
+    """The instances that it used, by key, or by id if they have no key."""
 
 
 class AnswerReport(_Part):
-    """The form of a call's answer: no value of it."""
+    """The form of a call's answer, without its values."""
 
     call: str
     code: int
@@ -214,24 +217,24 @@ class AnswerReport(_Part):
 
 
 class EventReport(_Part):
-    """The form of a stream's event: no word of the reply."""
+    """The form of a stream's event, without the words of the reply."""
 
     event: str
     data: str
     """`done` (`[DONE]`), `object` or `text`."""
     keys: tuple[str, ...]
-    """Of an object, at its top."""
+    """The keys at the top of an object."""
     kind: str | None
-    """An object's `type`, where that is a word."""
+    """An object's `type`, if that is a word."""
 
 
 class Manners(_Part):
-    """How the router answered where its contract leaves it open: forms, and no values."""
+    """How the router answers where its contract leaves it open: forms without values."""
 
     answers: tuple[AnswerReport, ...] = ()
     events: tuple[EventReport, ...] = ()
     drift: tuple[str, ...] = ()
-    """What it said that the contract does not know: in any call, of any instance or of none."""
+    """What the contract does not know, in any answer."""
 
 
 class BreachReport(_Part):
@@ -242,10 +245,9 @@ class BreachReport(_Part):
     limit: float
     value: float
     instance: str
-    """Id and key of where it was seen, at its worst; of tokens, where most of them were taken."""
+    """Id and key of the instance with the worst value; of tokens, the one that took most."""
     test: str | None = None
-    """The test of the turn that was the worst, of `first_text` and `gap`; None where that is not
-    known."""
+    """For `first_text` and `gap`, the test of the worst turn; None if it is not known."""
 
     @property
     def place(self) -> str:
@@ -254,7 +256,7 @@ class BreachReport(_Part):
 
     @property
     def words(self) -> str:
-        """By how much it was not kept."""
+        """The value and the limit, in words."""
         if self.phase == TOKENS:
             return f"the run took {self.value:,.0f} tokens, and may take {self.limit:,g}"
         # Of what took less than a second the tenths alone would say nothing.
@@ -263,21 +265,21 @@ class BreachReport(_Part):
 
 
 class ProcessReport(_Part):
-    """What one of the run's processes has to tell."""
+    """What one of the run's processes reports."""
 
     instances: tuple[InstanceReport, ...] = ()
     manners: Manners = Manners()
 
 
 class PipelineReport(_Part):
-    """The pipeline run that a run belongs to; names are the pipeline's, and bounded."""
+    """The pipeline run that a run belongs to; names come from the pipeline, and are cut."""
 
     group: str
-    """What runs of one pipeline share: its shards, the cells of its matrix, its attempts."""
+    """What all runs of a pipeline run share: its shards, the jobs of its matrix, its attempts."""
     job: str | None = None
     """None on Jenkins, and outside of a pipeline."""
     attempt: int | None = None
-    """A higher one has come later: GitHub's attempt, GitLab's number of the job."""
+    """A higher number came later: GitHub's attempt, GitLab's number of the job."""
     commit: str | None = None
     branch: str | None = None
     url: str | None = None
@@ -286,27 +288,27 @@ class PipelineReport(_Part):
 
 @public
 class Report(_Part):
-    """What a run did: given to `pytest_hydra_smoke_report` once, at its end."""
+    """What a run did; `pytest_hydra_smoke_report` gets it once, at the end."""
 
     schema_version: Literal[2] = SCHEMA_VERSION
     run_id: str
     fake: bool
-    """True if the run drove the bundled fake router."""
+    """True if the run used the bundled fake router."""
     replaying: str | None = None
-    """What that replayed, such as `replaying 12 recordings of 2026-11-26`."""
+    """What the fake replayed, such as `replaying 12 recordings of 2026-11-26`."""
     url: str
     began: datetime
     seconds: float
     pipeline: PipelineReport | None = None
-    """The pipeline run that it belongs to; None in reports of releases that knew of none."""
+    """The pipeline run that it belongs to; None in reports of older releases."""
     exit_code: int
-    """pytest's. What other plugins make of it later is in `report.json`, and not in what the hook
-    `pytest_hydra_smoke_report` was given before."""
+    """pytest's exit code. If another plugin changes it later, `report.json` has the later one, and
+    the hook `pytest_hydra_smoke_report` got the earlier one."""
     instances: tuple[InstanceReport, ...]
     tests: tuple[CaseReport, ...] = ()
     """The smoke tests, in the order in which they were first reported."""
     budgets: dict[str, float] = {}
-    """What could be taken at most."""
+    """The limits that were set."""
     breaches: tuple[BreachReport, ...] = ()
     manners: Manners = Manners()
 
@@ -320,6 +322,14 @@ class Report(_Part):
         return sum(instance.outcome == outcome for instance in self.instances)
 
     @property
+    def tests_words(self) -> str | None:
+        """How many smoke tests there were of each outcome; None where there were none."""
+        counts = Counter(test.outcome for test in self.tests)
+        # In one order always: a report of another release may have words of its own.
+        names = sorted(counts, key=lambda it: OUTCOMES.index(it) if it in OUTCOMES else -1)
+        return ", ".join(f"{counts[name]} {name}" for name in names) or None
+
+    @property
     def provisioned(self) -> int:
-        """How many instances there were that this run had asked for."""
+        """How many instances this run provisioned."""
         return self.count("deleted") + self.count("kept") + self.count("leaked")

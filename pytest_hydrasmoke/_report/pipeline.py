@@ -80,7 +80,8 @@ def _names(environ: Environ) -> dict[str, str | None]:
             "branch": get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or get("CI_COMMIT_REF_NAME"),
             "url": get("CI_PIPELINE_URL"),
         }
-    if get("JENKINS_URL"):
+    # Its address is not set where nobody has told it to the controller.
+    if get("JENKINS_URL") or get("JENKINS_HOME"):
         # Jenkins has no second attempt: a build that is run again is another one.
         return {
             "group": get("BUILD_TAG"),

@@ -17,14 +17,19 @@ from .model import InstanceReport, Report
 def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
     """Yield pieces of HTML: the run, a link to its own `page`, and a line for each instance.
 
-    The link is relative, from a file `beside` which pytest-html writes its page.
+    The link is relative, where it can be, from a file `beside` which pytest-html writes its page.
     """
     router = f"the bundled {report.fake_words}" if report.fake else f"live router {report.url}"
     counts = ", ".join(f"{it} {report.count(it)}" for it in ("deleted", "kept", "leaked"))
     yield _paragraph(f"hydra-smoke: {router}, run {report.run_id}")
     yield _paragraph(f"provisioned {report.provisioned}, {counts}")
+    if report.tests_words is not None:
+        yield _paragraph(f"smoke tests: {report.tests_words}")
     if page is not None:
-        link = quote(Path(os.path.relpath(page, beside.parent)).as_posix())
+        try:
+            link = quote(Path(os.path.relpath(page, beside.parent)).as_posix())
+        except ValueError:  # On another drive of Windows.
+            link = page.absolute().as_uri()
         yield f'<p><a href="{link}">Every request and chat of the run</a></p>'
     if report.instances:
         yield f"<ul>{''.join(map(_line, report.instances))}</ul>"

@@ -38,8 +38,10 @@ def _shown(config: HydraSmokeConfig, name: str) -> str:
 
 
 def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Line]:
-    """Count the instances, draw them as a table, and tell what each is called and what was odd."""
+    """Count instances and tests, and draw a table: what each is called, and what was odd, below."""
     lines: list[Line] = [[(_counted(report), "")]]
+    if report.tests_words is not None:
+        lines.append([(f"smoke tests: {report.tests_words}", "")])
     if report.instances:
         lines += [[], *table(report, width, colour=colour), []]
     if any(it.phases for it in report.instances) and not colour:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -39,10 +40,11 @@ def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:
 
 @public
 class SmokeInstanceFactory:
-    """Provision instances that nobody shares.
+    """Provision instances that only you use.
 
-    Each is deleted at the end of a `with`, else of the session. Settings of the spec that are not
-    given are the run's. Raises `ConfigError` beyond `max_instances`, and what provisioning raises.
+    Each is deleted at the end of a `with`, else of the session. Fields of the spec that you do not
+    give come from the settings. Raises `ConfigError` beyond `max_instances`, and the errors of
+    provisioning.
     """
 
     def __init__(self, session: SmokeSession) -> None:
@@ -56,13 +58,24 @@ class SmokeInstanceFactory:
         return self._session.provision(merged(self._session.config.spec, spec))
 
     def many(self, n: int, **spec: str | None) -> list[SmokeInstance]:
-        """Provision `n` at once, and wait until all are ready: all, or none is left."""
+        """Provision `n` at once, and wait until all are ready; if one fails, delete all."""
         return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
+
+    def own(self, name: str) -> AbstractContextManager[str]:
+        """Own what you provision by hand: a context manager, which gives its idempotency key.
+
+        The key is the run's, and takes no slot. Provision under it with `smoke_client`, or a client
+        `with_token`: at the end of the `with` what came of it is deleted, and an instance that
+        is not gone then is a leak. A key under which somebody else has asked, or nobody, is asked
+        for until `delete_timeout`, and without a row is a leak too. Raises `ConfigError` for a
+        `name` that is a number, or has a hyphen.
+        """
+        return self._session.by_hand.own(name)
 
 
 @public
 class AsyncSmokeInstanceFactory:
-    """Do what `SmokeInstanceFactory` does, to be awaited."""
+    """The same as `SmokeInstanceFactory`, for coroutines."""
 
     def __init__(self, session: SmokeSession, io: AsyncIO) -> None:
         self._session = session
@@ -78,14 +91,13 @@ class AsyncSmokeInstanceFactory:
         return instance
 
     async def many(self, n: int, **spec: str | None) -> list[AsyncSmokeInstance]:
-        """Provision `n` at once, and wait until all are ready: all, or none is left."""
+        """Provision `n` at once, and wait until all are ready; if one fails, delete all."""
         full = merged(self._session.config.spec, spec)
         return await self._session.many_async(self._io, at_least_one(n), full)
 
-
-def session_of(factory: SmokeInstanceFactory) -> SmokeSession:
-    """Return the session that a factory provisions for: for the bundled checks, not for tests."""
-    return factory._session  # pyright: ignore[reportPrivateUsage]
+    def own(self, name: str) -> AbstractAsyncContextManager[str]:
+        """Own what you provision by hand with `async_smoke_client`: an async context manager."""
+        return self._session.by_hand.own_async(self._io, name)
 
 
 def at_least_one(n: int) -> int:

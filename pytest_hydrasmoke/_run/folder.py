@@ -17,6 +17,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, opened
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.text import safe_line
@@ -24,8 +25,17 @@ from pytest_hydrasmoke._base.text import safe_line
 LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
 RECORDED = "recorded.jsonl"
 LIVE, HELD, TURNS = "live", "held", "turns"
-_IN_FOLDERS = ((LIVE, "*.lock"), (HELD, "*.lock"), (TURNS, "*.json"), (TURNS, "*.tmp"))
-"""With these, all files that a run's folder is ever given; locks and `over` are empty."""
+SEEN = ".seen"
+"""How the name of a file ends that tells who has ever held a lock of `live`."""
+_IN_FOLDERS = (
+    (LIVE, "*.lock"),
+    (LIVE, f"*{SEEN}"),
+    (HELD, "*.lock"),
+    (TURNS, "*.json"),
+    (TURNS, "*.tmp"),
+)
+"""With these, all files that a run's folder is ever given; locks, marks and `over` are empty."""
+_FOLDERS = (LIVE, HELD, TURNS)
 
 
 def folder_of(output: Path, run_id: str) -> Path:
@@ -55,7 +65,10 @@ def _flaws(folder: Path) -> Iterator[str]:
     problem = name_problem(folder.name)
     if problem is not None:
         yield f"a run's name {problem}"
-    for place in (folder.parent, folder, *(folder / name for name, _ in _IN_FOLDERS)):
+    other = platform.name_on_disk(folder)
+    if other is not None:
+        yield f"it is run {safe_line(other)}'s: this disk takes both names for one"
+    for place in (folder.parent, folder, *(folder / name for name in _FOLDERS)):
         if is_blocked(place):
             yield f"{place} is a link, or no folder"
     for file in _files(folder):
@@ -63,7 +76,7 @@ def _flaws(folder: Path) -> Iterator[str]:
             found = file.lstat()
             if not stat.S_ISREG(found.st_mode):
                 yield f"{file} is a link, or no file"
-            elif found.st_size and (file.suffix == ".lock" or file.name == OVER):
+            elif found.st_size and (file.suffix in (".lock", SEEN) or file.name == OVER):
                 yield f"{file} has something in it"
     there = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
     if there and there.isdisjoint((LIVE, OVER, LEDGER)):
@@ -71,7 +84,8 @@ def _flaws(folder: Path) -> Iterator[str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for name in (LEDGER, SLOTS, OVER, PROGRESS, RECORDED):
+    appended = (LEDGER, PROGRESS, RECORDED)
+    for name in (*appended, SLOTS, OVER, *(f"{name}.lock" for name in appended)):
         if os.path.lexists(folder / name):
             yield folder / name
     for name, pattern in _IN_FOLDERS:
@@ -125,7 +139,7 @@ def discard(folder: Path) -> None:
     for file in _files(folder):
         with contextlib.suppress(OSError):
             file.unlink()
-    for place in (*(folder / name for name, _ in _IN_FOLDERS), folder):
+    for place in (*(folder / name for name in _FOLDERS), folder):
         with contextlib.suppress(OSError):
             place.rmdir()  # One that has something else in it stays.
 

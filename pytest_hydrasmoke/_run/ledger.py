@@ -9,7 +9,8 @@ A run has a folder, `<output>/runs/<run id>/`, whose files are made and removed 
 - `held/*.lock`: held by the one test, of all processes, that uses a shared instance, and by the
   one that is next.
 - `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
-  process id, is what tells that a run is alive.
+  process id, is what tells that a run is alive. `live/*.seen`: who has ever held one.
+- `*.jsonl.lock`, `live.log.lock`: on Windows, held while a line is appended (`_base.platform`).
 - `turns/*.json`: what is known of the last turn on each shared instance (`_core.turn_log`), written
   by whoever holds it; `turns/*.tmp` for a moment.
 - `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
@@ -29,7 +30,7 @@ from typing import Any, NamedTuple, cast
 
 from filelock import FileLock, Timeout
 
-from pytest_hydrasmoke._base import files, run_keys
+from pytest_hydrasmoke._base import files, platform, run_keys
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.files import make_folder
 
@@ -220,6 +221,8 @@ class Ledger:
             # A sweep that looks whether it is held holds it for a moment itself.
             self._lock = lock(live / f"{name}.lock", timeout=2)
             self._lock.acquire()
+            # Of the lock itself nothing may be left: Windows removes it with its holder.
+            files.make_mark(live / f"{name}{run_folder.SEEN}")
         except Timeout:
             raise self._unusable("another process holds it: give each run an id") from None
         except OSError as error:
@@ -322,7 +325,7 @@ class Ledger:
 
     def has_seen(self, name: str) -> bool:
         """Return whether a process of this name has ever held its lock here."""
-        return (self.folder / LIVE / f"{name}.lock").exists()
+        return (self.folder / LIVE / f"{name}{run_folder.SEEN}").exists()
 
     def stop(self) -> None:
         """Make the run's other processes provision and chat no more."""
@@ -349,7 +352,12 @@ def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> N
     """Append a line, on the disk when this returns. Raises OSError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({**facts, "schema": SCHEMA, "at": at})
+    begins = make and not (folder / LEDGER).exists()
     files.append(folder / LEDGER, f"\n{line}\n".encode(), make=make, durable=True)
+    if begins:
+        # What was made for it, too: a line in a file that no folder names is on no disk.
+        for place in (folder, *folder.parents[:3]):
+            platform.here.flush_folder(place)
 
 
 def discard_if_done(folder: Path) -> None:

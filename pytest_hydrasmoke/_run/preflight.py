@@ -75,8 +75,8 @@ def learn(config: HydraSmokeConfig, *, observer: Observer | None = None) -> Form
         io.close()
     if not forms.can_prove:
         raise ConfigError(
-            "what answers at this URL can't be told from a path that does not exist: 404 for a "
-            f"key that nobody has, {forms.malformed.code} for an id that is none, "
+            "the answers at this URL look like those of a path that does not exist: 404 for an "
+            f"unknown key, {forms.malformed.code} for a malformed id, "
             f"{forms.missing.code} for a wrong path",
             next_step="check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps "
             "a prefix such as /api; no deletion could be believed here",

@@ -32,16 +32,17 @@ KINDS = ("fixture ", "hook ")
 @public
 @dataclass(frozen=True, slots=True)
 class RecordedTurn:
-    """A chat turn that is about to be written down: given to `pytest_hydra_smoke_record`."""
+    """A chat turn before it is written; `pytest_hydra_smoke_record` gets it."""
 
     owner: str
     """Whose turn it is: a test's node id, or the name of a fixture or a hook."""
     run: int
     """Which run of the test's body, from 1."""
     message: str
-    """What was asked."""
+    """The message to the agent."""
     text: str
-    """The stream as it came, or the body of a refusal; what is no UTF-8 as lone surrogates."""
+    """The stream as it came, or the body of a refusal; bytes that are not UTF-8 are lone
+    surrogates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, opened
 from pytest_hydrasmoke._options import how_to_set
@@ -114,7 +115,7 @@ def replace(path: Path, text: str) -> None:
     try:
         with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
             file.write(text.encode())
-        other.replace(path)
+        platform.here.patiently(lambda: other.replace(path))
     except BaseException:
         with contextlib.suppress(OSError):
             other.unlink()

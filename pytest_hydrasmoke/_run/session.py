@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from pytest_hydrasmoke._api.calls import RULES, Attempt, Calls
+from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
-from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -46,23 +45,12 @@ from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
+from .by_hand import ByHand, OfClients
 from .disposal import believe_others, delete_async, dispose, to_delete
 from .facts import FACTS, STATES
 from .ledger import Entry, Fact, Intent, Ledger
 
 __tracebackhide__ = hide_own_frames
-
-
-@dataclass(slots=True)
-class _OfClients(Sightings):
-    """What the run's clients saw, and whom to tell of a deletion that the router took."""
-
-    on_deletion: Callable[[str], None] = lambda instance_id: None
-
-    def saw_attempt(self, attempt: Attempt) -> None:
-        Sightings.saw_attempt(self, attempt)
-        if attempt.request.call == "delete" and attempt.outcome in RULES["delete"].answers:
-            self.on_deletion(asked_for(attempt.request))
 
 
 @dataclass
@@ -95,10 +83,11 @@ class SmokeSession(RecordListener):
     def __post_init__(self) -> None:
         self._ended = False
         self._pid = os.getpid()
-        self.sightings = _OfClients(on_deletion=self._note_deletion)
+        self.sightings = OfClients(on_deletion=self._note_deletion)
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
+        self.by_hand = ByHand(self)
 
     # Provisioning
 
@@ -123,7 +112,7 @@ class SmokeSession(RecordListener):
         return records
 
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
-        """Own what a request might make that is to be refused: it takes no slot."""
+        """Own what a test might provision by hand: it takes no slot."""
         self._check_detached()
         self.ledger.claim_key(key, self._intent(spec))
         record = self._record(spec, key)
@@ -138,14 +127,17 @@ class SmokeSession(RecordListener):
                 next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
             )
 
-    def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
-        link, parts = self.config.link, spec.model_dump()
-        if any(has_token(str(value), link.token) for value in parts.values()):
+    def check_spec(self, spec: InstanceSpec) -> None:
+        """Raise `ConfigError` for a spec that has the token in it."""
+        if any(has_token(str(value), self.config.token) for value in spec.model_dump().values()):
             raise ConfigError(
                 "the spec has the token in it",
                 next_step="leave it out: what is provisioned is written down, and reported",
             )
-        return Intent(parts, link.base_url, share)
+
+    def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
+        self.check_spec(spec)
+        return Intent(spec.model_dump(), self.config.link.base_url, share)
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
         record = InstanceRecord(
@@ -171,11 +163,13 @@ class SmokeSession(RecordListener):
         if fact is not None:
             self.record_fact(record, fact)
 
-    def _note_deletion(self, instance_id: str) -> None:
+    def _note_deletion(self, instance_id: str, code: int) -> None:
         """Take in that a test has deleted what is the run's with a client: nobody else has."""
         for record in self.records:
             ours = record.id is not None and plain_id(record.id) == plain_id(instance_id)
-            if ours and record.state in HAS_ROW:
+            # What had no row before has one only if it was there to be deleted.
+            had_row = record.state in HAS_ROW or (record.state is State.ACCEPTED and code < 300)
+            if ours and had_row:
                 record.deletion_asked = True
                 record.becomes(State.DELETING)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -107,7 +108,7 @@ class Sweep:
             lives = locks.is_live(folder)
         except OSError as error:
             self.left = True
-            self.say(f"LEFT     run {folder.name}: whether it lives can't be told ({error})")
+            self.say(f"LEFT     run {folder.name}: cannot find out whether it is alive ({error})")
             return True
         if lives:
             self.say(f"live     run {folder.name}: passed by")
@@ -278,7 +279,9 @@ class Sweep:
             self.say(f"nothing  {record.name}: the router has no row")
             return Fact.ABSENT
         self.left = True
-        self.say(f"unsure   {record.name}: no row yet, one may come; sweep again in {wait:.0f} s")
+        # Rounded up: so soon as that, and not before, there is nothing more to be unsure of.
+        again = f"sweep again in {math.ceil(wait)} s"
+        self.say(f"unsure   {record.name}: no row yet, one may come; {again}")
         return None
 
     def _still_to_wait(self, entry: Entry) -> float:

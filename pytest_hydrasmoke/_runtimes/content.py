@@ -31,31 +31,31 @@ _MOST_TOKENS = 1 << 53
 @public
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that the agent has called in a turn."""
+    """A tool that the agent called in a turn."""
 
     name: str
     """The tool's name."""
     arguments: Mapping[str, object] | None
-    """What it was called with, by name; None where the runtime does not tell that, or it is no JSON
+    """Its arguments by name; None if the runtime does not report them, or they are not a JSON
     object."""
     id: str | None
-    """The runtime's own, if it has one."""
+    """The runtime's id of the call, if it has one."""
     result: object
-    """What the tool gave back, as the runtime tells it: a text, or what its JSON has; None where
-    that is not told."""
+    """What the tool returned, as the runtime reports it: a text, or a JSON value; None if it is not
+    reported."""
     at: float
-    """Seconds from the request to the event that told of it first."""
+    """Seconds from the request to the first event about the call."""
 
 
 @public
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """The tokens of a turn, as its stream told them."""
+    """The tokens of a turn, as its stream reported them."""
 
     input_tokens: int
     """Tokens that the model read."""
     output_tokens: int
-    """Tokens that it wrote."""
+    """Tokens that the model wrote."""
 
     def __add__(self, other: TokenUsage) -> TokenUsage:
         read, written = self.input_tokens, self.output_tokens
@@ -175,7 +175,7 @@ class Content:
         if told is None:
             return before
         if isinstance(told, bool) or not isinstance(told, int) or not 0 <= told < _MOST_TOKENS:
-            self._note("usage is told that is no number of tokens")
+            self._note("the reported usage is not a number of tokens")
             return before
         return told
 
@@ -205,7 +205,7 @@ class Content:
             return None
         usage = self._earlier + TokenUsage(self._read, self._written)
         if usage == TokenUsage(0, 0):
-            self._note("the usage is told as no tokens: the reply may be an error, of no model")
+            self._note("the reported usage is 0 tokens: the reply may be an error text")
         return usage
 
     @property

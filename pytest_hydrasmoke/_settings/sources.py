@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
@@ -150,7 +151,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _open_to_others(token_file: Path | None) -> Iterator[str]:
-    if token_file is not None and os.name == "posix":
+    if token_file is not None and platform.here.is_posix:
         mode = token_file.stat().st_mode & 0o777
         if mode & 0o077:
             yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
@@ -242,7 +243,8 @@ def _pick_token(
             file = layer["token_file"]
             if isinstance(file, str | Path) and os.path.isfile(file):
                 try:
-                    text = Path(file).read_text("utf-8")
+                    # Windows puts a mark before what it writes as UTF-8.
+                    text = Path(file).read_text("utf-8-sig")
                 except (OSError, ValueError) as error:
                     problems.append(f"token_file {file} can't be read: {error}")
                 else:

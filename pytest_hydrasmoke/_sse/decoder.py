@@ -37,26 +37,26 @@ class ChatEvent:
     """Hold one server-sent event, as the stream gave it."""
 
     event: str
-    """Its type; "message" where the stream named none."""
+    """The type of the event; "message" if the stream names none."""
     data: str
-    """Its data lines, joined by LF."""
+    """The data lines, joined by LF."""
     id: str = ""
-    """The last event id as of this event, "" where there was none yet."""
+    """The last event id up to this event; "" if there was none."""
     retry: int | None = None
-    """Milliseconds: the retry field of this event's own block, else None."""
+    """The retry field of this event, in milliseconds; None if it has none."""
     at: float = 0.0
-    """Seconds from the request to the chunk that completed it."""
+    """Seconds from the request to the chunk that completed the event."""
     _reads: str | Callable[..., str] = field(default="", init=False, repr=False, compare=False)
     # What `text` is, or what finds it when it is asked for: a stream tells no text by itself.
 
     @property
     def text(self) -> str:
-        """What it adds to the reply of its turn; "" where it is of none."""
+        """What the event adds to the reply; "" if it is not part of a chat turn."""
         reads = self._reads
         return reads if isinstance(reads, str) else reads(self)
 
     def json(self) -> object:
-        """Parse the data as JSON; raises `ValueError`, which quotes it, where it is none."""
+        """Parse the data as JSON; raises `ValueError`, which quotes it, if it is not JSON."""
         try:
             value: object = json.loads(self.data)
         except (ValueError, RecursionError) as error:

@@ -21,6 +21,7 @@ from .coding import async_decoded
 from .grace import shielded
 from .httpx_adapter import FAULTS, build, lost
 from .protocol import IN_FLIGHT, Reply, Request, Stream
+from .steps import Steps
 from .target import Link
 
 __tracebackhide__ = hide_own_frames
@@ -30,29 +31,11 @@ T = TypeVar("T")
 TOO_LATE = TimeoutError("the deadline has passed")
 
 
-class _Steps:
-    """Watch a request being connected.
-
-    A time-out there, after which nothing was sent, is told from one of waiting; and a connection
-    that is broken off in its TLS handshake is closed, which httpcore leaves open.
-    """
-
-    def __init__(self) -> None:
-        self.connecting = False
-        self._connected: object = None
-
-    async def on_step(self, step: str, info: Mapping[str, object]) -> None:
-        if step.endswith("send_request_headers.started"):
-            self.connecting = getattr(info["request"], "method", None) == b"CONNECT"
-        elif step.endswith(("connect_tcp.started", "start_tls.started")):
-            self.connecting = True
-        elif step.endswith("connect_tcp.complete"):
-            self._connected = info["return_value"]
-
-    async def close(self) -> None:
-        if self.connecting and isinstance(self._connected, httpcore.AsyncNetworkStream):
-            with anyio.CancelScope(shield=True):
-                await self._connected.aclose()
+async def _close_unsent(steps: Steps) -> None:
+    """Close a connection that was broken off in its TLS handshake, which httpcore leaves open."""
+    if not steps.sent and isinstance(steps.connected, httpcore.AsyncNetworkStream):
+        with anyio.CancelScope(shield=True):
+            await steps.connected.aclose()
 
 
 class AsyncStream:
@@ -104,11 +87,12 @@ class AsyncIO:
 
     def __init__(self, link: Link) -> None:
         self.link = link
+        self._proxy = link.proxy()
         self._transport = httpx.AsyncHTTPTransport(
             # For plain http a context without any certificate: it costs nothing.
             verify=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-            proxy=link.proxy(),
+            proxy=self._proxy,
         )
         self._gate: anyio.CapacityLimiter | None = None
 
@@ -120,6 +104,10 @@ class AsyncIO:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(max(seconds, 0.0))
+
+    def to(self, link: Link) -> AsyncIO:
+        """Return one like this to another place, or of somebody else."""
+        return AsyncIO(link)
 
     def branch(self) -> AsyncIO:
         """Return what one task of many is to use."""
@@ -154,16 +142,16 @@ class AsyncIO:
     async def _attempt_open(
         self, request: Request, deadline: float
     ) -> AsyncStream | TransportError:
-        steps = _Steps()
+        steps = Steps(self._proxy)
         raised: BaseException = TOO_LATE
         try:
-            built = build(self.link, request, trace=steps.on_step)
+            built = build(self.link, request, trace=steps.on_step_async)
             with anyio.move_on_after(self.left(deadline)):
                 return AsyncStream(self, await self._transport.handle_async_request(built))
         except BaseException as error:
             raised = error
-        await steps.close()
-        return lost(raised, self.link, connecting=steps.connecting)
+        await _close_unsent(steps)
+        return lost(raised, self.link, steps)
 
     def cleanup_deadline(self) -> float:
         return math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from pytest_hydrasmoke._base.errors import (
     ContractError,
@@ -10,6 +11,8 @@ from pytest_hydrasmoke._base.errors import (
     TransportTimeoutError,
     hide_own_frames,
 )
+
+from .reasons import Reason
 
 __tracebackhide__ = hide_own_frames
 
@@ -39,17 +42,47 @@ def unwrap(result: T | TransportError) -> T:
     return result
 
 
-def lost_attempt(base_url: str, why: str, *, reached: bool, late: bool) -> TransportError:
+def lost_attempt(base_url: str, reason: Reason, *, reached: bool, late: bool) -> TransportError:
     """Return the error of an attempt that brought no answer."""
-    if reached:
-        what = "no answer in time" if late else "the answer was lost"
-    else:
-        what = f"no connection to {base_url}" + (" in time" if late else "")
+    if late and reached:
+        return TransportTimeoutError("no answer in time", reached=True)
     if late:
-        return TransportTimeoutError(what, reached=reached)
-    return TransportError(f"{what} ({why})", reached=reached)
+        why = f": {reason.words}" if reason.next_step else ""
+        return TransportTimeoutError(
+            f"no connection to {base_url} in time{why}", reached=False, next_step=reason.next_step
+        )
+    what = "the answer was lost" if reached else f"no connection to {base_url}"
+    if reason.permanent and reached:
+        what = f"no answer from {base_url}"
+    return TransportError(
+        f"{what} ({reason.words})",
+        reached=reached,
+        next_step=reason.next_step,
+        permanent=reason.permanent,
+    )
+
+
+def lost_at_proxy(proxy: str, reason: Reason, *, refused: bool, late: bool) -> TransportError:
+    """Return the error of an attempt that did not come past a proxy; nothing was sent."""
+    # Its host and port alone: a user and a password may stand before them.
+    name = f"the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}"
+    next_step = (
+        "check the environment's proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY), or set "
+        "trust_env = false"
+    )
+    if late:
+        return TransportTimeoutError(
+            f"{name} did not answer in time", reached=False, next_step=next_step
+        )
+    what = "refused the way to the router" if refused else "can't be used"
+    return TransportError(
+        f"{name} {what} ({reason.words})",
+        reached=False,
+        next_step=next_step,
+        permanent=reason.permanent,
+    )
 
 
 def queue_timeout(base_url: str) -> TransportError:
     """Return the error of a request that waited for others until its deadline, and was not sent."""
-    return lost_attempt(base_url, "", reached=False, late=True)
+    return lost_attempt(base_url, Reason(""), reached=False, late=True)

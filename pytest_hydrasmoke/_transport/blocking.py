@@ -27,6 +27,7 @@ from .coding import decoded
 from .deadlines import SLICE, DeadlineBackend, DeadlineStream
 from .httpx_adapter import FAULTS, build, lost
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
+from .steps import Steps
 from .target import Link
 
 __tracebackhide__ = hide_own_frames
@@ -173,6 +174,11 @@ class SyncIO:
         self._group = group
         self._backend = DeadlineBackend(self.cleanup_deadline, slice_seconds)
         self._transport: _PoolTransport | None = None
+        self._proxy: str | None = None
+
+    def to(self, link: Link) -> SyncIO:
+        """Return one like this to another place, or of somebody else, with its own connections."""
+        return SyncIO(link, interrupts=self._interrupts, group=self._group)
 
     def now(self) -> float:
         return time.monotonic()
@@ -232,14 +238,14 @@ class SyncIO:
         with self._interrupts.hold():
             return await work()
 
-    def lost(self, raised: BaseException) -> TransportError:
+    def lost(self, raised: BaseException, steps: Steps | None = None) -> TransportError:
         """Return what an attempt failed of; raises what is no failure of the network."""
         if not isinstance(raised, FAULTS):
             # An interrupt inside httpcore's own bookkeeping can leave its pool unusable: a lock
             # held, for which the next request would wait without a deadline.
             self._transport = None
             self._backend.close()
-        return lost(raised, self.link)
+        return lost(raised, self.link, steps)
 
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
@@ -266,15 +272,16 @@ class SyncIO:
         transport = self._transport or self._connect()
         # To httpcore these are durations; `deadlines` knows them for the deadline that they are.
         timeout = dict.fromkeys(("connect", "read", "write"), self.monotonic(deadline))
+        steps = Steps(self._proxy)
         try:
-            built = build(self.link, request, timeout=timeout)
+            built = build(self.link, request, timeout=timeout, trace=steps.on_step)
             return SyncStream(self, transport.handle_request(built))
         except BaseException as error:
             raised = error
-        return self.lost(raised)
+        return self.lost(raised, steps)
 
     def _connect(self) -> _PoolTransport:
-        proxy = self.link.proxy()
+        proxy = self._proxy = self.link.proxy()
         pool = httpcore.ConnectionPool(
             ssl_context=ssl_context(self.link),
             proxy=None if proxy is None else _core_proxy(httpx.Proxy(proxy)),

@@ -9,11 +9,12 @@ import httpcore
 import httpx
 
 from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
-from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import bare
 
-from .attempts import lost_attempt
+from .attempts import lost_at_proxy, lost_attempt
 from .protocol import Request
+from .reasons import reason_of
+from .steps import PROXY_ERRORS, Steps
 from .target import Link
 
 __tracebackhide__ = hide_own_frames
@@ -23,8 +24,7 @@ _NOT_REACHED = (
     httpx.ConnectTimeout,
     httpcore.ConnectError,
     httpcore.ConnectTimeout,
-    httpcore.ProxyError,
-    httpx.ProxyError,
+    *PROXY_ERRORS,
 )
 FAULTS = (
     httpx.TransportError,
@@ -70,7 +70,7 @@ def _url(text: str) -> httpx.URL:
     return httpx.URL(text)
 
 
-def lost(raised: BaseException, link: Link, *, connecting: bool = False) -> TransportError:
+def lost(raised: BaseException, link: Link, steps: Steps | None = None) -> TransportError:
     """Return what an attempt failed of; raises what is no failure of the network, without frames.
 
     Not to be called inside `except`: the frames in which it was raised, where the header was, would
@@ -79,17 +79,15 @@ def lost(raised: BaseException, link: Link, *, connecting: bool = False) -> Tran
     bare(raised)
     if not isinstance(raised, FAULTS):
         raise raised
-    return fault(raised, link, connecting=connecting)
+    return fault(raised, link, steps)
 
 
-def fault(error: Exception, link: Link, *, connecting: bool = False) -> TransportError:
-    # What went wrong may be said by the error underneath alone.
-    deepest: BaseException | None = error
-    while deepest is not None and not str(deepest):
-        deepest = deepest.__cause__ or deepest.__context__
-    return lost_attempt(
-        link.base_url,
-        safe_line(str(deepest or type(error).__name__)),
-        reached=not (connecting or isinstance(error, _NOT_REACHED)),
-        late=isinstance(error, _LATE),
-    )
+def fault(error: Exception, link: Link, steps: Steps | None = None) -> TransportError:
+    """Return the error of a failed attempt; without steps it had been sent."""
+    late, reason = isinstance(error, _LATE), reason_of(error, steps and steps.failure)
+    proxy = None if steps is None else steps.failed_proxy(error)
+    if proxy is not None:
+        refused = isinstance(error, PROXY_ERRORS)
+        return lost_at_proxy(proxy, reason, refused=refused, late=late)
+    unsent = (steps is not None and steps.never_sent(error)) or isinstance(error, _NOT_REACHED)
+    return lost_attempt(link.base_url, reason, reached=not unsent, late=late)

@@ -14,6 +14,8 @@ import idna
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.token import Token
 
+from .bypass import is_exempt
+
 __tracebackhide__ = hide_own_frames
 
 PREFIX = "/internal/v1/smoke"
@@ -123,9 +125,12 @@ class Link:
         Raises `ConfigError` for one that speaks anything but http.
         """
         parts = urlsplit(self.base_url)
-        if not self.trust_env or proxy_bypass(parts.netloc):
+        if not self.trust_env:
             return None
         proxies = getproxies()
+        # The system's own exceptions count too, where it has any.
+        if is_exempt(self.base_url, proxies.get("no", "")) or proxy_bypass(parts.netloc):
+            return None
         proxy = proxies.get(parts.scheme) or proxies.get("all")
         if proxy is None:
             return None

@@ -12,6 +12,8 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from .blocking import Group, SyncIO
 from .target import Link
 
+GLANCE = 0.25
+"""Seconds of one wait: on Windows, Ctrl-C comes through between two of them, and never in one."""
 JOIN = 5.0
 """Seconds for all threads to end once they are told to; only one that connects takes long."""
 
@@ -66,7 +68,8 @@ def fan_out(
             begun.append(ended)
         with network.waiting(ios):
             for ended in begun:
-                ended.wait()
+                while not ended.wait(GLANCE):
+                    pass
     except BaseException:
         group.stop()
         until = time.monotonic() + JOIN

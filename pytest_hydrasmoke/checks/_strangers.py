@@ -1,4 +1,4 @@
-"""What the checks need that is not public: calls with another token than the run's.
+"""What the checks have in common: how a refusal is seen, and clients with another token.
 
 What a stranger provisions is owned before it is asked for, and deleted with the run's own token.
 """
@@ -6,37 +6,28 @@ What a stranger provisions is owned before it is asked for, and deleted with the
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
-import uuid
 from collections.abc import Callable, Generator
 from typing import Literal, NoReturn, TypeVar
 
-from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
-from pytest_hydrasmoke._api.models import InstanceSpec, LlmEvents
-from pytest_hydrasmoke._base.errors import (
+import pytest
+
+from pytest_hydrasmoke import (
     ContractError,
+    HydraSmokeConfig,
     HydraSmokeError,
+    InstanceSpec,
     NotFoundError,
     RejectedError,
+    SmokeClient,
+    SmokeInstanceFactory,
     UnauthorizedError,
-    hide_own_frames,
 )
-from pytest_hydrasmoke._base.evidence import Form
-from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core import lifecycle
-from pytest_hydrasmoke._core.chat import Turn
-from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import State
-from pytest_hydrasmoke._core.turn_observers import LogObserver
-from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke.client import RunClient, SmokeClient
 
-__tracebackhide__ = hide_own_frames
+
+def __tracebackhide__(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:  # noqa: N807
+    return isinstance(excinfo.value, HydraSmokeError)
+
 
 E = TypeVar("E", bound=HydraSmokeError)
 Whose = Literal["right", "missing", "wrong", "longer"]
@@ -47,14 +38,21 @@ SOON = 5.0
 LIMITS = {"manifest_id": 100, "region_id": 80, "tier_id": 80, "idempotency_key": 255}
 """Characters that a provision's fields may have."""
 FIELDS = {*LIMITS, "message", "instance_id"}
-_WRONG = Token("not-the-token-of-this-router")
+_WRONG = "not-the-token-of-this-router"
 
 
 def broken(what: str, *, expected: str, got: str) -> NoReturn:
     """Raise the `ContractError` of a router that is wrong."""
     raise ContractError(
-        what, expected=expected, got=safe_line(got), next_step="tell the router's developers"
+        what, expected=expected, got=shown(got), next_step="tell the router's developers"
     )
+
+
+def shown(words: str, limit: int = 200) -> str:
+    """Return a stranger's words on one line, with nothing in them that acts or is not seen."""
+    line = " ".join(words.split())
+    safe = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line[:limit])
+    return f"{safe}…" if len(line) > limit else safe
 
 
 def see_refused(
@@ -113,100 +111,49 @@ def discard(client: SmokeClient, instance_id: str) -> None:
     client.delete(instance_id)
 
 
-class Calling:
-    """The calls of whoever has this token, each made by itself."""
+@contextlib.contextmanager
+def calling(
+    config: HydraSmokeConfig, client: SmokeClient, whose: Whose = "right"
+) -> Generator[SmokeClient]:
+    """Call with the run's `right` token, with a `wrong` one, a `longer` one, or a `missing` one."""
+    token = config.token
+    if whose == "right" or token is None:
+        yield client
+        return
+    others = {
+        "missing": lambda: client.with_token(None),
+        "wrong": lambda: client.with_token(_WRONG),
+        "longer": lambda: client.with_token(f"{token.reveal()}x"),
+    }
+    with others[whose]() as other:
+        yield other
 
-    def __init__(self, io: SyncIO, client: RunClient, whose: Whose) -> None:
-        self._io = io
-        self._whose = whose
-        self._client = client
-        self._calls = Calls(io, client.observer)
 
-    def poll(self, key: str) -> None:
-        """Ask for a key; one without a row may be a `NotFoundError` here."""
-        drive(self._calls.find(key, deadline=self._deadline()))
+def begin_chat(
+    client: SmokeClient, instance_id: str, message: str, patience: float | None = None
+) -> None:
+    """Begin a turn within so many seconds, and leave it as soon as it is taken."""
+    with client.stream_chat(instance_id, message, timeout=patience):
+        pass
 
-    def status(self, instance_id: str) -> None:
-        drive(self._calls.status(instance_id, deadline=self._deadline()))
 
-    def llm_events(self, instance_id: str, window_seconds: int | None = None) -> LlmEvents:
-        """Count; without a window, the router's own default is what counts."""
-        deadline = self._deadline()
-        return drive(self._calls.llm_events(instance_id, window_seconds, deadline=deadline))
-
-    def chat(self, instance_id: str, message: str, patience: float = CALL_TIMEOUT) -> None:
-        """Begin a turn within so many seconds, and leave it as soon as it is taken."""
-        turn = Turn(
-            self._calls,
-            instance_id,
-            message,
-            timeout=patience,
-            end="optional",
-            reading=Reading(),
-            observer=LogObserver(self._client.log_of(instance_id), message, self._calls.io.now),
-        )
+def provision(
+    factory: SmokeInstanceFactory,
+    client: SmokeClient,
+    spec: InstanceSpec,
+    name: str,
+    *,
+    owner: SmokeClient,
+) -> None:
+    """Provision as `client` under a key that takes no slot; what is made of it is deleted."""
+    with factory.own(name) as key:
         try:
-            drive(turn.open())
-        finally:
-            drive(turn.close())
-
-    def delete(self, instance_id: str) -> None:
-        """Delete; what is gone already, or never was, is no error."""
-        drive(self._calls.delete(instance_id, deadline=self._deadline()))
-
-    def provision(self, session: SmokeSession, spec: InstanceSpec, key: str) -> None:
-        """Provision under a key that takes no slot; what is made of it is deleted at once."""
-        record, policy = session.claim_key(spec, key), session.policy
-        if self._whose != "right":
-            # These are the forms for a token that was proved.
-            policy = dataclasses.replace(policy, forms=None)
-        try:
-            calls = Calls(self._io, record)
-            drive(lifecycle.request(calls, record, policy, self._deadline()))
+            client.provision(spec, key)
         except UnauthorizedError as error:
-            if self._client.poll(key).found:
-                record.becomes(State.ACCEPTED)
+            if owner.poll(key).found:
                 broken(
                     "provision was refused, and made an instance all the same",
                     expected="no instance for this key",
                     got=error.message,
                 )
-            # Turned away as where nothing can be made, be it by a gateway.
-            usual = self._refusal()
-            if usual is not None and error.form is not None and error.form.looks_like(usual):
-                record.becomes(State.REFUSED)
             raise
-        finally:
-            session.dispose([record])
-
-    def _refusal(self) -> Form | None:
-        """Return the form in which this caller is turned away where nothing can be made."""
-        try:
-            self.status(str(uuid.uuid4()))
-        except UnauthorizedError as error:
-            return error.form
-        except HydraSmokeError:
-            pass  # That it is not is told where it is looked for.
-        return None
-
-    def _deadline(self) -> float:
-        return self._io.now() + CALL_TIMEOUT
-
-
-@contextlib.contextmanager
-def calling(
-    config: HydraSmokeConfig, client: SmokeClient, whose: Whose = "right"
-) -> Generator[Calling]:
-    """Call with the run's `right` token, with a `wrong` one, a `longer` one, or a `missing` one."""
-    assert isinstance(client, RunClient)
-    link = config.link
-    token = link.token
-    if whose == "longer" and token is not None:
-        token = Token(f"{token.reveal()}x")
-    elif whose != "right":
-        token = _WRONG if whose == "wrong" else None
-    io = SyncIO(dataclasses.replace(link, token=token))
-    try:
-        yield Calling(io, client, whose)
-    finally:
-        io.close()

@@ -9,9 +9,8 @@ import time
 import pytest
 
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, SmokeClient, SmokeInstance
-from pytest_hydrasmoke._base.text import safe_text
 
-from ._strangers import broken, calling
+from ._strangers import broken, shown
 
 # The turn that was looked at last, and whose it was: what it has cost is looked at next, since a
 # second turn would have to wait until the first one's LLM events are all in.
@@ -26,7 +25,7 @@ def test_chat_answers(smoke_instance: SmokeInstance, smoke_config: HydraSmokeCon
     wanted = smoke_config.expect_text
     if wanted is not None and re.search(wanted, turn.text) is None:
         # Not an assertion on the text: an agent's words are shown only when made safe.
-        pytest.fail(f"no match of expect_text {wanted!r} in the reply: {safe_text(turn.text)}")
+        pytest.fail(f"no match of expect_text {wanted!r} in the reply: {shown(turn.text, 400)}")
 
 
 def test_llm_events_of_a_chat_are_recorded(
@@ -57,11 +56,10 @@ def test_llm_events_window_is_echoed(smoke_instance: SmokeInstance) -> None:
 
 
 def test_llm_events_window_is_900_where_none_is_given(
-    smoke_instance: SmokeInstance, smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
+    smoke_instance: SmokeInstance, smoke_client: SmokeClient
 ) -> None:
     before = smoke_instance.llm_events(900).count
-    with calling(smoke_config, smoke_client) as calls:
-        default = calls.llm_events(smoke_instance.id)
+    default = smoke_client.llm_events(smoke_instance.id, None)
     after = smoke_instance.llm_events(900).count
     if default.window_seconds != 900:
         broken(

@@ -16,9 +16,8 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke._run.factory import session_of
 
-from ._strangers import SOON, STRANGERS, broken, calling, refused, see_refused
+from ._strangers import SOON, STRANGERS, begin_chat, broken, calling, refused, see_refused
 
 DAY = 86_400
 """Seconds of a window that holds whatever this run has left."""
@@ -36,8 +35,8 @@ def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
         other = _shared(request, smoke_config)
         if other is not None:
             _see_apart(instance, other, smoke_client, smoke_config)
-            # A team's hook may speak to whatever is ready: what that cost is its own.
-            if session_of(smoke_instance_factory).log_of(instance.id).history.number == 0:
+            # A team's hook may chat with whatever is ready, and nobody knows here what that cost.
+            if not request.config.hook.pytest_hydra_smoke_instance_ready.get_hookimpls():
                 _see_counted_apart(instance, other, smoke_config)
         _see_strangers_refused(instance.id, smoke_client, smoke_config)
         told = smoke_client.delete(instance.id).status
@@ -121,13 +120,12 @@ def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraS
 
 def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
     """See that nothing answers any more for an instance that is deleted, whatever the refusal."""
-    with calling(config, client) as calls:
-        for call, ask in {
-            "chat": lambda: calls.chat(instance_id, config.prompt, patience=SOON),
-            "llm_events": lambda: calls.llm_events(instance_id),
-        }.items():
-            what = f"{call} still answers for an instance that is deleted"
-            see_refused((RouterError, ChatTimeoutError), ask, what, expected="404, or the like")
+    for call, ask in {
+        "chat": lambda: begin_chat(client, instance_id, config.prompt, patience=SOON),
+        "llm_events": lambda: client.llm_events(instance_id, None),
+    }.items():
+        what = f"{call} still answers for an instance that is deleted"
+        see_refused((RouterError, ChatTimeoutError), ask, what, expected="404, or the like")
 
 
 def _see_gone(client: SmokeClient, instance_id: str, config: HydraSmokeConfig) -> None:

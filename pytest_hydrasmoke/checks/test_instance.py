@@ -10,7 +10,7 @@ import pytest
 
 from pytest_hydrasmoke import HydraSmokeConfig, RouterError, SmokeClient, SmokeInstance
 
-from ._strangers import SOON, broken, calling, discard, not_found
+from ._strangers import SOON, begin_chat, broken, discard, not_found
 
 
 def test_instance_becomes_ready(
@@ -109,8 +109,8 @@ def test_unknown_instance_is_not_found(smoke_client: SmokeClient) -> None:
 def test_unknown_instance_takes_no_chat(
     smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
 ) -> None:
-    with calling(smoke_config, smoke_client) as calls:
-        not_found("chat", lambda: calls.chat(str(uuid.uuid4()), smoke_config.prompt))
+    unknown, message = str(uuid.uuid4()), smoke_config.prompt
+    not_found("chat", lambda: begin_chat(smoke_client, unknown, message))
 
 
 def _key_of(instance: SmokeInstance) -> str:

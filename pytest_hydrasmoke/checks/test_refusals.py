@@ -19,9 +19,8 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke._run.factory import session_of
 
-from ._strangers import LIMITS, STRANGERS, Whose, calling, refused, rejected
+from ._strangers import LIMITS, STRANGERS, Whose, begin_chat, calling, provision, refused, rejected
 
 NO_ID = "not-a-uuid"
 
@@ -34,13 +33,12 @@ def test_malformed_instance_id_is_rejected(smoke_client: SmokeClient) -> None:
 def test_malformed_instance_id_is_rejected_by(
     smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, call: str
 ) -> None:
-    with calling(smoke_config, smoke_client) as calls:
-        asks = {
-            "chat": lambda: calls.chat(NO_ID, smoke_config.prompt),
-            "llm_events": lambda: calls.llm_events(NO_ID),
-            "delete": lambda: calls.delete(NO_ID),
-        }
-        rejected(f"{call} of {NO_ID!r}", "instance_id", asks[call])
+    asks = {
+        "chat": lambda: begin_chat(smoke_client, NO_ID, smoke_config.prompt),
+        "llm_events": lambda: smoke_client.llm_events(NO_ID, None),
+        "delete": lambda: smoke_client.delete(NO_ID),
+    }
+    rejected(f"{call} of {NO_ID!r}", "instance_id", asks[call])
 
 
 def test_longest_message_is_taken(
@@ -55,14 +53,13 @@ def test_longest_message_is_taken(
 
 
 def test_overlong_message_is_rejected(
-    smoke_client: SmokeClient, smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+    smoke_client: SmokeClient, smoke_instance: SmokeInstance
 ) -> None:
-    with calling(smoke_config, smoke_client) as calls:
-        rejected(
-            "a message of 4001 characters",
-            "message",
-            lambda: calls.chat(smoke_instance.id, "x" * 4001),
-        )
+    rejected(
+        "a message of 4001 characters",
+        "message",
+        lambda: begin_chat(smoke_client, smoke_instance.id, "x" * 4001),
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,13 +76,12 @@ def test_overlong_field_is_rejected(
     # The others are as long as they may be, and so none of them is to be named.
     longest = {name: "x" * most for name, most in LIMITS.items() if name != "idempotency_key"}
     spec = smoke_spec.model_copy(update={**longest, field: "x" * (limit + 1)})
-    key = f"{smoke_config.run_id}-overlong_{field}_".ljust(LIMITS["idempotency_key"], "x")
-    with calling(smoke_config, smoke_client) as calls:
-        rejected(
-            f"a {field} of {limit + 1} characters",
-            field,
-            lambda: calls.provision(session_of(smoke_instance_factory), spec, key),
-        )
+    name = _long(f"overlong_{field}_", LIMITS["idempotency_key"], smoke_config)
+    rejected(
+        f"a {field} of {limit + 1} characters",
+        field,
+        lambda: provision(smoke_instance_factory, smoke_client, spec, name, owner=smoke_client),
+    )
 
 
 def test_overlong_idempotency_key_is_rejected(
@@ -94,13 +90,20 @@ def test_overlong_idempotency_key_is_rejected(
     smoke_spec: InstanceSpec,
     smoke_config: HydraSmokeConfig,
 ) -> None:
-    key = f"{smoke_config.run_id}-overlong_".ljust(LIMITS["idempotency_key"] + 1, "x")
-    with calling(smoke_config, smoke_client) as calls:
-        rejected(
-            f"an idempotency key of {len(key)} characters",
-            "idempotency_key",
-            lambda: calls.provision(session_of(smoke_instance_factory), smoke_spec, key),
-        )
+    length = LIMITS["idempotency_key"] + 1
+    name = _long("overlong_", length, smoke_config)
+    rejected(
+        f"an idempotency key of {length} characters",
+        "idempotency_key",
+        lambda: provision(
+            smoke_instance_factory, smoke_client, smoke_spec, name, owner=smoke_client
+        ),
+    )
+
+
+def _long(name: str, length: int, config: HydraSmokeConfig) -> str:
+    """Return a name whose key, which the run's id begins, has so many characters."""
+    return name.ljust(length - len(f"{config.run_id}-"), "x")
 
 
 @pytest.mark.parametrize("token", STRANGERS)
@@ -138,7 +141,7 @@ def test_token_is_required_to_chat(
     token: Whose,
 ) -> None:
     with calling(smoke_config, smoke_client, token) as stranger:
-        refused("chat", token, lambda: stranger.chat(smoke_instance.id, smoke_config.prompt))
+        refused("chat", token, lambda: begin_chat(stranger, smoke_instance.id, smoke_config.prompt))
 
 
 @pytest.mark.parametrize("token", STRANGERS)
@@ -149,9 +152,18 @@ def test_token_is_required_to_provision(
     smoke_spec: InstanceSpec,
     token: Whose,
 ) -> None:
-    session, key = session_of(smoke_instance_factory), f"{smoke_config.run_id}-stranger_{token}"
     with calling(smoke_config, smoke_client, token) as stranger:
-        refused("provision", token, lambda: stranger.provision(session, smoke_spec, key))
+        refused(
+            "provision",
+            token,
+            lambda: provision(
+                smoke_instance_factory,
+                stranger,
+                smoke_spec,
+                f"stranger_{token}",
+                owner=smoke_client,
+            ),
+        )
 
 
 @pytest.mark.parametrize("token", STRANGERS)

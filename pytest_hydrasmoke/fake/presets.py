@@ -28,14 +28,14 @@ class ReadyMade(NamedTuple):
 
 
 READY_MADE: Mapping[str, ReadyMade] = {
-    "default": ReadyMade("Quick, and in the plainest of the allowed words.", Scenario()),
+    "default": ReadyMade("Quick, with the simplest of the allowed answers.", Scenario()),
     "openai": ReadyMade("Chunks with `choices`, then `[DONE]`.", Scenario(runtime="openai")),
     "hermes": ReadyMade(
         "OpenAI's chunks as Hermes sends them, with named events for tools.",
         Scenario(runtime="hermes"),
     ),
     "hermes-run": ReadyMade(
-        "Hermes' events of a run, whose kind is in the data.", Scenario(runtime="hermes-run")
+        "Hermes' events of a run, with their type in the data.", Scenario(runtime="hermes-run")
     ),
     "hermes-session": ReadyMade(
         "Hermes' named events of a session.", Scenario(runtime="hermes-session")
@@ -53,7 +53,9 @@ READY_MADE: Mapping[str, ReadyMade] = {
         "The AI SDK's UI message stream, `start` to `finish` and `[DONE]`.",
         Scenario(runtime="ai-sdk"),
     ),
-    "objects": ReadyMade("Objects of a `type` and a `content`.", Scenario(runtime="objects")),
+    "objects": ReadyMade(
+        "JSON objects with a `type` and a `content`.", Scenario(runtime="objects")
+    ),
     "named": ReadyMade("Events `token` and `done`.", Scenario(runtime="named")),
     "text": ReadyMade("Lines of bare text, then `[DONE]`.", Scenario(runtime="text")),
     "comments": ReadyMade(
@@ -87,21 +89,21 @@ READY_MADE: Mapping[str, ReadyMade] = {
         Scenario(statuses=((0.0, "queued"), (0.05, "provisioning"), (0.1, "booting"))),
     ),
     "late-row": ReadyMade(
-        "The row appears after ten seconds; until then poll knows nothing but `found`.",
+        "The row appears after ten seconds; until then poll answers with `found` only.",
         Scenario(row_after=10.0, poll_before_row="bare"),
     ),
     "no-row": ReadyMade("No worker ever inserts the row.", Scenario(row_after=math.inf)),
     "busy-queue": ReadyMade(
-        "One worker for all tasks, a second for each.",
+        "One worker for all tasks, which needs a second for each.",
         Scenario(workers=1, row_after=1.0, cleanup_after=1.0),
     ),
-    "quota": ReadyMade("A second instance beside the first is refused.", Scenario(quota=1)),
+    "quota": ReadyMade("A second instance at the same time is refused.", Scenario(quota=1)),
     "lost-answers": ReadyMade(
-        "Every other request of a call is carried out, and its answer lost; chats are spared.",
+        "Every second request of a call is carried out, but its answer is lost; not chats.",
         Scenario(trouble="lost"),
     ),
     "flaky-router": ReadyMade(
-        "Every other request of a call is answered 503; chats are spared.",
+        "Every second request of a call is answered 503; not chats.",
         Scenario(trouble="unavailable"),
     ),
     "rate-limited": ReadyMade(
@@ -110,10 +112,10 @@ READY_MADE: Mapping[str, ReadyMade] = {
     ),
     "no-llm-events": ReadyMade("A turn leaves no LLM events.", Scenario(llm_events_per_turn=0)),
     "late-llm-events": ReadyMade(
-        "A turn's LLM events lag three seconds behind it.", Scenario(llm_events_lag=3.0)
+        "A turn's LLM events come three seconds late.", Scenario(llm_events_lag=3.0)
     ),
     "several-providers": ReadyMade(
-        "Three LLM events a turn, of two providers, listed a row at a time.",
+        "Three LLM events for each turn, of two providers, which are listed once for each row.",
         Scenario(
             providers=("openai", "anthropic", "openai"),
             providers_listed="repeated",
@@ -125,16 +127,17 @@ READY_MADE: Mapping[str, ReadyMade] = {
         Scenario(llm_events_per_turn=2, llm_events_gap=1.0),
     ),
     "agent-dies": ReadyMade(
-        "The agent fails in mid-turn, and says so in an error event.", Scenario(agent_dies="error")
+        "The agent fails in the middle of a turn, with an error event.",
+        Scenario(agent_dies="error"),
     ),
     "agent-cut": ReadyMade(
-        "The connection to the agent is cut in mid-turn.", Scenario(agent_dies="cut")
+        "The connection to the agent is cut in the middle of a turn.", Scenario(agent_dies="cut")
     ),
     "agent-falls-silent": ReadyMade(
-        "The stream ends early and without a word.", Scenario(agent_dies="end")
+        "The stream ends early, without an error.", Scenario(agent_dies="end")
     ),
     "soft-delete": ReadyMade(
-        "A deleted row can still be read: `deleting`, and `deleted` after the clean-up.",
+        "A deleted row can still be read: `deleting`, then `deleted` after the clean-up.",
         Scenario(
             after_delete="row",
             second_delete=200,
@@ -144,7 +147,7 @@ READY_MADE: Mapping[str, ReadyMade] = {
         ),
     ),
     "contrary": ReadyMade(
-        "Whatever the contract leaves open, answered in the least plain way.",
+        "Everything that the contract leaves open, answered in the most unusual way.",
         Scenario(
             provision_status=202,
             provision_instance_id="absent",

@@ -24,13 +24,12 @@ from .state import World
 
 @public
 class FakeRouter:
-    """A private smoke router on 127.0.0.1, for as long as the `with` lasts.
+    """A private fake router on 127.0.0.1, which runs until the end of the `with`.
 
-    A scenario may be given by its name, file or folder, as to `hydra-smoke fake --scenario`; one
-    that can't be is a ValueError. Without one it is the default, without a token it makes one up,
-    without a clock it goes by the machine's monotonic time. Leaving the `with` closes the
-    connections of answers that are unfinished; what the router remembers stays readable, and it
-    can be entered again.
+    `scenario` is a `Scenario`, or a name, file or folder, as in `hydra-smoke fake --scenario`;
+    raises ValueError for a wrong one. Without a token it makes a random one, without a clock it
+    uses the machine's monotonic time. The end of the `with` closes the connections of unfinished
+    answers; its requests and instances stay readable, and it can be entered again.
     """
 
     def __init__(
@@ -48,13 +47,13 @@ class FakeRouter:
         self.scenario = scenario
         """How it behaves."""
         self.clock: Clock = RealClock() if clock is None else clock
-        """The time it goes by."""
+        """Its clock."""
         self._world = World(self.scenario, self.clock)
         self._faults = Faults()
         self._replay = None if scenario.recordings is None else Replay(scenario.recordings)
         self._player = None if self._replay is None else Player(self._replay)
         self.app: Starlette = build_app(self._world, self._faults, self.token, self._player)
-        """The router as a plain ASGI app, for a server of one's own; needs no `with`."""
+        """The router as a plain ASGI app, for a server of your own; needs no `with`."""
         self._place: Mounted | None = None
         self._stages: list[Mounted] = []
 
@@ -87,7 +86,7 @@ class FakeRouter:
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        """Every instance as it stands now, in order of provision, deleted ones too."""
+        """Every instance in its current state, in order of provision, with deleted ones."""
         return self._world.instances()
 
     @property
@@ -97,7 +96,7 @@ class FakeRouter:
 
     @property
     def llm_events(self) -> tuple[LlmEvent, ...]:
-        """The rows written by now, in the order of their turns."""
+        """The LLM events written so far, in the order of their turns."""
         return self._world.llm_events()
 
     def _stage(self, edit: Edit) -> str:
@@ -108,7 +107,7 @@ class FakeRouter:
         return self._stages[-1].url
 
     def reset(self) -> None:
-        """Forget instances, requests, LLM events, added replies and the faults still to come."""
+        """Remove instances, requests, LLM events, added replies and faults not used yet."""
         self._world.reset()
         self._faults.reset()
         if self._player is not None:
@@ -124,11 +123,11 @@ class FakeRouter:
     ) -> None:
         """Answer messages in which the regular expression `match` is found.
 
-        Of several texts each turn gets one, in their order and from the front again, each instance
-        by itself. A tool call is `{"name": ..., "arguments": {...}, "result": ...}`, of which the
-        name alone is needed; the runtime of the scenario may tell less. What was added is tried in
-        its order before the scenario's `replies`; the same `match` once more takes its place.
-        Raises ValueError.
+        If there are several texts, each turn gets the next one, and after the last the first again,
+        separately for each instance. A tool call is `{"name": ..., "arguments": {...}, "result":
+        ...}`; only the name is required, and the scenario's runtime may send less. Added replies
+        are tried in order, before the scenario's `replies`; the same `match` again replaces the
+        earlier one. Raises ValueError.
         """
         given = {"match": match, "text": text, "tool_calls": tool_calls, "reasoning": reasoning}
         self._world.add_reply(Reply.of("reply", given))
@@ -146,10 +145,10 @@ class FakeRouter:
     ) -> None:
         """Answer the next `times` requests of a route with `status`, 200 to 599.
 
-        `after` lets as many requests pass first. `before` fails them unread, `after` does the
-        work and then hides the answer. `retry_after` is seconds, or a date as HTTP writes it.
-        `body` is the answer's JSON, or a text for a page of HTML; else a `detail`. Raises
-        ValueError.
+        `after` lets that many requests pass first. With `when="before"` the request is not read,
+        with `when="after"` the work is done and its answer replaced. `retry_after` is seconds, or
+        an HTTP date. `body` is the answer's JSON, or a text for an HTML page; by default an object
+        with `detail`. Raises ValueError.
         """
         self._faults.fail(
             route,
@@ -162,9 +161,9 @@ class FakeRouter:
         )
 
     def drop(self, route: Route, *, when: When = "before", times: int = 1, after: int = 0) -> None:
-        """Close the connections of the next `times` requests of a route without any answer.
+        """Close the connections of the next `times` requests of a route without an answer.
 
-        `after` and `when` are those of `fail`. Raises ValueError.
+        `after` and `when` are as in `fail`. Raises ValueError.
         """
         self._faults.drop(route, when=when, times=times, after=after)
 
@@ -180,14 +179,14 @@ class FakeRouter:
     ) -> None:
         """Break the next `times` chat streams, each after its first `after_events` events.
 
-        `cut` closes the connection in mid-answer, `end` ends it early without a word, `stall`
-        sends nothing more, `error` is the runtime's error event, `garbage` is bytes that are no
-        events, `flood` never ends, `trickle` sends the rest byte by byte: all of the turn, as
-        does `split`, which cuts the whole stream into chunks at the offsets `split_at`, or else
-        wherever it hurts: in characters, line ends and words.
+        `cut` closes the connection, `end` ends the stream early without an error, `stall` sends
+        nothing more, `error` sends the runtime's error event, `garbage` sends bytes that are not
+        events, `flood` never ends. `trickle` sends the whole turn, the rest of it byte by byte.
+        `split` sends the whole turn in chunks, cut at the offsets `split_at`, or else at the worst
+        places: in characters, line ends and words.
 
-        `after` lets as many streams pass first. A turn that isn't told to its end leaves no LLM
-        events, unless `when` is `after`: then the agent was done when its stream broke. Raises
+        `after` lets that many streams pass first. A turn that does not reach its end leaves no LLM
+        events, unless `when="after"`: then the agent had finished when its stream broke. Raises
         ValueError.
         """
         self._faults.break_stream(

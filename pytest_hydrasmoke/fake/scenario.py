@@ -1,7 +1,7 @@
 """How a fake router behaves: every answer that the router's own page leaves open.
 
 A scenario is data. It names what is answered; `state`, `sse_events` and `app` carry it out. The
-defaults are the quiet router: quick, and in the plainest of the allowed words.
+defaults are a simple router: quick, and with the simplest of the allowed answers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ REPEATABLE: tuple[Route, ...] = ("provision", "poll", "status", "llm_events", "d
 @public
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One way for a router to keep its contract; raises ValueError for what it can't mean.
+    """One way for a router to keep its contract; raises ValueError for impossible values.
 
     All times are seconds of the fake's clock.
     """
@@ -67,17 +67,18 @@ class Scenario:
     second_key: SecondKey = "same"
     """A known idempotency key with another body: the first answer again, or 409."""
     quota: int | None = None
-    """Instances that may live at once; a provision beyond that is refused."""
+    """How many instances may live at once; further provisions are refused."""
     quota_status: QuotaStatus = 403
     """Answer to a provision beyond the quota."""
 
     workers: int = 0
-    """Workers that share the queue of tasks, provisions and clean-ups in their order; 0 for as
-    many as there are tasks."""
+    """How many workers share the queue of tasks (provisions and clean-ups, in order); 0 for one
+    worker for each task."""
     row_after: float = 0.02
-    """From when a worker takes a provision until it inserts the row; `math.inf` for never."""
+    """From when a worker begins a provision until it inserts the row; `math.inf` for never."""
     poll_before_row: PollBeforeRow = "found_false"
-    """Poll until then: `found` false with nulls, `found` false `bare` of them, or 404."""
+    """What poll answers until then: `found` false with nulls, `found` false without other fields
+    (`bare`), or 404."""
 
     statuses: tuple[tuple[float, str], ...] = (
         (0.0, "queued"),
@@ -85,14 +86,14 @@ class Scenario:
         (0.1, "booting"),
         (0.15, "running"),
     )
-    """The boot: from how long after the row appeared the instance has which status. A boot that
-    fails is one that ends in such a word; one that hangs never gets to a ready one."""
+    """The boot: pairs of seconds after the row appeared, and the status from then on. A boot that
+    fails ends with a word for failure; a boot that hangs never reaches a ready word."""
     ready_words: tuple[str, ...] = ("running", "active", "ready", "online")
-    """The words of `statuses` in which the agent takes a chat."""
+    """The words of `statuses` with which the agent accepts a chat."""
     status_case: StatusCase = "as_written"
     """Letter case of every status word in an answer."""
     early_hostname: bool = False
-    """Whether the hostname is known before the boot is done; else it is null until then."""
+    """Whether the hostname is known before the boot ends; else it is null until then."""
 
     unauthorized_status: UnauthorizedStatus = 401
     """Answer to a missing or wrong token."""
@@ -106,21 +107,21 @@ class Scenario:
     gone_word: str = "deleted"
     """Status in delete's answer, and afterwards."""
     cleanup_after: float = 0.05
-    """From when a worker takes the provider's clean-up, a task that a delete queues, until it is
+    """From when a worker begins the provider's clean-up, a task that a delete queues, until it is
     done."""
     cleaned_word: str | None = None
     """Status once that is done; None if it stays `gone_word`."""
 
     runtime: Runtime = "openai"
-    """Whose server-sent events a chat turn is told in: OpenAI's chunks, the same with Hermes'
-    additions, Hermes' events of a run or of a session, OpenAI's Responses, Anthropic's messages,
-    Goose's, AG-UI's, the AI SDK's UI message stream, and three kinds of nobody's."""
+    """The form of a chat's server-sent events: OpenAI's chunks, the same with Hermes' additions,
+    Hermes' events of a run or of a session, OpenAI's Responses, Anthropic's messages, Goose's,
+    AG-UI's, the AI SDK's UI message stream, and three simple forms that are no standard."""
     reply: str = "I am ready."
-    """What the agent says to a message that no entry of `replies` matches."""
+    """What the agent answers to a message that no entry of `replies` matches."""
     replies: Sequence[Mapping[str, object]] = field(default=(), hash=False)
-    """What it says to the messages that match, and which tools it calls: a table each."""
+    """What it answers to messages that match, and which tools it calls: a table for each."""
     terminal: bool = True
-    """Whether a turn ends with the events by which its runtime says so."""
+    """Whether a turn ends with the terminal events of its runtime."""
     keep_alive: bool = False
     """Whether a comment comes before every event."""
     line_end: LineEnd = "lf"
@@ -130,43 +131,44 @@ class Scenario:
     event_pause: float = 0.0
     """Between one event of a turn and the next."""
     agent_dies: AgentDies = "never"
-    """How the agent dies in every turn: with its runtime's error event, with the connection cut,
-    or with an early end and no word."""
+    """How the agent fails in every turn: with its runtime's error event, with the connection cut,
+    or with an early end of the stream and no error."""
     agent_dies_after: int = 3
     """Events that come before that."""
 
     recordings: Recordings | None = None
-    """What the agent says, where the scenario is a folder of recordings: then a message that is in
-    none of them is answered 501."""
+    """What the agent says, if the scenario is a folder of recordings. A message that is in none of
+    them is then answered 501."""
     replay_pace: float = 0
-    """Whether it is said at once (0), or in the times that were recorded (1)."""
+    """Whether recordings are replayed at once (0), or with the recorded times (1)."""
 
     providers: tuple[str, ...] = ("anthropic",)
-    """The providers of an instance's LLM events, row after row, from the front again at the end."""
+    """The providers of an instance's LLM events, one for each row, then from the first again."""
     providers_listed: ProvidersListed = "sorted"
-    """`providers` in the answer: distinct and sorted, distinct as first seen, or one a row."""
+    """`providers` in the answer: each once and sorted, each once as first seen, or one for each
+    row."""
     llm_events_per_turn: int = 1
-    """Rows that one turn leaves."""
+    """How many rows one turn leaves."""
     llm_events_lag: float = 0.2
     """From the end of a turn until its first row is written."""
     llm_events_gap: float = 0.0
     """From one row of a turn to the next."""
 
     trouble: Trouble = "none"
-    """What becomes of some requests: 429, 503, a connection closed on an unread request, or on
-    one that was carried out, so that its answer is lost."""
+    """What happens to some requests: 429 (`limited`), 503 (`unavailable`), the connection closes
+    before the request is read (`dropped`), or after it was carried out (`lost`)."""
     trouble_every: int = 2
-    """Of so many requests of a call the first is in trouble; 1 is every one of them."""
+    """Trouble hits the first of every so many requests of a call; 1 means every request."""
     trouble_calls: tuple[Route, ...] = REPEATABLE
-    """The calls that this happens to. A chat is not among them unless it is named: nobody can
-    repeat one whose answer was lost."""
+    """The calls that trouble hits. Chat is not among them by default, because nobody can repeat a
+    chat whose answer was lost."""
     retry_after: RetryAfter = "none"
     """`Retry-After` of such a 429 or 503: none, in seconds, or as a date."""
     retry_after_seconds: int = 1
-    """How far ahead that is."""
+    """How many seconds `Retry-After` is ahead."""
 
     extra: Mapping[str, Json] = field(default_factory=dict[str, Json], hash=False)
-    """Fields added to every answer to a successful call, as a router that has moved on would."""
+    """Fields added to every successful answer, as a newer router might add them."""
 
     def __post_init__(self) -> None:
         problems: list[str] = []

@@ -81,8 +81,12 @@ def _until_signalled() -> Generator[threading.Event]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         signalled.set()
 
+    # Windows alone has the last: Ctrl-Break.
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
     before = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, on_signal)
+        for name in names
+        if (number := getattr(signal, name, None)) is not None
     }
     try:
         yield signalled

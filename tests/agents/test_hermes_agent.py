@@ -61,7 +61,7 @@ def test_a_run(project: Project, tmp_path: Path, stream: str) -> None:
         result = project.live()
         assert result.ret == pytest.ExitCode.OK
         result.assert_outcomes(passed=ALL + SUITE)
-        result.stdout.fnmatch_lines(["*in a chat, the usage is told as no tokens*"])
+        result.stdout.fnmatch_lines(["*in a chat, the reported usage is 0 tokens*"])
         assert relay.rows
         assert all(row.deleted for row in relay.rows)
         assert not any(agent.is_alive for agent in relay.agents.values())

@@ -34,6 +34,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.responses import asked_pause, detail_of, failure, parse, retry_after
 from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_attempt, unwrap
 from pytest_hydrasmoke._transport.protocol import CallName, Request
+from pytest_hydrasmoke._transport.reasons import Reason
 
 ACCEPTED = {"idempotency_key": "k", "instance_id": ID, "task_id": "t"}
 STATUS = {"id": ID, "hostname": "box-1", "status": "running"}
@@ -279,7 +280,7 @@ def test_an_attempts_result_is_given_or_raised() -> None:
 def test_an_attempt_without_an_answer_says_how_far_it_got(
     reached: bool, late: bool, message: str
 ) -> None:
-    error = lost_attempt("https://router.example", "reset", reached=reached, late=late)
+    error = lost_attempt("https://router.example", Reason("reset"), reached=reached, late=late)
     assert (error.message, error.reached, error.late) == (message, reached, late)
     assert isinstance(error, TimeoutError) is late
 

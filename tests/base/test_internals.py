@@ -11,6 +11,7 @@ import anyio
 import httpx
 import pytest
 from filelock import FileLock
+from inner import ALONE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pytest_hydrasmoke._base import pytest_internals as internals
@@ -58,12 +59,12 @@ class Probe:
 
 
 @pytest.fixture
-def probe(pytester: pytest.Pytester) -> Probe:
+def probe(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Probe:
+    monkeypatch.setenv(*ALONE)
     pytester.makepyfile(SUITE)
     seen = Probe()
     pytester.inline_run(
         *["--junitxml=junit.xml", "-o", "log_cli=true", "--log-cli-level=INFO"],
-        *["-o", "asyncio_default_fixture_loop_scope=function"],
         plugins=[seen],
     )
     return seen
@@ -90,7 +91,10 @@ def test_pytest_has_it_where_it_was(name: str, probe: Probe) -> None:
     assert found == wanted, f"{where} has moved: see _base/pytest_internals.py"
 
 
-def test_xdist_tells_workers_from_others(pytester: pytest.Pytester) -> None:
+def test_xdist_tells_workers_from_others(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*ALONE)
     pytester.makeconftest(
         """
         from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
@@ -105,7 +109,7 @@ def test_xdist_tells_workers_from_others(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.makepyfile("def test(): pass")
-    result = pytester.runpytest_subprocess("-n1", "-s")
+    result = pytester.runpytest_subprocess("-p", "xdist", "-n1", "-s")
     result.stdout.fnmatch_lines(["*by gw0*"])
 
 
@@ -137,9 +141,14 @@ def test_httpcore_names_the_steps_of_a_connection() -> None:
     with FakeRouter() as router:
         stream: Any = anyio.run(ask, f"{router.url}/openapi.json")
     assert hasattr(stream, "get_extra_info"), "the extension network_stream has moved"
-    for step in ("connect_tcp.started", "connect_tcp.complete", "send_request_headers.started"):
+    for step in (
+        "connect_tcp.started",
+        "connect_tcp.complete",
+        "send_request_headers.started",
+        "receive_response_headers.complete",
+    ):
         assert any(it.endswith(step) for it in steps), (
-            f"httpcore traces no {step} any more: see _transport/asynchronous.py"
+            f"httpcore traces no {step} any more: see _transport/steps.py"
         )
 
 

@@ -19,6 +19,7 @@ import p12_recordings
 import pytest
 from bench_measure import Turns
 from bench_result import Bar, Result
+from inner import without_others
 
 
 def well_formed(result: Result) -> Result:
@@ -50,8 +51,9 @@ def test_the_rule_of_regressions() -> None:
 
 
 def test_a_history() -> None:
-    result = well_formed(p11_history.run(few=2, many=4, times=1))
-    assert [line[0] for line in result.lines] == ["2", "4"]
+    one = ["pytest_hydrasmoke/checks/test_chat.py::test_chat_answers"]
+    result = well_formed(p11_history.run(few=1, many=2, times=1, checks=one))
+    assert [line[0] for line in result.lines] == ["1", "2"]
 
 
 def test_calls_and_a_lifecycle() -> None:
@@ -77,7 +79,8 @@ def test_recordings() -> None:
 def test_the_tests(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
-    result = well_formed(p8_tests.run(["-c", str(tmp_path / "pytest.ini"), str(tmp_path)]))
+    arguments = ["-c", str(tmp_path / "pytest.ini"), str(tmp_path), *without_others()]
+    result = well_formed(p8_tests.run(arguments))
     assert result.lines[0][:2] == ["1", "passed"]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
@@ -152,6 +154,18 @@ def test_check_of_a_poll_against_the_contract(
     code, lines = check(capsys)
     assert code == 1
     like(lines, "WRONG token: poll answered against the router's contract")
+
+
+def test_a_console_that_has_no_character_for_a_word_shows_an_escape(
+    here: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a pipe on Windows has it; a router's words can be of any script.
+    written = io.BytesIO()
+    console = io.TextIOWrapper(written, encoding="cp1252", write_through=True)
+    monkeypatch.setattr(sys, "stdout", console)
+    router.fail("poll", status=400, body={"detail": "läuft 一"})
+    assert main(["check"]) == 1
+    assert "läuft \\u4e00" in written.getvalue().decode("cp1252")
 
 
 def test_check_of_a_router_that_knows_every_key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -61,7 +62,7 @@ def test_a_thread_that_ends_without_a_word_is_not_waited_for() -> None:
     assert clock.now() == 5
 
 
-def test_a_thread_that_waits_for_another_is_not_waited_for() -> None:
+def test_a_thread_that_waits_for_another_is_not_waited_for(impatient: None) -> None:
     clock = VirtualClock()
     clock.sleep(1)
     run_together(lambda: clock.sleep(10))
@@ -100,10 +101,12 @@ def test_whoever_has_thrown_its_part_away_is_not_waited_for() -> None:
     assert clock.now() == 10
 
 
-def test_a_sleep_can_be_broken_off() -> None:
+def test_a_sleep_can_be_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    # However long this machine leaves a thread waiting, it is not taken to be at something else.
+    monkeypatch.setattr(scheduler, "STALL_SECONDS", math.inf)
     clock = VirtualClock()
     mine, other = part_of(clock), part_of(clock)
-    stop, asleep = threading.Event(), threading.Event()
+    begun, stop, asleep = threading.Event(), threading.Event(), threading.Event()
     ended: list[str] = []
 
     def check() -> None:
@@ -112,7 +115,8 @@ def test_a_sleep_can_be_broken_off() -> None:
             raise InterruptedError
 
     def work() -> None:
-        other.go_first()
+        # Until this thread waits by the clock too, the other's sleep would be waited for by nobody.
+        other.go_first(begun.set)
         other.sleep(1)
         try:
             other.sleep(50, check)
@@ -121,10 +125,11 @@ def test_a_sleep_can_be_broken_off() -> None:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
+    assert begun.wait(60)
     mine.sleep(2)
     assert asleep.wait(60)
     stop.set()
-    thread.join()
+    thread.join(60)
     assert ended == ["broken off at 2"]
     mine.sleep(3)
     assert clock.now() == 5

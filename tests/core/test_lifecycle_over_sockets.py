@@ -582,7 +582,7 @@ async def test_duplicates_are_more_than_at_most(kind: str) -> None:
                 await result(turn.expect_llm_events(**wanted))
             assert caught.value.expected == "exactly 1 LLM event"
             assert (caught.value.got or "").startswith("2 (0 before the turn, 2 now)")
-            assert "no longer wait mends it" in (caught.value.next_step or "")
+            assert "a longer wait does not help" in (caught.value.next_step or "")
 
 
 @pytest.mark.parametrize("listed", ["sorted", "seen", "repeated"])

@@ -92,7 +92,7 @@ def windows(io: ScriptedIO) -> list[int]:
         ),
         (
             Expected(2, 2, frozenset({"openai", "anthropic"}), only=True),
-            "exactly 2 LLM events, from anthropic and openai and nobody else",
+            "exactly 2 LLM events, from anthropic and openai and no other",
         ),
     ],
 )
@@ -166,13 +166,13 @@ def test_a_name_in_the_place_of_names_is_refused(name: str) -> None:
         ({"exactly": -1}, "no count is exactly -1", "give 0 or more"),
         (
             {"only": set()},
-            "only names nobody",
-            "name somebody, or give exactly=0 for no events",
+            "only is empty",
+            "name a provider, or give exactly=0 for no events",
         ),
         (
             {"only": ["b", "a"], "providers": ["c"]},
             "only={'a', 'b'} leaves out some of providers={'c'}",
-            "name everybody in only: whoever is in it must be there, and nobody else",
+            "add them to only: it needs every provider that may be there",
         ),
         (
             {"at_most": 1, "providers": ["a", "b"]},
@@ -309,7 +309,7 @@ def test_missing_events_read_so() -> None:
 
 def test_no_events_at_all_are_from_nobody() -> None:
     _, error = turn_of(Expected(), ready(BEFORE), events(5, "a"), ...)
-    assert error.got == "0 (5 before the turn, 5 now), from nobody"
+    assert error.got == "0 (5 before the turn, 5 now), from no provider"
 
 
 @pytest.mark.parametrize("timeout", [0.6, 1, 4])
@@ -352,7 +352,7 @@ def test_a_duplicate_that_comes_late_is_caught() -> None:
 def test_too_many_events_are_told_at_once() -> None:
     io, error = turn_of(Expected(1, 1), ready(BEFORE), events(7, "a"))
     assert error.expected == "exactly 1 LLM event"
-    assert error.next_step == "see the agent's log of this turn: no longer wait mends it"
+    assert error.next_step == "see the agent's log of this turn: a longer wait does not help"
     assert io.sleeps == []
 
 
@@ -536,7 +536,7 @@ def test_a_name_that_nobody_knows_is_not_looked_for() -> None:
 def test_where_nothing_was_added_nobody_is_looked_for() -> None:
     wanted = Expected(0, providers=frozenset("a"))
     io, error = turn_of(wanted, ready(BEFORE), events(5, "a"), ..., timeout=1)
-    assert error.got == "0 (5 before the turn, 5 now), from nobody"
+    assert error.got == "0 (5 before the turn, 5 now), from no provider"
     assert min(windows(io)) >= 900
 
 

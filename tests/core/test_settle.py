@@ -25,6 +25,7 @@ from scripted_io import (
     reply,
     stream,
 )
+from systems import OpenElsewhere
 
 from pytest_hydrasmoke import (
     ChatTimeoutError,
@@ -34,6 +35,7 @@ from pytest_hydrasmoke import (
     RejectedError,
     TransportError,
 )
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
@@ -356,6 +358,33 @@ def test_what_was_measured_is_known_to_all_and_watched_by_spec(tmp_path: Path) -
     assert one.known == (pytest.approx(0.1), 0.0, True)
     assert two.known == (pytest.approx(0.1), 0.0, False)
     assert TurnLog(logs_of(tmp_path), "spec").known == one.known, "a private one's as well"
+
+
+def test_a_log_that_another_process_reads_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On Windows no file is replaced while anybody has it open, and none read while it is replaced.
+    monkeypatch.setattr(platform, "here", platform.Windows())
+    first, second = log_of(tmp_path), log_of(tmp_path)
+    in_the_way = OpenElsewhere(times=2)
+    in_its_place, read = Path.replace, Path.read_bytes
+
+    def replace_once_closed(path: Path, target: Path) -> Path:
+        in_the_way()
+        return in_its_place(path, target)
+
+    def read_once_closed(path: Path) -> bytes:
+        in_the_way()
+        return read(path)
+
+    monkeypatch.setattr(Path, "replace", replace_once_closed)
+    assert first.begin(0, 90.0) == 1
+    assert in_the_way.left == 0
+    in_the_way.left = 2
+    monkeypatch.setattr(Path, "read_bytes", read_once_closed)
+    second.refresh(101.0)
+    assert in_the_way.left == 0
+    assert second.history.last == LastTurn("test_a", 0, 0, 101.0, how="cut", ended=101.0)
 
 
 def test_what_is_private_is_in_no_file(tmp_path: Path) -> None:
@@ -775,8 +804,8 @@ def test_only_is_looked_at_twice() -> None:
 def test_a_stranger_is_told_at_once_and_no_wait_mends_it(script: list[Any]) -> None:
     _, error = of_turn(ONLY_A, before(0, ""), *script)
     assert error.got == "2 (0 before the turn, 2 now), from a, b"
-    assert error.expected == "at least 1 LLM event, from a and nobody else"
-    assert error.next_step == "see the agent's log of this turn: no longer wait mends it"
+    assert error.expected == "at least 1 LLM event, from a and no other"
+    assert error.next_step == "see the agent's log of this turn: a longer wait does not help"
 
 
 def test_a_stranger_known_before_is_looked_for_since_the_turn_began() -> None:
@@ -796,7 +825,7 @@ def test_who_it_was_can_not_be_told_once_the_next_turn_has_begun(wanted: Expecte
     after = Baseline(START + 9, 6, frozenset("ab"))
     io, error = of_turn(wanted, before(5, "ab", after), events(9, "a", "b"))
     assert error.got == (
-        "1 (5 before the turn, 6 at the next turn), from nobody, and who knows whether from "
+        "1 (5 before the turn, 6 at the next turn), from no provider, and perhaps from "
         + ("a, b" if wanted.only else "a")
     )
     assert error.next_step == "expect a turn's LLM events before the next chat on its instance"
@@ -809,6 +838,6 @@ def test_none_of_the_last_900_s_may_be_a_strangers() -> None:
     with pytest.raises(LlmEventsError) as caught:
         drive(handle.expect_recent(ONLY_A, None))
     assert caught.value.next_step == (
-        "count a turn's own (its expect_llm_events): no longer wait mends it"
+        "count a turn's own (its expect_llm_events): a longer wait does not help"
     )
     assert io.waited == 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from inner import ALONE
+from inner import ALONE, without_others
 from owner_tools import ONLY, alive, environment_for
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -136,8 +136,9 @@ def test_the_summarys_commands_work_when_pasted(
     def paste(line: str) -> subprocess.CompletedProcess[str]:
         program, *rest = shlex.split(line.strip().partition(": ")[2])
         command = [home / program, *rest]
-        # As it is pasted, pytest loads what is installed.
+        # As it is pasted, pytest loads what is installed: here it is this plugin alone.
         env = {name: value for name, value in os.environ.items() if name != ALONE[0]}
+        env["PYTEST_ADDOPTS"] = shlex.join(without_others())
         return subprocess.run(command, cwd=pytester.path, env=env, capture_output=True, text=True)
 
     attached = paste(attach)

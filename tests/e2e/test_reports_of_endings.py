@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from plugin_tools import Project, nothing_left
+from plugin_tools import QUICK, Project, nothing_left
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke.fake import FakeRouter
@@ -151,6 +151,19 @@ def test_a_report_that_is_true_is_written_once(here: Project) -> None:
     here.write("test_it.py", PASSES)
     assert here.live("test_it.py").ret == 0
     assert (here.path / ".hydrasmoke" / "report.json").stat().st_mtime == 1
+
+
+def test_a_token_with_a_field_s_name_in_it_takes_nothing_out_of_a_report(
+    project: Project,
+) -> None:
+    token = "made-up-exit_code-of-pipelines"
+    with FakeRouter(QUICK, token) as router:
+        project.suite("bare").at(router, run_id="today", token=token, group="nightly")
+        project.write("test_it.py", PASSES)
+        result = project.run("-p", "xdist", "--hydra-smoke", "-n1", "test_it.py")
+    assert result.ret == 0
+    assert told(project)["exit_code"] == 0
+    assert told(project)["pipeline"]["group"] == "nightly"
 
 
 def test_a_history_does_not_take_a_run_that_broke_off_for_a_green_one(

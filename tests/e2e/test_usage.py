@@ -19,7 +19,6 @@ LAGS = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.2)
 ALONE: tuple[str, ...] = only()
 TWO = (*only("xdist"), "-p", "no:cacheprovider", "-n2", "--dist=loadgroup")
 WAYS = {"alone": ALONE, "two workers": TWO}
-in_both_ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 alone_at_first = pytest.mark.parametrize(
     "way", sampled("fire", WAYS.values(), [ALONE], name=lambda way: "-".join(way[-2:]))
 )
@@ -51,7 +50,7 @@ def run(project: Project, *arguments: str, **more: Any) -> pytest.RunResult:
     return project.pytester.runpytest_inprocess("--hydra-smoke", *arguments, **more)
 
 
-@in_both_ways
+@alone_at_first
 def test_a_turn_has_its_own_llm_events_and_no_others(
     here: Project, router: FakeRouter, way: tuple[str, ...]
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,5 +75,41 @@ def jenkins(**variables: str) -> Job:
         for name, plain, filled in quoted
         if name != "PATH"
     }
-    *commands, sweep = re.findall(r"sh '([^']*)'", text)
+    *commands, sweep = sh_steps(text)
     return Job(env, commands, sweep)
+
+
+def sh_steps(groovy: str) -> list[str]:
+    """Return the commands of a Jenkinsfile's `sh` steps, each as a shell of its own runs it."""
+    return [f"sh -xe -c {shlex.quote(it)}" for it in re.findall(r"sh '([^']*)'", groovy)]
+
+
+def of_a_build(number: int, **others: str) -> dict[str, str]:
+    """Return the variables that Jenkins sets in a build of a pipeline that is in a folder."""
+    job = "agents/router-smoke"
+    url = f"https://jenkins.example/job/agents/job/router-smoke/{number}/"
+    return {
+        "JENKINS_URL": "https://jenkins.example/",
+        "JENKINS_HOME": "/var/jenkins_home",
+        "JOB_NAME": job,
+        "JOB_BASE_NAME": "router-smoke",
+        "BUILD_NUMBER": str(number),
+        "BUILD_ID": str(number),
+        "BUILD_TAG": f"jenkins-{job.replace('/', '-')}-{number}",
+        "BUILD_URL": url,
+        "GIT_COMMIT": "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567",
+        "GIT_BRANCH": "origin/main",
+        "EXECUTOR_NUMBER": "0",
+        "NODE_NAME": "linux-1",
+        **others,
+    }
+
+
+def page_block(page: str, language: str) -> str:
+    """Return the one block of a how-to in a language, without its indentation."""
+    [block] = re.findall(
+        rf"^ *```{language}\n(.*?)^ *```$",
+        (ROOT / "docs" / "how-to" / page).read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    return textwrap.dedent(block)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+import yaml
 from blocks import run_shell, stand_ins
 from history_tools import report_of, written
-from pipeline_tools import FOLDER, read
+from pipeline_tools import FOLDER, of_a_build, page_block, read, sh_steps
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report import files
 
-GITHUB = read(FOLDER / "github-history.yml")["jobs"]["history"]
+WORKFLOW = read(FOLDER / "github-history.yml")["jobs"]
+GITHUB = WORKFLOW["history"]
 GITLAB = read(FOLDER / "gitlab-history.yml")["smoke-history"]
 GROUP = "17123456789"
+PAGES = ("history.html", "public/index.html")
+"""Where a pipeline writes the page."""
 Judge = Callable[[Iterable[Report]], str]
 
 
@@ -24,6 +29,20 @@ def legs(*numbers: int, **changes: object) -> list[Report]:
     older = [report_of(number) for number in range(3)]
     own = {"group": GROUP, "commit": "c"}
     return [*older, *(report_of(it, pipeline=own, **changes) for it in numbers)]
+
+
+def kept(folder: Path, reports: Iterable[Report]) -> None:
+    """Write what earlier pipelines have kept."""
+    folder.mkdir()
+    for number, report in enumerate(reports):
+        path = folder / f"report-{number}.json"
+        path.write_text(files.as_json(report), "utf-8")
+
+
+def left(folder: Path, report: Report) -> None:
+    """Write what a run leaves, in the place of what the run before has left."""
+    (folder / ".hydrasmoke").mkdir(exist_ok=True)
+    (folder / ".hydrasmoke" / "report.json").write_text(files.as_json(report), "utf-8")
 
 
 @pytest.fixture(params=["github", "gitlab"])
@@ -43,11 +62,11 @@ def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
 
     def on_gitlab(reports: Iterable[Report]) -> str:
         *older, newest, last = reports
-        for place, its in (("history", older), ("reports", [newest, last])):
-            (tmp_path / place).mkdir()
-            for number, report in enumerate(its):
-                path = tmp_path / place / f"report-{place}-{number}.json"
-                path.write_text(files.as_json(report), "utf-8")
+        kept(tmp_path / "history", older)
+        [keep] = yaml.safe_load(page_block("many-runs.md", "yaml"))
+        for job, report in enumerate((newest, last), 9001):
+            left(tmp_path, report)
+            run_shell([keep], tmp_path, commands, {"CI_JOB_ID": str(job)})
         env = {"GITLAB_CI": "true", "CI_PIPELINE_ID": GROUP}
         [said] = run_shell(["\n".join(GITLAB["script"])], tmp_path, commands, env)
         return said
@@ -59,7 +78,7 @@ def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
 def test_legs_that_are_green_are_one_green_run(judge: Judge, tmp_path: Path) -> None:
     said = judge(legs(3, 4))
     assert f"groups: 4, runs: 5; the newest, {GROUP}, passed" in said
-    assert (tmp_path / "history.html").is_file()
+    assert any((tmp_path / page).is_file() for page in PAGES)
 
 
 def test_a_leg_that_is_red_is(judge: Judge) -> None:
@@ -76,4 +95,50 @@ def test_pull_requests_do_not_speak_for_the_branch() -> None:
     assert GITHUB["if"] == "github.event.workflow_run.event != 'pull_request'"
     assert "secrets." not in str(GITHUB)
     assert GITHUB["permissions"] == {"actions": "read"}
+    assert read(FOLDER / "github-history.yml")["permissions"] == {}
     assert GITLAB["rules"] == [{"if": '$CI_COMMIT_REF_PROTECTED == "true"', "when": "always"}]
+
+
+def test_the_page_is_published_by_a_job_that_can_do_nothing_else(tmp_path: Path) -> None:
+    reports = legs(3, 4, exit_code=1)
+    written(tmp_path / "artifacts", reports)
+    [judge] = [it for it in GITHUB["steps"] if it.get("name") == "Judge"]
+    [upload] = [it for it in GITHUB["steps"] if it.get("id") == "page"]
+    env = {"GROUP": GROUP, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    with pytest.raises(AssertionError, match="FAILED failure"):
+        run_shell([judge["run"]], tmp_path, stand_ins(tmp_path / "bin"), env)
+    # Red, and published all the same; everybody may read what is.
+    site = tmp_path / upload["with"]["path"]
+    assert [it.name for it in site.iterdir()] == ["index.html"]
+    assert "<h1>Failed</h1>" in (site / "index.html").read_text("utf-8")
+    assert stat.S_IMODE((site / "index.html").stat().st_mode) & 0o444 == 0o444
+    assert upload["if"] == "always()"
+    publish = WORKFLOW["publish"]
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert publish["if"] == "always() && needs.history.outputs.page == 'success'"
+    assert GITHUB["outputs"] == {"page": "${{ steps.page.outcome }}"}
+    assert [it["uses"].partition("@")[0] for it in publish["steps"]] == ["actions/deploy-pages"]
+    assert publish["environment"]["url"] == "${{ steps.deployed.outputs.page_url }}"
+
+
+def test_jenkins_judges_its_own_build(tmp_path: Path) -> None:
+    commands = stand_ins(tmp_path / "bin")
+    kept(tmp_path / "history", [report_of(number) for number in range(6)])
+    steps = sh_steps(page_block("many-runs.md", "groovy"))
+
+    def build(number: int, **changes: object) -> str:
+        env = of_a_build(number)
+        own = {"group": env["BUILD_TAG"], "commit": env["GIT_COMMIT"]}
+        left(tmp_path, report_of(number, pipeline=own, **changes))
+        return "".join(run_shell(steps, tmp_path, commands, env))
+
+    name = "jenkins-agents-router-smoke"
+    assert f"groups: 7, runs: 7; the newest, {name}-7, passed" in build(7)
+    assert (tmp_path / "history" / f"report-{name}-7.json").is_file()
+    assert "<h1>Passed</h1>" in (tmp_path / "history.html").read_text("utf-8")
+    with pytest.raises(AssertionError, match=f"FAILED failure: run run-8 of group {name}-8"):
+        build(8, exit_code=1)
+    assert "<h1>Failed</h1>" in (tmp_path / "history.html").read_text("utf-8")
+    # The run has left no report of its own: the one that lies there is of a build before.
+    with pytest.raises(AssertionError, match=f"missing: group {name}-9 has 0 runs"):
+        run_shell(steps, tmp_path, commands, of_a_build(9))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-import textwrap
+import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from pipeline_tools import (
     github,
     gitlab,
     jenkins,
+    of_a_build,
+    page_block,
     read,
+    sh_steps,
 )
 from shown import ROOT
 from sizes import sampled
@@ -59,7 +63,8 @@ def commands(tmp_path: Path) -> Path:
     folder = stand_ins(tmp_path / "bin")
     sweep = folder / "hydra-smoke"
     text = sweep.read_text("utf-8")
-    sweep.write_text(text.replace('"$@"', '"$@" --wait 0.3'), "utf-8")
+    waits = 'if [ "$1" = sweep ]; then set -- "$@" --wait 0.3; fi'
+    sweep.write_text(text.replace("exec", f"{waits}\nexec", 1), "utf-8")
     return folder
 
 
@@ -107,6 +112,77 @@ def test_a_live_job_passes_and_leaves_nothing(
 
 
 @pytest.mark.examples
+@pytest.mark.parametrize(
+    ("variables", "branch"),
+    [
+        ({}, "origin/main"),
+        ({"BRANCH_NAME": "main"}, "main"),
+        (
+            {
+                "BRANCH_NAME": "PR-7",
+                "CHANGE_ID": "7",
+                "CHANGE_BRANCH": "patch-1",
+                "CHANGE_TARGET": "main",
+                "CHANGE_FORK": "stranger",
+            },
+            "patch-1",
+        ),
+    ],
+    ids=["pipeline", "multibranch", "change"],
+)
+def test_a_build_of_jenkins_runs_its_steps_and_those_of_its_history(
+    router: FakeRouter,
+    commands: Path,
+    tmp_path: Path,
+    variables: Mapping[str, str],
+    branch: str,
+) -> None:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    # The checks lie in this project, whose conftest takes a run out of its pipeline.
+    (folder / "test_it.py").write_text("def test_it(smoke_instance): ...\n", "utf-8")
+    keep, judge = sh_steps(page_block("many-runs.md", "groovy"))
+    for number in (4711, 4712):
+        build = of_a_build(number, **variables)
+        job = jenkins(**build)
+        env = {**build, **aimed(job, router), "HYDRA_SMOKE_BUNDLED_CHECKS": "false"}
+        # The workspace stays: `python3 -m venv` may find what it has made.
+        install, *tests = job.commands
+        first = [install] if number == 4711 else []
+        assert job.sweep is not None
+        said = run([*first, *tests, keep, judge, job.sweep], folder, commands, env)
+        assert said.endswith("nothing is left\n")
+        report = json.loads((folder / ".hydrasmoke" / "report.json").read_text("utf-8"))
+        assert report["pipeline"] == {
+            "group": build["BUILD_TAG"],
+            "job": None,
+            "attempt": None,
+            "commit": build["GIT_COMMIT"],
+            "branch": branch,
+            "url": build["BUILD_URL"],
+        }
+    assert f"groups: 2, runs: 2; the newest, {build['BUILD_TAG']}, passed" in said
+    assert "0a1b2c3" in (folder / "history.html").read_text("utf-8")
+
+
+@pytest.mark.examples
+def test_the_cells_of_a_jenkins_matrix_run_and_sweep_by_their_own_ids(
+    router: FakeRouter, commands: Path, tmp_path: Path
+) -> None:
+    cells = page_block("jenkins.md", "groovy")
+    [(axis, values)] = re.findall(r"axis \{ name '(\w+)'; values ([^}]*) \}", cells)
+    [run_id] = re.findall(r'HYDRA_SMOKE_RUN_ID = "([^"]*)"', cells)
+    for value in re.findall("'([^']*)'", values):
+        build = of_a_build(4711, **{axis: value})
+        own = string.Template(run_id).substitute(build)
+        env = {**build, **aimed(jenkins(**build), router), "HYDRA_SMOKE_RUN_ID": own}
+        said = run(sh_steps(cells), tmp_path / value, commands, env)
+        assert said.endswith("nothing is left\n")
+        assert any(str(it.idempotency_key).startswith(f"{own}-") for it in router.instances)
+    assert all(it.deleted for it in router.instances)
+
+
+@pytest.mark.examples
 @pytest.mark.parametrize("name", FAKE)
 def test_what_strangers_propose_runs_on_the_fake(name: str, commands: Path, tmp_path: Path) -> None:
     job = FAKE[name]
@@ -138,7 +214,8 @@ def test_a_run_id_is_another_one_in_each_attempt_job_and_leg() -> None:
 
 @pytest.mark.parametrize("name", LIVE)
 def test_the_sweep_of_each_job_names_that_jobs_run(name: str) -> None:
-    assert LIVE[name].sweep == 'hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"'
+    sweep = 'hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"'
+    assert LIVE[name].sweep == (sh_steps(f"sh '{sweep}'")[0] if name == "jenkins" else sweep)
 
 
 def test_the_cells_and_shards_on_the_pages_have_run_ids_of_their_own() -> None:
@@ -151,16 +228,6 @@ def test_the_cells_and_shards_on_the_pages_have_run_ids_of_their_own() -> None:
     assert re.search(rf'RUN_ID = "\S*\$\{{BUILD_NUMBER\}}-\$\{{{axis[0]}\}}"', cells)
     for text in (shards, cells):
         assert 'hydra-smoke sweep --run-id "$HYDRA_SMOKE_RUN_ID"' in text
-
-
-def page_block(page: str, language: str) -> str:
-    """Return the one block of a how-to in a language, without its indentation."""
-    [block] = re.findall(
-        rf"^ *```{language}\n(.*?)^ *```$",
-        (ROOT / "docs" / "how-to" / page).read_text("utf-8"),
-        re.MULTILINE | re.DOTALL,
-    )
-    return textwrap.dedent(block)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)

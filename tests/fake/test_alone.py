@@ -104,6 +104,12 @@ def test_a_signal_ends_streams_too() -> None:
     assert rest
 
 
+def test_ctrl_break_ends_it_where_there_is_such_a_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
+    served(lambda http: None, signal.SIGUSR1)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
 def test_serve_tells_nobody_by_default() -> None:
     timer = threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()

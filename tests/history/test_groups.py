@@ -109,6 +109,22 @@ def test_the_newest_groups_are_kept_in_the_order_in_which_they_began(run: Run) -
     assert [len(it.runs) for it in groups] == [2, 2, 2]
 
 
+def test_runs_of_a_large_group_are_not_compared_each_with_each(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [replace(run, run_id=f"r{at}", job=f"j{at % 3}", attempt=at) for at in range(300)]
+    compared: list[str] = []
+
+    def counts(run: Run, other: Run) -> bool:
+        compared.append(run.run_id)
+        return told_again(run, other)
+
+    monkeypatch.setattr("pytest_hydrasmoke._history.groups.told_again", counts)
+    [group] = grouped(runs)
+    assert [it.attempt for it in group.counted] == [297, 298, 299]
+    assert len(compared) == len(runs)
+
+
 cases = st.builds(
     Case,
     test=st.sampled_from("ab"),
@@ -157,6 +173,9 @@ def test_groups_are_green_only_where_every_run_that_counts_is(
             it = group.runs[run]
             if it not in group.counted:
                 assert any(told_again(it, other) for other in group.counted)
+        assert group.counted == tuple(
+            run for run in group.runs if not any(told_again(run, other) for other in group.runs)
+        )
         red = any(run.exit_code for run in group.counted)
         assert group.outcome == ("failed" if red else "passed")
 

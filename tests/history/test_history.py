@@ -135,6 +135,18 @@ def test_a_flaky_test_has_passed_and_failed_on_one_commit(tmp_path: Path) -> Non
     assert problems(history_of(runs_of(tmp_path / "none", [*older, nowhere])), demand) == []
 
 
+def test_a_test_that_passed_when_it_was_run_again_is_flaky(tmp_path: Path) -> None:
+    cured = an_instance(failures=(failure("AssertionError: no", cured=True),))
+    made = history_of(runs_of(tmp_path, [report_of(0, cured), report_of(1)]))
+    assert made.live is not None
+    [test] = made.live.tests
+    assert (test.passed, test.failed, test.flaky_on) == (2, 0, ("c0",))
+    older = Demand(frozenset({"flaky"}))
+    assert problems(made, older) == []
+    newest = history_of(runs_of(tmp_path / "newest", [report_of(0, cured)]))
+    assert problems(newest, older) == [f"flaky: {TEST} passed and failed on c0"]
+
+
 def test_a_test_that_fails_in_one_region_or_on_no_commit_is_not_flaky(tmp_path: Path) -> None:
     west = SPEC.model_copy(update={"region_id": "us-west"})
     no_commit = {"commit": None}
@@ -253,7 +265,8 @@ def test_a_group_of_the_future_is_named_and_judged_by_nothing(tmp_path: Path) ->
     runs = runs_of(tmp_path, [report_of(0), *wrong, *apart])
     told = "group far: it began in the future, 2026-01-11 12:00 UTC"
     made = history_of(runs, now=NOON)
-    assert made.skipped == (told,)
+    of_the_fake = "runs of the fake router: 1; --include-fake shows them"
+    assert made.skipped == (told, of_the_fake)
     assert made.live is not None
     assert [(it.name, it.runs) for it in made.live.groups] == [("g0", 1), ("g4", 2)]
     both = history_of(runs, fake=True, now=NOON)

@@ -263,6 +263,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(
     assert page.read_text() == "last week's"
     assert list(home.iterdir()) == [page]
     # A device is written as it is.
+    assert history(capsys, artifacts, "--html", "/dev/null")[0] == 0
     code, lines = history(capsys, artifacts, "--html", "/dev/full")
     assert code == 4
     assert lines[-2] == "/dev/full can't be written: No space left on device"
@@ -401,11 +402,18 @@ def test_nothing_that_can_be_read(tmp_path: Path, capsys: Output) -> None:
     assert lines[-2].startswith("no report could be read")
 
 
+def test_a_folder_without_a_report(tmp_path: Path, capsys: Output) -> None:
+    code, lines = history(capsys, tmp_path)
+    assert code == 4
+    assert lines[0] == "there is no report*.json in these folders"
+
+
 def test_runs_of_the_fake_are_asked_for(tmp_path: Path, capsys: Output) -> None:
     written(tmp_path, [a_report(fake=True)])
     code, lines = history(capsys, tmp_path)
     assert code == 4
-    assert lines[0] == "no run of a live router among 1 reports"
+    assert lines[0] == "left out: runs of the fake router: 1; --include-fake shows them"
+    assert lines[1] == "every run that was read is one of the fake router"
     code, lines = history(capsys, tmp_path, "--include-fake")
     assert code == 0
     assert lines[0].startswith("hydra-smoke history: FAKE router, groups: 1,")

@@ -190,10 +190,12 @@ def start_pytest(
     return start(command, folder, router.environment(**env), name)
 
 
-def sweep(router: Router, folder: Path, *arguments: str, wait: float = WAIT) -> tuple[int, str]:
+def sweep(
+    router: Router, folder: Path, *arguments: str, wait: float = WAIT, **env: str
+) -> tuple[int, str]:
     """Sweep what runs in a folder have left; gives exit code and output."""
     command = [sys.executable, "-m", "pytest_hydrasmoke", "sweep", "--wait", str(wait)]
-    run = start([*command, *arguments], folder, router.environment(), "sweep")
+    run = start([*command, *arguments], folder, router.environment(**env), "sweep")
     return run.end(), run.output
 
 

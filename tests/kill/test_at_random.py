@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from kill_tools import (
     start_pytest,
     sweep,
 )
-from sizes import sizes
 
 
 def start_session(at: Router, folder: Path) -> Run:
@@ -33,17 +31,14 @@ def start_tests(at: Router, folder: Path) -> Run:
     return start_pytest(at, folder, CHAT_AND_DELETE)
 
 
-Start = Callable[[Router, Path], Run]
 # Half of the runs are pytest's; what the other half does is what a run does, without the part
-# before it in which there is nothing yet to leak. A sample is of those alone.
-SIZES = sizes("kill", (1, (start_session,)), (200, (start_tests, start_session)))
+# before it in which there is nothing yet to leak. The normal tests kill at checkpoints instead.
+KILLS, KINDS = 200, (start_tests, start_session)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_killed_run_leaks_nothing_that_a_sweep_does_not_find(
-    size: tuple[int, tuple[Start, ...]], tmp_path: Path
-) -> None:
-    kills, kinds = size
+@pytest.mark.kill
+def test_a_killed_run_leaks_nothing_that_a_sweep_does_not_find(tmp_path: Path) -> None:
+    kills, kinds = KILLS, KINDS
     chance = random.Random()
     with router() as at:
 

@@ -84,7 +84,7 @@ def cancel(at: Router, job: Job, folder: Path, pace: float) -> str:
     code, output = sweep(at, folder, "--run-id", job.run_id, wait=2.0)
     alive = at.alive([job.run_id])
     # What still lives now is what the runner's own clean-up would end: the rest of the group.
-    time.sleep(1.0)
+    time.sleep(pace)
     late = at.alive([job.run_id])
     with contextlib.suppress(ProcessLookupError):
         os.killpg(run.process.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from inner import ALONE, only
+from inner import ALONE, only, without_others
 from plugin_tools import ALL, FIRST, SOMEBODY, TOKEN, Project, count, problems
 
 from pytest_hydrasmoke import InstanceSpec, SmokeClient
@@ -240,8 +240,8 @@ def test_heavy_modules_are_imported_only_once_switched_on(
 
 def test_the_plugin_can_be_blocked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ALONE[0])
-    run = project.suite("mixed").pytester.runpytest_subprocess
-    without = ("-p", "no:asyncio", "-p", "no:hydrasmoke")
+    run = project.suite("mixed").pytester.runpytest_inprocess
+    without = (*without_others(), "-p", "no:hydrasmoke")
     run(*without).assert_outcomes(passed=1, errors=2)
     assert run(*without, "--hydra-smoke").ret == pytest.ExitCode.USAGE_ERROR
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from plugin_tools import QUICK, TOKEN, Project
+from plugin_tools import ASYNCIO, QUICK, TOKEN, Project
 
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._core.moments import Failure
@@ -170,3 +170,16 @@ def test_a_failure_is_found_in_groups_and_causes_and_told_once() -> None:
     group = ExceptionGroup("several", [other, ValueError("no matter"), error])
     assert list(failures_of(group)) == [known]
     assert list(failures_of(expected)) == []
+
+
+def test_an_error_of_a_set_up_is_shown_without_frames_of_the_loops_plugin(
+    project: Project, router: FakeRouter
+) -> None:
+    router.fail("provision", status=422)
+    project.suite("async_auto").at(router)
+    project.write("test_it.py", "async def test_a(async_smoke_instance): ...")
+    result = project.live(*ASYNCIO, "test_it.py")
+    result.assert_outcomes(errors=1)
+    shown = result.stdout.str().partition("ERROR at setup of test_a")[2]
+    assert "RejectedError: provision was refused with 422" in shown
+    assert "pytest_asyncio" not in shown

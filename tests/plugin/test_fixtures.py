@@ -260,6 +260,33 @@ def test_a_test_that_deletes_the_shared_instance_harms_no_other(
     assert story(router) == ["provision", "delete", "provision", "delete"]
 
 
+# Fixtures of wider scope
+
+WIDER = """
+import pytest
+
+@pytest.fixture(scope="module")
+def guide({name}): ...
+
+def test_one(guide): ...
+"""
+
+
+@pytest.mark.parametrize("name", ["smoke_instance", "async_smoke_instance", "smoke_spec"])
+def test_a_fixture_of_wider_scope_is_told_what_to_take(project: Project, name: str) -> None:
+    project.suite("bare").write("test_it.py", WIDER.format(name=name))
+    result = project.fake("test_it.py")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"ScopeMismatch: * {name} *",
+            "hydra-smoke: * smoke_instance_factory: docs/how-to/use-an-instance-in-a-wider-*.md",
+        ]
+    )
+    project.write("test_it.py", WIDER.format(name="tmp_path"))
+    project.fake("test_it.py").stdout.no_fnmatch_line("*smoke_instance_factory*")
+
+
 # Limits and failures
 
 MANY = """
@@ -408,7 +435,8 @@ def test_of_many_all_are_ready_or_none_is_left(project: Project, router: FakeRou
     project.suite("bare").at(router).write(
         "test_it.py", "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)\n"
     )
-    router.fail("provision", status=422, after=1)
+    # The last of them: none is broken off on its way, and then in doubt.
+    router.fail("provision", status=422, after=2)
     result = project.live("test_it.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *RejectedError: *"])
@@ -422,7 +450,8 @@ def test_of_many_async_all_are_ready_or_none_is_left(project: Project, router: F
         "async def test_many(async_smoke_instance_factory):\n"
         "    await async_smoke_instance_factory.many(3)\n",
     )
-    router.fail("provision", status=422, after=1)
+    # The last of them: none is broken off on its way, and then in doubt.
+    router.fail("provision", status=422, after=2)
     result = project.live("-p", "pytest_asyncio.plugin", "test_it.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *RejectedError: *"])

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from plugin_tools import CHECKS, Project, problems
+from starlette.requests import Request
 from starlette.responses import Response
+from systems import Drives
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._plugin import replay
 from pytest_hydrasmoke._plugin.replay import Replaying
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.server import mount, unmount
@@ -55,7 +58,7 @@ SUITE = """
     def test_masked(smoke_instance, smoke_config):
         assert smoke_instance.chat(f"Is it {smoke_config.token.reveal()}?").text
         # Nothing comes late in a replay.
-        assert smoke_config.usage_settle == (0.3 if smoke_config.record else 0.1)
+        assert smoke_config.usage_settle == (0.15 if smoke_config.record else 0.1)
 
     def test_skips_half_way(smoke_instance):
         if smoke_instance.chat("Two").text:
@@ -93,7 +96,7 @@ def recorded(project: Project, router: FakeRouter) -> Project:
         router.reply(f"^{message[:-1]}", [f"{message} {number}." for number in range(4)])
     project.write("tests/test_it.py", dedent(SUITE))
     project.write("conftest.py", dedent(CONFTEST))
-    project.at(router, max_instances=8, usage_settle=0.3)
+    project.at(router, max_instances=8, usage_settle=0.15)
     return project
 
 
@@ -302,6 +305,27 @@ def test_a_word_that_was_interrupted(
         teller.pytest_unconfigure()
         unmount(place)
     assert heard == [f"{place.prefix}/_fake/stage"] * 2
+
+
+def test_a_test_on_another_drive_is_named_in_full(
+    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    heard: list[str] = []
+
+    async def stage(scope: Any, receive: Any, send: Any) -> None:
+        heard.append((await Request(scope, receive).json())["test"])
+        await Response(status_code=204)(scope, receive, send)
+
+    monkeypatch.setattr(replay, "os", Drives())
+    place = mount(stage)
+    settings = HydraSmokeConfig(url=place.url, token=Token("a-made-up-token"))
+    teller = Replaying(pytestconfig, settings)
+    try:
+        teller.on_stage("t.py::one", 1, "t.py::one", begins=True)
+    finally:
+        teller.pytest_unconfigure()
+        unmount(place)
+    assert heard == [f"{pytestconfig.rootpath / 't.py'}::one"]
 
 
 def test_a_worker_on_another_host_can_not_replay(project: Project) -> None:

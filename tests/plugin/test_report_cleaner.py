@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from pytest_hydrasmoke._base.text import cleaner, harmless, safe_text
 from pytest_hydrasmoke._base.token import (
@@ -200,8 +201,23 @@ def test_values_are_cleaned_wherever_a_text_is() -> None:
     assert str(drawn) == "********\ndeep\nx ********"
 
 
+class Model(BaseModel):
+    secret: str
+    parts: tuple[Frozen, ...] = ()
+
+
+def test_a_model_keeps_the_names_of_its_fields() -> None:
+    """A token may have one of them in it."""
+    made = Model(secret=f"x {SECRET}", parts=(Frozen(SECRET),))
+    assert cleaned(made, CLEAN) == Model(secret="x ********", parts=(Frozen("********"),))
+    assert cleaned(Model(secret="my secret"), lambda text: text.replace("secret", "?")) == Model(
+        secret="my ?"
+    )
+
+
 def test_clean_values_are_the_same_objects() -> None:
-    value = [("a", "b"), {"k": ["v"]}, Frozen("words"), Frozen, Drawn("x"), b"bytes"]
+    model = Model(secret="words", parts=(Frozen("words"),))
+    value = [("a", "b"), {"k": ["v"]}, Frozen("words"), Frozen, Drawn("x"), b"bytes", model]
     assert cleaned(value, CLEAN) is value
 
 

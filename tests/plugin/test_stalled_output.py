@@ -10,13 +10,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._plugin import stalled_output
 from pytest_hydrasmoke._plugin.stalled_output import StalledOutput
+
+QUIET = 0.6
+"""Seconds in which what is to be left alone could have been given up several times."""
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +83,7 @@ def test_what_takes_nothing_is_pointed_at_nothing(pipe: Pipe) -> None:
 
 def test_what_takes_output_is_left_alone(pipe: Pipe) -> None:
     pipe.stalled.watch()
-    assert not pipe.woken.wait(1)
+    assert not pipe.woken.wait(QUIET)
     assert not is_nowhere(pipe.writes)
 
 
@@ -94,7 +97,7 @@ def test_a_reader_that_goes_on_within_a_look_is_none_that_has_stalled(
     assert not pipe.stalled.is_stalled
     pipe.fill()
     assert pipe.stalled.is_stalled
-    assert not pipe.woken.wait(0.5)
+    assert not pipe.woken.wait(QUIET)
     assert not is_nowhere(pipe.writes)
 
 
@@ -103,7 +106,7 @@ def test_what_fails_does_not_block(pipe: Pipe) -> None:
     reads, pipe.reads = pipe.reads, os.open(os.devnull, os.O_RDONLY)
     os.close(reads)
     pipe.stalled.watch()
-    assert not pipe.woken.wait(1)
+    assert not pipe.woken.wait(QUIET)
     assert not is_nowhere(pipe.writes)
 
 
@@ -112,7 +115,7 @@ def test_nothing_is_given_up_once_the_run_is_over(pipe: Pipe) -> None:
     pipe.stalled.watch()
     pipe.stalled.end()
     pipe.stalled.end()
-    assert not pipe.woken.wait(1)
+    assert not pipe.woken.wait(QUIET)
     assert not is_nowhere(pipe.writes)
     assert "hydra-smoke-stalled" not in [thread.name for thread in threading.enumerate()]
 
@@ -128,7 +131,7 @@ def test_a_run_that_ends_while_it_is_looked_at_keeps_its_output(
 
     monkeypatch.setattr(StalledOutput, "_silent", and_over)
     pipe.stalled.watch()
-    assert not pipe.woken.wait(1)
+    assert not pipe.woken.wait(QUIET)
     assert not is_nowhere(pipe.writes)
 
 
@@ -153,7 +156,7 @@ def test_without_a_thread_all_is_as_before(pipe: Pipe, monkeypatch: pytest.Monke
 
 def test_elsewhere_nothing_is_watched(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe.fill()
-    monkeypatch.setattr(stalled_output, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(platform, "here", platform.Windows())
     pipe.stalled.watch()
     assert not pipe.stalled.is_stalled
 

@@ -234,7 +234,7 @@ def test_tokens_that_are_not_told_are_said(
     project.write("test_it.py", "def test_it(smoke_instance):\n    smoke_instance.chat('hello')\n")
     result = project.at(router, run_id="run", budgets="tokens=1").live("test_it.py")
     assert result.ret == 0
-    line = "hydra-smoke: budgets: tokens of 1 of 1 chats were not told, and are not counted"
+    line = "hydra-smoke: budgets: tokens of 1 of 1 chats were not reported, and are not counted"
     result.stdout.fnmatch_lines([line])
 
 

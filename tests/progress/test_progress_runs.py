@@ -138,7 +138,7 @@ def test_in_a_pipeline_it_is_the_same(
 def test_workers_are_heard_by_their_main_process(
     pytester: pytest.Pytester, router: FakeRouter
 ) -> None:
-    arguments = ("-p", "xdist", *LEAN, *QUICK, "-n2", "test_waits.py")
+    arguments = ("-p", "xdist", *LEAN, *QUICK, "-n1", "test_waits.py")
     result = pytester.runpytest_subprocess(*arguments)
     assert result.ret == 0
     [line] = told(result.outlines)

@@ -13,7 +13,9 @@ from typing import TextIO
 
 import pytest
 from progress_tools import pseudo_terminal, rest_of, shown
+from systems import poll_without_devices
 
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._progress.terminal import Terminal, terminal_of
 
 Config = pytest.Config
@@ -125,6 +127,31 @@ def test_characters_that_a_stream_does_not_know_are_escaped(config: Config, tmp_
         beside.terminal.write_line("status 'für'")
         beside.terminal.close()
     assert (tmp_path / "log").read_text("ascii") == "status 'f\\xfcr'\n"
+
+
+def test_a_console_of_windows_gets_what_every_encoding_has(
+    tty: tuple[Beside, int], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "here", platform.Windows())
+    beside, ours = tty
+    console = Terminal(beside.reporter, beside.writer)
+    console.write_line("status 'für'")
+    for it in (console, beside.terminal, beside.file):
+        it.close()
+    assert shown(rest_of(ours)) == ["status 'f\\xfcr'", ""]
+
+
+def test_a_terminal_is_written_to_where_poll_knows_none(
+    tty: tuple[Beside, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a Mac.
+    monkeypatch.setattr(platform, "here", platform.Mac())
+    monkeypatch.setattr(platform, "select", poll_without_devices())
+    beside, ours = tty
+    beside.terminal.write_line("a line")
+    beside.terminal.close()
+    beside.file.close()
+    assert shown(rest_of(ours)) == ["a line", ""]
 
 
 def test_in_a_file_what_pytest_has_flushed_is_before_it(config: Config, tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from report_tools import a_report, an_instance
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, Report, TokenUsage
 from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._core.moments import Failure, ToolStory, TurnStory
 from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._report import github, pytest_html, terminal
 from pytest_hydrasmoke._report.build import (
     breaches,
     merged,
@@ -18,6 +21,7 @@ from pytest_hydrasmoke._report.build import (
     untold_tokens,
     with_tests,
 )
+from pytest_hydrasmoke._report.html import page
 from pytest_hydrasmoke._report.model import CaseReport, InstanceReport, TokensReport
 from pytest_hydrasmoke._runtimes.content import Thought
 from pytest_hydrasmoke._transport.protocol import Request
@@ -249,7 +253,10 @@ def test_the_last_process_is_believed_unless_it_leaves_it_to_another() -> None:
     assert [it.outcome for it in merged([shared, gone])] == ["deleted"]
     assert [it.outcome for it in merged([gone, shared])] == ["deleted"]
     [lost_sight_of] = merged([shared, shared])
-    assert (lost_sight_of.outcome, lost_sight_of.leak) == ("leaked", "nobody has seen it deleted")
+    assert (lost_sight_of.outcome, lost_sight_of.leak) == (
+        "leaked",
+        "no process has confirmed its deletion",
+    )
 
 
 def test_attached_instances_are_told_once_each_by_their_id() -> None:
@@ -301,7 +308,7 @@ def test_waits_in_chats_and_tokens_have_budgets() -> None:
     unkept = both[0].model_copy(update={"turns": ()})
     assert [it.test for it in breaches([unkept], {"gap": 2.0})] == [None]
     assert tokens.words == "the run took 1,002 tokens, and may take 1,001"
-    words = "budgets: tokens of 1 of 4 chats were not told, and are not counted"
+    words = "budgets: tokens of 1 of 4 chats were not reported, and are not counted"
     assert untold_tokens(both, budgets) == words
     assert untold_tokens(both[1:], budgets) is None
     assert untold_tokens(both, {"gap": 3.0}) is None
@@ -328,3 +335,25 @@ def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
     assert {outcome: report.count(outcome) for outcome in counts} == counts
     assert report.provisioned == 5, "what was deleted, kept or leaked"
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_smoke_tests_are_counted_by_outcome_in_every_view_for_a_person() -> None:
+    outcomes = ("skipped", "passed", "error", "passed", "failed", "another")
+    tests = tuple(
+        CaseReport(id=str(number), outcome=outcome, seconds=1.0)
+        for number, outcome in enumerate(outcomes)
+    )
+    report = a_report(an_instance(), tests=tests)
+    words = "1 another, 2 passed, 1 failed, 1 error, 1 skipped"
+    assert report.tests_words == words
+    lines = ["".join(text for text, _ in line) for line in terminal.summary(report)]
+    assert lines[1] == f"smoke tests: {words}"
+    assert f"<dt>Smoke tests</dt><dd>{words}</dd>" in page.render(report)
+    assert f"\nSmoke tests: {words}\n" in github.markdown(report)
+    assert f"<p>smoke tests: {words}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
+
+
+def test_where_there_was_none_nothing_is_counted() -> None:
+    report = a_report(an_instance())
+    assert report.tests_words is None
+    assert "moke tests" not in page.render(report) + github.markdown(report)

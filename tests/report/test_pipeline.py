@@ -64,6 +64,9 @@ def test_jenkins() -> None:
         group="jenkins-agents-79", commit="0a1b2c", branch="main", url=url
     )
     assert pipeline_of(JENKINS | {"CHANGE_BRANCH": "patch-1"}, None, "r").branch == "patch-1"
+    no_address = {"JENKINS_HOME": "/var/jenkins_home", "BUILD_TAG": "jenkins-agents-79"}
+    assert pipeline_of(no_address, None, "r") == PipelineReport(group="jenkins-agents-79")
+    assert own_group({"JENKINS_HOME": "/var/jenkins_home"}) is None
 
 
 def test_a_group_that_is_set_comes_first_and_without_a_pipeline_the_run_is_alone() -> None:

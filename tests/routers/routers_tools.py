@@ -47,12 +47,12 @@ def served(twin: Twin) -> Iterator[str]:
         unmount(place)
 
 
-def smoke(project: Project, router: Router) -> tuple[Twin, pytest.RunResult]:
-    """Run the bundled checks, and nothing else, against a router."""
+def smoke(project: Project, router: Router, *checks: str) -> tuple[Twin, pytest.RunResult]:
+    """Run the bundled checks, all or these, and nothing else, against a router."""
     twin = router.make()
     with served(twin) as url:
         project.suite("bare").at(url, **{**PATIENCE, **router.settings})
-        return twin, project.live()
+        return twin, project.live(*checks)
 
 
 def failures(result: pytest.RunResult) -> str:

@@ -6,41 +6,56 @@ A sample in every run, of which each is found in another way; `-m routers` runs 
 from __future__ import annotations
 
 import pytest
-from plugin_tools import Project
+from plugin_tools import CHECKS, Project
 from right import RIGHT
 from routers_tools import failures, smoke
 from sizes import sampled
 from wrong import WRONG
 
 NAMED = {f"{kind}: {it.what}": it for kind, routers in WRONG.items() for it in routers}
-# Between them they take every way through the bundled checks.
-SAMPLE = {
-    "authorization: status: a wrong token is taken",
-    "authorization: provision: done, and then refused",
-    "authorization: delete: done, and then refused",
-    "isolation: LLM events of all are counted",
-    "isolation: a key names the newest one",
-    "isolation: all keys share one",
-    "isolation: one deletion deletes all",
-    "isolation: all share a hostname",
-    "defaults: the window is a minute",
-    "defaults: the window is 900 in name",
-    "defaults: no hostname is told",
-    "forms: poll: status is left out",
-    "lifecycle: delete says that it runs",
-    "stream: a reply in JSON",
-    "usage: a window is echoed and ignored",
-    "usage: what is out of one window is thrown away",
-    "usage: providers of no events",
+# Between them they take every way through the bundled checks: most are met by the checks that are
+# for them alone, one by all.
+AGE = "test_chat.py::test_llm_events_older_than_the_window_are_not_counted"
+DEFAULT = "test_chat.py::test_llm_events_window_is_900_where_none_is_given"
+PROVISION = "test_refusals.py::test_token_is_required_to_provision"
+READ = "test_refusals.py::test_token_is_required_to_read_an_instance"
+RECORDED = "test_chat.py::test_llm_events_of_a_chat_are_recorded"
+BY_ITS_CHECK = {
+    "authorization: status: a wrong token is taken": (READ, PROVISION),
+    "authorization: provision: done, and then refused": (PROVISION,),
+    "authorization: delete: done, and then refused": ("test_deletion.py",),
+    "isolation: LLM events of all are counted": ("test_deletion.py",),
+    "isolation: a key names the newest one": ("test_deletion.py",),
+    "isolation: one deletion deletes all": ("test_deletion.py",),
+    "isolation: all share a hostname": ("test_deletion.py",),
+    "defaults: the window is a minute": (DEFAULT,),
+    "defaults: the window is 900 in name": (RECORDED, DEFAULT),
+    "defaults: no hostname is told": ("test_instance.py::test_ready_instance_has_a_hostname",),
+    "forms: poll: status is left out": ("test_instance.py::test_key_of_an_instance_is_found",),
+    "lifecycle: delete says that it runs": ("test_deletion.py",),
+    "stream: a reply in JSON": ("test_chat.py::test_chat_answers",),
+    "usage: a window is echoed and ignored": (AGE,),
+    "usage: what is out of one window is thrown away": (AGE,),
+    "usage: providers of no events": (AGE,),
 }
+BY_ALL = {"isolation: all keys share one"}
 TOLERATED = {"the plainest", "strangers are told 401 by a gateway"}
 BY_WHAT = {it.what: it for it in RIGHT}
 
 
-@pytest.mark.parametrize("name", sampled("routers", NAMED, SAMPLE))
+@pytest.mark.parametrize("name", sampled("routers", NAMED, BY_ALL))
 def test_a_wrong_router_is_found(project: Project, name: str) -> None:
+    see_found(project, name)
+
+
+@pytest.mark.parametrize("name", BY_ITS_CHECK)
+def test_a_wrong_router_is_found_by_the_check_that_is_for_it(project: Project, name: str) -> None:
+    see_found(project, name, *(f"{CHECKS}/{check}" for check in BY_ITS_CHECK[name]))
+
+
+def see_found(project: Project, name: str, *checks: str) -> None:
     router = NAMED[name]
-    twin, result = smoke(project, router)
+    twin, result = smoke(project, router, *checks)
     assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.USAGE_ERROR)
     told = failures(result)
     assert router.told_in(told), f"no {router.words!r} in {told!r}"
@@ -61,5 +76,5 @@ def test_a_right_router_is_green(project: Project, name: str) -> None:
 def test_there_are_enough_of_them() -> None:
     assert len(NAMED) == sum(map(len, WRONG.values())) >= 80
     assert len(BY_WHAT) == len(RIGHT) >= 25
-    assert NAMED.keys() >= SAMPLE
+    assert NAMED.keys() >= BY_ITS_CHECK.keys() | BY_ALL
     assert BY_WHAT.keys() >= TOLERATED

@@ -207,7 +207,7 @@ FORMS = [
     wrong("an unknown key has an instance", "poll names an instance for a key that nobody used", unknown_key={"found": False, "instance_id": SOMEBODY, "status": None}),
     wrong("an unknown key is null", "poll answered against the router's contract", unknown_key=None),
     wrong("every key is found", "run id used before", unknown_key={"found": True, "instance_id": SOMEBODY, "status": "running"}),
-    wrong("nothing can be proved", "can't be told from a path that does not exist", unknown_key=404, reject=faults_as(404, "Not Found")),
+    wrong("nothing can be proved", "look like those of a path that does not exist", unknown_key=404, reject=faults_as(404, "Not Found")),
 ]
 
 UNCONFIRMED = "not confirmed as deleted"
@@ -258,8 +258,8 @@ STREAM = [
 ]
 
 USAGE = [
-    wrong("nothing is counted", "0 (0 before the turn, 0 now), from nobody", spent=lambda it, row: None),
-    wrong("rows come too late", "0 (0 before the turn, 0 now), from nobody", usage_after=9.0),
+    wrong("nothing is counted", "0 (0 before the turn, 0 now), from no provider", spent=lambda it, row: None),
+    wrong("rows come too late", "0 (0 before the turn, 0 now), from no provider", usage_after=9.0),
     wrong("the first turn alone is counted", "the LLM events are not as expected", spent=lambda it, row: None if it.usage else Twin.spent(it, row)),
     wrong("a count of one at most", "the LLM events are not as expected", counted=lambda it, row, window: Twin.counted(it, row, window)[:1]),
     wrong("no provider is named", "llm_events names no provider", listed=lambda it, providers: []),

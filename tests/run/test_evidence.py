@@ -238,7 +238,7 @@ def test_a_router_that_can_prove_nothing_is_named_before_anything_is_provisioned
     liar.lies.append(Lie(404, {"detail": "Not Found"}, on("poll", "other")))
     ended = run("def test_a(smoke_instance): pass")
     assert ended.ret == pytest.ExitCode.USAGE_ERROR
-    assert "can't be told from a path that does not exist" in ended.stderr.str()
+    assert "look like those of a path that does not exist" in ended.stderr.str()
     assert liar.fake.instances == ()
     (tmp_path / "out" / "runs").mkdir(parents=True, exist_ok=True)
     for by in ([], ["--run-id", "weak"]):

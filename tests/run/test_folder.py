@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from filelock import FileLock, Timeout
 from owner_tools import SPEC, lines_of
+from systems import VanishingLock
 
 from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.folder import flaw, folder_of, run_folders
 from pytest_hydrasmoke._run.ledger import (
@@ -77,7 +79,7 @@ def test_what_a_run_writes_is_its_owners_alone(ledger: Ledger, no_umask: None) -
     ledger.hold("a", nothing).release()
     ledger.stop()
     private = {"ledger.jsonl": "0o600", "over": "0o600", "live": "0o700", "held": "0o700"}
-    assert modes(ledger.folder) == private
+    assert modes(ledger.folder) == {**private, "live/main.seen": "0o600"}
 
 
 def test_what_a_sweep_writes_is_its_owners_alone(output: Path, no_umask: None) -> None:
@@ -311,6 +313,15 @@ def test_how_long_locks_are_waited_for(
 # Who has been there
 
 
+def test_who_has_been_there_is_known_where_a_lock_goes_with_its_holder(
+    output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_module, "FileLock", VanishingLock)
+    begun(output, "gw0").end()
+    assert not (ledger.folder / "live" / "gw0.lock").exists()
+    assert ledger.has_seen("gw0")
+
+
 def test_a_process_has_been_seen_once_it_has_begun(output: Path, ledger: Ledger) -> None:
     assert ledger.has_seen("main")
     assert not ledger.has_seen("gw0")
@@ -400,3 +411,51 @@ def test_a_place_of_locks_that_is_a_file(ledger: Ledger) -> None:
     (ledger.folder / "held").write_text("taken", "utf-8")
     why = f"[Errno 20] A link, or no folder: '{ledger.folder / 'held'}'"
     assert refusal(lambda: ledger.hold("a", nothing)) == unusable(ledger.folder, why)
+
+
+# Systems
+
+
+def test_what_windows_needs_beside_a_ledger_goes_with_it(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "here", platform.Windows())
+    ledger = begun(output)
+    ledger.claim_key("a-key", INTENT)
+    ledger.record_fact("a-key", Fact.DELETED, None)
+    assert (ledger.folder / "ledger.jsonl.lock").exists()
+    assert flaw(ledger.folder) is None
+    ledger.end()
+    assert not ledger.folder.exists()
+
+
+def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(
+    output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+
+    def noted(descriptor: int) -> None:
+        place = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed.append(str(place.relative_to(output.parent)))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    ledger.claim_key("a-key", INTENT)
+    runs, own = f"{output.name}/runs", f"{output.name}/runs/owner"
+    assert flushed == [f"{own}/ledger.jsonl", own, runs, output.name, "."]
+    flushed.clear()
+    ledger.claim_key("another-key", INTENT)
+    assert flushed == [f"{own}/ledger.jsonl"]
+
+
+def test_a_run_does_not_take_the_folder_of_one_whose_id_differs_in_case(
+    output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a disk tells it that has the folder under the name that came first, and finds it by both:
+    # here the first name is a link, and the second in no list.
+    (ledger.folder.parent / "Owner").symlink_to("owner")
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda place: [it for it in listdir(place) if it != "owner"])
+    words = "it is run Owner's: this disk takes both names for one"
+    assert flaw(ledger.folder) == words
+    assert words in refusal(lambda: mark_run_over(output, "owner"))
+    assert words in refusal(lambda: begun(output, "gw0"))

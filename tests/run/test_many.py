@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -30,6 +34,7 @@ from net_tools import (
     session_to,
     smoke_session,
 )
+from systems import DeafEvent
 
 from pytest_hydrasmoke import (
     AsyncSmokeInstanceFactory,
@@ -47,7 +52,7 @@ from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
 from pytest_hydrasmoke._core.record import State
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._transport import threads
+from pytest_hydrasmoke._transport import blocking, threads
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import Request, drive
@@ -59,6 +64,12 @@ pytestmark = pytest.mark.anyio
 STATUS = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
 
 Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
+
+
+@pytest.fixture
+def brief_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a request that is to end little time for its answer: here none comes."""
+    monkeypatch.setattr(blocking, "LAST_WORDS", 0.1)
 
 
 @pytest.fixture
@@ -222,6 +233,7 @@ def provisioning(behaviour: Behaviour) -> Behaviour:
     return behave
 
 
+@pytest.mark.usefixtures("brief_last_words")
 async def test_the_first_failure_ends_a_request_that_hangs(kind: str) -> None:
     refused = answer({"detail": "no"}, 422)
     with (
@@ -282,6 +294,7 @@ def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.usefixtures("brief_last_words")
 def test_an_interrupt_comes_out_of_requests_that_hang_and_no_thread_is_left() -> None:
     router = provisioning(stall_before_head)
     with FaultyServer(router) as server, session_to(server.url) as session:
@@ -333,6 +346,33 @@ def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
 
     assert fan(NOWHERE, [work] * 3) == []
     assert len({id(thread) for thread, _ in seen}) == len({id(io) for _, io in seen}) == 3
+
+
+def test_ctrl_c_comes_through_where_it_can_not_break_off_a_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits, stopped = threading.Event(), threading.Event()
+
+    class Deaf(DeafEvent):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.set()
+            return super().wait(timeout)
+
+    deaf = SimpleNamespace(Event=Deaf, Thread=threading.Thread)
+    monkeypatch.setattr(threads, "threading", deaf)
+
+    def work(io: SyncIO) -> None:
+        waits.wait()
+        # For this process alone is it, and no signal breaks off what its main thread waits in.
+        os.kill(os.getpid(), signal.SIGINT)
+        with contextlib.suppress(TransportError):
+            drive(io.sleep(math.inf))
+        stopped.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [work])
+    assert stopped.is_set()
+    assert not Deaf.endless
 
 
 def test_failures_come_in_the_order_in_which_they_happened() -> None:
@@ -525,6 +565,7 @@ def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.Mon
     assert no_thread_left(before)
 
 
+@pytest.mark.usefixtures("brief_last_words")
 @pytest.mark.parametrize("works", [1, 3])
 def test_the_first_failure_ends_what_waits_for_an_answer(works: int) -> None:
     with FaultyServer(stall_before_head) as server:

@@ -515,7 +515,7 @@ def test_what_nobody_has_seen_deleted_counts_as_leaked(a_run: Runs) -> None:
         with worker.holding():
             pass
     [story] = merged(report for worker in workers for report in worker.end())
-    assert (story.outcome, story.leak) == ("leaked", "nobody has seen it deleted")
+    assert (story.outcome, story.leak) == ("leaked", "no process has confirmed its deletion")
 
 
 def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,9 @@ def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(
     monkeypatch.setattr(locks_module, "FileLock", NoLocks)
     code, told = sweep()
     assert (code, alive(fake)) == (1, ["owner-0"])
-    assert "LEFT     run owner: whether it lives can't be told ([Errno 38] Function not" in told
+    assert (
+        "LEFT     run owner: cannot find out whether it is alive ([Errno 38] Function not" in told
+    )
 
 
 def test_a_run_that_is_just_beginning_is_passed_by(
@@ -317,6 +320,28 @@ def test_a_key_that_may_still_get_a_row_is_unsure_and_stays(
     code, told = sweep(wait=0.0)
     assert code == 0
     assert not (folder / "ledger.jsonl").exists()
+
+
+@pytest.mark.parametrize(("left", "told"), [(0.3, 1), (59.7, 60), (899.2, 900)])
+def test_what_it_is_unsure_of_is_to_be_swept_again_once_it_may_be_sure(
+    sweep: Sweep,
+    fake: FakeRouter,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left: float,
+    told: int,
+) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_ROW_SETTLE", "900")
+    intent(output, "owner-0", fake.url)
+    [entry] = reading_of(config_for(fake, output)).open
+
+    class Moment:
+        @staticmethod
+        def now(zone: tzinfo) -> datetime:
+            return entry.at.astimezone(zone) + timedelta(seconds=900 - left)
+
+    monkeypatch.setattr(sweep_module, "datetime", Moment)
+    assert f"sweep again in {told} s" in sweep(wait=0.0)[1]
 
 
 def test_a_wait_of_0_still_asks_once(sweep: Sweep, fake: FakeRouter, output: Path) -> None:

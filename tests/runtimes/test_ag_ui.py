@@ -15,7 +15,7 @@ from pytest_hydrasmoke._runtimes.registry import parts
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 FINISHED = 'data: {"type":"RUN_FINISHED","threadId":"t1","runId":"r1"}\n\n'
-NO_NUMBER = "usage is told that is no number of tokens"
+NO_NUMBER = "the reported usage is not a number of tokens"
 TEXT = {"TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"}
 
 

@@ -303,7 +303,7 @@ def test_usage_that_is_no_number_is_not_known(told: object) -> None:
         [{"choices": [], "usage": {"prompt_tokens": told, "completion_tokens": 2}}]
     )
     assert content.usage is None
-    assert content.notes == ["usage is told that is no number of tokens"]
+    assert content.notes == ["the reported usage is not a number of tokens"]
 
 
 def message_start(read: object, written: object) -> dict[str, Any]:
@@ -322,7 +322,7 @@ def test_usage_is_of_all_calls_of_the_model() -> None:
 def test_usage_of_no_tokens_is_noted() -> None:
     content = content_of([{"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}])
     assert content.usage == TokenUsage(0, 0)
-    told = "the usage is told as no tokens: the reply may be an error, of no model"
+    told = "the reported usage is 0 tokens: the reply may be an error text"
     assert content.notes == [told]
     content = content_of([{"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 1}}])
     assert (content.usage, content.notes) == (TokenUsage(0, 1), [])

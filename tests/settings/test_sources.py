@@ -13,6 +13,7 @@ from recording_tools import says, write
 from tls_tools import CA, CLIENT, TLS
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
+from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._settings.sources import load
@@ -239,6 +240,32 @@ def test_the_fallback_variable_holds_the_token(
     assert resolved(live).token == Token(TOKEN)
     live.set(token="")
     assert resolved(live).token == Token("the-other-token")
+
+
+def test_a_token_file_may_begin_with_the_mark_that_windows_writes(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    (live.path / "token").write_bytes(b"\xef\xbb\xbf" + TOKEN.encode())
+    live.set(token_file="token")
+    assert resolved(live).token == Token(TOKEN)
+
+
+def test_the_mode_of_a_token_file_says_nothing_where_there_are_none(
+    live: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    file = live.path / "token"
+    file.write_text(TOKEN, "utf-8")
+    file.chmod(0o666)
+    live.set(token_file="token")
+
+    def warnings() -> tuple[str, ...]:
+        return load(dict.fromkeys(SETTINGS), live.path, fake=False).warnings
+
+    assert len(warnings()) == 1
+    monkeypatch.setattr(platform, "here", platform.Windows())
+    assert warnings() == ()
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])

@@ -27,8 +27,9 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def signals_that_count() -> Iterator[None]:
     """Let no signal be ignored: a shell's background jobs ignore Ctrl-C, `nohup` the hang-up."""
-    both = (signal.SIGINT, signal.SIGHUP)
-    ignored = [number for number in both if signal.getsignal(number) is signal.SIG_IGN]
+    # Windows has no hang-up.
+    both = (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT))
+    ignored = [number for number in {*both} if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, signal.default_int_handler)
     yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Callable
 from fnmatch import fnmatch
@@ -13,7 +14,7 @@ from faulty_server import FaultyServer, answer
 from net_tools import SOME_ID, SPEC, calls_of, client_of, result, within
 from tls_tools import CA, CLIENT, SERVER, TLS, over_tls, server_context
 
-from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke import ConfigError, TransportError
 from pytest_hydrasmoke._transport.certificates import client_problem
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -152,3 +153,55 @@ async def test_a_client_of_ones_own_trusts_the_environment_if_told_to(
         async with within(client):
             assert (await result(client.status(SOME_ID))).status == "running"
         assert len(proxy.requests) == 1
+
+
+# The router's own
+
+
+def expired() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "server-expired.pem")
+    return context
+
+
+TRUST = "set ca_file (HYDRA_SMOKE_CA_FILE) to a PEM file of the CA that signed the router's *"
+REFUSED: dict[str, tuple[Callable[[], ssl.SSLContext], Path | None, str, str]] = {
+    "nobody's": (server_context, None, "failed: unable to get local issuer certificate)", TRUST),
+    "self-signed": (expired, None, "failed: self-signed certificate)", TRUST),
+    "expired": (
+        expired,
+        TLS / "server-expired.pem",
+        "failed: certificate has expired)",
+        "have the router's certificate renewed, or put this machine's clock right",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+async def test_a_certificate_that_is_not_trusted_is_no_case_for_a_retry(
+    kind: str, why: str
+) -> None:
+    context, ca_file, words, next_step = REFUSED[why]
+    with FaultyServer(STATUS, tls=context()) as server:
+        async with calls_of(kind, server.url, ca_file=ca_file) as calls:
+            # With no end in sight: it would ask again for half a minute.
+            with pytest.raises(TransportError) as caught:
+                await calls.status(SOME_ID)
+        assert len(server._conns) == 1
+    error = caught.value
+    assert error.permanent
+    assert not error.reached
+    assert fnmatch(
+        error.message, f"status: no connection to {server.url} (certificate verify {words}"
+    )
+    assert fnmatch(str(error.next_step), next_step)
+
+
+async def test_a_certificate_for_another_name_is_told_by_its_url(kind: str) -> None:
+    with FaultyServer(STATUS, tls=server_context()) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        async with calls_of(kind, url, ca_file=CA) as calls:
+            with pytest.raises(TransportError, match="ismatch, certificate is not valid") as caught:
+                await calls.status(SOME_ID)
+    assert "check HYDRA_SMOKE_URL: the certificate there is for another" in str(caught.value)
+    assert "attempts" not in caught.value.message

@@ -50,7 +50,7 @@ from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._transport import deadlines
+from pytest_hydrasmoke._transport import blocking, deadlines
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend
@@ -190,8 +190,12 @@ def test_what_hurries_is_noticed_by_a_read_that_waits(timeout: float | None) -> 
 @pytest.mark.parametrize("over_tls", [False, True])
 @pytest.mark.parametrize("stall", [stall_before_head, stall_in_body])
 def test_a_blocked_request_ends_with_its_group(
-    stall: Callable[[Line, Received], None], over_tls: bool, tls: ssl.SSLContext
+    stall: Callable[[Line, Received], None],
+    over_tls: bool,
+    tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(blocking, "LAST_WORDS", 0.1)
     group = Group()
     with FaultyServer(stall, tls=tls if over_tls else None) as server:
         io = SyncIO(link_to(server.url, ca_file=CA), group=group)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._transport import target
 from pytest_hydrasmoke._transport.target import PREFIX, Link, is_loopback, segment, url_problem
 
 SCHEME = "must begin with https:// and a host, such as https://router.example"
@@ -225,6 +226,19 @@ def test_the_environments_proxy_is_used_only_where_it_is_trusted(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Link(url, None, trust_env=trusted).proxy() == proxy
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"), [("https://router.example", PROXY), ("https://intranet.example", None)]
+)
+def test_so_is_the_proxy_that_windows_or_a_mac_has_in_its_settings(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None
+) -> None:
+    # As `urllib.request` gives it there, where no variable says otherwise.
+    monkeypatch.setattr(target, "getproxies", lambda: {"http": PROXY, "https": PROXY})
+    monkeypatch.setattr(target, "proxy_bypass", lambda host: host == "intranet.example")
+    assert Link(url, None, trust_env=True).proxy() == proxy
+    assert Link(url, None, trust_env=False).proxy() is None
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "ftp"])

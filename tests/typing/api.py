@@ -86,7 +86,20 @@ def test_client(smoke_client: SmokeClient) -> None:
     assert_type(smoke_client.poll("key"), PollResult)
     assert_type(smoke_client.status("id"), InstanceStatus)
     assert_type(smoke_client.llm_events("id", window_seconds=60), LlmEvents)
+    assert_type(smoke_client.llm_events("id", None), LlmEvents)
     assert_type(smoke_client.delete("id"), DeleteResult)
+    with smoke_client.with_token(None) as stranger, stranger.stream_chat("id", "hi", timeout=5):
+        assert_type(stranger, SmokeClient)
+
+
+def test_by_hand(
+    smoke_instance_factory: SmokeInstanceFactory,
+    smoke_client: SmokeClient,
+    smoke_spec: InstanceSpec,
+) -> None:
+    with smoke_instance_factory.own("over_quota") as key:
+        assert_type(key, str)
+        smoke_client.provision(smoke_spec, key)
 
 
 async def clients() -> AsyncIterator[AsyncSmokeClient]:

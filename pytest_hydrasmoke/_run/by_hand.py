@@ -1,0 +1,150 @@
+"""What tests provision by hand, with a client: owned before it is asked for, and then deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_hydrasmoke._api.calls import RULES, Attempt, Calls
+from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
+from pytest_hydrasmoke._api.responses import asked_for
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    HydraSmokeError,
+    UnauthorizedError,
+    hide_own_frames,
+)
+from pytest_hydrasmoke._base.evidence import Form
+from pytest_hydrasmoke._base.run_keys import key_of, run_of
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.deletion import keep
+from pytest_hydrasmoke._core.lifecycle import ask
+from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.sightings import Sightings
+
+from .disposal import delete_async, to_delete
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+
+    from .session import SmokeSession
+
+__tracebackhide__ = hide_own_frames
+
+_OPEN = frozenset({State.REQUESTED, State.REFUSED})
+"""States in which the next answer tells whether there is an instance."""
+_NO_ROW_YET = _OPEN | {State.ACCEPTED}
+
+
+_DELETED = RULES["delete"].answers
+
+
+@dataclass(slots=True)
+class OfClients(Sightings):
+    """What the run's clients saw, and whom to tell of a deletion that the router took."""
+
+    on_deletion: Callable[[str, int], None] = lambda instance_id, code: None
+
+    def saw_attempt(self, attempt: Attempt) -> None:
+        Sightings.saw_attempt(self, attempt)
+        code = attempt.outcome
+        if attempt.request.call == "delete" and isinstance(code, int) and code in _DELETED:
+            self.on_deletion(asked_for(attempt.request), code)
+
+
+class ByHand:
+    """The keys that tests own, and what the run's clients come to under them."""
+
+    def __init__(self, session: SmokeSession) -> None:
+        self._session = session
+        self._owned: dict[str, InstanceRecord] = {}
+
+    @contextlib.contextmanager
+    def own(self, name: str) -> Generator[str]:
+        """Own a key, and delete in the end what it stands for."""
+        record = self._begin(name)
+        try:
+            yield str(record.key)
+        finally:
+            self._owned.pop(str(record.key))
+            self._session.dispose([record])
+
+    @contextlib.asynccontextmanager
+    async def own_async(self, io: AsyncIO, name: str) -> AsyncGenerator[str]:
+        """Do what `own` does, from a coroutine."""
+        record = self._begin(name)
+        try:
+            yield str(record.key)
+        finally:
+            self._owned.pop(str(record.key))
+            policy = self._session.policy
+            keep(record, policy)
+            for left in to_delete([record], policy):
+                await delete_async(io, left, policy)
+
+    def _begin(self, name: str) -> InstanceRecord:
+        run_id = self._session.config.run_id
+        key = key_of(run_id, name)
+        # By its key a sweep knows whose an instance is, and which slots a run has used.
+        if not name or name.isdigit() or run_of(key) != run_id or key in self._owned:
+            raise ConfigError(
+                f"{safe_line(name)!r} can't name what a test provisions by hand",
+                next_step="give a word of your own, such as over_quota: no number, without a "
+                "hyphen, and owned once at a time",
+            )
+        record = self._session.claim_key(self._session.config.spec, key)
+        # From here on anybody may have asked for it.
+        record.becomes(State.REQUESTED)
+        self._owned[key] = record
+        return record
+
+    async def provision(
+        self, calls: Calls, spec: InstanceSpec, key: str, proved: Calls
+    ) -> ProvisionAccepted:
+        """Provision with a client; `proved` are the calls with the run's own token.
+
+        What becomes of a key that is owned is written down; any other is its caller's affair.
+        """
+        record = self._owned.get(key)
+        if record is None or record.state not in _OPEN:
+            return await calls.provision(spec, key)
+        self._session.check_spec(spec)
+        record.spec, policy = spec, self._session.policy
+        if calls is proved:
+            return await ask(Calls(calls.io, record), record, policy)
+        # The forms that the run has learned are those for its own token.
+        policy = dataclasses.replace(policy, forms=None)
+        try:
+            return await ask(Calls(calls.io, record), record, policy)
+        except UnauthorizedError as refused:
+            error = refused
+        if not record.unknown_outcomes and await _made_nothing(calls, key, proved, error.form):
+            record.becomes(State.REFUSED)
+        raise error
+
+    def saw(self, key: str, found: PollResult) -> None:
+        """Take in what a poll has answered: from the first row on, "not found" means gone."""
+        record = self._owned.get(key)
+        if record is not None and found.instance_id is not None and record.state in _NO_ROW_YET:
+            record.id = found.instance_id
+            record.becomes(State.CREATED)
+
+
+async def _made_nothing(calls: Calls, key: str, proved: Calls, form: Form | None) -> bool:
+    """Return whether a caller was turned away, and as where nothing can be made.
+
+    It may have been a gateway: it is not enough that the router does not know the key yet.
+    """
+    if form is None or (await proved.poll(key)).found:
+        return False
+    try:
+        await calls.status(str(uuid.uuid4()))
+    except UnauthorizedError as error:
+        return error.form is not None and form.looks_like(error.form)
+    except HydraSmokeError:
+        pass  # It is not turned away there.
+    return False

@@ -1,0 +1,65 @@
+"""Where a client of its own is to go: what its caller gives, checked before anything is sent."""
+
+from __future__ import annotations
+
+import dataclasses
+from os import PathLike
+from pathlib import Path
+
+from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.token import Token
+
+from .certificates import certificates_problem, client_problem
+from .target import Link, url_problem
+
+__tracebackhide__ = hide_own_frames
+
+StrPath = str | PathLike[str]
+
+
+def link_to(
+    base_url: str,
+    token: Token,
+    *,
+    ca_file: StrPath | None = None,
+    trust_env: bool = False,
+    client_cert: StrPath | None = None,
+    client_key: StrPath | None = None,
+) -> Link:
+    """Check what a client is given; raises `ConfigError`."""
+    problem = url_problem(base_url, allow_http=True)
+    if problem is not None:
+        raise ConfigError(
+            f"the router's URL {problem}", next_step="give it like https://router.example"
+        )
+    _check_token(token)
+    ca, cert, key = (
+        None if given is None else Path(given).absolute()
+        for given in (ca_file, client_cert, client_key)
+    )
+    if ca is not None:
+        _check("ca_file", certificates_problem(ca))
+    if cert is not None:
+        _check("client_cert", client_problem(cert, key))
+    elif key is not None:
+        _check("client_key", "it is without client_cert, the certificate that it belongs to")
+    return Link(base_url.rstrip("/"), token, ca, trust_env, cert, key)
+
+
+def _check_token(token: Token) -> None:
+    if token.problem is not None:
+        raise ConfigError(
+            f"the token {token.problem}", next_step="correct HYDRA_SMOKE_TOKEN or the token file"
+        )
+
+
+def link_of(token: Token | None, link: Link) -> Link:
+    """Return a link of whoever has a token; raises `ConfigError`."""
+    if token is not None:
+        _check_token(token)
+    return dataclasses.replace(link, token=token)
+
+
+def _check(argument: str, problem: str | None) -> None:
+    if problem is not None:
+        raise ConfigError(f"{argument}: {problem}", next_step="give a file that can be used")

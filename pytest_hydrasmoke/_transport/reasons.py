@@ -1,0 +1,75 @@
+"""Why an attempt failed, in words: what the errors underneath say, and whether time would help."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from pytest_hydrasmoke._base.text import safe_line
+
+_TRUST = (
+    "set ca_file (HYDRA_SMOKE_CA_FILE) to a PEM file of the CA that signed the router's certificate"
+)
+_NAME = "check HYDRA_SMOKE_URL: the certificate there is for another name"
+_TIME = "have the router's certificate renewed, or put this machine's clock right"
+_ADVICE = {9: _TIME, 10: _TIME, 62: _NAME, 64: _NAME}
+"""By OpenSSL's codes of verification; of most others `_TRUST` is the remedy."""
+_CLIENT = (
+    "where it asks its clients for a certificate, set client_cert (HYDRA_SMOKE_CLIENT_CERT) and "
+    "client_key to one that it takes"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why it failed; `permanent` where asking again can't help."""
+
+    words: str
+    next_step: str | None = None
+    permanent: bool = False
+
+
+def reason_of(error: BaseException, first: object = None) -> Reason:
+    """Find what says why: an error, what had gone wrong before it, or what they came of."""
+    causes = [*_causes(error), *(_causes(first) if isinstance(first, Exception) else ())]
+    for one in causes:
+        if isinstance(one, ssl.SSLCertVerificationError):
+            words = f"certificate verify failed: {safe_line(one.verify_message)}"
+            return Reason(words, _ADVICE.get(one.verify_code, _TRUST), permanent=True)
+        if isinstance(one, ssl.SSLError) and _turns_clients_away(one.reason or ""):
+            words = (one.reason or "").rpartition("ALERT_")[2].lower().replace("_", " ")
+            return Reason(f"it turned this client away: {words}", _CLIENT, permanent=True)
+    for one in causes:
+        # Of the system, below libraries that say in their own words that something failed.
+        if isinstance(one, OSError) and one.errno and not isinstance(one, _OTHER_NUMBERS):
+            return Reason(f"[Errno {one.errno}] {os.strerror(one.errno)}")
+    said = next((str(one) for one in causes if str(one)), type(error).__name__)
+    return Reason(safe_line(said))
+
+
+_OTHER_NUMBERS = (socket.gaierror, ssl.SSLError)
+"""Whose numbers are not those of the system's errors."""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting += reversed(cast("BaseExceptionGroup[BaseException]", one).exceptions)
+        waiting.append(one.__cause__ or one.__context__)
+
+
+def _turns_clients_away(reason: str) -> bool:
+    """Return whether a server's alert is about its client, such as its certificate."""
+    about = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
+    return "ALERT_" in reason and any(word in reason for word in about)

@@ -1,0 +1,261 @@
+"""What systems do differently: each is played here, and what the package does about it is seen."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from systems import OpenElsewhere, SeekThenWrite
+
+from pytest_hydrasmoke._base import files, platform
+from pytest_hydrasmoke._base.platform import Mac, System, Windows
+
+
+class HandTime:
+    """Time that passes where somebody sleeps, in the place of the `time` module."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("linux", System), ("darwin", Mac), ("win32", Windows), ("aix", System)]
+)
+def test_a_system_is_known_by_its_name(name: str, kind: type[System]) -> None:
+    assert type(platform.system(name)) is kind
+    assert platform.system(name).is_posix == (name != "win32")
+    assert type(platform.here) is type(platform.system(sys.platform))
+
+
+# Appending
+
+
+def both_append(file: Path, monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
+    """Let a second writer come where the first has sought the end, and not written yet."""
+    refused: list[OSError] = []
+
+    def second() -> None:
+        try:
+            files.append(file, b"second\n")
+        except OSError as error:
+            refused.append(error)
+
+    def meanwhile() -> None:
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(files, "os", SeekThenWrite(meanwhile))
+    files.append(file, b"first\n")
+    return refused
+
+
+def test_an_append_that_is_a_seek_and_a_write_loses_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the next test is about: where nobody takes a lock, this is what becomes of two lines.
+    monkeypatch.setattr(platform, "here", System())
+    assert both_append(tmp_path / "log", monkeypatch) == []
+    assert b"second\n" not in (tmp_path / "log").read_bytes()
+
+
+def test_no_line_is_lost_where_an_append_is_a_seek_and_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "here", Windows())
+    monkeypatch.setattr(platform, "APPEND_TIMEOUT", 0)
+    # It waits for the first as long as it may, here not at all, and is not lost unnoticed.
+    [refused] = both_append(tmp_path / "log", monkeypatch)
+    assert isinstance(refused, TimeoutError)
+    assert (tmp_path / "log").read_bytes() == b"first\n"
+    files.append(tmp_path / "log", b"second\n")
+    assert (tmp_path / "log").read_bytes() == b"first\nsecond\n"
+
+
+@pytest.mark.parametrize("here", [System(), Windows()])
+def test_nothing_is_made_for_a_line_that_begins_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: System
+) -> None:
+    monkeypatch.setattr(platform, "here", here)
+    with pytest.raises(FileNotFoundError):
+        files.append(tmp_path / "gone", b"line\n", make=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Onto the disk
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_on_a_mac_the_disk_s_own_cache_is_flushed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    asked: list[str] = []
+
+    def control(descriptor: int, request: int) -> int:
+        asked.append(f"request {request}")
+        if not known:
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+        return 0
+
+    monkeypatch.setattr(platform, "here", Mac())
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: asked.append("fsync"))
+    files.append(tmp_path / "log", b"line\n", durable=True)
+    assert asked == (["request 51"] if known else ["request 51", "fsync"])
+
+
+def test_a_folder_is_flushed_where_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+
+    def noted(descriptor: int) -> None:
+        flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    System().flush_folder(tmp_path)
+    System().flush_folder(tmp_path / "gone")
+    Windows().flush_folder(tmp_path)
+    assert flushed == [str(tmp_path)]
+
+
+# What others have open
+
+
+def test_what_another_process_has_open_is_waited_for_on_windows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "time", clock := HandTime())
+    assert Windows().patiently(OpenElsewhere(times=3)) == "done"
+    assert 100 < clock.now < 101
+
+
+def test_it_is_not_waited_for_longer_than_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "time", clock := HandTime())
+    with pytest.raises(PermissionError):
+        Windows().patiently(OpenElsewhere(times=1_000_000))
+    assert platform.PATIENCE < clock.now - 100 < platform.PATIENCE + 1
+
+
+def test_elsewhere_a_refusal_is_one() -> None:
+    with pytest.raises(PermissionError):
+        System().patiently(OpenElsewhere(times=1))
+
+
+# What takes output
+
+
+@pytest.mark.parametrize("here", [System(), Mac()])
+def test_what_takes_output_is_told_from_what_does_not(here: System) -> None:
+    reads, full = os.pipe()
+    other_reads, free = os.pipe()
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, b"x" * 4096)
+    try:
+        assert here.taking([full, free], 0) == {free}
+        assert here.taking([full], 0) == set()
+        os.close(reads)
+        reads = other_reads
+        # Whoever writes to it is told so, and does not wait.
+        assert here.taking([full], 0) == {full}
+    finally:
+        for descriptor in (reads, full, free):
+            os.close(descriptor)
+
+
+def test_of_a_descriptor_that_can_not_be_asked_for_there_is_no_telling() -> None:
+    assert Mac().taking([5000, 1], 0) == {5000}
+
+
+# Consoles
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "für 一… \N{CHECK MARK}"),
+        ("cp1252", "für \\u4e00… \\u2713"),
+        ("ascii", "f\\xfcr \\u4e00\\u2026 \\u2713"),
+    ],
+)
+def test_what_a_console_has_no_character_for_is_escaped(encoding: str, shown: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    text = platform.printable("für 一… \N{CHECK MARK}", stream)
+    stream.write(text)
+    assert text == shown
+
+
+def test_a_stream_without_an_encoding_takes_everything() -> None:
+    assert platform.printable("für 一", io.StringIO()) == "für 一"
+
+
+# Letter case
+
+
+def listing(*names: str) -> Callable[[Path], list[str]]:
+    return lambda folder: list(names)
+
+
+def test_a_disk_that_knows_a_name_by_another_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nightly").mkdir()
+    assert platform.name_on_disk(tmp_path / "nightly") is None
+    assert platform.name_on_disk(tmp_path / "Nightly") is None
+    assert platform.name_on_disk(tmp_path / "gone" / "nightly") is None
+    # As a disk has it where the folder was made as `Nightly`: here by a link, which no list shows.
+    (tmp_path / "Nightly").symlink_to("nightly")
+    (tmp_path / "NIGHTLY").mkdir()
+    monkeypatch.setattr(os, "listdir", listing("other", "NIGHTLY", "Nightly"))
+    assert platform.name_on_disk(tmp_path / "nightly") == "Nightly"
+
+
+# What is not there
+
+BARE = """
+import importlib, os, select, signal, sys
+# What is others' may need it.
+import asyncio, filelock, httpcore, httpx, jinja2, harfile, pydantic_settings, pytest, uvicorn
+import uvicorn.protocols.http.h11_impl, anyio._backends._asyncio, starlette.applications
+for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
+    sys.modules[name] = None
+for module, names in {
+    os: ("fork", "geteuid", "getpgrp", "getuid", "killpg", "setsid", "tcgetpgrp", "umask",
+         "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_ACCMODE"),
+    select: ("poll", "POLLOUT"),
+    signal: ("SIGHUP", "SIGKILL", "SIGALRM", "pthread_kill", "pthread_sigmask", "setitimer"),
+}.items():
+    for name in names:
+        delattr(module, name)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+assert len(sys.argv) > 10, "nothing was imported"
+"""
+
+
+def test_no_import_needs_what_windows_does_not_have() -> None:
+    home = Path(platform.__file__).parents[1]
+    modules = [
+        ".".join((home.name, *path.relative_to(home).with_suffix("").parts))
+        for path in sorted(home.rglob("*.py"))
+        if path.name not in ("__init__.py", "__main__.py")
+    ]
+    run = subprocess.run([sys.executable, "-c", BARE, *modules], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

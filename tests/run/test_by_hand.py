@@ -1,0 +1,275 @@
+"""What a test provisions by hand is the run's: deleted in the end, or told as a leak."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from net_tools import AT_ONCE, SPEC, World, result, within
+
+from pytest_hydrasmoke import (
+    AsyncSmokeInstanceFactory,
+    ConfigError,
+    RejectedError,
+    RouterError,
+    SmokeInstanceFactory,
+    UnauthorizedError,
+)
+from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke.client import AsyncRunClient, RunClient
+
+pytestmark = pytest.mark.anyio
+
+
+class Hands:
+    """What a test of a run is given: a factory, and a client."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        session, link = world.session, world.session.config.link
+        given = (session.sightings, session.log_of, "auto", session.by_hand)
+        self.client: Any
+        self.factory: Any
+        if world.kind == "sync":
+            self.client = RunClient(blocking_io(link, world.clock), Reading(), *given)
+            self.factory = SmokeInstanceFactory(session)
+        else:
+            self.client = AsyncRunClient(async_io(link, world.clock), Reading(), *given)
+            self.factory = AsyncSmokeInstanceFactory(session, world.async_io())
+
+    @property
+    def states(self) -> list[State]:
+        return [record.state for record in self.world.session.records]
+
+    @property
+    def leaks(self) -> list[str | None]:
+        return [record.leak for record in self.world.session.records]
+
+    def alive(self) -> int:
+        return sum(not instance.deleted for instance in self.world.fake.instances)
+
+
+@asynccontextmanager
+async def hands(
+    kind: str, *, provision_instance_id: Any = "present", row_after: float = 0, **settings: Any
+) -> AsyncGenerator[Hands]:
+    scenario = dataclasses.replace(
+        AT_ONCE, provision_instance_id=provision_instance_id, row_after=row_after
+    )
+    async with World(kind, scenario, **settings) as world:
+        it = Hands(world)
+        async with within(it.client):
+            yield it
+
+
+async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
+    async with hands(kind) as it:
+        async with within(it.factory.own("mine")) as key:
+            assert key == "net-mine"
+            assert key in it.world.session.ledger.read().entries
+            accepted = await result(it.client.provision(SPEC, key))
+            assert accepted.idempotency_key == key
+            # Once it is there, another provision is nobody's news.
+            await result(it.client.provision(SPEC, key))
+            assert it.states == [State.ACCEPTED]
+            assert it.alive() == 1
+        assert it.states == [State.DELETED]
+        assert it.alive() == 0
+
+
+async def test_a_failing_test_leaves_nothing_either(kind: str) -> None:
+    async with hands(kind) as it:
+        with contextlib.suppress(ZeroDivisionError):
+            async with within(it.factory.own("mine")) as key:
+                await result(it.client.provision(SPEC, key))
+                raise ZeroDivisionError
+        assert it.alive() == 0
+
+
+@pytest.mark.parametrize("given", ["present", "null"])
+async def test_what_the_test_deletes_itself_is_seen_gone(kind: str, given: Any) -> None:
+    async with hands(kind, provision_instance_id=given) as it:
+        async with within(it.factory.own("mine")) as key:
+            told = (await result(it.client.provision(SPEC, key))).instance_id
+            if told is None:
+                told = (await result(it.client.poll(key))).instance_id
+            await result(it.client.delete(told))
+        assert it.states == [State.DELETED]
+        assert it.leaks == [None]
+
+
+async def test_a_deletion_before_there_is_a_row_is_none(kind: str) -> None:
+    async with hands(kind, row_after=3) as it:
+        async with within(it.factory.own("mine")) as key:
+            told = (await result(it.client.provision(SPEC, key))).instance_id
+            assert not (await result(it.client.poll(key))).found
+            # Answered with 404, which to a client means that it is gone.
+            await result(it.client.delete(told))
+            assert it.states == [State.ACCEPTED]
+        assert it.states == [State.DELETED]
+        assert it.alive() == 0
+        assert len(it.world.fake.instances) == 1
+
+
+async def test_what_is_kept_is_kept(kind: str) -> None:
+    async with hands(kind, keep="always") as it:
+        async with within(it.factory.own("mine")) as key:
+            await result(it.client.provision(SPEC, key))
+            # A row is what there is to keep.
+            it.world.session.records[0].becomes(State.READY)
+        assert it.states == [State.KEPT]
+        assert it.alive() == 1
+
+
+async def test_what_is_refused_made_nothing_and_is_not_asked_for(kind: str) -> None:
+    async with hands(kind) as it:
+        overlong = SPEC.model_copy(update={"tier_id": "x" * 81})
+        async with within(it.factory.own("mine")) as key:
+            with pytest.raises(RejectedError):
+                await result(it.client.provision(overlong, key))
+            assert it.states == [State.REFUSED]
+        assert it.world.routes() == ["provision"]
+        assert it.leaks == [None]
+
+
+async def test_what_is_taken_after_a_refusal_is_owned(kind: str) -> None:
+    async with hands(kind) as it:
+        it.world.fake.fail("provision", status=400)
+        async with within(it.factory.own("mine")) as key:
+            with pytest.raises(RouterError):
+                await result(it.client.provision(SPEC, key))
+            await result(it.client.provision(SPEC, key))
+        assert it.states == [State.DELETED]
+        assert it.alive() == 0
+
+
+async def test_a_key_in_progress_is_an_error_and_owned(kind: str) -> None:
+    async with hands(kind) as it:
+        it.world.fake.fail("provision", status=409, when="after")
+        async with within(it.factory.own("mine")) as key:
+            with pytest.raises(RouterError, match="409"):
+                await result(it.client.provision(SPEC, key))
+            assert it.alive() == 1
+        assert it.alive() == 0
+
+
+async def test_what_somebody_else_asked_for_is_deleted_too(kind: str) -> None:
+    async with hands(kind) as it:
+        stranger = it.world.client()
+        async with within(stranger), within(it.factory.own("mine")) as key:
+            await result(stranger.provision(SPEC, key))
+        assert it.states == [State.DELETED]
+        assert it.alive() == 0
+
+
+async def test_what_nobody_knows_of_is_a_leak(kind: str) -> None:
+    async with hands(kind, delete_timeout=5) as it:
+        async with within(it.factory.own("mine")):
+            pass
+        assert "may have been carried out, no row yet" in str(it.leaks)
+
+
+async def test_a_key_that_is_not_owned_is_its_callers(kind: str) -> None:
+    async with hands(kind) as it:
+        await result(it.client.provision(SPEC, "net-theirs"))
+        assert it.states == []
+        async with within(it.factory.own("mine")) as key:
+            await result(it.client.provision(SPEC, key))
+        # And so it is no more once that is over.
+        await result(it.client.provision(SPEC, key))
+        assert it.states == [State.DELETED]
+        assert it.alive() == 1
+
+
+async def test_a_spec_with_the_token_in_it_is_not_sent(kind: str) -> None:
+    async with hands(kind, delete_timeout=0.5) as it:
+        leaky = SPEC.model_copy(update={"agent_name": it.world.fake.token})
+        async with within(it.factory.own("mine")) as key:
+            with pytest.raises(ConfigError, match="the spec has the token in it"):
+                await result(it.client.provision(leaky, key))
+        assert "provision" not in it.world.routes()
+
+
+@pytest.mark.parametrize("name", ["", "0", "12", "two-words", "-"])
+async def test_a_name_that_a_sweep_could_not_place_is_refused(kind: str, name: str) -> None:
+    async with hands(kind) as it:
+        with pytest.raises(ConfigError, match="can't name what a test provisions by hand"):
+            async with within(it.factory.own(name)):
+                pass
+        assert it.states == []
+
+
+async def test_a_key_is_owned_once_at_a_time(kind: str) -> None:
+    async with hands(kind) as it:
+        async with within(it.factory.own("mine")) as key:
+            with pytest.raises(ConfigError, match="owned once at a time"):
+                async with within(it.factory.own("mine")):
+                    pass
+            await result(it.client.provision(SPEC, key))
+        async with within(it.factory.own("mine")) as key:
+            await result(it.client.provision(SPEC, key))
+        assert it.alive() == 0
+
+
+# Of somebody with another token
+
+
+@pytest.mark.parametrize("token", [None, "another-token"])
+async def test_a_stranger_who_is_turned_away_made_nothing(kind: str, token: str | None) -> None:
+    async with hands(kind) as it:
+        stranger = it.client.with_token(token)
+        async with within(stranger), within(it.factory.own("mine")) as key:
+            with pytest.raises(UnauthorizedError):
+                await result(stranger.provision(SPEC, key))
+            assert it.states == [State.REFUSED]
+        assert it.leaks == [None]
+
+
+async def test_a_stranger_who_is_turned_away_and_served_is_found_out(kind: str) -> None:
+    async with hands(kind) as it:
+        it.world.fake.fail("provision", status=401, when="after")
+        async with within(it.factory.own("mine")) as key:
+            stranger = it.client.with_token(it.world.fake.token)
+            async with within(stranger):
+                with pytest.raises(UnauthorizedError):
+                    await result(stranger.provision(SPEC, key))
+            assert it.alive() == 1
+            assert it.states == [State.REQUESTED]
+        assert it.alive() == 0
+
+
+@pytest.mark.parametrize("usual", [200, 500])
+async def test_a_stranger_whom_something_else_turns_away_proves_nothing(
+    kind: str, usual: int
+) -> None:
+    async with hands(kind, delete_timeout=1) as it:
+        it.world.fake.fail("provision", status=401)
+        if usual == 500:
+            it.world.fake.fail("status", status=400)
+        else:
+            it.world.fake.fail("status", status=401, body="<h1>no</h1>")
+        stranger = it.client.with_token("another-token")
+        async with within(stranger), within(it.factory.own("mine")) as key:
+            with pytest.raises(UnauthorizedError):
+                await result(stranger.provision(SPEC, key))
+            assert it.states == [State.REQUESTED]
+        assert "may have been carried out, no row yet" in str(it.leaks)
+
+
+async def test_a_client_with_another_token_is_another_client(kind: str) -> None:
+    async with hands(kind) as it:
+        plain = it.world.client()
+        for client in (it.client, plain):
+            async with within(client.with_token("another-token")) as stranger:
+                with pytest.raises(UnauthorizedError):
+                    await result(stranger.poll("key"))
+            assert not (await result(client.poll("key"))).found
+        async with within(plain):
+            with pytest.raises(ConfigError, match="the token"):
+                plain.with_token("brief")
