@@ -206,14 +206,14 @@ def test_a_key_that_nobody_used_is_found(here: Project, router: FakeRouter) -> N
 def test_an_instance_that_nobody_made_is_found(here: Project, router: FakeRouter) -> None:
     name = "test_instance::test_unknown_instance_is_not_found"
     with answering(router, "status", FIRST.count("status"), hostname=None, status="running") as url:
-        fails(here.set(url=url), name, "*ContractError: status does not refuse an unknown instance*")
+        fails(here.set(url=url), name, "*Error: status does not refuse an unknown instance*")
 
 
 def test_llm_events_of_an_instance_that_nobody_made(here: Project, router: FakeRouter) -> None:
     name = "test_instance::test_unknown_instance_is_not_found"
     counted = {"count": 0, "providers": [], "window_seconds": 900}
     with answering(router, "llm_events", 0, **counted) as url:
-        fails(here.set(url=url), name, "*ContractError: llm_events does not refuse an unknown instance*")
+        fails(here.set(url=url), name, "*Error: llm_events does not refuse an unknown instance*")
 
 
 # What was provisioned is gone once it is deleted
