@@ -19,7 +19,7 @@ SETTINGS = {
     "agent_name": "name of the agent",
     "run_id": "name of this run; idempotency keys are <run id>-<slot> (default: random)",
     "ready_timeout": "seconds from provision to ready (default: 900)",
-    "keep": "leave instances for a look: never, on-failure or always (default: never)",
+    "keep": "keep instances to look at: never, on-failure or always (default: never)",
     "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",

@@ -134,7 +134,7 @@ def _answer_differences(name: str, there: _Operation, wanted: _Operation) -> Ite
         if field in _names(read, "required"):
             yield from _field_differences(what, there, answer, field, wanted, schema)
         elif field not in _node(answer, "properties"):
-            yield _harmless(f"{what} no more, which it need not")
+            yield _harmless(f"{what} no longer, which is optional")
     for field, _ in _items(answer, "properties"):
         if field not in _node(read, "properties"):
             yield _harmless(f"{name} answers {field} as well")
@@ -147,13 +147,13 @@ def _field_differences(
 ) -> Iterator[Difference]:
     properties = _node(body, "properties")
     if field not in properties:
-        yield _broken(f"{what} no more")
+        yield _broken(f"{what} no longer")
         return
     it = there.resolved(_node(properties, field))
     now, before = there.kinds(it), wanted.kinds(schema)
     # A schema that names no type lets every one through.
     if now and not now & before:
-        yield _broken(f"{what} as {_told(before)} no more, but as {_told(now)}")
+        yield _broken(f"{what} as {_told(before)} no longer, but as {_told(now)}")
     elif now != before:
         yield _harmless(f"{what} as {_told(now)}, not {_told(before)}")
     longest, known = it.get("maxLength"), schema.get("maxLength")

@@ -70,7 +70,7 @@ def _router(calls: Calls) -> Finding:
     # A malformed id is refused before the token is looked at, and by nothing but this router:
     # a wrong path answers 404, as an unknown instance does.
     start = time.monotonic()
-    words = "something else answers: it took 'not-a-uuid' for an id"
+    words = "something else answers: it accepted 'not-a-uuid' as an id"
     try:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except (RejectedError, UnauthorizedError):
@@ -138,7 +138,7 @@ def _contract(link: Link) -> Finding:
         f"{'breaks' if difference.breaks else 'harmless'}: {safe_line(difference.words)}"
         for difference in found
     ]
-    verdict = "broken" if broken else "kept; /openapi.json has more or other than was known"
+    verdict = "broken" if broken else "kept; /openapi.json has harmless differences"
     return Finding("contract", not broken, "\n  ".join([verdict, *lines]))
 
 

@@ -32,12 +32,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             f"--{name}", type=Path, metavar="FILE", help=f"write it as {what}; - is standard output"
         )
     parser.add_argument(
-        "--last", type=_number, default=1_000, metavar="N", help="the newest N groups alone (1000)"
+        "--last", type=_number, default=1_000, metavar="N", help="only the newest N groups (1000)"
     )
     parser.add_argument(
         "--group",
         metavar="NAME",
-        help="judge this group, and none that is newer (the newest; with --expect the pipeline's)",
+        help="judge this group, ignore newer ones (the newest; with --expect the pipeline's)",
     )
     parser.add_argument(
         "--expect", type=_number, metavar="N", help="fail if the group has fewer runs"
@@ -50,14 +50,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a regression is N groups in a row that are slower (1)",
     )
     parser.add_argument(
-        "--include-fake", action="store_true", help="runs of the fake router too, by themselves"
+        "--include-fake", action="store_true", help="show runs of the fake router too, separately"
     )
     parser.add_argument(
         "--fail-on",
         type=_conditions,
         default=frozenset(),
         metavar="WHAT",
-        help=f"exit with 1 if there is any of these: {','.join(CONDITIONS)}",
+        help=f"exit with 1 if any of these is found: {','.join(CONDITIONS)}",
     )
 
 

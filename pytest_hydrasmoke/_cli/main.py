@@ -61,10 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     check.set_defaults(run=_check)
     sweep = commands.add_parser("sweep", help="delete what earlier runs left behind")
-    sweep.add_argument("--run-id", help="sweep this run alone, which is over from now on")
+    sweep.add_argument("--run-id", help="sweep this run only, and end it if it is still alive")
     sweep.add_argument("--output", help="folder of the ledger (.hydrasmoke)")
     sweep.add_argument(
-        "--wait", type=_seconds, default=60.0, help="seconds to ask for a key without a row (60)"
+        "--wait",
+        type=_seconds,
+        default=60.0,
+        help="seconds to wait for a key that has no row yet (60)",
     )
     sweep.add_argument("--dry-run", action="store_true", help="only tell")
     sweep.set_defaults(run=_sweep)

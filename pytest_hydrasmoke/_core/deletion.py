@@ -181,7 +181,7 @@ class _Deletion:
         return False
 
     async def _look_first(self) -> None:
-        """See whether it is gone before this run has asked for that: it was not this run's alone.
+        """See whether it is gone before this run has asked for that: another run used it too.
 
         Not in a hurry, nor where a sweep has said that the run is over: that has deleted it.
         """

@@ -97,7 +97,7 @@ def _bounds(
         least = 1 if at_least is None else at_least
         if least < 0 or (at_most is not None and at_most < least):
             raise ConfigError(
-                f"no count is at least {least} and at most {at_most}",
+                f"no count can be at least {least} and at most {at_most}",
                 next_step="give 0 <= at_least <= at_most",
             )
         return least, at_most

@@ -126,7 +126,7 @@ class Usage:
                 self._fail(
                     expected,
                     f"no count to compare with: {baseline.error}",
-                    "see why that read failed: it is not done again",
+                    "find out why that read failed: it is not repeated",
                 )
         if before.doubt is not None:
             self._fail(expected, before.doubt.why, before.doubt.next_step)

@@ -223,7 +223,9 @@ class RecordObserver(TurnObserver):
         if len(turn.runtimes) > 1:
             story.notes.append(f"its frames are of {', then '.join(turn.runtimes)}")
         for note in story.notes:
-            self._record.add_remark(f"in a chat, {note}", "a chat said what could not be read")
+            self._record.add_remark(
+                f"in a chat, {note}", "a chat had content that could not be read"
+            )
 
     @property
     def end_is_known(self) -> bool:

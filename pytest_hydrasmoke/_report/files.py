@@ -68,7 +68,7 @@ def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterato
             text = view(report)
             folder.mkdir(parents=True, exist_ok=True)
             if _is_anothers(folder / name):
-                raise FileExistsError(errno.EEXIST, "A file that is no run's has this name")
+                raise FileExistsError(errno.EEXIST, "a file of another tool has this name")
             replace(folder / name, text)
         except Exception as error:
             yield f"{name} was not written: {_why(error, folder)}"

@@ -26,7 +26,7 @@ LIMIT = 1024 * 1024
 MOST_ANNOTATIONS = 10
 """How many errors of a step GitHub shows."""
 
-_CUT = "\nThe rest is left out: GitHub takes no more. `report.json` has all of it.\n"
+_CUT = "\nThe rest is left out because of GitHub's size limit. `report.json` has all of it.\n"
 
 # Markdown
 
@@ -100,7 +100,7 @@ def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
 def _leak(it: InstanceReport) -> str:
     why = it.leak or "its deletion was not confirmed"
     return (
-        f"{code(it.name)} may still run, and costs money as long as it does.\n\n"
+        f"{code(it.name)} may still run and cost money.\n\n"
         f"{block(why)}\nTo delete it: {_sweep(it)}\n\n"
     )
 
@@ -159,7 +159,7 @@ def append_summary(report: Report, environ: Mapping[str, str]) -> None:
     there = file.stat().st_size if file.exists() else 0
     text = markdown(report, LIMIT - there)
     if not text:
-        raise OSError(f"what is there already is as long as GitHub takes ({there} bytes)")
+        raise OSError(f"the summary has already reached GitHub's limit ({there} bytes)")
     with file.open("a", encoding="utf-8", newline="\n") as summary:
         summary.write(text)
 

@@ -260,10 +260,10 @@ class BreachReport(_Part):
     def words(self) -> str:
         """The value and the limit, in words."""
         if self.phase == TOKENS:
-            return f"the run took {self.value:,.0f} tokens, and may take {self.limit:,g}"
+            return f"the run took {self.value:,.0f} tokens, the limit is {self.limit:,g}"
         # Of what took less than a second the tenths alone would say nothing.
         value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
-        return f"{self.phase} took {value} s, and may take {self.limit:g} s"
+        return f"{self.phase} took {value} s, the limit is {self.limit:g} s"
 
 
 class ProcessReport(_Part):

@@ -52,7 +52,7 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
         lines += _details(instance, width)
     if len(told) < len(report.instances):
         rest = len(report.instances) - len(told)
-        lines.append([(f"{rest} more were deleted, with nothing to tell: see report.json", "")])
+        lines.append([(f"{rest} more were deleted without problems: see report.json", "")])
     known = {text for instance in report.instances for text in instance.drift}
     drift = [text for text in report.manners.drift if text not in known]
     return lines + _listed("drift", drift, width, "")
@@ -114,7 +114,7 @@ def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
 def leak(instance: InstanceReport) -> str:
     """Return which instance may still run, why, and how to get rid of it."""
     return (
-        f"LEAK: {instance.name} may still run, and costs money as long as it does\n"
+        f"LEAK: {instance.name} may still run and cost money\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"
         f"To delete it: {sweep_command(instance.run_id)}"
     )
@@ -123,7 +123,7 @@ def leak(instance: InstanceReport) -> str:
 def conflict(instance: InstanceReport) -> str:
     """Return what shows that another run has the same run id."""
     return (
-        f"RUN ID: {instance.name} was not this run's alone\n"
+        f"RUN ID: {instance.name} was used by another run too\n"
         f"{instance.conflict}\n"
         "Give every run an id of its own, such as run, attempt, job and shard"
     )
@@ -134,7 +134,7 @@ def breach(breach: BreachReport) -> str:
     return (
         f"BUDGET: {breach.words}\n"
         f"{'most of them' if breach.phase == TOKENS else 'seen'} on {breach.place}\n"
-        f"If this is as it should be, raise it: budgets = {{ {breach.phase} = ... }}"
+        f"If that is acceptable, raise the limit: budgets = {{ {breach.phase} = ... }}"
     )
 
 
@@ -143,7 +143,10 @@ def deleting(records: Sequence[InstanceRecord]) -> list[str]:
     if not records:
         return []
     names = [f"  {record.name}" for record in records]
-    return ["hydra-smoke: interrupted; deleting, and another Ctrl-C makes it no faster:", *names]
+    return [
+        "hydra-smoke: interrupted; deleting instances, another Ctrl-C does not make it faster:",
+        *names,
+    ]
 
 
 def timeout_warning(config: pytest.Config) -> list[str]:

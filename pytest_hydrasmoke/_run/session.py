@@ -207,7 +207,7 @@ class SmokeSession(RecordListener):
         if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
-                next_step="this run provisions and chats no more; start another one",
+                next_step="this run no longer provisions or chats; start another one",
             )
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:

@@ -89,7 +89,7 @@ class Sweep:
             elif self._lives(folder):
                 continue
             elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
-                self.say(f"young    run {folder.name}: may be about to begin, passed by")
+                self.say(f"young    run {folder.name}: it may be about to begin, skipped")
             else:
                 over.append(folder)
         readings = {folder: self._read(folder) for folder in over}
@@ -114,7 +114,7 @@ class Sweep:
             self.say(f"LEFT     run {folder.name}: cannot find out whether it is alive ({error})")
             return True
         if lives:
-            self.say(f"live     run {folder.name}: passed by")
+            self.say(f"live     run {folder.name}: skipped")
         return lives
 
     def _pass_by(self, folder: Path, flaw: str) -> None:
@@ -165,7 +165,7 @@ class Sweep:
                 forms = learn(self.config, observer=observer)
         except HydraSmokeError as error:
             self.left = True
-            self.say(f"UNKNOWN  what is left, as {self.config.url} does not tell: {error.message}")
+            self.say(f"UNKNOWN  what is left: {self.config.url} does not show it: {error.message}")
             self.say(f"         {error.next_step or 'see hydra-smoke check'}")
             return False
         self._policy = dataclasses.replace(

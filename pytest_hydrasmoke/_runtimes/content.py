@@ -236,10 +236,10 @@ class Content:
             except (ValueError, RecursionError):
                 if self._is_full:
                     return None  # Some of them were not kept.
-                self._note(safe_line(f"the arguments of a call of {name} are no JSON"))
+                self._note(safe_line(f"the arguments of a call of {name} are not JSON"))
                 return None
         if not isinstance(told, dict):
-            self._note(safe_line(f"the arguments of a call of {name} are no object"))
+            self._note(safe_line(f"the arguments of a call of {name} are not a JSON object"))
             return None
         return cast("dict[str, object]", told)
 

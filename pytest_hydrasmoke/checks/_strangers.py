@@ -81,7 +81,7 @@ def refused(call: str, token: Whose, ask: Callable[[], object]) -> None:
 
 def not_found(call: str, ask: Callable[[], object]) -> None:
     """See a call about an instance that nobody made find none."""
-    what = f"{call} does not refuse an instance that nobody made"
+    what = f"{call} does not refuse an unknown instance"
     see_refused(NotFoundError, ask, what, expected="404")
 
 
@@ -94,7 +94,7 @@ def rejected(what: str, field: str, ask: Callable[[], object]) -> None:
     named = {line.partition(":")[0].rpartition(".")[2] for line in error.detail.splitlines()}
     if field not in error.detail or named & FIELDS - {field}:
         broken(
-            f"the router rejects {what}, and names {field} not, or not alone",
+            f"the router rejects {what}, and does not name only {field}",
             expected=f"422, naming {field} alone",
             got=error.detail,
         )
@@ -152,7 +152,7 @@ def provision(
         except UnauthorizedError as error:
             if owner.poll(key).found:
                 broken(
-                    "provision was refused, and made an instance all the same",
+                    "provision was refused, but made an instance",
                     expected="no instance for this key",
                     got=error.message,
                 )

@@ -39,7 +39,7 @@ def test_llm_events_of_a_chat_are_recorded(
     if not any(provider.strip() for provider in recorded.providers):
         broken(
             "llm_events names no provider",
-            expected=f"providers: who was paid for these {recorded.count}",
+            expected=f"providers: those of these {recorded.count}",
             got=f"providers: {list(recorded.providers)}",
         )
 
@@ -49,7 +49,7 @@ def test_llm_events_window_is_echoed(smoke_instance: SmokeInstance) -> None:
         echoed = smoke_instance.llm_events(window_seconds=window).window_seconds
         if echoed != window:
             broken(
-                "llm_events answers for another window than it was asked for",
+                "llm_events answers for another window than the request asks for",
                 expected=f"window_seconds: {window}",
                 got=f"window_seconds: {echoed}",
             )
@@ -86,7 +86,7 @@ def test_llm_events_older_than_the_window_are_not_counted(
     while (recent := smoke_instance.llm_events(1)).count:
         if time.monotonic() > end:
             broken(
-                "llm_events counts what is older than its window",
+                "llm_events counts events older than its window",
                 expected=f"0 LLM events in the last second, {smoke_config.llm_events_timeout:g} s "
                 "and more after the last chat",
                 got=f"{recent.count} with window_seconds=1, {whole} with window_seconds=900",
@@ -94,13 +94,13 @@ def test_llm_events_older_than_the_window_are_not_counted(
         time.sleep(0.25)
     if recent.providers:
         broken(
-            "llm_events names providers of a window that holds nothing",
+            "llm_events names providers for an empty window",
             expected="providers: none, beside a count of 0",
             got=f"providers: {', '.join(recent.providers)}",
         )
     if smoke_instance.llm_events().count == 0:
         broken(
-            "llm_events forgets what its window still holds",
+            "llm_events does not count all that is in its window",
             expected=f"{whole} LLM events with window_seconds=900",
             got="0, a few seconds later",
         )

@@ -42,7 +42,7 @@ def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
         told = smoke_client.delete(instance.id).status
         if told.lower() in smoke_config.ready_statuses:
             broken(
-                "delete answers that the instance is as it was",
+                "delete answers that the instance is unchanged",
                 expected=f"status: {', '.join(sorted(smoke_config.gone_statuses))}, or the like",
                 got=f"status: {told!r}",
             )
@@ -99,7 +99,7 @@ def _see_counted_apart(one: SmokeInstance, other: SmokeInstance, config: HydraSm
     if counted:
         broken(
             "LLM events of another instance are counted",
-            expected=f"0 LLM events of {one.id}, which nobody has spoken to",
+            expected=f"0 LLM events of {one.id}, with which nobody has chatted",
             got=f"{counted}, and {other.llm_events(DAY).count} of {other.id}",
         )
 
@@ -112,7 +112,7 @@ def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraS
             # As the run's own: it was not another run that did this.
             client.delete(instance_id)
             broken(
-                f"delete refused a {token} token, and the instance was deleted all the same",
+                f"delete refused a {token} token, but the instance was deleted",
                 expected="401 or 403, and nothing done",
                 got="401 or 403, and it is gone",
             )

@@ -19,7 +19,7 @@ def test_instance_becomes_ready(
     status = smoke_instance.status()
     if status.status.lower() not in smoke_config.ready_statuses:
         broken(
-            "the instance was ready, and is no more",
+            "the instance was ready, and no longer is",
             expected=f"status: {', '.join(sorted(smoke_config.ready_statuses))}",
             got=f"status: {status.status!r}",
         )
@@ -52,7 +52,7 @@ def test_key_of_an_instance_is_found(
         )
     if not (found.status or "").strip():
         broken(
-            "poll does not tell the status of an instance that it has found",
+            "poll does not give the status of an instance that it found",
             expected="status: present, a word",
             got=f"status: {found.status!r}",
         )

@@ -257,5 +257,5 @@ def _at_once(scenario: Scenario) -> dict[str, Any]:
 def _from_report(text: str) -> Scenario:
     report: object = json.loads(text)
     if not isinstance(report, dict):
-        raise ValueError("it is no report of a run: it is not even a JSON object")
+        raise ValueError("it is not a report of a run: it is not a JSON object")
     return scenario_of(cast(dict[str, Any], report))

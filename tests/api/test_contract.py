@@ -144,17 +144,17 @@ def name_a_kind(document: Document) -> None:
 CHANGES: dict[Callable[[Document], None], list[str]] = {
     drop_path: [f"GET {EVENTS} is not there"],
     drop_method: [f"DELETE {INSTANCE} is not there"],
-    drop_answered_field: [f"GET {INSTANCE} answers status no more"],
+    drop_answered_field: [f"GET {INSTANCE} answers status no longer"],
     drop_optional_answered_field: [],
-    drop_taken_field: [f"POST {PROVISION} takes agent_name no more"],
+    drop_taken_field: [f"POST {PROVISION} takes agent_name no longer"],
     offer_field: [],
     require_known_field: [],
-    retype_answer: [f"GET {EVENTS} answers count as integer no more, but as string"],
+    retype_answer: [f"GET {EVENTS} answers count as integer no longer, but as string"],
     untype_answer: [],
     untype_request: [],
     widen_answer: [],
     retype_request: [
-        f"POST {INSTANCE}/chat takes message as string no more, but as boolean or integer"
+        f"POST {INSTANCE}/chat takes message as string no longer, but as boolean or integer"
     ],
     require_header: [f"GET {EVENTS} now requires the parameter X-Tenant"],
     require_known_header: [],
@@ -163,8 +163,8 @@ CHANGES: dict[Callable[[Document], None], list[str]] = {
     offer_paths: [],
     answer_201: [],
     answer_nothing: [
-        f"POST {PROVISION} answers idempotency_key no more",
-        f"POST {PROVISION} answers task_id no more",
+        f"POST {PROVISION} answers idempotency_key no longer",
+        f"POST {PROVISION} answers task_id no longer",
     ],
     inline: [],
 }
@@ -178,7 +178,7 @@ def test_only_what_breaks_the_contract_is_told(change: Callable[[Document], None
 
 
 HARMLESS: dict[Callable[[Document], None], list[str]] = {
-    drop_optional_answered_field: [f"GET {INSTANCE} answers hostname no more, which it need not"],
+    drop_optional_answered_field: [f"GET {INSTANCE} answers hostname no longer, which is optional"],
     offer_field: [
         f"POST {PROVISION} takes zone as well",
         f"GET {PREFIX}/instances/by-key/{{idempotency_key}} answers zone as well",
@@ -237,7 +237,7 @@ def test_a_kind_that_is_defined_elsewhere_is_looked_up() -> None:
     assert broken(document) == []
     document["components"]["schemas"]["Status"]["type"] = "integer"
     [line] = broken(document)
-    assert line == f"GET {INSTANCE} answers status as string no more, but as integer"
+    assert line == f"GET {INSTANCE} answers status as string no longer, but as integer"
 
 
 def test_a_choice_of_kinds_that_are_defined_elsewhere_is_looked_up() -> None:
@@ -246,7 +246,7 @@ def test_a_choice_of_kinds_that_are_defined_elsewhere_is_looked_up() -> None:
     properties = schema(document, "SmokeStatusResponse")["properties"]
     properties["status"] = {"anyOf": [{"$ref": "#/components/schemas/Code"}, {"type": "null"}]}
     [line] = broken(document)
-    assert line == f"GET {INSTANCE} answers status as string no more, but as integer or null"
+    assert line == f"GET {INSTANCE} answers status as string no longer, but as integer or null"
 
 
 @pytest.mark.parametrize(

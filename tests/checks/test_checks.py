@@ -145,7 +145,7 @@ def test_a_status_of_another_instance(here: Project, router: FakeRouter) -> None
 def test_an_instance_that_does_not_stay_ready(here: Project, router: FakeRouter) -> None:
     after = FIRST.count("status") + 1
     with answering(router, "status", after, hostname=None, status="Halted") as url:
-        fails(here.set(url=url), READY, "*ContractError: the instance was ready, and is no more")
+        fails(here.set(url=url), READY, "*ContractError: the instance was ready, and no longer is")
 
 
 def test_an_instance_that_fails(project: Project, routing: Routing) -> None:
@@ -206,14 +206,14 @@ def test_a_key_that_nobody_used_is_found(here: Project, router: FakeRouter) -> N
 def test_an_instance_that_nobody_made_is_found(here: Project, router: FakeRouter) -> None:
     name = "test_instance::test_unknown_instance_is_not_found"
     with answering(router, "status", FIRST.count("status"), hostname=None, status="running") as url:
-        fails(here.set(url=url), name, "*ContractError: status does not refuse an instance *")
+        fails(here.set(url=url), name, "*Error: status does not refuse an unknown instance*")
 
 
 def test_llm_events_of_an_instance_that_nobody_made(here: Project, router: FakeRouter) -> None:
     name = "test_instance::test_unknown_instance_is_not_found"
     counted = {"count": 0, "providers": [], "window_seconds": 900}
     with answering(router, "llm_events", 0, **counted) as url:
-        fails(here.set(url=url), name, "*ContractError: llm_events does not refuse an instance *")
+        fails(here.set(url=url), name, "*Error: llm_events does not refuse an unknown instance*")
 
 
 # What was provisioned is gone once it is deleted
@@ -290,7 +290,7 @@ def test_a_malformed_id_that_is_rejected_without_naming_it(
     here: Project, router: FakeRouter
 ) -> None:
     router.fail("status", status=422, after=FIRST.count("status"), body=no_field("hostname"))
-    fails(here, MALFORMED, "*and names instance_id not, or not alone")
+    fails(here, MALFORMED, "*does not name only instance_id")
 
 
 MESSAGE = "test_refusals::test_overlong_message_is_rejected"
@@ -312,7 +312,7 @@ def test_an_overlong_message_that_is_rejected_without_naming_it(
     here: Project, router: FakeRouter
 ) -> None:
     router.fail("chat", status=422, body=no_field("text"))
-    fails(here, MESSAGE, "*and names message not, or not alone")
+    fails(here, MESSAGE, "*does not name only message")
 
 
 FIELDS = [("manifest_id", 100), ("region_id", 80), ("tier_id", 80)]
@@ -339,7 +339,7 @@ def test_an_overlong_field_that_is_rejected_without_naming_it(
     here: Project, router: FakeRouter, field: str, limit: int
 ) -> None:
     router.fail("provision", status=422, body=no_field("agent_name"))
-    fails(here, f"{FIELD}[{field}-{limit}]", f"*and names {field} not, or not alone")
+    fails(here, f"{FIELD}[{field}-{limit}]", f"*does not name only {field}")
 
 
 KEY = "test_refusals::test_overlong_idempotency_key_is_rejected"
@@ -390,7 +390,7 @@ def test_an_overlong_key_that_is_rejected_without_naming_it(
     here: Project, router: FakeRouter
 ) -> None:
     router.fail("provision", status=422, body=no_field("agent_name"))
-    fails(here, KEY, "*and names idempotency_key not, or not alone")
+    fails(here, KEY, "*does not name only idempotency_key")
 
 
 def test_the_overlong_key_is_just_too_long(here: Project, router: FakeRouter) -> None:

@@ -136,7 +136,7 @@ def test_what_nothing_can_meet_is_refused(least: int, most: int | None) -> None:
     with pytest.raises(ConfigError) as caught:
         expected(least, most, None)
     assert str(caught.value) == (
-        f"no count is at least {least} and at most {most}\n"
+        f"no count can be at least {least} and at most {most}\n"
         "  next step: give 0 <= at_least <= at_most"
     )
 
@@ -459,7 +459,7 @@ def test_a_baseline_that_was_not_read_is_never_no_events(baselines: tuple[Baseli
         f"  instance:  {ID} (key night-0)\n"
         "  expected:  at least 0 LLM events\n"
         "  got:       no count to compare with: llm_events was refused with 500\n"
-        "  next step: see why that read failed: it is not done again"
+        "  next step: find out why that read failed: it is not repeated"
     )
 
 

@@ -115,7 +115,9 @@ def test_frames_of_two_runtimes_are_noted() -> None:
     note = "its frames are of OpenAI chat, then AG-UI"
     assert story_of(it).notes == [note]
     assert it._handle.record.notes == [f"in a chat, {note}"]
-    assert it._handle.record.briefs == {f"in a chat, {note}": "a chat said what could not be read"}
+    assert it._handle.record.briefs == {
+        f"in a chat, {note}": "a chat had content that could not be read"
+    }
 
 
 def test_a_tool_is_called_until_it_tells_or_the_agent_speaks() -> None:

@@ -262,7 +262,7 @@ def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRout
     result.stdout.fnmatch_lines(
         [
             f"*_ leak of {instance.id} _*",
-            f"LEAK: {instance.id} (key run-0) may still run, and costs money as long as it does",
+            f"LEAK: {instance.id} (key run-0) may still run and cost money",
             "not confirmed as deleted, it may still run: delete was refused with 500*",
             "*phase: *delete, after *",
             "To delete it: hydra-smoke sweep --run-id run",

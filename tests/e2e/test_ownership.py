@@ -448,7 +448,10 @@ def test_a_signal_in_a_test_ends_the_run_through_its_clean_up(
     assert code == 128 + number, told
     assert alive(fake) == []
     assert runs(pytester) == []
-    assert "hydra-smoke: interrupted; deleting, and another Ctrl-C makes it no faster:" in told
+    assert (
+        "hydra-smoke: interrupted; deleting instances, another Ctrl-C does not make it faster:"
+        in told
+    )
     assert f"  {fake.instances[0].id} (key " in told
     assert "provisioned 1, deleted 1, kept 0, leaked 0" in told
 

@@ -67,7 +67,7 @@ def test_an_instance_that_another_run_has_deleted_makes_no_green_run(
     assert ended.ret == 1
     ended.assert_outcomes(passed=1, failed=1)
     ended.stdout.fnmatch_lines(
-        ["*RUN ID: * (key night-0) was not this run's alone", f"*{NOT_OURS}"]
+        ["*RUN ID: * (key night-0) was used by another run too", f"*{NOT_OURS}"]
     )
     [instance] = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["instances"]
     assert (instance["outcome"], NOT_OURS in instance["conflict"]) == ("deleted", True)

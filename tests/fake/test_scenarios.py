@@ -105,7 +105,7 @@ def test_what_is_wrong_in_a_toml_file_is_told(tmp_path: Path, text: str, words: 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[]", "it is no report of a run: it is not even a JSON object"),
+        ("[]", "it is not a report of a run: it is not a JSON object"),
         ("{}", "schema_version is None"),
         ("{", "Expecting property name"),
     ],

@@ -36,9 +36,9 @@ def test_every_phase_has_a_limit(here: Project, router: FakeRouter) -> None:
         result.stdout.fnmatch_lines(
             [
                 f"*_ budget of {phase} _*",
-                f"BUDGET: {phase} took *.* s, and may take 1e-06 s",
+                f"BUDGET: {phase} took *.* s, the limit is 1e-06 s",
                 seen,
-                f"If this is as it should be, raise it: budgets = {{ {phase} = ... }}",
+                f"If that is acceptable, raise the limit: budgets = {{ {phase} = ... }}",
             ]
         )
         result.stdout.fnmatch_lines([f"FAILED hydra-smoke::budget::{phase}*"])

@@ -159,7 +159,7 @@ def test_what_an_agent_did_is_in_every_file(project: Project, router: FakeRouter
         result = project.live("test_it.py", "--junit-xml=junit.xml")
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(
-        ["BUDGET: the run took 90 tokens, and may take 89", "most of them on * (key run-0)"]
+        ["BUDGET: the run took 90 tokens, the limit is 89", "most of them on * (key run-0)"]
     )
     result.stdout.fnmatch_lines(
         ["BUDGET: first_text took *", "seen on * (key run-0), in test_it.py::test_it"]

@@ -308,7 +308,7 @@ def test_waits_in_chats_and_tokens_have_budgets() -> None:
     assert (gap.value, gap.test) == (3.0, "test_b")
     unkept = both[0].model_copy(update={"turns": ()})
     assert [it.test for it in breaches([unkept], {"gap": 2.0})] == [None]
-    assert tokens.words == "the run took 1,002 tokens, and may take 1,001"
+    assert tokens.words == "the run took 1,002 tokens, the limit is 1,001"
     words = "budgets: tokens of 1 of 4 chats were not reported, and are not counted"
     assert untold_tokens(both, budgets) == words
     assert untold_tokens(both[1:], budgets) is None

@@ -65,7 +65,7 @@ def test_it_is_added_to_what_the_step_has_already(tmp_path: Path) -> None:
 def test_a_step_whose_summary_is_full_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "summary"
     file.write_text("x" * github.LIMIT, "utf-8")
-    with pytest.raises(OSError, match="as long as GitHub takes"):
+    with pytest.raises(OSError, match="already reached GitHub's limit"):
         github.append_summary(report(), {github.SUMMARY: str(file)})
     assert file.stat().st_size == github.LIMIT
 

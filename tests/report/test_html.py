@@ -158,10 +158,10 @@ def test_what_went_wrong_comes_first_and_leads_to_its_moment() -> None:
     name = f"{ID} (key night-0)"
     [troubles] = page.all("ol", "troubles")
     assert [page.text_of(it) for it in troubles] == [
-        f"leak may still run, and costs money as long as it does {name}",
+        f"leak may still run and cost money {name}",
         "failure the stream was cut: the answer was lost tests/test_agent.py::test_greeting",
         f"failure AssertionError: 1 == 2 {name}",
-        f"budget ready took 59.0 s, and may take 30.0 s {name}",
+        f"budget ready took 59.0 s, the limit is 30.0 s {name}",
     ]
     [ahead] = [it for it in page.all("li") if it.get("id") == "i1-f1"]
     assert page.text_of(ahead) == (

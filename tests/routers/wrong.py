@@ -84,7 +84,7 @@ def field_is(call: str, name: str, value: Any, words: str = "") -> Wrong:
     shown = "left out" if value is LEFT_OUT else repr(value)
     found_by = words or (f"{name}: present" if value is LEFT_OUT else f"{name}: ")
     what = f"{call}: {name} is {shown}"
-    unproved = call == "poll" and not words.startswith("does not tell")
+    unproved = call == "poll" and not words.startswith("does not give")
     return wrong(what, f"{call} *{found_by}", leaves=unproved, answer=says(call, **{name: value}))
 
 
@@ -95,8 +95,8 @@ AUTHORIZATION = [
     wrong("status: open to who knows an instance", "status does not refuse a wrong token", allows=open_to("status", "wrong", known=True)),
     wrong("llm_events: open to who knows an instance", "llm_events does not refuse a missing token", allows=open_to("llm_events", "missing", known=True)),
     wrong("delete: open to who knows an instance", "delete does not refuse a wrong token", allows=open_to("delete", "wrong", known=True)),
-    wrong("delete: done, and then refused", "delete refused a missing token, and the instance was deleted all the same", refuse=delete_and_refuse),
-    wrong("provision: done, and then refused", "provision was refused, and made an instance all the same", refuse=make_and_refuse),
+    wrong("delete: done, and then refused", "delete refused a missing token, but the instance was deleted", refuse=delete_and_refuse),
+    wrong("provision: done, and then refused", "provision was refused, but made an instance", refuse=make_and_refuse),
     wrong("a token may go on", "does not refuse a longer token", allows=begins_with_the_token),
     wrong("strangers are told 404", "expected: 401 or 403 got: poll was refused with 404", unauthorized=404),
     wrong("strangers are told 400", "expected: 401 or 403 got: poll was refused with 400", unauthorized=400),
@@ -117,9 +117,9 @@ ISOLATION = [
     wrong("an unknown key names the newest one", "poll names an instance for a key that nobody used", named=alike(lambda own, asked: "-unknown-" in asked)),
     wrong("one deletion deletes all", "deleting one instance deleted another", delete=delete_all),
     wrong("all share a hostname", "two instances have one hostname", hostname=lambda it, row: "agent"),
-    wrong("any id has a status", "status does not refuse an instance that nobody made", found=always_found("status")),
-    wrong("any id has LLM events", "llm_events does not refuse an instance that nobody made", found=always_found("llm_events")),
-    wrong("any id takes a chat", "chat does not refuse an instance that nobody made", found=always_found("chat")),
+    wrong("any id has a status", "status does not refuse an unknown instance", found=always_found("status")),
+    wrong("any id has LLM events", "llm_events does not refuse an unknown instance", found=always_found("llm_events")),
+    wrong("any id takes a chat", "chat does not refuse an unknown instance", found=always_found("chat")),
 ]
 
 IDENTITY = [
@@ -140,14 +140,14 @@ IDENTITY = [
 
 LIMITED = [
     *(wrong(f"{name} is not limited", f"the router does not reject a* of {most + 1} characters", limits={**LIMITS, name: 9_999}) for name, most in LIMITS.items()),
-    *(wrong(f"{name} is limited too much", f"names * not, or not alone*{name}: String should have at most {most - 1} characters", limits={**LIMITS, name: most - 1}) for name, most in LIMITS.items()),
+    *(wrong(f"{name} is limited too much", f"does not name only *{name}: String should have at most {most - 1} characters", limits={**LIMITS, name: most - 1}) for name, most in LIMITS.items()),
     wrong("a message is not limited", "the router does not reject a message of 4001 characters", longest_message=9_999),
     wrong("a message is limited too much", "message: String should have at most 3999 characters", longest_message=3_999),
     wrong("a message's bytes are limited", "message: at most 4000 bytes", stream=not_more_than_bytes),
     wrong("a long key can't be asked for", "idempotency_key: at most 64 characters", named=keys_up_to(64)),
     wrong("a window is limited to a minute", "window_seconds: at most 60", counted=windows_up_to(60)),
-    wrong("what is wrong is not told", "names * not, or not alone expected: 422, naming *Unprocessable", reject=faults_as(422, "Unprocessable")),
-    wrong("another field is told", "names * not, or not alone*body.agent_name", reject=faults_as(422, [{"loc": ["body", "agent_name"], "msg": "no", "type": "t"}])),
+    wrong("what is wrong is not told", "does not name only * expected: 422, naming *Unprocessable", reject=faults_as(422, "Unprocessable")),
+    wrong("another field is told", "does not name only *body.agent_name", reject=faults_as(422, [{"loc": ["body", "agent_name"], "msg": "no", "type": "t"}])),
     wrong("what is wrong is a bad request", "expected: 422, naming *refused with 400", reject=faults_as(400, "Bad request")),
     wrong("status: a malformed id is not found", "the status of 'not-a-uuid'*422*refused with 404", reject=malformed_is(404, "/not-a-uuid")),
     wrong("chat: a malformed id is not found", "chat of 'not-a-uuid'*422*refused with 404", reject=malformed_is(404, "/chat")),
@@ -177,8 +177,8 @@ FORMS = [
     field_is("poll", "instance_id", LEFT_OUT, "found its row, but names no instance"),
     field_is("poll", "instance_id", None, "found its row, but names no instance"),
     field_is("poll", "instance_id", "../other", "should be a UUID"),
-    field_is("poll", "status", LEFT_OUT, "does not tell the status of an instance that it has found"),
-    field_is("poll", "status", None, "does not tell the status of an instance that it has found"),
+    field_is("poll", "status", LEFT_OUT, "does not give the status of an instance that it found"),
+    field_is("poll", "status", None, "does not give the status of an instance that it found"),
     field_is("poll", "status", 2),
     field_is("status", "id", LEFT_OUT),
     field_is("status", "hostname", 7),
@@ -215,7 +215,7 @@ LIFECYCLE = [
     wrong("no row ever comes", "its row did not appear", has_row=lambda it, row: False, leaves=True),
     wrong("a boot hangs", "the instance was not ready in time", boot=((0, "queued"), (0.1, "booting"))),
     wrong("a boot fails", "the instance is 'failed'", boot=((0, "queued"), (0.1, "failed"))),
-    wrong("an instance is ready for a moment", "the instance was ready, and is no more*'halted'", boot=((0, "queued"), (0.1, "running"), (0.7, "halted")), is_ready=lambda it, row: True),
+    wrong("an instance is ready for a moment", "the instance was ready, and no longer is*'halted'", boot=((0, "queued"), (0.1, "running"), (0.7, "halted")), is_ready=lambda it, row: True),
     wrong("a ready agent takes no chat: 409", "chat was refused with 409", stream=never_ready(409)),
     wrong("a ready agent takes no chat: 503", "chat was refused with 503", stream=never_ready(503)),
     wrong("a ready agent takes no chat: 404", "chat was refused with 404", found=refuses("chat", 404)),
@@ -223,7 +223,7 @@ LIFECYCLE = [
     wrong("delete does nothing", f"{UNCONFIRMED}*status 'running'", delete=lambda it, row: None, leaves=True),
     wrong("delete fails", "delete was refused with 500", found=refuses("delete", 500), leaves=True),
     wrong("delete is not allowed", "delete was refused with 405", found=refuses("delete", 405), leaves=True),
-    wrong("delete says that it runs", "delete answers that the instance is as it was*'running'", answer=says("delete", status="running")),
+    wrong("delete says that it runs", "delete answers that the instance is unchanged*'running'", answer=says("delete", status="running")),
     wrong("a second deletion is refused", "delete was refused with 400", second_delete=400),
     wrong("what is deleted runs on", f"{UNCONFIRMED}*status 'running'", row_stays=True, gone_word="running"),
     wrong("provision fails", "provision was refused with 500", provision=no_provision(500)),
@@ -264,14 +264,14 @@ USAGE = [
     wrong("a count of one at most", "the LLM events are not as expected", counted=lambda it, row, window: Twin.counted(it, row, window)[:1]),
     wrong("no provider is named", "llm_events names no provider", listed=lambda it, providers: []),
     wrong("a provider without a name", "llm_events names no provider", providers=(" ",)),
-    wrong("a window is echoed and ignored", "llm_events counts what is older than its window", counted=events(lambda row, event, age, window: event.instance_id == row.id)),
-    wrong("a window is of minutes", "llm_events counts what is older than its window", counted=lambda it, row, window: Twin.counted(it, row, window * 60)),
-    wrong("what is out of one window is thrown away", "llm_events forgets what its window still holds", counted=throws_away),
+    wrong("a window is echoed and ignored", "llm_events counts events older than its window", counted=events(lambda row, event, age, window: event.instance_id == row.id)),
+    wrong("a window is of minutes", "llm_events counts events older than its window", counted=lambda it, row, window: Twin.counted(it, row, window * 60)),
+    wrong("what is out of one window is thrown away", "llm_events does not count all that is in its window", counted=throws_away),
     wrong("a window is turned round", "the LLM events are not as expected", counted=events(lambda row, event, age, window: event.instance_id == row.id and age > window)),
-    wrong("every window is the default one", "llm_events answers for another window than it was asked for", answer=says("llm_events", window_seconds=900)),
-    wrong("a window is one more", "llm_events answers for another window than it was asked for", answer=says("llm_events", window_seconds=lambda it, said: said["window_seconds"] + 1)),
-    wrong("looking counts as well", "llm_events counts what is older than its window", answer=grows("llm_events", "count")),
-    wrong("providers of no events", "llm_events names providers of a window that holds nothing", listed=lambda it, providers: ["anthropic"]),
+    wrong("every window is the default one", "llm_events answers for another window than the request asks for", answer=says("llm_events", window_seconds=900)),
+    wrong("a window is one more", "llm_events answers for another window than the request asks for", answer=says("llm_events", window_seconds=lambda it, said: said["window_seconds"] + 1)),
+    wrong("looking counts as well", "llm_events counts events older than its window", answer=grows("llm_events", "count")),
+    wrong("providers of no events", "llm_events names providers for an empty window", listed=lambda it, providers: ["anthropic"]),
     wrong("LLM events can't be counted", "llm_events was refused with 400", found=refuses("llm_events", 400)),
     wrong("LLM events are not found", "llm_events was refused with 404", found=refuses("llm_events", 404)),
 ]

@@ -167,7 +167,7 @@ def test_an_output_folder_that_is_the_project_keeps_the_projects_files(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert "deleted 1, kept 0, leaked 0" in result.stdout.str()
     for name in ("report.json", "report.html", "trace.har"):
-        told = f"*{name} was not written: A file that is no run's has this name (*"
+        told = f"*{name} was not written: a file of another tool has this name (*"
         result.stdout.fnmatch_lines([told])
     code, told = sweep("--output", ".")
     assert code == 0

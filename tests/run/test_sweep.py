@@ -146,7 +146,7 @@ def test_live_runs_are_passed_by_and_spoil_no_0(
     killed(fake, output, run_id="dead")
     code, told = sweep()
     assert code == 0
-    assert "live     run owner: passed by" in told
+    assert "live     run owner: skipped" in told
     assert alive(fake) == ["owner-0"]
     session.close()
     session.ledger.end()
@@ -174,7 +174,7 @@ def test_a_run_that_is_just_beginning_is_passed_by(
 ) -> None:
     young = folder_of(output, "young")
     young.mkdir(parents=True)
-    assert "young    run young: may be about to begin, passed by" in sweep()[1]
+    assert "young    run young: it may be about to begin, skipped" in sweep()[1]
     old = young.stat().st_mtime - sweep_module.YOUNG - 1
     os.utime(young, (old, old))
     assert sweep()[0] == 0

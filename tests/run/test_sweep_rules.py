@@ -89,7 +89,7 @@ def test_what_is_no_smoke_router_is_no_reason_to_say_that_nothing_is_left(
     liar.lie(WRONG[case])
     code, told = sweep(*by)
     assert code == 1
-    assert told.startswith(f"UNKNOWN  what is left, as {liar.url} does not tell: ")
+    assert told.startswith(f"UNKNOWN  what is left: {liar.url} does not show it: ")
     assert "nothing is left" not in told
     assert open_keys(output) == ["owner-0"]
     assert not liar.told("delete")

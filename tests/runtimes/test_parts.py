@@ -266,13 +266,13 @@ def test_reasoning_that_is_more_than_the_reply_is_told() -> None:
 
 
 WRONG = {
-    "arguments cut": (call(0, name="look", arguments='{"a"'), "of look are no JSON"),
-    "NaN": (call(0, name="look", arguments='{"a": NaN}'), "of look are no JSON"),
-    "nested too deeply": (call(0, name="look", arguments="[" * 100_000), "of look are no JSON"),
-    "a list": (call(0, name="look", arguments="[1]"), "of look are no object"),
+    "arguments cut": (call(0, name="look", arguments='{"a"'), "of look are not JSON"),
+    "NaN": (call(0, name="look", arguments='{"a": NaN}'), "of look are not JSON"),
+    "nested too deeply": (call(0, name="look", arguments="[" * 100_000), "of look are not JSON"),
+    "a list": (call(0, name="look", arguments="[1]"), "of look are not a JSON object"),
     "a number": (
         typed("tool-input-available", toolCallId="a", toolName="look", input=7),
-        "of look are no object",
+        "of look are not a JSON object",
     ),
 }
 

@@ -75,7 +75,7 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
     """Find what went wrong, in the order in which a reader should care."""
     for story in stories:
         if story.instance.outcome == "leaked":
-            words = "may still run, and costs money as long as it does"
+            words = "may still run and cost money"
             yield Trouble("leak", words, story.instance.name, f"i{story.number}")
     for story in stories:
         for told in story.failures:
@@ -87,5 +87,5 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
         places = (f"i{story.number}" for story in stories if story.instance.name == breach.instance)
         words = breach.words
         if breach.phase != TOKENS:
-            words = f"{breach.phase} took {clock(breach.value)}, and may take {clock(breach.limit)}"
+            words = f"{breach.phase} took {clock(breach.value)}, the limit is {clock(breach.limit)}"
         yield Trouble("budget", words, breach.place, next(places, None))
