@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 from uuid import UUID
 
 from pytest_hydrasmoke._api.calls import Calls, Observer
@@ -22,11 +22,9 @@ from pytest_hydrasmoke._base.token import Token, hidden
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._clock.virtual import VirtualClock
 from pytest_hydrasmoke._core.arguments import id_of, seconds_of, spec_of, text_of, whole_of
-from pytest_hydrasmoke._core.chat import EndRule, Turn
+from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.chat_stream import AsyncChatStream, ChatStream
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.turn_log import TurnLog
-from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -42,26 +40,9 @@ ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
 
 
-class ByHand(Protocol):
-    """Who owns what a run's clients provision."""
+class ClientBase:
+    """What both kinds of clients have in common, and a run's clients do in their own way."""
 
-    async def provision(
-        self, calls: Calls, spec: InstanceSpec, key: str, proved: Calls
-    ) -> ProvisionAccepted:
-        """Provision with the first calls; the last ones are those with the run's own token."""
-        ...
-
-    def saw(self, key: str, found: PollResult) -> None:
-        """Take in what a poll with the run's own token has answered."""
-        ...
-
-
-def no_log(instance_id: str) -> TurnLog:
-    """Return a log of an instance that nobody else asks about."""
-    return TurnLog()
-
-
-class _Client:
     _calls: Calls
     _reading: Reading
 
@@ -84,7 +65,7 @@ class _Client:
 
 
 @public
-class SmokeClient(_Client):
+class SmokeClient(ClientBase):
     """The router's six calls, blocking; a context manager that closes its connections.
 
     A call is repeated where that is safe (see the retry rules in the documentation) for up to
@@ -197,7 +178,7 @@ class SmokeClient(_Client):
 
 
 @public
-class AsyncSmokeClient(_Client):
+class AsyncSmokeClient(ClientBase):
     """What `SmokeClient` is, to be awaited, under asyncio and trio."""
 
     def __init__(
@@ -289,112 +270,3 @@ class AsyncSmokeClient(_Client):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-class _RunClient(_Client):
-    """What a run's clients have in common: the run knows of their turns, and what they provision.
-
-    `observer` sees how their calls go; `log_of` gives the log of an instance's turns, by its id.
-    """
-
-    def _join(
-        self,
-        observer: Observer | None,
-        log_of: Callable[[str], TurnLog],
-        end: EndRule,
-        by_hand: ByHand | None,
-        *,
-        replay: bool,
-    ) -> None:
-        self._observer = observer
-        self._log_of = log_of
-        self._end: EndRule = end
-        self._by_hand = by_hand
-        self._replay = replay
-        self._proved = self._calls
-        """With the run's own token."""
-
-    def _turn(self, instance_id: str, message: str, timeout: float) -> Turn:
-        return Turn(
-            self._calls,
-            instance_id,
-            message,
-            timeout=timeout,
-            end=self._end,
-            reading=self._reading,
-            text_wanted=False,
-            observer=LogObserver(self._log_of(instance_id), message, self._calls.io.now),
-        )
-
-    async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
-        if self._by_hand is None:
-            return await super()._provision(spec, key)
-        return await self._by_hand.provision(self._calls, spec, key, self._proved)
-
-    async def _poll(self, key: str) -> PollResult:
-        found = await super()._poll(key)
-        if self._by_hand is not None and self._calls is self._proved:
-            self._by_hand.saw(key, found)
-        return found
-
-
-class RunClient(_RunClient, SmokeClient):
-    """A client over an IO that a run's settings have shaped."""
-
-    def __init__(
-        self,
-        io: SyncIO,
-        reading: Reading,
-        observer: Observer | None = None,
-        log_of: Callable[[str], TurnLog] = no_log,
-        end: EndRule = "auto",
-        by_hand: ByHand | None = None,
-        *,
-        replay: bool = False,
-    ) -> None:
-        self._use(io, reading, observer, replay=replay)
-        self._join(observer, log_of, end, by_hand, replay=replay)
-
-    def _beside(self, io: SyncIO) -> RunClient:
-        client = RunClient(
-            io,
-            self._reading,
-            self._observer,
-            self._log_of,
-            self._end,
-            self._by_hand,
-            replay=self._replay,
-        )
-        client._proved = self._proved
-        return client
-
-
-class AsyncRunClient(_RunClient, AsyncSmokeClient):
-    """An async client over an IO that a run's settings have shaped."""
-
-    def __init__(
-        self,
-        io: AsyncIO,
-        reading: Reading,
-        observer: Observer | None = None,
-        log_of: Callable[[str], TurnLog] = no_log,
-        end: EndRule = "auto",
-        by_hand: ByHand | None = None,
-        *,
-        replay: bool = False,
-    ) -> None:
-        self._use(io, reading, observer, replay=replay)
-        self._join(observer, log_of, end, by_hand, replay=replay)
-
-    def _beside(self, io: AsyncIO) -> AsyncRunClient:
-        client = AsyncRunClient(
-            io,
-            self._reading,
-            self._observer,
-            self._log_of,
-            self._end,
-            self._by_hand,
-            replay=self._replay,
-        )
-        client._proved = self._proved
-        return client

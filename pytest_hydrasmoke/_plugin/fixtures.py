@@ -24,6 +24,7 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._report import junit, turns
+from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
@@ -32,7 +33,7 @@ from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke.client import AsyncRunClient, AsyncSmokeClient, RunClient, SmokeClient
+from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .cases import USED

@@ -1,5 +1,6 @@
 """What a run owns: ledger, session, sharing between processes, sweep.
 
-It may import everything below: `_report`, `_settings`, `_core`, `_api`, `_transport`, `_clock`.
+It may import everything below: `_report`, `_settings`, `_core`, `_api`, `_transport`, `client`,
+`instance`.
 The plugin and the commands call it.
 """

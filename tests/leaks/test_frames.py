@@ -40,10 +40,10 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke.client import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 # What is broken off leaves sockets open, and says so somewhere.

@@ -22,12 +22,12 @@ from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._cli.check import findings
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._run.ledger import Intent, Ledger
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke.client import AsyncRunClient, RunClient
 
 pytestmark = pytest.mark.anyio
 

@@ -50,6 +50,8 @@ from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._transport import blocking, deadlines
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
@@ -57,7 +59,6 @@ from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend
 from pytest_hydrasmoke._transport.httpx_adapter import fault
 from pytest_hydrasmoke._transport.protocol import Request, drive
 from pytest_hydrasmoke._transport.threads import Group
-from pytest_hydrasmoke.client import AsyncRunClient, Reading, RunClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
