@@ -86,7 +86,7 @@ def test_a_folder_is_searched_and_other_files_are_left_alone(tmp_path: Path) -> 
     write(tmp_path / "deep" / "down", "t.py::one", says("a", "b"), recorded="2026-10-01")
     write(tmp_path, "t.py::two", says("a", "b"))
     (tmp_path / "other.json").write_text("[1, 2]")
-    (tmp_path / "notes.json").write_text('{"format": "mine", "turns": 3}')
+    (tmp_path / "-notes.json").write_text('{"format": "mine", "turns": 3}')
     (tmp_path / "README.md").write_text("ours")
     found = read(tmp_path)
     assert {it.of for it in found.each} == {"t.py::one", "t.py::two"}
