@@ -86,7 +86,7 @@ def test_a_folder_is_searched_and_other_files_are_left_alone(tmp_path: Path) -> 
     write(tmp_path / "deep" / "down", "t.py::one", says("a", "b"), recorded="2026-10-01")
     write(tmp_path, "t.py::two", says("a", "b"))
     (tmp_path / "other.json").write_text("[1, 2]")
-    (tmp_path / "notes.json").write_text('{"format": "mine", "turns": 3}')
+    (tmp_path / "-notes.json").write_text('{"format": "mine", "turns": 3}')
     (tmp_path / "README.md").write_text("ours")
     found = read(tmp_path)
     assert {it.of for it in found.each} == {"t.py::one", "t.py::two"}
@@ -107,8 +107,9 @@ def broken(**more: Any) -> str:
 BAD: list[tuple[str, str]] = [
     (
         recording("t.py::test", [], version=2),
-        "it is of version 2 of the format, and this release reads 1: ",
+        "this release reads 1: record it again, or use the release that wrote it",
     ),
+    (recording("t.py::test", [], version=2), "it is of version 2 of the format, and"),
     (recording("t.py::test", [], version=True), "it is of version True of the format"),
     (broken()[:-20], "0.json is damaged: Unterminated string starting at: line 6 "),
     (broken().replace('"run": 1', '"run": NaN'), "NaN is no JSON"),
@@ -119,9 +120,9 @@ BAD: list[tuple[str, str]] = [
     (recording("t.py::test", [], recorded=7), "recorded must be a text, not 7"),
     (
         broken().replace('"of": "t.py::test"', '"of": null'),
-        "of must be a text, not None",
+        "0.json is damaged: of must be a text, not None",
     ),
-    (broken().replace('"turns"', '"turn"'), "turns must be a list, not None"),
+    (broken().replace('"turns"', '"turn"'), "0.json is damaged: turns must be a list, not None"),
     (broken(run=0), "turns[0].run must be a whole number, 1 or more, not 0"),
     (broken(run=True), "turns[0].run must be a whole number, 1 or more, not True"),
     (broken(instance=-1), "turns[0].instance must be a whole number, 0 or more, not -1"),

@@ -154,7 +154,7 @@ UNKNOWN: list[tuple[list[dict[str, Any]], str, str]] = [
     ([says("Hi, you.", "1")], "Hi.", "(-', you')"),
     ([says("a b c d e f g h", "1")], "1 b 2 d 3 f 4 h", "-'g' +'4')"),
     # What is frequent in a long message counts as much.
-    ([says("a " * 150, "1")], "a " * 150 + "b", "(+'b')"),
+    ([says("a " * 150, "1")], "b " + "a " * 150, "(+'b ')"),
     ([says("x" * 120, "1")], "y", f"was: '{'x' * 120}' ("),
     ([says("a", "1", instance=0)], "a", "it was recorded for t.py::test on another instance"),
     ([says("a", "1", instance=0)], "b", "the nearest that was: 'a'"),

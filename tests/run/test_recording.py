@@ -115,6 +115,12 @@ def test_a_file_has_a_chunk_a_line_and_says_what_it_is() -> None:
     ]
 
 
+def test_what_can_t_be_seen_is_spelled_and_nothing_is_no_line() -> None:
+    text = as_text(TEST, [turn(message="a\x7fb")], "2026-11-26")
+    assert '"message": "a\\u007fb",' in text
+    assert text.endswith('"chunks": [\n]}\n]}\n')
+
+
 OPENAI = (
     b'data: {"id":"chatcmpl-9aXc2","object":"chat.completion.chunk","created":1764000000,'
     b'"model":"gpt-4o","choices":[{"index":0,"delta":{"content":" word"},'
@@ -148,6 +154,7 @@ def test_a_file_is_hardly_larger_than_its_stream(chunk: bytes, most: float) -> N
 def test_what_is_no_recording_says_why(text: bytes, problem: str) -> None:
     with pytest.raises(FormatError, match=re.escape(problem)) as caught:
         turns_of(text)
+    assert str(caught.value).startswith("it ")
     assert isinstance(caught.value, VersionError) == ("version 2" in problem)
 
 
