@@ -435,7 +435,7 @@ def test_the_routers_manners_are_those_of_its_report(playing: Playing) -> None:
     assert (at_once.trouble, at_once.row_after, in_time.replay_pace) == ("none", 0.0, 1)
     assert in_time.statuses[-1] == (0.0, "Online") or in_time.statuses[-1][0] > 0
     (playing.folder / "router.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"router\.json: it is no report of a run"):
+    with pytest.raises(ValueError, match=r"router\.json: it is not a report of a run"):
         load(str(playing.folder))
 
 
