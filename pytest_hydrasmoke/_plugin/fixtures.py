@@ -24,7 +24,6 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._report import junit, turns
-from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
@@ -37,6 +36,7 @@ from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .cases import USED
+from .clients import AsyncRunClient, RunClient
 from .replay import AT_ONCE, Replaying
 from .runs import RUNS
 from .selection import Selection

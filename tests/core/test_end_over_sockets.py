@@ -11,7 +11,7 @@ from net_tools import AT_ONCE, World, all_of, next_of, result, with_kinds, withi
 from pytest_hydrasmoke import ChatError, ChatEvent
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from pytest_hydrasmoke import ConfigError, LlmEventsError, RejectedError
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.settle import USUAL
-from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio

@@ -40,7 +40,7 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api import calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.target import Link

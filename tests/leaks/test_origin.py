@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._cli.check import findings
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._run.ledger import Intent, Ledger
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO

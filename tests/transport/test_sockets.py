@@ -51,7 +51,7 @@ from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._run.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._transport import blocking, deadlines
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO

@@ -11,11 +11,10 @@ from pytest_hydrasmoke._core.chat import EndRule, Turn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._core.turn_observers import LogObserver
+from pytest_hydrasmoke._run.by_hand import ByHand
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncSmokeClient, ClientBase, SmokeClient
-
-from .by_hand import ByHand
 
 __tracebackhide__ = hide_own_frames
 
