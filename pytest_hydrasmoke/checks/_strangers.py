@@ -35,6 +35,8 @@ Whose = Literal["right", "missing", "wrong", "longer"]
 STRANGERS: tuple[Whose, ...] = ("missing", "wrong")
 SOON = 5.0
 """Seconds for what should be so by now, and may be a moment late."""
+DAY = 86_400
+"""Seconds of a window that holds whatever this run has left."""
 LIMITS = {"manifest_id": 100, "region_id": 80, "tier_id": 80, "idempotency_key": 255}
 """Characters that a provision's fields may have."""
 FIELDS = {*LIMITS, "message", "instance_id"}

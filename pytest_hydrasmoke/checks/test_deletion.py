@@ -17,10 +17,8 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
 )
 
-from ._strangers import SOON, STRANGERS, begin_chat, broken, calling, refused, see_refused
+from ._strangers import DAY, SOON, STRANGERS, begin_chat, broken, calling, refused, see_refused
 
-DAY = 86_400
-"""Seconds of a window that holds whatever this run has left."""
 OWN_INSTANCES = 1
 """What is provisioned here beside the shared instance, for whoever counts before a run."""
 

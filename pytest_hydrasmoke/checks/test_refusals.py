@@ -8,6 +8,7 @@ in `test_deletion`, where it is about to be deleted.)
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import pytest
@@ -20,7 +21,18 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
 )
 
-from ._strangers import LIMITS, STRANGERS, Whose, begin_chat, calling, provision, refused, rejected
+from ._strangers import (
+    DAY,
+    LIMITS,
+    STRANGERS,
+    Whose,
+    begin_chat,
+    broken,
+    calling,
+    provision,
+    refused,
+    rejected,
+)
 
 NO_ID = "not-a-uuid"
 
@@ -45,11 +57,23 @@ def test_longest_message_is_taken(
     smoke_client: SmokeClient, smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
 ) -> None:
     # Its characters are what counts: the last one has more than a byte. By the client, which does
-    # not wait for the LLM events of the turn before: what this one costs is no question here.
+    # not wait for the LLM events of the turn before.
     message = smoke_config.prompt[:3999].ljust(3999) + "…"
+    before = smoke_instance.llm_events(DAY).count
     with smoke_client.stream_chat(smoke_instance.id, message) as events:
         for _ in events:
             pass
+    # It is not the first chat, and that must not be the only one that is counted.
+    end = time.monotonic() + smoke_config.llm_events_timeout
+    while (counted := smoke_instance.llm_events(DAY).count) <= before:
+        if time.monotonic() > end:
+            broken(
+                "llm_events does not count another chat",
+                expected=f"more than the {before} LLM events before it, within "
+                f"{smoke_config.llm_events_timeout:g} s",
+                got=str(counted),
+            )
+        time.sleep(0.25)
 
 
 def test_overlong_message_is_rejected(

@@ -260,8 +260,8 @@ STREAM = [
 USAGE = [
     wrong("nothing is counted", "0 (0 before the turn, 0 now), from no provider", spent=lambda it, row: None),
     wrong("rows come too late", "0 (0 before the turn, 0 now), from no provider", usage_after=9.0),
-    wrong("the first turn alone is counted", "the LLM events are not as expected", spent=lambda it, row: None if it.usage else Twin.spent(it, row)),
-    wrong("a count of one at most", "the LLM events are not as expected", counted=lambda it, row, window: Twin.counted(it, row, window)[:1]),
+    wrong("the first turn alone is counted", "llm_events does not count another chat", spent=lambda it, row: None if it.usage else Twin.spent(it, row)),
+    wrong("a count of one at most", "llm_events does not count another chat", counted=lambda it, row, window: Twin.counted(it, row, window)[:1]),
     wrong("no provider is named", "llm_events names no provider", listed=lambda it, providers: []),
     wrong("a provider without a name", "llm_events names no provider", providers=(" ",)),
     wrong("a window is echoed and ignored", "llm_events counts events older than its window", counted=events(lambda row, event, age, window: event.instance_id == row.id)),
