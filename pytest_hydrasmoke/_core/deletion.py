@@ -205,8 +205,8 @@ class _Deletion:
         """
         io, start = self._io, self._io.now()
         deadline = start + self._policy.delete_timeout
-        if self._record.doing is not None:
-            self._record.begins("delete", self._record.doing.since, deadline)
+        assert self._record.doing is not None  # The phase has begun; its deadline is known now.
+        self._record.begins("delete", self._record.doing.since, deadline)
         seen: set[str] = set()
         while ids:
             refused = await self._ask(ids[0], deadline) if ask else None

@@ -109,5 +109,8 @@ def _writes(descriptor: int) -> bool:
         raise NotImplementedError
     import fcntl  # Not on every system, and not needed there.
 
+    mode = os.O_RDONLY
+    with contextlib.suppress(OSError):  # Another thread may have closed it meanwhile.
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
     # Both ends of a pipe are the same file; on a terminal the one that is read is the same, too.
-    return descriptor > 0 and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    return descriptor > 0 and mode != os.O_RDONLY

@@ -30,7 +30,7 @@ def __tracebackhide__(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:  # 
 
 
 E = TypeVar("E", bound=HydraSmokeError)
-Whose = Literal["right", "missing", "wrong", "longer"]
+Whose = Literal["missing", "wrong", "longer"]
 
 STRANGERS: tuple[Whose, ...] = ("missing", "wrong")
 SOON = 5.0
@@ -114,14 +114,10 @@ def discard(client: SmokeClient, instance_id: str) -> None:
 
 
 @contextlib.contextmanager
-def calling(
-    config: HydraSmokeConfig, client: SmokeClient, whose: Whose = "right"
-) -> Generator[SmokeClient]:
-    """Call with the run's `right` token, with a `wrong` one, a `longer` one, or a `missing` one."""
+def calling(config: HydraSmokeConfig, client: SmokeClient, whose: Whose) -> Generator[SmokeClient]:
+    """Call with a `wrong` token, a `longer` one than the run's, or a `missing` one."""
     token = config.token
-    if whose == "right" or token is None:
-        yield client
-        return
+    assert token is not None  # A run has one.
     others = {
         "missing": lambda: client.with_token(None),
         "wrong": lambda: client.with_token(_WRONG),

@@ -156,6 +156,16 @@ def test_an_instance_that_fails(project: Project, routing: Routing) -> None:
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
+FOUND = "test_instance::test_key_of_an_instance_is_found"
+
+
+def test_a_key_that_names_another_instance(here: Project, router: FakeRouter) -> None:
+    body = {"found": True, "instance_id": SOMEBODY, "status": "running"}
+    # After the question whether its key is free, and that for the row.
+    router.fail("poll", status=200, after=FIRST.count("poll") + 2, body=body)
+    fails(here, FOUND, "*ContractError: poll does not find an instance by its key")
+
+
 TWICE = "test_instance::test_same_key_twice_is_the_same_instance"
 
 

@@ -33,7 +33,7 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._core.deletion import NoRowError, delete, keep
+from pytest_hydrasmoke._core.deletion import NoRowError, delete, keep, see_gone
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
 from pytest_hydrasmoke._transport.protocol import drive
@@ -360,6 +360,13 @@ def test_a_key_that_is_not_found_has_no_row_even_if_an_instance_is_named() -> No
 
 
 NAMELESS = reply(200, {"found": True, "instance_id": None, "status": "queued"})
+
+
+def test_an_instance_that_its_key_does_not_name_is_looked_at_and_not_deleted() -> None:
+    it = ready()
+    io, calls = calls_of(it, poll=[NO_ROW, ...], status=[status("running"), NOT_FOUND])
+    drive(see_gone(calls, it, POLICY, ID))
+    assert io.calls_sent() == ["status", "status", "poll"]
 
 
 def test_a_row_that_names_no_instance_yet_is_waited_for() -> None:

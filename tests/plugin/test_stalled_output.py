@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -108,6 +110,18 @@ def test_what_fails_does_not_block(pipe: Pipe) -> None:
     pipe.stalled.watch()
     assert not pipe.woken.wait(QUIET)
     assert not is_nowhere(pipe.writes)
+
+
+def test_a_descriptor_that_is_closed_while_it_is_looked_at_is_none(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(descriptor: int, command: int) -> int:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    pipe.fill()
+    pipe.stalled.watch()
+    monkeypatch.setattr(fcntl, "fcntl", closed)
+    assert not pipe.stalled.is_stalled
 
 
 def test_nothing_is_given_up_once_the_run_is_over(pipe: Pipe) -> None:

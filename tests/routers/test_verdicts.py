@@ -26,6 +26,7 @@ BY_ITS_CHECK = {
     "authorization: delete: done, and then refused": ("test_deletion.py",),
     "isolation: LLM events of all are counted": ("test_deletion.py",),
     "isolation: a key names the newest one": ("test_deletion.py",),
+    "identity: one key makes two": ("test_instance.py::test_same_key_twice_is_the_same_instance",),
     "isolation: one deletion deletes all": ("test_deletion.py",),
     "isolation: all share a hostname": ("test_deletion.py",),
     "defaults: the window is a minute": (DEFAULT,),
@@ -34,6 +35,10 @@ BY_ITS_CHECK = {
     "forms: poll: status is left out": ("test_instance.py::test_key_of_an_instance_is_found",),
     "lifecycle: delete says that it runs": ("test_deletion.py",),
     "stream: a reply in JSON": ("test_chat.py::test_chat_answers",),
+    "usage: a count of one at most": (
+        "test_chat.py::test_chat_answers",
+        "test_refusals.py::test_longest_message_is_taken",
+    ),
     "usage: a window is echoed and ignored": (AGE,),
     "usage: what is out of one window is thrown away": (AGE,),
     "usage: providers of no events": (AGE,),
