@@ -47,7 +47,7 @@ def is_limit(silence: float, before: tuple[float, ...]) -> bool:
     """
     to_round = abs(silence - round(silence / ROUND) * ROUND)
     is_round = to_round <= NEAR and silence >= ROUND - NEAR
-    return is_round or any(abs(silence - it) <= NEAR for it in before)
+    return is_round or any(abs(silence - other) <= NEAR for other in before)
 
 
 HELD_BACK = (

@@ -344,7 +344,7 @@ class InstanceRecord:
         """
         if pace == "streamed":
             self.streamed = True
-            self.notes[:] = [it for it in self.notes if it != HELD_BACK]
+            self.notes[:] = [note for note in self.notes if note != HELD_BACK]
         elif pace == "at once" and not self.streamed:
             self.add_remark(HELD_BACK)
 
