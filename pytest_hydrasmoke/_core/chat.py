@@ -124,7 +124,7 @@ class Turn:
         self._end = end
         self._message_over = False
         self._again: Meaning | None = None
-        """The last meaning that told nothing new except the runtime."""
+        """The last meaning that added nothing but the runtime."""
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._finds_text = text_of if self._meaning is course else ""
         self._quoted = reading.quoted

@@ -85,7 +85,7 @@ class Usage:
     async def of_turn(
         self, expected: Expected, account: TurnAccount, did: str | None = None
     ) -> LlmEvents:
-        """Expect events of a turn; raises `LlmEventsError`, which tells what the turn `did`."""
+        """Expect events of a turn; raises `LlmEventsError`, which names what the turn `did`."""
         before = account.before
         self._did = did
 
