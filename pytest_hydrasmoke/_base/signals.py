@@ -26,7 +26,7 @@ STUCK = 10.0
 """Seconds after which a further signal counts again, if the first one started no clean-up."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""Those of them that the system has.
+"""Used where the system has them.
 Windows has the last (Ctrl-Break, or a closed window), and kills where others send TERM."""
 _MOST = 1000
 """How many deferred works are kept, the newest."""

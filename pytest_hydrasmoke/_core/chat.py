@@ -151,7 +151,7 @@ class Turn:
         self.max_gap = 0.0
         """Seconds of the longest silence between two events."""
         self.runtimes: list[str] = []
-        """The runtime of its frames, if that runtime always sends a terminal event."""
+        """Runtimes of its frames, as far as they always send a terminal event."""
 
     @property
     def duration(self) -> float:

@@ -95,7 +95,7 @@ class SessionEnd:
         self._written: list[object] | None = None
         """The fates of this process's instances in the written report."""
         self._broken_off = False
-        """Whether a hook of the session's end raised: pytest then ignores the exit code."""
+        """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
     @property
     def _is_run(self) -> bool:

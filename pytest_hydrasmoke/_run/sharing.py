@@ -47,7 +47,7 @@ class Sharing:
         self._held: tuple[_Wanted, FileLock] | None = None
 
     def begins(self, share: str) -> bool:
-        """Return, once, true for a share that begins; the caller then has to call `end`."""
+        """Return whether a share is new to this process; if so, the caller has to call `end`."""
         if share in self._begun:
             return False
         self._begun.add(share)

@@ -23,7 +23,7 @@ class Target:
     key: str
     folder: Path
     entry: Entry | None = None
-    """Its entry in the ledger; None for a slot that has none."""
+    """Its entry in the ledger; None for a slot without an entry."""
 
 
 @dataclass(slots=True)
