@@ -41,7 +41,7 @@ def words_of(headers: Headers, body: bytes) -> str:
     if not is_page(headers, body) or _TAG.search(text, 0, _LOOKED_AT) is None:
         return safe_line(text)
     found = (pattern.search(text, 0, _LOOKED_AT) for pattern in _HEADLINES)
-    titles = (html.unescape(_TAG.sub(" ", it[1])).strip() for it in found if it is not None)
+    titles = (html.unescape(_TAG.sub(" ", hit[1])).strip() for hit in found if hit is not None)
     return safe_line(next(filter(None, titles), "(a page without a title)"))
 
 
@@ -68,13 +68,14 @@ def told_by(headers: Headers) -> str:
 
     Empty where an answer tells nothing of the kind.
     """
-    server, via, kind = (safe_line(headers.get(it, ""), _NAME) for it in ("server", "via", _TYPE))
+    names = ("server", "via", _TYPE)
+    server, via, kind = (safe_line(headers.get(name, ""), _NAME) for name in names)
     known = [f"via {via}" if via else "", kind]
     if coding_name(headers):
         known.append(f"encoded as {safe_line(coding_name(headers), _NAME)}")
     if (asked := challenge(headers)) is not None:
         known.append(f"which asks for {asked}")
-    known = [it for it in known if it]
+    known = [text for text in known if text]
     if not server and not known:
         return ""
     return ", ".join([server or "an unnamed server", *known])

@@ -92,7 +92,7 @@ class Earlier:
 
     def told(self, last: object) -> str:
         """Tell them, where they were anything else than the last one."""
-        others = [it for it in self._outcomes.most_common() if it[0] != _outcome(last)]
+        others = [one for one in self._outcomes.most_common() if one[0] != _outcome(last)]
         told = [f"{what} {_TIMES.get(count, f'{count} times')}" for what, count in others[:3]]
         return f"; before that: {', '.join(told)}" if told else ""
 

@@ -1,5 +1,5 @@
-"""What every floor stands on: errors, the token and safe words, signals, files, names of runs.
+"""Shared foundations: errors, the token and safe text, signals, files, names of runs.
 
-It may import the event type of `_sse` for annotations, and nothing else of the package.
-Everything but `fake` and `_sse` calls it.
+May import the event type of `_sse` for annotations, and nothing else of the package. All folders
+but `fake` and `_sse` call it.
 """

@@ -76,11 +76,11 @@ class HydraSmokeError(Exception):
         self.got = got
         self.instance = instance
         self.next_step = next_step
-        # What the turn did that it is about, in the agent's words.
+        # What the turn did, in the agent's words.
         self.turn: str | None = None
-        # What is written down of it: by this, and not by its words, it is known again.
+        # Its recorded failure: this, not its text, identifies the error later.
         self.failure: object = None
-        # The router's own answer that it was made of, which no listing shows.
+        # The router's answer that it was made from; the repr leaves it out.
         self.answer: object = None
 
     def add_context(
@@ -100,14 +100,14 @@ class HydraSmokeError(Exception):
         self.next_step = self.next_step or next_step
 
     def __str__(self) -> str:
-        return self._told(self.turn)
+        return self._text(self.turn)
 
     @property
     def brief(self) -> str:
         """The same without the agent's words on its turn."""
-        return self._told(None)
+        return self._text(None)
 
-    def _told(self, turn: str | None) -> str:
+    def _text(self, turn: str | None) -> str:
         took = "" if self.seconds is None else f", after {self.seconds:.1f} s"
         rows = (
             ("phase", self.phase and f"{self.phase}{took}"),
@@ -176,7 +176,7 @@ class RouterError(HydraSmokeError):
         super().__init__(message, next_step=next_step)
         self.status_code = status_code
         self.detail = detail
-        # How the answer looked, which tells what it proves.
+        # The form of the answer, which decides what it proves.
         self.form = form
 
 

@@ -1,9 +1,9 @@
-"""What an answer proves: pure rules over the form that answers have.
+"""What an answer proves: pure rules over the forms of answers.
 
-Whatever stands between here and the router may answer in its place: an ingress that has lost its
-backend says 404, too. So "not found" counts only in the router's own form, as it was learned
-before anything was provisioned, and with a proof that the router itself is answering at that
-moment. The form alone is none: any FastAPI application answers an unknown path in the same one.
+A proxy between here and the router may answer in its place: an ingress that has lost its backend
+answers 404, too. So "not found" counts only in the router's own form, as learned before anything
+was provisioned, and with a proof that the router itself answers at that moment. The form alone is
+no proof: any FastAPI application answers an unknown path in the same one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self, cast
 
 UNDECIDED = frozenset({408, 409, 418, 425, 429})
-"""Refusals of a provision that prove nothing: of the moment, of a key in progress, of a gateway."""
+"""Refusals of a provision that prove nothing: transient, of a key in progress, of a gateway."""
 _FIELDS = 20
 _LOOKED_AT = 4_096
-"""Fields of an error's body, and bytes of it, that make its form."""
+"""Most fields and bytes of an error's body that enter its form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an error answer looks, without any word of it."""
+    """The shape of an error answer, without any of its words."""
 
     code: int
     kind: str = ""
@@ -31,10 +31,10 @@ class Form:
     fields: tuple[tuple[str, str], ...] = ()
     """The fields of a JSON object, each with its type in Python; empty for anything else."""
     digest: str = ""
-    """Of its body, what was asked for left out: equal where the same words were said."""
+    """Digest of the body without the requested word: equal for equal words."""
 
     def looks_like(self, other: Form) -> bool:
-        """Return whether it is the same but for its words."""
+        """Return whether both forms are the same, apart from their words."""
         return (self.code, self.kind, self.fields) == (other.code, other.kind, other.fields)
 
     @property
@@ -44,11 +44,11 @@ class Form:
 
 
 TAKEN = Form(200)
-"""Of an answer that is no error, where one was to be expected."""
+"""The form of a successful answer where an error was expected."""
 
 
 def form_of(code: int, content_type: str, body: bytes, asked: str) -> Form:
-    """Return an error answer's form; `asked` is the word that was asked for, often said again."""
+    """Return an error answer's form; `asked` is the requested word, which answers often repeat."""
     kind = content_type.partition(";")[0].strip().lower()
     text = body[:_LOOKED_AT].decode("utf-8", "replace")
     words = text.replace(asked, "") if asked else text
@@ -69,24 +69,24 @@ class Forms:
     """The router's own forms, learned before anything is provisioned."""
 
     unknown: Form
-    """Status of a UUID that nobody has."""
+    """Status of an unknown UUID."""
     malformed: Form
     """Status of a word that is no UUID."""
     unknown_key: Form
-    """Poll of a key that nobody has; `TAKEN` where that is a successful answer."""
+    """Poll of an unknown key; `TAKEN` where that is a successful answer."""
     missing: Form
     """A path that does not exist."""
 
     @property
     def can_prove(self) -> bool:
-        """Return whether the router can be told from whatever else may answer at its URL."""
+        """Return whether the router can be told from any other server at its URL."""
         return self.unknown_key == TAKEN or self.is_routers(self.malformed)
 
     def says_unknown(self, form: Form) -> bool:
-        """Return whether it is the router's own "not found", as far as its form can tell.
+        """Return whether it is the router's own "not found", as far as its form can show.
 
-        A text or a page is none, whoever has given one before: the router speaks JSON. Nor is
-        what a wrong path is told, where the router has words of its own for an unknown id.
+        Plain text or a page never is: the router speaks JSON. Nor is the answer for a wrong path,
+        if the router answers an unknown id in other words.
         """
         own = [known for known in (self.unknown, self.unknown_key) if form.looks_like(known)]
         if form.code != 404 or not form.fields or not own:
@@ -101,11 +101,11 @@ class Forms:
             return False
         if not malformed.looks_like(self.missing):
             return True
-        # Only the words can tell them apart, so it has to be the same ones.
+        # Only the words can distinguish them, so they must be equal.
         return malformed.digest == self.malformed.digest != self.missing.digest
 
     def refuses(self, form: Form) -> bool:
-        """Return whether an answer to a provision proves that nothing was made."""
+        """Return whether an answer to a provision proves that no instance was made."""
         if not 400 <= form.code < 500 or form.code in UNDECIDED or not form.fields:
             return False
         return any(
@@ -114,12 +114,12 @@ class Forms:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """Return it in plain types, for a worker of the same run."""
+        """Return plain types, for a worker of the same run."""
         return asdict(self)
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Take back what `to_plain` gave; lists may have taken the place of tuples."""
+        """Restore the result of `to_plain`; tuples may have become lists."""
         forms: dict[str, Form] = {}
         for name, form in plain.items():
             fields = tuple((field, kind) for field, kind in form["fields"])

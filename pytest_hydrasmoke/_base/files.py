@@ -1,4 +1,4 @@
-"""Files and folders that are written through no link, and over nothing that is there."""
+"""Create and append to files without following links or overwriting anything."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NEW = os.O_CREAT | os.O_EXCL
 
 
 def is_blocked(place: Path) -> bool:
-    """Return whether something has the place of a folder: a file, or a link to whatever."""
+    """Return whether a file, or any link, has the place of a folder."""
     return os.path.islink(place) or (os.path.exists(place) and not os.path.isdir(place))
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for its owner alone; raises OSError where a link or a file has its place."""
+    """Create a folder for its owner only; raises OSError if a link or a file has its place."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if is_blocked(folder):
@@ -26,15 +26,15 @@ def make_folder(folder: Path) -> None:
 
 
 def make_mark(file: Path) -> None:
-    """Make an empty file, unless it is there; raises OSError."""
+    """Create an empty file, unless it exists; raises OSError."""
     with contextlib.suppress(FileExistsError):
         os.close(opened(file, NEW))
 
 
 def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False) -> None:
-    """Append in one write, `durable` on the disk when this returns; raises OSError."""
+    """Append in one write; if `durable`, it is on disk on return. Raises OSError."""
     if not make:
-        file.lstat()  # Before a lock is made beside what is not there.
+        file.lstat()  # Before a lock is created beside a missing file.
     with platform.here.alone(file):
         descriptor = opened(file, os.O_APPEND | (os.O_CREAT if make else 0))
         try:

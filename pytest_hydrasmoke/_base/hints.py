@@ -1,4 +1,4 @@
-"""What somebody who mistyped a name may have meant."""
+"""Suggest what a mistyped name may have meant."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like this one, if any is like it."""
+    """Return the known name most like this one, if any is similar."""
     return next(iter(difflib.get_close_matches(name, list(known), 1, 0.5)), None)

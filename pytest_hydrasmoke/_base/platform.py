@@ -1,7 +1,7 @@
-"""What systems do differently, in one place: `here` is this one, and a test may put another there.
+"""Differences between systems, in one place: `here` is this one, and a test may replace it.
 
-Only Linux is what the tests run on by themselves; what is said of others here was read, and is
-simulated (`tests/shared/systems.py`).
+The tests run only on Linux; the behaviour of the others is taken from documentation, and simulated
+(`tests/shared/systems.py`).
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from filelock import FileLock
 T = TypeVar("T")
 
 OPENED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-"""Flags for every file that is opened to be written: through no link, and no byte translated."""
+"""Flags for every file opened for writing: follow no link, translate no byte."""
 PATIENCE = 2.0
 """Seconds for which another process may have a file open that is to be replaced or read."""
 APPEND_TIMEOUT = 2.0
-"""Seconds to wait for others that append to the same file."""
+"""Seconds to wait for other processes that append to the same file."""
 _GLANCE = 0.01
 _F_FULLFSYNC = 51
-"""The number of that request on macOS: elsewhere `fcntl` does not name it."""
+"""The number of that request on macOS: elsewhere `fcntl` does not define it."""
 
 
 class System:
-    """Linux, and whatever else is none of those below."""
+    """Linux, and every system without a class below."""
 
     is_posix = True
 
     def alone(self, file: Path) -> contextlib.AbstractContextManager[object]:
-        """Return what an append is made in, so that it overwrites nobody else's."""
-        return contextlib.nullcontext()  # The system itself writes at the end, whoever else does.
+        """Return a context for an append, so that it overwrites no other process's."""
+        return contextlib.nullcontext()  # The system itself writes at the end of the file.
 
     def flush(self, descriptor: int) -> None:
-        """Force what was written onto the disk; raises OSError."""
+        """Flush a file to disk; raises OSError."""
         os.fsync(descriptor)
 
     def flush_folder(self, folder: Path) -> None:
-        """Force a folder's entries onto the disk, where the file system can."""
+        """Flush a folder's entries to disk, where the file system can."""
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)
             try:
@@ -53,13 +53,13 @@ class System:
                 os.close(descriptor)
 
     def patiently(self, work: Callable[[], T]) -> T:
-        """Read or replace a file that another process may have open; gives what `work` gives."""
+        """Read or replace a file that another process may have open; return `work`'s result."""
         return work()
 
     def taking(self, descriptors: Collection[int], seconds: float) -> set[int]:
-        """Return those that keep no writer waiting, as soon as there is one of them."""
+        """Return the descriptors that can be written without blocking, once there is one."""
         if sys.platform == "win32":
-            raise NotImplementedError  # `is_posix` is asked first.
+            raise NotImplementedError  # Callers check `is_posix` first.
         poll = select.poll()
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLOUT)
@@ -67,14 +67,14 @@ class System:
 
 
 class Mac(System):
-    """macOS, where a disk may keep in its cache what fsync gave it, and poll knows no terminal."""
+    """macOS, where a disk may cache what was fsynced, and poll does not support terminals."""
 
     def flush(self, descriptor: int) -> None:
         if sys.platform == "win32":
             raise NotImplementedError
         import fcntl  # Not on every system.
 
-        # A file system of the network's may have none.
+        # A network file system may not support it.
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, _F_FULLFSYNC)
             return
@@ -82,7 +82,7 @@ class Mac(System):
 
     def taking(self, descriptors: Collection[int], seconds: float) -> set[int]:
         low = [descriptor for descriptor in descriptors if descriptor < _SELECTABLE]
-        # Of the others there is no telling.
+        # The others can't be checked.
         return {*descriptors} - {*low} or {*select.select([], low, [], seconds)[1]}
 
 
@@ -90,7 +90,7 @@ _SELECTABLE = 1024
 
 
 class Windows(System):
-    """Windows: an append is a seek and a write, and what somebody has open is not replaced."""
+    """Windows: an append is a seek and a write, and open files can't be replaced."""
 
     is_posix = False
 
@@ -98,7 +98,7 @@ class Windows(System):
         return FileLock(f"{file}.lock", APPEND_TIMEOUT, fallback_to_soft=False)
 
     def flush_folder(self, folder: Path) -> None:
-        """Do nothing: a folder can't be opened there, and its entries are the journal's."""
+        """Do nothing: a folder can't be opened there, and its entries are journaled."""
 
     def patiently(self, work: Callable[[], T]) -> T:
         until = time.monotonic() + PATIENCE
@@ -112,7 +112,7 @@ class Windows(System):
 
 
 def system(name: str) -> System:
-    """Return the system that `sys.platform` names."""
+    """Return the system named by `sys.platform`."""
     return {"win32": Windows, "darwin": Mac}.get(name, System)()
 
 
@@ -120,15 +120,15 @@ here = system(sys.platform)
 
 
 def printable(text: str, stream: TextIO) -> str:
-    """Return a text with escapes for what a stream's encoding does not have (a cp1252 console)."""
+    """Return a text with escapes for characters outside a stream's encoding (a cp1252 console)."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def name_on_disk(path: Path) -> str | None:
-    """Return by what other name a disk has a file that it also finds by this one; None if none.
+    """Return the name under which a disk stores a file also found by this one; None if equal.
 
-    A disk that does not tell letter cases apart keeps the name that came first.
+    A case-insensitive disk keeps the name that came first.
     """
     with contextlib.suppress(OSError):
         names = os.listdir(path.parent)

@@ -1,4 +1,4 @@
-"""Public classes are named after the package: users import them from there, wherever they live."""
+"""Name public classes after the package, from which users import them, wherever they live."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T", bound=type)
 
 def public(kind: T) -> T:
     """Name a class after the package, in tracebacks, reprs and documentation."""
-    # Resolved before, since whoever does it later looks in the module that is named.
+    # Resolve annotations now: later, they would be looked up in the module named here.
     kind.__annotations__ = inspect.get_annotations(kind, eval_str=True)
     kind.__module__ = kind.__module__.partition(".")[0]
     return kind

@@ -1,6 +1,6 @@
-"""What this package knows of the inside of pytest, pluggy and xdist, each name in one function.
+"""Access to internals of pytest, pluggy and xdist, each in one function.
 
-None of it is promised to plugins. Where a release moves one, a test of this module says which.
+None of them are public. If a release moves one, a test of this module says which.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 def failure_words(report: pytest.TestReport) -> str:
-    """Return what a failed test's report says went wrong, in a line or a few."""
+    """Return the failure message in a failed test's report, in a line or a few."""
     crash = getattr(report.longrepr, "reprcrash", None)
     return str(report.longrepr if crash is None else crash.message)
 
 
 def begin_failure_words(report: pytest.TestReport, words: str) -> None:
-    """Have those words, and so a test's line in pytest's summary, begin with these."""
+    """Put text before that message, and so into the test's line in pytest's summary."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None and words not in crash.message.partition("\n")[0]:
         crash.message = f"{words}: {crash.message}"
 
 
 def add_section(report: pytest.TestReport, title: str, text: str) -> None:
-    """Put a section into a failed test's report: below its traceback, which all reports show.
+    """Add a section to a failed test's report, below its traceback, which all reports show.
 
-    A failure that is told without one has it among what was captured, which is for the terminal.
+    If the failure has no traceback, it goes to the captured output, which only the terminal shows.
     """
     add = getattr(report.longrepr, "addsection", None)
     if add is None:
@@ -40,27 +40,27 @@ def add_section(report: pytest.TestReport, title: str, text: str) -> None:
 
 
 def worker_input(config: pytest.Config) -> dict[str, Any] | None:
-    """Return what xdist's main process gave this worker; None where this is no worker."""
+    """Return what xdist's main process sent this worker; None where this is no worker."""
     return getattr(config, "workerinput", None)
 
 
 def worker_output(owner: object) -> dict[str, Any]:
-    """Return what a worker sends at its end: to fill in there, of its node to read elsewhere."""
+    """Return what a worker sends at its end: of its config to fill in, of its node to read."""
     output: dict[str, Any] = getattr(owner, "workeroutput", {})
     return output
 
 
 def session_of(config: pytest.Config) -> pytest.Session | None:
-    """Return the session, from its beginning on."""
+    """Return the session, once it has begun."""
     session: pytest.Session | None = config.pluginmanager.get_plugin("session")
     return session
 
 
 def junit_writers(config: pytest.Config) -> Iterator[Any]:
-    """Yield what writes the JUnit file that this process is to write, if any.
+    """Yield the writer of the JUnit file that this process writes, if any.
 
-    pytest gives plugins no way to it but a fixture, and no fixture lives that long. It is known by
-    the method that the fixture `record_testsuite_property` gives to tests.
+    pytest gives plugins no access but a fixture, and no fixture lives that long. It is recognised
+    by the method that the fixture `record_testsuite_property` gives to tests.
     """
     for plugin in config.pluginmanager.get_plugins():
         if callable(getattr(plugin, "add_global_property", None)):
@@ -68,27 +68,27 @@ def junit_writers(config: pytest.Config) -> Iterator[Any]:
 
 
 def suite_properties(writer: Any) -> list[tuple[str, str]]:
-    """Return the properties of the suite that such a writer has by now."""
-    # One that keeps them elsewhere is another plugin's.
+    """Return the suite properties that a writer has so far."""
+    # A writer that keeps them elsewhere is another plugin's.
     properties: list[tuple[str, str]] = getattr(writer, "global_properties", [])
     return properties
 
 
 def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef[object]]:
-    """Return the fixtures of a name that a collected test may be given: the last one it is."""
+    """Return the fixtures of a name for a collected test: the last one is used."""
     info = getattr(item, "_fixtureinfo", None)
     return () if info is None else info.name2fixturedefs.get(name, ())
 
 
 def collect_here(config: pytest.Config) -> None:
-    """Have no xdist workers, whatever was asked for: to be called as pytest is configured."""
+    """Disable xdist's workers, whatever was requested: to be called in `pytest_configure`."""
     config.option.dist = "no"
 
 
 def hide_frames_of_asyncio(hide: Callable[[Any], bool]) -> None:
-    """Have pytest-asyncio's frames in a set-up left out where a module's own are, as `hide` says.
+    """Hide pytest-asyncio's frames in a set-up where a module's own are hidden, by `hide`.
 
-    Those of pytest itself are; of a plugin around it, a module says so by this name.
+    pytest hides its own frames; this variable name lets a module hide those of another plugin.
     """
     plugin = sys.modules.get("pytest_asyncio.plugin")
     if plugin is not None:
@@ -96,10 +96,10 @@ def hide_frames_of_asyncio(hide: Callable[[Any], bool]) -> None:
 
 
 def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:
-    """Clean what `--debug` writes: arguments and results of hooks, fixtures' values among them.
+    """Clean the output of `--debug`: arguments and results of hooks, with fixture values.
 
-    pluggy tells nobody where it writes them: should that have another name one day, nothing more
-    is written.
+    pluggy does not expose where it writes them: if that attribute is renamed, nothing more is
+    written.
     """
     tracer = config.trace.root
     write: Callable[[str], object] | None = getattr(tracer, "_writer", None)
@@ -107,6 +107,6 @@ def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:
 
 
 def live_log_level(config: pytest.Config) -> int | None:
-    """Return from which level on logs are on the terminal already (`log_cli`), or None."""
+    """Return the level from which log records are on the terminal already (`log_cli`), or None."""
     handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
     return handler.level if isinstance(handler, logging.StreamHandler) else None

@@ -1,6 +1,6 @@
-"""What a run, its workers and its instances are called: composed, parsed and checked here alone.
+"""Names of a run, its workers and its instances: composed, parsed and checked only here.
 
-A run has an id, which is a file's name; each of its instances a key, `<run id>-<slot>`.
+A run has an id, which is a file name; each of its instances a key, `<run id>-<slot>`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECAS
 
 
 def name_problem(name: str) -> str | None:
-    """Return what keeps a run's id, or a process's name, from being a file's name everywhere."""
+    """Return why a run id, or a process's name, is no valid file name everywhere; None if it is."""
     if _NAME.fullmatch(name) is None or name.endswith(".") or len(name) > LONGEST_NAME:
         return (
             f"must be 1 to {LONGEST_NAME} of A to Z, a to z, 0 to 9, dot, underscore and hyphen, "
@@ -29,7 +29,7 @@ def name_problem(name: str) -> str | None:
 
 
 def check_name(what: str, name: str) -> None:
-    """Raise `ConfigError` where a name can't be a file's name everywhere."""
+    """Raise `ConfigError` for a name that is no valid file name everywhere."""
     problem = name_problem(name)
     if problem is not None:
         raise ConfigError(f"the {what} {problem}: {safe_line(name)!r}")
@@ -46,20 +46,20 @@ def run_of(key: str | None) -> str | None:
 
 
 def slot_of(run_id: str, key: str) -> str:
-    """Return what a key has after its run's id; all of it where it is another run's."""
+    """Return the part of a key after its run id; all of it for another run's key."""
     return key.removeprefix(key_of(run_id, ""))
 
 
 def worker_run_id(run_id: str, worker: str) -> str:
-    """Return the run id of a worker that is a run of its own; no longer than one may be."""
+    """Return the run id of a worker that is a run of its own, within the length limit."""
     whole = f"{run_id}-{worker}"
     if len(whole) <= LONGEST_NAME:
         return whole
-    # What is cut off is the end, by which the ids of a pipeline's runs differ.
+    # Run ids of a pipeline differ at the end, which is cut off: a digest keeps them distinct.
     digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
     return f"{whole[: LONGEST_NAME - 13]}-{digest}"
 
 
 def sweep_command(run_id: str | None) -> str:
-    """Return the command, to be pasted, that deletes what a run has left."""
+    """Return the command that deletes what a run has left, for pasting."""
     return f"hydra-smoke sweep --run-id {run_id}"

@@ -1,9 +1,9 @@
-"""Signals while instances exist: the first ends the run, and none breaks off its clean-up.
+"""Signals while instances exist: the first ends the run, and none interrupts its clean-up.
 
-One handler is resident from switch-on to the end. A handler put in only around a deletion leaves
-gaps; here the first signal itself starts the hold in which later ones wait, and what runs under
-`hold` is not interrupted at all, but hurried: its deadline has come `CLEANUP_SECONDS` after the
-signal. So nothing may wait in it for whoever reads what is written: that comes `afterwards`.
+One handler is installed from switch-on to the end. A handler installed only around a deletion
+leaves gaps; here the first signal itself starts the hold in which later ones wait, and code under
+`hold` is not interrupted, but hurried: its deadline is `CLEANUP_SECONDS` after the signal. So that
+code must not block on readers of its output: such work is done `afterwards`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from typing import Any
 CLEANUP_SECONDS = 3.0
 """Seconds for the router's answer once a signal has come: a runner kills after 10."""
 STUCK = 10.0
-"""Seconds after which a further signal counts again, where the first one got no clean-up going."""
+"""Seconds after which a further signal counts again, if the first one started no clean-up."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""As far as a system has them. Windows has the last (Ctrl-Break, or its window is
-closed), and kills at once where others send TERM."""
+"""Used where the system has them.
+Windows has the last (Ctrl-Break, or a closed window), and kills where others send TERM."""
 _MOST = 1000
-"""How many works are kept for afterwards, the newest."""
+"""How many deferred works are kept, the newest."""
 
 
 class Interrupts:
-    """The resident handler, and what it knows."""
+    """The installed handler, and its state."""
 
     def __init__(self, on_first: Callable[[int], object] = lambda number: None) -> None:
         self.received: int | None = None
@@ -49,7 +49,7 @@ class Interrupts:
         self._pid = os.getpid()
 
     def install(self) -> None:
-        """Take the signals over, those left ignored excepted; the main thread alone can."""
+        """Install the handlers, except for ignored signals; only the main thread can."""
         if threading.current_thread() is not threading.main_thread():
             return
         for name in _NAMES:
@@ -58,22 +58,22 @@ class Interrupts:
                 self._old[number] = signal.signal(number, self._handle)
 
     def restore(self) -> None:
-        """Put the old handlers back, where nobody has put in another one since."""
+        """Restore the old handlers, unless someone has replaced ours since."""
         for number, old in self._old.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, old)
         self._old.clear()
 
     def deadline(self) -> float:
-        """Return the point of `time.monotonic()` at which held work must be over; inf for never."""
+        """Return the `time.monotonic()` by which held work must end; inf for never."""
         return self._at + CLEANUP_SECONDS
 
     def end_clean_up(self) -> None:
-        """Let signals count again, those that came meanwhile excepted: the run is ending."""
+        """Let new signals count again: the run is ending."""
         self._cleaning = self._waiting = False
 
     def begin_clean_up(self) -> None:
-        """Hold every signal from now on; what was signalled before gets its patience now."""
+        """Hold every signal from now on; the time for an earlier signal starts now."""
         self._cleaning = True
         if self.received is not None:
             self._at = time.monotonic()
@@ -81,9 +81,9 @@ class Interrupts:
 
     @contextmanager
     def hold(self) -> Generator[None]:
-        """Let signals wait until this is over; one that came meanwhile then ends the run."""
+        """Defer signals until this ends; one that came meanwhile then ends the run."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # Signals are the main thread's.
+            yield  # Only the main thread receives signals.
             return
         self._depth += 1
         try:
@@ -97,28 +97,28 @@ class Interrupts:
 
     @property
     def held(self) -> bool:
-        """Whether signals wait now, so that nothing else may be waited for."""
+        """Whether signals are held now, so that nothing else may block."""
         return self._depth > 0 or self._cleaning
 
     def afterwards(self, work: Callable[[], object]) -> None:
-        """Do what may block, and whose failure is nobody's matter, once nothing is held."""
+        """Run work that may block or fail without consequence, once nothing is held."""
         self._later.append(work)
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Do what was left for afterwards, unless signals are held."""
+        """Run deferred work, unless signals are held."""
         while self._later and not self.held:
             with suppress(Exception):
                 self._later.popleft()()
 
     def wake(self) -> None:
-        """Let the main thread's blocked call begin anew, from another thread; once a signal came.
+        """Restart the main thread's blocked call, from another thread, after a signal.
 
-        By that signal, which is handled already. Of other threads none can be woken without
-        the risk that it has ended meanwhile.
+        It sends that same signal, which is handled already. Other threads can't be woken without
+        the risk that they have just ended.
         """
         if sys.platform == "win32":
-            raise NotImplementedError  # Where nothing tells that output is stalled.
+            raise NotImplementedError  # Where stalled output can't be detected.
         number, main = self.received, threading.main_thread().ident
         if number is None or main is None or signal.getsignal(number) != self._handle:
             return
@@ -127,7 +127,7 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
-            # A forked child is not the run: it does what it would have done without us.
+            # A forked child is not the run: do what would have happened without this handler.
             signal.signal(number, self._old.get(number, signal.SIG_DFL))
             signal.raise_signal(number)
             return
@@ -144,7 +144,7 @@ class Interrupts:
             self._interrupt(frame)
 
     def _interrupt(self, frame: FrameType | None) -> None:
-        # What a TERM or HUP ends takes the way of Ctrl-C through pytest: all of its teardown.
+        # TERM and HUP take the way of Ctrl-C through pytest: all of its teardown runs.
         old = self._old.get(signal.SIGINT)
         if callable(old):
             old(signal.SIGINT, frame)

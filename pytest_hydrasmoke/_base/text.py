@@ -1,7 +1,7 @@
-"""A server's words, made safe to show.
+"""Make a server's words safe to show.
 
-Words of a server or an agent are shown only as `safe_text()` leaves them: a stranger may have
-shaped them, and a pipeline's log obeys commands.
+Words of a server or an agent are shown only after `safe_text()`: a stranger may have written them,
+and a pipeline's log executes commands.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-# Colours are what logs and tools often have, and no reader misses: dropped, not shown as escapes.
+# Colours are common in logs and tools, and no reader misses them: dropped, not escaped.
 _DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
     "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
-"""What draws nothing and is no format character: the rest of Unicode's property
-Default_Ignorable_Code_Point, and four signs that are blank all the same."""
+"""Invisible characters that are no format characters: the rest of Unicode's property
+Default_Ignorable_Code_Point, and four blank signs."""
 
 
 def _visible(char: str) -> str:
@@ -31,10 +31,10 @@ def _visible(char: str) -> str:
 
 
 def harmless(text: str) -> str:
-    """Make words harmless to print, and leave all of them.
+    """Make text harmless to print, and keep all of it.
 
-    Control and direction characters become visible escapes, and what a pipeline's runner would
-    take for a command (`::command::` at a line's start, `##[command]` anywhere) is broken up.
+    Control and direction characters become visible escapes, and what a pipeline's runner would take
+    for a command (`::command::` at a line's start, `##[command]` anywhere) is broken up.
     """
     shown = re.sub(r"[^\n\t\x20-\x7e]+", lambda odd: "".join(map(_visible, odd[0])), text)
     shown = re.sub(r"^([^\S\n]*):(?=:)", r"\1: ", shown, flags=re.MULTILINE)
@@ -42,16 +42,16 @@ def harmless(text: str) -> str:
 
 
 def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
-    """Make what cleans a text, all of it, of the token and of harm.
+    """Return a function that removes the token from a text of any length, and makes it harmless.
 
-    It gives the same object where there is nothing to clean.
+    It returns the same object where nothing has to change.
     """
 
     def clean(text: str) -> str:
         masked = scrub(_DRESS.sub("", text))
         shown = harmless(masked)
         if shown != masked:
-            # What was made visible may spell the token.
+            # Escaping may complete the token's spelling.
             shown = scrub(shown)
         return text if shown == text else shown
 
@@ -59,13 +59,13 @@ def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def safe_text(text: str, limit: int = 400) -> str:
-    """Return a server's words as `harmless` leaves them: `limit` characters, then how many more."""
+    """Return a server's words after `harmless`: `limit` characters, then how many more."""
     shown, more = harmless(text[:limit]), len(text) - limit
     return f"{shown}… ({more} more characters)" if more > 0 else shown
 
 
 def first_few(names: Sequence[str], most: int = 3) -> str:
-    """Return the first of some names, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 

@@ -1,4 +1,4 @@
-"""A thread that lives no longer than there is need."""
+"""A thread that lives only as long as it is needed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 
 JOIN = 1.0
-"""Seconds to wait for a thread that is told to end: one that is held up in a write ends later."""
+"""Seconds to wait for a thread that was told to end: one blocked in a write ends later."""
 
 
 class Ticker:
-    """Calls something now and then, in a thread of its own until it is stopped.
+    """Call a function now and then, in a thread of its own, until it is stopped.
 
-    So a test that forks does so without a thread beside it.
+    Stopped between uses, so that a test that forks does so without a second thread.
     """
 
     def __init__(self, tick: Callable[[], None]) -> None:
@@ -21,7 +21,7 @@ class Ticker:
         self._running: tuple[threading.Thread, threading.Event] | None = None
 
     def start(self, every: float) -> None:
-        """Begin, with `every` seconds between two calls; harmless if it has begun."""
+        """Start, with `every` seconds between two calls; harmless if it is running."""
         if self._running is None:
             stop = threading.Event()
             name = "hydra-smoke-progress"
@@ -30,7 +30,7 @@ class Ticker:
             thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it; harmless if there is nothing to end."""
+        """Stop, and wait for the thread; harmless if it is not running."""
         running, self._running = self._running, None
         if running is not None:
             running[1].set()

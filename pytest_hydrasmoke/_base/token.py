@@ -1,7 +1,7 @@
-"""The token, which nothing shows: `reveal()` gives it, for the one header that carries it.
+"""The token, which nothing shows: only `reveal()` returns it, for the one header with it.
 
-Whatever prints, compares, copies or lists it shows `Token(********)`. What a token has got into all
-the same, a router's own words, a test's, is masked where it is shown.
+Printing, comparing, copying or listing it shows `Token(********)`. A token that has got into other
+text, a router's or a test's, is masked where that text is shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ E = TypeVar("E", bound=BaseException)
 VARIABLES = (variable("token"), "OPS_BEARER_TOKEN")
 
 
-"""Where the environment may hold a token: the first of them is used."""
+"""Environment variables that may hold a token: the first one set is used."""
 
 
 TOKEN_FORM = re.compile(r"[\x21-\x7e]{8,}")
@@ -33,7 +33,7 @@ TOKEN_FORM = re.compile(r"[\x21-\x7e]{8,}")
 WINDOW = 8
 
 
-"""So many characters of a token, in their order, are a part of it that must not be shown."""
+"""A run of so many characters of a token is secret, too."""
 
 
 def token_problem(value: str) -> str | None:
@@ -56,10 +56,10 @@ def token_problem(value: str) -> str | None:
 
 
 class Token:
-    """Hold a bearer token so that nothing prints it; only `reveal()` gives it.
+    """Hold a bearer token so that nothing prints it; only `reveal()` returns it.
 
-    It takes any text: whoever is given a token hides it first, and only then looks whether it can
-    be one (`problem`), so that the frames of what fails have nothing to show.
+    It accepts any text: code that receives a token hides it first, and only then validates it
+    (`problem`), so that the frames of a failure have nothing to show.
     """
 
     __slots__ = ("_reveal",)
@@ -71,7 +71,7 @@ class Token:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with it, in words that show none of it; None if nothing is."""
+        """What is wrong with it, without showing any of it; None if nothing is."""
         return token_problem(self._reveal())
 
     def reveal(self) -> str:
@@ -92,30 +92,30 @@ class Token:
 
 
 def hidden(token: str | Token) -> Token:
-    """Hide a token that may be hidden already; never fails."""
+    """Wrap a token that may be wrapped already; never fails."""
     return token if isinstance(token, Token) else Token(token)
 
 
 def _known(token: Token | None) -> frozenset[str]:
-    """Return every token that this process could show: the given one, and its environment's."""
+    """Return every token that this process could show: this one, and the environment's."""
     given = "" if token is None else token.reveal()
     found = {value.strip() for value in (given, *map(os.environ.get, VARIABLES)) if value}
     return frozenset(value for value in found if len(value) >= WINDOW)
 
 
 def has_token(text: str, token: Token | None) -> bool:
-    """Return whether a whole token is in a text: the given one, or one of the environment."""
+    """Return whether a text contains a whole token: this one, or one of the environment."""
     return any(value in text for value in _known(token))
 
 
 def scrubbing(token: Token | None) -> Callable[[str], str]:
-    """Return what masks a token in a text, and the environment's, whichever of them is in use."""
+    """Return a function that masks this token and the environment's in a text."""
     known = sorted(_known(token))
     return scrubber(*known) if known else str
 
 
 class _Parts(frozenset[str]):
-    """Parts of tokens, which a listing of a frame's locals does not show."""
+    """Parts of tokens; their repr shows none."""
 
     __slots__ = ()
 
@@ -124,13 +124,13 @@ class _Parts(frozenset[str]):
 
 
 _MARKS = "*#~_ "
-"""What a byte is masked by: the first that no token has; none has the last."""
+"""Candidates for the mask byte: the first that no token has; none has the last."""
 Spans = list[tuple[int, int]]
-"""Parts of a text, each from one position to another, in their order."""
+"""Parts of a text as (start, end), in order."""
 
 
 def hiding(token: Token | None) -> Callable[[bytes], bytes]:
-    """Return what masks in bytes what `scrubbing` does in a text: a byte for a byte."""
+    """Return a function that masks in bytes what `scrubbing` masks in text: byte for byte."""
     known = sorted(_known(token))
     if not known:
         return bytes
@@ -138,7 +138,7 @@ def hiding(token: Token | None) -> Callable[[bytes], bytes]:
     mark = next(mark for mark in _MARKS if not any(mark in value for value in known)).encode()
 
     def hide(data: bytes) -> bytes:
-        # A character a byte, whatever they are: a token has ASCII alone.
+        # One character per byte, whatever it is: a token is ASCII.
         for start, end in find(data.decode("latin-1")):
             data = data[:start] + mark * (end - start) + data[end:]
         return data
@@ -148,9 +148,9 @@ def hiding(token: Token | None) -> Callable[[bytes], bytes]:
 
 @lru_cache(8)
 def scrubber(*values: str) -> Callable[[str], str]:
-    """Make a function that masks every part of any of `values` of `WINDOW` characters and more."""
+    """Return a function that masks every part of `values` of at least `WINDOW` characters."""
     find = finder(*values)
-    # Made of what no token has, so that no mask completes a window.
+    # Made of a character that no token has, so that no mask completes a window.
     mask = ("…" if any("*" in value for value in values) else "*") * WINDOW
 
     def scrub(text: str) -> str:
@@ -166,16 +166,16 @@ def scrubber(*values: str) -> Callable[[str], str]:
 
 @lru_cache(8)
 def finder(*values: str) -> Callable[[str], Spans]:
-    """Make a function that finds every part of any of `values` of `WINDOW` characters and more.
+    """Return a function that finds every part of `values` of at least `WINDOW` characters.
 
-    Parts, since pytest cuts long texts short: the whole may be nowhere to be found. Each is known
-    as it is, and as a repr, JSON, a URL and `harmless` spell it.
+    Parts, since pytest cuts long texts: the whole may appear nowhere. Each is found verbatim, and
+    as a repr, JSON, a URL and `harmless` spell it.
     """
     spelled = {way for value in values for way in _spelled(value)}
     windows = _Parts(
         way[at : at + WINDOW] for way in spelled for at in range(len(way) - WINDOW + 1)
     )
-    # Each window has one of these in it: a text that has none of them needs no closer look.
+    # Each window contains one of these: a text without them needs no closer look.
     pieces = _Parts(way[at : at + 4] for way in spelled for at in range(0, len(way) - 3, 5))
 
     def find(text: str) -> Spans:
@@ -197,15 +197,15 @@ def _spelled(value: str) -> set[str]:
     escaped = value.replace("\\", "\\\\")
     quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\""]
     ways = {value, escaped, *quoted, quote(value, safe="")}
-    # Words are made harmless where they become an error, and masked where they are shown.
+    # Text is made harmless where it becomes an error, and masked where it is shown.
     return ways | set(map(harmless, ways))
 
 
 def bare(error: E) -> E:
-    """Take an error's frames off it, and off all that it came of; to be raised outside of `except`.
+    """Remove the frames of an error and its causes; call it outside `except`.
 
-    For what was raised below where the token is put into a request: those frames have it. What
-    was being handled before keeps its own.
+    For errors raised below the code that puts the token into a request: those frames hold it. An
+    exception that was being handled before keeps its frames.
     """
     above, chain = sys.exception(), list[BaseException]([error])
     while chain:

@@ -1,4 +1,4 @@
-"""How wide a text is on a terminal."""
+"""The width of a text on a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 def width_of(text: str) -> int:
-    """Return the columns that a text of one line takes."""
+    """Return the columns that a one-line text takes."""
     if text.isascii():
         return len(text)
     return sum(map(_columns, text))

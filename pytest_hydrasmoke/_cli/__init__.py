@@ -1,5 +1,5 @@
-"""The command `hydra-smoke`: check, sweep, fake.
+"""The command `hydra-smoke`: check, sweep, fake, history.
 
-It may import `_run`, `_report`, `_settings` and what is below them.
-`__main__` and the entry point call it.
+May import `_run`, `_report`, `_settings` and what is below them. `__main__` and the entry point
+call it.
 """

@@ -1,4 +1,4 @@
-"""What can be found out about a router without provisioning anything."""
+"""Check a router without provisioning anything."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from pytest_hydrasmoke._transport.protocol import Request, drive
 from pytest_hydrasmoke._transport.target import Link
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds for each thing that is found out."""
+"""Seconds for each check."""
 DOCUMENT_LIMIT = 32 << 20
-"""Bytes of an OpenAPI document: a platform's own has more in it than the six calls."""
+"""Most bytes of an OpenAPI document: a platform's own covers more than the six calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found out."""
+    """The result of one check."""
 
     what: str
     good: bool
@@ -43,10 +43,10 @@ class Finding:
 def findings(
     config: HydraSmokeConfig, wait_aloud: Callable[[str], None] = lambda line: None
 ) -> Iterator[Finding]:
-    """Find out about router, token, answers and contract, one after the other.
+    """Check router, token, answers and contract, in this order.
 
-    `wait_aloud` is given a line now and then, as long as the router is not reached. Ends where
-    going on makes no sense: an unreachable router has no token to test.
+    `wait_aloud` is called with a line now and then while the router can't be reached. Stop where
+    further checks make no sense: an unreachable router has no token to test.
     """
     io = SyncIO(config.link)
     calls = Calls(io)
@@ -67,14 +67,14 @@ def findings(
 
 
 def _router(calls: Calls) -> Finding:
-    # A malformed id is refused before the token is looked at, and by nothing but this router:
-    # a wrong path answers 404, as an unknown instance does.
+    # A malformed id is refused before the token is checked, and only by this router: a wrong path
+    # answers 404, as an unknown instance does.
     start = time.monotonic()
     words = "something else answers: it accepted 'not-a-uuid' as an id"
     try:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except (RejectedError, UnauthorizedError):
-        # Some look at the token first: what is wrong with it is told next.
+        # Some check the token first: the next check reports what is wrong with it.
         return Finding("router", True, f"reached in {time.monotonic() - start:.2f} s")
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"

@@ -23,7 +23,7 @@ CONDITIONS = ("failure", "leak", "regression", "flaky")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
+    """Add the command's options."""
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders of report*.json"
     )
@@ -77,20 +77,20 @@ def _conditions(text: str) -> frozenset[str]:
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
-    """Show the history; returns whether it is as it must be."""
+    """Show the history; return whether it meets the demands."""
     from pytest_hydrasmoke._history import files, terminal
     from pytest_hydrasmoke._history.build import history
     from pytest_hydrasmoke._history.reading import read
     from pytest_hydrasmoke._history.verdict import Demand, not_judged, problems
 
     named = options.group or (own_group(os.environ) if options.expect else None)
-    # As names are read of reports.
+    # Cleaned in the same way as names in reports.
     group = named and safe_line(named, 1_000)
     written = (options.html, options.json, options.markdown)
     files.refuse_reports(written, options.paths)
     _refuse_no_baseline(options)
-    # What goes to standard output is there alone.
-    tell = aside if files.STANDARD_OUTPUT in written else say
+    # Output meant for standard output must be alone there.
+    out = aside if files.STANDARD_OUTPUT in written else say
     found = read(options.paths)
     made = history(
         found,
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
         now=datetime.now(UTC),
     )
     for line in terminal.lines(made, options.after, shutil.get_terminal_size().columns):
-        tell(line)
+        out(line)
     if not made.overviews:
         problem, next_step = _nothing(found, asked=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
@@ -109,14 +109,14 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     files.write(made, options.after, views, say)
     red = problems(made, demand)
     for line in red:
-        tell(f"FAILED {line}")
+        out(f"FAILED {line}")
     if (untold := not_judged(found.unread, demand)) is not None:
-        tell(untold)
+        out(untold)
     return not red
 
 
 def _refuse_no_baseline(options: argparse.Namespace) -> None:
-    """Raise `ConfigError` where a regression is asked for, and could never be found."""
+    """Raise `ConfigError` where a regression is demanded, but could never be found."""
     from pytest_hydrasmoke._history.statistics import BASELINE, ENOUGH
 
     if "regression" in options.fail_on and options.last <= ENOUGH:
@@ -128,14 +128,14 @@ def _refuse_no_baseline(options: argparse.Namespace) -> None:
 
 
 def own_group(environ: Mapping[str, str]) -> str | None:
-    """Return the group that this pipeline's runs are of, if there is a pipeline."""
+    """Return the group of this pipeline's runs, if there is a pipeline."""
     from pytest_hydrasmoke._report import pipeline
 
     return environ.get(variable("group")) or pipeline.own_group(environ)
 
 
 def _nothing(found: Found, *, asked: bool) -> tuple[str, str]:
-    if found.runs and not asked and all(it.fake for it in found.runs):
+    if found.runs and not asked and all(run.fake for run in found.runs):
         return ("every run that was read is one of the fake router", "give --include-fake")
     if found.runs:
         return (

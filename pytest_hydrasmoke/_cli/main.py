@@ -23,19 +23,19 @@ from .history import add_options as add_history_options
 from .output import Output
 
 OK, WRONG, SETTINGS = 0, 1, 4
-"""Exit codes: settings are 4, as pytest's own usage errors are."""
+"""Exit codes: 4 for settings, as for pytest's own usage errors."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Repeats nothing that it does not know: it may be the token, and many read a log."""
+    """Does not echo unknown arguments: one may be the token, and many people read a log."""
 
     def __init__(self, *words: Any, **options: Any) -> None:
         super().__init__(*words, **{**options, "allow_abbrev": False})
-        # Known only to be refused.
+        # Accepted only to be refused.
         self.add_argument("--token", nargs="?", action=_Refused, help=argparse.SUPPRESS)
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Parse the arguments; exits in words where they can't be."""
+        """Parse the arguments; exits with a message where that fails."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             names = (argument.partition("=")[0] for argument in unknown)
@@ -53,7 +53,7 @@ class _Refused(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, and give its exit code."""
+    """Run the command line, and return its exit code."""
     parser = _Parser("hydra-smoke", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
@@ -138,11 +138,11 @@ def _sweep(options: argparse.Namespace) -> int:
     from pytest_hydrasmoke._run.sweep import Sweep
     from pytest_hydrasmoke._settings.sources import load
 
-    # What to provision does not matter.
+    # The spec does not matter here.
     given = {"output": options.output, "run_id": options.run_id}
     config = load(given, Path.cwd(), fake=False, required=("url",)).config
     clean = cleaner(scrubbing(config.token))
-    # A line each, whatever a ledger's or a router's words are.
+    # One line each, whatever a ledger or a router contains.
     sweep = Sweep(
         config,
         options.wait,
@@ -169,13 +169,13 @@ def _history(options: argparse.Namespace) -> int:
 
 @Output
 def _say(line: str) -> None:
-    # In one call: several threads have something to say.
+    # In one call: several threads print.
     sys.stdout.write(platform.printable(f"{line}\n", sys.stdout))
     sys.stdout.flush()
 
 
 def _wait_aloud(line: str) -> None:
-    # No result: whoever reads those wants no such line among them.
+    # Not on standard output: programs that read results expect no such line there.
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

@@ -1,5 +1,5 @@
-"""Time that passes only when everybody waits, and the network by such a time.
+"""Time that passes only while all its users wait, and network I/O by such a clock.
 
-It may import `_transport`, which does not know it.
-Sessions and public clients call it where they are given a `VirtualClock`.
+May import `_transport`, which does not know it. Sessions and public clients call it where they get
+a `VirtualClock`.
 """

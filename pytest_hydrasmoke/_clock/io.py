@@ -1,4 +1,4 @@
-"""The network by a virtual clock: the ways of `_transport`, which know nothing of it."""
+"""Network I/O by a virtual clock: subclasses of `_transport`, which does not know them."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ VIRTUAL_SLICE = 0.01
 
 
 def blocking_io(link: Link, clock: VirtualClock | None) -> SyncIO:
-    """Make an `IO` that blocks, by a virtual clock if there is one."""
+    """Return a blocking `IO`, by a virtual clock if there is one."""
     return SyncIO(link) if clock is None else VirtualSyncIO(link, clock)
 
 
 def async_io(link: Link, clock: VirtualClock | None) -> AsyncIO:
-    """Make an `IO` under anyio, by a virtual clock if there is one."""
+    """Return an `IO` under anyio, by a virtual clock if there is one."""
     return AsyncIO(link) if clock is None else VirtualAsyncIO(link, clock)
 
 
 class VirtualNetwork(Network):
-    """How a run reaches its router by a virtual clock: its threads take turns."""
+    """A run's network by a virtual clock: its threads take turns."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
@@ -53,7 +53,7 @@ class VirtualNetwork(Network):
 
 
 class VirtualSyncIO(SyncIO):
-    """`IO` that blocks by a virtual clock; one for each thread."""
+    """Blocking `IO` by a virtual clock; one for each thread."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class VirtualSyncIO(SyncIO):
         interrupts: Interrupts | None = None,
         group: Group | None = None,
     ) -> None:
-        # A deadline may come at any moment of real time.
+        # A virtual deadline may come at any moment of real time.
         super().__init__(link, interrupts=interrupts, group=group, slice_seconds=VIRTUAL_SLICE)
         self._clock = clock
         self.part = part_of(clock)
@@ -97,7 +97,7 @@ class VirtualSyncIO(SyncIO):
 
 
 class VirtualSyncStream:
-    """A stream read by blocking, by a virtual clock."""
+    """A blocking stream, by a virtual clock."""
 
     def __init__(self, part: Part, stream: SyncStream) -> None:
         self._part = part
@@ -158,7 +158,7 @@ class VirtualAsyncIO(AsyncIO):
 
 
 class VirtualAsyncStream:
-    """A stream read under anyio, by a virtual clock."""
+    """A stream under anyio, by a virtual clock."""
 
     def __init__(self, io: VirtualAsyncIO, stream: AsyncStream) -> None:
         self._io = io

@@ -1,14 +1,14 @@
-"""Who goes on next on a virtual clock: the book-keeping of a small discrete-event simulation.
+"""Who runs next on a virtual clock: the state of a small discrete-event simulation.
 
-The law: time stands still while anybody who goes by the clock is busy. Once all of them wait, it
-moves to the earliest point that somebody waits for, and exactly one goes on. Of equal points the
-one whose seat was taken first comes first. So what happens, and in which order, is the same each
-time, however threads, tasks and sockets are scheduled.
+The law: time stands still while any user of the clock is busy. Once all of them wait, it moves to
+the earliest point that one of them waits for, and exactly that one runs. Among equal points the
+earliest seat goes first. So what happens, and in which order, is the same each time, however
+threads, tasks and sockets are scheduled.
 
-Who is busy is known of whoever sleeps or calls by the clock. One who waits for something else, the
-end of another thread, say, can't be told from one who computes: it holds the time up for
-`STALL_SECONDS` of real time, and is waited for no more until it uses the clock again. So what a
-thread that computes for longer than that does next is not in the order of virtual time.
+Users are known to be busy or waiting only when they sleep or call by the clock. One that waits for
+something else, such as the end of another thread, looks like one that computes: it holds the time
+up for `STALL_SECONDS` of real time, and is then ignored until it uses the clock again. So a thread
+that computes for longer leaves the order of virtual time.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pytest_hydrasmoke._base.errors import hide_own_frames
 __tracebackhide__ = hide_own_frames
 
 LOOK = 0.02
-"""Seconds of real time after which a waiter looks whether anybody still keeps it waiting."""
+"""Seconds of real time after which a waiter checks what still keeps it waiting."""
 STALL_SECONDS = 1.0
-"""Seconds of real time without any progress after which nobody is waited for any more."""
+"""Seconds of real time without any progress after which busy users are ignored."""
 ROUNDS = 20
-"""Rounds of an event loop in which nothing happens, until all of its tasks are taken to wait."""
+"""Idle rounds of an event loop after which all of its tasks count as waiting."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Loop:
     soon: Callable[[Callable[[], object]], object]
 
     def call(self, work: Callable[[], object]) -> None:
-        """Have something called in the loop soon, from any thread."""
-        # A loop that has ended has nobody left who would wait.
+        """Schedule a call in the loop, from any thread."""
+        # A loop that has ended has no waiters left.
         with suppress(RuntimeError):
             self.soon(work)
 
 
 class Place:
-    """A thread, and what it is at."""
+    """A thread, and its activity."""
 
     def __init__(self, thread: threading.Thread) -> None:
         self.thread = weakref.ref(thread)
@@ -57,12 +57,12 @@ class Place:
         self.blocked: Wait | None = None
         """What the thread as a whole waits for."""
         self.reads: set[Wait] = set()
-        """Where tasks of the thread's event loop read a stream."""
+        """Streams that tasks of the thread's event loop are reading."""
         self.quiet = False
         """Whether the thread's event loop has nothing to do."""
         self.stirs = 0
         self.settling: Loop | None = None
-        """The loop that is watched until it has nothing to do."""
+        """The loop being watched until it is idle."""
 
     @property
     def alive(self) -> bool:
@@ -77,13 +77,13 @@ class Place:
 
 
 class Seat:
-    """A client's place in the order, from when it is made; `place` is the thread that uses it."""
+    """A client's place in the order, from its creation; `place` is the thread that uses it."""
 
     def __init__(self, number: int, place: Place) -> None:
         self.number = number
         self.place = place
         self.away = False
-        """Whether its thread is at something that is not the clock's affair."""
+        """Whether its thread is busy with something outside the clock."""
 
     @property
     def holds(self) -> bool:
@@ -91,26 +91,26 @@ class Seat:
 
 
 class Line:
-    """A stream on its way from a fake router to a client."""
+    """A stream from a fake router to a client."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.sent = self.taken = 0
         self.known = False
-        """Whether its reader goes by the clock too; anybody else's time is moved by hand."""
+        """Whether its reader uses the clock too; for other readers, time is moved by hand."""
         self.wait: Wait | None = None
-        """The router's wait until it sends more."""
+        """The router's wait before it sends more."""
         self.awake = False
         """Whether the router is about to send."""
 
     @property
     def rests(self) -> bool:
-        # Bytes that nobody has taken yet are on their way to make somebody busy.
+        # Bytes not yet read will make their reader busy.
         return self.wait is not None and not self.wait.woken and self.sent == self.taken
 
 
 class Wait:
-    """Somebody who waits for a point in time; `wake` is called once it is their turn."""
+    """A wait for a point in time; `wake` is called when it is its turn."""
 
     def __init__(
         self, until: float, rank: tuple[int, int], who: object, wake: Callable[[], object]
@@ -139,7 +139,7 @@ class Wait:
 
 
 class Scheduler:
-    """Who goes by one clock, and who goes on next; every method is to be called under `lock`."""
+    """The users of one clock, and which runs next; call every method under `lock`."""
 
     def __init__(self, start: float) -> None:
         self.lock = threading.Lock()
@@ -154,10 +154,10 @@ class Scheduler:
         self._active: object = None
         self._progress = self._looked = time.monotonic()
 
-    # Coming and going
+    # Joining and leaving
 
     def here(self) -> Place:
-        """Return the place of the thread that asks."""
+        """Return the place of the calling thread."""
         thread = threading.current_thread()
         place = self._places.get(thread)
         if place is None:
@@ -171,23 +171,23 @@ class Scheduler:
         return seat
 
     def line(self) -> Line:
-        """Take the next place in the order for a stream."""
+        """Take the next place in the order, for a stream."""
         return Line(next(self._numbers))
 
     def come(self, seat: Seat, loop: Loop | None) -> Place:
-        """Be busy, in this thread; where a loop runs, until that has nothing to do."""
+        """Mark this thread as busy; if a loop runs in it, until that is idle."""
         self._seats[seat.number] = seat
         seat.place, seat.away = self.here(), False
         self.stir(seat.place, loop)
         return seat.place
 
     def leave(self, seat: Seat) -> None:
-        """Go by this clock no more, until the seat is used again."""
+        """Stop using this clock, until the seat is used again."""
         self._seats.pop(seat.number, None)
         self.go_on()
 
     def stand_aside(self, aside: bool, others: Collection[Seat], loop: Loop | None) -> None:
-        """Have nobody wait for this thread, which is about to wait for others; or end that."""
+        """Exempt this thread, which is about to wait for others; or end the exemption."""
         place = self.here()
         for seat in self._seats.values():
             if seat.place is place and seat not in others:
@@ -196,11 +196,11 @@ class Scheduler:
         self.go_on()
 
     def stir(self, place: Place, loop: Loop | None) -> None:
-        """Note that something happens in a thread."""
+        """Note activity in a thread."""
         self._progress = time.monotonic()
         place.stirs += 1
         place.quiet = False
-        # One watch at a time: a loop that is blocked would pile them up.
+        # One watch at a time: a blocked loop would pile them up.
         if loop is not None and place.settling != loop:
             place.settling = loop
             self._watch(place, loop, place.stirs, ROUNDS)
@@ -223,29 +223,29 @@ class Scheduler:
     def wait(
         self, number: int, until: float, who: object, wake: Callable[[], object], line: Line | None
     ) -> Wait:
-        """Wait for a point in time; `end` takes it back."""
+        """Register a wait for a point in time; `end` removes it."""
         wait = Wait(until, (number, next(self._numbers)), who, wake)
         wait.line = line
         self._waits.add(wait)
         return wait
 
     def end(self, wait: Wait | None) -> None:
-        """Wait no more."""
+        """Remove a wait."""
         if wait is not None:
             self._waits.discard(wait)
 
     def is_active(self, who: object) -> bool:
-        """Return whether the one who went on last is this one."""
+        """Return whether this is the one that ran last."""
         return self._active == who
 
     def advance(self, seconds: float) -> None:
-        """Move time on by hand."""
+        """Move time forward by hand."""
         self.now += seconds
         self._free_strangers()
         self.go_on()
 
     def go_on(self) -> None:
-        """Let the next one go on, if all others wait."""
+        """Let the next one run, if all others wait."""
         if any(seat.holds for seat in self._seats.values()):
             return
         if any(line.awake for line in self.lines.values()):
@@ -276,10 +276,10 @@ class Scheduler:
             if stranger and wait.until <= self.now:
                 self._wake(wait)
 
-    # The net
+    # Safety net
 
     def look(self) -> None:
-        """Wait no more for those who have gone, or are at something else."""
+        """Ignore users that have gone, or are busy elsewhere."""
         now = time.monotonic()
         if now - self._looked >= LOOK / 2:
             self._looked = now

@@ -1,7 +1,7 @@
-"""Time as tests need it: it passes only when everybody who goes by it waits.
+"""Time for tests: it passes only while all its users wait.
 
-`VirtualClock` is what tests hold, `Part` what a client has of it, `StreamPart` what a fake router
-has of it for one stream. `scheduler` decides; here is how threads and tasks wait for its word.
+`VirtualClock` is what tests hold, `Part` a client's side of it, `StreamPart` a fake router's side
+for one stream. `scheduler` decides; here threads and tasks wait for its decision.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ class VirtualClock:
 
 
 def part_of(clock: VirtualClock) -> Part:
-    """Return a client its part in a clock."""
+    """Return a client's part in a clock."""
     return Part(clock._scheduler)  # pyright: ignore[reportPrivateUsage]
 
 
 @contextmanager
 def standing_aside(clock: VirtualClock, handed_over: Collection[Part]) -> Generator[None]:
-    """Let time pass although this thread waits for others, and not by the clock.
+    """Let time pass while this thread waits for others outside the clock.
 
-    Parts that were handed over to other threads are waited for as ever.
+    Parts handed over to other threads still count as users.
     """
     scheduler = clock._scheduler  # pyright: ignore[reportPrivateUsage]
     seats = {part.seat for part in handed_over}
@@ -85,7 +85,7 @@ def _nothing() -> None:
 
 
 class Part:
-    """What one client has of a clock."""
+    """A client's side of a clock."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -93,14 +93,14 @@ class Part:
             self.seat: Seat = scheduler.seat()
 
     def leave(self) -> None:
-        """Take part no more, until the next sleep or call."""
+        """Stop taking part, until the next sleep or call."""
         with self._scheduler.lock:
             self._scheduler.leave(self.seat)
 
     # Sleeping
 
     def sleep(self, seconds: float, check: Callable[[], object] = _nothing) -> None:
-        """Block until it is later; `check` may raise to break that off."""
+        """Block until `seconds` have passed; `check` may raise to end that."""
         scheduler, woken, loop = self._scheduler, threading.Event(), _loop()
         with scheduler.lock:
             place = scheduler.come(self.seat, loop)
@@ -141,12 +141,12 @@ class Part:
     # Calling
 
     def go_first(self, check: Callable[[], object] = _nothing) -> None:
-        """Block until no other client is at work."""
+        """Block until no other client is busy."""
         if not self._is_first(None):
             self.sleep(0.0, check)
 
     async def go_first_async(self) -> None:
-        """Wait until no other client is at work, as a task."""
+        """Wait until no other client is busy, as a task."""
         if not self._is_first(anyio.get_current_task().id):
             await self.sleep_async(0.0)
 
@@ -158,7 +158,7 @@ class Part:
 
     @contextmanager
     def calling(self) -> Generator[None]:
-        """Hold the time still while a request is under way."""
+        """Stop the time while a request is under way."""
         scheduler, loop = self._scheduler, _loop()
         with scheduler.lock:
             place = scheduler.come(self.seat, loop)
@@ -173,7 +173,7 @@ class Part:
     # Reading a stream
 
     def follow(self, peer: object) -> None:
-        """Mark the stream to this end of a connection as read by the clock."""
+        """Mark the stream at this end of a connection as read by the clock."""
         with self._scheduler.lock:
             line = self._scheduler.lines.get(peer)
             if line is not None:
@@ -183,9 +183,9 @@ class Part:
     def reading(
         self, peer: object, deadline: float, expire: Callable[[], object], *, blocking: bool
     ) -> Generator[Callable[[int], None]]:
-        """Hold the time still while a stream's bytes are on their way, and only then.
+        """Stop the time while a stream's bytes are on their way, and only then.
 
-        Gives what is to be told of the bytes that came; `expire` is called at the deadline.
+        Yields a function to call with the bytes that came; `expire` is called at the deadline.
         """
         scheduler, loop = self._scheduler, _loop()
         with scheduler.lock:
@@ -223,13 +223,13 @@ class Part:
                 scheduler.stir(place, loop)
 
     def hang_up(self, peer: object) -> None:
-        """Mark the stream to this end of a connection as read no more."""
+        """Mark the stream at this end of a connection as no longer read."""
         with self._scheduler.lock:
             _cut(self._scheduler, peer, self._scheduler.lines.get(peer))
 
 
 class StreamPart:
-    """What a fake router has of a clock for one stream; a client on the same clock may read it."""
+    """A fake router's side of a clock for one stream; a client on the same clock may read it."""
 
     def __init__(self, scheduler: Scheduler, peer: object) -> None:
         self._scheduler = scheduler
@@ -243,7 +243,7 @@ class StreamPart:
             self._line.sent += size
 
     async def sleep_until(self, moment: float) -> None:
-        """Sleep until this moment, and until the client has taken what was sent."""
+        """Sleep until this moment, and until the client has read what was sent."""
         scheduler, line = self._scheduler, self._line
         woken = anyio.Event()
         with scheduler.lock:
@@ -281,7 +281,7 @@ def _look(scheduler: Scheduler) -> None:
 
 
 def _loop() -> Loop | None:
-    """Return the event loop that runs in this thread, if one does."""
+    """Return the event loop running in this thread, if any."""
     with suppress(RuntimeError):
         return Loop(asyncio.get_running_loop().call_soon_threadsafe)
     if "trio" in sys.modules:

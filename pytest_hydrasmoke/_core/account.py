@@ -1,4 +1,4 @@
-"""Where a turn's account of LLM events begins: the count before it, once that is nobody else's."""
+"""Open a turn's account of LLM events: the count before it, once that holds no other turn's."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __tracebackhide__ = hide_own_frames
 RECENT = 900
 """Seconds of the router's default window."""
 YEAR = 31_536_000
-"""A window for an instance whose age is not known; none lives that long."""
+"""A window for an instance of unknown age; no instance lives longer."""
 
 
 def life_window(record: InstanceRecord, now: float) -> int:
-    """Return the seconds that reach back beyond the instance's birth."""
+    """Return the seconds of a window that begins before the instance did."""
     return YEAR if record.born is None else math.ceil(now - record.born) + RECENT
 
 
 def whole(settle: float) -> float:
-    """Return the seconds after its end when any turn is settled: `usage_settle`, but for 0."""
+    """Return the seconds after its end when any turn is settled: `usage_settle`, unless it is 0."""
     return settle or USUAL
 
 
@@ -35,8 +35,8 @@ async def open_account(
 ) -> Baseline:
     """Count before a turn, once the one before is settled: at most `settle` s after its end.
 
-    What could not be read, or not be waited for, is kept, for `expect_of_turn` to tell; `timeout`
-    is a read's. Raises `ConfigError` where somebody else has used what this run provisioned.
+    Keep a failed read or wait for `expect_of_turn` to report; `timeout` bounds one read. Raises
+    `ConfigError` where somebody else has used what this run provisioned.
     """
     io, log, waiting = calls.io, record.log, False
     log.refresh(io.now())
@@ -64,7 +64,7 @@ async def open_account(
 
 
 async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) -> Baseline:
-    """Count as of now; a failure is kept."""
+    """Return the count as of now; a failed read is kept in it."""
     assert record.id is not None
     now = calls.io.now()
     try:
@@ -76,7 +76,7 @@ async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) ->
 
 
 def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
-    # Of an attached instance nobody knows who has used it.
+    # Nobody knows who has used an attached instance.
     if record.log.history.number or not baseline.count or record.attached:
         return
     raise ConfigError(
@@ -91,7 +91,7 @@ def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
 def _doubt(
     history: History, known: Measured, settle: float, *, asked: float, until: float
 ) -> Doubt | None:
-    """Return why an account that begins now may hold an earlier turn's events, if it may."""
+    """Return why an account that begins now may hold an earlier turn's events; None if not."""
     if history.last is None:
         return None
     if asked < until and hopeless(history):

@@ -1,4 +1,4 @@
-"""What a caller gives, checked before anything is sent: an error in words beats a `TypeError`."""
+"""Check a caller's arguments before anything is sent: a clear error beats a `TypeError`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __tracebackhide__ = hide_own_frames
 
 
 def id_of(instance_id: object) -> str:
-    """Return an id as a text; raises `ConfigError` for what is neither a text nor a UUID."""
+    """Return an id as a string; raises `ConfigError` for what is neither a string nor a UUID."""
     if isinstance(instance_id, UUID):
         return str(instance_id)
     return text_of("instance_id", instance_id, "a text or a uuid.UUID")
 
 
 def text_of(name: str, value: object, wanted: str = "a text") -> str:
-    """Return a text; raises `ConfigError` for anything else."""
+    """Return a string; raises `ConfigError` for anything else."""
     if isinstance(value, str):
         return value
     raise _wrong(name, value, wanted)
@@ -40,7 +40,7 @@ def spec_of(value: object) -> InstanceSpec:
 
 
 def seconds_of(name: str, value: object, default: float) -> float:
-    """Return seconds, the default for None; raises `ConfigError` for what is no length of time."""
+    """Return seconds, the default for None; raises `ConfigError` for what is no duration."""
     if value is None:
         return default
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:

@@ -1,9 +1,9 @@
 """One chat turn: from the message to the end of the agent's stream.
 
-A turn ends at its terminal event, not where the connection happens to end: a connection that is
-cut can look just like one that is closed. What still arrives soon after the terminal event is
-read too, since an agent may write its usage only when its stream has run to the end. Where a model
-has told why it stopped, the end of the stream will do.
+A turn ends at its terminal event, not where the connection happens to end: a cut connection can
+look just like a closed one. Events soon after the terminal one are read too, since an agent may
+send its usage only when its stream has run to the end. If the model has given a finish reason, the
+end of the stream is enough.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 Ending = Literal["closed", "cut", "stalled", "left"]
-"""How a stream ended: by itself, lost, at the turn's deadline, or let go by its reader."""
+"""How a stream ended: by itself, lost, at the turn's deadline, or left by its reader."""
 EndRule = Literal["auto", "required", "optional"]
-"""Whether a stream must tell the turn's end: where that is known of it, always, or never."""
+"""Whether a stream must have a terminal event: where it is known to send them, always, or never."""
 AGENTS_LOG = "see the agent's log of this turn"
 AFTER_END = 2.0
-"""Seconds without an event after the terminal one until the turn is taken to be over."""
+"""Seconds without an event after the terminal one until the turn counts as over."""
 
 HELD = 32 << 20
 """Bytes of memory, by estimate, that a turn which is kept whole may take.
 
-A stream's own limits do not bound them: in memory a small event takes ten times its bytes, and a
-text four times as much for a single emoji in it.
+The stream's own limits do not bound memory: a small event takes ten times its bytes there, and a
+text four times as much for a single emoji.
 """
 
-# The router has no lock on a stream and assumes one consumer: so two turns at once on one
-# instance are kept apart here, for every client of this process.
+# The router does not lock a stream and assumes one consumer: so concurrent turns on one instance
+# are refused here, for every client of this process.
 _busy: set[str] = set()
 _busy_lock = threading.Lock()
 
@@ -72,7 +72,7 @@ def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
 
 
 class Kept:
-    """A turn's events, with their texts, and whatever else it says (`content`), up to `HELD`."""
+    """A turn's events with their texts and other content (`content`), up to `HELD`."""
 
     def __init__(self, content: Content) -> None:
         self.events: list[ChatEvent] = []
@@ -81,7 +81,7 @@ class Kept:
         self._ascii = True
 
     def add(self, event: ChatEvent, text: str) -> bool:
-        """Keep an event and its text, if there is room; tells whether there was."""
+        """Keep an event and its text; return false if there is no room."""
         self._held += held_by(event, self.events[-1] if self.events else None)
         if text:
             if text is not event.data:
@@ -101,7 +101,7 @@ class Kept:
 
 
 class Turn:
-    """A turn under way; `open`, then `next` until it gives None, and `close` in any case."""
+    """A turn under way: call `open`, then `next` until it returns None, and `close` in any case."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Turn:
         self._end = end
         self._message_over = False
         self._again: Meaning | None = None
-        """What means nothing new: the last event's, which said no more than whose it is."""
+        """The last meaning that added nothing but the runtime."""
         self._meaning = reading.reader(text_wanted=text_wanted)
         self._finds_text = text_of if self._meaning is course else ""
         self._quoted = reading.quoted
@@ -144,18 +144,18 @@ class Turn:
         self.finish_reason: str | None = None
         """Why the model stopped, in the runtime's own word."""
         self.awaited = 0.0
-        """Seconds in which its reader waited, and the first event had not come."""
+        """Seconds that the reader waited before the first event came."""
         self._heard_at = 0.0
         self.first_event_after: float | None = None
         self.first_text_after: float | None = None
         self.max_gap = 0.0
         """Seconds of the longest silence between two events."""
         self.runtimes: list[str] = []
-        """Whose frames it had, of those runtimes that tell the end of every turn."""
+        """Runtimes of its frames, as far as they always send a terminal event."""
 
     @property
     def duration(self) -> float:
-        """Seconds from the message to the last event given."""
+        """Seconds from the message to the last event returned."""
         return 0.0 if self._last_event is None else self._last_event.at
 
     def _reserve(self) -> None:
@@ -209,7 +209,7 @@ class Turn:
             return None
         event = self._waiting.popleft()
         known = self._meaning(event)
-        # In a stream that is not kept most events mean the same, which is one object.
+        # In a stream that is not kept most events share one meaning object.
         if known is not self._again:
             known = self._take_in(event, known)
         event._reads = known.text or self._finds_text  # pyright: ignore[reportPrivateUsage]
@@ -220,7 +220,7 @@ class Turn:
         return event, known
 
     def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
-        """Note what an event says of the turn, and return what it means in it."""
+        """Apply an event to the turn's state, and return what it means in this turn."""
         if known.finish is not None:
             self.finish_reason = known.finish
         if known.runtime is not None:
@@ -228,14 +228,14 @@ class Turn:
             if known.runtime not in self.runtimes:
                 self.runtimes.append(known.runtime)
         if known.end:
-            # A model that waits for its tools ends a message, and its agent goes on with another.
+            # A message that stops for tool calls is not the last: the agent goes on with another.
             self._message_over = known.of_message and goes_on(self.finish_reason)
             self.complete = self.complete or not self._message_over
         if known.whole and not known.text and self.first_text_after is None:
             known = known._replace(text=known.whole)
         if known.error is not None:
             self._agents_error = safe_line(known.error) or "(without a word)"
-            self._waiting.clear()  # Nothing that comes after it is given.
+            self._waiting.clear()  # Nothing after it is returned.
         if self._last_event is None:
             self.first_event_after = event.at
         if known.text and self.first_text_after is None:
@@ -261,7 +261,7 @@ class Turn:
         return step
 
     async def close(self) -> None:
-        """Let go of the stream; harmless if done before."""
+        """Release the stream; harmless if done before."""
         stream, self._stream = self._stream, None
         self._waiting.clear()
         self._agents_error = self._limit = None
@@ -303,7 +303,7 @@ class Turn:
                 self._tape.times.append(now - self._began)
                 self._tape.pieces.append(chunk)
         elif self.complete:
-            # The turn had its end: what became of the connection after it is no matter.
+            # The turn is complete: what happened to the connection afterwards does not matter.
             self.over, self.ending = True, "closed"
         elif now >= self._deadline or (fault is not None and fault.late):
             self.ending = "stalled"
@@ -318,10 +318,10 @@ class Turn:
         try:
             events = self._decoder.feed(chunk, now - self._began)
         except SseLimitError as error:
-            # What came before the limit was broken is given first.
+            # What came before the limit was broken is returned first.
             events, self._limit = error.events, error
         if events:
-            # Those of a chunk come at once.
+            # Events of one chunk arrive together.
             if self._decoder.total_events > len(events):
                 self.max_gap = max(self.max_gap, now - self._last_at)
             self._last_at = now
@@ -350,7 +350,7 @@ class Turn:
         expected: str | None = None,
         next_step: str | None = None,
     ) -> NoReturn:
-        """Fail of a stream's end that came too early, and after how long a silence it did."""
+        """Fail because a stream ended too early, and record the silence before that."""
         silence = self._calls.io.now() - self._heard_at
         if silence >= SILENT:
             what += f" after {silence:.1f} s of silence"
@@ -359,12 +359,12 @@ class Turn:
         self.fail(ChatError(what + why, expected=expected, next_step=next_step))
 
     def _end_wanted(self) -> str | None:
-        """Return why the stream should have told the turn's end; None if nothing says so."""
+        """Return why the stream should have had a terminal event; None if nothing says so."""
         if self._end == "required":
             return "as is asked for"
         if self._end == "optional":
             return None
-        # A router may end the stream of an agent that has crashed as it ends any other.
+        # A router may end the stream of a crashed agent as it ends any other.
         if self.runtimes:
             return "as this runtime always sends one"
         return (
@@ -375,7 +375,7 @@ class Turn:
         return " in the middle of an event" if self._decoder.pending else ""
 
     def fail(self, error: ChatError) -> NoReturn:
-        """Raise an error of this turn, with what is known of it."""
+        """Raise an error of this turn, with what is known of the turn."""
         self._add_context(error)
         raise error
 

@@ -15,7 +15,7 @@ __tracebackhide__ = hide_own_frames
 
 
 class ChatStream:
-    """Give a turn's events as they arrive; a context manager, so that leaving early ends it.
+    """Iterate over a turn's events as they arrive; leaving the context early ends it.
 
     Memory does not grow with the stream. Raises `ChatError` in place of the next event where the
     stream breaks off, and after an event in which the agent reported an error.
@@ -47,7 +47,7 @@ class ChatStream:
 
 
 class AsyncChatStream:
-    """Do what `ChatStream` does, under `async with` and `async for`."""
+    """The async twin of `ChatStream`, for `async with` and `async for`."""
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn

@@ -1,8 +1,9 @@
-"""From an instance to a deletion that is proved, or to a leak that says why it is not.
+"""From an instance to a proved deletion, or to a leak that says why it is not proved.
 
-What delete answers proves nothing: whether an instance is gone, status tells, and whether its key
-names another one by now, poll does. "Not found" counts as `_base.evidence` says; any other trouble
-is asked again until the deadline. Written once for sync and async: see `_transport.protocol`.
+The answer to a delete proves nothing: the status shows whether an instance is gone, and a poll
+whether its key names another one by now. "Not found" counts as `_base.evidence` defines; after any
+other failure, ask again until the deadline. Written once for sync and async: see
+`_transport.protocol`.
 """
 
 from __future__ import annotations
@@ -42,21 +43,21 @@ FIRST_LOOK = 5.0
 
 
 class NoRowError(LeakError):
-    """Raised when the router, as it proved, has no row for a key: one may still come."""
+    """Raised when the router proved that it has no row for a key: one may still come."""
 
 
 class _DoubtError(HydraSmokeError):
-    """Raised when an answer proves nothing, or that the instance is alive."""
+    """Raised when an answer proves nothing, or proves that the instance is alive."""
 
 
 def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
-    """Return whether the settings want an instance to be left for a look."""
+    """Return whether the settings keep this instance for inspection."""
     wanted = policy.keep == "always" or (policy.keep == "on-failure" and record.failed)
     return wanted and not record.attached and record.state in HAS_ROW - {State.DELETING}
 
 
 def keep(record: InstanceRecord, policy: Policy) -> bool:
-    """Leave an instance for a look if the settings want that; tells whether it was."""
+    """Keep an instance for inspection if the settings say so; return whether it is kept."""
     kept = to_be_kept(record, policy)
     if kept:
         record.becomes(State.KEPT)
@@ -64,11 +65,11 @@ def keep(record: InstanceRecord, policy: Policy) -> bool:
 
 
 async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    """Delete what a record owns, and see it proved; harmless if that was done before.
+    """Delete what a record owns, and wait for proof; harmless if that was done before.
 
-    A key without a row is asked for until `row_wait` has passed: a worker may be late. All of it
-    is shorter once a signal hurries it (`IO.cleanup_deadline`). Raises `LeakError` if it was not
-    proved within `delete_timeout`, its cause being a `NoRowError` where no row came.
+    Poll a key without a row until `row_wait` has passed: a worker may be late. A signal shortens
+    all of it (`IO.cleanup_deadline`). Raises `LeakError` if nothing was proved within
+    `delete_timeout`, its cause being a `NoRowError` where no row came.
     """
     if record.attached:
         raise ConfigError(
@@ -81,7 +82,7 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
 
 
 async def see_gone(calls: Calls, record: InstanceRecord, policy: Policy, instance_id: str) -> None:
-    """Wait until an instance is gone which the record's key does not name: it is not deleted.
+    """Wait until an instance that the record's key does not name is gone, without deleting it.
 
     Raises `LeakError` if that is not proved within `delete_timeout`.
     """
@@ -90,7 +91,7 @@ async def see_gone(calls: Calls, record: InstanceRecord, policy: Policy, instanc
 
 
 async def is_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> bool:
-    """Return whether the router proves, asked once, that a record's instance is gone."""
+    """Return whether the router proves, in a single look, that a record's instance is gone."""
     assert record.id is not None
     try:
         named = await _Deletion(calls, record, policy).gone(record.id, calls.io.now() + FIRST_LOOK)
@@ -107,7 +108,7 @@ async def _in_grace(
 ) -> None:
     io = calls.io
     seconds = policy.row_wait + policy.delete_timeout + 5
-    # What is waited for now: first a row, if there was none yet, and then the deletion.
+    # What the wait is for: first a row, if there was none yet, and then the deletion.
     ahead = policy.delete_timeout if record.state in HAS_ROW else policy.row_wait
     with phase("delete", io, record, deadline=io.now() + ahead):
         try:
@@ -121,7 +122,7 @@ async def _in_grace(
 
 
 class _Deletion:
-    """One deletion, and what it asks to be sure of it."""
+    """One deletion, and the calls that prove it."""
 
     def __init__(self, calls: Calls, record: InstanceRecord, policy: Policy) -> None:
         self._calls = calls
@@ -131,25 +132,25 @@ class _Deletion:
 
     async def carry_out(self) -> None:
         record = self._record
-        told = record.id
-        # Without a row an id is worth nothing: a delete would find nothing either, and be taken
-        # for done while a worker is still about to insert the row.
+        provisioned = record.id
+        # Without a row an id is worth nothing: a delete would find nothing either, and seem done
+        # while a worker is still about to insert the row.
         if record.state not in HAS_ROW:
-            record.id = await self._row_or_living(told)
+            record.id = await self._row_or_living(provisioned)
         elif record.state is State.READY and not record.deletion_asked:
             await self._look_first()
-        known = [each for each in (record.id, told) if each is not None]
+        known = [each for each in (record.id, provisioned) if each is not None]
         await self.until_gone(list(dict.fromkeys(known)))
         record.becomes(State.DELETED)
 
-    async def _row_or_living(self, told: str | None) -> str:
+    async def _row_or_living(self, provisioned: str | None) -> str:
         try:
             return await self._row()
         except NoRowError:
-            # The id that came with the provision's answer will do, if it is somebody's.
-            if told is None or not await self._is_alive(told):
+            # The id from the provision's answer is enough, if it names a living instance.
+            if provisioned is None or not await self._is_alive(provisioned):
                 raise
-            return told
+            return provisioned
 
     async def _row(self) -> str:
         """Wait for the key's row; raises `NoRowError`, or `LeakError` where nothing is proved."""
@@ -181,14 +182,14 @@ class _Deletion:
         return False
 
     async def _look_first(self) -> None:
-        """See whether it is gone before this run has asked for that: another run used it too.
+        """Check whether it is gone before this run deletes it: another run used it too.
 
-        Not in a hurry, nor where a sweep has said that the run is over: that has deleted it.
+        Not in a hurry, nor where a sweep has declared the run over: that sweep has deleted it.
         """
         record = self._record
         if record.id is None or self._io.cleanup_deadline() < math.inf:
             return
-        # Of the deletion's own time.
+        # Taken from the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
         try:
             named = await self.gone(record.id, self._io.now() + seconds)
@@ -199,9 +200,9 @@ class _Deletion:
             record.conflict = f"it was gone before this run deleted it: {NOT_OURS}"
 
     async def until_gone(self, ids: list[str], *, ask: bool = True) -> None:
-        """Delete these, and what the key names in their place, until all are proved to be gone.
+        """Delete these, and what the key names instead, until all are proved gone.
 
-        With `ask` false nothing is deleted, only looked at. Raises `LeakError`.
+        With `ask` false send no deletes, only look. Raises `LeakError`.
         """
         io, start = self._io, self._io.now()
         deadline = start + self._policy.delete_timeout
@@ -218,7 +219,7 @@ class _Deletion:
                 seen.add(plain_id(ids.pop(0)))
                 if named is None or plain_id(named) in seen | set(map(plain_id, ids)):
                     continue
-                # It is the instance now.
+                # This is the key's instance now.
                 self._record.id = named
                 self._record.add_remark(f"its key names {named} by now: deleted too")
                 ids.append(named)
@@ -229,13 +230,13 @@ class _Deletion:
             await io.sleep(min(poll_interval(io.now() - start), left))
 
     async def _ask(self, instance_id: str, deadline: float) -> str | None:
-        """Send a delete, and tell why it was not taken; whatever becomes of it, status is next."""
+        """Send a delete; return why it was not accepted. Its outcome is checked by status."""
         record, now = self._record, self._io.now()
         record.deletion_asked = True
-        # Half of the time: a router that deletes, and then fails to say so, is still to be asked.
+        # Half of the time: a router may delete and fail to say so, and status needs the rest.
         half = now + max((deadline - now) / 2, LAST_CHANCE)
         try:
-            await _told(self._calls.delete(instance_id, deadline=half))
+            await _conclusive(self._calls.delete(instance_id, deadline=half))
         except _DoubtError as doubt:
             record.add_remark(doubt.message)
             return doubt.message
@@ -244,11 +245,11 @@ class _Deletion:
         return None
 
     async def gone(self, instance_id: str, deadline: float) -> str | None:
-        """Return what the key of an instance that is gone names now; raises `_DoubtError`."""
+        """Return what the key of a gone instance names now; raises `_DoubtError`."""
         has_row = await self._check_gone(instance_id, deadline)
         named = await self._named(deadline)
         if not has_row and named is not None and plain_id(named) == plain_id(instance_id):
-            # A row that was kept for the key alone, or the trouble of a moment: the second is over.
+            # Either a row kept for the key alone, or a passing error: looking again rules that out.
             await self._check_gone(instance_id, deadline)
             self._record.add_remark(
                 "it is not found, but its key still names it: a row that was kept?"
@@ -256,10 +257,10 @@ class _Deletion:
         return named
 
     async def _check_gone(self, instance_id: str, deadline: float) -> bool:
-        """Return whether an instance that is gone still has a row; raises `_DoubtError`."""
+        """Return whether a gone instance still has a row; raises `_DoubtError`."""
         question = status_of(self._calls, self._record, instance_id, deadline=deadline)
         try:
-            status = await _told(question)
+            status = await _conclusive(question)
         except NotFoundError as error:
             self._check_form(error)
             return False
@@ -271,14 +272,14 @@ class _Deletion:
         """Return what the key names, None if the router has no row for it; raises `_DoubtError`."""
         assert self._record.key is not None
         try:
-            found = await _told(self._calls.find(self._record.key, deadline=deadline))
+            found = await _conclusive(self._calls.find(self._record.key, deadline=deadline))
         except NotFoundError as error:
             self._check_form(error)
         else:
             if found.found and found.instance_id is None:
                 raise _DoubtError("the router has a row for its key, but names no instance")
             return found.instance_id if found.found else None
-        form = await _told(malformed_form(self._calls, deadline))
+        form = await _conclusive(malformed_form(self._calls, deadline))
         if self._policy.forms is None or not self._policy.forms.is_routers(form):
             raise _DoubtError("it is not found, but nothing proves that the router says so")
         return None
@@ -289,10 +290,10 @@ class _Deletion:
             raise _DoubtError(f"{error.message}: not in the router's own form")
 
 
-async def _told(question: Awaitable[T]) -> T:
+async def _conclusive(question: Awaitable[T]) -> T:
     """Await an answer; raises `_DoubtError` for one that proves nothing.
 
-    A refused token is raised as it is, and "not found" too.
+    Passes on a refused token and "not found" unchanged.
     """
     try:
         return await question

@@ -1,6 +1,6 @@
-"""What LLM events a test expects, and what of them can be told from a count and names; pure.
+"""LLM events that a test expects, and what a count and names prove about them; pure.
 
-The router names providers without counts, in any order, over a window up to now: who was there
+The router lists providers without counts, in any order, over a window up to now: a provider seen
 before a turn may or may not be among the turn's own.
 """
 
@@ -16,13 +16,13 @@ __tracebackhide__ = hide_own_frames
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What there should be: events from `at_least` to `at_most`, and every one of `providers`."""
+    """What a test expects: from `at_least` to `at_most` events, and every one of `providers`."""
 
     at_least: int = 1
     at_most: int | None = None
     providers: frozenset[str] = frozenset()
     only: bool = False
-    """Whether there may be nobody else."""
+    """Whether other providers are forbidden."""
 
     def __str__(self) -> str:
         if self.at_least == self.at_most:
@@ -39,15 +39,15 @@ class Expected:
 
     @property
     def bounded(self) -> bool:
-        """Return whether more events could still make it wrong."""
+        """Return whether more events could still break the expectation."""
         return self.at_most is not None or self.only
 
     def too_many(self, added: int) -> bool:
-        """Return whether no later read can make it right again."""
+        """Return whether there are too many, which no later read can change."""
         return self.at_most is not None and added > self.at_most
 
     def strangers(self, seen: Collection[str]) -> frozenset[str]:
-        """Name those who should not be there."""
+        """Return the providers that should not be there."""
         return frozenset(seen) - self.providers if self.only else frozenset()
 
     def met(self, added: int, seen: Collection[str]) -> bool:
@@ -116,7 +116,7 @@ def _set(names: Collection[str]) -> str:
 
 
 def surely_since(before: Collection[str], now: Collection[str], added: int) -> frozenset[str]:
-    """Name the providers that must be among the `added` events, from the names alone."""
+    """Return the providers that must be among the `added` events, from the names alone."""
     if added <= 0:
         return frozenset()
     new = frozenset(now) - frozenset(before)

@@ -1,4 +1,4 @@
-"""What can be done with one instance, written once for its sync and its async face."""
+"""Operations on one instance, written once for the sync and the async API."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __tracebackhide__ = hide_own_frames
 
 
 STREAMED = 1 << 20
-"""Bytes of tools and reasoning that are kept of a turn which is read as it comes."""
+"""Bytes of tools and reasoning that are kept of a streamed turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """A turn that is over."""
+    """A finished turn."""
 
     message: str
     text: str
@@ -52,7 +52,7 @@ class TurnResult:
 
     @property
     def deeds(self) -> str:
-        """Tell what it did that LLM events may come of: its tools, and its tokens."""
+        """Describe what may have caused LLM events: its tools, and its tokens."""
         names = list(dict.fromkeys(call.name for call in self.tool_calls))
         shown = [safe_line(name) for name in names[:MOST_PROVIDERS]]
         if len(names) > len(shown):
@@ -65,7 +65,7 @@ class TurnResult:
 
 
 class Handle:
-    """An instance's core, over whatever IO its calls have."""
+    """An instance's operations, over the IO of its calls."""
 
     def __init__(
         self, calls: Calls, record: InstanceRecord, policy: Policy, reading: Reading
@@ -91,7 +91,7 @@ class Handle:
     ) -> InstanceStatus:
         io = self._calls.io
         limit = seconds_of("timeout", timeout, self._policy.ready_timeout)
-        # A test's own wait is no part of the time that provisioning took.
+        # A test's own wait does not count as time to provision.
         with phase("ready", io, self.record, timed=False):
             return await wait(
                 self._calls, self.record, ready, error=error, start=io.now(), timeout=limit
@@ -104,7 +104,7 @@ class Handle:
             await until_ready(self._calls, self.record, self._policy, io.now())
 
     def turn(self, message: str, timeout: float | None) -> Turn:
-        """Make a turn that is yet to be opened."""
+        """Return a turn that is not open yet."""
         return self._turn(message, timeout, Content(STREAMED))[0]
 
     def _turn(
@@ -153,7 +153,7 @@ class Handle:
             raise
         finally:
             await turn.close()
-        assert observer.account is not None  # It was opened.
+        assert observer.account is not None  # `open` has set it.
         text = kept.text
         return TurnResult(
             message,
@@ -195,7 +195,7 @@ class Handle:
         await delete(self._calls, self.record, self._policy)
 
     async def leave(self, *, failed: bool) -> None:
-        """Delete at the end of a `with`, unless `keep` says to leave it for a look."""
+        """Delete at the end of a `with`, unless `keep` keeps the instance for inspection."""
         self.record.failed |= failed
         if not keep(self.record, self._policy):
             await self.delete()

@@ -1,4 +1,4 @@
-"""What of a turn's tools and reasoning goes into its story: as texts, up to a limit."""
+"""The part of a turn's tools and reasoning that its story keeps: texts, up to a limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .moments import MOST_CALLS, MOST_OF_A_CALL, MOST_TEXT, ToolStory, TurnStory
 
 
 def keep_content(story: TurnStory, content: Content) -> None:
-    """Take into the story what the turn has said beside its text."""
+    """Copy into the story what the turn said beside its text."""
     _keep_calls(story, content)
     room = MOST_TEXT
     for thought in content.thoughts(story.text):
@@ -37,7 +37,7 @@ def _keep_calls(story: TurnStory, content: Content) -> None:
 
 
 def _shown(value: object, most: int) -> str | None:
-    """Return a value as JSON, or a text as it is, up to so many characters."""
+    """Return a value as JSON, or a string as it is, cut to `most` characters."""
     if value is None:
         return None
     text = value if isinstance(value, str) else _json(value)

@@ -1,8 +1,8 @@
 """From a spec to a ready instance.
 
 Written once for sync and async: see `_transport.protocol` for what may be awaited here. An
-instance's record is told of every step before the next one is taken, so that whoever cleans up
-knows what there is to delete however the steps end.
+instance's record learns of every step before the next one begins, so that cleanup knows what to
+delete however the steps end.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __tracebackhide__ = hide_own_frames
 
 
 NOT_OURS = "another run uses this run id; give each shard its own"
-"""What it means where the router knows of a key, or of an instance, what this run did not do."""
+"""Message where the router knows a key or an instance that this run did not request."""
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 
 
@@ -48,7 +48,7 @@ def phase(
     deadline: float | None = None,
     timed: bool = True,
 ) -> Generator[None]:
-    """Time a phase, and tell an error that leaves it where it was."""
+    """Time a phase, and add its name and times to an error that leaves it."""
     start = io.now()
     try:
         if timed:
@@ -64,7 +64,7 @@ def phase(
         record.fails(Failure(io.now(), str(error), error.brief, error.phase), error)
         raise
     except BaseException:
-        # Ctrl-C, or a test whose time is over: nobody's failure, but no boot that was seen through.
+        # Ctrl-C, or a test that timed out: no failure, but no completed boot either.
         if name in BOOT:
             record.interrupted = name
         raise
@@ -75,10 +75,10 @@ def phase(
 
 
 async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    """Take a record from wherever it stands to a ready instance, or raise.
+    """Take a record from any state to a ready instance, or raise.
 
     Raises `ProvisionError`, `ProvisionTimeoutError`, `RouterError`, `TransportError` or
-    `ContractError`; what then exists is still the record's.
+    `ContractError`; the record still owns what exists then.
     """
     start = calls.io.now()
     deadline = start + policy.ready_timeout
@@ -92,9 +92,9 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
 
 
 async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    """Ask for a key before it is provisioned under; raises `ConfigError` if it has a row already.
+    """Poll a key before it is used to provision; raises `ConfigError` if it has a row already.
 
-    Nobody has asked for it in this run, so that it is another one's, and not this one's to delete.
+    This run has not requested it, so another run owns it, and this one must not delete it.
     """
     if record.state is not State.CLAIMED or record.key is None or not record.takes_slot:
         return
@@ -119,7 +119,7 @@ def _made_nothing(error: RouterError | TransportError, forms: Forms | None) -> b
 def _of_a_good_token(
     error: RouterError | TransportError, forms: Forms | None
 ) -> RouterError | TransportError:
-    """Return a 403 as a refusal of its own where the first questions have proved the token."""
+    """Return a 403 as a refusal of its own if preflight has proved the token valid."""
     if forms is None or not isinstance(error, RouterError) or error.status_code != 403:
         return error
     return RouterError(
@@ -133,7 +133,7 @@ def _of_a_good_token(
 
 
 async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline: float) -> None:
-    """Do what `ask` does, where a key in progress already (409) will do: poll finds it."""
+    """Call `ask`, and accept a key already in progress (409): poll finds its instance."""
     try:
         await ask(calls, record, policy, deadline)
     except RouterError as error:
@@ -144,7 +144,7 @@ async def request(calls: Calls, record: InstanceRecord, policy: Policy, deadline
 async def ask(
     calls: Calls, record: InstanceRecord, policy: Policy, deadline: float | None = None
 ) -> ProvisionAccepted:
-    """Ask for an instance; the record knows before that there may be one, and after it what is.
+    """Request an instance; before the request the record knows of it, after it the outcome.
 
     Raises `RouterError`, `TransportError`, or `ContractError` for an answer about another key.
     """
@@ -220,10 +220,10 @@ async def wait(
     start: float,
     timeout: float,
 ) -> InstanceStatus:
-    """Read the status until `ready` says so.
+    """Read the status until `ready` returns true.
 
-    Raises `ProvisionError` once `error` says so, `ProvisionTimeoutError` `timeout` seconds after
-    `start`.
+    Raises `ProvisionError` once `error` returns a reason, `ProvisionTimeoutError` `timeout` seconds
+    after `start`.
     """
     assert record.id is not None
     while True:
@@ -245,7 +245,7 @@ async def wait(
 async def status_of(
     calls: Calls, record: InstanceRecord, instance_id: str, *, deadline: float | None = None
 ) -> InstanceStatus:
-    """Read the status, and write down what it says."""
+    """Read the status, and record it."""
     status = await calls.status(instance_id, deadline=deadline)
     record.saw_status(status.status, calls.io.now())
     record.hostname = (status.hostname or "")[:MOST_WORD] or record.hostname
@@ -253,7 +253,7 @@ async def status_of(
 
 
 async def _pause(io: IO, start: float, deadline: float, record: InstanceRecord, what: str) -> None:
-    # A run that is over waits for nothing more: a sweep, or its own end, has said so.
+    # A run that is over, by a sweep or its own end, stops waiting.
     record.permit()
     now = io.now()
     left = deadline - now - LAST_CHANCE

@@ -1,9 +1,9 @@
 """How many LLM events a turn, or an instance, has added.
 
-A turn's own are those counted beyond its baseline, which was read just before it, over a window
-that reaches back beyond the instance's birth, so that nothing ages out between two reads. Absent
-is not zero: a count that could not be read is an error, never "no events". So is a count that may
-be another turn's.
+A turn's own are those beyond its baseline, which was read just before it over a window that begins
+before the instance did, so that nothing ages out between two reads. Absent is not zero: a count
+that could not be read is an error, never "no events". So is a count that may include another
+turn's.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .record import Baseline, InstanceRecord, TurnAccount
 __tracebackhide__ = hide_own_frames
 
 LAST_READ = 5.0
-"""Seconds that a read gets which begins when the deadline has come."""
-# A window has whole seconds: this much of one may reach back before the turn.
+"""Seconds for a read that begins at the deadline."""
+# A window has whole seconds: this fraction of one may reach back before the turn.
 _SLACK = 0.02
 
 
@@ -42,17 +42,17 @@ class Look:
     answer: LlmEvents
     added: int
     seen: frozenset[str]
-    told: str
+    text: str
     untold: frozenset[str] = frozenset()
-    """Those that may be among them or not, and matter."""
+    """Relevant providers that may or may not be among them."""
     final: bool = False
 
 
 class Usage:
     """The LLM events of one instance, read until they are as expected.
 
-    `whole` is in how many seconds after its end a turn is settled at any rate, and after
-    `second_look` seconds the count is read once more where there may be too many.
+    Any turn is settled `whole` seconds after its end. A count with an upper bound is read again
+    after `second_look` seconds.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class Usage:
 
         async def look() -> Look:
             answer = await self._read(RECENT)
-            told = f"{answer.count} in the last {RECENT} s"
-            return Look(answer, answer.count, frozenset(answer.providers), told)
+            text = f"{answer.count} in the last {RECENT} s"
+            return Look(answer, answer.count, frozenset(answer.providers), text)
 
         return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
 
     async def of_turn(
         self, expected: Expected, account: TurnAccount, did: str | None = None
     ) -> LlmEvents:
-        """Expect events of a turn; raises `LlmEventsError`, which tells what the turn `did`."""
+        """Expect events of a turn; raises `LlmEventsError`, which names what the turn `did`."""
         before = account.before
         self._did = did
 
@@ -106,8 +106,8 @@ class Usage:
                 else:
                     seen |= names & set(await self._providers_since(before.at))
             when = "now" if after is None else "at the next turn"
-            told = f"{added} ({before.count} before the turn, {upto} {when})"
-            return Look(answer, added, seen, told, untold, final=after is not None)
+            text = f"{added} ({before.count} before the turn, {upto} {when})"
+            return Look(answer, added, seen, text, untold, final=after is not None)
 
         return await self._until_met(expected, look, "see the agent's log of this turn")
 
@@ -120,7 +120,7 @@ class Usage:
         return answer
 
     def _check(self, expected: Expected, before: Baseline, after: Baseline | None = None) -> None:
-        """Fail where an account can't be told from another one, however long it is waited for."""
+        """Fail where no wait, however long, can separate this account from another one."""
         for baseline in (before,) if after is None else (before, after):
             if baseline.error is not None:
                 self._fail(
@@ -151,22 +151,22 @@ class Usage:
                     await io.sleep(self._second_look)
                     continue
                 if wrong:
-                    self._fail(expected, _told(now), f"{instead}: a longer wait does not help")
+                    self._fail(expected, _summary(now), f"{instead}: a longer wait does not help")
                 if now.final:
-                    self._fail(expected, _told(now), _ASK_FIRST)
+                    self._fail(expected, _summary(now), _ASK_FIRST)
                 if io.now() >= self._deadline:
-                    self._fail(expected, _told(now), _LATE)
+                    self._fail(expected, _summary(now), _LATE)
                 await io.sleep(min(self._pause(), self._deadline - io.now()))
 
     def _pause(self) -> float:
-        # A turn's rows come soon after its end: then looks are closer together.
+        # A turn's rows come soon after its end: look more often then.
         now, log = self._io.now(), self._record.log
         soon = settle.next_look(log.history, log.known, self._whole, now) - now
         pause = poll_interval(now - self._start)
         return min(pause, soon) if soon > 0 else pause
 
     async def _providers_since(self, begun: float) -> tuple[str, ...]:
-        # The smallest whole window that reaches back to the turn's beginning, and hardly further.
+        # The smallest whole window that reaches back to the turn's start, and hardly further.
         elapsed = self._io.now() - begun
         window = math.ceil(elapsed + _SLACK)
         await self._io.sleep(window - _SLACK - elapsed)
@@ -174,7 +174,7 @@ class Usage:
 
     async def _read(self, window: int) -> LlmEvents:
         assert self._record.id is not None
-        # One read is granted even where the deadline has just passed; any other keeps to it.
+        # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()
         deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
         try:
@@ -204,12 +204,12 @@ _LATE = (
 )
 
 
-def _told(now: Look) -> str:
+def _summary(now: Look) -> str:
     names = _listed(now.seen) or "no provider"
     if not now.untold:
-        return f"{now.told}, from {names}"
+        return f"{now.text}, from {names}"
     untold = _listed(now.untold)
-    return f"{now.told}, from {names}, and perhaps from {untold}"
+    return f"{now.text}, from {names}, and perhaps from {untold}"
 
 
 def _listed(names: Collection[str]) -> str:

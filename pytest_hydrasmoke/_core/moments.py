@@ -55,7 +55,7 @@ class Moment(BaseModel):
     """Seconds since the instance's `began`."""
 
     def since(self, start: float) -> Self:
-        """Return the same, told from another beginning: records go by the IO's clock."""
+        """Return the same with the time relative to `start`: records use the IO's clock."""
         return self.model_copy(update={"at": self.at - start})
 
 
@@ -88,22 +88,22 @@ class UsageCount(Moment):
 
 @dataclass(slots=True, eq=False)
 class Failure:
-    """What went wrong, in a phase or in a test; one that no test failed of was expected."""
+    """What went wrong, in a phase or in a test; one that made no test fail was expected."""
 
     at: float
     message: str
     brief: str
-    """The same without a word that was said in a chat."""
+    """The same text without words of a chat."""
     phase: str | None = None
     test: str | None = None
-    """The test that failed of it."""
+    """The test that failed because of it."""
     cured: bool = False
     """Whether that test passed when it was run again."""
 
 
 @dataclass(slots=True)
 class ToolStory:
-    """A tool call, as far as it is kept: arguments and result as JSON, a text as it is."""
+    """A tool call, cut to limits: arguments and result as JSON, a string as it is."""
 
     name: str
     id: str | None
@@ -120,9 +120,9 @@ class TurnStory:
     message: str
     at: float
     test: str | None = None
-    """The test that was run when it began."""
+    """The test that was running when it began."""
     run: int | None = None
-    """Which run of that test's body, from 1, where it is run several times."""
+    """The number of that test's run, from 1, where its body runs several times."""
     text: str = ""
     events: int = 0
     arrivals: list[float] = field(default_factory=list[float])
@@ -135,13 +135,13 @@ class TurnStory:
     thoughts: list[Thought] = field(default_factory=list[Thought])
     usage: TokenUsage | None = None
     notes: list[str] = field(default_factory=list[str])
-    """What is odd about it."""
+    """Notes on what is unusual."""
     seconds: float | None = None
     error: str | None = None
     _every: int = 1
 
     def saw(self, at: float, text: str) -> None:
-        """Take an event in."""
+        """Record an event."""
         if self.events % self._every == 0:
             self.arrivals.append(at)
         self.events += 1

@@ -1,4 +1,4 @@
-"""A chat whose message was not taken before its time ran out: whose fault that is."""
+"""Whose fault it is that a chat's message was not accepted in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_hydrasmoke._base.errors import (
 
 
 def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | None:
-    """Return the error of a message that was not taken in time; None for any other refusal."""
+    """Return the error for a message not accepted in time; None for any other refusal."""
     if isinstance(refusal, RouterError):
         if refusal.status_code not in RULES["chat"].again:
             return None

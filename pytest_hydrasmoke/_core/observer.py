@@ -1,4 +1,4 @@
-"""What can be seen of a chat turn, by whoever watches it."""
+"""What an observer can see of a chat turn."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ if TYPE_CHECKING:
 
 
 class TurnObserver:
-    """What watches a turn; by itself it does nothing.
+    """Observes a turn; the base class does nothing.
 
-    In this order: `begins` and `sends` before the message leaves, `sent` or `refused` after it,
-    `saw` of each event, `failed` at most once, `ended` where the stream ran to its end, and
+    Called in this order: `begins` and `sends` before the message leaves, `sent` or `refused` after
+    it, `saw` per event, `failed` at most once, `ended` where the stream ran to its end, and
     `closed` in any case.
     """
 
     @property
     def tape(self) -> Tape | None:
-        """What is recorded of the turn, once it was sent; None where nothing is."""
+        """The recording of the turn, once it was sent; None where nothing is recorded."""
         return None
 
     async def begins(self) -> None:
-        """Do what comes before a turn; nobody else has one on the instance. May raise."""
+        """Prepare for a turn; no other is open on the instance. May raise."""
 
     def sends(self) -> None:
-        """See the message off; may raise."""
+        """Called before the message is sent; may raise."""
 
     def sent(self, began: float) -> None:
-        """See the message taken, by the attempt that began then."""
+        """Called when the message was accepted; `began` is the start of that attempt."""
 
     def refused(self, error: HydraSmokeError) -> None:
-        """See what came of the message instead of a stream."""
+        """Called with the error that came instead of a stream."""
 
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
-        """See an event as it is given."""
+        """Called for each event before it is returned."""
 
     def failed(self, error: HydraSmokeError) -> None:
-        """See an error of the turn, before it is raised."""
+        """Called with an error of the turn, before it is raised."""
 
     def ended(self) -> None:
-        """See the end of the stream."""
+        """Called at the end of the stream."""
 
     def closed(self, turn: Turn) -> None:
-        """See the turn let go, before another may begin."""
+        """Called when the turn is released, before another may begin."""
 
     @property
     def end_is_known(self) -> bool:
-        """Whether an earlier turn on the instance told its end."""
+        """Whether an earlier turn on the instance had a terminal event."""
         return False
 
     def cut_by_a_limit(self, silence: float) -> bool:
-        """See the stream break off after a silence, and tell whether that is as of a limit."""
+        """Record a stream cut after a silence; return whether that looks like a time limit."""
         return is_limit(silence, ())

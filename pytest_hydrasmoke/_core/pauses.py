@@ -1,8 +1,7 @@
-"""What the pauses of a chat's stream tell of what stands between here and the agent; pure rules.
+"""What the pauses of a chat's stream show of a proxy before the agent; pure rules.
 
-Whoever answers late and all at once looks like a proxy that holds a stream back until it is whole,
-and whoever falls silent like one that cuts silent streams. So these make notes and advice, never
-a failure.
+A reply that comes late and all at once looks like a proxy that buffers the stream, and one that
+falls silent like a proxy that cuts silent streams. So these make notes and advice, never a failure.
 """
 
 from __future__ import annotations
@@ -12,27 +11,27 @@ from typing import Literal
 Pace = Literal["at once", "streamed"]
 
 TEXTS = 5
-"""Events with text that a stream has at least whose pace tells anything.
+"""Least events with text from which the pace of a stream can be judged.
 
-Frameworks say what they have not streamed in one such event, with half a dozen others round it.
+Frameworks send what they have not streamed in one such event, among half a dozen others.
 """
 AWAITED = 1.0
-"""Seconds that nothing came at first, if it was being held back: below them nobody would mind."""
+"""Seconds of silence at first that count as held back; a shorter wait bothers nobody."""
 EACH = 0.0005
-"""Seconds for an event with text, from the first event to the last: no model is as fast."""
+"""Seconds per event with text, from the first event to the last: no model is as fast."""
 SILENT = 1.0
-"""Seconds without a byte that are told."""
+"""Seconds without a byte from which a silence is reported."""
 NEAR = 0.3
 """Seconds by which a silence may miss a limit that cut it."""
 ROUND = 5.0
-"""Limits of proxies are multiples of so many seconds: 30, 50, 60, 100, 350."""
+"""Limits of proxies are multiples of this many seconds: 30, 50, 60, 100, 350."""
 
 
 def pace(texts: int, awaited: float, spread: float) -> Pace | None:
-    """Tell how a stream came; None where it was too short, or too quick, to tell.
+    """Return how a stream came; None where it was too short, or too quick, to judge.
 
-    `texts` of its events had text, its reader was `awaited` seconds in waiting for the first of
-    all, and from that to the last one passed `spread` seconds.
+    `texts` of its events had text; its reader waited `awaited` seconds for the first event, and
+    `spread` seconds passed from that to the last one.
     """
     if texts < TEXTS:
         return None
@@ -42,13 +41,13 @@ def pace(texts: int, awaited: float, spread: float) -> Pace | None:
 
 
 def is_limit(silence: float, before: tuple[float, ...]) -> bool:
-    """Return whether a stream was cut as by a limit: after a round time, or after the same again.
+    """Return whether a stream was cut as by a limit: after a round time, or the same as before.
 
     `before` are the silences after which earlier ones were cut.
     """
     to_round = abs(silence - round(silence / ROUND) * ROUND)
     is_round = to_round <= NEAR and silence >= ROUND - NEAR
-    return is_round or any(abs(silence - it) <= NEAR for it in before)
+    return is_round or any(abs(silence - other) <= NEAR for other in before)
 
 
 HELD_BACK = (

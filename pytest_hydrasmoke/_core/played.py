@@ -1,4 +1,4 @@
-"""What a recorded stream says, read as a turn reads it, in no time."""
+"""Read a recorded stream as a turn reads it, without its pauses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The words of a turn; what its agent has failed of is in none of them."""
+    """The words of a turn, without an error of its agent."""
 
     text: str
     tools: str
@@ -27,13 +27,13 @@ class Said:
 
     @property
     def digest(self) -> str:
-        """A name of what counts of it, but for its thoughts: the same of the same words."""
-        told = repr((self.text, self.tools, self.finish_reason))
-        return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """A digest of its words without its reasoning: the same for the same words."""
+        words = repr((self.text, self.tools, self.finish_reason))
+        return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def played(stream: bytes, reading: Reading) -> Said:
-    """Read a stream to its end, or to what it breaks off with."""
+    """Read a stream to its end, or to the point where it breaks off."""
     content, texts = Content(), list[str]()
     turn = Turn(
         _Played(stream),
@@ -55,13 +55,13 @@ def played(stream: bytes, reading: Reading) -> Said:
 
 
 def said(text: str, content: Content, finish_reason: str | None) -> Said:
-    """Put together what a turn has said."""
+    """Combine what a turn has said."""
     tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
     return Said(text, ", ".join(tools), content.reasoning(text), finish_reason)
 
 
 class _Played(Calls):
-    """Calls of which the chat gives a stream that is there."""
+    """Calls whose chat returns a recorded stream."""
 
     def __init__(self, stream: bytes) -> None:
         self.io = cast("IO", self)

@@ -1,4 +1,4 @@
-"""What a run has decided before it begins: how long to wait for what, and what words mean."""
+"""Decisions made before a run: how long to wait for what, and what words mean."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 SECOND_LOOK = 2.0
-"""Seconds until the count is read once more where there may be too many: duplicates come late."""
+"""Seconds until a count with an upper bound is read once more: duplicates come late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long to wait for what (seconds), and what the router's words (lower case) mean."""
+    """Seconds to wait for each step, and the meaning of the router's words (lower case)."""
 
     ready_timeout: float = 900.0
     chat_timeout: float = 120.0
@@ -26,14 +26,14 @@ class Policy:
     row_wait: float = 60.0
     """How long to ask for a key's row before a deletion; a worker may insert it late."""
     last_look: float = LAST_CHANCE
-    """How long that question may take which is asked as the wait for a row ends."""
+    """Timeout of the last poll, sent as the wait for a row ends."""
     keep: str = "never"
     ready: frozenset[str] = frozenset({"running", "active", "ready", "online"})
     failed: frozenset[str] = frozenset({"failed", "error", "provision_failed", "cancelled"})
     gone: frozenset[str] = frozenset({"deleted", "deleting", "terminated"})
     chat_end: Literal["auto", "required", "optional"] = "auto"
     forms: Forms | None = None
-    """The router's own forms; where they are not known, no "not found" proves anything."""
+    """The router's own forms; without them no "not found" proves anything."""
 
 
 def poll_interval(waited: float) -> float:

@@ -1,6 +1,6 @@
-"""What is asked where there is nothing to be found: to learn the router's forms, and to prove them.
+"""Questions about what does not exist: they learn the router's forms, and prove them.
 
-Each asks for a word of its own, so that no cache between here and the router knows the answer.
+Each uses a fresh word, so that no cache between here and the router knows the answer.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __tracebackhide__ = hide_own_frames
 
 
 async def learn_forms(calls: Calls, deadline: float) -> Forms:
-    """Learn how the router answers where there is nothing; raises what asking raises."""
-    # The key first: what is wrong with a URL, or a token, is told there.
+    """Learn how the router answers for what does not exist; raises the errors of the calls."""
+    # The key first: its answer shows what is wrong with the URL or the token.
     return Forms(
         unknown_key=await _key_form(calls, deadline),
         missing=await _missing_form(calls, deadline),
@@ -32,7 +32,7 @@ async def learn_forms(calls: Calls, deadline: float) -> Forms:
 
 
 async def malformed_form(calls: Calls, deadline: float) -> Form:
-    """Learn how the status of a word that is no id is answered; raises what asking raises."""
+    """Learn how a status call with a malformed id is answered; raises the errors of the call."""
     return await _status_form(calls, f"not-a-uuid-{secrets.token_hex(8)}", deadline)
 
 
@@ -59,12 +59,12 @@ async def _status_form(calls: Calls, unknown: str, deadline: float) -> Form:
     except RouterError as error:
         return _form(error)
     except ContractError:
-        return TAKEN  # With whatever it was answered, it was taken for an instance's.
+        return TAKEN  # Any other answer shows that the router took it for an instance's id.
     return TAKEN
 
 
 def _form(error: RouterError) -> Form:
-    """Return the form of a refusal; one of the moment has none, and is raised again."""
+    """Return the form of a refusal; a transient one has none, and is raised again."""
     if error.status_code in TRANSIENT or error.form is None:
         raise error
     return error.form

@@ -1,4 +1,4 @@
-"""How a chat's events are understood: a hook's word first, then the runtimes of `_runtimes`."""
+"""How a chat's events are understood: a hook's result first, then the runtimes of `_runtimes`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How events are understood: a hook's word first, then the runtimes of `_runtimes`."""
+    """How events are understood: a hook's result first, then the runtimes of `_runtimes`."""
 
     chat_text: Callable[[ChatEvent], str | None] | None = None
     chat_end: Callable[[ChatEvent], bool | None] | None = None
@@ -20,7 +20,7 @@ class Reading:
     """Whether an error may quote the last event."""
 
     def reader(self, *, text_wanted: bool = True) -> Callable[[ChatEvent], Meaning]:
-        """Return what says what an event means; it may leave out a text that isn't wanted."""
+        """Return a function from event to meaning; it may omit a text that isn't wanted."""
         if self.chat_text is not None or self.chat_end is not None:
             return self.of
         return meaning if text_wanted else course
@@ -30,7 +30,7 @@ class Reading:
         known = meaning(event)
         text = self.chat_text(event) if self.chat_text else None
         end = self.chat_end(event) if self.chat_end else None
-        # Whoever finds a text in it, an empty one too, or an end, takes it for no error.
+        # A hook that finds a text in it, even an empty one, or an end, takes it for no error.
         understood = text is not None or end is True
         return known._replace(
             text=known.text if text is None else text,

@@ -1,6 +1,6 @@
 """What happened when. Every report is drawn from it; nothing here decides anything.
 
-While a run lasts, each instance has an `InstanceRecord` that the lifecycle writes to; at the end
+While a run lasts, the lifecycle writes to each instance's `InstanceRecord`; at the end
 `_report.build` makes a report of the records. Points in time are seconds of the IO's clock. What
 grows with the number of requests and chats is bounded, the newest being kept, so that a run of
 hours takes no more memory than one of minutes.
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
 BOOT = PHASES[:3]
-"""Those until an instance is ready."""
+"""The phases until an instance is ready."""
 WAITS = ("first_text", "gap")
 """Times in a chat that are no phases: until the reply's first text, and between two events."""
 TOKENS = "tokens"
 BUDGETS = (*PHASES, *WAITS, TOKENS)
-"""What can have a budget; tokens are the whole run's."""
+"""Names that can have a budget; the one for tokens is the whole run's."""
 
 
 class State(StrEnum):
@@ -63,13 +63,13 @@ class State(StrEnum):
     CREATED = "created"
     READY = "ready"
     FAILED = "failed"
-    """The router says that it failed; its row is still to be deleted."""
+    """The router reports that it failed; its row is still to be deleted."""
     REFUSED = "refused"
-    """The router would not take the request: there is no server."""
+    """The router refused the request: there is no server."""
     ABSENT = "absent"
-    """The router knows no such key after all, however long it was asked."""
+    """The router has no row for the key, after polling to the deadline."""
     DELETING = "deleting"
-    """The router took the request to delete it."""
+    """The router accepted the request to delete it."""
     DELETED = "deleted"
     """The router confirmed that it is gone."""
     KEPT = "kept"
@@ -77,7 +77,7 @@ class State(StrEnum):
 
 
 HAS_ROW = frozenset({State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT})
-"""States in which the router had a row for it: from then on, "not found" means gone."""
+"""States in which the router had a row for it: after that, "not found" means gone."""
 NOTHING_LEFT = frozenset({State.CLAIMED, State.REFUSED, State.ABSENT, State.DELETED})
 SETTLED = NOTHING_LEFT | {State.KEPT}
 """States in which the run has nothing more to do for an instance."""
@@ -92,7 +92,7 @@ class Doubt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The LLM events counted just before a turn, or why they could not be."""
+    """The LLM events counted just before a turn, or why that count failed."""
 
     at: float
     count: int = 0
@@ -100,11 +100,11 @@ class Baseline:
     error: str | None = None
     doubt: Doubt | None = None
     number: int = 0
-    """Which of all turns on the instance it begins, by whoever they were."""
+    """The turn's number among all turns on the instance, of any process."""
 
 
 class Counted(NamedTuple):
-    """LLM events of the instance's whole life, as they were first counted so."""
+    """A count of the instance's whole life, and when it was first seen."""
 
     at: float
     events: int
@@ -118,7 +118,7 @@ class TurnAccount:
     before: Baseline
     after: Baseline | None = None
     found: Counted | None = None
-    """What was counted last up to the next turn; None where nobody expected anything."""
+    """The last count before the next turn; None where no test expected events."""
 
     def saw(self, at: float, count: int, providers: frozenset[str]) -> None:
         if self.found is None or self.found[1:] != (count, providers):
@@ -127,7 +127,7 @@ class TurnAccount:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """For whom alone an instance was claimed: a test, a fixture, and which of its own it is."""
+    """The only user of an instance: a test or a fixture, and which of its instances it is."""
 
     owner: str
     number: int
@@ -135,13 +135,13 @@ class Origin:
 
 
 class RecordListener:
-    """Who keeps a record; by itself it takes no notice, and allows everything."""
+    """Listens to changes of a record; the base class ignores them, and allows everything."""
 
     def state_changed(self, record: InstanceRecord) -> None:
-        """Take in a change of the state, before the step after it."""
+        """Handle a change of the state, before the step after it."""
 
     def changed(self, record: InstanceRecord) -> None:
-        """Take in what a person who watches would want to know; from any thread."""
+        """Handle a change worth showing in the progress; called from any thread."""
 
     def permit(self, record: InstanceRecord) -> None:
         """Allow a provision or a chat; raises where the run must not go on."""
@@ -158,11 +158,11 @@ class InstanceRecord:
     hostname: str | None = None
     state: State = State.CLAIMED
     origin: Origin | None = None
-    """None where tests share it, and where a test has provisioned it by itself."""
+    """None where tests share it, and where a test has provisioned it by hand."""
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     statuses: list[str] = field(default_factory=list[str])
-    """The status words seen, each once in a row, and cut; the first ones and the last."""
+    """The status words seen, repeats merged, and cut; the first ones and the last."""
     status_times: list[float] = field(default_factory=list[float])
     """When each of them was first seen."""
     doing: Doing | None = None
@@ -178,11 +178,11 @@ class InstanceRecord:
     waits: dict[str, float] = field(default_factory=dict[str, float])
     """The longest of each of `WAITS`."""
     tokens: TokenUsage = field(default_factory=lambda: TokenUsage(0, 0))
-    """Of all chats that told theirs."""
+    """The sum over all chats that reported usage."""
     untold: int = 0
-    """Chats whose tokens were not told."""
+    """Chats without usage."""
     chats: int = 0
-    """How many chat turns there were, refused ones included."""
+    """Number of chat turns, refused ones included."""
     account: TurnAccount | None = None
     """The last turn's."""
     log: TurnLog = field(default_factory=TurnLog, repr=False)
@@ -190,25 +190,25 @@ class InstanceRecord:
     requests: Counter[str] = field(default_factory=Counter[str])
     retries: int = 0
     unknown_outcomes: int = 0
-    """Attempts to provision that may have been carried out although no answer says so."""
+    """Provision attempts that may have been carried out although no answer says so."""
     streamed: bool = False
-    """Whether a chat's events were seen to come one after the other."""
+    """Whether events of a chat ever came one after the other."""
     notes: list[str] = field(default_factory=list[str])
     briefs: dict[str, str] = field(default_factory=dict[str, str])
-    """Notes that have words of an agent, and the same without them."""
+    """Notes with words of an agent, each with its version without them."""
     sightings: Sightings = field(default_factory=Sightings)
     leak: str | None = None
     """Why its deletion is not confirmed, once the run has given up on it."""
     takes_slot: bool = True
-    """Whether its key is a slot's, which another run of the same id would use too."""
+    """Whether its key is a slot's, which another run with the same id would use too."""
     deletion_asked: bool = False
-    """Whether this run may have asked for its deletion before."""
+    """Whether this run may have requested its deletion before."""
     conflict: str | None = None
-    """What shows that another run has a hand in it, too."""
+    """Evidence that another run uses it, too."""
     touched: bool = False
-    """Whether anything was asked about it since somebody has begun to look."""
+    """Whether a call about it was made since this was last reset, at a test's set-up."""
     interrupted: str | None = None
-    """The phase of its boot that was broken off, and of no failure of its own."""
+    """The boot phase that was interrupted without a failure of its own."""
     failed: bool = False
     """Whether a test that used it failed, in set-up, call or teardown."""
     shared_across_workers: bool = False
@@ -219,17 +219,17 @@ class InstanceRecord:
 
     @property
     def run_id(self) -> str | None:
-        """The run that its key names."""
+        """The run id in its key."""
         return run_of(self.key)
 
     @property
     def reference(self) -> str | None:
-        """What tests name it by: its key, or the id of one that has none."""
+        """The name that tests use for it: its key, or the id of one without a key."""
         return self.key or self.id
 
     @property
     def last_state(self) -> str | None:
-        """The last status word, for a person."""
+        """The last status word, in readable form."""
         return safe_line(f"status {self.statuses[-1]!r}") if self.statuses else None
 
     @property
@@ -253,7 +253,7 @@ class InstanceRecord:
         self.listener.changed(self)
 
     def calls(self, tool: str | None) -> None:
-        """Take in that the agent calls a tool in its turn, or none any more."""
+        """Record the tool that the agent is calling in its turn, None after the call."""
         self.calling = tool
         self.listener.changed(self)
 
@@ -266,7 +266,7 @@ class InstanceRecord:
         self.spans.append(Span(phase=phase, at=at, seconds=seconds))
 
     def fails(self, failure: Failure, error: HydraSmokeError | None = None) -> None:
-        """Write down what went wrong; an error that was seen before is the same failure."""
+        """Record a failure; an error that was seen before is the same failure."""
         if error is not None:
             if error.failure is not None:
                 return
@@ -274,7 +274,7 @@ class InstanceRecord:
         self.failures.append(failure)
 
     def opens_account(self, before: Baseline) -> TurnAccount:
-        """Let a turn begin, with what was counted before it, which bounds the turn before it."""
+        """Begin a turn with the count before it, which also bounds the turn before it."""
         if self.account is not None:
             self.account.after = before
             if before.error is None and self.account.found is not None:
@@ -327,7 +327,7 @@ class InstanceRecord:
             self.counted.append(UsageCount(at=at, count=count, providers=seen))
 
     def saw_turn(self, story: TurnStory) -> None:
-        """Count a turn that is over: how long its reader waited, and its tokens."""
+        """Count a finished turn: how long its reader waited, and its tokens."""
         gap = story.max_gap if story.events > 1 else None
         for name, seconds in zip(WAITS, (story.first_text_after, gap), strict=True):
             if seconds is not None:
@@ -338,18 +338,18 @@ class InstanceRecord:
             self.tokens += story.usage
 
     def saw_pace(self, pace: Pace | None) -> None:
-        """Note a stream that came all at once, unless one on the instance ever came as it was said.
+        """Note a stream that came all at once, unless any on the instance came event by event.
 
-        What holds back one stream holds back all of them.
+        A proxy that holds back one stream holds back all of them.
         """
         if pace == "streamed":
             self.streamed = True
-            self.notes[:] = [it for it in self.notes if it != HELD_BACK]
+            self.notes[:] = [note for note in self.notes if note != HELD_BACK]
         elif pace == "at once" and not self.streamed:
             self.add_remark(HELD_BACK)
 
     def add_remark(self, text: str, brief: str | None = None) -> None:
-        """Note something; `brief` is the same without words of an agent, if there are any."""
+        """Add a note; `brief` is its version without words of an agent, if it has any."""
         if text not in self.notes and len(self.notes) < MOST_NOTES:
             self.notes.append(text)
             if brief is not None:

@@ -1,10 +1,10 @@
-"""When the LLM events of an instance's last turn are all in: what decides it, without acting.
+"""When the LLM events of an instance's last turn are all in: pure decisions, no calls.
 
-Rows are pushed by the agent, after the turn that they are of, and nothing in them tells which turn
-that is. So an account begins only once the turn before is settled: once its rows have come, and
-come no more. How long that takes is measured, by whoever counts: `lag` is from a turn's end until
-its first row was seen, `gap` from one row to the next. Points in time and lengths are seconds of
-the IO's clock; counts go back beyond the instance's birth, so that they only ever grow.
+The agent pushes rows after their turn, and nothing in a row names the turn. So an account begins
+only once the turn before is settled: its rows have come, and no more arrive. How long that takes is
+measured by whoever counts: `lag` is from a turn's end until its first row was seen, `gap` from one
+row to the next. Points in time and durations are seconds of the IO's clock; counts go back beyond
+the instance's birth, so that they only ever grow.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import Literal, NamedTuple
 QUIET = 0.3
 """Seconds after a turn's end within which no turn is settled, however early its rows came."""
 PAUSE = 0.25
-"""Seconds without another row after the last one: less than QUIET, as it was seen after it came."""
+"""Seconds without another row after the last one: less than QUIET, as rows are seen late."""
 FINEST = 0.02
-"""Seconds between two looks, at least; later on an eighth of those since the turn's end."""
+"""Least seconds between two looks; later an eighth of the time since the turn's end."""
 CLOSE = 0.1
-"""Seconds without a look that leave a row's time known well enough; later on half of its lag."""
+"""Seconds between looks that date a row closely enough; later on half of its lag."""
 ROWLESS = 3
-"""Turns in a row without any row after which no more is waited for."""
+"""Turns in a row without rows after which no more rows are waited for."""
 USUAL = 5.0
-"""Seconds after its end from which a turn is settled at any rate, if no setting says otherwise."""
+"""Seconds after its end when any turn is settled, unless a setting says otherwise."""
 
 How = Literal["under way", "ended", "left", "failed", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
 class LastTurn:
-    """The last turn on an instance, as far as anybody knows."""
+    """The last turn on an instance, as far as it is known."""
 
     test: str
-    """The test that it was of; "" outside of any."""
+    """The test that ran it; "" outside of any."""
     before: int
     """The LLM events counted before it."""
     count: int
@@ -45,15 +45,15 @@ class LastTurn:
     how: How = "under way"
     ended: float = math.inf
     rose: float = -math.inf
-    """When a row of it was last seen to have come."""
+    """When the last new row of it was seen."""
     sure: bool = True
-    """Whether nothing of an earlier turn can be beyond `before`."""
+    """Whether `before` includes all events of earlier turns."""
     close: bool = True
-    """Whether each row was seen so soon after it came that its time is known."""
+    """Whether looks were frequent enough to date each row."""
 
     @property
     def rows(self) -> int:
-        """How many are known to be its own."""
+        """Return how many rows are known to be its own."""
         return self.count - self.before if self.sure else 0
 
 
@@ -62,7 +62,7 @@ class History:
     """The turns on one instance, and what was measured of them."""
 
     number: int = 0
-    """Turns that have begun, by whoever it was."""
+    """Turns that have begun, of any process."""
     last: LastTurn | None = None
     rowless: int = 0
     """Turns before the last one, in a row, that left no row."""
@@ -70,12 +70,12 @@ class History:
     gap: float = 0.0
     watched: bool = False
     """Whether a turn was watched from its first row until it was surely settled."""
-    end_told: bool = False
-    """Whether the stream of any turn told its end."""
+    end_seen: bool = False
+    """Whether the stream of any turn had a terminal event."""
 
 
 class Measured(NamedTuple):
-    """What goes for an instance: the run's longest, and whether a turn of its spec was watched."""
+    """What applies to an instance: the run's longest times, and whether its spec was watched."""
 
     lag: float = 0.0
     gap: float = 0.0
@@ -83,7 +83,7 @@ class Measured(NamedTuple):
 
 
 def measured(everywhere: Iterable[History], of_spec: Iterable[History]) -> Measured:
-    """Put together what was measured on all instances of the run, and on those of a spec."""
+    """Combine the measurements on all instances of the run, and on those of a spec."""
     histories = list(everywhere)
     return Measured(
         max((history.lag for history in histories), default=0.0),
@@ -93,7 +93,7 @@ def measured(everywhere: Iterable[History], of_spec: Iterable[History]) -> Measu
 
 
 def begun(history: History, test: str, count: int | None, at: float) -> History:
-    """Let a turn begin; `count` is what was counted before, None if that is not sure."""
+    """Begin a turn; `count` is what was counted before, None if that is not sure."""
     last, rowless = history.last, history.rowless
     known = 0 if last is None else last.count
     turn = LastTurn(test, known, known, at, sure=False)
@@ -105,7 +105,7 @@ def begun(history: History, test: str, count: int | None, at: float) -> History:
 
 
 def over(history: History, how: How, at: float) -> History:
-    """Let the last turn be over; one that is over already stays as it was."""
+    """End the last turn; one that has ended already stays as it was."""
     last = history.last
     if last is None or last.how != "under way":
         return history
@@ -115,7 +115,7 @@ def over(history: History, how: How, at: float) -> History:
 def seen(
     history: History, asked: float, at: float, count: int, known: Measured, whole: float
 ) -> History:
-    """Take in that `count` were counted, by a look that was `asked` for and answered `at`."""
+    """Apply a count of `count` from a look `asked` for and answered at `at`."""
     last = history.last
     if last is None:
         return history
@@ -130,7 +130,7 @@ def seen(
             took = at - since
             if took > longest:
                 turn = replace(turn, close=last.close and _close(asked - last.looked, took))
-                # It was not there yet when that had passed: it took longer, by all means.
+                # The last look, after `longest` had passed, did not see it: it did take longer.
                 if turn.close and last.looked - since >= longest:
                     lag, gap = (took, history.gap) if first else (history.lag, took)
                     history = replace(history, lag=lag, gap=gap)
@@ -143,7 +143,7 @@ def _close(unseen: float, took: float) -> bool:
 
 
 def settled_from(history: History, known: Measured, whole: float) -> float:
-    """Return the point from which nothing of the last turn is expected any more."""
+    """Return when nothing of the last turn is expected any longer."""
     last = history.last
     if last is None:
         return -math.inf
@@ -156,10 +156,10 @@ def settled_from(history: History, known: Measured, whole: float) -> float:
 
 
 def next_look(history: History, known: Measured, whole: float, now: float) -> float:
-    """Return the point at which to count again: no later than needed, and no sooner."""
+    """Return when to count again: no later than needed, and no sooner."""
     last, until = history.last, settled_from(history, known, whole)
     if last is None or last.how != "ended" or not last.sure:
-        return until  # There is nothing to be measured.
+        return until  # There is nothing to measure.
     fine = now + max(FINEST, (now - last.ended) / 8)
     if known.watched:
         expected = max(last.rose, last.ended) + known.gap if last.rows else last.ended + known.lag
@@ -176,7 +176,7 @@ def hopeless(history: History) -> bool:
 
 
 def too_slow(history: History, known: Measured, asked: float) -> bool:
-    """Return whether a row of the last turn may be under way still, by what was measured."""
+    """Return whether a row of the last turn may still come, by what was measured."""
     last = history.last
     if last is None or last.how != "ended" or last.rows:
         return False

@@ -1,7 +1,7 @@
-"""How a router answers where its contract leaves it open: seen, never judged.
+"""How a router answers where its contract leaves it open: recorded, never judged.
 
-What is kept are forms, such as that a field was null: no id, no value, no word of a reply. So a
-report can be given to somebody else, and a fake router can be taught by it.
+Only forms are kept, such as that a field was null: no id, no value, no word of a reply. So a report
+can be shared, and a fake router can learn from it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._transport.protocol import CallName
 
 MOST = 200
-"""How many forms of answers and of events are kept: a hostile router has endless ones."""
+"""How many forms of answers and of events are kept: a hostile router sends endless ones."""
 _MOST_FIELDS = 40
-"""How many unknown fields of an answer are looked at, which may have tens of thousands."""
+"""How many unknown fields of an answer are read; it may have tens of thousands."""
 _MOST_NAMED = 10
 _KINDS: tuple[tuple[type, str], ...] = (
     (type(None), "null"),
@@ -43,12 +43,12 @@ _KNOWN: Mapping[str, frozenset[int]] = {
     "llm_events": frozenset({200, 404}),
     "delete": frozenset({200, 404, 409, 410}),
 }
-"""Codes that the contract, or what is tolerated beside it, has for each call."""
+"""Status codes that the contract defines for each call, or that are tolerated beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """The form of a call's answer: its code, and what kind of value each field had."""
+    """The form of a call's answer: its code, and the kind of value of each field."""
 
     call: str
     code: int
@@ -57,13 +57,13 @@ class AnswerForm:
 
 @dataclass(frozen=True, slots=True)
 class EventForm:
-    """The form of a stream's event: its name, and what its data is."""
+    """The form of a stream's event: its name, and the kind of its data."""
 
     event: str
     data: str
     """`done` (`[DONE]`), `object`, `text`."""
     keys: tuple[str, ...] = ()
-    """Of an object, at its top."""
+    """Top-level fields of an object."""
     kind: str | None = None
     """An object's `type`, where that is a word."""
 
@@ -75,10 +75,10 @@ class Sightings:
     answers: set[AnswerForm] = field(default_factory=set[AnswerForm])
     events: set[EventForm] = field(default_factory=set[EventForm])
     drift: list[str] = field(default_factory=list[str])
-    """What the router said that its contract does not know, in words."""
+    """Messages about answers that the contract does not define."""
 
     def saw_attempt(self, attempt: Attempt) -> None:
-        """Take in a code; a successful answer's fields come with `saw_answer`."""
+        """Record a code; a successful answer's fields come with `saw_answer`."""
         call, code = attempt.request.call, attempt.outcome
         if not isinstance(code, int):
             return
@@ -90,7 +90,7 @@ class Sightings:
             self._drifts(f"{call} answered {odd}")
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
-        """Take in the form of an answer that could be read."""
+        """Record the form of an answer that could be parsed."""
         unknown = answer.model_extra or {}
         extra = dict(itertools.islice(unknown.items(), _MOST_FIELDS))
         names = answer.model_fields_set & type(answer).model_fields.keys()
@@ -104,7 +104,7 @@ class Sightings:
             self._drifts(f"unknown in the answer to {call}: {named}{rest}")
 
     def saw_event(self, event: ChatEvent) -> None:
-        """Take in the form of a stream's event."""
+        """Record the form of a stream's event."""
         if len(self.events) < MOST:
             self.events.add(form_of(event))
 
@@ -123,7 +123,7 @@ def _name(text: str) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Name the kind of a value in JSON."""
+    """Return the name of a JSON value's kind."""
     return next((name for kind, name in _KINDS if isinstance(value, kind)), "object")
 
 

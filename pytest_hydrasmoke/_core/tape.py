@@ -1,4 +1,4 @@
-"""A chat turn as it came over the wire, byte for byte, to be written down once its test passes."""
+"""A chat turn as it came over the wire, byte for byte, written once its test passes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .record import TurnAccount
 
 Place = str | int | Mapping[str, str | int] | None
-"""Which instance of its owner a turn was on, as a recording names it."""
+"""Which instance of its owner a turn was on, as the recording names it."""
 
 
 @dataclass(slots=True, eq=False)
 class Tape:
-    """What is recorded of one turn; an entry a chat, however many requests it took."""
+    """The recording of one turn; one entry per chat, however many requests it took."""
 
     message: str
     run: int
@@ -30,11 +30,11 @@ class Tape:
     times: list[float] = field(default_factory=list[float])
     """When each chunk was read, in seconds since the request was sent."""
     pieces: list[bytes] = field(default_factory=list[bytes])
-    """What was read; all that is done with it is done once the test is over."""
+    """The raw chunks; all processing waits until the test is over."""
     text: list[str] = field(default_factory=list[str])
-    """The reply, an event after the other."""
+    """The reply's texts, one per event."""
     content: Content | None = None
-    """What the turn said beside it, where that was kept."""
+    """Other content of the turn, where it was kept."""
     finish_reason: str | None = None
     end: Ending = "left"
     refusal: Reply | None = None
@@ -45,7 +45,7 @@ class Tape:
     """What bounds its LLM events, where they are counted."""
 
     def refused(self, error: HydraSmokeError) -> None:
-        """Take in what came of the message instead of a stream."""
+        """Record the error that came instead of a stream."""
         if isinstance(error.answer, Reply):
             self.refusal = error.answer
         elif isinstance(error, TransportError):

@@ -1,9 +1,9 @@
-"""What is known of the turns on each instance: in memory, and for what is shared in a file.
+"""What is known of the turns on each instance: in memory, and in a file for shared ones.
 
-Under xdist the last turn on a shared instance may have been another process's. Whoever uses the
-instance holds it alone, and is the only one to write its file, `turns/<digest>.json` in the run's
-folder: of one size however many chats there were, and replaced as a whole. It is not forced onto
-the disk: processes that live see it anyway, and who comes later has no turn to wait for.
+Under xdist the last turn on a shared instance may be another process's. The process that uses the
+instance holds it alone, and only it writes its file, `turns/<digest>.json` in the run's folder: of
+one size however many chats there were, and replaced as a whole. It is not fsynced: living processes
+see it anyway, and a later run has no turn to wait for.
 
 Points in time in it are the IO's, which is `time.monotonic()`: one clock for all processes of a
 host, which nobody can set back.
@@ -32,9 +32,9 @@ from .tape import Tape
 __tracebackhide__ = hide_own_frames
 
 SILENCES = 100
-"""How many silences are remembered, the last ones."""
+"""How many silences are kept, the last ones."""
 UNREADABLE = History(1, LastTurn("", 0, 0, 0.0, sure=False))
-"""What a file stands for that can't be read: a turn that nobody has seen the end of."""
+"""The state for a file that can't be read: a turn whose end nobody saw."""
 
 
 class TurnLog:
@@ -50,12 +50,12 @@ class TurnLog:
 
     @property
     def test(self) -> str | None:
-        """The test that is being run; None outside of any."""
+        """The running test; None outside of any."""
         return self._logs.test() or None
 
     @property
     def run(self) -> int | None:
-        """Which run of that test's body it is; None where it has one alone, and around its body."""
+        """The number of that test's run; None where it has only one, and outside its body."""
         return self._logs.run()
 
     def tape(self, message: str) -> Tape | None:
@@ -63,27 +63,27 @@ class TurnLog:
         return self._logs.tape(self, message)
 
     def cut_by_a_limit(self, silence: float) -> bool:
-        """Take in after what silence a stream broke off; tells whether that is as of a limit."""
+        """Record the silence before a stream was cut; return whether it looks like a time limit."""
         before = self._logs.silences
         limited = is_limit(silence, tuple(before))
         before.append(silence)
         return limited
 
     def share(self, name: str) -> None:
-        """Share it with the processes that use the instance by turns; `name` is its own."""
+        """Share it with the processes that take turns on the instance; `name` is the instance's."""
         digest = hashlib.sha256(f"{name} {self.spec}".encode()).hexdigest()
         self._path = self._logs.file(digest[:16])
 
     def refresh(self, now: float) -> None:
-        """Take in what other processes did; a turn under way is one whose process died in it."""
+        """Read what other processes did; a turn under way is one whose process died during it."""
         self._load()
         self._put(settle.over(self.history, "cut", now))
 
     def begin(self, count: int | None, at: float) -> int:
-        """Let a turn begin before its message leaves, and give its number.
+        """Begin a turn before its message leaves, and return its number.
 
-        `count` is what was counted before, None if that is not sure. Raises `ConfigError` where
-        other processes can't be told.
+        `count` is what was counted before, None if that is not sure. Raises `ConfigError` where the
+        file for other processes can't be written.
         """
         self._load()
         self.history = settle.begun(self.history, self._logs.test(), count, at)
@@ -98,28 +98,28 @@ class TurnLog:
             ) from None
         return self._own
 
-    def end(self, how: How, at: float, *, told: bool = False) -> None:
-        """Let the turn that was begun last by this process be over; `told` by its own stream."""
+    def end(self, how: How, at: float, *, end_seen: bool = False) -> None:
+        """End this process's last turn; `end_seen` if its stream had a terminal event."""
         if self.is_own(self._own):
             history = settle.over(self.history, how, at)
-            self._put(replace(history, end_told=history.end_told or told))
+            self._put(replace(history, end_seen=history.end_seen or end_seen))
 
     def undo(self, before: History) -> None:
-        """Forget the turn that was begun last: its message was not taken."""
+        """Forget this process's last turn: its message was not accepted."""
         self._put(before)
 
     def is_own(self, number: int) -> bool:
-        """Return whether the last turn on the instance is this process's, by its number."""
+        """Return whether the turn with this number is the last one, and this process's."""
         self._load()
         return number == self._own == self.history.number
 
     def saw(self, asked: float, at: float, count: int, whole: float) -> None:
-        """Take in that events were counted over the instance's whole life."""
+        """Record a count of events over the instance's whole life."""
         self._put(settle.seen(self.history, asked, at, count, self.known, whole))
 
     @property
     def known(self) -> Measured:
-        """What goes for this instance, by all that the run has measured."""
+        """What applies to this instance, from all measurements of the run."""
         return self._logs.known(self.spec)
 
     def _load(self) -> None:
@@ -131,7 +131,7 @@ class TurnLog:
         if history != self.history:
             self.history = history
             with contextlib.suppress(OSError):
-                # What is not written costs others a wait: they take the turn for one that was cut.
+                # A failed write only costs others a wait: they take the turn for one that was cut.
                 self._save()
 
     def _save(self) -> None:
@@ -146,7 +146,7 @@ class TurnLog:
 
 
 class TurnLogs:
-    """The turns of one process, and what others of the run have written down of theirs."""
+    """The turns of one process, and what other processes of the run have written of theirs."""
 
     def __init__(
         self,
@@ -157,21 +157,21 @@ class TurnLogs:
     ) -> None:
         self._folder = folder
         self.test = test
-        """Names the test that runs."""
+        """Returns the name of the running test."""
         self.tape = tape
         """Begins to record a turn."""
         self.run = run
-        """Numbers the run of the test's body."""
+        """Returns the number of the test body's current run."""
         self.all: list[TurnLog] = []
         self.silences = deque[float](maxlen=SILENCES)
-        """After how long ones streams broke off: on all instances, behind the same proxies."""
+        """The silences before cut streams: on all instances, which share their proxies."""
 
     def file(self, digest: str) -> Path | None:
-        """Return the file of what is shared; None where nobody is there to share it with."""
+        """Return the file of a shared instance; None where no other process shares it."""
         return None if self._folder is None else self._folder / f"{digest}.json"
 
     def known(self, spec: str) -> Measured:
-        """Put together what was measured in this process and in others."""
+        """Combine the measurements of this process and of others."""
         found = [(log.spec, log.history) for log in self.all] + self._others()
         return settle.measured(
             [history for _, history in found],

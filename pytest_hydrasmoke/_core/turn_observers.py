@@ -1,4 +1,4 @@
-"""Who watches a chat turn: the log of its instance's turns, and the instance's record."""
+"""The observers of a chat turn: the log of its instance's turns, and the instance's record."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from .turn_log import TurnLog
 __tracebackhide__ = hide_own_frames
 
 LOOKED_AT = 20
-"""How many of a turn's events tell what its runtime's frames look like; so does its last one."""
+"""How many of a turn's first events are recorded as forms; its last one is too."""
 
 
 class LogObserver(TurnObserver):
-    """Writes a turn's beginning and end into the log of its instance: later turns wait for it.
+    """Writes a turn's start and end into the log of its instance: later turns wait for it.
 
-    `count` is what was surely counted before the turn; by itself it counts nothing, and whose the
-    LLM events are that come then, nobody can say.
+    `count` is what was surely counted before the turn. This observer counts nothing, so that the
+    LLM events that come then can't be attributed.
     """
 
     def __init__(self, log: TurnLog, message: str, now: Callable[[], float]) -> None:
@@ -93,18 +93,18 @@ class LogObserver(TurnObserver):
         elif self._ended is None:
             how = "left"
         at = self._now() if self._ended is None else self._ended
-        self._log.end(how, at, told=turn.complete)
+        self._log.end(how, at, end_seen=turn.complete)
 
     @property
     def end_is_known(self) -> bool:
-        return self._log.history.end_told
+        return self._log.history.end_seen
 
     def cut_by_a_limit(self, silence: float) -> bool:
         return self._log.cut_by_a_limit(silence)
 
 
 def _may_run(refusal: HydraSmokeError) -> bool:
-    """Return whether the agent may be at a message although no stream came of it."""
+    """Return whether the agent may process a message although no stream came of it."""
     if isinstance(refusal, TransportError):
         return refusal.reached
     if isinstance(refusal, RouterError):
@@ -114,7 +114,7 @@ def _may_run(refusal: HydraSmokeError) -> bool:
 
 
 class RecordObserver(TurnObserver):
-    """Counts the LLM events before a turn, and tells the instance's record how it went."""
+    """Counts the LLM events before a turn, and records in the instance's record how it went."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class RecordObserver(TurnObserver):
         baseline = await open_account(
             self._calls, record, timeout=self._baseline_timeout, settle=self._settle
         )
-        # A wait may have been long.
+        # The wait may have been long.
         record.permit()
         number = record.log.history.number + 1
         self.account = record.opens_account(replace(baseline, number=number))
@@ -158,7 +158,7 @@ class RecordObserver(TurnObserver):
         if baseline.error is None and baseline.doubt is None:
             self._log.count = baseline.count
 
-    def _told(self) -> TurnStory:
+    def _open_story(self) -> TurnStory:
         assert self._story is not None  # It has begun, and is not closed.
         return self._story
 
@@ -172,13 +172,13 @@ class RecordObserver(TurnObserver):
         return self._log.tape
 
     def sent(self, began: float) -> None:
-        self._taken, self._told().at = True, began
+        self._taken, self._open_story().at = True, began
 
     def refused(self, error: HydraSmokeError) -> None:
         self._log.refused(error)
 
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
-        story = self._told()
+        story = self._open_story()
         story.saw(event.at, meaning.text)
         if meaning.text:
             self._texts += 1
@@ -189,7 +189,7 @@ class RecordObserver(TurnObserver):
 
     def failed(self, error: HydraSmokeError) -> None:
         self._log.failed(error)
-        self._told().error = error.message
+        self._open_story().error = error.message
         brief = type(error).__name__
         self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase), error)
 

@@ -1,5 +1,5 @@
 """Many runs at a glance: their reports read, merged by pipeline run, and compared.
 
-It may import `_report`, `_core` (names alone) and `_base`.
-`_cli.history` calls it. Reports are other jobs' artifacts: nothing in them is trusted.
+May import `_report`, `_core` (names alone) and `_base`. `_cli.history` calls it. Reports are other
+jobs' artifacts: nothing in them is trusted.
 """

@@ -1,4 +1,4 @@
-"""How groups of runs become figures; pure."""
+"""Compute figures from groups of runs; pure."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from .statistics import BASELINE, baseline, quantile, slow_since
 
 
 def history(found: Found, *, last: int, group: str | None, fake: bool, now: datetime) -> History:
-    """Make the history of what was found: the `last` groups, up to `group` where it is one of them.
+    """Build the history of the last `last` groups found, up to `group` if it is one of them.
 
-    Runs of the fake are in it where `fake` asks for them. Groups that began after `now` are left
-    out, and named.
+    Runs of the fake are included if `fake` is set. Groups that began after `now` are left out, and
+    listed.
     """
     skipped = list(found.skipped)
     kinds: list[Overview | None] = []
@@ -54,17 +54,17 @@ def history(found: Found, *, last: int, group: str | None, fake: bool, now: date
 
 def _shown(runs: Sequence[Run], last: int, group: str | None) -> list[Group]:
     groups = grouped(runs)
-    names = [it.name for it in groups]
+    names = [group.name for group in groups]
     if group in names:
         groups = groups[: names.index(group) + 1]
     return groups[-last:]
 
 
 def overview(groups: Sequence[Group]) -> Overview | None:
-    """Make the figures of groups in the order in which they began; None of none."""
+    """Compute the figures of groups, oldest first; None without groups."""
     if not groups:
         return None
-    # Named only where they tell specs apart.
+    # The router is named only if it distinguishes specs.
     several = len({boot.spec.router for boot in _boots(groups)}) > 1
     return Overview(
         groups=tuple(map(_group, groups)),
@@ -146,12 +146,12 @@ def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:
     *before, newest = points
     if newest.group != len(groups) - 1 or not before:
         return None
-    green = [it.median for it in before if groups[it.group].outcome == "passed"]
+    green = [point.median for point in before if groups[point.group].outcome == "passed"]
     compared = green[-BASELINE:] or [before[-1].median]
     usual = baseline(green)
     start = len(points)
     if usual is not None:
-        start = slow_since([it.median for it in points], usual.limit)
+        start = slow_since([point.median for point in points], usual.limit)
     return Change(
         now=newest.median,
         before=median(compared),
@@ -164,7 +164,7 @@ def _change(points: Sequence[Point], groups: Sequence[Group]) -> Change | None:
 
 @dataclass(slots=True)
 class _Tally:
-    """What is counted of a test."""
+    """Counts of one test."""
 
     passed: int = 0
     failed: int = 0
@@ -178,7 +178,7 @@ class _Tally:
     """Commits, each with the specs of the instances that were used."""
 
     def saw(self, case: Case, group: int, commit: str | None) -> None:
-        """Count what became of the test in a run."""
+        """Count the test's outcome in a run."""
         self.runs += case.runs
         self.runs_passed += case.passed
         if case.cured and commit is not None:
@@ -213,7 +213,7 @@ def _tests(groups: Sequence[Group]) -> Iterator[TestFigures]:
 
 
 def _flaky(groups: Sequence[Group], tallies: Mapping[str, _Tally]) -> dict[str, dict[str, None]]:
-    """Return the commits on which tests both passed and failed, in their order."""
+    """Return the commits on which tests both passed and failed, in order."""
     flaky: dict[str, dict[str, None]] = defaultdict(dict)
     runs = ((run.commit, run.cases) for group in groups for run in group.runs)
     for commit, cases in runs:
@@ -236,7 +236,8 @@ def _cells(groups: Sequence[Group], several: bool) -> Iterator[CellFigures]:
         if boot.ready is not None or boot.lost:
             boots[boot.spec].append(boot)
     for spec in sorted(boots):
-        times = sorted(it.ready for it in boots[spec] if it.ready is not None and not it.lost)
+        booted = (boot.ready for boot in boots[spec] if not boot.lost)
+        times = sorted(seconds for seconds in booted if seconds is not None)
         yield CellFigures(
             spec=SpecFigures.of(spec, several=several),
             instances=len(boots[spec]),
@@ -256,8 +257,8 @@ def _providers(groups: Sequence[Group]) -> Iterator[ProviderFigures]:
         yield ProviderFigures(
             providers=providers,
             instances=len(its),
-            llm_events=sum(it.llm_events for it in its),
-            input_tokens=sum(it.input_tokens for it in its),
-            output_tokens=sum(it.output_tokens for it in its),
-            untold=sum(it.untold for it in its),
+            llm_events=sum(boot.llm_events for boot in its),
+            input_tokens=sum(boot.input_tokens for boot in its),
+            output_tokens=sum(boot.output_tokens for boot in its),
+            untold=sum(boot.untold for boot in its),
         )

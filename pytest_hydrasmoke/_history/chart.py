@@ -1,6 +1,6 @@
-"""The drawing of a phase over the groups; pure.
+"""The chart of a phase over the groups; pure.
 
-It is stretched to the room there is, so that it has no words in it: these stand around it.
+It is stretched to the available space, so that it contains no text: labels stand around it.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ class Chart:
     """A phase of one spec, by group; time goes upwards, from 0 to `top`."""
 
     number: int
-    """From 1: its place on the page is `p<number>`."""
+    """From 1: its anchor on the page is `p<number>`."""
     phase: PhaseFigures
     groups: int
     rows: tuple[Point, ...]
-    """Those that its table has: the newest ones."""
+    """The points in its table: the newest ones."""
 
     @cached_property
     def top(self) -> float:
-        return max(self.phase.budget or 0.0, *(it.slowest for it in self.phase.points), 0.001)
+        return max(self.phase.budget or 0.0, *(point.slowest for point in self.phase.points), 0.001)
 
     @property
     def slowest(self) -> str:
-        return self._line([it.slowest for it in self.phase.points])
+        return self._line([point.slowest for point in self.phase.points])
 
     @property
     def p95(self) -> str:
-        return self._line([it.p95 for it in self.phase.points])
+        return self._line([point.p95 for point in self.phase.points])
 
     @property
     def median(self) -> str:
-        return self._line([it.median for it in self.phase.points])
+        return self._line([point.median for point in self.phase.points])
 
     @property
     def budget(self) -> str | None:
-        """The path of the budget, all the way across; None without one."""
+        """The path of the budget line; None without one."""
         if self.phase.budget is None:
             return None
         return f"M0 {self._y(self.phase.budget)}H{WIDTH}"
 
     @property
     def words(self) -> str:
-        """What the drawing shows, for who can't see it."""
+        """A description of the chart, for people who can't see it."""
         return f"{self.phase.phase} of {self.phase.spec.name}: its figures are in the table below"
 
     def _line(self, values: Sequence[float]) -> str:
         places = [
-            f"{self._x(it.group)} {self._y(value)}"
-            for it, value in zip(self.phase.points, values, strict=True)
+            f"{self._x(point.group)} {self._y(value)}"
+            for point, value in zip(self.phase.points, values, strict=True)
         ]
-        # A length of nothing is a dot, where lines have round ends.
+        # A line of zero length with round ends is drawn as a dot.
         return f"M{'L'.join(places)}h0"
 
     def _x(self, group: int) -> int:
@@ -70,7 +70,7 @@ class Chart:
 
 
 def charts(phases: Sequence[PhaseFigures], groups: int, rows: int) -> list[Chart]:
-    """Return the charts of phases, with tables of so many rows in all."""
+    """Return the charts of phases, with tables of `rows` rows in all."""
     each = max(rows // max(len(phases), 1), 1)
     return [
         Chart(number, phase, groups, phase.points[-each:]) for number, phase in enumerate(phases, 1)

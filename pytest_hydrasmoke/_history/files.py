@@ -1,4 +1,4 @@
-"""The files that a history is written to, where a caller names them."""
+"""Write a history to the files that a caller names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def refuse_reports(written: Iterable[Path | None], read: Sequence[Path]) -> None:
-    """Raise `ConfigError` where a file to write is one that is read, or is named twice."""
+    """Raise `ConfigError` where an output file is also an input, or is named twice."""
     seen: set[object] = set()
     for path in filter(None, written):
         key = _identity(path)
@@ -33,7 +33,7 @@ def refuse_reports(written: Iterable[Path | None], read: Sequence[Path]) -> None
                 next_step="name a file of its own for each of --html, --json and --markdown",
             )
         seen.add(key)
-        # A file that is not there yet would be read the next time.
+        # A new file in an input folder would be read the next time.
         if _lies_among(path, read) or key in map(_identity, report_files(read, [])):
             raise ConfigError(
                 f"{safe_line(str(path))} is, or would be, one of the reports that are read",
@@ -42,7 +42,7 @@ def refuse_reports(written: Iterable[Path | None], read: Sequence[Path]) -> None
 
 
 def _identity(path: Path) -> object:
-    """Return what is the same for all names of a file."""
+    """Return an identity that is equal for all names of a file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -53,13 +53,13 @@ def _identity(path: Path) -> object:
 def _lies_among(path: Path, read: Sequence[Path]) -> bool:
     real = Path(os.path.realpath(path))
     return may_be_report(real.name) and any(
-        real.is_relative_to(os.path.realpath(it)) for it in read
+        real.is_relative_to(os.path.realpath(root)) for root in read
     )
 
 
 @dataclass(frozen=True)
 class Views:
-    """Where each view of a history is to be written, if it is."""
+    """The output file of each view of a history, if any."""
 
     html: Path | None
     json: Path | None
@@ -67,9 +67,9 @@ class Views:
 
 
 def write(history: History, after: int, views: Views, say: Callable[[str], None]) -> None:
-    """Write what is asked for; raises `ConfigError` for what can't be written.
+    """Write the requested files; raises `ConfigError` for one that can't be written.
 
-    A file is whole at any moment: the old one, or the new one. `say` prints to standard output.
+    Files are replaced atomically. `say` prints to standard output.
     """
     made: list[tuple[Path | None, Callable[[], str]]] = [
         (views.html, lambda: _page(history, after)),
@@ -91,26 +91,26 @@ def write(history: History, after: int, views: Views, say: Callable[[str], None]
 
 def _put(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
-        # A pipe or a device: nothing can take its place.
+        # A pipe or a device can't be replaced.
         path.write_text(text, "utf-8", newline="\n")
         return
-    # What a link leads to is written, and not the link.
+    # The target of a link is written, and not the link.
     real = Path(os.path.realpath(path))
     umask = os.umask(0o077)
     os.umask(umask)
     mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o666 & ~umask
     with _signals_waiting():
         replace(real, text)
-        # Others may read it, as they may what else is written here.
+        # Others may read it, like other new files here.
         real.chmod(mode)
 
 
 @contextmanager
 def _signals_waiting() -> Generator[None]:
-    """Let signals wait that would else leave a file that is not in its place yet."""
+    """Defer signals that would otherwise leave a temporary file behind."""
     came: list[int] = []
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    old = {it: signal.signal(it, lambda number, frame: came.append(number)) for it in numbers}
+    old = {one: signal.signal(one, lambda number, frame: came.append(number)) for one in numbers}
     try:
         yield
     finally:
@@ -121,7 +121,7 @@ def _signals_waiting() -> Generator[None]:
 
 
 def _page(history: History, after: int) -> str:
-    # What it is made with takes time to load.
+    # Imported here: it takes time to load.
     from .page import render
 
     return render(history, after)

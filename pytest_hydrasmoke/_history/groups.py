@@ -1,8 +1,8 @@
-"""Runs of one pipeline run, merged: shards, the cells of a matrix, jobs that were run again; pure.
+"""Merge the runs of one pipeline run: shards, cells of a matrix, repeated jobs; pure.
 
-A run is told again by a later attempt of the same job that has all of its tests and specs: then
-the attempt says how the group ended, and the earlier run counts for what it saw alone (its tests,
-its leaks, its tokens). Where that is not sure, both count: red stays red.
+A later attempt of the same job that has all tests and specs of a run repeats that run: then the
+attempt decides how the group ended, and the earlier run counts only for what it alone saw (its
+tests, its leaks, its tokens). Where that is not sure, both count: red stays red.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Outcome = Literal["passed", "failed", "leaked"]
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one pipeline run, in the order in which they began."""
+    """The runs of one pipeline run, oldest first."""
 
     name: str
     runs: tuple[Run, ...]
@@ -34,7 +34,7 @@ class Group:
 
     @cached_property
     def counted(self) -> tuple[Run, ...]:
-        """Its runs without those that a later attempt has told again."""
+        """Its runs without those that a later attempt repeats."""
         latest = self._latest()
         return tuple(
             run
@@ -43,7 +43,7 @@ class Group:
         )
 
     def _latest(self) -> dict[str | None, list[Run]]:
-        """Return, of each job, the latest attempt with the same tests and specs: few of many."""
+        """Return each job's latest attempt with the same tests and specs: few of many."""
         latest: dict[tuple[object, ...], Run] = {}
         for run in sorted(self.runs, key=lambda it: it.attempt or 0):
             latest[run.job, run.tests, run.specs] = run
@@ -58,7 +58,7 @@ class Group:
 
     @property
     def leaks(self) -> tuple[Leak, ...]:
-        # A server that an earlier attempt has left costs money all the same.
+        # An instance that an earlier attempt left behind still costs money.
         return tuple(leak for run in self.runs for leak in run.leaks)
 
     @property
@@ -90,7 +90,7 @@ class Group:
 
 
 def told_again(run: Run, other: Run) -> bool:
-    """Return whether `other` is a later attempt of a run's job, and has all that it had."""
+    """Return whether `other` is a later attempt of a run's job, and has all its tests and specs."""
     if run.job is None or run.job != other.job or not run.tests:
         return False
     later = run.attempt is not None and other.attempt is not None and other.attempt > run.attempt
@@ -109,7 +109,7 @@ def of_the_future(runs: Sequence[Run], now: datetime) -> dict[str, datetime]:
 
 
 def grouped(runs: Sequence[Run], most: int = MOST_GROUPS) -> list[Group]:
-    """Merge runs, and return the newest groups in the order in which they began."""
+    """Merge runs, and return the newest groups, oldest first."""
     merged: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda it: (it.began, it.run_id)):
         merged.setdefault(run.group, []).append(run)

@@ -192,4 +192,4 @@ class History(_Part):
     def overviews(self) -> dict[str, Overview]:
         """Those that there are, by what their runs drove."""
         found = {"live router": self.live, "FAKE router": self.fake}
-        return {name: it for name, it in found.items() if it is not None}
+        return {name: overview for name, overview in found.items() if overview is not None}

@@ -1,7 +1,7 @@
 """The history as one page, which loads nothing and runs nothing, like a run's `report.html`.
 
-What is drawn stands below in a table too. A link leads to a pipeline run, over http or https, and
-nowhere else: addresses are checked where reports are read.
+Each chart has a table below it. A link leads only to a pipeline run, over http or https: addresses
+are checked where reports are read.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from .verdict import way_out
 
 MOST_CHARTS = 24
 MOST_ROWS = 7_000
-"""Rows of the charts' tables in all."""
+"""Rows of all tables of charts together."""
 MOST_LISTED = 200
-"""Rows of any other table, and lines of what stands out."""
+"""Rows of any other table, and lines of highlights."""
 MARKS: Mapping[str, str] = {"passed": "✓", "failed": "✗", "leaked": "!"}
-"""What tells outcomes apart where colours don't."""
+"""Marks that distinguish outcomes without colours."""
 _OWN = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What the page shows of live runs, or of those of the fake."""
+    """The page's section on live runs, or on those of the fake."""
 
     name: str
     headline: str
     overview: Overview
-    told: list[str]
+    highlights: list[str]
     charts: list[Chart]
     undrawn: int
-    """Phases that have no chart."""
+    """Phases without a chart."""
 
 
 def render(history: History, after: int) -> str:
@@ -66,7 +66,7 @@ def _section(router: str, overview: Overview, after: int) -> Section:
         name=router,
         headline=headline(router, overview),
         overview=overview,
-        told=standing_out(overview, after),
+        highlights=standing_out(overview, after),
         charts=charts(drawn, len(overview.groups), MOST_ROWS),
         undrawn=len(overview.phases) - len(drawn),
     )

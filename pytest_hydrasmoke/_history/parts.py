@@ -1,4 +1,4 @@
-"""The parts of a report that are looked at, each with its type and range; the rest is passed by."""
+"""The parts of a report that are read, each with its type and range; the rest is ignored."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Words = Annotated[str, Field(max_length=100_000)]
 Seconds = Annotated[float, Field(ge=0, le=_YEAR)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Moment = Annotated[AwareDatetime, Field(ge=_FIRST, lt=_LAST)]
-"""One that every time zone has a date for."""
+"""A time with a valid date in every time zone."""
 Many = Annotated[tuple[T, ...], Field(max_length=20_000)]
 
 
 class Part(BaseModel):
-    """A part of a report, of which only what is needed is looked at."""
+    """A part of a report; fields that are not needed are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 

@@ -1,7 +1,7 @@
-"""Reports from the disk, each as little as is kept of it.
+"""Read reports from disk, and keep little of each.
 
-A report is another job's artifact, and may be anything: what is read is bounded, every value has
-its type and range, and no path in it is followed. What can't be read is named, and left out.
+A report is another job's artifact, and may be anything: reads are bounded, every value has its type
+and range, and no path in it is followed. What can't be read is listed, and left out.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from .parts import FailurePart, InstancePart, PipelinePart, ReportPart, SpanPart
 from .runs import FAILED, PASSED, Boot, Case, Leak, Run, Spec
 
 LARGEST = 32 * 1024 * 1024
-"""Bytes of a report, unpacked; a run of fifty instances has less than one."""
+"""Most bytes of a report, unpacked; a run of fifty instances has less than 1 MiB."""
 MOST_FILES = 100_000
-"""Files that are looked at."""
+"""Most files to open."""
 _SOON = 0.05
-"""Seconds between what is the same moment, told twice."""
+"""Two times closer than this many seconds are the same moment."""
 _GZIP = b"\x1f\x8b"
 
 
 @dataclass(slots=True)
 class Found:
-    """What lay there: runs, and a line for each file that is left out."""
+    """What was found: runs, and a line for each file that is left out."""
 
     runs: list[Run] = field(default_factory=list[Run])
     skipped: list[str] = field(default_factory=list[str])
     unread: int = 0
-    """Files that are left out since they could not be read, whatever they are."""
+    """How many files are left out because they could not be read, whatever they are."""
 
 
 def read(paths: Sequence[Path]) -> Found:
     """Read the reports that `paths` name, or that lie in folders that they name.
 
-    One that lies there more than once counts once.
+    A report found more than once counts once.
     """
     found = Found()
     runs: dict[object, Run] = {}
@@ -70,15 +70,15 @@ def read(paths: Sequence[Path]) -> Found:
 def report_files(paths: Sequence[Path], skipped: list[str]) -> Iterator[Path]:
     """Yield the files that `paths` name, and those in their folders that may be reports."""
 
-    def tell(error: OSError) -> None:
+    def note(error: OSError) -> None:
         skipped.append(f"{safe_line(str(error.filename), 1_000)}: {error.strerror}")
 
     for path in paths:
         if not os.path.isdir(path):
             yield path
             continue
-        # Links to folders are not followed: they could lead anywhere, and round in circles.
-        for folder, folders, names in os.walk(path, onerror=tell):
+        # Links to folders are not followed: they could lead anywhere, even in circles.
+        for folder, folders, names in os.walk(path, onerror=note):
             folders.sort()
             for name in sorted(names):
                 if may_be_report(name):
@@ -86,14 +86,14 @@ def report_files(paths: Sequence[Path], skipped: list[str]) -> Iterator[Path]:
 
 
 def may_be_report(name: str) -> bool:
-    """Return whether a file of this name is read where it lies in a folder."""
+    """Return whether a file of this name is read when found in a folder."""
     return name.startswith("report") and name.endswith((".json", ".json.gz"))
 
 
 def run_of_file(path: Path) -> Run:
-    """Read a report; raises `OSError`, or `ValueError` which says what it is instead."""
+    """Read a report; raises `OSError`, or `ValueError` that says what the file is instead."""
     if not os.path.isfile(path):
-        # A pipe would be waited for.
+        # Opening a pipe would block.
         raise ValueError("there is no such file" if not os.path.lexists(path) else "no file")
     with path.open("rb") as file:
         data = file.read(LARGEST + 1)
@@ -134,7 +134,9 @@ def _what_it_is(error: ValidationError) -> str:
 
 def _kept(report: ReportPart) -> Run:
     pipeline = report.pipeline or PipelinePart(group=report.run_id)
-    specs = [_spec(it, "" if report.fake else _text(report.url)) for it in report.instances]
+    specs = [
+        _spec(instance, "" if report.fake else _text(report.url)) for instance in report.instances
+    ]
     pairs = list(zip(report.instances, specs, strict=True))
     return Run(
         run_id=_text(report.run_id),
@@ -152,12 +154,12 @@ def _kept(report: ReportPart) -> Run:
         times=_times(pairs),
         leaks=tuple(
             Leak(
-                _word(it.idempotency_key),
-                _word(it.id),
-                _text(run_of(it.idempotency_key) or report.run_id),
+                _word(instance.idempotency_key),
+                _word(instance.id),
+                _text(run_of(instance.idempotency_key) or report.run_id),
             )
-            for it in report.instances
-            if it.outcome == "leaked"
+            for instance in report.instances
+            if instance.outcome == "leaked"
         ),
         cases=tuple(_cases(report, specs)),
     )
@@ -165,11 +167,11 @@ def _kept(report: ReportPart) -> Run:
 
 @lru_cache(maxsize=20_000)
 def _text(text: str) -> str:
-    """Make a name harmless on one line; the same name is the same object in every run."""
+    """Make a name safe on one line; equal names share one object across runs."""
     return safe_line(text, 1_000)
 
 
-# What is the same in thousands of runs is kept once.
+# Values that are equal in thousands of runs are kept once.
 _case = lru_cache(maxsize=20_000)(Case)
 
 
@@ -192,7 +194,7 @@ def _spec(instance: InstancePart, router: str) -> Spec:
 def _boot(instance: InstancePart, spec: Spec) -> Boot:
     ready = None if instance.interrupted else instance.phases.get("ready")
     last = instance.usage[-1] if instance.usage else None
-    # Of an instance that was there before, the first count is of others.
+    # On an attached instance, the first count belongs to earlier users.
     before = instance.usage[0].count if last and instance.outcome == "attached" else 0
     early = ("provision", "row", "ready")
     return Boot(
@@ -222,20 +224,23 @@ def _times(
 
 
 def _failed(span: SpanPart, failures: Sequence[FailurePart]) -> bool:
-    """Return whether a phase ended in a failure: how long it took is then its deadline's doing."""
+    """Return whether a phase ended in a failure: its duration then shows a timeout."""
     end = span.at + span.seconds
-    return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in failures)
+    return any(
+        failure.phase == span.phase and abs(failure.at - end) < _SOON for failure in failures
+    )
 
 
 def _cases(report: ReportPart, made: Sequence[Spec]) -> Iterator[Case]:
-    keys = [it.idempotency_key or it.id for it in report.instances]
+    keys = [instance.idempotency_key or instance.id for instance in report.instances]
     specs = dict(zip(keys, made, strict=True))
     words = {
         failure.test: safe_line(failure.message.strip().partition("\n")[0])
-        for it in report.instances
-        for failure in it.failures
+        for instance in report.instances
+        for failure in instance.failures
     }
-    cured = {it.test for instance in report.instances for it in instance.failures if it.cured}
+    failures = (failure for instance in report.instances for failure in instance.failures)
+    cured = {failure.test for failure in failures if failure.cured}
     every = _specs(frozenset(specs.values()))
     for case in report.tests:
         failed = case.outcome in FAILED

@@ -1,4 +1,4 @@
-"""What is kept of a run: little, since there may be thousands of them."""
+"""What the history keeps of a run: little, since there may be thousands of runs."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ FAILED = frozenset({"failed", "error"})
 
 
 class Spec(NamedTuple):
-    """What an agent was made of, and where."""
+    """An agent's spec and router."""
 
     region: str
     tier: str
     manifest: str
     router: str
-    """Its URL; empty for the fake, which has a port of its own in each run."""
+    """The router's URL; empty for the fake, whose port differs in each run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """One instance: of what spec, and what became of it."""
+    """One instance: its spec and its outcome."""
 
     spec: Spec
     ready: float | None
-    """Seconds from provision to ready; None where it never was."""
+    """Seconds from provision to ready; None if it never was ready."""
     lost: bool
     """Whether a phase before ready failed."""
     providers: tuple[str, ...]
-    """Of its LLM events."""
+    """Providers of its LLM events."""
     llm_events: int
     input_tokens: int
     output_tokens: int
     untold: int
-    """How many chats did not tell their tokens."""
+    """How many chats had no usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +49,19 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What became of a test in one run."""
+    """A test's outcome in one run."""
 
     test: str
     specs: frozenset[Spec]
-    """Of the instances that it used; of all in its run where it had none."""
+    """Specs of its instances; of all in its run if it used none."""
     outcome: str
     runs: int
-    """How often its body was run, where it is run several times; else 0."""
+    """How often its body was run, with the marker `hydra_smoke_runs`; else 0."""
     passed: int
     words: str | None
     """The first line of its failure."""
     cured: bool = False
-    """Whether it failed first, and passed when a plugin ran it again."""
+    """Whether it failed first, and passed when it was run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Run:
     budgets: dict[str, float]
     boots: tuple[Boot, ...]
     times: dict[tuple[str, Spec], tuple[float, ...]]
-    """The seconds of a phase, each time that an instance of a spec went through it."""
+    """The seconds of a phase, for each time that an instance of a spec went through it."""
     leaks: tuple[Leak, ...]
     cases: tuple[Case, ...]
 

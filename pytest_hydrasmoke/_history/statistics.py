@@ -1,8 +1,8 @@
-"""The arithmetic of the history: quantiles, and what is slower than it was; pure.
+"""The arithmetic of the history: quantiles, and what is slower than usual; pure.
 
-A phase of a group is judged by its median over the group's instances, and compared with the
-medians of up to 20 green groups before. The rule is robust on purpose: a median and a median
-absolute deviation (MAD) are moved by no single odd group (Hampel's identifier; Leys et al., 2013).
+A phase of a group is judged by its median over the group's instances, compared with the medians of
+up to 20 green groups before. The rule is robust on purpose: no single odd group moves a median or a
+median absolute deviation (MAD) (Hampel's identifier; Leys et al., 2013).
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from statistics import median
 
 BASELINE = 20
-"""Green groups that a baseline is made of at most, the newest ones."""
+"""Most green groups of a baseline, the newest ones."""
 ENOUGH = 5
-"""Green groups that a baseline is made of at least."""
+"""Least green groups of a baseline."""
 DEVIATIONS = 3.0
 SHARE = 0.2
 SECONDS = 1.0
-"""By how much a phase must be slower than its baseline, by each of the three measures."""
+"""By how much a phase must be slower than its baseline, in each of three measures."""
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -29,7 +29,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a phase usually takes."""
+    """The usual duration of a phase."""
 
     median: float
     deviation: float
@@ -38,13 +38,13 @@ class Baseline:
 
     @property
     def limit(self) -> float:
-        """What is above this is slower than usual."""
+        """The value above which a phase is slower than usual."""
         beyond = max(DEVIATIONS * self.deviation, SHARE * self.median, SECONDS)
         return self.median + beyond
 
 
 def baseline(values: Sequence[float]) -> Baseline | None:
-    """Make a baseline of the medians of green groups, the newest last; None of too few."""
+    """Return the baseline of the medians of green groups, newest last; None of too few."""
     used = values[-BASELINE:]
     if len(used) < ENOUGH:
         return None
@@ -53,7 +53,7 @@ def baseline(values: Sequence[float]) -> Baseline | None:
 
 
 def slow_since(values: Sequence[float], limit: float) -> int:
-    """Return from which of the values on all are above a limit; their number if the last is not."""
+    """Return the index from which all values exceed a limit; their number if the last does not."""
     start = len(values)
     while start and values[start - 1] > limit:
         start -= 1

@@ -1,4 +1,4 @@
-"""The history in a terminal, and its ten lines for a job summary or a pull request; pure."""
+"""The history on a terminal, and its ten lines for a job summary or a pull request; pure."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .verdict import (
 SHOWN = 10
 """Groups in the terminal's table, and lines of the summary."""
 _WIDEST, _NARROWEST = 24, 8
-"""Characters of a group's name in the table, by the room that the others leave."""
+"""Least and most characters of a group's name in the table, by the space that is left."""
 _MOST_CHANGES = 40
 _GAP = "  "
 
 
 def lines(history: History, after: int, columns: int) -> Iterator[str]:
-    """Yield what `hydra-smoke history` prints of it on a terminal so many columns wide."""
+    """Yield what `hydra-smoke history` prints on a terminal of `columns` columns."""
     for router, overview in history.overviews.items():
         yield f"hydra-smoke history: {headline(router, overview)}"
         yield from _table(overview, columns)
@@ -44,27 +44,27 @@ def lines(history: History, after: int, columns: int) -> Iterator[str]:
 
 
 def markdown(history: History, after: int) -> str:
-    """Return the lines that matter most, as Markdown: names are code spans, and nothing else."""
+    """Return the most important lines, as Markdown: names are code spans, and nothing else."""
     parts: list[str] = []
     for router, overview in history.overviews.items():
-        told = standing_out(overview, after)
-        # What is slower than usual is told already.
-        calm = [it for it in overview.phases if not is_regression(it, after)]
-        told += [words for it in calm for words in _change(it)]
+        highlights = standing_out(overview, after)
+        # Regressions are among these lines already.
+        calm = [phase for phase in overview.phases if not is_regression(phase, after)]
+        highlights += [words for phase in calm for words in _change(phase)]
         newest = overview.groups[-1]
         parts.append(
             f"## hydra-smoke history: {newest.outcome}\n\n{code(headline(router, overview))}\n\n"
         )
-        parts += [f"- {code(line)}\n" for line in told[:SHOWN]]
-        if len(told) > SHOWN:
-            parts.append(f"\nand {len(told) - SHOWN} lines more\n")
+        parts += [f"- {code(line)}\n" for line in highlights[:SHOWN]]
+        if len(highlights) > SHOWN:
+            parts.append(f"\nand {len(highlights) - SHOWN} lines more\n")
         parts.append("\n")
     return "".join(parts)
 
 
 def headline(router: str, overview: Overview) -> str:
     """Return how much was read, and how the newest group ended."""
-    runs = sum(it.runs + it.told_again for it in overview.groups)
+    runs = sum(group.runs + group.told_again for group in overview.groups)
     newest = overview.groups[-1]
     return (
         f"{router}, groups: {len(overview.groups)}, runs: {runs}; "
@@ -73,14 +73,14 @@ def headline(router: str, overview: Overview) -> str:
 
 
 def standing_out(overview: Overview, after: int) -> list[str]:
-    """Return what a reader should know, what is worst first."""
+    """Return the highlights, the worst first."""
     newest = len(overview.groups) - 1
     old = sum(leak.group != newest for leak in overview.leaks)
     untold = without_baseline(overview)
     return [
         *(f"leak: {words}" for words in leaks(overview)),
         *(f"failure: {words}" for words in failures(overview)),
-        *(f"slower: {regression(it, overview)}" for it in regressions(overview, after)),
+        *(f"slower: {regression(phase, overview)}" for phase in regressions(overview, after)),
         *(f"flaky: {flaky(test, test.flaky_on)}" for test in overview.tests if test.flaky_on),
         *(
             f"boots: {cell.ready} of {cell.instances} of {cell.spec.name} got ready"
@@ -117,7 +117,7 @@ def _row(group: GroupFigures, ready: str) -> tuple[str, ...]:
 
 
 def _ready(overview: Overview, number: int) -> str:
-    """Return how long boots of a group took: the median of the slowest spec."""
+    """Return the boot time of a group: the median of its slowest spec."""
     medians = [
         point.median
         for phase in overview.phases
@@ -129,19 +129,19 @@ def _ready(overview: Overview, number: int) -> str:
 
 
 def _changes(overview: Overview) -> Iterator[str]:
-    told = [words for it in overview.phases for words in _change(it)]
-    if told:
+    changes = [words for phase in overview.phases for words in _change(phase)]
+    if changes:
         yield from ("", "The newest group beside those before")
-        yield from (f"  {words}" for words in told[:_MOST_CHANGES])
-        if len(told) > _MOST_CHANGES:
-            yield f"  and {len(told) - _MOST_CHANGES} more"
+        yield from (f"  {words}" for words in changes[:_MOST_CHANGES])
+        if len(changes) > _MOST_CHANGES:
+            yield f"  and {len(changes) - _MOST_CHANGES} more"
 
 
 def _change(phase: PhaseFigures) -> Iterator[str]:
     change = phase.change
     if change is None:
         return
-    # Of what nobody waits for, a share would say more than there is to it.
+    # For a negligible duration, a percentage would overstate the change.
     matters = change.before and abs(change.now - change.before) > SECONDS
     percent = f" ({change.now / change.before - 1:+.0%})" if matters else ""
     many = "the one before" if change.groups == 1 else f"{change.groups} groups"

@@ -1,4 +1,4 @@
-"""What makes a history red, a line each; pure."""
+"""The reasons why a history is red, a line each; pure."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from pytest_hydrasmoke._report.html.axis import clock
 from .model import History, LeakFigures, Overview, PhaseFigures, TestFigures
 
 _MOST = 20
-"""Names that are listed."""
+"""How many names are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is to be red."""
+    """The conditions that make a history red."""
 
     fail_on: frozenset[str] = frozenset()
     after: int = 1
     """How many groups in a row must be slower than usual."""
     group: str | None = None
-    """The group that is judged; the newest one if None."""
+    """The judged group; the newest one if None."""
     expect: int | None = None
     """How many runs it must have at least."""
 
 
 def problems(history: History, demand: Demand) -> list[str]:
     """Return why the history is red; nothing if it is not."""
-    newest = [it.groups[-1] for it in history.overviews.values()]
-    judged = [it for it in newest if demand.group in (None, it.name)]
-    expected, runs = demand.expect or 1, sum(it.runs for it in judged)
+    newest = [overview.groups[-1] for overview in history.overviews.values()]
+    judged = [group for group in newest if demand.group in (None, group.name)]
+    expected, runs = demand.expect or 1, sum(group.runs for group in judged)
     if not judged or (demand.expect is not None and runs < expected):
         name = "the newest group" if demand.group is None else f"group {demand.group}"
         few = f"missing: {name} has {_count(runs, 'run')}, and must have {expected}"
-        # What an older group did must not speak for one that is not there.
+        # An older group must not stand in for a missing one.
         return [few] if not judged else [few, *_of_all(history, demand)]
     return list(_of_all(history, demand))
 
 
 def not_judged(unread: int, demand: Demand) -> str | None:
-    """Say that files which could not be read may hide what a verdict asks for; None if none can."""
+    """Return a warning that unreadable files may hide what `demand` needs; None if none can."""
     if not unread or not demand.fail_on:
         return None
     what = "what it says is" if unread == 1 else "what they say is"
@@ -62,9 +62,9 @@ def _of_one(overview: Overview, demand: Demand) -> Iterator[str]:
         yield from (f"failure: {words}" for words in failures(overview))
     if "regression" in demand.fail_on:
         slow = regressions(overview, demand.after)
-        yield from (f"regression: {regression(it, overview)}" for it in slow)
+        yield from (f"regression: {regression(phase, overview)}" for phase in slow)
     if "flaky" in demand.fail_on:
-        # Not on any commit: a test that was flaky once, and is mended, would be red for ever.
+        # Not on any commit: a test that was flaky once, and is fixed, would be red for ever.
         commit = overview.groups[-1].commit
         yield from (
             f"flaky: {flaky(test, [commit])}"
@@ -74,45 +74,45 @@ def _of_one(overview: Overview, demand: Demand) -> Iterator[str]:
 
 
 def leaks(overview: Overview) -> Iterator[str]:
-    """Tell of the newest group's leaks."""
+    """Yield a line for each leak of the newest group."""
     for leak in overview.leaks:
         if leak.group == len(overview.groups) - 1:
             yield f"{leak.key or leak.id or 'an instance'} may still run; {way_out(leak)}"
 
 
 def way_out(leak: LeakFigures) -> str:
-    """Return what to do about a leak: a command to paste, if its run has a name for one."""
+    """Return what to do about a leak: a command to paste, if its run id is valid."""
     if name_problem(leak.run_id) is not None:
         return "look for it at the provider"
     return sweep_command(leak.run_id)
 
 
 def failures(overview: Overview) -> Iterator[str]:
-    """Tell of the newest group's failed runs."""
+    """Yield a line for each failed run of the newest group."""
     newest = overview.groups[-1]
     words = {test.test: test.words for test in overview.tests if test.words}
 
-    def told(test: str) -> str:
+    def shown(test: str) -> str:
         return f"{test}: {words[test]}" if test in words else test
 
     for run in newest.failed:
-        tests = "; ".join(map(told, run.tests[:_MOST])) or "no test of it failed"
+        tests = "; ".join(map(shown, run.tests[:_MOST])) or "no test of it failed"
         more = f"; and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
         yield f"run {run.run_id} of group {newest.name} (exit code {run.exit_code}): {tests}{more}"
 
 
 def regressions(overview: Overview, after: int) -> list[PhaseFigures]:
-    """Return the phases that have been slower than usual for so many groups in a row."""
-    return [it for it in overview.phases if is_regression(it, after)]
+    """Return the phases slower than usual for at least `after` groups in a row."""
+    return [phase for phase in overview.phases if is_regression(phase, after)]
 
 
 def is_regression(phase: PhaseFigures, after: int) -> bool:
-    """Return whether a phase has been slower than usual for so many groups in a row."""
+    """Return whether a phase was slower than usual for at least `after` groups in a row."""
     return phase.change is not None and phase.change.in_a_row >= after
 
 
 def regression(phase: PhaseFigures, overview: Overview) -> str:
-    """Tell of a phase that is slower than usual: from, to, since when."""
+    """Describe a phase that is slower than usual: from, to, since when."""
     change = phase.change
     assert change is not None
     assert change.since is not None
@@ -125,7 +125,7 @@ def regression(phase: PhaseFigures, overview: Overview) -> str:
 
 
 def flaky(test: TestFigures, on: Sequence[str]) -> str:
-    """Tell of a test that has both passed and failed on each of some commits."""
+    """Describe a test that both passed and failed on each of some commits."""
     commits = ", ".join(commit[:12] for commit in on[:3])
     more = f" and {len(on) - 3} more" if len(on) > 3 else ""
     words = f": {test.words}" if test.words else ""
@@ -133,10 +133,10 @@ def flaky(test: TestFigures, on: Sequence[str]) -> str:
 
 
 def without_baseline(overview: Overview) -> str | None:
-    """Say that phases of the newest group can't be judged yet; None if all can be."""
+    """Return a note on phases of the newest group without a baseline; None if all have one."""
     newest = len(overview.groups) - 1
-    phases = [it for it in overview.phases if it.points[-1].group == newest]
-    few = [it for it in phases if it.change is None or it.change.limit is None]
+    phases = [phase for phase in overview.phases if phase.points[-1].group == newest]
+    few = [phase for phase in phases if phase.change is None or phase.change.limit is None]
     if not few:
         return None
     which = "no phase" if len(few) == len(phases) else f"not all of {len(phases)} phases"

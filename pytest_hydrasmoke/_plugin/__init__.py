@@ -1,5 +1,4 @@
-"""What takes part in a pytest run once it is switched on.
+"""The plugin's part in a pytest run, once it is switched on.
 
-It may import everything.
-`plugin` calls it, lazily.
+May import everything. `plugin` calls it, lazily.
 """

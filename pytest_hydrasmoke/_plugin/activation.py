@@ -1,4 +1,4 @@
-"""Switching on: what is asked for, whether it can be had, and what then takes part in the run."""
+"""Activation: what the options request, whether it is possible, and what to register."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .fixtures import Active
     from .stalled_output import StalledOutput
 
-# Calls of pytest that execute no test: they must work without any settings, and touch nothing.
-_TELLS_ONLY = (
+# Calls of pytest that execute no test: they must work without any settings, and change nothing.
+_INFO_ONLY = (
     "help",
     "version",
     "markers",
@@ -42,15 +42,15 @@ _TELLS_ONLY = (
 
 
 def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None:
-    """Register what takes part in the run; None where pytest only tells something.
+    """Register the plugins of the run; return None where pytest only prints information.
 
     Raises `pytest.UsageError` with everything that is wrong.
     """
-    tells = [name for name in _TELLS_ONLY if config.getoption(name, default=None)]
-    if config.getoption("hydra_smoke_plan") and tells in ([], ["collectonly"]):
+    info = [name for name in _INFO_ONLY if config.getoption(name, default=None)]
+    if config.getoption("hydra_smoke_plan") and info in ([], ["collectonly"]):
         _plan(config, live=live, fake=fake)
         return None
-    if tells:
+    if info:
         _collect(config, unasked=True)
         return None
     worker = worker_input(config)
@@ -60,7 +60,7 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
     else:
         active = _worker_or_none(config, worker)
     if active is not None:
-        # They have no recording: they ask what only a router can answer.
+        # They have no recording: only a real router can answer them.
         unasked = active.config.bundled_checks and active.replaying is None
         _collect(config, unasked=unasked)
     return active
@@ -92,7 +92,7 @@ def _load(
 
 
 def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
-    """Have the run tell what its tests need, and nothing else: no router is asked."""
+    """Make the run print what its tests need, and nothing else: no router is called."""
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._settings.model import SPEC
 
@@ -117,7 +117,7 @@ def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
 
 
 def _say_early(words: str) -> None:
-    # pytest has no terminal yet: where its errors go.
+    # pytest has no terminal yet: write where its errors go.
     sys.stderr.write(f"hydra-smoke: {words}\n")
     sys.stderr.flush()
 
@@ -150,10 +150,10 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
                     own["usage_settle"] = min(settings.usage_settle, AT_ONCE)
                 settings = settings.model_copy(update=own)
         scrub = scrubbing(settings.token)
-        # Without a terminal there is no such option.
+        # Without the terminal plugin this option does not exist.
         verbosity: int = getattr(config.option, "verbose", -2)
         if verbosity < 0:
-            # No header will show them, and the summary comes after what is paid for.
+            # Without a header they must show now: the summary comes after what is paid for.
             for warning in loaded.warnings:
                 _say_early(scrub(f"WARNING: {warning}"))
         quiet = verbosity < -1
@@ -175,7 +175,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             at_once=router is not None and comes_at_once(router.scenario),
         )
     except HydraSmokeError as error:
-        # Of the router's own words, too.
+        # The router's own words may contain it too.
         problem = scrub(str(error))
     if router is not None:
         router.__exit__(None, None, None)
@@ -188,13 +188,13 @@ def _worker_or_none(config: pytest.Config, worker: dict[str, Any]) -> Active | N
     try:
         return _worker(config, worker)
     except HydraSmokeError as error:
-        # An error here would be an internal one of xdist, with all its frames.
+        # An error raised here would be an internal error of xdist, with all its frames.
         config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
         return None
 
 
 class _Unable:
-    """Ends the run before its first test, in words: a worker can't take part."""
+    """Ends the run with a message before its first test: a worker can't take part."""
 
     def __init__(self, problem: str) -> None:
         self._problem = problem
@@ -231,8 +231,8 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
             "recordings are replayed on the host of the run's main process alone",
             next_step="run pytest there, with -n as many as you like",
         )
-    # It is on another host, where it can share nothing with the others: a run of its own, with an
-    # instance, a ledger and deletions of its own.
+    # A worker on another host can share nothing with the others: it is a run of its own, with its
+    # own instance, ledger and deletions.
     here, there = config.invocation_params.dir, Path(given["folder"])
     own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
     for place in ("output", "record"):
@@ -330,7 +330,7 @@ def _take_part(
         worker=reports_as is not None,
     )
     if settings.instance is None and not alone:
-        # On another host there are a part of the tests only.
+        # A worker on another host sees only a part of the tests.
         config.pluginmanager.register(
             Limit(config, settings, replaying=replay), "hydra-smoke-limit"
         )
@@ -355,7 +355,7 @@ def _take_part(
     if annotations is not None:
         config.pluginmanager.register(annotations, "hydra-smoke-annotations")
     config.pluginmanager.register(ReportCleaner(scrub), "hydra-smoke-scrub")
-    # Last, and so the first to end.
+    # Registered last, and so the first to end.
     config.pluginmanager.register(progress, "hydra-smoke-progress")
     return active
 

@@ -1,7 +1,7 @@
 """The bundled checks, as modules of the session.
 
-They are no part of the project's tree: their node ids are fixed, no folder is searched for them,
-and what the project says of its own test files and functions does not concern them.
+They are not in the project's tree: their node ids are fixed, no folder is searched for them, and
+the project's settings for its own test files and functions do not apply to them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class CheckModule(pytest.Module):
     """One module of bundled checks."""
 
     selected: tuple[str, ...] = ()
-    """The names asked for (`test_y`, `test_y[param]`); all if empty."""
+    """The selected names (`test_y`, `test_y[param]`); all if empty."""
 
     def funcnamefilter(self, name: str) -> bool:
         return name.startswith("test_")
@@ -35,18 +35,18 @@ class CheckModule(pytest.Module):
 
 
 class BundledChecks:
-    """Collects the bundled checks: all of them, or those that the command line names."""
+    """Collects the bundled checks: all of them, or those in pytest's arguments."""
 
     def __init__(self, config: pytest.Config, *, unasked: bool) -> None:
         self._config = config
-        # Where arguments are given, the checks are run only if these name them.
+        # With arguments, only the checks that they name are run.
         given = config.args_source is config.ArgsSource.ARGS
         self._named = [arg for arg in config.args if _target(arg) is not None] if given else []
         self._all = unasked and not given
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
-        # Not a path below this folder: pytest must not look for it.
+        # Not a path below this folder: pytest must not search for it.
         config = self._config
         config.args[:] = [arg for arg in config.args if arg not in self._named]
 
@@ -58,8 +58,8 @@ class BundledChecks:
         if isinstance(collector, pytest.Session) and report.passed:
             report.result = [*report.result, *self._modules(collector)]
         elif isinstance(collector, CheckModule) and report.passed and not report.result:
-            # `--lf` leaves out every file that it finds at no path below the root folder; which
-            # of its tests failed last is decided by their ids, later.
+            # `--lf` leaves out every file without a path below the root folder; which of its tests
+            # failed last is decided by their ids, later.
             report.result = list(collector.collect())
         return report
 
@@ -76,7 +76,7 @@ class BundledChecks:
             module: CheckModule = CheckModule.from_parent(  # pyright: ignore[reportUnknownMemberType]
                 session, path=path, nodeid=f"{PACKAGE}/{path.name}"
             )
-            # One target without a name asks for the whole module.
+            # One target without a test name selects the whole module.
             module.selected = () if "" in here else tuple(names)
             modules.append(module)
         return modules
@@ -91,7 +91,7 @@ def _tests(path: Path) -> list[str]:
 
 
 def _check_known(file: str, test: str) -> None:
-    """Raise `pytest.UsageError` for a file or test that there is not, as pytest itself would."""
+    """Raise `pytest.UsageError` for an unknown file or test, as pytest itself would."""
     paths = [path for path in _files() if file in ("", path.name)]
     if not paths:
         names = ", ".join(path.name for path in _files())

@@ -1,6 +1,6 @@
-"""What became of each smoke test, put together from pytest's reports of its phases.
+"""The outcome of each smoke test, combined from pytest's reports of its phases.
 
-The main process sees all reports, those of workers too, also of one that crashes later.
+The main process sees all reports, including those of a worker that crashes later.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pytest_hydrasmoke._report.model import CaseReport
 from .runs import RUNS
 
 USED = "hydra_smoke_used"
-"""An attribute of a test's report: the instances that it used by then, by key or id."""
+"""An attribute of a test's report: the instances used so far, by key or id."""
 
 _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", "failed")
-"""From the least telling one: of several the last in this order counts."""
+"""From least to most important: of several outcomes, the last in this order counts."""
 
 
 class Cases:
@@ -26,11 +26,11 @@ class Cases:
 
     @property
     def reports(self) -> list[CaseReport]:
-        """What is known by now, in the order in which tests were first reported."""
+        """Return the outcomes so far, in the order in which tests were first reported."""
         return list(self._cases.values())
 
     def saw(self, report: pytest.TestReport) -> None:
-        """Take in the report of a phase; of a test that is no smoke test, nothing is kept."""
+        """Record the report of a phase; ignore tests that are no smoke tests."""
         used: list[str] = getattr(report, USED, [])
         case = self._cases.get(report.nodeid)
         if case is None:
@@ -50,11 +50,11 @@ class Cases:
 
 def _outcome(report: pytest.TestReport) -> str:
     if report.failed:
-        # xdist has a word of its own for when a worker has crashed.
+        # xdist has its own name for the phase of a crashed worker.
         return "error" if report.when in ("setup", "teardown") else "failed"
     if report.skipped:
         return "xfailed" if hasattr(report, "wasxfail") else "skipped"
     if report.passed and report.when == "call":
         return "xpassed" if hasattr(report, "wasxfail") else "passed"
-    # It goes on, or plugins run it again.
+    # The test goes on, or plugins run it again.
     return _OUTCOMES[0]

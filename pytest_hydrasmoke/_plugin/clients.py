@@ -1,4 +1,4 @@
-"""The six calls for a run's tests: the run knows of their turns, and owns what they provision."""
+"""The six calls for a run's tests: the run knows their turns, and owns what they provision."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __tracebackhide__ = hide_own_frames
 
 
 def no_log(instance_id: str) -> TurnLog:
-    """Return a log of an instance that nobody else asks about."""
+    """Return a log for an instance that nobody else uses."""
     return TurnLog()
 
 
 class _RunClient(ClientBase):
-    """What a run's clients have in common: the run knows of their turns, and what they provision.
+    """Base of a run's clients: the run knows their turns, and what they provision.
 
-    `observer` sees how their calls go; `log_of` gives the log of an instance's turns, by its id.
+    `observer` sees the outcome of their calls; `log_of` returns the turn log of an instance id.
     """
 
     def _join(

@@ -1,4 +1,4 @@
-"""What tests are given while the plugin is switched on, and whose failures count for what."""
+"""What the active plugin provides to tests, and which failures count against which instances."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from .stage import READY, Stage
 __tracebackhide__ = hide_own_frames
 
 FAILED = "hydra_smoke_failed"
-"""An attribute of a failed test's report: the keys of the instances that its failure counts for."""
+"""An attribute of a failed test's report: keys of the instances that its failure counts against."""
 
 
 class Active:
@@ -70,39 +70,39 @@ class Active:
         self._ledger = ledger
         self._interrupts = interrupts
         self.forms = forms
-        """The router's own, for whoever deletes in this run; None where nobody does."""
+        """The router's own forms, for the processes that delete; None where none does."""
         self._worker = worker
         self.replaying = replaying
         self._at_once = at_once
         self._on_change = on_change
         self.run_begins = run_begins
-        """Told of a test's next run: the test, how its runs stand, how long the last one took."""
+        """Called before a test's next run: the test, its runs so far, the last one's duration."""
         self.stage = Stage(replaying)
         """Whose instances are claimed, and whose chats are under way."""
         self.selection = Selection(pytest_config)
-        """Whether the run is of all tests."""
+        """Whether the run covers all tests."""
         self.tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
         """Begins to record a turn."""
         self.run: int | None = None
-        """Which run of the test's body is under way, from 1, where it has several."""
+        """The current run of the test's body, from 1, where it has several."""
         self._test = ""
         self._test_began = 0.0
         """When it was last set up, on the clock of its turns; plugins may run it again."""
         self._not_found = False
-        """Whether the test has failed of what the router does not know."""
+        """Whether the test failed because the router does not know something."""
         self._scrub = scrubbing(config.token)
         self._used: dict[str, InstanceRecord] = {}
         self._session: SmokeSession | None = None
         self._sharing: Sharing | None = None
         self._over: list[str] = []
         self._causes: dict[tuple[str, str | None], list[Failure]] = {}
-        """What a report is a failure of, until it is handed on."""
+        """Failures behind each report, until it is logged."""
         self._to_be_cured: dict[str, list[Failure]] = {}
-        """What tests have failed of that are run again."""
+        """Errors of single runs, for tests whose body runs several times."""
 
     @property
     def session(self) -> SmokeSession:
-        """What this process owns; made when something is first asked for."""
+        """What this process owns; created at first use."""
         if self._session is None:
             self._session = SmokeSession(
                 self.config,
@@ -133,14 +133,14 @@ class Active:
 
     @property
     def sharing(self) -> Sharing:
-        """This process's part in what tests share."""
+        """This process's part in the shared instances."""
         if self._sharing is None:
             self._sharing = Sharing(self.session, worker=self._worker is not None)
         return self._sharing
 
     @cached_property
     def reading(self) -> Reading:
-        """How events are understood: asks the hooks only if somebody implements them."""
+        """How events are understood: calls the hooks only if a plugin implements them."""
         hook = self._pytest.hook
         text, end = hook.pytest_hydra_smoke_chat_text, hook.pytest_hydra_smoke_chat_end
         return Reading(
@@ -149,7 +149,7 @@ class Active:
             self.config.report_replies,
         )
 
-    # For the fixtures
+    # Called by fixtures
 
     def instance(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> SmokeInstance:
         """Return a handle on the instance that this test shares."""
@@ -173,7 +173,7 @@ class Active:
         return AsyncSmokeInstanceFactory(self.session, AsyncIO(self.config.link))
 
     def client(self) -> SmokeClient:
-        """Return the six calls over connections of their own."""
+        """Return a client with connections of its own."""
         io, session = SyncIO(self.config.link), self.session
         return RunClient(
             io,
@@ -186,7 +186,7 @@ class Active:
         )
 
     def async_client(self) -> AsyncSmokeClient:
-        """Return the six calls, to be awaited."""
+        """Return an async client."""
         io, session = AsyncIO(self.config.link), self.session
         return AsyncRunClient(
             io,
@@ -204,7 +204,7 @@ class Active:
 
     def _shared(self, request: pytest.FixtureRequest, spec: InstanceSpec) -> InstanceRecord:
         changes = getattr(request, "param", None)
-        # An override of `smoke_spec` may give anything.
+        # An override of `smoke_spec` may return anything.
         wanted = merged(None, spec) if changes is None else merged(merged(None, spec), changes)
         node = scope_node(request.node, self.config.scope)
         share = EVERYBODY if node is request.session else f"{self._worker or MAIN} {node.nodeid}"
@@ -212,18 +212,18 @@ class Active:
             node.addfinalizer(lambda: self._over.append(share))
         record = self.sharing.take(wanted, share, request.node.nodeid)
         self._used[request.node.nodeid] = record
-        self._changed(record)  # Another process may have brought it up.
+        self._changed(record)  # Another process may have provisioned it.
         return record
 
     def next_run(self, test: str, number: int, words: str, lasted: float) -> None:
-        """Take in that a run of a test's body begins: how its runs stand, and the last one took."""
+        """Note that a run of a test's body begins: its runs so far, and the last duration."""
         self.run = number
         if number > 1:
             self.stage.next_run()
             self.run_begins(test, words, lasted)
 
     def run_failed(self, test: str, error: BaseException) -> None:
-        """Take in what one of a test's runs has failed of: it counts if the test fails."""
+        """Note the error of one of a test's runs: it counts if the test fails."""
         self._causes.setdefault((test, "call"), []).extend(failures_of(error))
 
     # Hooks
@@ -232,7 +232,7 @@ class Active:
     def pytest_runtest_makereport(
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Find out what of all that was written down a test has failed of: by its exception."""
+        """Find which recorded failures made a test fail, by its exception."""
         if call.excinfo is not None and call.when == "setup":
             advise_on_scope(call.excinfo.value)
         report = yield
@@ -244,13 +244,13 @@ class Active:
             )
         if hasattr(report, RUNS) and junit.tests_may_carry(self._pytest):
             report.user_properties += junit.of_runs(*getattr(report, RUNS))
-        if report.failed and (told := self._turns_of(report.nodeid)):
-            words = turns.section(told, replies=self.config.report_replies)
+        if report.failed and (chats := self._turns_of(report.nodeid)):
+            words = turns.section(chats, replies=self.config.report_replies)
             add_section(report, turns.TITLE, self._scrub(words))
         return report
 
     def _turns_of(self, test: str) -> list[turns.Turn]:
-        """Return a test's turns, in their order; of an earlier attempt of it, none."""
+        """Return a test's turns in order, without those of an earlier attempt."""
         if self._session is None:
             return []
         found = [
@@ -267,7 +267,7 @@ class Active:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write down for `keep`, and for the run's story, which instances a failed test used.
+        """Record, for `keep` and for the run's story, which instances a failed test used.
 
         The report carries it to xdist's main process, before a worker sends it.
         """
@@ -277,9 +277,9 @@ class Active:
         used = self._used.get(report.nodeid)
         causes = self._causes.pop((report.nodeid, report.when), [])
         using = [record for record in records if record.touched or record is used]
-        if report.when != "teardown":  # There fixtures end that were other tests', too.
+        if report.when != "teardown":  # Fixtures of other tests end there, too.
             setattr(report, USED, [record.reference for record in using])
-        # Plugins that run a test again have an outcome of their own.
+        # Plugins that run a test again report an outcome of their own.
         if report.failed or str(report.outcome) == "rerun":
             words = safe_text(failure_words(report))
             failures = self._session.test_failed(report.nodeid, words, causes, using)
@@ -301,7 +301,7 @@ class Active:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """End what is over once the last report of a test is in.
+        """End shares whose scope is over, once the last report of a test is in.
 
         Outermost, so that no test's own time limit is still running.
         """
@@ -319,13 +319,13 @@ class Active:
         return result
 
     def release(self) -> None:
-        """Let others have what the last test shared."""
+        """Release what the last test shared."""
         if self._sharing is not None:
             self._sharing.release()
 
 
 def advise_on_scope(error: BaseException) -> None:
-    """Have pytest's own word on a fixture of wider scope say what to use there."""
+    """Extend pytest's ScopeMismatch message with what to use there."""
     words = str(error)
     if isinstance(error, pytest.fail.Exception) and re.match(r"ScopeMismatch: .*smoke_", words):
         error.msg = (
@@ -335,14 +335,14 @@ def advise_on_scope(error: BaseException) -> None:
 
 
 def failures_of(error: BaseException) -> Iterator[Failure]:
-    """Yield what is written down of an error, and of those that it came of or holds."""
+    """Yield the recorded failures of an error, its causes and its members."""
     for one in errors_in(error):
         if isinstance(one, HydraSmokeError) and isinstance(one.failure, Failure):
             yield one.failure
 
 
 def errors_in(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error, and those that it came of or holds."""
+    """Yield an error, its causes, and the members of exception groups."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop()
@@ -357,7 +357,7 @@ def errors_in(error: BaseException) -> Iterator[BaseException]:
 
 
 def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:
-    """Find the node whose end is the end of an instance of this scope."""
+    """Return the node whose end is the end of an instance of this scope."""
     kinds: dict[str, type[pytest.Collector]] = {
         "package": pytest.Package,
         "module": pytest.Module,
@@ -368,5 +368,5 @@ def scope_node(item: pytest.Item, scope: str) -> pytest.Item | pytest.Collector:
     if scope == "function":
         return item
     found = item.getparent(kinds[scope])
-    # A test outside of any class is its own class; one outside of any package ends the session.
+    # A test outside any class is its own class; one outside any package uses the session.
     return found or (item if scope == "class" else item.session)

@@ -1,7 +1,7 @@
 """What collected tests need at least: known before anything is provisioned; all of it pure.
 
-Only what is sure is counted: a run is refused by it. What a test asks a factory for, and whatever
-it may ask for while it runs, nobody knows yet.
+Only certain needs are counted, since a run is refused because of them. What a test asks of a
+factory, or requests dynamically while it runs, is not known yet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLUGIN = "pytest_hydrasmoke.plugin"
 _SHARED = ("smoke_instance", "async_smoke_instance")
 _FACTORIES = ("smoke_instance_factory", "async_smoke_instance_factory")
 _LISTED = 10
-"""How many tests are listed of those that share an instance."""
+"""How many tests of a shared instance are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class _Wanted:
 
     known: tuple[tuple[str, str | None], ...]
     giver: str | None = None
-    """Where a fixture of the project's own gives the rest of it, which nobody knows yet."""
+    """Whether a fixture of the project supplies the rest of it, which is not known yet."""
 
     def differs(self, other: _Wanted) -> bool:
-        """Return whether it is certainly another one."""
+        """Return whether it certainly differs from the other."""
         here, there = dict(self.known), dict(other.known)
         return any(here[name] != there[name] for name in here.keys() & there.keys())
 
@@ -54,7 +54,7 @@ class Need:
     lives: str
     tests: tuple[str, ...]
     sure: bool = True
-    """Whether it is certainly none of the others."""
+    """Whether it certainly differs from all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +63,17 @@ class Needs:
 
     instances: tuple[Need, ...]
     factory: tuple[str, ...]
-    """Tests that have a factory, which provisions whatever they ask for."""
+    """Tests with a factory, which provisions whatever they request."""
     left_out: int
     """How many tests a marker skips, or may skip."""
 
     @property
     def least(self) -> int:
-        """Return how many instances there are at least."""
+        """Return the least number of instances."""
         return sum(need.sure for need in self.instances)
 
     def lines(self) -> Iterator[str]:
-        """Yield what is needed, with its tests."""
+        """Yield each need, with its tests."""
         for need in self.instances:
             doubt = "" if need.sure else " (1 more, or one of the others)"
             yield f"  {need.lives}: {need.what}{doubt}"
@@ -94,7 +94,7 @@ def _listed(tests: Sequence[str]) -> Iterator[str]:
 def needs_of(
     items: Sequence[pytest.Item], base: InstanceSpec, scope: str, *, replaying: bool = False
 ) -> Needs:
-    """Find out what these tests need, where the settings' own spec is `base`."""
+    """Return what these tests need; `base` is the spec from the settings."""
     shared: dict[pytest.Item | pytest.Collector, dict[_Wanted, list[str]]] = {}
     own: list[Need] = []
     factory: list[str] = []
@@ -121,7 +121,7 @@ def _of_node(
 ) -> Iterator[Need]:
     lives = "for the session" if isinstance(node, pytest.Session) else f"for {node.nodeid}"
     sure: list[_Wanted] = []
-    # What is known in full first: of the rest it is to be seen whether it can be one of those.
+    # Fully known specs first: then see whether each partly known one may equal one of them.
     for wanted in sorted(specs, key=lambda it: it.giver is not None):
         differs = all(wanted.differs(other) for other in sure)
         sure += [wanted] if differs else []
@@ -129,8 +129,8 @@ def _of_node(
 
 
 def _words(parts: Mapping[str, str | None]) -> str:
-    told = [f"{name} {safe_line(it, 100)}" for name, it in parts.items() if it is not None]
-    return ", ".join(told)
+    known = [f"{name} {safe_line(text, 100)}" for name, text in parts.items() if text is not None]
+    return ", ".join(known)
 
 
 def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
@@ -143,7 +143,7 @@ def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
         try:
             spec = base if changes is None else merged(base, changes)
         except ConfigError:
-            return None  # It fails of that, and provisions nothing.
+            return None  # The test fails because of that, and provisions nothing.
         giver = fixture_definitions(item, "smoke_spec")[-1]
         whole = isinstance(changes, InstanceSpec) or giver.func.__module__ == _PLUGIN
         if whole:
@@ -155,7 +155,7 @@ def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
 
 
 def _reaches_plugin(item: pytest.Item, name: str) -> bool:
-    """Return whether a test is given this plugin's fixture, by its own name or within another."""
+    """Return whether a test uses this plugin's fixture, by its own name or in an override."""
     for definition in reversed(fixture_definitions(item, name)):
         if definition.func.__module__ == _PLUGIN:
             return True
@@ -172,7 +172,7 @@ def _of_a_check(item: pytest.Item) -> int:
 
 def _has_factory(item: pytest.Item) -> bool:
     if item.getparent(CheckModule) is not None:
-        return False  # What they ask it for is known.
+        return False  # Their requests are known.
     return any(_reaches_plugin(item, name) for name in _FACTORIES)
 
 

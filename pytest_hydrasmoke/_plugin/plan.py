@@ -1,7 +1,7 @@
-"""What is done with what collected tests need: a plan tells it, and a run that can't have it ends.
+"""Act on what collected tests need: a plan prints it, and a run that can't have it ends.
 
-The word of a refusal is given where tests are collected: under xdist by every worker, whose main
-process gives the exit code.
+The refusal is raised where tests are collected: under xdist by every worker, whose main process
+sets the exit code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOO_MANY = "hydra_smoke_too_many"
 
 
 def too_many(needs: Needs, most: int, *, checks: bool) -> str | None:
-    """Return why a run of these tests would fail on its way; None if it need not."""
+    """Return why a run of these tests would run out of instances; None if it need not."""
     if needs.least <= most:
         return None
     without = ", or leave out the bundled checks (bundled_checks = false)" if checks else ""
@@ -58,17 +58,17 @@ class Limit:
             return
         if worker_input(self._pytest) is None:
             raise pytest.UsageError(words)
-        # An error here would be an internal one of xdist, with all its frames.
+        # An error raised here would be an internal error of xdist, with all its frames.
         session.shouldfail = words
         session.items.clear()
         worker_output(self._pytest)[_TOO_MANY] = True
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
-        """Learn that a worker has refused."""
+        """Note that a worker has refused."""
         self._refused |= _TOO_MANY in worker_output(node)
 
-    # Around that which writes the run's exit code down.
+    # Outside the wrapper that stores the run's exit code.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         if self._refused:
@@ -77,7 +77,7 @@ class Limit:
 
 
 class Planner:
-    """Tells what collected tests need, and runs none of them."""
+    """Prints what collected tests need, and runs none of them."""
 
     def __init__(
         self,
@@ -94,8 +94,8 @@ class Planner:
         collect_here(pytest_config)
 
     def pytest_report_header(self) -> list[str]:
-        told = [f"hydra-smoke: WARNING: {warning}" for warning in self._warnings]
-        return ["hydra-smoke: a plan: nothing is provisioned, and no test is run", *told]
+        lines = [f"hydra-smoke: WARNING: {warning}" for warning in self._warnings]
+        return ["hydra-smoke: a plan: nothing is provisioned, and no test is run", *lines]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         config = self._config

@@ -1,4 +1,4 @@
-"""The hook that sees each turn before it is written: a team's own way to keep words out."""
+"""The hook that sees each turn before it is written: users remove private words with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "pytest_hydra_smoke_record"
 
 
 def edit_of(manager: pytest.PytestPluginManager) -> Edit | None:
-    """Return what all implementations make of a turn, one after the other; None without any."""
+    """Return a function that applies all implementations in turn; None without any."""
     impls = getattr(manager.hook, NAME).get_hookimpls()
     plugins: list[object] = [impl.plugin for impl in impls]
     # In the order in which pluggy calls them.
@@ -35,12 +35,12 @@ def edit_of(manager: pytest.PytestPluginManager) -> Edit | None:
 
 
 def _edited(caller: Callable[..., list[object]], turn: RecordedTurn) -> RecordedTurn | None:
-    """Return what an implementation makes of a turn; raises `NotWrittenError`."""
+    """Return an implementation's result for a turn; raises `NotWrittenError`."""
     try:
         results = caller(turn=turn)
     except Exception as error:
         raise NotWrittenError(f"{NAME} failed: {safe_line(repr(error))}") from None
-    if not results:  # pluggy leaves out what is None.
+    if not results:  # pluggy drops results that are None.
         return None
     edited = results[0]
     problem = _problem(edited, turn)

@@ -1,7 +1,7 @@
-"""Recording: what a test's instances said is written unless it failed, and told at the end.
+"""Recording: a test's turns are written unless it failed, and reported at the end.
 
-Whoever runs a test writes its file. What fixtures and hooks have said may be several workers', so
-these leave it in the run's folder, and the main process writes it.
+The process that runs a test writes its file. Turns of fixtures and hooks may come from several
+workers, so they are left in the run's folder, and the main process writes them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from .session_end import exit_code
 
 @dataclass
 class _Test:
-    """The test under way, as far as it is reported."""
+    """The running test, as far as it is reported."""
 
     id: str
     live: bool
@@ -60,7 +60,7 @@ class _Test:
 
 
 class Recorder:
-    """Records what is said in this process; in the main process, tells of all."""
+    """Records turns in this process; in the main process, reports on all of them."""
 
     def __init__(
         self,
@@ -83,11 +83,11 @@ class Recorder:
         self._notes = Notes(ledger.folder / RECORDED, self._scrub)
 
     def tape(self, log: TurnLog, message: str) -> Tape | None:
-        """Begin to record a turn for whoever is on stage; None where it is nobody's to keep."""
+        """Begin to record a turn for the current owner; None where it is not recorded."""
         stage = self._active.stage
         owner = stage.owner
         if owner is None or owner.startswith(PACKAGE):
-            return None  # Bundled checks ask what only a router can answer.
+            return None  # Only a real router can answer the bundled checks.
         if (test := self._test) is not None and test.live and test.id == owner:
             return None
         records = self._active.session.records
@@ -124,7 +124,7 @@ class Recorder:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        # A plugin may run a test again: what counts is how it ends.
+        # A plugin may run a test again: the last outcome counts.
         self._test = _Test.of(item)
         self._tapes.pop(item.nodeid, None)
 
@@ -136,10 +136,10 @@ class Recorder:
             test.failed |= report.failed
 
     def is_over(self, session: pytest.Session) -> None:
-        """Leave to the main process what is no test's; there, write it.
+        """Leave turns outside tests to the main process; there, write them.
 
-        Instances are deleted by then, and workers over; nobody is told of the run yet: whoever
-        reads may fail, or block.
+        By then instances are deleted and workers are done, and the report is not handed out yet:
+        its readers may fail, or block.
         """
         for owner in self._tapes:
             self._try(owner, self._leave)
@@ -147,7 +147,7 @@ class Recorder:
             self._write_left()
         else:
             worker_output(self._pytest)[RECORDED] = self._notes.lost
-        if self._notes.unwritten():  # Before the run's report has its exit code.
+        if self._notes.unwritten():  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
     @pytest.hookimpl(optionalhook=True)
@@ -165,12 +165,12 @@ class Recorder:
             self._try(owner, partial(self._write, turns=turns, in_part=True))
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
-        """Write the router's forms, and fail the run for what could not be written."""
+        """Write the router's forms, and fail the run for recordings that could not be written."""
         self._try(ROUTER, partial(self._write_forms, report=report))
         for owner, why in self._notes.unwritten().items():
             self._fail("recording", owner, self._words(owner, why))
         whole = self._active.selection.is_whole(report.exit_code)
-        self._lines = list(self._notes.told(self._recordings, self._reported, whole=whole))
+        self._lines = list(self._notes.summary(self._recordings, self._reported, whole=whole))
 
     def _words(self, owner: str, why: str) -> str:
         named = owner != ROUTER and not owner.startswith(KINDS)
@@ -186,16 +186,16 @@ class Recorder:
         for line in self._lines:
             terminalreporter.line(self._scrub(f"hydra-smoke: {line}"))
 
-    # What is written
+    # Writing
 
     @cached_property
     def _masking(self) -> Masking:
-        # Once tests are collected, every conftest is known.
+        # Once tests are collected, every conftest is loaded.
         edit = edit_of(self._pytest.pluginmanager)
         return Masking(self._active.config.token, self._active.reading, edit)
 
     def _is_over(self, test: _Test) -> None:
-        # One that skips half-way, or is expected to fail, does the same when it is replayed.
+        # A test that skips half-way, or is expected to fail, does the same in a replay.
         if test.failed:
             if test.id in self._tapes or (not test.live and self._has_earlier(test.id)):
                 self._notes.note(test.id, NOT_RECORDED, "it failed")
@@ -223,7 +223,7 @@ class Recorder:
             self._notes.note(owner, NOT_RECORDED, f"{NAME} left all of its turns out")
             return
         name, why = self._scrub(owner), None
-        # Of the run's processes, only workers may have the same test.
+        # Only workers, of all the run's processes, may have the same test.
         shared = worker_input(self._pytest) is not None
         held = self._ledger.hold("recordings", lambda: None) if shared else None
         try:
@@ -248,7 +248,7 @@ class Recorder:
         except VersionError as error:
             raise NotWrittenError(f"{error}: update pytest-hydrasmoke, or move it away") from None
         except FormatError:
-            return []  # It is damaged, and replaced.
+            return []  # It is damaged, and gets replaced.
 
     def _write_forms(self, owner: str, report: Report) -> None:
         path = self._recordings.folder / ROUTER
@@ -257,7 +257,7 @@ class Recorder:
             replace(path, forms)
 
     def _try(self, owner: str, work: Callable[[str], None]) -> None:
-        """Do what writes; where it fails, the run does, and no test."""
+        """Call `work`, which writes; if that fails, fail the run, not a test."""
         try:
             work(owner)
         except NotWrittenError as error:

@@ -1,6 +1,6 @@
-"""What became of recordings, as all processes of a run note it, and as the summary tells it.
+"""Outcomes of recordings, as all processes of a run note them and the summary shows them.
 
-Notes are lines in the run's folder, and what can't be noted there is kept until somebody takes it.
+Notes are lines in the run's folder; what can't be written there is kept until it is taken.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from pytest_hydrasmoke._run.recordings import Recordings
 NEW, CHANGED, SAME, NOT_RECORDED, UNWRITTEN = _WHATS = (
     *("new", "changed", "unchanged", "not recorded", "could not be written"),
 )
-"""What can become of a recording."""
+"""The possible outcomes of a recording."""
 _MOST = 10
 """How many of a kind the summary lists."""
 
 
 class Notes:
-    """Notes what became of whose recording, and reads what other processes have noted."""
+    """Notes the outcome of each owner's recording, and reads the notes of other processes."""
 
     def __init__(self, file: Path, scrub: Callable[[str], str]) -> None:
         self._file = file
         self._scrub = scrub
         self.lost: list[dict[str, str]] = []
-        """What could not be left in the file."""
+        """Notes that could not be written to the file."""
 
     def note(self, owner: str, what: str, why: str) -> None:
-        """Note what became of an owner's recording; the last note is the one that counts."""
+        """Note the outcome of an owner's recording; the last note counts."""
         self._add(of=self._scrub(owner), what=what, why=safe_line(self._scrub(why), 400))
 
     def leave(self, owner: str, text: str) -> None:
@@ -41,7 +41,7 @@ class Notes:
         self._add(of=self._scrub(owner), left=text)
 
     def left(self) -> Iterator[tuple[str, str]]:
-        """Yield what was left, with whose it is."""
+        """Yield the recordings left by processes, each with its owner."""
         for entry in self._entries():
             if "left" in entry:
                 yield entry["of"], entry["left"]
@@ -52,14 +52,14 @@ class Notes:
             entry["of"]: entry["why"] for entry in self._entries() if entry.get("what") == UNWRITTEN
         }
 
-    def told(
+    def summary(
         self, recordings: Recordings, reported: Collection[str], *, whole: bool
     ) -> Iterator[str]:
-        """Yield what became of recordings, and in a `whole` run which of them nobody used."""
+        """Yield the outcomes of recordings, and in a `whole` run the unused ones."""
         found = {entry["of"]: entry for entry in self._entries() if "what" in entry}
         counts = Counter(entry["what"] for entry in found.values())
-        told = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
-        yield f"recordings in {recordings.folder}: {told or 'there was nothing to record'}"
+        counted = ", ".join(f"{counts[what]} {what}" for what in _WHATS if counts[what])
+        yield f"recordings in {recordings.folder}: {counted or 'there was nothing to record'}"
         for what in (NEW, CHANGED, NOT_RECORDED, UNWRITTEN):
             yield from _listed(
                 f"{what}: {owner}{entry['why'] and ': '}{entry['why']}"
@@ -67,7 +67,7 @@ class Notes:
                 if entry["what"] == what
             )
         used = found.keys() | set(map(self._scrub, reported))
-        # Of a run with workers they are looked for when these are over.
+        # In a run with workers, look for them when the workers are done.
         unused = [
             str(path.relative_to(recordings.folder))
             for owner, path in sorted(recordings.owners.items())
@@ -77,7 +77,7 @@ class Notes:
             yield f"  used by no test of this run: {len(unused)}: {first_few(unused)}"
 
     def _add(self, **entry: str) -> None:
-        # A line of its own, although the one before it was cut short on a full disk.
+        # Begins with a newline: the line before may have been cut short on a full disk.
         line = b"\n" + json.dumps(entry).encode() + b"\n"
         try:
             append(self._file, line)
@@ -87,7 +87,7 @@ class Notes:
     def _entries(self) -> Iterator[dict[str, str]]:
         with suppress(OSError):
             for line in self._file.read_bytes().splitlines():
-                with suppress(ValueError):  # Its process was killed in the middle of it.
+                with suppress(ValueError):  # Its process was killed while it wrote the line.
                     yield json.loads(line)
         yield from self.lost
 

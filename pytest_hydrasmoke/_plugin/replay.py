@@ -1,7 +1,7 @@
-"""A run that replays recordings: its fake is told who is on stage, and its views what is replayed.
+"""A run that replays recordings: tell its fake who asks, and its views what is replayed.
 
-Each process of the run has a base URL of its own on the one fake, and tells it beside that: nothing
-is added to what tests send, so that clients of their own are covered as well.
+Each process of the run has its own base URL on the one fake, and sends the owner over a connection
+of its own: requests of tests stay unchanged, so that their own clients work as well.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake.replay import Edit
 
 LIVE_ONLY = "hydra_smoke_live"
-"""The marker of what no recording can answer."""
+"""The marker of tests that no recording can answer."""
 AT_ONCE = 0.1
-"""Seconds that LLM events may take to settle, and to be too many, where they come at once."""
-_TELL_TIMEOUT = 30.0
+"""Seconds for LLM events to settle, and for duplicates, where they all come at once."""
+_NOTIFY_TIMEOUT = 30.0
 
 
 def as_argument(config: pytest.Config, test: str) -> str:
-    """Return a test as somebody names it where pytest was started."""
+    """Return a test as one names it in the folder where pytest was started."""
     path, parts, rest = test.partition("::")
     file = config.rootpath / path
     with contextlib.suppress(ValueError):  # On another drive of Windows.
@@ -52,7 +52,7 @@ def as_argument(config: pytest.Config, test: str) -> str:
 
 
 class Replaying:
-    """One process's word to the fake; also skips what can't be replayed."""
+    """One process's messages to the fake; also skips what can't be replayed."""
 
     def __init__(self, pytest_config: pytest.Config, config: HydraSmokeConfig) -> None:
         self._pytest = pytest_config
@@ -63,26 +63,26 @@ class Replaying:
         self._prefix = place.path
         self._headers = {"authorization": f"Bearer {config.token.reveal()}"}
         self._connection = http.client.HTTPConnection(
-            place.hostname, place.port, timeout=_TELL_TIMEOUT
+            place.hostname, place.port, timeout=_NOTIFY_TIMEOUT
         )
         self._lock = threading.Lock()
         self._claimed: set[str] = set()
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
-        """Tell who asks from now on; `begins` where it is from the first message on."""
+        """Report who asks from now on; `begins` where it starts again at the first message."""
         test = None if test is None else as_argument(self._pytest, test)
-        self._tell("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
+        self._notify("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
 
     def claims(self, record: InstanceRecord) -> None:
-        """Tell whose an instance is; once."""
+        """Report whose an instance is; once."""
         if record.key is None or record.key in self._claimed:
             return
         self._claimed.add(record.key)
         origin = record.origin
         claim = "shared" if origin is None else [origin.owner, origin.number]
-        self._tell("instance", {"key": record.key, "claim": claim})
+        self._notify("instance", {"key": record.key, "claim": claim})
 
-    def _tell(self, what: str, words: Mapping[str, object]) -> None:
+    def _notify(self, what: str, words: Mapping[str, object]) -> None:
         with self._lock:
             try:
                 self._connection.request(
@@ -91,7 +91,7 @@ class Replaying:
                 answer = self._connection.getresponse()
                 answer.read()
             except BaseException:
-                # A signal may come in between; the next word takes another connection.
+                # A signal may interrupt this; the next message uses a new connection.
                 self._connection.close()
                 raise
         assert answer.status == http.HTTPStatus.NO_CONTENT, answer.status
@@ -115,16 +115,16 @@ def serve_stage(config: pytest.Config, router: FakeRouter) -> str:
 
 
 def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
-    """Return what was made of a message as it was recorded: the token masked, then by the hook."""
+    """Return the edit that a message went through when recorded: mask the token, then the hook."""
 
     def edit(owner: str, run: int, message: str) -> str:
         message = scrub(message)
-        # Asked each time: conftest.py files of folders come to be known as tests are collected.
+        # Looked up each time: collection loads further conftest.py files.
         change = edit_of(config.pluginmanager)
         try:
             changed = None if change is None else change(RecordedTurn(owner, run, message, ""))
         except NotWrittenError as problem:
-            raise ValueError(str(problem)) from None  # Which the fake tells whoever asks.
+            raise ValueError(str(problem)) from None  # The fake reports it to whoever asks.
         return message if changed is None else changed.message
 
     return edit
@@ -137,13 +137,13 @@ def comes_at_once(scenario: Scenario) -> bool:
 
 
 def spec_of(recordings: Recordings, given: Collection[str]) -> dict[str, str]:
-    """Return what to provision, as far as it is not given: what was recorded."""
+    """Return the recorded spec, without the fields already given."""
     known = recordings.spec
     return {name: known[name] for name in SPEC if name in known and name not in given}
 
 
 def replayed(recordings: Recordings) -> str:
-    """Return what is replayed, in words."""
+    """Return a readable summary of what is replayed."""
     number = len(recordings.each)
     oldest, newest = recordings.days
     days = f"{oldest}" if oldest == newest else f"{oldest} to {newest}"
@@ -151,13 +151,13 @@ def replayed(recordings: Recordings) -> str:
 
 
 def header_line(recordings: Recordings) -> str:
-    """Return what a run's header says of what it replays."""
+    """Return the line on the replay in a run's header."""
     told = f"{replayed(recordings)}; {_age(recordings)}"
     return f"hydra-smoke: FAKE, {told}; without the bundled checks"
 
 
 def _age(recordings: Recordings) -> str:
-    """Return how old the oldest recording is, in words."""
+    """Return the age of the oldest recording, in words."""
     days = max((datetime.now(UTC).date() - recordings.days[0]).days, 0)
     if days == 0:
         return "the oldest is of today"
@@ -165,16 +165,16 @@ def _age(recordings: Recordings) -> str:
 
 
 def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> Iterator[str]:
-    """Yield what is of no use any more: recorded messages, and in a whole run recordings."""
+    """Yield what is no longer used: recorded messages, and in a whole run recordings."""
     from pytest_hydrasmoke.fake.router import not_on_stage, unasked
 
-    # A test that ran may have stopped asking; of any other nobody knows.
+    # A test that ran may have stopped asking; of any other that is unknown.
     not_run = {test.id for test in tests if test.outcome in ("skipped", "interrupted", "error")}
     for owner, messages in unasked(router).items():
         if owner not in not_run:
             shown = first_few([repr(safe_line(message, 60)) for message in messages])
             yield f"note: {owner} no longer asks what was recorded: {shown}"
-    # A fixture or a hook may be of tests that were skipped.
+    # A fixture or a hook may belong to tests that were skipped.
     gone = [owner for owner in not_on_stage(router) if not owner.startswith(KINDS)] if whole else []
     if gone:
         yield f"note: recordings of no test of this run: {len(gone)}: {first_few(gone)}"

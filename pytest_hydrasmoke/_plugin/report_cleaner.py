@@ -1,10 +1,10 @@
-"""The second line: what goes through pytest's reports shows no token, and commands nobody.
+"""The second line of defence: pytest's reports show no token, and no workflow commands.
 
-The first one is that nothing puts a token into words (`Token`) and that a server's words are made
-safe where they become an error (`safe_text`). But tests have words of their own: they print,
-they log, they compare a reply with a text, and the router may have told its token back. All of
-that reaches terminals and files as reports, which are looked through here before anybody else has
-them: in a worker before it sends them, and once more in the main process.
+The first one is that nothing puts a token into text (`Token`), and that a server's words are made
+safe where they become an error (`safe_text`). But tests produce text of their own: they print, log,
+and compare a reply with a text, and the router may have echoed the token. All of that reaches
+terminals and files through reports, which are cleaned here before any other plugin sees them: in a
+worker before it sends them, and once more in the main process.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from pytest_hydrasmoke._report import allure, junit
 
 Clean = Callable[[str], str]
 
-# By these, and by what is pytest's own affair, reports find each other; and the names of tests are
-# known before any router is.
+# Reports are matched by these fields, or they are pytest's own; and the names of tests are fixed
+# before any router answers.
 _NAMES = frozenset({"nodeid", "location", "keywords"})
 _DEEP = 20
 
 
 def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
-    """Clean every text in a value; what needs no cleaning is the same object.
+    """Clean every string in a value; return the same object if nothing had to change.
 
-    Of lists, tuples, dictionaries, dataclasses and models there are new ones; what pytest draws
-    on a terminal is altered in place, so that it keeps its form.
+    Lists, tuples, dictionaries, dataclasses and models are copied; what pytest draws on a terminal
+    is changed in place, so that it keeps its form.
     """
     if isinstance(value, str):
         return clean(value)
@@ -51,11 +51,11 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         parts = [cleaned(pair, clean, depth - 1) for pair in pairs]
         return mapping if _same(parts, pairs) else dict(cast("list[tuple[object, object]]", parts))
     if isinstance(value, BaseModel):
-        # The names of its fields are no words of anybody's.
+        # Field names come from code, not from a server.
         fields = {name: getattr(value, name) for name in type(value).model_fields}
-        told = {name: cleaned(field, clean, depth - 1) for name, field in fields.items()}
-        same = _same(list(told.values()), list(fields.values()))
-        return value if same else value.model_copy(update=told)
+        fresh = {name: cleaned(field, clean, depth - 1) for name, field in fields.items()}
+        same = _same(list(fresh.values()), list(fields.values()))
+        return value if same else value.model_copy(update=fresh)
     if hasattr(value, "toterminal"):
         _clean_attributes(value, list(getattr(value, "__dict__", ())), clean, depth)
         return value
@@ -73,7 +73,7 @@ def _same(parts: Sequence[object], items: Sequence[object]) -> bool:
 def _clean_attributes(
     value: object, names: Iterable[str], clean: Clean, depth: int = _DEEP
 ) -> bool:
-    """Clean what an object has, where it stands; tells whether something had to be."""
+    """Clean an object's attributes in place; return whether anything had to change."""
     changed = False
     for name in names:
         part: object = getattr(value, name)
@@ -86,12 +86,12 @@ def _clean_attributes(
 
 
 def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean) -> None:
-    """Clean what a report shows: its failure, its sections, and whatever plugins gave it."""
+    """Clean what a report shows: its failure, its sections, and what plugins added to it."""
     shows = [name for name in vars(report) if name not in _NAMES and name[0] != "_"]
     _clean_attributes(report, shows, clean)
     drawn: object = report.longrepr
     if drawn is not None and not isinstance(drawn, str | tuple):
-        # Whoever draws it may make words of what is none before.
+        # Drawing it may turn something other than strings into text.
         text = str(drawn)
         shown = clean(text)
         if shown is not text:
@@ -99,7 +99,7 @@ def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean)
 
 
 class ReportCleaner:
-    """Cleans reports before anybody else has them; `scrub` masks the token."""
+    """Cleans reports before any other plugin has them; `scrub` masks the token."""
 
     def __init__(self, scrub: Clean) -> None:
         self._clean = cleaner(scrub)
@@ -112,7 +112,7 @@ class ReportCleaner:
     def pytest_unconfigure(self) -> None:
         self._end()
 
-    # Inside of all others, since some take what they tell from here.
+    # Innermost, since some plugins take what they report from here.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
@@ -123,7 +123,7 @@ class ReportCleaner:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, Any]:
         clean_report(report, self._clean)
         if report.failed and report.nodeid.startswith("hydra-smoke::"):
-            # A leak's, or a breach's: Allure's plugin takes results from items, which it has none.
+            # A leak or a breach: Allure's plugin reads results from items, and these have none.
             allure.add_failure(report.nodeid, str(report.longrepr))
         return (yield)
 
@@ -132,7 +132,7 @@ class ReportCleaner:
         clean_report(report, self._clean)
         return (yield)
 
-    # Its past calls are told to whoever comes later, which no wrapper can be.
+    # pluggy replays its past calls to later plugins, which no wrapper can do.
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
         text = str(warning_message.message)

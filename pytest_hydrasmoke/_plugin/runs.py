@@ -1,7 +1,7 @@
-"""The marker `hydra_smoke_runs`: a test's body runs several times, and some of them must pass.
+"""The marker `hydra_smoke_runs`: run a test's body several times; some runs must pass.
 
-Registered where a collected test has the marker, with a switch or without one: so it imports
-pytest and the standard library only, and `_base`.
+Registered where a collected test has the marker, with or without a switch of the plugin: so it
+imports only pytest, the standard library, and `_base`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ RUNS = "hydra_smoke_runs"
 _LISTED = 50
 """How many runs a failure lists; of more, the first and the last ones."""
 _REASON = 600
-"""How many characters of a run's reason it shows."""
+"""How many characters of a run's reason are shown."""
 _ENDS = (KeyboardInterrupt, pytest.exit.Exception)
-"""What ends the whole session."""
+"""Exceptions that end the whole session."""
 _OF_THE_TEST = (pytest.skip.Exception, SkipTest, pytest.xfail.Exception)
-"""What a test says of itself as a whole, whichever run says it."""
+"""Exceptions that hold for the whole test, whichever run raises them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ _PLAN: pytest.StashKey[Plan] = pytest.StashKey()
 
 
 def _arguments(n: int, *, at_least: int) -> None:
-    """Hold the signature of the marker, whose `at_least` is `n` where it is left out."""
+    """Declare the signature of the marker; `at_least` defaults to `n`."""
 
 
 def plan_of(mark: pytest.Mark) -> Plan:
-    """Read a marker; raises a `TypeError` or `ValueError` that says what is wrong."""
+    """Parse a marker; raises a `TypeError` or `ValueError` that says what is wrong."""
     signature = inspect.signature(_arguments)
     n = signature.bind(*mark.args, **{"at_least": None, **mark.kwargs}).arguments["n"]
     given = {"n": n, "at_least": mark.kwargs.get("at_least", n)}
@@ -75,7 +75,7 @@ def take_part(config: pytest.Config, items: list[pytest.Item], active: Active | 
     """Run marked tests as their markers say; raises `pytest.UsageError` with all that is wrong."""
     wrong = "\n".join(problems(items))
     if wrong and worker_input(config) is not None:
-        # An error here would be an internal one of xdist, with all its frames.
+        # An error raised here would be an internal error of xdist, with all its frames.
         items[0].session.shouldfail = wrong
         items.clear()
     elif wrong:
@@ -84,7 +84,7 @@ def take_part(config: pytest.Config, items: list[pytest.Item], active: Active | 
 
 
 def problems(items: Sequence[pytest.Item]) -> list[str]:
-    """Give each marked test its plan; return a line for each function that can't have one."""
+    """Store each marked test's plan; return a line for each function that can't have one."""
     found: dict[str, str] = {}
     for item in items:
         problem = _problem(item)
@@ -112,7 +112,7 @@ def _problem(item: pytest.Item) -> str | None:
 
 @dataclass(slots=True)
 class _Tally:
-    """What came of a test's runs by now."""
+    """The outcomes of a test's runs so far."""
 
     plan: Plan
     passed: int = 0
@@ -129,7 +129,7 @@ class _Tally:
         return f"run {self.began} of {self.plan.runs}, {self.passed} passed"
 
     def add(self, outcome: str, seconds: float, reason: str = "") -> None:
-        """Take in how the run that began last has ended."""
+        """Add the outcome of the run that began last."""
         self.passed += outcome == "passed"
         self.failed += outcome == "failed"
         line = f"run {self.began}: {outcome} in {seconds:.1f} s{reason and ': '}{reason}"
@@ -141,7 +141,7 @@ class _Tally:
         return f"{self.passed} of {self.began} runs passed, and {must}"
 
     def words(self, obstacle: str | None = None) -> str:
-        """List the runs, and what kept the rest of them from being made."""
+        """List the runs, and what prevented the rest of them."""
         lines = self.lines
         left_out = len(lines) - _LISTED
         if left_out > 0:
@@ -152,7 +152,7 @@ class _Tally:
 
 
 class Runs:
-    """Runs the bodies of marked tests; `active` is told of it, where the plugin is switched on."""
+    """Runs the bodies of marked tests; notifies `active`, where the plugin is switched on."""
 
     def __init__(
         self,
@@ -165,11 +165,11 @@ class Runs:
         self._active = active
         self._clock = clock
         self._tally: _Tally | None = None
-        """Of the test under way, once its body was run."""
+        """The tally of the current test, once its body was run."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Have the item run its body several times, in the middle of whatever is around a call.
+        """Make the item run its body several times, inside all wrappers of the call.
 
         For this call only: plugins that run a test again set up a new one.
         """
@@ -178,7 +178,7 @@ class Runs:
             return (yield)
         self._tally = _Tally(plan)
         runtest = item.runtest
-        # Not the function: what it is to pytest and its plugins, a coroutine or not, it stays.
+        # Not the function: pytest and plugins still need to see whether it is a coroutine.
         vars(item)["runtest"] = partial(self._run, item, self._tally, runtest)
         try:
             return (yield)
@@ -214,12 +214,12 @@ class Runs:
             if obstacle and not tally.is_settled:
                 pytest.fail(tally.words(obstacle), pytrace=False)
 
-    # Inside of others, which may want to know.
+    # Inside other wrappers, which may want the result.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_makereport(
         self, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Have reports of the call, and of what follows it, tell the runs."""
+        """Add the runs to reports of the call, and of what follows it."""
         report = yield
         if call.when == "setup":
             self._tally = None
@@ -233,20 +233,20 @@ class Runs:
 
 
 def _is_failure(error: BaseException) -> bool:
-    """Return whether a run has failed, and no more than that."""
+    """Return whether the error is a plain failure of one run."""
     if isinstance(error, BaseExceptionGroup):
         return cast("BaseExceptionGroup[BaseException]", error).subgroup(_ENDS) is None
     return not isinstance(error, (*_ENDS, *_OF_THE_TEST))
 
 
 def _reason(error: BaseException) -> str:
-    """Return an error in pytest's words: of an assertion, its explanation."""
+    """Return an error in pytest's words: for an assertion, its explanation."""
     info = pytest.ExceptionInfo[BaseException].from_exception(error)
     return safe_text(info.exconly(tryshort=True), _REASON)
 
 
 def _explain(error: BaseException, words: str) -> None:
-    """Have an error say more, whatever pytest shows of it."""
+    """Add words to an error, whatever pytest shows of it."""
     if isinstance(error, pytest.fail.Exception):
         error.msg = f"{error.msg}\n{words}"
     else:

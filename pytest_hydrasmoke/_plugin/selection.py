@@ -1,4 +1,4 @@
-"""Whether a run is of all tests: only then can it tell what none of them uses."""
+"""Whether a run covers all tests: only then does it know what none of them uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SELECT = (
     *("keyword", "markexpr", "deselect", "ignore", "ignore_glob"),
     *("lf", "stepwise", "maxfail"),
 )
-"""Options of pytest by which some tests are left out, or may be."""
+"""Options of pytest that leave out tests, or may do so."""
 
 
 class Selection:
@@ -19,7 +19,7 @@ class Selection:
     def __init__(self, config: pytest.Config) -> None:
         here = config.invocation_params.dir
         given = config.args if config.args_source is config.ArgsSource.ARGS else []
-        # A folder is a common way to say: all.
+        # A folder as argument commonly means: all.
         named = any(not Path(here, argument).is_dir() for argument in given)
         self._selects = named or any(config.getoption(name, None) for name in _SELECT)
 

@@ -1,8 +1,8 @@
-"""How a run begins and ends: its header, its signals, its deletions and its verdict.
+"""How a run begins and ends: its header, its signals, its deletions and its exit code.
 
-The main process reads the settings, serves the fake and gives the verdict; whoever runs tests
-(the main process itself, or xdist's workers) owns instances and deletes them. Workers report to
-the main process in plain types, and what a dead one leaves is in the ledger.
+The main process reads the settings, serves the fake and sets the exit code; the processes that run
+tests (the main process itself, or xdist's workers) own instances and delete them. Workers report to
+the main process in plain types, and the ledger lists what a dead one leaves.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ __tracebackhide__ = hide_own_frames
 
 
 def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
-    """Return a run's exit code: what failed at its end adds to what tests said, and hides none."""
+    """Return a run's exit code: failures at its end add to those of tests, and hide none."""
     if signal is not None:
         return 128 + signal
     clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     return pytest.ExitCode.TESTS_FAILED if failed and clean else before
 
 
-def _fates(told: ProcessReport) -> list[object]:
-    return [(one.idempotency_key, one.outcome, one.leak) for one in told.instances]
+def _fates(own: ProcessReport) -> list[object]:
+    return [(one.idempotency_key, one.outcome, one.leak) for one in own.instances]
 
 
 class SessionEnd:
-    """The run's two ends, in each of its processes."""
+    """Start and end of the run, in each of its processes."""
 
     def __init__(
         self,
@@ -93,13 +93,13 @@ class SessionEnd:
         self.workers = Workers(pytest_config, active, fake)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
         self._written: list[object] | None = None
-        """What became of this process's instances, as the written report has it."""
+        """The fates of this process's instances in the written report."""
         self._broken_off = False
-        """Whether a hook of the end has raised: pytest ends by that, whatever its code is."""
+        """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
     @property
     def _is_run(self) -> bool:
-        """Whether this process is the one that began; a child that a test has forked is not."""
+        """Whether this is the process that began the run, and no child forked by a test."""
         return os.getpid() == self._pid
 
     def pytest_report_header(self) -> list[str]:
@@ -122,76 +122,76 @@ class SessionEnd:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
-        # Before anything is written: what a test has printed is, as capturing ends here.
+        # Before any output: capturing ends here, which writes what a test has printed.
         if self._is_run:
             self._close()
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        # Around all others: some plugins write their report as the first thing at the end.
+        # Outermost: some plugins write their report first thing at the end.
         if not self._is_run:
             return (yield)
-        self._broken_off = True  # Unless it is seen to end.
-        told = self._close()
+        self._broken_off = True  # Until it is seen to end.
+        own = self._close()
         self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
-            worker_output(self._pytest)[KEY] = cleaned(told, self._scrub).model_dump(mode="json")
+            worker_output(self._pytest)[KEY] = cleaned(own, self._scrub).model_dump(mode="json")
         else:
-            self._conclude(session, told)
-        # Where it would be waited for, others come first: workers take seconds to end.
+            self._conclude(session, own)
+        # If output would block, other hooks go first: workers take seconds to end.
         stalled = self._stalled.is_stalled
         if not stalled:
-            self._tell_others()
+            self._hand_out()
         try:
             result = yield
         except pytest.exit.Exception:
-            self._broken_off = False  # pytest makes its code the session's.
+            self._broken_off = False  # pytest makes this code the session's.
             raise
         finally:
             if stalled:
-                self._tell_others()
+                self._hand_out()
         self._broken_off = False
         return result
 
-    def _conclude(self, session: pytest.Session, told: ProcessReport) -> None:
-        self._report = self._concluded(session, told)
+    def _conclude(self, session: pytest.Session, own: ProcessReport) -> None:
+        self._report = self._concluded(session, own)
         self.views.write(self._report)
-        self._written = _fates(told)
+        self._written = _fates(own)
 
     def _conclude_late(self) -> None:
-        """Write the report where it is not written yet, or is not true any more.
+        """Write the report where it is not written yet, or is no longer true.
 
-        pytest leaves out the session's end where it breaks off before its first test, and the hooks
-        of others may raise, or change the exit code, after the report is written.
+        pytest skips the session's end if it stops before its first test, and other hooks may raise,
+        or change the exit code, after the report is written.
         """
         session = session_of(self._pytest)
         if self._worker or session is None:
             return
-        told = self._active.session.process_report()
+        own = self._active.session.process_report()
         if self._broken_off:
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
         code = None if self._report is None else self._report.exit_code
-        if self._written == _fates(told) and code == session.exitstatus:
+        if self._written == _fates(own) and code == session.exitstatus:
             return
         known = list(self.views.remarks)
         with self._interrupts.hold():
-            self.views.attempt("report.json may be untrue", partial(self._conclude, session, told))
+            self.views.attempt("report.json may be untrue", partial(self._conclude, session, own))
         self._say_late(
             f"hydra-smoke: {remark}" for remark in self.views.remarks if remark not in known
         )
 
-    def _tell_others(self) -> None:
-        """Report the run, whose files are written by now: whoever reads may fail, or block."""
+    def _hand_out(self) -> None:
+        """Hand out the run's report after its files are written: its readers may fail, or block."""
         self._interrupts.catch_up()
         if self._report is not None:
             self._give_verdict(self._report)
             self.views.hand_out(self._report)
 
-    def _concluded(self, session: pytest.Session, told: ProcessReport) -> Report:
-        """Decide what became of the run, its exit code included."""
-        everybody = [*self.workers.reports.values(), told]
+    def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
+        """Build the run's report, its exit code included."""
+        everybody = [*self.workers.reports.values(), own]
         told_of = merged(instance for one in everybody for instance in one.instances)
         instances = with_tests(told_of, self._cases.reports)
         broken = breaches(instances, self._active.config.budgets)
@@ -222,20 +222,20 @@ class SessionEnd:
             self.fail("budget", breach.phase, terminal.breach(breach))
 
     def fail(self, kind: str, name: str, words: str) -> None:
-        """Fail the run for what is no test's, at its end."""
-        # A report of its own: it adds to whatever the tests said, and hides none of it. Some
-        # plugins, pytest-html among them, take a test in once its teardown is reported.
+        """Fail the run at its end, for something outside any test."""
+        # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
+        # pytest-html among them, accept a test once its teardown is reported.
         session = session_of(self._pytest)
         assert session is not None  # It is at its end.
         session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
-        session.testscollected += 1  # Of which the terminal shows how many per cent are over.
+        session.testscollected += 1  # The terminal shows progress as a share of these.
         nodeid = f"hydra-smoke::{kind}::{name}"
         location = ("hydra-smoke", None, f"{kind} of {name}")
         failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
         over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
         for report in (failed, over):
-            tell = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self.views.attempt(f"the {kind} of {name} was not shown everywhere", tell)
+            log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
+            self.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
 
     def _made(
         self,
@@ -260,7 +260,7 @@ class SessionEnd:
             breaches=tuple(broken),
             manners=all_manners([process.manners for process in everybody]),
         )
-        # Whatever is written of the run is drawn from it.
+        # All views are drawn from this report.
         report: Report = cleaned(made, self._scrub)
         return report
 
@@ -270,7 +270,7 @@ class SessionEnd:
         try:
             if not self._worker:
                 if self._interrupts.received is not None or self.workers.silent:
-                    # Workers may outlive this by seconds: they are to begin nothing more.
+                    # Workers may outlive this by seconds: they must not begin anything more.
                     self._ledger.stop()
                 self._adopt(session)
             if self._interrupts.received is not None:
@@ -281,15 +281,15 @@ class SessionEnd:
         return session.process_report()
 
     def _adopt(self, session: SmokeSession) -> None:
-        """Own what workers have left: shared instances, and those of workers that are gone."""
+        """Own what workers have left: shared instances, and those of crashed workers."""
         session.adopt()
         for record in session.records:
-            # What a worker that crashed knew of its failures is lost: it was one itself.
+            # What a crashed worker knew of its failures is lost: it was one itself.
             record.failed |= self.workers.crashed or record.key in self._failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
-        # Around all others: some write, which fails where nobody reads.
+        # Outermost: some plugins write here, which fails if the reader is gone.
         if not self._is_run:
             return (yield)
         try:
@@ -301,7 +301,7 @@ class SessionEnd:
                 self._ledger.end()
             self._conclude_late()
             self._interrupts.catch_up()
-            self._tell_late(late)
+            self._report_late(late)
             return (yield)
         except BaseException:
             self._broken_off = True
@@ -313,20 +313,20 @@ class SessionEnd:
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
 
-    def _tell_late(self, reports: Sequence[InstanceReport]) -> None:
+    def _report_late(self, reports: Sequence[InstanceReport]) -> None:
         """Report the leaks that no summary has shown.
 
-        An interrupt of the first clean-up or a worker that outlived it may have left them, and
-        pytest gives no summary where `pytest.exit` came with a code of its own.
+        They come from an interrupt of the first clean-up, or from a worker that outlived it; and
+        pytest shows no summary after `pytest.exit` with a code of its own.
         """
         summed_up = self._report.instances if self._report else ()
-        told = {instance.idempotency_key for instance in summed_up if self.views.told}
+        own = {instance.idempotency_key for instance in summed_up if self.views.summary_shown}
         leaks = [one for one in (*summed_up, *reports) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
-            if key not in told and not self._worker:
+            if key not in own and not self._worker:
                 self._say_late([terminal.leak(leak)])
 
     def _say_late(self, lines: Iterable[str]) -> None:
         for line in lines:
-            with suppress(Exception):  # There may be nobody who reads it.
+            with suppress(Exception):  # The reader may be gone.
                 sys.stderr.write(self._scrub(line) + "\n")

@@ -1,7 +1,7 @@
 """Whose chats are under way in this process: a test's, a wider fixture's, or a hook's.
 
-A recording is kept, and looked up again, by that owner. pytest's own hooks tell it, so that nothing
-needs to be added to a request. What a test's thread says is the test's.
+A recording is stored, and looked up again, by that owner. pytest's own hooks give it, so that
+nothing is added to a request. Chats from a test's threads are the test's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .replay import Replaying
 
 READY = "hook pytest_hydra_smoke_instance_ready"
-"""The owner of what is said in that hook."""
+"""The owner of turns during that hook."""
 
 
 class Stage:
@@ -33,7 +33,7 @@ class Stage:
         self._claimed: Counter[str] = Counter()
         self._claimed_before_runs = 0
         self.failed: set[str] = set()
-        """Fixtures that outlive a test, whose set-up has failed."""
+        """Fixtures that outlive a test, and whose set-up failed."""
 
     @property
     def owner(self) -> str | None:
@@ -42,17 +42,17 @@ class Stage:
 
     @property
     def run(self) -> int:
-        """The run of the test's body, from 1; what is not a test's own has no other."""
+        """The run of the test's body, from 1; always 1 outside a test."""
         return self._run if len(self._owners) == 1 else 1
 
     def next_run(self) -> None:
-        """Let the test's body run again, on the fixtures that it has."""
+        """Begin the next run of the test's body, with the same fixtures."""
         self._run += 1
         self._claimed[self._owners[0]] = self._claimed_before_runs
-        self._tell()
+        self._notify()
 
     def claims(self) -> Origin | None:
-        """Count an instance that is claimed for whoever is on stage alone."""
+        """Number an instance claimed for the current owner alone."""
         owner = self.owner
         if owner is None:
             return None
@@ -61,7 +61,7 @@ class Stage:
 
     @contextmanager
     def on(self, owner: str) -> Generator[None]:
-        """Have an owner on stage instead of whoever is."""
+        """Make this the current owner for a while."""
         self._enter(owner, begins=True)
         try:
             yield
@@ -70,15 +70,15 @@ class Stage:
 
     def _enter(self, owner: str, *, begins: bool = False) -> None:
         self._owners.append(owner)
-        self._tell(begins=begins)
+        self._notify(begins=begins)
 
     def _leave(self, owner: str) -> None:
-        # A fixture whose set-up failed has a teardown that nobody entered.
+        # A fixture whose set-up failed runs a teardown without a matching entry.
         if self._owners[-1:] == [owner]:
             self._owners.pop()
-            self._tell()
+            self._notify()
 
-    def _tell(self, *, begins: bool = False) -> None:
+    def _notify(self, *, begins: bool = False) -> None:
         if self._replaying is not None:
             test = self._owners[0] if self._owners else None
             self._replaying.on_stage(self.owner, self.run, test, begins=begins)
@@ -95,7 +95,7 @@ class Stage:
         # Plugins that run a test again set it up again.
         self._run = 1
         del self._claimed[item.nodeid]
-        self._tell(begins=True)
+        self._notify(begins=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
@@ -105,13 +105,13 @@ class Stage:
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
     ) -> Generator[None, object, object]:
-        """Have a fixture that outlives its test on stage, in its set-up and its teardown."""
-        __tracebackhide__ = True  # An error of the fixture is not of here.
+        """Make a fixture that outlives its test the owner, in its set-up and its teardown."""
+        __tracebackhide__ = True  # An error of the fixture does not come from here.
         if fixturedef.scope == "function":
             return (yield)
         owner = owner_of(fixturedef, request)
         del self._claimed[owner]
-        # The last finalizer that is added is the first to be called.
+        # The finalizer added last is called first.
         fixturedef.addfinalizer(partial(self._leave, owner))
         with self.on(owner):
             try:
@@ -124,7 +124,7 @@ class Stage:
 
 
 def owner_of(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> str:
-    """Name a fixture as the owner of what is said in it."""
+    """Return a fixture's name as an owner."""
     name = f"fixture {fixturedef.baseid}::{fixturedef.argname}"
     if not hasattr(request, "param"):
         return name

@@ -1,8 +1,8 @@
-"""Output that nobody takes keeps no signalled run from its end.
+"""Output that nobody reads must not keep a signalled run from its end.
 
-A full pipe whose reader has stalled, or a stopped terminal, holds whoever writes to it for as long
-as it likes, and a runner kills 10 s after its signal. So a little earlier, what still takes nothing
-is pointed at the null device, and the write that waits for it begins anew.
+A full pipe whose reader has stalled, or a stopped terminal, blocks a write for any length of time,
+and a runner kills 10 s after its signal. So a little earlier, blocked outputs are redirected to the
+null device, and the blocked write is retried.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pytest_hydrasmoke._base import platform
 AFTER = 8.0
 """Seconds from the signal until output is given up."""
 LOOK = 1.0
-"""Seconds, the last of them, for which it must have taken nothing at all."""
+"""The last seconds of these, during which it must have accepted nothing at all."""
 _GLANCE = 0.1
 
 _File = tuple[int, int]
 
 
 class StalledOutput:
-    """Watches what this process wrote to when it was made, once a signal has come.
+    """Watches this process's outputs, as they were at creation, once a signal has come.
 
-    `wake` lets the main thread's blocked call begin anew.
+    `wake` makes the main thread retry its blocked call.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -38,26 +38,26 @@ class StalledOutput:
         self._turn = threading.Lock()
 
     def watch(self) -> None:
-        """Begin; for a signal's handler, in the main thread."""
+        """Begin; called from a signal handler, in the main thread."""
         if not platform.here.is_posix:
-            return  # There is no telling what would block.
+            return  # There is no way to know what would block.
         self._watching = True
-        # Of the locks that starting a thread takes none is one that the interrupted code could
-        # hold against it. Without a thread all is as it would be without this.
+        # None of the locks that starting a thread takes can be held by the interrupted code. If it
+        # fails to start, the run is as without this watch.
         with contextlib.suppress(RuntimeError):
             name = "hydra-smoke-stalled"
             threading.Thread(target=self._run, name=name, daemon=True).start()
 
     @property
     def is_stalled(self) -> bool:
-        """Whether a signal has come, and some output takes nothing at the moment."""
+        """Whether a signal has come, and some output accepts nothing at the moment."""
         return self._watching and bool(self._silent(_GLANCE))
 
     def end(self) -> None:
-        """Write what is still buffered, while that can't block for ever, and watch no more."""
+        """Flush buffers, while that can't block for ever, and stop watching."""
         if self._watching:
             for stream in (sys.stdout, sys.stderr):
-                # Whether anybody reads it is pytest's to tell.
+                # pytest reports whether anybody reads it.
                 with contextlib.suppress(OSError, ValueError):
                     stream.flush()
         with self._turn:
@@ -73,7 +73,7 @@ class StalledOutput:
                     self._wake()
 
     def _silent(self, seconds: float) -> set[int]:
-        """Return the descriptors that take nothing for so long; those that fail do not block."""
+        """Return the descriptors that accept nothing for so long; those that fail do not block."""
         silent = set(self._outputs())
         for _ in range(round(seconds / _GLANCE)):
             if self._over.is_set():
@@ -82,7 +82,7 @@ class StalledOutput:
         return silent
 
     def _outputs(self) -> Iterator[int]:
-        """Return whatever writes to the same: pytest has copies, which it puts back in place."""
+        """Yield all descriptors of the same files: pytest has copies, which it restores."""
         for name in os.listdir("/dev/fd"):
             if _file(int(name)) in self._files and _writes(int(name)):
                 yield int(name)
@@ -90,7 +90,7 @@ class StalledOutput:
     def _give_up(self, descriptors: set[int]) -> None:
         with open(os.devnull, "wb") as nowhere:
             for descriptor in descriptors:
-                # It may have become another one meanwhile.
+                # It may have been reused meanwhile.
                 if _file(descriptor) in self._files:
                     inheritable = os.get_inheritable(descriptor)
                     os.dup2(nowhere.fileno(), descriptor, inheritable=inheritable)
@@ -112,5 +112,5 @@ def _writes(descriptor: int) -> bool:
     mode = os.O_RDONLY
     with contextlib.suppress(OSError):  # Another thread may have closed it meanwhile.
         mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
-    # Both ends of a pipe are the same file; on a terminal the one that is read is the same, too.
+    # Both ends of a pipe are the same file; so is a terminal opened for reading.
     return descriptor > 0 and mode != os.O_RDONLY

@@ -1,4 +1,4 @@
-"""Hands a run's report to everybody who shows it, and shows it in the terminal's summary."""
+"""Hand a run's report to all that show it, and show it in the terminal's summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Views:
-    """What is made of the report; nothing that fails in it changes the run's outcome."""
+    """The views of the report; no failure in them changes the run's outcome."""
 
     def __init__(
         self,
@@ -35,12 +35,12 @@ class Views:
         self._report: Report | None = None
         self._page: Path | None = None
         self.remarks: list[str] = []
-        """What the summary says in red."""
-        self.told = False
+        """Lines that the summary shows in red."""
+        self.summary_shown = False
         """Whether the summary was shown."""
 
     def write(self, report: Report) -> None:
-        """Write the report's files, before anybody is told of it."""
+        """Write the report's files, before the report is handed out."""
         self._report = report
         failed = report.exit_code != pytest.ExitCode.OK
         wanted = self._config.report
@@ -51,7 +51,7 @@ class Views:
             self._page = self._config.output / files.PAGE
 
     def hand_out(self, report: Report) -> None:
-        """Hand the report to everybody."""
+        """Hand the report to all hooks and views."""
         self.attempt(
             "the JUnit file has no properties", lambda: junit.add_properties(self._pytest, report)
         )
@@ -65,7 +65,7 @@ class Views:
         )
 
     def attempt(self, otherwise: str, view: Callable[[], object]) -> None:
-        """Show the report somewhere; where that fails, the summary says so."""
+        """Call a view of the report; if it fails, the summary says so."""
         try:
             view()
         except Exception as error:
@@ -74,7 +74,7 @@ class Views:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._report is None:
             return
-        self.told = True
+        self.summary_shown = True
         terminalreporter.section("hydra-smoke")
         writer = self._pytest.get_terminal_writer()
         lines = terminal.summary(self._report, writer.fullwidth, colour=writer.hasmarkup)

@@ -1,4 +1,4 @@
-"""xdist's workers, as the main process knows them: what they are given, and what they report."""
+"""xdist's workers, as the main process sees them: their settings, and their reports."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ KEY = "hydra_smoke"
 
 
 class Worker(Protocol):
-    """What xdist's controller knows of a worker."""
+    """The part of xdist's worker controller that is used here."""
 
     workerinput: dict[str, Any]
 
 
 class Workers:
-    """Gives each worker its settings, and takes what it has to report."""
+    """Sends each worker its settings, and receives its report."""
 
     def __init__(
         self, pytest_config: pytest.Config, active: Active, fake: FakeRouter | None
@@ -38,14 +38,14 @@ class Workers:
         self._active = active
         self._fake = fake
         self.silent: set[str] = set()
-        """Workers that have not told, or not yet, what they own."""
+        """Workers that have not reported, or not yet, what they own."""
         self.reports: dict[str, ProcessReport] = {}
         self.crashed = False
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
-        """Return an xdist worker its settings: it reads and checks none itself."""
-        # One whose name can't be a file's takes no part, and says so.
+        """Send an xdist worker its settings: it reads and checks none itself."""
+        # A worker whose name can't be a file name takes no part, and says so.
         if name_problem(node.workerinput["workerid"]) is None:
             self.silent.add(node.workerinput["workerid"])
         forms, fake = self._active.forms, self._fake
@@ -54,7 +54,7 @@ class Workers:
         if fake is not None and replay:
             settings["url"] = serve_stage(self._pytest, fake)
         elif fake is not None:
-            # Not its name: the file may be here only.
+            # Not its path: the file may exist only on this host.
             scenario = asdict(fake.scenario)
         node.workerinput[KEY] = {
             "settings": settings,
@@ -68,9 +68,9 @@ class Workers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Worker) -> None:
-        """Take what an xdist worker has to report; one that crashed has nothing to say.
+        """Receive an xdist worker's report; one that crashed has none.
 
-        Called twice for one that was interrupted, and has reported.
+        Called twice for one that was interrupted and has reported.
         """
         name = node.workerinput["workerid"]
         output = worker_output(node)
@@ -81,9 +81,9 @@ class Workers:
             self.crashed = True
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:
-        """Name the runs of workers that ran elsewhere, and did not tell what became of them."""
+        """Return the runs of workers on other hosts that did not report their instances' fates."""
         if self._fake is not None:
-            return []  # Theirs ended with them.
+            return []  # Their instances ended with them.
         return [
             f"worker {name} has not told what it left: {sweep_command(run_id)}"
             for name in sorted(self.silent)

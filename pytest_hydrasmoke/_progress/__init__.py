@@ -1,5 +1,4 @@
-"""What a run is doing, told while it runs.
+"""What a run is doing, shown while it runs.
 
-It may import `_core`.
-The plugin calls it.
+May import `_core`. The plugin calls it.
 """

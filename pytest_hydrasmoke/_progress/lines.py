@@ -1,7 +1,7 @@
-"""Which lines a run's instances are worth, and when; no I/O, and no clock of its own.
+"""Which changes of instances get a line, and when; no I/O, and no clock of its own.
 
-What is over at once is worth its outcome alone. A phase that lasts gets a line, another one for
-each new status word, and one now and then that says that it still lasts.
+A short phase gets only its outcome. A phase that lasts gets a line, another one for each new status
+word, and one now and then that says that it still lasts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pytest_hydrasmoke._core.record import State
 from .snapshot import CHAT, Snapshot, duration, end, has_ended
 
 BRIEF = 2.0
-"""Seconds that a phase lasts before it is worth a line."""
+"""Seconds that a phase lasts before it gets a line."""
 FIRST = 10.0
 """Seconds after which a line says that a phase still lasts."""
 EVERY = 30.0
@@ -33,12 +33,12 @@ _DOING = {
 class _Phase:
     seen: Snapshot
     due: float
-    """When it is worth its next line."""
-    told: bool = False
+    """When its next line is due."""
+    shown: bool = False
 
 
 class Lines:
-    """The phases under way; with `changes` false no line for what a log shows already."""
+    """The phases under way; with `changes` false there is no line for what a log shows already."""
 
     def __init__(self, *, changes: bool = True) -> None:
         self._changes = changes
@@ -46,11 +46,11 @@ class Lines:
 
     @property
     def under_way(self) -> bool:
-        """Whether there is a phase that may be worth a line later."""
+        """Whether a phase may get a line later."""
         return bool(self._phases)
 
     def changed(self, before: Snapshot, after: Snapshot, now: float) -> str | None:
-        """Take a change in; return its line, None where it is not, or not yet, worth one."""
+        """Handle a change; return its line, or None if it gets none, or not yet."""
         words = self._words(self._phase_of(after), before, after, now)
         return f"{after.name}: {words}" if words is not None and self._changes else None
 
@@ -64,12 +64,12 @@ class Lines:
         return [line] if lasted >= BRIEF and self._changes else []
 
     def _phase_of(self, seen: Snapshot) -> _Phase | None:
-        """Return the phase that an instance is at, or that it has just left."""
+        """Return the phase that an instance is in, or has just left."""
         phase = self._phases.get(seen.name)
         if seen.phase is None:
             return self._phases.pop(seen.name, None)
         if phase is None or (phase.seen.phase, phase.seen.since) != (seen.phase, seen.since):
-            # Of chats there are many, and their beginnings are no news.
+            # Chats are many, and their beginnings are no news.
             brief = self._changes and seen.phase not in CHAT
             phase = _Phase(seen, seen.since + (BRIEF if brief else FIRST))
             self._phases[seen.name] = phase
@@ -78,7 +78,7 @@ class Lines:
 
     def _lasting(self, phase: _Phase, now: float) -> str:
         since, elapsed = phase.seen.since, now - phase.seen.since
-        phase.told = True
+        phase.shown = True
         if elapsed < FIRST:
             phase.due = since + FIRST
             return _under_way(phase.seen, now)
@@ -90,7 +90,7 @@ class Lines:
     ) -> str | None:
         if has_ended(before, after):
             return _outcome(phase, after, now)
-        if phase is None or not phase.told:
+        if phase is None or not phase.shown:
             return None
         if after.phase is None:
             return _given_up(phase.seen, after, now)
@@ -100,11 +100,11 @@ class Lines:
 def _outcome(phase: _Phase | None, after: Snapshot, now: float) -> str | None:
     elapsed = 0.0
     if phase is not None:
-        phase.told = False  # How it ended is told here.
+        phase.shown = False  # This line shows how it ended.
         elapsed = now - phase.seen.since
     words = end(after, now)
     deleted = after.state is State.DELETED
-    # One that this process did not ask for was ready before, or another worker has told.
+    # If this process did not request it, it was ready before, or another worker has shown it.
     joined = after.state is State.READY and after.born is None
     if elapsed < BRIEF and (deleted or joined):
         return None
@@ -121,7 +121,7 @@ def _under_way(seen: Snapshot, now: float) -> str:
 
 
 def _given_up(left: Snapshot, after: Snapshot, now: float) -> str | None:
-    """Describe a phase that was left by a failure."""
+    """Describe a phase that ended in a failure."""
     if after.failed is None or after.failed <= left.since:
         return None
     return f"gave up {_DOING[str(left.phase)]} after {duration(now - left.since)}"

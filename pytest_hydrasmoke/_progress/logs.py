@@ -1,4 +1,4 @@
-"""What is logged on the way of a deletion, which waits for nobody who reads it."""
+"""Log records during a deletion, which must not wait for their readers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _LOGGERS = (
 
 
 class DeferredLogs(logging.Filter):
-    """Keeps records of these loggers back while signals are held: handlers may write anywhere."""
+    """Holds back records of these loggers while signals are held: handlers may write anywhere."""
 
     def __init__(self, interrupts: Interrupts) -> None:
         super().__init__()
         self._interrupts = interrupts
 
     def begin(self) -> None:
-        """Look at every record from now on."""
+        """Filter every record from now on."""
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self)
 
     def end(self) -> None:
-        """Let loggers be what they were; harmless if done before."""
+        """Restore the loggers; harmless if done before."""
         for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self)
 

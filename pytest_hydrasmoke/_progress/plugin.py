@@ -1,11 +1,11 @@
-"""The run while it runs: what changes is logged, and shown to whoever waits.
+"""The run while it runs: changes are logged, and shown on the terminal.
 
-A change that lasts is a line on pytest's terminal, and one now and then tells that the run lives.
-xdist's workers have no terminal: they tell their main process. Nothing is shown where another
-plugin has the terminal.
+A lasting change gets a line on pytest's terminal, and now and then a line shows that the run is
+alive. xdist's workers have no terminal: they send lines to their main process. Nothing is shown
+where another plugin owns the terminal.
 
-Deletions are told here too, and none of them waits for a reader: the terminal leaves out what it
-can't write at once, and what is logged meanwhile comes afterwards.
+Deletions are shown here too, and never wait for a reader: the terminal leaves out what it can't
+write at once, and log records of that time are handled afterwards.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from .snapshot import Snapshot, news, take_snapshot
 from .terminal import Terminal, terminal_of
 
 TICK = 1.0
-"""Seconds between two looks at phases that last."""
+"""Seconds between two looks at lasting phases."""
 LISTENS = 0.25
-"""Seconds between two looks at what workers tell."""
+"""Seconds between two looks for lines of workers."""
 NAME = 300
 """How many characters of a test's name are shown."""
 
@@ -42,13 +42,13 @@ logger = logging.getLogger("pytest_hydrasmoke")
 
 
 def logs_are_shown(config: pytest.Config) -> bool:
-    """Return whether what is logged is on the terminal already (`log_cli`)."""
+    """Return whether log records are on the terminal already (`log_cli`)."""
     level = live_log_level(config)
     return level is not None and level <= logging.INFO and logger.isEnabledFor(logging.INFO)
 
 
 class Progress:
-    """What is under way in this process, and what its workers tell."""
+    """What is under way in this process, and what its workers send."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Progress:
         self._replies = replies
         self._clock = clock
         self._lock = threading.Lock()
-        """Held by whoever writes a line, too: none of them waits for a reader."""
+        """Held while a line is written, too: no writer waits for a reader."""
         self._known: dict[str, Snapshot] = {}
         self._lines = Lines()
         self._show: Callable[[str], None] | None = None
@@ -82,17 +82,17 @@ class Progress:
         if worker is not None:
             self._show = RelayWriter(folder, worker).append_line
 
-    # What happens
+    # Changes
 
     def changed(self, record: InstanceRecord) -> None:
-        """Take in that something has changed; from any thread. No failure of it is the run's."""
+        """Handle a change; from any thread. Its own failures do not affect the run."""
         with contextlib.suppress(Exception):
             self._take_in(take_snapshot(record, self._scrub, replies=self._replies))
 
     def _take_in(self, after: Snapshot) -> None:
         now = self._clock()
         with self._lock:
-            # One that another process began is known by where it stands.
+            # An instance that another process began is first seen in its current state.
             stands = State.CLAIMED if after.phase is None else after.state
             before = self._known.get(after.name, Snapshot(after.name, stands))
             self._known[after.name] = after
@@ -105,14 +105,14 @@ class Progress:
         self._pace()
 
     def run_begins(self, test: str, words: str, lasted: float) -> None:
-        """Tell how the runs of a test stand; the one before has `lasted` so many seconds."""
+        """Show how the runs of a test stand; the one before `lasted` so many seconds."""
         line = f"{safe_line(self._scrub(test), NAME)}: {words}"
         logger.info("%s", line)
         with contextlib.suppress(Exception), self._lock:
             self._show_all(self._lines.run_begins(line, lasted))
 
     def say(self, lines: Sequence[str]) -> None:
-        """Show lines that are no change; no failure of it is the run's."""
+        """Show lines that are no change; failures do not affect the run."""
         with contextlib.suppress(Exception), self._lock:
             for line in lines:
                 self._write(self._scrub(line))
@@ -134,7 +134,7 @@ class Progress:
             else:
                 self._ticker.stop()
 
-    # What workers tell
+    # Lines of workers
 
     def _hear(self) -> None:
         with self._lock:
@@ -170,13 +170,13 @@ class Progress:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logstart(self) -> None:
-        # What pytest has written so far comes before whatever is told of the test.
+        # Flush pytest's own output before any line on the test.
         if self._terminal is not None:
             self._terminal.flush()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        # Before the run deletes what is left, which is told here.
+        # Before the run deletes what is left, which is shown here.
         self._listening.stop()
         with contextlib.suppress(Exception):
             self._hear()

@@ -1,4 +1,4 @@
-"""What xdist's workers tell their main process while they run: lines, in the run's folder."""
+"""Lines from xdist's workers to their main process during the run, in the run's folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROGRESS_LOG = "live.log"
 
 
 class RelayWriter:
-    """A worker's end; what can't be written is not told."""
+    """A worker's end; a line that can't be written is dropped."""
 
     def __init__(self, folder: Path, worker: str) -> None:
         self._path = folder / PROGRESS_LOG
@@ -31,7 +31,7 @@ class RelayReader:
         self._at = 0
 
     def new_lines(self) -> list[str]:
-        """Return the lines that are new, and whole."""
+        """Return the new lines that are complete."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)

@@ -1,4 +1,4 @@
-"""What is to be seen of an instance at a moment, and the words for its log; all of it pure."""
+"""The visible state of an instance at a moment, and the words for its log; all of it pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.record import InstanceRecord, State
 
 CHAT = frozenset({"turn", "llm_events"})
-"""Phases of a chat: what they wait for is the agent, whatever the router's status word."""
+"""Phases of a chat: they wait for the agent, whatever the router's status word."""
 _ENDS = {
     State.READY: "ready",
     State.FAILED: "failed",
@@ -35,7 +35,7 @@ class Snapshot:
     deadline: float | None = None
     born: float | None = None
     failed: float | None = None
-    """When something about it failed last."""
+    """When its last failure was."""
     calling: str | None = None
     """The tool that the agent calls, safe to print."""
 
@@ -43,9 +43,9 @@ class Snapshot:
 def take_snapshot(
     record: InstanceRecord, scrub: Callable[[str], str] = str, *, replies: bool = True
 ) -> Snapshot:
-    """Look at a record, in the thread that writes to it; `scrub` masks what must not be shown.
+    """Read a record, in the thread that writes to it; `scrub` masks the token.
 
-    Without `replies` no tool is named: its name is a word of the agent's.
+    Without `replies` no tool is named: its name is the agent's word.
     """
     doing = record.doing
     status = safe_line(scrub(repr(record.statuses[-1])), 60) if record.statuses else None
@@ -62,7 +62,7 @@ def take_snapshot(
 
 
 def news(before: Snapshot, after: Snapshot, now: float) -> str | None:
-    """Return what has changed; None if it is nothing that a person would want to know."""
+    """Return what has changed; None if it is of no interest."""
     if has_ended(before, after):
         return end(after, now)
     if after.phase is not None and (after.phase, after.status) != (before.phase, before.status):
@@ -71,14 +71,14 @@ def news(before: Snapshot, after: Snapshot, now: float) -> str | None:
 
 
 def has_ended(before: Snapshot, after: Snapshot) -> bool:
-    """Return whether a change is to a state that something ends in."""
-    # One that was never asked for was not refused either: only its key is free again.
+    """Return whether a change leads to a final state."""
+    # One that was never requested was not refused either: only its key is free again.
     never_asked = after.state is State.REFUSED and after.phase is None
     return after.state is not before.state and after.state in _ENDS and not never_asked
 
 
 def end(seen: Snapshot, now: float) -> str:
-    """Describe the state that something has ended in."""
+    """Describe the final state."""
     word = _ENDS[seen.state]
     if seen.state is State.READY and seen.born is not None:
         return f"{word} after {duration(now - seen.born)}"
@@ -88,12 +88,12 @@ def end(seen: Snapshot, now: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Describe a duration, to a tenth of a second where that matters."""
+    """Format a duration, to a tenth of a second where that matters."""
     return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
 
 
 def _under_way(seen: Snapshot, now: float) -> str:
-    """Describe the phase under way, for how long it has been, the status and the time left."""
+    """Describe the phase under way, its duration, the status and the time left."""
     elapsed = now - seen.since
     parts = [f"{seen.phase} {elapsed:.0f} s" if elapsed >= 1 else f"{seen.phase}"]
     if seen.status is not None and seen.phase not in CHAT:

@@ -1,15 +1,14 @@
-"""Lines of one's own on pytest's terminal, whatever runs meanwhile.
+"""Write lines to pytest's terminal at any time.
 
-While a test runs, pytest's capturing has its output go somewhere else, and no thread but pytest's
-own may switch that off. So a line is written to the terminal itself, by a descriptor that was
-opened beside pytest's, and pytest's writer is told that it now stands at the start of a line.
+While a test runs, pytest's capturing redirects output, and only pytest's own thread may suspend
+that. So a line is written to the terminal itself, by a descriptor opened beside pytest's, and
+pytest's writer is then set to the start of a line.
 
-A reader may stall, and a line is no reason to wait for him: one that can't be written at once is
-left out. What pytest has in its buffer is never flushed on the way of a line: it could block, with
-a lock held that no signal gets the main thread out of.
+A reader may stall, and a line is not worth waiting: one that can't be written at once is left out.
+A line never flushes pytest's own buffer: that could block, with a lock held that no signal gets the
+main thread out of.
 
-This is the one place that knows of pytest's private names: `_file` and `_current_line` of its
-`TerminalWriter`.
+Only this module uses pytest's private names: `_file` and `_current_line` of its `TerminalWriter`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pytest_hydrasmoke._base import platform
 
 
 def terminal_of(config: pytest.Config) -> Terminal | None:
-    """Return the terminal; None where it is another plugin's, or nobody is to be told anything."""
+    """Return the terminal; None where another plugin owns it, or under `-qq`."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if type(reporter) is not pytest.TerminalReporter or reporter.verbosity < -1:
         return None
@@ -34,9 +33,9 @@ def terminal_of(config: pytest.Config) -> Terminal | None:
 
 
 class Terminal:
-    """What pytest's reporter writes to, by way of its `TerminalWriter`; for one thread at a time.
+    """The output of pytest's reporter, through its `TerminalWriter`; for one thread at a time.
 
-    Made while nothing is captured.
+    Created while nothing is captured.
     """
 
     def __init__(self, reporter: pytest.TerminalReporter, writer: Any) -> None:
@@ -46,38 +45,38 @@ class Terminal:
         self._encoding = getattr(file, "encoding", None) or "utf-8"
         self._descriptor = _beside(file)
         if not platform.here.is_posix and file.isatty():
-            # A console of Windows: its descriptor has another encoding than its stream.
+            # A Windows console: its descriptor has another encoding than its stream.
             self._encoding = "ascii"
 
     def write_line(self, text: str) -> None:
-        """Write a line of its own, below what pytest has begun; leave it out if that would wait."""
+        """Write a line below what pytest has begun; leave it out if that would block."""
         start = "\n" if self._writer.width_of_current_line else ""
         line = f"{start}{text}\n"
         if self._descriptor is None:
-            # A stream in memory, which no capturing gets in the way of.
+            # A stream in memory, which capturing does not affect.
             self._writer.write(line, flush=True)
         elif _write(self._descriptor, line.encode(self._encoding, "backslashreplace")):
             self._writer._current_line = ""
         else:
             return
         if self._reporter.showlongtestinfo:
-            # Under -v the name of the test stands before its outcome: pytest writes it again.
+            # Under -v the test's name precedes its outcome: pytest writes it again.
             self._reporter.currentfspath = None
 
     def flush(self) -> None:
-        """Write what pytest has in its buffer: where pytest itself does so, as it may block."""
+        """Flush pytest's buffer: called only where pytest itself does so, as it may block."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Let go of the terminal; nothing may be written afterwards."""
+        """Close the terminal; nothing may be written afterwards."""
         if self._descriptor is not None:
             os.close(self._descriptor)
 
 
 def _beside(file: TextIO) -> int | None:
-    """Return another descriptor of a stream's file, or None; where the system lets it, unblocked.
+    """Return another descriptor of a stream's file, or None; non-blocking if the system allows.
 
-    That takes a description of its own: to unblock this one would unblock whoever shares it.
+    It needs its own open file description: `O_NONBLOCK` on this one would affect all that share it.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         descriptor = file.fileno()
@@ -96,9 +95,9 @@ def _unblocked(descriptor: int) -> int:
 
 
 def _write(descriptor: int, line: bytes) -> bool:
-    """Write a line if that can be done at once; return whether it was."""
+    """Write a line if that is possible at once; return whether it was."""
     with contextlib.suppress(OSError):
-        # Elsewhere there is no telling.
+        # Elsewhere there is no way to know.
         if not platform.here.is_posix or (
             platform.here.taking([descriptor], 0) and not _stops_writers(descriptor)
         ):
@@ -108,12 +107,12 @@ def _write(descriptor: int, line: bytes) -> bool:
 
 
 def _stops_writers(descriptor: int) -> bool:
-    """Return whether a terminal stops the process that writes: one of a job in the background."""
+    """Return whether a terminal stops a process that writes: it does so to a background job."""
     if sys.platform == "win32":
         raise NotImplementedError
     import termios  # Not on every system, and not needed there.
 
-    with contextlib.suppress(OSError, termios.error):  # It is no terminal, or nobody's any more.
+    with contextlib.suppress(OSError, termios.error):  # It is no terminal, or has been closed.
         flags: int = termios.tcgetattr(descriptor)[3]
         return bool(flags & termios.TOSTOP) and os.tcgetpgrp(descriptor) != os.getpgrp()
     return False

@@ -1,7 +1,7 @@
-"""Allure's results: what its plugin tells of its own is cleaned, and what it misses is added.
+"""Allure's results: clean what its plugin takes from exceptions, and add what it misses.
 
-It takes a test's failure from pytest's reports, but those of fixtures and steps, and the first line
-of each, from the exceptions themselves. What failed and is no test's, it does not see.
+That plugin takes a test's failure from pytest's reports, but those of fixtures and steps, and the
+first line of each, from the exceptions themselves. It does not see failures outside tests.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class _Cleaner:
 
 
 def register(clean: Clean) -> Callable[[], object]:
-    """Clean all results from now on, where that plugin is loaded; gives what ends it."""
+    """Clean all results from now on, if that plugin is loaded; return a function that ends it."""
     allure: Any = sys.modules.get("allure_commons")
     if allure is None:
         return lambda: None
     for hook in (_Cleaner.report_result, _Cleaner.report_container):
-        # Before that which writes them.
+        # Before the hook that writes them.
         allure.hookimpl(tryfirst=True)(hook)
     cleaner = _Cleaner(clean)
     allure.plugin_manager.register(cleaner)
@@ -40,9 +40,9 @@ def register(clean: Clean) -> Callable[[], object]:
 
 
 def add_failure(nodeid: str, words: str) -> None:
-    """Add a failed result of what is no test, such as a leak, where that plugin is loaded.
+    """Add a failed result for something outside tests, such as a leak, if that plugin is loaded.
 
-    It is the same one in each run of the same `nodeid`.
+    It has the same identity in each run of the same `nodeid`.
     """
     allure: Any = sys.modules.get("allure_commons")
     model: Any = sys.modules.get("allure_commons.model2")
@@ -60,12 +60,12 @@ def add_failure(nodeid: str, words: str) -> None:
         stop=now,
         labels=[model.Label(name="suite", value="hydra-smoke")],
     )
-    # Nobody writes it without `--alluredir`.
+    # Without `--alluredir` nothing writes it.
     allure.plugin_manager.hook.report_result(result=result)
 
 
 def clean_result(value: object, clean: Clean) -> object:
-    """Clean every text of a result, and of what it consists of, where it stands."""
+    """Clean every string of a result and of its parts, in place."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""How the records of a run's processes become its report; all of it pure."""
+"""Build a run's report from the records of its processes; all of it pure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _Happened = TurnStory | Failure
 
 
 def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> InstanceReport:
-    """Freeze a record.
+    """Convert a record.
 
-    `wall` is what the wall clock (seconds since the epoch) is ahead of the record's own. Without
+    `wall` is how far the wall clock (seconds since the epoch) is ahead of the record's own. Without
     `replies`, no message, reply or other word of the agent is in it.
     """
     zero = min(_times(record), default=None)
@@ -85,7 +85,7 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
 
 
 def _counts(failure: Failure, record: InstanceRecord) -> bool:
-    """Return whether it is a failure of the run: what no test failed of, some test has expected."""
+    """Return whether it is a failure of the run; one that made no test fail was expected."""
     return failure.test is not None or (failure.phase == "delete" and record.leak is not None)
 
 
@@ -114,13 +114,13 @@ def _outcome(record: InstanceRecord) -> str:
 
 
 def merged(reports: Iterable[InstanceReport]) -> list[InstanceReport]:
-    """Make one story of what several processes tell of each instance; the last one is believed.
+    """Merge what several processes report of each instance; the last report wins.
 
-    The last of the run is its main process, which sees every instance deleted.
+    The last one is the main process's, which sees every instance deleted.
     """
     stories: dict[object, InstanceReport] = {}
     for number, report in enumerate(reports):
-        # Of an attached instance there is no key, and nothing to tell but that it was used.
+        # An attached instance has no key, and nothing to report but that it was used.
         name = report.idempotency_key or report.id or number
         before = stories.get(name)
         stories[name] = report if before is None else _both(before, report)
@@ -176,7 +176,7 @@ def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
 def with_tests(
     instances: Iterable[InstanceReport], cases: Sequence[CaseReport]
 ) -> list[InstanceReport]:
-    """Name in each instance the tests that used it, and those that no report came of."""
+    """Add to each instance the tests that used it, including those without a report."""
     return [
         instance.model_copy(
             update={
@@ -193,7 +193,7 @@ def with_tests(
 
 
 def _since(began: datetime | None, report: InstanceReport) -> InstanceReport:
-    """Shift a record to another beginning."""
+    """Shift the times of a report to another beginning."""
     if began is None or report.began is None:
         return report
     later = (report.began - began) / timedelta(seconds=1)
@@ -214,7 +214,7 @@ def _at(moment: Moment) -> float:
 
 
 def manners_of(seen: Iterable[Sightings]) -> Manners:
-    """Freeze what was seen of the router."""
+    """Convert what was seen of the router."""
     sightings = list(seen)
     return Manners(
         answers=tuple(
@@ -230,7 +230,7 @@ def manners_of(seen: Iterable[Sightings]) -> Manners:
 
 
 def all_manners(several: Sequence[Manners]) -> Manners:
-    """Put together what several processes saw of the router."""
+    """Combine what several processes saw of the router."""
     return Manners(
         answers=tuple(_distinct(form for one in several for form in one.answers)),
         events=tuple(_distinct(form for one in several for form in one.events)),
@@ -239,14 +239,14 @@ def all_manners(several: Sequence[Manners]) -> Manners:
 
 
 def _distinct(forms: Iterable[T]) -> list[T]:
-    # In an order of their own: what a set of texts gives is another one in each process.
+    # Sorted: the order of a set of strings differs in each process.
     return [form for _, form in sorted({repr(form): form for form in forms}.items())]
 
 
 def breaches(
     instances: Sequence[InstanceReport], budgets: Mapping[str, float]
 ) -> list[BreachReport]:
-    """Find the budgets that were not kept, each where it was worst."""
+    """Yield the exceeded budgets, each with its worst value."""
     return [
         BreachReport(
             phase=name,
@@ -262,7 +262,7 @@ def breaches(
 
 
 def _most(instances: Sequence[InstanceReport], name: str) -> Iterator[tuple[float, InstanceReport]]:
-    """Yield what was taken of a budget, and where most of it was; nothing without instances."""
+    """Yield what was used of a budget, and where most of it was; nothing without instances."""
     if not instances:
         return
     if name == TOKENS:
@@ -278,7 +278,7 @@ def _took(it: InstanceReport, name: str) -> float:
 
 
 def _waited(it: InstanceReport, name: str, seconds: float) -> str | None:
-    """Return the test whose turn made its reader wait so long; None if that turn is not kept."""
+    """Return the test whose turn took that long; None if that turn is not kept."""
     if name not in WAITS:
         return None
     wait_of = attrgetter("first_text_after" if name == "first_text" else "max_gap")
@@ -286,7 +286,7 @@ def _waited(it: InstanceReport, name: str, seconds: float) -> str | None:
 
 
 def untold_tokens(instances: Sequence[InstanceReport], budgets: Mapping[str, float]) -> str | None:
-    """Return of how many chats a budget of tokens could not judge; None of none, or without one."""
+    """Return how many chats a token budget does not cover; None if it covers all, or is not set."""
     untold = sum(instance.untold for instance in instances)
     if TOKENS not in budgets or not untold:
         return None

@@ -20,17 +20,17 @@ from .model import Report
 
 View = Callable[[Report], str]
 PAGE = "report.html"
-"""The one that a person opens."""
+"""The page for people."""
 _OURS = {
     "report.json": rb'\A\{\s*"schema_version": \d+,\s*"run_id": "',
     PAGE: rb"<title>[^<]*: smoke run ",
     "trace.har": rb'"name": "pytest-hydrasmoke"',
 }
-"""How what a run has written begins, in its first thousand bytes: nothing else is replaced."""
+"""How the first thousand bytes of a run's files begin: nothing else is replaced."""
 
 
 def as_json(report: BaseModel) -> str:
-    """Return data as JSON in ASCII: whatever shows it, a terminal finds nothing to obey."""
+    """Return data as JSON in ASCII, which holds no control characters for a terminal."""
     return _disarmed(json.dumps(report.model_dump(mode="json"), indent=2)) + "\n"
 
 
@@ -42,7 +42,7 @@ def as_har(report: Report) -> str:
 
 
 def _disarmed(text: str) -> str:
-    # Of JSON in ASCII: both can only be in a text, where an escape is the same character.
+    # In ASCII JSON both occur only in strings, where an escape means the same character.
     return text.replace("\x7f", "\\u007f").replace("#", "\\u0023")
 
 
@@ -54,10 +54,10 @@ def as_html(report: Report) -> str:
 
 
 def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
-    """Write `report.json`, and with `pages` those for a person; gives a line for each problem."""
+    """Write `report.json`, and with `pages` the pages for people; return a line per problem."""
     views: dict[str, View] = {"report.json": as_json}
     if pages:
-        # What they are made with takes time to load, which a run without them is spared.
+        # Imported here: it takes time to load, which a run without pages saves.
         views |= {PAGE: as_html, "trace.har": as_har}
     return list(_written(report, folder, views))
 
@@ -75,7 +75,7 @@ def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterato
 
 
 def _is_anothers(path: Path) -> bool:
-    # A link is not followed, but replaced: what it leads to stays as it is.
+    # A link is replaced, not followed: its target stays as it is.
     if not path.is_file() or path.is_symlink():
         return False
     with path.open("rb") as file:
@@ -89,11 +89,11 @@ def _why(error: Exception, folder: Path) -> str:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file so that nobody ever finds half of it; for the owner's eyes alone (0600).
+    """Write a file atomically, readable only by its owner (0600).
 
     Raises `OSError`, and leaves what was there before.
     """
-    # In the same folder: a file can only be renamed within its file system.
+    # In the same folder: a rename works only within one file system.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:

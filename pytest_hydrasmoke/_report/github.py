@@ -1,6 +1,6 @@
-"""What GitHub Actions shows of a run: a summary of the job, and annotations.
+"""A run on GitHub Actions: a summary of the job, and annotations.
 
-Words of a server stand in code spans and code blocks alone, where Markdown has no meaning, and
+A server's words appear only in code spans and code blocks, where Markdown has no meaning, and
 GitHub makes no link, mention or picture of them.
 """
 
@@ -22,9 +22,9 @@ from .model import FailureReport, InstanceReport, Report
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 LIMIT = 1024 * 1024
-"""How many bytes GitHub takes of a step's summary; of one that is longer it shows nothing."""
+"""The most bytes of a step's summary; GitHub shows nothing of a longer one."""
 MOST_ANNOTATIONS = 10
-"""How many errors of a step GitHub shows."""
+"""The most errors of a step that GitHub shows."""
 
 _CUT = "\nThe rest is left out because of GitHub's size limit. `report.json` has all of it.\n"
 
@@ -32,7 +32,7 @@ _CUT = "\nThe rest is left out because of GitHub's size limit. `report.json` has
 
 
 def code(words: str) -> str:
-    """Return words as a code span, on one line; also in a table, where no span may hold a bar."""
+    """Return text as a code span on one line, without bars, so that it works in a table too."""
     line = safe_line(words).replace("|", "\N{BROKEN BAR}") or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     room = " " if line[0] in "` " or line[-1] in "` " else ""
@@ -40,14 +40,14 @@ def code(words: str) -> str:
 
 
 def block(words: str) -> str:
-    """Return words as a code block that nothing in them can end."""
+    """Return text as a code block that nothing in it can end."""
     text = safe_text(words.strip("\n"), 2_000)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}\n"
 
 
 def markdown(report: Report, room: int = LIMIT) -> str:
-    """Return the summary in no more than `room` bytes: what matters most comes first."""
+    """Return the summary in at most `room` bytes: the most important parts come first."""
     whole = list(_pieces(report))
     if sum(map(_size, whole)) <= room:
         return "".join(whole)
@@ -61,7 +61,7 @@ def _size(text: str) -> int:
 
 
 def _pieces(report: Report) -> Iterator[str]:
-    """Yield what may be left out only together with all that follows it."""
+    """Yield the parts; a part is left out only together with all after it."""
     verdict = {0: "passed", 1: "failed"}.get(report.exit_code, f"exit code {report.exit_code}")
     router = (
         f"the bundled {report.fake_words}" if report.fake else f"live router {code(report.url)}"
@@ -148,9 +148,9 @@ def _notes(instances: Iterable[InstanceReport]) -> Iterator[str]:
 
 
 def append_summary(report: Report, environ: Mapping[str, str]) -> None:
-    """Add the run to the step's summary, where there is one.
+    """Append the run to the step's summary, where there is one.
 
-    Raises `OSError` if it can't be written or holds as much as GitHub takes already.
+    Raises `OSError` if it can't be written, or is as long as GitHub accepts already.
     """
     path = environ.get(SUMMARY)
     if not path:
@@ -168,7 +168,7 @@ def append_summary(report: Report, environ: Mapping[str, str]) -> None:
 
 
 def annotation(title: str, message: str) -> str:
-    """Return the line that makes GitHub show an error; it ends nowhere but at its own end."""
+    """Return the line that makes GitHub show an error; nothing in it can end it early."""
     return f"::error title={_property(safe_line(title))}::{_data(safe_text(message, 1_000))}"
 
 
@@ -183,7 +183,7 @@ def _property(text: str) -> str:
 class Annotations:
     """Annotates what no test asserts: set-up and teardown of smoke tests, and leaks.
 
-    A failed assertion is its test's own, and told by whatever tells of tests.
+    A failed assertion belongs to its test, whose reporters show it.
     """
 
     def __init__(self) -> None:
@@ -212,5 +212,5 @@ class Annotations:
 
 
 def annotating(environ: Mapping[str, str]) -> Annotations | None:
-    """Return what annotates the run; None elsewhere than on GitHub."""
+    """Return the annotations of the run; None outside GitHub."""
     return Annotations() if environ.get("GITHUB_ACTIONS") == "true" else None

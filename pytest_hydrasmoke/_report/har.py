@@ -1,7 +1,7 @@
 """`trace.har`: the run's requests, for the network panel of a browser.
 
-No header is in it, so no token is. Of bodies it has what is known: what was sent, and the text of
-an agent's reply, where replies may be told at all.
+It has no headers, and so no token. Of bodies it has what is known: what was sent, and the text of
+an agent's reply, unless replies are kept out of reports.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _entries(report: Report) -> Iterator[tuple[datetime, _Entry]]:
 
 
 def _turn_of(exchange: Exchange, turns: Sequence[TurnReport]) -> TurnReport | None:
-    """Find the turn of a chat's request: it begins when that leaves, a moment after `at`."""
+    """Return the turn of a chat's request: it begins when that leaves, a moment after `at`."""
     until = exchange.at + exchange.seconds
     return next((turn for turn in turns if exchange.at <= turn.at <= until), None)
 
@@ -78,7 +78,7 @@ def _add(har: harfile.HarFile, began: str, entry: _Entry, base: str) -> None:
             postData=_sent(entry),
         ),
         response=harfile.Response(
-            # A browser's panel shows 0 as a request that failed.
+            # A browser's panel shows 0 as a failed request.
             exchange.status or 0,
             _phrase(exchange.status),
             _HTTP,
@@ -109,10 +109,10 @@ def _sent(entry: _Entry) -> harfile.PostData | None:
 
 
 def _beside(turn: TurnReport) -> str | None:
-    """Return as JSON what a turn has said beside its text: the format has no place for it."""
+    """Return as JSON the content of a turn beside its text: the format has no place for it."""
     said = turn.model_dump(include={"finish_reason", "usage", "tool_calls", "thoughts"})
-    told = {name: value for name, value in said.items() if value}
-    return json.dumps(told, ensure_ascii=False) if told else None
+    kept = {name: value for name, value in said.items() if value}
+    return json.dumps(kept, ensure_ascii=False) if kept else None
 
 
 def _received(turn: TurnReport | None) -> harfile.Content:

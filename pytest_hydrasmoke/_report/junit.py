@@ -1,6 +1,6 @@
-"""Properties `hydra_smoke.*` in a JUnit file: of the run at its suite, of an instance at a test.
+"""Properties `hydra_smoke.*` in a JUnit file: the run's on its suite, an instance's on a test.
 
-They are pairs of texts. Times are seconds.
+They are pairs of strings. Times are seconds.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ PREFIX = "hydra_smoke."
 
 
 def of_run(report: Report) -> Iterator[Property]:
-    """Yield what the whole suite is to carry: the run, then its instances, numbered from 0, and
-    the tests whose bodies were run several times."""
+    """Yield the suite's properties: the run, its instances from 0, and tests with several runs."""
     run = {
         "run_id": report.run_id,
         "router": "fake" if report.fake else "live",
@@ -58,7 +57,7 @@ def _of_instance(it: InstanceReport) -> dict[str, object]:
 
 
 def of_test(record: InstanceRecord, *, replies: bool) -> list[Property]:
-    """Return what a test is to carry that used an instance: what is known of it by then."""
+    """Return the properties of a test that used an instance, as far as known by then."""
     facts = {
         "id": record.id,
         "idempotency_key": record.key,
@@ -75,7 +74,7 @@ def of_test(record: InstanceRecord, *, replies: bool) -> list[Property]:
 
 
 def of_runs(runs: int, passed: int) -> list[Property]:
-    """Return what a test is to carry whose body was run several times."""
+    """Return the properties of a test whose body was run several times."""
     return list(_named(PREFIX, {"runs": runs, "passed": passed}))
 
 
@@ -87,10 +86,10 @@ def _times(phases: Mapping[str, float], waits: Mapping[str, float]) -> dict[str,
 
 
 def _said(read: int, written: int, turns: Iterable[TurnStory | TurnReport]) -> dict[str, object]:
-    """Return what chats told: tokens, the tools called, and why the model stopped."""
-    told = list(turns)
-    tools = dict.fromkeys(call.name for turn in told for call in turn.tool_calls)
-    reasons = dict.fromkeys(turn.finish_reason for turn in told if turn.finish_reason)
+    """Return what chats reported: tokens, the tools called, and why the model stopped."""
+    chats = list(turns)
+    tools = dict.fromkeys(call.name for turn in chats for call in turn.tool_calls)
+    reasons = dict.fromkeys(turn.finish_reason for turn in chats if turn.finish_reason)
     return {
         "input_tokens": read or None,
         "output_tokens": written or None,
@@ -110,21 +109,21 @@ def _seconds(value: float) -> str:
 
 
 def tests_may_carry(config: pytest.Config) -> bool:
-    """Return whether tests may have properties: a JUnit file of the family xunit2 has no place."""
+    """Return whether tests may have properties: the JUnit family xunit2 has no place for them."""
     if not config.getoption("xmlpath", None):
         return True
     return bool(config.getini("junit_family") != "xunit2")
 
 
 def add_properties(config: pytest.Config, report: Report) -> None:
-    """Put the run's properties into the JUnit file."""
+    """Add the run's properties to the JUnit file."""
     for writer in junit_writers(config):
         for name, value in of_run(report):
             writer.add_global_property(name, value)
 
 
 def clean_suite(config: pytest.Config, clean: Callable[[str], str]) -> None:
-    """Clean what tests have told of the suite by then: none of it is in a report."""
+    """Clean the suite properties that tests have added: no report contains them."""
     for writer in junit_writers(config):
-        told = suite_properties(writer)
-        told[:] = [(clean(name), clean(value)) for name, value in told]
+        properties = suite_properties(writer)
+        properties[:] = [(clean(name), clean(value)) for name, value in properties]

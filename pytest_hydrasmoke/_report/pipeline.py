@@ -1,7 +1,7 @@
 """The pipeline run that a smoke run is part of, by the variables of GitHub, GitLab and Jenkins.
 
-Whoever opens a pull request chooses some of their values: they are bounded, made harmless, and
-never more than text.
+The author of a pull request chooses some of their values: they are bounded, cleaned, and only ever
+used as text.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pytest_hydrasmoke._base.text import safe_line
 from .model import PipelineReport
 
 LONGEST = 200
-"""Characters of a name."""
+"""The most characters of a name."""
 _LONGEST_URL = 1_000
 _LARGEST = 2**53
-"""Of a number that every reader of JSON understands."""
+"""The highest number that every JSON reader understands."""
 
 Environ = Mapping[str, str]
 
 
 def pipeline_of(environ: Environ, group: str | None, run_id: str) -> PipelineReport:
-    """Return what is known of the pipeline; without `group`, the run is of the pipeline's.
+    """Return what is known of the pipeline; without `group`, the run belongs to the pipeline's.
 
-    Where there is no pipeline either, it is a group of its own.
+    Without a pipeline either, it is a group of its own.
     """
     names = _names(environ)
     return PipelineReport(
@@ -39,19 +39,19 @@ def pipeline_of(environ: Environ, group: str | None, run_id: str) -> PipelineRep
 
 
 def own_group(environ: Environ) -> str | None:
-    """Return the group that runs in this pipeline belong to; None outside of one."""
+    """Return the group of runs in this pipeline; None outside of one."""
     return _name(_names(environ).get("group"))
 
 
 def web_address(url: str | None) -> str | None:
-    """Return an address that a page may link to; None for what is none."""
+    """Return an address that a page may link to; None for anything else."""
     if not url or len(url) > _LONGEST_URL or not url.isascii() or not url.isprintable():
         return None
     try:
         parts = urlsplit(url)
     except ValueError:
         return None
-    # Nobody's password is to be in a report.
+    # No password may be in a report.
     good = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
     return url if good and " " not in url else None
 
@@ -80,9 +80,9 @@ def _names(environ: Environ) -> dict[str, str | None]:
             "branch": get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or get("CI_COMMIT_REF_NAME"),
             "url": get("CI_PIPELINE_URL"),
         }
-    # Its address is not set where nobody has told it to the controller.
+    # Its address is not set unless the controller knows it.
     if get("JENKINS_URL") or get("JENKINS_HOME"):
-        # Jenkins has no second attempt: a build that is run again is another one.
+        # Jenkins has no second attempt: a build that is run again has a new number.
         return {
             "group": get("BUILD_TAG"),
             "commit": get("GIT_COMMIT"),

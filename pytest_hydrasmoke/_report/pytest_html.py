@@ -1,4 +1,4 @@
-"""What the page of pytest-html shows of a run, where that plugin writes one."""
+"""The run in pytest-html's page, where that plugin writes one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .model import InstanceReport, Report
 def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
     """Yield pieces of HTML: the run, a link to its own `page`, and a line for each instance.
 
-    The link is relative, where it can be, from a file `beside` which pytest-html writes its page.
+    The link is relative, if possible, to the file `beside` which pytest-html writes its page.
     """
     router = f"the bundled {report.fake_words}" if report.fake else f"live router {report.url}"
     counts = ", ".join(

@@ -1,7 +1,7 @@
 """The table of a run's instances for a terminal, as wide as that is; all of it pure.
 
-Where it is too wide for one table it becomes several below each other, each with the instances'
-slots in front. Of very many instances, those with nothing to tell have their times alone.
+Where it is too wide it becomes several tables below each other, each with the instances' slots in
+front. With very many instances, unremarkable ones show only their times.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pytest_hydrasmoke._core.record import PHASES
 from .model import InstanceReport, Report
 
 MANY = 12
-"""Instances up to which each one is told in full."""
+"""The most instances that are all shown in full."""
 MARK = "*"
-"""What an instance's slowest phase has behind it, where there are no colours."""
+"""The mark of an instance's slowest phase, where there are no colours."""
 _LABEL = 8
 
 Piece = tuple[str, str]
-"""A text, and how it is to stand out: pytest's markup, by words, or nothing."""
+"""A text and its style: pytest's markup, by name, or nothing."""
 Line = list[Piece]
 
 
@@ -41,43 +41,43 @@ class Column:
         return max(width_of(text) for text in (self.title, *(text for text, _ in self.cells)))
 
     def padded(self, piece: Piece) -> Piece:
-        """Return one of its cells in its width."""
+        """Return one of its cells, padded to its width."""
         room = " " * (self.width - width_of(piece[0]))
         return (piece[0] + room if self.left else room + piece[0]), piece[1]
 
 
 def table(report: Report, width: int, *, colour: bool) -> list[Line]:
-    """Draw the instances, `width` columns wide at most if that can be."""
+    """Draw the instances, at most `width` columns wide if possible."""
     instances = report.instances
-    told = [
+    shown = [
         instance for instance in instances if len(instances) <= MANY or remarkable(instance, report)
     ]
     slots = Column(
         "slot", tuple((label_of(instance, report), "") for instance in instances), left=True
     )
     times = [_outcomes(instances), *_times(instances, colour=colour)]
-    counts = list(_counts(told, report))
+    counts = list(_counts(shown, report))
     if len(instances) > MANY:
         slots, times = _with_median(slots, times, instances, colour=colour)
     elif _fits([slots, *times, *counts], width):
         return _drawn([slots, *times, *counts], width)
     lines = _blocks(slots, times, width)
-    if told:
+    if shown:
         its_slots = Column(
-            "slot", tuple((label_of(instance, report), "") for instance in told), left=True
+            "slot", tuple((label_of(instance, report), "") for instance in shown), left=True
         )
         lines += [[], *_blocks(its_slots, counts, width)]
     return lines
 
 
 def remarkable(it: InstanceReport, report: Report) -> bool:
-    """Return whether there is more to say of an instance than how long it took."""
+    """Return whether an instance has more to report than its times."""
     calm = it.outcome == "deleted" and verdict(it, report) == "ok"
     return not calm or bool(it.notes or it.drift or it.retries)
 
 
 def verdict(it: InstanceReport, report: Report) -> str:
-    """Judge an instance in a word."""
+    """Return an instance's outcome as a word."""
     if it.outcome == "leaked":
         return "leaked"
     if it.failed:
@@ -89,7 +89,7 @@ def verdict(it: InstanceReport, report: Report) -> str:
 
 
 def label_of(it: InstanceReport, report: Report) -> str:
-    """Return what tells an instance from the run's others: what its key has after the run id."""
+    """Return the part of its key after the run id, which is unique in the run."""
     slot = slot_of(report.run_id, it.idempotency_key or "-")
     return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
 
@@ -126,7 +126,7 @@ def _time(seconds: float | None, slowest: bool, room: str) -> Piece:
 def _with_median(
     slots: Column, times: Sequence[Column], instances: Sequence[InstanceReport], *, colour: bool
 ) -> tuple[Column, list[Column]]:
-    """Add what the phases took in the middle, and at the most, as two rows below the others."""
+    """Add the median and the maximum of the phases as two rows below the others."""
     wide = [Column("slot", (*slots.cells, ("median", ""), ("slowest", "")), left=True)]
     reduce: tuple[Callable[[list[float]], float], ...] = (median, max)
     for column in times:
@@ -156,13 +156,13 @@ def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Col
 
 
 def _tokens(it: InstanceReport) -> str:
-    """Return its tokens; of a chat that has told none there may be more."""
+    """Return its tokens; a chat without usage may have used more."""
     more = "?" if it.untold else ""
     return f"{it.tokens.total or ''}{more}"
 
 
 def _blocks(slots: Column, columns: Sequence[Column], width: int) -> list[Line]:
-    """Draw as many columns beside each other as there is room for, and the rest below."""
+    """Draw as many columns beside each other as there is space for, and the rest below."""
     for number in range(len(columns), 1, -1):
         if _fits([slots, *columns[:number]], width):
             break
@@ -185,7 +185,7 @@ def _drawn(columns: Sequence[Column], width: int) -> list[Line]:
 
 
 def _line(cells: Sequence[Piece], gap: str) -> Line:
-    """Put cells beside each other, without spaces at the end."""
+    """Join cells on one line, without spaces at the end."""
     line: Line = []
     for text, style in cells:
         line += [(text, style), (gap, "")]

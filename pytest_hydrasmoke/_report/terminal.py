@@ -1,4 +1,4 @@
-"""What a run says on the terminal: its settings at the start, its instances at the end."""
+"""A run on the terminal: its settings at the start, its instances at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 10
 
 
 def header(config: HydraSmokeConfig, sources: Mapping[str, str], *, fake: bool) -> list[str]:
-    """Return where the run goes, and where each setting that is not a default came from."""
+    """Return the run's target, and the source of each setting that is not a default."""
     where = f"the bundled FAKE router at {config.url}" if fake else f"live router {config.url}"
     lines = [f"hydra-smoke: {where}, run id {config.run_id}"]
     given = [f"{name} {_shown(config, name)} ({sources[name]})" for name in sorted(sources)]
@@ -38,7 +38,7 @@ def _shown(config: HydraSmokeConfig, name: str) -> str:
 
 
 def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Line]:
-    """Count instances and tests, and draw a table: what each is called, and what was odd, below."""
+    """Count instances and tests, and draw a table, with names and remarks below."""
     lines: list[Line] = [[(_counted(report), "")]]
     if report.tests_words is not None:
         lines.append([(f"smoke tests: {report.tests_words}", "")])
@@ -47,11 +47,11 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
     if any(instance.phases for instance in report.instances) and not colour:
         lines.append([(f"{MARK} the slowest phase of an instance", "")])
     many = len(report.instances) > MANY
-    told = [instance for instance in report.instances if not many or remarkable(instance, report)]
-    for instance in told:
+    shown = [instance for instance in report.instances if not many or remarkable(instance, report)]
+    for instance in shown:
         lines += _details(instance, width)
-    if len(told) < len(report.instances):
-        rest = len(report.instances) - len(told)
+    if len(shown) < len(report.instances):
+        rest = len(report.instances) - len(shown)
         lines.append([(f"{rest} more were deleted without problems: see report.json", "")])
     known = {text for instance in report.instances for text in instance.drift}
     drift = [text for text in report.manners.drift if text not in known]
@@ -78,14 +78,14 @@ def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
     yield from _listed("note", notes, width)
     yield from _listed("drift", instance.drift, width)
     if instance.outcome == "kept":
-        # To be pasted: a command is one line, however long.
+        # For pasting: a command is one line, however long.
         attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
         yield [(f"{_INDENT}attach: {attach}", "")]
         yield [(f"{_INDENT}delete: {sweep_command(instance.run_id)}", "")]
 
 
 def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
-    """Yield texts with a title before each, broken where the terminal ends."""
+    """Return texts with a title before each, wrapped at the terminal's width."""
     lines: list[Line] = []
     for text in texts[:_MOST]:
         rows = textwrap.wrap(
@@ -104,7 +104,7 @@ def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT)
 
 
 def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
-    """Write lines, with what is to stand out in them."""
+    """Write lines with their styles."""
     for line in lines:
         for text, style in line:
             reporter.write(text, **dict.fromkeys(style.split(), True))
@@ -112,7 +112,7 @@ def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
 
 
 def leak(instance: InstanceReport) -> str:
-    """Return which instance may still run, why, and how to get rid of it."""
+    """Return which instance may still run, why, and how to delete it."""
     return (
         f"LEAK: {instance.name} may still run and cost money\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"
@@ -121,7 +121,7 @@ def leak(instance: InstanceReport) -> str:
 
 
 def conflict(instance: InstanceReport) -> str:
-    """Return what shows that another run has the same run id."""
+    """Return the evidence that another run has the same run id."""
     return (
         f"RUN ID: {instance.name} was used by another run too\n"
         f"{instance.conflict}\n"
@@ -130,7 +130,7 @@ def conflict(instance: InstanceReport) -> str:
 
 
 def breach(breach: BreachReport) -> str:
-    """Return which budget was not kept, by how much, and where."""
+    """Return which budget was exceeded, by how much, and where."""
     return (
         f"BUDGET: {breach.words}\n"
         f"{'most of them' if breach.phase == TOKENS else 'seen'} on {breach.place}\n"

@@ -9,18 +9,18 @@ from pytest_hydrasmoke._core.moments import ToolStory, TurnStory
 
 TITLE = "hydra-smoke: its chat turns"
 MOST = 10
-"""How many of a test's turns are shown: the last ones, which it failed after."""
+"""How many of a test's turns are shown: the last ones before it failed."""
 MOST_TOOLS = 10
 """How many tool calls of a turn are shown."""
 _SAID = 600
 _BESIDE = 200
 
 Turn = tuple[str, TurnStory]
-"""What an instance is called by, and a turn on it."""
+"""An instance's name, and a turn on it."""
 
 
 def section(turns: Sequence[Turn], *, replies: bool) -> str:
-    """Return a test's turns in words; without `replies`, none that was said in them."""
+    """Return a test's turns as text; without `replies`, without anything said in them."""
     left_out = len(turns) - MOST
     lines = [f"({left_out} earlier turns: see report.json)"] if left_out > 0 else []
     for name, turn in turns[-MOST:]:

@@ -1,5 +1,5 @@
 """What a run owns: ledger, session, sharing between processes, sweep.
 
-It may import everything below: `_report`, `_settings`, `_core`, `_api`, `_transport`, `instance`.
+May import everything below: `_report`, `_settings`, `_core`, `_api`, `_transport`, `instance`.
 The plugin and the commands call it.
 """

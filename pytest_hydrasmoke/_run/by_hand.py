@@ -1,4 +1,4 @@
-"""What tests provision by hand, with a client: owned before it is asked for, and then deleted."""
+"""Instances that tests provision by hand, with a client: owned before the request, then deleted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 _OPEN = frozenset({State.REQUESTED, State.REFUSED})
-"""States in which the next answer tells whether there is an instance."""
+"""States in which the next answer shows whether there is an instance."""
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}
 
 
@@ -45,7 +45,7 @@ _DELETED = RULES["delete"].answers
 
 @dataclass(slots=True)
 class OfClients(Sightings):
-    """What the run's clients saw, and whom to tell of a deletion that the router took."""
+    """Sightings of the run's clients, which also report an accepted deletion to the run."""
 
     on_deletion: Callable[[str, int], None] = lambda instance_id, code: None
 
@@ -57,7 +57,7 @@ class OfClients(Sightings):
 
 
 class ByHand:
-    """The keys that tests own, and what the run's clients come to under them."""
+    """The keys that tests own, and what the run's clients learn about them."""
 
     def __init__(self, session: SmokeSession) -> None:
         self._session = session
@@ -65,7 +65,7 @@ class ByHand:
 
     @contextlib.contextmanager
     def own(self, name: str) -> Generator[str]:
-        """Own a key, and delete in the end what it stands for."""
+        """Own a key, and delete at the end the instance that it names."""
         record = self._begin(name)
         try:
             yield str(record.key)
@@ -89,7 +89,7 @@ class ByHand:
     def _begin(self, name: str) -> InstanceRecord:
         run_id = self._session.config.run_id
         key = key_of(run_id, name)
-        # By its key a sweep knows whose an instance is, and which slots a run has used.
+        # A sweep reads from the key who owns the instance, and which slots the run has used.
         if not name or name.isdigit() or run_of(key) != run_id or key in self._owned:
             raise ConfigError(
                 f"{safe_line(name)!r} can't name what a test provisions by hand",
@@ -97,7 +97,7 @@ class ByHand:
                 "hyphen, and owned once at a time",
             )
         record = self._session.claim_key(self._session.config.spec, key)
-        # From here on anybody may have asked for it.
+        # From here on anybody may have sent the request.
         record.becomes(State.REQUESTED)
         self._owned[key] = record
         return record
@@ -107,7 +107,7 @@ class ByHand:
     ) -> ProvisionAccepted:
         """Provision with a client; `proved` are the calls with the run's own token.
 
-        What becomes of a key that is owned is written down; any other is its caller's affair.
+        Record the outcome for an owned key; any other key is its caller's affair.
         """
         record = self._owned.get(key)
         if record is None or record.state not in _OPEN:
@@ -127,7 +127,7 @@ class ByHand:
         raise error
 
     def saw(self, key: str, found: PollResult) -> None:
-        """Take in what a poll has answered: from the first row on, "not found" means gone."""
+        """Record a poll's answer: after the first row, "not found" means gone."""
         record = self._owned.get(key)
         if record is not None and found.instance_id is not None and record.state in _NO_ROW_YET:
             record.id = found.instance_id
@@ -135,9 +135,9 @@ class ByHand:
 
 
 async def _made_nothing(calls: Calls, key: str, proved: Calls, form: Form | None) -> bool:
-    """Return whether a caller was turned away, and as where nothing can be made.
+    """Return whether the router refused the caller in a way that rules out an instance.
 
-    It may have been a gateway: it is not enough that the router does not know the key yet.
+    The refusal may come from a gateway: that the router does not know the key yet is not enough.
     """
     if form is None or (await proved.poll(key)).found:
         return False
@@ -146,5 +146,5 @@ async def _made_nothing(calls: Calls, key: str, proved: Calls, form: Form | None
     except UnauthorizedError as error:
         return error.form is not None and form.looks_like(error.form)
     except HydraSmokeError:
-        pass  # It is not turned away there.
+        pass  # The router does not refuse this caller there.
     return False

@@ -1,4 +1,4 @@
-"""Deleting several of a run's instances: none keeps another from it, and none is told as gone."""
+"""Delete several of a run's instances; a failure neither stops the others nor counts as gone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .ledger import Fact, Ledger
 
 
 def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
-    """Return which of these there is something to do for."""
+    """Return the records that still need work."""
     return [
         record
         for record in records
@@ -37,11 +37,11 @@ def dispose(
     interrupts: Interrupts,
     network: Network,
 ) -> None:
-    """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+    """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
     records = list(records)
     for record in records:
         if record.state is State.CLAIMED and not record.attached:
-            record.becomes(State.REFUSED)  # It was never asked for, and its key is free.
+            record.becomes(State.REFUSED)  # No request was sent, and its key is free.
         keep(record, policy)
     pending = to_delete(records, policy)
 
@@ -56,20 +56,20 @@ def dispose(
 
 
 def _delete(io: SyncIO, record: InstanceRecord, policy: Policy) -> None:
-    # Whatever goes wrong with one must not keep the others from being deleted.
+    # A failure of one must not keep the others from being deleted.
     try:
         drive(delete(Calls(io, record), record, policy))
     except Exception as error:
-        # What was broken off with its group is no verdict: the next `close` tries again.
+        # A deletion cancelled with its group proves nothing: the next `close` tries again.
         if not io.stopped:
             record.leak = str(error) or repr(error)
 
 
 def believe_others(records: Iterable[InstanceRecord], ledger: Ledger) -> None:
-    """Take in what another process of the run has seen deleted while this one asked for a row.
+    """Accept deletions that another process of the run recorded while this one asked for a row.
 
-    One that this process has seen a row of is its own to judge: a ledger proves nothing against
-    what the router says.
+    An instance whose row this process has seen is its own to judge: a ledger proves nothing against
+    the router's answers.
     """
     unseen = [
         record for record in records if record.leak is not None and record.state not in HAS_ROW
@@ -85,7 +85,7 @@ def believe_others(records: Iterable[InstanceRecord], ledger: Ledger) -> None:
 
 
 async def delete_async(io: AsyncIO, record: InstanceRecord, policy: Policy) -> None:
-    """Delete one, as a task among others; what is not confirmed becomes the record's `leak`."""
+    """Delete one as a concurrent task; what is not confirmed becomes the record's `leak`."""
     try:
         await delete(Calls(io, record), record, policy)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Instances of a test's own, beside the shared one."""
+"""Instances that one test owns, beside the shared one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __tracebackhide__ = hide_own_frames
 
 
 def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:
-    """Apply a test's changes to a spec; raises `ConfigError` that names what is wrong."""
+    """Apply a test's changes to a spec; raises `ConfigError` that names the wrong field."""
     if isinstance(changes, InstanceSpec):
         return changes
     try:
@@ -101,7 +101,7 @@ class AsyncSmokeInstanceFactory:
 
 
 def at_least_one(n: int) -> int:
-    """Check how many are asked for; raises `ConfigError`."""
+    """Check the number of instances requested; raises `ConfigError`."""
     if n < 1:
         raise ConfigError(f"many({n}) asks for nothing", next_step="ask for at least one")
     return n

@@ -1,4 +1,4 @@
-"""Which fact of the ledger each state of an instance is, and which state a fact leaves it in."""
+"""Map an instance's state to a fact of the ledger, and a fact back to a state."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ STATES = {
     Fact.INTENT: State.REQUESTED,
     Fact.READY: State.READY,
     **{fact: state for state, fact in FACTS.items()},
-    # One that was being deleted when its process died is deleted again.
+    # If its process died during the deletion, it is deleted again.
     Fact.DELETING: State.CREATED,
 }

@@ -1,12 +1,12 @@
-"""Where a run's files lie: their names, and all that is made, judged and removed there.
+"""A run's files: their names, and everything that is created, checked and removed there.
 
-- `<output>/.gitignore`: only in a folder that was made here, or found empty.
-- `<output>/used/<run id>`: tells that somebody has chosen this run id once.
+- `<output>/.gitignore`: only in a folder that was created here, or found empty.
+- `<output>/used/<run id>`: marks that somebody has chosen this run id before.
 - `<output>/runs/<run id>/`: what a run owns, see `ledger`.
 
-The output folder may hold other things: it is the project's own, where a user says so. So a run id
-is a name that can't lead out of it, nothing is written through a link or over what is there, and
-no more is removed than what has both the name and the form of a file that was written here.
+The output folder may be a folder of the user's project that holds other files. So a run id is a
+name that can't lead out of it, nothing is written through a link or over existing files, and only
+files with both the name and the form of ours are removed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
 RECORDED = "recorded.jsonl"
 LIVE, HELD, TURNS = "live", "held", "turns"
 SEEN = ".seen"
-"""How the name of a file ends that tells who has ever held a lock of `live`."""
+"""Suffix of the file that shows that a process has held a lock of `live`."""
 _IN_FOLDERS = (
     (LIVE, "*.lock"),
     (LIVE, f"*{SEEN}"),
@@ -34,7 +34,7 @@ _IN_FOLDERS = (
     (TURNS, "*.json"),
     (TURNS, "*.tmp"),
 )
-"""With these, all files that a run's folder is ever given; locks, marks and `over` are empty."""
+"""All other files of a run's folder; locks, marks and `over` are empty."""
 _FOLDERS = (LIVE, HELD, TURNS)
 
 
@@ -44,19 +44,19 @@ def folder_of(output: Path, run_id: str) -> Path:
 
 
 def used_mark(output: Path, run_id: str) -> Path:
-    """Return the file that tells that a run id was chosen once."""
+    """Return the file that marks a run id as used."""
     return output / "used" / run_id
 
 
-# What is there
+# Checks
 
 
 def flaw(folder: Path) -> str | None:
-    """Return what shows that a folder is no run's as it is made here; None if it may be one."""
+    """Return why a folder can't be a run's; None if it may be one."""
     try:
         return next(_flaws(folder), None)
     except FileNotFoundError:
-        return None  # It is being removed.
+        return None  # Another process is removing it.
     except OSError as error:
         return f"it can't be looked at: {error}"
 
@@ -93,7 +93,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def all_found(output: Path) -> dict[Path, str | None]:
-    """Return what lies where runs have their folders, each with its flaw."""
+    """Return everything in the place of run folders, each with its flaw."""
     runs = output / "runs"
     return {path: flaw(path) for path in sorted(runs.iterdir())} if runs.is_dir() else {}
 
@@ -103,11 +103,11 @@ def run_folders(output: Path) -> list[Path]:
     return [folder for folder, why in all_found(output).items() if why is None]
 
 
-# What is made
+# Creation
 
 
 def make_output(output: Path) -> None:
-    """Make the output folder; one that has nothing else in it ignores itself in git."""
+    """Create the output folder; if nothing else is in it, make git ignore it."""
     output.mkdir(parents=True, exist_ok=True)
     if next(output.iterdir(), None) is None:
         with (
@@ -118,7 +118,7 @@ def make_output(output: Path) -> None:
 
 
 def make_run(output: Path, run_id: str) -> Path:
-    """Make a run's folder, or find it as it was made; raises OSError."""
+    """Create a run's folder, or accept the existing one; raises OSError."""
     folder = folder_of(output, run_id)
     make_output(output)
     why = flaw(folder)
@@ -129,11 +129,11 @@ def make_run(output: Path, run_id: str) -> Path:
     return folder
 
 
-# What is removed
+# Removal
 
 
 def discard(folder: Path) -> None:
-    """Remove what a run has written, and its folder if that leaves it empty."""
+    """Remove a run's files, and its folder if it is empty then."""
     if flaw(folder) is not None:
         return
     for file in _files(folder):
@@ -141,11 +141,11 @@ def discard(folder: Path) -> None:
             file.unlink()
     for place in (*(folder / name for name in _FOLDERS), folder):
         with contextlib.suppress(OSError):
-            place.rmdir()  # One that has something else in it stays.
+            place.rmdir()  # A folder with other files in it stays.
 
 
 def discard_ledger(folder: Path) -> None:
-    """Remove a run's ledger alone."""
+    """Remove only a run's ledger."""
     if flaw(folder) is None:
         with contextlib.suppress(OSError):
             (folder / LEDGER).unlink(missing_ok=True)

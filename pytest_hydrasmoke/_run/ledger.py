@@ -1,20 +1,20 @@
-"""What a run owns, on disk before it exists: facts only, a line each, never the token.
+"""What a run owns, on disk before it exists: facts only, one per line, never the token.
 
-A run has a folder, `<output>/runs/<run id>/`, whose files are made and removed by `folder`:
+A run's folder is `<output>/runs/<run id>/`; `folder` creates and removes its files:
 
-- `ledger.jsonl`: appended to by every process of the run, each line in one write and on the disk
-  (fsync) before the step that it announces. A line begins with a line end too, so that what a
-  writer left half-written when it was killed spoils no other line.
-- `slots.lock`: held while a slot is taken and its intent written.
+- `ledger.jsonl`: every process of the run appends to it, each line in one write and on disk (fsync)
+  before the step that it announces. A line also begins with a newline, so that a half-written line
+  of a killed process spoils no other line.
+- `slots.lock`: held while a process takes a slot and writes its intent.
 - `held/*.lock`: held by the one test, of all processes, that uses a shared instance, and by the
-  one that is next.
-- `live/*.lock`: held by each process of the run for as long as it lives. A held lock, never a
-  process id, is what tells that a run is alive. `live/*.seen`: who has ever held one.
+  next in line.
+- `live/*.lock`: held by each process of the run as long as it lives. The held lock, never a process
+  id, shows that a run is alive. `live/*.seen`: which processes have ever held one.
 - `*.jsonl.lock`, `live.log.lock`: on Windows, held while a line is appended (`_base.platform`).
 - `turns/*.json`: what is known of the last turn on each shared instance (`_core.turn_log`), written
-  by whoever holds it; `turns/*.tmp` for a moment.
-- `over`: the word of a sweep, or of the main process at its end, that the run is over. Every
-  process reads it before it provisions or chats.
+  by its holder; `turns/*.tmp` for a moment.
+- `over`: written by a sweep, or by the main process at its end: the run is over. Every process
+  reads it before it provisions or chats.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from .locks import MAIN, is_live, lock, wait_for
 __tracebackhide__ = hide_own_frames
 
 SCHEMA = 2
-"""Of a line; in one without it, of the first, `deleted` was what `deleting` is now."""
+"""Version of a line; in version 1, which has no such field, `deleted` meant today's `deleting`."""
 _FIRST_WORDS = {"deleted": "deleting", "confirmed": "deleted"}
 SLOTS_TIMEOUT = 30.0
 """Seconds to wait for another process of the run that takes a slot."""
@@ -56,88 +56,88 @@ class Fact(StrEnum):
     READY = "ready"
     KEPT = "kept"
     DELETING = "deleting"
-    """The router took the request to delete it."""
+    """The router accepted the request to delete it."""
     REFUSED = "refused"
     ABSENT = "absent"
     DELETED = "deleted"
-    """It is proved to be gone."""
+    """It is proved gone."""
 
 
 CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.DELETED})
-"""Facts after which there is nothing left to delete."""
+"""Facts after which nothing is left to delete."""
 _WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETING})
 _USABLE = frozenset({Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY})
 
 
 @dataclass(slots=True)
 class Entry:
-    """What the ledger says of one key."""
+    """What the ledger records for one key."""
 
     key: str
     url: str
     spec: Mapping[str, Any]
     at: datetime
-    """When its intent was written, and so before its request left."""
+    """When its intent was written, which is before its request left."""
     fake: bool = False
-    """Whether it was the bundled fake's, and ended with its run."""
+    """Whether the bundled fake provisioned it, which ended with its run."""
     share: str | None = None
-    """What it is shared under; None if it is private to one process."""
+    """The name of its share; None if it is private to one process."""
     fact: Fact = Fact.INTENT
     id: str | None = None
     was_ready: bool = False
-    """Whether a process saw it ready, and told so."""
+    """Whether a process saw it ready, and recorded that."""
 
     @property
     def has_row(self) -> bool:
-        """Return whether the router had a row for it: from then on, "not found" means gone."""
+        """Return whether the router had a row for it: after that, "not found" means gone."""
         return self.id is not None and self.fact in _WITH_ROW
 
     @property
     def open(self) -> bool:
-        """Return whether there may be something to delete."""
+        """Return whether there may be an instance to delete."""
         return self.fact not in CLOSED
 
 
 @dataclass(slots=True)
 class Reading:
-    """A ledger as read: entries by key, and lines that could not be."""
+    """A ledger as read: entries by key, and lines that could not be parsed."""
 
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
     failures: list[tuple[str, Mapping[str, Any], str]] = field(
         default_factory=list[tuple[str, Mapping[str, Any], str]]
     )
-    """What could not be provisioned for all: the share, its spec, and why."""
+    """Failed provisions of shared instances: the share, its spec, and why."""
     problems: list[str] = field(default_factory=list[str])
 
     @property
     def written(self) -> bool:
-        """Whether there is anything in it, readable or not."""
+        """Whether it has any line, readable or not."""
         return bool(self.entries or self.failures or self.problems)
 
     @property
     def open(self) -> list[Entry]:
-        """The entries that may have something to delete."""
+        """The entries that may have an instance to delete."""
         return [entry for entry in self.entries.values() if entry.open]
 
     @property
     def is_settled(self) -> bool:
-        """Whether there is nothing left to delete, as far as all of it could be read."""
+        """Whether nothing is left to delete, and every line could be read."""
         return not self.open and not self.problems
 
     def shared(self, share: str, spec: Mapping[str, Any]) -> Entry | None:
-        """Return what is shared under a name with a spec, if there is such a thing by now."""
+        """Return the entry of a share with a spec, if there is one by now."""
         for entry in self.entries.values():
             if (entry.share, entry.spec) == (share, spec) and entry.fact in _USABLE:
                 return entry
         return None
 
     def failure(self, share: str, spec: Mapping[str, Any]) -> str | None:
-        """Return why there can be no such thing, if somebody has tried."""
+        """Return why a share could not be provisioned, if a process has tried."""
         return next((why for *what, why in self.failures if what == [share, spec]), None)
 
 
 def parse(text: bytes) -> Reading:
-    """Read a ledger's lines; half-written and foreign ones are reported, and skipped."""
+    """Parse a ledger's lines; half-written and foreign ones are reported, and skipped."""
     reading = Reading()
     for number, line in enumerate(text.split(b"\n"), start=1):
         if not line.strip():
@@ -160,7 +160,7 @@ def _apply(reading: Reading, line: Any) -> None:
         raise ValueError
     fact = Fact(_FIRST_WORDS.get(word, word) if schema == 1 else word)
     if fact is Fact.INTENT:
-        # A key that was refused is used again: its intent starts afresh.
+        # A refused key is used again: its intent starts afresh.
         entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), _moment(line["at"]))
         entry.fake = _mapping(line["settings"]).get("fake") is True
         if line.get("share") is not None:
@@ -194,7 +194,7 @@ def _text(value: object) -> str:
 
 
 class Intent(NamedTuple):
-    """What is to be known of a key before the request that carries it leaves."""
+    """What the ledger needs to know of a key before the request with that key leaves."""
 
     spec: Mapping[str, Any]
     url: str
@@ -212,16 +212,16 @@ class Ledger:
         self._lock: FileLock | None = None
 
     def begin(self, name: str) -> None:
-        """Make the folder, and hold the lock that tells that process `name` of the run lives."""
+        """Create the folder, and hold the lock that shows that process `name` of the run lives."""
         run_keys.check_name("run id", self.run_id)
         run_keys.check_name("worker's name", name)
         try:
             live = run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
-            # A sweep that looks whether it is held holds it for a moment itself.
+            # A sweep that tests the lock holds it for a moment.
             self._lock = lock(live / f"{name}.lock", timeout=2)
             self._lock.acquire()
-            # Of the lock itself nothing may be left: Windows removes it with its holder.
+            # The lock file itself proves nothing later: Windows removes it with its holder.
             files.make_mark(live / f"{name}{run_folder.SEEN}")
         except Timeout:
             raise self._unusable("another process holds it: give each run an id") from None
@@ -246,13 +246,13 @@ class Ledger:
 
     @property
     def is_over(self) -> bool:
-        """Return whether a sweep, or the main process, has said that this run is over."""
+        """Return whether a sweep, or the main process, has declared this run over."""
         return (self.folder / OVER).exists()
 
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
         """Take slots and write their intents; None if fewer than `number` of `most` are free.
 
-        The key of a request that the router refused is free again: nothing came of it.
+        The key of a request that the router refused is free again: no instance came of it.
         """
         try:
             with lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
@@ -268,7 +268,7 @@ class Ledger:
         return free[:number]
 
     def claim_key(self, key: str, intent: Intent) -> None:
-        """Write the intent of a key that is no slot's: of a request that is to be refused."""
+        """Write the intent of a key outside the slots: of a request that should be refused."""
         try:
             self._intend(key, intent)
         except OSError as error:
@@ -286,8 +286,8 @@ class Ledger:
         held = self.folder / HELD
         try:
             make_folder(held)
-            # Whoever waits stands in here: else a process that lets go, and wants it again, would
-            # have it before one that waits has looked.
+            # A waiting process holds this lock: without it a process that releases the share and
+            # wants it again would win over one that still waits for its next look.
             turnstile = wait_for(held / f"{name}-next.lock", check)
             try:
                 return wait_for(held / f"{name}.lock", check)
@@ -297,27 +297,27 @@ class Ledger:
             raise self._unusable(str(error)) from None
 
     def give_up(self, share: str, spec: Mapping[str, Any], why: str) -> None:
-        """Write down, as far as that can be, that nobody need try to provision this again."""
+        """Record, if possible, that no process needs to try to provision this again."""
         with contextlib.suppress(OSError):
             append(self.folder, {"share": share, "spec": dict(spec), "failure": why})
 
     def record_fact(self, key: str, fact: Fact, instance_id: str | None) -> None:
-        """Write a fact down; raises OSError. What is not written, a sweep finds out again."""
+        """Append a fact; raises OSError. A sweep finds out again what was not written."""
         record_fact(self.folder, key, fact, id=instance_id)
 
     def read(self) -> Reading:
-        """Read it, whoever wrote it."""
+        """Read the ledger, whichever processes wrote it."""
         return read(self.folder)
 
     def look(self) -> Reading:
-        """Read it; raises `ConfigError` if that can't be done."""
+        """Read the ledger; raises `ConfigError` if it can't be read."""
         try:
             return self.read()
         except OSError as error:
             raise self._unusable(str(error)) from None
 
     def end(self) -> None:
-        """Let go of the lock, and of the folder if nothing is left and nobody uses it."""
+        """Release the lock, and remove the folder if nothing is left and no process uses it."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -328,13 +328,13 @@ class Ledger:
         return (self.folder / LIVE / f"{name}{run_folder.SEEN}").exists()
 
     def stop(self) -> None:
-        """Make the run's other processes provision and chat no more."""
+        """Stop the run's other processes from provisioning and chatting."""
         with contextlib.suppress(OSError):
             files.make_mark(self.folder / OVER)
 
 
 def read(folder: Path) -> Reading:
-    """Read a run's ledger; one that is not there is empty. Raises OSError."""
+    """Read a run's ledger; a missing one is empty. Raises OSError."""
     try:
         text = (folder / LEDGER).read_bytes()
     except FileNotFoundError:
@@ -343,31 +343,31 @@ def read(folder: Path) -> Reading:
 
 
 def record_fact(folder: Path, key: str, fact: Fact, **fields: object) -> None:
-    """Append a fact, on the disk when this returns. Raises OSError."""
-    # A fact without its intent is none: a ledger that somebody has removed is not begun anew by it.
+    """Append a fact; it is on disk on return. Raises OSError."""
+    # A fact without its intent is useless: it must not begin a removed ledger anew.
     append(folder, {"key": key, "fact": fact, **fields}, make=fact is Fact.INTENT)
 
 
 def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> None:
-    """Append a line, on the disk when this returns. Raises OSError."""
+    """Append a line; it is on disk on return. Raises OSError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({**facts, "schema": SCHEMA, "at": at})
     begins = make and not (folder / LEDGER).exists()
     files.append(folder / LEDGER, f"\n{line}\n".encode(), make=make, durable=True)
     if begins:
-        # What was made for it, too: a line in a file that no folder names is on no disk.
+        # Sync new directories too: a file whose directory entry is lost is lost.
         for place in (folder, *folder.parents[:3]):
             platform.here.flush_folder(place)
 
 
 def discard_if_done(folder: Path) -> None:
-    """Remove a run's folder if it is known that nothing is left, and nobody uses it."""
+    """Remove a run's folder if it is known that nothing is left, and no process uses it."""
     if _is_done(folder):
         run_folder.discard(folder)
 
 
 def discard_ledger_if_done(folder: Path) -> None:
-    """Remove a run's ledger alone: the word that the run is over stays, as its owner may begin."""
+    """Remove only a run's ledger: the `over` mark stays, as its owner may still begin."""
     if _is_done(folder):
         run_folder.discard_ledger(folder)
 
@@ -380,9 +380,9 @@ def _is_done(folder: Path) -> bool:
 
 
 def mark_run_over(output: Path, run_id: str) -> None:
-    """Mark a run as over: its owner, if it still lives, then provisions and chats no more.
+    """Mark a run as over: its owner, if it still lives, stops provisioning and chatting.
 
-    Raises `ConfigError` if that can't be written.
+    Raises `ConfigError` if the mark can't be written.
     """
     try:
         files.make_mark(run_folder.make_run(output, run_id) / OVER)

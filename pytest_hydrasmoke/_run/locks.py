@@ -1,4 +1,4 @@
-"""Locks that end with whoever holds them: they tell which processes of a run live."""
+"""Locks that end with their process: they show which processes of a run live."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pytest_hydrasmoke._base.files import is_blocked
 from .folder import LIVE, folder_of
 
 MAIN = "main"
-"""The name of a run's main process, which begins it; workers have others."""
+"""The name of a run's main process, which begins it; workers have other names."""
 
 
 def lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
-    """Return a lock that is waited for so many seconds, with `Timeout` after them."""
-    # Where the file system has no locks there would be a file with a process's id instead: it
-    # outlives its process, so that it tells nothing.
+    """Return a lock whose `acquire` waits `timeout` seconds, then raises `Timeout`."""
+    # Without support in the file system the lock would be a file with a process id, which outlives
+    # its process and so proves nothing.
     return FileLock(path, timeout, thread_local=thread_local, fallback_to_soft=False)
 
 
 def wait_for(path: Path, check: Callable[[], object]) -> FileLock:
     """Wait until nobody else holds a lock, and hold it.
 
-    `check` is called once a second; what it raises ends the wait.
+    `check` is called once a second; an error that it raises ends the wait.
     """
-    # Released by whoever ends the test, which may be another thread than began it.
+    # The thread that ends the test releases it, which may not be the one that began it.
     held = lock(path, timeout=1.0, thread_local=False)
     while True:
         check()
@@ -45,7 +45,7 @@ def has_main_process(output: Path, run_id: str) -> bool:
         blocked = any(map(is_blocked, (folder.parent, folder, path.parent)))
         return not blocked and path.lstat().st_size == 0 and _is_held(path)
     except OSError:
-        return False  # Whatever it is, this process can't share a ledger with it.
+        return False  # Whatever the error, this process can't share a ledger with it.
 
 
 def is_live(folder: Path) -> bool:

@@ -1,8 +1,8 @@
-"""The first questions to a router: is it one, does it take the token, is the run id fresh?
+"""Check the router before the run: is it one, does it take the token, is the run id fresh?
 
-Asked once, before anything is collected or swept, so that a wrong URL or token is told once, and
-not by every test. What it answers where there is nothing to be found is learned here: a deletion
-is believed only in these forms.
+Done once, before collection or a sweep, so that a wrong URL or token is reported once and not by
+every test. It also learns the router's "not found" answers: a deletion is believed only in these
+forms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_hydrasmoke._transport.protocol import drive
 from . import folder as run_folder
 
 FIRST_ANSWER_TIMEOUT = 60.0
-"""Seconds for the router to tell; a run that waits less for an instance waits less here too."""
+"""Seconds for the router to answer; a run's shorter wait for an instance holds here too."""
 
 
 def check_unused(
@@ -30,9 +30,9 @@ def check_unused(
 ) -> None:
     """Ask for the run's first key; raises `ConfigError` if the run id was used before.
 
-    `named` tells that somebody chose the run id: it is remembered in the output folder then,
-    since a router may know nothing any more of what a run has deleted. `observer` is told how the
-    asking went. Raises too what asking raises.
+    If somebody chose the run id (`named`), record it in the output folder: a router may have
+    forgotten what a run has deleted. `observer` sees the outcome of the calls. Passes on the errors
+    of the calls.
     """
     io = SyncIO(config.link)
     try:
@@ -55,7 +55,7 @@ def check_unused(
             next_step="remove it, or give another --hydra-smoke-output",
         )
     if named:
-        # A folder that can't be written is the ledger's to refuse.
+        # If the folder can't be written, the ledger reports that.
         with contextlib.suppress(OSError):
             run_folder.make_output(config.output)
             files.make_folder(mark.parent)
@@ -63,10 +63,10 @@ def check_unused(
 
 
 def learn(config: HydraSmokeConfig, *, observer: Observer | None = None) -> Forms:
-    """Learn how the router answers where there is nothing; `observer` sees how that goes.
+    """Learn how the router answers where there is nothing; `observer` sees the calls.
 
-    Raises `ConfigError` where it can't be told from whatever else may answer at its URL, and what
-    asking raises.
+    Raises `ConfigError` where the answers can't be told from those of any other server at its URL,
+    and passes on the errors of the calls.
     """
     io = SyncIO(config.link)
     try:

@@ -1,4 +1,4 @@
-"""A router that does not answer yet: a line now and then, before anything else is shown.
+"""A line now and then while a router does not answer yet, before anything else is shown.
 
 Commands show nothing else meanwhile, and pytest has no terminal before its first test.
 """
@@ -27,9 +27,9 @@ TICK = 1.0
 
 
 class Reaching:
-    """Sees attempts to reach a router, and says so while none of them is answered.
+    """Watch attempts to reach a router, and report while none of them is answered.
 
-    A context manager: beyond it nothing is said. `say` is called by a thread of its own.
+    A context manager: outside it nothing is reported. `say` is called by a thread of its own.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class Reaching:
         self._ticker.stop()
 
     def saw_attempt(self, attempt: Attempt) -> None:
-        """Count; another one follows, unless an answer does."""
+        """Count an attempt; another one follows, unless an answer does."""
         self._attempt = attempt.number + 1
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
-        """See an answer: the next question begins with its first attempt."""
+        """Record an answer: the next call begins with its first attempt."""
         self._attempt = 1
 
     def tick(self) -> None:
-        """Say how it stands, if it is time."""
+        """Report the state, if it is time."""
         elapsed = self._clock() - self._began
         if elapsed >= self._due:
             self._due = FIRST + EVERY * ((elapsed - FIRST) // EVERY + 1)

@@ -1,6 +1,6 @@
-"""The format of a recording, as `docs/reference/recordings.md` has it; pure.
+"""The format of a recording, as `docs/reference/recordings.md` defines it; pure.
 
-The fake has a reader of its own for it, which shares nothing with this module.
+The fake has a reader of its own, which shares nothing with this module.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pytest_hydrasmoke._core.tape import Place
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
 _MOST = 100
-"""How many characters a file's or a folder's name has, but for its digest and suffix."""
+"""Characters of a file's or folder's name, without its digest and suffix."""
 _MOST_FOLDERS = 8
 KINDS = ("fixture ", "hook ")
-"""How an owner begins that is no test."""
+"""Prefix of an owner that is not a test."""
 
 
 @public
@@ -56,7 +56,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """LLM events of a turn, and how many seconds after its end they were first counted so."""
+    """LLM events of a turn, and the seconds after its end at which that count was first seen."""
 
     count: int
     providers: tuple[str, ...]
@@ -65,7 +65,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as it is in a file; chunks with the milliseconds since the request was sent."""
+    """A turn as stored in a file; chunks with the milliseconds since the request was sent."""
 
     run: int
     instance: Place
@@ -76,7 +76,7 @@ class Turn:
     chunks: Sequence[tuple[int, bytes]]
     refused: Refusal | None
     said: str | None = None
-    """A digest of its words, where nothing was taken out of them."""
+    """A digest of its words, where nothing was removed from them."""
 
     @property
     def stream(self) -> bytes:
@@ -85,7 +85,7 @@ class Turn:
 
 
 class FormatError(ValueError):
-    """Raised where a file is no recording that this module knows; says why."""
+    """Raised where a file is no recording that this module can read; says why."""
 
 
 class VersionError(FormatError):
@@ -93,7 +93,7 @@ class VersionError(FormatError):
 
 
 def as_text(owner: str, turns: Sequence[Turn], day: str) -> str:
-    """Return a recording, a chunk a line: made for review."""
+    """Return a recording as text, one chunk per line, for review."""
     head = {"format": FORMAT, "version": VERSION, "recorded": day}
     bodies = ",\n".join(map(_written, turns))
     return _visible(f'{_json(head)[:-1]},\n"of": {_json(owner)},\n"turns": [\n{bodies}\n]}}\n')
@@ -129,18 +129,18 @@ def _written(turn: Turn) -> str:
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
 _ODD = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""What would be no line any more, could not be seen in a review, or be no UTF-8."""
+"""Characters that would break a line, be invisible in a review, or be no valid UTF-8."""
 
 
 def _visible(text: str) -> str:
-    """Escape in JSON what is odd; it can only be in a text."""
+    """Escape such characters as in JSON; they occur only inside strings."""
     if text.isascii() and "\x7f" not in text:
         return text
     return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", text)
 
 
 def _chunk(data: bytes) -> str:
-    # Most of the time that writing takes is spent here: of ASCII it is a third of it.
+    # Writing spends most of its time here; for ASCII text this shortcut saves two thirds of it.
     if data.isascii():
         return encode_basestring_ascii(data.decode())
     try:
@@ -192,10 +192,10 @@ def _decoded(value: Any) -> bytes:
 
 
 def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
-    """Put new turns in the places of old ones, of an owner whom a run may have seen in part.
+    """Put new turns in the places of an owner's old ones, of which a run may have seen a part.
 
-    What nobody asked of an instance that had turns is left out; more of the same message, and
-    instances that had none in this run, stay.
+    Drop old turns that were not repeated on an instance that had turns; keep further turns with the
+    same message, and instances without turns in this run.
     """
     waiting: dict[str, deque[Turn]] = {}
     for turn in new:
@@ -213,17 +213,17 @@ def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
 
 
 def asked(turn: Turn) -> str:
-    """Return what a turn is looked up by."""
+    """Return the key by which a turn is looked up."""
     return _json([turn.run, turn.instance, turn.message])
 
 
 HEAD = 1 << 16
-"""So many bytes of a file tell whose it is."""
+"""The first bytes of a file, which name its owner."""
 _OWNER = re.compile(rb'"of":\s*("(?:[^"\\]|\\.)*")')
 
 
 def owner_in(text: bytes) -> str | None:
-    """Return whose recording a file is; None if it is none. It may be damaged further on."""
+    """Return whose recording a file is; None if it is none. The rest may be damaged."""
     if FORMAT.encode() not in text[:HEAD] or (found := _OWNER.search(text[:HEAD])) is None:
         return None
     try:
@@ -236,13 +236,13 @@ def owner_in(text: bytes) -> str | None:
 
 
 def path_of(owner: str) -> PurePosixPath:
-    """Return where a new recording goes, by a name that is one on every disk."""
+    """Return the path of a new recording, with a name that is valid on every disk."""
     kind, _, rest = owner.partition(" ") if owner.startswith(KINDS) else ("", "", owner)
     module, _, rest = rest.partition("::") if "::" in rest else ("", "", rest)
     last = f"{kind} {rest}".lstrip()
     wanted = [*filter(None, module.removesuffix(".py").split("/")), last.replace("::", ".")]
     safe = list(_safe(wanted[-_MOST_FOLDERS:]))
-    # A dot may be one, or stand for a class.
+    # A dot may be literal, or separate a class.
     if safe != wanted or "." in last.partition("[")[0]:
         digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()
         safe[-1] += f"-{digest[:8]}"
@@ -251,7 +251,7 @@ def path_of(owner: str) -> PurePosixPath:
 
 def _safe(parts: Sequence[str]) -> Iterator[str]:
     for part in parts:
-        # Some disks take two names that differ in letter case for one.
+        # Some disks treat two names that differ only in case as one.
         name = re.sub(r"[^a-z0-9_\-.,=+\[\] ]", "_", part.lower())[:_MOST]
         name = re.sub(r"^\.|[. ]$", "_", name)
         yield f"_{name}" if _DEVICES.match(name) else name

@@ -1,4 +1,4 @@
-"""What two recordings of the same test say, compared: ids and times are other ones each time."""
+"""Compare the words of two recordings of the same test: ids and times differ each time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pytest_hydrasmoke._core.reading import Reading
 from .recording import Turn, asked
 
 _AROUND = 3
-"""How many words are shown before the first that differs, and after it."""
+"""How many words are shown before the first difference, and after it."""
 
 
 def compared(
     old: Sequence[Turn], new: Sequence[Turn], reading: Reading
 ) -> tuple[list[Turn], str | None]:
-    """Return new turns, but old ones where the words are the same; and what changed, for a person.
+    """Return new turns, or old ones where the words are equal, and a readable account of changes.
 
-    Nothing has changed where that is None.
+    The account is None where nothing has changed.
     """
     waiting: dict[str, deque[Turn]] = {}
     for turn in old:
@@ -46,13 +46,13 @@ def _message(turn: Turn) -> str:
 
 
 def _difference(was: Turn, now: Turn, reading: Reading) -> str | None:
-    """Return what is another one first in a turn; None where the words are the same."""
+    """Return the first difference of a turn; None where the words are equal."""
     if _raw(was) == _raw(now):
         return None
-    # Reading a stream takes as long as the turn took of the processor's time.
+    # Reading a stream costs as much CPU time as the turn did.
     if was.said is not None and was.said == now.said and _frame(was) == _frame(now):
         return None
-    one, other = _told(was, reading), _told(now, reading)
+    one, other = _words(was, reading), _words(now, reading)
     for name, before in one.items():
         if before != other[name]:
             return f"{name}: {_first_words(str(before), str(other[name]))}"
@@ -64,7 +64,7 @@ def _raw(turn: Turn) -> tuple[object, ...]:
 
 
 def _frame(turn: Turn) -> dict[str, object]:
-    """Return all that counts of a turn, but for what it is looked up by, and its stream."""
+    """Return everything relevant of a turn except its lookup key and its stream."""
     events = turn.llm_events
     return {
         "spec": dict(turn.spec),
@@ -73,8 +73,8 @@ def _frame(turn: Turn) -> dict[str, object]:
     }
 
 
-def _told(turn: Turn, reading: Reading) -> dict[str, object]:
-    """Return what counts of a turn, with the names that a person knows its parts by."""
+def _words(turn: Turn, reading: Reading) -> dict[str, object]:
+    """Return the words of a turn, with readable names of its parts."""
     refused, said = turn.refused, played(turn.stream, reading)
     return {
         **_frame(turn),

@@ -1,4 +1,4 @@
-"""A folder of recordings, as it is written: whole files alone, and nothing deleted."""
+"""A folder of recordings as it is written: whole files only, and nothing deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .recording import HEAD, owner_in, path_of
 ROUTER = "router.json"
 _TEMPORARY = ".hydra-smoke-*.tmp"
 _MOST = 100_000
-"""Files and folders below it: one that has more is a disk, and no folder of recordings."""
+"""Most files and folders below it: with more it is a whole disk, and no folder of recordings."""
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Recordings:
 
     @cached_property
     def owners(self) -> dict[str, Path]:
-        """Whose recordings there are, and where; looked for once, as files may be moved."""
+        """Owners of the recordings, with their paths; read once, as files may be moved."""
         found: dict[str, Path] = {}
         for path in sorted(self._files()[0]):
-            # To open what is no file, a pipe, may take for ever.
+            # Opening something other than a file, such as a pipe, may block for ever.
             if path.suffix == ".json" and path.is_file():
                 with contextlib.suppress(OSError):
                     owner = _owner(path)
@@ -42,7 +42,7 @@ class Recordings:
         return found
 
     def _files(self) -> tuple[list[Path], bool]:
-        """Return what is in the folder, and whether that is all."""
+        """Return the files of the folder, and whether these are all."""
         found: list[Path] = []
         seen = 0
         for place, _, names in os.walk(self.folder):
@@ -53,13 +53,13 @@ class Recordings:
         return found, True
 
     def path(self, owner: str) -> Path:
-        """Return where an owner's recording is, or is to be."""
+        """Return the path of an owner's recording, existing or new."""
         return self.owners.get(owner) or self.folder / path_of(owner)
 
     def read(self, owner: str) -> bytes | None:
         """Return an owner's file; None where there is none. Raises `OSError`.
 
-        It raises `FileExistsError` where what has its place is somebody else's.
+        Raises `FileExistsError` where another owner's file has its place.
         """
         path = self.path(owner)
         try:
@@ -71,15 +71,15 @@ class Recordings:
         return text
 
     def write(self, owner: str, text: str) -> None:
-        """Write an owner's file, so that nobody ever finds half of it; raises `OSError`."""
+        """Write an owner's file atomically; raises `OSError`."""
         path = self.path(owner)
         replace(path, text)
         self.owners[owner] = path
 
     def begin(self) -> None:
-        """Make the folder, and remove what killed runs have left half written.
+        """Create the folder, and remove half-written files of killed runs.
 
-        Raises `ConfigError` where nothing can be written, or where it is no such folder.
+        Raises `ConfigError` where it can't be written, or is no folder of recordings.
         """
         files, all_of_it = self._files()
         if not all_of_it:
@@ -108,9 +108,9 @@ def _owner(path: Path) -> str | None:
 
 
 def replace(path: Path, text: str) -> None:
-    """Put a whole file in the place of another; raises `OSError`."""
+    """Replace a file atomically; raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder: a file can only be renamed within its file system.
+    # In the same folder: a rename works only within one file system.
     other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
     try:
         with os.fdopen(opened(other, NEW, 0o666), "wb") as file:

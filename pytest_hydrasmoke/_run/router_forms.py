@@ -1,8 +1,7 @@
-"""What a folder of recordings tells of the router: a report, cut down to forms and times.
+"""What a folder of recordings shows of the router: a report, reduced to forms and times.
 
-The fake learns its manners from it as from any `report.json`. Once it is there, only forms that
-are new are added: times are other ones in each run, and which calls a run makes depends on what it
-was asked to test.
+The fake learns from it as from any `report.json`. Later runs add only new forms: times differ in
+each run, and the calls of a run depend on its tests.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from pytest_hydrasmoke._report.model import InstanceReport, Report, TurnReport
 _ARRIVALS = 20
 """How many of a turn's arrivals are kept: the pauses between them are much alike."""
 _DEPTH = 4
-"""How deep in the file it is that a line has the rest."""
+"""Nesting level below which JSON stays on one line."""
 Plain = dict[str, Any]
 
 
 def forms_of(report: Report, before: bytes | None) -> str | None:
-    """Return what the file is to be; None where it is so already, or there is nothing to tell."""
+    """Return the file's new text; None where it is up to date, or there is nothing to store."""
     old = _read(before)
     ready = [
         instance
@@ -43,7 +42,7 @@ def forms_of(report: Report, before: bytes | None) -> str | None:
 
 
 def _lines(value: object, depth: int = 0) -> str:
-    """Return JSON with a line for each thing that happened, and each form."""
+    """Return JSON with one line per event or form."""
     if depth == _DEPTH or not value:
         return json.dumps(value)
     if isinstance(value, list):
@@ -61,7 +60,7 @@ def _read(before: bytes | None) -> Plain | None:
         plain: Any = json.loads(before or b"")
         return plain if plain["instances"] and isinstance(plain["manners"], dict) else None
     except (ValueError, KeyError, TypeError):
-        return None  # It is made anew.
+        return None  # A new file replaces it.
 
 
 def _joined(known: Sequence[Plain], new: Sequence[Plain]) -> list[Plain]:
@@ -100,7 +99,7 @@ def _turn(turn: TurnReport, zero: float) -> Plain:
         "complete": turn.complete,
         "events": turn.events,
         "arrivals": [_at(at) for at in turn.arrivals[:_ARRIVALS]],
-        # Of an agent's words there are none in here.
+        # No text of an agent may be in this file.
         "error": turn.error and ("the reply was cut" if cut else "it failed"),
     }
 

@@ -1,7 +1,7 @@
-"""One process of a run: what it owns, and its deletion when it is over.
+"""One process of a run: what it owns, and its deletion when the run is over.
 
-An instance is claimed here before its request leaves, so that however a run ends, `close` knows
-what there is to delete. It is called wherever a run can end, and does only what is still to do.
+An instance is claimed here before its request leaves, so that `close` knows what to delete however
+a run ends. `close` is called wherever a run can end, and does only what is left to do.
 """
 
 from __future__ import annotations
@@ -63,24 +63,24 @@ class SmokeSession(RecordListener):
     reading: Reading = field(default_factory=Reading)
     on_ready: Callable[[SmokeInstance], object] = lambda instance: None
     on_change: Callable[[InstanceRecord], None] = lambda record: None
-    """Told of every change of every instance; from any thread."""
+    """Called for every change of every instance; from any thread."""
     records: list[InstanceRecord] = field(default_factory=list[InstanceRecord])
     sightings: Sightings = field(init=False)
-    """What clients saw that belong to no instance."""
+    """Sightings of clients that belong to no instance."""
     network: Network = field(default_factory=Network)
-    """How blocking code reaches the router."""
+    """How blocking code calls the router."""
     forms: Forms | None = None
-    """The router's own, learned before the run; without them no "not found" is believed."""
+    """The router's own forms, learned before the run; without them no "not found" is believed."""
     test: Callable[[], str] = lambda: ""
-    """Names the test that runs."""
+    """Returns the name of the running test."""
     origin: Callable[[], Origin | None] = lambda: None
-    """Tells for whom an instance is claimed that is not shared; asked once for each."""
+    """Returns who claims an unshared instance; called once per instance."""
     tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
-    """Begins to record a turn, by its instance's log and its message."""
+    """Begins to record a turn, given its instance's log and its message."""
     run: Callable[[], int | None] = lambda: None
-    """Numbers the run of the test's body, where it has several."""
+    """Returns the number of the current run of the test's body, where it has several."""
     replay: bool = False
-    """Whether what answers is a replay of recordings."""
+    """Whether a replay of recordings plays the router."""
 
     def __post_init__(self) -> None:
         self._ended = False
@@ -96,7 +96,7 @@ class SmokeSession(RecordListener):
     def claim(
         self, spec: InstanceSpec, number: int = 1, share: str | None = None
     ) -> list[InstanceRecord]:
-        """Own instances that are yet to be asked for, under the next free slots."""
+        """Own instances before they are requested, under the next free slots."""
         self._check_detached()
         self.permit()
         limit = self.config.max_instances
@@ -114,7 +114,7 @@ class SmokeSession(RecordListener):
         return records
 
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
-        """Own what a test might provision by hand: it takes no slot."""
+        """Own what a test may provision by hand: it takes no slot."""
         self._check_detached()
         self.ledger.claim_key(key, self._intent(spec))
         record = self._record(spec, key)
@@ -130,7 +130,7 @@ class SmokeSession(RecordListener):
             )
 
     def check_spec(self, spec: InstanceSpec) -> None:
-        """Raise `ConfigError` for a spec that has the token in it."""
+        """Raise `ConfigError` for a spec that contains the token."""
         if any(has_token(str(value), self.config.token) for value in spec.model_dump().values()):
             raise ConfigError(
                 "the spec has the token in it",
@@ -152,7 +152,7 @@ class SmokeSession(RecordListener):
         return record
 
     def log_of(self, instance_id: str) -> TurnLog:
-        """Return the log of an instance's turns; of one that is not the run's, a log of its own."""
+        """Return the turn log of an instance; one outside the run gets a log of its own."""
         known = (
             record.log
             for record in self.records
@@ -166,39 +166,39 @@ class SmokeSession(RecordListener):
             self.record_fact(record, fact)
 
     def _note_deletion(self, instance_id: str, code: int) -> None:
-        """Take in that a test has deleted what is the run's with a client: nobody else has."""
+        """Record that a client of a test, and nobody else, deleted an instance of the run."""
         for record in self.records:
             ours = record.id is not None and plain_id(record.id) == plain_id(instance_id)
-            # What had no row before has one only if it was there to be deleted.
+            # The router deletes only what has a row, so this code proves that there was one.
             had_row = record.state in HAS_ROW or (record.state is State.ACCEPTED and code < 300)
             if ours and had_row:
                 record.deletion_asked = True
                 record.becomes(State.DELETING)
 
     def record_fact(self, record: InstanceRecord, fact: Fact) -> None:
-        """Write a fact down in the ledger, for an instance that is the run's."""
+        """Append a fact to the ledger, if the instance is the run's."""
         if record.key is None:
             return  # It is not the run's.
-        # A router can tell a token back as an id; without one, a sweep asks for the key.
+        # A router can echo the token as an id; without an id, a sweep asks for the key.
         shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
         try:
             self.ledger.record_fact(record.key, fact, record.id if shown else None)
         except OSError as error:
-            # The intent is on the disk: a sweep finds the rest out again.
+            # The intent is on disk: a sweep finds out the rest.
             record.add_remark(f"not in the ledger: {fact} ({error})")
 
     @property
     def forked(self) -> bool:
-        """Whether this is a child of the run's process, which has no part in the run."""
+        """Whether this is a forked child, which takes no part in the run."""
         return os.getpid() != self._pid
 
     def changed(self, record: InstanceRecord) -> None:
         self.on_change(record)
 
     def permit(self, record: InstanceRecord | None = None) -> None:
-        """Raise `ConfigError` where the run is over: a sweep, or its main process, has said so."""
+        """Raise `ConfigError` where a sweep, or the main process, has declared the run over."""
         if record is not None and record.attached:
-            return  # Whoever provisioned it says how long it lives.
+            return  # Its lifetime is up to whoever provisioned it.
         if self.forked:
             raise ConfigError(
                 "this process is a child that a test has forked: the instances are its parent's",
@@ -215,7 +215,7 @@ class SmokeSession(RecordListener):
         return self._ready(self.bring_up(*self.claim(spec)))
 
     def bring_up(self, record: InstanceRecord) -> InstanceRecord:
-        """Take what is owned to a ready instance, from wherever it stands; or delete it."""
+        """Take an owned instance from any state to ready; delete it if that fails."""
         try:
             drive(_bring_up(self._calls(record), record, self.policy))
         except Exception:
@@ -225,7 +225,7 @@ class SmokeSession(RecordListener):
         return record
 
     def many(self, number: int, spec: InstanceSpec) -> list[SmokeInstance]:
-        """Provision several at once: all are ready, or none is left."""
+        """Provision several concurrently: all become ready, or all are deleted."""
         records = self.claim(spec, number)
 
         def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
@@ -265,11 +265,11 @@ class SmokeSession(RecordListener):
     # Handles
 
     def handle(self, record: InstanceRecord) -> Handle:
-        """Return an instance's core over this session's own connections."""
+        """Return an instance's handle over this session's own connections."""
         return Handle(self._calls(record), record, self.policy, self.reading)
 
     def handle_async(self, io: AsyncIO, record: InstanceRecord) -> Handle:
-        """Return an instance's core over a test's connections."""
+        """Return an instance's handle over a test's connections."""
         calls = Calls(io, record, replay=self.replay)
         return Handle(calls, record, self.policy, self.reading)
 
@@ -299,7 +299,7 @@ class SmokeSession(RecordListener):
         return record
 
     def ready(self, record: InstanceRecord) -> None:
-        """Notify those who wait for it that an instance is ready."""
+        """Notify listeners that an instance is ready."""
         self.on_ready(SmokeInstance(self.handle(record)))
 
     def is_gone(self, record: InstanceRecord) -> bool:
@@ -309,17 +309,17 @@ class SmokeSession(RecordListener):
     # The end
 
     def dispose(self, records: list[InstanceRecord]) -> None:
-        """Delete instances, several at once; what is not confirmed becomes the record's `leak`."""
+        """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
         if not self.forked:
             dispose(records, self.policy, self._io, self.interrupts, self.network)
 
     def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
-        """Take part in what another process of the run has in the ledger."""
+        """Own, together with another process of the run, an instance in the ledger."""
         record = self._record(spec, entry.key)
         record.id, record.state = entry.id, STATES[entry.fact]
         if record.id is None and record.state in HAS_ROW:
             record.state = State.REQUESTED
-        # Whether its request was sent, and carried out, nobody here can know.
+        # This process can't know whether the request was sent and carried out.
         record.unknown_outcomes = 1
         return record
 
@@ -329,19 +329,19 @@ class SmokeSession(RecordListener):
         try:
             entries = self.ledger.read().entries
         except OSError:
-            return  # What can't be read now, a sweep reads later.
+            return  # A sweep reads later what can't be read now.
         for key, entry in entries.items():
             if key not in known and entry.fact is not Fact.REFUSED:
                 self.join(entry)
 
     @property
     def pending(self) -> list[InstanceRecord]:
-        """What `close` has to delete."""
+        """Return the instances that `close` has to delete."""
         own = [record for record in self.records if not record.shared_across_workers]
         return to_delete(own, self.policy)
 
     def process_report(self) -> ProcessReport:
-        """Return what became of everything that was asked for, and how the router answered."""
+        """Return the outcome of every request for an instance, and how the router answered."""
         wall = time.time() - self._io.now()
         replies = self.config.report_replies
         return ProcessReport(
@@ -360,9 +360,9 @@ class SmokeSession(RecordListener):
         causes: Collection[Failure],
         used: Collection[InstanceRecord],
     ) -> list[Failure]:
-        """Put a test's failure into the story of each instance that it used, or that caused it.
+        """Add a test's failure to the story of each instance that it used, or that caused it.
 
-        `causes` are what is written down of the errors that the test failed of.
+        `causes` are the stored forms of the errors that made the test fail.
         """
         failures = list(causes)
         for failure in failures:
@@ -376,11 +376,11 @@ class SmokeSession(RecordListener):
         return failures
 
     def end(self) -> None:
-        """Provision and chat no more: a thread of a test's may outlive the run."""
+        """Stop provisioning and chatting: a test's thread may outlive the run."""
         self._ended = True
 
     def close(self) -> None:
-        """Delete everything that is left and this process's to delete; harmless if done before."""
+        """Delete all that is left and this process's to delete; harmless if done before."""
         self.dispose([record for record in self.records if not record.shared_across_workers])
         believe_others(self.records, self.ledger)
         self._io.close()
@@ -392,6 +392,6 @@ async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
 
 
 def _matters(record: InstanceRecord) -> bool:
-    # A refused request made nothing; it is told only where a test failed of it.
+    # A refused request made no instance; it is reported only where a test failed because of it.
     refused = record.state in (State.CLAIMED, State.REFUSED)
     return not refused or any(failure.test for failure in record.failures)

@@ -1,10 +1,10 @@
-"""Who shares what: one instance for each spec and scope, used by one test at a time.
+"""Shared instances: one for each spec and scope, used by one test at a time.
 
-Under xdist the processes of a run find each other through its ledger. Whoever holds the lock of
-what they share provisions it, if nobody has, or takes over from one that died in the middle of
-it; else it joins by poll. The lock is held from set-up to teardown, so that the LLM events of a
-turn are that turn's, and ends with its process. What is known of the last turn goes from one holder
-to the next (`_core.turn_log`).
+Under xdist the processes of a run find each other through its ledger. The process that holds the
+lock of a share provisions the instance if no process has, or takes over from one that died while it
+did; otherwise it joins by poll. The lock is held from set-up to teardown, so that the LLM events of
+a turn are that turn's own, and is released when its process ends. What is known of the last turn
+passes from one holder to the next (`_core.turn_log`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from .session import SmokeSession
 __tracebackhide__ = hide_own_frames
 
 EVERYBODY = "session"
-"""What is shared under this name is shared by all processes of the run."""
+"""Prefix of shares that all processes of the run use."""
 
 _Wanted = tuple[InstanceSpec | None, str]
 
 
 class Sharing:
-    """One process's part in what is shared."""
+    """One process's part in the shared instances."""
 
     def __init__(self, session: SmokeSession, *, worker: bool) -> None:
         self._session = session
@@ -47,7 +47,7 @@ class Sharing:
         self._held: tuple[_Wanted, FileLock] | None = None
 
     def begins(self, share: str) -> bool:
-        """Tell, once, that something is shared under this name; its end is then to be told."""
+        """Return whether a share is new to this process; if so, the caller has to call `end`."""
         if share in self._begun:
             return False
         self._begun.add(share)
@@ -56,9 +56,9 @@ class Sharing:
     def take(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
         """Return the one instance of this spec and share, provisioned at its first use.
 
-        It is held until `release`. One that could not be provisioned, or is gone, is told once:
-        later tests raise a `ProvisionError` that points to the first. With `instance` set, it is
-        that one, whatever the spec. Raises `ConfigError` where the test holds another one.
+        It is held until `release`. A failed provision, or a lost instance, is reported once: later
+        tests raise a `ProvisionError` that points to the first. With `instance` set, return that
+        one, whatever the spec. Raises `ConfigError` where the test holds another one.
         """
         attached = self._session.config.instance is not None
         wanted = (None, EVERYBODY) if attached else (spec, share)
@@ -79,7 +79,7 @@ class Sharing:
             record = self._bring_up(wanted, entry)
         except HydraSmokeError as error:
             why = f"provisioning failed in the set-up of {test}: {error.message}"
-            # In the router's words, which may tell the token back.
+            # The router's words may echo the token.
             scrub = scrubbing(self._session.config.token)
             self._session.ledger.give_up(wanted[1], plain, scrub(why))
             raise
@@ -95,7 +95,7 @@ class Sharing:
             lock = self._session.ledger.hold(digest[:16], self._session.permit)
             self._held = (wanted, lock)
         elif self._held[0] != wanted:
-            # Two tests that wait for each other's would wait for ever.
+            # Two tests that wait for each other's instance would wait for ever.
             raise ConfigError(
                 "this test uses a shared instance of another spec already",
                 next_step="get the second one from smoke_instance_factory",
@@ -117,26 +117,26 @@ class Sharing:
         return self._session.bring_up(record)
 
     def give_up_if_gone(self, test: str) -> None:
-        """Have nobody try what this test holds any more, if the router proves that it is gone."""
+        """Give up this test's share for all processes, if its instance is proved gone."""
         if self._held is None or self._session.forked:
             return
         spec, share = self._held[0]
         record = self._used.get((spec, share))
-        # One that a test has deleted is provisioned anew.
+        # An instance that a test has deleted is provisioned anew.
         ours = record is not None and record.key is not None and record.state is State.READY
         if record is not None and ours and self._session.is_gone(record):
             why = f"{record.name} was found to be gone at the router in {test}"
             self._session.ledger.give_up(share, _plain(spec), why)
 
     def release(self) -> None:
-        """Let the next test have what this one holds."""
-        # A forked child's lock is its parent's, too.
+        """Let the next test use what this one holds."""
+        # A forked child shares its parent's lock.
         if self._held is not None and not self._session.forked:
             self._held[1].release()
             self._held = None
 
     def end(self, share: str) -> None:
-        """Delete what was shared within a scope that is over, if that is this process's to do."""
+        """Delete a share whose scope is over, if that is this process's to do."""
         self._begun.discard(share)
         over = [wanted for wanted in self._used if wanted[1] == share]
         records = [self._used.pop(wanted) for wanted in over]

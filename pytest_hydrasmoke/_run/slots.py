@@ -1,4 +1,4 @@
-"""Which keys a sweep asks for: those that a ledger names, and a run's slots one after the other."""
+"""The keys that a sweep asks for: those in a ledger, and a run's slots in order."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from pytest_hydrasmoke._base.run_keys import key_of, slot_of
 from .ledger import Entry
 
 AHEAD = 16
-"""So many slots in a row without a row, and a run is taken to have used none beyond them."""
+"""After so many slots in a row without a row, the run is taken to have used no further ones."""
 _DIGITS = 5
-"""Of a slot's number: one that claims to be farther away is no reason to ask for all before it."""
+"""Most digits of a slot number: a larger one is no reason to ask for all slots before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One key to ask for, and the folder whose ledger is told what became of it."""
+    """One key to ask for, and the folder whose ledger records the outcome."""
 
     key: str
     folder: Path
     entry: Entry | None = None
-    """What the ledger says of it; None for a slot that it does not name."""
+    """Its entry in the ledger; None for a slot without an entry."""
 
 
 @dataclass(slots=True)
 class Slots:
-    """The slots of a run, asked for one after the other until enough of them have no row."""
+    """The slots of a run, asked for in order until enough of them have no row."""
 
     run_id: str
     folder: Path
     known: frozenset[str]
-    """The keys that its ledger names: these are asked for anyway."""
+    """The keys in its ledger, which are asked for anyway."""
     asked: int = 0
 
     def more(self, found: frozenset[str] = frozenset()) -> Iterator[Target]:
-        """Yield the slots still to be asked for, where these keys turned out to have a row."""
+        """Yield the slots still to be asked for, given the keys that turned out to have a row."""
         last = max((self._slot(key) for key in self.known | found), default=-1)
         upto = last + 1 + AHEAD
         while self.asked < upto:

@@ -1,11 +1,11 @@
-"""Deletes what earlier runs left behind: the keys that their ledgers, or a run id, still own.
+"""Delete what earlier runs left behind: the keys that their ledgers, or a run id, still own.
 
-A sweep that names a run says that this run is over, and asks for each of its slots, with a ledger
-or without one, since a key may have been sent whose row a worker is yet to insert. A sweep that
-names none passes live runs by. Two sweeps at once do no harm: a second deletion is none.
+A sweep that names a run declares it over and asks for each of its slots, with or without a ledger,
+since a worker may still insert the row of a key that was sent. A sweep without a run id skips live
+runs. Two concurrent sweeps do no harm: a second deletion changes nothing.
 
-Nothing but a key is taken from a ledger: where to ask, and what an answer means, is the sweep's
-own to know, and the token goes to the router that is configured, and to no other.
+Nothing but a key is taken from a ledger: the sweep itself knows where to ask and what an answer
+means, and sends the token only to the configured router.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ from .reaching import Reaching
 from .slots import Slots, Target
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
-"""Outcomes of instances that cost nothing any more, or are not the run's."""
+"""Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
-"""Seconds for an answer, however little is to be waited for rows: many are asked for at once."""
+"""Least seconds to wait for an answer, however short the wait for rows: many are asked at once."""
 YOUNG = 60.0
-"""Seconds for which a folder without a ledger may be a run's that is just beginning."""
+"""Seconds for which a folder without a ledger may belong to a run that is just beginning."""
 
 
 @dataclass(slots=True)
 class Sweep:
-    """One sweep; `say` is given a line for each thing to be said."""
+    """One sweep; `say` is called with each line of output."""
 
     config: HydraSmokeConfig
     wait: float
     dry_run: bool
     say: Callable[[str], None]
     wait_aloud: Callable[[str], None] = lambda line: None
-    """Given a line now and then, as long as the router is not reached."""
+    """Called with a line now and then, while the router can't be reached."""
     left: bool = False
     """Whether something is, or may be, left."""
     _policy: Policy = field(init=False)
@@ -118,8 +118,8 @@ class Sweep:
         return lives
 
     def _pass_by(self, folder: Path, flaw: str) -> None:
-        # What looks like a ledger may be one: of a run that was moved, or linked, or named before
-        # names had rules.
+        # What looks like a ledger may be one: of a run that was moved or linked, or that has a name
+        # from before names had rules.
         unread = os.path.lexists(folder / LEDGER)
         self.left = self.left or unread
         word = "LEFT    " if unread else "no run  "
@@ -128,7 +128,7 @@ class Sweep:
     def one_run(self, run_id: str) -> None:
         """Sweep one run, which is over from now on, whether it has a ledger here or not.
 
-        Raises `ConfigError` where what lies in its place is none of a run's.
+        Raises `ConfigError` where the folder in its place is not a run's.
         """
         if not self._knows_router():
             return
@@ -141,7 +141,7 @@ class Sweep:
                 next_step="put that right, or give another folder with --output",
             )
         if self._has_said_its_end(run_id, folder):
-            # All its keys are settled by its own word: what is asked for is asked for once.
+            # The run itself has settled all its keys: asking once is enough.
             self.say(f"the run has said that nothing of it is left: {self._report}")
             self.wait = 0.0
         elif not (folder / LEDGER).exists():
@@ -159,7 +159,7 @@ class Sweep:
             ledgers.discard_ledger_if_done(folder)
 
     def _knows_router(self) -> bool:
-        """Return whether it is a smoke router that answers: else nothing that it says counts."""
+        """Return whether a smoke router answers: from anything else no answer counts."""
         try:
             with Reaching(self.config.url, self.wait_aloud) as observer:
                 forms = learn(self.config, observer=observer)
@@ -178,7 +178,7 @@ class Sweep:
         return self.config.output / "report.json"
 
     def _has_said_its_end(self, run_id: str, folder: Path) -> bool:
-        """Return whether the run itself ended here with nothing left, and no ledger of it is."""
+        """Return whether the run itself ended here with nothing left, and has no ledger here."""
         try:
             report = Report.model_validate_json(self._report.read_bytes())
         except (OSError, ValueError):
@@ -203,7 +203,7 @@ class Sweep:
         return reading
 
     def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
-        """Yield what a ledger has open, as far as it is this sweep's to delete."""
+        """Yield the open entries of a ledger that are this sweep's to delete."""
         here = self.config.link.base_url
         for entry in reading.open:
             if entry.fake:
@@ -237,10 +237,10 @@ class Sweep:
         if self.wait and not all(have_rows):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         while targets:
-            # `_one` tells every failure of its own: none stops the others.
+            # `_one` reports every failure of its own: none stops the others.
             works = [self._work(target) for target in targets]
             fan_out(self.config.link, works)
-            # A request that was sent before this sweep has had its time by then.
+            # The wait for a row is over for a request sent before this sweep.
             self.wait = max(until - time.monotonic(), 0.0)
             found = frozenset(self._found)
             targets = [target for slots in several for target in slots.more(found)]
@@ -288,17 +288,17 @@ class Sweep:
             self.say(f"nothing  {record.name}: the router has no row")
             return Fact.ABSENT
         self.left = True
-        # Rounded up: so soon as that, and not before, there is nothing more to be unsure of.
+        # Rounded up: after that many seconds, and not before, nothing is in doubt.
         again = f"sweep again in {math.ceil(wait)} s"
         self.say(f"unsure   {record.name}: no row yet, one may come; {again}")
         return None
 
     def _still_to_wait(self, entry: Entry) -> float:
-        """Return the seconds until a key without a row may be taken for one that never gets any."""
+        """Return the seconds until a key without a row may be taken to never get one."""
         return self.config.row_settle - (datetime.now(UTC) - entry.at).total_seconds()
 
     def _note(self, folder: Path, key: str, fact: Fact) -> None:
-        # A folder that another sweep, or the run itself, has removed meanwhile needs no word.
+        # A folder that another sweep, or the run itself, has removed meanwhile needs no mark.
         if not self.dry_run:
             with contextlib.suppress(OSError):
                 ledgers.record_fact(folder, key, fact)

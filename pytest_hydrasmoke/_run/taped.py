@@ -1,4 +1,4 @@
-"""From what came over the wire to what is written: without the token, as a team's hook has it."""
+"""Turn a tape into the turn to be written: without the token, and as the user's hook returns it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Edit = Callable[[RecordedTurn], RecordedTurn | None]
 
 
 class NotWrittenError(Exception):
-    """Raised where a turn can't be written down; says why."""
+    """Raised where a turn can't be written; says why."""
 
 
 class Masking:
-    """Takes the token, and what a team's hook wants, out of turns."""
+    """Removes the token from turns, and applies the user's hook."""
 
     def __init__(self, token: Token | None, reading: Reading, edit: Edit | None) -> None:
         self._hide = hiding(token)
@@ -32,7 +32,7 @@ class Masking:
         self._edit = edit
 
     def turn(self, owner: str, tape: Tape) -> Turn | None:
-        """Return a turn as it is written; None for one that the hook drops.
+        """Return a turn as it is to be written; None for one that the hook drops.
 
         Raises `NotWrittenError`, and what the hook raises.
         """
@@ -45,10 +45,10 @@ class Masking:
             turn = self._without_token(edited)
         live = _live(tape)
         doubtful = live is None or self._has_token(live)
-        # What was said in one piece is masked by now.
+        # Words that came in one piece are masked by now.
         if doubtful and self._has_token(played(turn.stream, self._reading)):
             raise NotWrittenError("its reply spells the token in pieces, over several events")
-        # Of what was taken out there is to be no digest either.
+        # What was removed must leave no digest either.
         return turn if live is None or turn != plain else replace(turn, said=live.digest)
 
     def _without_token(self, turn: Turn) -> Turn:
@@ -82,7 +82,7 @@ class Masking:
 
 
 def _live(tape: Tape) -> Said | None:
-    """Return what the turn has said as it was read; None where that was not all kept."""
+    """Return the turn's words as they were read; None where not all of them were kept."""
     if tape.content is None or tape.refusal is not None:
         return None
     return said("".join(tape.text), tape.content, tape.finish_reason)
@@ -111,13 +111,13 @@ def _counted(tape: Tape) -> Events | None:
     found, before = account.found, account.before
     added = max(found.events - before.count, 0)
     surely = surely_since(before.providers, found.providers, added)
-    # Where several had been seen before, who it was of them nobody can say.
+    # Where several had been seen before, the new event's provider is unknown.
     names = (surely or found.providers) if added else ()
     return Events(added, tuple(sorted(names)), round(max(found.at - tape.over, 0.0), 2))
 
 
 def recut(chunks: Sequence[tuple[int, bytes]], text: bytes) -> Sequence[tuple[int, bytes]]:
-    """Put another text into chunks, which end where they ended, as near as can be."""
+    """Split another text into chunks that end as near as possible to the old ends."""
     old = b"".join([chunk for _, chunk in chunks])
     if old == text:
         return chunks
@@ -128,7 +128,7 @@ def recut(chunks: Sequence[tuple[int, bytes]], text: bytes) -> Sequence[tuple[in
 
 
 def _moved(old: bytes, text: bytes) -> Callable[[int], int]:
-    """Return what finds the place in a text that one in the old text has become."""
+    """Return a function that maps a position in the old text to one in the new text."""
     starts, others = _line_starts(old), _line_starts(text)
     if len(starts) != len(others):
         return lambda at: at * len(text) // len(old)

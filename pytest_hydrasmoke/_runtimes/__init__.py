@@ -1,5 +1,4 @@
-"""Events become what an agent said, by the words of each agent runtime; pure.
+"""What an agent said, from its events, in the formats of each agent runtime; pure.
 
-It may import `_sse`.
-The core calls it.
+May import `_sse`. The core calls it.
 """

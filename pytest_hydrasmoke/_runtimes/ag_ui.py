@@ -1,4 +1,4 @@
-"""AG-UI: objects whose types are in capitals, from `RUN_STARTED` to `RUN_FINISHED`."""
+"""AG-UI: objects with types in capitals, from `RUN_STARTED` to `RUN_FINISHED`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _REASONING = frozenset(
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     if kind in ("TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CHUNK"):
-        # A message may be of somebody else, or a subagent's, whose failure is not the run's.
+        # A message may be another participant's, or a subagent's, whose failure is not the run's.
         others = is_anothers(frame) or frame.get("subagentRunId") is not None
         return Meaning("" if others else text_in(frame.get("delta")), runtime=NAME)
     if kind == "RUN_FINISHED":
         outcome = word_in((frame_of(frame.get("outcome")) or {}).get("type"))
         if outcome == "cancelled":
             return Meaning(error="the run was cancelled", runtime=NAME)
-        # A run that waits for somebody's word has ended, and not with a success.
+        # A run that waits for human input has ended, and not with a success.
         return Meaning(end=True, finish=outcome, runtime=NAME)
     if kind == "RUN_ERROR":
         error = message_of(frame.get("message")) or message_of(frame.get("code"))
@@ -51,7 +51,7 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield what an object of this type says beside text."""
+    """Yield the content of an object of this type beside text."""
     key = key_in(frame.get("toolCallId"))
     if kind in _REASONING:
         yield Reasoning(text_in(frame.get("delta")))
@@ -62,14 +62,14 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
     elif kind == "TOOL_CALL_RESULT" and key is not None:
         yield ToolResult(key, frame.get("content"))
     elif kind == "RUN_FINISHED":
-        told = list(frames_in(frame.get("usage")))  # an entry for each model
-        yield Tokens(_sum(told, "inputTokens"), _sum(told, "outputTokens"))
+        usages = list(frames_in(frame.get("usage")))  # an entry for each model
+        yield Tokens(_sum(usages, "inputTokens"), _sum(usages, "outputTokens"))
 
 
-def _sum(told: list[Frame], key: str) -> object:
-    """Return the sum of some counts; or one that is no count, for whoever takes note of it."""
+def _sum(usages: list[Frame], key: str) -> object:
+    """Return the sum of some counts; or an invalid one, so that the caller notes it."""
     total: int | None = None
-    for count in (entry.get(key) for entry in told):
+    for count in (entry.get(key) for entry in usages):
         if count is not None:
             if type(count) is not int or count < 0:
                 return count

@@ -1,6 +1,6 @@
 """The AI SDK's UI message stream: parts of a message, then `finish` and `[DONE]`.
 
-Its `start`, `finish` and `file` are everybody's words, and are read as everybody's.
+Its `start`, `finish` and `file` are common words, and are read by the generic rules.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _TYPES = """
 """
 TYPES = frozenset(_TYPES.split())
 DATA = "data-"
-"""What the types of an application's own parts begin with, such as `data-weather`."""
+"""Prefix of the types of an application's own parts, such as `data-weather`."""
 
 
 def read(kind: str, frame: Frame) -> Meaning:
     """Return what an object of this type means."""
     if kind == "text-delta":
-        # Earlier protocols have it under other names.
+        # Earlier protocols have other names for it.
         return Meaning(text_in(frame.get("textDelta")) or text_of(frame), runtime=NAME)
     if kind == "abort":
         error = message_of(frame.get("reason")) or "the stream was aborted"
@@ -37,14 +37,14 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 
 def read_error(frame: Frame) -> Meaning | None:
-    """Return what an object of the type `error` means; None where another runtime has sent it."""
+    """Return what an object of the type `error` means; None if it is another runtime's."""
     if "errorText" not in frame:
         return None
     return Meaning(error=message_of(frame["errorText"]) or NO_MESSAGE, runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield what an object of this type says beside text."""
+    """Yield the content of an object of this type beside text."""
     key = key_in(frame.get("toolCallId"))
     if kind == "reasoning-delta":
         yield Reasoning(text_in(frame.get("delta")))

@@ -31,7 +31,7 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield what an object of this type says beside text."""
+    """Yield the content of an object of this type beside text."""
     key = key_in(frame.get("index")) or 0
     delta = frame_of(frame.get("delta")) or {}
     if kind == "content_block_start":

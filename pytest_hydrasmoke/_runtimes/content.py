@@ -1,7 +1,7 @@
-"""What a turn has said beside its text: tools, reasoning and usage, put together from its events.
+"""A turn's content beside its text: tools, reasoning and usage, combined from its events.
 
-It takes parts as they come, whatever is in them: what can't be read is kept as not known, and
-noted; nothing becomes a tool that was not called.
+It accepts parts in any order and of any content: what can't be read is kept as unknown, and noted;
+nothing becomes a tool that was not called.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pytest_hydrasmoke._base.text import safe_line
 from .parts import Key, Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
 
 _CALL = 700
-"""Bytes that a call takes, beside what it holds: itself, its pieces, and two ways to find it."""
+"""Bytes of a call beside its content: itself, its pieces, and two index entries."""
 _PIECE = 250
-"""The same of a piece of reasoning."""
+"""The same for a piece of reasoning."""
 _POINTER = 8
 _MOST_TOKENS = 1 << 53
-"""More than that is no count, and no number that JSON's readers agree on."""
+"""A larger number is no count, and JSON readers do not agree on it."""
 
 
 @public
@@ -64,7 +64,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """What the model thought between two other things that it said or did."""
+    """Reasoning between two other things that the model said or did."""
 
     text: str
     at: float
@@ -92,9 +92,9 @@ class _Piece:
 
 
 class Content:
-    """What a turn has said beside its text, so far.
+    """A turn's content beside its text, so far.
 
-    With `most` it keeps no more than about so many bytes, and of what comes after them usage alone.
+    With `most` it keeps about that many bytes at most, and of what comes later only usage.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -107,19 +107,19 @@ class Content:
         self._written: int | None = None
         self._earlier = TokenUsage(0, 0)
         self.notes: list[str] = []
-        """What could not be read; each once."""
+        """Notes on what could not be read; each once."""
         self.held = 0
-        """Bytes of memory that it takes, by estimate."""
+        """Estimated bytes of memory in use."""
         self.calling: str | None = None
-        """The tool that is being called, as far as can be told: neither text nor a result came."""
+        """The tool being called, as far as known: neither text nor a result came since."""
 
     def add_text(self, length: int) -> None:
-        """Take in that an event has said so many characters of text."""
+        """Count the characters of text of an event."""
         self._said += length
         self.calling = None
 
     def add(self, part: Part, at: float) -> None:
-        """Take in what an event has said beside text, `at` seconds after the request."""
+        """Add a part of an event, `at` seconds after the request."""
         if self._is_full and not isinstance(part, Tokens):
             self._note("it said more beside its text than is kept")
             return
@@ -166,29 +166,29 @@ class Content:
         self.calling = call.name
         if part.id:
             call.id = part.id
-            # A result may name the call by its id, where its pieces have an index.
+            # A result may have the call's id as key, where its pieces have an index.
             self._known[part.id] = call
         if part.arguments is not None:
             call.whole = part.arguments
 
-    def _count(self, told: object, before: int | None) -> int | None:
-        if told is None:
+    def _count(self, count: object, before: int | None) -> int | None:
+        if count is None:
             return before
-        if isinstance(told, bool) or not isinstance(told, int) or not 0 <= told < _MOST_TOKENS:
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < _MOST_TOKENS:
             self._note("the reported usage is not a number of tokens")
             return before
-        return told
+        return count
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
     def reasoning(self, reply: str) -> str:
-        """Return what the model thought; what only repeats some of the reply is none."""
+        """Return the reasoning, without parts that only repeat some of the reply."""
         return "".join(piece.part.text for piece in self._pieces(reply))
 
     def thoughts(self, reply: str) -> Iterator[Thought]:
-        """Yield the same, each where it was thought."""
+        """Yield the same in pieces, each at its place."""
         for (position, _), group in groupby(self._pieces(reply), key=lambda it: it.place):
             pieces = list(group)
             yield Thought("".join([piece.part.text for piece in pieces]), pieces[0].at, position)
@@ -200,7 +200,7 @@ class Content:
 
     @property
     def usage(self) -> TokenUsage | None:
-        """None where the stream has not told all of it."""
+        """The token usage; None where the stream did not report all of it."""
         if self._read is None or self._written is None:
             return None
         usage = self._earlier + TokenUsage(self._read, self._written)
@@ -210,12 +210,12 @@ class Content:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The calls whose tool is known, in the order in which they were told first."""
+        """The calls whose tool is known, in the order in which they first appeared."""
         return tuple(call for call, _ in self.placed_calls)
 
     @cached_property
     def placed_calls(self) -> tuple[tuple[ToolCall, int], ...]:
-        """The same, each with how much of the reply came before it; read once all is said."""
+        """The same, each with the length of the reply before it; read it when the turn is over."""
         calls: list[tuple[ToolCall, int]] = []
         for one in self._calls:
             if one.name is None:
@@ -227,21 +227,21 @@ class Content:
         return tuple(calls)
 
     def _arguments(self, call: _Call, name: str) -> Mapping[str, object] | None:
-        told = "".join(call.pieces) if call.whole is None else call.whole
-        if told == "":
+        found = "".join(call.pieces) if call.whole is None else call.whole
+        if found == "":
             return None
-        if isinstance(told, str):
+        if isinstance(found, str):
             try:
-                told = json.loads(told, parse_constant=_refuse)
+                found = json.loads(found, parse_constant=_refuse)
             except (ValueError, RecursionError):
                 if self._is_full:
-                    return None  # Some of them were not kept.
+                    return None  # Some of its pieces were not kept.
                 self._note(safe_line(f"the arguments of a call of {name} are not JSON"))
                 return None
-        if not isinstance(told, dict):
+        if not isinstance(found, dict):
             self._note(safe_line(f"the arguments of a call of {name} are not a JSON object"))
             return None
-        return cast("dict[str, object]", told)
+        return cast("dict[str, object]", found)
 
 
 def _refuse(word: str) -> float:
@@ -249,7 +249,7 @@ def _refuse(word: str) -> float:
 
 
 def _size(part: Part) -> int:
-    """Estimate the bytes that are kept of a part."""
+    """Estimate the bytes that a kept part takes."""
     match part:
         case Reasoning(text):
             return _PIECE + sys.getsizeof(text)
@@ -264,7 +264,7 @@ def _size(part: Part) -> int:
 
 
 def _weight(value: object) -> int:
-    """Estimate the bytes that a JSON value takes, whatever it consists of."""
+    """Estimate the bytes that a JSON value takes, with all its members."""
     held, waiting = 0, [value]
     while waiting:
         one = waiting.pop()

@@ -1,4 +1,4 @@
-"""Why a model stopped, in any runtime's word for it: what that says of the reply.
+"""What a finish reason, in any runtime's word, says of the reply.
 
 `tool_calls`, `tool-calls` and `toolCalls` are one word.
 """
@@ -31,7 +31,7 @@ def is_failure(word: str) -> bool:
 
 
 def is_cut_short(word: str) -> bool:
-    """Return whether there was more to say: a limit was met, or a filter."""
+    """Return whether the reply was cut short by a limit or a filter."""
     return spelled_plainly(word) in _CUT_SHORT
 
 

@@ -1,6 +1,6 @@
-"""Events of runtimes that have no module of their own: by their words, and by their shape.
+"""Events of runtimes without a module of their own: by their words, and by their shape.
 
-What isn't known to be text is no text: a reply must not swell by a tool's output.
+Only what is known to be text counts as text: a reply must not swell by a tool's output.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _ROLE_OF: dict[str, _Role] = {
     spelled_plainly(word): role for role, words in _WORDS.items() for word in words.split()
 }
 
-# Parts of words: of every kind of tool, thinking and book-keeping there are many spellings.
+# Parts of words: for tools, thinking and book-keeping there are many spellings.
 _SILENT = re.compile(
     "tool|function|call|think|thought|reason|usage|status|state|step|ping|heartbeat|keepalive"
     "|meta|start|progress|json|signature"
 )
 _ERROR = re.compile("(error|failed)$")
 
-# Where text may lie; the first one present decides.
+# Keys that may hold text; the first one present decides.
 _TEXT_KEYS = (
     "delta",
     "content",
@@ -59,17 +59,17 @@ _LONGEST_WORD = 64  # characters of a name that is remembered
 
 
 def read(name: str, value: object) -> Meaning:
-    """Return what an event means by the words of its `name`, and of the object that it has, if any.
+    """Return the meaning of an event by its `name`, and by the object in its data, if any.
 
-    - Events and objects named as an end end the turn. The text they may repeat is not given again.
-      An object with `"done": true` ends the turn, and its text is the last piece of the reply.
-    - An object is understood by the event's name where that says more than "message" or another
+    - Events and objects named as an end end the turn. The text that they may repeat is not returned
+      again. An object with `"done": true` ends the turn, and its text is the last piece of the
+      reply.
+    - An object is understood by the event's name if that is more specific than "message" or another
       word for text, else by its `type` or `event`, else by its keys. Tool calls, thinking, usage
-      and the like give nothing, nor do objects and names that are unknown.
-    - Data that isn't a JSON object is text as it stands: `42` is "42", and broken JSON is text
-      too. Only a JSON string is decoded, since a runtime that sends one quotes every piece.
-      Plain pieces follow each other with nothing between, so a runtime that sends words must
-      send the spaces too.
+      and the like add nothing, nor do unknown objects and names.
+    - Data that isn't a JSON object is text as it stands: `42` is "42", and broken JSON is text too.
+      Only a JSON string is decoded, since a runtime that sends one quotes every piece. Plain pieces
+      are joined with nothing between, so a runtime that sends words must send the spaces too.
     """
     frame = frame_of(value)
     role = role_of(name) if frame is None else _role_of_object(name, frame)
@@ -87,7 +87,7 @@ def read(name: str, value: object) -> Meaning:
 
 
 def _finish_of(frame: Frame, *, end: bool) -> str | None:
-    """Return why the model stopped; an end may tell it under another name."""
+    """Return the finish reason; an end may have it under another name."""
     finish = word_in(frame.get("finish_reason"))
     if finish is not None or not end:
         return finish
@@ -95,7 +95,7 @@ def _finish_of(frame: Frame, *, end: bool) -> str | None:
 
 
 def role_of(word: str) -> _Role | None:
-    # Words come again and again. Long ones aren't words, and would only fill the cache.
+    # The same words come again and again. Long ones aren't words, and would only fill the cache.
     return _role_of_word(word) if len(word) <= _LONGEST_WORD else _read_role(word)
 
 
@@ -119,17 +119,17 @@ def _role_of_object(name: str, frame: Frame) -> _Role | None:
     if not isinstance(kind, str) or named in ("end", "error", "silent"):
         return named
     typed = role_of(kind)
-    # "message" is what the standard calls an event without a name, so it says nothing.
+    # "message" is the standard's name for an unnamed event, so it says nothing.
     return named if typed is None and spelled_plainly(name) != "message" else typed
 
 
 def is_anothers(message: Frame) -> bool:
-    """Return whether a message is not the assistant's."""
+    """Return whether a message has another role than the assistant's."""
     return str(message.get("role")).lower() in _OTHERS
 
 
 def text_of(value: object, depth: int = DEPTH) -> str:
-    """Find the assistant's text in a JSON value."""
+    """Return the assistant's text in a JSON value."""
     if isinstance(value, str):
         return whole(value)
     if depth == 0:
@@ -149,6 +149,6 @@ def text_of(value: object, depth: int = DEPTH) -> str:
 
 
 def first_choice(choices: list[object]) -> object:
-    """Pick the choice of index 0: with several asked for, chunks of all of them alternate."""
+    """Return the choice of index 0: if several were requested, their chunks alternate."""
     frames = [frame for frame in map(frame_of, choices) if frame is not None]
     return next((frame for frame in frames if frame.get("index", 0) == 0), None)

@@ -23,7 +23,7 @@ def read(kind: str, frame: Frame) -> Meaning | None:
         if message is None:
             return None
         metadata = frame_of(message.get("metadata")) or {}
-        # A message may be for the agent alone, such as the summary of what was said so far.
+        # A message may be for the agent alone, such as a summary of the conversation.
         seen = metadata.get("userVisible") is not False
         return Meaning(text_of(message) if seen else "", runtime=NAME)
     if kind == "Finish":
@@ -35,7 +35,7 @@ def read(kind: str, frame: Frame) -> Meaning | None:
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield what an object of this type says beside text."""
+    """Yield the content of an object of this type beside text."""
     message = frame_of(frame.get("message")) or {}
     for content in frames_in(message.get("content")):
         key = key_in(content.get("id"))

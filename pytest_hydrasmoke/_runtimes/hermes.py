@@ -1,8 +1,8 @@
-"""Hermes Agent: its run events, with their kind in the data, and its session events, named.
+"""Hermes Agent: run events, with their kind in the data, and session events, named.
 
-Both repeat the reply at their end, and run events tell pieces of it once more as reasoning: what
-was said is said by the deltas. Only where there are none, since its model's provider gave no stream
-or no reply at all, the end has what the agent says.
+Both repeat the reply at their end, and run events send pieces of it once more as reasoning: the
+deltas have the text. Only where there are none, since the model's provider did not stream or sent
+no reply at all, the end has the agent's text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RUN = """
     reasoning.delta approval.request approval.responded
 """
 RUN = frozenset(_RUN.split())
-"""What `event` says in the data of run events."""
+"""Values of `event` in the data of run events."""
 SESSION = (RUN - {"message.delta"}) | {"assistant.delta", "assistant.completed"}
 """The names of session events."""
 
@@ -42,25 +42,25 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 
 def _finish_of(frame: Frame) -> str | None:
-    """Return why the model stopped; a session tells it of the messages that it has kept."""
+    """Return the finish reason; a session has it in the messages that it keeps."""
     messages = list(frames_in(frame.get("messages")))
     return word_in(messages[-1].get("finish_reason")) if messages else None
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield what an event of this kind says beside text."""
+    """Yield the content of an event of this kind beside text."""
     if kind in ("reasoning.delta", "reasoning.available"):
         thought = text_in(frame.get("delta")) or text_in(frame.get("text"))
         yield Reasoning(thought, repeats=kind == "reasoning.available")
     elif kind in ("tool.started", "tool.completed"):
         name = word_in(frame.get("tool")) or word_in(frame.get("tool_name"))
-        # Those of an underscore are the runtime's own, and no words.
+        # Names with a leading underscore are the runtime's own, and no words.
         if name is None:
             return
         if kind == "tool.started":
             yield ToolCalled(name, name, arguments=frame.get("args"), new=True)
         else:
-            # `error` is told of a tool that did well too, as false.
+            # `error` is sent for a successful tool too, as false.
             yield ToolResult(name, frame.get("result", frame.get("error") or None))
     elif kind == "run.completed":
         usage = frame_of(frame.get("usage"))
@@ -69,7 +69,7 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
 
 
 def progress(frame: Frame) -> Iterator[Part]:
-    """Yield what `hermes.tool.progress` says, which comes between chat chunks."""
+    """Yield the content of `hermes.tool.progress`, which comes between chat chunks."""
     name, key = word_in(frame.get("tool")), key_in(frame.get("toolCallId"))
     if name is not None and frame.get("status") == "running":
         yield ToolCalled(name if key is None else key, name, None if key is None else str(key))

@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """Say what one event adds to a chat turn."""
+    """What one event adds to a chat turn."""
 
     text: str = ""
     """What to append to the reply, with nothing between."""
     end: bool = False
     """Whether it is the turn's terminal event."""
     of_message: bool = False
-    """Whether that end is a message's: more follow where the model has stopped for its tools."""
+    """Whether that end is only a message's: more follow if the model has stopped for its tools."""
     error: str | None = None
     """The agent's error, never empty; None where the event reports none."""
     finish: str | None = None
     """Why the model stopped, in the runtime's own word; the stream may go on for a while."""
     whole: str = ""
-    """The reply once more, as a whole: it counts where no piece of it has come."""
+    """The whole reply once more: used only if no piece of it has come."""
     runtime: str | None = None
-    """The runtime that it is of, which tells the end of every turn: without one, a reply was cut.
-    None where its words are everybody's."""
+    """Its runtime, if that always sends a terminal event: without one, a reply was cut.
+    None for words that runtimes share."""
 
 
 NOTHING = Meaning()

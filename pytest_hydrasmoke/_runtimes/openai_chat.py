@@ -1,4 +1,4 @@
-"""OpenAI chat completion chunks, as OpenClaw's gateway and Hermes send them too."""
+"""OpenAI chat completion chunks, also sent by OpenClaw's gateway and Hermes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .values import DEPTH, Frame, frame_of, frames_in, key_in, message_of, text_
 NAME = "OpenAI chat"
 
 CHUNK = Meaning(runtime=NAME)
-"""A chunk that adds nothing but text, which is left out."""
+"""A chunk that adds only text, which is left out."""
 
 
 def read(frame: Frame) -> Meaning | None:
-    """Return what a chunk means; None for an object that is none."""
+    """Return what a chunk means; None for an object that is no chunk."""
     choices = frame.get("choices")
     if not isinstance(choices, list):
         return None
     choice = frame_of(first_choice(cast("list[object]", choices))) or {}
     finish = word_in(choice.get("finish_reason"))
     error = frame.get("error") or choice.get("error")
-    # Hermes tells of a reply that met a limit as an error too, beside `length`.
+    # Hermes reports a reply that met a limit as an error too, beside `length`.
     if error and not (finish and is_cut_short(finish)):
         words = message_of(frame) if frame.get("error") else message_of(error)
         return Meaning(error=words or NO_MESSAGE, finish=finish, runtime=NAME)
@@ -33,7 +33,7 @@ def read(frame: Frame) -> Meaning | None:
 
 
 def parts(frame: Frame) -> Iterator[Part]:
-    """Yield what a chunk says beside text."""
+    """Yield the content of a chunk beside text."""
     choices = frame.get("choices")
     first = first_choice(cast("list[object]", choices)) if isinstance(choices, list) else None
     choice = frame_of(first) or {}
@@ -45,7 +45,7 @@ def parts(frame: Frame) -> Iterator[Part]:
 
 
 def delta_parts(said: Frame) -> Iterator[Part]:
-    """Yield what a delta, or a message, says beside text."""
+    """Yield the content of a delta, or a message, beside text."""
     thought = text_in(said.get("reasoning_content")) or text_in(said.get("reasoning"))
     if thought:
         yield Reasoning(thought)

@@ -1,6 +1,6 @@
-"""Chunks of an OpenAI chat that go on: most of what is ever read, and read at a fraction.
+"""Continuing chunks of an OpenAI chat, which most events are: read at a fraction of the cost.
 
-They differ in their delta alone. What is around it is looked at once, and then known again.
+They differ only in their delta. What surrounds it is parsed once, and cached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .parts import Part
 from .values import DEPTH, Frame, frame_of, text_in
 
 _LONGEST = 4096
-"""Characters of data that is looked at: the caches hold on to it."""
+"""Most characters of data to handle: the caches keep it."""
 _DELTA = '"delta":'
 _STAND_IN = {"": 0}
 _CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
@@ -25,10 +25,10 @@ _BESIDE_TEXT = frozenset({"tool_calls", "reasoning_content", "reasoning"})
 _decode = json.JSONDecoder().raw_decode
 
 
-# An event is asked for its text, and then for its tools.
+# An event is read for its text, and then for its tools.
 @lru_cache(maxsize=1)
 def delta_of(data: str) -> Frame | None:
-    """Return the delta of a chunk that says nothing beside it; None for any other data."""
+    """Return the delta of a chunk without other content; None for any other data."""
     start = data.find(_DELTA) + len(_DELTA)
     if start < len(_DELTA) or len(data) > _LONGEST:
         return None
@@ -44,7 +44,7 @@ def delta_of(data: str) -> Frame | None:
 
 @lru_cache(maxsize=64)
 def _goes_on(before: str, after: str) -> bool:
-    """Return whether what is around a delta is a chunk of one choice that says nothing else."""
+    """Return whether a delta's surroundings are a chunk of one choice without other content."""
     try:
         frame = frame_of(json.loads(f"{before}{json.dumps(_STAND_IN)}{after}"))
     except (ValueError, RecursionError):
@@ -57,7 +57,7 @@ def _goes_on(before: str, after: str) -> bool:
     [choice, *others] = map(frame_of, cast("list[object]", choices)) if choices else [None]
     if choice is None or others or not choice.keys() <= _CHOICE:
         return False
-    # A key may come twice: then the last one counts.
+    # If a key comes twice, the last one counts.
     found = choice.get("delta") == _STAND_IN and choice.get("index", 0) == 0
     return found and choice.get("finish_reason") is None
 
@@ -73,5 +73,5 @@ def meaning(delta: Frame) -> Meaning:
 
 
 def parts(delta: Frame) -> Iterable[Part]:
-    """Return what a chunk with this delta says beside text."""
+    """Return the content of a chunk with this delta beside text."""
     return () if delta.keys() == {"content"} else delta_parts(delta)

@@ -1,4 +1,4 @@
-"""OpenAI's Responses: `response.*` objects, of which `.done` and items repeat what was said."""
+"""OpenAI's Responses: `response.*` objects; `.done` objects and items repeat earlier content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read(kind: str, frame: Frame) -> Meaning:
     response = frame_of(frame.get("response")) or {}
     if kind == "response.output_text.delta":
         return Meaning(text_in(frame.get("delta")), runtime=NAME)
-    # One name for all ends leaves it to the response's status to tell which it is.
+    # One name for all ends: the response's status says which it is.
     end = word_in(response.get("status")) or "completed"
     if kind != "response.done":
         end = kind.removeprefix(PREFIX)
@@ -36,7 +36,7 @@ def read(kind: str, frame: Frame) -> Meaning:
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:
-    """Yield what an object of this type says beside text."""
+    """Yield the content of an object of this type beside text."""
     item = frame_of(frame.get("item")) or {}
     if kind in ("response.reasoning_text.delta", "response.reasoning_summary_text.delta"):
         yield Reasoning(text_in(frame.get("delta")))
@@ -59,7 +59,7 @@ def _item(item: Frame) -> Iterator[Part]:
     call_id = word_in(item.get("call_id"))
     if item.get("type") == "function_call":
         key = key_in(item.get("id")) or call_id or 0
-        # At its beginning it has none yet, or an empty text of them.
+        # At its beginning it has no arguments yet, or an empty text.
         arguments = item.get("arguments") or None
         yield ToolCalled(key, word_in(item.get("name")), call_id, arguments)
     elif item.get("type") == "function_call_output" and call_id is not None:

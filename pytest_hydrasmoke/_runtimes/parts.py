@@ -1,19 +1,19 @@
-"""What an event says beside text; runtimes tell it in pieces, and `content` puts them together."""
+"""An event's content beside text; runtimes send it in pieces, and `content` combines them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 Key = str | int
-"""What a runtime joins the pieces of a tool call by: an index, an id, or a tool's name."""
+"""What joins the pieces of a tool call: an index, an id, or a tool's name."""
 
 
 class Reasoning(NamedTuple):
-    """A piece of what the model thought."""
+    """A piece of the model's reasoning."""
 
     text: str
     repeats: bool = False
-    """Whether it may be nothing but some of the reply, told once more."""
+    """Whether it may only repeat some of the reply."""
 
 
 class ToolCalled(NamedTuple):
@@ -23,9 +23,9 @@ class ToolCalled(NamedTuple):
     name: str | None = None
     id: str | None = None
     arguments: object = None
-    """The whole of them, where they come as one: an object, or its JSON."""
+    """All arguments, where they come as one: an object, or its JSON."""
     new: bool = False
-    """Whether it is another call than the one before it of the same key."""
+    """Whether it is another call than the one before it with the same key."""
 
 
 class ToolArguments(NamedTuple):
@@ -36,19 +36,19 @@ class ToolArguments(NamedTuple):
 
 
 class ToolResult(NamedTuple):
-    """What a tool gave back, whatever it is."""
+    """A tool's result, of any type."""
 
     key: Key
     result: object
 
 
 class Tokens(NamedTuple):
-    """How many tokens the turn took by now; None where that is not told."""
+    """Tokens of the turn so far; None where not reported."""
 
     read: object = None
     written: object = None
     new: bool = False
-    """Whether it begins the count of another call of the model, beside those before it."""
+    """Whether it begins the count of another model call, to be added to those before it."""
 
 
 Part = Reasoning | ToolCalled | ToolArguments | ToolResult | Tokens

@@ -1,8 +1,8 @@
 """What an event means, whichever runtime has sent it.
 
-One event in, one meaning out: no settings, no memory of the events before it. A frame is known by
-its words and its shape, never by a guess at who sent it; what no runtime's module knows is read by
-the words that most have in common.
+One event in, one meaning out: no settings, no memory of earlier events. A frame is identified by
+its words and its shape, never by a guess at its sender; what no runtime's module knows is read by
+the most common words.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ _SAYS_TEXT = (
     '"response.output_text.delta"',
     '"message.delta"',
 )
-"""Types of what is text alone: in the text itself its quotes would be escaped."""
+"""Types of events with only text: quotes inside the text itself would be escaped."""
 _SAYS_MORE = ('"type"', '"event"', '"tool', '"reasoning', '"usage"', "\\u")
-"""One of these is in an event that says anything beside text, unless it has a name."""
+"""An unnamed event with other content than text contains one of these."""
 
 
 def meaning(event: ChatEvent) -> Meaning:
     """Return what an event means.
 
-    `[DONE]` ends a turn of any runtime. Halves of a surrogate pair, which JSON can escape and no
-    file can hold, become U+FFFD.
+    `[DONE]` ends a turn of any runtime. Lone surrogates, which JSON can escape and no file can
+    hold, become U+FFFD.
     """
     if (delta := _delta_of(event)) is not None:
         return openai_delta.meaning(delta)
@@ -72,15 +72,15 @@ def meaning(event: ChatEvent) -> Meaning:
 
 
 def text_of(event: ChatEvent) -> str:
-    """Return what an event adds to the reply."""
+    """Return the text that an event adds to the reply."""
     return meaning(event).text
 
 
 def course(event: ChatEvent) -> Meaning:
     """Return what an event says of the turn's end and failure; its text may be left out.
 
-    As `meaning`, but without a look into the frames that most chats consist of: objects without a
-    name and a type, which are text, or nothing, unless one of these keys says more.
+    Like `meaning`, but without parsing the frames that most chats consist of: objects without a
+    name and a type, which hold text, or nothing, unless one of these keys is present.
     """
     data = event.data
     if (
@@ -91,7 +91,7 @@ def course(event: ChatEvent) -> Meaning:
         or "\\u" in data  # JSON can spell any letter of a key as an escape
     ):
         return meaning(event)
-    # A chunk that goes on, of one choice: of several in one chunk any may have finished.
+    # A continuing chunk of one choice: with several in one chunk, any may have finished.
     if '"finish_reason":null' in data and '"choices":[' in data and "},{" not in data:
         return CHUNK
     if '"finish_reason": null' in data and '"choices": [' in data and "}, {" not in data:
@@ -102,7 +102,7 @@ def course(event: ChatEvent) -> Meaning:
 
 
 def _delta_of(event: ChatEvent) -> Frame | None:
-    """Return the delta of an OpenAI chunk that goes on; None for any other event."""
+    """Return the delta of a continuing OpenAI chunk; None for any other event."""
     data = event.data
     if event.event != "message" or '"choices"' not in data:
         return None
@@ -110,7 +110,7 @@ def _delta_of(event: ChatEvent) -> Frame | None:
 
 
 def _value(event: ChatEvent) -> object:
-    """Return the data as an object or a string where it is one in JSON, else as it stands."""
+    """Return the data as an object or a string if it is one in JSON, else as it stands."""
     if event.data.lstrip()[:1] in ("{", '"'):
         try:
             return event.json()
@@ -120,11 +120,11 @@ def _value(event: ChatEvent) -> object:
 
 
 def _known(name: str, frame: Frame) -> Meaning | None:
-    """Return what a runtime's own module says of a frame; None where none knows it."""
+    """Return the meaning from a runtime's own module; None where no module knows the frame."""
     if name in hermes.SESSION:
         return hermes.read(name, frame)
     kind = frame.get("type")
-    # A name that says an end, an error or something silent goes before the object under it.
+    # An event name for an end, an error or something silent takes precedence over its object.
     if name not in ("message", kind) and generic.role_of(name) in ("end", "error", "silent"):
         return None
     if not isinstance(kind, str):
@@ -143,10 +143,10 @@ def _known(name: str, frame: Frame) -> Meaning | None:
 
 
 def parts(event: ChatEvent) -> Iterable[Part]:
-    """Return what an event says beside text: tools, reasoning, usage; nothing that is not known."""
+    """Return the content of an event beside text: tools, reasoning, usage; only what is known."""
     if (delta := _delta_of(event)) is not None:
         return openai_delta.parts(delta)
-    # Most events are text alone: they need not be read a second time.
+    # Most events hold only text: they need not be parsed a second time.
     data = event.data
     if event.event == "message" and not any(word in data for word in _SAYS_MORE):
         return ()

@@ -1,4 +1,4 @@
-"""What lies in a runtime's JSON: texts and errors' messages, however deep they are nested."""
+"""Values in a runtime's JSON: texts and errors' messages, however deep they are nested."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import cast
 from .parts import Key
 
 DEPTH = 8
-"""A frame nests five deep at most; anything deeper is an attack on the call stack."""
+"""Frames nest five deep at most; anything deeper is an attack on the call stack."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SEPARATORS = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
@@ -30,22 +30,22 @@ Frame = dict[str, object]
 
 
 def frame_of(value: object) -> Frame | None:
-    """Return a JSON object as one; None for anything else."""
+    """Return a JSON object; None for anything else."""
     return cast(Frame, value) if isinstance(value, dict) else None
 
 
 def whole(text: str) -> str:
-    """Return a text without halves of a surrogate pair, which no file can hold."""
+    """Return a text without lone surrogates, which no file can hold."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def spelled_plainly(word: str) -> str:
-    """Spell a word without letter case and separators: `toolCall`, `tool_call`, `tool.call`."""
+    """Return a word in lower case without separators: `toolCall`, `tool_call`, `tool.call`."""
     return _SEPARATORS.sub("", word).lower()
 
 
 def text_in(value: object) -> str:
-    """Return a text; "" for anything else."""
+    """Return a string; "" for anything else."""
     return whole(value) if isinstance(value, str) else ""
 
 
@@ -55,7 +55,7 @@ def word_in(value: object) -> str | None:
 
 
 def message_of(value: object, depth: int = DEPTH) -> str:
-    """Find an error's message in a JSON value; "" where there is none."""
+    """Return an error's message in a JSON value; "" where there is none."""
     if isinstance(value, str):
         return whole(value).strip()
     if isinstance(value, int) and not isinstance(value, bool):
@@ -68,7 +68,7 @@ def message_of(value: object, depth: int = DEPTH) -> str:
 
 
 def frames_in(value: object) -> Iterator[Frame]:
-    """Yield the objects of a list; nothing of anything else."""
+    """Yield the objects of a list; nothing for anything else."""
     for one in cast("list[object]", value) if isinstance(value, list) else ():
         frame = frame_of(one)
         if frame is not None:
@@ -76,5 +76,5 @@ def frames_in(value: object) -> Iterator[Frame]:
 
 
 def key_in(value: object) -> Key | None:
-    """Return what pieces of a tool call may be joined by; None for anything else."""
+    """Return a key for the pieces of a tool call; None for anything else."""
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None

@@ -283,7 +283,7 @@ def _validated(
         words = _PLAINER.get(fault["type"], words)
         secret = name in ("token", "token_file")
         shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
-        entry = "".join(f"{safe_line(str(it))!r} " for it in fault["loc"][1:])
+        entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])
         problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}")
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}

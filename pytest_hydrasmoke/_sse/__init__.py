@@ -1,5 +1,4 @@
-"""Bytes of an event stream become events; pure.
+"""Decode the bytes of an event stream into events; pure.
 
-It may import nothing of the package.
-The core, the runtimes and the public clients call it.
+May import nothing of the package. The core, the runtimes and the public clients call it.
 """

@@ -47,7 +47,7 @@ class ChatEvent:
     at: float = 0.0
     """Seconds from the request to the chunk that completed the event."""
     _reads: str | Callable[..., str] = field(default="", init=False, repr=False, compare=False)
-    # What `text` is, or what finds it when it is asked for: a stream tells no text by itself.
+    # The text, or a function that finds it on demand: the stream itself does not define it.
 
     @property
     def text(self) -> str:
@@ -103,13 +103,12 @@ class SseDecoder:
         self._broken: tuple[_Limit, int] | None = None
         self._total_bytes = 0
         self._total_events = 0
-        # What came before and decides how the next chunk is read: a CR, or at the stream's start
-        # what may become a BOM.
+        # Context for the next chunk: a CR, or at the stream's start a possible BOM.
         self._before: bytes | None = b""
         self._line: list[bytes] = []  # parts of the unfinished line
         self._line_size = 0
         self._size = 0  # of the unfinished event's finished lines
-        # What came before the data line of the last block read at a glance, and the type it named.
+        # What preceded the data line of the last block read at a glance, and the type it named.
         self._seen = "", "message"
         self._event = ""
         self._data: list[str] = []

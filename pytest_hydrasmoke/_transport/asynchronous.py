@@ -1,4 +1,4 @@
-"""The way to reach the network under anyio: asyncio or trio, whichever runs."""
+"""Network I/O under anyio, on asyncio or trio."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ TOO_LATE = TimeoutError("the deadline has passed")
 
 
 async def _close_unsent(steps: Steps) -> None:
-    """Close a connection that was broken off in its TLS handshake, which httpcore leaves open."""
+    """Close a connection cancelled during its TLS handshake, which httpcore leaves open."""
     if not steps.sent and isinstance(steps.connected, httpcore.AsyncNetworkStream):
         with anyio.CancelScope(shield=True):
             await steps.connected.aclose()
 
 
 class _PoolTransport(httpx.AsyncBaseTransport):
-    """Hand httpx's requests to a pool of ours, since its own can't be given a backend."""
+    """Pass httpx's requests to a pool of ours, since its own can't be given a backend."""
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self._pool = pool
@@ -84,7 +84,7 @@ class AsyncStream:
 
     @property
     def peer(self) -> object:
-        """This end of the connection, as the other one sees it; None if there is no such thing."""
+        """The connection's local address and port; None if there is none."""
         network: object = self._response.extensions.get("network_stream")
         if isinstance(network, httpcore.AsyncNetworkStream):
             return network.get_extra_info("client_addr")[:2]
@@ -106,13 +106,13 @@ class AsyncStream:
     async def close(self) -> None:
         with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
             await self._response.aclose()
-            # trio complains of an async generator that was not run to its end.
+            # trio warns about an async generator that was not run to its end.
             while await anext(self._raw, b""):
                 pass
 
 
 class AsyncIO:
-    """`IO` under anyio: asyncio or trio, whichever runs.
+    """`IO` under anyio, on asyncio or trio.
 
     Keeps no idle connection, since a fixture that is not async could not close it.
     """
@@ -123,7 +123,7 @@ class AsyncIO:
         self._backend = NamingBackend()
         self._transport = _PoolTransport(
             httpcore.AsyncConnectionPool(
-                # For plain http a context without any certificate: it costs nothing.
+                # For plain http, a context without certificates: it costs nothing.
                 ssl_context=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 proxy=core_proxy(self._proxy),
                 max_connections=None,
@@ -143,11 +143,11 @@ class AsyncIO:
         await anyio.sleep(max(seconds, 0.0))
 
     def to(self, link: Link) -> AsyncIO:
-        """Return one like this to another place, or of somebody else."""
+        """Return a copy for another URL, or with another token."""
         return AsyncIO(link)
 
     def branch(self) -> AsyncIO:
-        """Return what one task of many is to use."""
+        """Return the IO for one task of many."""
         return self
 
     async def send(self, request: Request, deadline: float) -> Reply:
@@ -173,7 +173,7 @@ class AsyncIO:
         return await self.open_now(request, deadline)
 
     async def open_now(self, request: Request, deadline: float) -> AsyncStream:
-        """Open a stream, by this task."""
+        """Open a stream in this task."""
         return unwrap(await self._attempt_open(request, deadline))
 
     async def _attempt_open(
@@ -199,5 +199,5 @@ class AsyncIO:
         return await shielded(seconds, work)
 
     async def aclose(self) -> None:
-        """Let go of the transport; nothing is open between calls."""
+        """Close the transport; nothing is open between calls."""
         await self._transport.aclose()

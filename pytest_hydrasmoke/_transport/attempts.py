@@ -1,4 +1,4 @@
-"""What one attempt at a request comes to: an answer's bytes, or the error of the network."""
+"""The result of one attempt at a request: an answer's bytes, or a network error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 ANSWER_LIMIT = 1 << 20
-"""Bytes of an answer that is not a stream; none of the six needs more than a few hundred."""
+"""Most bytes of an answer that is no stream; the six calls need a few hundred at most."""
 
 
 def append(body: bytearray, chunk: bytes) -> None:
@@ -36,14 +36,14 @@ def append(body: bytearray, chunk: bytes) -> None:
 
 
 def unwrap(result: T | TransportError) -> T:
-    """Return an attempt's result, or raise the error that it is."""
+    """Return an attempt's result, or raise it if it is an error."""
     if isinstance(result, TransportError):
         raise result
     return result
 
 
 def lost_attempt(base_url: str, reason: Reason, *, reached: bool, late: bool) -> TransportError:
-    """Return the error of an attempt that brought no answer."""
+    """Return the error of an attempt without an answer."""
     if late and reached:
         return TransportTimeoutError("no answer in time", reached=True)
     if late:
@@ -63,8 +63,8 @@ def lost_attempt(base_url: str, reason: Reason, *, reached: bool, late: bool) ->
 
 
 def lost_at_proxy(proxy: str, reason: Reason, *, refused: bool, late: bool) -> TransportError:
-    """Return the error of an attempt that did not come past a proxy; nothing was sent."""
-    # Its host and port alone: a user and a password may stand before them.
+    """Return the error of an attempt that did not get past a proxy; nothing was sent."""
+    # Only its host and port: its URL may contain a user and a password.
     name = f"the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}"
     next_step = (
         "check the environment's proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY), or set "

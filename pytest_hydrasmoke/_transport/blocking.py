@@ -1,8 +1,8 @@
-"""The way to reach the network by blocking.
+"""Blocking network I/O.
 
 A failed attempt is returned, not raised, from the block that caught it: an error raised inside
-`except` would drag httpx's frames, and with them the headers of the request, into every traceback.
-What can't be returned, an interrupt or a bug, is raised again without those frames (`lost`).
+`except` would carry httpx's frames, and with them the request's headers, into every traceback. What
+can't be returned, an interrupt or a bug, is raised again without those frames (`lost`).
 """
 
 from __future__ import annotations
@@ -34,32 +34,34 @@ __tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
-# A connection is kept for the next call of a burst only. Servers drop idle ones after 5 s and
-# more; one that is dropped while a request is on its way looks like a lost answer.
+# A connection is kept only for the next call of a burst. Servers drop idle ones after 5 s or more,
+# and a connection dropped while a request is on its way looks like a lost answer.
 KEEP_IDLE = 2.0
 LAST_WORDS = 1.0
-"""Seconds for what is under way when a group is stopped: of a provision that is broken off nobody
-knows whether it was carried out."""
+"""Seconds for requests under way when a group is stopped.
+
+Nobody knows whether a cancelled provision was carried out.
+"""
 
 
 @dataclass
 class Group:
-    """What threads that end together share: a way to stop them, and a bound on their requests."""
+    """Shared by threads that end together: a way to stop them, and a bound on their requests."""
 
     stopped: threading.Event = field(default_factory=threading.Event)
     until: float = math.inf
-    """The point of `time.monotonic()` at which what is under way must be over."""
+    """The `time.monotonic()` by which requests under way must end."""
     gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(IN_FLIGHT))
 
     def stop(self) -> None:
-        """Let nothing more begin."""
+        """Prevent new requests."""
         if not self.stopped.is_set():
             self.until = time.monotonic() + LAST_WORDS
             self.stopped.set()
 
 
 class _PoolTransport(httpx.BaseTransport):
-    """Hand httpx's requests to a pool of ours, since its own can't be given a backend."""
+    """Pass httpx's requests to a pool of ours, since its own can't be given a backend."""
 
     def __init__(self, pool: httpcore.ConnectionPool) -> None:
         self._pool = pool
@@ -89,7 +91,7 @@ class _PoolBody(httpx.SyncByteStream):
 
 
 class SyncStream:
-    """A stream read by blocking."""
+    """A blocking stream."""
 
     def __init__(self, io: SyncIO, response: httpx.Response) -> None:
         self._io = io
@@ -97,21 +99,21 @@ class SyncStream:
         assert isinstance(response.stream, httpx.SyncByteStream)
         self._chunks = decoded(iter(response.stream), response.headers)
         network: object = response.extensions.get("network_stream")
-        # A test's own transport may have no such thing.
+        # A custom transport of a test may have no network stream.
         self._network = network if isinstance(network, DeadlineStream) else None
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
 
     @property
     def peer(self) -> object:
-        """This end of the connection, as the other one sees it; None if there is no such thing."""
+        """The connection's local address and port; None if there is none."""
         return self._network and self._network.get_extra_info("client_addr")[:2]
 
     async def read(self, deadline: float) -> bytes:
         return unwrap(self.attempt_read(deadline))
 
     def expire(self) -> None:
-        """Let the deadline of what is being read be over; from any thread."""
+        """End the deadline of the current read at once; from any thread."""
         assert self._network is not None
         self._network.deadline = -math.inf
 
@@ -134,10 +136,10 @@ class SyncStream:
         except BaseException as error:
             raised = error
         if self._network is not None:
-            # The connection may serve another request, which has a deadline of its own.
+            # The connection may serve another request, which has its own deadline.
             self._network.deadline = math.inf
         if raised is not None:
-            self._io.lost(raised)  # What is a failure of the network has ended it, too.
+            self._io.lost(raised)  # A network failure has ended the stream, too.
 
 
 class SyncIO:
@@ -159,21 +161,21 @@ class SyncIO:
         self._proxy: str | None = None
 
     def to(self, link: Link) -> SyncIO:
-        """Return one like this to another place, or of somebody else, with its own connections."""
+        """Return a copy for another URL or token, with its own connections."""
         return SyncIO(link, interrupts=self._interrupts, group=self._group)
 
     def now(self) -> float:
         return time.monotonic()
 
     def monotonic(self, deadline: float) -> float:
-        """Translate a point of `now()` to one of `time.monotonic()`."""
+        """Convert a `now()` to a `time.monotonic()`."""
         return deadline
 
     async def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         self.check()
         while (left := min(until, self.cleanup_deadline() - LAST_CHANCE) - time.monotonic()) > 0:
-            # In bits, as reads are: a signal may shorten it.
+            # In slices, as reads are: a signal may shorten it.
             time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
             self.check()
 
@@ -184,7 +186,7 @@ class SyncIO:
 
     @property
     def stopped(self) -> bool:
-        """Whether this IO is to begin nothing more."""
+        """Whether this IO must begin nothing more."""
         return self._group is not None and self._group.stopped.is_set()
 
     def cleanup_deadline(self) -> float:
@@ -199,12 +201,12 @@ class SyncIO:
         return self.open_now(request, deadline)
 
     def open_now(self, request: Request, deadline: float) -> SyncStream:
-        """Open a stream, by this thread."""
+        """Open a stream in this thread."""
         return unwrap(self._attempt_open(request, deadline))
 
     @contextlib.contextmanager
     def _admitted(self, deadline: float) -> Generator[None]:
-        """Wait until one more of the group's requests may be under way; raises `TransportError`."""
+        """Wait for a free place among the group's requests; raises `TransportError`."""
         if self._group is None:
             yield
             return
@@ -216,15 +218,15 @@ class SyncIO:
             self._group.gate.release()
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        # Nothing but a signal breaks off blocking code.
+        # Only a signal interrupts blocking code.
         with self._interrupts.hold():
             return await work()
 
     def lost(self, raised: BaseException, steps: Steps | None = None) -> TransportError:
-        """Return what an attempt failed of; raises what is no failure of the network."""
+        """Return the error of an attempt; re-raise what is no network failure."""
         if not isinstance(raised, FAULTS):
-            # An interrupt inside httpcore's own bookkeeping can leave its pool unusable: a lock
-            # held, for which the next request would wait without a deadline.
+            # An interrupt inside httpcore's own bookkeeping can leave its pool unusable: a held
+            # lock, for which the next request would wait without a deadline.
             self._transport = None
             self._backend.close()
         return lost(raised, self.link, steps)
@@ -252,7 +254,7 @@ class SyncIO:
     def _attempt_open(self, request: Request, deadline: float) -> SyncStream | TransportError:
         self.check()
         transport = self._transport or self._connect()
-        # To httpcore these are durations; `deadlines` knows them for the deadline that they are.
+        # httpcore takes these for durations; `deadlines` reads them as the deadlines that they are.
         timeout = dict.fromkeys(("connect", "read", "write"), self.monotonic(deadline))
         steps = Steps(self._proxy)
         try:

@@ -1,6 +1,6 @@
 """`NO_PROXY`: which hosts are reached without the environment's proxy.
 
-Other programs take networks (`10.0.0.0/8`) there, which neither urllib nor httpx knows.
+Other programs accept networks (`10.0.0.0/8`) there, which neither urllib nor httpx supports.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ PORTS = {"https": 443, "http": 80}
 
 
 def is_exempt(url: str, no_proxy: str) -> bool:
-    """Return whether an entry of `NO_PROXY` names the host of a URL.
+    """Return whether an entry of `NO_PROXY` matches the host of a URL.
 
-    Entries, apart by commas: a name, which stands for what is below it too, with or without a dot
-    before it; an address; a network; `*`. Each but the networks may have a port.
+    Entries are separated by commas: a name, which also matches its subdomains, with or without a
+    leading dot; an address; a network; `*`. Each but the networks may have a port.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
@@ -44,7 +44,7 @@ def _names(entry: str, host: str, port: int | None) -> bool:
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """Return the network that a text is, an address being one of itself; None if it is none."""
+    """Parse a network, or an address as a network of one; None for anything else."""
     bracketed = _BRACKETS.fullmatch(text)
     try:
         return ipaddress.ip_network("".join(bracketed.groups("")) if bracketed else text, False)

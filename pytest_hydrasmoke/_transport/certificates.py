@@ -1,4 +1,4 @@
-"""Certificates from files: what is wrong with them, in words, and the TLS context made of them."""
+"""Certificates from files: readable problems with them, and the TLS context made of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import httpx
 from .target import Link
 
 _FLAWS = {9: "is not valid yet", 10: "has expired", 26: "is not for clients (extended key usage)"}
-"""What OpenSSL's codes of verification mean that no trust would mend."""
+"""OpenSSL verification codes that no added trust would fix."""
 
 
 class _LockedError(Exception):
-    """Raised in OpenSSL's stead, which would ask a terminal for the password of a key."""
+    """Raised instead of OpenSSL's password prompt on the terminal, for an encrypted key."""
 
 
-# os.path.isfile(): that of Path raises for a name that is too long, and for what lies in a folder
-# that one may not look into.
+# os.path.isfile(): that of Path raises for a name that is too long, and inside a folder without
+# permission to enter.
 def certificates_problem(path: Path) -> str | None:
-    """Return what keeps a file from being a CA's; None if nothing does."""
+    """Return why a file can't serve as a CA's; None if it can."""
     if not os.path.isfile(path):
         return f"there is no file {path}"
     try:
@@ -35,9 +35,9 @@ def certificates_problem(path: Path) -> str | None:
 
 
 def client_problem(cert: Path, key: Path | None) -> str | None:
-    """Return what keeps a client certificate and its key from being used; None if nothing does.
+    """Return why a client certificate and its key can't be used; None if they can.
 
-    Without a key of its own, the certificate's file has it.
+    Without a separate key, the certificate's file contains it.
     """
     for path in (cert, key):
         problem = None if path is None else _unreadable(path)
@@ -73,7 +73,7 @@ def _unreadable(path: Path) -> str | None:
 
 
 def _present(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
-    """Let a context present a certificate; raises `_LockedError` for a key with a password."""
+    """Load a client certificate into a context; raises `_LockedError` for an encrypted key."""
 
     def ask() -> str:
         raise _LockedError
@@ -91,9 +91,9 @@ def _in_words(error: ssl.SSLError, cert: Path, holder: Path) -> str:
 
 
 def _flaw(cert: Path, key: Path | None) -> str | None:
-    """Return what every server will object to, such as its time, at which no context looks.
+    """Return what every server will reject, such as an expired date, which no context checks.
 
-    It is presented to a server that trusts it, and nobody else, over no network.
+    It is presented to an in-memory server that trusts only it.
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -116,7 +116,7 @@ def _flaw(cert: Path, key: Path | None) -> str | None:
 
 
 def ssl_context(link: Link) -> ssl.SSLContext | None:
-    """Return how a link's TLS is spoken; None where none is."""
+    """Return the TLS context of a link; None for plain http."""
     if not link.base_url.startswith("https:"):
         return None
     return _shared_context(link.ca_file, link.trust_env, link.client_cert, link.client_key)
@@ -126,7 +126,7 @@ def ssl_context(link: Link) -> ssl.SSLContext | None:
 def _shared_context(
     ca_file: Path | None, trust_env: bool, client_cert: Path | None, client_key: Path | None
 ) -> ssl.SSLContext:
-    # It takes 6 ms to make one.
+    # Creating one takes 6 ms.
     context = httpx.create_ssl_context(trust_env=trust_env)
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)

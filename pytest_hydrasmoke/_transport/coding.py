@@ -1,6 +1,6 @@
-"""Bodies that come encoded although `identity` was asked for: some gateways do not listen.
+"""Bodies that come encoded although `identity` was requested: some gateways ignore that.
 
-What zlib can undo is undone here, a bounded piece at a time: a few bytes may stand for very many.
+What zlib can decode is decoded here, in bounded pieces: a few bytes may expand enormously.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 import httpcore
 
 PIECE = 1 << 16
-"""Bytes that are given at once, at most."""
+"""Most bytes per decoded piece."""
 _EITHER = 47
-"""To zlib: whichever of gzip and zlib the first bytes say it is."""
+"""Makes zlib detect gzip or zlib by the first bytes."""
 
 
 def coding_name(headers: Mapping[str, str]) -> str:
-    """Return the encoding of an answer's body; empty for none."""
+    """Return the content coding of an answer's body; empty for none."""
     name = headers.get("content-encoding", "").strip().lower()
     return "" if name == "identity" else name
 
 
 def is_decoded(coding: str) -> bool:
-    """Return whether an encoding is undone."""
+    """Return whether this module decodes a content coding."""
     return coding in ("gzip", "x-gzip", "deflate")
 
 
 class Decoding:
-    """One body being decoded. Raises `httpcore.RemoteProtocolError` for one that is damaged."""
+    """One body being decoded. Raises `httpcore.RemoteProtocolError` for a damaged one."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
@@ -36,10 +36,10 @@ class Decoding:
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what some more bytes stand for."""
+        """Decode a chunk, and yield the result in pieces."""
         full = False
         while data or full:
-            if self._inflate.eof:  # One more of several that come after each other.
+            if self._inflate.eof:  # Another compressed member may follow.
                 self._inflate = zlib.decompressobj(_EITHER)
             self._begun = True
             try:
@@ -47,19 +47,19 @@ class Decoding:
             except zlib.error:
                 raise httpcore.RemoteProtocolError(f"its {self._coding} is damaged") from None
             data = self._inflate.unconsumed_tail or self._inflate.unused_data
-            # All is taken in, and some may not be out yet.
+            # All input is taken, but some output may still be pending.
             full = len(piece) == PIECE and not self._inflate.eof
             if piece:
                 yield piece
 
     def finish(self) -> None:
-        """See that it was whole: a connection that is cut may look like one that is closed."""
+        """Check that it was complete: a cut connection may look like a closed one."""
         if self._begun and not self._inflate.eof:
             raise httpcore.RemoteProtocolError(f"its {self._coding} ends early")
 
 
 def decoded(chunks: Iterator[bytes], headers: Mapping[str, str]) -> Iterator[bytes]:
-    """Return a body's chunks with its encoding undone, or as they are."""
+    """Return a body's chunks decoded, or as they are."""
     coding = coding_name(headers)
     return _decoded(chunks, Decoding(coding)) if is_decoded(coding) else chunks
 
@@ -71,13 +71,13 @@ def _decoded(chunks: Iterator[bytes], decoding: Decoding) -> Iterator[bytes]:
 
 
 def async_decoded(chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> AsyncIterator[bytes]:
-    """Return the same of a body that is read under anyio."""
+    """Return the same for a body read under anyio."""
     coding = coding_name(headers)
     return _AsyncDecoded(chunks, Decoding(coding)) if is_decoded(coding) else chunks
 
 
 class _AsyncDecoded:
-    # No async generator, which trio wants to be run to its end.
+    # No async generator, which trio wants run to its end.
 
     def __init__(self, chunks: AsyncIterator[bytes], decoding: Decoding) -> None:
         self._chunks = chunks

@@ -1,8 +1,8 @@
-"""Blocking sockets that keep one deadline for a whole request, which may come nearer meanwhile.
+"""Blocking sockets with one deadline for a whole request, which may be brought forward.
 
 httpx bounds each single read and write, so that a server which sends a byte now and then holds a
-caller for ever. Here the `timeout` that httpcore hands down for every operation *is the deadline*
-(a point of `time.monotonic()`), and each operation gets what is left of it.
+caller for ever. Here the `timeout` that httpcore passes to every operation *is the deadline* (a
+`time.monotonic()`), and each operation gets what is left of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import httpcore
 from .names import NameTimeoutError, addresses_of, is_address
 
 SLICE = 0.25
-"""Seconds that a read waits in one piece."""
+"""Seconds of one slice of a read."""
 
 
 def _left(deadline: float, late: type[httpcore.TimeoutException]) -> float | None:
@@ -51,7 +51,7 @@ class DeadlineStream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while True:
-            # In bits: what hurries may come up while this waits.
+            # In slices: a signal may shorten the deadline meanwhile.
             left = _left(self._until(timeout), httpcore.ReadTimeout)
             bit = (
                 self._backend.slice_seconds
@@ -88,8 +88,8 @@ class DeadlineStream(httpcore.NetworkStream):
 class DeadlineBackend(httpcore.NetworkBackend):
     """Opens connections that keep deadlines.
 
-    `cleanup_deadline` gives a point of `time.monotonic()` at which every operation's deadline has
-    come; it is asked for anew every `slice_seconds`.
+    `cleanup_deadline` returns the `time.monotonic()` at which every operation must end; it is
+    called again every `slice_seconds`.
     """
 
     def __init__(self, cleanup_deadline: Callable[[], float], slice_seconds: float = SLICE) -> None:
@@ -99,7 +99,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
         self.streams = weakref.WeakSet[DeadlineStream]()
 
     def close(self) -> None:
-        """Close every connection, whatever else holds it."""
+        """Close every connection, also those in use."""
         for stream in list(self.streams):
             stream.close()
 
@@ -140,9 +140,9 @@ class DeadlineBackend(httpcore.NetworkBackend):
 class Attempt:
     """A connection being made in a thread of its own.
 
-    The system takes its own time for a name, and tries each of its addresses for as long as it is
-    allowed to try at all; neither can be stopped. So it is waited for in bits, and left alone once
-    nobody wants it any more: it closes what it still comes to.
+    The system takes its own time to resolve a name, and tries each address as long as its timeout
+    allows; neither can be stopped. So wait in slices, and abandon it once nobody needs it: it then
+    closes what it still opens.
     """
 
     def __init__(self, connect: Callable[[], httpcore.NetworkStream]) -> None:
@@ -167,14 +167,14 @@ class Attempt:
         self.ended.set()
 
     def abandon(self) -> None:
-        """Want it no more."""
+        """Abandon it: its connection is closed once it is made."""
         with self._lock:
             self._abandoned = True
             if self._stream is not None:
                 self._stream.close()
 
     def result(self) -> httpcore.NetworkStream:
-        """Return the connection, or raise what kept it from being one."""
+        """Return the connection, or raise why there is none."""
         if self._stream is None:
             assert self._error is not None
             raise self._error

@@ -1,4 +1,4 @@
-"""Work that must not be broken off once it has begun."""
+"""Work that must not be cancelled once it has begun."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def shielded(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Carry `work` out although the caller is cancelled, and let the cancellation come after it.
+    """Complete `work` even if the caller is cancelled, and deliver the cancellation afterwards.
 
     Raises TimeoutError if it takes longer than `seconds`.
     """
@@ -32,7 +32,7 @@ async def _in_a_task_of_its_own(seconds: float, work: Callable[[], Coroutine[Any
     cancelled: asyncio.CancelledError | None = None
     while not task.done() and (left := deadline - time.monotonic()) > 0:
         try:
-            # Shielded: a cancelled scope of anyio cancels every wait anew.
+            # Shielded: a cancelled anyio scope cancels every new wait.
             with anyio.CancelScope(shield=True):
                 await asyncio.wait({task}, timeout=left)
         except asyncio.CancelledError as error:
@@ -42,7 +42,7 @@ async def _in_a_task_of_its_own(seconds: float, work: Callable[[], Coroutine[Any
         await asyncio.wait({task})
     if cancelled is not None:
         if not task.cancelled():
-            task.exception()  # Or asyncio complains that nobody has looked at it.
+            task.exception()  # Otherwise asyncio warns of an exception that was never retrieved.
         raise cancelled
     if task.cancelled():
         raise TimeoutError(f"not done within {seconds:g} s")

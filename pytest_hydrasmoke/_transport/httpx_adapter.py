@@ -1,4 +1,4 @@
-"""What both ways to reach the network say to httpx, and what its errors mean."""
+"""What both kinds of I/O pass to httpx, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ FAULTS = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.ProxyError,
-    # Under anyio one that comes after the handshake is nobody's: a client certificate that is
-    # missing, under TLS 1.3, or a record that is damaged.
+    # Under anyio, a TLS error after the handshake has no httpcore class: under TLS 1.3 a missing
+    # client certificate, or a damaged record.
     ssl.SSLError,
     TimeoutError,
 )
@@ -34,10 +34,10 @@ _LATE = (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError)
 
 
 def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
-    """Make a request for a transport.
+    """Build a request for a transport.
 
-    httpx's clients on top of those are for what is not wanted here: cookies, redirects and
-    credentials of other origins. Without them, a call takes a tenth of a millisecond less.
+    httpx's clients add what is unwanted here: cookies, redirects and credentials of other origins.
+    Without them, a call takes a tenth of a millisecond less.
     """
     # Nothing encoded: a compressed stream can end early without an error, or expand without bound.
     headers = {
@@ -52,14 +52,14 @@ def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
         json=request.body,
         extensions=extensions,
     )
-    # After all that can fail: a traceback's frames have no header to show.
+    # After everything that can fail: no frame of a traceback then holds the header.
     if link.token is not None:
         built.headers["authorization"] = f"Bearer {link.token.reveal()}"
     return built
 
 
 def core_request(request: httpx.Request) -> httpcore.Request:
-    """Return a request in httpcore's own form, for a pool that was given a backend."""
+    """Return a request in httpcore's form, for a pool with a custom backend."""
     url = request.url
     return httpcore.Request(
         request.method,
@@ -71,7 +71,7 @@ def core_request(request: httpx.Request) -> httpcore.Request:
 
 
 def core_proxy(url: str | None) -> httpcore.Proxy | None:
-    """Return a proxy in httpcore's own form."""
+    """Return a proxy in httpcore's form."""
     if url is None:
         return None
     proxy = httpx.Proxy(url)
@@ -87,10 +87,10 @@ def _url(text: str) -> httpx.URL:
 
 
 def lost(raised: BaseException, link: Link, steps: Steps | None = None) -> TransportError:
-    """Return what an attempt failed of; raises what is no failure of the network, without frames.
+    """Return the error of an attempt; re-raise what is no network failure, without its frames.
 
-    Not to be called inside `except`: the frames in which it was raised, where the header was, would
-    be the context of all that is raised here.
+    Not to be called inside `except`: the frames that raised it, which hold the header, would become
+    the context of everything raised here.
     """
     bare(raised)
     if not isinstance(raised, FAULTS):
@@ -99,7 +99,7 @@ def lost(raised: BaseException, link: Link, steps: Steps | None = None) -> Trans
 
 
 def fault(error: Exception, link: Link, steps: Steps | None = None) -> TransportError:
-    """Return the error of a failed attempt; without steps it had been sent."""
+    """Return the error of a failed attempt; without `steps` the request had been sent."""
     late, reason = isinstance(error, _LATE), reason_of(error, steps and steps.failure)
     proxy = None if steps is None else steps.failed_proxy(error)
     if proxy is not None:

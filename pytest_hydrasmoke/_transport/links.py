@@ -1,4 +1,4 @@
-"""Where a client of its own is to go: what its caller gives, checked before anything is sent."""
+"""The target of a client made by hand: a caller's arguments, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def link_to(
     client_cert: StrPath | None = None,
     client_key: StrPath | None = None,
 ) -> Link:
-    """Check what a client is given; raises `ConfigError`."""
+    """Check a client's arguments; raises `ConfigError`."""
     problem = url_problem(base_url, allow_http=True)
     if problem is not None:
         raise ConfigError(
@@ -54,7 +54,7 @@ def _check_token(token: Token) -> None:
 
 
 def link_of(token: Token | None, link: Link) -> Link:
-    """Return a link of whoever has a token; raises `ConfigError`."""
+    """Return the link with this token, or with none; raises `ConfigError`."""
     if token is not None:
         _check_token(token)
     return dataclasses.replace(link, token=token)

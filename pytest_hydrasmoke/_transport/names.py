@@ -1,6 +1,6 @@
-"""Names of hosts, looked up by daemon threads: the system can't be interrupted at it.
+"""Resolve host names in daemon threads: the system's lookup can't be interrupted.
 
-asyncio's own threads are waited for when a loop ends, however long a name server is silent.
+An asyncio loop waits at its end for its own threads, however long a name server is silent.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import anyio
 import httpcore
 
 _GLANCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-"""Seconds between two looks at a thread; the last one again and again."""
+"""Seconds between two looks at a thread; the last one repeats."""
 FIRST_ADDRESSES = 2.0
-"""Seconds for each address of a name but the last."""
+"""Seconds to connect to each address of a name but the last."""
 
 
 class NameTimeoutError(httpcore.ConnectTimeout):
-    """Raised where a host's name was still being looked up when the time was over."""
+    """Raised where a host name was still unresolved at the deadline."""
 
     def __init__(self, host: str) -> None:
         super().__init__(f"the name {host} could not be resolved in the time left")
 
 
 def addresses_of(host: str, port: int) -> list[str]:
-    """Look a name up, however long it takes; raises `httpcore.ConnectError`."""
+    """Resolve a name, however long it takes; raises `httpcore.ConnectError`."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -37,7 +37,7 @@ def addresses_of(host: str, port: int) -> list[str]:
 
 
 def is_address(host: str) -> bool:
-    """Return whether a host is an address, which needs no looking up."""
+    """Return whether a host is an address, which needs no lookup."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -46,7 +46,7 @@ def is_address(host: str) -> bool:
 
 
 class _Lookup:
-    """A name that is being looked up."""
+    """A lookup of a name under way."""
 
     def __init__(self, host: str, port: int) -> None:
         self.ended = threading.Event()
@@ -64,7 +64,7 @@ class _Lookup:
 
     async def end(self) -> None:
         looks = iter(_GLANCES)
-        # An event of a loop can't be set by a thread that may outlive it.
+        # A thread that may outlive the loop can't set one of its events.
         while not self.ended.is_set():  # noqa: ASYNC110
             await anyio.sleep(next(looks, _GLANCES[-1]))
 
@@ -75,15 +75,15 @@ class _Lookup:
 
 
 class NamingBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections under anyio to names that our own threads have looked up."""
+    """Opens connections under anyio to names resolved by our own threads."""
 
     def __init__(self) -> None:
-        # httpcore has two classes of this name: one for where anyio is missing.
+        # httpcore has two classes of this name: one for when anyio is missing.
         self._inner: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()  # pyright: ignore[reportAttributeAccessIssue]
         self._lookups: dict[str, _Lookup] = {}
 
     def late_name(self) -> NameTimeoutError | None:
-        """Return the error of a name that nobody has been told yet."""
+        """Return the error of a name lookup still under way; None without one."""
         late = [host for host, lookup in self._lookups.items() if not lookup.ended.is_set()]
         return NameTimeoutError(late[0]) if late else None
 
@@ -98,7 +98,7 @@ class NamingBackend(httpcore.AsyncNetworkBackend):
         options = timeout, local_address, socket_options
         if is_address(host):
             return await self._inner.connect_tcp(host, port, *options)
-        # One thread for all who ask, and ask again, while the name server is silent.
+        # One thread for all callers, retries included, while the name server is silent.
         lookup = self._lookups.get(host) or _Lookup(host, port)
         self._lookups[host] = lookup
         await lookup.end()
@@ -106,7 +106,7 @@ class NamingBackend(httpcore.AsyncNetworkBackend):
         *others, last = lookup.result()
         for address in others:
             try:
-                # What is first may be of a network that does not work: the next one has a chance.
+                # The first address may be of a network that does not work: leave time for the next.
                 with anyio.fail_after(FIRST_ADDRESSES):
                     return await self._inner.connect_tcp(address, port, *options)
             except (httpcore.ConnectError, TimeoutError):

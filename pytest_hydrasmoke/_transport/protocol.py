@@ -1,12 +1,12 @@
-"""The seam between the lifecycle and the network.
+"""The interface between the lifecycle and the network.
 
 The lifecycle is written once, as coroutines over `IO`. The async client awaits them; the sync
-client runs the very same coroutines with `drive`, over an IO that blocks and never suspends.
-What makes that hold, for every module that takes an `IO`:
+client runs the same coroutines with `drive`, over an IO that blocks and never suspends. Every
+module that takes an `IO` keeps these rules:
 
 - Await nothing but the IO you were given: no `anyio`, no task group, no async generator.
-- Time comes from `io.now()` and `io.sleep()`; a deadline is a point of `io.now()`.
-- Whatever must not be broken off runs as `io.grace(seconds, work)`.
+- Time comes from `io.now()` and `io.sleep()`; a deadline is an `io.now()`.
+- Work that must not be cancelled runs as `io.grace(seconds, work)`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CallName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: `path` comes after the base URL, percent-encoded, query included."""
+    """One request: `path` follows the base URL, percent-encoded, query included."""
 
     call: CallName
     method: str
@@ -41,7 +41,7 @@ class Request:
 class Reply:
     """One answer, read to its end; header names are in lower case.
 
-    What is in it is the router's, raw, and may be the request told back: no listing shows it.
+    Its content is the router's, raw, and may echo the request: the repr leaves it out.
     """
 
     status: int
@@ -63,12 +63,12 @@ class Stream(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of the connection; harmless if done before."""
+        """Release the connection; harmless if done before."""
         ...
 
 
 class IO(Protocol):
-    """What the lifecycle may do to the world outside."""
+    """What the lifecycle may do outside itself."""
 
     def now(self) -> float:
         """Return the time in seconds, from an arbitrary start."""
@@ -85,19 +85,19 @@ class IO(Protocol):
         ...
 
     def cleanup_deadline(self) -> float:
-        """Return the point of `now()` at which a signal wants clean-up to be over; inf for none."""
+        """Return the `now()` at which a signal wants clean-up to end; inf for none."""
         ...
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Carry `work` out even if the caller is cancelled meanwhile, for up to `seconds`."""
+        """Complete `work` even if the caller is cancelled meanwhile, for up to `seconds`."""
         ...
 
 
 LAST_CHANCE = 0.5
-"""Seconds kept back of a deadline for one last attempt, however long the router says to wait."""
+"""Seconds of a deadline reserved for one last attempt, however long the router says to wait."""
 
 IN_FLIGHT = 16
-"""Requests at once: beyond 10 to 20 a router's answers only get slower."""
+"""Concurrent requests: beyond 10 to 20 a router's answers only get slower."""
 
 
 def drive(work: Awaitable[T]) -> T:

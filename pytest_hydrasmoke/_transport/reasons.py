@@ -1,4 +1,4 @@
-"""Why an attempt failed, in words: what the errors underneath say, and whether time would help."""
+"""Readable reasons for a failed attempt, from its errors, and whether a retry may help."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRUST = (
 _NAME = "check HYDRA_SMOKE_URL: the certificate there is for another name"
 _TIME = "have the router's certificate renewed, or put this machine's clock right"
 _ADVICE = {9: _TIME, 10: _TIME, 62: _NAME, 64: _NAME}
-"""By OpenSSL's codes of verification; of most others `_TRUST` is the remedy."""
+"""By OpenSSL verification code; for most others `_TRUST` is the remedy."""
 _RESOLVER = "check HYDRA_SMOKE_URL, and this machine's name servers: they did not answer in time"
 _CLIENT = (
     "where it asks its clients for a certificate, set client_cert (HYDRA_SMOKE_CLIENT_CERT) and "
@@ -29,7 +29,7 @@ _CLIENT = (
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why it failed; `permanent` where asking again can't help."""
+    """Why it failed; `permanent` where a retry can't help."""
 
     words: str
     next_step: str | None = None
@@ -37,7 +37,7 @@ class Reason:
 
 
 def reason_of(error: BaseException, first: object = None) -> Reason:
-    """Find what says why: an error, what had gone wrong before it, or what they came of."""
+    """Return the reason of an error, from its causes, or from `first`, an earlier error."""
     causes = [*_causes(error), *(_causes(first) if isinstance(first, Exception) else ())]
     for one in causes:
         if isinstance(one, NameTimeoutError):
@@ -49,7 +49,7 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
             words = (one.reason or "").rpartition("ALERT_")[2].lower().replace("_", " ")
             return Reason(f"it turned this client away: {words}", _CLIENT, permanent=True)
     for one in causes:
-        # Of the system, below libraries that say in their own words that something failed.
+        # An error of the system, below library errors that only say that something failed.
         if isinstance(one, OSError) and one.errno and not isinstance(one, _OTHER_NUMBERS):
             return Reason(f"[Errno {one.errno}] {os.strerror(one.errno)}")
     said = next((str(one) for one in causes if str(one)), type(error).__name__)
@@ -57,7 +57,7 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
 
 
 _OTHER_NUMBERS = (socket.gaierror, ssl.SSLError)
-"""Whose numbers are not those of the system's errors."""
+"""Errors whose numbers are not the system's errno values."""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -75,6 +75,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _turns_clients_away(reason: str) -> bool:
-    """Return whether a server's alert is about its client, such as its certificate."""
+    """Return whether a server's TLS alert is about its client, such as its certificate."""
     about = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
     return "ALERT_" in reason and any(word in reason for word in about)

@@ -1,7 +1,7 @@
-"""How far a request has come, as httpcore tells it: the same for both ways to the network.
+"""How far a request has come, by httpcore's trace: the same for blocking and async I/O.
 
-It decides whether a request may have been carried out. The kind of an error does not: the same
-one comes of a proxy that says nothing, and of a router that does.
+It decides whether a request may have been carried out. The class of an error does not: a silent
+proxy and a silent router raise the same one.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ NOT_REACHED = (
     httpcore.ConnectTimeout,
     *PROXY_ERRORS,
 )
-"""Errors before which no request is sent: what counts where no step was told."""
+"""Errors before which no request is sent: used where no step was traced."""
 
 
 class Steps:
-    """Follow one request; `proxy` is the URL of what it is sent through, if anything."""
+    """Follow one request; `proxy` is the URL of its proxy, if any."""
 
     def __init__(self, proxy: str | None = None) -> None:
         self.proxy = proxy
         self.begun = False
-        """Whether anything was told: what stands in for a network may tell nothing."""
+        """Whether any step was traced: a custom transport may trace none."""
         self.sent = False
-        """Whether it may have left: it was about to be written."""
+        """Whether it may have left: its write has begun."""
         self.connected: object = None
-        """The connection, once there is one, before its TLS."""
+        """The connection, once there is one, before TLS."""
         self.failure: object = None
-        """What went wrong first: where a write fails, httpcore goes on to read all the same."""
+        """The first error: where a write fails, httpcore goes on to read all the same."""
         self._passed_proxy = False
 
     def on_step(self, step: str, info: Mapping[str, object]) -> None:
@@ -52,11 +52,11 @@ class Steps:
         self.on_step(step, info)
 
     def failed_proxy(self, error: BaseException) -> str | None:
-        """Return the proxy that an error is of; None where the request was past it, or has none."""
+        """Return the proxy that caused an error; None if the request was past it, or has none."""
         short_of_it = self.begun and not (self.sent or self._passed_proxy)
         return self.proxy if short_of_it or isinstance(error, PROXY_ERRORS) else None
 
     def never_sent(self, error: BaseException) -> bool:
-        """Return whether it is certain that the request never left."""
+        """Return whether the request certainly never left."""
         # A deadline of our own may come before the first step.
         return not self.sent and (self.begun or isinstance(error, (TimeoutError, *NOT_REACHED)))

@@ -1,4 +1,4 @@
-"""Where requests go: the rules for a base URL, and ids made fit for a path."""
+"""Where requests go: the rules for a base URL, and ids quoted for a path."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
 
 
 def same_router(one: str, two: str) -> bool:
-    """Return whether two base URLs are the same place: scheme, host, port and path."""
+    """Return whether two base URLs are equal: scheme, host, port and path."""
     return _place(one) == _place(two)
 
 
@@ -62,10 +62,10 @@ def _place(url: str) -> tuple[object, ...]:
 
 
 def _is_host(host: str) -> bool:
-    """Return whether this can be looked up, or is an address: what can't be is no case for a retry.
+    """Return whether a host is an address or can be resolved: otherwise retries are pointless.
 
-    After RFC 1123, with underscores, which some name servers take; names of other scripts as
-    IDNA 2008 writes them in ASCII.
+    After RFC 1123, with underscores, which some name servers accept; names in other scripts in
+    ASCII form after IDNA 2008.
     """
     labels = host.removesuffix(".").split(".")
     try:
@@ -79,7 +79,7 @@ def _is_host(host: str) -> bool:
         for label in labels:
             if label.lower().startswith("xn--"):
                 idna.ulabel(label)
-    except ValueError:  # Among them idna's own.
+    except ValueError:  # Including idna's own errors.
         return False
     return True
 
@@ -95,7 +95,7 @@ def is_loopback(host: str) -> bool:
 
 
 def segment(text: str) -> str:
-    """Quote an id or key so that it stays one path segment, whatever is in it.
+    """Quote an id or key so that it stays one path segment, whatever it contains.
 
     Raises `ConfigError` for an empty text and for "." and "..", which no quoting keeps in place.
     """
@@ -117,18 +117,18 @@ class Link:
     trust_env: bool = False
     client_cert: Path | None = None
     client_key: Path | None = None
-    """None where the certificate's file has the key."""
+    """None where the certificate's file contains the key."""
 
     def proxy(self) -> str | None:
-        """Find the environment's proxy for this one origin, if the environment is trusted.
+        """Return the environment's proxy for this origin, if the environment is trusted.
 
-        Raises `ConfigError` for one that speaks anything but http.
+        Raises `ConfigError` for a proxy URL with a scheme other than http.
         """
         parts = urlsplit(self.base_url)
         if not self.trust_env:
             return None
         proxies = getproxies()
-        # The system's own exceptions count too, where it has any.
+        # The operating system's own exceptions apply too, where it has any.
         if is_exempt(self.base_url, proxies.get("no", "")) or proxy_bypass(parts.netloc):
             return None
         proxy = proxies.get(parts.scheme) or proxies.get("all")

@@ -13,22 +13,22 @@ from .blocking import Group, SyncIO
 from .target import Link
 
 GLANCE = 0.25
-"""Seconds of one wait: on Windows, Ctrl-C comes through between two of them, and never in one."""
+"""Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""
 JOIN = 5.0
-"""Seconds for all threads to end once they are told to; only one that connects takes long."""
+"""Seconds for all threads to end once told to stop; only one that connects takes long."""
 
 
 class Network:
-    """How a run reaches its router: by an IO of its own in each thread."""
+    """How a run reaches its router: with a separate IO in each thread."""
 
     def blocking(
         self, link: Link, interrupts: Interrupts | None = None, group: Group | None = None
     ) -> SyncIO:
-        """Make the IO of a thread."""
+        """Return the IO of a thread."""
         return SyncIO(link, interrupts=interrupts, group=group)
 
     def waiting(self, ios: Sequence[SyncIO]) -> AbstractContextManager[object]:
-        """Return what is entered while the caller waits for the threads of these."""
+        """Return a context to enter while the caller waits for the threads of these."""
         return nullcontext()
 
 
@@ -38,10 +38,10 @@ def fan_out(
     interrupts: Interrupts | None = None,
     network: Network | None = None,
 ) -> list[Exception]:
-    """Run every work in a thread with an IO of its own, and give what failed.
+    """Run every work in a thread with its own IO, and return what failed.
 
-    The first failure stops the others, whose own failures come after it in the list. An
-    interrupt of the caller stops them too, and comes out once they have ended.
+    The first failure stops the others, whose own failures come after it in the list. An interrupt
+    of the caller stops them too, and is raised once they have ended.
     """
     network = network or Network()
     group = Group()
@@ -57,10 +57,10 @@ def fan_out(
             io.close()
             ended.set()
 
-    # Waited for by events: an interrupted `Thread.join` takes the thread for ended (until 3.12).
+    # Wait for events: an interrupted `Thread.join` takes the thread for ended (until 3.12).
     begun: list[threading.Event] = []
     try:
-        # All of them before the first begins: in this order they take turns on a virtual clock.
+        # Create all before the first begins: in this order they take turns on a virtual clock.
         ios = [network.blocking(link, interrupts, group) for _ in works]
         for work, io in zip(works, ios, strict=True):
             ended = threading.Event()

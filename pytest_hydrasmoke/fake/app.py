@@ -1,4 +1,4 @@
-"""The six routes as a Starlette app: routing, records and faults, around what `calls` answers."""
+"""The six routes as a Starlette app: routing, records and faults, around the answers of `calls`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _RECORD = "pytest_hydrasmoke.record"
 
 Call = TypeVar("Call", bound=BaseModel)
 Taker = Callable[[Request, bytes], Callable[[], ASGIApp]]
-"""Accepts a request, and gives what does its work."""
+"""Accepts a request, and returns a function that does its work."""
 
 
 def build_app(world: World, faults: Faults, token: str, player: Player | None = None) -> Starlette:
-    """Put a world behind its six routes; with a player, its agents say what was recorded."""
+    """Return the app of a world's six routes; with a player, its agents replay recordings."""
     calls = Calls(world, faults, token, player)
     key, one = "/instances/by-key/{idempotency_key}", "/instances/{instance_id}"
 
@@ -53,7 +53,7 @@ def build_app(world: World, faults: Faults, token: str, player: Player | None = 
         ("POST", one + "/chat", "chat", taken(wire.ChatCall, calls.chat)),
         ("GET", one + "/llm-events", "llm_events", taken(wire.LlmEventsCall, calls.llm_events)),
     ]
-    # First, as FastAPI has it, and with HEAD: it is a plain route there too.
+    # First, as in FastAPI, and with HEAD: there it is a plain route, too.
     paths = [Path("/openapi.json", _openapi)]
     for method, path, route, take in table:
         entry = Path(wire.PREFIX + path, _Endpoint(route, take, faults, world), methods=[method])
@@ -72,7 +72,7 @@ async def _openapi(request: Request) -> Response:
 
 
 class _Recorder:
-    """Remembers every request, and the status it was answered with."""
+    """Records every request, and the status code of its answer."""
 
     def __init__(self, app: ASGIApp, world: World) -> None:
         self._app = app
@@ -92,7 +92,7 @@ class _Recorder:
         scope[_RECORD] = record
 
         async def noted(message: Message) -> None:
-            # Before it is sent, so that whoever has the answer finds it in the record.
+            # Before it is sent, so that a client with the answer finds it in the record.
             if message["type"] == "http.response.start":
                 record.status = message["status"]
             await send(message)
@@ -101,10 +101,10 @@ class _Recorder:
 
 
 class _Endpoint:
-    """One route: its work, unless a fault comes before it or takes its answer's place.
+    """One route: its work, unless a fault precedes it or replaces its answer.
 
-    A fault on command hits any request. The scenario's trouble hits those that were accepted: a
-    request that breaks the contract is refused before anything else can go wrong.
+    An explicit fault hits any request. The scenario's trouble hits accepted ones: a request that
+    breaks the contract is refused before anything else can go wrong.
     """
 
     def __init__(self, route: Route, take: Taker, faults: Faults, world: World) -> None:
@@ -119,7 +119,7 @@ class _Endpoint:
         record.route = self._route
         raw = await request.body()
         with suppress(ValueError, RecursionError):
-            # NaN and the like, which Python reads but JSON can't hold, are nothing.
+            # NaN and the like, which Python reads but JSON can't hold, count as missing.
             record.body = json.loads(raw, parse_constant=lambda _: None)
         fault = self._faults.take(self._route)
         answer = _with(fault, partial(self._answer, request, raw))
@@ -154,7 +154,7 @@ def _trouble(world: World) -> Failure | Drop:
     if scenario.retry_after == "none":
         ahead = None
     elif scenario.retry_after == "date":
-        # The one time that is not the clock's: a date is the world's, and a client's own.
+        # The only time not from the clock: a date is real, and is compared with a client's own.
         ahead = formatdate(time.time() + scenario.retry_after_seconds, usegmt=True)
     return Failure("before", 429 if scenario.trouble == "limited" else 503, ahead, None)
 

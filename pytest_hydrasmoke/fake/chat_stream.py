@@ -1,4 +1,4 @@
-"""Plays a chat turn onto a connection, whole or broken.
+"""Stream a chat turn over a connection, whole or broken.
 
 `plan` and `plan_recorded` decide; `EventStream` acts. A turn whose stream is broken never reaches
 its end, and so leaves no LLM events, unless it was recorded with some.
@@ -35,27 +35,27 @@ _PACE = 0.001
 
 
 class DroppedError(RuntimeError):
-    """Raised to drop a connection under a server that can't be told to."""
+    """Raised to drop a connection under a server without the extension for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send, and how to leave."""
+    """What to send, and how to end."""
 
     chunks: Iterable[bytes]
     over_before: float | None = None
-    """The chunk before which the turn is over; None if it never gets there."""
+    """The index of the chunk before which the turn ends; None if it never does."""
     leave: Leave = "end"
     paced: bool = False
-    """Whether the chunks go out a moment apart, and not by the scenario's pause."""
+    """Whether the chunks are sent a moment apart, ignoring the scenario's pause."""
     timed: Iterable[Chunk] | None = None
     """Chunks with the times at which they are due, instead of `chunks`."""
     over_anyway: bool = False
-    """Whether the turn is over even if its client leaves before."""
+    """Whether the turn ends even if its client leaves before."""
 
 
 def plan(turn: Turn, broken: Break | None) -> Plan:
-    """Decide what a client gets to see of a turn."""
+    """Decide what a client receives of a turn."""
     events = (*turn.spoken, *turn.closing)
     if broken is None:
         return Plan(events, len(turn.spoken))
@@ -68,7 +68,7 @@ def plan(turn: Turn, broken: Break | None) -> Plan:
         return Plan((*first, *letters), whole + bytes_spoken, paced=True)
     if broken.kind == "split":
         return _split(turn, broken.split_at)
-    # Where it breaks the agent is done, or it never gets there.
+    # At the break the agent is done, or it never gets there.
     done = len(first) if broken.when == "after" else None
     if broken.kind == "flood":
         return Plan(itertools.chain(first, itertools.repeat(turn.more)), done)
@@ -90,10 +90,10 @@ def plan_recorded(
     runtime: Turn,
     broken: Break | None,
 ) -> Plan:
-    """Decide what a client gets to see of a recorded turn.
+    """Decide what a client receives of a recorded turn.
 
-    `counted` tells whether it is known which LLM events came of it, and `runtime` how an agent of
-    the kind says what a break needs.
+    `counted` says whether the turn's LLM events are known; `runtime` formats the events that a
+    break needs.
     """
     if broken is not None:
         events = _EVENT.findall(b"".join(chunk for _, chunk in chunks))
@@ -109,19 +109,19 @@ def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
     cuts = [at for at in split_at or _awkward(body) if at < len(body)]
     bounds = [0, *cuts, len(body)]
     spoken = len(b"".join(turn.spoken))
-    # Over before the first chunk that reaches beyond what was said.
+    # The turn ends before the first chunk that reaches beyond the reply.
     over_before = sum(end <= spoken for end in bounds[1:])
     chunks = [body[start:end] for start, end in itertools.pairwise(bounds)]
     return Plan(chunks, over_before, paced=True)
 
 
 def _awkward(body: bytes) -> list[int]:
-    """Return the offsets at which a careless reader breaks: in characters, line ends and words."""
+    """Return the offsets at which a careless reader fails: in characters, line ends and words."""
     return [match.end() for match in re.finditer(rb"[\xc0-\xff]|\r(?=\n)|data|\n(?=\n)", body)]
 
 
 class EventStream:
-    """An ASGI answer: one chat turn as server-sent events."""
+    """An ASGI response: one chat turn as server-sent events."""
 
     def __init__(
         self,
@@ -135,13 +135,13 @@ class EventStream:
         self._plan = plan
         self._clock = clock
         self._first_after = first_after
-        # Times count from the request: a head that is out lets the client move a clock by hand.
+        # Times count from the request: once its head is out, a client may move a clock by hand.
         self._began = clock.now()
         self._pause = pause
         self._end_turn: Callable[[], None] | None = end_turn
 
     def end_turn(self) -> None:
-        """Say that the turn is over; harmless if said before."""
+        """End the turn; harmless if done before."""
         end_turn, self._end_turn = self._end_turn, None
         if end_turn is not None:
             end_turn()
@@ -185,7 +185,7 @@ class EventStream:
             if number and self._plan.paced:
                 await anyio.sleep(_PACE)
             elif number or due > self._began:
-                # At least one turn of the loop, or a flood would keep it from everybody else.
+                # Yield to the loop at least once, or a flood would starve all other tasks.
                 await anyio.lowlevel.checkpoint()
                 if due > self._clock.now():
                     await pace.sleep_until(due)
@@ -197,11 +197,11 @@ class EventStream:
             self.end_turn()
 
     def _due(self) -> Iterator[Chunk]:
-        """Yield the chunks with the points in time at which they are due."""
+        """Yield the chunks with the times at which they are due."""
         if self._plan.timed is not None:
             yield from ((self._began + after, chunk) for after, chunk in self._plan.timed)
             return
-        # From when one was due, and not from when it could leave: time set by hand may jump.
+        # From when it was due, not from when it could leave: a manual clock may jump.
         due = self._began + self._first_after
         for chunk in self._plan.chunks:
             yield due, chunk
@@ -209,7 +209,7 @@ class EventStream:
 
 
 async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:
-    """Close the connection as it stands; an ASGI answer that is none.
+    """Close the connection as it is; an ASGI app that sends no response.
 
     Raises `DroppedError` under a server other than this project's.
     """
@@ -217,7 +217,7 @@ async def hang_up(scope: Scope, receive: Receive, send: Send) -> None:
     if close is None:
         raise DroppedError("the fake router drops this connection")
     close()
-    # To return earlier would be an answer left undone, which the server would complain about.
+    # Returning earlier would leave the response incomplete, and the server would log that.
     await _gone(receive)
 
 

@@ -1,4 +1,4 @@
-"""The time the fake lives by. It asks for the time, and passes it only where a stream pauses."""
+"""The fake's clock. It is read for the time, and slept by only where a stream pauses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 
 from .public import public
 
-# How often a clock is asked that can't be slept by, and so can't tell how long to wait.
+# How often to poll a clock that can't be slept by, and so can't say how long to wait.
 _GLANCE = 0.002
 
 
@@ -33,14 +33,14 @@ class RealClock:
 
 
 class Pace(Protocol):
-    """What one stream has of a clock."""
+    """A clock as seen by one stream."""
 
     def send(self, size: int) -> None:
         """Count bytes before they leave."""
         ...
 
     async def sleep_until(self, moment: float) -> None:
-        """Sleep until a moment of the clock, which may be infinitely far."""
+        """Sleep until a moment of the clock, which may be `inf`."""
         ...
 
     def close(self) -> None:
@@ -50,17 +50,17 @@ class Pace(Protocol):
 
 @runtime_checkable
 class _Shared(Protocol):
-    """A clock whose time passes once all who go by it wait: it has to know of every stream.
+    """A clock whose time passes once all its users wait: it has to know every stream.
 
-    `peer` is the address of the client's end of the connection, by which a client that goes by
-    the clock as well finds its stream.
+    `peer` is the address of the client's end of the connection, by which a client on the same clock
+    finds its stream.
     """
 
     def _stream(self, peer: object) -> Pace: ...
 
 
 class _OwnPace:
-    """A stream's pace by a clock that takes no notice of it."""
+    """A stream's pace by a clock that does not track streams."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -78,7 +78,7 @@ class _OwnPace:
 
 
 def pace_by(clock: Clock, peer: Sequence[object] | None) -> Pace:
-    """Return a stream its pace by a clock; `peer` is an ASGI scope's client."""
+    """Return a stream's pace by a clock; `peer` is an ASGI scope's client."""
     if isinstance(clock, _Shared):
         end = None if peer is None else tuple(peer)[:2]
         return clock._stream(end)  # pyright: ignore[reportPrivateUsage]

@@ -1,6 +1,6 @@
-"""What goes wrong next, and for how long: book-keeping only, `app` and `streams` act on it.
+"""Which faults come next, and for how long: bookkeeping only; `app` and `chat_stream` act on it.
 
-Rules of one kind are kept in the order they were made. A request takes the first that is due.
+Rules of one kind are kept in the order of creation. A request takes the first that is due.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BreakKind = Literal["cut", "end", "stall", "error", "garbage", "flood", "trickle
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer to give in place of the router's own."""
+    """An answer that replaces the router's own."""
 
     when: When
     status: int
@@ -36,7 +36,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Something to do to one chat stream."""
+    """A change to one chat stream."""
 
     kind: BreakKind
     after_events: int
@@ -55,7 +55,7 @@ class _Rule(Generic[_Fault]):
 
 
 class Faults:
-    """The faults still to come of one world."""
+    """The pending faults of one world."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Faults:
         self._breaks: list[_Rule[Break]] = []
 
     def reset(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         with self._lock:
             for rules in self._rules.values():
                 rules.clear()
@@ -117,12 +117,12 @@ class Faults:
             self._breaks.append(_Rule(Break(kind, after_events, offsets, when), after, times))
 
     def take(self, route: Route) -> Failure | Drop | None:
-        """Count a request of this route, and give what shall become of it."""
+        """Count a request of this route, and return its fault, if any."""
         with self._lock:
             return _take(self._rules[route])
 
     def take_break(self) -> Break | None:
-        """Count a chat stream, and give what shall be done to it."""
+        """Count a chat stream, and return its fault, if any."""
         with self._lock:
             return _take(self._breaks)
 

@@ -1,7 +1,7 @@
-"""What a scenario's fields may hold; pure.
+"""Allowed values of a scenario's fields; pure.
 
-Each check takes a field's name and value, gives the value as it is kept, and raises ValueError
-with what is allowed. Lists become tuples, for the sake of scenarios that were read from a file.
+Each check takes a field's name and value, returns the value as stored, and raises ValueError with
+what is allowed. Lists become tuples, for scenarios that were read from a file.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Check: TypeAlias = Callable[[str, object], object]
 
 
 def meant(given: object, known: Iterable[object]) -> str:
-    """Return a question for the known word that is most like the one given; "" if none is."""
+    """Return a question that suggests the known word most like the given one; "" if none is."""
     words = [word for word in known if isinstance(word, str)]
     near = difflib.get_close_matches(given, words, 1, 0.6) if isinstance(given, str) else []
     return f": did you mean {near[0]}?" if near else ""
 
 
 def choice(*choices: object) -> Check:
-    """Allow these values alone."""
+    """Allow only these values."""
 
     def check(name: str, value: object) -> object:
         # True == 1 and 200.0 == 200, but neither is what the answer should hold.
@@ -38,14 +38,14 @@ def choice(*choices: object) -> Check:
 
 
 def text(name: str, value: object) -> object:
-    """Allow a text."""
+    """Allow a string."""
     if not isinstance(value, str):
         raise ValueError(f"{name} is a text, not {value!r}")
     return value
 
 
 def seconds(name: str, value: object) -> object:
-    """Allow a time, an endless one too."""
+    """Allow a time, `inf` included."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ValueError(f"{name} is a number of seconds, 0 or more, not {value!r}")
     return value
@@ -68,8 +68,8 @@ def optional(check: Check) -> Check:
 
 
 def words(name: str, value: object) -> tuple[str, ...]:
-    """Allow a list of texts."""
-    # A lone text is a sequence too, of its letters, and never what was meant.
+    """Allow a list of strings."""
+    # A single string is a sequence too, of its letters, and never what was meant.
     if isinstance(value, list | tuple):
         given = cast(Sequence[object], value)
         found = tuple(word for word in given if isinstance(word, str))
@@ -79,7 +79,7 @@ def words(name: str, value: object) -> tuple[str, ...]:
 
 
 def words_among(*choices: str) -> Check:
-    """Allow a list of these texts."""
+    """Allow a list of these strings."""
 
     def check(name: str, value: object) -> tuple[str, ...]:
         one = choice(*choices)
@@ -95,7 +95,7 @@ def json_object(name: str, value: object) -> dict[str, Json]:
     if isinstance(value, Mapping):
         fields = dict(cast(Mapping[str, Json], value))
         try:
-            # By way of a text and back: a copy that nobody else can change.
+            # Through a text and back: a private copy that nothing else can change.
             copy: dict[str, Json] = json.loads(json.dumps(fields, allow_nan=False))
         except (TypeError, ValueError):
             copy = {}

@@ -1,6 +1,6 @@
-"""What a live run's `report.json` tells of its router, as a scenario.
+"""Make a scenario of what a live run's `report.json` shows of its router.
 
-The report holds forms and times, and no values; what it does not tell keeps its default.
+The report holds forms and times, and no values; a field that it does not show keeps its default.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Plain = Mapping[str, Any]
 Changes = dict[str, Any]
 
 VERSIONS = (1, 2)
-"""The `schema_version`s of reports that can be understood."""
+"""The `schema_version`s of reports that can be read."""
 _FIELDS = {
     "provision": {"idempotency_key", "instance_id", "task_id"},
     "poll": {"found", "instance_id", "status"},
@@ -25,7 +25,7 @@ _FIELDS = {
     "llm_events": {"instance_id", "count", "providers", "window_seconds"},
     "delete": {"instance_id", "status"},
 }
-"""The fields that each call's answer is known to have."""
+"""The known fields of each call's answer."""
 _SAMPLES: Mapping[str, Any] = {
     "null": None,
     "boolean": False,
@@ -44,16 +44,16 @@ _WORDS: Mapping[Runtime, set[str]] = {
     "ag-ui": {"RUN_STARTED", "TEXT_MESSAGE_CONTENT", "RUN_FINISHED"},
     "ai-sdk": {"start-step", "text-start", "text-delta"},
 }
-"""Names and types of events, one of which is enough to know a runtime by."""
+"""Names and types of events, each of which identifies a runtime."""
 _FAILURES = {"error", "Error", "RUN_ERROR", "response.failed"}
-"""Names, types and keys of events of which one says that the agent has failed."""
+"""Names, types and keys of events, each of which means that the agent has failed."""
 
 _ROUNDED = 0.002
-"""Seconds that two times of one moment may be apart: a report's times are rounded to 0.001 s."""
+"""Seconds between two times that count as one moment: a report's times are rounded to 0.001 s."""
 
 
 def scenario_of(report: Plain) -> Scenario:
-    """Make a scenario of a report; raises ValueError for what is none, or tells too little."""
+    """Return a report's scenario; raises ValueError if it is no report, or shows too little."""
     version = report.get("schema_version")
     if version not in VERSIONS:
         known = " and ".join(map(str, VERSIONS))
@@ -87,7 +87,7 @@ def _learned(report: Plain) -> Changes:
 
 
 def _forms(answers: Sequence[Plain], call: str) -> list[Mapping[str, str]]:
-    """Return the fields of a call's good answers, with the kind of each."""
+    """Return the fields of a call's successful answers, with the kind of each."""
     return [
         answer["fields"] for answer in answers if answer["call"] == call and answer["code"] < 300
     ]
@@ -156,7 +156,7 @@ def _deletion(instance: Plain, answers: Sequence[Plain]) -> Changes:
         learned["cleaned_word"] = after[-1]
     codes = _codes(answers, "delete")
     if codes:
-        # If there was a second one at all, and none was told otherwise, it was told the same.
+        # A second delete, if any, was answered like the first unless another code was seen.
         learned["second_delete"] = min(codes & {404, 409, 410}, default=200)
     return learned
 
@@ -169,9 +169,9 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
         learned["terminal"] = any(turn["complete"] for turn in turns)
         if all(turn["error"] is not None for turn in turns):
             failed = any(map(_is_failure, events))
-            told = statistics.median_low(turn["events"] for turn in turns)
+            seen = statistics.median_low(turn["events"] for turn in turns)
             learned["agent_dies"] = "error" if failed else _way_to_die(turns)
-            learned["agent_dies_after"] = max(told - failed, 0)
+            learned["agent_dies_after"] = max(seen - failed, 0)
     firsts = [turn["arrivals"][0] for turn in turns if turn["arrivals"]]
     if firsts:
         learned["first_event_after"] = _seconds(statistics.median(firsts))
@@ -183,12 +183,12 @@ def _chat(turns: Sequence[Plain], events: Sequence[Plain]) -> Changes:
 
 def _is_failure(event: Plain) -> bool:
     words = {event["event"], event["kind"], *event["keys"]}
-    # Of a tool it is told too whether it has failed.
+    # A tool's result also says whether it failed.
     return "tool" not in words and not words.isdisjoint(_FAILURES)
 
 
 def _way_to_die(turns: Sequence[Plain]) -> AgentDies:
-    """Tell streams that ended early from connections that were cut."""
+    """Distinguish streams that ended early from cut connections."""
     ended = all(str(turn["error"]).startswith("the reply was cut") for turn in turns)
     return "end" if ended else "cut"
 
@@ -232,7 +232,7 @@ def _usage(instances: Sequence[Plain]) -> Changes:
 
 
 def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
-    """Return the seconds from a turn's end until it was first seen to have been counted."""
+    """Return the seconds from a turn's end until its count was first seen."""
     over = turn["at"] + (turn["seconds"] or 0.0)
     for before, after in itertools.pairwise(usage):
         if before["at"] < over <= after["at"] and after["count"] > before["count"]:
@@ -241,7 +241,7 @@ def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
 
 
 def _trouble(instances: Sequence[Plain]) -> Changes:
-    """Find what befell requests most often, how often, and on which calls."""
+    """Find the most frequent trouble of requests, how frequent it is, and on which calls."""
     asked: list[tuple[Route, Trouble]] = [
         (exchange["call"], _trouble_of(exchange))
         for instance in instances
@@ -254,7 +254,7 @@ def _trouble(instances: Sequence[Plain]) -> Changes:
     worst = statistics.mode(trouble for _, trouble in bad)
     calls = {call for call, trouble in bad if trouble == worst}
     hit = sum(trouble == worst for _, trouble in bad)
-    # A run that got somewhere met it now and then; each time would be the end of everything.
+    # A run that succeeded met it now and then; on each request it would end everything.
     every = max(round(sum(call in calls for call, _ in asked) / hit), 2)
     return {
         "trouble": worst,
@@ -265,7 +265,7 @@ def _trouble(instances: Sequence[Plain]) -> Changes:
 
 def _trouble_of(exchange: Plain) -> Trouble:
     if exchange["error"] is not None:
-        return "lost"  # or never heard: the harder case to deal with is the one to try
+        return "lost"  # Or it never arrived: the harder case is the one to try.
     known: dict[int, Trouble] = {429: "limited", 503: "unavailable"}
     return known.get(exchange["status"], "none")
 

@@ -1,7 +1,7 @@
 """The six calls: from a request to the router's answer.
 
-The order is FastAPI's: a request is validated first, the token after that, the instance last.
-A refusal is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
+The order is FastAPI's: a request is validated first, then the token, the instance last. A refusal
+is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STANDS = "hydra-smoke-stands"
 
 
 class Calls:
-    """The handlers of one world: each does the work of a call that was accepted."""
+    """The handlers of one world, one per call; each gets an accepted call."""
 
     def __init__(
         self, world: World, faults: Faults, token: str, player: Player | None = None
@@ -43,7 +43,7 @@ class Calls:
         self._authorization = f"Bearer {token}".encode()
 
     def accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
-        """Read a request and the bytes of its body, and check its token."""
+        """Parse a request and its body, and check its token."""
         parts: dict[str, object] = {
             "path": request.path_params,
             "query": dict(request.query_params),
@@ -57,7 +57,7 @@ class Calls:
         return call
 
     def provision(self, call: wire.ProvisionCall) -> ASGIApp:
-        """Take an order for an instance."""
+        """Accept an order for an instance."""
         body = call.body
         order = Order(
             body.idempotency_key, body.manifest_id, body.region_id, body.tier_id, body.agent_name
@@ -75,7 +75,7 @@ class Calls:
         return self._success(answer, self._scenario.provision_status)
 
     def poll(self, call: wire.PollCall) -> ASGIApp:
-        """Return whether an idempotency key has become an instance."""
+        """Return whether an idempotency key has an instance."""
         instance = self._world.find_by_key(call.path.idempotency_key)
         if instance is not None:
             return self._success(
@@ -88,7 +88,7 @@ class Calls:
         return self._success({"found": False, "instance_id": None, "status": None})
 
     def status(self, call: wire.InstanceCall) -> ASGIApp:
-        """Return how an instance stands."""
+        """Return an instance's status."""
         instance = _found(self._world.find(str(call.path.instance_id)))
         return self._success(
             {"id": instance.id, "hostname": instance.hostname, "status": instance.status}
@@ -147,20 +147,20 @@ class Calls:
     def _refused_as_deleted(
         self, player: Player, instance_id: str, message: str
     ) -> Response | None:
-        """Return what was recorded of a message to an instance that was deleted, if it was."""
+        """Return the recorded refusal of a message to a deleted instance, if there is one."""
         instance = self._world.find_deleted(instance_id)
         if instance is None:
             return None
         try:
             _, recorded = player.answer(_asked(message, instance))
         except (NotRecordedError, ValueError):
-            return None  # Nobody would have heard it: so what the router says will do.
+            return None  # No recorded turn answers it: the router's own answer will do.
         return None if recorded.refused is None else self._refusal(recorded.refused)
 
     def _refusal(self, refused: Refused) -> Response:
         headers = {"content-type": refused.content_type}
         if not self._scenario.replay_pace:
-            # It answers all repeats. A client that knows of replays need not find out in time.
+            # All repeats get this answer: a client that knows of replays can stop asking.
             headers[_STANDS] = "1"
         return Response(refused.body, refused.status, headers)
 
@@ -173,7 +173,7 @@ class Calls:
         if self._player is not None:
             self._player.moves_on(instance.idempotency_key)
         window, now = call.query.window_seconds, self._world.clock.now()
-        # Compared this way round because a window may be too long to be a float.
+        # Compared this way round because a window may be too long for a float.
         seen = [
             event.provider
             for event in self._world.llm_events(instance.id)
@@ -217,7 +217,7 @@ def _asked(message: str, instance: Instance) -> Asked:
 
 
 def _found(instance: Instance | None) -> Instance:
-    # A row that isn't there yet, one that is deleted and one of somebody else: all the same here.
+    # A missing row, a deleted one and another owner's all look the same here.
     if instance is None:
         raise HTTPException(404, "Instance not found")
     return instance

@@ -1,4 +1,4 @@
-"""The contract as the router itself would serve it: what FastAPI makes of the six calls."""
+"""The contract as the router itself would serve it: FastAPI's document of the six calls."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def document() -> Node:
 
 
 def _described(operation: _Operation) -> Node:
-    # FastAPI's way to make an id of a function's name and its path.
+    # FastAPI's way to make an operation id of a function's name and its path.
     name = re.sub(r"\W", "_", operation.name + operation.path)
     node: Node = {
         "summary": operation.name.replace("_", " ").title(),
@@ -174,14 +174,14 @@ def _schemas() -> Node:
 
 
 def _as_fastapi_has_it(model: Node) -> Node:
-    # No description of a model, and no defaults that are null.
+    # No description of models, and no null defaults.
     properties = cast(Mapping[str, Node], model["properties"])
     plain = {
         name: {key: value for key, value in node.items() if value is not None}
         for name, node in properties.items()
     }
     return {
-        **{key: told for key, told in model.items() if key != "description"},
+        **{key: value for key, value in model.items() if key != "description"},
         "properties": plain,
     }
 

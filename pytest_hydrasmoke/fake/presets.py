@@ -17,11 +17,11 @@ from .recording_files import ROUTER, read
 from .scenario import Scenario
 
 _BASE = "base"
-"""The key of a file that names the ready-made scenario it changes."""
+"""The key of a file that names the ready-made scenario on which it is based."""
 
 
 class ReadyMade(NamedTuple):
-    """A scenario that has a name."""
+    """A scenario with a name and a description."""
 
     words: str
     scenario: Scenario
@@ -178,12 +178,12 @@ def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
     """Return the scenario of a name, a TOML file, a run's `report.json`, or a folder of recordings.
 
     A path is relative to `folder`, else to the working directory. `pace` is the `replay_pace` of
-    recordings, unless a file says another. Raises ValueError in words for a person.
+    recordings, unless a file sets another. Raises ValueError with a readable message.
     """
     if given in READY_MADE:
         return READY_MADE[given].scenario
     file = (folder or Path()) / given
-    if given and os.path.isdir(file):  # of a name that is too long, pathlib raises
+    if given and os.path.isdir(file):  # With a name that is too long, pathlib raises.
         return _from_recordings(file, pace)
     if file.suffix not in (".toml", ".json"):
         if given.endswith(("/", os.sep)):
@@ -239,7 +239,7 @@ def _from_recordings(folder: Path, pace: float) -> Scenario:
     recordings = read(folder)
     router = folder / ROUTER
     scenario = load(str(router.absolute())) if router.is_file() else Scenario()
-    # An agent that died and a request that failed are in what was recorded of their turns.
+    # The recordings contain agents that died and requests that failed.
     scenario = replace(
         scenario, recordings=recordings, replay_pace=pace, agent_dies="never", trouble="none"
     )
@@ -247,7 +247,7 @@ def _from_recordings(folder: Path, pace: float) -> Scenario:
 
 
 def _at_once(scenario: Scenario) -> dict[str, Any]:
-    """Return what has no time pass before an instance is ready, or an answer is there."""
+    """Return the changes that make instances ready, and answers come, at once."""
     times = ("row_after", "cleanup_after", "first_event_after", "event_pause")
     later = ("llm_events_lag", "llm_events_gap")
     ready = scenario.statuses[-1][1]

@@ -1,7 +1,6 @@
-"""Reads a folder of recordings, and checks it; the format is on `docs/reference/recordings.md`.
+"""Read and check a folder of recordings; `docs/reference/recordings.md` has the format.
 
-A file is read a line at a time: of a stream's chunks, where they are a line each, only their places
-are kept.
+A file is read line by line: of a stream's chunks with one line each, only the positions are kept.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from .recordings import (
 
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
 ROUTER = "router.json"
-"""The file of a folder that has the router's manners, in the form of a run's report."""
+"""The file of a folder with the router's behaviour, in the form of a run's report."""
 _TOLD = 10
-"""Problems of a folder that are told at most."""
+"""Most problems of a folder that are reported."""
 _MOST = 100_000
-"""Files and folders below it: one that has more is a disk, and no folder of recordings."""
+"""Most files and folders below it: with more it is a whole disk, and no folder of recordings."""
 
 _Json: TypeAlias = Mapping[str, object]
 
 
 class _OtherVersionError(Exception):
-    """Raised for a file that is whole, and of another version."""
+    """Raised for a valid file of another version."""
 
 
 def read(folder: Path) -> Recordings:
@@ -83,13 +82,13 @@ def _files(folder: Path) -> list[Path]:
         if seen > _MOST:
             raise ValueError(f"{folder} has very much in it: give the folder of recordings alone")
         found += [Path(place, name) for name in names if name.endswith(".json")]
-    # To open what is no file, a pipe, may take for ever; a link to nowhere is told.
+    # Opening something other than a file, such as a pipe, may block; a broken link is reported.
     files = (file for file in found if file.is_file() or not file.exists())
     return sorted(file for file in files if file != folder / ROUTER)
 
 
 def _read(file: Path) -> Recording | None:
-    """Read a file; None for other JSON than a recording."""
+    """Read a file; None for JSON that is no recording."""
     with file.open("rb") as lines:
         stamp = stamp_of(os.fstat(lines.fileno()))
         value = _parsed(lines)
@@ -196,9 +195,9 @@ def _number(where: str, value: object, least: int) -> int:
 
 
 def _parsed(lines: Iterator[bytes]) -> object:
-    """Parse a file, with `Lines` in the place of the chunks that are a line each."""
-    # The rest is JSON once each row of them is a NaN, which JSON itself does not have. No string
-    # has a line end in it, so that no line of a chunk's form is in one.
+    """Parse a file, with `Lines` in place of the chunks that have a line each."""
+    # Each row of them becomes a NaN, which JSON itself does not have, and the rest is JSON. Strings
+    # contain no line ends, so no line that looks like a chunk is part of one.
     rest, rows = bytearray(), list[Lines]()
     offset, goes_on = 0, False
     for line in lines:
@@ -211,7 +210,7 @@ def _parsed(lines: Iterator[bytes]) -> object:
             else:
                 rows.append(Lines(offset, 1))
                 rest += b"NaN"
-            rest += b"\n"  # A message about the rest names the line of the file.
+            rest += b"\n"  # Keeps line numbers, which messages about the rest contain.
             goes_on = line.rstrip().endswith(b",")
         offset += len(line)
     waiting = iter(rows)

@@ -1,7 +1,7 @@
-"""Recordings as they are known to the fake: what agents said in a live run, and to whom.
+"""Recordings as the fake uses them: what agents said in a live run, and to whom.
 
-The chunks of a stream stay in their file until they are played: so a recording takes the memory of
-its messages, however long its streams are.
+The chunks of a stream stay in their file until they are replayed: so a recording takes the memory
+of its messages, however long its streams are.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
 _LATEST = 10**12
-"""Milliseconds that no chunk comes after."""
+"""Milliseconds that no chunk's time may reach."""
 
 Chunk: TypeAlias = tuple[float, bytes]
-"""Seconds from the request, and what was read then."""
+"""Seconds from the request, and the bytes read then."""
 Claim: TypeAlias = tuple[str, int] | Literal["shared"] | None
-"""Whose instance it is, and which of his, counted from 0; None where a client provisioned it."""
+"""An instance's owner, and its number among the owner's, from 0; None from a client."""
 End: TypeAlias = Literal["closed", "cut", "stalled", "left"]
-"""How a stream ended: by itself, cut, silent until the deadline, or because its client left."""
+"""How a stream ended: by itself, cut, silent until the deadline, or left by its client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Chunks that are a line each, in a row, in a file that is not read into memory."""
+    """Consecutive chunks with one line each, in a file that is not read into memory."""
 
     offset: int
     number: int
@@ -55,7 +55,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn:
-    """A message, and what came of it: a stream, or a refusal."""
+    """A message, and its result: a stream, or a refusal."""
 
     run: int
     claim: Claim
@@ -69,18 +69,18 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What was said for one owner: a test, a fixture or a hook."""
+    """The turns of one owner: a test, a fixture or a hook."""
 
     file: Path
     of: str
     recorded: date
     turns: tuple[Turn, ...]
     stamp: tuple[int, int]
-    """By which a file is known that was changed since."""
+    """Shows that a file has changed since it was read."""
 
     def chunks(self, turn: Turn) -> Iterator[Chunk]:
-        """Yield the chunks of one of its turns; raises ValueError where the file has changed."""
-        # At once, and not when the first chunk is wanted: here an answer can still be refused.
+        """Yield the chunks of one of its turns; raises ValueError if the file has changed."""
+        # Checked now, not at the first chunk: here the request can still be refused.
         if stamp_of(self.file.stat()) != self.stamp:
             raise ValueError(f"{self.file} has changed since it was read: start the fake again")
         return self._played(turn)
@@ -94,7 +94,7 @@ class Recording:
                 lines.seek(part.offset)
                 for _ in range(part.number):
                     chunk = chunk_in(lines.readline())
-                    assert chunk is not None  # As it was when it was checked.
+                    assert chunk is not None  # It was checked when it was read.
                     yield chunk
 
 
@@ -108,16 +108,16 @@ class Recordings:
 
     @property
     def days(self) -> tuple[date, date]:
-        """The day of the oldest, and of the newest."""
+        """The dates of the oldest and the newest."""
         days = [recording.recorded for recording in self.each]
         return min(days), max(days)
 
     @property
     def spec(self) -> Mapping[str, str]:
-        """What most of the instances were, a field at a time."""
-        told = [item for one in self.each for turn in one.turns for item in turn.spec.items()]
-        # Of values of a name, the most frequent is the last to be put there.
-        return {name: value for (name, value), _ in reversed(Counter(told).most_common())}
+        """The most frequent value of each field of instances."""
+        fields = [item for one in self.each for turn in one.turns for item in turn.spec.items()]
+        # The most frequent value of a field is set last.
+        return {name: value for (name, value), _ in reversed(Counter(fields).most_common())}
 
 
 def stamp_of(status: os.stat_result) -> tuple[int, int]:
@@ -134,7 +134,7 @@ def chunk_of(value: object) -> Chunk | None:
 
 
 def bytes_of(value: object) -> bytes | None:
-    """Read what is text, or else base64; None for what is neither."""
+    """Decode a text, or else base64; None for what is neither."""
     try:
         match value:
             case str():
@@ -148,7 +148,7 @@ def bytes_of(value: object) -> bytes | None:
 
 
 def chunk_in(line: bytes) -> Chunk | None:
-    """Read a line that is a chunk and no more."""
+    """Parse a line that is exactly one chunk; None for any other."""
     text = line.strip().removesuffix(b",")
     if not (text.startswith(b"[") and text.endswith(b"]")):
         return None

@@ -11,7 +11,7 @@ from .public import public
 if TYPE_CHECKING:
     Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 else:
-    # What names itself is resolved in no module but this one.
+    # A recursive alias can be resolved only in this module.
     Json = object
 
 Route = Literal["provision", "poll", "status", "chat", "llm_events", "delete"]
@@ -32,22 +32,22 @@ class Instance:
     tier_id: str
     agent_name: str | None
     status: str | None
-    """The word a caller would be told now; None while no worker has inserted the row."""
+    """The status word that a caller would get now; None while no worker has inserted the row."""
     hostname: str | None
     ready: bool
     """Whether a chat turn would be accepted now."""
     deleted: bool
     task: Progress
-    """How far the task is that inserts the row."""
+    """The state of the task that inserts the row."""
     child_rows: tuple[str, ...]
-    """What hangs on the row, by kind; a delete takes it away."""
+    """Dependent resources of the row, by kind; a delete removes them."""
     cleanup: Progress | None
-    """How far the provider's clean-up is; None while the instance is not deleted."""
+    """The state of the provider's clean-up; None while the instance is not deleted."""
     provisioned_at: float
     created_at: float | None
     """When the row appears, or appeared; None for a row that never does."""
     ready_at: float | None
-    """When the agent first takes a chat; None for a boot that never gets there."""
+    """When the agent first accepts a chat; None for a boot that never gets there."""
     deleted_at: float | None
 
 
@@ -61,11 +61,11 @@ class RequestRecord:
     """Decoded, without the world's own prefix and without the query."""
     query: str
     route: Route | None
-    """None where no route took it: an unknown path, a wrong method."""
+    """None where no route matched: an unknown path, a wrong method."""
     status: int | None
-    """The code answered; None for a dropped request, and for one still unanswered."""
+    """The status code; None for a dropped request, and for one not answered yet."""
     body: Json
-    """The parsed JSON; None where there was none, or none that parses."""
+    """The parsed JSON; None without a body, or for one that does not parse."""
     at: float
 
 

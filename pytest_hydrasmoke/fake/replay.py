@@ -1,8 +1,8 @@
-"""Which recorded turn answers a message: book-keeping only, `handlers` plays what it finds.
+"""Which recorded turn answers a message: bookkeeping only; `handlers` plays the turn.
 
-A run of pytest has a `Player` for each of its processes, which is told what is on stage there: the
-test, fixture or hook that asks. It gets its own turns and no others. Where nobody tells, as
-without pytest, a message is answered by the first recorded turn that has it, then by the next.
+A run of pytest has a `Player` for each of its processes, which learns who is on stage there: the
+test, fixture or hook that asks. It plays only that owner's turns. Without such information, as
+outside pytest, a message gets the first recorded turn that has it, then the next.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from typing import NamedTuple, TypeAlias
 from .recordings import Claim, Recording, Recordings, Turn
 
 _ASK_AGAIN = {409, 425, 429, 503}
-"""Refusals of the moment: whoever gets one may send the same message again, for the same turn."""
+"""Transient refusals: a client may send the same message again, for the same turn."""
 _SHOWN = 120
-"""Characters of a message that are shown."""
+"""How many characters of a message are shown."""
 _COMPARED = 200
-"""Characters of a message by which the nearest is found."""
+"""How many characters of a message are compared to find the nearest."""
 _CHANGES = 4
-"""Differences between two messages that are shown."""
+"""How many differences between two messages are shown."""
 
 
 Edit: TypeAlias = Callable[[str, int, str], str]
-"""Gives, of an owner, a run and a message, the message as it is recorded."""
+"""Maps an owner, a run and a message to the message as recorded."""
 
 
 class NotRecordedError(LookupError):
-    """Raised for a message that no recorded turn answers; in words for a person."""
+    """Raised for a message without a recorded turn; its text is for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A message, and the instance it goes to."""
+    """A message, and its instance."""
 
     message: str
     key: str
@@ -53,7 +53,7 @@ class _Stage:
 
 
 class _Question(NamedTuple):
-    """What is counted: a message that somebody asks, of whom and in which run."""
+    """The key of a count: a message, its owner and the run that asks."""
 
     of: str
     run: int
@@ -63,7 +63,7 @@ class _Question(NamedTuple):
 
 
 class Replay:
-    """All that is played of one folder, by all players together."""
+    """The state of a folder's replay, shared by all players."""
 
     def __init__(self, recordings: Recordings) -> None:
         self.recordings = recordings
@@ -75,7 +75,7 @@ class Replay:
                 self.of_message.setdefault(turn.message, []).append((recording, turn))
 
     def unasked(self) -> Mapping[str, Sequence[str]]:
-        """Return the messages that nobody has asked of those who were on stage."""
+        """Return the unused messages of owners who were on stage."""
         return {
             recording.of: messages
             for recording in self.recordings.each
@@ -86,11 +86,11 @@ class Replay:
         }
 
     def not_on_stage(self) -> Sequence[str]:
-        """Return those whose recordings there are, and who never were on stage."""
+        """Return the owners with recordings who never were on stage."""
         return [one.of for one in self.recordings.each if one.of not in self.begun]
 
     def of_another(self, message: str) -> str:
-        """Tell of the first recording that has a message, and whose owner never was on stage."""
+        """Describe the first recording that has a message, and whose owner never was on stage."""
         for recording, _ in self.of_message.get(message, ()):
             if recording.of not in self.begun:
                 return (
@@ -101,7 +101,7 @@ class Replay:
 
 
 class Player:
-    """What one process of a run is played, which has an `edit`; else whoever asks."""
+    """Plays turns for one process of a run, which has an `edit`; else for any client."""
 
     def __init__(self, replay: Replay, edit: Edit | None = None) -> None:
         self._replay = replay
@@ -109,16 +109,16 @@ class Player:
         self.reset()
 
     def reset(self) -> None:
-        """Begin again, with nobody on stage."""
+        """Start again, with no owner on stage."""
         self._stage = _Stage(None, 1, None)
         self._claims: dict[str, Claim] = {}
         self._said: Counter[_Question] = Counter()
         self._refused: dict[str, tuple[Recording, Turn]] = {}
 
     def enter(self, owner: str | None, run: int, *, begins: bool, test: str | None) -> None:
-        """Put an owner on stage, or nobody; `begins` where its messages are asked from the first.
+        """Set the owner on stage, or none; `begins` if its messages start from the first.
 
-        `test` is what is to be run for its messages to be recorded.
+        `test` is what to run to record its messages.
         """
         self._stage = _Stage(owner, run, test)
         if owner is not None and begins:
@@ -127,11 +127,11 @@ class Player:
                 del self._said[question]
 
     def claim(self, key: str, claim: Claim) -> None:
-        """Note whose an instance is."""
+        """Record the owner of an instance."""
         self._claims[key] = claim
 
     def moves_on(self, key: str) -> None:
-        """Note that an instance is asked something else: a message that was refused is over."""
+        """Note another message to an instance: the turn of a refused one is over."""
         self._refused.pop(key, None)
 
     def answer(self, asked: Asked) -> tuple[Recording, Turn]:
@@ -196,15 +196,15 @@ class Player:
 def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:
     """Return the turns on the shared instance of a spec.
 
-    Where all are of one spec it may be another: a run against the fake needs none of the router's.
+    If all have one spec, any spec matches: a run against the fake needs none of the router's.
     """
-    told = {name: value for name, value in spec.items() if value is not None}
-    of_spec = [turn for turn in turns if turn.spec == told]
+    fields = {name: value for name, value in spec.items() if value is not None}
+    of_spec = [turn for turn in turns if turn.spec == fields]
     return of_spec or (turns if all(turn.spec == turns[0].spec for turn in turns) else [])
 
 
 def _nearest(message: str, recorded: Collection[str]) -> str:
-    """Name the recorded message that is most like one, and what is different in it."""
+    """Return the recorded message most like this one, and how they differ."""
     heads = {other[:_COMPARED]: other for other in recorded}
     found = difflib.get_close_matches(message[:_COMPARED], heads, 1, 0)
     if not found:
@@ -233,6 +233,6 @@ def _shown(text: str) -> str:
 
 
 def _path(path: Path) -> str:
-    """Return a path as it is given in the working directory."""
+    """Return a path relative to the working directory."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)

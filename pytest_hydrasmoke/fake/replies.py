@@ -1,6 +1,6 @@
 """Scripted replies: which message gets which answer; pure.
 
-A reply is a mapping, in a scenario's file a table of `[[replies]]`. `Reply.of` reads one, and
+A reply is a mapping, in a scenario's file a table of `[[replies]]`. `Reply.of` parses one, and
 raises ValueError with what is allowed.
 """
 
@@ -26,13 +26,13 @@ class Reply:
 
     match: re.Pattern[str]
     texts: tuple[str, ...]
-    """One turn after the other, from the front again at the end."""
+    """Used in order, one per turn, and from the start again after the last."""
     tools: tuple[ToolUse, ...]
     reasoning: str
 
     @classmethod
     def of(cls, where: str, value: object) -> Reply:
-        """Read a reply; `where` is what messages call it."""
+        """Parse a reply; `where` is its name in messages."""
         given = _table(where, value, _KEYS, needed=("match", "text"))
         return cls(
             _pattern(f"{where}.match", given["match"]),
@@ -42,12 +42,12 @@ class Reply:
         )
 
     def said(self, message: str, times: int) -> Said:
-        """Return what is said to a message, where the reply was given so many times before."""
+        """Return what the agent says to a message, after `times` uses of this reply."""
         return Said(message, self.texts[times % len(self.texts)], self.tools, self.reasoning)
 
 
 def replies(name: str, value: object) -> tuple[Mapping[str, Json], ...]:
-    """Allow a list of replies, and keep copies that nobody else can change."""
+    """Allow a list of replies, and return private copies."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"{name} is a list of tables, not {value!r}")
     given = cast(Sequence[object], value)
@@ -128,7 +128,7 @@ def _tool(where: str, number: int, value: object) -> ToolUse:
 
 
 def _json(where: str, value: object) -> Json:
-    """Return a copy of a JSON value that nobody else can change."""
+    """Return a private copy of a JSON value."""
     try:
         copy: Json = json.loads(text := json.dumps(value, ensure_ascii=False, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as problem:

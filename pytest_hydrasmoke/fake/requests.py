@@ -1,6 +1,6 @@
-"""What a request must look like, and how FastAPI words it when it doesn't.
+"""Validate requests, with FastAPI's error messages.
 
-The models mirror how FastAPI names a place: `path`, `query` and `body`, checked together and in
+The models mirror FastAPI's names of a location: `path`, `query` and `body`, checked together and in
 that order, so that pydantic's own list of errors is the list in the answer.
 """
 
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from .records import Json
 
 PREFIX = "/internal/v1/smoke"
-"""Before the paths of the six calls."""
+"""Prefix of the paths of the six calls."""
 
 
 class SmokeProvisionRequest(BaseModel):
@@ -40,7 +40,7 @@ class SmokeChatRequest(BaseModel):
 
 
 class InstancePath(BaseModel):
-    """Path of the calls on one instance; every spelling of a UUID that pydantic knows."""
+    """Path of the calls on one instance; every spelling of a UUID that pydantic accepts."""
 
     instance_id: UUID
 
@@ -101,7 +101,7 @@ class InvalidRequestError(Exception):
 
 
 def check(kind: type[Call], parts: Mapping[str, object]) -> Call:
-    """Turn a request's parts into a call, a part left out being one that wasn't sent.
+    """Validate a request's parts, where a missing part was not sent, and return its call.
 
     Raises `InvalidRequestError`.
     """
@@ -109,7 +109,7 @@ def check(kind: type[Call], parts: Mapping[str, object]) -> Call:
         return kind.model_validate(parts, from_attributes=True)
     except ValidationError as problem:
         found = problem.errors(include_url=False)
-    # A part that is missing altogether was missed in nothing, and not in our list of parts.
+    # A part that is missing altogether has the input null, and not our list of parts.
     raise InvalidRequestError(
         [
             {**error, "input": None}
@@ -121,9 +121,9 @@ def check(kind: type[Call], parts: Mapping[str, object]) -> Call:
 
 
 def parse(raw: bytes, content_type: str | None) -> Json | bytes:
-    """Read a body that isn't empty: JSON if the header says so, else the bytes as they are.
+    """Parse a non-empty body: as JSON if the header says so, else return the bytes.
 
-    Raises `InvalidRequestError` for broken JSON, and `HTTPException` for what no decoder takes.
+    Raises `InvalidRequestError` for broken JSON, and `HTTPException` for what can't be decoded.
     """
     if not _says_json(content_type):
         return raw
@@ -138,22 +138,22 @@ def parse(raw: bytes, content_type: str | None) -> Json | bytes:
             "ctx": {"error": problem.msg},
         }
         raise InvalidRequestError([error]) from None
-    except (ValueError, RecursionError):  # not UTF-8, a number of 5,000 digits, 5,000 brackets
+    except (ValueError, RecursionError):  # Not UTF-8, a number of 5,000 digits, 5,000 brackets
         raise HTTPException(400, "There was an error parsing the body") from None
     return value
 
 
 def answer_invalid(problem: InvalidRequestError) -> Response:
-    """Return the 422, or the 500 that FastAPI runs into where JSON can't hold what was sent."""
+    """Return the 422, or FastAPI's 500 where JSON can't hold what was sent."""
     try:
         detail = [{**error, "input": _printable(error["input"])} for error in problem.errors]
         return JSONResponse({"detail": detail}, 422)
-    except ValueError:  # NaN, half a surrogate pair, bytes that are no UTF-8
+    except ValueError:  # NaN, a lone surrogate, bytes that are no UTF-8
         return PlainTextResponse("Internal Server Error", 500)
 
 
 def answer_refused(request: Request, refusal: Exception) -> Response:
-    """Return an `HTTPException` in FastAPI's shape; Starlette's own is plain text."""
+    """Return an `HTTPException` in FastAPI's form; Starlette's own is plain text."""
     assert isinstance(refusal, HTTPException)
     return JSONResponse({"detail": refusal.detail}, refusal.status_code, refusal.headers)
 

@@ -1,4 +1,4 @@
-"""`FakeRouter`: one world, served, with a handle on everything that can be known or go wrong."""
+"""`FakeRouter`: one world on a server, with controls to inspect it and to make it fail."""
 
 from __future__ import annotations
 
@@ -200,17 +200,17 @@ class FakeRouter:
 
 
 def stage_of(router: FakeRouter, edit: Edit) -> str:
-    """Return a base URL for one process of a run that replays: with `/_fake/stage` beside it."""
+    """Return a base URL for one process of a replaying run: with `/_fake/stage` beside it."""
     return router._stage(edit)  # pyright: ignore[reportPrivateUsage]
 
 
 def unasked(router: FakeRouter) -> Mapping[str, Sequence[str]]:
-    """Return whose recorded messages nobody has asked, of those who were on stage."""
+    """Return the unused recorded messages, by owner, of owners who were on stage."""
     replay = router._replay  # pyright: ignore[reportPrivateUsage]
     return {} if replay is None else replay.unasked()
 
 
 def not_on_stage(router: FakeRouter) -> Sequence[str]:
-    """Return those whose recordings there are, and who never were on stage."""
+    """Return the owners with recordings who never were on stage."""
     replay = router._replay  # pyright: ignore[reportPrivateUsage]
     return [] if replay is None else replay.not_on_stage()

@@ -1,9 +1,9 @@
 """One uvicorn in a daemon thread, and the worlds mounted on it under path prefixes.
 
-Everything that knows of threads, sockets or uvicorn lives here. A process has one shared server
-for all its fake routers: it starts with the first of them and stops with the last. A world that
-goes takes its unfinished answers with it, by closing their connections, so that no stream of it
-can keep the server alive.
+All code for threads, sockets and uvicorn lives here. A process has one shared server for all its
+fake routers: it starts with the first and stops with the last. When a world is removed, the
+connections of its unfinished answers are closed, so that none of its streams keeps the server
+alive.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .chat_stream import HANG_UP, hang_up
 
 _Peer = tuple[object, ...]
 _LOGGERS = ("uvicorn.error", "uvicorn.access")
-# Nothing that a loop does here takes a hundredth of it; a bug should fail and not hang.
+# Nothing in a loop here takes a hundredth of it; a bug should fail and not hang.
 _PATIENCE = 10.0
 _GLANCE = 0.001
 
@@ -38,17 +38,17 @@ class Worlds:
         self.mounts: dict[str, ASGIApp] = {}
         self.connected: dict[_Peer, asyncio.Transport] = {}
         self.empty = asyncio.Event()
-        """Set while nobody is connected."""
+        """Set while there are no connections."""
         self.empty.set()
         self._busy: dict[asyncio.Task[object], tuple[str, asyncio.Transport]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = self.connected.get(tuple(scope["client"] or ()))
-        if transport is None:  # gone before its request had its turn
+        if transport is None:  # It closed before its request was handled.
             return
         first = "/" + scope["path"].split("/", 2)[1]
         prefix = first if first in self.mounts else ""
-        # A world that has gone isn't a router that answers 404: that would say "deleted".
+        # A world that is gone must not answer 404, which would mean "deleted".
         app = self.mounts.get(prefix, hang_up)
         extensions = {**scope.get("extensions", {}), HANG_UP: transport.close}
         task = asyncio.current_task()
@@ -60,7 +60,7 @@ class Worlds:
             del self._busy[task]
 
     async def unmount(self, prefix: str) -> None:
-        """Take a world away, and with it every request it is still answering."""
+        """Remove a world, and drop every request that it is still answering."""
         del self.mounts[prefix]
         concerned = {task: via for task, (busy, via) in self._busy.items() if busy == prefix}
         for transport in concerned.values():
@@ -77,7 +77,7 @@ class Worlds:
             await asyncio.wait(set(self._busy))
 
     def connect(self, peer: _Peer, transport: asyncio.Transport) -> None:
-        """Know a connection by who is at its other end."""
+        """Register a connection by its peer address."""
         self.connected[peer] = transport
         self.empty.clear()
 
@@ -89,13 +89,13 @@ class Worlds:
 
 
 def _protocol(worlds: Worlds) -> type[H11Protocol]:
-    # ASGI has no way to close a connection unanswered. Its transport has, and the one place
-    # where a transport can be had is the protocol class, which uvicorn lets its users choose.
+    # ASGI has no way to close a connection unanswered. Its transport has, and only the protocol
+    # class, which uvicorn lets its users choose, has access to it.
     class Connection(H11Protocol):
         # uvicorn narrows the type of the transport in the same way.
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            # Nobody, where the client has gone before it was let in.
+            # No peer, if the client has left before it was accepted.
             self._peer = tuple((transport.get_extra_info("peername") or ())[:2])
             worlds.connect(self._peer, transport)
 
@@ -109,19 +109,19 @@ def _protocol(worlds: Worlds) -> type[H11Protocol]:
 class Server:
     """A listening address and the thread that serves it, from creation to `close`.
 
-    Raises OSError where the address can't be had.
+    Raises OSError where the address can't be bound.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, _, _, address = found[0]
-        # The protocol spelt out, or asyncio leaves Nagle's algorithm on: 44 ms an answer.
+        # Explicit protocol, or asyncio leaves Nagle's algorithm on: 44 ms per answer.
         self._socket = socket.socket(family, kind, socket.IPPROTO_TCP)
         try:
-            # On Windows it would mean to share the address with whoever has it already.
+            # On Windows it would share the address with a process that has it already.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name != "nt")
             self._socket.bind(address)
-            # From here on nobody is refused, even if the thread takes a moment to get going.
+            # From here on connections are accepted, even if the thread takes a moment to start.
             self._socket.listen(256)
         except BaseException:
             self._socket.close()
@@ -130,7 +130,7 @@ class Server:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._worlds = Worlds()
         self._loop = asyncio.new_event_loop()
-        # Under `-X dev` it would report on its own doings in the middle of somebody's tests.
+        # Under `-X dev` asyncio would log its own activity in the middle of users' tests.
         self._loop.set_debug(False)
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name="hydrasmoke-fake", daemon=True)
@@ -142,11 +142,11 @@ class Server:
         return not self._worlds.mounts
 
     def mount(self, prefix: str, app: ASGIApp) -> None:
-        """Serve an app under a prefix such as `/w3`, or under "" for all that has no other."""
+        """Serve an app under a prefix such as `/w3`, or under "" for all other paths."""
         self._worlds.mounts[prefix] = app
 
     def unmount(self, prefix: str) -> None:
-        """Serve it no more, and break off what it is still answering."""
+        """Stop serving it, and drop what it is still answering."""
         self._run(self._worlds.unmount(prefix))
 
     def close(self) -> None:
@@ -163,8 +163,8 @@ class Server:
         def from_elsewhere(record: logging.LogRecord) -> bool:
             return record.thread != here
 
-        # uvicorn tells its life on loggers that are the whole process's, and a test run's log
-        # capture would show it. Only this thread's records are held back.
+        # uvicorn logs its lifecycle on loggers of the whole process, and a test run's log capture
+        # would show that. Only this thread's records are held back.
         loggers = [logging.getLogger(name) for name in _LOGGERS]
         for logger in loggers:
             logger.addFilter(from_elsewhere)
@@ -186,7 +186,7 @@ class Server:
                 lifespan="off",
                 log_config=None,
                 proxy_headers=False,
-                # Longer than any test: a connection closed between two polls is a flaky client.
+                # Longer than any test: a connection closed between two polls makes a client flaky.
                 timeout_keep_alive=3600,
             )
         )
@@ -198,7 +198,7 @@ class Server:
             for listener in server.servers:
                 listener.close()
             await self._worlds.disconnect()
-            # With nobody left to wait for, uvicorn's own way out is two naps of 0.1 s.
+            # Without connections to wait for, uvicorn's own shutdown sleeps twice 0.1 s.
             serving.cancel()
 
 
@@ -231,7 +231,7 @@ def mount(app: ASGIApp) -> Mounted:
 
 
 def unmount(place: Mounted) -> None:
-    """Serve it no more, and stop the server if it was the last one."""
+    """Stop serving it, and stop the server if it was the last one."""
     global _shared
     with _lock:
         place.server.unmount(place.prefix)
@@ -241,7 +241,7 @@ def unmount(place: Mounted) -> None:
 
 
 def _close_shared() -> None:
-    # For fake routers that nobody has left; a daemon thread would be frozen with sockets open.
+    # For fake routers never closed; a daemon thread would be frozen with open sockets.
     if _shared is not None:
         _shared.close()
 

@@ -1,4 +1,4 @@
-"""A chat turn as the bytes of server-sent events: its runtime's frames, written down; pure."""
+"""A chat turn as the bytes of server-sent events: its runtime's frames, encoded; pure."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class Turn:
     """One turn's events, each with the comments around it and the blank line after it."""
 
     spoken: tuple[bytes, ...]
-    """Up to the last of the text."""
+    """All events to the last of the text."""
     closing: tuple[bytes, ...]
-    """The runtime's way to say that the turn is over; empty where the scenario has none."""
+    """The runtime's terminal events; empty where the scenario has none."""
     error: bytes
-    """The runtime's way to say that the agent has failed."""
+    """The runtime's events of a failed agent."""
     more: bytes
     """One more event of text, for an agent that never stops."""
 
 
 def turn(scenario: Scenario, said: Said) -> Turn:
-    """Write down what the agent says in the events of the scenario's runtime."""
+    """Encode what the agent says in the events of the scenario's runtime."""
     frames = _FRAMES[scenario.runtime](said)
     eol = _EOL[scenario.line_end]
 

@@ -1,9 +1,9 @@
-"""How a process of a run tells its player what is on stage there, beside the router's own routes.
+"""Routes by which a process of a run informs its player, beside the router's own routes.
 
     POST /_fake/stage     {"owner": ..., "run": 1, "begins": true, "test": ...}
     POST /_fake/instance  {"key": ..., "claim": "shared" or [owner, number]}
 
-Both ask for the router's token. So nothing is ever added to what tests send to the router.
+Both require the router's token. So nothing is ever added to what tests send to the router.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Claimed(BaseModel):
 
 
 def with_stage(app: ASGIApp, player: Player, token: str) -> Starlette:
-    """Put the player's controls beside an app that it plays for."""
+    """Add the player's controls beside an app that plays its turns."""
     authorization = f"Bearer {token}".encode()
 
     async def body(request: Request) -> bytes:

@@ -4,11 +4,11 @@
     GET  /_fake/instances  /_fake/requests  /_fake/llm_events
     POST /_fake/reset  /_fake/reply  /_fake/fail  /_fake/drop  /_fake/break_stream
 
-`/` is a page for a person: instances and requests, live. A POST takes the arguments of the method
-of that name as one JSON object; what it can't take is a 422 that says why, and changes nothing.
+`/` is a page for people: instances and requests, live. A POST takes the arguments of the method of
+that name as one JSON object; invalid ones get a 422 that says why, and change nothing.
 
-They ask for no token, and so are for this machine alone (`refusal`): whatever page a browser has
-open could ask for them too.
+They require no token, and so accept only this machine (`refusal`): any page open in a browser could
+request them too.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .router import FakeRouter
 from .scenario import Scenario
 from .server import Server
 
-# The page may talk to its own router and to nobody else.
+# The page may connect only to its own router.
 _POLICY = (
     "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -58,8 +58,8 @@ def serve(
 ) -> None:
     """Serve a fake router until SIGINT or SIGTERM; for the main thread only.
 
-    `announce` is told URL and token once it listens. Port 0 is any free one. Raises OSError where
-    the address can't be had.
+    `announce` is called with URL and token once it listens. Port 0 is any free one. Raises OSError
+    where the address can't be bound.
     """
     router = FakeRouter(scenario, token)
     server = Server(host, port)
@@ -67,7 +67,7 @@ def serve(
         with _until_signalled() as signalled:
             server.mount("", with_controls(router, host))
             announce(server.url, router.token)
-            # In bits: on Windows a wait without an end can't be interrupted.
+            # In slices: on Windows an endless wait can't be interrupted.
             while not signalled.wait(0.1):
                 pass
     finally:
@@ -81,7 +81,7 @@ def _until_signalled() -> Generator[threading.Event]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         signalled.set()
 
-    # Windows alone has the last: Ctrl-Break.
+    # Only Windows has the last: Ctrl-Break.
     names = ("SIGINT", "SIGTERM", "SIGBREAK")
     before = {
         number: signal.signal(number, on_signal)
@@ -96,7 +96,7 @@ def _until_signalled() -> Generator[threading.Event]:
 
 
 def with_controls(router: FakeRouter, host: str = "127.0.0.1") -> Starlette:
-    """Put a fake router's controls beside its routes; `host` is the address it is served at."""
+    """Add a fake router's controls beside its routes; `host` is the address it is served at."""
     verbs: tuple[Callable[..., None], ...] = (
         router.reset,
         router.reply,
@@ -131,10 +131,10 @@ def _media_type(headers: Headers) -> str:
 
 
 def refusal(headers: Headers, host: str) -> str | None:
-    """Return why who asks for a control, or the page, may not have it; None if he may.
+    """Return why a client may not use the controls or the page; None if it may.
 
-    A name that leads here is no proof of anything: a page of its owner's can be of the same name
-    (DNS rebinding). And a page of another origin may send what a browser asks nobody for.
+    A host name that resolves to this machine proves nothing: its owner's page can have that name
+    (DNS rebinding). And a page of another origin may send what browsers send without asking.
     """
     hosts = headers.getlist("host")
     asked = hosts[0].lower() if len(hosts) == 1 else ""
@@ -161,7 +161,7 @@ def _is_here(asked: str, host: str) -> bool:
 
 
 class Guard:
-    """Lets by what `refusal` has nothing against; anything else is a 403 in words."""
+    """Passes on what `refusal` allows; answers anything else with a 403 and the reason."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
@@ -179,7 +179,7 @@ _Seen = tuple[Instance, ...] | tuple[RequestRecord, ...] | tuple[LlmEvent, ...]
 
 def _show(look: Callable[[], _Seen]) -> _Endpoint:
     async def show(request: Request) -> Response:
-        # Escaped, as a request may have held what UTF-8 can't.
+        # Escaped, as a request may have contained invalid UTF-8.
         text = json.dumps([asdict(record) for record in look()])
         return Response(text, media_type="application/json")
 
@@ -191,7 +191,7 @@ def _do(verb: Callable[..., None]) -> _Endpoint:
         try:
             raw = await request.body()
             if raw and _media_type(request.headers) != "application/json":
-                # A browser lets any page send the types of a form, and asks nobody.
+                # A browser lets any page send a form's content types, without a preflight.
                 raise HTTPException(415, "A control takes a body of the type application/json")
             arguments: object = json.loads(raw or b"{}")
         except (ValueError, RecursionError) as problem:
@@ -216,7 +216,7 @@ def _do(verb: Callable[..., None]) -> _Endpoint:
 
 
 def _refused(kind: str, message: str, *place: str) -> Response:
-    """Refuse what a control can't take, in the shape in which the router itself refuses."""
+    """Refuse what a control can't accept, in the form of the router's own refusals."""
     entry = {"type": kind, "loc": ["body", *place], "msg": message}
     return JSONResponse({"detail": [entry]}, 422)
 

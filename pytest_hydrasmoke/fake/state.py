@@ -1,7 +1,7 @@
 """Everything that affects what a fake router knows lives here.
 
-The state is what was asked for and when; everything else is a pure function of that and of
-`clock.now()`. Nothing runs in the background, so a virtual clock can put a world at any moment.
+The state is what was requested and when; everything else is a pure function of that and of
+`clock.now()`. Nothing runs in the background, so a virtual clock can set a world to any moment.
 Calls may come from several threads: the server's and the test's.
 """
 
@@ -27,7 +27,7 @@ _CHILD_ROWS = ("agent", "server", "dns_record")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What provision was asked for: the same key and the same order are the same request."""
+    """A provision's request: the same key and the same order are the same request."""
 
     idempotency_key: str
     manifest_id: str
@@ -49,7 +49,7 @@ class _Row:
 
 @dataclass(slots=True, kw_only=True)
 class OpenRecord:
-    """A request that is being answered; `app` fills in what it finds out."""
+    """A request that is being answered; `app` fills in the rest."""
 
     method: str
     path: str
@@ -90,7 +90,7 @@ class World:
             self._queue.clear()
 
     def in_trouble(self, route: Route) -> bool:
-        """Count a request of this route, and tell whether the scenario has trouble for it."""
+        """Count a request of this route; return whether the scenario's trouble hits it."""
         scenario = self.scenario
         with self._lock:
             before = self._arrived[route]
@@ -100,7 +100,7 @@ class World:
         return before % scenario.trouble_every == 0
 
     def provision(self, order: Order) -> Instance | Literal["conflict", "quota"]:
-        """Take an order, once per idempotency key; or tell why the scenario refuses it."""
+        """Accept an order, once per idempotency key; or return why the scenario refuses it."""
         with self._lock:
             row = self._by_key.get(order.idempotency_key)
             if row is None:
@@ -115,12 +115,12 @@ class World:
             return self._seen(row)
 
     def find(self, instance_id: str) -> Instance | None:
-        """Return what a caller is shown under this id, which may be a deleted instance."""
+        """Return what a caller sees under this id, which may be a deleted instance."""
         with self._lock:
             return self._visible(self._rows.get(instance_id))
 
     def find_by_key(self, idempotency_key: str) -> Instance | None:
-        """Do as `find`, by idempotency key."""
+        """Like `find`, by idempotency key."""
         with self._lock:
             return self._visible(self._by_key.get(idempotency_key))
 
@@ -131,7 +131,7 @@ class World:
             return None if seen is None or seen.deleted else seen
 
     def find_deleted(self, instance_id: str) -> Instance | None:
-        """Return the instance if it was deleted, whether or not callers are shown it."""
+        """Return the instance if it was deleted, whether or not callers still see it."""
         with self._lock:
             row = self._rows.get(instance_id)
             return None if row is None or row.deleted_at is None else self._seen(row)
@@ -150,12 +150,12 @@ class World:
             return "deleted"
 
     def add_reply(self, reply: Reply) -> None:
-        """Add a reply, before the scenario's, or in the place of one with the same `match`."""
+        """Add a reply before the scenario's, or replace one with the same `match`."""
         with self._lock:
             self._added[reply.match.pattern] = reply
 
     def scripted(self, instance_id: str, message: str) -> Said | None:
-        """Return what a reply answers: each instance goes through the texts alone."""
+        """Return what a reply says to a message: each instance counts its own uses."""
         with self._lock:
             for reply in (*self._added.values(), *self._scripted):
                 if reply.match.search(message):
@@ -165,7 +165,7 @@ class World:
         return None
 
     def end_turn(self, instance_id: str, recorded: Counted | None = None) -> None:
-        """Write the LLM events of a turn that has reached its end: as recorded, if they were."""
+        """Write the LLM events of a turn that has ended: as recorded, if they were."""
         scenario = self.scenario
         if recorded is not None:
             scenario = replace(
@@ -178,7 +178,7 @@ class World:
         with self._lock:
             if instance_id not in self._rows:  # the world was reset while the agent spoke
                 return
-            # What was recorded names the providers of its own turn.
+            # A recording names the providers of its own turn.
             written = (
                 0
                 if recorded is not None
@@ -201,7 +201,7 @@ class World:
             )
 
     def open_record(self, record: OpenRecord) -> None:
-        """Remember a request in its order of arrival."""
+        """Record a request in its order of arrival."""
         with self._lock:
             self._requests.append(record)
 
@@ -214,7 +214,7 @@ class World:
             )
 
     def instances(self) -> tuple[Instance, ...]:
-        """Return every instance as it stands now, in order of provision, deleted ones too."""
+        """Return every instance in its current state, in order of provision, with deleted ones."""
         with self._lock:
             return tuple(self._seen(row) for row in self._rows.values())
 
@@ -236,11 +236,11 @@ class World:
         word = _word_at(scenario, now - created_at)
         hostname = None
         if word is not None and (booted or scenario.early_hostname):
-            # A deleted row keeps its hostname out of the way of the next one.
+            # A deleted row's hostname is changed, so that the next row can use it.
             hostname = f"smoke-{row.id[:8]}.example" + ("-deleted" if deleted else "")
         cleanup = None if row.cleanup is None else row.cleanup.progress(now)
         gone = scenario.cleaned_word if cleanup == "done" else None
-        told = (gone or scenario.gone_word) if deleted else word
+        status = (gone or scenario.gone_word) if deleted else word
         return Instance(
             id=row.id,
             idempotency_key=order.idempotency_key,
@@ -249,7 +249,7 @@ class World:
             region_id=order.region_id,
             tier_id=order.tier_id,
             agent_name=order.agent_name,
-            status=None if told is None else in_case(told, scenario.status_case),
+            status=None if status is None else in_case(status, scenario.status_case),
             hostname=hostname,
             ready=word in scenario.ready_words and not deleted,
             deleted=deleted,
@@ -276,7 +276,7 @@ def _word_at(scenario: Scenario, age: float) -> str | None:
 
 
 def in_case(word: str, case: StatusCase) -> str:
-    """Write a status word in the letter case the scenario asks for."""
+    """Return a status word in the scenario's letter case."""
     if case == "as_written":
         return word
     if case == "mixed":

@@ -1,7 +1,7 @@
 """The queue between the router and its workers.
 
-How long a task takes is known when it is queued, and tasks are taken in their order. So when each
-of them begins and ends is known from the start, and nothing has to run.
+A task's duration is known when it is queued, and tasks are taken in order. So the start and end of
+each are known at once, and nothing has to run.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from .records import Progress
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task's life, in seconds of the clock; endless where a worker never gets there."""
+    """A task's times, in seconds of the clock; `inf` where a worker never gets there."""
 
     begins_at: float
     ends_at: float
 
     def progress(self, now: float) -> Progress:
-        """Return how far it is."""
+        """Return its state at this time."""
         if now < self.begins_at:
             return "queued"
         return "running" if now < self.ends_at else "done"
 
 
 class Queue:
-    """A queue that `workers` workers share; 0 for as many as there are tasks."""
+    """A queue that `workers` workers share; 0 for one worker per task."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
@@ -38,7 +38,7 @@ class Queue:
         self._free_at = [0.0] * self._workers
 
     def add(self, now: float, seconds: float) -> Task:
-        """Queue a task that keeps a worker for some time."""
+        """Queue a task that occupies a worker for `seconds`."""
         begins_at = max(now, self._free_at[0]) if self._free_at else now
         task = Task(begins_at, begins_at + seconds)
         if self._free_at:

@@ -1,5 +1,4 @@
 """`report.html`: one page without a script, drawn from the report alone.
 
-It may import `_report.model`, `_core` and `_base`.
-`_report.files` calls it.
+May import `_report.model`, `_core` and `_base`. `_report.files` calls it.
 """

@@ -1,4 +1,4 @@
-"""Where a point in time is on a page, and how it is written; pure."""
+"""The position of a time on a page, and its notation; pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _STEPS = (
 )
 _MOST_TICKS = 6
 WIDTH = 1000
-"""Of a drawing that is stretched to the room there is: no two marks are nearer than 1."""
+"""Width of a drawing that is stretched to the available space; marks are at least 1 apart."""
 
 
 def clock(seconds: float) -> str:
-    """Write a time as a person would: `350 ms`, `2.35 s`, `12 min 05 s`, `1 h 02 min`."""
+    """Format a duration as people write it: `350 ms`, `2.35 s`, `12 min 05 s`, `1 h 02 min`."""
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.995:
@@ -29,7 +29,7 @@ def clock(seconds: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Write a point in time as a stopwatch shows it: `1:05.2`, `1:00:05.2`."""
+    """Format a point in time as a stopwatch does: `1:05.2`, `1:00:05.2`."""
     minutes, rest = divmod(round(seconds * 10), 600)
     hours, minutes = divmod(minutes, 60)
     words = f"{rest // 10:02d}.{rest % 10}"
@@ -46,21 +46,21 @@ def _short(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The time from 0 to `seconds`, laid over the whole width."""
+    """The time from 0 to `seconds`, over the whole width."""
 
     seconds: float
 
     def x(self, at: float) -> str:
-        """Return a point's place in percent, as SVG takes it."""
+        """Return a point's position in percent, for SVG."""
         return f"{self._share(at) * 100:.2f}%"
 
     def span(self, seconds: float) -> str:
-        """Return a length in percent; one that is too short to be seen has a stroke to show."""
+        """Return a length in percent; if it is too short to be seen, its stroke shows it."""
         return self.x(seconds)
 
     @property
     def ticks(self) -> list[tuple[str, str]]:
-        """Return the round points of time: where each is, and what it says."""
+        """Return the round points of time, each with its position and label."""
         step = next((step for step in _STEPS if self.seconds / step <= _MOST_TICKS), _STEPS[-1])
         # Beyond days no step is long enough.
         step *= max(1, round(self.seconds / step / _MOST_TICKS))

@@ -1,4 +1,4 @@
-"""What every page is drawn by: templates that escape, and a policy that allows no script."""
+"""The template environment of all pages: templates escape, and the policy allows no script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_hydrasmoke._base.text import safe_line, safe_text
 from .axis import clock
 
 MOST_TEXT = 40_000
-"""Characters of a single text; what a record keeps is no longer."""
+"""The most characters of a single text; no record keeps a longer one."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -22,7 +22,7 @@ Filters = Mapping[str, Callable[..., object]]
 
 
 def environment(folder: Path, filters: Filters) -> jinja2.Environment:
-    """Return the environment of a folder's templates, with filters of its own beside these."""
+    """Return the environment of a folder's templates, with `filters` beside the common ones."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
@@ -37,14 +37,14 @@ def environment(folder: Path, filters: Filters) -> jinja2.Environment:
 
 
 def _harmless(value: object) -> object:
-    """Make what is about to be printed fit to be read; it is escaped after that."""
-    if value is None or hasattr(value, "__html__"):  # What a macro has made is fit already.
+    """Make a value safe to read before it is printed; escaping comes after that."""
+    if value is None or hasattr(value, "__html__"):  # The output of a macro is safe already.
         return value
     return safe_text(str(value), MOST_TEXT)
 
 
 def policy(style: str) -> str:
-    """Allow this one style sheet, and nothing else at all."""
+    """Return the policy that allows this one style sheet, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "

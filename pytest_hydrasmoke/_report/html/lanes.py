@@ -1,4 +1,4 @@
-"""The stretches of time of a page: phases in their lanes, and chat turns; pure."""
+"""The spans of time of a page: phases in their lanes, and chat turns; pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_hydrasmoke._report.model import (
 from .axis import Axis
 
 _SOON = 0.05
-"""Seconds between what is the same moment, told twice."""
+"""Two times closer than this many seconds are the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Chat:
 
     @property
     def steps(self) -> Iterator[Step]:
-        """What the agent said and did, in order: text is cut where something came in between."""
+        """What the agent said and did, in order: text is split where something came in between."""
         text, said = self.turn.text or "", 0
         beside: list[ToolCallReport | ThoughtReport]
         beside = [*self.turn.tool_calls, *self.turn.thoughts]
@@ -59,7 +59,7 @@ class Chat:
 
     @property
     def silent_from(self) -> float:
-        """When its last event came, or else its beginning, since the instance's own."""
+        """When its last event came, or else its beginning, in the instance's seconds."""
         return self.turn.at + (self.turn.seconds or 0.0)
 
     @property
@@ -76,7 +76,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of time in a lane; `broke` where it is the one that ends in a failure."""
+    """A span of time in a lane; `broke` where it ends in a failure."""
 
     at: float
     seconds: float
@@ -85,7 +85,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A phase, each time that it was gone through."""
+    """A phase, with each of its spans."""
 
     phase: str
     bars: tuple[Bar, ...]
@@ -93,7 +93,7 @@ class Lane:
 
 
 def chats_of(instance: InstanceReport) -> Iterator[Chat]:
-    """Yield an instance's turns, each with the moment at which it failed."""
+    """Yield an instance's turns, each with the time of its failure."""
     for turn, after in zip(instance.turns, [*instance.turns[1:], None], strict=False):
         until = float("inf") if after is None else after.at
         yield Chat(turn, _broke_at(turn, until, instance.failures))
@@ -129,7 +129,7 @@ def lanes_of(instance: InstanceReport) -> Iterator[Lane]:
 
 
 def _late(chat: Chat) -> str | None:
-    """Name the phase in which a chat's silence at its end falls."""
+    """Return the phase in which a chat's final silence falls."""
     if chat.broke_at is None or chat.silence < _SOON:
         return None
     return "turn" if chat.turn.events else "first_event"

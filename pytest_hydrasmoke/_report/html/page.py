@@ -1,8 +1,8 @@
-"""`report.html`: one file for a person, which loads nothing and runs nothing.
+"""`report.html`: one file for people, which loads nothing and runs nothing.
 
-Every text that the template prints goes through `safe_text` and is escaped, whoever wrote it. The
-page has no script, and its policy allows no style but its own sheet: what is drawn is drawn by
-attributes of SVG.
+Every text that the template prints goes through `safe_text` and is escaped, whatever its source.
+The page has no script, and its policy allows no style but its own sheet: SVG attributes do the
+drawing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .environment import TEMPLATES, environment, policy
 from .story import Story, is_bad, story_of
 
 OPEN = 3
-"""So many instances are unfolded, whether something is wrong with them or not."""
+"""How many instances are unfolded even if nothing is wrong."""
 _VERDICTS = {0: "Passed", 1: "Failed", 2: "Interrupted", 129: "Hung up", 130: "Interrupted"}
 
 
@@ -62,7 +62,7 @@ def _environment() -> jinja2.Environment:
 
 
 def verdict(exit_code: int) -> str:
-    """Return in a word how the run ended."""
+    """Return the run's outcome as a word."""
     return _VERDICTS.get(exit_code, f"Ended with exit code {exit_code}")
 
 
@@ -72,17 +72,17 @@ def sweep(instance: InstanceReport) -> str:
 
 
 def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
-    """Find what went wrong, in the order in which a reader should care."""
+    """Yield what went wrong, the most important first."""
     for story in stories:
         if story.instance.outcome == "leaked":
             words = "may still run and cost money"
             yield Trouble("leak", words, story.instance.name, f"i{story.number}")
     for story in stories:
-        for told in story.failures:
-            if told.failure.cured:
+        for entry in story.failures:
+            if entry.failure.cured:
                 continue
-            where = told.failure.test or told.failure.phase or story.instance.name
-            yield Trouble("failure", told.headline, where, told.anchor)
+            where = entry.failure.test or entry.failure.phase or story.instance.name
+            yield Trouble("failure", entry.headline, where, entry.anchor)
     for breach in report.breaches:
         places = (f"i{story.number}" for story in stories if story.instance.name == breach.instance)
         words = breach.words

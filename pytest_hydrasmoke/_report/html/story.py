@@ -1,7 +1,7 @@
-"""What a page tells of one instance, put in order; pure.
+"""What a page shows of one instance, in order; pure.
 
-`story_of` makes a `Story` of its report: the lanes of a chart, and a list of what happened when.
-What was asked again and again with the same answer is one entry with all of them inside.
+`story_of` makes a `Story` of an instance's report: the lanes of a chart, and a list of what
+happened when. Repeated requests with the same answer are one entry that contains them all.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .axis import Axis
 from .lanes import Chat, Lane, chats_of, lanes_of
 
 FOLDED = 4
-"""So many requests in a row with the same answer are told as one."""
+"""From so many equal answers in a row, requests are folded into one entry."""
 
 
 def is_bad(exchange: Exchange) -> bool:
-    """Return whether a request met with no answer, or a refusal that is none of the router's ways.
+    """Return whether a request had no answer, or a refusal that is unusual for the router.
 
-    A poll or a status of what is not there, or not there any more, is answered 404.
+    A poll or a status of what does not exist, or exists no longer, is answered 404.
     """
     if exchange.status is None:
         return True
@@ -60,7 +60,7 @@ Thing = Exchange | Fold | StatusReport | Chat | UsageCount | FailureEntry
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something that happened, and which template draws it."""
+    """An event of the story, and the template that draws it."""
 
     kind: str
     at: float
@@ -69,7 +69,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CallSummary:
-    """How a call went, over all its requests."""
+    """The results of a call, over all its requests."""
 
     call: str
     method: str
@@ -89,20 +89,20 @@ class Story:
     instance: InstanceReport
     axis: Axis
     lanes: tuple[Lane, ...]
-    """The phases that it went through, in their order."""
+    """Its phases, in their order."""
     words: tuple[tuple[StatusReport, float], ...]
     """The status words, each with its seconds."""
     calls: tuple[CallSummary, ...]
     entries: tuple[Entry, ...]
     failures: tuple[FailureEntry, ...]
     marks: str
-    """The path that marks every request."""
+    """The SVG path that marks every request."""
     bad_marks: str
-    """The path that marks those which went wrong."""
+    """The SVG path that marks the failed ones."""
 
     @property
     def in_trouble(self) -> bool:
-        """Return whether it is what a reader of a failed run looks for."""
+        """Whether a reader of a failed run looks for it."""
         failed = self.instance.failed or self.uncured > 0
         return failed or self.instance.outcome == "leaked"
 
@@ -165,7 +165,7 @@ def _calls(exchanges: Sequence[Exchange]) -> Iterator[CallSummary]:
 
 
 def _entries(instance: InstanceReport, failures: Iterable[FailureEntry]) -> Iterator[Entry]:
-    # What begins at the same moment stays in this order.
+    # What begins at the same moment keeps this order.
     yield from (Entry("request", exchange.at, exchange) for exchange in instance.exchanges)
     yield from (Entry("status", status.at, status) for status in instance.statuses)
     yield from (Entry("chat", chat.turn.at, chat) for chat in chats_of(instance))

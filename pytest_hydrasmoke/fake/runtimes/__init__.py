@@ -1,4 +1,4 @@
-"""What a chat turn looks like on the wire, in the frames of each agent runtime; pure.
+"""A chat turn on the wire, in the frames of each agent runtime; pure.
 
-A module knows what its runtime sends, and nothing of who reads it. `sse_events` calls them.
+A module knows what its runtime sends, and nothing of its readers. `sse_events` calls them.
 """

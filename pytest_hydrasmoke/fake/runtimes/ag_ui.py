@@ -1,4 +1,4 @@
-"""AG-UI: objects whose types are in capitals, `RUN_STARTED` to `RUN_FINISHED`."""
+"""AG-UI: objects with types in capitals, `RUN_STARTED` to `RUN_FINISHED`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REPLY, _THOUGHT = "msg_smoke", "msg_thought"
 
 
 def frames(said: Said) -> Frames:
-    """Tell a turn; its usage is a list, as of several models."""
+    """Return a turn's frames; its usage is a list, as with several models."""
     usage: Json = [{"inputTokens": said.input_tokens, "outputTokens": said.output_tokens}]
     return Frames(
         spoken=[

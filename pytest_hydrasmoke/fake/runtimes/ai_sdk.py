@@ -12,7 +12,7 @@ _TEXT, _THOUGHT = "text_smoke", "thought_smoke"
 
 
 def frames(said: Said) -> Frames:
-    """Tell a turn; its usage is metadata of the message, where servers put it."""
+    """Return a turn's frames; its usage is in the message's metadata, where servers put it."""
     tokens: Json = {"inputTokens": said.input_tokens, "outputTokens": said.output_tokens}
     return Frames(
         spoken=[
@@ -48,14 +48,14 @@ def _reasoning(said: Said) -> Iterator[Event]:
 
 def _tools(said: Said) -> Iterator[Event]:
     for tool in said.tools:
-        told: dict[str, Json] = {"toolCallId": tool.id, "toolName": tool.name}
-        yield of_type("tool-input-start", **told)
+        call: dict[str, Json] = {"toolCallId": tool.id, "toolName": tool.name}
+        yield of_type("tool-input-start", **call)
         for piece in pieces(tool.arguments_json):
             yield of_type("tool-input-delta", toolCallId=tool.id, inputTextDelta=piece)
-        yield of_type("tool-input-available", **told, input=tool.arguments)
+        yield of_type("tool-input-available", **call, input=tool.arguments)
         if tool.result is not None:
             yield of_type("tool-output-available", toolCallId=tool.id, output=tool.result)
     if said.tools:
-        # What the model makes of the results is a step of its own.
+        # The model's answer to the results is a step of its own.
         yield of_type("finish-step")
         yield of_type("start-step")

@@ -10,7 +10,7 @@ from .frames import AGAIN, MISHAP, Event, Frames, Said, named, pieces
 
 
 def frames(said: Said) -> Frames:
-    """Tell a turn; what tools gave back is not in it."""
+    """Return a turn's frames, without results of tools."""
     last = len(said.tools) + bool(said.reasoning)
     return Frames(
         spoken=[

@@ -1,4 +1,4 @@
-"""What an agent says, and what every runtime's module makes of it."""
+"""What an agent says, as the input of every runtime's module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_hydrasmoke.fake.records import Json
 
 MISHAP = "the agent has failed"
 AGAIN = " again"
-"""What an agent says that never stops."""
+"""The text of an agent that never stops."""
 _PIECE = re.compile(r"\s*\w+|\s*[^\w\s]+|\s+")
 
 
@@ -22,18 +22,18 @@ class Event(NamedTuple):
     data: str
     name: str | None = None
     comment: str | None = None
-    """What comes after it, such as a keep-alive."""
+    """What follows it, such as a keep-alive."""
 
 
 class Frames(NamedTuple):
     """One turn's events."""
 
     spoken: Iterable[Event]
-    """Up to the last of the text."""
+    """All events to the last of the text."""
     closing: Iterable[Event]
-    """The runtime's way to say that the turn is over."""
+    """The runtime's terminal events."""
     error: Iterable[Event]
-    """The runtime's way to say that the agent has failed."""
+    """The runtime's events of a failed agent."""
     more: Event
     """One more event of text."""
 
@@ -46,7 +46,7 @@ class ToolUse:
     name: str
     arguments: Mapping[str, Json]
     result: Json
-    """None where nothing is told of it."""
+    """None where no result is reported."""
 
     @property
     def arguments_json(self) -> str:
@@ -55,7 +55,7 @@ class ToolUse:
 
     @property
     def result_text(self) -> str:
-        """The result for runtimes whose results are texts."""
+        """The result as a string, for runtimes that send strings."""
         return self.result if isinstance(self.result, str) else as_json(self.result)
 
 
@@ -64,40 +64,40 @@ class Said:
     """What the agent says in one turn; it thinks first, and calls its tools before it answers."""
 
     message: str
-    """What it was asked."""
+    """The user's message."""
     text: str
     tools: tuple[ToolUse, ...] = ()
     reasoning: str = ""
 
     @property
     def input_tokens(self) -> int:
-        """A token is what comes in one piece: a fake has no tokenizer."""
+        """One token per streamed piece: a fake has no tokenizer."""
         return len(pieces(self.message))
 
     @property
     def output_tokens(self) -> int:
-        """Those of all that the model wrote."""
+        """The tokens of everything that the model wrote."""
         written = (self.reasoning, *(tool.arguments_json for tool in self.tools), self.text)
         return sum(len(pieces(text)) for text in written)
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a text as models send it: words, each with the space before it."""
+    """Split a text as models stream it: words, each with the space before it."""
     return _PIECE.findall(text)
 
 
 def as_json(value: Json) -> str:
-    """Write JSON, with characters as they are: readers have to cope with the bytes of UTF-8."""
+    """Return JSON with non-ASCII characters as they are: readers have to handle UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def of_type(kind: str, **fields: Json) -> Event:
-    """Make an event of an object whose `type` says what it is."""
+    """Return an event with an object of this `type`."""
     return Event(as_json({"type": kind, **fields}))
 
 
 def named(kind: str, **fields: Json) -> Event:
-    """Make an event that has its object's `type` as its name too."""
+    """Return such an event with the `type` as its name too."""
     return of_type(kind, **fields)._replace(name=kind)
 
 

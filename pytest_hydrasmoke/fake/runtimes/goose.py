@@ -1,4 +1,4 @@
-"""Goose: messages in pieces under one id, of which results are the user's, and `Finish`."""
+"""Goose: messages in pieces under one id, with tool results as the user's, and `Finish`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .frames import AGAIN, MISHAP, Event, Frames, Said, of_type, pieces
 
 
 def frames(said: Said) -> Frames:
-    """Tell a turn."""
+    """Return a turn's frames."""
     return Frames(
         spoken=[
             of_type("Ping"),
@@ -45,7 +45,7 @@ def _text(said: Said, piece: str) -> Event:
 def _tools(said: Said) -> Iterator[Event]:
     for tool in said.tools:
         call: Json = {"name": tool.name, "arguments": tool.arguments}
-        # It is told once it is whole, unlike text.
+        # It is sent once it is complete, unlike text.
         yield _message(said, "assistant", type="toolRequest", id=tool.id, toolCall=_success(call))
         if tool.result is not None:
             content: Json = [{"type": "text", "text": tool.result_text}]

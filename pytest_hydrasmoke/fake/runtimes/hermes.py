@@ -1,6 +1,6 @@
 """Hermes Agent, which has three streams: OpenAI's chunks with additions, runs, and sessions.
 
-What its tools gave back is in none of them. Runs and sessions repeat the whole reply at their end.
+None of them contains the results of tools. Runs and sessions repeat the whole reply at their end.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _RUN, _SESSION, _MESSAGE = "run_smoke", "session_smoke", "msg_smoke"
 
 
 def chat_frames(said: Said) -> Frames:
-    """Tell a turn as its chat completions do: tools are named events between the chunks."""
+    """Return the frames of its chat completions: tools are named events between the chunks."""
     spoken = [openai_chat.chunk({"role": "assistant"}), *openai_chat.reasoning(said)]
     for tool in said.tools:
-        # As long as a tool works there are keep-alives.
+        # While a tool runs there are keep-alives.
         spoken.append(_progress(tool, "running")._replace(comment="keepalive"))
         spoken.append(_progress(tool, "completed"))
     failure: dict[str, Json] = {
@@ -39,13 +39,13 @@ def chat_frames(said: Said) -> Frames:
 
 
 def _progress(tool: ToolUse, status: str) -> Event:
-    told: dict[str, Json] = {"tool": tool.name, "emoji": "🔧", "label": _preview(tool)}
-    told |= {"toolCallId": tool.id, "status": status}
-    return Event(as_json(told), "hermes.tool.progress")
+    fields: dict[str, Json] = {"tool": tool.name, "emoji": "🔧", "label": _preview(tool)}
+    fields |= {"toolCallId": tool.id, "status": status}
+    return Event(as_json(fields), "hermes.tool.progress")
 
 
 def _preview(tool: ToolUse) -> str:
-    """Return what a line has room for: the first of the arguments."""
+    """Return the short form of a tool call: the first of its arguments."""
     first = next(iter(tool.arguments.values()), "")
     return first if isinstance(first, str) else as_json(first)
 
@@ -56,7 +56,7 @@ def _usage(said: Said) -> dict[str, Json]:
 
 
 def run_frames(said: Said) -> Frames:
-    """Tell a turn as the events of a run: their kind is in the data."""
+    """Return a turn's frames as a run's events: their kind is in the data."""
     spoken = [_of_run("reasoning.available", text=said.reasoning)] if said.reasoning else []
     for tool in said.tools:
         started = _of_run("tool.started", tool=tool.name, preview=_preview(tool))
@@ -77,7 +77,7 @@ def _of_run(kind: str, **fields: Json) -> Event:
 
 
 def session_frames(said: Said) -> Frames:
-    """Tell a turn as the named events of a session."""
+    """Return a turn's frames as the named events of a session."""
     asked: Json = {"role": "user", "content": said.message}
     answer: Json = {"role": "assistant", "content": said.text, "finish_reason": "stop"}
     return Frames(
@@ -100,10 +100,10 @@ def session_frames(said: Said) -> Frames:
 
 def _session_tools(said: Said) -> Iterator[Event]:
     for tool in said.tools:
-        told: dict[str, Json] = {"tool_name": tool.name, "preview": _preview(tool)}
-        started = _of_message("tool.started", **told, args=tool.arguments)
+        fields: dict[str, Json] = {"tool_name": tool.name, "preview": _preview(tool)}
+        started = _of_message("tool.started", **fields, args=tool.arguments)
         yield started._replace(comment="keepalive")
-        yield _of_message("tool.completed", **told, args=None)
+        yield _of_message("tool.completed", **fields, args=None)
 
 
 def _of_message(kind: str, **fields: Json) -> Event:

@@ -10,7 +10,7 @@ from .frames import AGAIN, DONE, MISHAP, Event, Frames, Said, as_json, pieces
 
 
 def frames(said: Said) -> Frames:
-    """Tell a turn; what tools gave back is not in it."""
+    """Return a turn's frames, without results of tools."""
     head: dict[str, Json] = {"role": "assistant", "content": ""}
     failure: Json = {"message": MISHAP, "type": "server_error", "code": None}
     return Frames(
@@ -22,13 +22,13 @@ def frames(said: Said) -> Frames:
 
 
 def chunk(delta: dict[str, Json], *, finish_reason: str | None = None, **more: Json) -> Event:
-    """Make a chunk of one choice."""
+    """Return a chunk of one choice."""
     choice: Json = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return _chunk([choice], **more)
 
 
 def reasoning(said: Said) -> Iterator[Event]:
-    """Yield what the model thinks."""
+    """Yield the model's reasoning."""
     return (chunk({"reasoning_content": piece}) for piece in pieces(said.reasoning))
 
 
@@ -38,7 +38,7 @@ def text(said: Said) -> Iterator[Event]:
 
 
 def usage(said: Said) -> dict[str, Json]:
-    """Return the tokens of a turn."""
+    """Return a turn's token usage."""
     read, written = said.input_tokens, said.output_tokens
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 

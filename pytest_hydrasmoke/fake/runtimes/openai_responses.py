@@ -1,6 +1,6 @@
-"""OpenAI's Responses: a list of items, each told as it grows and once more when it is whole.
+"""OpenAI's Responses: a list of items, each sent as it grows and again when it is complete.
 
-What a tool gave back is an item of its own, as Hermes sends it.
+A tool's result is an item of its own, as Hermes sends it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from .frames import AGAIN, MISHAP, Event, Frames, Said, ToolUse, named, pieces
 
 _Fields = dict[str, Json]
 _Kind = tuple[str, _Fields]
-"""An event that has no number yet."""
+"""An event without its sequence number."""
 
 
 def frames(said: Said) -> Frames:
-    """Tell a turn."""
+    """Return a turn's frames."""
     before = [*_reasoning(said), *_tools(said)]
     spoken: list[_Kind] = [
         ("response.created", {"response": _response("in_progress")}),
@@ -88,18 +88,18 @@ def _tools(said: Said) -> Iterator[_Fields]:
     for tool in said.tools:
         yield _call(tool)
         if tool.result is not None:
-            told: _Fields = {"id": f"fco_{tool.id}", "type": "function_call_output"}
-            yield {**told, "call_id": tool.id, "status": "completed", "output": tool.result_text}
+            fields: _Fields = {"id": f"fco_{tool.id}", "type": "function_call_output"}
+            yield {**fields, "call_id": tool.id, "status": "completed", "output": tool.result_text}
 
 
 def _call(tool: ToolUse) -> _Fields:
-    told: _Fields = {"id": f"fc_{tool.id}", "type": "function_call", "status": "completed"}
-    return {**told, "call_id": tool.id, "name": tool.name, "arguments": tool.arguments_json}
+    fields: _Fields = {"id": f"fc_{tool.id}", "type": "function_call", "status": "completed"}
+    return {**fields, "call_id": tool.id, "name": tool.name, "arguments": tool.arguments_json}
 
 
 def _message(said: Said) -> _Fields:
-    told: _Fields = {"id": "msg_smoke", "type": "message", "status": "completed"}
-    return {**told, "role": "assistant", "content": [_text_part(said.text)]}
+    fields: _Fields = {"id": "msg_smoke", "type": "message", "status": "completed"}
+    return {**fields, "role": "assistant", "content": [_text_part(said.text)]}
 
 
 def _text_part(text: str) -> _Fields:
@@ -107,7 +107,7 @@ def _text_part(text: str) -> _Fields:
 
 
 def _begun(item: _Fields) -> _Fields:
-    """Return an item as it is at its beginning: with nothing in it."""
+    """Return an item in its initial, empty state."""
     empty: _Fields = {"content": [], "summary": [], "arguments": ""}
     inside = {name: value for name, value in empty.items() if name in item}
     return {**item, **inside, "status": "in_progress"}
@@ -124,7 +124,7 @@ def _thinking(at: _Fields, said: Said) -> Iterator[_Kind]:
 
 
 def _arguments(at: _Fields, item: _Fields) -> Iterator[_Kind]:
-    """Yield what a call is called with; nothing of what it gave back, which comes as a whole."""
+    """Yield the arguments of a call; its result comes as a whole."""
     if isinstance(arguments := item.get("arguments"), str):
         for piece in pieces(arguments):
             yield "response.function_call_arguments.delta", {**at, "delta": piece}

@@ -1,4 +1,4 @@
-"""Runtimes of no known name: objects of a `type` and a `content`, named events, bare text."""
+"""Runtimes without a name: objects with `type` and `content`, named events, plain text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .frames import AGAIN, DONE, MISHAP, Event, Frames, Said, as_json, of_type, 
 
 
 def object_frames(said: Said) -> Frames:
-    """Tell a turn in objects."""
+    """Return a turn's frames as objects."""
     aside = (of_type(kind, content=content) for kind, content in _aside(said))
     return Frames(
         spoken=[*aside, *(of_type("token", content=piece) for piece in pieces(said.text))],
@@ -21,11 +21,11 @@ def object_frames(said: Said) -> Frames:
 
 
 def named_frames(said: Said) -> Frames:
-    """Tell a turn in named events."""
+    """Return a turn's frames as named events."""
     aside = (Event(as_json(content), kind) for kind, content in _aside(said))
     return Frames(
         spoken=[*aside, *(Event(piece, "token") for piece in pieces(said.text))],
-        # Not empty: a reader that keeps to the rules never sees an event without data.
+        # Not empty: a compliant reader never sees an event without data.
         closing=[Event("{}", "done")],
         error=[Event(MISHAP, "error")],
         more=Event(AGAIN, "token"),
@@ -33,7 +33,7 @@ def named_frames(said: Said) -> Frames:
 
 
 def text_frames(said: Said) -> Frames:
-    """Tell the reply alone: there is no way to tell more."""
+    """Return the frames of the reply alone: this format has no place for more."""
     return Frames(
         spoken=[Event(piece) for piece in pieces(said.text)],
         closing=[DONE],
@@ -43,7 +43,7 @@ def text_frames(said: Said) -> Frames:
 
 
 def _aside(said: Said) -> Iterator[tuple[str, Json]]:
-    """Yield what is said beside the reply, which nobody must take for text."""
+    """Yield the content beside the reply, which readers must not take for text."""
     for piece in pieces(said.reasoning):
         yield "thinking", piece
     for tool in said.tools:
