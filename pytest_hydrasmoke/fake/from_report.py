@@ -218,8 +218,9 @@ def _usage(instances: Sequence[Plain]) -> Changes:
         learned["providers"] = tuple(providers)
     counted = [instance for instance in instances if instance["turns"] and instance["usage"]]
     if counted:
-        rows = [instance["usage"][-1]["count"] / len(instance["turns"]) for instance in counted]
-        learned["llm_events_per_turn"] = round(statistics.median(rows))
+        rows = [row for instance in counted for row in _rows(instance["usage"], instance["turns"])]
+        if rows:
+            learned["llm_events_per_turn"] = round(statistics.median(rows))
     lags = [
         lag
         for instance in counted
@@ -231,9 +232,21 @@ def _usage(instances: Sequence[Plain]) -> Changes:
     return learned
 
 
+def _rows(usage: Sequence[Plain], turns: Sequence[Plain]) -> list[float]:
+    """Return the rows of a turn of one instance, if anybody looked after a turn."""
+    before = [seen["count"] for seen in usage if seen["at"] <= turns[0]["at"]]
+    looked_after = sum(_over(turn) <= usage[-1]["at"] for turn in turns)
+    came = max(usage[-1]["count"] - (before[-1] if before else 0), 0)
+    return [came / looked_after] if looked_after else []
+
+
+def _over(turn: Plain) -> float:
+    return turn["at"] + (turn["seconds"] or 0.0)
+
+
 def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
     """Return the seconds from a turn's end until its count was first seen."""
-    over = turn["at"] + (turn["seconds"] or 0.0)
+    over = _over(turn)
     for before, after in itertools.pairwise(usage):
         if before["at"] < over <= after["at"] and after["count"] > before["count"]:
             return [after["at"] - over]

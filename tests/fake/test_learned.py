@@ -217,11 +217,26 @@ def test_usage_is_played_with_its_lag() -> None:
     assert scenario.llm_events_lag == pytest.approx(0.625)
 
 
-def test_a_turn_that_was_never_counted_tells_no_lag() -> None:
+def test_a_turn_that_was_never_counted_tells_nothing_of_its_usage() -> None:
     broken = turn(64.0, seconds=None)
     counted = [usage(63.5, 0)]
     scenario = scenario_of(told(instance={"turns": [broken], "usage": counted}))
-    assert (scenario.llm_events_per_turn, scenario.llm_events_lag) == (0, Scenario().llm_events_lag)
+    given = Scenario()
+    assert scenario.llm_events_per_turn == given.llm_events_per_turn == 1
+    assert scenario.llm_events_lag == given.llm_events_lag
+
+
+@pytest.mark.parametrize(
+    ("seen", "rows"),
+    [
+        ([usage(63.5, 0), usage(68.0, 2, "openai")], 2),  # The second turn was not counted.
+        ([usage(63.5, 0), usage(68.0, 0), usage(71.0, 0)], 0),
+        ([usage(63.5, 8, "openai"), usage(71.0, 10, "openai")], 1),  # Eight are of earlier turns.
+    ],
+)
+def test_rows_are_those_that_came_between_looks(seen: list[dict[str, Any]], rows: int) -> None:
+    scenario = scenario_of(told(instance={"turns": [turn(64.0), turn(68.5)], "usage": seen}))
+    assert scenario.llm_events_per_turn == rows
 
 
 def test_an_attached_instance_teaches_its_chats_and_no_boot() -> None:
