@@ -198,19 +198,27 @@ class Recorder:
         # A test that skips half-way, or is expected to fail, does the same in a replay.
         if test.failed:
             if test.id in self._tapes or (not test.live and self._has_earlier(test.id)):
-                self._notes.note(test.id, NOT_RECORDED, "it failed")
+                self._not_recorded(test.id, "it failed")
         elif test.id in self._tapes:
             self._try(test.id, lambda owner: self._write(owner, self._turns(owner)))
         self._tapes.pop(test.id, None)
+
+    def _not_recorded(self, owner: str, why: str) -> None:
+        # Whoever means to keep words out has to know where they still are.
+        if self._has_earlier(owner):
+            path = self._recordings.path(self._scrub(owner))
+            earlier = path.relative_to(self._recordings.folder).as_posix()
+            why = f"{why}; its earlier recording stays: {earlier}"
+        self._notes.note(owner, NOT_RECORDED, why)
 
     def _has_earlier(self, owner: str) -> bool:
         return self._recordings.path(self._scrub(owner)).exists()
 
     def _leave(self, owner: str) -> None:
         if self._test is not None and owner == self._test.id:
-            self._notes.note(owner, NOT_RECORDED, "it was interrupted")
+            self._not_recorded(owner, "it was interrupted")
         elif owner in self._active.stage.failed:
-            self._notes.note(owner, NOT_RECORDED, "its set-up failed")
+            self._not_recorded(owner, "its set-up failed")
         else:
             self._notes.leave(owner, as_text("", self._turns(owner), ""))
 
@@ -220,7 +228,7 @@ class Recorder:
 
     def _write(self, owner: str, turns: Sequence[Turn], *, in_part: bool = False) -> None:
         if not turns:
-            self._notes.note(owner, NOT_RECORDED, f"{NAME} left all of its turns out")
+            self._not_recorded(owner, f"{NAME} left all of its turns out")
             return
         name, why = self._scrub(owner), None
         # Only workers, of all the run's processes, may have the same test.

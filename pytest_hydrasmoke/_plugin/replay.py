@@ -170,10 +170,12 @@ def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> It
 
     # A test that ran may have stopped asking; of any other that is unknown.
     not_run = {test.id for test in tests if test.outcome in ("skipped", "interrupted", "error")}
+    failed = {test.id for test in tests if test.outcome == "failed"}
     for owner, messages in unasked(router).items():
         if owner not in not_run:
             shown = first_few([repr(safe_line(message, 60)) for message in messages])
-            yield f"note: {owner} no longer asks what was recorded: {shown}"
+            how = "failed, and did not ask" if owner in failed else "no longer asks"
+            yield f"note: {owner} {how} what was recorded: {shown}"
     # A fixture or a hook may belong to tests that were skipped.
     gone = [owner for owner in not_on_stage(router) if not owner.startswith(KINDS)] if whole else []
     if gone:

@@ -241,7 +241,8 @@ def _rows(usage: Sequence[Plain], turns: Sequence[Plain]) -> list[float]:
 
 
 def _over(turn: Plain) -> float:
-    return turn["at"] + (turn["seconds"] or 0.0)
+    over: float = turn["at"] + (turn["seconds"] or 0.0)
+    return over
 
 
 def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:

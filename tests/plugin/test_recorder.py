@@ -282,6 +282,34 @@ def test_a_recording_that_can_t_be_written_fails_the_run(
     assert report["exit_code"] == 1
 
 
+def test_that_an_earlier_recording_stays_is_told(project: Project, router: FakeRouter) -> None:
+    test = "def test_{}(smoke_instance): assert smoke_instance.chat('{}').text == '{}'\n"
+    right = test.format("fails", "a", "I am ready.") + test.format("left", "secret", "I am ready.")
+    project.at(router).write("test_it.py", right)
+    assert told(project.live(*RECORD, "test_it.py"))[0] == "2 new"
+    before = texts(project)
+    project.write("test_it.py", right.replace("'a').text == 'I am", "'a').text == 'You are"))
+    project.write("conftest.py", LEAVES_OUT)
+    assert told(project.live(*RECORD, "test_it.py")) == [
+        "2 not recorded",
+        (
+            "not recorded: test_it.py::test_fails: it failed; its earlier recording stays: "
+            "test_it/test_fails.json"
+        ),
+        (
+            "not recorded: test_it.py::test_left: pytest_hydra_smoke_record left all of its turns "
+            "out; its earlier recording stays: test_it/test_left.json"
+        ),
+    ]
+    assert texts(project) == before
+
+
+LEAVES_OUT = """
+def pytest_hydra_smoke_record(turn):
+    return None if turn.message == "secret" else turn
+"""
+
+
 FULL = """
     import pytest
 
