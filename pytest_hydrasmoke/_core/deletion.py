@@ -206,8 +206,10 @@ class _Deletion:
         """
         io, start = self._io, self._io.now()
         deadline = start + self._policy.delete_timeout
-        assert self._record.doing is not None  # The phase has begun; its deadline is known now.
-        self._record.begins("delete", self._record.doing.since, deadline)
+        # The phase has begun, and its deadline is known now. A chat that ends meanwhile, in another
+        # thread, may have put the record to rest.
+        doing = self._record.doing
+        self._record.begins("delete", start if doing is None else doing.since, deadline)
         seen: set[str] = set()
         while ids:
             refused = await self._ask(ids[0], deadline) if ask else None

@@ -320,10 +320,10 @@ class SessionEnd:
         pytest shows no summary after `pytest.exit` with a code of its own.
         """
         summed_up = self._report.instances if self._report else ()
-        own = {instance.idempotency_key for instance in summed_up if self.views.summary_shown}
+        shown = {instance.idempotency_key for instance in summed_up if self.views.summary_shown}
         leaks = [one for one in (*summed_up, *reports) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
-            if key not in own and not self._worker:
+            if key not in shown and not self._worker:
                 self._say_late([terminal.leak(leak)])
 
     def _say_late(self, lines: Iterable[str]) -> None:

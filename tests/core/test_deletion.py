@@ -362,6 +362,22 @@ def test_a_key_that_is_not_found_has_no_row_even_if_an_instance_is_named() -> No
 NAMELESS = reply(200, {"found": True, "instance_id": None, "status": "queued"})
 
 
+def test_a_chat_that_ends_as_a_deletion_begins_does_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    it = ready()
+    io, calls = calls_of(it, delete=[deleted()], status=[NOT_FOUND], poll=[NO_ROW, ...])
+    grace = io.grace
+
+    async def after_a_chat(seconds: float, work: Any) -> None:
+        it.rests()
+        await grace(seconds, work)
+
+    monkeypatch.setattr(io, "grace", after_a_chat)
+    drive(delete(calls, it, POLICY))
+    assert it.state is State.DELETED
+
+
 def test_an_instance_that_its_key_does_not_name_is_looked_at_and_not_deleted() -> None:
     it = ready()
     io, calls = calls_of(it, poll=[NO_ROW, ...], status=[status("running"), NOT_FOUND])
