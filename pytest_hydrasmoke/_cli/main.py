@@ -140,8 +140,10 @@ def _sweep(options: argparse.Namespace) -> int:
 
     # The spec does not matter here.
     given = {"output": options.output, "run_id": options.run_id}
-    config = load(given, Path.cwd(), fake=False, required=("url",)).config
-    clean = cleaner(scrubbing(config.token))
+    loaded = load(given, Path.cwd(), fake=False, required=("url",))
+    config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
+    for warning in loaded.warnings:
+        _wait_aloud(clean(f"WARNING: {warning}"))
     # One line each, whatever a ledger or a router contains.
     sweep = Sweep(
         config,
@@ -154,7 +156,7 @@ def _sweep(options: argparse.Namespace) -> int:
         sweep.all_runs()
     else:
         sweep.one_run(config.run_id)
-    _say("something is left" if sweep.left else "nothing is left")
+    _say("something may be left" if sweep.left else "nothing is left")
     return WRONG if sweep.left else OK
 
 

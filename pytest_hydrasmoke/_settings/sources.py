@@ -118,16 +118,14 @@ def load(
     config = _validated(values, sources, folder, problems)
     pace = 0 if config is None else config.replay_pace
     scenario = _scenario(values, sources, folder, pace, problems) if fake else None
+    unread = (*_unknown_variables(), *nearly_ours(file))
     if problems or config is None:
+        # Among them may be what was meant to set what is missing.
+        problems += unread
         listed = "\n".join(f"  - {problem}" for problem in problems)
         # It may have been given in more than one place.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
-    warnings = (
-        *_unknown_variables(),
-        *nearly_ours(file),
-        *_open_to_others(config.token_file),
-    )
-    return Loaded(config, sources, warnings, scenario)
+    return Loaded(config, sources, (*unread, *_open_to_others(config.token_file)), scenario)
 
 
 def _environment() -> dict[str, Any]:
@@ -262,7 +260,7 @@ def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
     if "token" not in values and "token_file" not in values:
         problems.append(
             f"the token is not set: set {variable('token')} (or OPS_BEARER_TOKEN) in the "
-            f"environment, or give {flag('token_file')}"
+            f"environment, or {variable('token_file')}; pytest takes {flag('token_file')} too"
         )
     return problems
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_hydrasmoke._options import TABLE
+
+_UNREADABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
+"""What reading a file's tables raises where there is something else in it."""
 
 
 def project_file(folder: Path, places: Sequence[Path], problems: list[str]) -> Path | None:
@@ -33,7 +37,12 @@ def project_file(folder: Path, places: Sequence[Path], problems: list[str]) -> P
 
 def nearly_ours(file: Path | None) -> Iterator[str]:
     """Yield a warning for each table of a file that is not read, and may be meant to be."""
-    for table in () if file is None else _like_ours(file):
+    if file is None:
+        return
+    found: list[str] = []
+    with contextlib.suppress(*_UNREADABLE):  # Whoever reads it says what is wrong.
+        found += _like_ours(file)
+    for table in found:
         if table != TABLE:
             yield f"[{table}] of {file} is not read: did you mean [{TABLE}]?"
 
@@ -53,7 +62,7 @@ def _upwards(place: Path) -> Iterator[Path]:
 def _has_table(file: Path) -> bool:
     try:
         return any(_like_ours(file))
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+    except _UNREADABLE:
         return True  # Whoever reads it says what is wrong.
 
 

@@ -389,9 +389,20 @@ def test_what_the_router_refuses_to_delete_is_left(
     assert code == 1
     assert told.count("LEFT     ") == 1
     assert told.count("deleted  ") == 1
-    assert told.endswith("something is left\n")
+    assert told.endswith("something may be left\n")
     assert len(reading_of(config_for(fake, output)).open) == 1
     assert sweep()[0] == 0
+
+
+def test_a_sweep_warns_of_a_variable_that_is_no_setting(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(fake, output)
+    monkeypatch.setenv("HYDRA_SMOKE_OUTPTU", "elsewhere")
+    code, told = sweep()
+    assert code == 0
+    warning = "WARNING: HYDRA_SMOKE_OUTPTU is not a setting: did you mean HYDRA_SMOKE_OUTPUT?"
+    assert told.count(warning) == 1
 
 
 def test_a_fault_of_our_own_is_left_too(

@@ -458,8 +458,22 @@ def test_nothing_set(project: Project) -> None:
         ),
         (
             "the token is not set: set HYDRA_SMOKE_TOKEN (or OPS_BEARER_TOKEN) in the environment, "
-            "or give --hydra-smoke-token-file"
+            "or HYDRA_SMOKE_TOKEN_FILE; pytest takes --hydra-smoke-token-file too"
         ),
+    ]
+
+
+def test_what_is_missing_is_told_with_what_is_nearly_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.suite("mixed").set(url="https://router.example", region_id="eu", tier_id="small")
+    monkeypatch.setenv("HYDRA_SMOKE_TOKN", "a-token-of-a-test")
+    file = project.pytester.makepyprojecttoml('[tool.hydrasmoke]\nmanifest_id = "hermes"')
+    found = told(project)
+    assert len(found) == 4
+    assert found[2:] == [
+        "HYDRA_SMOKE_TOKN is not a setting: did you mean HYDRA_SMOKE_TOKEN?",
+        f"[tool.hydrasmoke] of {file} is not read: did you mean [tool.hydra-smoke]?",
     ]
 
 
