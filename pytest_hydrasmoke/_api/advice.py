@@ -41,7 +41,21 @@ def advice(request: Request, reply: Reply, wanted: float | None) -> str:
         return _after_redirect(request, reply.headers.get("location", ""))
     if status in (429, 503):
         return _after_busy(reply, wanted)
+    if status not in _BY_CODE and not is_routers(reply):
+        return _of_gateway(status)
     return _BY_CODE.get(status, "see the router's log of this moment")
+
+
+def _of_gateway(status: int) -> str:
+    log = "see the log of what answered, which may be a gateway before the router"
+    if status != 400:
+        return log
+    # nginx says so of a request that came without a certificate, or in clear.
+    return (
+        "where a gateway asks its clients for a certificate, set client_cert "
+        "(HYDRA_SMOKE_CLIENT_CERT) and client_key to one that it takes; where its port is for "
+        f"https, begin HYDRA_SMOKE_URL with https://; else {log}"
+    )
 
 
 def _after_unauthorized(reply: Reply) -> str:

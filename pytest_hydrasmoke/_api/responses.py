@@ -63,9 +63,18 @@ def parse(model: type[M], request: Request, reply: Reply) -> M:
         f"{request.call} answered against the router's contract",
         expected="; ".join(expected),
         got="; ".join(got),
-        next_step="compare the router's /openapi.json with the contract: "
-        "either the router has changed, or something else answers at this URL",
+        next_step=_PAGE if is_page(reply.headers, reply.body) else _CHANGED,
     )
+
+
+_PAGE = (
+    "a web page answers in the router's place, such as a gateway's sign-in: have the gateway let "
+    "the router's paths through, or correct HYDRA_SMOKE_URL"
+)
+_CHANGED = (
+    "compare the router's /openapi.json with the contract: either the router has changed, or "
+    "something else answers at this URL"
+)
 
 
 def _wanted(kind: str, message: str) -> str:

@@ -45,7 +45,12 @@ def unwrap(result: T | TransportError) -> T:
 def lost_attempt(base_url: str, reason: Reason, *, reached: bool, late: bool) -> TransportError:
     """Return the error of an attempt without an answer."""
     if late and reached:
-        return TransportTimeoutError("no answer in time", reached=True)
+        return TransportTimeoutError(
+            "no answer in time",
+            reached=True,
+            next_step=f"see the router's log of this moment; if it has no such request, see what "
+            f"else answers at {base_url}",
+        )
     if late:
         why = f": {reason.words}" if reason.next_step else ""
         return TransportTimeoutError(

@@ -25,6 +25,10 @@ _CLIENT = (
     "where it asks its clients for a certificate, set client_cert (HYDRA_SMOKE_CLIENT_CERT) and "
     "client_key to one that it takes"
 )
+_CLEAR = (
+    "check the port in HYDRA_SMOKE_URL: what answers there does not speak https; plain http is for "
+    "this machine, or with allow_http"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
         if isinstance(one, ssl.SSLError) and _turns_clients_away(one.reason or ""):
             words = (one.reason or "").rpartition("ALERT_")[2].lower().replace("_", " ")
             return Reason(f"it turned this client away: {words}", _CLIENT, permanent=True)
+        if isinstance(one, ssl.SSLError) and one.reason in _NO_TLS:
+            return Reason(safe_line(str(one)), _CLEAR)
     for one in causes:
         # An error of the system, below library errors that only say that something failed.
         if isinstance(one, OSError) and one.errno and not isinstance(one, _OTHER_NUMBERS):
@@ -56,6 +62,8 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
     return Reason(safe_line(said))
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST")
+"""What OpenSSL makes of bytes that are no TLS."""
 _OTHER_NUMBERS = (socket.gaierror, ssl.SSLError)
 """Errors whose numbers are not the system's errno values."""
 

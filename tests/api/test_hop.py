@@ -7,7 +7,7 @@ from hypothesis import given as for_any
 from hypothesis import strategies as st
 from scripted_io import reply
 
-from pytest_hydrasmoke import RouterError
+from pytest_hydrasmoke import ContractError, PollResult, RouterError
 from pytest_hydrasmoke._api.hop import (
     challenge,
     charset_of,
@@ -18,7 +18,7 @@ from pytest_hydrasmoke._api.hop import (
     unreadable,
     words_of,
 )
-from pytest_hydrasmoke._api.responses import failure
+from pytest_hydrasmoke._api.responses import failure, parse
 from pytest_hydrasmoke._base.text import harmless
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 
@@ -195,6 +195,34 @@ def test_a_gateways_refusal_names_it_its_title_and_its_limits(
     assert error.next_step is not None
     assert advice in error.next_step
     assert "see the router's log of this moment" not in error.next_step
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "advice"),
+    [
+        (400, "400 No required SSL certificate was sent", "HYDRA_SMOKE_CLIENT_CERT"),
+        (400, "400 The plain HTTP request was sent to HTTPS port", "https://"),
+        (500, "500 Internal Server Error", "the log of what answered"),
+    ],
+)
+def test_advice_after_a_gateways_other_refusals_is_not_about_the_router(
+    code: int, words: str, advice: str
+) -> None:
+    page = f"<html><head><title>{words}</title></head></html>".encode()
+    error = failure(request(), reply(code, page, server="nginx", **HTML), 1)
+    assert isinstance(error, RouterError)
+    assert error.next_step is not None
+    assert advice in error.next_step
+
+
+def test_advice_after_a_page_in_place_of_an_answer_is_about_what_answered() -> None:
+    page = b"<html><head><title>Sign in</title></head></html>"
+    with pytest.raises(ContractError) as caught:
+        parse(PollResult, request(), reply(200, page, server="nginx", **HTML))
+    assert caught.value.got == "Sign in (answered by nginx, text/html)"
+    assert caught.value.next_step is not None
+    assert "sign-in" in caught.value.next_step
+    assert "openapi" not in caught.value.next_step
 
 
 def test_the_routers_own_words_are_shown_whatever_type_they_have() -> None:

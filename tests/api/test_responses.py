@@ -283,6 +283,8 @@ def test_an_attempt_without_an_answer_says_how_far_it_got(
     error = lost_attempt("https://router.example", Reason("reset"), reached=reached, late=late)
     assert (error.message, error.reached, error.late) == (message, reached, late)
     assert isinstance(error, TimeoutError) is late
+    silent = reached and late
+    assert (error.next_step is not None and "https://router.example" in error.next_step) is silent
 
 
 # --- refusals --------------------------------------------------------------------------------

@@ -188,6 +188,7 @@ class Case:
     late: bool = False
     permanent: bool = False
     client_ca: bool = True
+    advice: str = ""
 
 
 CONNECTION = "no connection to {url}"
@@ -218,6 +219,7 @@ CASES: dict[str, Case] = {
         lambda it: f"https://127.0.0.1:{it.hang_up(b'HTTP/1.1 400 No' + b' ' * 99)}",
         False,
         CONNECTION + " (*)",
+        advice="does not speak https",
     ),
     "certificate of nobody": Case(
         lambda it: it.over_tls(),
@@ -245,7 +247,12 @@ CASES: dict[str, Case] = {
         permanent=True,
     ),
     "no answer": Case(
-        lambda it: it(stall_before_head), True, "no answer in time", BRIEF, late=True
+        lambda it: it(stall_before_head),
+        True,
+        "no answer in time",
+        BRIEF,
+        late=True,
+        advice="see what else answers at http://127.0.0.1:",
     ),
     "no answer over TLS": Case(
         lambda it: it.over_tls(stall_before_head),
@@ -326,6 +333,7 @@ async def test_what_was_reached_is_told_alike(kind: str, case: str, world: World
     words = it.words.format(url=url, proxy=proxy)
     pattern = "*".join(part.replace("[", "[[]") for part in words.split("*"))
     assert fnmatchcase(error.message, pattern), error.message
+    assert it.advice in (error.next_step or "")
     assert (error.reached, error.late, error.permanent) == (it.reached, it.late, it.permanent)
     arrived = ["GET" in {one.method for one in server.requests} for server in world.servers]
     assert error.reached or not any(arrived)
