@@ -1,4 +1,4 @@
-"""`hydra-smoke`: what works where pytest does not, since it loads no conftest."""
+"""Check a router, sweep up after runs, serve the fake router, compare reports: without pytest."""
 
 from __future__ import annotations
 
