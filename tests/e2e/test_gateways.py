@@ -60,7 +60,7 @@ def behind(router: FakeRouter, answers: Callable[[str, str], Response | None]) -
         (
             HTMLResponse("<title>Welcome to nginx!</title>"),
             "poll answered against the router's contract",
-            "compare the router's /openapi.json*",
+            "a web page answers in the router's place, *",
         ),
     ],
     ids=["sign-in", "redirect", "page"],
