@@ -91,8 +91,6 @@ class Project:
             "MANIFEST_ID": "fire-basic",
             "REGION_ID": "fire-region",
             "TIER_ID": "fire-tier",
-            # Four times as long as this router takes to write an LLM event.
-            "USAGE_SETTLE": "2",
         }
         named = {f"HYDRA_SMOKE_{name}": value for name, value in settings.items()}
         done = subprocess.run(
