@@ -122,7 +122,8 @@ class ByHand:
             return await ask(Calls(calls.io, record), record, policy)
         except UnauthorizedError as refused:
             error = refused
-        if not record.unknown_outcomes and await _made_nothing(calls, key, proved, error.form):
+        # An earlier attempt, answered 429 or not at all, was this caller's too.
+        if await _made_nothing(calls, key, proved, error.form):
             record.becomes(State.REFUSED)
         raise error
 

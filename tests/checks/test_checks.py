@@ -433,7 +433,7 @@ def letting_in(wrong: bool, route: str) -> Callable[[dict[str, Any], dict[str, A
 @pytest.mark.parametrize(
     ("route", "words"),
     [
-        ("poll", "an answer, as with the right token"),
+        ("poll", "an answer, as with the right token, or 404"),
         ("status", "status was refused with 404*"),
         ("llm_events", "llm_events was refused with 404*"),
     ],

@@ -98,7 +98,7 @@ AUTHORIZATION = [
     wrong("delete: done, and then refused", "delete refused a missing token, but the instance was deleted", refuse=delete_and_refuse),
     wrong("provision: done, and then refused", "provision was refused, but made an instance", refuse=make_and_refuse),
     wrong("a token may go on", "does not refuse a longer token", allows=begins_with_the_token),
-    wrong("strangers are told 404", "expected: 401 or 403 got: poll was refused with 404", unauthorized=404),
+    wrong("strangers are told 404", "expected: 401 or 403 got: chat was refused with 404", unauthorized=404),
     wrong("strangers are told 400", "expected: 401 or 403 got: poll was refused with 400", unauthorized=400),
     wrong("strangers are told 422", "expected: 401 or 403 got: poll was refused with 422", unauthorized=422),
 ]

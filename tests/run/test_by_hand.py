@@ -231,6 +231,20 @@ async def test_a_stranger_who_is_turned_away_made_nothing(kind: str, token: str 
         assert it.leaks == [None]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_stranger_who_is_put_off_and_then_turned_away_made_nothing(
+    kind: str, status: int
+) -> None:
+    async with hands(kind) as it:
+        it.world.fake.fail("provision", status=status)
+        stranger = it.client.with_token("another-token")
+        async with within(stranger), within(it.factory.own("mine")) as key:
+            with pytest.raises(UnauthorizedError):
+                await result(stranger.provision(SPEC, key))
+            assert it.states == [State.REFUSED]
+        assert it.leaks == [None]
+
+
 async def test_a_stranger_who_is_turned_away_and_served_is_found_out(kind: str) -> None:
     async with hands(kind) as it:
         it.world.fake.fail("provision", status=401, when="after")
