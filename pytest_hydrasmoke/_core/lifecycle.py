@@ -82,13 +82,21 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
     """
     start = calls.io.now()
     deadline = start + policy.ready_timeout
-    if record.state in (State.CLAIMED, State.REQUESTED):
-        with phase("provision", calls.io, record, deadline=deadline):
-            await request(calls, record, policy, deadline)
-    with phase("row", calls.io, record, deadline=deadline):
-        await _row(calls, record, policy, start)
-    with phase("ready", calls.io, record, deadline=deadline):
-        await until_ready(calls, record, policy, start)
+    try:
+        if record.state in (State.CLAIMED, State.REQUESTED):
+            with phase("provision", calls.io, record, deadline=deadline):
+                await request(calls, record, policy, deadline)
+        with phase("row", calls.io, record, deadline=deadline):
+            await _row(calls, record, policy, start)
+        with phase("ready", calls.io, record, deadline=deadline):
+            await until_ready(calls, record, policy, start)
+    except HydraSmokeError:
+        raise
+    except BaseException:
+        # Between two phases, too.
+        if record.interrupted is None:
+            record.interrupted = next((it for it in reversed(BOOT) if it in record.phases), BOOT[0])
+        raise
 
 
 async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> None:

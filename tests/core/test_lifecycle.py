@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -50,6 +53,7 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
+from pytest_hydrasmoke._core import lifecycle
 from pytest_hydrasmoke._core.lifecycle import (
     check_free,
     phase,
@@ -259,6 +263,43 @@ def test_an_interrupt_leaves_the_record_with_what_it_knows(call: str) -> None:
     known = {"provision": (State.REQUESTED, None), "poll": (State.ACCEPTED, None)}
     assert (it.state, it.id) == known.get(call, (State.CREATED, ID))
     assert it.interrupted == {"poll": "row", "status": "ready"}.get(call, call)
+
+
+def _boot_interrupted_at(step: int) -> InstanceRecord | None:
+    """Interrupt a boot at the nth line that its module runs; None if it has no more."""
+    it = record()
+    _, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
+    lines = itertools.count()
+    began = False
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal began
+        if frame.f_code.co_filename != lifecycle.__file__:
+            return None
+        began = began or frame.f_code is provision.__code__ and event == "line"
+        if began and event == "line" and next(lines) == step:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        drive(provision(calls, it, POLICY))
+    except KeyboardInterrupt:
+        return it
+    finally:
+        sys.settrace(before)
+    return None
+
+
+def test_an_interrupt_at_any_line_of_a_boot_names_a_phase() -> None:
+    seen = []
+    for step in itertools.count(3):  # The first lines read the clock, before the boot begins.
+        it = _boot_interrupted_at(step)
+        if it is None:
+            break
+        seen.append(it.interrupted)
+    assert list(dict.fromkeys(seen)) == ["provision", "row", "ready"]
 
 
 def test_a_failure_and_a_boot_that_was_seen_through_are_no_interrupts() -> None:

@@ -484,7 +484,7 @@ def test_an_interrupt_in_provisioning_deletes_what_comes_of_it(project: Project)
     with FakeRouter(SLOW_ROW, TOKEN) as router:
         project.suite("endings").at(router, delete_timeout=20)
         with project.started(*pytest_arguments(*pick("passes"))) as process:
-            until(lambda: router.instances)
+            until(lambda: router.instances and router.requests[-1].route == "poll")
             code, output = interrupted(process)
         assert nothing_left(router)
     assert code == 128 + signal.SIGINT
