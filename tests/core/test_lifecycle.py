@@ -276,7 +276,7 @@ def _boot_interrupted_at(step: int) -> InstanceRecord | None:
         nonlocal began
         if frame.f_code.co_filename != lifecycle.__file__:
             return None
-        began = began or frame.f_code is provision.__code__ and event == "line"
+        began = began or (frame.f_code is provision.__code__ and event == "line")
         if began and event == "line" and next(lines) == step:
             raise KeyboardInterrupt
         return trace
