@@ -79,8 +79,11 @@ class _Router(BaseHTTPRequestHandler):
         if "by-key" in self.path:
             self._poll(last)
         elif last == "llm-events":
-            counted = {"count": 1, "providers": FIELDS, "window_seconds": 900}
-            self._answer({**counted, "instance_id": self.path.split("/")[-2]})
+            known = self.path.split("/")[-2]
+            # A turn has an event of its own: an account that does not add up ends a test at once.
+            count = self.server.chats.count(known)
+            counted = {"count": count, "providers": FIELDS if count else (), "window_seconds": 900}
+            self._answer({**counted, "instance_id": known})
         elif last == "openapi.json":
             self._answer({"paths": {f"/internal/v1/smoke/{it}": {"get": {}} for it in WORDS}})
         elif last.startswith("not-a-uuid"):
@@ -94,6 +97,7 @@ class _Router(BaseHTTPRequestHandler):
             made = self.server.instances.setdefault(body["idempotency_key"], str(uuid.uuid4()))
             self._answer({"idempotency_key": body["idempotency_key"], "task_id": made})
         else:
+            self.server.chats.append(self.path.split("/")[-2])
             verb, _, number = body["message"].partition(" ")
             words = WORDS[int(number) if number.isdigit() else 0]
             self._chat(words, "error" if verb == "fail" else "message")
@@ -119,11 +123,11 @@ class _Router(BaseHTTPRequestHandler):
         # Words of the corpus on its way to being ready.
         self.server.seen += 1
         ready = self.server.seen > self.server.boots
-        status = "running" if ready else FIELDS[self.server.seen - 1]
+        status = "running" if ready else self._word()
         self._answer({"id": known, "hostname": self._word(), "status": status})
 
     def _word(self) -> str:
-        return FIELDS[self.server.seen % len(FIELDS)]
+        return FIELDS[(self.server.first + self.server.seen) % len(FIELDS)]
 
     def _chat(self, words: str, name: str) -> None:
         lines = [f"event: {name}", f"data: {json.dumps(words)}", "", "data: [DONE]", "", ""]
@@ -147,14 +151,20 @@ class _Router(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """The hostile router, and what it knows of its instances; `boots` answers are not "ready"."""
+    """The hostile router, and what it knows of its instances.
 
-    def __init__(self, boots: int) -> None:
+    `boots` answers of status are not "ready", but words of the corpus from the `first` on.
+    """
+
+    def __init__(self, boots: int, first: int) -> None:
         super().__init__(("127.0.0.1", 0), _Router)
         self.instances: dict[str, str] = {}
         self.gone: set[str] = set()
         self.seen = 0
         self.boots = boots
+        self.first = first
+        self.chats: list[str] = []
+        """The instance of each chat."""
 
     @property
     def url(self) -> str:
@@ -162,8 +172,8 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def hostile_router(boots: int = 3) -> Iterator[Server]:
-    server = Server(boots)
+def hostile_router(boots: int = 3, first: int = 0) -> Iterator[Server]:
+    server = Server(boots, first)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
