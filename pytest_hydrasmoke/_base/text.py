@@ -41,6 +41,19 @@ def harmless(text: str) -> str:
     return re.sub(r"##(?=\w*\[)", "# #", shown)
 
 
+def harmless_in_rows(text: str, width: int) -> str:
+    """Make text harmless that somebody else breaks into rows of at most `width` columns.
+
+    A row begins where the text had no line of its own: at a word, or in one wider than a row.
+    """
+
+    def whole(word: re.Match[str]) -> str:
+        may_begin = word[0].lstrip().startswith("::") or len(word[0]) > width
+        return re.sub(":(?=:)", ": ", word[0]) if may_begin else word[0]
+
+    return re.sub(r"[^ \t\n]+", whole, harmless(text))
+
+
 def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
     """Return a function that removes the token from a text of any length, and makes it harmless.
 

@@ -20,7 +20,7 @@ import pytest
 from pydantic import BaseModel
 
 from pytest_hydrasmoke._base.pytest_internals import clean_trace
-from pytest_hydrasmoke._base.text import cleaner
+from pytest_hydrasmoke._base.text import cleaner, harmless_in_rows
 from pytest_hydrasmoke._report import allure, junit
 
 Clean = Callable[[str], str]
@@ -29,6 +29,8 @@ Clean = Callable[[str], str]
 # before any router answers.
 _NAMES = frozenset({"nodeid", "location", "keywords"})
 _DEEP = 20
+# Columns that pytest leaves free beside a reason, for its progress.
+_MARGIN = 8
 
 
 def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
@@ -98,6 +100,15 @@ def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean)
             report.longrepr = shown
 
 
+def clean_reason(report: pytest.TestReport, width: int) -> None:
+    """Clean why a test was skipped or expected to fail, which `-vv` shows in rows."""
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, harmless_in_rows(reason, width))
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = harmless_in_rows(report.wasxfail, width)
+
+
 class ReportCleaner:
     """Cleans reports before any other plugin has them; `scrub` masks the token."""
 
@@ -106,6 +117,7 @@ class ReportCleaner:
         self._end: Callable[[], object] = lambda: None
 
     def pytest_configure(self, config: pytest.Config) -> None:
+        self._config = config
         self._end = allure.register(self._clean)
         clean_trace(config, self._clean)
 
@@ -122,6 +134,8 @@ class ReportCleaner:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, Any]:
         clean_report(report, self._clean)
+        if self._config.pluginmanager.has_plugin("terminalreporter"):
+            clean_reason(report, self._config.get_terminal_writer().fullwidth - _MARGIN)
         if report.failed and report.nodeid.startswith("hydra-smoke::"):
             # A leak or a breach: Allure's plugin reads results from items, and these have none.
             allure.add_failure(report.nodeid, str(report.longrepr))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import textwrap
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from plugin_tools import Project
 from pydantic import BaseModel
 
-from pytest_hydrasmoke._base.text import cleaner, harmless, safe_text
+from pytest_hydrasmoke._base.text import cleaner, harmless, harmless_in_rows, safe_text
 from pytest_hydrasmoke._base.token import (
     WINDOW,
     Token,
@@ -27,6 +29,7 @@ from pytest_hydrasmoke._base.token import (
 from pytest_hydrasmoke._plugin.report_cleaner import ReportCleaner, clean_report, cleaned
 
 SECRET = "ops-4Q7zL9rT2xW8"
+REASON = "::error::boo " * 300
 SCRUB = scrubber(SECRET)
 CLEAN = cleaner(SCRUB)
 TOKENS = st.text(st.characters(codec="ascii", min_codepoint=0x21, max_codepoint=0x7E), min_size=8)
@@ -172,6 +175,40 @@ def test_masking_and_neutralising_do_not_undo_each_other(token: str, before: str
         plain = shown.replace("# #", "##").replace(": :", "::")
         assert not any(token[at : at + WINDOW] in plain for at in range(len(token) - WINDOW + 1))
         assert harmless(shown) == shown
+
+
+@given(
+    st.text(st.sampled_from(":\n\t\v \xa0#[-ex\u2014"), max_size=200).map("".join),
+    st.integers(20, 40),
+    st.integers(0, 19),
+)
+@example("a ::error::boo" * 20, 40, 0)
+@example("x" * 40 + "::error::boo", 40, 0)
+@example("x" * 20 + "::error::boo" * 3, 40, 10)
+def test_no_row_of_a_text_is_a_command(text: str, width: int, taken: int) -> None:
+    # As pytest breaks the reason of a skip, beside a test's name.
+    rows = textwrap.wrap(
+        "x" * taken + harmless_in_rows(text, width),
+        width,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    )
+    assert not [row for row in "\n".join(rows).splitlines()[1:] if row.lstrip().startswith("::")]
+
+
+def test_a_node_id_in_a_reason_is_kept() -> None:
+    reason = "see tests/test_a.py::TestIt::test_b (and ::error::)"
+    shown = "see tests/test_a.py::TestIt::test_b (and : :error: :)"
+    assert harmless_in_rows(reason, 80) == shown
+
+
+@pytest.mark.parametrize("way", ["skip", "xfail"])
+def test_a_reason_that_pytest_shows_in_rows(project: Project, way: str) -> None:
+    project.write("test_it.py", f"import pytest\n\ndef test_it():\n    pytest.{way}({REASON!r})\n")
+    result = project.fake("-vv", "-rA", "test_it.py")
+    rows = [row for row in result.outlines if "boo" in row]
+    assert len(rows) > 20
+    assert not [row for row in rows if row.lstrip().startswith("::")]
 
 
 class Drawn:
