@@ -10,8 +10,6 @@ from .hop import challenge, is_routers
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
 _BY_CODE = {
-    413: "the request is larger than the gateway takes: raise its limit "
-    "(nginx: client_max_body_size), or send a shorter message",
     422: "correct the fields named above",
     # As the fake answers what was not recorded.
     501: "in a replay run the command that its words name, else see the router's log",
@@ -27,6 +25,12 @@ def advice(request: Request, reply: Reply, wanted: float | None) -> str:
     status = reply.status
     if status in (401, 403):
         return _after_unauthorized(reply)
+    if status == 413:
+        shorter = ", or send a shorter message" if request.call == "chat" else ""
+        return (
+            "the request is larger than the gateway takes: raise its limit "
+            f"(nginx: client_max_body_size){shorter}"
+        )
     if status == 404 and request.call == "provision":
         return (
             "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps a prefix "

@@ -172,6 +172,13 @@ def test_an_error_is_the_routers_by_its_form(code: int, body: bytes, own: bool) 
     assert is_routers(reply(code, body)) is own
 
 
+def test_only_a_message_can_be_shorter() -> None:
+    chat = failure(Request("chat", "POST", "/chat", {"message": "hello"}), reply(413), 1)
+    assert "or send a shorter message" in str(chat)
+    provision = failure(Request("provision", "POST", "/provision", {}), reply(413), 1)
+    assert "shorter" not in str(provision)
+
+
 @pytest.mark.parametrize(
     ("code", "words", "advice"),
     [
