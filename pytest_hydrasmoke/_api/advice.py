@@ -10,6 +10,8 @@ from .hop import challenge, is_routers
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
 _BY_CODE = {
+    407: "put a user and a password that the proxy takes into its URL, in the environment's "
+    "HTTP_PROXY (http://USER:PASSWORD@HOST:PORT); or set trust_env = false",
     422: "correct the fields named above",
     # As the fake answers what was not recorded.
     501: "in a replay run the command that its words name, else see the router's log",

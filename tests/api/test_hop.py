@@ -183,6 +183,7 @@ def test_only_a_message_can_be_shorter() -> None:
     ("code", "words", "advice"),
     [
         (413, "413 Request Entity Too Large", "client_max_body_size"),
+        (407, "407 Proxy Authentication Required", "HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)"),
         (504, "504 Gateway Time-out", "proxy_read_timeout"),
         (502, "502 Bad Gateway", "the gateway did not reach the router"),
         (503, "503 Service Temporarily Unavailable", "limit_req"),

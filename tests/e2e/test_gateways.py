@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from faulty_server import FaultyServer, answer
 from plugin_tools import Project, nothing_left
 from starlette.responses import HTMLResponse, Response
 
@@ -101,6 +102,33 @@ def test_a_gateway_that_lets_no_chat_through_is_not_the_agents_fault(
     )
     assert "agent's log" not in result.stdout.str()
     assert nothing_left(router)
+
+
+@pytest.mark.parametrize(("code", "once"), [(403, True), (407, True), (503, False)])
+def test_a_tunnel_is_asked_for_again_only_where_that_may_help(
+    project: Project, monkeypatch: pytest.MonkeyPatch, code: int, once: bool
+) -> None:
+    project.write("test_it.py", CHAT)
+    monkeypatch.setenv("NO_PROXY", "")
+    with FaultyServer(answer(b"", code)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        project.at("https://router.example", trust_env="true", ready_timeout=1.5)
+        result = project.live("test_it.py")
+        asked = proxy.count("CONNECT")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: poll: the proxy 127.0.0.1:* ({code} *)*"])
+    assert (asked == 1) is once
+    assert ("attempts" not in result.stderr.str()) is once
+
+
+def test_a_port_without_https_is_asked_once(project: Project, router: FakeRouter) -> None:
+    project.write("test_it.py", CHAT)
+    result = project.at(router.url.replace("http:", "https:")).live("test_it.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: poll: no connection to https://127.0.0.1:*", "*does not speak https*"]
+    )
+    assert "attempts" not in result.stderr.str()
 
 
 TOO_LARGE = "Request Entity Too Large"
