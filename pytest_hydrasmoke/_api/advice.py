@@ -6,7 +6,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
-from .hop import challenge, is_routers
+from .hop import is_routers, turns_away
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
 _BY_CODE = {
@@ -65,9 +65,7 @@ def _of_gateway(status: int) -> str:
 
 
 def _after_unauthorized(reply: Reply) -> str:
-    asked = challenge(reply.headers)
-    foreign = asked is not None and asked.partition(",")[0].lower() != "bearer"
-    if is_routers(reply) and not foreign:
+    if not turns_away(reply):
         return TOKEN
     return (
         "this may be a gateway before the router, which keeps a sign-in of its own: have it let "
