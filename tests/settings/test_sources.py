@@ -742,7 +742,10 @@ def test_a_certificate_is_found_from_wherever_a_test_goes(
 
 
 WRONG_CLIENTS = [
-    ({"client_key": CLIENT["client_key"]}, "client_key = '*' without client_cert: give the file *"),
+    (
+        {"client_key": CLIENT["client_key"]},
+        "client_key = '*' without client_cert: set client_cert (HYDRA_SMOKE_CLIENT_CERT) to the *",
+    ),
     ({"client_cert": "none.pem"}, "client_cert: there is no file *none.pem"),
     ({"client_cert": CLIENT["client_cert"]}, "client_cert: *has no private key in it: give cli*"),
     (
