@@ -6,12 +6,12 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
-from .hop import challenge, is_routers
+from .hop import is_routers, turns_away
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
 _BY_CODE = {
-    413: "the request is larger than the gateway takes: raise its limit "
-    "(nginx: client_max_body_size), or send a shorter message",
+    407: "put a user and a password that the proxy takes into its URL, in the environment's "
+    "HTTP_PROXY (http://USER:PASSWORD@HOST:PORT); or set trust_env = false",
     422: "correct the fields named above",
     # As the fake answers what was not recorded.
     501: "in a replay run the command that its words name, else see the router's log",
@@ -27,6 +27,12 @@ def advice(request: Request, reply: Reply, wanted: float | None) -> str:
     status = reply.status
     if status in (401, 403):
         return _after_unauthorized(reply)
+    if status == 413:
+        shorter = ", or send a shorter message" if request.call == "chat" else ""
+        return (
+            "the request is larger than the gateway takes: raise its limit "
+            f"(nginx: client_max_body_size){shorter}"
+        )
     if status == 404 and request.call == "provision":
         return (
             "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins, and keeps a prefix "
@@ -59,9 +65,7 @@ def _of_gateway(status: int) -> str:
 
 
 def _after_unauthorized(reply: Reply) -> str:
-    asked = challenge(reply.headers)
-    foreign = asked is not None and asked.partition(",")[0].lower() != "bearer"
-    if is_routers(reply) and not foreign:
+    if not turns_away(reply):
         return TOKEN
     return (
         "this may be a gateway before the router, which keeps a sign-in of its own: have it let "

@@ -156,8 +156,7 @@ class Calls:
         self, spec: InstanceSpec, key: str, *, deadline: float | None = None
     ) -> ProvisionAccepted:
         """Queue the work; 409 (already in progress) is a `RouterError`."""
-        body = {"idempotency_key": key, **spec.model_dump(exclude_none=True)}
-        request = Request("provision", "POST", f"{PREFIX}/provision", body)
+        request = Request("provision", "POST", f"{PREFIX}/provision", provision_body(spec, key))
         return self._parse(ProvisionAccepted, request, await self._call(request, deadline))
 
     async def poll(self, key: str, *, deadline: float | None = None) -> PollResult:
@@ -179,9 +178,15 @@ class Calls:
         status = self._parse(InstanceStatus, request, await self._call(request, deadline))
         return _about(instance_id, status, status.id, request)
 
-    async def missing(self, word: str, *, deadline: float | None = None) -> NoReturn:
-        """Ask for what no router has, beside the instances; raises what that is answered with."""
-        request = Request("missing", "GET", f"{PREFIX}/{segment(word)}")
+    async def missing(
+        self, word: str, *, body: Mapping[str, str] | None = None, deadline: float | None = None
+    ) -> NoReturn:
+        """Ask for what no router has, beside the instances; raises what that is answered with.
+
+        A body is sent there by POST.
+        """
+        method = "GET" if body is None else "POST"
+        request = Request("missing", method, f"{PREFIX}/{segment(word)}", body)
         raise unexpected_success(request, await self._call(request, deadline))
 
     async def chat(
@@ -319,6 +324,11 @@ class Calls:
         if self._observer is not None:
             self._observer.saw_answer(request.call, reply.status, answer)
         return answer
+
+
+def provision_body(spec: InstanceSpec, key: str) -> Mapping[str, str]:
+    """Return what a provision sends."""
+    return {"idempotency_key": key, **spec.model_dump(exclude_none=True)}
 
 
 def _about(asked: str, answer: M, told: str, request: Request) -> M:

@@ -63,6 +63,19 @@ def is_routers(reply: Reply) -> bool:
     return isinstance(parsed, dict) and "detail" in cast("dict[str, Any]", parsed)
 
 
+def turns_away(reply: Reply) -> bool:
+    """Return whether a 401 or 403 is, by its form, of something before the router.
+
+    In another form than the router's errors, or asking for other credentials than a token.
+    """
+    if reply.status not in (401, 403):
+        return False
+    asked = challenge(reply.headers)
+    return not is_routers(reply) or (
+        asked is not None and asked.partition(",")[0].lower() != "bearer"
+    )
+
+
 def told_by(headers: Headers) -> str:
     """Name who answered: its `Server` and `Via`, and the type and encoding of what it sent.
 

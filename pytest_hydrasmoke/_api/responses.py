@@ -28,7 +28,7 @@ from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 
 from .advice import advice
-from .hop import answered_by, is_page, is_routers, unreadable, words_of
+from .hop import answered_by, is_page, is_routers, turns_away, unreadable, words_of
 
 __tracebackhide__ = hide_own_frames
 
@@ -189,7 +189,7 @@ def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
         422: RejectedError,
     }
     brief = f": {detail}" if detail else ""
-    by = "" if own else answered_by(reply.headers)
+    by = "" if own and not turns_away(reply) else answered_by(reply.headers)
     return kinds.get(status, RouterError)(
         f"{request.call} was refused with {status}{tries}{brief}{by}",
         status_code=status,

@@ -113,6 +113,17 @@ class Forms:
             for own in (self.unknown, self.malformed, self.unknown_key)
         )
 
+    def may_refuse_size(self, form: Form) -> bool:
+        """Return whether an answer in another form may be a gateway's, to a request too large.
+
+        By itself that proves nothing: some gateways say 413 of an *answer* too large for them, when
+        the router has acted. But where a request as large is refused alike at a path that does not
+        exist, it is the request: nothing is made there, and the answer, a 404 (`missing`), is one
+        that has come through. No other code is taken for a refusal of the request alone. A filter
+        of answers says 403 too, and with 502 or 504 the router may have acted.
+        """
+        return form.code == 413 and self.missing.code == 404
+
     def to_plain(self) -> dict[str, Any]:
         """Return plain types, for a worker of the same run."""
         return asdict(self)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.contract import differences
+from pytest_hydrasmoke._api.hop import turns_away
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
@@ -22,7 +23,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import Request, drive
+from pytest_hydrasmoke._transport.protocol import Reply, Request, drive
 from pytest_hydrasmoke._transport.target import Link
 
 ANSWER_TIMEOUT = 10.0
@@ -52,7 +53,7 @@ def findings(
     calls = Calls(io)
     try:
         with Reaching(config.url, wait_aloud) as observer:
-            router = _router(Calls(io, observer))
+            router = _router(Calls(io, observer), config)
         yield router
         if not router.good:
             return
@@ -66,16 +67,20 @@ def findings(
         io.close()
 
 
-def _router(calls: Calls) -> Finding:
+def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
     # A malformed id is refused before the token is checked, and only by this router: a wrong path
     # answers 404, as an unknown instance does.
     start = time.monotonic()
     words = "something else answers: it accepted 'not-a-uuid' as an id"
     try:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
-    except (RejectedError, UnauthorizedError):
-        # Some check the token first: the next check reports what is wrong with it.
-        return Finding("router", True, f"reached in {time.monotonic() - start:.2f} s")
+    except (RejectedError, UnauthorizedError) as error:
+        took = time.monotonic() - start
+        # Some check the token first: the next check reports what is wrong with it. And some that
+        # stand before a router let no such id pass, but everything else.
+        if not _is_turned_away(error) or _token(calls, config).good:
+            return Finding("router", True, f"reached in {took:.2f} s")
+        words = f"something in front of it answered in its place: {error}"
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
         return Finding("router", False, f"not at this path: {error.message}\n  next step: {where}")
@@ -84,6 +89,10 @@ def _router(calls: Calls) -> Finding:
     except HydraSmokeError as error:
         words = str(error)
     return Finding("router", False, words)
+
+
+def _is_turned_away(error: HydraSmokeError) -> bool:
+    return isinstance(error.answer, Reply) and turns_away(error.answer)
 
 
 def _token(calls: Calls, config: HydraSmokeConfig) -> Finding:

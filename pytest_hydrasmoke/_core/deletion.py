@@ -164,9 +164,7 @@ class _Deletion:
             else:
                 if named is not None:
                     return named
-                accepted = self._record.state is State.ACCEPTED
-                asked = "accepted" if accepted else "its request may have been carried out"
-                reason = NoRowError(f"{asked}, no row yet")
+                reason = NoRowError(f"{_of_request(self._record)}, no row yet")
             left = min(deadline, io.cleanup_deadline()) - io.now() - LAST_CHANCE
             if left <= 0 and io.cleanup_deadline() < deadline:
                 raise LeakError("a signal came before a row for its key did")
@@ -290,6 +288,17 @@ class _Deletion:
         forms = self._policy.forms
         if forms is None or error.form is None or not forms.says_unknown(error.form):
             raise _DoubtError(f"{error.message}: not in the router's own form")
+
+
+def _of_request(record: InstanceRecord) -> str:
+    """Tell what became of a provision, as far as it is known."""
+    if record.state is State.ACCEPTED:
+        return "accepted"
+    tried = (it for it in reversed(record.exchanges) if it.call == "provision")
+    code = next((it.status for it in tried), None)
+    if code is None or code < 300:
+        return "its request may have been carried out"
+    return f"its request was answered with {code}, but may have been carried out"
 
 
 async def _conclusive(question: Awaitable[T]) -> T:

@@ -7,11 +7,11 @@ delete however the steps end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from uuid import UUID
 
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import Calls, provision_body
 from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
@@ -29,11 +29,14 @@ from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
 from .moments import MOST_WORD, Failure
 from .policy import Policy, poll_interval
+from .probes import refuses_size
 from .record import BOOT, NOTHING_LEFT, InstanceRecord, State
 
 __tracebackhide__ = hide_own_frames
 
 
+SIZE_LOOK = 5.0
+"""Seconds to find out whether a gateway refuses every request of a provision's size."""
 NOT_OURS = "another run uses this run id; give each shard its own"
 """Message where the router knows a key or an instance that this run did not request."""
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
@@ -118,18 +121,28 @@ async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> No
             )
 
 
-def _made_nothing(error: RouterError | TransportError, forms: Forms | None) -> bool:
+async def _made_nothing(
+    calls: Calls, body: Mapping[str, str], error: RouterError | TransportError, forms: Forms | None
+) -> bool:
+    """Return whether it is certain that nothing came of a provision's only attempt."""
     if isinstance(error, TransportError):
         return not error.reached
-    return forms is not None and error.form is not None and forms.refuses(error.form)
+    if forms is None or error.form is None:
+        return False
+    if forms.refuses(error.form):
+        return True
+    soon = calls.io.now() + SIZE_LOOK
+    return forms.may_refuse_size(error.form) and await refuses_size(calls, body, error.form, soon)
 
 
 def _of_a_good_token(
     error: RouterError | TransportError, forms: Forms | None
 ) -> RouterError | TransportError:
-    """Return a 403 as a refusal of its own if preflight has proved the token valid."""
+    """Return the router's own 403 as a refusal if preflight has proved the token valid."""
     if forms is None or not isinstance(error, RouterError) or error.status_code != 403:
         return error
+    if error.form is None or not forms.refuses(error.form):
+        return error  # A gateway's: it knows nothing of quotas.
     return RouterError(
         error.message,
         status_code=error.status_code,
@@ -164,7 +177,8 @@ async def ask(
     try:
         accepted = await calls.provision(record.spec, record.key, deadline=deadline)
     except (RouterError, TransportError) as error:
-        if not record.unknown_outcomes and _made_nothing(error, policy.forms):
+        body = provision_body(record.spec, record.key)
+        if not record.unknown_outcomes and await _made_nothing(calls, body, error, policy.forms):
             record.becomes(State.REFUSED)
         raise _of_a_good_token(error, policy.forms) from None
     record.id = accepted.instance_id

@@ -23,6 +23,7 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import BUDGETS
@@ -100,8 +101,17 @@ def _token_file(path: Path) -> Path:
 def _pairs(value: object) -> object:
     if not isinstance(value, str):
         return value
-    pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
-    return {name.strip(): most.strip() for name, _, most in pairs}
+    budgets: dict[str, str] = {}
+    for pair in filter(None, map(str.strip, value.split(","))):
+        name, _, most = map(str.strip, pair.partition("="))
+        if not name or not most or "=" in most:
+            raise ValueError(
+                f"{safe_line(pair, 60)!r} is not a name and a figure: write both with = "
+                "between them, and a comma before the next, such as ready=300,first_event=5. "
+                f"A name is one of {', '.join(BUDGETS)}"
+            )
+        budgets[name] = most
+    return budgets
 
 
 def _of_phases(value: object) -> object:
@@ -124,7 +134,7 @@ Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-# The last one is the first to look: of `300` the name is wrong, and not a figure that it lacks.
+# The last one is the first to look.
 Budgets = Annotated[
     dict[str, Seconds], NoDecode, BeforeValidator(_of_phases), BeforeValidator(_pairs)
 ]

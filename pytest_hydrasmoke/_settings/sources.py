@@ -333,8 +333,9 @@ def _client_certificate(config: HydraSmokeConfig) -> Iterator[str]:
             yield f"client_cert: {safe_line(problem, 1000)}"
     elif config.client_key is not None:
         yield (
-            f"client_key = {safe_line(str(config.client_key))!r} without client_cert: give the "
-            "file of the certificate that it belongs to"
+            f"client_key = {safe_line(str(config.client_key))!r} without client_cert: set "
+            f"client_cert ({variable('client_cert')}) to the file of the certificate that the key "
+            "belongs to, or remove client_key"
         )
 
 

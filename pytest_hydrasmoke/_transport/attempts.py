@@ -67,25 +67,53 @@ def lost_attempt(base_url: str, reason: Reason, *, reached: bool, late: bool) ->
     )
 
 
-def lost_at_proxy(proxy: str, reason: Reason, *, refused: bool, late: bool) -> TransportError:
+def lost_at_proxy(
+    proxy: str, base_url: str, reason: Reason, *, refused: bool, late: bool
+) -> TransportError:
     """Return the error of an attempt that did not get past a proxy; nothing was sent."""
     # Only its host and port: its URL may contain a user and a password.
     name = f"the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}"
-    next_step = (
-        "check the environment's proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY), or set "
-        "trust_env = false"
-    )
     if late:
         return TransportTimeoutError(
-            f"{name} did not answer in time", reached=False, next_step=next_step
+            f"{name} did not answer in time", reached=False, next_step=_PROXY
         )
     what = "refused the way to the router" if refused else "can't be used"
+    code = _code_of(reason) if refused else 0
     return TransportError(
         f"{name} {what} ({reason.words})",
         reached=False,
-        next_step=next_step,
-        permanent=reason.permanent,
+        next_step=_after_proxy(code, urlsplit(base_url).hostname or base_url),
+        permanent=reason.permanent or (400 <= code < 500 and code not in _OF_THE_MOMENT),
     )
+
+
+_PROXY = (
+    "check the environment's proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY), or set "
+    "trust_env = false"
+)
+_OF_THE_MOMENT = frozenset({408, 425, 429})
+"""Refusals of a tunnel that may be over soon, beside those from 500 on."""
+
+
+def _code_of(refusal: Reason) -> int:
+    """Return the status with which a proxy refused a tunnel, which its words begin with."""
+    code = refusal.words.partition(" ")[0]
+    return int(code) if code.isdecimal() else 0
+
+
+def _after_proxy(code: int, host: str) -> str:
+    if code == 403:
+        return (
+            f"have it let requests to {host} pass; else reach the router without it: add {host} to "
+            "NO_PROXY, or set trust_env = false"
+        )
+    if code == 407:
+        return (
+            "put a user and a password that it takes into its URL, in the environment's "
+            "HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT); or reach the router without it: "
+            f"add {host} to NO_PROXY, or set trust_env = false"
+        )
+    return _PROXY
 
 
 def queue_timeout(base_url: str) -> TransportError:

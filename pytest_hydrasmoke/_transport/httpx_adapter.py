@@ -104,6 +104,6 @@ def fault(error: Exception, link: Link, steps: Steps | None = None) -> Transport
     proxy = None if steps is None else steps.failed_proxy(error)
     if proxy is not None:
         refused = isinstance(error, PROXY_ERRORS)
-        return lost_at_proxy(proxy, reason, refused=refused, late=late)
+        return lost_at_proxy(proxy, link.base_url, reason, refused=refused, late=late)
     unsent = isinstance(error, NOT_REACHED) if steps is None else steps.never_sent(error)
     return lost_attempt(link.base_url, reason, reached=not unsent, late=late)

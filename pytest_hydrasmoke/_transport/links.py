@@ -42,7 +42,11 @@ def link_to(
     if cert is not None:
         _check("client_cert", client_problem(cert, key))
     elif key is not None:
-        _check("client_key", "it is without client_cert, the certificate that it belongs to")
+        raise ConfigError(
+            "client_key is without client_cert",
+            next_step="give client_cert, the file of the certificate that the key belongs to, as "
+            "PEM; if that file has the key in it, leave out client_key",
+        )
     return Link(base_url.rstrip("/"), token, ca, trust_env, cert, key)
 
 

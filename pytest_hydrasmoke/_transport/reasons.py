@@ -53,7 +53,7 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
             words = (one.reason or "").rpartition("ALERT_")[2].lower().replace("_", " ")
             return Reason(f"it turned this client away: {words}", _CLIENT, permanent=True)
         if isinstance(one, ssl.SSLError) and one.reason in _NO_TLS:
-            return Reason(safe_line(str(one)), _CLEAR)
+            return Reason(safe_line(str(one)), _CLEAR, permanent=True)
     for one in causes:
         # An error of the system, below library errors that only say that something failed.
         if isinstance(one, OSError) and one.errno and not isinstance(one, _OTHER_NUMBERS):

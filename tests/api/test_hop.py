@@ -144,7 +144,8 @@ def test_a_gateways_401_is_not_told_as_a_wrong_token() -> None:
 def test_the_routers_own_401_is_about_the_token(asked: str, own: bool) -> None:
     headers = {"www-authenticate": asked} if asked else {}
     error = failure(request(), reply(401, {"detail": "Not authenticated"}, **headers), 1)
-    assert error.message == "status was refused with 401: Not authenticated"
+    by = "" if own else " (answered by an unnamed server, which asks for Basic)"
+    assert error.message == f"status was refused with 401: Not authenticated{by}"
     assert error.next_step is not None
     assert error.next_step.startswith("check HYDRA_SMOKE_TOKEN") is own
 
@@ -172,10 +173,18 @@ def test_an_error_is_the_routers_by_its_form(code: int, body: bytes, own: bool) 
     assert is_routers(reply(code, body)) is own
 
 
+def test_only_a_message_can_be_shorter() -> None:
+    chat = failure(Request("chat", "POST", "/chat", {"message": "hello"}), reply(413), 1)
+    assert "or send a shorter message" in str(chat)
+    provision = failure(Request("provision", "POST", "/provision", {}), reply(413), 1)
+    assert "shorter" not in str(provision)
+
+
 @pytest.mark.parametrize(
     ("code", "words", "advice"),
     [
         (413, "413 Request Entity Too Large", "client_max_body_size"),
+        (407, "407 Proxy Authentication Required", "HTTP_PROXY (http://USER:PASSWORD@HOST:PORT)"),
         (504, "504 Gateway Time-out", "proxy_read_timeout"),
         (502, "502 Bad Gateway", "the gateway did not reach the router"),
         (503, "503 Service Temporarily Unavailable", "limit_req"),

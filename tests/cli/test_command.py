@@ -10,12 +10,14 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
 import httpx
 import pytest
 from plugin_tools import FILES, SOMEBODY, TOKEN, Project, answering
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from pytest_hydrasmoke._api.contract import contract
 from pytest_hydrasmoke._cli import check as check_module
@@ -167,6 +169,72 @@ def test_check_of_a_token_that_is_looked_at_first(
     code, lines = check(capsys)
     assert code == 1
     like(lines, "ok    router: reached in ?.?? s", f"WRONG token: poll was refused with {status}*")
+
+
+def page(code: int, title: str, **headers: str) -> Response:
+    """Make a gateway's page."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return HTMLResponse(f"<title>{title}</title>", code, {"server": "nginx", **named})
+
+
+IN_FRONT: dict[str, tuple[Response, str]] = {
+    "sign-in": (
+        page(401, "401 Authorization Required", www_authenticate='Basic realm="staff only"'),
+        "401: 401 Authorization Required (answered by *nginx, *, *Basic, realm 'staff only')",
+    ),
+    "forbidden": (page(403, "403 Forbidden"), "403: 403 Forbidden (answered by *nginx, text/html*"),
+    "in JSON": (
+        JSONResponse({"message": "Unauthorized"}, 401, {"server": "gateway"}),
+        '401: {"message":"Unauthorized"} (answered by *gateway, application/json)',
+    ),
+    "like the router, but for others": (
+        JSONResponse({"detail": "no"}, 401, {"www-authenticate": "Negotiate"}),
+        "401: no (answered by *application/json, which asks for Negotiate)",
+    ),
+}
+
+
+@contextmanager
+def behind(router: FakeRouter, answer: Response, *ends: str) -> Iterator[str]:
+    """Serve a router behind a gateway, which answers itself where a path ends like one of these."""
+
+    async def gateway(scope: Any, receive: Any, send: Any) -> None:
+        app: Any = answer if scope["path"].endswith(ends) else router.app
+        await app(scope, receive, send)
+
+    place = mount(gateway)
+    try:
+        yield place.url
+    finally:
+        unmount(place)
+
+
+@pytest.mark.parametrize("case", IN_FRONT)
+def test_check_of_what_stands_before_a_router(
+    here: Project, router: FakeRouter, capsys: Output, case: str
+) -> None:
+    answer, words = IN_FRONT[case]
+    with behind(router, answer, "") as url:
+        here.set(url=url)
+        code, lines = check(capsys)
+    assert code == 1
+    like(
+        lines,
+        "WRONG router: something in front of it answered in its place: status was refused with "
+        + words,
+        "  next step: this may be a gateway before the router*HYDRA_SMOKE_TOKEN*",
+    )
+    assert not any("token:" in line for line in lines)
+
+
+def test_check_of_a_router_whose_gateway_lets_no_malformed_id_pass(
+    here: Project, router: FakeRouter, capsys: Output
+) -> None:
+    with behind(router, page(403, "403 Forbidden"), "/not-a-uuid") as url:
+        here.set(url=url)
+        code, lines = check(capsys)
+    assert code == 0
+    like(lines, "ok    router: reached in ?.?? s", "ok    token: accepted")
 
 
 def test_check_of_a_wrong_path(here: Project, router: FakeRouter, capsys: Output) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -31,7 +32,7 @@ from scripted_io import (
     status,
 )
 
-from pytest_hydrasmoke import ConfigError, LeakError, UnauthorizedError
+from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
 from pytest_hydrasmoke._core.deletion import NoRowError, delete, keep, see_gone
 from pytest_hydrasmoke._core.policy import Policy
@@ -298,6 +299,29 @@ def test_without_a_row_there_is_nothing_to_delete_and_one_may_come(state: State)
     assert it.state is state
     assert it.phases == {"delete": pytest.approx(59.5)}
     assert set(io.calls_sent()) == {"poll"}
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (413, "its request was answered with 413, but may have been carried out, no row yet"),
+        (502, "its request was answered with 502, but may have been carried out, no row yet"),
+        (204, NO_ROW_YET[State.REQUESTED]),
+        (None, NO_ROW_YET[State.REQUESTED]),
+    ],
+)
+def test_a_leak_without_a_row_tells_how_its_request_was_answered(
+    code: int | None, told: str
+) -> None:
+    it = record(state=State.REQUESTED)
+    io, calls = calls_of(
+        it, provision=[lost() if code is None else reply(code)], poll=[NO_ROW, ...]
+    )
+    with contextlib.suppress(HydraSmokeError):
+        drive(calls.provision(SPEC, KEY, deadline=io.now() + 0.2))
+    with pytest.raises(LeakError) as caught:
+        drive(delete(calls, it, POLICY))
+    assert caught.value.message.endswith(f"it may still run: {told}")
 
 
 @pytest.mark.parametrize("state", UNSEEN)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from faulty_server import FaultyServer, answer
 from plugin_tools import Project, nothing_left
 from starlette.responses import HTMLResponse, Response
 
@@ -101,6 +102,118 @@ def test_a_gateway_that_lets_no_chat_through_is_not_the_agents_fault(
     )
     assert "agent's log" not in result.stdout.str()
     assert nothing_left(router)
+
+
+@pytest.mark.parametrize(("code", "once"), [(403, True), (407, True), (503, False)])
+def test_a_tunnel_is_asked_for_again_only_where_that_may_help(
+    project: Project, monkeypatch: pytest.MonkeyPatch, code: int, once: bool
+) -> None:
+    project.write("test_it.py", CHAT)
+    monkeypatch.setenv("NO_PROXY", "")
+    with FaultyServer(answer(b"", code)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        project.at("https://router.example", trust_env="true", ready_timeout=1.5)
+        result = project.live("test_it.py")
+        asked = proxy.count("CONNECT")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: poll: the proxy 127.0.0.1:* ({code} *)*"])
+    assert (asked == 1) is once
+    assert ("attempts" not in result.stderr.str()) is once
+
+
+def test_a_port_without_https_is_asked_once(project: Project, router: FakeRouter) -> None:
+    project.write("test_it.py", CHAT)
+    result = project.at(router.url.replace("http:", "https:")).live("test_it.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: poll: no connection to https://127.0.0.1:*", "*does not speak https*"]
+    )
+    assert "attempts" not in result.stderr.str()
+
+
+TOO_LARGE = "Request Entity Too Large"
+
+
+def test_a_gateway_that_takes_no_request_so_large_has_made_nothing(
+    project: Project, router: FakeRouter
+) -> None:
+    def answers(method: str, path: str) -> Response | None:
+        return page(413, TOO_LARGE) if method == "POST" else None
+
+    project.write("test_it.py", CHAT)
+    with behind(router, answers) as url:
+        result = project.at(url).live("test_it.py")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            f"*RouterError: provision was refused with 413: 413 {TOO_LARGE} (answered by *nginx*",
+            "*next step: the request is larger than the gateway takes: *client_max_body_size)",
+            "*: provisioned 0, deleted 0, kept 0, leaked 0",
+        ]
+    )
+    assert "deleting" not in result.stdout.str()
+    assert router.instances == ()
+
+
+def test_a_gateway_that_refuses_a_provisions_answer_hides_no_instance(
+    project: Project, router: FakeRouter
+) -> None:
+    async def gateway(scope: Any, receive: Any, send: Any) -> None:
+        if not scope["path"].endswith("/provision"):
+            await router.app(scope, receive, send)
+            return
+
+        async def drop(message: Any) -> None:
+            pass
+
+        await router.app(scope, receive, drop)
+        await page(413, TOO_LARGE)(scope, receive, send)
+
+    project.write("test_it.py", CHAT)
+    place = mount(gateway)
+    try:
+        result = project.at(place.url).live("test_it.py")
+    finally:
+        unmount(place)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*: provisioned 1, deleted 1, kept 0, leaked 0"])
+    assert len(router.instances) == 1
+    assert nothing_left(router)
+
+
+def test_a_leak_after_a_413_at_one_path_says_so(project: Project, router: FakeRouter) -> None:
+    def answers(method: str, path: str) -> Response | None:
+        return page(413, TOO_LARGE) if path.endswith("/provision") else None
+
+    project.write("test_it.py", CHAT)
+    with behind(router, answers) as url:
+        result = project.at(url, delete_timeout=0.6).live("test_it.py")
+    result.stdout.fnmatch_lines(
+        [
+            "LEAK: *",
+            "*: its request was answered with 413, but may have been carried out, no row yet",
+        ]
+    )
+
+
+def test_a_gateways_403_of_a_provision_is_not_told_as_a_quota(
+    project: Project, router: FakeRouter
+) -> None:
+    def answers(method: str, path: str) -> Response | None:
+        return page(403, "Forbidden") if method == "POST" else None
+
+    project.write("test_it.py", CHAT)
+    with behind(router, answers) as url:
+        result = project.at(url, delete_timeout=0.6).live("test_it.py")
+    result.stdout.fnmatch_lines(
+        [
+            "*: provision was refused with 403: 403 Forbidden (answered by *",
+            "*next step: this may be a gateway before the router*",
+            "LEAK: *",
+            "*: its request was answered with 403, but may have been carried out, no row yet",
+        ]
+    )
+    assert "a quota, perhaps" not in result.stdout.str()
 
 
 def test_answers_that_are_encoded_all_the_same_are_read_and_told(

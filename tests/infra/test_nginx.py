@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -166,6 +167,23 @@ def test_what_nginx_refuses_is_told_as_its_own(
         error = see(project, f"http://127.0.0.1:{port}", ready_timeout=4).error
     assert all(it in error for it in words), error
     assert "<" not in error, "a tag"
+
+
+@pytest.mark.parametrize(
+    ("limited", "outcome"), [("/", "refused"), ("/internal/v1/smoke/provision", "leaked")]
+)
+def test_a_body_limit_that_holds_everywhere_leaves_no_doubt(
+    project: Project, tmp_path: Path, upstream: int, limited: str, outcome: str
+) -> None:
+    lines = "client_max_body_size 10;"
+    if limited != "/":
+        lines = f"location {limited} {{ {lines} proxy_pass http://127.0.0.1:{upstream}; }}"
+    with nginx(tmp_path / "nginx", upstream, server=lines) as port:
+        see(project, f"http://127.0.0.1:{port}", delete_timeout=1)
+    report = json.loads((project.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    [instance] = report["instances"]
+    assert instance["outcome"] == outcome
+    assert ("answered with 413" in str(instance["leak"])) is (outcome == "leaked")
 
 
 def test_a_gentle_rate_limit_is_kept_to(project: Project, tmp_path: Path, upstream: int) -> None:

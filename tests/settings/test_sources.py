@@ -580,6 +580,10 @@ def test_plain_http_to_other_hosts_if_allowed(live: Project) -> None:
     assert resolved(live).link.base_url == "http://router.example"
 
 
+HOW_TO_BUDGET = (
+    "write both with = between them, and a comma before the next, such as "
+    "ready=300,first_event=5. A name is one of provision, row, "
+)
 WRONG = [
     ("run_id", "no spaces", "must be 1 to 64 of A to Z, a to z, 0 to 9, dot, underscore and "),
     ("run_id", "x" * 65, "must be 1 to 64 of"),
@@ -612,8 +616,19 @@ WRONG = [
         "'redy' can't have a budget, did you mean ready? It is for one of provision, row, ",
     ),
     ("budgets", "boot=1", "'boot' can't have a budget. It is for one of provision, row, "),
-    ("budgets", "300", "'300' can't have a budget. It is for one of provision, row, "),
-    ("budgets", "turn=5,ready", "'ready' must be a valid number"),
+    *(
+        ("budgets", value, f"{part!r} is not a name and a figure: {HOW_TO_BUDGET}")
+        for value, part in [
+            ("300", "300"),
+            ("ready", "ready"),
+            ("turn=5,ready", "ready"),
+            ("ready=", "ready="),
+            ("=5", "=5"),
+            ("ready=5 turn=3", "ready=5 turn=3"),
+            ("ready:5", "ready:5"),
+        ]
+    ),
+    ("budgets", "ready=soon", "'ready' must be a valid number"),
     ("budgets", "ready=0", "'ready' must be greater than 0"),
     ("manifest_id", "x" * 101, "should have at most 100 characters"),
     ("group", "x" * 201, "must be 1 to 200 printable characters"),
@@ -695,6 +710,12 @@ def test_an_output_that_is_no_path_is_told(live: Project) -> None:
     assert problem.startswith("output = '5' (pyproject.toml): ")
 
 
+def test_a_budget_without_a_figure_is_a_short_line(live: Project) -> None:
+    [problem] = told(live.set(budgets="\x1b[1m" + "x" * 500))
+    assert "\x1b" not in problem
+    assert len(problem) < 600
+
+
 def test_budgets_that_are_no_table_are_told(live: Project) -> None:
     live.table("budgets = 5")
     [problem] = told(live)
@@ -742,7 +763,10 @@ def test_a_certificate_is_found_from_wherever_a_test_goes(
 
 
 WRONG_CLIENTS = [
-    ({"client_key": CLIENT["client_key"]}, "client_key = '*' without client_cert: give the file *"),
+    (
+        {"client_key": CLIENT["client_key"]},
+        "client_key = '*' without client_cert: set client_cert (HYDRA_SMOKE_CLIENT_CERT) to the *",
+    ),
     ({"client_cert": "none.pem"}, "client_cert: there is no file *none.pem"),
     ({"client_cert": CLIENT["client_cert"]}, "client_cert: *has no private key in it: give cli*"),
     (

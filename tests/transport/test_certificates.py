@@ -140,7 +140,10 @@ WRONG = [
     ({"ca_file": "none.pem"}, "ca_file: there is no file "),
     ({"ca_file": __file__}, "ca_file: .* has no certificate in it"),
     ({"client_cert": str(CERT)}, "client_cert: .* has no private key in it: give client_key"),
-    ({"client_key": KEY}, "client_key: it is without client_cert"),
+    (
+        {"client_key": KEY},
+        r"client_key is without client_cert\n  next step: give client_cert, the file of the cert",
+    ),
 ]
 
 

@@ -219,6 +219,7 @@ CASES: dict[str, Case] = {
         lambda it: f"https://127.0.0.1:{it.hang_up(b'HTTP/1.1 400 No' + b' ' * 99)}",
         False,
         CONNECTION + " (*)",
+        permanent=True,
         advice="does not speak https",
     ),
     "certificate of nobody": Case(
@@ -280,8 +281,18 @@ CASES: dict[str, Case] = {
             lambda it, status=status: proxied(it, answer(b"", status)),  # type: ignore[misc]
             False,
             f"the proxy {{proxy}} refused the way to the router ({status} *)",
+            permanent=permanent,
+            advice=advice,
         )
-        for status in (403, 407, 503)
+        for status, permanent, advice in (
+            (400, True, "check the environment's proxy"),
+            (403, True, "have it let requests to router.example pass"),
+            (407, True, "put a user and a password that it takes into its URL"),
+            (408, False, "check the environment's proxy"),
+            (429, False, "check the environment's proxy"),
+            (502, False, "check the environment's proxy"),
+            (503, False, "check the environment's proxy"),
+        )
     },
     "silent proxy": Case(
         lambda it: proxied(it, stall_before_head),
