@@ -1,17 +1,13 @@
-"""Act on what collected tests need: a plan prints it, and a run that can't have it ends.
-
-The refusal is raised where tests are collected: under xdist by every worker, whose main process
-sets the exit code.
-"""
+"""Act on what collected tests need: a plan prints it, and a run that can't have it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import collect_here, worker_input, worker_output
+from pytest_hydrasmoke._base.pytest_internals import collect_here
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import LIVE, PLAN, TABLE, variable
 
@@ -21,7 +17,7 @@ from .needs import Needs, needs_of
 if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-_TOO_MANY = "hydra_smoke_too_many"
+    from .refusal import Reason
 
 
 def too_many(needs: Needs, most: int, *, checks: bool) -> str | None:
@@ -37,43 +33,15 @@ def too_many(needs: Needs, most: int, *, checks: bool) -> str | None:
     )
 
 
-class Limit:
-    """Ends a run before its first boot where it needs more instances than it may have."""
+def limit(config: HydraSmokeConfig, *, replaying: bool) -> Reason:
+    """Return what refuses tests that need more instances than the run may have."""
 
-    def __init__(
-        self, pytest_config: pytest.Config, config: HydraSmokeConfig, *, replaying: bool
-    ) -> None:
-        self._pytest = pytest_config
-        self._config = config
-        self._replaying = replaying
-        self._refused = False
+    def reason(items: Sequence[pytest.Item]) -> str | None:
+        needs = needs_of(items, config.spec, config.scope, replaying=replaying)
+        checks = any(item.getparent(CheckModule) is not None for item in items)
+        return too_many(needs, config.max_instances, checks=checks)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        config = self._config
-        needs = needs_of(session.items, config.spec, config.scope, replaying=self._replaying)
-        checks = any(item.getparent(CheckModule) is not None for item in session.items)
-        words = too_many(needs, config.max_instances, checks=checks)
-        if words is None:
-            return
-        if worker_input(self._pytest) is None:
-            raise pytest.UsageError(words)
-        # An error raised here would be an internal error of xdist, with all its frames.
-        session.shouldfail = words
-        session.items.clear()
-        worker_output(self._pytest)[_TOO_MANY] = True
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object) -> None:
-        """Note that a worker has refused."""
-        self._refused |= _TOO_MANY in worker_output(node)
-
-    # Outside the wrapper that stores the run's exit code.
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        if self._refused:
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        return (yield)
+    return reason
 
 
 class Planner:

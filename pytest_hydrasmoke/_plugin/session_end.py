@@ -90,7 +90,8 @@ class SessionEnd:
         self.on_closed: Callable[[pytest.Session], object] = lambda session: None
         """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
-        self.workers = Workers(pytest_config, active, fake)
+        table = None if loaded is None else loaded.file
+        self.workers = Workers(pytest_config, active, fake, table)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
         self._written: list[object] | None = None
         """The fates of this process's instances in the written report."""

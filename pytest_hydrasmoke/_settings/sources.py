@@ -31,7 +31,7 @@ from pytest_hydrasmoke._transport.certificates import certificates_problem, clie
 from pytest_hydrasmoke._transport.target import url_problem
 
 from .model import SPEC, HydraSmokeConfig
-from .tables import nearly_ours, project_file, source_of
+from .tables import nearly_ours, project_file, source_of, unread_below
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
@@ -63,6 +63,8 @@ class Loaded:
     """Variables and tables that look like settings, and are none."""
     scenario: Scenario | None = None
     """What the fake plays; None for a live run."""
+    file: Path | None = None
+    """The pyproject.toml that was read."""
 
 
 def load(
@@ -107,7 +109,8 @@ def load(
             problems.append(f"{flag('scenario')} needs {FAKE}: a live router has no scenario")
         _pick_token(layers, values, sources, problems)
         if required is not None:
-            problems += _missing(values, required)
+            missing = _missing(values, required)
+            problems += [*missing, *(unread_below(file, folder) if missing else ())]
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output
@@ -125,7 +128,8 @@ def load(
         listed = "\n".join(f"  - {problem}" for problem in problems)
         # It may have been given in more than one place.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
-    return Loaded(config, sources, (*unread, *_open_to_others(config.token_file)), scenario)
+    warnings = (*unread, *_open_to_others(config.token_file))
+    return Loaded(config, sources, warnings, scenario, file)
 
 
 def _environment() -> dict[str, Any]:
