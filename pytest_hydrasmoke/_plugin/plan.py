@@ -20,16 +20,23 @@ if TYPE_CHECKING:
     from .refusal import Reason
 
 
-def too_many(needs: Needs, most: int, *, checks: bool) -> str | None:
+def too_many(items: Sequence[pytest.Item], needs: Needs, most: int) -> str | None:
     """Return why a run of these tests would run out of instances; None if it need not."""
     if needs.least <= most:
         return None
-    without = ", or leave out the bundled checks (bundled_checks = false)" if checks else ""
+    remedy = _remedy(items, needs)
     return (
         f"these tests need at least {needs.least} instances, and max_instances is {most}: nothing "
-        f"was provisioned. Raise it (set {variable('max_instances')}, or max_instances = "
-        f"{needs.least} in [{TABLE}]), run fewer tests (-k, -m), have more of them share one "
-        f"(scope){without}. {LIVE} {PLAN} lists what is needed"
+        f"was provisioned. {remedy[0].upper()}{remedy[1:]}. {LIVE} {PLAN} lists what is needed"
+    )
+
+
+def _remedy(items: Sequence[pytest.Item], needs: Needs) -> str:
+    checks = any(item.getparent(CheckModule) is not None for item in items)
+    without = ", or leave out the bundled checks (bundled_checks = false)" if checks else ""
+    return (
+        f"raise it (set {variable('max_instances')}, or max_instances = {needs.least} in "
+        f"[{TABLE}]), run fewer tests (-k, -m), have more of them share one (scope){without}"
     )
 
 
@@ -38,8 +45,7 @@ def limit(config: HydraSmokeConfig, *, replaying: bool) -> Reason:
 
     def reason(items: Sequence[pytest.Item]) -> str | None:
         needs = needs_of(items, config.spec, config.scope, replaying=replaying)
-        checks = any(item.getparent(CheckModule) is not None for item in items)
-        return too_many(needs, config.max_instances, checks=checks)
+        return too_many(items, needs, config.max_instances)
 
     return reason
 
@@ -59,6 +65,7 @@ class Planner:
         self._warnings = warnings
         self._replaying = replaying
         self._lines: list[str] = []
+        self._refused = False
         collect_here(pytest_config)
 
     def pytest_report_header(self) -> list[str]:
@@ -75,14 +82,22 @@ class Planner:
         many = "instance" if needs.least == 1 else "instances"
         known = len(needs.instances)
         perhaps = f", {known} if no two are the same" if known > needs.least else ""
-        enough = "" if needs.least <= most else ": the run would be refused"
-        head = f"at least {needs.least} {many}{perhaps}; max_instances is {most}{enough}"
+        self._refused = needs.least > most
+        refused = ": the run would be refused" if self._refused else ""
+        head = f"at least {needs.least} {many}{perhaps}; max_instances is {most}{refused}"
+        remedy = [_remedy(session.items, needs)] if self._refused else []
         scrub = scrubbing(config.token)
-        self._lines = [scrub(line) for line in (head, *needs.lines())]
+        self._lines = [scrub(line) for line in (head, *remedy, *needs.lines())]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool:
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        # The run's own exit code: a pipeline that plans first is to stop here.
+        if self._refused:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("hydra-smoke plan")
