@@ -13,6 +13,8 @@ from typing import Any
 
 from pytest_hydrasmoke._options import LIVE, TABLE
 
+from .problems import Problem
+
 _UNREADABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
 """What reading a file's tables raises where there is something else in it."""
 _INSTALLED = ("node_modules", "venv", "site-packages")
@@ -20,7 +22,7 @@ _DEPTH = 4
 """How many folders down a table is searched for."""
 
 
-def project_file(folder: Path, places: Sequence[Path], problems: list[str]) -> Path | None:
+def project_file(folder: Path, places: Sequence[Path], problems: list[Problem]) -> Path | None:
     """Return the pyproject.toml whose table counts.
 
     That is the nearest one with a table, upwards from `places`, where the tests are that are run;
@@ -31,10 +33,11 @@ def project_file(folder: Path, places: Sequence[Path], problems: list[str]) -> P
         found = nearest_table(place)
         tables.update({} if found is None else {found: None})
     if len(tables) > 1:
-        problems.append(
+        words = (
             f"each of {', '.join(map(str, tables))} has a table [{TABLE}] for some of the tests "
             "of this run, and a run has one set of settings: run pytest once for each of them"
         )
+        problems.append(Problem(words))
     return next(itertools.chain(tables, _upwards(folder)), None)
 
 

@@ -197,9 +197,10 @@ def test_tables_below_are_not_left_unread_in_silence(
     words.fnmatch_lines(
         [
             (
-                f"{not_read(monorepo, 'agent', 'billing')}. A run has one set of settings: name the "
-                "tests of one table, as in pytest --hydra-smoke services/agent, and run pytest once "
-                f"for each, or have one table for all of them, in {monorepo.path}/pyproject.toml*"
+                f"{not_read(monorepo, 'agent', 'billing')}. A run has one set of settings: name "
+                "the tests of one table, as in pytest --hydra-smoke services/agent, and run pytest "
+                "once for each, or have one table for all of them, in "
+                f"{monorepo.path}/pyproject.toml*"
             )
         ]
     )
