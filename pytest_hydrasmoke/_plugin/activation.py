@@ -357,6 +357,7 @@ def _take_part(
     config.pluginmanager.register(active.selection, "hydra-smoke-selection")
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
+    config.pluginmanager.register(finish.ending, "hydra-smoke-ending")
     config.pluginmanager.register(finish.workers, "hydra-smoke-workers")
     config.pluginmanager.register(finish.views, "hydra-smoke-views")
     if settings.record is not None:
