@@ -17,15 +17,15 @@ from .runs import ENDINGS, Spec
 
 SCHEMA_VERSION: Literal[1] = 1
 KINDS = frozenset(
-    (
-        "interrupt",
-        "signal",
-        "pytest.exit",
-        "stopped",
+    {
         "collection errors",
-        "usage error",
         "internal error",
-    )
+        "interrupt",
+        "pytest.exit",
+        "signal",
+        "stopped",
+        "usage error",
+    }
 )
 """The kinds of endings that have words of their own."""
 
