@@ -18,8 +18,8 @@ from .problems import Problem
 _UNREADABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
 """What reading a file's tables raises where there is something else in it."""
 _INSTALLED = ("node_modules", "venv", "site-packages")
-_DEPTH = 4
-"""How many folders down a table is searched for."""
+_DEPTH, _MOST = 4, 5_000
+"""How many folders down a table is searched for, and in how many: it may be called anywhere."""
 
 
 def project_file(folder: Path, places: Sequence[Path], problems: list[Problem]) -> Path | None:
@@ -84,7 +84,7 @@ def _upwards(place: Path) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in itertools.islice(os.walk(folder), _MOST):
         depth = len(Path(place).relative_to(folder).parts)
         # Projects of a repository, and neither what they have installed nor all of a disk.
         own = (name for name in folders if not name.startswith(".") and name not in _INSTALLED)
