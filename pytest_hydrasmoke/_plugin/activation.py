@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
     from .fixtures import Active
+    from .refusal import Reason
     from .stalled_output import StalledOutput
 
 # Calls of pytest that execute no test: they must work without any settings, and change nothing.
@@ -85,7 +86,8 @@ def _load(
         )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
     here = config.invocation_params.dir
-    named = config.args if config.args_source is config.ArgsSource.ARGS else ()
+    # Neither names anything: it is the folder where pytest is called.
+    named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
     places = [here / argument.partition("::")[0] for argument in named]
     places = [Path(os.path.abspath(place)) for place in places if place.exists()]
     return sources.load(options, here, fake=fake, places=places, **how)
@@ -97,6 +99,7 @@ def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
     from pytest_hydrasmoke._settings.model import SPEC
 
     from .plan import Planner
+    from .refusal import Refusal
     from .replay import spec_of
 
     own: dict[str, Any] = {}
@@ -113,6 +116,9 @@ def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
     replaying = recordings is not None
     planner = Planner(config, settings, loaded.warnings, replaying=replaying)
     config.pluginmanager.register(planner, "hydra-smoke-plan")
+    config.pluginmanager.register(
+        Refusal(config, [_tables(config, loaded.file)]), "hydra-smoke-refusal"
+    )
     _collect(config, unasked=settings.bundled_checks and not replaying)
 
 
@@ -169,6 +175,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             settings,
             forms,
             loaded=loaded,
+            table=loaded.file,
             router=router,
             fake=fake,
             replay=router is not None and router.scenario.recordings is not None,
@@ -224,6 +231,7 @@ def _worker(config: pytest.Config, worker: dict[str, Any]) -> Active:
             fake=fake,
             replay=given["replay"],
             at_once=given["at_once"],
+            table=None if given["table"] is None else Path(given["table"]),
             reports_as=name,
         )
     if given["replay"]:
@@ -254,6 +262,13 @@ def _scenario(plain: dict[str, Any]) -> Scenario:
     return Scenario(**plain)
 
 
+def _tables(config: pytest.Config, read: Path | None) -> Reason:
+    from .unread_tables import unread_tables
+
+    here = config.invocation_params.dir
+    return lambda items: unread_tables(items, read, here)
+
+
 def _serve(scenario: Scenario | None) -> FakeRouter:
     from pytest_hydrasmoke.fake import FakeRouter
 
@@ -276,6 +291,7 @@ def _take_part(
     replay: bool = False,
     at_once: bool = False,
     loaded: Loaded | None = None,
+    table: Path | None = None,
     router: FakeRouter | None = None,
     reports_as: str | None = None,
     alone: bool = False,
@@ -289,7 +305,8 @@ def _take_part(
     from pytest_hydrasmoke._run.locks import MAIN
 
     from .fixtures import Active
-    from .plan import Limit
+    from .plan import limit
+    from .refusal import Refusal
     from .replay import Replaying
     from .report_cleaner import ReportCleaner
     from .session_end import SessionEnd
@@ -329,17 +346,18 @@ def _take_part(
         fake=router,
         worker=reports_as is not None,
     )
-    if settings.instance is None and not alone:
+    if not alone:
         # A worker on another host sees only a part of the tests.
-        config.pluginmanager.register(
-            Limit(config, settings, replaying=replay), "hydra-smoke-limit"
-        )
+        reasons = [_tables(config, table)]
+        reasons += [] if settings.instance is not None else [limit(settings, replaying=replay)]
+        config.pluginmanager.register(Refusal(config, reasons), "hydra-smoke-refusal")
     if replaying is not None:
         config.pluginmanager.register(replaying, "hydra-smoke-replaying")
     config.pluginmanager.register(active.stage, "hydra-smoke-stage")
     config.pluginmanager.register(active.selection, "hydra-smoke-selection")
     config.pluginmanager.register(active, "hydra-smoke-active")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
+    config.pluginmanager.register(finish.ending, "hydra-smoke-ending")
     config.pluginmanager.register(finish.workers, "hydra-smoke-workers")
     config.pluginmanager.register(finish.views, "hydra-smoke-views")
     if settings.record is not None:

@@ -23,12 +23,13 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.build import all_manners, breaches, merged, untold_tokens, with_tests
-from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
+from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
+from .ending import Ending
 from .fixtures import FAILED, Active
 from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
@@ -86,11 +87,13 @@ class SessionEnd:
         self._executed = False
         self._failed: set[str] = set()
         self._cases = Cases()
+        self.ending = Ending(self._scrub, replies=active.config.report_replies)
         self._report: Report | None = None
         self.on_closed: Callable[[pytest.Session], object] = lambda session: None
         """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
-        self.workers = Workers(pytest_config, active, fake)
+        table = None if loaded is None else loaded.file
+        self.workers = Workers(pytest_config, active, fake, table)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
         self._written: list[object] | None = None
         """The fates of this process's instances in the written report."""
@@ -137,7 +140,8 @@ class SessionEnd:
         self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
-            worker_output(self._pytest)[KEY] = cleaned(own, self._scrub).model_dump(mode="json")
+            told = own.model_copy(update={"selected": tuple(self.ending.selected)})
+            worker_output(self._pytest)[KEY] = cleaned(told, self._scrub).model_dump(mode="json")
         else:
             self._conclude(session, own)
         # If output would block, other hooks go first: workers take seconds to end.
@@ -194,13 +198,14 @@ class SessionEnd:
         everybody = [*self.workers.reports.values(), own]
         told_of = merged(instance for one in everybody for instance in one.instances)
         instances = with_tests(told_of, self._cases.reports)
-        broken = breaches(instances, self._active.config.budgets)
-        failed = bool(broken) or any(
+        made = self._made(session, instances, everybody)
+        failed = bool(made.breaches) or any(
             instance.outcome == "leaked" or instance.conflict for instance in instances
         )
-        if session.exitstatus == 0 and not failed and not self._executed:
-            self.views.remarks.append("no smoke test was executed: the run proves nothing")
-            failed = True
+        if session.exitstatus == 0 and not failed:
+            unproved = self._unproved(made)
+            self.views.remarks += [] if unproved is None else [unproved]
+            failed = unproved is not None
         untold = untold_tokens(instances, self._active.config.budgets)
         self.views.remarks += [] if untold is None else [untold]
         signal = self._interrupts.received
@@ -209,7 +214,19 @@ class SessionEnd:
         if self._fake is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
             self.views.remarks += notes(self._fake, self._cases.reports, whole=whole)
-        return self._made(session, instances, broken, everybody)
+        ended = made.model_copy(update={"exit_code": int(session.exitstatus)})
+        # All views are drawn from this report.
+        report: Report = cleaned(ended, self._scrub)
+        return report
+
+    def _unproved(self, made: Report) -> str | None:
+        """Return why a run in which nothing failed is not green."""
+        if not self._executed:
+            return "no smoke test was executed: the run proves nothing"
+        if made.is_unfinished:
+            # `pytest.exit` may have asked for 0.
+            return "not all smoke tests came to their end: of the others the run proves nothing"
+        return None
 
     def _give_verdict(self, report: Report) -> None:
         for instance in report.instances:
@@ -241,11 +258,11 @@ class SessionEnd:
         self,
         session: pytest.Session,
         instances: Sequence[InstanceReport],
-        broken: Sequence[BreachReport],
         everybody: Sequence[ProcessReport],
     ) -> Report:
         config = self._active.config
-        made = Report(
+        selected = {test for process in everybody for test in process.selected}
+        return Report(
             run_id=config.run_id,
             fake=self._fake is not None,
             replaying=None if self._recordings is None else replayed(self._recordings),
@@ -254,15 +271,14 @@ class SessionEnd:
             seconds=(datetime.now(UTC) - self._began).total_seconds(),
             pipeline=pipeline_of(os.environ, config.group, config.run_id),
             exit_code=int(session.exitstatus),
+            ended=self.ending.words(session, self._interrupts.received),
             instances=tuple(instances),
             tests=tuple(self._cases.reports),
+            not_run=self.ending.not_run(selected),
             budgets=config.budgets,
-            breaches=tuple(broken),
+            breaches=tuple(breaches(instances, config.budgets)),
             manners=all_manners([process.manners for process in everybody]),
         )
-        # All views are drawn from this report.
-        report: Report = cleaned(made, self._scrub)
-        return report
 
     def _close(self) -> ProcessReport:
         session = self._active.session

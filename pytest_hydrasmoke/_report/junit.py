@@ -30,6 +30,8 @@ def of_run(report: Report) -> Iterator[Property]:
         "seconds": _seconds(report.seconds),
         "provisioned": report.provisioned,
         **{outcome: report.count(outcome) for outcome in ("deleted", "kept", "leaked")},
+        "not_run": report.not_run or None,
+        "ended": report.ended,
     }
     yield from _named(PREFIX, run)
     for breach in report.breaches:

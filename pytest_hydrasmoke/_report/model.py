@@ -271,6 +271,8 @@ class ProcessReport(_Part):
 
     instances: tuple[InstanceReport, ...] = ()
     manners: Manners = Manners()
+    selected: tuple[str, ...] = ()
+    """The smoke tests that it was to run."""
 
 
 class PipelineReport(_Part):
@@ -306,9 +308,15 @@ class Report(_Part):
     exit_code: int
     """pytest's exit code. If another plugin changes it later, `report.json` has the later one, and
     the hook `pytest_hydra_smoke_report` got the earlier one."""
+    ended: str | None = None
+    """What ended the run before its tests were over: `signal`, `interrupt`, `pytest.exit`,
+    `stopped`, `collection errors`, `usage error` or `internal error`, then a colon and its words,
+    if there are any; None if nothing did."""
     instances: tuple[InstanceReport, ...]
     tests: tuple[CaseReport, ...] = ()
     """The smoke tests, in the order in which they were first reported."""
+    not_run: int = 0
+    """How many more were selected, and had not begun when the run ended."""
     budgets: dict[str, float] = {}
     """The limits that were set."""
     breaches: tuple[BreachReport, ...] = ()
@@ -329,7 +337,14 @@ class Report(_Part):
         counts = Counter(test.outcome for test in self.tests)
         # In one order always: a report of another release may have words of its own.
         names = sorted(counts, key=lambda it: OUTCOMES.index(it) if it in OUTCOMES else -1)
-        return ", ".join(f"{counts[name]} {name}" for name in names) or None
+        told = [f"{counts[name]} {name}" for name in names]
+        told += [f"{self.not_run} not run"] if self.not_run else []
+        return ", ".join(told) or None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a smoke test has not come to its end."""
+        return self.not_run > 0 or any(test.outcome == "interrupted" for test in self.tests)
 
     @property
     def provisioned(self) -> int:

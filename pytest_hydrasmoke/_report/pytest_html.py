@@ -27,6 +27,8 @@ def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
     yield _paragraph(f"provisioned {report.provisioned}, {counts}")
     if report.tests_words is not None:
         yield _paragraph(f"smoke tests: {report.tests_words}")
+    if report.ended is not None:
+        yield _paragraph(f"ended before its tests were over: {report.ended}")
     if page is not None:
         try:
             link = quote(Path(os.path.relpath(page, beside.parent)).as_posix())

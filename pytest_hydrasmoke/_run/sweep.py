@@ -49,6 +49,12 @@ _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
 """Least seconds to wait for an answer, however short the wait for rows: many are asked at once."""
+USED = (
+    *("url", "token", "token_file", "allow_http", "trust_env"),
+    *("ca_file", "client_cert", "client_key"),
+    *("output", "row_settle", "delete_timeout", "gone_statuses"),
+)
+"""The settings that a sweep depends on: what is wrong with others must not stop it."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may belong to a run that is just beginning."""
 

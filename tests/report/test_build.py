@@ -354,6 +354,19 @@ def test_smoke_tests_are_counted_by_outcome_in_every_view_for_a_person() -> None
     assert f"<p>smoke tests: {words}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
 
 
+def test_what_ended_a_run_is_in_every_view_for_a_person() -> None:
+    report = a_report(an_instance(), ended="pytest.exit: <b>enough</b>", not_run=2, exit_code=1)
+    before = "ended before its tests were over"
+    lines = ["".join(text for text, _ in line) for line in terminal.summary(report)]
+    assert lines[1:3] == ["smoke tests: 2 not run", f"{before}: pytest.exit: <b>enough</b>"]
+    shown = page.render(report)
+    shown_as = "pytest.exit: &lt;b&gt;enough&lt;/b&gt;"
+    assert f"<dt>{before.capitalize()}</dt><dd>{shown_as}</dd>" in shown
+    assert "not all smoke tests came to their end" in shown
+    assert f"\n{before.capitalize()}: `pytest.exit: <b>enough</b>`\n" in github.markdown(report)
+    assert f"<p>{before}: {shown_as}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
+
+
 def test_where_there_was_none_nothing_is_counted() -> None:
     report = a_report(an_instance())
     assert report.tests_words is None

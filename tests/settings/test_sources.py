@@ -172,8 +172,88 @@ def test_tests_of_different_tables_are_refused(monorepo: Project) -> None:
     [problem] = told(monorepo, "services/agent", "services/billing", "test_mixed.py")
     files = [monorepo.path / "services" / name / "pyproject.toml" for name in ("agent", "billing")]
     assert problem == (
-        f"each of {files[0]}, {files[1]} has a table [tool.hydra-smoke] for some of the tests that "
-        "are named, and a run has one set of settings: run pytest once for each of them"
+        f"each of {files[0]}, {files[1]} has a table [tool.hydra-smoke] for some of the tests of "
+        "this run, and a run has one set of settings: run pytest once for each of them"
+    )
+
+
+def not_read(monorepo: Project, *names: str) -> str:
+    """Return the beginning of the error about tables that a run has not read, as a pattern."""
+    files = [monorepo.path / "services" / name / "pyproject.toml" for name in names]
+    return (
+        f"*tests of this run have a table [[]tool.hydra-smoke[]] of their own, which was not read: "
+        f"*{', *'.join(map(str, files))}*"
+    )
+
+
+@pytest.mark.parametrize("named", [(), ("services",), (".",), ("-p", "xdist", "-n2")])
+@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
+def test_tables_below_are_not_left_unread_in_silence(
+    monorepo: Project, router: FakeRouter, switch: str, named: tuple[str, ...]
+) -> None:
+    result = monorepo.at(router).run(switch, *named)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    words = result.stdout if "xdist" in named else result.stderr
+    words.fnmatch_lines(
+        [
+            (
+                f"{not_read(monorepo, 'agent', 'billing')}. A run has one set of settings: name "
+                "the tests of one table, as in pytest --hydra-smoke services/agent, and run pytest "
+                "once for each, or have one table for all of them, in "
+                f"{monorepo.path}/pyproject.toml*"
+            )
+        ]
+    )
+    assert router.instances == ()
+
+
+def test_the_table_of_the_folder_does_not_stand_in_for_one_below(
+    monorepo: Project, router: FakeRouter
+) -> None:
+    monorepo.at(router).table('agent_name = "whole"')
+    result = monorepo.live("test_mixed.py", "services")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([not_read(monorepo, "agent", "billing")])
+    result = monorepo.live("--hydra-smoke-plan", "--ignore=services/billing")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([not_read(monorepo, "agent")])
+
+
+def test_a_table_of_no_smoke_test_of_the_run_is_none_of_its_matter(
+    monorepo: Project, router: FakeRouter
+) -> None:
+    monorepo.at(router, bundled_checks="false")
+    monorepo.write("services/billing/tests/test_billing.py", "def test_one(): ...")
+    result = monorepo.live("--deselect=services/agent")
+    result.assert_outcomes(passed=4, deselected=1)
+
+
+def test_testpaths_decide_whose_table_is_read(monorepo: Project) -> None:
+    monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/agent/tests")
+    monorepo.live("--hydra-smoke-plan").stdout.fnmatch_lines(["*, agent_name agent"])
+    monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/*")
+    [problem] = told(monorepo)
+    assert "services/agent/pyproject.toml" in Path(problem.split(",")[0]).as_posix()
+
+
+def test_tables_below_are_named_where_a_setting_is_missing(
+    monorepo: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_URL")
+    for elsewhere in (".venv/lib", "node_modules/one"):
+        monorepo.write(f"{elsewhere}/pyproject.toml", "[tool.hydra-smoke]")
+    monorepo.write("services/other/pyproject.toml", "[project]")
+    missing, unread = told(monorepo)
+    monorepo.table()
+    assert told(monorepo) == [missing]
+    assert missing.startswith("url is not set: ")
+    agent, billing = (
+        os.path.join("services", name, "pyproject.toml") for name in ("agent", "billing")
+    )
+    assert unread == (
+        f"there is a table [tool.hydra-smoke] below this folder, which is not read: {agent}, "
+        f"{billing}. Name the tests of one of them, as in pytest --hydra-smoke "
+        f"{os.path.join('services', 'agent')}, or change to that folder"
     )
 
 

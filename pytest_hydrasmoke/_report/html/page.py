@@ -89,3 +89,6 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
         if breach.phase != TOKENS:
             words = f"{breach.phase} took {clock(breach.value)}, the limit is {clock(breach.limit)}"
         yield Trouble("budget", words, breach.place, next(places, None))
+    if report.is_unfinished:
+        words = "not all smoke tests came to their end"
+        yield Trouble("unfinished", words, report.tests_words or "", None)
