@@ -8,7 +8,8 @@ from __future__ import annotations
 import secrets
 import uuid
 
-from pytest_hydrasmoke._api.calls import TRANSIENT, Calls
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     NotFoundError,

@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.calls import RULES, Attempt, Calls
+from pytest_hydrasmoke._api.calls import Attempt, Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
 from pytest_hydrasmoke._api.responses import asked_for
+from pytest_hydrasmoke._api.retry import RULES
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     HydraSmokeError,

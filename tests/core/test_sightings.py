@@ -6,8 +6,9 @@ import pytest
 from scripted_io import ID, lost, record
 
 from pytest_hydrasmoke import ChatEvent
-from pytest_hydrasmoke._api.calls import Attempt, Outcome
+from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._api.models import PollResult, ProvisionAccepted
+from pytest_hydrasmoke._api.retry import Outcome
 from pytest_hydrasmoke._core.sightings import (
     MOST,
     AnswerForm,
