@@ -6,9 +6,7 @@ each with how to put it right.
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +19,16 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._base.token import Token, has_token, scrubbing
+from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
-from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
-from pytest_hydrasmoke._transport.target import url_problem
 
+from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
 from .tables import nearly_ours, project_file, source_of
+from .token_source import open_to_others, pick_token
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
@@ -105,7 +102,7 @@ def load(
     else:
         if "scenario" in given:
             problems.append(f"{flag('scenario')} needs {FAKE}: a live router has no scenario")
-        _pick_token(layers, values, sources, problems)
+        pick_token(layers, values, sources, problems)
         if required is not None:
             problems += _missing(values, required)
     output = values.get("output", ".hydrasmoke")
@@ -125,7 +122,7 @@ def load(
         listed = "\n".join(f"  - {problem}" for problem in problems)
         # It may have been given in more than one place.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
-    return Loaded(config, sources, (*unread, *_open_to_others(config.token_file)), scenario)
+    return Loaded(config, sources, (*unread, *open_to_others(config.token_file)), scenario)
 
 
 def _environment() -> dict[str, Any]:
@@ -146,13 +143,6 @@ def _unknown_variables() -> Iterator[str]:
         if rest != name and rest not in known:
             near = nearest(rest, known)
             yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
-
-
-def _open_to_others(token_file: Path | None) -> Iterator[str]:
-    if token_file is not None and platform.here.is_posix:
-        mode = token_file.stat().st_mode & 0o777
-        if mode & 0o077:
-            yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
 
 
 def _table(file: Path | None, problems: list[str]) -> dict[str, Any]:
@@ -219,38 +209,6 @@ def _scenario(
         return None
 
 
-def _pick_token(
-    layers: list[tuple[str, dict[str, Any]]],
-    values: dict[str, Any],
-    sources: dict[str, str],
-    problems: list[str],
-) -> None:
-    for source, layer in layers:
-        if "token" in layer and "token_file" in layer:
-            problems.append(
-                f"{variable('token')} and {variable('token_file')} are both set: remove one of them"
-            )
-            return
-        if "token" in layer:
-            values.pop("token_file", None)
-            sources.pop("token_file", None)
-            return
-        if "token_file" in layer:
-            values.pop("token", None)
-            sources["token"] = f"{source}'s token_file"
-            file = layer["token_file"]
-            if isinstance(file, str | Path) and os.path.isfile(file):
-                try:
-                    # Windows puts a mark before what it writes as UTF-8.
-                    text = Path(file).read_text("utf-8-sig")
-                except (OSError, ValueError) as error:
-                    problems.append(f"token_file {file} can't be read: {error}")
-                else:
-                    # A file's last newline is the editor's, not the token's.
-                    values["token"] = Token(text.removesuffix("\n").removesuffix("\r"))
-            return
-
-
 def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
     problems = [
         f"{name} is not set: {how_to_set(name)}"
@@ -273,7 +231,7 @@ def _validated(
     except ValidationError as error:
         faults = error.errors(include_url=False)
     else:
-        problems += _contradictions(config, folder)
+        problems += contradictions(config, folder)
         return config
     for fault in faults:
         name = str(fault["loc"][0])
@@ -286,76 +244,5 @@ def _validated(
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}
     rest = {name: value for name, value in values.items() if name not in faulty}
-    problems += _contradictions(HydraSmokeConfig(**rest), folder)
+    problems += contradictions(HydraSmokeConfig(**rest), folder)
     return None
-
-
-def _contradictions(config: HydraSmokeConfig, folder: Path) -> list[str]:
-    problems: list[str] = []
-    if config.url is not None:
-        problem = url_problem(config.url, allow_http=config.allow_http)
-        if problem is not None:
-            shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
-            problems.append(f"url = {shown!r} {problem}")
-    if not problems:
-        problems += [
-            f"{name} has the token in it, and is written down and printed: remove the token from it"
-            for name in ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
-            if has_token(str(getattr(config, name)), config.token)
-        ]
-    words = (
-        ("ready_statuses", config.ready_statuses),
-        ("failed_statuses", config.failed_statuses),
-        ("gone_statuses", config.gone_statuses),
-    )
-    for (name, these), (other, those) in itertools.combinations(words, 2):
-        for word in sorted(these & those):
-            problems.append(f"{name} and {other} both have {word!r}: remove it from one of them")
-    # httpx's own order; a folder that is not there is only an empty one.
-    trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
-    problem = certificates_problem(Path(trusted)) if trusted else None
-    if problem is not None:
-        problems.append(f"trust_env is on, and SSL_CERT_FILE can't be used: {problem}")
-    problems += _client_certificate(config)
-    if not config.ready_statuses:
-        problems.append(
-            "ready_statuses is empty: name at least one status word, or nothing is ever ready"
-        )
-    if config.record is not None:
-        problems += _no_place_to_record(config, config.record, folder)
-    return problems
-
-
-def _client_certificate(config: HydraSmokeConfig) -> Iterator[str]:
-    if config.client_cert is not None:
-        problem = client_problem(config.client_cert, config.client_key)
-        if problem is not None:
-            yield f"client_cert: {safe_line(problem, 1000)}"
-    elif config.client_key is not None:
-        yield (
-            f"client_key = {safe_line(str(config.client_key))!r} without client_cert: give the "
-            "file of the certificate that it belongs to"
-        )
-
-
-def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:
-    shown = f"record = {safe_line(str(record))!r}"
-    if not config.report_replies:
-        yield (
-            f"{shown} writes agents' replies into files, which "
-            "report_replies = false forbids: remove one of the two settings"
-        )
-    if os.path.lexists(record) and not os.path.isdir(record):
-        yield f"{shown} is a file: give a folder"
-    here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
-    homes = (os.path.realpath(folder), os.path.realpath(os.path.expanduser("~")))
-    if any(Path(home).is_relative_to(here) for home in homes):
-        yield (
-            f"{shown} is the project's own folder, the home folder, or one that they lie in: "
-            "give a folder for recordings alone, such as 'recordings'"
-        )
-    elif here.is_relative_to(output) or output.is_relative_to(here):
-        yield (
-            f"{shown} and the output folder {safe_line(str(config.output))!r} are one inside the "
-            "other: recordings are to be kept with the tests; give a folder outside of it"
-        )
