@@ -22,7 +22,8 @@ from .llm_events import Usage
 from .moments import MOST_PROVIDERS
 from .policy import Policy
 from .reading import Reading
-from .record import InstanceRecord, TurnAccount
+from .record import InstanceRecord
+from .turn_account import TurnAccount
 from .turn_observers import RecordObserver
 
 __tracebackhide__ = hide_own_frames

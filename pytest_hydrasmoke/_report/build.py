@@ -10,8 +10,10 @@ from operator import attrgetter
 from typing import TypeVar
 
 from pytest_hydrasmoke._core.moments import Failure, Moment, TurnStory
-from pytest_hydrasmoke._core.record import SETTLED, TOKENS, WAITS, InstanceRecord
+from pytest_hydrasmoke._core.phases import TOKENS, WAITS
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.states import SETTLED
 
 from .model import (
     AnswerReport,

@@ -17,7 +17,7 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, UsageCount
-from pytest_hydrasmoke._core.record import TOKENS
+from pytest_hydrasmoke._core.phases import TOKENS
 
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""

@@ -24,8 +24,9 @@ from pytest_hydrasmoke._base.run_keys import key_of, run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.lifecycle import ask
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.states import State
 
 from .disposal import delete_async, to_delete
 

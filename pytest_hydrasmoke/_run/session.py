@@ -26,14 +26,9 @@ from pytest_hydrasmoke._core.lifecycle import check_free, provision
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import (
-    HAS_ROW,
-    InstanceRecord,
-    Origin,
-    RecordListener,
-    State,
-)
+from pytest_hydrasmoke._core.record import InstanceRecord, Origin, RecordListener
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.states import HAS_ROW, State
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._report.build import manners_of, report_of

@@ -51,7 +51,9 @@ from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle, TurnResult
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.turn_account import Baseline
 from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b"data: Hi\n\n"

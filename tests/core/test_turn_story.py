@@ -18,7 +18,8 @@ from pytest_hydrasmoke._core.kept_content import keep_content
 from pytest_hydrasmoke._core.moments import MOST_CALLS, MOST_TEXT, ToolStory, TurnStory
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._runtimes.content import Content, Thought
 from pytest_hydrasmoke._runtimes.parts import ToolCalled, ToolResult
 from pytest_hydrasmoke.instance import SmokeInstance

@@ -12,7 +12,9 @@ from scripted_io import ID, KEY, SPEC, attached, lost, record
 from pytest_hydrasmoke import PollResult, Report, TokenUsage
 from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._core.moments import Failure, ToolStory, TurnStory
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.turn_account import Baseline
 from pytest_hydrasmoke._report import github, pytest_html, terminal
 from pytest_hydrasmoke._report.build import (
     breaches,
