@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pytest_hydrasmoke._api.calls import Observer
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._core.chat import EndRule, Turn
+from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._core.turn_end import EndRule
 from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._run.by_hand import ByHand

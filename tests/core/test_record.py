@@ -21,9 +21,7 @@ from pytest_hydrasmoke._core.moments import (
     TurnStory,
 )
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import (
-    State,
-)
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._transport.protocol import Request
 
 
