@@ -339,6 +339,7 @@ def _take_part(
     config.pluginmanager.register(active.stage, "hydra-smoke-stage")
     config.pluginmanager.register(active.selection, "hydra-smoke-selection")
     config.pluginmanager.register(active, "hydra-smoke-active")
+    config.pluginmanager.register(active.failures, "hydra-smoke-failures")
     config.pluginmanager.register(finish, "hydra-smoke-finish")
     config.pluginmanager.register(finish.workers, "hydra-smoke-workers")
     config.pluginmanager.register(finish.views, "hydra-smoke-views")

@@ -29,7 +29,8 @@ from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
-from .fixtures import FAILED, Active
+from .failures import FAILED
+from .fixtures import Active
 from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput

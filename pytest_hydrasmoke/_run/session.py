@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -23,7 +23,6 @@ from pytest_hydrasmoke._base.token import has_token, scrubbing
 from pytest_hydrasmoke._core.deletion import is_gone, keep
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.lifecycle import check_free, provision
-from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin, RecordListener
@@ -347,28 +346,6 @@ class SmokeSession(RecordListener):
             ),
             manners=manners_of([self.sightings, *(record.sightings for record in self.records)]),
         )
-
-    def test_failed(
-        self,
-        test: str,
-        message: str,
-        causes: Collection[Failure],
-        used: Collection[InstanceRecord],
-    ) -> list[Failure]:
-        """Add a test's failure to the story of each instance that it used, or that caused it.
-
-        `causes` are the stored forms of the errors that made the test fail.
-        """
-        failures = list(causes)
-        for failure in failures:
-            failure.test = failure.test or test
-        kind = message.partition(":")[0]
-        brief = kind if kind.isidentifier() else "failed"
-        for record in used:
-            if not any(known in causes for known in record.failures):
-                failures.append(Failure(self._io.now(), message, brief, test=test))
-                record.fails(failures[-1])
-        return failures
 
     def end(self) -> None:
         """Stop provisioning and chatting: a test's thread may outlive the run."""
