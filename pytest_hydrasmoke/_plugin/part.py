@@ -139,7 +139,9 @@ def _plugins(
     yield "workers", finish.workers
     yield "views", finish.views
     if settings.record is not None:
-        recorder = Recorder(config, active, ledger, Recordings(settings.record), finish.fail)
+        recorder = Recorder(
+            config, active, ledger, Recordings(settings.record), finish.verdict.fail
+        )
         active.tape = recorder.tape
         finish.on_closed = recorder.is_over
         yield "recorder", recorder

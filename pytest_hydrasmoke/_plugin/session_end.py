@@ -34,6 +34,7 @@ from .fixtures import Active
 from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput
+from .verdict import Verdict, exit_code
 from .views import Views
 from .workers import KEY, Workers
 
@@ -42,14 +43,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
 
 __tracebackhide__ = hide_own_frames
-
-
-def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
-    """Return a run's exit code: failures at its end add to those of tests, and hide none."""
-    if signal is not None:
-        return 128 + signal
-    clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    return pytest.ExitCode.TESTS_FAILED if failed and clean else before
 
 
 def _fates(own: ProcessReport) -> list[object]:
@@ -93,6 +86,7 @@ class SessionEnd:
         self._recordings = None if fake is None else fake.scenario.recordings
         self.workers = Workers(pytest_config, active, fake)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
+        self.verdict = Verdict(pytest_config, self.views.attempt)
         self._written: list[object] | None = None
         """The fates of this process's instances in the written report."""
         self._broken_off = False
@@ -187,7 +181,7 @@ class SessionEnd:
         """Hand out the run's report after its files are written: its readers may fail, or block."""
         self._interrupts.catch_up()
         if self._report is not None:
-            self._give_verdict(self._report)
+            self.verdict.give(self._report)
             self.views.hand_out(self._report)
 
     def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
@@ -211,32 +205,6 @@ class SessionEnd:
             whole = self._active.selection.is_whole(session.exitstatus)
             self.views.remarks += notes(self._fake, self._cases.reports, whole=whole)
         return self._made(session, instances, broken, everybody)
-
-    def _give_verdict(self, report: Report) -> None:
-        for instance in report.instances:
-            name = instance.id or instance.idempotency_key or "?"
-            if instance.outcome == "leaked":
-                self.fail("leak", name, terminal.leak(instance))
-            if instance.conflict is not None:
-                self.fail("run-id", name, terminal.conflict(instance))
-        for breach in report.breaches:
-            self.fail("budget", breach.phase, terminal.breach(breach))
-
-    def fail(self, kind: str, name: str, words: str) -> None:
-        """Fail the run at its end, for something outside any test."""
-        # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
-        # pytest-html among them, accept a test once its teardown is reported.
-        session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
-        session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
-        session.testscollected += 1  # The terminal shows progress as a share of these.
-        nodeid = f"hydra-smoke::{kind}::{name}"
-        location = ("hydra-smoke", None, f"{kind} of {name}")
-        failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
-        over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
-        for report in (failed, over):
-            log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
 
     def _made(
         self,
