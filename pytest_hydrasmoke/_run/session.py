@@ -30,7 +30,7 @@ from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.states import HAS_ROW, State
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
-from pytest_hydrasmoke._report.build import manners_of, report_of
+from pytest_hydrasmoke._report.build import process_report
 from pytest_hydrasmoke._report.model import ProcessReport
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
@@ -338,14 +338,7 @@ class SmokeSession(RecordListener):
         """Return the outcome of every request for an instance, and how the router answered."""
         wall = time.time() - self._io.now()
         replies = self.config.report_replies
-        return ProcessReport(
-            instances=tuple(
-                report_of(record, wall, replies=replies)
-                for record in self.records
-                if _matters(record)
-            ),
-            manners=manners_of([self.sightings, *(record.sightings for record in self.records)]),
-        )
+        return process_report(self.records, self.sightings, wall, replies=replies)
 
     def end(self) -> None:
         """Stop provisioning and chatting: a test's thread may outlive the run."""
@@ -361,9 +354,3 @@ class SmokeSession(RecordListener):
 async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     await check_free(calls, record, policy)
     await provision(calls, record, policy)
-
-
-def _matters(record: InstanceRecord) -> bool:
-    # A refused request made no instance; it is reported only where a test failed because of it.
-    refused = record.state in (State.CLAIMED, State.REFUSED)
-    return not refused or any(failure.test for failure in record.failures)
