@@ -114,7 +114,7 @@ class ByHand:
         record = self._owned.get(key)
         if record is None or record.state not in _OPEN:
             return await calls.provision(spec, key)
-        self._session.check_spec(spec)
+        self._session.claims.check_spec(spec)
         record.spec, policy = spec, self._session.policy
         if calls is proved:
             return await ask(Calls(calls.io, record), record, policy)
