@@ -27,7 +27,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
-from .clients import AsyncRunClient, RunClient
+from .clients import AsyncRunClient, OfRun, RunClient
 from .failures import Failures
 from .replay import AT_ONCE, Replaying
 from .scopes import scope_node
@@ -156,23 +156,15 @@ class Active:
 
     def client(self) -> SmokeClient:
         """Return a client with connections of its own."""
-        io, session = SyncIO(self.config.link), self.session
-        return RunClient(
-            io,
-            self.reading,
-            session.sightings,
-            session.log_of,
-            self.config.chat_end,
-            session.by_hand,
-            replay=session.replay,
-        )
+        return RunClient(SyncIO(self.config.link), self.reading, self._of_run())
 
     def async_client(self) -> AsyncSmokeClient:
         """Return an async client."""
-        io, session = AsyncIO(self.config.link), self.session
-        return AsyncRunClient(
-            io,
-            self.reading,
+        return AsyncRunClient(AsyncIO(self.config.link), self.reading, self._of_run())
+
+    def _of_run(self) -> OfRun:
+        session = self.session
+        return OfRun(
             session.sightings,
             session.log_of,
             self.config.chat_end,
