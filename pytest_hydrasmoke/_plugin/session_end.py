@@ -23,7 +23,8 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
-from pytest_hydrasmoke._report.build import all_manners, merged, with_tests
+from pytest_hydrasmoke._report.build import merged, with_tests
+from pytest_hydrasmoke._report.manners import all_manners
 from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.ledger import Ledger

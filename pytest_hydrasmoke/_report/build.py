@@ -13,13 +13,11 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.states import SETTLED, State
 
+from .manners import manners_of
 from .model import (
-    AnswerReport,
     CaseReport,
-    EventReport,
     FailureReport,
     InstanceReport,
-    Manners,
     ProcessReport,
     StatusReport,
     TokensReport,
@@ -27,7 +25,6 @@ from .model import (
 )
 
 M = TypeVar("M", bound=Moment)
-T = TypeVar("T")
 _Happened = TurnStory | Failure
 
 
@@ -232,33 +229,3 @@ def _in_order(one: tuple[M, ...], two: tuple[M, ...]) -> tuple[M, ...]:
 
 def _at(moment: Moment) -> float:
     return moment.at
-
-
-def manners_of(seen: Iterable[Sightings]) -> Manners:
-    """Convert what was seen of the router."""
-    sightings = list(seen)
-    return Manners(
-        answers=tuple(
-            AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
-            for form in _distinct(form for sight in sightings for form in sight.answers)
-        ),
-        events=tuple(
-            EventReport.model_validate(asdict(form))
-            for form in _distinct(form for sight in sightings for form in sight.events)
-        ),
-        drift=tuple(dict.fromkeys(text for sight in sightings for text in sight.drift)),
-    )
-
-
-def all_manners(several: Sequence[Manners]) -> Manners:
-    """Combine what several processes saw of the router."""
-    return Manners(
-        answers=tuple(_distinct(form for one in several for form in one.answers)),
-        events=tuple(_distinct(form for one in several for form in one.events)),
-        drift=tuple(dict.fromkeys(text for one in several for text in one.drift)),
-    )
-
-
-def _distinct(forms: Iterable[T]) -> list[T]:
-    # Sorted: the order of a set of strings differs in each process.
-    return [form for _, form in sorted({repr(form): form for form in forms}.items())]
