@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
 
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 
 from .groups import Group, grouped, of_the_future
 from .model import (

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 from pytest_hydrasmoke._report.pipeline import web_address
 

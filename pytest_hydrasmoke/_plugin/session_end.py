@@ -22,7 +22,9 @@ from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
-from pytest_hydrasmoke._report.build import all_manners, breaches, merged, untold_tokens, with_tests
+from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
+from pytest_hydrasmoke._report.build import merged, with_tests
+from pytest_hydrasmoke._report.manners import all_manners
 from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.ledger import Ledger
@@ -30,10 +32,12 @@ from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
 from .ending import Ending
-from .fixtures import FAILED, Active
+from .failures import FAILED
+from .fixtures import Active
 from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput
+from .verdict import Verdict, exit_code
 from .views import Views
 from .workers import KEY, Workers
 
@@ -42,14 +46,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
 
 __tracebackhide__ = hide_own_frames
-
-
-def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
-    """Return a run's exit code: failures at its end add to those of tests, and hide none."""
-    if signal is not None:
-        return 128 + signal
-    clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    return pytest.ExitCode.TESTS_FAILED if failed and clean else before
 
 
 def _fates(own: ProcessReport) -> list[object]:
@@ -95,6 +91,7 @@ class SessionEnd:
         table = None if loaded is None else loaded.file
         self.workers = Workers(pytest_config, active, fake, table)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
+        self.verdict = Verdict(pytest_config, self.views.attempt)
         self._written: list[object] | None = None
         """The fates of this process's instances in the written report."""
         self._broken_off = False
@@ -190,7 +187,7 @@ class SessionEnd:
         """Hand out the run's report after its files are written: its readers may fail, or block."""
         self._interrupts.catch_up()
         if self._report is not None:
-            self._give_verdict(self._report)
+            self.verdict.give(self._report)
             self.views.hand_out(self._report)
 
     def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
@@ -227,32 +224,6 @@ class SessionEnd:
             # `pytest.exit` may have asked for 0.
             return "not all smoke tests came to their end: of the others the run proves nothing"
         return None
-
-    def _give_verdict(self, report: Report) -> None:
-        for instance in report.instances:
-            name = instance.id or instance.idempotency_key or "?"
-            if instance.outcome == "leaked":
-                self.fail("leak", name, terminal.leak(instance))
-            if instance.conflict is not None:
-                self.fail("run-id", name, terminal.conflict(instance))
-        for breach in report.breaches:
-            self.fail("budget", breach.phase, terminal.breach(breach))
-
-    def fail(self, kind: str, name: str, words: str) -> None:
-        """Fail the run at its end, for something outside any test."""
-        # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
-        # pytest-html among them, accept a test once its teardown is reported.
-        session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
-        session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
-        session.testscollected += 1  # The terminal shows progress as a share of these.
-        nodeid = f"hydra-smoke::{kind}::{name}"
-        location = ("hydra-smoke", None, f"{kind} of {name}")
-        failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
-        over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
-        for report in (failed, over):
-            log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
 
     def _made(
         self,

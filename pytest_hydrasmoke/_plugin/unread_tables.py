@@ -16,10 +16,15 @@ from pytest_hydrasmoke._options import LIVE, TABLE
 from pytest_hydrasmoke._settings.tables import has_table, nearest_table
 
 from .bundled_checks import CheckModule
+from .refusal import Reason
 
 
-def unread_tables(items: Sequence[pytest.Item], read: Path | None, here: Path) -> str | None:
-    """Return what is wrong if smoke tests have another table than the one that was read."""
+def other_tables(read: Path | None, here: Path) -> Reason:
+    """Return what refuses smoke tests that have another table than the one that was read."""
+    return lambda items: _unread_tables(items, read, here)
+
+
+def _unread_tables(items: Sequence[pytest.Item], read: Path | None, here: Path) -> str | None:
     # The bundled checks have the settings of whoever runs them.
     folders = {
         item.path.parent: None

@@ -16,7 +16,7 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line, safe_text
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 
 from .model import FailureReport, InstanceReport, Report
 

@@ -12,7 +12,8 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import junit_writers, suite_properties
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.moments import MOST_PROVIDERS, TurnStory
-from pytest_hydrasmoke._core.record import PHASES, TOKENS, WAITS, InstanceRecord
+from pytest_hydrasmoke._core.phases import PHASES, TOKENS, WAITS
+from pytest_hydrasmoke._core.record import InstanceRecord
 
 from .model import InstanceReport, Report, TurnReport
 

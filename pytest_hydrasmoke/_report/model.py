@@ -17,7 +17,9 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, UsageCount
-from pytest_hydrasmoke._core.record import TOKENS
+from pytest_hydrasmoke._core.phases import TOKENS
+
+from .manners import Manners
 
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
@@ -207,36 +209,6 @@ class CaseReport(_Part):
     """How many of these runs passed."""
     instances: tuple[str, ...] = ()
     """The instances that it used, by key, or by id if they have no key."""
-
-
-class AnswerReport(_Part):
-    """The form of a call's answer, without its values."""
-
-    call: str
-    code: int
-    fields: dict[str, str]
-    """What kind of value each had: null, boolean, string, number, list, object."""
-
-
-class EventReport(_Part):
-    """The form of a stream's event, without the words of the reply."""
-
-    event: str
-    data: str
-    """`done` (`[DONE]`), `object` or `text`."""
-    keys: tuple[str, ...]
-    """The keys at the top of an object."""
-    kind: str | None
-    """An object's `type`, if that is a word."""
-
-
-class Manners(_Part):
-    """How the router answers where its contract leaves it open: forms without values."""
-
-    answers: tuple[AnswerReport, ...] = ()
-    events: tuple[EventReport, ...] = ()
-    drift: tuple[str, ...] = ()
-    """What the contract does not know, in any answer."""
 
 
 class BreachReport(_Part):

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import harmless, safe_line
-from pytest_hydrasmoke._core.record import TOKENS, InstanceRecord
+from pytest_hydrasmoke._core.phases import TOKENS
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import BreachReport, InstanceReport, Report

@@ -19,7 +19,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
@@ -30,6 +29,7 @@ from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
 from .problems import Problem
 from .tables import nearly_ours, project_file, source_of, unread_below
+from .token_source import open_to_others, pick_token
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
@@ -108,7 +108,7 @@ def load(
         if "scenario" in given:
             words = f"{flag('scenario')} needs {FAKE}: a live router has no scenario"
             problems.append(Problem(words))
-        _pick_token(layers, values, sources, problems)
+        pick_token(layers, values, sources, problems)
         if required is not None:
             missing = _missing(values, required)
             missing += unread_below(file, folder) if missing else ()
@@ -131,7 +131,7 @@ def load(
         # It may have been given in more than one place.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
     needless = (f"{problem.words} (not needed here)" for problem in problems)
-    warnings = (*unread, *needless, *_open_to_others(config.token_file))
+    warnings = (*unread, *needless, *open_to_others(config.token_file))
     return Loaded(config, sources, warnings, scenario, file)
 
 
@@ -153,13 +153,6 @@ def _unknown_variables() -> Iterator[str]:
         if rest != name and rest not in known:
             near = nearest(rest, known)
             yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
-
-
-def _open_to_others(token_file: Path | None) -> Iterator[str]:
-    if token_file is not None and platform.here.is_posix:
-        mode = token_file.stat().st_mode & 0o777
-        if mode & 0o077:
-            yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
 
 
 def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
@@ -225,38 +218,6 @@ def _scenario(
         words = f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"
         problems.append(Problem(words, ("scenario",)))
         return None
-
-
-def _pick_token(
-    layers: list[tuple[str, dict[str, Any]]],
-    values: dict[str, Any],
-    sources: dict[str, str],
-    problems: list[Problem],
-) -> None:
-    for source, layer in layers:
-        if "token" in layer and "token_file" in layer:
-            both = f"{variable('token')} and {variable('token_file')} are both set"
-            problems.append(Problem(f"{both}: remove one of them", ("token",)))
-            return
-        if "token" in layer:
-            values.pop("token_file", None)
-            sources.pop("token_file", None)
-            return
-        if "token_file" in layer:
-            values.pop("token", None)
-            sources["token"] = f"{source}'s token_file"
-            file = layer["token_file"]
-            if isinstance(file, str | Path) and os.path.isfile(file):
-                try:
-                    # Windows puts a mark before what it writes as UTF-8.
-                    text = Path(file).read_text("utf-8-sig")
-                except (OSError, ValueError) as error:
-                    words = f"token_file {file} can't be read: {error}"
-                    problems.append(Problem(words, ("token",)))
-                else:
-                    # A file's last newline is the editor's, not the token's.
-                    values["token"] = Token(text.removesuffix("\n").removesuffix("\r"))
-            return
 
 
 def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:

@@ -14,7 +14,7 @@ from functools import cache
 import jinja2
 
 from pytest_hydrasmoke._base.run_keys import sweep_command
-from pytest_hydrasmoke._core.record import TOKENS
+from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .axis import WIDTH, clock, moment
