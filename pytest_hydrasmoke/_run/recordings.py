@@ -109,9 +109,11 @@ def _owner(path: Path) -> str | None:
 
 def replace(path: Path, text: str) -> None:
     """Replace a file atomically; raises `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename works only within one file system.
-    other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
+    other = folder / _TEMPORARY.replace("*", secrets.token_hex(8))
     try:
         with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
             file.write(text.encode())
