@@ -119,7 +119,9 @@ class Active:
                 replay=self.replaying is not None,
             )
             if self._at_once:
-                self._session.policy = replace(self._session.policy, second_look=AT_ONCE)
+                self._session.policy = replace(
+                    self._session.policy, second_look=AT_ONCE, counted_at_end=True
+                )
         return self._session
 
     def _changed(self, record: InstanceRecord) -> None:
