@@ -21,6 +21,7 @@ from .bundled_checks import BundledChecks
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._run.recordings import Recordings
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -136,6 +137,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     from .replay import AT_ONCE, comes_at_once, serve_stage, spec_of
 
     router: FakeRouter | None = None
+    recordings: Recordings | None = None
     scrub = scrubbing(None)
     try:
         loaded = _load(config, live=live, fake=fake)
@@ -161,7 +163,8 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             if not fake and settings.instance is None:
                 check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
             if settings.record is not None:
-                Recordings(settings.record).begin()
+                recordings = Recordings(settings.record)
+                recordings.begin()
             # An attached run deletes nothing, and so has nothing to prove.
             forms = learn(settings, observer=reaching) if settings.instance is None else None
         return _take_part(
@@ -170,6 +173,7 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             forms,
             loaded=loaded,
             router=router,
+            recordings=recordings,
             fake=fake,
             replay=router is not None and router.scenario.recordings is not None,
             at_once=router is not None and comes_at_once(router.scenario),
@@ -179,6 +183,8 @@ def _main_process(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         problem = scrub(str(error))
     if router is not None:
         router.__exit__(None, None, None)
+    if recordings is not None:
+        recordings.end()
     raise pytest.UsageError(problem)
 
 
@@ -277,6 +283,7 @@ def _take_part(
     at_once: bool = False,
     loaded: Loaded | None = None,
     router: FakeRouter | None = None,
+    recordings: Recordings | None = None,
     reports_as: str | None = None,
     alone: bool = False,
 ) -> Active:
@@ -347,7 +354,9 @@ def _take_part(
 
         from .recorder import Recorder
 
-        recorder = Recorder(config, active, ledger, Recordings(settings.record), finish.fail)
+        # A worker of the run that holds the folder takes turns with the others.
+        recordings = recordings or Recordings(settings.record)
+        recorder = Recorder(config, active, ledger, recordings, finish.fail)
         active.tape = recorder.tape
         finish.on_closed = recorder.is_over
         config.pluginmanager.register(recorder, "hydra-smoke-recorder")

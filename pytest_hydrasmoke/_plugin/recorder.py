@@ -187,6 +187,9 @@ class Recorder:
         for line in self._lines:
             terminalreporter.line(self._scrub(f"hydra-smoke: {line}"))
 
+    def pytest_unconfigure(self) -> None:
+        self._recordings.end()
+
     # Writing
 
     @cached_property

@@ -261,7 +261,10 @@ def test_what_a_killed_run_has_left_half_written_is_removed(tmp_path: Path) -> N
     half = tmp_path / "tests" / ".hydra-smoke-0123456789abcdef.tmp"
     replace(half, "{")
     (tmp_path / "tests" / "a.tmp").touch()
-    Recordings(tmp_path).begin()
+    some = Recordings(tmp_path)
+    some.begin()
+    some.end()
+    some.end()
     assert sorted(it.name for it in tmp_path.rglob("*.*")) == ["a.tmp"]
 
 
@@ -275,6 +278,7 @@ def test_a_disk_is_no_folder_of_recordings(tmp_path: Path, monkeypatch: pytest.M
     assert Recordings(tmp_path).path(TEST) == tmp_path / path_of(TEST)
     monkeypatch.undo()
     some.begin()
+    some.end()
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
