@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
+import secrets
 import subprocess
 import sys
 import tracemalloc
@@ -59,7 +59,14 @@ class Suite:
         # What is waited for takes no CPU time.
         given = {"url": router.url, "token": router.token, "usage_settle": "0.05", **SPEC}
         own = {f"HYDRA_SMOKE_{name.upper()}": value for name, value in given.items()}
-        self._env = {**os.environ, **own, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        self._env = {
+            **{name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+            **own,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            # Modules are compiled in the first round only, whatever the environment says.
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        }
+        self.recordings = folder / "recordings"
 
     def run(self, *options: str) -> None:
         plugins = ("-p", "hydrasmoke", "-p", "no:cacheprovider")
@@ -74,7 +81,9 @@ class Suite:
         assert f"{self._turns} passed" in done.stdout, done.stdout + done.stderr
 
     def record(self) -> None:
-        shutil.rmtree(self.folder / "recordings", ignore_errors=True)
+        # Moved, not deleted: ext4 takes long to make a file where others were deleted just before.
+        if self.recordings.exists():
+            self.recordings.rename(self.folder / f"earlier-{secrets.token_hex(4)}")
         self.run("--hydra-smoke", "--hydra-smoke-record=recordings")
 
 
@@ -123,8 +132,9 @@ def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5
 def _recording(frame: str, events: int) -> tuple[str, int]:
     """Return a recording of a turn, a chunk an event, and the bytes of its stream."""
     parts = [frame.replace("TEXT", f" word{number % 100}") for number in range(events - 1)]
-    chunks = [(20 * at, part.encode()) for at, part in enumerate([*parts, "data: [DONE]\n\n"])]
-    turn = Turn(1, None, SPEC, "Tell me all", None, "closed", chunks, None)
+    chunks = [part.encode() for part in [*parts, "data: [DONE]\n\n"]]
+    times = range(0, 20 * events, 20)
+    turn = Turn(1, None, SPEC, "Tell me all", None, "closed", times, chunks, None)
     return as_text("test_it.py::test_it", [turn], "2026-01-01"), len(turn.stream)
 
 

@@ -191,7 +191,14 @@ class Handle:
     def _usage(self, timeout: float | None) -> Usage:
         limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)
         settled = whole(self._policy.usage_settle)
-        return Usage(self._calls, self.record, limit, settled, self._policy.second_look)
+        return Usage(
+            self._calls,
+            self.record,
+            limit,
+            settled,
+            self._policy.second_look,
+            counted_at_end=self._policy.counted_at_end,
+        )
 
     async def delete(self) -> None:
         await delete(self._calls, self.record, self._policy)

@@ -53,7 +53,7 @@ class Usage:
     """The LLM events of one instance, read until they are as expected.
 
     Any turn is settled `whole` seconds after its end. A count with an upper bound is read again
-    after `second_look` seconds.
+    after `second_look` seconds, except where events are `counted_at_end` of their stream.
     """
 
     def __init__(
@@ -63,12 +63,15 @@ class Usage:
         timeout: float,
         whole: float = settle.USUAL,
         second_look: float = SECOND_LOOK,
+        *,
+        counted_at_end: bool = False,
     ) -> None:
         self._calls = calls
         self._io = calls.io
         self._record = record
         self._whole = whole
         self._second_look = second_look
+        self._counted_at_end = counted_at_end
         self._start = calls.io.now()
         self._deadline = self._start + timeout
         self._did: str | None = None
@@ -110,7 +113,9 @@ class Usage:
             text = f"{added} ({before.count} before the turn, {upto} {when})"
             return Look(answer, added, seen, text, untold, final=after is not None)
 
-        return await self._until_met(expected, look, "see the agent's log of this turn")
+        # Only a turn whose stream has ended has an account.
+        once = self._counted_at_end
+        return await self._until_met(expected, look, "see the agent's log of this turn", once=once)
 
     async def _count(self, before: Baseline) -> LlmEvents:
         asked, log = self._io.now(), self._record.log
@@ -138,17 +143,22 @@ class Usage:
             self._fail(expected, "another client has chatted since the turn", _ASK_FIRST)
 
     async def _until_met(
-        self, expected: Expected, look: Callable[[], Coroutine[Any, Any, Look]], instead: str
+        self,
+        expected: Expected,
+        look: Callable[[], Coroutine[Any, Any, Look]],
+        instead: str,
+        *,
+        once: bool = False,
     ) -> LlmEvents:
-        io, looked_twice = self._io, False
+        io, looked_enough = self._io, once or not expected.bounded
         with phase("llm_events", io, self._record, deadline=self._deadline):
             while True:
                 now = await look()
                 wrong = expected.too_many(now.added) or expected.strangers(now.seen)
                 if not (wrong or now.untold) and expected.met(now.added, now.seen):
-                    if not expected.bounded or looked_twice or now.final:
+                    if looked_enough or now.final:
                         return now.answer
-                    looked_twice = True
+                    looked_enough = True
                     await io.sleep(self._second_look)
                     continue
                 if wrong:

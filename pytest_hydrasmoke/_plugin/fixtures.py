@@ -101,7 +101,9 @@ class Active:
             )
             self.failures.follow(self._session.records)
             if self._at_once:
-                self._session.policy = replace(self._session.policy, second_look=AT_ONCE)
+                self._session.policy = replace(
+                    self._session.policy, second_look=AT_ONCE, counted_at_end=True
+                )
         return self._session
 
     def _changed(self, record: InstanceRecord) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 def begin_run(config: pytest.Config, *, live: bool, fake: bool) -> Active:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     router: FakeRouter | None = None
+    recordings: Recordings | None = None
     scrub = scrubbing(None)
     try:
         loaded = load(config, live=live, fake=fake)
@@ -37,13 +38,16 @@ def begin_run(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             router = serve(loaded.scenario)
             settings = settings.model_copy(update=_of_fake(config, router, loaded))
         scrub = scrubbing(settings.token)
+        if settings.record is not None:
+            recordings = Recordings(settings.record)
         part = Part(
             settings=settings,
-            forms=_ask(config, settings, loaded, fake=fake),
+            forms=_ask(config, settings, loaded, recordings, fake=fake),
             fake=fake,
             loaded=loaded,
             table=loaded.file,
             router=router,
+            recordings=recordings,
             replay=router is not None and router.scenario.recordings is not None,
             at_once=router is not None and comes_at_once(router.scenario),
         )
@@ -53,6 +57,8 @@ def begin_run(config: pytest.Config, *, live: bool, fake: bool) -> Active:
         problem = scrub(str(error))
     if router is not None:
         router.__exit__(None, None, None)
+    if recordings is not None:
+        recordings.end()
     raise pytest.UsageError(problem)
 
 
@@ -68,7 +74,12 @@ def _of_fake(config: pytest.Config, router: FakeRouter, loaded: Loaded) -> dict[
 
 
 def _ask(
-    config: pytest.Config, settings: HydraSmokeConfig, loaded: Loaded, *, fake: bool
+    config: pytest.Config,
+    settings: HydraSmokeConfig,
+    loaded: Loaded,
+    recordings: Recordings | None,
+    *,
+    fake: bool,
 ) -> Forms | None:
     """Ask the router what a run must know before its first test; return the router's own forms."""
     # Without the terminal plugin this option does not exist.
@@ -82,8 +93,8 @@ def _ask(
     with Reaching(settings.url, _keep_quiet if quiet else _say_early) as reaching:
         if not fake and settings.instance is None:
             check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
-        if settings.record is not None:
-            Recordings(settings.record).begin()
+        if recordings is not None:
+            recordings.begin()
         # An attached run deletes nothing, and so has nothing to prove.
         return learn(settings, observer=reaching) if settings.instance is None else None
 

@@ -48,6 +48,8 @@ class Part:
     """Whether the bundled fake is the router."""
     router: FakeRouter | None = None
     """The fake, in a process that serves one."""
+    recordings: Recordings | None = None
+    """The folder that the main process records into, which it holds."""
     replay: bool = False
     at_once: bool = False
     """Whether a replay has a turn's LLM events as soon as its stream has ended."""
@@ -148,9 +150,9 @@ def _plugins(
     yield "workers", finish.workers
     yield "views", finish.views
     if settings.record is not None:
-        recorder = Recorder(
-            config, active, ledger, Recordings(settings.record), finish.verdict.fail
-        )
+        # A worker of the run that holds the folder takes turns with the others.
+        recordings = part.recordings or Recordings(settings.record)
+        recorder = Recorder(config, active, ledger, recordings, finish.verdict.fail)
         active.tape = recorder.tape
         finish.on_closed = recorder.is_over
         yield "recorder", recorder

@@ -80,7 +80,8 @@ class Recorder:
         self._test: _Test | None = None
         self._reported: set[str] = set()
         self._lines: list[str] = []
-        self._notes = Notes(ledger.folder / RECORDED, self._scrub)
+        is_worker = worker_input(pytest_config) is not None
+        self._notes = Notes(ledger.folder / RECORDED, self._scrub, from_worker=is_worker)
 
     def tape(self, log: TurnLog, message: str) -> Tape | None:
         """Begin to record a turn for the current owner; None where it is not recorded."""
@@ -146,14 +147,14 @@ class Recorder:
         if worker_input(self._pytest) is None:
             self._write_left()
         else:
-            worker_output(self._pytest)[RECORDED] = self._notes.lost
+            worker_output(self._pytest)[RECORDED] = self._notes.kept
         if self._notes.unwritten():  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         """Take what an xdist worker could not leave in the run's folder."""
-        self._notes.lost += worker_output(node).get(RECORDED, [])
+        self._notes.kept += worker_output(node).get(RECORDED, [])
 
     def _write_left(self) -> None:
         left: dict[str, list[Turn]] = {}
@@ -185,6 +186,9 @@ class Recorder:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self._lines:
             terminalreporter.line(self._scrub(f"hydra-smoke: {line}"))
+
+    def pytest_unconfigure(self) -> None:
+        self._recordings.end()
 
     # Writing
 

@@ -1,6 +1,7 @@
 """Outcomes of recordings, as all processes of a run note them and the summary shows them.
 
-Notes are lines in the run's folder; what can't be written there is kept until it is taken.
+A worker's notes are lines in the run's folder, since it may be killed; what can't be written there
+is kept until it is taken. The main process, which takes them, keeps its own.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ _MOST = 10
 class Notes:
     """Notes the outcome of each owner's recording, and reads the notes of other processes."""
 
-    def __init__(self, file: Path, scrub: Callable[[str], str]) -> None:
+    def __init__(self, file: Path, scrub: Callable[[str], str], *, from_worker: bool) -> None:
         self._file = file
         self._scrub = scrub
-        self.lost: list[dict[str, str]] = []
-        """Notes that could not be written to the file."""
+        self._from_worker = from_worker
+        self.kept: list[dict[str, str]] = []
+        """Notes that are not in the file."""
 
     def note(self, owner: str, what: str, why: str) -> None:
         """Note the outcome of an owner's recording; the last note counts."""
@@ -77,19 +79,22 @@ class Notes:
             yield f"  used by no test of this run: {len(unused)}: {first_few(unused)}"
 
     def _add(self, **entry: str) -> None:
+        if not self._from_worker:
+            self.kept.append(entry)
+            return
         # Begins with a newline: the line before may have been cut short on a full disk.
         line = b"\n" + json.dumps(entry).encode() + b"\n"
         try:
             append(self._file, line)
         except OSError:
-            self.lost.append(entry)
+            self.kept.append(entry)
 
     def _entries(self) -> Iterator[dict[str, str]]:
         with suppress(OSError):
             for line in self._file.read_bytes().splitlines():
                 with suppress(ValueError):  # Its process was killed while it wrote the line.
                     yield json.loads(line)
-        yield from self.lost
+        yield from self.kept
 
 
 def _listed(lines: Iterable[str]) -> Iterator[str]:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring, encode_basestring_ascii
 from pathlib import PurePosixPath
 from typing import Any
@@ -65,7 +67,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn as stored in a file; chunks with the milliseconds since the request was sent."""
+    """A turn as stored in a file."""
 
     run: int
     instance: Place
@@ -73,7 +75,9 @@ class Turn:
     message: str
     llm_events: Events | None
     end: Ending | None
-    chunks: Sequence[tuple[int, bytes]]
+    times: Sequence[float]
+    """When each chunk was read, in milliseconds since the request was sent; written whole."""
+    chunks: Sequence[bytes]
     refused: Refusal | None
     said: str | None = None
     """A digest of its words, where nothing was removed from them."""
@@ -81,7 +85,7 @@ class Turn:
     @property
     def stream(self) -> bytes:
         """All that was read."""
-        return b"".join([chunk for _, chunk in self.chunks])
+        return b"".join(self.chunks)
 
 
 class FormatError(ValueError):
@@ -95,11 +99,15 @@ class VersionError(FormatError):
 def as_text(owner: str, turns: Sequence[Turn], day: str) -> str:
     """Return a recording as text, one chunk per line, for review."""
     head = {"format": FORMAT, "version": VERSION, "recorded": day}
-    bodies = ",\n".join(map(_written, turns))
-    return _visible(f'{_json(head)[:-1]},\n"of": {_json(owner)},\n"turns": [\n{bodies}\n]}}\n')
+    parts = [f'{_json(head)[:-1]},\n"of": {_json(owner)},\n"turns": [\n']
+    for turn in turns:
+        parts += [",\n"] if len(parts) > 1 else []
+        parts += _written(turn)
+    # A stream is long: it is copied once.
+    return "".join([*parts, "\n]}\n"])
 
 
-def _written(turn: Turn) -> str:
+def _written(turn: Turn) -> Iterator[str]:
     events = turn.llm_events
     counted = events and {
         "count": events.count,
@@ -107,46 +115,51 @@ def _written(turn: Turn) -> str:
         "after": events.after,
     }
     head = _json({"run": turn.run, "instance": turn.instance, "spec": dict(turn.spec)})
-    lines = [
-        f"{head[:-1]},",
-        f'"message": {_json(turn.message)},',
-        f'"llm_events": {_json(counted)},',
-    ]
+    yield f'{head[:-1]},\n"message": {_json(turn.message)},\n"llm_events": {_json(counted)},\n'
     if turn.refused is not None:
         refused = {
             "status": turn.refused.status,
             "content_type": turn.refused.content_type,
             "body": _encoded(turn.refused.body),
         }
-        return "\n".join([*lines, f'"refused": {_json(refused)}}}'])
+        yield f'"refused": {_json(refused)}}}'
+        return
     if turn.said is not None:
-        lines.append(f'"said": {_json(turn.said)},')
-    chunks = ",\n".join([f"[{at},{_chunk(chunk)}]" for at, chunk in turn.chunks])
-    return "\n".join(
-        [*lines, f'"end": {_json(turn.end)},', '"chunks": [', *([chunks] if chunks else []), "]}"]
-    )
+        yield f'"said": {_json(turn.said)},\n'
+    yield f'"end": {_json(turn.end)},\n"chunks": [\n'
+    yield _lines(turn.times, turn.chunks)
+    yield "\n]}" if turn.chunks else "]}"
 
 
-_json = json.JSONEncoder(ensure_ascii=False).encode
+def _lines(times: Sequence[float], chunks: Sequence[bytes]) -> str:
+    # Recording spends most of its CPU time here, so nothing in here runs once per chunk except C
+    # functions, unless a chunk is not ASCII.
+    texts: Iterable[str] = map(_chunk, chunks)
+    if all(map(bytes.isascii, chunks)):
+        texts = map(encode_basestring_ascii, map(bytes.decode, chunks))
+    lines = ",\n".join(["[%d,%s]"] * len(chunks))
+    return lines % tuple(itertools.chain.from_iterable(zip(times, texts, strict=True)))
+
+
+def _chunk(data: bytes) -> str:
+    try:
+        return _visible(encode_basestring(data.decode()))
+    except UnicodeDecodeError:
+        return _json(_encoded(data))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _ODD = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 """Characters that would break a line, be invisible in a review, or be no valid UTF-8."""
 
 
+def _json(value: object) -> str:
+    return _visible(_encode(value))
+
+
 def _visible(text: str) -> str:
     """Escape such characters as in JSON; they occur only inside strings."""
-    if text.isascii() and "\x7f" not in text:
-        return text
     return _ODD.sub(lambda odd: f"\\u{ord(odd[0]):04x}", text)
-
-
-def _chunk(data: bytes) -> str:
-    # Writing spends most of its time here; for ASCII text this shortcut saves two thirds of it.
-    if data.isascii():
-        return encode_basestring_ascii(data.decode())
-    try:
-        return encode_basestring(data.decode())
-    except UnicodeDecodeError:
-        return _json(_encoded(data))
 
 
 def _encoded(data: bytes) -> str | dict[str, str]:
@@ -172,7 +185,7 @@ def turns_of(text: bytes) -> list[Turn]:
 
 
 def _turn(plain: Any) -> Turn:
-    events, refused = plain["llm_events"], plain.get("refused")
+    events, refused, chunks = plain["llm_events"], plain.get("refused"), plain.get("chunks", ())
     return Turn(
         run=plain["run"],
         instance=plain["instance"],
@@ -180,7 +193,8 @@ def _turn(plain: Any) -> Turn:
         message=plain["message"],
         llm_events=events and Events(events["count"], tuple(events["providers"]), events["after"]),
         end=plain.get("end"),
-        chunks=[(at, _decoded(chunk)) for at, chunk in plain.get("chunks", ())],
+        times=[at for at, _ in chunks],
+        chunks=[_decoded(chunk) for _, chunk in chunks],
         refused=refused
         and Refusal(refused["status"], refused["content_type"], _decoded(refused["body"])),
         said=plain.get("said"),
@@ -235,6 +249,7 @@ def owner_in(text: bytes) -> str | None:
 # Names
 
 
+@lru_cache(1)  # Reading and writing a file both ask for it.
 def path_of(owner: str) -> PurePosixPath:
     """Return the path of a new recording, with a name that is valid on every disk."""
     kind, _, rest = owner.partition(" ") if owner.startswith(KINDS) else ("", "", owner)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, opened
 from pytest_hydrasmoke._options import how_to_set
 
+from .locks import lock
 from .recording import HEAD, owner_in, path_of
 
 ROUTER = "router.json"
+LOCK = ".hydra-smoke.lock"
+"""The file that a run holds locked while it records; no other run may."""
 _TEMPORARY = ".hydra-smoke-*.tmp"
 _MOST = 100_000
 """Most files and folders below it: with more it is a whole disk, and no folder of recordings."""
@@ -27,6 +32,7 @@ class Recordings:
     """The recordings in a folder; one process at a time may write them."""
 
     folder: Path
+    _held: FileLock | None = field(default=None, repr=False)
 
     @cached_property
     def owners(self) -> dict[str, Path]:
@@ -77,9 +83,9 @@ class Recordings:
         self.owners[owner] = path
 
     def begin(self) -> None:
-        """Create the folder, and remove half-written files of killed runs.
+        """Create the folder, lock it, and remove half-written files of killed runs.
 
-        Raises `ConfigError` where it can't be written, or is no folder of recordings.
+        Raises `ConfigError` where it can't be written, is no folder of recordings, or is locked.
         """
         files, all_of_it = self._files()
         if not all_of_it:
@@ -88,18 +94,35 @@ class Recordings:
                 next_step=how_to_set("record"),
             )
         probe = self.folder / _TEMPORARY.replace("*", "probe")
+        held = lock(self.folder / LOCK, timeout=0)
         try:
             replace(probe, "")
             probe.unlink()
+            held.acquire()
+        except Timeout:
+            raise ConfigError(
+                f"record: another run records into {self.folder}, and only one at a time may",
+                next_step="wait until that run is over, or give this one another folder",
+            ) from None
         except OSError as error:
             raise ConfigError(
                 f"record: {self.folder} can't be written: {error.strerror or error}",
                 next_step=how_to_set("record"),
             ) from None
+        self._held = held
         for path in files:
             if path.match(_TEMPORARY):
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+    def end(self) -> None:
+        """Let other runs record into the folder; harmless if done before."""
+        held, self._held = self._held, None
+        if held is not None:
+            # The folder is for version control. Windows removes the file itself.
+            with contextlib.suppress(OSError):
+                (self.folder / LOCK).unlink()
+            held.release()
 
 
 def _owner(path: Path) -> str | None:
@@ -109,9 +132,11 @@ def _owner(path: Path) -> str | None:
 
 def replace(path: Path, text: str) -> None:
     """Replace a file atomically; raises `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename works only within one file system.
-    other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
+    other = folder / _TEMPORARY.replace("*", secrets.token_hex(8))
     try:
         with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
             file.write(text.encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_hydrasmoke._base.token import Token, hiding, scrubbing
@@ -53,16 +53,15 @@ class Masking:
 
     def _without_token(self, turn: Turn) -> Turn:
         refused, stream = turn.refused, turn.stream
-        hidden = self._hide(stream)
+        message, hidden = self._scrub(turn.message), self._hide(stream)
         if refused is not None:
             kind, body = self._scrub(refused.content_type), self._hide(refused.body)
             refused = Refusal(refused.status, kind, body)
-        return replace(
-            turn,
-            message=self._scrub(turn.message),
-            chunks=turn.chunks if hidden == stream else recut(turn.chunks, hidden),
-            refused=refused,
-        )
+        if hidden != stream:
+            turn = recut(turn, hidden)
+        if message == turn.message and refused is None:
+            return turn
+        return replace(turn, message=message, refused=refused)
 
     def _edited(self, owner: str, turn: Turn, edit: Edit) -> Turn | None:
         raw = turn.stream if turn.refused is None else turn.refused.body
@@ -75,7 +74,7 @@ class Masking:
         text = edited.text.encode("utf-8", "surrogateescape")
         if turn.refused is not None:
             return replace(turn, message=edited.message, refused=replace(turn.refused, body=text))
-        return replace(turn, message=edited.message, chunks=recut(turn.chunks, text))
+        return replace(recut(turn, text), message=edited.message)
 
     def _has_token(self, it: Said) -> bool:
         return any(self._scrub(text) != text for text in (it.text, it.tools, it.reasoning))
@@ -99,7 +98,8 @@ def _plain(tape: Tape) -> Turn:
         message=tape.message,
         llm_events=_counted(tape),
         end=tape.end if refused is None else None,
-        chunks=list(zip(map(int, [at * 1000 for at in tape.times]), tape.pieces, strict=True)),
+        times=[at * 1000 for at in tape.times],
+        chunks=tape.pieces,
         refused=refused,
     )
 
@@ -116,15 +116,19 @@ def _counted(tape: Tape) -> Events | None:
     return Events(added, tuple(sorted(names)), round(max(found.at - tape.over, 0.0), 2))
 
 
-def recut(chunks: Sequence[tuple[int, bytes]], text: bytes) -> Sequence[tuple[int, bytes]]:
-    """Split another text into chunks that end as near as possible to the old ends."""
-    old = b"".join([chunk for _, chunk in chunks])
+def recut(turn: Turn, text: bytes) -> Turn:
+    """Give a turn another text, in chunks that end as near as possible to the old ends."""
+    old = turn.stream
     if old == text:
-        return chunks
+        return turn
     moved = _moved(old, text)
-    ends = [moved(end) for end in itertools.accumulate(len(chunk) for _, chunk in chunks)]
-    parts = zip(chunks, [0, *ends], ends, strict=False)
-    return [(at, text[start:end]) for (at, _), start, end in parts if start < end]
+    ends = [moved(end) for end in itertools.accumulate(map(len, turn.chunks))]
+    parts = [
+        (at, text[start:end])
+        for at, start, end in zip(turn.times, [0, *ends], ends, strict=False)
+        if start < end
+    ]
+    return replace(turn, times=[at for at, _ in parts], chunks=[part for _, part in parts])
 
 
 def _moved(old: bytes, text: bytes) -> Callable[[int], int]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from .field_checks import meant
 from .from_report import scenario_of
-from .recording_files import ROUTER, read
+from .recording_files import FORMAT, ROUTER, read
 from .scenario import Scenario
 
 _BASE = "base"
@@ -207,7 +207,7 @@ def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
     try:
         if file.suffix == ".toml":
             return _from_toml(text, file.parent, pace)
-        return _from_report(text)
+        return _from_report(text, file)
     except RecursionError:
         raise ValueError(f"{file} can't be read: it is nested too deeply") from None
     except ValueError as problem:
@@ -259,8 +259,12 @@ def _at_once(scenario: Scenario) -> dict[str, Any]:
     return {**dict.fromkeys((*times, *later), 0.0), "statuses": ((0.0, ready),)}
 
 
-def _from_report(text: str) -> Scenario:
+def _from_report(text: str, file: Path) -> Scenario:
     report: object = json.loads(text)
     if not isinstance(report, dict):
         raise ValueError("it is not a report of a run: it is not a JSON object")
+    if cast(dict[str, Any], report).get("format") == FORMAT:
+        # It may be any number of levels below the folder that has the router's file.
+        homes = (home for home in file.parents if (home / ROUTER).is_file())
+        raise ValueError(f"it is a single recording: give its folder, {next(homes, file.parent)}")
     return scenario_of(cast(dict[str, Any], report))

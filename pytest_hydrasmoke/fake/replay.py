@@ -152,7 +152,10 @@ class Player:
         turns = self._replay.of_message.get(asked.message)
         if turns is None:
             near = _nearest(asked.message, self._replay.of_message)
-            raise NotRecordedError(f"{_shown(asked.message)} is in no recording{near}")
+            raise NotRecordedError(
+                f"{_shown(asked.message)} is in no recording{near}; to record it, send it in a "
+                f"test, and run that: {shlex.join(self._command())}"
+            )
         question = _Question(asked.key, 1, None, (), asked.message)
         self._said[question] += 1
         return turns[(self._said[question] - 1) % len(turns)]
@@ -186,11 +189,14 @@ class Player:
         raise self._missing(asked, problem)
 
     def _missing(self, asked: Asked, problem: str) -> NotRecordedError:
+        problem = f"{_shown(asked.message)}: {problem}"
+        return NotRecordedError(f"{problem}; to record it: {shlex.join(self._command())}")
+
+    def _command(self) -> list[str]:
+        """Return the command that records what the owner on stage asks."""
         words = ["pytest", "--hydra-smoke", "--hydra-smoke-record"]
         words.append(_path(self._replay.recordings.folder))
-        words += [] if self._stage.test is None else [self._stage.test]
-        command = shlex.join(words)
-        return NotRecordedError(f"{_shown(asked.message)}: {problem}; to record it: {command}")
+        return words if self._stage.test is None else [*words, self._stage.test]
 
 
 def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:

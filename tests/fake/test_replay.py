@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -139,7 +140,14 @@ def test_a_message_where_nothing_is_near(process: Any, playing: Playing) -> None
     with pytest.raises(NotRecordedError, match=r"'a': it was not recorded for [^;]*; to"):
         process(says("a", "1", run=2)).says("a")
     caller, instance_id = playing.ready()
-    assert caller.chat(instance_id).json() == {"detail": "'hello' is in no recording"}
+    assert caller.chat(instance_id).json() == {
+        "detail": f"'hello' is in no recording; {how_to_record(playing)}"
+    }
+
+
+def how_to_record(playing: Playing) -> str:
+    command = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder}"
+    return f"to record it, send it in a test, and run that: {command}"
 
 
 LONG = "word " * 100
@@ -242,8 +250,9 @@ def test_anybody_gets_the_first_that_has_the_message_then_the_next(playing: Play
     caller.router.reset()
     refused = caller.chat(caller.ready(HandClock()), "hallo")
     assert refused.status_code == 501
+    near = "the nearest that was: 'hello' (-'hello' +'hallo')"
     assert refused.json() == {
-        "detail": "'hallo' is in no recording; the nearest that was: 'hello' (-'hello' +'hallo')"
+        "detail": f"'hallo' is in no recording; {near}; {how_to_record(playing)}"
     }
 
 
@@ -437,6 +446,19 @@ def test_the_routers_manners_are_those_of_its_report(playing: Playing) -> None:
     (playing.folder / "router.json").write_text("[]")
     with pytest.raises(ValueError, match=r"router\.json: it is not a report of a run"):
         load(str(playing.folder))
+
+
+def test_a_single_recording_is_no_scenario_and_its_folder_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    (folder / "deep").mkdir(parents=True)
+    write(folder / "deep", TEST, says("hello", "x"))
+    [file] = folder.rglob("*.json")
+    expected = re.escape(f"{file}: it is a single recording: give its folder, ")
+    with pytest.raises(ValueError, match=f"^{expected}{re.escape(str(file.parent))}$"):
+        load(str(file))
+    (folder / "router.json").touch()
+    with pytest.raises(ValueError, match=f"^{expected}{re.escape(str(folder))}$"):
+        load(str(file))
 
 
 def test_what_is_on_stage_is_said_with_the_token(playing: Playing) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -501,6 +503,54 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_half_file(
     assert not [it for it in texts(project) if it.endswith(".tmp")]
 
 
+HOLDS = """
+import sys
+from pathlib import Path
+from pytest_hydrasmoke._run.recordings import Recordings
+
+recordings = Recordings(Path("recordings"))
+recordings.begin()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_runs_do_not_record_into_one_folder(project: Project, router: FakeRouter) -> None:
+    project.at(router).write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('a')")
+    mark = project.path / "recordings/.hydra-smoke.lock"
+    command = [sys.executable, "-c", HOLDS]
+    with subprocess.Popen(
+        command, cwd=project.path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == "held\n"
+            refused = project.live(*RECORD, "test_it.py")
+        finally:
+            other.kill()
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(
+        [
+            f"ERROR: record: another run records into {mark.parent}, and only one at a time may",
+            "*wait until that run is over, or give this one another folder",
+        ]
+    )
+    assert router.instances == ()
+    # Its lock has died with it.
+    assert mark.exists()
+    for options in ((), ("-p", "xdist", "-n2")):
+        project.run("--hydra-smoke", *options, *RECORD, "test_it.py").assert_outcomes(passed=1)
+        assert not mark.exists()
+
+
+def test_a_run_that_does_not_begin_lets_others_record(project: Project, router: FakeRouter) -> None:
+    project.at(router).write("file", "")
+    refused = project.live(*RECORD, "--hydra-smoke-output=file")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["ERROR: the ledger in *"])
+    assert list((project.path / "recordings").iterdir()) == []
+
+
 def test_a_folder_that_can_t_be_written_ends_the_run_before_collection(
     project: Project, router: FakeRouter
 ) -> None:
@@ -516,8 +566,10 @@ def test_a_folder_that_can_t_be_written_ends_the_run_before_collection(
 def test_a_note_that_was_cut_short_hides_no_later_one(tmp_path: Path) -> None:
     file = tmp_path / "recorded.jsonl"
     file.write_bytes(b'{"of": "test_it.py::test_first", "wha')
-    Notes(file, str).note("test_it.py::test_second", UNWRITTEN, "the disk was full")
-    assert Notes(file, str).unwritten() == {"test_it.py::test_second": "the disk was full"}
+    why = {"test_it.py::test_second": "the disk was full"}
+    [(owner, reason)] = why.items()
+    Notes(file, str, from_worker=True).note(owner, UNWRITTEN, reason)
+    assert Notes(file, str, from_worker=False).unwritten() == why
 
 
 # The hook

@@ -237,9 +237,11 @@ def test_a_refusal_that_stood_is_not_asked_again(project: Project) -> None:
 
 
 BOUNDED = """
+import pytest
 from pytest_hydrasmoke._transport.blocking import SyncIO
 
-def test_exactly(smoke_instance, monkeypatch):
+@pytest.fixture
+def slept(monkeypatch):
     slept, sleep = [], SyncIO.sleep
 
     def noted(io, seconds):
@@ -247,8 +249,19 @@ def test_exactly(smoke_instance, monkeypatch):
         return sleep(io, seconds)
 
     monkeypatch.setattr(SyncIO, "sleep", noted)
+    return slept
+
+def test_exactly(smoke_instance, slept):
     smoke_instance.chat("one").expect_llm_events(exactly=1)
-    print("slept", slept)
+    assert slept == []
+
+def test_any(smoke_instance_factory, slept):
+    with smoke_instance_factory() as instance:
+        with instance.stream_chat("one") as stream:
+            next(stream)
+        # Nobody knows when the router notices that its reader has left.
+        instance.expect_llm_events(exactly=1)
+        assert slept[-1] == 0.1
 """
 
 
@@ -256,9 +269,9 @@ def test_what_is_there_at_once_is_not_waited_for(project: Project) -> None:
     project.write("test_it.py", BOUNDED)
     counted = {"count": 1, "providers": ["anthropic"], "after": 0.8}
     record(project, "test_it.py::test_exactly", {**turn("one", "1"), "llm_events": counted})
-    result = project.fake("--hydra-smoke-scenario=recordings", "-rP")
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["slept [[]0.1]"])
+    left = {**turn("one", "1", "left"), "instance": 0, "llm_events": counted}
+    record(project, "test_it.py::test_any", left)
+    project.fake("--hydra-smoke-scenario=recordings").assert_outcomes(passed=2)
 
 
 def test_what_may_come_later_is_waited_for(project: Project) -> None:

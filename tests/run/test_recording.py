@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace as replaced
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,12 +52,12 @@ DONE = b"data: [DONE]\n\n"
 
 
 def turn(*chunks: bytes, message: str = "Hello", instance: int | str = "shared") -> Turn:
-    timed = [(at, chunk) for at, chunk in enumerate(chunks, 400)]
-    return Turn(1, instance, SPEC, message, None, "closed", timed, None)
+    times = list(range(400, 400 + len(chunks)))
+    return Turn(1, instance, SPEC, message, None, "closed", times, list(chunks), None)
 
 
 def refusal(body: bytes) -> Turn:
-    return Turn(2, None, {}, "Hello", None, None, [], Refusal(503, "text/plain", body))
+    return Turn(2, None, {}, "Hello", None, None, [], [], Refusal(503, "text/plain", body))
 
 
 def tape(*chunks: bytes, text: str = "", message: str = "Hello") -> Tape:
@@ -68,16 +69,24 @@ def tape(*chunks: bytes, text: str = "", message: str = "Hello") -> Tape:
 # The file
 
 ASCII = st.text('a"\\\n\x1f\x7f', min_size=1).map(str.encode)
+
+
+def _turn(timed: list[tuple[int, bytes]], **more: Any) -> Turn:
+    times, chunks = [at for at, _ in timed], [chunk for _, chunk in timed]
+    return Turn(times=times, chunks=chunks, refused=None, **more)
+
+
 turns = st.builds(
-    Turn,
-    st.integers(1, 9),
-    st.one_of(st.none(), st.just("shared"), st.integers(0, 9), st.just({"of": TEST, "number": 1})),
-    st.just(SPEC),
-    st.text(min_size=1),
-    st.one_of(st.none(), st.builds(Events, st.integers(0, 9), st.just(("a", "b")), st.just(0.8))),
-    st.sampled_from(["closed", "cut", "stalled", "left"]),
+    _turn,
     st.lists(st.tuples(st.integers(0, 10**6), st.binary(min_size=1) | ASCII)),
-    st.none(),
+    run=st.integers(1, 9),
+    instance=st.one_of(
+        st.none(), st.just("shared"), st.integers(0, 9), st.just({"of": TEST, "number": 1})
+    ),
+    spec=st.just(SPEC),
+    message=st.text(min_size=1),
+    llm_events=st.none() | st.builds(Events, st.integers(0, 9), st.just(("a", "b")), st.just(0.8)),
+    end=st.sampled_from(["closed", "cut", "stalled", "left"]),
 )
 
 
@@ -252,7 +261,10 @@ def test_what_a_killed_run_has_left_half_written_is_removed(tmp_path: Path) -> N
     half = tmp_path / "tests" / ".hydra-smoke-0123456789abcdef.tmp"
     replace(half, "{")
     (tmp_path / "tests" / "a.tmp").touch()
-    Recordings(tmp_path).begin()
+    some = Recordings(tmp_path)
+    some.begin()
+    some.end()
+    some.end()
     assert sorted(it.name for it in tmp_path.rglob("*.*")) == ["a.tmp"]
 
 
@@ -266,6 +278,7 @@ def test_a_disk_is_no_folder_of_recordings(tmp_path: Path, monkeypatch: pytest.M
     assert Recordings(tmp_path).path(TEST) == tmp_path / path_of(TEST)
     monkeypatch.undo()
     some.begin()
+    some.end()
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
@@ -313,7 +326,7 @@ def test_the_first_words_that_changed_are_told(new: Turn, told: str | None) -> N
 
 def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
     def says(message: str, text: str, at: int = 1) -> Turn:
-        return replaced(turn(message=message), chunks=[(at, frame(text)), (at, DONE)])
+        return replaced(turn(message=message), times=[at, at], chunks=[frame(text), DONE])
 
     old = [says("a", "1"), says("b", "2"), says("gone", "3"), says("a", "4")]
     new = [says("new", "0", 2), says("b", "2", 2), says("a", "1", 2), says("a", "5", 2)]
@@ -349,7 +362,7 @@ def test_what_a_turn_was_and_is_told_in_words() -> None:
     assert differs(one, replaced(one, spec=other)) == (
         "turn 1, spec: \"{'manifest_id': 'other'}\", and was \"{'manifest_id': 'hermes-basic'}\""
     )
-    refused = replaced(one, end=None, chunks=[], refused=Refusal(503, "", b"no"))
+    refused = replaced(one, end=None, times=[], chunks=[], refused=Refusal(503, "", b"no"))
     assert differs(refused, one) == "turn 1, ending: 'closed', and was 'refused'"
     two = replaced(one, llm_events=Events(2, ("a", "b"), 0.1))
     none = replaced(one, llm_events=Events(0, (), 0.1))
@@ -397,7 +410,7 @@ def test_the_token_is_masked_wherever_chunks_end_in_it(cuts: set[int]) -> None:
     made = masking().turn(TEST, tape(*chunks, text=f"It is {TOKEN}."))
     assert made is not None
     assert made.stream == stream.replace(TOKEN.encode(), b"*" * len(TOKEN))
-    assert [len(chunk) for _, chunk in made.chunks] == [len(it) for it in chunks]
+    assert [*map(len, made.chunks)] == [*map(len, chunks)]
 
 
 def test_a_token_in_a_message_a_refusal_and_its_type_is_masked() -> None:
@@ -420,7 +433,7 @@ def test_without_a_token_a_stream_is_as_it_came(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("OPS_BEARER_TOKEN", raising=False)
     made = Masking(None, Reading(), None).turn(TEST, tape(frame(TOKEN), text=TOKEN))
     assert made is not None
-    assert made.chunks == [(400, frame(TOKEN))]
+    assert made.chunks == [frame(TOKEN)]
 
 
 def test_an_edit_changes_message_and_text_and_chunks_end_where_they_ended() -> None:
@@ -429,7 +442,7 @@ def test_an_edit_changes_message_and_text_and_chunks_end_where_they_ended() -> N
 
     made = masking(edit).turn(TEST, tape(frame("Mail "), frame("me@corp.example"), DONE))
     assert made is not None
-    assert (made.message, [chunk for _, chunk in made.chunks]) == (
+    assert (made.message, made.chunks) == (
         "Hi",
         [frame("Mail "), frame("x"), DONE],
     )
@@ -451,11 +464,16 @@ def test_an_edit_of_a_refusal_is_of_its_body() -> None:
 
 
 def test_a_text_of_other_lines_is_cut_in_proportion() -> None:
-    chunks = [(1, b"abcd"), (2, b"\n"), (3, b"efg")]
-    assert recut(chunks, b"0123456789abcdef") == [(1, b"01234567"), (2, b"89"), (3, b"abcdef")]
-    assert recut(chunks, b"") == []
-    assert recut([], b"") == []
-    assert recut([(1, b"ab\n"), (2, b"c")], b"a\n") == [(1, b"a\n")]
+    def cut(text: bytes, *timed: tuple[int, bytes]) -> list[tuple[float, bytes]]:
+        times, chunks = [at for at, _ in timed], [chunk for _, chunk in timed]
+        made = recut(replaced(turn(), times=times, chunks=chunks), text)
+        return list(zip(made.times, made.chunks, strict=True))
+
+    chunks = (1, b"abcd"), (2, b"\n"), (3, b"efg")
+    assert cut(b"0123456789abcdef", *chunks) == [(1, b"01234567"), (2, b"89"), (3, b"abcdef")]
+    assert cut(b"", *chunks) == []
+    assert cut(b"") == []
+    assert cut(b"a\n", (1, b"ab\n"), (2, b"c")) == [(1, b"a\n")]
 
 
 def test_events_are_told_as_far_as_they_were_counted() -> None:
@@ -499,7 +517,7 @@ def test_the_same_words_are_known_by_their_digest_unless_something_was_taken_out
     assert first.said == live("I am ready.", "Hi").said != live("I am set.").said
     assert turns_of(as_text(TEST, [first], "2026-11-26").encode()) == [first]
     # As somebody has edited it.
-    edited = replaced(first, chunks=[(400, frame("I am rea") + DONE)])
+    edited = replaced(first, times=[400], chunks=[frame("I am rea") + DONE])
     assert differs(edited, live("I am ready.")) is None
     assert differs(edited, live("I am set.")) == "turn 1, text: 'I am set.', and was 'I am rea'"
     assert live(f"It is {TOKEN}.").said is None
