@@ -186,7 +186,7 @@ REFUSED: dict[str, tuple[Callable[[], ssl.SSLContext], Path | None, str, str]] =
         expired,
         TLS / "server-expired.pem",
         "failed: certificate has expired)",
-        "have the router's certificate renewed, or put this machine's clock right",
+        "renew the router's certificate, or correct this machine's clock",
     ),
 }
 
