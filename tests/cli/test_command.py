@@ -220,7 +220,7 @@ def test_check_of_what_stands_before_a_router(
     assert code == 1
     like(
         lines,
-        "WRONG router: something in front of it answered in its place: status was refused with "
+        "WRONG router: a gateway in front of it answered in its place: status was refused with "
         + words,
         "  next step: this may be a gateway in front of the router*HYDRA_SMOKE_TOKEN*",
     )
@@ -296,7 +296,7 @@ def test_check_of_a_router_that_knows_every_key(
     router.fail("poll", status=200, times=9, body=body)
     code, lines = check(capsys)
     assert code == 1
-    like(lines, "WRONG unknown key: found, although nobody provisioned under it")
+    like(lines, "WRONG unknown key: found, although nothing was provisioned under it")
 
 
 def test_check_of_a_router_that_does_not_tell_of_a_key(
