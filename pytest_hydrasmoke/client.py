@@ -1,4 +1,4 @@
-"""The six calls for everybody, with or without pytest: one-line twins over `_api.calls`."""
+"""Clients for the six calls, with or without pytest: thin, sync and async, over `_api.calls`."""
 
 from __future__ import annotations
 

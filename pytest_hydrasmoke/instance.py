@@ -1,4 +1,4 @@
-"""The handle that tests hold, in its sync and its async form: one-line twins of `_core.handle`."""
+"""The instances and turns that tests use: thin, sync and async, over `_core.handle`."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Attempt:
 
 
 class Observer(Protocol):
-    """What is informed of each attempt and answer."""
+    """Observe the attempts and answers of calls."""
 
     def saw_attempt(self, attempt: Attempt) -> None: ...
 

@@ -79,7 +79,7 @@ class Forms:
 
     @property
     def can_prove(self) -> bool:
-        """Return whether the router can be told from any other server at its URL."""
+        """Return whether the router can be distinguished from any other server at its URL."""
         return self.unknown_key == TAKEN or self.is_routers(self.malformed)
 
     def says_unknown(self, form: Form) -> bool:

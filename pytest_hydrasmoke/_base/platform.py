@@ -22,7 +22,7 @@ T = TypeVar("T")
 OPENED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 """Flags for every file opened for writing: follow no link, translate no byte."""
 PATIENCE = 2.0
-"""Seconds for which another process may have a file open that is to be replaced or read."""
+"""Seconds for which another process may have a file open that we replace or read."""
 APPEND_TIMEOUT = 2.0
 """Seconds to wait for other processes that append to the same file."""
 _INTERVAL = 0.01

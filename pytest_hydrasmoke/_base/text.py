@@ -44,7 +44,7 @@ def harmless(text: str) -> str:
 def harmless_in_rows(text: str, width: int) -> str:
     """Make text harmless that other code breaks into rows of at most `width` columns.
 
-    A row begins where the text had no line of its own: at a word, or in one wider than a row.
+    A row may begin in the middle of a line: at a word, or in one wider than a row.
     """
 
     def whole(word: re.Match[str]) -> str:

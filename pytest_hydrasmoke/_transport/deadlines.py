@@ -138,7 +138,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
 
 
 class Attempt:
-    """A connection being made in a thread of its own.
+    """A connection being made, in its own thread.
 
     The system takes its own time to resolve a name, and tries each address as long as its timeout
     allows; neither can be stopped. So a caller waits in slices, and may abandon it: it then closes
