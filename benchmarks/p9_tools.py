@@ -19,7 +19,8 @@ from p3_chat import BODY, PATH, TOKEN
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.chat import Kept, Turn
+from pytest_hydrasmoke._core.chat import Turn
+from pytest_hydrasmoke._core.kept_events import Kept
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._runtimes.content import Content
 from pytest_hydrasmoke._transport.blocking import SyncIO

@@ -1,16 +1,11 @@
-"""The router's six calls: the request, when to ask again, and what the answer is.
-
-`decide` is the retry rule, pure; `Calls` acts on it. What may be repeated differs by call: a
-provision is safe under its key, a read always is, and a chat only where the router says that it
-did not accept it.
-"""
+"""The router's six calls: the request, asked again as `retry` decides, and what the answer is."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NoReturn, Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -43,6 +38,7 @@ from .responses import (
     unexpected_success,
     unreadable_answer,
 )
+from .retry import RULES, TRANSIENT, Outcome, decide, pause
 
 __tracebackhide__ = hide_own_frames
 
@@ -57,56 +53,8 @@ FIRST_CONTACT = 30.0
 """Seconds to reach the router for the first time: beyond it the URL is wrong, not the moment."""
 FIRST_WORDS = 1.0
 """Seconds to read the beginning of what is no stream: it only helps to say what answered."""
-TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a call's outcomes mean: `answers` are successes, `again` are retried.
-
-    `lost` says whether it may be retried although the first request may have been carried out.
-    """
-
-    answers: frozenset[int]
-    again: frozenset[int] = TRANSIENT
-    lost: bool = True
-
-
-RULES: Mapping[CallName, Rule] = {
-    "provision": Rule(frozenset({200, 201, 202})),
-    "poll": Rule(frozenset({200})),
-    "status": Rule(frozenset({200})),
-    "chat": Rule(frozenset({200}), again=frozenset({409, 425, 429, 503}), lost=False),
-    "llm_events": Rule(frozenset({200})),
-    "missing": Rule(frozenset()),
-    # An instance that is gone already (404, 409, 410) is what was requested.
-    "delete": Rule(frozenset({200, 202, 204, 404, 409, 410})),
-}
-
 STANDS = "hydra-smoke-stands"
 """The header of a replayed refusal that answers all repeats; from a router it means nothing."""
-Outcome = int | TransportError
-
-
-def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
-    """Return what one attempt's outcome means for its call."""
-    if isinstance(outcome, int):
-        if outcome in rule.answers:
-            return "answer"
-        return "again" if outcome in rule.again else "fail"
-    if outcome.permanent:
-        return "fail"
-    return "again" if rule.lost or not outcome.reached else "fail"
-
-
-def pause(attempt: int, retry_after: float | None, draw: float) -> float:
-    """Return the seconds before attempt number `attempt` + 1 (from 1).
-
-    Full jitter (`draw` in [0, 1)) over 0.5 s doubled each time, up to 10 s, and no less than the
-    router's own `Retry-After`, if it gave one.
-    """
-    jitter = draw * min(0.25 * 2.0 ** min(attempt, 10), 10.0)
-    return max(jitter, retry_after or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,12 +135,13 @@ def _fake(options: argparse.Namespace) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from pytest_hydrasmoke._run.sweep import Sweep
+    from pytest_hydrasmoke._run.sweep import USED, Sweep
     from pytest_hydrasmoke._settings.sources import load
 
-    # The spec does not matter here.
     given = {"output": options.output, "run_id": options.run_id}
-    loaded = load(given, Path.cwd(), fake=False, required=("url",))
+    # Without a name, that of a run to come does not matter.
+    used = USED if options.run_id is None else (*USED, "run_id")
+    loaded = load(given, Path.cwd(), fake=False, required=("url",), used=used)
     config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
     for warning in loaded.warnings:
         _wait_aloud(clean(f"WARNING: {warning}"))

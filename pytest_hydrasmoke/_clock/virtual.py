@@ -129,10 +129,7 @@ class Part:
             wait = scheduler.wait(self.seat.number, until, who, _soon(loop, woken.set), None)
             wait.place = place
         try:
-            while not woken.is_set():
-                with anyio.move_on_after(LOOK):
-                    await woken.wait()
-                _look(scheduler)
+            await _until(woken, scheduler)
         finally:
             with scheduler.lock:
                 scheduler.end(wait)
@@ -252,10 +249,7 @@ class StreamPart:
             line.awake = False
             scheduler.advance(0.0)
         try:
-            while not woken.is_set():
-                with anyio.move_on_after(LOOK):
-                    await woken.wait()
-                _look(scheduler)
+            await _until(woken, scheduler)
         finally:
             with scheduler.lock:
                 line.wait = None
@@ -273,6 +267,13 @@ def _cut(scheduler: Scheduler, peer: object, line: Line | None) -> None:
         line.known = False
         scheduler.end(line.wait)
         scheduler.go_on()
+
+
+async def _until(woken: anyio.Event, scheduler: Scheduler) -> None:
+    while not woken.is_set():
+        with anyio.move_on_after(LOOK):
+            await woken.wait()
+        _look(scheduler)
 
 
 def _look(scheduler: Scheduler) -> None:

@@ -9,8 +9,9 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
 
-from .record import Baseline, Doubt, InstanceRecord
+from .record import InstanceRecord
 from .settle import USUAL, History, Measured, hopeless, next_look, settled_from, too_slow
+from .turn_account import Baseline, Doubt
 
 __tracebackhide__ = hide_own_frames
 

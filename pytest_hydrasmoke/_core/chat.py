@@ -1,21 +1,17 @@
 """One chat turn: from the message to the end of the agent's stream.
 
-A turn ends at its terminal event, not where the connection happens to end: a cut connection can
-look just like a closed one. Events soon after the terminal one are read too, since an agent may
-send its usage only when its stream has run to the end. If the model has given a finish reason, the
-end of the stream is enough.
+Events soon after the terminal one are read too, since an agent may send its usage only when its
+stream has run to the end.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import (
-    ChatBusyError,
     ChatError,
     ChatTimeoutError,
     HydraSmokeError,
@@ -24,7 +20,6 @@ from pytest_hydrasmoke._base.errors import (
 )
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.registry import course, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
@@ -32,8 +27,10 @@ from pytest_hydrasmoke._transport.protocol import Stream
 
 from .not_taken import not_taken
 from .observer import TurnObserver
+from .one_turn import free, reserve
 from .pauses import IDLE_LIMIT, SILENT
 from .reading import Reading
+from .turn_end import EndRule, TurnEnd
 
 if TYPE_CHECKING:
     from .tape import Tape
@@ -42,62 +39,9 @@ __tracebackhide__ = hide_own_frames
 
 Ending = Literal["closed", "cut", "stalled", "left"]
 """How a stream ended: by itself, lost, at the turn's deadline, or left by its reader."""
-EndRule = Literal["auto", "required", "optional"]
-"""Whether a stream must have a terminal event: where it is known to send them, always, or never."""
 AGENTS_LOG = "see the agent's log of this turn"
 AFTER_END = 2.0
 """Seconds without an event after the terminal one until the turn counts as over."""
-
-HELD = 32 << 20
-"""Bytes of memory, by estimate, that a turn which is kept whole may take.
-
-The stream's own limits do not bound memory: a small event takes ten times its bytes there, and a
-text four times as much for a single emoji.
-"""
-
-# The router does not lock a stream and assumes one consumer: so concurrent turns on one instance
-# are refused here, for every client of this process.
-_busy: set[str] = set()
-_busy_lock = threading.Lock()
-
-
-def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
-    """Estimate the bytes that an event takes; what it shares with the one before counts once."""
-    held = sys.getsizeof(event) + sys.getsizeof(event.data)
-    if before is None or event.event is not before.event:
-        held += sys.getsizeof(event.event)
-    if before is None or event.id is not before.id:
-        held += sys.getsizeof(event.id)
-    return held if event.retry is None else held + sys.getsizeof(event.retry)
-
-
-class Kept:
-    """A turn's events with their texts and other content (`content`), up to `HELD`."""
-
-    def __init__(self, content: Content) -> None:
-        self.events: list[ChatEvent] = []
-        self.content = content
-        self._held = self._length = 0
-        self._ascii = True
-
-    def add(self, event: ChatEvent, text: str) -> bool:
-        """Keep an event and its text; return false if there is no room."""
-        self._held += held_by(event, self.events[-1] if self.events else None)
-        if text:
-            if text is not event.data:
-                self._held += sys.getsizeof(text)
-            self._length += len(text)
-            self._ascii = self._ascii and text.isascii()
-        # The whole text is one more copy, as wide throughout as its widest character.
-        held = self._held + self.content.held
-        if held + self._length * (1 if self._ascii else 4) > HELD:
-            return False
-        self.events.append(event)
-        return True
-
-    @property
-    def text(self) -> str:
-        return "".join([event.text for event in self.events])
 
 
 class Turn:
@@ -121,8 +65,7 @@ class Turn:
         self._id = instance_id
         self._message = message
         self._timeout = timeout
-        self._end = end
-        self._message_over = False
+        self._end = TurnEnd(end)
         self._again: Meaning | None = None
         """The last meaning that added nothing but the runtime."""
         self._meaning = reading.reader(text_wanted=text_wanted)
@@ -139,10 +82,7 @@ class Turn:
         self._agents_error: str | None = None
         self._limit: SseLimitError | None = None
         self._last_event: ChatEvent | None = None
-        self.complete = False
         self.ending: Ending = "left"
-        self.finish_reason: str | None = None
-        """Why the model stopped, in the runtime's own word."""
         self.awaited = 0.0
         """Seconds that the reader waited before the first event came."""
         self._heard_at = 0.0
@@ -150,28 +90,31 @@ class Turn:
         self.first_text_after: float | None = None
         self.max_gap = 0.0
         """Seconds of the longest silence between two events."""
-        self.runtimes: list[str] = []
+
+    @property
+    def complete(self) -> bool:
+        """Whether a terminal event came, or a finish reason and then the end of the stream."""
+        return self._end.complete
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the model stopped, in the runtime's own word."""
+        return self._end.finish_reason
+
+    @property
+    def runtimes(self) -> Sequence[str]:
         """Runtimes of its frames, as far as they always send a terminal event."""
+        return self._end.runtimes
 
     @property
     def duration(self) -> float:
         """Seconds from the message to the last event returned."""
         return 0.0 if self._last_event is None else self._last_event.at
 
-    def _reserve(self) -> None:
-        with _busy_lock:
-            if self._id.lower() in _busy:
-                raise ChatBusyError(
-                    "a chat turn is under way on this instance already",
-                    next_step="end that turn first, or chat on an instance of your own "
-                    "(smoke_instance_factory)",
-                )
-            _busy.add(self._id.lower())
-        self._reserved = True
-
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
-        self._reserve()
+        reserve(self._id)
+        self._reserved = True
         try:
             await self._observer.begins()
             await self._send()
@@ -221,16 +164,7 @@ class Turn:
 
     def _take_in(self, event: ChatEvent, known: Meaning) -> Meaning:
         """Apply an event to the turn's state, and return what it means in this turn."""
-        if known.finish is not None:
-            self.finish_reason = known.finish
-        if known.runtime is not None:
-            self._message_over = False
-            if known.runtime not in self.runtimes:
-                self.runtimes.append(known.runtime)
-        if known.end:
-            # A message that stops for tool calls is not the last: the agent goes on with another.
-            self._message_over = known.of_message and goes_on(self.finish_reason)
-            self.complete = self.complete or not self._message_over
+        self._end.saw(known)
         if known.whole and not known.text and self.first_text_after is None:
             known = known._replace(text=known.whole)
         if known.error is not None:
@@ -275,8 +209,7 @@ class Turn:
         if self._reserved:
             self._reserved = False
             self._observer.closed(self)
-            with _busy_lock:
-                _busy.discard(self._id.lower())
+            free(self._id)
 
     async def _receive(self) -> None:
         if self._stream is None:
@@ -331,12 +264,11 @@ class Turn:
         self.ending = "closed"
         if self._last_event is None:
             self._broken_off("the stream ended without a single event")
-        if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
-            self.complete = True
-        elif (why := self._end_wanted()) is not None:
+        why = self._end.stream_ended(end_is_known=self._observer.end_is_known)
+        if why is not None:
             self._broken_off(
                 f"the reply was cut: its stream ended without a terminal event{self._mid_event()}",
-                expected=f"an event that ends the turn, {why} (chat_end = {self._end})",
+                expected=f"an event that ends the turn, {why} (chat_end = {self._end.rule})",
                 next_step=f"{AGENTS_LOG}; if its runtime sends no terminal event, set "
                 'chat_end = "optional"',
             )
@@ -357,19 +289,6 @@ class Turn:
             if self._observer.cut_by_a_limit(silence):
                 next_step = IDLE_LIMIT + (next_step or AGENTS_LOG)
         self.fail(ChatError(what + why, expected=expected, next_step=next_step))
-
-    def _end_wanted(self) -> str | None:
-        """Return why the stream should have had a terminal event; None if nothing says so."""
-        if self._end == "required":
-            return "as is asked for"
-        if self._end == "optional":
-            return None
-        # A router may end the stream of a crashed agent as it ends any other.
-        if self.runtimes:
-            return "as this runtime always sends one"
-        return (
-            "as an earlier turn of this instance had one" if self._observer.end_is_known else None
-        )
 
     def _mid_event(self) -> str:
         return " in the middle of an event" if self._decoder.pending else ""

@@ -32,7 +32,8 @@ from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 from .lifecycle import NOT_OURS, phase, status_of
 from .policy import Policy, poll_interval
 from .probes import malformed_form
-from .record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
+from .record import InstanceRecord
+from .states import HAS_ROW, NOTHING_LEFT, State
 
 __tracebackhide__ = hide_own_frames
 

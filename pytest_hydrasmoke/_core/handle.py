@@ -14,15 +14,17 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 from .account import whole
 from .arguments import seconds_of, text_of, whole_of
-from .chat import HELD, Kept, Turn
+from .chat import Turn
 from .deletion import delete, keep
 from .expected import Expected
+from .kept_events import HELD, Kept
 from .lifecycle import phase, status_of, until_ready, wait
 from .llm_events import Usage
 from .moments import MOST_PROVIDERS
 from .policy import Policy
 from .reading import Reading
-from .record import InstanceRecord, TurnAccount
+from .record import InstanceRecord
+from .turn_account import TurnAccount
 from .turn_observers import RecordObserver
 
 __tracebackhide__ = hide_own_frames

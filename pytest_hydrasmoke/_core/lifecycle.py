@@ -28,9 +28,11 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
 from .moments import MOST_WORD, Failure
+from .phases import BOOT
 from .policy import Policy, poll_interval
 from .probes import refuses_size
-from .record import BOOT, NOTHING_LEFT, InstanceRecord, State
+from .record import InstanceRecord
+from .states import NOTHING_LEFT, State
 
 __tracebackhide__ = hide_own_frames
 

@@ -25,7 +25,8 @@ from .expected import Expected, maybe_since, surely_since
 from .lifecycle import phase
 from .moments import MOST_PROVIDERS
 from .policy import SECOND_LOOK, poll_interval
-from .record import Baseline, InstanceRecord, TurnAccount
+from .record import InstanceRecord
+from .turn_account import Baseline, TurnAccount
 
 __tracebackhide__ = hide_own_frames
 

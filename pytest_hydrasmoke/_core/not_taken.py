@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_hydrasmoke._api.calls import RULES
+from pytest_hydrasmoke._api.retry import RULES
 from pytest_hydrasmoke._base.errors import (
     ChatTimeoutError,
     HydraSmokeError,

@@ -9,7 +9,8 @@ import secrets
 import uuid
 from collections.abc import Mapping
 
-from pytest_hydrasmoke._api.calls import TRANSIENT, Calls
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.run_keys import run_of
@@ -32,7 +31,10 @@ from .moments import (
     UsageCount,
 )
 from .pauses import HELD_BACK, Pace
+from .phases import WAITS
 from .sightings import Sightings
+from .states import State
+from .turn_account import Baseline, TurnAccount
 from .turn_log import TurnLog
 
 if TYPE_CHECKING:
@@ -41,88 +43,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._api.calls import Attempt
     from pytest_hydrasmoke._base.errors import HydraSmokeError
     from pytest_hydrasmoke._transport.protocol import CallName
-
-PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
-BOOT = PHASES[:3]
-"""The phases until an instance is ready."""
-WAITS = ("first_text", "gap")
-"""Times in a chat that are no phases: until the reply's first text, and between two events."""
-TOKENS = "tokens"
-BUDGETS = (*PHASES, *WAITS, TOKENS)
-"""Names that can have a budget; the one for tokens is the whole run's."""
-
-
-class State(StrEnum):
-    """What is known of an instance: facts, in the order in which they become known."""
-
-    CLAIMED = "claimed"
-    """It has a key; nothing was sent."""
-    REQUESTED = "requested"
-    """The request may have left: from here on there may be a server."""
-    ACCEPTED = "accepted"
-    CREATED = "created"
-    READY = "ready"
-    FAILED = "failed"
-    """The router reports that it failed; its row is still to be deleted."""
-    REFUSED = "refused"
-    """The router refused the request: there is no server."""
-    ABSENT = "absent"
-    """The router has no row for the key, after polling to the deadline."""
-    DELETING = "deleting"
-    """The router accepted the request to delete it."""
-    DELETED = "deleted"
-    """The router confirmed that it is gone."""
-    KEPT = "kept"
-    """It was left on purpose (`keep`)."""
-
-
-HAS_ROW = frozenset({State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT})
-"""States in which the router had a row for it: after that, "not found" means gone."""
-NOTHING_LEFT = frozenset({State.CLAIMED, State.REFUSED, State.ABSENT, State.DELETED})
-SETTLED = NOTHING_LEFT | {State.KEPT}
-"""States in which the run has nothing more to do for an instance."""
-
-
-class Doubt(NamedTuple):
-    """Why events may be another turn's, and what to do about it."""
-
-    why: str
-    next_step: str
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The LLM events counted just before a turn, or why that count failed."""
-
-    at: float
-    count: int = 0
-    providers: frozenset[str] = frozenset()
-    error: str | None = None
-    doubt: Doubt | None = None
-    number: int = 0
-    """The turn's number among all turns on the instance, of any process."""
-
-
-class Counted(NamedTuple):
-    """A count of the instance's whole life, and when it was first seen."""
-
-    at: float
-    events: int
-    providers: frozenset[str]
-
-
-@dataclass(slots=True, eq=False)
-class TurnAccount:
-    """What bounds a turn's LLM events: the counts before it, and before the turn after it."""
-
-    before: Baseline
-    after: Baseline | None = None
-    found: Counted | None = None
-    """The last count before the next turn; None where no test expected events."""
-
-    def saw(self, at: float, count: int, providers: frozenset[str]) -> None:
-        if self.found is None or self.found[1:] != (count, providers):
-            self.found = Counted(at, count, providers)
 
 
 @dataclass(frozen=True, slots=True)

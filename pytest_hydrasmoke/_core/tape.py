@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._runtimes.content import Content
 
     from .chat import Ending
-    from .record import TurnAccount
+    from .turn_account import TurnAccount
 
 Place = str | int | Mapping[str, str | int] | None
 """Which instance of its owner a turn was on, as the recording names it."""

@@ -23,9 +23,10 @@ from .kept_content import keep_content
 from .moments import Failure, TurnStory
 from .observer import TurnObserver
 from .pauses import pace
-from .record import InstanceRecord, TurnAccount
+from .record import InstanceRecord
 from .settle import How
 from .tape import Tape
+from .turn_account import TurnAccount
 from .turn_log import TurnLog
 
 __tracebackhide__ = hide_own_frames

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
 
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 
 from .groups import Group, grouped, of_the_future
 from .model import (
@@ -46,7 +46,7 @@ def history(found: Found, *, last: int, group: str | None, fake: bool, now: date
             for name, at in future.items()
         )
         groups = _shown([run for run in runs if run.group not in future], last, group)
-        kinds.append(overview(groups))
+        kinds.append(overview(groups, fake=kind))
     if not fake and (fakes := sum(run.fake for run in found.runs)):
         skipped.append(f"runs of the fake router: {fakes}; --include-fake shows them")
     return History(live=kinds[0], fake=kinds[1] if fake else None, skipped=tuple(skipped))
@@ -60,13 +60,14 @@ def _shown(runs: Sequence[Run], last: int, group: str | None) -> list[Group]:
     return groups[-last:]
 
 
-def overview(groups: Sequence[Group]) -> Overview | None:
-    """Compute the figures of groups, oldest first; None without groups."""
+def overview(groups: Sequence[Group], *, fake: bool = False) -> Overview | None:
+    """Compute the figures of groups, oldest first, of one kind of router; None without groups."""
     if not groups:
         return None
     # The router is named only if it distinguishes specs.
     several = len({boot.spec.router for boot in _boots(groups)}) > 1
     return Overview(
+        fake=fake,
         groups=tuple(map(_group, groups)),
         phases=tuple(_phases(groups, several)),
         tests=tuple(sorted(_tests(groups), key=_by_flakiness)),
@@ -100,6 +101,8 @@ def _group(group: Group) -> GroupFigures:
             FailedRun(
                 run_id=run.run_id,
                 exit_code=run.exit_code,
+                ended=run.ended,
+                not_run=run.not_run,
                 tests=tuple(case.test for case in run.cases if case.outcome == "failed"),
             )
             for run in group.failed

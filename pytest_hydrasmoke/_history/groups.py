@@ -54,7 +54,7 @@ class Group:
 
     @property
     def failed(self) -> tuple[Run, ...]:
-        return tuple(run for run in self.counted if run.exit_code != 0)
+        return tuple(run for run in self.counted if run.is_red)
 
     @property
     def leaks(self) -> tuple[Leak, ...]:

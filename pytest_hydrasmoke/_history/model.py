@@ -13,9 +13,21 @@ from pydantic import BaseModel
 
 from pytest_hydrasmoke._core.moments import PLAIN
 
-from .runs import Spec
+from .runs import ENDINGS, Spec
 
 SCHEMA_VERSION: Literal[1] = 1
+KINDS = frozenset(
+    {
+        "collection errors",
+        "internal error",
+        "interrupt",
+        "pytest.exit",
+        "signal",
+        "stopped",
+        "usage error",
+    }
+)
+"""The kinds of endings that have words of their own."""
 
 
 class _Part(BaseModel):
@@ -51,8 +63,20 @@ class FailedRun(_Part):
 
     run_id: str
     exit_code: int
+    ended: str | None
+    """What ended it before its tests were over, as far as its report or exit code says."""
+    not_run: int
+    """How many of its tests it had not begun; 0 if its report does not say it."""
     tests: tuple[str, ...]
     """Those that failed in it."""
+
+
+def _kind(ended: str | None) -> str | None:
+    """Return the kind of an ending; None for what is none."""
+    if ended is None or ended in ENDINGS.values():
+        return ended
+    kind = ended.partition(":")[0]
+    return kind if kind in KINDS else None
 
 
 class GroupFigures(_Part):
@@ -75,6 +99,13 @@ class GroupFigures(_Part):
     leaks: int
     input_tokens: int
     output_tokens: int
+
+    @property
+    def words(self) -> str:
+        """Its outcome, and what kinds of endings its failed runs had, if they were no own ones."""
+        endings = (_kind(run.ended) for run in self.failed)
+        kinds = ", ".join(dict.fromkeys(filter(None, endings)))
+        return f"{self.outcome} ({kinds})" if kinds else self.outcome
 
 
 class Point(_Part):
@@ -170,6 +201,7 @@ class LeakFigures(_Part):
 class Overview(_Part):
     """Runs of live routers, or of the fake."""
 
+    fake: bool
     groups: tuple[GroupFigures, ...]
     phases: tuple[PhaseFigures, ...]
     tests: tuple[TestFigures, ...]

@@ -94,6 +94,8 @@ class ReportPart(Part):
     url: Name
     began: Moment
     exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
+    ended: Words | None = None
+    not_run: Count = 0
     pipeline: PipelinePart | None = None
     budgets: dict[Name, Annotated[float, Field(gt=0)]] = {}
     instances: Many[InstancePart]

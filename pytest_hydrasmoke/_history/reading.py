@@ -18,12 +18,12 @@ from pydantic import ValidationError
 
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 from pytest_hydrasmoke._report.pipeline import web_address
 
 from .parts import FailurePart, InstancePart, PipelinePart, ReportPart, SpanPart
-from .runs import FAILED, PASSED, Boot, Case, Leak, Run, Spec
+from .runs import ENDINGS, FAILED, PASSED, Boot, Case, Leak, Run, Spec
 
 LARGEST = 32 * 1024 * 1024
 """Most bytes of a report, unpacked; a run of fifty instances has less than 1 MiB."""
@@ -163,6 +163,8 @@ def _kept(report: ReportPart) -> Run:
             if instance.outcome == "leaked"
         ),
         cases=tuple(_cases(report, specs)),
+        ended=_word(report.ended) or ENDINGS.get(report.exit_code),
+        not_run=report.not_run,
     )
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 PASSED = frozenset({"passed", "xfailed", "xpassed"})
 FAILED = frozenset({"failed", "error"})
+ENDINGS: Mapping[int, str] = {
+    2: "interrupt",
+    3: "internal error",
+    4: "usage error",
+    5: "nothing collected",
+    129: "signal: HUP",
+    130: "signal: INT",
+    143: "signal: TERM",
+    149: "signal: BREAK",
+}
+"""What ended a run, by the exit code, if its report does not say it: that of an older release."""
 
 
 class Spec(NamedTuple):
@@ -84,6 +96,14 @@ class Run:
     """The seconds of a phase, for each time that an instance of a spec went through it."""
     leaks: tuple[Leak, ...]
     cases: tuple[Case, ...]
+    ended: str | None = None
+    """What ended it early, as its report says, or as its exit code does."""
+    not_run: int = 0
+    """How many of its tests it had not begun."""
+
+    @property
+    def is_red(self) -> bool:
+        return self.exit_code != 0 or self.not_run > 0
 
     @property
     def tests(self) -> frozenset[str]:

@@ -53,7 +53,7 @@ def markdown(history: History, after: int) -> str:
         highlights += [words for phase in calm for words in _change(phase)]
         newest = overview.groups[-1]
         parts.append(
-            f"## hydra-smoke history: {newest.outcome}\n\n{code(headline(router, overview))}\n\n"
+            f"## hydra-smoke history: {newest.words}\n\n{code(headline(router, overview))}\n\n"
         )
         parts += [f"- {code(line)}\n" for line in highlights[:SHOWN]]
         if len(highlights) > SHOWN:
@@ -68,7 +68,7 @@ def headline(router: str, overview: Overview) -> str:
     newest = overview.groups[-1]
     return (
         f"{router}, groups: {len(overview.groups)}, runs: {runs}; "
-        f"the newest, {newest.name}, {newest.outcome}"
+        f"the newest, {newest.name}, {newest.words}"
     )
 
 
@@ -108,7 +108,7 @@ def _row(group: GroupFigures, ready: str) -> tuple[str, ...]:
         group.began.strftime("%Y-%m-%d %H:%M"),
         group.name,
         (group.commit or "-")[:7],
-        group.outcome,
+        group.words,
         str(group.runs),
         str(group.tests_passed + group.tests_failed),
         str(group.tests_failed),

@@ -77,11 +77,15 @@ def leaks(overview: Overview) -> Iterator[str]:
     """Yield a line for each leak of the newest group."""
     for leak in overview.leaks:
         if leak.group == len(overview.groups) - 1:
-            yield f"{leak.key or leak.id or 'an instance'} may still run; {way_out(leak)}"
+            name = leak.key or leak.id or "an instance"
+            state = "was not seen deleted" if overview.fake else "may still run"
+            yield f"{name} {state}; {way_out(leak, fake=overview.fake)}"
 
 
-def way_out(leak: LeakFigures) -> str:
+def way_out(leak: LeakFigures, *, fake: bool) -> str:
     """Return what to do about a leak: a command to paste, if its run id is valid."""
+    if fake:
+        return "the fake router ended with its run: nothing to sweep"
     if name_problem(leak.run_id) is not None:
         return "look for it at the provider"
     return sweep_command(leak.run_id)
@@ -98,7 +102,12 @@ def failures(overview: Overview) -> Iterator[str]:
     for run in newest.failed:
         tests = "; ".join(map(shown, run.tests[:_MOST])) or "no test of it failed"
         more = f"; and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
-        yield f"run {run.run_id} of group {newest.name} (exit code {run.exit_code}): {tests}{more}"
+        ended = "" if run.ended is None else f", {run.ended}"
+        left = f"; {run.not_run} more were not run" if run.not_run else ""
+        yield (
+            f"run {run.run_id} of group {newest.name} (exit code {run.exit_code}{ended}): "
+            f"{tests}{more}{left}"
+        )
 
 
 def regressions(overview: Overview, after: int) -> list[PhaseFigures]:

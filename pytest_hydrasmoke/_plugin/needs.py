@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._run.factory import merged
 
 from .bundled_checks import CheckModule
-from .fixtures import scope_node
+from .scopes import scope_node
 
 _PLUGIN = "pytest_hydrasmoke.plugin"
 _SHARED = ("smoke_instance", "async_smoke_instance")

@@ -1,17 +1,13 @@
-"""Act on what collected tests need: a plan prints it, and a run that can't have it ends.
-
-The refusal is raised where tests are collected: under xdist by every worker, whose main process
-sets the exit code.
-"""
+"""Act on what collected tests need: a plan prints it, and a run that can't have it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import collect_here, worker_input, worker_output
+from pytest_hydrasmoke._base.pytest_internals import collect_here
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import LIVE, PLAN, TABLE, variable
 
@@ -21,59 +17,37 @@ from .needs import Needs, needs_of
 if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-_TOO_MANY = "hydra_smoke_too_many"
+    from .refusal import Reason
 
 
-def too_many(needs: Needs, most: int, *, checks: bool) -> str | None:
+def too_many(items: Sequence[pytest.Item], needs: Needs, most: int) -> str | None:
     """Return why a run of these tests would run out of instances; None if it need not."""
     if needs.least <= most:
         return None
-    without = ", or leave out the bundled checks (bundled_checks = false)" if checks else ""
+    remedy = _remedy(items, needs)
     return (
         f"these tests need at least {needs.least} instances, and max_instances is {most}: nothing "
-        f"was provisioned. Raise it (set {variable('max_instances')}, or max_instances = "
-        f"{needs.least} in [{TABLE}]), run fewer tests (-k, -m), have more of them share one "
-        f"(scope){without}. {LIVE} {PLAN} lists what is needed"
+        f"was provisioned. {remedy[0].upper()}{remedy[1:]}. {LIVE} {PLAN} lists what is needed"
     )
 
 
-class Limit:
-    """Ends a run before its first boot where it needs more instances than it may have."""
+def _remedy(items: Sequence[pytest.Item], needs: Needs) -> str:
+    checks = any(item.getparent(CheckModule) is not None for item in items)
+    without = ", or leave out the bundled checks (bundled_checks = false)" if checks else ""
+    return (
+        f"raise it (set {variable('max_instances')}, or max_instances = {needs.least} in "
+        f"[{TABLE}]), run fewer tests (-k, -m), have more of them share one (scope){without}"
+    )
 
-    def __init__(
-        self, pytest_config: pytest.Config, config: HydraSmokeConfig, *, replaying: bool
-    ) -> None:
-        self._pytest = pytest_config
-        self._config = config
-        self._replaying = replaying
-        self._refused = False
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        config = self._config
-        needs = needs_of(session.items, config.spec, config.scope, replaying=self._replaying)
-        checks = any(item.getparent(CheckModule) is not None for item in session.items)
-        words = too_many(needs, config.max_instances, checks=checks)
-        if words is None:
-            return
-        if worker_input(self._pytest) is None:
-            raise pytest.UsageError(words)
-        # An error raised here would be an internal error of xdist, with all its frames.
-        session.shouldfail = words
-        session.items.clear()
-        worker_output(self._pytest)[_TOO_MANY] = True
+def limit(config: HydraSmokeConfig, *, replaying: bool) -> Reason:
+    """Return what refuses tests that need more instances than the run may have."""
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: object) -> None:
-        """Note that a worker has refused."""
-        self._refused |= _TOO_MANY in worker_output(node)
+    def reason(items: Sequence[pytest.Item]) -> str | None:
+        needs = needs_of(items, config.spec, config.scope, replaying=replaying)
+        return too_many(items, needs, config.max_instances)
 
-    # Outside the wrapper that stores the run's exit code.
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        if self._refused:
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        return (yield)
+    return reason
 
 
 class Planner:
@@ -91,6 +65,7 @@ class Planner:
         self._warnings = warnings
         self._replaying = replaying
         self._lines: list[str] = []
+        self._refused = False
         collect_here(pytest_config)
 
     def pytest_report_header(self) -> list[str]:
@@ -107,14 +82,22 @@ class Planner:
         many = "instance" if needs.least == 1 else "instances"
         known = len(needs.instances)
         perhaps = f", {known} if no two are the same" if known > needs.least else ""
-        enough = "" if needs.least <= most else ": the run would be refused"
-        head = f"at least {needs.least} {many}{perhaps}; max_instances is {most}{enough}"
+        self._refused = needs.least > most
+        refused = ": the run would be refused" if self._refused else ""
+        head = f"at least {needs.least} {many}{perhaps}; max_instances is {most}{refused}"
+        remedy = [_remedy(session.items, needs)] if self._refused else []
         scrub = scrubbing(config.token)
-        self._lines = [scrub(line) for line in (head, *needs.lines())]
+        self._lines = [scrub(line) for line in (head, *remedy, *needs.lines())]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool:
         return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        # The run's own exit code: a pipeline that plans first is to stop here.
+        if self._refused:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("hydra-smoke plan")

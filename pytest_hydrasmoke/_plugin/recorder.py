@@ -42,7 +42,7 @@ from .fixtures import Active
 from .record_hook import NAME, edit_of
 from .recorder_notes import CHANGED, NEW, NOT_RECORDED, SAME, UNWRITTEN, Notes
 from .replay import LIVE_ONLY, as_argument
-from .session_end import exit_code
+from .verdict import exit_code
 
 
 @dataclass

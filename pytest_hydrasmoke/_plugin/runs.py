@@ -206,7 +206,7 @@ class Runs:
                     _explain(error, tally.words(obstacle))
                     raise
                 if self._active is not None:
-                    self._active.run_failed(item.nodeid, error)
+                    self._active.failures.run_failed(item.nodeid, error)
                 continue
             lasted = self._clock() - start
             tally.add("passed", lasted)

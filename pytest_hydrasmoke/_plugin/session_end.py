@@ -22,17 +22,22 @@ from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
-from pytest_hydrasmoke._report.build import all_manners, breaches, merged, untold_tokens, with_tests
-from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, ProcessReport, Report
+from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
+from pytest_hydrasmoke._report.build import merged, with_tests
+from pytest_hydrasmoke._report.manners import all_manners
+from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 
 from .cases import Cases
-from .fixtures import FAILED, Active
+from .ending import Ending
+from .failures import FAILED
+from .fixtures import Active
 from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
 from .stalled_output import StalledOutput
+from .verdict import Verdict, exit_code
 from .views import Views
 from .workers import KEY, Workers
 
@@ -41,14 +46,6 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
 
 __tracebackhide__ = hide_own_frames
-
-
-def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
-    """Return a run's exit code: failures at its end add to those of tests, and hide none."""
-    if signal is not None:
-        return 128 + signal
-    clean = before in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-    return pytest.ExitCode.TESTS_FAILED if failed and clean else before
 
 
 def _fates(own: ProcessReport) -> list[object]:
@@ -86,12 +83,15 @@ class SessionEnd:
         self._executed = False
         self._failed: set[str] = set()
         self._cases = Cases()
+        self.ending = Ending(self._scrub, replies=active.config.report_replies)
         self._report: Report | None = None
         self.on_closed: Callable[[pytest.Session], object] = lambda session: None
         """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
-        self.workers = Workers(pytest_config, active, fake)
+        table = None if loaded is None else loaded.file
+        self.workers = Workers(pytest_config, active, fake, table)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
+        self.verdict = Verdict(pytest_config, self.views.attempt)
         self._written: list[object] | None = None
         """The fates of this process's instances in the written report."""
         self._broken_off = False
@@ -137,7 +137,8 @@ class SessionEnd:
         self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
-            worker_output(self._pytest)[KEY] = cleaned(own, self._scrub).model_dump(mode="json")
+            told = own.model_copy(update={"selected": tuple(self.ending.selected)})
+            worker_output(self._pytest)[KEY] = cleaned(told, self._scrub).model_dump(mode="json")
         else:
             self._conclude(session, own)
         # If output would block, other hooks go first: workers take seconds to end.
@@ -186,7 +187,7 @@ class SessionEnd:
         """Hand out the run's report after its files are written: its readers may fail, or block."""
         self._interrupts.catch_up()
         if self._report is not None:
-            self._give_verdict(self._report)
+            self.verdict.give(self._report)
             self.views.hand_out(self._report)
 
     def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
@@ -194,13 +195,14 @@ class SessionEnd:
         everybody = [*self.workers.reports.values(), own]
         told_of = merged(instance for one in everybody for instance in one.instances)
         instances = with_tests(told_of, self._cases.reports)
-        broken = breaches(instances, self._active.config.budgets)
-        failed = bool(broken) or any(
+        made = self._made(session, instances, everybody)
+        failed = bool(made.breaches) or any(
             instance.outcome == "leaked" or instance.conflict for instance in instances
         )
-        if session.exitstatus == 0 and not failed and not self._executed:
-            self.views.remarks.append("no smoke test was executed: the run proves nothing")
-            failed = True
+        if session.exitstatus == 0 and not failed:
+            unproved = self._unproved(made)
+            self.views.remarks += [] if unproved is None else [unproved]
+            failed = unproved is not None
         untold = untold_tokens(instances, self._active.config.budgets)
         self.views.remarks += [] if untold is None else [untold]
         signal = self._interrupts.received
@@ -209,43 +211,29 @@ class SessionEnd:
         if self._fake is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
             self.views.remarks += notes(self._fake, self._cases.reports, whole=whole)
-        return self._made(session, instances, broken, everybody)
+        ended = made.model_copy(update={"exit_code": int(session.exitstatus)})
+        # All views are drawn from this report.
+        report: Report = cleaned(ended, self._scrub)
+        return report
 
-    def _give_verdict(self, report: Report) -> None:
-        for instance in report.instances:
-            name = instance.id or instance.idempotency_key or "?"
-            if instance.outcome == "leaked":
-                self.fail("leak", name, terminal.leak(instance))
-            if instance.conflict is not None:
-                self.fail("run-id", name, terminal.conflict(instance))
-        for breach in report.breaches:
-            self.fail("budget", breach.phase, terminal.breach(breach))
-
-    def fail(self, kind: str, name: str, words: str) -> None:
-        """Fail the run at its end, for something outside any test."""
-        # A separate report adds to the tests' outcomes and hides none of them. Some plugins,
-        # pytest-html among them, accept a test once its teardown is reported.
-        session = session_of(self._pytest)
-        assert session is not None  # It is at its end.
-        session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
-        session.testscollected += 1  # The terminal shows progress as a share of these.
-        nodeid = f"hydra-smoke::{kind}::{name}"
-        location = ("hydra-smoke", None, f"{kind} of {name}")
-        failed = pytest.TestReport(nodeid, location, {}, "failed", words, "call")
-        over = pytest.TestReport(nodeid, location, {}, "passed", None, "teardown")
-        for report in (failed, over):
-            log = partial(self._pytest.hook.pytest_runtest_logreport, report=report)
-            self.views.attempt(f"the {kind} of {name} was not shown everywhere", log)
+    def _unproved(self, made: Report) -> str | None:
+        """Return why a run in which nothing failed is not green."""
+        if not self._executed:
+            return "no smoke test was executed: the run proves nothing"
+        if made.is_unfinished:
+            # `pytest.exit` may have asked for 0.
+            return "not all smoke tests came to their end: of the others the run proves nothing"
+        return None
 
     def _made(
         self,
         session: pytest.Session,
         instances: Sequence[InstanceReport],
-        broken: Sequence[BreachReport],
         everybody: Sequence[ProcessReport],
     ) -> Report:
         config = self._active.config
-        made = Report(
+        selected = {test for process in everybody for test in process.selected}
+        return Report(
             run_id=config.run_id,
             fake=self._fake is not None,
             replaying=None if self._recordings is None else replayed(self._recordings),
@@ -254,15 +242,14 @@ class SessionEnd:
             seconds=(datetime.now(UTC) - self._began).total_seconds(),
             pipeline=pipeline_of(os.environ, config.group, config.run_id),
             exit_code=int(session.exitstatus),
+            ended=self.ending.words(session, self._interrupts.received),
             instances=tuple(instances),
             tests=tuple(self._cases.reports),
+            not_run=self.ending.not_run(selected),
             budgets=config.budgets,
-            breaches=tuple(broken),
+            breaches=tuple(breaches(instances, config.budgets)),
             manners=all_manners([process.manners for process in everybody]),
         )
-        # All views are drawn from this report.
-        report: Report = cleaned(made, self._scrub)
-        return report
 
     def _close(self) -> ProcessReport:
         session = self._active.session

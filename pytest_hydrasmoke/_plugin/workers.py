@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -32,9 +33,14 @@ class Workers:
     """Sends each worker its settings, and receives its report."""
 
     def __init__(
-        self, pytest_config: pytest.Config, active: Active, fake: FakeRouter | None
+        self,
+        pytest_config: pytest.Config,
+        active: Active,
+        fake: FakeRouter | None,
+        table: Path | None,
     ) -> None:
         self._pytest = pytest_config
+        self._table = table
         self._active = active
         self._fake = fake
         self.silent: set[str] = set()
@@ -63,6 +69,7 @@ class Workers:
             "scenario": scenario,
             "replay": replay,
             "at_once": fake is not None and comes_at_once(fake.scenario),
+            "table": None if self._table is None else str(self._table),
             "folder": str(self._pytest.invocation_params.dir),
         }
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 
 CHAT = frozenset({"turn", "llm_events"})
 """Phases of a chat: they wait for the agent, whatever the router's status word."""

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 from typing import TypeVar
 
 from pytest_hydrasmoke._core.moments import Failure, Moment, TurnStory
-from pytest_hydrasmoke._core.record import SETTLED, TOKENS, WAITS, InstanceRecord
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.states import SETTLED, State
 
+from .manners import manners_of
 from .model import (
-    AnswerReport,
-    BreachReport,
     CaseReport,
-    EventReport,
     FailureReport,
     InstanceReport,
-    Manners,
+    ProcessReport,
     StatusReport,
     TokensReport,
     TurnReport,
 )
 
 M = TypeVar("M", bound=Moment)
-T = TypeVar("T")
 _Happened = TurnStory | Failure
+
+
+def process_report(
+    records: Sequence[InstanceRecord], beside: Sightings, wall: float, *, replies: bool
+) -> ProcessReport:
+    """Report every request of a process for an instance, and how the router answered.
+
+    `beside` is what was seen of the router without an instance.
+    """
+    return ProcessReport(
+        instances=tuple(
+            report_of(record, wall, replies=replies) for record in records if _matters(record)
+        ),
+        manners=manners_of([beside, *(record.sightings for record in records)]),
+    )
+
+
+def _matters(record: InstanceRecord) -> bool:
+    # A refused request made no instance; it is reported only where a test failed because of it.
+    refused = record.state in (State.CLAIMED, State.REFUSED)
+    return not refused or any(failure.test for failure in record.failures)
 
 
 def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> InstanceReport:
@@ -211,84 +229,3 @@ def _in_order(one: tuple[M, ...], two: tuple[M, ...]) -> tuple[M, ...]:
 
 def _at(moment: Moment) -> float:
     return moment.at
-
-
-def manners_of(seen: Iterable[Sightings]) -> Manners:
-    """Convert what was seen of the router."""
-    sightings = list(seen)
-    return Manners(
-        answers=tuple(
-            AnswerReport(call=form.call, code=form.code, fields=dict(form.fields))
-            for form in _distinct(form for sight in sightings for form in sight.answers)
-        ),
-        events=tuple(
-            EventReport.model_validate(asdict(form))
-            for form in _distinct(form for sight in sightings for form in sight.events)
-        ),
-        drift=tuple(dict.fromkeys(text for sight in sightings for text in sight.drift)),
-    )
-
-
-def all_manners(several: Sequence[Manners]) -> Manners:
-    """Combine what several processes saw of the router."""
-    return Manners(
-        answers=tuple(_distinct(form for one in several for form in one.answers)),
-        events=tuple(_distinct(form for one in several for form in one.events)),
-        drift=tuple(dict.fromkeys(text for one in several for text in one.drift)),
-    )
-
-
-def _distinct(forms: Iterable[T]) -> list[T]:
-    # Sorted: the order of a set of strings differs in each process.
-    return [form for _, form in sorted({repr(form): form for form in forms}.items())]
-
-
-def breaches(
-    instances: Sequence[InstanceReport], budgets: Mapping[str, float]
-) -> list[BreachReport]:
-    """Return the exceeded budgets, each with its worst value."""
-    return [
-        BreachReport(
-            phase=name,
-            limit=limit,
-            value=value,
-            instance=worst.name,
-            test=_waited(worst, name, value),
-        )
-        for name, limit in budgets.items()
-        for value, worst in _most(instances, name)
-        if value > limit
-    ]
-
-
-def _most(instances: Sequence[InstanceReport], name: str) -> Iterator[tuple[float, InstanceReport]]:
-    """Yield what was used of a budget, and where most of it was; nothing without instances."""
-    if not instances:
-        return
-    if name == TOKENS:
-        worst = max(instances, key=lambda it: it.tokens.total)
-        yield sum(instance.tokens.total for instance in instances), worst
-    else:
-        worst = max(instances, key=lambda it: _took(it, name))
-        yield _took(worst, name), worst
-
-
-def _took(it: InstanceReport, name: str) -> float:
-    return (it.waits if name in WAITS else it.phases).get(name, 0.0)
-
-
-def _waited(it: InstanceReport, name: str, seconds: float) -> str | None:
-    """Return the test whose turn took that long; None if that turn is not kept."""
-    if name not in WAITS:
-        return None
-    wait_of = attrgetter("first_text_after" if name == "first_text" else "max_gap")
-    return next((turn.test for turn in it.turns if wait_of(turn) == seconds), None)
-
-
-def untold_tokens(instances: Sequence[InstanceReport], budgets: Mapping[str, float]) -> str | None:
-    """Return how many chats a token budget does not cover; None if it covers all, or is not set."""
-    untold = sum(instance.untold for instance in instances)
-    if TOKENS not in budgets or not untold:
-        return None
-    chats = sum(instance.chats for instance in instances)
-    return f"budgets: tokens of {untold} of {chats} chats were not reported, and are not counted"

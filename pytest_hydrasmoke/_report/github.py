@@ -16,7 +16,7 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line, safe_text
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 
 from .model import FailureReport, InstanceReport, Report
 
@@ -76,6 +76,8 @@ def _pieces(report: Report) -> Iterator[str]:
     )
     if report.tests_words is not None:
         yield f"\nSmoke tests: {report.tests_words}\n"
+    if report.ended is not None:
+        yield f"\nEnded before its tests were over: {code(report.ended)}\n"
     yield from _section("Leaked", map(_leak, _with(report, "leaked")))
     yield from _section("Failures", _failures(report.instances))
     yield from _section(

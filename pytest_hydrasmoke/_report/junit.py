@@ -12,7 +12,8 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import junit_writers, suite_properties
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.moments import MOST_PROVIDERS, TurnStory
-from pytest_hydrasmoke._core.record import PHASES, TOKENS, WAITS, InstanceRecord
+from pytest_hydrasmoke._core.phases import PHASES, TOKENS, WAITS
+from pytest_hydrasmoke._core.record import InstanceRecord
 
 from .model import InstanceReport, Report, TurnReport
 
@@ -30,6 +31,8 @@ def of_run(report: Report) -> Iterator[Property]:
         "seconds": _seconds(report.seconds),
         "provisioned": report.provisioned,
         **{outcome: report.count(outcome) for outcome in ("deleted", "kept", "leaked")},
+        "not_run": report.not_run or None,
+        "ended": report.ended,
     }
     yield from _named(PREFIX, run)
     for breach in report.breaches:

@@ -17,7 +17,9 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, UsageCount
-from pytest_hydrasmoke._core.record import TOKENS
+from pytest_hydrasmoke._core.phases import TOKENS
+
+from .manners import Manners
 
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
@@ -163,7 +165,7 @@ class InstanceReport(_Part):
     retries: int
     notes: tuple[str, ...]
     drift: tuple[str, ...]
-    """What the router said beyond its contract."""
+    """What the router said that its contract does not know."""
     statuses: tuple[StatusReport, ...]
     spans: tuple[Span, ...]
     exchanges: tuple[Exchange, ...]
@@ -209,36 +211,6 @@ class CaseReport(_Part):
     """The instances that it used, by key, or by id if they have no key."""
 
 
-class AnswerReport(_Part):
-    """The form of a call's answer, without its values."""
-
-    call: str
-    code: int
-    fields: dict[str, str]
-    """What kind of value each had: null, boolean, string, number, list, object."""
-
-
-class EventReport(_Part):
-    """The form of a stream's event, without the words of the reply."""
-
-    event: str
-    data: str
-    """`done` (`[DONE]`), `object` or `text`."""
-    keys: tuple[str, ...]
-    """The keys at the top of an object."""
-    kind: str | None
-    """An object's `type`, if that is a word."""
-
-
-class Manners(_Part):
-    """How the router answers where its contract leaves it open: forms without values."""
-
-    answers: tuple[AnswerReport, ...] = ()
-    events: tuple[EventReport, ...] = ()
-    drift: tuple[str, ...] = ()
-    """What any answer said beyond the contract."""
-
-
 class BreachReport(_Part):
     """A budget that was exceeded; seconds, or a number of tokens."""
 
@@ -271,6 +243,8 @@ class ProcessReport(_Part):
 
     instances: tuple[InstanceReport, ...] = ()
     manners: Manners = Manners()
+    selected: tuple[str, ...] = ()
+    """The smoke tests that it was to run."""
 
 
 class PipelineReport(_Part):
@@ -306,9 +280,15 @@ class Report(_Part):
     exit_code: int
     """pytest's exit code. If another plugin changes it later, `report.json` has the later one, and
     the hook `pytest_hydra_smoke_report` got the earlier one."""
+    ended: str | None = None
+    """What ended the run before its tests were over: `signal`, `interrupt`, `pytest.exit`,
+    `stopped`, `collection errors`, `usage error` or `internal error`, then a colon and its words,
+    if there are any; None if nothing did."""
     instances: tuple[InstanceReport, ...]
     tests: tuple[CaseReport, ...] = ()
     """The smoke tests, in the order in which they were first reported."""
+    not_run: int = 0
+    """How many more were selected, and had not begun when the run ended."""
     budgets: dict[str, float] = {}
     """The limits that were set."""
     breaches: tuple[BreachReport, ...] = ()
@@ -329,7 +309,14 @@ class Report(_Part):
         counts = Counter(test.outcome for test in self.tests)
         # Always in one order: a report of another release may have other words.
         names = sorted(counts, key=lambda it: OUTCOMES.index(it) if it in OUTCOMES else -1)
-        return ", ".join(f"{counts[name]} {name}" for name in names) or None
+        told = [f"{counts[name]} {name}" for name in names]
+        told += [f"{self.not_run} not run"] if self.not_run else []
+        return ", ".join(told) or None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a smoke test has not come to its end."""
+        return self.not_run > 0 or any(test.outcome == "interrupted" for test in self.tests)
 
     @property
     def provisioned(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 
 from .model import InstanceReport, Report
 
@@ -27,6 +27,8 @@ def summary(report: Report, page: Path | None, own_page: Path) -> Iterator[str]:
     yield _paragraph(f"provisioned {report.provisioned}, {counts}")
     if report.tests_words is not None:
         yield _paragraph(f"smoke tests: {report.tests_words}")
+    if report.ended is not None:
+        yield _paragraph(f"ended before its tests were over: {report.ended}")
     if page is not None:
         try:
             link = quote(Path(os.path.relpath(page, own_page.parent)).as_posix())

@@ -12,7 +12,7 @@ from statistics import median
 
 from pytest_hydrasmoke._base.run_keys import slot_of
 from pytest_hydrasmoke._base.width import width_of
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 
 from .model import InstanceReport, Report
 

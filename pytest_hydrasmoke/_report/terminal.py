@@ -9,7 +9,8 @@ import pytest
 
 from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import harmless, safe_line
-from pytest_hydrasmoke._core.record import TOKENS, InstanceRecord
+from pytest_hydrasmoke._core.phases import TOKENS
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import BreachReport, InstanceReport, Report
@@ -42,6 +43,8 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
     lines: list[Line] = [[(_counted(report), "")]]
     if report.tests_words is not None:
         lines.append([(f"smoke tests: {report.tests_words}", "")])
+    if report.ended is not None:
+        lines.append([(f"ended before its tests were over: {report.ended}", "")])
     if report.instances:
         lines += [[], *table(report, width, colour=colour), []]
     if any(instance.phases for instance in report.instances) and not colour:

@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.calls import RULES, Attempt, Calls
+from pytest_hydrasmoke._api.calls import Attempt, Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
 from pytest_hydrasmoke._api.responses import asked_for
+from pytest_hydrasmoke._api.retry import RULES
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     HydraSmokeError,
@@ -23,8 +24,9 @@ from pytest_hydrasmoke._base.run_keys import key_of, run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.lifecycle import ask
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.states import State
 
 from .disposal import delete_async, to_delete
 
@@ -112,7 +114,7 @@ class ByHand:
         record = self._owned.get(key)
         if record is None or record.state not in _OPEN:
             return await calls.provision(spec, key)
-        self._session.check_spec(spec)
+        self._session.claims.check_spec(spec)
         record.spec, policy = spec, self._session.policy
         if calls is proved:
             return await ask(Calls(calls.io, record), record, policy)

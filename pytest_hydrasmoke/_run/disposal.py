@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+import anyio
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import HAS_ROW, SETTLED, InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
@@ -90,3 +93,12 @@ async def delete_async(io: AsyncIO, record: InstanceRecord, policy: Policy) -> N
         await delete(Calls(io, record), record, policy)
     except Exception as error:
         record.leak = str(error) or repr(error)
+
+
+async def dispose_async(records: Sequence[InstanceRecord], policy: Policy, io: AsyncIO) -> None:
+    """Do what `dispose` does, from a coroutine, with instances that were requested."""
+    for record in records:
+        keep(record, policy)
+    async with anyio.create_task_group() as group:
+        for record in to_delete(records, policy):
+            group.start_soon(delete_async, io.branch(), record, policy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke._core.states import State
 
 from .ledger import Fact
 

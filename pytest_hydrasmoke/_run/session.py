@@ -9,46 +9,37 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import anyio
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.token import has_token, scrubbing
-from pytest_hydrasmoke._core.deletion import is_gone, keep
+from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._core.deletion import is_gone
 from pytest_hydrasmoke._core.handle import Handle
-from pytest_hydrasmoke._core.lifecycle import check_free, provision
-from pytest_hydrasmoke._core.moments import Failure
-from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import (
-    HAS_ROW,
-    InstanceRecord,
-    Origin,
-    RecordListener,
-    State,
-)
+from pytest_hydrasmoke._core.record import InstanceRecord, Origin, RecordListener
 from pytest_hydrasmoke._core.sightings import Sightings
+from pytest_hydrasmoke._core.states import HAS_ROW, State
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
-from pytest_hydrasmoke._report.build import manners_of, report_of
+from pytest_hydrasmoke._report.build import process_report
 from pytest_hydrasmoke._report.model import ProcessReport
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
-from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke._transport.threads import Network, fan_out
+from pytest_hydrasmoke._transport.threads import Network
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 from .by_hand import ByHand, OfClients
-from .disposal import believe_others, delete_async, dispose, to_delete
+from .claims import Claims
+from .disposal import believe_others, dispose, dispose_async, to_delete
 from .facts import FACTS, STATES
-from .ledger import Entry, Fact, Intent, Ledger
+from .ledger import Entry, Fact, Ledger
+from .provisioning import bring_up, bring_up_all, bring_up_all_async
 
 __tracebackhide__ = hide_own_frames
 
@@ -89,6 +80,7 @@ class SmokeSession(RecordListener):
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
+        self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
 
     # Provisioning
@@ -97,16 +89,9 @@ class SmokeSession(RecordListener):
         self, spec: InstanceSpec, number: int = 1, share: str | None = None
     ) -> list[InstanceRecord]:
         """Own instances before they are requested, under the next free slots."""
-        self._check_detached()
+        self.claims.check_detached()
         self.permit()
-        limit = self.config.max_instances
-        keys = self.ledger.claim(self._intent(spec, share), number, limit)
-        if keys is None:
-            raise ConfigError(
-                f"no room for {number} more: max_instances allows {limit} in a run",
-                next_step="raise HYDRA_SMOKE_MAX_INSTANCES, share instances (scope), or leave out "
-                "the bundled checks, which take one (bundled_checks = false)",
-            )
+        keys = self.claims.take_slots(spec, number, share)
         records = [self._record(spec, key) for key in keys]
         if share is None:
             for record in records:
@@ -115,31 +100,11 @@ class SmokeSession(RecordListener):
 
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
         """Own what a test may provision by hand: it takes no slot."""
-        self._check_detached()
-        self.ledger.claim_key(key, self._intent(spec))
+        self.claims.check_detached()
+        self.claims.take_key(spec, key)
         record = self._record(spec, key)
         record.takes_slot = False
         return record
-
-    def _check_detached(self) -> None:
-        if self.config.instance is not None:
-            raise ConfigError(
-                "this run is attached to an instance: it provisions none",
-                instance=self.config.instance,
-                next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
-            )
-
-    def check_spec(self, spec: InstanceSpec) -> None:
-        """Raise `ConfigError` for a spec that contains the token."""
-        if any(has_token(str(value), self.config.token) for value in spec.model_dump().values()):
-            raise ConfigError(
-                "the spec has the token in it",
-                next_step="leave it out: what is provisioned is written down, and reported",
-            )
-
-    def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:
-        self.check_spec(spec)
-        return Intent(spec.model_dump(), self.config.link.base_url, share)
 
     def _record(self, spec: InstanceSpec | None, key: str) -> InstanceRecord:
         record = InstanceRecord(
@@ -217,7 +182,7 @@ class SmokeSession(RecordListener):
     def bring_up(self, record: InstanceRecord) -> InstanceRecord:
         """Take an owned instance from any state to ready; delete it if that fails."""
         try:
-            drive(_bring_up(self._calls(record), record, self.policy))
+            drive(bring_up(self._calls(record), record, self.policy))
         except Exception:
             record.failed = True
             self.dispose([record])
@@ -226,18 +191,13 @@ class SmokeSession(RecordListener):
 
     def many(self, number: int, spec: InstanceSpec) -> list[SmokeInstance]:
         """Provision several concurrently: all become ready, or all are deleted."""
-        records = self.claim(spec, number)
-
-        def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
-            return lambda io: drive(_bring_up(Calls(io, record), record, self.policy))
-
-        works = [work(record) for record in records]
-        failures = fan_out(self.config.link, works, self.interrupts, self.network)
-        if failures:
+        records, link = self.claim(spec, number), self.config.link
+        failure = bring_up_all(records, self.policy, link, self.interrupts, self.network)
+        if failure is not None:
             for record in records:
                 record.failed = True
             self.dispose(records)
-            raise failures[0]
+            raise failure
         return [self._ready(record) for record in records]
 
     async def many_async(
@@ -245,22 +205,13 @@ class SmokeSession(RecordListener):
     ) -> list[AsyncSmokeInstance]:
         """Do what `many` does, from a coroutine."""
         records = self.claim(spec, number)
-        try:
-            async with anyio.create_task_group() as group:
-                for record in records:
-                    calls = Calls(io.branch(), record)
-                    group.start_soon(_bring_up, calls, record, self.policy)
-        except ExceptionGroup as failed:
-            first = failed.exceptions[0]
-        else:
-            return [self._ready_async(io, record) for record in records]
-        for record in records:
-            record.failed = True
-            keep(record, self.policy)
-        async with anyio.create_task_group() as group:
-            for record in to_delete(records, self.policy):
-                group.start_soon(delete_async, io.branch(), record, self.policy)
-        raise first
+        failure = await bring_up_all_async(records, self.policy, io)
+        if failure is not None:
+            for record in records:
+                record.failed = True
+            await dispose_async(records, self.policy, io)
+            raise failure
+        return [self._ready_async(io, record) for record in records]
 
     # Handles
 
@@ -344,36 +295,7 @@ class SmokeSession(RecordListener):
         """Return the outcome of every request for an instance, and how the router answered."""
         wall = time.time() - self._io.now()
         replies = self.config.report_replies
-        return ProcessReport(
-            instances=tuple(
-                report_of(record, wall, replies=replies)
-                for record in self.records
-                if _matters(record)
-            ),
-            manners=manners_of([self.sightings, *(record.sightings for record in self.records)]),
-        )
-
-    def test_failed(
-        self,
-        test: str,
-        message: str,
-        causes: Collection[Failure],
-        used: Collection[InstanceRecord],
-    ) -> list[Failure]:
-        """Add a test's failure to the story of each instance that it used, or that caused it.
-
-        `causes` are the stored forms of the errors that made the test fail.
-        """
-        failures = list(causes)
-        for failure in failures:
-            failure.test = failure.test or test
-        kind = message.partition(":")[0]
-        brief = kind if kind.isidentifier() else "failed"
-        for record in used:
-            if not any(known in causes for known in record.failures):
-                failures.append(Failure(self._io.now(), message, brief, test=test))
-                record.fails(failures[-1])
-        return failures
+        return process_report(self.records, self.sightings, wall, replies=replies)
 
     def end(self) -> None:
         """Stop provisioning and chatting: a test's thread may outlive the run."""
@@ -384,14 +306,3 @@ class SmokeSession(RecordListener):
         self.dispose([record for record in self.records if not record.shared_across_workers])
         believe_others(self.records, self.ledger)
         self._io.close()
-
-
-async def _bring_up(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-    await check_free(calls, record, policy)
-    await provision(calls, record, policy)
-
-
-def _matters(record: InstanceRecord) -> bool:
-    # A refused request made no instance; it is reported only where a test failed because of it.
-    refused = record.state in (State.CLAIMED, State.REFUSED)
-    return not refused or any(failure.test for failure in record.failures)

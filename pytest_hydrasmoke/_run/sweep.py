@@ -28,7 +28,8 @@ from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import NoRowError, delete, see_gone
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -49,6 +50,12 @@ _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
 """Least seconds to wait for an answer, however short the wait for rows: many are asked at once."""
+USED = (
+    *("url", "token", "token_file", "allow_http", "trust_env"),
+    *("ca_file", "client_cert", "client_key"),
+    *("output", "row_settle", "delete_timeout", "gone_statuses"),
+)
+"""The settings that a sweep depends on: what is wrong with others must not stop it."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may belong to a run that is just beginning."""
 

@@ -6,9 +6,7 @@ each with how to put it right.
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +19,17 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._base.token import Token, has_token, scrubbing
+from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
-from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
-from pytest_hydrasmoke._transport.target import url_problem
 
+from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
-from .tables import nearly_ours, project_file, source_of
+from .problems import Problem
+from .tables import nearly_ours, project_file, source_of, unread_below
+from .token_source import open_to_others, pick_token
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
@@ -63,6 +61,8 @@ class Loaded:
     """Variables and tables that look like settings, and are none."""
     scenario: Scenario | None = None
     """What the fake plays; None for a live run."""
+    file: Path | None = None
+    """The pyproject.toml that was read."""
 
 
 def load(
@@ -71,15 +71,17 @@ def load(
     *,
     fake: bool,
     required: Collection[str] | None = ("url", *SPEC),
+    used: Collection[str] | None = None,
     places: Sequence[Path] = (),
 ) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
     `options` are those of the command line, None where not given. `required` is asked for, and the
-    token; nothing is where it is None, and with `fake` neither: the run fills them in. `places` are
-    the files and folders whose tests are run, if any are named.
+    token; nothing is where it is None, and with `fake` neither: the run fills them in. Of settings
+    that are not `used`, if that is given, a problem is a warning, and the default stands. `places`
+    are the files and folders whose tests are run, if any are named.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     file = project_file(folder, places, problems)
     given = {name: value for name, value in options.items() if value is not None}
     layers: list[tuple[str, dict[str, Any]]] = [
@@ -94,7 +96,7 @@ def load(
         sources.update(dict.fromkeys(layer, source))
     if fake:
         problems += [
-            f"{flag(name)} needs {LIVE}: the fake has its own, and ends with the run"
+            Problem(f"{flag(name)} needs {LIVE}: the fake has its own, and ends with the run")
             for name in _LIVE_ONLY
             if name in given
         ]
@@ -104,10 +106,13 @@ def load(
         values = {**_FAKE_SPEC, **values}
     else:
         if "scenario" in given:
-            problems.append(f"{flag('scenario')} needs {FAKE}: a live router has no scenario")
-        _pick_token(layers, values, sources, problems)
+            words = f"{flag('scenario')} needs {FAKE}: a live router has no scenario"
+            problems.append(Problem(words))
+        pick_token(layers, values, sources, problems)
         if required is not None:
-            problems += _missing(values, required)
+            missing = _missing(values, required)
+            missing += unread_below(file, folder) if missing else ()
+            problems += map(Problem, missing)
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output
@@ -116,16 +121,18 @@ def load(
         if isinstance(values.get(name), str | Path):
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
-    pace = 0 if config is None else config.replay_pace
-    scenario = _scenario(values, sources, folder, pace, problems) if fake else None
+    scenario = _scenario(values, sources, folder, config.replay_pace, problems) if fake else None
     unread = (*_unknown_variables(), *nearly_ours(file))
-    if problems or config is None:
-        # Among them may be what was meant to set what is missing.
-        problems += unread
-        listed = "\n".join(f"  - {problem}" for problem in problems)
+    if any(problem.matters(used) for problem in problems):
+        # Among those that are not read may be what was meant to set what is missing.
+        listed = "\n".join(
+            f"  - {words}" for words in (*(problem.words for problem in problems), *unread)
+        )
         # It may have been given in more than one place.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
-    return Loaded(config, sources, (*unread, *_open_to_others(config.token_file)), scenario)
+    needless = (f"{problem.words} (not needed here)" for problem in problems)
+    warnings = (*unread, *needless, *open_to_others(config.token_file))
+    return Loaded(config, sources, warnings, scenario, file)
 
 
 def _environment() -> dict[str, Any]:
@@ -148,14 +155,7 @@ def _unknown_variables() -> Iterator[str]:
             yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
 
 
-def _open_to_others(token_file: Path | None) -> Iterator[str]:
-    if token_file is not None and platform.here.is_posix:
-        mode = token_file.stat().st_mode & 0o777
-        if mode & 0o077:
-            yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
-
-
-def _table(file: Path | None, problems: list[str]) -> dict[str, Any]:
+def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
     """Read the table of the project's file; its paths are relative to it."""
     if file is None:
         return {}
@@ -163,13 +163,14 @@ def _table(file: Path | None, problems: list[str]) -> dict[str, Any]:
         table = dict(PyprojectTomlConfigSettingsSource(_Table, file)())
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         # AttributeError, TypeError: pydantic-settings takes whatever stands there for a table.
-        problems.append(f"[{TABLE}] of {file} can't be read: {error}")
+        problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
         return {}
     if table.pop("token", None) is not None:
-        problems.append(
+        words = (
             f"token is in [{TABLE}] of {file}: a file that others can read is no place for it; "
             f"set {variable('token')} in the environment, or token_file"
         )
+        problems.append(Problem(words, ("token",)))
     for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
         del table[name]
         near = nearest(name, HydraSmokeConfig.model_fields)
@@ -178,7 +179,8 @@ def _table(file: Path | None, problems: list[str]) -> dict[str, Any]:
             if near
             else "see docs/reference/settings.md for those that there are"
         )
-        problems.append(f"[{TABLE}] of {file} has the unknown key {name}: {meant}")
+        words = f"[{TABLE}] of {file} has the unknown key {name}: {meant}"
+        problems.append(Problem(words, (near or name,)))
     for name in ("token_file", "output", "record", *_PEM):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
@@ -202,7 +204,7 @@ def _scenario(
     sources: Mapping[str, str],
     folder: Path,
     pace: float,
-    problems: list[str],
+    problems: list[Problem],
 ) -> Scenario | None:
     from pytest_hydrasmoke.fake.presets import load
 
@@ -213,42 +215,9 @@ def _scenario(
         return load(given, folder, pace)
     except ValueError as problem:
         shown = safe_line(given)
-        problems.append(
-            f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"
-        )
+        words = f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"
+        problems.append(Problem(words, ("scenario",)))
         return None
-
-
-def _pick_token(
-    layers: list[tuple[str, dict[str, Any]]],
-    values: dict[str, Any],
-    sources: dict[str, str],
-    problems: list[str],
-) -> None:
-    for source, layer in layers:
-        if "token" in layer and "token_file" in layer:
-            problems.append(
-                f"{variable('token')} and {variable('token_file')} are both set: remove one of them"
-            )
-            return
-        if "token" in layer:
-            values.pop("token_file", None)
-            sources.pop("token_file", None)
-            return
-        if "token_file" in layer:
-            values.pop("token", None)
-            sources["token"] = f"{source}'s token_file"
-            file = layer["token_file"]
-            if isinstance(file, str | Path) and os.path.isfile(file):
-                try:
-                    # Windows puts a mark before what it writes as UTF-8.
-                    text = Path(file).read_text("utf-8-sig")
-                except (OSError, ValueError) as error:
-                    problems.append(f"token_file {file} can't be read: {error}")
-                else:
-                    # A file's last newline is the editor's, not the token's.
-                    values["token"] = Token(text.removesuffix("\n").removesuffix("\r"))
-            return
 
 
 def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
@@ -266,14 +235,15 @@ def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
 
 
 def _validated(
-    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[str]
-) -> HydraSmokeConfig | None:
+    values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[Problem]
+) -> HydraSmokeConfig:
+    """Return the settings, with the default of each that is wrong."""
     try:
         config = HydraSmokeConfig(**values)
     except ValidationError as error:
         faults = error.errors(include_url=False)
     else:
-        problems += _contradictions(config, folder)
+        problems += contradictions(config, folder)
         return config
     for fault in faults:
         name = str(fault["loc"][0])
@@ -282,81 +252,11 @@ def _validated(
         secret = name in ("token", "token_file")
         shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
         entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])
-        problems.append(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}")
+        words = f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}"
+        problems.append(Problem(words, (name,)))
     # The rest may contradict itself all the same.
     faulty = {fault["loc"][0] for fault in faults}
     rest = {name: value for name, value in values.items() if name not in faulty}
-    problems += _contradictions(HydraSmokeConfig(**rest), folder)
-    return None
-
-
-def _contradictions(config: HydraSmokeConfig, folder: Path) -> list[str]:
-    problems: list[str] = []
-    if config.url is not None:
-        problem = url_problem(config.url, allow_http=config.allow_http)
-        if problem is not None:
-            shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
-            problems.append(f"url = {shown!r} {problem}")
-    if not problems:
-        problems += [
-            f"{name} has the token in it, and is written down and printed: remove the token from it"
-            for name in ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
-            if has_token(str(getattr(config, name)), config.token)
-        ]
-    words = (
-        ("ready_statuses", config.ready_statuses),
-        ("failed_statuses", config.failed_statuses),
-        ("gone_statuses", config.gone_statuses),
-    )
-    for (name, these), (other, those) in itertools.combinations(words, 2):
-        for word in sorted(these & those):
-            problems.append(f"{name} and {other} both have {word!r}: remove it from one of them")
-    # httpx's own order; a folder that is not there is only an empty one.
-    trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
-    problem = certificates_problem(Path(trusted)) if trusted else None
-    if problem is not None:
-        problems.append(f"trust_env is on, and SSL_CERT_FILE can't be used: {problem}")
-    problems += _client_certificate(config)
-    if not config.ready_statuses:
-        problems.append(
-            "ready_statuses is empty: name at least one status word, or nothing is ever ready"
-        )
-    if config.record is not None:
-        problems += _no_place_to_record(config, config.record, folder)
-    return problems
-
-
-def _client_certificate(config: HydraSmokeConfig) -> Iterator[str]:
-    if config.client_cert is not None:
-        problem = client_problem(config.client_cert, config.client_key)
-        if problem is not None:
-            yield f"client_cert: {safe_line(problem, 1000)}"
-    elif config.client_key is not None:
-        yield (
-            f"client_key = {safe_line(str(config.client_key))!r} without client_cert: set "
-            f"client_cert ({variable('client_cert')}) to the file of the certificate that the key "
-            "belongs to, or remove client_key"
-        )
-
-
-def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:
-    shown = f"record = {safe_line(str(record))!r}"
-    if not config.report_replies:
-        yield (
-            f"{shown} writes agents' replies into files, which "
-            "report_replies = false forbids: remove one of the two settings"
-        )
-    if os.path.lexists(record) and not os.path.isdir(record):
-        yield f"{shown} is a file: give a folder"
-    here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
-    homes = (os.path.realpath(folder), os.path.realpath(os.path.expanduser("~")))
-    if any(Path(home).is_relative_to(here) for home in homes):
-        yield (
-            f"{shown} is the project's own folder, the home folder, or one that they lie in: "
-            "give a folder for recordings alone, such as 'recordings'"
-        )
-    elif here.is_relative_to(output) or output.is_relative_to(here):
-        yield (
-            f"{shown} and the output folder {safe_line(str(config.output))!r} are one inside the "
-            "other: recordings are to be kept with the tests; give a folder outside of it"
-        )
+    config = HydraSmokeConfig(**rest)
+    problems += contradictions(config, folder)
+    return config

@@ -11,13 +11,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_hydrasmoke._options import TABLE
+from pytest_hydrasmoke._options import LIVE, TABLE
+
+from .problems import Problem
 
 _UNREADABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
 """What reading a file's tables raises where there is something else in it."""
+_INSTALLED = ("node_modules", "venv", "site-packages")
+_DEPTH, _MOST = 4, 5_000
+"""How many folders down a table is searched for, and in how many: it may be called anywhere."""
 
 
-def project_file(folder: Path, places: Sequence[Path], problems: list[str]) -> Path | None:
+def project_file(folder: Path, places: Sequence[Path], problems: list[Problem]) -> Path | None:
     """Return the pyproject.toml whose table counts.
 
     That is the nearest one with a table, upwards from `places`, where the tests are that are run;
@@ -25,14 +30,33 @@ def project_file(folder: Path, places: Sequence[Path], problems: list[str]) -> P
     """
     tables: dict[Path, None] = {}
     for place in places:
-        found = filter(_has_table, _upwards(place))
-        tables.update(dict.fromkeys(itertools.islice(found, 1)))
+        found = nearest_table(place)
+        tables.update({} if found is None else {found: None})
     if len(tables) > 1:
-        problems.append(
+        words = (
             f"each of {', '.join(map(str, tables))} has a table [{TABLE}] for some of the tests "
-            "that are named, and a run has one set of settings: run pytest once for each of them"
+            "of this run, and a run has one set of settings: run pytest once for each of them"
         )
+        problems.append(Problem(words))
     return next(itertools.chain(tables, _upwards(folder)), None)
+
+
+def nearest_table(place: Path) -> Path | None:
+    """Return the nearest file with a table, upwards from a file or folder."""
+    return next(filter(has_table, _upwards(place)), None)
+
+
+def unread_below(file: Path | None, folder: Path) -> Iterator[str]:
+    """Yield where settings that are missing may be: in tables below `folder`, if it has none."""
+    if file is not None and has_table(file):
+        return
+    tables = [os.path.relpath(table, folder) for table in _below(folder)]
+    if tables:
+        yield (
+            f"there is a table [{TABLE}] below this folder, which is not read: "
+            f"{', '.join(tables)}. Name the tests of one of them, as in pytest {LIVE} "
+            f"{os.path.dirname(tables[0])}, or change to that folder"
+        )
 
 
 def nearly_ours(file: Path | None) -> Iterator[str]:
@@ -59,7 +83,19 @@ def _upwards(place: Path) -> Iterator[Path]:
     return (file for file in files if file.is_file())
 
 
-def _has_table(file: Path) -> bool:
+def _below(folder: Path) -> Iterator[Path]:
+    for place, folders, files in itertools.islice(os.walk(folder), _MOST):
+        depth = len(Path(place).relative_to(folder).parts)
+        # Projects of a repository, and neither what they have installed nor all of a disk.
+        own = (name for name in folders if not name.startswith(".") and name not in _INSTALLED)
+        folders[:] = sorted(own) if depth < _DEPTH else []
+        file = Path(place, "pyproject.toml")
+        if file.name in files and has_table(file):
+            yield file
+
+
+def has_table(file: Path) -> bool:
+    """Return whether a file has a table of ours, or one that is meant to be."""
     try:
         return any(_like_ours(file))
     except _UNREADABLE:

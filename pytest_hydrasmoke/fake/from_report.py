@@ -188,9 +188,12 @@ def _is_failure(event: Plain) -> bool:
 
 
 def _way_to_die(turns: Sequence[Plain]) -> AgentDies:
-    """Distinguish streams that ended early from cut connections."""
-    ended = all(str(turn["error"]).startswith("the reply was cut") for turn in turns)
-    return "end" if ended else "cut"
+    """Distinguish streams that ended early, or stayed open without an end, from cut connections."""
+    errors = [str(turn["error"]) for turn in turns]
+    if all(error.startswith("the reply was cut") for error in errors):
+        return "end"
+    silent = all(error.startswith("the turn did not end within") for error in errors)
+    return "stall" if silent else "cut"
 
 
 def _runtime(events: Sequence[Plain]) -> Runtime:

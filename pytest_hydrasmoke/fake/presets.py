@@ -133,8 +133,13 @@ READY_MADE: Mapping[str, ReadyMade] = {
     "agent-cut": ReadyMade(
         "The connection to the agent is cut in the middle of a turn.", Scenario(agent_dies="cut")
     ),
+    "agent-ends-early": ReadyMade(
+        "The stream ends in the middle of a turn, without an error.", Scenario(agent_dies="end")
+    ),
     "agent-falls-silent": ReadyMade(
-        "The stream ends early, without an error.", Scenario(agent_dies="end")
+        "The agent falls silent in the middle of a turn: the stream stays open, without another "
+        "byte, until the client leaves. In a run that is after `chat_timeout`.",
+        Scenario(agent_dies="stall"),
     ),
     "soft-delete": ReadyMade(
         "A deleted row can still be read: `deleting`, then `deleted` after the clean-up.",

@@ -17,7 +17,7 @@ from .recordings import Recordings
 from .records import ROUTES, Json, Route
 from .replies import replies
 
-AgentDies = Literal["never", "error", "cut", "end"]
+AgentDies = Literal["never", "error", "cut", "end", "stall"]
 LineEnd = Literal["lf", "crlf", "cr"]
 ProvidersListed = Literal["sorted", "seen", "repeated"]
 Runtime = Literal[
@@ -132,7 +132,8 @@ class Scenario:
     """Between one event of a turn and the next."""
     agent_dies: AgentDies = "never"
     """How the agent fails in every turn: with its runtime's error event, with the connection cut,
-    or with an early end of the stream and no error."""
+    with an early end of the stream and no error (`end`), or with silence on a stream that stays
+    open until the client leaves (`stall`)."""
     agent_dies_after: int = 3
     """Events that come before that."""
 

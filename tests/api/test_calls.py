@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from retry_table import AGAIN, ANSWERS, CODES
 from scripted_io import (
     HANG,
     ID,
@@ -51,12 +52,10 @@ from pytest_hydrasmoke._api.calls import (
     FIRST_CONTACT,
     FIRST_WORDS,
     LAST_CHANCE,
-    RULES,
     Attempt,
     Calls,
-    decide,
-    pause,
 )
+from pytest_hydrasmoke._api.retry import RULES, decide
 from pytest_hydrasmoke._base.errors import TransportTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
 
@@ -160,33 +159,12 @@ def test_an_id_that_no_path_can_name_is_refused_before_anything_is_sent(name: st
 
 # --- what each outcome means -----------------------------------------------------------------
 
-CODES = (200, 201, 202, 204, 206, 301, 302, 307, 400, 401, 403, 404, 405, 408, 409, 410, 415, 422)
-CODES += (425, 429, 499, 500, 501, 502, 503, 504, 599)
-TRANSIENT = {408, 429, 500, 502, 503, 504}
-ANSWERS = {
-    "provision": {200, 201, 202},
-    "poll": {200},
-    "status": {200},
-    "chat": {200},
-    "llm_events": {200},
-    "delete": {200, 202, 204, 404, 409, 410},
-}
-AGAIN: dict[str, set[int]] = dict.fromkeys(ANSWERS, TRANSIENT) | {"chat": {409, 425, 429, 503}}
-
 KINDS: dict[int, type[HydraSmokeError]] = {
     401: UnauthorizedError,
     403: UnauthorizedError,
     404: NotFoundError,
     422: RejectedError,
 }
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_every_status_code_means_what_the_retry_table_says(name: str) -> None:
-    assert set(RULES) == {*ANSWERS, "missing"}
-    for code in CODES:
-        wanted = "answer" if code in ANSWERS[name] else "again" if code in AGAIN[name] else "fail"
-        assert decide(RULES[name], code) == wanted, code  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -332,34 +310,6 @@ def test_a_good_code_with_a_broken_body_is_not_asked_again(name: str) -> None:
 
 
 # --- how long --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("attempt", "draw", "seconds"),
-    [
-        *((1, 1, 0.5), (2, 1, 1), (3, 1, 2), (4, 1, 4), (5, 1, 8), (6, 1, 10), (60, 1, 10)),
-        *((1, 0, 0), (9, 0, 0), (2, 0.5, 0.5), (6, 0.25, 2.5)),
-    ],
-)
-def test_a_pause_is_full_jitter_over_a_doubled_time(
-    attempt: int, draw: float, seconds: float
-) -> None:
-    assert pause(attempt, None, draw) == seconds
-
-
-@pytest.mark.parametrize("wanted", [7.0, 3600.0])
-def test_a_router_that_says_when_to_come_back_is_taken_at_its_word(wanted: float) -> None:
-    assert pause(3, wanted, 0.9) == wanted
-
-
-@pytest.mark.parametrize(
-    ("wanted", "draw", "seconds"),
-    [(0.0, 0.5, 5.0), (3.0, 0.5, 5.0), (3.0, 0.25, 3.0), (5.0, 0.5, 5.0), (3.0, 0.0, 3.0)],
-)
-def test_a_routers_pause_is_a_floor_under_the_jitter(
-    wanted: float, draw: float, seconds: float
-) -> None:
-    assert pause(6, wanted, draw) == seconds
 
 
 @pytest.mark.parametrize("asked", ["0", "Wed, 02 Jan 2019 03:04:35 GMT"])

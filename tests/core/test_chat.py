@@ -37,7 +37,7 @@ from pytest_hydrasmoke import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._core import chat as room
+from pytest_hydrasmoke._core import one_turn
 from pytest_hydrasmoke._core.chat import AFTER_END, Turn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.reading import Reading
@@ -55,8 +55,8 @@ BUSY = {409: ROUTERS_LOG, 425: ROUTERS_LOG, 429: SLOW_DOWN, 503: SLOW_DOWN}
 @pytest.fixture(autouse=True)
 def nobody_is_left_busy() -> Iterator[None]:
     yield
-    left = set(room._busy)
-    room._busy.clear()
+    left = set(one_turn._busy)
+    one_turn._busy.clear()
     assert not left
 
 
@@ -624,15 +624,15 @@ def test_a_turn_that_is_refused_frees_the_instance(case: str) -> None:
     turn = turn_of(calls_of(None, chat=[REFUSALS[case][0]])[1])
     with pytest.raises(HydraSmokeError):
         drive(turn.open())
-    assert not room._busy
+    assert not one_turn._busy
 
 
 def test_an_interrupt_while_a_turn_begins_frees_the_instance() -> None:
     turn = turn_of(calls_of(None, chat=[KeyboardInterrupt()])[1])
     with pytest.raises(KeyboardInterrupt):
         drive(turn.open())
-    left = set(room._busy)
-    room._busy.clear()
+    left = set(one_turn._busy)
+    one_turn._busy.clear()
     assert not left
 
 

@@ -36,7 +36,8 @@ from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, Unauthori
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
 from pytest_hydrasmoke._core.deletion import NoRowError, delete, keep, see_gone
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import HAS_ROW, NOTHING_LEFT, InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import HAS_ROW, NOTHING_LEFT, State
 from pytest_hydrasmoke._transport.protocol import drive
 
 POLICY = policy_of()

@@ -11,7 +11,7 @@ from net_tools import AT_ONCE, World, all_of, next_of, result, with_kinds, withi
 from pytest_hydrasmoke import ChatError, ChatEvent
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio
@@ -169,10 +169,10 @@ async def test_the_plain_client_knows_of_no_earlier_turn(kind: str, runtime: str
 
 def client_of_the_run(world: World, end: Any) -> Any:
     session = world.session
-    link, log_of = session.config.link, session.log_of
+    link, run = session.config.link, OfRun(log_of=session.log_of, end=end)
     if world.kind == "sync":
-        return RunClient(blocking_io(link, world.clock), Reading(), None, log_of, end)
-    return AsyncRunClient(async_io(link, world.clock), Reading(), None, log_of, end)
+        return RunClient(blocking_io(link, world.clock), Reading(), run)
+    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
 
 
 async def test_the_plain_client_of_a_run_goes_by_its_setting(kind: str) -> None:

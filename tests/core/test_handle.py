@@ -46,12 +46,14 @@ from pytest_hydrasmoke import (
     TransportError,
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
-from pytest_hydrasmoke._core import chat as chat_room
+from pytest_hydrasmoke._core import one_turn
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle, TurnResult
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.turn_account import Baseline
 from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b"data: Hi\n\n"
@@ -61,8 +63,8 @@ DONE = b"data: [DONE]\n\n"
 @pytest.fixture(autouse=True)
 def nobody_is_left_busy() -> Iterator[None]:
     yield
-    left = set(chat_room._busy)
-    chat_room._busy.clear()
+    left = set(one_turn._busy)
+    one_turn._busy.clear()
     assert not left
 
 
@@ -294,7 +296,7 @@ def test_an_interrupt_frees_the_instance(call: str) -> None:
     _, handle = handle_of(**scripts)
     with pytest.raises(KeyboardInterrupt):
         drive(handle.chat("hello", None))
-    assert not chat_room._busy
+    assert not one_turn._busy
 
 
 @pytest.mark.parametrize("call", ["llm_events", "chat"])
@@ -304,8 +306,8 @@ def test_an_interrupt_of_a_turn_that_is_only_opened_frees_the_instance(call: str
     _, handle = handle_of(**scripts)
     with pytest.raises(KeyboardInterrupt):
         drive(handle.turn("hello", None).open())
-    left = set(chat_room._busy)
-    chat_room._busy.clear()
+    left = set(one_turn._busy)
+    one_turn._busy.clear()
     assert not left
 
 
@@ -346,7 +348,7 @@ def test_a_turn_needs_the_runs_permission(way: str) -> None:
         drive(handle.chat("hello", None) if way == "chat" else handle.turn("hello", None).open())
     assert not io.sent, "not even the baseline is read"
     assert handle.record.chats == 0
-    assert not chat_room._busy
+    assert not one_turn._busy
 
 
 def test_permission_is_asked_for_before_every_turn() -> None:

@@ -64,7 +64,8 @@ from pytest_hydrasmoke._core.lifecycle import (
     wait,
 )
 from pytest_hydrasmoke._core.policy import Policy, poll_interval
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, drive
 
 POLICY = policy_of()

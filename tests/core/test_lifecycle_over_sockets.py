@@ -42,7 +42,7 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio

@@ -31,7 +31,9 @@ from pytest_hydrasmoke._core.account import RECENT, YEAR, life_window, read_base
 from pytest_hydrasmoke._core.expected import Expected, expected, maybe_since, surely_since
 from pytest_hydrasmoke._core.llm_events import Usage
 from pytest_hydrasmoke._core.policy import SECOND_LOOK
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State, TurnAccount
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 
 LATE = "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, else see the "

@@ -13,7 +13,7 @@ from pytest_hydrasmoke import ConfigError, LlmEventsError, RejectedError
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.settle import USUAL
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio
@@ -107,10 +107,10 @@ async def test_a_wait_can_be_broken_off(kind: str) -> None:
 def client_of(world: World) -> Any:
     """Return the plain client that tests of a run are given."""
     session = world.session
-    link, log_of = session.config.link, session.log_of
+    link, run = session.config.link, OfRun(session.sightings, session.log_of)
     if world.kind == "sync":
-        return RunClient(blocking_io(link, world.clock), Reading(), session.sightings, log_of)
-    return AsyncRunClient(async_io(link, world.clock), Reading(), session.sightings, log_of)
+        return RunClient(blocking_io(link, world.clock), Reading(), run)
+    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
 
 
 async def test_a_turn_of_the_runs_plain_client_counts(kind: str) -> None:

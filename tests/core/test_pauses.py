@@ -16,7 +16,7 @@ from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.pauses import HELD_BACK, IDLE_LIMIT, is_limit, pace
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import State
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._transport.protocol import drive

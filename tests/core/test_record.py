@@ -20,28 +20,9 @@ from pytest_hydrasmoke._core.moments import (
     Span,
     TurnStory,
 )
-from pytest_hydrasmoke._core.record import (
-    HAS_ROW,
-    NOTHING_LEFT,
-    PHASES,
-    SETTLED,
-    InstanceRecord,
-    State,
-)
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._transport.protocol import Request
-
-
-def test_the_phases_are_the_documented_ones() -> None:
-    assert PHASES == ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
-
-
-def test_nothing_is_left_only_where_that_is_known() -> None:
-    assert {State.CLAIMED, State.REFUSED, State.ABSENT, State.DELETED} == NOTHING_LEFT
-    assert NOTHING_LEFT | {State.KEPT} == SETTLED, "what was left on purpose is left"
-
-
-def test_a_row_is_known_of_only_where_the_router_showed_one() -> None:
-    assert {State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT} == HAS_ROW
 
 
 def test_whoever_keeps_the_record_is_told_of_every_state() -> None:

@@ -41,7 +41,7 @@ from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State, TurnAccount
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.settle import (
     FINEST,
     PAUSE,
@@ -60,6 +60,8 @@ from pytest_hydrasmoke._core.settle import (
     settled_from,
     too_slow,
 )
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._transport.protocol import drive
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from scripted_io import ID, lost, record
+from scripted_io import lost
 
 from pytest_hydrasmoke import ChatEvent
-from pytest_hydrasmoke._api.calls import Attempt, Outcome
+from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._api.models import PollResult, ProvisionAccepted
+from pytest_hydrasmoke._api.retry import Outcome
 from pytest_hydrasmoke._core.sightings import (
     MOST,
     AnswerForm,
@@ -16,7 +17,6 @@ from pytest_hydrasmoke._core.sightings import (
     form_of,
     kind_of,
 )
-from pytest_hydrasmoke._report.build import all_manners, manners_of
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 
 
@@ -112,13 +112,3 @@ def test_a_hostile_router_fills_no_memory_and_no_terminal() -> None:
     assert len(long.event) < 100
     assert len(long.kind or "") < 100
     assert "\x1b" not in repr(long.keys)
-
-
-def test_manners_are_the_same_in_whatever_order_they_were_seen() -> None:
-    one, two = record(id=ID).sightings, Sightings()
-    for seen, codes in ((one, (404, 401)), (two, (401, 404, 418))):
-        for code in codes:
-            seen.saw_attempt(attempt("status", code))
-    frozen = manners_of([one, two])
-    assert [it.code for it in frozen.answers] == [401, 404, 418]
-    assert all_manners([manners_of([two]), manners_of([one])]) == frozen

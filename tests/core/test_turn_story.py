@@ -9,8 +9,8 @@ import pytest
 from scripted_io import ID, Listening, Took, calls_of, events, record, stream
 
 from pytest_hydrasmoke import ChatError, TokenUsage
-from pytest_hydrasmoke._core import chat as chat_room
 from pytest_hydrasmoke._core import handle as handle_room
+from pytest_hydrasmoke._core import kept_events
 from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.chat_stream import ChatStream
 from pytest_hydrasmoke._core.handle import Handle
@@ -18,7 +18,8 @@ from pytest_hydrasmoke._core.kept_content import keep_content
 from pytest_hydrasmoke._core.moments import MOST_CALLS, MOST_TEXT, ToolStory, TurnStory
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._runtimes.content import Content, Thought
 from pytest_hydrasmoke._runtimes.parts import ToolCalled, ToolResult
 from pytest_hydrasmoke.instance import SmokeInstance
@@ -221,7 +222,7 @@ FLOODS = {
 @pytest.mark.parametrize("case", FLOODS)
 def test_a_flood_of_anything_ends_in_one_error(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The bound itself takes seconds to fill; what is held counts for more than the events alone.
-    monkeypatch.setattr(chat_room, "HELD", 400_000)
+    monkeypatch.setattr(kept_events, "HELD", 400_000)
     flood = FLOODS[case]
     it = instance_of(*[flood] * (800_000 // len(flood) + 2000), DONE)
     with pytest.raises(ChatError, match="MiB of memory: the turn was broken off"):

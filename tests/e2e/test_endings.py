@@ -491,6 +491,7 @@ def test_an_interrupt_in_provisioning_deletes_what_comes_of_it(project: Project)
     assert "provisioned 1, deleted 1, kept 0, leaked 0" in output
     report = json.loads((project.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
     assert [it["interrupted"] for it in report["instances"]] == ["row"]
+    assert report["ended"] == "signal: INT"
 
 
 def test_an_interrupt_in_provisioning_of_several(project: Project) -> None:

@@ -172,5 +172,8 @@ def test_a_history_does_not_take_a_run_that_broke_off_for_a_green_one(
     here.write("conftest.py", "def pytest_sessionstart(): raise RuntimeError\n")
     here.live()
     assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
-    told = "FAILED failure: run today of group today (exit code 3): no test of it failed"
+    told = (
+        "FAILED failure: run today of group today (exit code 3, internal error: RuntimeError): no "
+        "test of it failed"
+    )
     assert told in capsys.readouterr().out.splitlines()

@@ -175,6 +175,9 @@ def test_an_agent_that_died_in_every_turn_dies_again() -> None:
     ended = turn(64.0, complete=False, error="the reply was cut: its stream ended")
     assert scenario_of(told(instance={"turns": [ended]})).agent_dies == "end"
     assert scenario_of(told(instance={"turns": [ended, died]})).agent_dies == "cut"
+    late = turn(64.0, complete=False, error="the turn did not end within 120 s")
+    assert scenario_of(told(instance={"turns": [late]})).agent_dies == "stall"
+    assert scenario_of(told(instance={"turns": [late, ended]})).agent_dies == "cut"
     seen = [event("token", "text"), event("error", "text")]
     error = scenario_of(told(instance={"turns": [died]}, events=seen))
     assert (error.agent_dies, error.agent_dies_after) == ("error", 2)

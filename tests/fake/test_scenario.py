@@ -341,6 +341,7 @@ DEATHS = [
     ("error", 1, ["I"], "error"),
     ("cut", 2, ["I", " am"], "RemoteProtocolError"),
     ("end", 0, [], None),
+    ("stall", 1, ["I"], "ReadTimeout"),
 ]
 
 
@@ -349,6 +350,7 @@ def test_agent_dies(
     calling: Calling, clock: HandClock, how: str, after: int, said: list[str], last: str | None
 ) -> None:
     caller = calling(agent_dies=how, agent_dies_after=after, runtime="named")
+    caller.http.timeout = httpx.Timeout(5, read=0.5)
     instance_id = caller.ready(clock)
     for _ in range(2):  # in every turn
         got: list[str | None] = []
@@ -356,7 +358,7 @@ def test_agent_dies(
             with caller.stream(instance_id) as answer:
                 for event in EventSource(answer).iter_sse():
                     got.append(event.data if event.event == "token" else event.event)
-        except httpx.RemoteProtocolError as error:
+        except (httpx.RemoteProtocolError, httpx.ReadTimeout) as error:
             got.append(type(error).__name__)
         assert got == [*said, *([] if last is None else [last])]
     assert caller.llm_events(instance_id).json()["count"] == 0
@@ -575,7 +577,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"trouble_calls": ["chats"]},
         "a word of trouble_calls is 'chats': did you mean chat?; it may be 'provision'",
     ),
-    ({"agent_dies": True}, "agent_dies is True; it may be 'never', 'error', 'cut', 'end'"),
+    ({"agent_dies": True}, "agent_dies is True; it may be 'never', 'error', 'cut', 'end', 'stall'"),
     ({"reply": 1, "row_after": -1}, "not -1; reply is a text, not 1"),
     ({"extra": [1]}, "extra is a mapping of names to JSON"),
     ({"extra": {1: 2}}, "extra is a mapping of names to JSON"),

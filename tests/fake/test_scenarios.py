@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fake_tools import Caller, HandClock
 
@@ -165,7 +166,7 @@ def play(caller: Caller, clock: HandClock) -> dict[str, Any]:
 
 
 ROWS = {"duplicates": 2, "several-providers": 3, "contrary": 2, "no-llm-events": 0}
-ROWS |= dict.fromkeys(("agent-dies", "agent-cut", "agent-falls-silent"), 0)
+ROWS |= dict.fromkeys(("agent-dies", "agent-cut", "agent-ends-early", "agent-falls-silent"), 0)
 
 
 @pytest.mark.parametrize("name", READY_MADE)
@@ -173,11 +174,15 @@ def test_each_is_played_to_its_end(name: str, calling: Calling, clock: HandClock
     scenario = load(name)
     # The pauses of a stream pass in no time: nobody moves this clock meanwhile.
     fields = {it: getattr(scenario, it) for it in scenario.__dataclass_fields__}
-    found = play(calling(**{**fields, "event_pause": 0}), clock)
+    caller = calling(**{**fields, "event_pause": 0})
+    if name == "agent-falls-silent":  # Somebody must lose patience.
+        caller.http.timeout = httpx.Timeout(5, read=0.5)
+    found = play(caller, clock)
     assert found["row"] == (name != "no-row")
     if not found["row"]:
         return
     boots = name not in ("failing-boot", "stuck-boot")
     assert ("said" in found) == boots
+    assert (found.get("said") is None) == (not boots or name in ("agent-cut", "agent-falls-silent"))
     assert found.get("rows", 0) == (ROWS.get(name, 1) if boots else 0)
     assert found["gone"] == (200 if scenario.after_delete == "row" else 404)

@@ -236,7 +236,7 @@ def test_failures_and_leaks_of_the_newest_group(tmp_path: Path) -> None:
     made = history_of(runs_of(tmp_path / "more", [broken]))
     assert problems(made, demand) == [
         "leak: an instance may still run; look for it at the provider",
-        "failure: run x; rm -rf ~ of group g2 (exit code 2): no test of it failed",
+        "failure: run x; rm -rf ~ of group g2 (exit code 2, interrupt): no test of it failed",
     ]
 
 

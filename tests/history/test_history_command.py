@@ -83,6 +83,83 @@ def test_what_it_prints(artifacts: Path, capsys: Output) -> None:
     )
 
 
+ENDED = {
+    "told": ({"ended": "pytest.exit: no more", "exit_code": 1, "not_run": 2}, "pytest.exit"),
+    "told of a signal": ({"ended": "signal: TERM", "exit_code": 143}, "signal: TERM"),
+    "collection": ({"ended": "collection errors: a.py", "exit_code": 2}, "collection errors"),
+    "of an older release": ({"exit_code": 2}, "interrupt"),
+    "usage": ({"exit_code": 4}, "usage error"),
+    "killed softly": ({"exit_code": 143}, "signal: TERM"),
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_what_ended_a_run_is_told_in_every_view(tmp_path: Path, capsys: Output, name: str) -> None:
+    changes, kind = ENDED[name]
+    reports = [report_of(0, **changes), report_of(1, **changes), report_of(2)]
+    folder = written(tmp_path / "artifacts", reports[:2])
+    page, lines = tmp_path / "page.html", tmp_path / "lines.md"
+    code, told = history(capsys, folder, "--fail-on=failure", "--html", page, "--markdown", lines)
+    assert code == 1
+    words = changes.get("ended", kind)
+    not_run = "; 2 more were not run" if "not_run" in changes else ""
+    red = (
+        f"failure: run run-1 of group g1 (exit code {changes['exit_code']}, {words}): "
+        f"no test of it failed{not_run}"
+    )
+    matcher = pytest.LineMatcher(told)
+    matcher.fnmatch_lines(
+        [
+            f"hydra-smoke history: *; the newest, g1, failed ({kind})",
+            f"*  g0  *  failed ({kind})  *",
+            f"*  g1  *  failed ({kind})  *",
+            f"FAILED {red}",
+        ]
+    )
+    assert lines.read_text("utf-8").startswith(f"## hydra-smoke history: failed ({kind})\n")
+    assert f"`{red}`" in lines.read_text("utf-8")
+    shown = page.read_text("utf-8")
+    assert shown.count(f"<td>failed ({kind})</td>") == 2
+    assert f"g0: failed ({kind}), commit c0" in shown
+    assert red in shown
+    # A green one, and one in which tests just failed, have nothing to tell.
+    folder = written(tmp_path / "more", [reports[2], report_of(3, outcomes={TEST: "failed"})])
+    assert "(" not in history(capsys, folder)[1][0].partition(";")[2]
+
+
+def test_an_ending_by_a_strangers_word_is_no_kind(tmp_path: Path, capsys: Output) -> None:
+    folder = written(tmp_path, [report_of(0, ended="::error::boo", exit_code=9)])
+    told = history(capsys, folder, "--fail-on=failure")[1]
+    assert told[0].endswith("; the newest, g0, failed")
+    assert told[-1] == (
+        "FAILED failure: run run-0 of group g0 (exit code 9, : :error::boo): no test of it failed"
+    )
+
+
+def test_a_run_that_left_tests_out_is_not_green_whatever_its_exit_code(
+    tmp_path: Path, capsys: Output
+) -> None:
+    folder = written(tmp_path, [report_of(0, exit_code=0, not_run=1)])
+    assert history(capsys, folder, "--fail-on=failure")[0] == 1
+
+
+def test_no_sweep_is_advised_for_an_instance_of_a_fake_that_is_gone(
+    tmp_path: Path, capsys: Output
+) -> None:
+    leaked = booted(40.0, outcome="leaked", leak="not confirmed")
+    folder = written(tmp_path / "artifacts", [report_of(0, leaked, fake=True, exit_code=1)])
+    page = tmp_path / "page.html"
+    code, told = history(capsys, folder, "--include-fake", "--fail-on=leak", "--html", page)
+    assert code == 1
+    assert told[-1] == (
+        "FAILED leak: night-0 was not seen deleted; the fake router ended with its run: nothing to "
+        "sweep"
+    )
+    shown = page.read_text("utf-8")
+    assert "nothing to sweep" in shown
+    assert "hydra-smoke sweep" not in shown + "".join(told)
+
+
 def test_what_makes_it_red(artifacts: Path, capsys: Output) -> None:
     code, lines = history(capsys, artifacts, "--fail-on", "failure,leak,regression,flaky")
     assert code == 1

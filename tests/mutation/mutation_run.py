@@ -46,6 +46,7 @@ TESTS = {
         "core/test_chat.py",
         "core/test_sightings.py",
     ],
+    "_api.retry": ["api/test_retry.py", "api/test_calls.py"],
     **{
         f"_runtimes.{name}": ["runtimes"]
         for name in (

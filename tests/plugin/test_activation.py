@@ -165,6 +165,24 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        ("agent-falls-silent", "ChatTimeoutError: the turn did not end within 1 s"),
+        ("agent-ends-early", "ChatError: the reply was cut*"),
+    ],
+)
+def test_a_silent_agent_is_another_than_one_that_ends(
+    project: Project, scenario: str, words: str
+) -> None:
+    project.set(chat_timeout=1).write(
+        "test_it.py", "def test_it(smoke_instance): smoke_instance.chat('Are you there?')"
+    )
+    result = project.fake(f"--hydra-smoke-scenario={scenario}", "test_it.py")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"E *{words}"])
+
+
 def test_an_unknown_scenario_is_refused(project: Project) -> None:
     [problem] = problems(project.suite("mixed").fake("--hydra-smoke-scenario=wild"))
     words = "scenario = 'wild' (option): there is no scenario 'wild'; known are default, openai, "

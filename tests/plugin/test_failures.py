@@ -10,7 +10,7 @@ from plugin_tools import ASYNCIO, QUICK, TOKEN, Project
 
 from pytest_hydrasmoke import ChatError
 from pytest_hydrasmoke._core.moments import Failure
-from pytest_hydrasmoke._plugin.fixtures import failures_of
+from pytest_hydrasmoke._plugin.failures import failures_of
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 EXPECTED = """

@@ -99,12 +99,24 @@ def test_a_plan_goes_with_a_list_of_the_tests(here: Project) -> None:
     here.set(scope="galaxy").live(PLAN, "--help").stdout.fnmatch_lines(["*--hydra-smoke-plan*"])
 
 
-def test_a_plan_of_too_much_says_so(here: Project) -> None:
-    result = here.set(max_instances=3).fake(PLAN, "-q")
-    assert result.ret == 0
-    assert planned(result)[0] == (
-        "at least 4 instances; max_instances is 3: the run would be refused"
-    )
+@pytest.mark.parametrize("beside", ["-q", "--collect-only"])
+def test_a_plan_of_too_much_exits_as_the_run_would(here: Project, beside: str) -> None:
+    here.set(max_instances=3)
+    planning, running = here.fake(PLAN, beside), here.fake()
+    assert planning.ret == running.ret == pytest.ExitCode.USAGE_ERROR
+    assert planned(planning)[:2] == [
+        "at least 4 instances; max_instances is 3: the run would be refused",
+        (
+            "raise it (set HYDRA_SMOKE_MAX_INSTANCES, or max_instances = 4 in "
+            "[tool.hydra-smoke]), run fewer tests (-k, -m), have more of them share one (scope)"
+        ),
+    ]
+    assert here.set(max_instances=4).fake(PLAN, beside).ret == 0
+
+
+def test_a_plan_of_too_much_names_the_bundled_checks(project: Project) -> None:
+    lines = planned(project.suite("bare").set(max_instances=1).fake(PLAN))
+    assert lines[1].endswith(", or leave out the bundled checks (bundled_checks = false)")
 
 
 def test_the_scope_counts(here: Project) -> None:

@@ -8,7 +8,8 @@ from progress_tools import TOKEN
 from pytest_hydrasmoke import InstanceSpec
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.moments import Failure
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._progress.snapshot import Snapshot, duration, news, take_snapshot
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")

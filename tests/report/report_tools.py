@@ -7,11 +7,11 @@ from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._core.moments import Exchange, Span, UsageCount
+from pytest_hydrasmoke._report.manners import Manners
 from pytest_hydrasmoke._report.model import (
     BreachReport,
     FailureReport,
     InstanceReport,
-    Manners,
     StatusReport,
     TurnReport,
 )

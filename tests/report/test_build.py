@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from report_tools import a_report, an_instance
+from record_tools import WALL, frozen, part
+from report_tools import NOON, a_report, an_instance
 from scripted_io import ID, KEY, SPEC, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, Report, TokenUsage
 from pytest_hydrasmoke._api.calls import Attempt
 from pytest_hydrasmoke._core.moments import Failure, ToolStory, TurnStory
-from pytest_hydrasmoke._core.record import Baseline, InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.turn_account import Baseline
 from pytest_hydrasmoke._report import github, pytest_html, terminal
-from pytest_hydrasmoke._report.build import (
-    breaches,
-    merged,
-    report_of,
-    untold_tokens,
-    with_tests,
-)
+from pytest_hydrasmoke._report.build import merged, report_of, with_tests
 from pytest_hydrasmoke._report.html import page
-from pytest_hydrasmoke._report.model import CaseReport, InstanceReport, TokensReport
+from pytest_hydrasmoke._report.model import CaseReport
 from pytest_hydrasmoke._runtimes.content import Thought
 from pytest_hydrasmoke._transport.protocol import Request
-
-NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
-WALL = NOON.timestamp() - 100.0
-"""The records' clocks are at 100 when it is noon."""
-
-
-def frozen(it: InstanceRecord, *, replies: bool = True) -> InstanceReport:
-    return report_of(it, WALL, replies=replies)
-
 
 OUTCOMES = {
     State.CLAIMED: "claimed",
@@ -210,10 +198,6 @@ def test_what_was_never_used_has_no_beginning() -> None:
     assert frozen(record()).began is None
 
 
-def part(**changes: object) -> InstanceReport:
-    return frozen(record(state=State.READY)).model_copy(update=changes)
-
-
 def test_one_story_is_made_of_what_several_processes_tell() -> None:
     one, two = lived(), record(state=State.DELETED, id=ID)
     two.saw_status("running", 108.0)
@@ -279,42 +263,6 @@ def test_an_instance_names_the_tests_that_used_it() -> None:
     assert seen.tests == ("test_b",), "by its id, as it has no key"
 
 
-def test_a_budget_is_broken_by_the_slowest_instance() -> None:
-    slow, quick = part(id="slow", phases={"ready": 9.0}), part(id="quick", phases={"ready": 1.0})
-    [breach] = breaches([quick, slow], {"ready": 5.0, "turn": 1.0, "row": 0.1})
-    assert (breach.phase, breach.limit, breach.value) == ("ready", 5.0, 9.0)
-    assert breach.instance == f"slow (key {KEY})"
-    assert breaches([quick, slow], {"ready": 9.0}) == [], "to take just that long is allowed"
-    assert breaches([], {"ready": 9.0, "tokens": 1}) == []
-
-
-def test_waits_in_chats_and_tokens_have_budgets() -> None:
-    def chatted(name: str, gap: float, tokens: int, untold: int = 0) -> InstanceReport:
-        told = TokensReport(input_tokens=tokens, output_tokens=1)
-        waits = {"first_text": 2 * gap, "gap": gap}
-        it = record()
-        it.turns.append(TurnStory("", 1.0, "test_a", first_text_after=1.0, max_gap=0.5))
-        it.turns.append(TurnStory("", 2.0, "test_b", first_text_after=2 * gap, max_gap=gap))
-        turns = frozen(it).turns
-        return part(id=name, waits=waits, tokens=told, untold=untold, chats=2, turns=turns)
-
-    both = [chatted("one", 3.0, 100, untold=1), chatted("two", 1.0, 900)]
-    budgets = {"first_text": 5.0, "gap": 3.0, "tokens": 1001.0}
-    first_text, tokens = breaches(both, budgets)
-    assert (first_text.phase, first_text.value) == ("first_text", 6.0)
-    assert first_text.place == f"one (key {KEY}), in test_b"
-    assert (tokens.value, tokens.place) == (1002, f"two (key {KEY})")
-    [gap] = breaches(both, {"gap": 2.0})
-    assert (gap.value, gap.test) == (3.0, "test_b")
-    unkept = both[0].model_copy(update={"turns": ()})
-    assert [it.test for it in breaches([unkept], {"gap": 2.0})] == [None]
-    assert tokens.words == "the run took 1,002 tokens, the limit is 1,001"
-    words = "budgets: tokens of 1 of 4 chats were not reported, and are not counted"
-    assert untold_tokens(both, budgets) == words
-    assert untold_tokens(both[1:], budgets) is None
-    assert untold_tokens(both, {"gap": 3.0}) is None
-
-
 def test_tokens_of_several_processes_are_counted_together() -> None:
     [story] = merged([frozen(lived()), frozen(lived())])
     assert (story.tokens.total, story.untold, story.waits["gap"]) == (18, 0, 0.25)
@@ -352,6 +300,19 @@ def test_smoke_tests_are_counted_by_outcome_in_every_view_for_a_person() -> None
     assert f"<dt>Smoke tests</dt><dd>{words}</dd>" in page.render(report)
     assert f"\nSmoke tests: {words}\n" in github.markdown(report)
     assert f"<p>smoke tests: {words}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
+
+
+def test_what_ended_a_run_is_in_every_view_for_a_person() -> None:
+    report = a_report(an_instance(), ended="pytest.exit: <b>enough</b>", not_run=2, exit_code=1)
+    before = "ended before its tests were over"
+    lines = ["".join(text for text, _ in line) for line in terminal.summary(report)]
+    assert lines[1:3] == ["smoke tests: 2 not run", f"{before}: pytest.exit: <b>enough</b>"]
+    shown = page.render(report)
+    shown_as = "pytest.exit: &lt;b&gt;enough&lt;/b&gt;"
+    assert f"<dt>{before.capitalize()}</dt><dd>{shown_as}</dd>" in shown
+    assert "not all smoke tests came to their end" in shown
+    assert f"\n{before.capitalize()}: `pytest.exit: <b>enough</b>`\n" in github.markdown(report)
+    assert f"<p>{before}: {shown_as}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
 
 
 def test_where_there_was_none_nothing_is_counted() -> None:

@@ -11,7 +11,8 @@ from golden import golden
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.width import width_of
-from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, Manners, TokensReport
+from pytest_hydrasmoke._report.manners import Manners
+from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, TokensReport
 from pytest_hydrasmoke._report.terminal import show, summary, table
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")

@@ -21,8 +21,8 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import State
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
 
 pytestmark = pytest.mark.anyio
 
@@ -33,14 +33,14 @@ class Hands:
     def __init__(self, world: World) -> None:
         self.world = world
         session, link = world.session, world.session.config.link
-        given = (session.sightings, session.log_of, "auto", session.by_hand)
+        run = OfRun(session.sightings, session.log_of, by_hand=session.by_hand)
         self.client: Any
         self.factory: Any
         if world.kind == "sync":
-            self.client = RunClient(blocking_io(link, world.clock), Reading(), *given)
+            self.client = RunClient(blocking_io(link, world.clock), Reading(), run)
             self.factory = SmokeInstanceFactory(session)
         else:
-            self.client = AsyncRunClient(async_io(link, world.clock), Reading(), *given)
+            self.client = AsyncRunClient(async_io(link, world.clock), Reading(), run)
             self.factory = AsyncSmokeInstanceFactory(session, world.async_io())
 
     @property

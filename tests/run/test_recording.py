@@ -18,8 +18,8 @@ from pytest_hydrasmoke import ConfigError, RecordedTurn, TransportError
 from pytest_hydrasmoke._base.errors import TransportTimeoutError
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import Baseline, Counted, TurnAccount
 from pytest_hydrasmoke._core.tape import Tape
+from pytest_hydrasmoke._core.turn_account import Baseline, Counted, TurnAccount
 from pytest_hydrasmoke._run.recording import (
     Events,
     FormatError,

@@ -10,13 +10,8 @@ import pytest
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._core.moments import Exchange, Span, UsageCount
-from pytest_hydrasmoke._report.model import (
-    AnswerReport,
-    InstanceReport,
-    Manners,
-    StatusReport,
-    TurnReport,
-)
+from pytest_hydrasmoke._report.manners import AnswerReport, Manners
+from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
 from pytest_hydrasmoke._run.router_forms import forms_of
 from pytest_hydrasmoke.fake.from_report import scenario_of
 

@@ -29,7 +29,8 @@ from pytest_hydrasmoke import (
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base import signals
 from pytest_hydrasmoke._clock.io import blocking_io
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.build import report_of
 from pytest_hydrasmoke._run.ledger import Fact
 from pytest_hydrasmoke._run.session import SmokeSession

@@ -25,7 +25,8 @@ from pytest_hydrasmoke import (
 )
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.evidence import Forms
-from pytest_hydrasmoke._core.record import InstanceRecord, State
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.build import merged, report_of
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._run.ledger import Fact, Ledger, mark_run_over

@@ -405,6 +405,93 @@ def test_a_sweep_warns_of_a_variable_that_is_no_setting(
     assert told.count(warning) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ready_timeout", "soon"),
+        ("max_instances", "0"),
+        ("scope", "galaxy"),
+        ("instance", "nobody"),
+        ("budgets", "boot=3"),
+        ("expect_text", "("),
+        ("ready_statuses", ","),
+        ("record", "."),
+        ("run_id", "no/id"),
+    ],
+)
+def test_a_wrong_setting_that_no_sweep_reads_does_not_stop_it(
+    sweep: Sweep,
+    fake: FakeRouter,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+) -> None:
+    killed(fake, output)
+    monkeypatch.setenv(f"HYDRA_SMOKE_{name.upper()}", value)
+    code, told = sweep()
+    assert (code, alive(fake)) == (0, [])
+    [warning] = [line for line in told.splitlines() if line.startswith("WARNING: ")]
+    assert name in warning
+    assert warning.endswith(" (not needed here)")
+
+
+def test_a_table_for_another_release_does_not_stop_it(
+    sweep: Sweep, fake: FakeRouter, output: Path, tmp_path: Path
+) -> None:
+    killed(fake, output)
+    lines = ("[tool.hydra-smoke]", "ready_timout = 5", "xyzzy = 1", 'failed_statuses = ["ready"]')
+    file = tmp_path / "pyproject.toml"
+    file.write_text("\n".join(lines), "utf-8")
+    code, told = sweep()
+    assert (code, alive(fake)) == (0, [])
+    for words in (
+        f"[tool.hydra-smoke] of {file} has the unknown key ready_timout: did you mean ",
+        f"[tool.hydra-smoke] of {file} has the unknown key xyzzy: see docs/reference/",
+        "ready_statuses and failed_statuses both have 'ready'",
+    ):
+        assert told.count(f"WARNING: {words}") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("delete_timeout = 0", "delete_timeout = '0' (pyproject.toml): "),
+        ('row_settle = "soon"', "row_settle = 'soon' (pyproject.toml): "),
+        ('gone_statuses = ["running"]', "ready_statuses and gone_statuses both have 'running'"),
+        ('outptu = "elsewhere"', "has the unknown key outptu: did you mean output?"),
+        ('client_key = "key.pem"', "without client_cert: "),
+        ('ca_file = "no.pem"', "ca_file = "),
+        ('token = "made-up"', "token is in [tool.hydra-smoke] of "),
+        ("scope =", "can't be read: "),
+    ],
+)
+def test_a_wrong_setting_that_a_sweep_reads_stops_it(
+    sweep: Sweep,
+    fake: FakeRouter,
+    output: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    problem: str,
+) -> None:
+    killed(fake, output)
+    for name in ("DELETE_TIMEOUT", "ROW_SETTLE"):
+        monkeypatch.delenv(f"HYDRA_SMOKE_{name}", raising=False)
+    monkeypatch.setenv("HYDRA_SMOKE_READY_TIMEOUT", "soon")
+    (tmp_path / "pyproject.toml").write_text(f"[tool.hydra-smoke]\n{line}\n", "utf-8")
+    code, told = sweep()
+    assert (code, len(alive(fake))) == (4, 1)
+    assert problem in told
+    assert "ready_timeout" in told
+
+
+def test_a_wrong_run_id_stops_the_sweep_of_that_run(sweep: Sweep) -> None:
+    code, told = sweep("--run-id", "no/id")
+    assert code == 4
+    assert "run_id = 'no/id' (option): " in told
+
+
 def test_a_fault_of_our_own_is_left_too(
     sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

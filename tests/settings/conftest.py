@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+from plugin_tools import Project
 from project_fixtures import no_settings, project, router, routing
+from settings_tools import NOWHERE
 
-__all__ = ["no_settings", "project", "router", "routing"]
+__all__ = ["live", "no_settings", "project", "router", "routing"]
+
+
+@pytest.fixture
+def live(project: Project) -> Project:
+    """A project with one smoke test, and everything set that a live run needs."""
+    return project.suite("mixed").at(NOWHERE)

@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from plugin_tools import ALL, SOMEBODY, TOKEN, Project, count, problems
+from plugin_tools import ALL, SOMEBODY, TOKEN, Project, count
 from recording_tools import says, write
-from tls_tools import CA, CLIENT, TLS
+from settings_tools import NOWHERE, resolved, told
+from tls_tools import CA, CLIENT
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeConfig, InstanceSpec
-from pytest_hydrasmoke._base import platform
-from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter
-
-NOWHERE = "https://router.example"
-
-
-@pytest.fixture
-def live(project: Project) -> Project:
-    """A project with one smoke test, and everything set that a live run needs."""
-    return project.suite("mixed").at(NOWHERE)
-
-
-def told(project: Project, *arguments: str) -> list[str]:
-    """Run, and give the problems; nothing but they came out."""
-    result = project.live(*arguments)
-    assert "collected" not in result.stdout.str()
-    return problems(result)
-
-
-def resolved(project: Project, **options: str) -> HydraSmokeConfig:
-    """Resolve the project's settings as a live run would."""
-    return load({**dict.fromkeys(SETTINGS), **options}, project.path, fake=False).config
-
 
 # Who beats whom
 
@@ -172,8 +148,88 @@ def test_tests_of_different_tables_are_refused(monorepo: Project) -> None:
     [problem] = told(monorepo, "services/agent", "services/billing", "test_mixed.py")
     files = [monorepo.path / "services" / name / "pyproject.toml" for name in ("agent", "billing")]
     assert problem == (
-        f"each of {files[0]}, {files[1]} has a table [tool.hydra-smoke] for some of the tests that "
-        "are named, and a run has one set of settings: run pytest once for each of them"
+        f"each of {files[0]}, {files[1]} has a table [tool.hydra-smoke] for some of the tests of "
+        "this run, and a run has one set of settings: run pytest once for each of them"
+    )
+
+
+def not_read(monorepo: Project, *names: str) -> str:
+    """Return the beginning of the error about tables that a run has not read, as a pattern."""
+    files = [monorepo.path / "services" / name / "pyproject.toml" for name in names]
+    return (
+        f"*tests of this run have a table [[]tool.hydra-smoke[]] of their own, which was not read: "
+        f"*{', *'.join(map(str, files))}*"
+    )
+
+
+@pytest.mark.parametrize("named", [(), ("services",), (".",), ("-p", "xdist", "-n2")])
+@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
+def test_tables_below_are_not_left_unread_in_silence(
+    monorepo: Project, router: FakeRouter, switch: str, named: tuple[str, ...]
+) -> None:
+    result = monorepo.at(router).run(switch, *named)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    words = result.stdout if "xdist" in named else result.stderr
+    words.fnmatch_lines(
+        [
+            (
+                f"{not_read(monorepo, 'agent', 'billing')}. A run has one set of settings: name "
+                "the tests of one table, as in pytest --hydra-smoke services/agent, and run pytest "
+                "once for each, or have one table for all of them, in "
+                f"{monorepo.path}/pyproject.toml*"
+            )
+        ]
+    )
+    assert router.instances == ()
+
+
+def test_the_table_of_the_folder_does_not_stand_in_for_one_below(
+    monorepo: Project, router: FakeRouter
+) -> None:
+    monorepo.at(router).table('agent_name = "whole"')
+    result = monorepo.live("test_mixed.py", "services")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([not_read(monorepo, "agent", "billing")])
+    result = monorepo.live("--hydra-smoke-plan", "--ignore=services/billing")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([not_read(monorepo, "agent")])
+
+
+def test_a_table_of_no_smoke_test_of_the_run_is_none_of_its_matter(
+    monorepo: Project, router: FakeRouter
+) -> None:
+    monorepo.at(router, bundled_checks="false")
+    monorepo.write("services/billing/tests/test_billing.py", "def test_one(): ...")
+    result = monorepo.live("--deselect=services/agent")
+    result.assert_outcomes(passed=4, deselected=1)
+
+
+def test_testpaths_decide_whose_table_is_read(monorepo: Project) -> None:
+    monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/agent/tests")
+    monorepo.live("--hydra-smoke-plan").stdout.fnmatch_lines(["*, agent_name agent"])
+    monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/*")
+    [problem] = told(monorepo)
+    assert "services/agent/pyproject.toml" in Path(problem.split(",")[0]).as_posix()
+
+
+def test_tables_below_are_named_where_a_setting_is_missing(
+    monorepo: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_URL")
+    for elsewhere in (".venv/lib", "node_modules/one"):
+        monorepo.write(f"{elsewhere}/pyproject.toml", "[tool.hydra-smoke]")
+    monorepo.write("services/other/pyproject.toml", "[project]")
+    missing, unread = told(monorepo)
+    monorepo.table()
+    assert told(monorepo) == [missing]
+    assert missing.startswith("url is not set: ")
+    agent, billing = (
+        os.path.join("services", name, "pyproject.toml") for name in ("agent", "billing")
+    )
+    assert unread == (
+        f"there is a table [tool.hydra-smoke] below this folder, which is not read: {agent}, "
+        f"{billing}. Name the tests of one of them, as in pytest --hydra-smoke "
+        f"{os.path.join('services', 'agent')}, or change to that folder"
     )
 
 
@@ -230,140 +286,6 @@ def test_lists_come_from_tables_as_lists(live: Project) -> None:
     assert config.failed_statuses == {"broken", "bad"}
 
 
-# The token
-
-
-def test_the_fallback_variable_holds_the_token(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPS_BEARER_TOKEN", "the-other-token")
-    assert resolved(live).token == Token(TOKEN)
-    live.set(token="")
-    assert resolved(live).token == Token("the-other-token")
-
-
-def test_a_token_file_may_begin_with_the_mark_that_windows_writes(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    (live.path / "token").write_bytes(b"\xef\xbb\xbf" + TOKEN.encode())
-    live.set(token_file="token")
-    assert resolved(live).token == Token(TOKEN)
-
-
-def test_the_mode_of_a_token_file_says_nothing_where_there_are_none(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    file = live.path / "token"
-    file.write_text(TOKEN, "utf-8")
-    file.chmod(0o666)
-    live.set(token_file="token")
-
-    def warnings() -> tuple[str, ...]:
-        return load(dict.fromkeys(SETTINGS), live.path, fake=False).warnings
-
-    assert len(warnings()) == 1
-    monkeypatch.setattr(platform, "here", platform.Windows())
-    assert warnings() == ()
-
-
-@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_a_token_file_may_end_in_a_line_end(
-    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch, end: str
-) -> None:
-    project.suite("mixed").at(router)
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    (project.path / "token.txt").write_bytes(f"{TOKEN}{end}".encode())
-    result = project.live("--hydra-smoke-token-file=token.txt", "test_mixed.py")
-    result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(
-        ["*token [*]* (option's token_file), token_file token.txt (option)*"]
-    )
-
-
-def test_a_table_s_token_file_is_relative_to_the_table(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    live.table('token_file = "secret/token"')
-    live.write("secret/token", TOKEN)
-    inner = live.path / "inner"
-    inner.mkdir()
-    monkeypatch.chdir(inner)
-    loaded = load({}, inner, fake=False)
-    assert loaded.config.token == Token(TOKEN)
-    assert loaded.sources["token"] == "pyproject.toml's token_file"
-
-
-def test_a_variable_s_token_file_is_relative_to_the_folder_of_the_call(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    live.write("inner/token", TOKEN)
-    monkeypatch.chdir(live.path / "inner")
-    live.set(token_file="token")
-    assert resolved(live).token == Token(TOKEN)
-
-
-def test_a_nearer_source_of_the_token_wins(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    live.write("by-option", "token-by-option")
-    live.write("by-table", "token-by-table")
-    live.table('token_file = "by-table"')
-    assert resolved(live).token == Token(TOKEN)
-    assert resolved(live).token_file is None
-    assert resolved(live, token_file="by-option").token == Token("token-by-option")
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    assert resolved(live).token == Token("token-by-table")
-    monkeypatch.setenv("OPS_BEARER_TOKEN", "the-other-token")
-    assert resolved(live).token == Token("the-other-token")
-
-
-def test_token_and_token_file_in_the_environment_are_refused(live: Project) -> None:
-    live.write("token", TOKEN)
-    assert told(live.set(token_file="token")) == [
-        "HYDRA_SMOKE_TOKEN and HYDRA_SMOKE_TOKEN_FILE are both set: remove one of them"
-    ]
-
-
-def test_a_token_file_in_the_environment_beats_the_fallback(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live.write("token", "token-of-the-file")
-    monkeypatch.setenv("OPS_BEARER_TOKEN", TOKEN)
-    live.set(token="", token_file="token")
-    assert resolved(live).token == Token("token-of-the-file")
-
-
-def test_a_missing_token_file_is_told(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    assert told(live, "--hydra-smoke-token-file=none") == [
-        "token_file (option): there is no file of this name (not shown: it may be the token)"
-    ]
-
-
-def test_a_missing_token_file_is_named_where_that_looks_like_a_place(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    missing = live.path / "none"
-    assert told(live, f"--hydra-smoke-token-file={missing}") == [
-        f"token_file (option): there is no file {missing}"
-    ]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
-@pytest.mark.parametrize(("mode", "told"), [(0o600, 0), (0o640, 1), (0o604, 1)])
-def test_a_token_file_that_others_can_read_is_warned_of(
-    live: Project, monkeypatch: pytest.MonkeyPatch, mode: int, told: int
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    live.write("secret", TOKEN).chmod(mode)
-    loaded = load({"token_file": "secret"}, live.path, fake=False)
-    warning = f"others can read secret (mode {mode:03o}): chmod 600 secret"
-    assert loaded.warnings == told * (warning,)
-
-
 def test_what_is_warned_of_is_in_the_summary_where_there_is_no_header(
     project: Project, router: FakeRouter
 ) -> None:
@@ -393,56 +315,9 @@ def test_a_warning_comes_before_the_router_is_asked(project: Project, router: Fa
     assert result.errlines[1].startswith("ERROR: poll was refused with 401")
 
 
-def test_a_setting_that_has_the_token_in_it_is_refused(live: Project) -> None:
-    assert told(live.set(url=f"https://router.example/{TOKEN}", agent_name=TOKEN)) == [
-        "url has the token in it, and is written down and printed: remove the token from it",
-        "agent_name has the token in it, and is written down and printed: remove the token from it",
-    ]
-
-
 def test_a_token_given_in_another_place_too_is_not_shown(live: Project) -> None:
     [problem] = told(live.set(ready_timeout=TOKEN))
     assert problem.startswith("ready_timeout = '********' (environment): must be a valid number")
-
-
-def test_an_unreadable_token_file_is_told(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    (live.path / "token").write_bytes(b"\xff\xfe" + TOKEN.encode())
-    [problem] = told(live, "--hydra-smoke-token-file=token")
-    assert problem.startswith("token_file token can't be read: ")
-
-
-def test_a_token_file_that_is_no_text_is_told(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
-    live.table("token_file = 5")
-    [problem] = told(live)
-    assert problem.startswith("token_file (pyproject.toml)")
-
-
-def test_a_token_in_the_table_is_refused(live: Project) -> None:
-    live.table(f'token = "{TOKEN}"')
-    [problem] = told(live)
-    assert problem.startswith("token is in [tool.hydra-smoke] of ")
-    assert problem.endswith("set HYDRA_SMOKE_TOKEN in the environment, or token_file")
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (f"Bearer {TOKEN}", 'begins with "Bearer ": give the token alone'),
-        (f" {TOKEN}", "has white space or a newline around it: remove it"),
-        (f"{TOKEN}\n", "has white space or a newline around it: remove it"),
-        (f"{TOKEN[:9]} {TOKEN[9:]}", "has white space in it"),
-        (f"{TOKEN}ä", "has a character that is not ASCII"),
-        (f"{TOKEN}\x07", "has a control character in it"),
-        ("short", "is too short (5 characters; at least 8)"),
-        (" ", "is empty"),
-    ],
-)
-def test_a_malformed_token_is_told_and_not_shown(live: Project, value: str, words: str) -> None:
-    assert told(live.set(token=value)) == [f"token (environment): {words}"]
 
 
 # What is wrong, all at once
@@ -533,59 +408,6 @@ def test_a_pyproject_without_the_table_sets_nothing(live: Project) -> None:
     assert resolved(live).agent_name is None
 
 
-URLS = [
-    ("router.example", "must begin with https:// and a host, such as https://router.example"),
-    ("ftp://router.example", "must begin with https:// and a host, such as *"),
-    ("https://", "must begin with https:// and a host, such as *"),
-    ("https://router.example:port", "is not a URL (*)"),
-    ("https://bob:sesame@router.example", "must not have a user or password: *"),
-    (
-        "https://router.example/?a=b",
-        "must not have a query or a fragment: remove ? or # and what follows",
-    ),
-    (
-        "https://router.example/#a",
-        "must not have a query or a fragment: remove ? or # and what follows",
-    ),
-    ("https://router.example/a b", "has a character that is not valid in a URL"),
-    ("https://router.example/internal", "must stop before /internal: *"),
-    ("https://router.example/api/internal/v1/smoke", "must stop before /internal: *"),
-    ("http://router.example", "would send the token in clear: use https://, or set allow_http*"),
-    ("http://127.0.0.1.example", "would send the token in clear: *"),
-]
-
-
-@pytest.mark.parametrize(("url", "words"), URLS)
-def test_a_bad_url_is_told(live: Project, url: str, words: str) -> None:
-    [problem] = told(live.set(url=url))
-    pytest.LineMatcher([problem]).fnmatch_lines([f"url = * {words}"])
-
-
-def test_a_password_in_the_url_is_not_shown(live: Project) -> None:
-    # `told` sees to it that the output does not hold the token.
-    [problem] = told(live.set(url=f"https://bob:{TOKEN}@router.example"))
-    assert "must not have a user or password" in problem
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://router.example/api/",
-        "https://router.example:8443",
-        "http://localhost:1",
-        "http://127.0.0.1:1",
-        "http://[::1]:1",
-    ],
-)
-def test_a_good_url(live: Project, url: str) -> None:
-    assert resolved(live.set(url=url)).link.base_url == url.rstrip("/")
-
-
-def test_plain_http_to_other_hosts_if_allowed(live: Project) -> None:
-    live.set(url="http://router.example", allow_http="true")
-    assert resolved(live).link.base_url == "http://router.example"
-
-
 HOW_TO_BUDGET = (
     "write both with = between them, and a comma before the next, such as "
     "ready=300,first_event=5. A name is one of provision, row, "
@@ -661,44 +483,6 @@ def test_a_wrong_value_is_shown_on_one_short_line(live: Project) -> None:
     assert len(problem) < 400
 
 
-@pytest.mark.parametrize("pair", [("ready", "failed"), ("ready", "gone"), ("failed", "gone")])
-def test_status_words_must_not_overlap(live: Project, pair: tuple[str, str]) -> None:
-    one, other = (f"{word}_statuses" for word in pair)
-    assert told(live.set(**{one: "One,same", other: "other,SAME"})) == [
-        f"{one} and {other} both have 'same': remove it from one of them"
-    ]
-
-
-def test_ready_statuses_must_not_be_empty(live: Project) -> None:
-    assert told(live.set(ready_statuses=",")) == [
-        "ready_statuses is empty: name at least one status word, or nothing is ever ready"
-    ]
-
-
-def test_no_run_records_where_it_must_not(live: Project) -> None:
-    live.set(record="pyproject.toml", report_replies="false").table()
-    kept_out, file = told(live)
-    assert kept_out.startswith("record = ")
-    assert "writes agents' replies into files, which report_replies = false forbids" in kept_out
-    assert file.endswith("pyproject.toml' is a file: give a folder")
-
-
-@pytest.mark.parametrize("record", ["/", ".", "..", "~", "~/.."])
-def test_what_is_clearly_no_folder_of_recordings_is_refused(live: Project, record: str) -> None:
-    place = os.path.expanduser(record)
-    [problem] = told(live, "--hydra-smoke-record", place, "--hydra-smoke-output=/elsewhere/out")
-    assert problem.endswith(
-        "is the project's own folder, the home folder, or one that they lie in: "
-        "give a folder for recordings alone, such as 'recordings'"
-    )
-
-
-@pytest.mark.parametrize("record", [".hydrasmoke", ".hydrasmoke/recordings"])
-def test_recordings_and_the_output_do_not_lie_in_one_another(live: Project, record: str) -> None:
-    [problem] = told(live, "--hydra-smoke-record", record)
-    assert "are one inside the other: recordings are to be kept with the tests" in problem
-
-
 def test_where_to_record_is_relative_to_where_it_is_said(live: Project) -> None:
     (live.path / "below").mkdir()
     live.table('record = "recordings"', "replay_pace = 1")
@@ -768,28 +552,6 @@ def test_a_certificate_is_found_from_wherever_a_test_goes(
     assert config.link.ca_file == file
 
 
-WRONG_CLIENTS = [
-    (
-        {"client_key": CLIENT["client_key"]},
-        "client_key = '*' without client_cert: set client_cert (HYDRA_SMOKE_CLIENT_CERT) to the *",
-    ),
-    ({"client_cert": "none.pem"}, "client_cert: there is no file *none.pem"),
-    ({"client_cert": CLIENT["client_cert"]}, "client_cert: *has no private key in it: give cli*"),
-    (
-        {**CLIENT, "client_cert": TLS / "client-expired.pem"},
-        "client_cert: the certificate in *client-expired.pem has expired: give one that is valid",
-    ),
-]
-
-
-@pytest.mark.parametrize(("given", "words"), WRONG_CLIENTS, ids=lambda it: "")
-def test_a_client_certificate_that_is_wrong(
-    live: Project, given: dict[str, object], words: str
-) -> None:
-    [problem] = problems(live.set(**given).live())
-    assert fnmatch(problem, words), problem
-
-
 def test_an_instance_needs_no_spec(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").set(url=router.url, token=TOKEN, instance=SOMEBODY.upper())
     config = resolved(project)
@@ -853,18 +615,6 @@ def test_a_table_whose_name_is_nearly_right_is_warned_of(live: Project, name: st
 def test_no_other_table_is_warned_of(live: Project, text: str) -> None:
     live.write("pyproject.toml", text)
     assert load({}, live.path, fake=False).warnings == ()
-
-
-def test_a_ca_of_the_environment_that_is_not_there_is_named(
-    live: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/ca.pem")
-    [problem] = told(live.set(trust_env="true"))
-    assert problem == (
-        "trust_env is on, and SSL_CERT_FILE can't be used: there is no file /no/such/ca.pem"
-    )
-    monkeypatch.setenv("SSL_CERT_FILE", str(CA))
-    assert resolved(live).trust_env
 
 
 def test_a_scenario_of_the_table_lies_beside_it(project: Project) -> None:

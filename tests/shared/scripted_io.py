@@ -18,7 +18,8 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord, RecordListener, State
+from pytest_hydrasmoke._core.record import InstanceRecord, RecordListener
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from pytest_hydrasmoke._core.moments import Span
-from pytest_hydrasmoke._core.record import PHASES
+from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._report.model import (
     FailureReport,
     InstanceReport,

@@ -14,7 +14,7 @@ from functools import cache
 import jinja2
 
 from pytest_hydrasmoke._base.run_keys import sweep_command
-from pytest_hydrasmoke._core.record import TOKENS
+from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._report.model import InstanceReport, Report
 
 from .axis import WIDTH, clock, moment
@@ -89,3 +89,6 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
         if breach.phase != TOKENS:
             words = f"{breach.phase} took {clock(breach.value)}, the limit is {clock(breach.limit)}"
         yield Trouble("budget", words, breach.place, next(places, None))
+    if report.is_unfinished:
+        words = "not all smoke tests came to their end"
+        yield Trouble("unfinished", words, report.tests_words or "", None)

@@ -1,0 +1,62 @@
+"""What the outcome of an attempt means for its call, and how long to wait before the next one.
+
+What may be repeated differs by call: a provision is safe under its key, a read always is, and a
+chat only where the router says that it did not accept it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_hydrasmoke._base.errors import TransportError
+from pytest_hydrasmoke._transport.protocol import CallName
+
+Outcome = int | TransportError
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a call's outcomes mean: `answers` are successes, `again` are retried.
+
+    `lost` says whether it may be retried although the first request may have been carried out.
+    """
+
+    answers: frozenset[int]
+    again: frozenset[int] = TRANSIENT
+    lost: bool = True
+
+
+RULES: Mapping[CallName, Rule] = {
+    "provision": Rule(frozenset({200, 201, 202})),
+    "poll": Rule(frozenset({200})),
+    "status": Rule(frozenset({200})),
+    "chat": Rule(frozenset({200}), again=frozenset({409, 425, 429, 503}), lost=False),
+    "llm_events": Rule(frozenset({200})),
+    "missing": Rule(frozenset()),
+    # An instance that is gone already (404, 409, 410) is what was requested.
+    "delete": Rule(frozenset({200, 202, 204, 404, 409, 410})),
+}
+
+
+def decide(rule: Rule, outcome: Outcome) -> Literal["answer", "again", "fail"]:
+    """Return what one attempt's outcome means for its call."""
+    if isinstance(outcome, int):
+        if outcome in rule.answers:
+            return "answer"
+        return "again" if outcome in rule.again else "fail"
+    if outcome.permanent:
+        return "fail"
+    return "again" if rule.lost or not outcome.reached else "fail"
+
+
+def pause(attempt: int, retry_after: float | None, draw: float) -> float:
+    """Return the seconds before attempt number `attempt` + 1 (from 1).
+
+    Full jitter (`draw` in [0, 1)) over 0.5 s doubled each time, up to 10 s, and no less than the
+    router's own `Retry-After`, if it gave one.
+    """
+    jitter = draw * min(0.25 * 2.0 ** min(attempt, 10), 10.0)
+    return max(jitter, retry_after or 0.0)

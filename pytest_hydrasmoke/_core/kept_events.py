@@ -1,0 +1,54 @@
+"""The events of a turn that is kept whole, and how much memory they may take."""
+
+from __future__ import annotations
+
+import sys
+
+from pytest_hydrasmoke._runtimes.content import Content
+from pytest_hydrasmoke._sse.decoder import ChatEvent
+
+HELD = 32 << 20
+"""Bytes of memory, by estimate, that a turn which is kept whole may take.
+
+The stream's own limits do not bound memory: a small event takes ten times its bytes there, and a
+text four times as much for a single emoji.
+"""
+
+
+def held_by(event: ChatEvent, before: ChatEvent | None) -> int:
+    """Estimate the bytes that an event takes; what it shares with the one before counts once."""
+    held = sys.getsizeof(event) + sys.getsizeof(event.data)
+    if before is None or event.event is not before.event:
+        held += sys.getsizeof(event.event)
+    if before is None or event.id is not before.id:
+        held += sys.getsizeof(event.id)
+    return held if event.retry is None else held + sys.getsizeof(event.retry)
+
+
+class Kept:
+    """A turn's events with their texts and other content (`content`), up to `HELD`."""
+
+    def __init__(self, content: Content) -> None:
+        self.events: list[ChatEvent] = []
+        self.content = content
+        self._held = self._length = 0
+        self._ascii = True
+
+    def add(self, event: ChatEvent, text: str) -> bool:
+        """Keep an event and its text; return false if there is no room."""
+        self._held += held_by(event, self.events[-1] if self.events else None)
+        if text:
+            if text is not event.data:
+                self._held += sys.getsizeof(text)
+            self._length += len(text)
+            self._ascii = self._ascii and text.isascii()
+        # The whole text is one more copy, as wide throughout as its widest character.
+        held = self._held + self.content.held
+        if held + self._length * (1 if self._ascii else 4) > HELD:
+            return False
+        self.events.append(event)
+        return True
+
+    @property
+    def text(self) -> str:
+        return "".join([event.text for event in self.events])

@@ -1,0 +1,12 @@
+"""Names of what takes time or tokens: the phases of an instance, and what can have a budget."""
+
+from __future__ import annotations
+
+PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")
+BOOT = PHASES[:3]
+"""The phases until an instance is ready."""
+WAITS = ("first_text", "gap")
+"""Times in a chat that are no phases: until the reply's first text, and between two events."""
+TOKENS = "tokens"
+BUDGETS = (*PHASES, *WAITS, TOKENS)
+"""Names that can have a budget; the one for tokens is the whole run's."""

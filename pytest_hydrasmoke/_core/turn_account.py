@@ -1,0 +1,48 @@
+"""A turn's account of LLM events, as plain data: the counts that bound it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Doubt(NamedTuple):
+    """Why events may be another turn's, and what to do about it."""
+
+    why: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The LLM events counted just before a turn, or why that count failed."""
+
+    at: float
+    count: int = 0
+    providers: frozenset[str] = frozenset()
+    error: str | None = None
+    doubt: Doubt | None = None
+    number: int = 0
+    """The turn's number among all turns on the instance, of any process."""
+
+
+class Counted(NamedTuple):
+    """A count of the instance's whole life, and when it was first seen."""
+
+    at: float
+    events: int
+    providers: frozenset[str]
+
+
+@dataclass(slots=True, eq=False)
+class TurnAccount:
+    """What bounds a turn's LLM events: the counts before it, and before the turn after it."""
+
+    before: Baseline
+    after: Baseline | None = None
+    found: Counted | None = None
+    """The last count before the next turn; None where no test expected events."""
+
+    def saw(self, at: float, count: int, providers: frozenset[str]) -> None:
+        if self.found is None or self.found[1:] != (count, providers):
+            self.found = Counted(at, count, providers)

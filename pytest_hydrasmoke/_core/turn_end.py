@@ -1,0 +1,56 @@
+"""Whether a turn is complete, by what its events have meant.
+
+A turn ends at its terminal event, not where the connection happens to end: a cut connection can
+look just like a closed one. If the model has given a finish reason, the end of the stream will do.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pytest_hydrasmoke._runtimes.finish import goes_on
+from pytest_hydrasmoke._runtimes.meaning import Meaning
+
+EndRule = Literal["auto", "required", "optional"]
+"""Whether a stream must have a terminal event: where it is known to send them, always, or never."""
+
+
+class TurnEnd:
+    """What the events of a turn have said of its end."""
+
+    def __init__(self, rule: EndRule) -> None:
+        self.rule = rule
+        self.complete = False
+        self.finish_reason: str | None = None
+        self.runtimes: list[str] = []
+        self._message_over = False
+
+    def saw(self, known: Meaning) -> None:
+        """Take in what an event means."""
+        if known.finish is not None:
+            self.finish_reason = known.finish
+        if known.runtime is not None:
+            self._message_over = False
+            if known.runtime not in self.runtimes:
+                self.runtimes.append(known.runtime)
+        if known.end:
+            # A message that stops for tool calls is not the last: the agent goes on with another.
+            self._message_over = known.of_message and goes_on(self.finish_reason)
+            self.complete = self.complete or not self._message_over
+
+    def stream_ended(self, *, end_is_known: bool) -> str | None:
+        """Take in the stream's end; return why a terminal event is missing, None if none is.
+
+        `end_is_known` tells whether an earlier turn on the instance had one.
+        """
+        if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
+            self.complete = True
+            return None
+        if self.rule == "required":
+            return "as is asked for"
+        if self.rule == "optional":
+            return None
+        # A router may end the stream of a crashed agent as it ends any other.
+        if self.runtimes:
+            return "as this runtime always sends one"
+        return "as an earlier turn of this instance had one" if end_is_known else None

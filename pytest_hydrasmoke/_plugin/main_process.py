@@ -1,0 +1,98 @@
+"""The main process: it reads the settings, serves the fake, and asks the router before any test."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._run.preflight import check_unused, learn
+from pytest_hydrasmoke._run.reaching import Reaching
+from pytest_hydrasmoke._run.recordings import Recordings
+
+from .command_line import load
+from .part import Part, address_of, serve, take_part
+from .replay import AT_ONCE, comes_at_once, serve_stage, spec_of
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+    from pytest_hydrasmoke._settings.sources import Loaded
+    from pytest_hydrasmoke.fake import FakeRouter
+
+    from .fixtures import Active
+
+
+def begin_run(config: pytest.Config, *, live: bool, fake: bool) -> Active:
+    """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
+    router: FakeRouter | None = None
+    scrub = scrubbing(None)
+    try:
+        loaded = load(config, live=live, fake=fake)
+        settings = loaded.config
+        if fake:
+            router = serve(loaded.scenario)
+            settings = settings.model_copy(update=_of_fake(config, router, loaded))
+        scrub = scrubbing(settings.token)
+        part = Part(
+            settings=settings,
+            forms=_ask(config, settings, loaded, fake=fake),
+            fake=fake,
+            loaded=loaded,
+            table=loaded.file,
+            router=router,
+            replay=router is not None and router.scenario.recordings is not None,
+            at_once=router is not None and comes_at_once(router.scenario),
+        )
+        return take_part(config, part)
+    except HydraSmokeError as error:
+        # The router's own words may contain the token too.
+        problem = scrub(str(error))
+    if router is not None:
+        router.__exit__(None, None, None)
+    raise pytest.UsageError(problem)
+
+
+def _of_fake(config: pytest.Config, router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
+    """Return the settings that a run has from its fake, and from the recordings that it replays."""
+    own = address_of(router)
+    if router.scenario.recordings is not None:
+        own["url"] = serve_stage(config, router)
+        own |= spec_of(router.scenario.recordings, given=loaded.sources)
+        if comes_at_once(router.scenario):
+            own["usage_settle"] = min(loaded.config.usage_settle, AT_ONCE)
+    return own
+
+
+def _ask(
+    config: pytest.Config, settings: HydraSmokeConfig, loaded: Loaded, *, fake: bool
+) -> Forms | None:
+    """Ask the router what a run must know before its first test; return the router's own forms."""
+    # Without the terminal plugin this option does not exist.
+    verbosity: int = getattr(config.option, "verbose", -2)
+    if verbosity < 0:
+        # Without a header they must show now: the summary comes after what is paid for.
+        scrub = scrubbing(settings.token)
+        for warning in loaded.warnings:
+            _say_early(scrub(f"WARNING: {warning}"))
+    quiet = verbosity < -1
+    with Reaching(settings.url, _keep_quiet if quiet else _say_early) as reaching:
+        if not fake and settings.instance is None:
+            check_unused(settings, named="run_id" in loaded.sources, observer=reaching)
+        if settings.record is not None:
+            Recordings(settings.record).begin()
+        # An attached run deletes nothing, and so has nothing to prove.
+        return learn(settings, observer=reaching) if settings.instance is None else None
+
+
+def _say_early(words: str) -> None:
+    # pytest has no terminal yet: write where its errors go.
+    sys.stderr.write(f"hydra-smoke: {words}\n")
+    sys.stderr.flush()
+
+
+def _keep_quiet(words: str) -> None:
+    pass

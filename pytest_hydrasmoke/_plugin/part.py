@@ -1,0 +1,168 @@
+"""The part that a process takes in a run: what it knows, and the plugins that it registers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio, session_of
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.token import Token, scrubbing
+from pytest_hydrasmoke._progress.plugin import Progress
+from pytest_hydrasmoke._report import github
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.locks import MAIN
+from pytest_hydrasmoke._run.recordings import Recordings
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+
+from .fixtures import Active
+from .plan import limit
+from .recorder import Recorder
+from .refusal import Refusal
+from .replay import Replaying
+from .report_cleaner import ReportCleaner
+from .session_end import SessionEnd
+from .stalled_output import StalledOutput
+from .unread_tables import other_tables
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._settings.sources import Loaded
+    from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one process of a run takes part with."""
+
+    settings: HydraSmokeConfig
+    forms: Forms | None
+    """The router's own forms; None in a run that deletes nothing."""
+    fake: bool
+    """Whether the bundled fake is the router."""
+    router: FakeRouter | None = None
+    """The fake, in a process that serves one."""
+    replay: bool = False
+    at_once: bool = False
+    """Whether a replay has a turn's LLM events as soon as its stream has ended."""
+    loaded: Loaded | None = None
+    """Where the settings came from, in the main process."""
+    table: Path | None = None
+    """The file whose table of settings was read."""
+    reports_as: str | None = None
+    """The name of a worker, which reports to the main process."""
+    alone: bool = False
+    """Whether a worker is a run of its own, on another host."""
+
+    @property
+    def shares_as(self) -> str | None:
+        """The name of a worker that shares instances with the others."""
+        return None if self.alone else self.reports_as
+
+
+def serve(scenario: Scenario | None) -> FakeRouter:
+    """Serve the bundled fake in this process."""
+    from pytest_hydrasmoke.fake import FakeRouter
+
+    # Until `pytest_unconfigure`, which pytest calls however the run ends.
+    return FakeRouter(scenario).__enter__()
+
+
+def address_of(router: FakeRouter) -> dict[str, Any]:
+    """Return the settings that make a fake the router of a run."""
+    return {"url": router.url, "token": Token(router.token)}
+
+
+def take_part(config: pytest.Config, part: Part) -> Active:
+    """Begin this process's part of the run, and register its plugins."""
+    settings = part.settings
+    ledger = Ledger(settings.output, settings.run_id, fake=part.fake)
+    ledger.begin(part.shares_as or MAIN)
+    hide_frames_of_asyncio(hide_own_frames)
+    interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
+    stalled = StalledOutput(interrupts.wake)
+    interrupts.install()
+    progress = Progress(
+        config,
+        ledger.folder,
+        interrupts,
+        part.shares_as,
+        scrub=scrubbing(settings.token),
+        replies=settings.report_replies,
+    )
+    active = Active(
+        config,
+        settings,
+        ledger,
+        interrupts,
+        part.forms,
+        worker=part.shares_as,
+        replaying=Replaying(config, settings) if part.replay else None,
+        at_once=part.at_once,
+        on_change=progress.changed,
+        run_begins=progress.run_begins,
+    )
+    finish = SessionEnd(
+        config,
+        active,
+        ledger,
+        interrupts,
+        stalled,
+        progress.say,
+        loaded=part.loaded,
+        fake=part.router,
+        worker=part.reports_as is not None,
+    )
+    for name, plugin in _plugins(config, part, ledger, active, finish):
+        config.pluginmanager.register(plugin, f"hydra-smoke-{name}")
+    # Registered last, and so the first to end.
+    config.pluginmanager.register(progress, "hydra-smoke-progress")
+    return active
+
+
+def _plugins(
+    config: pytest.Config, part: Part, ledger: Ledger, active: Active, finish: SessionEnd
+) -> Iterator[tuple[str, object]]:
+    """Yield the plugins with their names, in the order of their registration."""
+    settings, replaying = part.settings, active.replaying
+    if not part.alone:
+        # A worker on another host sees only a part of the tests.
+        reasons = [other_tables(part.table, config.invocation_params.dir)]
+        if settings.instance is None:
+            reasons.append(limit(settings, replaying=part.replay))
+        yield "refusal", Refusal(config, reasons)
+    if replaying is not None:
+        yield "replaying", replaying
+    yield "stage", active.stage
+    yield "selection", active.selection
+    yield "active", active
+    yield "failures", active.failures
+    yield "finish", finish
+    yield "ending", finish.ending
+    yield "workers", finish.workers
+    yield "views", finish.views
+    if settings.record is not None:
+        recorder = Recorder(
+            config, active, ledger, Recordings(settings.record), finish.verdict.fail
+        )
+        active.tape = recorder.tape
+        finish.on_closed = recorder.is_over
+        yield "recorder", recorder
+    annotations = None if part.reports_as else github.annotating(os.environ)
+    if annotations is not None:
+        yield "annotations", annotations
+    yield "scrub", ReportCleaner(scrubbing(settings.token))
+
+
+def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:
+    stalled.watch()
+    # A test that swallows the interrupt is at least the last one.
+    session = session_of(config)
+    if session is not None:
+        session.shouldstop = f"signal {number}"

@@ -1,0 +1,89 @@
+"""A worker of xdist: it takes part in its main process's run, or alone on another host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.run_keys import worker_run_id
+from pytest_hydrasmoke._run.locks import has_main_process
+from pytest_hydrasmoke._settings.model import HydraSmokeConfig
+
+from .part import Part, address_of, serve, take_part
+from .workers import KEY
+
+if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake import Scenario
+
+    from .fixtures import Active
+
+
+def join_run(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
+    """Take part with what the main process has sent; None where this worker can't."""
+    try:
+        return take_part(config, _part(config, worker))
+    except HydraSmokeError as error:
+        # An error raised here would be an internal error of xdist, with all its frames.
+        config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
+        return None
+
+
+class _Unable:
+    """Ends the run with a message before its first test: a worker can't take part."""
+
+    def __init__(self, problem: str) -> None:
+        self._problem = problem
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        session.shouldfail = self._problem
+
+
+def _part(config: pytest.Config, worker: dict[str, Any]) -> Part:
+    given: dict[str, Any] = worker[KEY]
+    fake, name = given["fake"], worker["workerid"]
+    forms = None if given["forms"] is None else Forms.from_plain(given["forms"])
+    settings = HydraSmokeConfig.from_plain(given["settings"])
+    if has_main_process(settings.output, settings.run_id):
+        return Part(
+            settings=settings,
+            forms=forms,
+            fake=fake,
+            replay=given["replay"],
+            at_once=given["at_once"],
+            table=None if given["table"] is None else Path(given["table"]),
+            reports_as=name,
+        )
+    if given["replay"]:
+        raise ConfigError(
+            "recordings are replayed on the host of the run's main process alone",
+            next_step="run pytest there, with -n as many as you like",
+        )
+    # A worker on another host can share nothing with the others: it is a run of its own, with its
+    # own instance, ledger and deletions.
+    here, there = config.invocation_params.dir, Path(given["folder"])
+    own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
+    for place in ("output", "record"):
+        path: Path | None = getattr(settings, place)
+        if path is not None and path.is_relative_to(there):
+            own[place] = here / path.relative_to(there)
+    router = serve(_scenario(given["scenario"])) if fake else None
+    if router is not None:
+        own |= address_of(router)
+    return Part(
+        settings=settings.model_copy(update=own),
+        forms=forms,
+        fake=fake,
+        router=router,
+        reports_as=name,
+        alone=True,
+    )
+
+
+def _scenario(plain: dict[str, Any]) -> Scenario:
+    from pytest_hydrasmoke.fake import Scenario
+
+    return Scenario(**plain)

@@ -1,0 +1,102 @@
+"""What is wrong between settings that are each right, and with what they name."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.token import has_token
+from pytest_hydrasmoke._options import variable
+from pytest_hydrasmoke._transport.certificates import certificates_problem, client_problem
+from pytest_hydrasmoke._transport.target import url_problem
+
+from .model import SPEC, HydraSmokeConfig
+from .problems import Problem
+
+_WORDS = ("ready_statuses", "failed_statuses", "gone_statuses")
+_WRITTEN_DOWN = ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
+
+
+def contradictions(config: HydraSmokeConfig, folder: Path) -> Iterator[Problem]:
+    """Yield what is wrong in settings for a run in `folder`."""
+    problem = _url(config)
+    if problem is not None:
+        yield problem
+    else:
+        for name in _WRITTEN_DOWN:
+            if has_token(str(getattr(config, name)), config.token):
+                yield Problem(
+                    f"{name} has the token in it, and is written down and printed: remove the "
+                    "token from it",
+                    (name,),
+                )
+    yield from _statuses(config)
+    # httpx's own order; a folder that is not there is only an empty one.
+    trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
+    flaw = certificates_problem(Path(trusted)) if trusted else None
+    if flaw is not None:
+        words = f"trust_env is on, and SSL_CERT_FILE can't be used: {flaw}"
+        yield Problem(words, ("trust_env",))
+    yield from _client_certificate(config)
+    if config.record is not None:
+        for words in _no_place_to_record(config, config.record, folder):
+            yield Problem(words, ("record",))
+
+
+def _url(config: HydraSmokeConfig) -> Problem | None:
+    if config.url is None:
+        return None
+    problem = url_problem(config.url, allow_http=config.allow_http)
+    shown = re.sub(r"//[^/]*@", "//...@", safe_line(config.url))
+    return None if problem is None else Problem(f"url = {shown!r} {problem}", ("url",))
+
+
+def _statuses(config: HydraSmokeConfig) -> Iterator[Problem]:
+    for name, other in itertools.combinations(_WORDS, 2):
+        for word in sorted(getattr(config, name) & getattr(config, other)):
+            words = f"{name} and {other} both have {word!r}: remove it from one of them"
+            yield Problem(words, (name, other))
+    if not config.ready_statuses:
+        words = "ready_statuses is empty: name at least one status word, or nothing is ever ready"
+        yield Problem(words, ("ready_statuses",))
+
+
+def _client_certificate(config: HydraSmokeConfig) -> Iterator[Problem]:
+    if config.client_cert is not None:
+        problem = client_problem(config.client_cert, config.client_key)
+        if problem is not None:
+            yield Problem(f"client_cert: {safe_line(problem, 1000)}", ("client_cert",))
+    elif config.client_key is not None:
+        yield Problem(
+            f"client_key = {safe_line(str(config.client_key))!r} without client_cert: set "
+            f"client_cert ({variable('client_cert')}) to the file of the certificate that the key "
+            "belongs to, or remove client_key",
+            ("client_key",),
+        )
+
+
+def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:
+    shown = f"record = {safe_line(str(record))!r}"
+    if not config.report_replies:
+        yield (
+            f"{shown} writes agents' replies into files, which "
+            "report_replies = false forbids: remove one of the two settings"
+        )
+    if os.path.lexists(record) and not os.path.isdir(record):
+        yield f"{shown} is a file: give a folder"
+    here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
+    homes = (os.path.realpath(folder), os.path.realpath(os.path.expanduser("~")))
+    if any(Path(home).is_relative_to(here) for home in homes):
+        yield (
+            f"{shown} is the project's own folder, the home folder, or one that they lie in: "
+            "give a folder for recordings alone, such as 'recordings'"
+        )
+    elif here.is_relative_to(output) or output.is_relative_to(here):
+        yield (
+            f"{shown} and the output folder {safe_line(str(config.output))!r} are one inside the "
+            "other: recordings are to be kept with the tests; give a folder outside of it"
+        )

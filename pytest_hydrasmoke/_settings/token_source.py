@@ -1,0 +1,58 @@
+"""Where the token comes from: a variable or a file, never the table or the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_hydrasmoke._base import platform
+from pytest_hydrasmoke._base.token import Token
+from pytest_hydrasmoke._options import variable
+
+from .problems import Problem
+
+
+def pick_token(
+    layers: Sequence[tuple[str, dict[str, Any]]],
+    values: dict[str, Any],
+    sources: dict[str, str],
+    problems: list[Problem],
+) -> None:
+    """Keep the token of the nearest layer that has one, read from its file if it names one.
+
+    `layers` are in the order of their precedence; what is wrong is added to `problems`.
+    """
+    for source, layer in layers:
+        if "token" in layer and "token_file" in layer:
+            both = f"{variable('token')} and {variable('token_file')} are both set"
+            problems.append(Problem(f"{both}: remove one of them", ("token",)))
+            return
+        if "token" in layer:
+            values.pop("token_file", None)
+            sources.pop("token_file", None)
+            return
+        if "token_file" in layer:
+            values.pop("token", None)
+            sources["token"] = f"{source}'s token_file"
+            file = layer["token_file"]
+            if isinstance(file, str | Path) and os.path.isfile(file):
+                try:
+                    # Windows puts a mark before what it writes as UTF-8.
+                    text = Path(file).read_text("utf-8-sig")
+                except (OSError, ValueError) as error:
+                    words = f"token_file {file} can't be read: {error}"
+                    problems.append(Problem(words, ("token",)))
+                else:
+                    # A file's last newline is the editor's, not the token's.
+                    values["token"] = Token(text.removesuffix("\n").removesuffix("\r"))
+            return
+
+
+def open_to_others(token_file: Path | None) -> Iterator[str]:
+    """Yield a warning for a token's file that other users of the machine can read."""
+    if token_file is not None and platform.here.is_posix:
+        mode = token_file.stat().st_mode & 0o777
+        if mode & 0o077:
+            yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"
