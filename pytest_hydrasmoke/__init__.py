@@ -1,9 +1,9 @@
 """End-to-end smoke tests of a HydraCore router, as a pytest plugin.
 
 Names are resolved on first use (PEP 562): pytest imports this package in every run of every
-user, switched on or not, and must not pay for httpx and pydantic there.
+user, switched on or not, and must not load httpx and pydantic there.
 
-PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
+PYTEST_DONT_REWRITE: this module has no assertions to rewrite.
 """
 
 from __future__ import annotations

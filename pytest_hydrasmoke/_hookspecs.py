@@ -1,6 +1,6 @@
 """The plugin's own hooks. Every run has them, so a conftest may implement them.
 
-PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
+PYTEST_DONT_REWRITE: this module has no assertions to rewrite.
 """
 
 from __future__ import annotations

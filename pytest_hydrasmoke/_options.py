@@ -1,6 +1,6 @@
-"""The pytest options, as names and words: standard library only, since every run loads this.
+"""Names and help of the pytest options: standard library only, since every run loads this.
 
-PYTEST_DONT_REWRITE: there is no assertion in here that pytest would have to look for.
+PYTEST_DONT_REWRITE: this module has no assertions to rewrite.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SETTINGS = {
     "report": "write report.html, trace.har: never, on-failure or always (default: on-failure)",
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
-    "record": "folder that what agents say is written to, to be replayed offline (live runs)",
+    "record": "write what agents say to this folder, to replay it offline (live runs)",
     "scenario": "how the fake behaves: a name, a TOML file, report.json, or folder of recordings",
 }
 """Settings that have an option too, with their help."""

@@ -1,4 +1,4 @@
-"""The six calls for everybody, with or without pytest: one-line twins over `_api.calls`."""
+"""Clients for the six calls, with or without pytest: thin, sync and async, over `_api.calls`."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from pytest_hydrasmoke._transport.protocol import drive
 __tracebackhide__ = hide_own_frames
 
 CHAT_TIMEOUT = 120.0
-"""Seconds for a chat turn of a client of its own."""
+"""Seconds for a chat turn if the caller gives none."""
 
 ChatText = Callable[[ChatEvent], str | None]
 ChatEnd = Callable[[ChatEvent], bool | None]
 
 
 class ClientBase:
-    """What both kinds of clients have in common, and a run's clients do in their own way."""
+    """Hold what both kinds of clients share; the clients of a run override it."""
 
     _calls: Calls
     _reading: Reading
@@ -72,9 +72,9 @@ class SmokeClient(ClientBase):
     30 s. Raises `TransportError`, `RouterError` and its kinds, `ContractError`.
 
     `base_url` ends where `/internal/v1/smoke` begins; `clock` may be a `VirtualClock` for tests;
-    `chat_text` and `chat_end` say what an event of a runtime of your own means (None: no opinion);
-    `ca_file`, `trust_env`, `client_cert` and `client_key` are what the settings of these names are.
-    Raises `ConfigError` for what can't be used.
+    `chat_text` and `chat_end` say what an event of your own runtime means (None: no opinion);
+    `ca_file`, `trust_env`, `client_cert` and `client_key` mean the same as the settings.
+    Raises `ConfigError` for an argument that can't be used.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class SmokeClient(ClientBase):
         client_cert: StrPath | None = None,
         client_key: StrPath | None = None,
     ) -> None:
-        # First of all, as the arguments of a frame are shown with what fails in it.
+        # Before anything can fail: a traceback may show the arguments of this frame.
         token = hidden(token)
         link = link_to(
             base_url,
@@ -116,7 +116,7 @@ class SmokeClient(ClientBase):
     def provision(self, spec: InstanceSpec, idempotency_key: str) -> ProvisionAccepted:
         """Queue an instance; the same key never makes a second one.
 
-        Raises `RouterError` with 409 where the router is at it already: then poll.
+        Raises `RouterError` with 409 if the router is already working on this key: then poll.
         """
         return drive(self._provision(spec_of(spec), text_of("idempotency_key", idempotency_key)))
 
@@ -133,13 +133,13 @@ class SmokeClient(ClientBase):
     ) -> ChatStream:
         """Begin a chat turn: a context manager over its events as they arrive.
 
-        It may take `timeout` seconds, 120 where none are given.
+        `timeout` in seconds, 120 if None.
         """
         seconds = seconds_of("timeout", timeout, CHAT_TIMEOUT)
         return ChatStream(self._turn(id_of(instance_id), text_of("message", message), seconds))
 
     def llm_events(self, instance_id: str | UUID, window_seconds: int | None = 900) -> LlmEvents:
-        """Count an instance's LLM events of the last `window_seconds`; None: the router's own."""
+        """Count the LLM events of the last `window_seconds`; None for the router's default."""
         window = None if window_seconds is None else whole_of("window_seconds", window_seconds)
         return drive(self._calls.llm_events(id_of(instance_id), window))
 
@@ -148,10 +148,10 @@ class SmokeClient(ClientBase):
         return drive(self._calls.delete(id_of(instance_id)))
 
     def with_token(self, token: str | Token | None) -> SmokeClient:
-        """Return a client of whoever has another token, to the same router; None sends none.
+        """Return a client of the same router with another token; None sends none.
 
-        It is closed by itself. One of `smoke_client` is the run's as that is: what it chats counts
-        as turns.
+        Close it separately. A client made from `smoke_client` belongs to the run too: its chats
+        count as turns.
         """
         token = None if token is None else hidden(token)
         return self._beside(self._io.to(link_of(token, self._io.link)))
@@ -179,7 +179,7 @@ class SmokeClient(ClientBase):
 
 @public
 class AsyncSmokeClient(ClientBase):
-    """What `SmokeClient` is, to be awaited, under asyncio and trio."""
+    """The same as `SmokeClient`, for coroutines, under asyncio and trio."""
 
     def __init__(
         self,
@@ -231,14 +231,14 @@ class AsyncSmokeClient(ClientBase):
     def stream_chat(
         self, instance_id: str | UUID, message: str, *, timeout: float | None = None
     ) -> AsyncChatStream:
-        """Begin a chat turn: an async context manager over its events, for 120 s if not told."""
+        """Begin a chat turn: an async context manager; see `SmokeClient.stream_chat`."""
         seconds = seconds_of("timeout", timeout, CHAT_TIMEOUT)
         return AsyncChatStream(self._turn(id_of(instance_id), text_of("message", message), seconds))
 
     async def llm_events(
         self, instance_id: str | UUID, window_seconds: int | None = 900
     ) -> LlmEvents:
-        """Count an instance's LLM events of the last `window_seconds`; None: the router's own."""
+        """Count the LLM events of the last `window_seconds`; None for the router's default."""
         window = None if window_seconds is None else whole_of("window_seconds", window_seconds)
         return await self._calls.llm_events(id_of(instance_id), window)
 
@@ -247,7 +247,7 @@ class AsyncSmokeClient(ClientBase):
         return await self._calls.delete(id_of(instance_id))
 
     def with_token(self, token: str | Token | None) -> AsyncSmokeClient:
-        """Return a client of whoever has another token, to the same router; None sends none."""
+        """Return a client of the same router with another token; None sends none."""
         token = None if token is None else hidden(token)
         return self._beside(self._io.to(link_of(token, self._io.link)))
 
@@ -257,7 +257,7 @@ class AsyncSmokeClient(ClientBase):
         return client
 
     async def aclose(self) -> None:
-        """Let go of the client."""
+        """Close the client."""
         await self._io.aclose()
 
     async def __aenter__(self) -> Self:

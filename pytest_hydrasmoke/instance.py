@@ -1,4 +1,4 @@
-"""The handle that tests hold, in its sync and its async form: one-line twins of `_core.handle`."""
+"""The instances and turns that tests use: thin, sync and async, over `_core.handle`."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ class ChatTurn(_Turn):
         if the events may belong to another turn.
         """
         what = expected(at_least, at_most, providers, exactly, only)
-        told = self._result
-        return drive(self._handle.expect_of_turn(what, told.account, timeout, told.deeds))
+        result = self._result
+        return drive(self._handle.expect_of_turn(what, result.account, timeout, result.deeds))
 
 
 @public
@@ -136,8 +136,8 @@ class AsyncChatTurn(_Turn):
     ) -> LlmEvents:
         """Do what `ChatTurn.expect_llm_events` does."""
         what = expected(at_least, at_most, providers, exactly, only)
-        told = self._result
-        return await self._handle.expect_of_turn(what, told.account, timeout, told.deeds)
+        result = self._result
+        return await self._handle.expect_of_turn(what, result.account, timeout, result.deeds)
 
 
 class _Instance:

@@ -1,4 +1,4 @@
-"""The six calls: what is asked, which answer is retried, and what an answer says.
+"""The six calls: their requests, which answers are retried, and what an answer means.
 
 It may import `_transport`.
 The core, the session, the commands and the public clients call it.

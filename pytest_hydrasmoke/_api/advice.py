@@ -1,4 +1,4 @@
-"""What to do about an answer that refuses: who gave it, and what that one can be told."""
+"""The next step after a refusal, by its status code and by what sent it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from .hop import is_routers, turns_away
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
 _BY_CODE = {
-    407: "put a user and a password that the proxy takes into its URL, in the environment's "
+    407: "put a user and a password that the proxy accepts into its URL, in the environment's "
     "HTTP_PROXY (http://USER:PASSWORD@HOST:PORT); or set trust_env = false",
     422: "correct the fields named above",
-    # As the fake answers what was not recorded.
-    501: "in a replay run the command that its words name, else see the router's log",
+    # In a replay, the fake answers a message so that was not recorded.
+    501: "in a replay, run the command in the message above; else see the router's log",
     502: "the gateway did not reach the router, or lost it: see whether the router runs, and the "
     "gateway's log",
-    504: "the gateway waited for the router no longer: raise its limit if the router needs more "
+    504: "the gateway stopped waiting for the router: raise its limit if the router needs more "
     "time (nginx: proxy_read_timeout; HAProxy: timeout server), else see the router's log",
 }
 
 
 def advice(request: Request, reply: Reply, wanted: float | None) -> str:
-    """Return the next step after an answer that refuses; it asked for a pause, or for none."""
+    """Return the next step after a refusal; `wanted` are the seconds of its `Retry-After`."""
     status = reply.status
     if status in (401, 403):
         return _after_unauthorized(reply)
     if status == 413:
         shorter = ", or send a shorter message" if request.call == "chat" else ""
         return (
-            "the request is larger than the gateway takes: raise its limit "
+            "the request is larger than the gateway accepts: raise its limit "
             f"(nginx: client_max_body_size){shorter}"
         )
     if status == 404 and request.call == "provision":
@@ -53,13 +53,13 @@ def advice(request: Request, reply: Reply, wanted: float | None) -> str:
 
 
 def _of_gateway(status: int) -> str:
-    log = "see the log of what answered, which may be a gateway before the router"
+    log = "see the log of what answered, which may be a gateway in front of the router"
     if status != 400:
         return log
-    # nginx says so of a request that came without a certificate, or in clear.
+    # nginx answers so to a request without a certificate, or over plain http.
     return (
-        "where a gateway asks its clients for a certificate, set client_cert "
-        "(HYDRA_SMOKE_CLIENT_CERT) and client_key to one that it takes; where its port is for "
+        "if a gateway asks its clients for a certificate, set client_cert "
+        "(HYDRA_SMOKE_CLIENT_CERT) and client_key to one that it accepts; if its port is for "
         f"https, begin HYDRA_SMOKE_URL with https://; else {log}"
     )
 
@@ -68,23 +68,23 @@ def _after_unauthorized(reply: Reply) -> str:
     if not turns_away(reply):
         return TOKEN
     return (
-        "this may be a gateway before the router, which keeps a sign-in of its own: have it let "
-        f"the router's paths through; else {TOKEN}"
+        "this may be a gateway in front of the router, with its own sign-in: exempt the router's "
+        f"paths from it; else {TOKEN}"
     )
 
 
 def _after_busy(reply: Reply, wanted: float | None) -> str:
-    ahead = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
+    wait = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
     if is_routers(reply):
-        return f"the router is busy{ahead}: try again later, or raise the deadline"
-    why = "bounds the rate of requests (nginx: limit_req)"
+        return f"the router is busy{wait}: try again later, or raise the deadline"
+    why = "limits the rate of requests (nginx: limit_req)"
     if reply.status == 503:
         why = f"has no router behind it, or {why}"
-    return f"a gateway before the router {why}{ahead}: see its log, or try again later"
+    return f"a gateway in front of the router {why}{wait}: see its log, or try again later"
 
 
 def _after_redirect(request: Request, to: str) -> str:
-    """Tell where a redirect leads, as a URL that the settings take, or what is wrong with it."""
+    """Return where a redirect leads, as a URL for the settings, or what is wrong with it."""
     shown = safe_line(to) or "an unnamed place"
     base, found, rest = to.partition(PREFIX)
     if not found:
@@ -106,9 +106,9 @@ def _after_redirect(request: Request, to: str) -> str:
     if problem is None:
         return f"set HYDRA_SMOKE_URL to {safe_line(base)}: redirects would carry the token"
     if url_problem(base, allow_http=True) is None:
-        sealed = safe_line(f"https{base.removeprefix('http')}")
+        encrypted = safe_line(f"https{base.removeprefix('http')}")
         return (
             f"it leads to {safe_line(base)}, where the token would cross the network in clear: "
-            f"try {sealed} as HYDRA_SMOKE_URL, and correct what redirects to http"
+            f"try {encrypted} as HYDRA_SMOKE_URL, and correct what redirects to http"
         )
     return f"it leads to {shown}, which can't be HYDRA_SMOKE_URL: that {problem}"

@@ -46,13 +46,13 @@ M = TypeVar("M", bound=BaseModel)
 R = TypeVar("R", Reply, Stream | Reply)
 
 CALL_TIMEOUT = 30.0
-"""Seconds for one call, retries included, where nobody set a deadline."""
+"""Seconds for one call, retries included, if no deadline is given."""
 ATTEMPT_TIMEOUT = 30.0
-"""Seconds for one attempt of what may be repeated: to hang once must not eat all the time."""
+"""Seconds for one attempt of what may be repeated: one that hangs leaves time for another."""
 FIRST_CONTACT = 30.0
 """Seconds to reach the router for the first time: beyond it the URL is wrong, not the moment."""
 FIRST_WORDS = 1.0
-"""Seconds for the first words of what is no stream: they only help to tell what it is."""
+"""Seconds to read the beginning of what is no stream: it only helps to say what answered."""
 STANDS = "hydra-smoke-stands"
 """The header of a replayed refusal that answers all repeats; from a router it means nothing."""
 
@@ -67,13 +67,13 @@ class Attempt:
     seconds: float
     outcome: Outcome
     oddities: tuple[str, ...] = ()
-    """What nobody asked for in how an answer was wrapped, in words."""
+    """Notes on an encoding or charset of the answer that was not requested."""
 
     @property
     def outcome_unknown(self) -> bool:
         """True if it may have been carried out although no answer says so.
 
-        What ends a call is told by its error: that may be the router's own refusal.
+        The attempt that ends a call is judged by its error: it may be the router's own refusal.
         """
         if isinstance(self.outcome, TransportError):
             return self.outcome.reached
@@ -81,7 +81,7 @@ class Attempt:
 
 
 class Observer(Protocol):
-    """Whoever wants to see how the calls went."""
+    """Observe the attempts and answers of calls."""
 
     def saw_attempt(self, attempt: Attempt) -> None: ...
 
@@ -91,7 +91,7 @@ class Observer(Protocol):
 class Calls:
     """The six calls over an IO, each until its `deadline` (a point of the IO's clock).
 
-    In a `replay` a refusal is not asked again of which the replay says that it stands.
+    In a `replay`, a refusal with the header `STANDS` is not retried.
     """
 
     def __init__(self, io: IO, observer: Observer | None = None, *, replay: bool = False) -> None:
@@ -129,9 +129,9 @@ class Calls:
     async def missing(
         self, word: str, *, body: Mapping[str, str] | None = None, deadline: float | None = None
     ) -> NoReturn:
-        """Ask for what no router has, beside the instances; raises what that is answered with.
+        """Request a path that no router has, beside the instances; raises the error of its answer.
 
-        A body is sent there by POST.
+        With a body, it is a POST.
         """
         method = "GET" if body is None else "POST"
         request = Request("missing", method, f"{PREFIX}/{segment(word)}", body)
@@ -140,7 +140,7 @@ class Calls:
     async def chat(
         self, instance_id: str, message: str, *, deadline: float | None = None
     ) -> tuple[Stream, float]:
-        """Begin a turn: the stream, which is the caller's to close, and when it was asked for."""
+        """Begin a turn; return its stream, which the caller closes, and when it was requested."""
         asked_at = self.io.now()
 
         async def open_stream(request: Request, deadline: float) -> Stream | Reply:
@@ -162,7 +162,7 @@ class Calls:
                 "chat answered in a charset that no event stream can have",
                 expected="charset=utf-8, or none",
                 got=f"content-type: {safe_line(kind)}{answered_by(stream.headers)}",
-                next_step="correct the charset at the router, or at whatever stands before it",
+                next_step="correct the charset at the router, or at the gateway in front of it",
             )
         else:
             return stream, asked_at
@@ -171,7 +171,7 @@ class Calls:
         raise error
 
     async def _no_stream(self, stream: Stream, deadline: float | None) -> ContractError:
-        """Name what answers a chat with something else than a stream, by its first words."""
+        """Return the error of an answer to a chat that is no stream, with its first words."""
         soon = self.io.now() + FIRST_WORDS
         try:
             begun = await stream.read(soon if deadline is None else min(soon, deadline))
@@ -275,17 +275,17 @@ class Calls:
 
 
 def provision_body(spec: InstanceSpec, key: str) -> Mapping[str, str]:
-    """Return what a provision sends."""
+    """Return the body of a provision."""
     return {"idempotency_key": key, **spec.model_dump(exclude_none=True)}
 
 
-def _about(asked: str, answer: M, told: str, request: Request) -> M:
+def _about(asked: str, answer: M, got: str, request: Request) -> M:
     """Check that an answer is about what was asked for; raises `ContractError`."""
-    if plain_id(told) != plain_id(asked):
+    if plain_id(got) != plain_id(asked):
         raise ContractError(
             f"{request.call} answered for another instance",
             expected=asked,
-            got=safe_line(told),
+            got=safe_line(got),
             next_step="tell the router's developers: it does not keep its instances apart",
         )
     return answer

@@ -1,8 +1,7 @@
-"""Whether what a router serves as `/openapi.json` still is the contract that this package drives.
+"""Compare a router's `/openapi.json` with the contract, which is `openapi.json` beside this module.
 
-`openapi.json` beside this module is that contract. What breaks it is that one of the six calls is
-not there, wants more than is sent, takes less, or does not promise what is read. A router may
-offer more: that is told, and breaks nothing.
+The contract is broken if one of the six calls is missing, requires more than is sent, accepts less,
+or does not promise what is read. A router may offer more: that is reported, and breaks nothing.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ def contract() -> Node:
 
 
 class Difference(NamedTuple):
-    """One thing that is otherwise than in the contract."""
+    """One difference from the contract."""
 
     words: str
     breaks: bool
-    """Whether the six calls, as they are made here, no longer work because of it."""
+    """Whether the six calls, as this package makes them, no longer work because of it."""
 
 
 def differences(served: Node) -> list[Difference]:
-    """List what is otherwise in a router's OpenAPI document, what breaks the contract first."""
+    """List how a router's OpenAPI document differs from the contract, what breaks it first."""
     return sorted(_differences(served, contract()), key=lambda difference: not difference.breaks)
 
 
@@ -56,7 +55,7 @@ def _differences(served: Node, wanted: Node) -> Iterator[Difference]:
                     name, _Operation(there, served), _Operation(_node(item, method), wanted)
                 )
             else:
-                yield _broken(f"{name} is not there")
+                yield _broken(f"{name} is missing")
     for path in sorted(paths):
         if path.startswith(PREFIX):
             known = _node(_node(wanted, "paths"), path)
@@ -94,7 +93,7 @@ class _Operation:
         return schema
 
     def kinds(self, schema: Node, depth: int = 3) -> frozenset[str]:
-        """Return the JSON types that a schema lets through; none if it lets every one through."""
+        """Return the JSON types that a schema allows; empty if it allows all."""
         schema = self.resolved(schema)
         options = _list(schema, "anyOf")
         if options and depth:  # A schema may refer to itself.
@@ -112,7 +111,7 @@ def _operation_differences(
     for field, schema in _items(body, "properties"):
         if field not in _node(sent, "properties"):
             if field in _names(body, "required"):
-                yield _broken(f"{name} now requires {field}: {_told(there.kinds(schema))}")
+                yield _broken(f"{name} now requires {field}: {_either(there.kinds(schema))}")
             else:
                 yield _harmless(f"{name} takes {field} as well")
     parameters = {_parameter(each) for each in _list(wanted.node, "parameters")}
@@ -151,17 +150,17 @@ def _field_differences(
         return
     it = there.resolved(_node(properties, field))
     now, before = there.kinds(it), wanted.kinds(schema)
-    # A schema that names no type lets every one through.
+    # A schema that names no type allows all.
     if now and not now & before:
-        yield _broken(f"{what} as {_told(before)} no longer, but as {_told(now)}")
+        yield _broken(f"{what} as {_either(before)} no longer, but as {_either(now)}")
     elif now != before:
-        yield _harmless(f"{what} as {_told(now)}, not {_told(before)}")
+        yield _harmless(f"{what} as {_either(now)}, not {_either(before)}")
     longest, known = it.get("maxLength"), schema.get("maxLength")
     if longest != known:
         yield _harmless(f"{what} up to a length of {longest}, not {known}")
 
 
-def _told(kinds: frozenset[str]) -> str:
+def _either(kinds: frozenset[str]) -> str:
     return " or ".join(sorted(kinds)) or "anything"
 
 
@@ -170,7 +169,7 @@ def _parameter(parameter: Node) -> tuple[str, str]:
 
 
 def _node(node: object, name: str) -> Node:
-    # Whatever a stranger's document holds in the place of an object is taken for an empty one.
+    # The document may hold anything: what is not an object counts as an empty one.
     child = cast(Node, node).get(name) if isinstance(node, Mapping) else None
     return cast(Node, child) if isinstance(child, Mapping) else {}
 

@@ -1,6 +1,6 @@
-"""Who gave an answer that is not the router's: a proxy, a gateway, an ingress, by its own words.
+"""What sent an answer that is not the router's, such as a proxy or a gateway, by its own words.
 
-All of it is a stranger's, so that it is bounded, and made safe to print.
+None of it is trusted: it is cut, and made safe to print.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOOKED_AT = 8_192
 """Characters of a page in which its title is looked for."""
 _TYPE = "content-type"
 _OF_GATEWAYS = frozenset({407, 411, 413, 414, 421, 431, 502, 504})
-"""Refusals by what stands before a router, whatever form they have."""
+"""Refusals by gateways in front of a router, whatever form they have."""
 _HEADLINES = tuple(
     # HAProxy's own pages have no title.
     re.compile(rf"<{tag}\b[^<>]*>(.*?)</{tag}\b", re.IGNORECASE | re.DOTALL)
@@ -46,7 +46,7 @@ def words_of(headers: Headers, body: bytes) -> str:
 
 
 def is_page(headers: Headers, body: bytes) -> bool:
-    """Return whether an answer is HTML, by what it says of itself or by its beginning."""
+    """Return whether an answer is HTML, by its content type or by its beginning."""
     return _kind(headers) in ("text/html", "application/xhtml+xml") or bool(
         re.match(rb"\s*<(!doctype html|html)\b", body[:200], re.IGNORECASE)
     )
@@ -64,9 +64,9 @@ def is_routers(reply: Reply) -> bool:
 
 
 def turns_away(reply: Reply) -> bool:
-    """Return whether a 401 or 403 is, by its form, of something before the router.
+    """Return whether a 401 or 403 comes, by its form, from a gateway in front of the router.
 
-    In another form than the router's errors, or asking for other credentials than a token.
+    It then has another form than the router's errors, or asks for other credentials than a token.
     """
     if reply.status not in (401, 403):
         return False
@@ -76,10 +76,10 @@ def turns_away(reply: Reply) -> bool:
     )
 
 
-def told_by(headers: Headers) -> str:
-    """Name who answered: its `Server` and `Via`, and the type and encoding of what it sent.
+def sender_of(headers: Headers) -> str:
+    """Return what answered: its `Server` and `Via`, and the type and encoding of the answer.
 
-    Empty where an answer tells nothing of the kind.
+    Empty if the answer has none of these.
     """
     names = ("server", "via", _TYPE)
     server, via, kind = (safe_line(headers.get(name, ""), _NAME) for name in names)
@@ -96,7 +96,7 @@ def told_by(headers: Headers) -> str:
 
 def answered_by(headers: Headers) -> str:
     """Return the same in brackets, to come after a message."""
-    named = told_by(headers)
+    named = sender_of(headers)
     return f" (answered by {named})" if named else ""
 
 
@@ -112,13 +112,13 @@ def challenge(headers: Headers) -> str | None:
 
 
 def unreadable(headers: Headers) -> str | None:
-    """Return the encoding of a body that could not be undone; None if there is none."""
+    """Return the encoding of a body that could not be decoded; None if there is none."""
     coding = coding_name(headers)
     return safe_line(coding, _NAME) if coding and not is_decoded(coding) else None
 
 
 def oddities(request: Request, headers: Headers) -> tuple[str, ...]:
-    """Tell what of an answer's wrapping nobody asked for, though it could be read."""
+    """Return notes on an encoding or charset that was not requested, but could be read."""
     odd: list[str] = []
     coding = coding_name(headers)
     if coding:

@@ -1,7 +1,7 @@
 """What goes over the wire, with the router's own field names.
 
-Answers keep the fields they don't know (`model_extra`): a router that grows a field is news, not
-an error. What they do know is strict: a string where a number belongs is an error.
+Answers keep unknown fields (`model_extra`): a new field of the router is a note, not an error.
+Known fields are strict: a string where a number belongs is an error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an answer says, for better or worse: a model, or the error that its words amount to."""
+"""Turn an answer into its model, or into an error."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def parse(model: type[M], request: Request, reply: Reply) -> M:
 
 
 _PAGE = (
-    "a web page answers in the router's place, such as a gateway's sign-in: have the gateway let "
-    "the router's paths through, or correct HYDRA_SMOKE_URL"
+    "a web page answers in the router's place, such as a gateway's sign-in: exempt the router's "
+    "paths from it, or correct HYDRA_SMOKE_URL"
 )
 _CHANGED = (
     "compare the router's /openapi.json with the contract: either the router has changed, or "
@@ -86,7 +86,7 @@ def _wanted(kind: str, message: str) -> str:
 
 
 class Earlier:
-    """What came of a call's attempts before the last one, which may have been cut short."""
+    """The outcomes of a call's attempts before the last one."""
 
     def __init__(self) -> None:
         self._outcomes = Counter[str]()
@@ -94,16 +94,16 @@ class Earlier:
         """The last answer among them."""
 
     def add(self, result: object) -> None:
-        """Take in an attempt that another comes after: an answer, or a `TransportError`."""
+        """Add an attempt that was followed by another: an answer, or a `TransportError`."""
         self._outcomes[_outcome(result)] += 1
         if isinstance(result, Reply):
             self.refusal = result
 
-    def told(self, last: object) -> str:
-        """Tell them, where they were anything else than the last one."""
+    def beside(self, last: object) -> str:
+        """Return those that differ from the last one, for its message."""
         others = [one for one in self._outcomes.most_common() if one[0] != _outcome(last)]
-        told = [f"{what} {_TIMES.get(count, f'{count} times')}" for what, count in others[:3]]
-        return f"; before that: {', '.join(told)}" if told else ""
+        shown = [f"{what} {_TIMES.get(count, f'{count} times')}" for what, count in others[:3]]
+        return f"; before that: {', '.join(shown)}" if shown else ""
 
 
 _TIMES = {1: "once", 2: "twice", 3: "three times"}
@@ -122,7 +122,7 @@ def _outcome(result: object) -> str:
 def _after_fault(request: Request, fault: TransportError, earlier: Earlier | None) -> str:
     """Return the next step after an attempt that had no answer."""
     if fault.late and earlier is not None and earlier.refusal is not None:
-        # It had the rest of the time only: what was answered before says more.
+        # It had only the rest of the time: an earlier answer says more.
         return advice(request, earlier.refusal, asked_pause(earlier.refusal))
     if fault.next_step:
         return fault.next_step
@@ -134,8 +134,8 @@ def _after_fault(request: Request, fault: TransportError, earlier: Earlier | Non
 def failure(
     request: Request, result: object, attempts: int, earlier: Earlier | None = None
 ) -> HydraSmokeError:
-    """Turn the last outcome of a call that is given up into its error."""
-    before = "" if earlier is None else earlier.told(result)
+    """Turn the last outcome of a failed call into its error."""
+    before = "" if earlier is None else earlier.beside(result)
     tries = "" if attempts == 1 else f" ({attempts} attempts{before})"
     if isinstance(result, TransportError):
         kind = TransportTimeoutError if result.late else TransportError
@@ -156,9 +156,9 @@ def failure(
 
 
 def unexpected_success(request: Request, reply: Reply) -> ContractError:
-    """Name a success code that the contract does not know for this call."""
+    """Return the error of a success code that this call does not have in the contract."""
     return ContractError(
-        f"{request.call} answered with a success code that has no answer in it",
+        f"{request.call} answered with a success code that the contract does not have",
         expected="200",
         got=f"{reply.status}{answered_by(reply.headers)}",
         next_step="find out what answers at this URL",
@@ -166,13 +166,13 @@ def unexpected_success(request: Request, reply: Reply) -> ContractError:
 
 
 def unreadable_answer(request: Request, reply: Reply) -> ContractError:
-    """Name an encoding that nobody asked for and that can't be undone."""
+    """Return the error of an encoding that was not requested and can't be decoded."""
     return ContractError(
         f"{request.call} answered in an encoding that was not asked for",
         expected="no content-encoding, as the request says",
         got=f"content-encoding: {unreadable(reply.headers)}{answered_by(reply.headers)}",
-        next_step="switch compression off for the router's paths, at the router or at whatever "
-        "stands before it",
+        next_step="switch compression off for the router's paths, at the router or at the gateway "
+        "in front of it",
     )
 
 

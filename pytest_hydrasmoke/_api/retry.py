@@ -1,7 +1,7 @@
 """What the outcome of an attempt means for its call, and how long to wait before the next one.
 
 What may be repeated differs by call: a provision is safe under its key, a read always is, and a
-chat only where the router says that it did not take it.
+chat only where the router says that it did not accept it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a call's outcomes mean: `answers` end it well, `again` are asked again.
+    """What a call's outcomes mean: `answers` are successes, `again` are retried.
 
-    `lost` tells whether it may be repeated although the first may have been carried out.
+    `lost` says whether it may be retried although the first request may have been carried out.
     """
 
     answers: frozenset[int]
@@ -36,7 +36,7 @@ RULES: Mapping[CallName, Rule] = {
     "chat": Rule(frozenset({200}), again=frozenset({409, 425, 429, 503}), lost=False),
     "llm_events": Rule(frozenset({200})),
     "missing": Rule(frozenset()),
-    # An instance that is gone already is what was asked for. A body is not.
+    # An instance that is gone already (404, 409, 410) is what was requested.
     "delete": Rule(frozenset({200, 202, 204, 404, 409, 410})),
 }
 

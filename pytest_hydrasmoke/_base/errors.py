@@ -1,4 +1,4 @@
-"""Every way this package fails, and the only place where a failure becomes words.
+"""The errors of this package, and how they are printed.
 
 ::
 
@@ -19,8 +19,8 @@
     ├── LlmEventsError               LLM events are missing or too many (also an AssertionError)
     └── LeakError                    a deletion was not confirmed: the instance may still run
 
-An error is raised where the fault is known; what surrounds it (phase, last state, seconds) is
-added by `add_context` on its way up, where it is known, and nothing is said twice.
+An error is raised where the failure is noticed. Its callers add what they alone know (phase, last
+state, seconds) with `add_context`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 def hide_own_frames(excinfo: Any) -> bool:
     """Hide a module's frames from pytest's tracebacks of this package's own errors.
 
-    To be named `__tracebackhide__` in a module. What an error says is for whoever reads it; how
-    it came about in here is not. Any other exception is a bug, and shows every frame.
+    A module assigns it to `__tracebackhide__`. Such an error's message says what a user needs. Any
+    other exception is a bug, and shows every frame.
     """
     return isinstance(excinfo.value, HydraSmokeError)
 
@@ -92,7 +92,7 @@ class HydraSmokeError(Exception):
         instance: str | None = None,
         next_step: str | None = None,
     ) -> None:
-        """Fill in what the place that raised could not know; what it did say stays."""
+        """Add what the raising code did not know; a value that is set already stays."""
         self.phase = self.phase or phase
         self.seconds = seconds if self.seconds is None else self.seconds
         self.last = self.last or last
@@ -104,7 +104,7 @@ class HydraSmokeError(Exception):
 
     @property
     def brief(self) -> str:
-        """The same without the agent's words on its turn."""
+        """The same text without `turn`, which has the agent's words."""
         return self._text(None)
 
     def _text(self, turn: str | None) -> str:

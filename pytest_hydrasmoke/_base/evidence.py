@@ -79,7 +79,7 @@ class Forms:
 
     @property
     def can_prove(self) -> bool:
-        """Return whether the router can be told from any other server at its URL."""
+        """Return whether the router can be distinguished from any other server at its URL."""
         return self.unknown_key == TAKEN or self.is_routers(self.malformed)
 
     def says_unknown(self, form: Form) -> bool:
@@ -114,13 +114,13 @@ class Forms:
         )
 
     def may_refuse_size(self, form: Form) -> bool:
-        """Return whether an answer in another form may be a gateway's, to a request too large.
+        """Return whether an answer in another form may be a gateway's refusal of a large request.
 
-        By itself that proves nothing: some gateways say 413 of an *answer* too large for them, when
-        the router has acted. But where a request as large is refused alike at a path that does not
-        exist, it is the request: nothing is made there, and the answer, a 404 (`missing`), is one
-        that has come through. No other code is taken for a refusal of the request alone. A filter
-        of answers says 403 too, and with 502 or 504 the router may have acted.
+        The 413 alone proves nothing: some gateways send it when the *answer* is too large, after
+        the router has acted. The proof is that a request of the same size gets the same refusal at
+        a path that does not exist: nothing is made there, and its usual answer, a 404 (`missing`),
+        passes the gateway. No other code will do: a filter of answers sends 403 too, and with 502
+        or 504 the router may have acted.
         """
         return form.code == 413 and self.missing.code == 404
 

@@ -13,12 +13,12 @@ NEW = os.O_CREAT | os.O_EXCL
 
 
 def is_blocked(place: Path) -> bool:
-    """Return whether a file, or any link, has the place of a folder."""
+    """Return whether a file, or any link, is where a folder should be."""
     return os.path.islink(place) or (os.path.exists(place) and not os.path.isdir(place))
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder for its owner only; raises OSError if a link or a file has its place."""
+    """Create a folder for its owner only; raises OSError if a link or a file is in its place."""
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if is_blocked(folder):

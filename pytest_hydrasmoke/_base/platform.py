@@ -22,10 +22,11 @@ T = TypeVar("T")
 OPENED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 """Flags for every file opened for writing: follow no link, translate no byte."""
 PATIENCE = 2.0
-"""Seconds for which another process may have a file open that is to be replaced or read."""
+"""Seconds for which another process may have a file open that we replace or read."""
 APPEND_TIMEOUT = 2.0
 """Seconds to wait for other processes that append to the same file."""
-_GLANCE = 0.01
+_INTERVAL = 0.01
+"""Seconds between two attempts to do so."""
 _F_FULLFSYNC = 51
 """The number of that request on macOS: elsewhere `fcntl` does not define it."""
 
@@ -108,7 +109,7 @@ class Windows(System):
             except PermissionError:
                 if time.monotonic() >= until:
                     raise
-            time.sleep(_GLANCE)
+            time.sleep(_INTERVAL)
 
 
 def system(name: str) -> System:

@@ -81,14 +81,14 @@ def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.Fixture
 
 
 def collect_here(config: pytest.Config) -> None:
-    """Disable xdist's workers, whatever was requested: to be called in `pytest_configure`."""
+    """Disable xdist's workers, whatever was requested; call it in `pytest_configure`."""
     config.option.dist = "no"
 
 
 def hide_frames_of_asyncio(hide: Callable[[Any], bool]) -> None:
-    """Hide pytest-asyncio's frames in a set-up where a module's own are hidden, by `hide`.
+    """Hide pytest-asyncio's frames in the tracebacks of exceptions for which `hide` returns true.
 
-    pytest hides its own frames; this variable name lets a module hide those of another plugin.
+    pytest hides its own frames, and those of a module with this variable.
     """
     plugin = sys.modules.get("pytest_asyncio.plugin")
     if plugin is not None:

@@ -1,9 +1,9 @@
 """Signals while instances exist: the first ends the run, and none interrupts its clean-up.
 
 One handler is installed from switch-on to the end. A handler installed only around a deletion
-leaves gaps; here the first signal itself starts the hold in which later ones wait, and code under
-`hold` is not interrupted, but hurried: its deadline is `CLEANUP_SECONDS` after the signal. So that
-code must not block on readers of its output: such work is done `afterwards`.
+leaves gaps; here the first signal itself starts the hold in which later ones wait. Code under
+`hold` is not interrupted, but has to end `CLEANUP_SECONDS` after the signal. So it must not block
+on readers of its output: `afterwards` is for such work.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """Used where the system has them.
 Windows has the last (Ctrl-Break, or a closed window), and kills where others send TERM."""
 _MOST = 1000
-"""How many deferred works are kept, the newest."""
+"""How many deferred calls are kept: the newest."""
 
 
 class Interrupts:
@@ -144,7 +144,7 @@ class Interrupts:
             self._interrupt(frame)
 
     def _interrupt(self, frame: FrameType | None) -> None:
-        # TERM and HUP take the way of Ctrl-C through pytest: all of its teardown runs.
+        # TERM and HUP end pytest as Ctrl-C does: all of its teardown runs.
         old = self._old.get(signal.SIGINT)
         if callable(old):
             old(signal.SIGINT, frame)

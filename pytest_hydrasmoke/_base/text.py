@@ -1,7 +1,7 @@
 """Make a server's words safe to show.
 
-Words of a server or an agent are shown only after `safe_text()`: a stranger may have written them,
-and a pipeline's log executes commands.
+Words of a server or an agent are shown only after `safe_text()`: anybody may have written them, and
+a pipeline's runner executes commands that it finds in a log.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-# Colours are common in logs and tools, and no reader misses them: dropped, not escaped.
-_DRESS = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
+# Colours are common in the output of tools, and no reader misses them: dropped, not escaped.
+_DROPPED = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
     "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
@@ -42,9 +42,9 @@ def harmless(text: str) -> str:
 
 
 def harmless_in_rows(text: str, width: int) -> str:
-    """Make text harmless that somebody else breaks into rows of at most `width` columns.
+    """Make text harmless that other code breaks into rows of at most `width` columns.
 
-    A row begins where the text had no line of its own: at a word, or in one wider than a row.
+    A row may begin in the middle of a line: at a word, or in one wider than a row.
     """
 
     def whole(word: re.Match[str]) -> str:
@@ -61,7 +61,7 @@ def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
     """
 
     def clean(text: str) -> str:
-        masked = scrub(_DRESS.sub("", text))
+        masked = scrub(_DROPPED.sub("", text))
         shown = harmless(masked)
         if shown != masked:
             # Escaping may complete the token's spelling.

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable
 
 JOIN = 1.0
-"""Seconds to wait for a thread that was told to end: one blocked in a write ends later."""
+"""Seconds to wait for a thread to end: one blocked in a write ends later."""
 
 
 class Ticker:
-    """Call a function now and then, in a thread of its own, until it is stopped.
+    """Call a function at intervals, in a separate thread, until it is stopped.
 
     Stopped between uses, so that a test that forks does so without a second thread.
     """

@@ -1,7 +1,7 @@
-"""The token, which nothing shows: only `reveal()` returns it, for the one header with it.
+"""The bearer token: only `reveal()` returns it, for the one header that carries it.
 
-Printing, comparing, copying or listing it shows `Token(********)`. A token that has got into other
-text, a router's or a test's, is masked where that text is shown.
+Printed or listed, it is `Token(********)`. A token in other text, such as a router's or a test's,
+is masked where that text is shown.
 """
 
 from __future__ import annotations
@@ -20,20 +20,11 @@ from .text import harmless
 
 E = TypeVar("E", bound=BaseException)
 
-
 VARIABLES = (variable("token"), "OPS_BEARER_TOKEN")
-
-
 """Environment variables that may hold a token: the first one set is used."""
-
-
 TOKEN_FORM = re.compile(r"[\x21-\x7e]{8,}")
-
-
 WINDOW = 8
-
-
-"""A run of so many characters of a token is secret, too."""
+"""So many characters of a token in a row are secret, too."""
 
 
 def token_problem(value: str) -> str | None:
@@ -56,7 +47,7 @@ def token_problem(value: str) -> str | None:
 
 
 class Token:
-    """Hold a bearer token so that nothing prints it; only `reveal()` returns it.
+    """Hold a bearer token so that nothing prints it.
 
     It accepts any text: code that receives a token hides it first, and only then validates it
     (`problem`), so that the frames of a failure have nothing to show.

@@ -46,8 +46,8 @@ def findings(
 ) -> Iterator[Finding]:
     """Check router, token, answers and contract, in this order.
 
-    `wait_aloud` is called with a line now and then while the router can't be reached. Stop where
-    further checks make no sense: an unreachable router has no token to test.
+    `wait_aloud` is called with a line now and then while the router can't be reached. The checks
+    stop where a further one makes no sense: the token needs a router that is reached.
     """
     io = SyncIO(config.link)
     calls = Calls(io)
@@ -76,11 +76,11 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except (RejectedError, UnauthorizedError) as error:
         took = time.monotonic() - start
-        # Some check the token first: the next check reports what is wrong with it. And some that
-        # stand before a router let no such id pass, but everything else.
+        # Some routers check the token first: the next check reports what is wrong with it. And
+        # some gateways reject such an id, but pass everything else.
         if not _is_turned_away(error) or _token(calls, config).good:
             return Finding("router", True, f"reached in {took:.2f} s")
-        words = f"something in front of it answered in its place: {error}"
+        words = f"a gateway in front of it answered in its place: {error}"
     except NotFoundError as error:
         where = "check HYDRA_SMOKE_URL: it ends where /internal/v1/smoke begins"
         return Finding("router", False, f"not at this path: {error.message}\n  next step: {where}")
@@ -109,7 +109,7 @@ def _unknown_key(calls: Calls, config: HydraSmokeConfig) -> Finding:
         found = drive(calls.poll(key, deadline=calls.io.now() + ANSWER_TIMEOUT)).found
     except HydraSmokeError as error:
         return Finding("unknown key", False, str(error))
-    words = "found, although nobody provisioned under it" if found else "not found"
+    words = "found, although nothing was provisioned under it" if found else "not found"
     return Finding("unknown key", not found, words)
 
 

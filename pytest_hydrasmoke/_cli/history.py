@@ -1,4 +1,4 @@
-"""`hydra-smoke history`: its options, and the order of what it does."""
+"""`hydra-smoke history`: its options, and its steps."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _conditions(text: str) -> frozenset[str]:
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
-    """Show the history; return whether it meets the demands."""
+    """Show the history; return whether it meets the demanded conditions."""
     from pytest_hydrasmoke._history import files, terminal
     from pytest_hydrasmoke._history.build import history
     from pytest_hydrasmoke._history.reading import read
@@ -110,8 +110,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     red = problems(made, demand)
     for line in red:
         out(f"FAILED {line}")
-    if (untold := not_judged(found.unread, demand)) is not None:
-        out(untold)
+    if (warning := not_judged(found.unread, demand)) is not None:
+        out(warning)
     return not red
 
 
@@ -136,7 +136,7 @@ def own_group(environ: Mapping[str, str]) -> str | None:
 
 def _nothing(found: Found, *, asked: bool) -> tuple[str, str]:
     if found.runs and not asked and all(run.fake for run in found.runs):
-        return ("every run that was read is one of the fake router", "give --include-fake")
+        return ("every run that was read used the fake router", "give --include-fake")
     if found.runs:
         return (
             "every group that could be shown began in the future",
@@ -144,5 +144,5 @@ def _nothing(found: Found, *, asked: bool) -> tuple[str, str]:
         )
     return (
         "no report could be read" if found.skipped else "there is no report*.json in these folders",
-        "give the report.json files of runs, or folders in which they lie",
+        "give the report.json files of runs, or folders that contain them",
     )

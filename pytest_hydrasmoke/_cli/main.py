@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=60.0,
         help="seconds to wait for a key that has no row yet (60)",
     )
-    sweep.add_argument("--dry-run", action="store_true", help="only tell")
+    sweep.add_argument("--dry-run", action="store_true", help="only show what it would do")
     sweep.set_defaults(run=_sweep)
     fake = commands.add_parser("fake", help="serve the fake router alone, until Ctrl-C")
     fake.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     own = ("-h", "--help", "--token")
     if given and given[0].partition("=")[0] not in (*commands.choices, *own):
-        parser.error(f"the first word is a command: {', '.join(commands.choices)}")
+        parser.error(f"the first argument must be a command: {', '.join(commands.choices)}")
     options = parser.parse(given)
     run: Callable[[argparse.Namespace], int] = options.run
     _say.lost = False
@@ -178,7 +178,7 @@ def _say(line: str) -> None:
 
 
 def _wait_aloud(line: str) -> None:
-    # Not on standard output: programs that read results expect no such line there.
+    # Not on standard output: programs that read it expect only results.
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 

@@ -1,6 +1,6 @@
 """Who runs next on a virtual clock: the state of a small discrete-event simulation.
 
-The law: time stands still while any user of the clock is busy. Once all of them wait, it moves to
+The rule: time stands still while any user of the clock is busy. Once all of them wait, it moves to
 the earliest point that one of them waits for, and exactly that one runs. Among equal points the
 earliest seat goes first. So what happens, and in which order, is the same each time, however
 threads, tasks and sockets are scheduled.
@@ -61,6 +61,7 @@ class Place:
         self.quiet = False
         """Whether the thread's event loop has nothing to do."""
         self.stirs = 0
+        """How often it was active."""
         self.settling: Loop | None = None
         """The loop being watched until it is idle."""
 
@@ -71,6 +72,7 @@ class Place:
 
     @property
     def rests(self) -> bool:
+        """Whether the thread and all of its tasks wait."""
         if self.blocked is not None:
             return self.blocked.rests
         return self.quiet and not self.calls and all(read.rests for read in self.reads)
@@ -87,6 +89,7 @@ class Seat:
 
     @property
     def holds(self) -> bool:
+        """Whether it is busy, so that time must stand still."""
         return not (self.away or self.place.rests) and self.place.alive
 
 
@@ -241,7 +244,7 @@ class Scheduler:
     def advance(self, seconds: float) -> None:
         """Move time forward by hand."""
         self.now += seconds
-        self._free_strangers()
+        self._wake_unknown()
         self.go_on()
 
     def go_on(self) -> None:
@@ -263,17 +266,17 @@ class Scheduler:
             chosen.line.awake = True
             self._progress = time.monotonic()
         self._wake(chosen)
-        self._free_strangers()
+        self._wake_unknown()
 
     def _wake(self, wait: Wait) -> None:
         self._waits.discard(wait)
         wait.woken = True
         wait.wake()
 
-    def _free_strangers(self) -> None:
+    def _wake_unknown(self) -> None:
         for wait in list(self._waits):
-            stranger = wait.of_a_stream and wait.line is not None and not wait.line.known
-            if stranger and wait.until <= self.now:
+            unknown = wait.of_a_stream and wait.line is not None and not wait.line.known
+            if unknown and wait.until <= self.now:
                 self._wake(wait)
 
     # Safety net

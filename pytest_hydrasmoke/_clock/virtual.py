@@ -25,7 +25,7 @@ __tracebackhide__ = hide_own_frames
 
 @public
 class VirtualClock:
-    """Stand in for real time: seconds pass, from `start`, when everybody who uses it sleeps.
+    """Stand in for real time: seconds pass, from `start`, when all its users sleep.
 
     Give it to clients and to their fake router. It wakes one sleeper at a time, ordered by time,
     and at the same time in the order in which the clients were made. So several clients, in
@@ -41,7 +41,7 @@ class VirtualClock:
         return self._scheduler.now
 
     def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass: at once, unless somebody else has something to do before."""
+        """Let `seconds` pass: at once, unless another user has something to do before."""
         part: Part | None = getattr(self._own, "part", None)
         if part is None:
             part = self._own.part = part_of(self)

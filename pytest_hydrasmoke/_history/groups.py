@@ -39,7 +39,7 @@ class Group:
         return tuple(
             run
             for run in self.runs
-            if not any(told_again(run, other) for other in latest.get(run.job, ()))
+            if not any(is_repeated(run, other) for other in latest.get(run.job, ()))
         )
 
     def _latest(self) -> dict[str | None, list[Run]]:
@@ -89,7 +89,7 @@ class Group:
         return {key: tuple(sorted(seconds)) for key, seconds in times.items()}
 
 
-def told_again(run: Run, other: Run) -> bool:
+def is_repeated(run: Run, other: Run) -> bool:
     """Return whether `other` is a later attempt of a run's job, and has all its tests and specs."""
     if run.job is None or run.job != other.job or not run.tests:
         return False

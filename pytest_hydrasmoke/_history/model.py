@@ -59,7 +59,7 @@ class SpecFigures(_Part):
 
 
 class FailedRun(_Part):
-    """A run that ended red, and that no later attempt has told again."""
+    """A run that ended red, and that no later attempt has repeated."""
 
     run_id: str
     exit_code: int
@@ -90,8 +90,9 @@ class GroupFigures(_Part):
     """Where the pipeline run is shown; http or https."""
     outcome: Literal["passed", "failed", "leaked"]
     runs: int
-    """Those that count: not those that a later attempt has told again."""
+    """Those that count: not those that a later attempt has repeated."""
     told_again: int
+    """Those that a later attempt has repeated."""
     failed: tuple[FailedRun, ...]
     tests_passed: int
     tests_failed: int
@@ -108,7 +109,7 @@ class GroupFigures(_Part):
 
 
 class Point(_Part):
-    """A phase in one group, over all the times that it was gone through; seconds."""
+    """A phase in one group, over all the times that an instance went through it; seconds."""
 
     group: int
     count: int
@@ -141,14 +142,14 @@ class PhaseFigures(_Part):
     phase: str
     spec: SpecFigures
     budget: float | None
-    """What it could take at most in the newest group that has one."""
+    """The budget of the newest group that has one; seconds."""
     points: tuple[Point, ...]
     change: Change | None
-    """None where the newest group has not gone through it, or no group before has."""
+    """None if the newest group did not go through it, or no earlier group did."""
 
 
 class TestFigures(_Part):
-    """A test over all runs, those that were told again too."""
+    """A test over all runs, repeated ones included."""
 
     test: str
     passed: int
@@ -161,7 +162,7 @@ class TestFigures(_Part):
     last_failed: int | None
     """The newest group in which it failed."""
     words: str | None
-    """The first line of its last failure that a report has words for."""
+    """The first line of its last failure with a message."""
 
 
 class CellFigures(_Part):
@@ -177,7 +178,7 @@ class CellFigures(_Part):
 
 
 class ProviderFigures(_Part):
-    """What instances took whose LLM events named these providers, and no others."""
+    """The usage of instances whose LLM events named exactly these providers."""
 
     providers: tuple[str, ...]
     instances: int
@@ -185,7 +186,7 @@ class ProviderFigures(_Part):
     input_tokens: int
     output_tokens: int
     untold: int
-    """How many chats did not tell their tokens."""
+    """How many chats did not report their tokens."""
 
 
 class LeakFigures(_Part):
@@ -222,6 +223,6 @@ class History(_Part):
 
     @property
     def overviews(self) -> dict[str, Overview]:
-        """Those that there are, by what their runs drove."""
+        """The overviews that exist, by the kind of router."""
         found = {"live router": self.live, "FAKE router": self.fake}
         return {name: overview for name, overview in found.items() if overview is not None}

@@ -94,7 +94,7 @@ def run_of_file(path: Path) -> Run:
     """Read a report; raises `OSError`, or `ValueError` that says what the file is instead."""
     if not os.path.isfile(path):
         # Opening a pipe would block.
-        raise ValueError("there is no such file" if not os.path.lexists(path) else "no file")
+        raise ValueError("there is no such file" if not os.path.lexists(path) else "not a file")
     with path.open("rb") as file:
         data = file.read(LARGEST + 1)
     if data.startswith(_GZIP):
@@ -114,7 +114,7 @@ def _unpacked(data: bytes) -> bytes:
     except zlib.error:
         raise ValueError("damaged: its gzip can't be unpacked") from None
     if not unpacker.eof and len(unpacked) <= LARGEST:
-        raise ValueError("damaged: its gzip breaks off")
+        raise ValueError("damaged: its gzip ends early")
     return unpacked
 
 
@@ -126,7 +126,8 @@ def _what_it_is(error: ValidationError) -> str:
     if place == "schema_version":
         version = first["input"]
         if isinstance(version, int) and version > SCHEMA_VERSION:
-            return f"newer: its schema_version is {version}, and up to {SCHEMA_VERSION} is known"
+            known = f"this release reads up to {SCHEMA_VERSION}"
+            return f"newer: its schema_version is {version}, and {known}"
     if place in ("", "schema_version", "run_id"):
         return "not a report of this plugin"
     return f"not a whole report: {place}: {first['msg']}"

@@ -23,7 +23,7 @@ from .verdict import (
 SHOWN = 10
 """Groups in the terminal's table, and lines of the summary."""
 _WIDEST, _NARROWEST = 24, 8
-"""Least and most characters of a group's name in the table, by the space that is left."""
+"""Most and least characters of a group's name in the table, by the space that is left."""
 _MOST_CHANGES = 40
 _GAP = "  "
 
@@ -76,7 +76,7 @@ def standing_out(overview: Overview, after: int) -> list[str]:
     """Return the highlights, the worst first."""
     newest = len(overview.groups) - 1
     old = sum(leak.group != newest for leak in overview.leaks)
-    untold = without_baseline(overview)
+    unjudged = without_baseline(overview)
     return [
         *(f"leak: {words}" for words in leaks(overview)),
         *(f"failure: {words}" for words in failures(overview)),
@@ -88,7 +88,7 @@ def standing_out(overview: Overview, after: int) -> list[str]:
             if cell.ready < cell.instances
         ),
         *([f"leaks of earlier groups: {old}"] if old else []),
-        *([untold] if untold else []),
+        *([unjudged] if unjudged else []),
     ]
 
 

@@ -64,7 +64,7 @@ def _of_one(overview: Overview, demand: Demand) -> Iterator[str]:
         slow = regressions(overview, demand.after)
         yield from (f"regression: {regression(phase, overview)}" for phase in slow)
     if "flaky" in demand.fail_on:
-        # Not on any commit: a test that was flaky once, and is fixed, would be red for ever.
+        # Not on any commit: a test that was flaky once, and is fixed, would be red forever.
         commit = overview.groups[-1].commit
         yield from (
             f"flaky: {flaky(test, [commit])}"

@@ -27,7 +27,7 @@ class _Cleaner:
 
 
 def register(clean: Clean) -> Callable[[], object]:
-    """Clean all results from now on, if that plugin is loaded; return a function that ends it."""
+    """Clean all results from now on, if Allure is loaded; return a function that ends it."""
     allure: Any = sys.modules.get("allure_commons")
     if allure is None:
         return lambda: None
@@ -40,7 +40,7 @@ def register(clean: Clean) -> Callable[[], object]:
 
 
 def add_failure(nodeid: str, words: str) -> None:
-    """Add a failed result for something outside tests, such as a leak, if that plugin is loaded.
+    """Add a failed result for something outside tests, such as a leak, if Allure is loaded.
 
     It has the same identity in each run of the same `nodeid`.
     """

@@ -103,7 +103,7 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
 
 
 def _counts(failure: Failure, record: InstanceRecord) -> bool:
-    """Return whether it is a failure of the run; one that made no test fail was expected."""
+    """Return whether it is a failure of the run: an expected one makes no test fail."""
     return failure.test is not None or (failure.phase == "delete" and record.leak is not None)
 
 

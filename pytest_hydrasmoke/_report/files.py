@@ -26,7 +26,7 @@ _OURS = {
     PAGE: rb"<title>[^<]*: smoke run ",
     "trace.har": rb'"name": "pytest-hydrasmoke"',
 }
-"""How the first thousand bytes of a run's files begin: nothing else is replaced."""
+"""What the first thousand bytes of our files contain: no other file is replaced."""
 
 
 def as_json(report: BaseModel) -> str:

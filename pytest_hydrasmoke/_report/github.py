@@ -183,7 +183,7 @@ def _property(text: str) -> str:
 
 
 class Annotations:
-    """Annotates what no test asserts: set-up and teardown of smoke tests, and leaks.
+    """Annotate what no test asserts: set-up and teardown of smoke tests, and leaks.
 
     A failed assertion belongs to its test, whose reporters show it.
     """

@@ -147,7 +147,7 @@ class InstanceReport(_Part):
     failed: bool
     """Whether a test that used it failed."""
     interrupted: str | None = None
-    """The phase of its boot (`provision`, `row`, `ready`) that an interrupt broke off."""
+    """The phase of its boot (`provision`, `row`, `ready`) that an interrupt ended early."""
     began: datetime | None
     """When the run first did something with it; None if it never did."""
     phases: dict[str, float]
@@ -212,7 +212,7 @@ class CaseReport(_Part):
 
 
 class BreachReport(_Part):
-    """A budget that was not kept; seconds, or a number of tokens."""
+    """A budget that was exceeded; seconds, or a number of tokens."""
 
     phase: str
     """A phase, or `first_text`, `gap` or `tokens`."""
@@ -233,7 +233,7 @@ class BreachReport(_Part):
         """The value and the limit, in words."""
         if self.phase == TOKENS:
             return f"the run took {self.value:,.0f} tokens, the limit is {self.limit:,g}"
-        # Of what took less than a second the tenths alone would say nothing.
+        # Below one second, tenths are too coarse.
         value = f"{self.value:.1f}" if self.value >= 1 else f"{self.value:.3f}"
         return f"{self.phase} took {value} s, the limit is {self.limit:g} s"
 
@@ -307,7 +307,7 @@ class Report(_Part):
     def tests_words(self) -> str | None:
         """How many smoke tests there were of each outcome; None where there were none."""
         counts = Counter(test.outcome for test in self.tests)
-        # In one order always: a report of another release may have words of its own.
+        # Always in one order: a report of another release may have other words.
         names = sorted(counts, key=lambda it: OUTCOMES.index(it) if it in OUTCOMES else -1)
         told = [f"{counts[name]} {name}" for name in names]
         told += [f"{self.not_run} not run"] if self.not_run else []

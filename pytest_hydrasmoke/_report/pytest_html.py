@@ -14,10 +14,10 @@ from pytest_hydrasmoke._core.phases import PHASES
 from .model import InstanceReport, Report
 
 
-def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
-    """Yield pieces of HTML: the run, a link to its own `page`, and a line for each instance.
+def summary(report: Report, page: Path | None, own_page: Path) -> Iterator[str]:
+    """Yield pieces of HTML: the run, a link to its `page`, and a line for each instance.
 
-    The link is relative, if possible, to the file `beside` which pytest-html writes its page.
+    The link is relative, if possible, to `own_page`, the file that pytest-html writes.
     """
     router = f"the bundled {report.fake_words}" if report.fake else f"live router {report.url}"
     counts = ", ".join(
@@ -31,7 +31,7 @@ def summary(report: Report, page: Path | None, beside: Path) -> Iterator[str]:
         yield _paragraph(f"ended before its tests were over: {report.ended}")
     if page is not None:
         try:
-            link = quote(Path(os.path.relpath(page, beside.parent)).as_posix())
+            link = quote(Path(os.path.relpath(page, own_page.parent)).as_posix())
         except ValueError:  # On another drive of Windows.
             link = page.absolute().as_uri()
         yield f'<p><a href="{link}">Every request and chat of the run</a></p>'

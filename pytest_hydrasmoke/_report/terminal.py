@@ -99,7 +99,7 @@ def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT)
             break_long_words=False,
             break_on_hyphens=False,
         )
-        # A row may begin where the text had no line of its own.
+        # A row may begin in the middle of a line.
         lines += [[(harmless(row), "")] for row in rows]
     if len(texts) > _MOST:
         lines.append([(f"{indent}{title}: {len(texts) - _MOST} more, see report.json", "")])

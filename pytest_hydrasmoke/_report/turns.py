@@ -20,7 +20,7 @@ Turn = tuple[str, TurnStory]
 
 
 def section(turns: Sequence[Turn], *, replies: bool) -> str:
-    """Return a test's turns as text; without `replies`, without anything said in them."""
+    """Return a test's turns as text; without `replies`, messages and replies are left out."""
     left_out = len(turns) - MOST
     lines = [f"({left_out} earlier turns: see report.json)"] if left_out > 0 else []
     for name, turn in turns[-MOST:]:

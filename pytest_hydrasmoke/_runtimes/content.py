@@ -121,7 +121,7 @@ class Content:
     def add(self, part: Part, at: float) -> None:
         """Add a part of an event, `at` seconds after the request."""
         if self._is_full and not isinstance(part, Tokens):
-            self._note("it said more beside its text than is kept")
+            self._note("it sent more reasoning and tool calls than are kept")
             return
         self.held += _size(part)
         match part:

@@ -1,6 +1,6 @@
-"""Events of runtimes without a module of their own: by their words, and by their shape.
+"""Events of runtimes that have no module here: read by their words, and by their shape.
 
-Only what is known to be text counts as text: a reply must not swell by a tool's output.
+Only what is known to be text counts as text: a tool's output must not become part of a reply.
 """
 
 from __future__ import annotations

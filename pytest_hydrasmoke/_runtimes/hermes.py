@@ -54,7 +54,7 @@ def parts(kind: str, frame: Frame) -> Iterator[Part]:
         yield Reasoning(thought, repeats=kind == "reasoning.available")
     elif kind in ("tool.started", "tool.completed"):
         name = word_in(frame.get("tool")) or word_in(frame.get("tool_name"))
-        # Names with a leading underscore are the runtime's own, and no words.
+        # A name with a leading underscore is internal to the runtime, and not a `word_in`.
         if name is None:
             return
         if kind == "tool.started":

@@ -1,6 +1,6 @@
 """Bytes of an event stream in, events out: WHATWG HTML, "9.2 Server-sent events".
 
-The module's law:
+The rules of this module:
 
 - An event depends on the stream's bytes alone, never on how they were cut into chunks.
 - A line end is acted on when it is seen: nothing is held back to wait for a LF after a CR.
@@ -68,7 +68,7 @@ class ChatEvent:
 
 
 class SseLimitError(Exception):
-    """Raised when a stream outgrows a limit; the decoder takes nothing after it."""
+    """Raised when a stream exceeds a limit; the decoder accepts nothing after that."""
 
     def __init__(self, limit: _Limit, value: int) -> None:
         what = {"max_event": "bytes in one event", "max_total": "bytes", "max_events": "events"}
@@ -76,7 +76,7 @@ class SseLimitError(Exception):
         self.limit: _Limit = limit
         """The limit's name."""
         self.value = value
-        """What it was set to."""
+        """The limit itself."""
         self.events: list[ChatEvent] = []
         """The events that the chunk completed before it broke the limit."""
 
@@ -84,7 +84,7 @@ class SseLimitError(Exception):
 class SseDecoder:
     """Decode an event stream, chunk by chunk.
 
-    Its end needs no call: an event that no blank line completed is never given.
+    The end of a stream needs no call: an event without its blank line is never returned.
     `max_event` limits the bytes of an event's lines, finished or not; a line end counts as one,
     a comment only until it is finished. `max_total` limits all bytes, comments and line ends
     included, and `max_events` the events of the whole stream.
@@ -108,7 +108,7 @@ class SseDecoder:
         self._line: list[bytes] = []  # parts of the unfinished line
         self._line_size = 0
         self._size = 0  # of the unfinished event's finished lines
-        # What preceded the data line of the last block read at a glance, and the type it named.
+        # What preceded the data line of the last block of a common shape, and the type it named.
         self._seen = "", "message"
         self._event = ""
         self._data: list[str] = []
@@ -122,7 +122,7 @@ class SseDecoder:
 
     @property
     def total_events(self) -> int:
-        """Return the number of events given so far."""
+        """Return the number of events returned so far."""
         return self._total_events
 
     @property
@@ -134,7 +134,7 @@ class SseDecoder:
         return self._size > 0 or (self._line_size > 0 and self._line[0][0] != _COLON)
 
     def feed(self, chunk: bytes, at: float = 0.0) -> list[ChatEvent]:
-        """Take the next bytes, received `at` seconds after the request; give the events completed.
+        """Take the next bytes, received `at` seconds after the request; return completed events.
 
         Raises `SseLimitError`, which carries the events completed before the limit, and raises
         it again, without events, for whatever comes after it.
@@ -224,8 +224,8 @@ class SseDecoder:
     def _take_blocks(self, lines: bytes, at: float, events: list[ChatEvent]) -> None:
         """Take lines of which the last is a blank one.
 
-        Nearly every block of a chat is one data line, or an event line and a data line, so these
-        two shapes are read at a glance; `_interpret` would make the same of them, more slowly.
+        Nearly every block of a chat has one of two shapes: a data line, or an event line and a
+        data line. They are read here; `_interpret` would give the same result, more slowly.
         """
         blocks = lines.decode("utf-8", "replace").split("\n\n")
         blocks.pop()  # what comes after the last blank line: nothing, or one more blank line

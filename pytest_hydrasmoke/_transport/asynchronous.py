@@ -40,7 +40,7 @@ async def _close_unsent(steps: Steps) -> None:
 
 
 class _PoolTransport(httpx.AsyncBaseTransport):
-    """Pass httpx's requests to a pool of ours, since its own can't be given a backend."""
+    """Pass httpx's requests to our own pool, since httpx's pool can't be given a backend."""
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self._pool = pool

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 ANSWER_LIMIT = 1 << 20
-"""Most bytes of an answer that is no stream; the six calls need a few hundred at most."""
+"""Most bytes of an answer that is no stream; one of the six calls has a few hundred."""
 
 
 def append(body: bytearray, chunk: bytes) -> None:
@@ -77,7 +77,7 @@ def lost_at_proxy(
         return TransportTimeoutError(
             f"{name} did not answer in time", reached=False, next_step=_PROXY
         )
-    what = "refused the way to the router" if refused else "can't be used"
+    what = "refused to connect to the router" if refused else "can't be used"
     code = _code_of(reason) if refused else 0
     return TransportError(
         f"{name} {what} ({reason.words})",
@@ -92,7 +92,7 @@ _PROXY = (
     "trust_env = false"
 )
 _OF_THE_MOMENT = frozenset({408, 425, 429})
-"""Refusals of a tunnel that may be over soon, beside those from 500 on."""
+"""Refusals of a tunnel that are transient, as those from 500 on are."""
 
 
 def _code_of(refusal: Reason) -> int:
@@ -104,12 +104,12 @@ def _code_of(refusal: Reason) -> int:
 def _after_proxy(code: int, host: str) -> str:
     if code == 403:
         return (
-            f"have it let requests to {host} pass; else reach the router without it: add {host} to "
+            f"allow requests to {host} there; else reach the router without it: add {host} to "
             "NO_PROXY, or set trust_env = false"
         )
     if code == 407:
         return (
-            "put a user and a password that it takes into its URL, in the environment's "
+            "put a user and a password that it accepts into its URL, in the environment's "
             "HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT); or reach the router without it: "
             f"add {host} to NO_PROXY, or set trust_env = false"
         )

@@ -37,16 +37,16 @@ T = TypeVar("T")
 # A connection is kept only for the next call of a burst. Servers drop idle ones after 5 s or more,
 # and a connection dropped while a request is on its way looks like a lost answer.
 KEEP_IDLE = 2.0
-LAST_WORDS = 1.0
-"""Seconds for requests under way when a group is stopped.
+STOP_SECONDS = 1.0
+"""Seconds for requests under way to end when a group is stopped.
 
-Nobody knows whether a cancelled provision was carried out.
+Of a request that is cut off, nobody knows whether it was carried out.
 """
 
 
 @dataclass
 class Group:
-    """Shared by threads that end together: a way to stop them, and a bound on their requests."""
+    """Shared by threads that end together: a way to stop them, and a limit on their requests."""
 
     stopped: threading.Event = field(default_factory=threading.Event)
     until: float = math.inf
@@ -56,12 +56,12 @@ class Group:
     def stop(self) -> None:
         """Prevent new requests."""
         if not self.stopped.is_set():
-            self.until = time.monotonic() + LAST_WORDS
+            self.until = time.monotonic() + STOP_SECONDS
             self.stopped.set()
 
 
 class _PoolTransport(httpx.BaseTransport):
-    """Pass httpx's requests to a pool of ours, since its own can't be given a backend."""
+    """Pass httpx's requests to our own pool, since httpx's pool can't be given a backend."""
 
     def __init__(self, pool: httpcore.ConnectionPool) -> None:
         self._pool = pool
@@ -186,7 +186,7 @@ class SyncIO:
 
     @property
     def stopped(self) -> bool:
-        """Whether this IO must begin nothing more."""
+        """Whether this IO must start no more requests."""
         return self._group is not None and self._group.stopped.is_set()
 
     def cleanup_deadline(self) -> float:

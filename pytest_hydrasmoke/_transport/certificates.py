@@ -52,8 +52,8 @@ def client_problem(cert: Path, key: Path | None) -> str | None:
         _present(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert, key)
     except _LockedError:
         return (
-            f"the key in {holder} is encrypted, and nobody can be asked for its password: give one "
-            "without (openssl pkey), in a file that only you can read"
+            f"the key in {holder} is encrypted, and its password can't be entered: give one "
+            "without a password (openssl pkey), in a file that only you can read"
         )
     except ssl.SSLError as error:
         return _in_words(error, cert, holder)

@@ -1,7 +1,7 @@
-"""Blocking sockets with one deadline for a whole request, which may be brought forward.
+"""Blocking sockets with one deadline for a whole request, which may be shortened.
 
 httpx bounds each single read and write, so that a server which sends a byte now and then holds a
-caller for ever. Here the `timeout` that httpcore passes to every operation *is the deadline* (a
+caller forever. Here the `timeout` that httpcore passes to every operation *is the deadline* (a
 `time.monotonic()`), and each operation gets what is left of it.
 """
 
@@ -86,7 +86,7 @@ class DeadlineStream(httpcore.NetworkStream):
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
-    """Opens connections that keep deadlines.
+    """Open connections that keep deadlines.
 
     `cleanup_deadline` returns the `time.monotonic()` at which every operation must end; it is
     called again every `slice_seconds`.
@@ -138,11 +138,11 @@ class DeadlineBackend(httpcore.NetworkBackend):
 
 
 class Attempt:
-    """A connection being made in a thread of its own.
+    """A connection being made, in its own thread.
 
     The system takes its own time to resolve a name, and tries each address as long as its timeout
-    allows; neither can be stopped. So wait in slices, and abandon it once nobody needs it: it then
-    closes what it still opens.
+    allows; neither can be stopped. So a caller waits in slices, and may abandon it: it then closes
+    the connection that it still opens.
     """
 
     def __init__(self, connect: Callable[[], httpcore.NetworkStream]) -> None:

@@ -22,10 +22,10 @@ async def shielded(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -
     except RuntimeError:
         with anyio.fail_after(seconds, shield=True):
             return await work()
-    return await _in_a_task_of_its_own(seconds, work)
+    return await _in_own_task(seconds, work)
 
 
-async def _in_a_task_of_its_own(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+async def _in_own_task(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     # anyio's shield does not stop asyncio's own `task.cancel()`, which is what ends a test's task.
     task = asyncio.ensure_future(work())
     deadline = time.monotonic() + seconds

@@ -89,7 +89,7 @@ def _url(text: str) -> httpx.URL:
 def lost(raised: BaseException, link: Link, steps: Steps | None = None) -> TransportError:
     """Return the error of an attempt; re-raise what is no network failure, without its frames.
 
-    Not to be called inside `except`: the frames that raised it, which hold the header, would become
+    Call it outside `except`: the frames that raised it, which hold the header, would become
     the context of everything raised here.
     """
     bare(raised)

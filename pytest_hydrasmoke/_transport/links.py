@@ -1,4 +1,4 @@
-"""The target of a client made by hand: a caller's arguments, checked before anything is sent."""
+"""The target of a client: its arguments, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def link_to(
     problem = url_problem(base_url, allow_http=True)
     if problem is not None:
         raise ConfigError(
-            f"the router's URL {problem}", next_step="give it like https://router.example"
+            f"the router's URL {problem}", next_step="give a URL such as https://router.example"
         )
     _check_token(token)
     ca, cert, key = (

@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 import httpcore
 
-_GLANCES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-"""Seconds between two looks at a thread; the last one repeats."""
+_INTERVALS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+"""Seconds between two checks of a thread; the last one repeats."""
 FIRST_ADDRESSES = 2.0
 """Seconds to connect to each address of a name but the last."""
 
@@ -46,7 +46,7 @@ def is_address(host: str) -> bool:
 
 
 class _Lookup:
-    """A lookup of a name under way."""
+    """A lookup of a name, in its own thread."""
 
     def __init__(self, host: str, port: int) -> None:
         self.ended = threading.Event()
@@ -63,10 +63,10 @@ class _Lookup:
         self.ended.set()
 
     async def end(self) -> None:
-        looks = iter(_GLANCES)
+        intervals = iter(_INTERVALS)
         # A thread that may outlive the loop can't set one of its events.
         while not self.ended.is_set():  # noqa: ASYNC110
-            await anyio.sleep(next(looks, _GLANCES[-1]))
+            await anyio.sleep(next(intervals, _INTERVALS[-1]))
 
     def result(self) -> list[str]:
         if self._error is not None:
@@ -75,7 +75,7 @@ class _Lookup:
 
 
 class NamingBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections under anyio to names resolved by our own threads."""
+    """Open connections under anyio, to names that our own threads resolve."""
 
     def __init__(self) -> None:
         # httpcore has two classes of this name: one for when anyio is missing.

@@ -1,4 +1,4 @@
-"""Readable reasons for a failed attempt, from its errors, and whether a retry may help."""
+"""Readable reasons for a failed attempt, and whether a retry may help."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _TRUST = (
     "set ca_file (HYDRA_SMOKE_CA_FILE) to a PEM file of the CA that signed the router's certificate"
 )
 _NAME = "check HYDRA_SMOKE_URL: the certificate there is for another name"
-_TIME = "have the router's certificate renewed, or put this machine's clock right"
+_TIME = "renew the router's certificate, or correct this machine's clock"
 _ADVICE = {9: _TIME, 10: _TIME, 62: _NAME, 64: _NAME}
 """By OpenSSL verification code; for most others `_TRUST` is the remedy."""
 _RESOLVER = "check HYDRA_SMOKE_URL, and this machine's name servers: they did not answer in time"
 _CLIENT = (
-    "where it asks its clients for a certificate, set client_cert (HYDRA_SMOKE_CLIENT_CERT) and "
-    "client_key to one that it takes"
+    "if it asks its clients for a certificate, set client_cert (HYDRA_SMOKE_CLIENT_CERT) and "
+    "client_key to one that it accepts"
 )
 _CLEAR = (
-    "check the port in HYDRA_SMOKE_URL: what answers there does not speak https; plain http is for "
-    "this machine, or with allow_http"
+    "check the port in HYDRA_SMOKE_URL: what answers there does not speak https; plain http is "
+    "only for this machine, unless allow_http is set"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why it failed; `permanent` where a retry can't help."""
+    """Why it failed; `permanent` if a retry can't help."""
 
     words: str
     next_step: str | None = None
@@ -49,9 +49,9 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
         if isinstance(one, ssl.SSLCertVerificationError):
             words = f"certificate verify failed: {safe_line(one.verify_message)}"
             return Reason(words, _ADVICE.get(one.verify_code, _TRUST), permanent=True)
-        if isinstance(one, ssl.SSLError) and _turns_clients_away(one.reason or ""):
+        if isinstance(one, ssl.SSLError) and _refuses_client(one.reason or ""):
             words = (one.reason or "").rpartition("ALERT_")[2].lower().replace("_", " ")
-            return Reason(f"it turned this client away: {words}", _CLIENT, permanent=True)
+            return Reason(f"it refused this client: {words}", _CLIENT, permanent=True)
         if isinstance(one, ssl.SSLError) and one.reason in _NO_TLS:
             return Reason(safe_line(str(one)), _CLEAR, permanent=True)
     for one in causes:
@@ -82,7 +82,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting.append(one.__cause__ or one.__context__)
 
 
-def _turns_clients_away(reason: str) -> bool:
+def _refuses_client(reason: str) -> bool:
     """Return whether a server's TLS alert is about its client, such as its certificate."""
     about = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
     return "ALERT_" in reason and any(word in reason for word in about)

@@ -34,7 +34,7 @@ class Steps:
         self.connected: object = None
         """The connection, once there is one, before TLS."""
         self.failure: object = None
-        """The first error: where a write fails, httpcore goes on to read all the same."""
+        """The first error: after a failed write, httpcore still tries to read."""
         self._passed_proxy = False
 
     def on_step(self, step: str, info: Mapping[str, object]) -> None:
@@ -53,8 +53,8 @@ class Steps:
 
     def failed_proxy(self, error: BaseException) -> str | None:
         """Return the proxy that caused an error; None if the request was past it, or has none."""
-        short_of_it = self.begun and not (self.sent or self._passed_proxy)
-        return self.proxy if short_of_it or isinstance(error, PROXY_ERRORS) else None
+        before_it = self.begun and not (self.sent or self._passed_proxy)
+        return self.proxy if before_it or isinstance(error, PROXY_ERRORS) else None
 
     def never_sent(self, error: BaseException) -> bool:
         """Return whether the request certainly never left."""

@@ -32,13 +32,13 @@ def url_problem(url: str, *, allow_http: bool) -> str | None:
     if parts.scheme not in ("http", "https") or not host:
         return "must begin with https:// and a host, such as https://router.example"
     if parts.username is not None:
-        return "must not carry a user or password: the token alone opens the router"
+        return "must not have a user or password: the router takes the token alone"
     if "?" in url or "#" in url:
-        return "must end with its path: no ? and no #"
+        return "must not have a query or a fragment: remove ? or # and what follows"
     if not url.isascii() or not url.isprintable() or " " in url:
-        return "has a character that no URL has"
+        return "has a character that is not valid in a URL"
     if not _is_host(host):
-        return "has a host that can't be: give a name such as router.example, or an address"
+        return "has an invalid host: give a name such as router.example, or an address"
     path = parts.path.rstrip("/")
     if PREFIX in path or path.endswith(("/internal", "/internal/v1")):
         return f"must stop before /internal: {PREFIX}/... is added to it"
@@ -97,7 +97,7 @@ def is_loopback(host: str) -> bool:
 def segment(text: str) -> str:
     """Quote an id or key so that it stays one path segment, whatever it contains.
 
-    Raises `ConfigError` for an empty text and for "." and "..", which no quoting keeps in place.
+    Raises `ConfigError` for an empty text and for "." and "..", which quoting does not change.
     """
     if text in ("", ".", ".."):
         raise ConfigError(
@@ -138,7 +138,7 @@ class Link:
         scheme = urlsplit(proxy).scheme
         if scheme not in ("http", "https"):
             raise ConfigError(
-                f"the environment's proxy speaks {scheme}: only http and https are spoken here",
+                f"the environment's proxy speaks {scheme}: only http and https are supported",
                 next_step="set HTTPS_PROXY to an http proxy, NO_PROXY, or trust_env = false",
             )
         return proxy

@@ -12,10 +12,10 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from .blocking import Group, SyncIO
 from .target import Link
 
-GLANCE = 0.25
+INTERVAL = 0.25
 """Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""
 JOIN = 5.0
-"""Seconds for all threads to end once told to stop; only one that connects takes long."""
+"""Seconds for all threads to end once stopped; only one that connects takes long."""
 
 
 class Network:
@@ -68,7 +68,7 @@ def fan_out(
             begun.append(ended)
         with network.waiting(ios):
             for ended in begun:
-                while not ended.wait(GLANCE):
+                while not ended.wait(INTERVAL):
                     pass
     except BaseException:
         group.stop()

@@ -33,7 +33,7 @@ _RECORD = "pytest_hydrasmoke.record"
 
 Call = TypeVar("Call", bound=BaseModel)
 Taker = Callable[[Request, bytes], Callable[[], ASGIApp]]
-"""Accepts a request, and returns a function that does its work."""
+"""A function that accepts a request, and returns a function that does its work."""
 
 
 def build_app(world: World, faults: Faults, token: str, player: Player | None = None) -> Starlette:
@@ -72,7 +72,7 @@ async def _openapi(request: Request) -> Response:
 
 
 class _Recorder:
-    """Records every request, and the status code of its answer."""
+    """Record every request, and the status code of its answer."""
 
     def __init__(self, app: ASGIApp, world: World) -> None:
         self._app = app
@@ -150,13 +150,13 @@ def _trouble(world: World) -> Failure | Drop:
     scenario = world.scenario
     if scenario.trouble in ("dropped", "lost"):
         return Drop("before" if scenario.trouble == "dropped" else "after")
-    ahead: int | str | None = scenario.retry_after_seconds
+    retry_after: int | str | None = scenario.retry_after_seconds
     if scenario.retry_after == "none":
-        ahead = None
+        retry_after = None
     elif scenario.retry_after == "date":
-        # The only time not from the clock: a date is real, and is compared with a client's own.
-        ahead = formatdate(time.time() + scenario.retry_after_seconds, usegmt=True)
-    return Failure("before", 429 if scenario.trouble == "limited" else 503, ahead, None)
+        # The only time not from the clock: a client compares a date with its own real one.
+        retry_after = formatdate(time.time() + scenario.retry_after_seconds, usegmt=True)
+    return Failure("before", 429 if scenario.trouble == "limited" else 503, retry_after, None)
 
 
 def _failed(fault: Failure) -> Response:

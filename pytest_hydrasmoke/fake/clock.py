@@ -1,4 +1,4 @@
-"""The fake's clock. It is read for the time, and slept by only where a stream pauses."""
+"""The fake's clock: it gives the time, and only pauses of a stream sleep by it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import anyio
 
 from .public import public
 
-# How often to poll a clock that can't be slept by, and so can't say how long to wait.
-_GLANCE = 0.002
+# Seconds between two readings of a clock that is set by hand: nobody knows how long to wait.
+_INTERVAL = 0.002
 
 
 @public
@@ -71,7 +71,7 @@ class _OwnPace:
 
     async def sleep_until(self, moment: float) -> None:
         while (left := moment - self._clock.now()) > 0:  # noqa: ASYNC110 (time sets no event)
-            await anyio.sleep(left if self._real or left == math.inf else min(left, _GLANCE))
+            await anyio.sleep(left if self._real or left == math.inf else min(left, _INTERVAL))
 
     def close(self) -> None:
         pass

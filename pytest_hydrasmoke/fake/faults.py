@@ -1,4 +1,4 @@
-"""Which faults come next, and for how long: bookkeeping only; `app` and `chat_stream` act on it.
+"""Keep count of pending faults; `app` and `chat_stream` act on them.
 
 Rules of one kind are kept in the order of creation. A request takes the first that is due.
 """

@@ -118,8 +118,8 @@ def script(name: str, value: object) -> tuple[tuple[float, str], ...]:
         text("a status", word)
         at = cast(float, after)
         if at < last:
-            raise ValueError(f"{name} go forward in time, but {word!r} comes at {after!r} s")
+            raise ValueError(f"{name} must be in order of time, but {word!r} comes at {after!r} s")
         last = at
     if not pairs or pairs[0][0] != 0:
-        raise ValueError(f"{name} start at 0 s: an instance has a status from its first moment")
+        raise ValueError(f"{name} must start at 0 s: an instance always has a status")
     return cast(tuple[tuple[float, str], ...], pairs)

@@ -1,4 +1,4 @@
-"""Make a scenario of what a live run's `report.json` shows of its router.
+"""Make a scenario from what a live run's `report.json` shows of its router.
 
 The report holds forms and times, and no values; a field that it does not show keeps its default.
 """
@@ -236,7 +236,7 @@ def _usage(instances: Sequence[Plain]) -> Changes:
 
 
 def _rows(usage: Sequence[Plain], turns: Sequence[Plain]) -> list[float]:
-    """Return the rows of a turn of one instance, if anybody looked after a turn."""
+    """Return the rows of a turn of one instance, if its LLM events were counted after a turn."""
     before = [seen["count"] for seen in usage if seen["at"] <= turns[0]["at"]]
     looked_after = sum(_over(turn) <= usage[-1]["at"] for turn in turns)
     came = max(usage[-1]["count"] - (before[-1] if before else 0), 0)
@@ -258,7 +258,7 @@ def _lag(usage: Sequence[Plain], turn: Plain) -> list[float]:
 
 
 def _trouble(instances: Sequence[Plain]) -> Changes:
-    """Find the most frequent trouble of requests, how frequent it is, and on which calls."""
+    """Return the most frequent trouble of requests, how frequent it is, and on which calls."""
     asked: list[tuple[Route, Trouble]] = [
         (exchange["call"], _trouble_of(exchange))
         for instance in instances

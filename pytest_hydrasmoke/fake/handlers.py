@@ -28,6 +28,7 @@ from .state import Order, World, in_case
 
 Call = TypeVar("Call", bound=BaseModel)
 _STANDS = "hydra-smoke-stands"
+"""The header of a recorded refusal that answers all retries."""
 
 
 class Calls:
@@ -154,13 +155,13 @@ class Calls:
         try:
             _, recorded = player.answer(_asked(message, instance))
         except (NotRecordedError, ValueError):
-            return None  # No recorded turn answers it: the router's own answer will do.
+            return None  # No recorded turn answers it: the router refuses it itself.
         return None if recorded.refused is None else self._refusal(recorded.refused)
 
     def _refusal(self, refused: Refused) -> Response:
         headers = {"content-type": refused.content_type}
         if not self._scenario.replay_pace:
-            # All repeats get this answer: a client that knows of replays can stop asking.
+            # All retries get this answer: a client that knows this header stops retrying.
             headers[_STANDS] = "1"
         return Response(refused.body, refused.status, headers)
 

@@ -127,7 +127,7 @@ def document() -> Node:
 
 
 def _described(operation: _Operation) -> Node:
-    # FastAPI's way to make an operation id of a function's name and its path.
+    # FastAPI makes an operation id from a function's name and its path in this way.
     name = re.sub(r"\W", "_", operation.name + operation.path)
     node: Node = {
         "summary": operation.name.replace("_", " ").title(),

@@ -1,4 +1,4 @@
-"""Name public classes after the package, from which users import them, wherever they live."""
+"""Name public classes after the package, from which users import them."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ from .recordings import (
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
 ROUTER = "router.json"
 """The file of a folder with the router's behaviour, in the form of a run's report."""
-_TOLD = 10
+_SHOWN = 10
 """Most problems of a folder that are reported."""
 _MOST = 100_000
-"""Most files and folders below it: with more it is a whole disk, and no folder of recordings."""
+"""Most files and folders below it: more is a whole disk, and not a folder of recordings."""
 
 _Json: TypeAlias = Mapping[str, object]
 
@@ -45,7 +45,7 @@ class _OtherVersionError(Exception):
 
 
 def read(folder: Path) -> Recordings:
-    """Read a folder; raises ValueError with all that is wrong with it."""
+    """Read a folder; raises ValueError with its first ten problems."""
     files = _files(folder)
     by_owner: dict[str, Recording] = {}
     problems: list[str] = []
@@ -64,9 +64,9 @@ def read(folder: Path) -> Recordings:
         if other is not recording:
             problems.append(f"{file} and {other.file} are both of {recording.of}: keep one")
     if problems:
-        more = len(problems) - _TOLD
+        more = len(problems) - _SHOWN
         rest = [f"{more} more of its files are wrong"] if more > 0 else []
-        raise ValueError("; ".join([*problems[:_TOLD], *rest]))
+        raise ValueError("; ".join([*problems[:_SHOWN], *rest]))
     if not by_owner:
         raise ValueError(
             f"{folder} has no recordings: make them with --hydra-smoke-record in a live run"
@@ -80,7 +80,9 @@ def _files(folder: Path) -> list[Path]:
     for place, _, names in os.walk(folder):
         seen += 1 + len(names)
         if seen > _MOST:
-            raise ValueError(f"{folder} has very much in it: give the folder of recordings alone")
+            raise ValueError(
+                f"{folder} has more than {_MOST:,} files and folders: give a folder of recordings"
+            )
         found += [Path(place, name) for name in names if name.endswith(".json")]
     # Opening something other than a file, such as a pipe, may block; a broken link is reported.
     files = (file for file in found if file.is_file() or not file.exists())

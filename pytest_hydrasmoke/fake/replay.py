@@ -1,4 +1,4 @@
-"""Which recorded turn answers a message: bookkeeping only; `handlers` plays the turn.
+"""Choose the recorded turn that answers a message; `handlers` plays it.
 
 A run of pytest has a `Player` for each of its processes, which learns who is on stage there: the
 test, fixture or hook that asks. It plays only that owner's turns. Without such information, as
@@ -131,7 +131,7 @@ class Player:
         self._claims[key] = claim
 
     def moves_on(self, key: str) -> None:
-        """Note another message to an instance: the turn of a refused one is over."""
+        """Note that an instance is used otherwise: the turn of a refused message is over."""
         self._refused.pop(key, None)
 
     def answer(self, asked: Asked) -> tuple[Recording, Turn]:
@@ -180,7 +180,7 @@ class Player:
             return recording, turns[self._said[question] - 1]
         if turns:
             times = "once" if len(turns) == 1 else f"{len(turns)} times"
-            problem = f"it was recorded {times} for {recording.of}, and is asked once more"
+            problem = f"it was recorded {times} for {recording.of}, and is sent once more"
         elif any(turn.message == asked.message for turn in of_run):
             problem = f"it was recorded for {recording.of} on another instance"
         else:

@@ -109,7 +109,7 @@ def check(kind: type[Call], parts: Mapping[str, object]) -> Call:
         return kind.model_validate(parts, from_attributes=True)
     except ValidationError as problem:
         found = problem.errors(include_url=False)
-    # A part that is missing altogether has the input null, and not our list of parts.
+    # FastAPI gives the input null for a missing part; pydantic gives our mapping of parts.
     raise InvalidRequestError(
         [
             {**error, "input": None}

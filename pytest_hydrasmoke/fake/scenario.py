@@ -1,6 +1,6 @@
-"""How a fake router behaves: every answer that the router's own page leaves open.
+"""How a fake router behaves: every answer that the contract leaves open.
 
-A scenario is data. It names what is answered; `state`, `sse_events` and `app` carry it out. The
+A scenario is data: `state`, `sse_events` and `app` act on it. The
 defaults are a simple router: quick, and with the simplest of the allowed answers.
 """
 
@@ -187,7 +187,7 @@ class Scenario:
 def _recordings(name: str, value: object) -> object:
     if value is None or isinstance(value, Recordings):
         return value
-    raise ValueError(f"{name} are a folder's, which is the scenario itself, or the base of a file")
+    raise ValueError(f"{name} can't be set: give their folder as the scenario, or as a file's base")
 
 
 def _reply(name: str, value: object) -> object:

@@ -26,9 +26,9 @@ from .chat_stream import HANG_UP, hang_up
 
 _Peer = tuple[object, ...]
 _LOGGERS = ("uvicorn.error", "uvicorn.access")
-# Nothing in a loop here takes a hundredth of it; a bug should fail and not hang.
+# Seconds for work in the loop, which takes less than a hundredth: a bug must fail, not hang.
 _PATIENCE = 10.0
-_GLANCE = 0.001
+_INTERVAL = 0.001
 
 
 class Worlds:
@@ -95,7 +95,7 @@ def _protocol(worlds: Worlds) -> type[H11Protocol]:
         # uvicorn narrows the type of the transport in the same way.
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            # No peer, if the client has left before it was accepted.
+            # No peer if the client closed the connection before it was accepted.
             self._peer = tuple((transport.get_extra_info("peername") or ())[:2])
             worlds.connect(self._peer, transport)
 
@@ -193,7 +193,7 @@ class Server:
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets=[self._socket]))
             while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
-                await asyncio.sleep(_GLANCE)
+                await asyncio.sleep(_INTERVAL)
             await self._stop.wait()
             for listener in server.servers:
                 listener.close()
@@ -221,7 +221,7 @@ class Mounted:
 
 
 def mount(app: ASGIApp) -> Mounted:
-    """Serve an app on the shared server, starting it if need be."""
+    """Serve an app on the shared server, starting it if necessary."""
     global _shared
     with _lock:
         server = _shared = _shared or Server()

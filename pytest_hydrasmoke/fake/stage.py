@@ -3,7 +3,7 @@
     POST /_fake/stage     {"owner": ..., "run": 1, "begins": true, "test": ...}
     POST /_fake/instance  {"key": ..., "claim": "shared" or [owner, number]}
 
-Both require the router's token. So nothing is ever added to what tests send to the router.
+Both require the router's token. The requests of tests stay as they are.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def with_stage(app: ASGIApp, player: Player, token: str) -> Starlette:
     async def body(request: Request) -> bytes:
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, authorization):
-            raise HTTPException(401, "What is on stage is the run's own to say")
+            raise HTTPException(401, "This route requires the token of the router")
         return await request.body()
 
     async def stage(request: Request) -> Response:

@@ -134,15 +134,15 @@ def refusal(headers: Headers, host: str) -> str | None:
     """Return why a client may not use the controls or the page; None if it may.
 
     A host name that resolves to this machine proves nothing: its owner's page can have that name
-    (DNS rebinding). And a page of another origin may send what browsers send without asking.
+    (DNS rebinding). A page of another origin may send requests without a preflight.
     """
     hosts = headers.getlist("host")
     asked = hosts[0].lower() if len(hosts) == 1 else ""
     if not _is_here(asked, host):
-        return f"This is answered to a loopback Host alone, or {host}: not to {asked[:80]!r}"
+        return f"The Host must be a loopback name or address, or {host}, not {asked[:80]!r}"
     origins = headers.getlist("origin")
     if origins and [origin.lower() for origin in origins] != [f"http://{asked}"]:
-        return "This is not answered to a page of another origin"
+        return "A page of another origin can't use this"
     return None
 
 
@@ -161,7 +161,7 @@ def _is_here(asked: str, host: str) -> bool:
 
 
 class Guard:
-    """Passes on what `refusal` allows; answers anything else with a 403 and the reason."""
+    """Pass on what `refusal` allows; answer anything else with a 403 and the reason."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
@@ -192,7 +192,9 @@ def _do(verb: Callable[..., None]) -> _Endpoint:
             raw = await request.body()
             if raw and _media_type(request.headers) != "application/json":
                 # A browser lets any page send a form's content types, without a preflight.
-                raise HTTPException(415, "A control takes a body of the type application/json")
+                raise HTTPException(
+                    415, "A control accepts only a body of the type application/json"
+                )
             arguments: object = json.loads(raw or b"{}")
         except (ValueError, RecursionError) as problem:
             return _refused("json_invalid", f"The body is no JSON: {problem}")

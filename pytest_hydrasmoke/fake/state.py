@@ -1,6 +1,6 @@
-"""Everything that affects what a fake router knows lives here.
+"""The state of a fake router.
 
-The state is what was requested and when; everything else is a pure function of that and of
+It is what was requested and when; everything else is a pure function of that and of
 `clock.now()`. Nothing runs in the background, so a virtual clock can set a world to any moment.
 Calls may come from several threads: the server's and the test's.
 """

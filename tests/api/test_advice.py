@@ -36,7 +36,7 @@ REDIRECTS: dict[str, str] = {
     ),
     f"https://somebody:else@router.example{PATH}": (
         f"it leads to https://somebody:else@router.example{PATH}, which can't be HYDRA_SMOKE_URL: "
-        "that must not carry a user or password: the token alone opens the router"
+        "that must not have a user or password: the router takes the token alone"
     ),
     f"//router.example{PATH}": (
         f"it leads to //router.example{PATH}, which can't be HYDRA_SMOKE_URL: that must begin with "

@@ -372,8 +372,8 @@ def test_a_last_attempt_cut_short_does_not_hide_what_came_before() -> None:
     assert len(io.sent) == 4
     assert str(error) == (
         "status: no answer in time (4 attempts; before that: 503 of nginx three times)\n"
-        "  next step: a gateway before the router has no router behind it, or bounds the rate of "
-        "requests (nginx: limit_req), and asks to wait 30 s: see its log, or try again later"
+        "  next step: a gateway in front of the router has no router behind it, or limits the rate "
+        "of requests (nginx: limit_req), and asks to wait 30 s: see its log, or try again later"
     )
 
 
@@ -627,8 +627,8 @@ def test_a_chat_in_an_encoding_that_can_not_be_undone_is_named() -> None:
         "chat answered in an encoding that was not asked for\n"
         "  expected:  no content-encoding, as the request says\n"
         "  got:       content-encoding: br (answered by edge, text/event-stream, encoded as br)\n"
-        "  next step: switch compression off for the router's paths, at the router or at whatever "
-        "stands before it"
+        "  next step: switch compression off for the router's paths, at the router or at the "
+        "gateway in front of it"
     )
     assert io.opened[0].closed == 1
 

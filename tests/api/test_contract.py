@@ -142,8 +142,8 @@ def name_a_kind(document: Document) -> None:
 
 
 CHANGES: dict[Callable[[Document], None], list[str]] = {
-    drop_path: [f"GET {EVENTS} is not there"],
-    drop_method: [f"DELETE {INSTANCE} is not there"],
+    drop_path: [f"GET {EVENTS} is missing"],
+    drop_method: [f"DELETE {INSTANCE} is missing"],
     drop_answered_field: [f"GET {INSTANCE} answers status no longer"],
     drop_optional_answered_field: [],
     drop_taken_field: [f"POST {PROVISION} takes agent_name no longer"],
@@ -295,7 +295,7 @@ def test_a_field_of_any_kind_that_is_required_now_is_told() -> None:
 def test_nothing_at_all_is_everything_missing() -> None:
     lines = broken({})
     assert len(lines) == 6
-    assert all(line.endswith(" is not there") for line in lines)
+    assert all(line.endswith(" is missing") for line in lines)
 
 
 STRANGE = [None, 5, "x", [], {}, [5], [[]], {"type": None}, True]

@@ -14,7 +14,7 @@ from pytest_hydrasmoke._api.hop import (
     is_ascii_in,
     is_routers,
     oddities,
-    told_by,
+    sender_of,
     unreadable,
     words_of,
 )
@@ -105,7 +105,7 @@ TOLD: list[tuple[dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("headers", "told"), TOLD)
 def test_who_answered_is_told_by_its_own_words(headers: dict[str, str], told: str) -> None:
-    assert told_by(headers) == told
+    assert sender_of(headers) == told
 
 
 CHALLENGES: dict[str, str | None] = {
@@ -132,8 +132,8 @@ def test_a_gateways_401_is_not_told_as_a_wrong_token() -> None:
     assert str(error) == (
         "status was refused with 401: 401 Authorization Required (answered by nginx/1.26.3, "
         "text/html, which asks for Basic, realm 'staff only')\n"
-        "  next step: this may be a gateway before the router, which keeps a sign-in of its own: "
-        "have it let the router's paths through; else check HYDRA_SMOKE_TOKEN (else "
+        "  next step: this may be a gateway in front of the router, with its own sign-in: "
+        "exempt the router's paths from it; else check HYDRA_SMOKE_TOKEN (else "
         "OPS_BEARER_TOKEN): is it this environment's token?"
     )
 

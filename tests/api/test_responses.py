@@ -183,7 +183,7 @@ def test_an_answer_without_a_body_has_no_answer_in_it() -> None:
     with pytest.raises(ContractError) as caught:
         parse(DeleteResult, request("delete"), reply(204))
     assert str(caught.value) == (
-        "delete answered with a success code that has no answer in it\n"
+        "delete answered with a success code that the contract does not have\n"
         "  expected:  200\n"
         "  got:       204\n"
         "  next step: find out what answers at this URL"
@@ -291,7 +291,7 @@ def test_an_attempt_without_an_answer_says_how_far_it_got(
 
 BUSY = "the router is busy: try again later, or raise the deadline"
 LOG = "see the router's log of this moment"
-REPLAY = "in a replay run the command that its words name, else see the router's log"
+REPLAY = "in a replay, run the command in the message above; else see the router's log"
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"
 NO_ROW = (
     "the instance has no row yet, was deleted, or belongs to another customer: wait until it is "

@@ -220,9 +220,9 @@ def test_check_of_what_stands_before_a_router(
     assert code == 1
     like(
         lines,
-        "WRONG router: something in front of it answered in its place: status was refused with "
+        "WRONG router: a gateway in front of it answered in its place: status was refused with "
         + words,
-        "  next step: this may be a gateway before the router*HYDRA_SMOKE_TOKEN*",
+        "  next step: this may be a gateway in front of the router*HYDRA_SMOKE_TOKEN*",
     )
     assert not any("token:" in line for line in lines)
 
@@ -296,7 +296,7 @@ def test_check_of_a_router_that_knows_every_key(
     router.fail("poll", status=200, times=9, body=body)
     code, lines = check(capsys)
     assert code == 1
-    like(lines, "WRONG unknown key: found, although nobody provisioned under it")
+    like(lines, "WRONG unknown key: found, although nothing was provisioned under it")
 
 
 def test_check_of_a_router_that_does_not_tell_of_a_key(
@@ -382,7 +382,7 @@ def test_check_of_a_router_that_documents_another_contract(
     documented.document = json.dumps(document).encode()
     code, lines = check(capsys)
     assert code == 1
-    like(lines, "WRONG contract: broken", f"  breaks: POST {path} is not there")
+    like(lines, "WRONG contract: broken", f"  breaks: POST {path} is missing")
 
 
 def test_check_of_a_router_that_documents_more_than_the_contract(

@@ -159,7 +159,7 @@ def test_a_broken_answer_to_delete_is_noted() -> None:
     )
     _, it, _ = deleting(delete=[reply(204)], status=[NOT_FOUND])
     assert it.notes == [
-        "delete answered with a success code that has no answer in it: expected 200, got 204"
+        "delete answered with a success code that the contract does not have: expected 200, got 204"
     ]
 
 

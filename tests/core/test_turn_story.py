@@ -159,7 +159,7 @@ def test_arguments_that_are_not_kept_whole_are_not_known(monkeypatch: pytest.Mon
     read(it, streamed=True)
     story = story_of(it)
     assert [call.arguments for call in story.tool_calls] == [None]
-    assert story.notes == ["it said more beside its text than is kept"]
+    assert story.notes == ["it sent more reasoning and tool calls than are kept"]
     assert story.usage == TokenUsage(7, 2), "which takes no room"
 
 
@@ -237,4 +237,4 @@ def test_a_stream_keeps_no_more_than_a_part(case: str, monkeypatch: pytest.Monke
     it = instance_of(*[flood] * 300, DONE)
     with it.stream_chat("hello") as events:
         assert sum(1 for _ in events) > 300
-    assert "it said more beside its text than is kept" in story_of(it).notes
+    assert "it sent more reasoning and tool calls than are kept" in story_of(it).notes

@@ -51,7 +51,7 @@ def behind(router: FakeRouter, answers: Callable[[str, str], Response | None]) -
         (
             page(401, "Authorization Required", **BASIC),
             "poll was refused with 401: * (answered by *nginx/1.26.3, *Basic, realm 'staff only')",
-            "this may be a gateway before the router*",
+            "this may be a gateway in front of the router*",
         ),
         (
             page(302, "Found", location="https://router.example{path}"),
@@ -97,7 +97,7 @@ def test_a_gateway_that_lets_no_chat_through_is_not_the_agents_fault(
     result.stdout.fnmatch_lines(
         [
             f"*ChatTimeoutError: not accepted within 0.6 s: *: 503 {UNAVAILABLE} (answered by *",
-            "E *next step: a gateway before the router has no router behind it*",
+            "E *next step: a gateway in front of the router has no router behind it*",
         ]
     )
     assert "agent's log" not in result.stdout.str()
@@ -147,7 +147,7 @@ def test_a_gateway_that_takes_no_request_so_large_has_made_nothing(
     result.stdout.fnmatch_lines(
         [
             f"*RouterError: provision was refused with 413: 413 {TOO_LARGE} (answered by *nginx*",
-            "*next step: the request is larger than the gateway takes: *client_max_body_size)",
+            "*next step: the request is larger than the gateway accepts: *client_max_body_size)",
             "*: provisioned 0, deleted 0, kept 0, leaked 0",
         ]
     )
@@ -208,7 +208,7 @@ def test_a_gateways_403_of_a_provision_is_not_told_as_a_quota(
     result.stdout.fnmatch_lines(
         [
             "*: provision was refused with 403: 403 Forbidden (answered by *",
-            "*next step: this may be a gateway before the router*",
+            "*next step: this may be a gateway in front of the router*",
             "LEAK: *",
             "*: its request was answered with 403, but may have been carried out, no row yet",
         ]

@@ -203,7 +203,7 @@ def test_a_message_too_many_is_told(process: Any) -> None:
     for message, times, number in (("b", "2 times", 2), ("a", "once", 1)):
         for _ in range(number):
             one.says(message)
-        with pytest.raises(NotRecordedError, match=f"recorded {times} for .* is asked once more"):
+        with pytest.raises(NotRecordedError, match=f"recorded {times} for .* is sent once more"):
             one.says(message)
 
 

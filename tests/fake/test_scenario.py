@@ -543,7 +543,7 @@ def test_extra(calling: Calling, clock: HandClock) -> None:
 
 GOOD = Scenario()
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"recordings": "x"}, "recordings are a folder's, which is the scenario itself"),
+    ({"recordings": "x"}, "recordings can't be set: give their folder as the scenario"),
     ({"replay_pace": 2}, "replay_pace is 2; it may be 0, 1"),
     ({"provision_status": 204}, "provision_status is 204; it may be 200, 201, 202"),
     ({"provision_status": 200.0}, "provision_status is 200.0"),
@@ -553,8 +553,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"row_after": True}, "row_after is a number of seconds"),
     ({"event_pause": "1"}, "event_pause is a number of seconds"),
     ({"llm_events_lag": math.nan}, "llm_events_lag is a number of seconds"),
-    ({"statuses": ()}, "statuses start at 0 s"),
-    ({"statuses": ((1, "running"),)}, "statuses start at 0 s"),
+    ({"statuses": ()}, "statuses must start at 0 s"),
+    ({"statuses": ((1, "running"),)}, "statuses must start at 0 s"),
     ({"statuses": ((0, "a"), (2, "b"), (1, "c"))}, "'c' comes at 1 s"),
     ({"statuses": ((0, 7),)}, "a status is a text, not 7"),
     ({"statuses": (("0", "a"),)}, "a time of statuses is a number of seconds"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_tools import SPEC, an_instance
 
-from pytest_hydrasmoke._history.groups import grouped, told_again
+from pytest_hydrasmoke._history.groups import grouped, is_repeated
 from pytest_hydrasmoke._history.runs import Boot, Case, Run, Spec
 
 SHARD = {"group": "g", "commit": "c"}
@@ -51,7 +51,7 @@ def other_specs(run: Run) -> tuple[Boot, ...]:
 
 def test_what_is_no_attempt_of_the_same_job_hides_nothing(run: Run) -> None:
     later = replace(run, attempt=2, exit_code=0)
-    assert told_again(run, later)
+    assert is_repeated(run, later)
     fewer = tuple(case for case in run.cases if case.test == "b")
     for other in (
         run,
@@ -61,9 +61,9 @@ def test_what_is_no_attempt_of_the_same_job_hides_nothing(run: Run) -> None:
         replace(later, cases=fewer),
         replace(later, boots=other_specs(run)),
     ):
-        assert not told_again(run, other)
+        assert not is_repeated(run, other)
     for one in (replace(run, job=None), replace(run, attempt=None), replace(run, cases=())):
-        assert not told_again(one, replace(later, job=one.job))
+        assert not is_repeated(one, replace(later, job=one.job))
 
 
 def test_a_leak_of_an_earlier_attempt_is_one_all_the_same(tmp_path: Path) -> None:
@@ -117,9 +117,9 @@ def test_runs_of_a_large_group_are_not_compared_each_with_each(
 
     def counts(run: Run, other: Run) -> bool:
         compared.append(run.run_id)
-        return told_again(run, other)
+        return is_repeated(run, other)
 
-    monkeypatch.setattr("pytest_hydrasmoke._history.groups.told_again", counts)
+    monkeypatch.setattr("pytest_hydrasmoke._history.groups.is_repeated", counts)
     [group] = grouped(runs)
     assert [it.attempt for it in group.counted] == [297, 298, 299]
     assert len(compared) == len(runs)
@@ -172,9 +172,9 @@ def test_groups_are_green_only_where_every_run_that_counts_is(
         for run in set(range(len(group.runs))):
             it = group.runs[run]
             if it not in group.counted:
-                assert any(told_again(it, other) for other in group.counted)
+                assert any(is_repeated(it, other) for other in group.counted)
         assert group.counted == tuple(
-            run for run in group.runs if not any(told_again(run, other) for other in group.runs)
+            run for run in group.runs if not any(is_repeated(run, other) for other in group.runs)
         )
         red = any(run.exit_code for run in group.counted)
         assert group.outcome == ("failed" if red else "passed")

@@ -490,7 +490,7 @@ def test_runs_of_the_fake_are_asked_for(tmp_path: Path, capsys: Output) -> None:
     code, lines = history(capsys, tmp_path)
     assert code == 4
     assert lines[0] == "left out: runs of the fake router: 1; --include-fake shows them"
-    assert lines[1] == "every run that was read is one of the fake router"
+    assert lines[1] == "every run that was read used the fake router"
     code, lines = history(capsys, tmp_path, "--include-fake")
     assert code == 0
     assert lines[0].startswith("hydra-smoke history: FAKE router, groups: 1,")

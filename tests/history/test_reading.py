@@ -135,9 +135,9 @@ def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: 
         (b"[]", "not a report of this plugin"),
         ({"log": {}}, "not a report of this plugin"),
         ({"schema_version": "two"}, "not a report of this plugin"),
-        ({"schema_version": 3}, "newer: its schema_version is 3, and up to 2 is known"),
+        ({"schema_version": 3}, "newer: its schema_version is 3, and this release reads up to 2"),
         ({"schema_version": 2, "run_id": "r"}, "not a whole report: fake: Field required"),
-        (gzip.compress(b"{}" * 9_999, mtime=0)[:20], "damaged: its gzip breaks off"),
+        (gzip.compress(b"{}" * 9_999, mtime=0)[:20], "damaged: its gzip ends early"),
         (b"\x1f\x8b" + b"x" * 99, "damaged: its gzip can't be unpacked"),
     ],
 )
@@ -186,8 +186,8 @@ def test_what_can_not_be_read_is_named_and_the_rest_is_read(
     assert len(found.runs) == 1
     assert [it.partition(": ")[2] for it in found.skipped] == [
         "damaged: Invalid JSON: EOF while parsing an object at line 1 column 1",
-        "no file",
-        "no file",
+        "not a file",
+        "not a file",
         "there is no such file",
     ]
     assert "\x1b" not in "".join(found.skipped)

@@ -33,7 +33,12 @@ HASH = "$2a$04$abcdefghijklmnopqrstuuLQaOmjTGvXSNrVYK6jWA9dpMbRiNMRm"
 REFUSING: dict[str, tuple[str, tuple[str, ...]]] = {
     "a sign-in": (
         f"basicauth {{\n    somebody {HASH}\n  }}",
-        ("401", "answered by Caddy", "Basic, realm 'restricted'", "a gateway before the router"),
+        (
+            "401",
+            "answered by Caddy",
+            "Basic, realm 'restricted'",
+            "a gateway in front of the router",
+        ),
     ),
     # Caddy 2.6 says 502 of it, newer ones 413.
     "a tiny body limit": ("request_body {\n    max_size 10\n  }", ("answered by Caddy",)),

@@ -65,7 +65,7 @@ REFUSING: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     ),
     "a sign-in": (
         {"front": 'http-request auth realm "staff only"'},
-        ("401 Unauthorized", "Basic, realm 'staff only'", "a gateway before the router"),
+        ("401 Unauthorized", "Basic, realm 'staff only'", "a gateway in front of the router"),
     ),
     "a redirect to https": (
         {"front": "http-request redirect scheme https code 308"},
@@ -94,7 +94,7 @@ def test_an_upstream_that_is_gone_is_a_503(project: Project, tmp_path: Path) -> 
     with haproxy(tmp_path / "haproxy", 9, defaults=lines) as port:
         error = see(project, f"http://127.0.0.1:{port}", ready_timeout=3).error
     assert "503 Service Unavailable (answered by an unnamed server, text/html)" in error
-    assert "a gateway before the router has no router behind it" in error
+    assert "a gateway in front of the router has no router behind it" in error
 
 
 def test_an_upstream_that_is_silent_is_a_504(project: Project, tmp_path: Path) -> None:

@@ -115,7 +115,11 @@ REFUSING: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     ),
     "its own sign-in": (
         {"server": 'auth_basic "staff only"; auth_basic_user_file /dev/null;'},
-        ("401 Authorization Required", "Basic, realm 'staff only'", "a gateway before the router"),
+        (
+            "401 Authorization Required",
+            "Basic, realm 'staff only'",
+            "a gateway in front of the router",
+        ),
     ),
     "forbidden": ({"server": "deny all;"}, ("403 Forbidden (answered by nginx/",)),
     "a redirect to https": (

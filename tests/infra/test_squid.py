@@ -75,8 +75,8 @@ def test_a_tunnel_that_is_denied_names_the_proxy(
     with squid(DENIED) as (proxy, _):
         through(proxy, monkeypatch)
         error = see(project, "https://localhost:9", trust_env="true", ready_timeout=3).error
-    assert f"the proxy 127.0.0.1:{proxy} refused the way to the router (403 Forbidden)" in error
-    assert "have it let requests to localhost pass" in error
+    assert f"the proxy 127.0.0.1:{proxy} refused to connect to the router (403 Forbidden)" in error
+    assert "allow requests to localhost there" in error
 
 
 def test_a_tunnel_to_nowhere_is_asked_for_again(

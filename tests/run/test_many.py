@@ -69,7 +69,7 @@ Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
 @pytest.fixture
 def brief_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a request that is to end little time for its answer: here none comes."""
-    monkeypatch.setattr(blocking, "LAST_WORDS", 0.1)
+    monkeypatch.setattr(blocking, "STOP_SECONDS", 0.1)
 
 
 @pytest.fixture

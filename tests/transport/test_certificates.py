@@ -62,7 +62,7 @@ PAIRS: dict[str, tuple[Any, Any, str | None]] = {
     "a key with a password": (
         CERT,
         TLS / "client-key-encrypted.pem",
-        "the key in {key} is encrypted, and nobody can be asked for its password: give one * only*",
+        "the key in {key} is encrypted, and its password can't be entered: give one * only*",
     ),
     "expired": (
         TLS / "client-expired.pem",
@@ -186,7 +186,7 @@ REFUSED: dict[str, tuple[Callable[[], ssl.SSLContext], Path | None, str, str]] =
         expired,
         TLS / "server-expired.pem",
         "failed: certificate has expired)",
-        "have the router's certificate renewed, or put this machine's clock right",
+        "renew the router's certificate, or correct this machine's clock",
     ),
 }
 

@@ -98,8 +98,8 @@ async def test_an_encoding_that_can_not_be_undone_is_one_clear_error(kind: str) 
         "poll answered in an encoding that was not asked for\n"
         "  expected:  no content-encoding, as the request says\n"
         "  got:       content-encoding: br (answered by edge, application/json, encoded as br)\n"
-        "  next step: switch compression off for the router's paths, at the router or at whatever "
-        "stands before it"
+        "  next step: switch compression off for the router's paths, at the router or at the "
+        "gateway in front of it"
     )
 
 

@@ -238,13 +238,13 @@ CASES: dict[str, Case] = {
     "certificate wanted": Case(
         lambda it: it.turn_away(ssl.TLSVersion.TLSv1_3),
         True,
-        "no answer from {url} (it turned this client away: certificate required)",
+        "no answer from {url} (it refused this client: certificate required)",
         permanent=True,
     ),
     "certificate wanted of old": Case(
         lambda it: it.turn_away(ssl.TLSVersion.TLSv1_2),
         False,
-        CONNECTION + " (it turned this client away: handshake failure)",
+        CONNECTION + " (it refused this client: handshake failure)",
         permanent=True,
     ),
     "no answer": Case(
@@ -280,14 +280,14 @@ CASES: dict[str, Case] = {
         f"proxy says {status}": Case(
             lambda it, status=status: proxied(it, answer(b"", status)),  # type: ignore[misc]
             False,
-            f"the proxy {{proxy}} refused the way to the router ({status} *)",
+            f"the proxy {{proxy}} refused to connect to the router ({status} *)",
             permanent=permanent,
             advice=advice,
         )
         for status, permanent, advice in (
             (400, True, "check the environment's proxy"),
-            (403, True, "have it let requests to router.example pass"),
-            (407, True, "put a user and a password that it takes into its URL"),
+            (403, True, "allow requests to router.example there"),
+            (407, True, "put a user and a password that it accepts into its URL"),
             (408, False, "check the environment's proxy"),
             (429, False, "check the environment's proxy"),
             (502, False, "check the environment's proxy"),

@@ -196,7 +196,7 @@ def test_a_blocked_request_ends_with_its_group(
     tls: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(blocking, "LAST_WORDS", 0.1)
+    monkeypatch.setattr(blocking, "STOP_SECONDS", 0.1)
     group = Group()
     with FaultyServer(stall, tls=tls if over_tls else None) as server:
         io = SyncIO(link_to(server.url, ca_file=CA), group=group)

@@ -15,11 +15,11 @@ from pytest_hydrasmoke._transport import target
 from pytest_hydrasmoke._transport.target import PREFIX, Link, is_loopback, segment, url_problem
 
 SCHEME = "must begin with https:// and a host, such as https://router.example"
-USER = "must not carry a user or password: the token alone opens the router"
-QUERY = "must end with its path: no ? and no #"
-CHARACTER = "has a character that no URL has"
+USER = "must not have a user or password: the router takes the token alone"
+QUERY = "must not have a query or a fragment: remove ? or # and what follows"
+CHARACTER = "has a character that is not valid in a URL"
 INTERNAL = "must stop before /internal: /internal/v1/smoke/... is added to it"
-HOST = "has a host that can't be: give a name such as router.example, or an address"
+HOST = "has an invalid host: give a name such as router.example, or an address"
 CLEAR = "would send the token in clear: use https://, or set allow_http = true"
 
 URLS = {
@@ -249,7 +249,7 @@ def test_a_proxy_that_speaks_anything_but_http_is_refused(
     with pytest.raises(ConfigError) as caught:
         Link("https://router.example", None, trust_env=True).proxy()
     assert str(caught.value) == (
-        f"the environment's proxy speaks {scheme}: only http and https are spoken here\n"
+        f"the environment's proxy speaks {scheme}: only http and https are supported\n"
         "  next step: set HTTPS_PROXY to an http proxy, NO_PROXY, or trust_env = false"
     )
     assert Link("https://router.example", None, trust_env=False).proxy() is None

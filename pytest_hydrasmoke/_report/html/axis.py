@@ -62,7 +62,7 @@ class Axis:
     def ticks(self) -> list[tuple[str, str]]:
         """Return the round points of time, each with its position and label."""
         step = next((step for step in _STEPS if self.seconds / step <= _MOST_TICKS), _STEPS[-1])
-        # Beyond days no step is long enough.
+        # The longest step is too short for many days.
         step *= max(1, round(self.seconds / step / _MOST_TICKS))
         count = int(self.seconds / step)
         points = [number * step for number in range(count + 1)]

@@ -28,7 +28,7 @@ _VERDICTS = {0: "Passed", 1: "Failed", 2: "Interrupted", 129: "Hung up", 130: "I
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A reason why the run is red: a line, and where to read on."""
+    """A reason why the run is red: a line, and the place of the details."""
 
     kind: str
     headline: str

@@ -1,4 +1,4 @@
-"""What a page shows of one instance, in order; pure.
+"""Arrange what a page shows of one instance; pure.
 
 `story_of` makes a `Story` of an instance's report: the lanes of a chart, and a list of what
 happened when. Repeated requests with the same answer are one entry that contains them all.
@@ -18,7 +18,7 @@ from .axis import Axis
 from .lanes import Chat, Lane, chats_of, lanes_of
 
 FOLDED = 4
-"""From so many equal answers in a row, requests are folded into one entry."""
+"""So many equal answers in a row, or more, are folded into one entry."""
 
 
 def is_bad(exchange: Exchange) -> bool:
@@ -102,7 +102,7 @@ class Story:
 
     @property
     def in_trouble(self) -> bool:
-        """Whether a reader of a failed run looks for it."""
+        """Whether it failed or leaked, so that a reader of a failed run looks for it."""
         failed = self.instance.failed or self.uncured > 0
         return failed or self.instance.outcome == "leaked"
 
