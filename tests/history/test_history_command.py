@@ -312,11 +312,14 @@ def test_a_signal_leaves_no_half_of_a_file(
 
     monkeypatch.setattr(os, "replace", signalled)
     old = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    # A job in the background of a shell ignores it.
+    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(SystemExit) as ended:
             sys.exit(main(["history", str(artifacts), "--html", str(page)]))
     finally:
         signal.signal(signal.SIGTERM, old)
+        signal.signal(signal.SIGINT, interrupts)
     assert ended.value.code == code
     assert page.read_text("utf-8").endswith("</html>")
     assert list(home.iterdir()) == [page]

@@ -196,18 +196,20 @@ class Evidence(RuleBasedStateMachine):
 
 @pytest.fixture
 def made_up_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let sweeps work one after the other, each on time of its own that the fake shares."""
+    """Let all requests go by the time of the fake, and sweeps work one after the other."""
+
+    def made_up(link: Link) -> SyncIO:
+        return blocking_io(link, clock_of[link.base_url])
 
     def in_turn(link: Link, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
         for work in works:
-            io = blocking_io(link, clock_of[link.base_url])
+            io = made_up(link)
             work(io)
             io.close()
         return []
 
     monkeypatch.setattr(sweep_module, "fan_out", in_turn)
-    # The first questions go by real time: one is asked twice at the most.
-    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
+    monkeypatch.setattr(preflight, "SyncIO", made_up)
 
 
 @pytest.mark.parametrize("number", sizes("fuzz", 3, 1_000))
