@@ -8,7 +8,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 _YEAR = 366 * 86_400.0
-_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+# Not year 1: with a bound before 1900, pydantic 2.9 refuses every date.
+_FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 T = TypeVar("T")
 
 Name = Annotated[str, Field(max_length=1_000)]

@@ -58,8 +58,9 @@ def reason_of(error: BaseException, first: object = None) -> Reason:
         # An error of the system, below library errors that only say that something failed.
         if isinstance(one, OSError) and one.errno and not isinstance(one, _OTHER_NUMBERS):
             return Reason(f"[Errno {one.errno}] {os.strerror(one.errno)}")
-    said = next((str(one) for one in causes if str(one)), type(error).__name__)
-    return Reason(safe_line(said))
+    # Of a broken connection anyio keeps no cause before 4.13, but a lookup in an empty queue.
+    said = (str(one) for one in causes if not isinstance(one, LookupError))
+    return Reason(safe_line(next(filter(None, said), type(error).__name__)))
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST")

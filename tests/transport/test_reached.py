@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from faulty_server import (
     stall_in_body,
 )
 from net_tools import SOME_ID, assert_clean, close, io_of
+from packaging.version import Version
 from tls_tools import CA, server_context
 
 from pytest_hydrasmoke import TransportError
@@ -41,6 +43,7 @@ pytestmark = pytest.mark.anyio
 ONE = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
 STATUS = answer({"id": SOME_ID, "status": "running"})
 PATIENT, BRIEF, SHAKING_HANDS = 20.0, 0.1, 0.4
+ANYIO_KEEPS_CAUSES = Version(version("anyio")) >= Version("4.13")
 
 
 class World:
@@ -342,6 +345,8 @@ async def test_what_was_reached_is_told_alike(kind: str, case: str, world: World
     error = caught.value
     proxy = world.servers[-1].url.partition("://")[2] if world.servers else ""
     words = it.words.format(url=url, proxy=proxy)
+    if kind == "asyncio" and case == "reset" and not ANYIO_KEEPS_CAUSES:
+        words = "the answer was lost (ReadError)"
     pattern = "*".join(part.replace("[", "[[]") for part in words.split("*"))
     assert fnmatchcase(error.message, pattern), error.message
     assert it.advice in (error.next_step or "")
