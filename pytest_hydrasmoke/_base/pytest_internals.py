@@ -80,6 +80,14 @@ def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.Fixture
     return () if info is None else info.name2fixturedefs.get(name, ())
 
 
+def visible_fixtures(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef[object]]:
+    """Return the fixtures of a name that a collected test can use, also where it uses none."""
+    # Before 9, pytest's closure of a test leaves out what an overridden fixture uses.
+    manager: Any = getattr(item.session, "_fixturemanager")  # noqa: B009 - not public
+    found: Sequence[pytest.FixtureDef[object]] = manager.getfixturedefs(name, item) or ()
+    return found
+
+
 def collect_here(config: pytest.Config) -> None:
     """Disable xdist's workers, whatever was requested; call it in `pytest_configure`."""
     config.option.dist = "no"

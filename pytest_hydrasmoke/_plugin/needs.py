@@ -13,7 +13,7 @@ import pytest
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.pytest_internals import fixture_definitions
+from pytest_hydrasmoke._base.pytest_internals import fixture_definitions, visible_fixtures
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._run.factory import merged
 
@@ -144,7 +144,7 @@ def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
             spec = base if changes is None else merged(base, changes)
         except ConfigError:
             return None  # The test fails because of that, and provisions nothing.
-        giver = fixture_definitions(item, "smoke_spec")[-1]
+        giver = visible_fixtures(item, "smoke_spec")[-1]
         whole = isinstance(changes, InstanceSpec) or giver.func.__module__ == _PLUGIN
         if whole:
             return _Wanted(tuple(spec.model_dump().items()))

@@ -56,6 +56,8 @@ class Probe:
         name = "record_testsuite_property"
         definitions = internals.fixture_definitions(session.items[0], name)
         self.found["fixture"] = [definition.argname for definition in definitions]
+        visible = internals.visible_fixtures(session.items[0], "tmp_path")
+        self.found["visible"] = [definition.argname for definition in visible]
 
 
 @pytest.fixture
@@ -78,6 +80,7 @@ MOVED = {
     "properties": ([[("colour", "blue")]], "LogXML.add_global_property and global_properties"),
     "level": (logging.INFO, 'log_cli_handler of the plugin "logging-plugin"'),
     "fixture": (["record_testsuite_property"], "Item._fixtureinfo.name2fixturedefs"),
+    "visible": (["tmp_path"], "Session._fixturemanager.getfixturedefs"),
     "trace": ("cleaned", "TagTracer._writer of pluggy"),
 }
 

@@ -121,7 +121,7 @@ FAILURES: dict[str, Failing] = {
         fault=lambda it: it.fail("delete", status=500, times=999),
         settings={"DELETE_TIMEOUT": "0.6"},
     ),
-    "budget": Failing(settings={"BUDGETS": "row=0.001"}),
+    "budget": Failing(scenario={"row_after": 0.05}, settings={"BUDGETS": "row=0.001"}),
     "max-instances": Failing(
         "def test_five(smoke_instance_factory):\n    smoke_instance_factory.many(5)\n"
     ),
