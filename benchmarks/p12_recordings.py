@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,8 @@ def test_turn(smoke_instance, number):
 """
 PATIENCE = 120.0
 """Seconds: a run may take so long and is timed again all the same."""
+PAUSE = 0.001
+"""Seconds between two events that come one at a time: an agent's come more slowly."""
 FRAMES = {
     "OpenAI": (f"data: {COMPLETION_CHUNK}\n\n", 1.3),
     "Anthropic": (f"event: content_block_delta\ndata: {CONTENT_BLOCK}\n\n", 1.3),
@@ -113,16 +116,26 @@ def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5
             "replayed": partial(suite.run, *fake, "recordings/"),
         }
         found = rounds(ways, times, timer=children, patience=PATIENCE)
-    for name, base in (
-        ("live", "live"),
-        ("live, recorded", "live"),
-        ("on the plain fake", "on the plain fake"),
-        ("replayed", "on the plain fake"),
+    with TemporaryDirectory() as folder, FakeRouter(replace(spoken, event_pause=PAUSE)) as router:
+        suite = Suite(Path(folder), max(1, turns // 5), router)
+        ways = {
+            "live, an event at a time": partial(suite.run, "--hydra-smoke"),
+            "live, an event at a time, recorded": suite.record,
+        }
+        spread = rounds(ways, times, timer=children, patience=PATIENCE)
+    for these, name, base in (
+        (found, "live", "live"),
+        (found, "live, recorded", "live"),
+        (spread, "live, an event at a time", "live, an event at a time"),
+        (spread, "live, an event at a time, recorded", "live, an event at a time"),
+        (found, "on the plain fake", "on the plain fake"),
+        (found, "replayed", "on the plain fake"),
     ):
-        result.add(name, found.seconds(name), found.ratio(name, base))
+        result.add(name, these.seconds(name), these.ratio(name, base))
+    recorded = spread.ratio("live, an event at a time, recorded", "live, an event at a time")
     result.bars = [
         Bar("replayed, against the plain fake", found.ratio("replayed", "on the plain fake"), 1.2),
-        Bar("live, recorded, against live", found.ratio("live, recorded", "live"), 1.03),
+        Bar("live, an event at a time, recorded, against live", recorded, 1.03),
         Bar(f"memory of a stream of {long:,} events, replayed", _memory(long), 64, "MiB"),
         *_sizes(events),
     ]
