@@ -187,7 +187,8 @@ def finder(*values: str) -> Callable[[str], Spans]:
 def _spelled(value: str) -> set[str]:
     escaped = value.replace("\\", "\\\\")
     quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\""]
-    ways = {value, escaped, *quoted, quote(value, safe="")}
+    # A variable may have bytes that are no text: as a token it is refused, in words.
+    ways = {value, escaped, *quoted, quote(value, safe="", errors="replace")}
     # Text is made harmless where it becomes an error, and masked where it is shown.
     return ways | set(map(harmless, ways))
 

@@ -105,6 +105,7 @@ def toml(value: object) -> str:
 
 @same_folder
 @example(env={"HYDRA_SMOKE_TOKEN_FILE": "x" * 5000}, options={}, fake=False)
+@example(env={"HYDRA_SMOKE_TOKEN": "000\udc80\udc80\udc80\udc80\udc80"}, options={}, fake=False)
 @example(env={"HYDRA_SMOKE_SCENARIO": "x" * 5000 + ".toml"}, options={}, fake=True)
 @given(
     env=st.dictionaries(st.sampled_from([variable(n) for n in NAMES]), env_text | near_values),

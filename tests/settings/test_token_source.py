@@ -50,6 +50,16 @@ def test_the_mode_of_a_token_file_says_nothing_where_there_are_none(
     assert warnings() == ()
 
 
+@pytest.mark.parametrize("name", ["HYDRA_SMOKE_TOKEN", "OPS_BEARER_TOKEN"])
+def test_bytes_that_are_no_text_are_refused_as_a_token(
+    live: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    monkeypatch.setenv(name, "made-up-\udc80\udcff-token")
+    [problem] = told(live)
+    assert problem.startswith("token"), problem
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_a_token_file_may_end_in_a_line_end(
     project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch, end: str
