@@ -40,6 +40,20 @@ def _remedy(items: Sequence[pytest.Item], needs: Needs) -> str:
     )
 
 
+def _head(needs: Needs, most: int) -> str:
+    """Return the sum of a plan, and whether the run may have that many."""
+    many = "instance" if needs.least == 1 else "instances"
+    known, uncounted = len(needs.instances), len(needs.factory)
+    perhaps = f", {known} if no two are the same" if known > needs.least else ""
+    outcome = ""
+    if needs.least > most:
+        outcome = ": the run would be refused"
+    elif needs.least == most and uncounted:
+        provision = "1 test provisions" if uncounted == 1 else f"{uncounted} tests provision"
+        outcome = f", probably too few: {provision} more with smoke_instance_factory"
+    return f"at least {needs.least} {many}{perhaps}; max_instances is {most}{outcome}"
+
+
 def limit(config: HydraSmokeConfig, *, replaying: bool) -> Reason:
     """Return what refuses tests that need more instances than the run may have."""
 
@@ -79,15 +93,10 @@ class Planner:
             return
         needs = needs_of(session.items, config.spec, config.scope, replaying=self._replaying)
         most = config.max_instances
-        many = "instance" if needs.least == 1 else "instances"
-        known = len(needs.instances)
-        perhaps = f", {known} if no two are the same" if known > needs.least else ""
         self._refused = needs.least > most
-        refused = ": the run would be refused" if self._refused else ""
-        head = f"at least {needs.least} {many}{perhaps}; max_instances is {most}{refused}"
         remedy = [_remedy(session.items, needs)] if self._refused else []
         scrub = scrubbing(config.token)
-        self._lines = [scrub(line) for line in (head, *remedy, *needs.lines())]
+        self._lines = [scrub(line) for line in (_head(needs, most), *remedy, *needs.lines())]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool:

@@ -34,11 +34,20 @@ def compared(
         kept.append(now if was is None or change is not None else was)
         if change is not None:
             changes.append(f"turn {number}, {change}")
-    for turn in itertools.chain.from_iterable(waiting.values()):
-        changes.append(f"{_message(turn)} is no longer asked")
-    more = len(changes) - 1
-    rest = "" if more < 1 else f"; and {more} more {'turn' if more == 1 else 'turns'}"
-    return kept, f"{changes[0]}{rest}" if changes else None
+    gone = [_message(turn) for turn in itertools.chain.from_iterable(waiting.values())]
+    return kept, _account(changes, gone)
+
+
+def _account(changes: Sequence[str], gone: Sequence[str]) -> str | None:
+    """Return the first change and the first removed turn, and how many more there are of each."""
+    parts = list(changes[:1])
+    if len(changes) > 1:
+        more = len(changes) - 1
+        parts.append(f"and {more} more {'turn' if more == 1 else 'turns'}")
+    if gone:
+        more = len(gone) - 1
+        parts.append(f"removed: {gone[0]}" + (f" and {more} more" if more else ""))
+    return "; ".join(parts) or None
 
 
 def _message(turn: Turn) -> str:

@@ -40,7 +40,7 @@ from pytest_hydrasmoke._transport.threads import fan_out
 from . import folder as run_folder
 from . import ledger as ledgers
 from . import locks
-from .folder import LEDGER, folder_of
+from .folder import LEDGER, OVER, folder_of
 from .ledger import Entry, Fact, Reading
 from .preflight import learn
 from .reaching import Reaching
@@ -96,7 +96,7 @@ class Sweep:
             elif self._lives(folder):
                 continue
             elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
-                self.say(f"young    run {folder.name}: it may be about to begin, skipped")
+                self._pass_by_young(folder)
             else:
                 over.append(folder)
         readings = {folder: self._read(folder) for folder in over}
@@ -123,6 +123,13 @@ class Sweep:
         if lives:
             self.say(f"live     run {folder.name}: skipped")
         return lives
+
+    def _pass_by_young(self, folder: Path) -> None:
+        # A run's end is kept as long as the run may begin late.
+        if (folder / OVER).exists():
+            self.say(f"over     run {folder.name}: it was ended before, and has no ledger, skipped")
+        else:
+            self.say(f"young    run {folder.name}: it may be about to begin, skipped")
 
     def _pass_by(self, folder: Path, flaw: str) -> None:
         # What looks like a ledger may be one: of a run that was moved or linked, or that has a name

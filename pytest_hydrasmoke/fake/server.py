@@ -41,6 +41,7 @@ class Worlds:
         """Set while there are no connections."""
         self.empty.set()
         self._busy: dict[asyncio.Task[object], tuple[str, asyncio.Transport]] = {}
+        self._ending = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = self.connected.get(tuple(scope["client"] or ()))
@@ -69,7 +70,8 @@ class Worlds:
             await asyncio.wait(concerned)
 
     async def disconnect(self) -> None:
-        """Close every connection."""
+        """Close every connection, and each that was accepted and is not registered yet."""
+        self._ending = True
         for transport in self.connected.values():
             transport.abort()
         await self.empty.wait()
@@ -80,6 +82,8 @@ class Worlds:
         """Register a connection by its peer address."""
         self.connected[peer] = transport
         self.empty.clear()
+        if self._ending:
+            transport.abort()
 
     def lose(self, peer: _Peer) -> None:
         """Forget a connection."""

@@ -18,9 +18,9 @@ import inspect
 import json
 import re
 import signal
-import threading
-from collections.abc import Callable, Coroutine, Generator, Iterable
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
@@ -62,24 +62,22 @@ def serve(
     where the address can't be bound.
     """
     router = FakeRouter(scenario, token)
-    server = Server(host, port)
-    try:
-        with _until_signalled() as signalled:
-            server.mount("", with_controls(router, host))
-            announce(server.url, router.token)
-            # In slices: on Windows an endless wait can't be interrupted.
-            while not signalled.wait(0.1):
-                pass
-    finally:
-        server.close()
+    # Handled until all is closed: a second signal, right after the first, must not interrupt that.
+    with _signals_noted() as came, closing(Server(host, port)) as server:
+        server.mount("", with_controls(router, host))
+        announce(server.url, router.token)
+        while not came:
+            time.sleep(0.1)
 
 
 @contextmanager
-def _until_signalled() -> Generator[threading.Event]:
-    signalled = threading.Event()
+def _signals_noted() -> Generator[Sequence[int]]:
+    """Have signals append their numbers to a list, and do nothing else."""
+    came: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        signalled.set()
+        # Without a lock, such as an Event has: the thread that this interrupts may hold it.
+        came.append(number)
 
     # Only Windows has the last: Ctrl-Break.
     names = ("SIGINT", "SIGTERM", "SIGBREAK")
@@ -89,7 +87,7 @@ def _until_signalled() -> Generator[threading.Event]:
         if (number := getattr(signal, name, None)) is not None
     }
     try:
-        yield signalled
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

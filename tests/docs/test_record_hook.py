@@ -14,31 +14,34 @@ from shown import ROOT
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.runtimes import frames
-from pytest_hydrasmoke.fake.scenario import Runtime
+from pytest_hydrasmoke.fake.scenario import LineEnd, Runtime
 
 PAGE = ROOT / "docs/reference/recordings.md"
 TOKEN = "a-made-up-token-of-the-pages"
 SPLIT = Scenario(row_after=0, statuses=((0, "running"),), reply='Ask "me", or (me@corp.example).')
 TEST = """
 def test_it(smoke_instance):
-    print("said", smoke_instance.chat("Hello").text)
+    print("said", smoke_instance.chat("I am you@corp.example!").text)
 """
 RECORD = ("--hydra-smoke", "--hydra-smoke-record=recordings", "-rP", "test_it.py")
 REPLAY = ("--hydra-smoke-fake", "--hydra-smoke-scenario=recordings", "-rP", "test_it.py")
-RUNTIMES = sorted(set(get_args(Runtime)) - {"text", "named"})
-"""Those that send JSON."""
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("runtime", "line_end"), [*((runtime, "lf") for runtime in get_args(Runtime)), ("text", "crlf")]
+)
 def test_the_hook_of_the_page_masks_what_events_split(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, runtime: Runtime
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    runtime: Runtime,
+    line_end: LineEnd,
 ) -> None:
     monkeypatch.setenv(*ALONE)
     monkeypatch.setattr(frames, "_PIECE", re.compile(r"(?s).{1,3}"))
     [hook] = [it for it in blocks(PAGE) if it.name == "conftest.py"]
     pytester.makeconftest(hook.text)
     pytester.makepyfile(test_it=TEST)
-    with FakeRouter(replace(SPLIT, runtime=runtime), TOKEN) as router:
+    with FakeRouter(replace(SPLIT, runtime=runtime, line_end=line_end), TOKEN) as router:
         given = {"url": router.url, "token": TOKEN, "manifest_id": "hermes-basic"}
         for name, value in {**given, "region_id": "eu-central", "tier_id": "basic"}.items():
             monkeypatch.setenv(f"HYDRA_SMOKE_{name.upper()}", value)
@@ -46,8 +49,10 @@ def test_the_hook_of_the_page_masks_what_events_split(
     live.stdout.fnmatch_lines([f"said {SPLIT.reply}"])
     text = (pytester.path / "recordings/test_it/test_it.json").read_text()
     [turn] = json.loads(text)["turns"]
+    assert turn["message"] == f"I am {'x' * 16}!"
+    # The address, in pieces of three characters.
     stream = "".join(chunk for _, chunk in turn["chunks"])
-    assert not re.search(r"\\b(me@|corp|example)", stream)
+    assert not re.search(r"e@c|orp|\.ex", stream)
     monkeypatch.delenv("HYDRA_SMOKE_URL")
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
     replayed = pytester.runpytest_inprocess(*only(), *REPLAY)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import httpx
@@ -102,6 +105,45 @@ def test_a_signal_ends_streams_too() -> None:
 
     served(work, signal.SIGINT, signal_itself=False)
     assert rest
+
+
+def test_further_signals_at_every_step_of_its_end() -> None:
+    came: list[int] = []
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise AssertionError("it did not end")
+
+    def trace(frame: FrameType, event: str, arg: object) -> Callable[..., Any]:
+        # One signal before every line, also of what it calls, such as a lock's.
+        signal.raise_signal(signal.SIGTERM if came else signal.SIGINT)
+        came.append(frame.f_lineno)
+        return trace
+
+    def announce(url: str, token: str) -> None:
+        here = inspect.currentframe()
+        assert here is not None
+        assert here.f_back is not None
+        here.f_back.f_trace = trace
+        sys.settrace(trace)
+
+    # Once it has restored the handlers, the last signals of the trace reach these.
+    before = {
+        number: signal.signal(number, lambda number, frame: None)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, give_up)
+    timer = threading.Timer(20, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    timer.start()
+    traced = sys.gettrace()
+    try:
+        serve(QUICK, announce=announce)
+    finally:
+        sys.settrace(traced)
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert len(came) > 20
+    assert not [one for one in threading.enumerate() if one.name == "hydrasmoke-fake"]
 
 
 def test_ctrl_break_ends_it_where_there_is_such_a_thing(monkeypatch: pytest.MonkeyPatch) -> None:

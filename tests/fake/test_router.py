@@ -201,6 +201,34 @@ def test_a_request_whose_client_has_gone_is_nobodys() -> None:
     asyncio.run(Worlds()({**scope, "client": None}, unused, unused))
 
 
+class Connection(asyncio.Transport):
+    """A connection of a client; it ends when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_a_connection_accepted_while_all_are_closed_is_closed_too() -> None:
+    async def close() -> None:
+        worlds, early, late = Worlds(), Connection(), Connection()
+        worlds.connect(("here", 1), early)
+        closing = asyncio.create_task(worlds.disconnect())
+        await asyncio.sleep(0)
+        worlds.connect(("here", 2), late)
+        assert (early.aborted, late.aborted) == (True, True)
+        worlds.lose(("here", 1))
+        await asyncio.sleep(0)
+        assert not closing.done()
+        worlds.lose(("here", 2))
+        await closing
+
+    asyncio.run(close())
+
+
 def test_an_address_in_use() -> None:
     with (
         contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken,

@@ -207,6 +207,30 @@ def test_what_is_not_sure_is_not_counted(here: Project) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("selection", "provision"),
+    [
+        ("test_around or test_own", "1 test provisions"),
+        ("test_around or test_own or test_factory", "2 tests provision"),
+    ],
+)
+def test_a_limit_that_leaves_no_room_for_a_factory_is_told_first(
+    here: Project, selection: str, provision: str
+) -> None:
+    here.write("test_it.py", NOT_COUNTED)
+    result = here.set(max_instances=1).fake(PLAN, "-k", selection)
+    assert result.ret == 0
+    assert planned(result)[0] == (
+        "at least 1 instance; max_instances is 1, "
+        f"probably too few: {provision} more with smoke_instance_factory"
+    )
+    # The run itself is not refused: a factory need not be called.
+    assert here.fake("-k", selection).ret == pytest.ExitCode.TESTS_FAILED
+    assert planned(here.fake(PLAN, "-k", "test_around or test_perhaps"))[0] == (
+        "at least 1 instance; max_instances is 1"
+    )
+
+
 def test_attached_nothing_is_needed(here: Project) -> None:
     assert planned(here.set(instance=SOMEBODY).live(PLAN)) == [
         f"at least 0 instances: the run is attached to {SOMEBODY}"

@@ -332,9 +332,17 @@ def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
     new = [says("new", "0", 2), says("b", "2", 2), says("a", "1", 2), says("a", "5", 2)]
     kept, change = compared(old, new, Reading())
     assert kept == [new[0], old[1], old[0], new[3]]
-    assert change == "turn 1, new: 'new'; and 2 more turns"
-    assert compared(old, [old[1], old[0], old[3]], Reading())[1] == "'gone' is no longer asked"
-    assert compared(old, list(reversed(old[:3])), Reading())[1] == "'a' is no longer asked"
+    assert change == "turn 1, new: 'new'; and 1 more turn; removed: 'gone'"
+    assert compared(old, [old[1], old[0], old[3]], Reading())[1] == "removed: 'gone'"
+    assert compared(old, list(reversed(old[:3])), Reading())[1] == "removed: 'a'"
+    assert compared(old, [], Reading())[1] == "removed: 'a' and 3 more"
+
+
+def test_a_changed_message_is_told_with_the_one_that_it_replaces() -> None:
+    before, after = turn(DONE, message="Are you ready?"), turn(DONE, message="Are you ready now?")
+    assert differs(before, after) == (
+        "turn 1, new: 'Are you ready now?'; removed: 'Are you ready?'"
+    )
 
 
 def test_long_words_are_shown_where_they_differ() -> None:

@@ -181,6 +181,20 @@ def test_a_run_that_is_just_beginning_is_passed_by(
     assert not young.exists()
 
 
+def test_a_run_that_a_sweep_has_ended_is_not_about_to_begin(sweep: Sweep, output: Path) -> None:
+    assert sweep("--run-id", "foo")[0] == 0
+    code, told = sweep()
+    assert (code, "young" in told) == (0, False)
+    assert "over     run foo: it was ended before, and has no ledger, skipped" in told
+    # The run itself would be told, if it began now.
+    folder = folder_of(output, "foo")
+    assert (folder / "over").exists()
+    old = folder.stat().st_mtime - sweep_module.YOUNG - 1
+    os.utime(folder, (old, old))
+    assert "foo" not in sweep()[1]
+    assert not folder.exists()
+
+
 def test_a_folder_that_vanishes_meanwhile_is_young(output: Path) -> None:
     assert sweep_module._age(output / "gone") == 0.0
 
