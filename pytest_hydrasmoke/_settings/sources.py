@@ -112,8 +112,9 @@ def load(
         pick_token(layers, values, sources, problems)
         if required is not None:
             missing = _missing(values, required)
-            missing += unread_below(file, folder) if missing else ()
-            problems += map(Problem, missing)
+            # First, since it may be the one reason for all of them.
+            unread = unread_below(file, folder) if missing else ()
+            problems += map(Problem, (*unread, *missing))
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output
@@ -123,16 +124,16 @@ def load(
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
     scenario = _scenario(values, sources, folder, config.replay_pace, problems) if fake else None
-    unread = (*_unknown_variables(), *nearly_ours(file))
+    unknown = (*_unknown_variables(), *nearly_ours(file))
     if any(problem.matters(used) for problem in problems):
         # Among those that are not read may be what was meant to set what is missing.
         listed = "\n".join(
-            f"  - {words}" for words in (*(problem.words for problem in problems), *unread)
+            f"  - {words}" for words in (*(problem.words for problem in problems), *unknown)
         )
         # It may have been given in more than one place.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
     needless = (f"{problem.words} (not needed here)" for problem in problems)
-    warnings = (*unread, *needless, *open_to_others(config.token_file))
+    warnings = (*unknown, *needless, *open_to_others(config.token_file))
     if not fake:
         other = file if file != nearest_file(folder) else None
         token_set = "token" in environment
