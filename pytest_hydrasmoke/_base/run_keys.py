@@ -58,8 +58,3 @@ def worker_run_id(run_id: str, worker: str) -> str:
     # Run ids of a pipeline differ at the end, which is cut off: a digest keeps them distinct.
     digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
     return f"{whole[: LONGEST_NAME - 13]}-{digest}"
-
-
-def sweep_command(run_id: str | None) -> str:
-    """Return the command that deletes what a run has left, for pasting."""
-    return f"hydra-smoke sweep --run-id {run_id}"

@@ -25,7 +25,6 @@ from pytest_hydrasmoke._base.errors import (
     UnauthorizedError,
     hide_own_frames,
 )
-from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
@@ -118,7 +117,7 @@ async def _in_grace(
             reason = error.message if isinstance(error, HydraSmokeError) else str(error)
             raise LeakError(
                 f"not confirmed as deleted, it may still run: {reason}",
-                next_step=sweep_command(record.run_id),
+                next_step=policy.commands.sweep(record.run_id),
             ) from error
 
 

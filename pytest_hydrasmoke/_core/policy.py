@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
@@ -36,6 +37,8 @@ class Policy:
     chat_end: Literal["auto", "required", "optional"] = "auto"
     forms: Forms | None = None
     """The router's own forms; without them no "not found" proves anything."""
+    commands: Commands = PLAIN
+    """What a failure names to do next."""
 
 
 def poll_interval(waited: float) -> float:

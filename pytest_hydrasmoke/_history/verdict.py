@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_hydrasmoke._base.run_keys import name_problem, sweep_command
+from pytest_hydrasmoke._base.commands import PLAIN
+from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._report.html.axis import clock
 
 from .model import History, LeakFigures, Overview, PhaseFigures, TestFigures
@@ -88,7 +89,7 @@ def way_out(leak: LeakFigures, *, fake: bool) -> str:
         return "the fake router ended with its run: nothing to sweep"
     if name_problem(leak.run_id) is not None:
         return "look for it at the provider"
-    return sweep_command(leak.run_id)
+    return PLAIN.sweep(leak.run_id)
 
 
 def failures(overview: Overview) -> Iterator[str]:

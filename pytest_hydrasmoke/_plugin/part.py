@@ -84,7 +84,7 @@ def address_of(router: FakeRouter) -> dict[str, Any]:
 def take_part(config: pytest.Config, part: Part) -> Active:
     """Begin this process's part of the run, and register its plugins."""
     settings = part.settings
-    ledger = Ledger(settings.output, settings.run_id, fake=part.fake)
+    ledger = Ledger(settings.output, settings.run_id, fake=part.fake, commands=settings.commands)
     ledger.begin(part.shares_as or MAIN)
     hide_frames_of_asyncio(hide_own_frames)
     interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))

@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
-from pytest_hydrasmoke._report.build import merged, with_tests
+from pytest_hydrasmoke._report.build import merged, with_commands, with_tests
 from pytest_hydrasmoke._report.manners import all_manners
 from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
@@ -194,6 +194,7 @@ class SessionEnd:
         """Build the run's report, its exit code included."""
         everybody = [*self.workers.reports.values(), own]
         told_of = merged(instance for one in everybody for instance in one.instances)
+        told_of = with_commands(told_of, self._active.config.commands)
         instances = with_tests(told_of, self._cases.reports)
         made = self._made(session, instances, everybody)
         failed = bool(made.breaches) or any(
@@ -308,7 +309,8 @@ class SessionEnd:
         """
         summed_up = self._report.instances if self._report else ()
         shown = {instance.idempotency_key for instance in summed_up if self.views.summary_shown}
-        leaks = [one for one in (*summed_up, *reports) if one.outcome == "leaked"]
+        late = with_commands(reports, self._active.config.commands)
+        leaks = [one for one in (*summed_up, *late) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
             if key not in shown and not self._worker:
                 self._say_late([terminal.leak(leak)])

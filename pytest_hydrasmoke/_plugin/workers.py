@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_output
-from pytest_hydrasmoke._base.run_keys import name_problem, sweep_command, worker_run_id
+from pytest_hydrasmoke._base.run_keys import name_problem, worker_run_id
 from pytest_hydrasmoke._report.model import ProcessReport
 from pytest_hydrasmoke._run.ledger import Ledger
 
@@ -91,9 +91,10 @@ class Workers:
         """Return the runs of workers on other hosts that did not report their instances' fates."""
         if self._fake is not None:
             return []  # Their instances ended with them.
+        config = self._active.config
         return [
-            f"worker {name} has not told what it left: {sweep_command(run_id)}"
+            f"worker {name} has not told what it left: {config.commands.sweep(run_id)}"
             for name in sorted(self.silent)
             if not ledger.has_seen(name)
-            for run_id in [worker_run_id(self._active.config.run_id, name)]
+            for run_id in [worker_run_id(config.run_id, name)]
         ]

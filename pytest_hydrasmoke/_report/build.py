@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from pytest_hydrasmoke._base.commands import Commands
 from pytest_hydrasmoke._core.moments import Failure, Moment, TurnStory
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
@@ -189,6 +190,21 @@ def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
         usage=_in_order(one.usage, two.usage),
         failures=_in_order(one.failures, two.failures),
     )
+
+
+def with_commands(instances: Iterable[InstanceReport], commands: Commands) -> list[InstanceReport]:
+    """Add to each instance that is left the commands that attach to it and delete it."""
+    return [
+        instance.model_copy(
+            update={
+                "delete_with": commands.sweep(instance.run_id),
+                "attach_with": commands.attach(instance.id) if instance.outcome == "kept" else "",
+            }
+        )
+        if instance.outcome in ("kept", "leaked")
+        else instance
+        for instance in instances
+    ]
 
 
 def with_tests(

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import failure_words
-from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._core.phases import PHASES
 
@@ -103,17 +102,13 @@ def _leak(it: InstanceReport) -> str:
     why = it.leak or "its deletion was not confirmed"
     return (
         f"{code(it.name)} may still run and cost money.\n\n"
-        f"{block(why)}\nTo delete it: {_sweep(it)}\n\n"
+        f"{block(why)}\nTo delete it: {code(it.delete_with)}\n\n"
     )
 
 
 def _kept(it: InstanceReport) -> str:
-    attach = f"pytest --hydra-smoke --hydra-smoke-instance {it.id}"
-    return f"- {code(it.name)}: attach with {code(attach)}, delete with {_sweep(it)}\n"
-
-
-def _sweep(it: InstanceReport) -> str:
-    return code(sweep_command(it.run_id))
+    attach, delete = code(it.attach_with), code(it.delete_with)
+    return f"- {code(it.name)}: attach with {attach}, delete with {delete}\n"
 
 
 def _failures(instances: Iterable[InstanceReport]) -> Iterator[str]:

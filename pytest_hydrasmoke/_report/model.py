@@ -142,6 +142,11 @@ class InstanceReport(_Part):
     (not this run's); from a worker also `shared`: the main process deletes it."""
     leak: str | None
     """Why its deletion is not confirmed."""
+    delete_with: str = ""
+    """The command that deletes it, for the shell and the folder of the run, if it was kept or
+    leaked."""
+    attach_with: str = ""
+    """The command that runs tests on it, likewise, if it was kept."""
     conflict: str | None = None
     """What shows that another run uses it too, because it has the same run id."""
     failed: bool

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -82,9 +81,8 @@ def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
     yield from _listed("drift", instance.drift, width)
     if instance.outcome == "kept":
         # For pasting: a command is one line, however long.
-        attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
-        yield [(f"{_INDENT}attach: {attach}", "")]
-        yield [(f"{_INDENT}delete: {sweep_command(instance.run_id)}", "")]
+        yield [(f"{_INDENT}attach: {instance.attach_with}", "")]
+        yield [(f"{_INDENT}delete: {instance.delete_with}", "")]
 
 
 def _listed(title: str, texts: Sequence[str], width: int, indent: str = _INDENT) -> list[Line]:
@@ -119,7 +117,7 @@ def leak(instance: InstanceReport) -> str:
     return (
         f"LEAK: {instance.name} may still run and cost money\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"
-        f"To delete it: {sweep_command(instance.run_id)}"
+        f"To delete it: {instance.delete_with}"
     )
 
 

@@ -43,6 +43,15 @@ def folder_of(output: Path, run_id: str) -> Path:
     return output / "runs" / run_id
 
 
+def with_ledger_above(output: Path, run_id: str) -> Path | None:
+    """Return the nearest output folder of this name further up that has a ledger of the run.
+
+    That is where pytest was called if it was given tests of this folder. `*` is any run.
+    """
+    above = (folder / output.name for folder in output.parent.parents)
+    return next((place for place in above if any(place.glob(f"runs/{run_id}/{LEDGER}"))), None)
+
+
 def used_mark(output: Path, run_id: str) -> Path:
     """Return the file that marks a run id as used."""
     return output / "used" / run_id

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, cast
 from filelock import FileLock, Timeout
 
 from pytest_hydrasmoke._base import files, platform, run_keys
+from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.files import make_folder
 
@@ -204,9 +205,17 @@ class Intent(NamedTuple):
 class Ledger:
     """One run's folder, as the run itself uses it. Raises `ConfigError` if it can't be written."""
 
-    def __init__(self, output: Path, run_id: str, *, fake: bool = False) -> None:
+    def __init__(
+        self,
+        output: Path,
+        run_id: str,
+        *,
+        fake: bool = False,
+        commands: Commands = PLAIN,
+    ) -> None:
         self.run_id = run_id
         self._fake = fake
+        self._commands = commands
         self.folder = folder_of(output, run_id)
         self._output = output
         self._lock: FileLock | None = None
@@ -235,7 +244,7 @@ class Ledger:
             raise ConfigError(
                 f"run id used before: {used}",
                 next_step="give every run an id of its own; what that one left: "
-                + run_keys.sweep_command(self.run_id),
+                + self._commands.sweep(self.run_id),
             )
 
     def _unusable(self, why: str) -> ConfigError:

@@ -13,7 +13,7 @@ from pytest_hydrasmoke._api.calls import Calls, Observer
 from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.evidence import Forms
-from pytest_hydrasmoke._base.run_keys import key_of, sweep_command
+from pytest_hydrasmoke._base.run_keys import key_of
 from pytest_hydrasmoke._core.probes import learn_forms
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -47,7 +47,7 @@ def check_unused(
         raise ConfigError(
             f"run id used before: {config.run_id} ({where})",
             next_step="give every run an id of its own, such as run, attempt, job and matrix leg; "
-            f"what the earlier one left: {sweep_command(config.run_id)}",
+            f"what the earlier one left: {config.commands.sweep(config.run_id)}",
         )
     if named and files.is_blocked(mark.parent):
         raise ConfigError(

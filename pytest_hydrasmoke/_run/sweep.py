@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -82,9 +83,12 @@ class Sweep:
         if files.is_blocked(runs):
             raise ConfigError(f"{runs} is a link, or no folder: no run has left it")
         if not runs.is_dir():
+            above = self._above("*")
             raise ConfigError(
                 f"there is no ledger: {runs} does not exist",
-                next_step="give the folder with --output, or name the run with --run-id",
+                next_step="give the folder with --output, or name the run with --run-id"
+                if above is None
+                else f"{above} has one: give --output {above}",
             )
         if not self._knows_router():
             return
@@ -112,6 +116,14 @@ class Sweep:
         if not self.dry_run:
             for folder in over:
                 ledgers.discard_if_done(folder)
+        above = self._above("*")
+        if above is not None:
+            self.say(f"not read {above}: runs that were called there have left a ledger in it")
+
+    def _above(self, run_id: str) -> str | None:
+        """Return the folder further up that has a ledger, as a shell takes it for --output."""
+        found = run_folder.with_ledger_above(self.config.output, run_id)
+        return None if found is None else shlex.quote(os.path.relpath(found))
 
     def _lives(self, folder: Path) -> bool:
         try:
@@ -163,6 +175,12 @@ class Sweep:
                 f"no ledger of run {run_id} is known here: its slots are asked for all the same, "
                 "as they may have been used elsewhere"
             )
+            above = self._above(run_id)
+            if above is not None:
+                # It may know of a request whose row is still to come.
+                self.left = True
+                where = f"its ledger is in {above}: sweep with --output {above}"
+                self.say(f"LEFT     run {run_id}: {where}")
         reading = self._read(folder)
         slots = Slots(run_id, folder, frozenset(reading.entries))
         targets = list(self._owned(folder, reading))

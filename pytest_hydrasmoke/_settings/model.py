@@ -6,11 +6,12 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -19,6 +20,7 @@ from pydantic_settings import (
 )
 
 from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
@@ -257,6 +259,8 @@ class HydraSmokeConfig(BaseSettings):
     """How the fake router behaves: the name of a ready-made scenario, a TOML file, the
     `report.json` of a run, or a folder of recordings."""
 
+    _commands: Commands = PrivateAttr(default=PLAIN)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -268,6 +272,17 @@ class HydraSmokeConfig(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what is given and nothing else: `load` reads the sources, and remembers which."""
         return (init_settings,)
+
+    @property
+    def commands(self) -> Commands:
+        """What to paste about instances of the run, for where its settings came from."""
+        return self._commands
+
+    def with_commands(self, commands: Commands) -> Self:
+        """Return the same settings with other commands."""
+        twin = self.model_copy()
+        twin._commands = commands
+        return twin
 
     @property
     def policy(self) -> Policy:
@@ -284,6 +299,7 @@ class HydraSmokeConfig(BaseSettings):
             failed=self.failed_statuses,
             gone=self.gone_statuses,
             chat_end=self.chat_end,
+            commands=self.commands,
         )
 
     @property
@@ -315,9 +331,11 @@ class HydraSmokeConfig(BaseSettings):
     def to_plain(self) -> dict[str, Any]:
         """Return it in plain types, the token in clear: for a worker of the same run alone."""
         plain = self.model_dump(mode="json", exclude={"token"}, exclude_none=True)
+        plain["commands"] = asdict(self.commands)
         return plain if self.token is None else {**plain, "token": self.token.reveal()}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Take back what `to_plain` gave."""
-        return cls(**plain)
+        settings = {name: value for name, value in plain.items() if name != "commands"}
+        return cls(**settings).with_commands(Commands(**plain["commands"]))

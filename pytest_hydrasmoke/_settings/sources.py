@@ -25,17 +25,17 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._options import FAKE, LIVE, TABLE, flag, how_to_set, variable
 
+from .commands import PEM, commands_of
 from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
 from .problems import Problem
-from .tables import nearly_ours, project_file, source_of, unread_below
+from .tables import nearest_file, nearly_ours, project_file, source_of, unread_below
 from .token_source import open_to_others, pick_token
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
 
 _LIVE_ONLY = ("url", "token_file", "instance", "keep", "record")
-_PEM = ("ca_file", "client_cert", "client_key")
 _PLAINER = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
@@ -84,9 +84,10 @@ def load(
     problems: list[Problem] = []
     file = project_file(folder, places, problems)
     given = {name: value for name, value in options.items() if value is not None}
+    environment = _environment()
     layers: list[tuple[str, dict[str, Any]]] = [
         ("option", given),
-        ("environment", _environment()),
+        ("environment", environment),
         (source_of(file, folder), _table(file, problems)),
     ]
     values: dict[str, Any] = {}
@@ -111,27 +112,34 @@ def load(
         pick_token(layers, values, sources, problems)
         if required is not None:
             missing = _missing(values, required)
-            missing += unread_below(file, folder) if missing else ()
-            problems += map(Problem, missing)
+            # First, since it may be the one reason for all of them.
+            unread = unread_below(file, folder) if missing else ()
+            problems += map(Problem, (*unread, *missing))
     output = values.get("output", ".hydrasmoke")
     if isinstance(output, str | Path):
         values["output"] = folder / output
     # A test may change the folder before they are read.
-    for name in ("record", *_PEM):
+    for name in ("record", *PEM):
         if isinstance(values.get(name), str | Path):
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
     scenario = _scenario(values, sources, folder, config.replay_pace, problems) if fake else None
-    unread = (*_unknown_variables(), *nearly_ours(file))
+    unknown = (*_unknown_variables(), *nearly_ours(file))
     if any(problem.matters(used) for problem in problems):
         # Among those that are not read may be what was meant to set what is missing.
         listed = "\n".join(
-            f"  - {words}" for words in (*(problem.words for problem in problems), *unread)
+            f"  - {words}" for words in (*(problem.words for problem in problems), *unknown)
         )
         # It may have been given in more than one place.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
     needless = (f"{problem.words} (not needed here)" for problem in problems)
-    warnings = (*unread, *needless, *open_to_others(config.token_file))
+    warnings = (*unknown, *needless, *open_to_others(config.token_file))
+    if not fake:
+        other = file if file != nearest_file(folder) else None
+        token_set = "token" in environment
+        config = config.with_commands(
+            commands_of(config, sources, folder, other, token_set=token_set)
+        )
     return Loaded(config, sources, warnings, scenario, file)
 
 
@@ -181,7 +189,7 @@ def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
         )
         words = f"[{TABLE}] of {file} has the unknown key {name}: {meant}"
         problems.append(Problem(words, (near or name,)))
-    for name in ("token_file", "output", "record", *_PEM):
+    for name in ("token_file", "output", "record", *PEM):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
     scenario = table.get("scenario")

@@ -38,7 +38,12 @@ def project_file(folder: Path, places: Sequence[Path], problems: list[Problem]) 
             "of this run, and a run has one set of settings: run pytest once for each of them"
         )
         problems.append(Problem(words))
-    return next(itertools.chain(tables, _upwards(folder)), None)
+    return next(iter(tables), nearest_file(folder))
+
+
+def nearest_file(folder: Path) -> Path | None:
+    """Return the file that counts where no tests are named."""
+    return next(_upwards(folder), None)
 
 
 def nearest_table(place: Path) -> Path | None:

@@ -11,6 +11,8 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._base.commands import PLAIN
+from pytest_hydrasmoke._report.build import with_commands
 from pytest_hydrasmoke._report.model import BreachReport, FailureReport, InstanceReport
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden"
@@ -58,7 +60,7 @@ def report(*instances: InstanceReport, **changes: Any) -> Report:
         "began": datetime(2026, 1, 2, tzinfo=UTC),
         "seconds": 172.44,
         "exit_code": 0,
-        "instances": instances,
+        "instances": tuple(with_commands(instances, PLAIN)),
     }
     return Report(**{**facts, **changes})
 

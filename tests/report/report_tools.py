@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
+from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._core.moments import Exchange, Span, UsageCount
+from pytest_hydrasmoke._report.build import with_commands
 from pytest_hydrasmoke._report.manners import Manners
 from pytest_hydrasmoke._report.model import (
     BreachReport,
@@ -108,7 +110,7 @@ def a_report(*instances: InstanceReport, **changes: Any) -> Report:
         "began": NOON,
         "seconds": 66.0,
         "exit_code": 0,
-        "instances": instances or (an_instance(),),
+        "instances": tuple(with_commands(instances or (an_instance(),), PLAIN)),
     }
     return Report(**{**plain, **changes})
 

@@ -87,6 +87,8 @@ PROGRESS_LOG = {
     "outcome": "deleted",
     "leak": "why",
     "conflict": None,
+    "delete_with": "",
+    "attach_with": "",
     "failed": True,
     "interrupted": None,
     "began": NOON,

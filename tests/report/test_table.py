@@ -10,7 +10,9 @@ import pytest
 from golden import golden
 
 from pytest_hydrasmoke import InstanceSpec, Report
+from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._base.width import width_of
+from pytest_hydrasmoke._report.build import with_commands
 from pytest_hydrasmoke._report.manners import Manners
 from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, TokensReport
 from pytest_hydrasmoke._report.terminal import show, summary, table
@@ -49,7 +51,7 @@ def report(*instances: InstanceReport, **facts: Any) -> Report:
         "began": datetime(2026, 1, 2, tzinfo=UTC),
         "seconds": 61.0,
         "exit_code": 1,
-        "instances": instances,
+        "instances": tuple(with_commands(instances, PLAIN)),
     }
     return Report(**{**plain, **facts})
 

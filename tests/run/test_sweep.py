@@ -131,6 +131,57 @@ def test_without_ledger_or_run_id_there_is_nothing_to_go_by(sweep: Sweep, output
     assert "name the run with --run-id" in told
 
 
+@pytest.fixture
+def service(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder further down than where runs are called, which sweeps are called in."""
+    folder = tmp_path / "services" / "agent"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+ABOVE = os.path.join("..", "..", ".hydrasmoke")
+
+
+def test_a_ledger_further_up_is_named(
+    sweep: Sweep, fake: FakeRouter, output: Path, service: Path
+) -> None:
+    killed(fake, output)
+    code, told = sweep()
+    assert code == 4
+    assert f"there is no ledger: {service / '.hydrasmoke' / 'runs'} does not exist" in told
+    assert f"next step: {ABOVE} has one: give --output {ABOVE}" in told
+    assert sweep("--output", ABOVE)[0] == 0
+    assert alive(fake) == []
+
+
+def test_a_run_with_its_ledger_further_up_is_not_done_without_it(
+    sweep: Sweep, fake: FakeRouter, output: Path, service: Path
+) -> None:
+    killed(fake, output)
+    code, told = sweep("--run-id", "owner")
+    assert (code, alive(fake)) == (1, [])
+    assert f"LEFT     run owner: its ledger is in {ABOVE}: sweep with --output {ABOVE}" in told
+    assert sweep("--run-id", "owner", "--output", ABOVE)[0] == 0
+    assert sweep("--run-id", "owner")[0] == 0
+
+
+def test_a_ledger_further_up_is_named_beside_one_that_is_here(
+    sweep: Sweep, fake: FakeRouter, output: Path, service: Path
+) -> None:
+    killed(fake, service / ".hydrasmoke", run_id="here")
+    killed(fake, output)
+    assert sweep() == (
+        0,
+        (
+            f"reading {service / '.hydrasmoke' / 'runs'}\n"
+            f"deleted  {fake.instances[0].id} (key here-0)\n"
+            f"not read {ABOVE}: runs that were called there have left a ledger in it\n"
+            "nothing is left\n"
+        ),
+    )
+
+
 def test_wrong_settings_exit_4(sweep: Sweep, monkeypatch: pytest.MonkeyPatch, output: Path) -> None:
     monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
     code, told = sweep()

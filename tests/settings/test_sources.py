@@ -212,17 +212,21 @@ def test_testpaths_decide_whose_table_is_read(monorepo: Project) -> None:
     assert "services/agent/pyproject.toml" in Path(problem.split(",")[0]).as_posix()
 
 
-def test_tables_below_are_named_where_a_setting_is_missing(
+def test_tables_below_are_named_first_where_a_setting_is_missing(
     monorepo: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HYDRA_SMOKE_URL")
     for elsewhere in (".venv/lib", "node_modules/one"):
         monorepo.write(f"{elsewhere}/pyproject.toml", "[tool.hydra-smoke]")
     monorepo.write("services/other/pyproject.toml", "[project]")
-    missing, unread = told(monorepo)
+    monkeypatch.delenv("HYDRA_SMOKE_TOKEN")
+    unread, *missing = told(monorepo)
     monorepo.table()
-    assert told(monorepo) == [missing]
-    assert missing.startswith("url is not set: ")
+    assert told(monorepo) == missing
+    assert [words.partition(":")[0] for words in missing] == [
+        "url is not set",
+        "the token is not set",
+    ]
     agent, billing = (
         os.path.join("services", name, "pyproject.toml") for name in ("agent", "billing")
     )

@@ -13,9 +13,8 @@ from functools import cache
 
 import jinja2
 
-from pytest_hydrasmoke._base.run_keys import sweep_command
 from pytest_hydrasmoke._core.phases import TOKENS
-from pytest_hydrasmoke._report.model import InstanceReport, Report
+from pytest_hydrasmoke._report.model import Report
 
 from .axis import WIDTH, clock, moment
 from .environment import TEMPLATES, environment, policy
@@ -58,17 +57,12 @@ def render(report: Report) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return environment(TEMPLATES, {"moment": moment, "bad": is_bad, "sweep": sweep})
+    return environment(TEMPLATES, {"moment": moment, "bad": is_bad})
 
 
 def verdict(exit_code: int) -> str:
     """Return the run's outcome as a word."""
     return _VERDICTS.get(exit_code, f"Ended with exit code {exit_code}")
-
-
-def sweep(instance: InstanceReport) -> str:
-    """Return the command that deletes what is left of an instance."""
-    return sweep_command(instance.run_id)
 
 
 def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
