@@ -109,8 +109,10 @@ class Interrupter:
 
     def _note(self, frame: FrameType, event: str, argument: object) -> None:
         # An interrupt between a lock and its `try` is httpcore's to answer for: it would never end.
-        # And CPython 3.11 may crash of one where httpx's parser of URLs begins; no token is there.
-        passed = (__file__, httpcore._synchronization.__file__, httpx._urlparse.__file__)
+        # So would one just before a lock of `threading` is released: no signal comes there. And
+        # CPython 3.11 may crash of one where httpx's parser of URLs begins; no token is there.
+        locks = (httpcore._synchronization.__file__, threading.__file__)
+        passed = (__file__, *locks, httpx._urlparse.__file__)
         if frame.f_code.co_filename in passed or event in ("return", "c_exception"):
             return
         self.seen += 1
