@@ -5,6 +5,8 @@ The main process sees all reports, including those of a worker that crashes late
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from pytest_hydrasmoke._report.model import CaseReport
@@ -29,6 +31,10 @@ class Cases:
         """Return the outcomes so far, in the order in which tests were first reported."""
         return list(self._cases.values())
 
+    def ended_early(self, case: CaseReport) -> None:
+        """Record a smoke test that was interrupted, if none of its phases was reported."""
+        self._cases.setdefault(case.id, case)
+
     def saw(self, report: pytest.TestReport) -> None:
         """Record the report of a phase; ignore tests that are no smoke tests."""
         used: list[str] = getattr(report, USED, [])
@@ -46,6 +52,12 @@ class Cases:
             passed=passed,
             instances=tuple(dict.fromkeys([*case.instances, *used])),
         )
+
+
+def cut_short(test: str, used: Iterable[str | None]) -> CaseReport:
+    """Return what there is to say of a test that was interrupted, and what it used until then."""
+    instances = tuple(reference for reference in used if reference is not None)
+    return CaseReport(id=test, outcome=_OUTCOMES[0], seconds=0.0, instances=instances)
 
 
 def _outcome(report: pytest.TestReport) -> str:

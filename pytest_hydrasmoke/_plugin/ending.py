@@ -43,9 +43,12 @@ class Ending:
             self._note("stopped", session.shouldfail)
         return self._words
 
-    def not_run(self, selected: set[str]) -> int:
-        """Return how many of these tests, and of this process's own, have not begun."""
-        return len((self.selected | selected) - self._begun)
+    def not_run(self, selected: set[str], known: set[str]) -> int:
+        """Return how many of these tests, and of this process's own, have not begun.
+
+        `known` are tests that have begun, whether anything was reported of them or not.
+        """
+        return len((self.selected | selected) - self._begun - known)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self) -> Generator[None, object, object]:

@@ -61,6 +61,11 @@ class Failures:
         for record in self._records or ():
             record.touched = False
 
+    def used_by(self, test: str) -> list[InstanceRecord]:
+        """Return the instances that a test, which is under way, has used so far."""
+        shared = self._shared.get(test)
+        return [record for record in self._records or () if record.touched or record is shared]
+
     def run_failed(self, test: str, error: BaseException) -> None:
         """Note the error of one of a test's runs: it counts if the test fails."""
         self._causes.setdefault((test, "call"), []).extend(failures_of(error))
@@ -112,7 +117,7 @@ class Failures:
             return
         shared = self._shared.get(report.nodeid)
         causes = self._causes.pop((report.nodeid, report.when), [])
-        using = [record for record in self._records if record.touched or record is shared]
+        using = self.used_by(report.nodeid)
         if report.when != "teardown":  # Fixtures of other tests end there, too.
             setattr(report, USED, [record.reference for record in using])
         # Plugins that run a test again report an outcome of their own.

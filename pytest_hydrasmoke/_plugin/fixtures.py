@@ -16,6 +16,7 @@ from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog
+from pytest_hydrasmoke._report.model import CaseReport
 from pytest_hydrasmoke._run.factory import AsyncSmokeInstanceFactory, SmokeInstanceFactory, merged
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
@@ -27,6 +28,7 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke.client import AsyncSmokeClient, SmokeClient
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
+from .cases import cut_short
 from .clients import AsyncRunClient, OfRun, RunClient
 from .failures import Failures
 from .replay import AT_ONCE, Replaying
@@ -76,6 +78,8 @@ class Active:
         """Begins to record a turn."""
         self.run: int | None = None
         """The current run of the test's body, from 1, where it has several."""
+        self.cut_short: list[CaseReport] = []
+        """The test that an interrupt ended, if one did."""
         self._test = ""
         self._session: SmokeSession | None = None
         self._sharing: Sharing | None = None
@@ -208,7 +212,14 @@ class Active:
         """
         self._test = item.nodeid
         self.failures.test_begins()
-        result = yield
+        try:
+            result = yield
+        except BaseException:
+            if item.get_closest_marker("hydra_smoke"):
+                # Now: the clean-up, which is next, uses all instances.
+                used = [record.reference for record in self.failures.used_by(item.nodeid)]
+                self.cut_short.append(cut_short(item.nodeid, used))
+            raise
         while self._over:
             self.sharing.end(self._over.pop())
         if self.failures.not_found and self._sharing is not None:

@@ -137,7 +137,11 @@ class SessionEnd:
         self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
-            told = own.model_copy(update={"selected": tuple(self.ending.selected)})
+            tests = {
+                "selected": tuple(self.ending.selected),
+                "cut_short": tuple(self._active.cut_short),
+            }
+            told = own.model_copy(update=tests)
             worker_output(self._pytest)[KEY] = cleaned(told, self._scrub).model_dump(mode="json")
         else:
             self._conclude(session, own)
@@ -193,6 +197,8 @@ class SessionEnd:
     def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
         """Build the run's report, its exit code included."""
         everybody = [*self.workers.reports.values(), own]
+        for case in (*self._active.cut_short, *(it for one in everybody for it in one.cut_short)):
+            self._cases.ended_early(case)
         told_of = merged(instance for one in everybody for instance in one.instances)
         told_of = with_commands(told_of, self._active.config.commands)
         instances = with_tests(told_of, self._cases.reports)
@@ -246,7 +252,7 @@ class SessionEnd:
             ended=self.ending.words(session, self._interrupts.received),
             instances=tuple(instances),
             tests=tuple(self._cases.reports),
-            not_run=self.ending.not_run(selected),
+            not_run=self.ending.not_run(selected, {case.id for case in self._cases.reports}),
             budgets=config.budgets,
             breaches=tuple(breaches(instances, config.budgets)),
             manners=all_manners([process.manners for process in everybody]),

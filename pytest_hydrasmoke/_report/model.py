@@ -250,6 +250,8 @@ class ProcessReport(_Part):
     manners: Manners = Manners()
     selected: tuple[str, ...] = ()
     """The smoke tests that it was to run."""
+    cut_short: tuple[CaseReport, ...] = ()
+    """The one that an interrupt ended there, if one did."""
 
 
 class PipelineReport(_Part):

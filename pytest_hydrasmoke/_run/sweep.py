@@ -123,7 +123,7 @@ class Sweep:
     def _above(self, run_id: str) -> str | None:
         """Return the folder further up that has a ledger, as a shell takes it for --output."""
         found = run_folder.with_ledger_above(self.config.output, run_id)
-        return None if found is None else shlex.quote(os.path.relpath(found))
+        return None if found is None else shlex.quote(Path(os.path.relpath(found)).as_posix())
 
     def _lives(self, folder: Path) -> bool:
         try:

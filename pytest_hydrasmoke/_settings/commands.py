@@ -44,7 +44,7 @@ def commands_of(
     there = _Place(config, folder, table.parent, token_set)
     given += [name for name in _PATHS if sources.get(name) == "environment"]
     by_table = sources.get("output") not in ("option", "environment", None)
-    named = shlex.quote(os.path.relpath(table.parent, folder))
+    named = shlex.quote(_way(table.parent, folder))
     return Commands(
         before_sweep=f"(cd {named} && {there.variables(given)}",
         after_sweep=f"{'' if by_table else there.output('--output')})",
@@ -82,6 +82,11 @@ class _Place:
         if not path.is_relative_to(self.folder):
             return str(path)
         if self.home == self.folder:
-            return os.path.relpath(path, self.folder)
+            return _way(path, self.folder)
         # The way back from a folder that was reached by a link begins where the link leads.
-        return os.path.relpath(os.path.realpath(path), os.path.realpath(self.home))
+        return _way(os.path.realpath(path), os.path.realpath(self.home))
+
+
+def _way(path: str | Path, home: str | Path) -> str:
+    """Return a relative path with slashes, which need no quotes and which Windows takes too."""
+    return Path(os.path.relpath(path, home)).as_posix()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plugin_tools import Project, nothing_left
+from inner import only
+from plugin_tools import Project, nothing_left, until
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Output = pytest.CaptureFixture[str]
 THREE = """
@@ -72,6 +75,65 @@ def test_an_exit_with_0_in_the_middle_is_not_green(
     assert 'name="hydra_smoke.ended" value="pytest.exit: enough"' in junit
     assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
     assert "FAILED failure: run today " in capsys.readouterr().out
+
+
+WAITS = """
+import pytest
+@pytest.fixture
+def before({needs}): {does}
+def test_one(smoke_instance): ...
+@pytest.mark.parametrize("smoke_instance", [{{"agent_name": "slow"}}], indirect=True, ids=["slow"])
+def test_two(before, smoke_instance): ...
+def test_three(smoke_instance): ...
+"""
+SECOND = "test_it.py::test_two[slow]"
+
+
+def check_interrupted(project: Project, *keys: str) -> None:
+    """Check that the second of three tests is told as interrupted, with its instances."""
+    report = told(project)
+    outcomes = [("test_it.py::test_one", "passed"), (SECOND, "interrupted")]
+    assert [(it["id"], it["outcome"]) for it in report["tests"]] == outcomes
+    assert report["tests"][1]["instances"] == list(keys)
+    assert report["not_run"] == 1
+    using = [it["idempotency_key"] for it in report["instances"] if SECOND in it["tests"]]
+    assert using == list(keys)
+    page = (project.path / ".hydrasmoke" / "report.html").read_text("utf-8")
+    assert f"not all smoke tests came to their end: interrupted in {SECOND}" in page
+
+
+def test_a_test_that_waits_for_its_instance_is_interrupted(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    router = routing(Scenario(row_after=0, statuses=((0, "starting"), (1.5, "running"))))
+    here = project.suite("bare").at(router, run_id="today", bundled_checks="false")
+    here.set(scope="module").write("test_it.py", WAITS.format(needs="", does="..."))
+    with here.started("-m", "pytest", *only(), "--hydra-smoke", "test_it.py") as process:
+        until(lambda: len(router.instances) == 2)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "smoke tests: 1 passed, 1 interrupted, 1 not run" in output
+    check_interrupted(here, "today-1")
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("needs", ["", "smoke_instance"], ids=["before", "after"])
+def test_an_exit_in_a_set_up_is_told_as_one_in_a_test(
+    here: Project, router: FakeRouter, needs: str, workers: tuple[str, ...]
+) -> None:
+    here.write("test_it.py", WAITS.format(needs=needs, does="pytest.exit('enough')"))
+    result = here.live(*workers, "test_it.py")
+    result.stdout.fnmatch_lines(["smoke tests: 1 passed, 1 interrupted, 1 not run"])
+    check_interrupted(here, *(["today-1"] if needs else []))
+    assert nothing_left(router)
+
+
+def test_an_exit_in_a_test_without_an_instance_is_no_smoke_test(here: Project) -> None:
+    write(here)
+    here.write("test_a.py", "import pytest\ndef test_plain(): pytest.exit('enough')\n")
+    here.live().stdout.fnmatch_lines(["smoke tests: 3 not run"])
+    assert told(here)["tests"] == []
 
 
 def test_an_exit_with_0_before_a_hook_of_the_collection_s_end(here: Project) -> None:

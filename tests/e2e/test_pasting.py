@@ -90,6 +90,17 @@ def test_paths_of_the_environment_hold_where_the_table_is(
     assert delete.endswith(" --output ../../out)")
 
 
+def test_a_place_elsewhere_is_named_in_full(
+    service: Project, router: FakeRouter, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("elsewhere")
+    options = (f"--hydra-smoke-output={place}", "--hydra-smoke-keep=always")
+    result = service.set(token=TOKEN).live("my services/a", *options)
+    attach, delete = work(result, router, service.path)
+    assert attach.endswith(f" --hydra-smoke-output {place} 'my services/a'")
+    assert delete.endswith(f" --output {place})")
+
+
 def test_a_table_with_an_output_of_its_own_is_not_told_another(
     service: Project, router: FakeRouter
 ) -> None:

@@ -140,7 +140,7 @@ def service(sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return folder
 
 
-ABOVE = os.path.join("..", "..", ".hydrasmoke")
+ABOVE = "../../.hydrasmoke"
 
 
 def test_a_ledger_further_up_is_named(
