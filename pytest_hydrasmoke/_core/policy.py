@@ -36,6 +36,8 @@ class Policy:
     chat_end: Literal["auto", "required", "optional"] = "auto"
     forms: Forms | None = None
     """The router's own forms; without them no "not found" proves anything."""
+    fake: bool = False
+    """Whether the router is the bundled fake: what is left of it ends with the run."""
 
 
 def poll_interval(waited: float) -> float:

@@ -311,7 +311,7 @@ class SessionEnd:
         leaks = [one for one in (*summed_up, *reports) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
             if key not in shown and not self._worker:
-                self._say_late([terminal.leak(leak)])
+                self._say_late([terminal.leak(leak, fake=self._fake is not None)])
 
     def _say_late(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -206,7 +206,8 @@ class Ledger:
 
     def __init__(self, output: Path, run_id: str, *, fake: bool = False) -> None:
         self.run_id = run_id
-        self._fake = fake
+        self.fake = fake
+        """Whether the run is one of the bundled fake."""
         self.folder = folder_of(output, run_id)
         self._output = output
         self._lock: FileLock | None = None
@@ -275,7 +276,7 @@ class Ledger:
             raise self._unusable(str(error)) from None
 
     def _intend(self, key: str, intent: Intent) -> None:
-        settings = {"fake": self._fake}
+        settings = {"fake": self.fake}
         record_fact(self.folder, key, Fact.INTENT, **intent._asdict(), settings=settings)
 
     def hold(self, name: str, check: Callable[[], object]) -> FileLock:
