@@ -222,7 +222,10 @@ class SessionEnd:
             return "no smoke test was executed: the run proves nothing"
         if made.is_unfinished:
             # `pytest.exit` may have asked for 0.
-            return "not all smoke tests came to their end: of the others the run proves nothing"
+            return (
+                "not all smoke tests came to their end: "
+                "the run proves nothing about those that did not"
+            )
         return None
 
     def _made(
