@@ -12,7 +12,6 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._report.model import USAGE_ERROR
 
 __tracebackhide__ = hide_own_frames
 
@@ -53,7 +52,7 @@ class Ending:
         try:
             return (yield)
         except pytest.UsageError as error:
-            self._note(USAGE_ERROR, "; ".join(map(str, error.args)), own=True)
+            self._note("usage error", "; ".join(map(str, error.args)), own=True)
             raise
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
 from pytest_hydrasmoke._report.model import Report
@@ -77,8 +78,8 @@ class Views:
         # Under -q there was no header.
         unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
         remarks = (*unseen, *self.remarks)
-        # pytest's own last line is the reason, and there is nothing else to tell.
-        refused = self._report.is_refused
+        # The last line of pytest, or of xdist, is the reason, and there is nothing else to tell.
+        refused = self._is_refused(self._report)
         if refused and not remarks:
             return
         self.summary_shown = True
@@ -87,6 +88,14 @@ class Views:
             self._sum_up(self._report, terminalreporter)
         for remark in remarks:
             terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
+
+    def _is_refused(self, report: Report) -> bool:
+        """Return whether a usage error ended the run before its first test."""
+        session = session_of(self._pytest)
+        assert session is not None  # It is at its end.
+        # Under xdist, the session gets this code after the report was made.
+        refused = session.exitstatus == pytest.ExitCode.USAGE_ERROR
+        return refused and not report.instances and not report.tests
 
     def _sum_up(self, report: Report, reporter: pytest.TerminalReporter) -> None:
         writer = self._pytest.get_terminal_writer()

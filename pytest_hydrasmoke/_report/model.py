@@ -119,8 +119,6 @@ class TurnReport(Moment):
     and in set-up and teardown."""
 
 
-USAGE_ERROR = "usage error"
-"""What `ended` begins with where pytest itself was called wrongly."""
 UNPROVED = "was not proved to be deleted"
 """What a leak is where the bundled fake was the router."""
 FAKE_ENDED = "The fake router ended with its run: there is nothing to delete"
@@ -325,11 +323,6 @@ class Report(_Part):
     def is_unfinished(self) -> bool:
         """Whether a smoke test has not come to its end."""
         return self.not_run > 0 or any(test.outcome == "interrupted" for test in self.tests)
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether a usage error ended the run before anything was provisioned."""
-        return (self.ended or "").startswith(USAGE_ERROR) and not self.instances
 
     @property
     def provisioned(self) -> int:

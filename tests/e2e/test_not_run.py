@@ -169,6 +169,14 @@ def test_a_usage_error_is_told_once_and_alone(here: Project, name: str) -> None:
     result.stdout.no_fnmatch_line(f"*{words}*")
 
 
+def test_a_usage_error_of_workers_is_told_once_and_alone(here: Project) -> None:
+    write(here.set(scope="function", max_instances=2))
+    result = here.live("-p", "xdist", "-n1", "test_it.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.no_fnmatch_line("*= hydra-smoke =*")
+    assert (result.stdout.str() + result.stderr.str()).count("these tests need at least") == 1
+
+
 def test_a_usage_error_hides_no_warning(here: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_SMOKE_MAX_INSTANCE", "1")
     result = write(here).live("no_such.py", "-q")
