@@ -25,7 +25,7 @@ from pytest_hydrasmoke._runtimes.registry import course, parts, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder, SseLimitError
 from pytest_hydrasmoke._transport.protocol import Stream
 
-from .not_taken import not_taken
+from .not_taken import IF_LATE, not_taken
 from .observer import TurnObserver
 from .one_turn import free, reserve
 from .pauses import IDLE_LIMIT, SILENT
@@ -240,7 +240,8 @@ class Turn:
             self.over, self.ending = True, "closed"
         elif now >= self._deadline or (fault is not None and fault.late):
             self.ending = "stalled"
-            self.fail(ChatTimeoutError(f"the turn did not end within {self._timeout:g} s"))
+            words = f"the turn did not end within {self._timeout:g} s"
+            self.fail(ChatTimeoutError(words, next_step=IF_LATE))
         elif fault is not None:
             self.ending = "cut"
             self._broken_off(f"the stream was cut{self._mid_event()}", f": {fault.message}")

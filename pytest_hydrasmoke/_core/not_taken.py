@@ -10,6 +10,11 @@ from pytest_hydrasmoke._base.errors import (
     TransportError,
 )
 
+IF_LATE = (
+    "raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, "
+    "else see the agent's log of this turn"
+)
+
 
 def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | None:
     """Return the error for a message not accepted in time; None for any other refusal."""
@@ -21,5 +26,6 @@ def not_taken(refusal: HydraSmokeError, timeout: float) -> ChatTimeoutError | No
         late.next_step = refusal.next_step
         return late
     if isinstance(refusal, TransportError) and refusal.late:
-        return ChatTimeoutError(f"not answered within {timeout:g} s: {refusal.message}")
+        words = f"not answered within {timeout:g} s: {refusal.message}"
+        return ChatTimeoutError(words, next_step=IF_LATE)
     return None

@@ -39,6 +39,8 @@ class Policy:
     """The router's own forms; without them no "not found" proves anything."""
     commands: Commands = PLAIN
     """What a failure names to do next."""
+    fake: bool = False
+    """Whether the router is the bundled fake: what is left of it ends with the run."""
 
 
 def poll_interval(waited: float) -> float:

@@ -13,6 +13,8 @@ from .model import History, LeakFigures, Overview, PhaseFigures, TestFigures
 
 _MOST = 20
 """How many names are listed."""
+_GROUPS = 5
+"""How many groups are named where the one that was asked for is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,16 @@ def problems(history: History, demand: Demand) -> list[str]:
         name = "the newest group" if demand.group is None else f"group {demand.group}"
         few = f"missing: {name} has {_count(runs, 'run')}, and must have {expected}"
         # An older group must not stand in for a missing one.
-        return [few] if not judged else [few, *_of_all(history, demand)]
+        return [few, *_of_all(history, demand)] if judged else [few + _there_are(history)]
     return list(_of_all(history, demand))
+
+
+def _there_are(history: History) -> str:
+    """Return the names of the newest groups, for whoever asked for one that is not there."""
+    groups = [group for overview in history.overviews.values() for group in overview.groups]
+    newest = sorted(groups, key=lambda group: group.began, reverse=True)[:_GROUPS]
+    names = dict.fromkeys(group.name for group in newest)
+    return f"; the newest groups are {', '.join(names)}" if names else ""
 
 
 def not_judged(unread: int, demand: Demand) -> str | None:
@@ -104,7 +114,7 @@ def failures(overview: Overview) -> Iterator[str]:
         tests = "; ".join(map(shown, run.tests[:_MOST])) or "no test of it failed"
         more = f"; and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
         ended = "" if run.ended is None else f", {run.ended}"
-        left = f"; {run.not_run} more were not run" if run.not_run else ""
+        left = f"; {run.not_run} of its tests did not run" if run.not_run else ""
         yield (
             f"run {run.run_id} of group {newest.name} (exit code {run.exit_code}{ended}): "
             f"{tests}{more}{left}"

@@ -229,7 +229,10 @@ class SessionEnd:
             return "no smoke test was executed: the run proves nothing"
         if made.is_unfinished:
             # `pytest.exit` may have asked for 0.
-            return "not all smoke tests came to their end: of the others the run proves nothing"
+            return (
+                "not all smoke tests came to their end: "
+                "the run proves nothing about those that did not"
+            )
         return None
 
     def _made(
@@ -319,7 +322,7 @@ class SessionEnd:
         leaks = [one for one in (*summed_up, *late) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
             if key not in shown and not self._worker:
-                self._say_late([terminal.leak(leak)])
+                self._say_late([terminal.leak(leak, fake=self._fake is not None)])
 
     def _say_late(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -34,7 +34,7 @@ class Verdict:
         for instance in report.instances:
             name = instance.id or instance.idempotency_key or "?"
             if instance.outcome == "leaked":
-                self.fail("leak", name, terminal.leak(instance))
+                self.fail("leak", name, terminal.leak(instance, fake=report.fake))
             if instance.conflict is not None:
                 self.fail("run-id", name, terminal.conflict(instance))
         for breach in report.breaches:

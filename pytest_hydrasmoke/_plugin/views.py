@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
 from pytest_hydrasmoke._report.model import Report
@@ -74,17 +75,34 @@ class Views:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._report is None:
             return
-        self.summary_shown = True
-        terminalreporter.section("hydra-smoke")
-        writer = self._pytest.get_terminal_writer()
-        lines = terminal.summary(self._report, writer.fullwidth, colour=writer.hasmarkup)
-        terminal.show(terminalreporter, lines)
-        if self._page is not None:
-            terminalreporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
         # Under -q there was no header.
         unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
-        for remark in (*unseen, *self.remarks):
+        remarks = (*unseen, *self.remarks)
+        # The last line of pytest, or of xdist, is the reason, and there is nothing else to tell.
+        refused = self._is_refused(self._report)
+        if refused and not remarks:
+            return
+        self.summary_shown = True
+        terminalreporter.section("hydra-smoke")
+        if not refused:
+            self._sum_up(self._report, terminalreporter)
+        for remark in remarks:
             terminalreporter.line(self._scrub(f"hydra-smoke: {remark}"), red=True)
+
+    def _is_refused(self, report: Report) -> bool:
+        """Return whether a usage error ended the run before its first test."""
+        session = session_of(self._pytest)
+        assert session is not None  # It is at its end.
+        # Under xdist, the session gets this code after the report was made.
+        refused = session.exitstatus == pytest.ExitCode.USAGE_ERROR
+        return refused and not report.instances and not report.tests
+
+    def _sum_up(self, report: Report, reporter: pytest.TerminalReporter) -> None:
+        writer = self._pytest.get_terminal_writer()
+        lines = terminal.summary(report, writer.fullwidth, colour=writer.hasmarkup)
+        terminal.show(reporter, lines)
+        if self._page is not None:
+            reporter.line(self._scrub(f"hydra-smoke: what happened is in {self._page}"))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, summary: list[str]) -> None:

@@ -17,7 +17,7 @@ from pytest_hydrasmoke._base.pytest_internals import failure_words
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._core.phases import PHASES
 
-from .model import FailureReport, InstanceReport, Report
+from .model import FAKE_ENDED, UNPROVED, FailureReport, InstanceReport, Report
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 LIMIT = 1024 * 1024
@@ -77,7 +77,7 @@ def _pieces(report: Report) -> Iterator[str]:
         yield f"\nSmoke tests: {report.tests_words}\n"
     if report.ended is not None:
         yield f"\nEnded before its tests were over: {code(report.ended)}\n"
-    yield from _section("Leaked", map(_leak, _with(report, "leaked")))
+    yield from _section("Leaked", (_leak(it, fake=report.fake) for it in _with(report, "leaked")))
     yield from _section("Failures", _failures(report.instances))
     yield from _section(
         "Budgets that were not kept",
@@ -98,8 +98,10 @@ def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
         yield part if number else f"\n### {title}\n\n{part}"
 
 
-def _leak(it: InstanceReport) -> str:
+def _leak(it: InstanceReport, *, fake: bool) -> str:
     why = it.leak or "its deletion was not confirmed"
+    if fake:
+        return f"{code(it.name)} {UNPROVED}.\n\n{block(why)}\n{FAKE_ENDED}.\n\n"
     return (
         f"{code(it.name)} may still run and cost money.\n\n"
         f"{block(why)}\nTo delete it: {code(it.delete_with)}\n\n"

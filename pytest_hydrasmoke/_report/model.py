@@ -119,6 +119,12 @@ class TurnReport(Moment):
     and in set-up and teardown."""
 
 
+UNPROVED = "was not proved to be deleted"
+"""What a leak is where the bundled fake was the router."""
+FAKE_ENDED = "The fake router ended with its run: there is nothing to delete"
+"""What to do about such a leak."""
+
+
 class FailureReport(Moment):
     """What went wrong, in a phase or in a test."""
 

@@ -12,7 +12,7 @@ from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-from .model import BreachReport, InstanceReport, Report
+from .model import FAKE_ENDED, UNPROVED, BreachReport, InstanceReport, Report
 from .table import MANY, MARK, Line, remarkable, table
 
 _INDENT = " " * 9
@@ -112,8 +112,14 @@ def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
         reporter.line("")
 
 
-def leak(instance: InstanceReport) -> str:
+def leak(instance: InstanceReport, *, fake: bool) -> str:
     """Return which instance may still run, why, and how to delete it."""
+    if fake:
+        return (
+            f"LEAK: {instance.name} {UNPROVED}\n"
+            f"{instance.leak or 'its deletion was not confirmed'}\n"
+            f"{FAKE_ENDED}"
+        )
     return (
         f"LEAK: {instance.name} may still run and cost money\n"
         f"{instance.leak or 'its deletion was not confirmed'}\n"

@@ -214,7 +214,8 @@ class Ledger:
         commands: Commands = PLAIN,
     ) -> None:
         self.run_id = run_id
-        self._fake = fake
+        self.fake = fake
+        """Whether the run is one of the bundled fake."""
         self._commands = commands
         self.folder = folder_of(output, run_id)
         self._output = output
@@ -284,7 +285,7 @@ class Ledger:
             raise self._unusable(str(error)) from None
 
     def _intend(self, key: str, intent: Intent) -> None:
-        settings = {"fake": self._fake}
+        settings = {"fake": self.fake}
         record_fact(self.folder, key, Fact.INTENT, **intent._asdict(), settings=settings)
 
     def hold(self, name: str, check: Callable[[], object]) -> FileLock:

@@ -79,7 +79,9 @@ class SmokeSession(RecordListener):
         self.sightings = OfClients(on_deletion=self._note_deletion)
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
         self._io = self.network.blocking(self.config.link, self.interrupts)
-        self.policy = dataclasses.replace(self.config.policy, forms=self.forms)
+        self.policy = dataclasses.replace(
+            self.config.policy, forms=self.forms, fake=self.ledger.fake
+        )
         self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
 

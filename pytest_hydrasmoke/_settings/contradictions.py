@@ -92,8 +92,8 @@ def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) ->
     homes = (os.path.realpath(folder), os.path.realpath(os.path.expanduser("~")))
     if any(Path(home).is_relative_to(here) for home in homes):
         yield (
-            f"{shown} is the project's own folder, the home folder, or one that they lie in: "
-            "give a folder for recordings alone, such as 'recordings'"
+            f"{shown} is the project's folder, the home folder, or a folder that contains one "
+            "of them: give a folder for recordings alone, such as 'recordings'"
         )
     elif here.is_relative_to(output) or output.is_relative_to(here):
         yield (

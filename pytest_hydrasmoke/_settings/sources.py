@@ -35,11 +35,20 @@ from .token_source import open_to_others, pick_token
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import Scenario
 
-_LIVE_ONLY = ("url", "token_file", "instance", "keep", "record")
+_LIVE_ONLY = {
+    "url": "the fake has an address of its own",
+    "token_file": "the fake has a token of its own",
+    "instance": "the fake ends with the run, and so do its instances",
+    "keep": "the fake ends with the run, and so do its instances",
+    "record": "a recording is of a live router",
+}
+"""The settings that a run against the fake can't have, and why."""
 _PLAINER = {
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
     "dict_type": "must be a table, such as { ready = 300 }",
+    **dict.fromkeys(("int_parsing", "int_from_float", "int_type"), "must be a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "must be a number, such as 300"),
 }
 """What is wrong, by pydantic's names for it, in the words of whoever writes settings."""
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
@@ -97,8 +106,8 @@ def load(
         sources.update(dict.fromkeys(layer, source))
     if fake:
         problems += [
-            Problem(f"{flag(name)} needs {LIVE}: the fake has its own, and ends with the run")
-            for name in _LIVE_ONLY
+            Problem(f"{flag(name)} needs {LIVE}: {why}")
+            for name, why in _LIVE_ONLY.items()
             if name in given
         ]
         for name in (*_LIVE_ONLY, "token"):
@@ -257,6 +266,8 @@ def _validated(
         name = str(fault["loc"][0])
         words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         words = _PLAINER.get(fault["type"], words)
+        if len(fault["loc"]) == 1 and fault["type"].startswith("float_"):
+            words = "must be a number of seconds, such as 300"
         secret = name in ("token", "token_file")
         shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
         entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])

@@ -21,7 +21,7 @@ def meant(given: object, known: Iterable[object]) -> str:
     """Return a question that suggests the known word most like the given one; "" if none is."""
     words = [word for word in known if isinstance(word, str)]
     near = difflib.get_close_matches(given, words, 1, 0.6) if isinstance(given, str) else []
-    return f": did you mean {near[0]}?" if near else ""
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def choice(*choices: object) -> Check:

@@ -85,14 +85,20 @@ READY_MADE: Mapping[str, ReadyMade] = {
         ),
     ),
     "stuck-boot": ReadyMade(
-        "The boot never gets beyond `booting`.",
+        "The boot never gets beyond `booting`. A run waits `ready_timeout` (900 s) for each "
+        "instance: set a short one.",
         Scenario(statuses=((0.0, "queued"), (0.05, "provisioning"), (0.1, "booting"))),
     ),
     "late-row": ReadyMade(
         "The row appears after ten seconds; until then poll answers with `found` only.",
         Scenario(row_after=10.0, poll_before_row="bare"),
     ),
-    "no-row": ReadyMade("No worker ever inserts the row.", Scenario(row_after=math.inf)),
+    "no-row": ReadyMade(
+        "No worker ever inserts the row. A run waits `ready_timeout` (900 s) for each instance, "
+        "and `delete_timeout` (60 s) to see that none comes: set short ones, such as "
+        "`HYDRA_SMOKE_READY_TIMEOUT=5` and `HYDRA_SMOKE_DELETE_TIMEOUT=5`.",
+        Scenario(row_after=math.inf),
+    ),
     "busy-queue": ReadyMade(
         "One worker for all tasks, which needs a second for each.",
         Scenario(workers=1, row_after=1.0, cleanup_after=1.0),
@@ -138,7 +144,8 @@ READY_MADE: Mapping[str, ReadyMade] = {
     ),
     "agent-falls-silent": ReadyMade(
         "The agent falls silent in the middle of a turn: the stream stays open, without another "
-        "byte, until the client leaves. In a run that is after `chat_timeout`.",
+        "byte, until the client leaves. A run waits `chat_timeout` (120 s) for each chat: set a "
+        "short one, such as `HYDRA_SMOKE_CHAT_TIMEOUT=2`.",
         Scenario(agent_dies="stall"),
     ),
     "soft-delete": ReadyMade(
@@ -194,9 +201,8 @@ def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
         if given.endswith(("/", os.sep)):
             raise ValueError(f"there is no folder {file}")
         raise ValueError(
-            f"there is no scenario {given!r}{meant(given, READY_MADE)}; known are "
-            f"{', '.join(READY_MADE)}, or give a .toml file, a run's report.json, or a folder "
-            "of recordings"
+            f"there is no scenario {given!r}{meant(given, READY_MADE)}: give one of "
+            f"{', '.join(READY_MADE)}, a .toml file, a run's report.json, or a folder of recordings"
         )
     try:
         text = file.read_text("utf-8")

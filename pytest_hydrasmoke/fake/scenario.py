@@ -192,7 +192,7 @@ def _recordings(name: str, value: object) -> object:
 
 def _reply(name: str, value: object) -> object:
     if isinstance(value, list | tuple):
-        raise ValueError(f"{name} is a text, not a list: did you mean [[replies]]?")
+        raise ValueError(f"{name} is a text, not a list (did you mean [[replies]]?)")
     return text(name, value)
 
 

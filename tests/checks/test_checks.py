@@ -380,7 +380,13 @@ def test_an_overlong_key_that_is_taken_and_forgotten(here: Project, router: Fake
     here.set(delete_timeout=0.6)
     result = check(here, KEY)
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines([f"E *{ANOTHER_KEY}", "*accepted, no row yet*", "*leaked 1"])
+    result.stdout.fnmatch_lines(
+        [
+            f"E *{ANOTHER_KEY}",
+            "*accepted the request, but shows no instance for its key*",
+            "*leaked 1",
+        ]
+    )
 
 
 def test_an_overlong_key_that_is_taken_for_good(here: Project, router: FakeRouter) -> None:

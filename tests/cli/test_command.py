@@ -506,7 +506,9 @@ def test_fake_plays_a_scenario(project: Project, monkeypatch: pytest.MonkeyPatch
 
 def test_fake_with_a_scenario_that_is_none(project: Project, capsys: Output) -> None:
     assert main(["fake", "--scenario", "slowboot"]) == 4
-    words = "there is no scenario 'slowboot': did you mean slow-boot?; known are default, openai, "
+    words = (
+        "there is no scenario 'slowboot' (did you mean slow-boot?): give one of default, openai, "
+    )
     assert words in capsys.readouterr().err
 
 

@@ -47,6 +47,9 @@ from pytest_hydrasmoke._transport.protocol import drive
 HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 LOG = "see the agent's log of this turn"
+IF_LATE = (
+    f"raise HYDRA_SMOKE_CHAT_TIMEOUT, or this chat's own timeout, if turns take longer, else {LOG}"
+)
 ROUTERS_LOG = "see the router's log of this moment"
 SLOW_DOWN = "the router is busy, and asks to wait 50 s: try again later, or raise the deadline"
 BUSY = {409: ROUTERS_LOG, 425: ROUTERS_LOG, 429: SLOW_DOWN, 503: SLOW_DOWN}
@@ -337,7 +340,7 @@ def test_a_timeout_reads_so() -> None:
         "  phase:     turn, after 7.5 s\n"
         f"  instance:  {ID}\n"
         '  last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\'\n'
-        f"  next step: {LOG}"
+        f"  next step: {IF_LATE}"
     )
 
 
@@ -513,6 +516,7 @@ def test_a_router_that_does_not_answer_in_time_is_a_timeout() -> None:
     assert type(it.error) is ChatTimeoutError
     assert it.io.waited == 20
     assert it.error.message == "not answered within 20 s: chat: no answer in time"
+    assert it.error.next_step == IF_LATE
 
 
 def test_an_agent_has_the_whole_deadline_for_its_first_word() -> None:

@@ -285,10 +285,13 @@ def test_an_id_without_a_row_is_worth_nothing(state: State) -> None:
     assert io.calls_sent() == ["poll"] * 3 + ONCE
 
 
+_NOTHING_SHOWN = "but shows no instance for its key"
 NO_ROW_YET = {
-    State.ACCEPTED: "accepted, no row yet",
-    State.REQUESTED: "its request may have been carried out, no row yet",
+    State.ACCEPTED: f"the router accepted the request, {_NOTHING_SHOWN}",
+    State.REQUESTED: f"the router may have carried out the request, {_NOTHING_SHOWN}",
 }
+_ANSWERED = "the request was answered with"
+_PERHAPS = f"and the router may have carried it out, {_NOTHING_SHOWN}"
 
 
 @pytest.mark.parametrize("state", UNSEEN)
@@ -305,8 +308,8 @@ def test_without_a_row_there_is_nothing_to_delete_and_one_may_come(state: State)
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        (413, "its request was answered with 413, but may have been carried out, no row yet"),
-        (502, "its request was answered with 502, but may have been carried out, no row yet"),
+        (413, f"{_ANSWERED} 413, {_PERHAPS}"),
+        (502, f"{_ANSWERED} 502, {_PERHAPS}"),
         (204, NO_ROW_YET[State.REQUESTED]),
         (None, NO_ROW_YET[State.REQUESTED]),
     ],

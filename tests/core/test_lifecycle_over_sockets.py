@@ -259,7 +259,7 @@ async def test_a_row_that_never_appears_is_a_timeout_and_may_still_come(kind: st
         # A worker may be late: the key is asked for until the deadline of the deletion.
         assert 120 < world.clock.now() <= 100 + 30
     assert record.leak is not None
-    assert "accepted, no row yet" in record.leak
+    assert "the router accepted the request, but shows no instance for its key" in record.leak
     assert record.state is State.ACCEPTED
 
 

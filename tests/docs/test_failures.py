@@ -103,7 +103,9 @@ FAILURES: dict[str, Failing] = {
     "boot-late": Failing(
         scenario={"statuses": ((0, "queued"), (0.1, "booting"))}, settings={"READY_TIMEOUT": "1"}
     ),
-    "row-late": Failing(scenario={"row_after": 2.0}, settings={"READY_TIMEOUT": "1"}),
+    "row-late": Failing(
+        scenario={"row_after": 2.0}, settings={"READY_TIMEOUT": "1", "DELETE_TIMEOUT": "20"}
+    ),
     "reply-cut": Failing(fault=lambda it: it.break_stream("end", after_events=4)),
     "stream-cut": Failing(fault=lambda it: it.break_stream("cut")),
     "agent-error": Failing(fault=lambda it: it.break_stream("error")),

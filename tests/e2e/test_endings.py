@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
@@ -276,6 +277,41 @@ def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRout
     failures = ElementTree.fromstring(junit).findall(".//testcase/failure")
     assert len(failures) == 1
     assert f"LEAK: {instance.id} (key run-0)" in (failures[0].text or "")
+
+
+def test_a_leak_of_the_fake_is_red_and_of_no_cost(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    project.suite("endings").set(run_id="run", ready_timeout=0.3, delete_timeout=0.3)
+    scenario = "--hydra-smoke-scenario=no-row"
+    result = project.fake(*pick("passes"), scenario, "--junit-xml=junit.xml")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "LEAK: * (key run-0) was not proved to be deleted",
+            "not confirmed as deleted: *but shows no instance for its key",
+            "The fake router ended with its run: there is nothing to delete",
+            "*provisioned 1, deleted 0, kept 0, leaked 1",
+        ]
+    )
+    page = (project.path / ".hydrasmoke/report.html").read_text("utf-8")
+    told = {
+        "terminal": result.stdout.str() + result.stderr.str(),
+        "page": page,
+        "report": (project.path / ".hydrasmoke/report.json").read_text("utf-8"),
+        "JUnit": (project.path / "junit.xml").read_text("utf-8"),
+        "GitHub": summary.read_text("utf-8"),
+    }
+    for name, text in told.items():
+        for word in ("may still run", "money", "sweep", "costs"):
+            assert word not in text, f"{name} says {word}"
+        assert "but shows no instance for its key" in text, name
+        if name != "report":
+            assert "was not proved to be deleted" in text, name
+            assert "The fake router ended with its run: there is nothing to delete" in text, name
 
 
 def test_a_leak_hides_no_failure_of_a_test(leaking: Project) -> None:

@@ -191,7 +191,7 @@ def test_a_leak_after_a_413_at_one_path_says_so(project: Project, router: FakeRo
     result.stdout.fnmatch_lines(
         [
             "LEAK: *",
-            "*: its request was answered with 413, but may have been carried out, no row yet",
+            "*: the request was answered with 413, and the router may have carried it out*",
         ]
     )
 
@@ -210,7 +210,7 @@ def test_a_gateways_403_of_a_provision_is_not_told_as_a_quota(
             "*: provision was refused with 403: 403 Forbidden (answered by *",
             "*next step: this may be a gateway in front of the router*",
             "LEAK: *",
-            "*: its request was answered with 403, but may have been carried out, no row yet",
+            "*: the request was answered with 403, and the router may have carried it out*",
         ]
     )
     assert "a quota, perhaps" not in result.stdout.str()

@@ -60,7 +60,7 @@ def test_an_exit_with_0_in_the_middle_is_not_green(
         [
             f"smoke tests: {words}",
             "ended before its tests were over: pytest.exit: enough",
-            "hydra-smoke: not all smoke tests came to their end: of the others the run proves *",
+            "hydra-smoke: not all smoke tests came to their end: the run proves nothing about *",
         ]
     )
     report = told(here)
@@ -213,6 +213,38 @@ def test_a_report_says_what_ended_its_run(here: Project, name: str) -> None:
         arguments = ()
     assert write(here, does).live("test_it.py", *arguments).ret not in (0, 1)
     pytest.LineMatcher([told(here)["ended"]]).fnmatch_lines([ended])
+
+
+REFUSED = {
+    "no such file": ({}, "no_such.py", "file or directory not found: no_such.py"),
+    "too many": ({"scope": "function", "max_instances": 2}, "test_it.py", "these tests need at *"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_usage_error_is_told_once_and_alone(here: Project, name: str) -> None:
+    settings, file, words = REFUSED[name]
+    result = write(here.set(**settings)).live(file)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {words}"])
+    result.stdout.no_fnmatch_line("*= hydra-smoke =*")
+    result.stdout.no_fnmatch_line(f"*{words}*")
+
+
+def test_a_usage_error_of_workers_is_told_once_and_alone(here: Project) -> None:
+    write(here.set(scope="function", max_instances=2))
+    result = here.live("-p", "xdist", "-n1", "test_it.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.no_fnmatch_line("*= hydra-smoke =*")
+    assert (result.stdout.str() + result.stderr.str()).count("these tests need at least") == 1
+
+
+def test_a_usage_error_hides_no_warning(here: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_SMOKE_MAX_INSTANCE", "1")
+    result = write(here).live("no_such.py", "-q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*= hydra-smoke =*", "*HYDRA_SMOKE_MAX_INSTANCE is not a *"])
+    result.stdout.no_fnmatch_line("*provisioned*")
 
 
 @pytest.mark.parametrize("arguments", [(), ("-p", "xdist", "-n1")])

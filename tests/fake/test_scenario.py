@@ -547,7 +547,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"replay_pace": 2}, "replay_pace is 2; it may be 0, 1"),
     ({"provision_status": 204}, "provision_status is 204; it may be 200, 201, 202"),
     ({"provision_status": 200.0}, "provision_status is 200.0"),
-    ({"runtime": "gooses"}, "runtime is 'gooses': did you mean goose?; it may be 'openai', "),
+    ({"runtime": "gooses"}, "runtime is 'gooses' (did you mean goose?); it may be 'openai', "),
     ({"terminal": 1}, "terminal is 1; it may be True, False"),
     ({"row_after": -1}, "row_after is a number of seconds, 0 or more, not -1"),
     ({"row_after": True}, "row_after is a number of seconds"),
@@ -575,7 +575,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"trouble_every": 0}, "trouble_every is a number of requests, 1 or more, not 0"),
     (
         {"trouble_calls": ["chats"]},
-        "a word of trouble_calls is 'chats': did you mean chat?; it may be 'provision'",
+        "a word of trouble_calls is 'chats' (did you mean chat?); it may be 'provision'",
     ),
     ({"agent_dies": True}, "agent_dies is True; it may be 'never', 'error', 'cut', 'end', 'stall'"),
     ({"reply": 1, "row_after": -1}, "not -1; reply is a text, not 1"),

@@ -41,7 +41,7 @@ def test_a_router_takes_a_name_or_a_file(tmp_path: Path) -> None:
     file.write_text("quota = 3\n")
     assert FakeRouter("anthropic").scenario.runtime == "anthropic"
     assert FakeRouter(str(file)).scenario.quota == 3
-    with pytest.raises(ValueError, match="there is no scenario ''; known are default"):
+    with pytest.raises(ValueError, match="there is no scenario '': give one of default"):
         FakeRouter("")
 
 
@@ -49,9 +49,9 @@ def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(ValueError) as caught:
         load("slow_boot")
     assert str(caught.value) == (
-        "there is no scenario 'slow_boot': did you mean slow-boot?; known are "
+        "there is no scenario 'slow_boot' (did you mean slow-boot?): give one of "
         + ", ".join(READY_MADE)
-        + ", or give a .toml file, a run's report.json, or a folder of recordings"
+        + ", a .toml file, a run's report.json, or a folder of recordings"
     )
 
 
@@ -77,19 +77,19 @@ def test_a_toml_file(tmp_path: Path) -> None:
 
 
 BAD: list[tuple[str, str]] = [
-    ('row_afer = 1\n"x" = 2', "unknown key row_afer: did you mean row_after?; unknown key x"),
+    ('row_afer = 1\n"x" = 2', "unknown key row_afer (did you mean row_after?); unknown key x"),
     ("row_after = '1'", "row_after is a number of seconds, 0 or more, not '1'"),
     ("row_after = 1979-05-27", "row_after is a number of seconds, 0 or more, not datetime.date"),
     (
         "runtime = 'gooses'\nreply = 1",
-        "runtime is 'gooses': did you mean goose?; it may be 'openai', 'hermes', ",
+        "runtime is 'gooses' (did you mean goose?); it may be 'openai', 'hermes', ",
     ),
     (
         "runtime = 'gooses'\nreplay = 1",
-        "unknown key replay: did you mean reply?; runtime is 'gooses': did you mean goose?; ",
+        "unknown key replay (did you mean reply?); runtime is 'gooses' (did you mean goose?); ",
     ),
-    ("[[reply]]\nmatch = ''", "reply is a text, not a list: did you mean [[replies]]?"),
-    ("base = 'antropic'", "base is 'antropic': did you mean anthropic?; it may be default, "),
+    ("[[reply]]\nmatch = ''", "reply is a text, not a list (did you mean [[replies]]?)"),
+    ("base = 'antropic'", "base is 'antropic' (did you mean anthropic?); it may be default, "),
     ("base = 'fast'", "base is 'fast'; it may be default, openai, "),
     ("base = [1]", "base is [1]; it may be default, openai, "),
     ("row_after = ", "Invalid value (at "),

@@ -274,7 +274,7 @@ def test_a_group_of_the_future_is_named_and_judged_by_nothing(tmp_path: Path) ->
     # What a pipeline asks for is missing then, and red.
     asked = history_of(runs, group="far", now=NOON)
     [red] = problems(asked, Demand(frozenset({"failure"}), group="far"))
-    assert red == "missing: group far has 0 runs, and must have 1"
+    assert red == "missing: group far has 0 runs, and must have 1; the newest groups are g4, g0"
 
 
 def test_a_group_must_have_the_runs_that_are_expected(tmp_path: Path) -> None:
@@ -296,8 +296,9 @@ def test_a_group_must_have_the_runs_that_are_expected(tmp_path: Path) -> None:
     assert few == "missing: group g has 2 runs, and must have 3"
     assert same == red
     # Nothing is said of other groups.
-    assert told("none", 3) == ["missing: group none has 0 runs, and must have 3"]
-    assert told("none", None) == ["missing: group none has 0 runs, and must have 1"]
+    known = "; the newest groups are g, last week"
+    assert told("none", 3) == [f"missing: group none has 0 runs, and must have 3{known}"]
+    assert told("none", None) == [f"missing: group none has 0 runs, and must have 1{known}"]
     assert told(None, 3)[0] == "missing: the newest group has 2 runs, and must have 3"
     both = history_of([*runs, *runs_of(tmp_path / "f", [report_of(3, fake=True)])], fake=True)
     assert len(problems(both, Demand(fail_on, 1, "g3"))) == 0

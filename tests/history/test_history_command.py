@@ -102,7 +102,7 @@ def test_what_ended_a_run_is_told_in_every_view(tmp_path: Path, capsys: Output, 
     code, told = history(capsys, folder, "--fail-on=failure", "--html", page, "--markdown", lines)
     assert code == 1
     words = changes.get("ended", kind)
-    not_run = "; 2 more were not run" if "not_run" in changes else ""
+    not_run = "; 2 of its tests did not run" if "not_run" in changes else ""
     red = (
         f"failure: run run-1 of group g1 (exit code {changes['exit_code']}, {words}): "
         f"no test of it failed{not_run}"
@@ -201,7 +201,10 @@ def test_the_pipeline_s_own_group_must_have_its_runs(
     monkeypatch.setenv("CI_PIPELINE_ID", "today's")
     code, lines = history(capsys, artifacts, "--expect", "1", "--fail-on", "failure")
     assert code == 1
-    assert lines[-1] == "FAILED missing: group today's has 0 runs, and must have 1"
+    assert lines[-1] == (
+        "FAILED missing: group today's has 0 runs, and must have 1; "
+        "the newest groups are g11, g10, g9, g8, g7"
+    )
     # A setting comes first, and without a number of runs nothing is said of the pipeline.
     monkeypatch.setenv("HYDRA_SMOKE_GROUP", "g8")
     assert history(capsys, artifacts, "--expect", "1", "--fail-on", "failure")[0] == 0

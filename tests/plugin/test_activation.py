@@ -104,12 +104,19 @@ def test_both_switches_are_refused(project: Project, router: FakeRouter) -> None
     assert router.requests == ()
 
 
-@pytest.mark.parametrize("name", ["url", "token_file", "instance", "keep"])
+LIVE_ONLY = {
+    "url": "the fake has an address of its own",
+    "token_file": "the fake has a token of its own",
+    "instance": "the fake ends with the run, and so do its instances",
+    "keep": "the fake ends with the run, and so do its instances",
+    "record": "a recording is of a live router",
+}
+
+
+@pytest.mark.parametrize("name", LIVE_ONLY)
 def test_a_live_option_with_the_fake_is_refused(project: Project, name: str) -> None:
     result = project.suite("mixed").fake(f"{flag(name)}=x")
-    assert problems(result) == [
-        f"{flag(name)} needs --hydra-smoke: the fake has its own, and ends with the run"
-    ]
+    assert problems(result) == [f"{flag(name)} needs --hydra-smoke: {LIVE_ONLY[name]}"]
 
 
 def test_a_scenario_with_a_live_run_is_refused(project: Project, router: FakeRouter) -> None:
@@ -185,7 +192,7 @@ def test_a_silent_agent_is_another_than_one_that_ends(
 
 def test_an_unknown_scenario_is_refused(project: Project) -> None:
     [problem] = problems(project.suite("mixed").fake("--hydra-smoke-scenario=wild"))
-    words = "scenario = 'wild' (option): there is no scenario 'wild'; known are default, openai, "
+    words = "scenario = 'wild' (option): there is no scenario 'wild': give one of default, openai, "
     assert problem.startswith(words)
     assert problem.endswith(", a run's report.json, or a folder of recordings")
 
@@ -196,7 +203,7 @@ def test_what_is_wrong_in_a_scenario_is_told_with_the_rest(project: Project) -> 
     found = problems(project.fake())
     assert len(found) == 2
     assert found[0].startswith("scope = 'galaxy' (pyproject.toml): ")
-    words = "unknown key row_afer: did you mean row_after?; reply is a text, not 2"
+    words = "unknown key row_afer (did you mean row_after?); reply is a text, not 2"
     assert found[1].startswith("scenario = ")
     assert found[1].endswith(f"own.toml: {words}")
     project.table("scenario = 5")

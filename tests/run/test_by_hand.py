@@ -26,6 +26,8 @@ from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
 
 pytestmark = pytest.mark.anyio
 
+NOTHING_SHOWN = "but shows no instance for its key"
+
 
 class Hands:
     """What a test of a run is given: a factory, and a client."""
@@ -172,7 +174,7 @@ async def test_what_nobody_knows_of_is_a_leak(kind: str) -> None:
     async with hands(kind, delete_timeout=5) as it:
         async with within(it.factory.own("mine")):
             pass
-        assert "may have been carried out, no row yet" in str(it.leaks)
+        assert NOTHING_SHOWN in str(it.leaks)
 
 
 async def test_a_key_that_is_not_owned_is_its_callers(kind: str) -> None:
@@ -273,7 +275,7 @@ async def test_a_stranger_whom_something_else_turns_away_proves_nothing(
             with pytest.raises(UnauthorizedError):
                 await result(stranger.provision(SPEC, key))
             assert it.states == [State.REQUESTED]
-        assert "may have been carried out, no row yet" in str(it.leaks)
+        assert NOTHING_SHOWN in str(it.leaks)
 
 
 async def test_a_client_with_another_token_is_another_client(kind: str) -> None:

@@ -203,9 +203,9 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
         run("def test_a(smoke_instance): pass")
         assert outcomes(tmp_path) == ["leaked"]
         why = report(tmp_path)["instances"][0]["leak"]
-        unknown = "its request was answered with 502, but may have been carried out"
-        words = "accepted" if case == "accepted" else unknown
-        assert f"{words}, no row yet" in why
+        unknown = "the request was answered with 502, and the router may have carried it out"
+        words = "the router accepted the request" if case == "accepted" else unknown
+        assert f"{words}, but shows no instance for its key" in why
         for by in ([], ["--run-id", "weak"]):
             code, told = sweep(tmp_path, capsys, *by)
             assert (code, open_keys(tmp_path)) == (1, ["weak-0"])

@@ -91,7 +91,7 @@ def test_what_is_clearly_no_folder_of_recordings_is_refused(live: Project, recor
     place = os.path.expanduser(record)
     [problem] = told(live, "--hydra-smoke-record", place, "--hydra-smoke-output=/elsewhere/out")
     assert problem.endswith(
-        "is the project's own folder, the home folder, or one that they lie in: "
+        "is the project's folder, the home folder, or a folder that contains one of them: "
         "give a folder for recordings alone, such as 'recordings'"
     )
 

@@ -321,7 +321,7 @@ def test_a_warning_comes_before_the_router_is_asked(project: Project, router: Fa
 
 def test_a_token_given_in_another_place_too_is_not_shown(live: Project) -> None:
     [problem] = told(live.set(ready_timeout=TOKEN))
-    assert problem.startswith("ready_timeout = '********' (environment): must be a valid number")
+    assert problem.startswith("ready_timeout = '********' (environment): must be a number of ")
 
 
 # What is wrong, all at once
@@ -427,7 +427,7 @@ WRONG = [
     *([("ca_file", "/proc/self/mem", "can't be read: ")] if sys.platform == "linux" else []),
     ("ca_file", __file__, "has no certificate in it: give the CA's, as PEM"),
     ("ready_timeout", "0", "must be greater than 0"),
-    ("ready_timeout", "soon", "must be a valid number"),
+    ("ready_timeout", "5m", "must be a number of seconds, such as 300"),
     ("chat_timeout", "-1", "must be greater than 0"),
     ("llm_events_timeout", "nan", "must be"),
     ("usage_settle", "-1", "must be"),
@@ -436,7 +436,7 @@ WRONG = [
     ("scope", "galaxy", "must be 'session', 'package', 'module', 'class' or 'function'"),
     ("keep", "sometimes", "must be 'never', 'on-failure' or 'always'"),
     ("max_instances", "0", "must be greater than or equal to 1"),
-    ("max_instances", "1.5", "must be a valid integer"),
+    ("max_instances", "1.5", "must be a whole number"),
     ("chat_end", "never", "must be 'auto', 'required' or 'optional'"),
     ("bundled_checks", "perhaps", "must be true or false"),
     ("prompt", "x" * 4001, "should have at most 4000 characters"),
@@ -460,7 +460,7 @@ WRONG = [
             ("ready:5", "ready:5"),
         ]
     ),
-    ("budgets", "ready=soon", "'ready' must be a valid number"),
+    ("budgets", "ready=soon", "'ready' must be a number, such as 300"),
     ("budgets", "ready=0", "'ready' must be greater than 0"),
     ("manifest_id", "x" * 101, "should have at most 100 characters"),
     ("group", "x" * 201, "must be 1 to 200 printable characters"),

@@ -15,7 +15,7 @@ import jinja2
 
 from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._core.phases import TOKENS
-from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._report.model import FAKE_ENDED, UNPROVED, Report
 
 from .axis import WIDTH, clock, moment
 from .environment import TEMPLATES, environment, policy
@@ -52,6 +52,7 @@ def render(report: Report) -> str:
             style=style,
             policy=policy(style),
             drawing=WIDTH,
+            ended=FAKE_ENDED if report.fake else None,
         )
     )
 
@@ -70,7 +71,7 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
     """Yield what went wrong, the most important first."""
     for story in stories:
         if story.instance.outcome == "leaked":
-            words = "may still run and cost money"
+            words = UNPROVED if report.fake else "may still run and cost money"
             yield Trouble("leak", words, story.instance.name, f"i{story.number}")
     for story in stories:
         for entry in story.failures:
