@@ -92,6 +92,8 @@ class SessionEnd:
         self.workers = Workers(pytest_config, active, fake, table)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
         self.verdict = Verdict(pytest_config, self.views.attempt)
+        # Of the bundled fake nothing is left.
+        self._commands = None if ledger.fake else active.config.commands
         self._written: list[object] | None = None
         """The fates of this process's instances in the written report."""
         self._broken_off = False
@@ -200,7 +202,7 @@ class SessionEnd:
         for case in (*self._active.cut_short, *(it for one in everybody for it in one.cut_short)):
             self._cases.ended_early(case)
         told_of = merged(instance for one in everybody for instance in one.instances)
-        told_of = with_commands(told_of, self._active.config.commands)
+        told_of = with_commands(told_of, self._commands)
         instances = with_tests(told_of, self._cases.reports)
         made = self._made(session, instances, everybody)
         failed = bool(made.breaches) or any(
@@ -318,7 +320,7 @@ class SessionEnd:
         """
         summed_up = self._report.instances if self._report else ()
         shown = {instance.idempotency_key for instance in summed_up if self.views.summary_shown}
-        late = with_commands(reports, self._active.config.commands)
+        late = with_commands(reports, self._commands)
         leaks = [one for one in (*summed_up, *late) if one.outcome == "leaked"]
         for key, leak in {leak.idempotency_key: leak for leak in leaks}.items():
             if key not in shown and not self._worker:

@@ -192,8 +192,12 @@ def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
     )
 
 
-def with_commands(instances: Iterable[InstanceReport], commands: Commands) -> list[InstanceReport]:
-    """Add to each instance that is left the commands that attach to it and delete it."""
+def with_commands(
+    instances: Iterable[InstanceReport], commands: Commands | None
+) -> list[InstanceReport]:
+    """Add to each instance that is left the commands that attach to it and delete it, if any."""
+    if commands is None:
+        return list(instances)
     return [
         instance.model_copy(
             update={
