@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from retry_table import AGAIN, ANSWERS, CODES
 
+from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._api.retry import RULES, decide, pause
 
 
@@ -14,6 +15,12 @@ def test_every_status_code_means_what_the_retry_table_says(name: str) -> None:
     for code in CODES:
         wanted = "answer" if code in ANSWERS[name] else "again" if code in AGAIN[name] else "fail"
         assert decide(RULES[name], code) == wanted, code  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_no_retry_can_help_is_a_failure_at_once(name: str) -> None:
+    lost = TransportError("the certificate has expired", reached=False, permanent=True)
+    assert decide(RULES[name], lost) == "fail"  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_hydrasmoke import AsyncSmokeClient, ConfigError, SmokeClient
-from pytest_hydrasmoke._base.text import cleaner, safe_line, safe_text
+from pytest_hydrasmoke._base.text import cleaner, first_few, safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token, bare
 from pytest_hydrasmoke._transport.target import Link
 
@@ -267,3 +267,15 @@ def test_a_cleaner_drops_colours_and_line_ends_of_windows() -> None:
 def test_a_cleaner_gives_what_is_clean_back_as_it_is() -> None:
     text = "nothing to hide"
     assert cleaner(lambda it: "".join(list(it)))(text) is text
+
+
+@pytest.mark.parametrize(
+    ("many", "shown"),
+    [(0, ""), (1, "0"), (3, "0, 1, 2"), (4, "0, 1, 2 and 1 more"), (9, "0, 1, 2 and 6 more")],
+)
+def test_a_list_is_cut_after_the_first_few(many: int, shown: str) -> None:
+    assert first_few([*map(str, range(many))]) == shown
+
+
+def test_how_many_are_the_first_few_can_be_said() -> None:
+    assert first_few(["a", "b", "c"], 1) == "a and 2 more"

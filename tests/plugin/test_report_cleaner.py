@@ -23,6 +23,7 @@ from pytest_hydrasmoke._base.token import (
     Token,
     _Parts,
     has_token,
+    hiding,
     scrubber,
     scrubbing,
 )
@@ -71,6 +72,27 @@ def test_parts_of_a_token_are_masked(text: str) -> None:
 )
 def test_a_token_is_masked_however_it_is_spelled(token: str, spell: Any) -> None:
     assert set(scrubber(token)(f"{spell(token)}")) <= set("*'\"")
+
+
+@pytest.mark.parametrize(
+    ("token", "mark"),
+    [(SECRET, b"*"), ("ops*4Q7zL9rT2xW8", b"#"), ("ops*4Q7#zL9~rT2xW8", b"_")],
+)
+def test_a_token_is_masked_in_bytes_and_no_byte_is_moved(token: str, mark: bytes) -> None:
+    hide = hiding(Token(token))
+    data = b"\xff " + token.encode() + b" \xe9 " + token[:8].encode() + b"."
+    assert hide(data) == b"\xff " + mark * len(token) + b" \xe9 " + mark * 8 + b"."
+    assert hide(b"nothing of it \xff") == b"nothing of it \xff"
+
+
+def test_bytes_are_the_same_where_there_is_no_token(no_environment: None) -> None:
+    data = b"any"
+    assert hiding(None)(data) is data
+
+
+def test_bytes_that_are_no_text_are_masked_as_they_are_shown() -> None:
+    token = "ops-\udc80\udcff-token"
+    assert scrubber(token)(f"<{token}>") == "<********>"
 
 
 def test_a_mask_has_nothing_of_the_token() -> None:
@@ -194,6 +216,10 @@ def test_no_row_of_a_text_is_a_command(text: str, width: int, taken: int) -> Non
         replace_whitespace=False,
     )
     assert not [row for row in "\n".join(rows).splitlines()[1:] if row.lstrip().startswith("::")]
+
+
+def test_a_row_may_begin_with_a_blank_that_is_no_space() -> None:
+    assert harmless_in_rows("a \xa0::error::boo", 80) == "a \xa0: :error: :boo"
 
 
 def test_a_node_id_in_a_reason_is_kept() -> None:
