@@ -37,10 +37,13 @@ def commands_of(
     here = _Place(config, folder, folder, token_set)
     given = [name for name in _READ if sources.get(name) == "option"]
     before = here.variables(given)
+    # The id of this run would be refused as used before: empty, it is not set.
+    fresh = f"{variable('run_id')}= " if sources.get("run_id") == "environment" else ""
     by_option = sources.get("output") == "option"
     attach_output = here.output(flag("output")) if by_option else ""
     if table is None:
-        return Commands(before, here.output("--output") if by_option else "", before, attach_output)
+        after = here.output("--output") if by_option else ""
+        return Commands(before, after, f"{fresh}{before}", attach_output)
     there = _Place(config, folder, table.parent, token_set)
     given += [name for name in _PATHS if sources.get(name) == "environment"]
     by_table = sources.get("output") not in ("option", "environment", None)
@@ -48,7 +51,7 @@ def commands_of(
     return Commands(
         before_sweep=f"(cd {named} && {there.variables(given)}",
         after_sweep=f"{'' if by_table else there.output('--output')})",
-        before_attach=before,
+        before_attach=f"{fresh}{before}",
         # Tests that are named have the table of their own folder.
         after_attach=f"{attach_output} {named}",
     )

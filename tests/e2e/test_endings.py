@@ -127,11 +127,12 @@ def test_what_is_kept_is_told_with_the_ways_to_it(here: Project, router: FakeRou
     assert result.ret == 0
     [instance] = router.instances
     assert not instance.deleted
+    attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
     result.stdout.fnmatch_lines(
         [
             "live router, run run: provisioned 1, deleted 0, kept 1, leaked 0",
             f"kept     {instance.id} (key run-0)",
-            f"         attach: pytest --hydra-smoke --hydra-smoke-instance {instance.id}",
+            f"         attach: HYDRA_SMOKE_RUN_ID= {attach}",
             "         delete: hydra-smoke sweep --run-id run",
         ]
     )

@@ -141,8 +141,12 @@ def test_the_environment_and_a_table_of_this_folder_need_nothing(
     project.write("test_it.py", TEST)
     result = project.live("--hydra-smoke-keep=always", "test_it.py")
     attach, delete = printed(result)
-    assert attach == f"pytest --hydra-smoke --hydra-smoke-instance {router.instances[0].id}"
+    words = f"pytest --hydra-smoke --hydra-smoke-instance {router.instances[0].id}"
+    # But that this run id was used: any other will do.
+    assert attach == f"HYDRA_SMOKE_RUN_ID= {words}"
     assert delete == "hydra-smoke sweep --run-id look-1"
+    for _ in range(2):
+        assert "1 passed" in paste(f"{attach} test_it.py", project.path)
     paste(delete, project.path)
     assert alive(router) == 0
 
