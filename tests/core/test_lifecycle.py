@@ -304,6 +304,22 @@ def test_an_interrupt_at_any_line_of_a_boot_names_a_phase() -> None:
     assert list(dict.fromkeys(seen)) == ["provision", "row", "ready"]
 
 
+@pytest.mark.parametrize("before", ["provision", "row"])
+def test_an_interrupt_between_two_phases_names_the_one_before(before: str) -> None:
+    it = record()
+    io, calls = calls_of(it, provision=[accepted(None)], poll=[row()], status=[status("running")])
+
+    def now() -> float:
+        if it.doing is None and before in it.phases:
+            raise KeyboardInterrupt
+        return START
+
+    io.now = now  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        drive(provision(calls, it, POLICY))
+    assert it.interrupted == before
+
+
 def test_a_failure_and_a_boot_that_was_seen_through_are_no_interrupts() -> None:
     for answer in (status("failed"), status("running")):
         it = record()

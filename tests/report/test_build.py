@@ -304,6 +304,12 @@ def test_smoke_tests_are_counted_by_outcome_in_every_view_for_a_person() -> None
     assert f"<p>smoke tests: {words}</p>" in [*pytest_html.summary(report, None, Path("x.html"))]
 
 
+def test_a_run_without_tests_says_nothing_of_them() -> None:
+    shown = "".join(pytest_html.summary(a_report(an_instance()), None, Path("x.html")))
+    assert "provisioned" in shown
+    assert "smoke tests" not in shown
+
+
 def test_what_ended_a_run_is_in_every_view_for_a_person() -> None:
     report = a_report(an_instance(), ended="pytest.exit: <b>enough</b>", not_run=2, exit_code=1)
     before = "ended before its tests were over"

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpcore
@@ -57,6 +58,7 @@ from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend
 from pytest_hydrasmoke._transport.httpx_adapter import fault
+from pytest_hydrasmoke._transport.names import NameTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
 from pytest_hydrasmoke._transport.threads import Group
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -301,6 +303,26 @@ def test_a_name_that_takes_its_time_is_waited_for_no_longer_than_there_is(
         conn, _ = peer.accept()
         with conn:
             assert conn.recv(1) == b""
+
+
+def test_an_address_that_takes_its_time_is_no_name_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+
+    def connect_tcp(*arguments: Any) -> Any:
+        over.wait(60)
+        raise httpcore.ConnectError("nobody wants it any more")
+
+    backend = DeadlineBackend(never, 0.01)
+    monkeypatch.setattr(backend, "_inner", SimpleNamespace(connect_tcp=connect_tcp))
+    try:
+        # It looks at the clock again once the address is on its way.
+        with pytest.raises(httpcore.ConnectTimeout) as caught:
+            backend.connect_tcp("127.0.0.1", 9, time.monotonic() + 0.5)
+    finally:
+        over.set()
+    assert not isinstance(caught.value, NameTimeoutError)
 
 
 def test_a_signal_ends_a_connection_that_is_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
