@@ -18,7 +18,8 @@ from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 
-from .ledger import Fact, Ledger
+from .ledger import Ledger
+from .ledger_lines import Fact
 
 
 def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:

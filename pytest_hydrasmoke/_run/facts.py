@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_hydrasmoke._core.states import State
 
-from .ledger import Fact
+from .ledger_lines import Fact
 
 FACTS = {
     State.ACCEPTED: Fact.ACCEPTED,

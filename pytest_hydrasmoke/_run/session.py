@@ -38,7 +38,8 @@ from .by_hand import ByHand, OfClients
 from .claims import Claims
 from .disposal import believe_others, dispose, dispose_async, to_delete
 from .facts import FACTS, STATES
-from .ledger import Entry, Fact, Ledger
+from .ledger import Ledger
+from .ledger_lines import Entry, Fact
 from .provisioning import bring_up, bring_up_all, bring_up_all_async
 
 __tracebackhide__ = hide_own_frames

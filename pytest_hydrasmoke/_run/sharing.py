@@ -26,7 +26,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 
-from .ledger import Entry, Fact
+from .ledger_lines import Entry, Fact
 from .session import SmokeSession
 
 __tracebackhide__ = hide_own_frames

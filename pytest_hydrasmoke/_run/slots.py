@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytest_hydrasmoke._base.run_keys import key_of, slot_of
 
-from .ledger import Entry
+from .ledger_lines import Entry
 
 AHEAD = 16
 """After so many slots in a row without a row, the run is taken to have used no further ones."""

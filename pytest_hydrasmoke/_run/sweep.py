@@ -42,7 +42,7 @@ from . import folder as run_folder
 from . import ledger as ledgers
 from . import locks
 from .folder import LEDGER, OVER, folder_of
-from .ledger import Entry, Fact, Reading
+from .ledger_lines import Entry, Fact, Reading
 from .preflight import learn
 from .reaching import Reaching
 from .slots import Slots, Target

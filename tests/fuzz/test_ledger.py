@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._run.ledger import SCHEMA, Entry, Fact, Reading, parse
+from pytest_hydrasmoke._run.ledger_lines import SCHEMA, Entry, Fact, Reading, parse
 
 TEXTS = st.text(max_size=8)
 JSON: st.SearchStrategy[Any] = st.recursive(

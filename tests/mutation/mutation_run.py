@@ -65,11 +65,10 @@ TESTS = {
             "values",
         )
     },
-    "_run.ledger": [
-        "run/test_ledger.py",
-        "run/test_folder.py",
-        "fuzz/test_ledger.py",
-    ],
+    **{
+        f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]
+        for name in ("ledger", "ledger_lines")
+    },
     "_core.tape": ["core/test_tape.py", "run/test_recording.py"],
     "_run.recording": ["run/test_recording.py"],
     "_run.recording_words": ["run/test_recording.py"],

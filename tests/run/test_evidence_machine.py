@@ -26,7 +26,8 @@ from pytest_hydrasmoke._clock.io import blocking_io
 from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import run_folders
-from pytest_hydrasmoke._run.ledger import Fact, read
+from pytest_hydrasmoke._run.ledger import read
+from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke._transport.blocking import SyncIO

@@ -20,13 +20,13 @@ from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.folder import flaw, folder_of, run_folders
 from pytest_hydrasmoke._run.ledger import (
-    Fact,
     Intent,
     Ledger,
     discard_if_done,
     discard_ledger_if_done,
     mark_run_over,
 )
+from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.locks import has_main_process, is_live
 
 INTENT = Intent(SPEC, "https://router.example", "shared")

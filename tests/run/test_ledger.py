@@ -23,15 +23,14 @@ from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run.folder import folder_of, run_folders
 from pytest_hydrasmoke._run.ledger import (
-    Fact,
     Intent,
     Ledger,
     discard_if_done,
     mark_run_over,
-    parse,
     read,
     record_fact,
 )
+from pytest_hydrasmoke._run.ledger_lines import Fact, parse
 from pytest_hydrasmoke._run.locks import is_live
 from pytest_hydrasmoke.fake import FakeRouter
 

@@ -32,7 +32,7 @@ from pytest_hydrasmoke._clock.io import blocking_io
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.build import report_of
-from pytest_hydrasmoke._run.ledger import Fact
+from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sharing import Sharing
 from pytest_hydrasmoke._transport.protocol import drive

@@ -29,7 +29,8 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.build import merged, report_of
 from pytest_hydrasmoke._report.model import InstanceReport
-from pytest_hydrasmoke._run.ledger import Fact, Ledger, mark_run_over
+from pytest_hydrasmoke._run.ledger import Ledger, mark_run_over
+from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession

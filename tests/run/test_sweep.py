@@ -30,7 +30,8 @@ from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import folder_of
-from pytest_hydrasmoke._run.ledger import Fact, Intent, Ledger, mark_run_over, record_fact
+from pytest_hydrasmoke._run.ledger import Intent, Ledger, mark_run_over, record_fact
+from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.slots import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 

@@ -13,7 +13,8 @@ from owner_tools import SPEC, config_for, kill, session_for
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._run.folder import folder_of, run_folders
-from pytest_hydrasmoke._run.ledger import Fact, read, record_fact
+from pytest_hydrasmoke._run.ledger import read, record_fact
+from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke.fake import FakeRouter
 
 Sweep = Callable[..., tuple[int, str]]

@@ -14,7 +14,8 @@ from inner import only
 # or holds the fake's server, is loaded here.
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._run.folder import folder_of
-from pytest_hydrasmoke._run.ledger import Ledger, Reading, read
+from pytest_hydrasmoke._run.ledger import Ledger, read
+from pytest_hydrasmoke._run.ledger_lines import Reading
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
