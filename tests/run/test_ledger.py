@@ -142,6 +142,29 @@ def test_a_fact_that_cant_be_written_is_a_note_in_the_summary(
 # Half-written and foreign lines
 
 
+def test_a_fact_has_the_id_by_which_a_sweep_deletes(output: Path) -> None:
+    ledger = begun(output)
+    claim(ledger)
+    ledger.record_fact("owner-0", Fact.CREATED, "an-id")
+    assert ledger.read().entries["owner-0"].id == "an-id"
+
+
+def test_a_fact_without_its_intent_begins_no_ledger(output: Path) -> None:
+    ledger = begun(output)
+    with pytest.raises(FileNotFoundError):
+        record_fact(ledger.folder, "owner-0", Fact.CREATED, id="an-id")
+    assert not (ledger.folder / "ledger.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("run_id", "name", "what"),
+    [("../run", "main", "run id"), ("run", "../main", "worker's name")],
+)
+def test_a_name_that_leads_out_is_named(output: Path, run_id: str, name: str, what: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^the {what} .*'\.\./"):
+        begun(output, run_id, name)
+
+
 def test_a_half_written_line_is_reported_and_spoils_no_other(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
@@ -409,6 +432,22 @@ def test_the_folder_stays_while_something_is_open(output: Path) -> None:
     claim(ledger)
     ledger.end()
     assert [entry.key for entry in read(ledger.folder).open] == ["owner-0"]
+
+
+def test_a_ledger_that_is_not_known_to_be_settled_stays(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = begun(output)
+    claim(ledger)
+    ledger.record_fact("owner-0", Fact.DELETED, None)
+
+    def unreadable(folder: Path) -> None:
+        raise PermissionError("not yours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_module, "read", unreadable)
+        ledger.end()
+    assert (ledger.folder / "ledger.jsonl").exists()
 
 
 def test_a_ledger_that_cant_be_read_is_not_discarded(output: Path) -> None:
