@@ -245,9 +245,28 @@ def test_whoever_needs_to_know_is_told_that_a_key_is_answered_with_404() -> None
 @pytest.mark.parametrize(("code", "kind"), [(404, NotFoundError), (200, ContractError)])
 def test_what_no_router_has_has_no_answer(code: int, kind: type[HydraSmokeError]) -> None:
     io, calls = calls_of(None, missing=[reply(code, {"detail": "Not Found"})])
-    with pytest.raises(kind):
-        drive(calls.missing("no-such-call"))
-    assert io.sent[0].request.path == f"{PREFIX}/no-such-call"
+    with pytest.raises(kind, match=r"^missing "):
+        drive(calls.missing("no-such-call", deadline=START + 7))
+    [sent] = io.sent
+    assert (sent.request.method, sent.request.path, sent.request.body, sent.deadline) == (
+        *("GET", f"{PREFIX}/no-such-call", None),
+        START + 7,
+    )
+
+
+def test_a_body_is_sent_where_nothing_can_be_made_of_it() -> None:
+    io, calls = calls_of(None, missing=[reply(413, b"too large")])
+    with pytest.raises(RouterError):
+        drive(calls.missing("no-such-call", body={"manifest_id": "xx"}))
+    request = io.sent[0].request
+    assert (request.method, request.path) == ("POST", f"{PREFIX}/no-such-call")
+    assert request.body == {"manifest_id": "xx"}
+
+
+def test_a_window_that_is_the_routers_own_is_not_sent() -> None:
+    io, calls = calls_of(None, llm_events=[events(1, "openai")])
+    drive(calls.llm_events(ID, None))
+    assert io.sent[0].request.path == f"{PREFIX}/instances/{ID}/llm-events"
 
 
 def test_a_key_with_a_row_gives_instance_and_status() -> None:
@@ -287,6 +306,7 @@ def test_an_answer_about_another_instance_is_against_the_contract(name: str) -> 
     assert type(error) is ContractError
     assert error.message == f"{name} answered for another instance"
     assert (error.expected, error.got) == (ID, OTHER_ID)
+    assert error.next_step == "tell the router's developers: it does not keep its instances apart"
     assert len(io.sent) == 1
 
 
@@ -619,6 +639,8 @@ def test_what_is_no_stream_and_says_nothing_is_not_waited_for() -> None:
     io, error = ask("chat", stream(HANG, kind="text/html"), deadline=START + 50)
     assert error.got == "content-type: text/html"
     assert io.waited == FIRST_WORDS
+    io, _ = ask("chat", stream(HANG, kind="text/html"), deadline=START + FIRST_WORDS / 2)
+    assert io.waited == FIRST_WORDS / 2
 
 
 def test_a_chat_in_an_encoding_that_can_not_be_undone_is_named() -> None:
