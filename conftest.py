@@ -7,6 +7,7 @@ import os
 
 import pytest
 from hypothesis import settings
+from without_trio import hide_trio
 
 pytest_plugins = ["pytester"]
 
@@ -36,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     # Thousands of tests stay until the end: no collection of garbage need go through them again.
     gc.freeze()
+    hide_trio()  # By now, xdist's workers have started.
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

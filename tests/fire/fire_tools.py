@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from faulty_server import FAULTS, FaultyServer, Line, Received
 from net_tools import AT_ONCE, CALLS, FIELDS, KINDS
+from without_trio import path_with_trio
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._run.folder import run_folders
@@ -145,7 +146,7 @@ def front(cell: Cell) -> Iterator[Front]:
 
 def python(script: str, *arguments: str) -> subprocess.Popen[str]:
     """Start one of the scripts in this folder; it can import what the tests can."""
-    path = [str(HERE), str(HERE.parent / "shared"), os.environ.get("PYTHONPATH", "")]
+    path = [str(HERE), str(HERE.parent / "shared"), path_with_trio()]
     return subprocess.Popen(
         [sys.executable, str(HERE / script), *arguments],
         stdout=subprocess.PIPE,

@@ -238,6 +238,7 @@ def test_a_scenario_of_the_environment_does_not_disturb_a_live_run(
 
 
 LOOK = """
+import gc
 import sys
 import pytest
 
@@ -246,21 +247,32 @@ def pytest_unconfigure():
     import pytest_hydrasmoke.plugin
     heavy = {"httpx", "httpcore", "pydantic", "pydantic_settings", "starlette", "anyio", "uvicorn"}
     print("LOADED", sorted(heavy & {*sys.modules}))
+    print("GARBAGE", gc.isenabled(), gc.get_freeze_count() > 0)
 """
 
 
 @pytest.mark.parametrize(
-    ("switch", "loaded"),
-    [([], "LOADED []"), (["--hydra-smoke-fake"], "LOADED *'httpx', *'pydantic', *'uvicorn'[]]")],
+    ("own", "switch", "loaded", "garbage"),
+    [
+        ("", [], "LOADED []", "GARBAGE True False"),
+        (
+            "",
+            ["--hydra-smoke-fake"],
+            "LOADED *'httpx', *'pydantic', *'uvicorn'[]]",
+            "GARBAGE True True",
+        ),
+        # A suite's own decision stands.
+        ("gc.disable()", ["--hydra-smoke-fake"], "LOADED *'uvicorn'[]]", "GARBAGE False False"),
+    ],
 )
-def test_heavy_modules_are_imported_only_once_switched_on(
-    project: Project, switch: list[str], loaded: str
+def test_heavy_modules_are_imported_only_once_switched_on_and_kept_out_of_garbage_collection(
+    project: Project, own: str, switch: list[str], loaded: str, garbage: str
 ) -> None:
-    project.write("conftest.py", LOOK)
+    project.write("conftest.py", f"{LOOK}\n{own}\n")
     project.write("test_it.py", "def test_it(smoke_instance, smoke_spec): ...")
     result = project.process("-s", "test_it.py", *switch)
     result.assert_outcomes(passed=len(switch), skipped=1 - len(switch))
-    result.stdout.fnmatch_lines([loaded])
+    result.stdout.fnmatch_lines([loaded, garbage])
 
 
 def test_the_plugin_can_be_blocked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from shown import ROOT
 from sybil.document import Document
 from sybil.parsers.markdown.lexers import FencedCodeBlockLexer
+from without_trio import path_with_trio
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 _LEXER = FencedCodeBlockLexer(
@@ -123,7 +124,15 @@ def run_shell(scripts: list[str], folder: Path, commands: Path, env: dict[str, s
             f"trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n{script}",
         ],
         cwd=folder,
-        env={**clean, "PATH": path, "STAND_INS": str(commands), "COLUMNS": "80", **env},
+        env={
+            **clean,
+            "PATH": path,
+            # Hypothesis' plugins are loaded, as for a reader.
+            "PYTHONPATH": path_with_trio(),
+            "STAND_INS": str(commands),
+            "COLUMNS": "80",
+            **env,
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
