@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,8 @@ def _no_garbage_collection() -> Iterator[None]:
     It stays until the end, and looking through it again and again is a fifth of a short run's CPU
     time: at its end, pytest and Python look three times.
     """
-    # Once is enough; of what was frozen by others, nothing is known.
-    if not gc.isenabled() or gc.get_freeze_count():
+    # A process that has loaded it before may have made much garbage since.
+    if not gc.isenabled() or f"{__package__}.part" in sys.modules:
         yield
         return
     gc.disable()
