@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
+from plugin_tools import until
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._clock import scheduler
@@ -212,8 +213,7 @@ async def test_a_loop_and_a_thread_take_turns() -> None:
     thread = threading.Thread(target=sleeper, args=(there, clock, log, "thread", 2, 2))
     thread.start()
     # Until it waits, its place is this thread's, which seems to wait too once its loop is idle.
-    while there.seat.place is here.seat.place:
-        await anyio.sleep(0.001)
+    until(lambda: there.seat.place is not here.seat.place)
     for _ in range(2):
         await here.sleep_async(3)
         log.append(f"loop {clock.now():g}")
