@@ -7,19 +7,20 @@ between `<!-- generated: NAME -->` and `<!-- generated: end -->`.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from types import ModuleType
 from typing import Literal, get_args, get_origin
+
+from described import described, one_line
 
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, plugin
 from pytest_hydrasmoke._options import SETTINGS, flag, variable
 from pytest_hydrasmoke._runtimes import content
 from pytest_hydrasmoke._runtimes.registry import meaning, parts
+from pytest_hydrasmoke._settings import model
 from pytest_hydrasmoke._sse import decoder
 from pytest_hydrasmoke.fake import scenario as scenario_module
 from pytest_hydrasmoke.fake.presets import READY_MADE
@@ -30,6 +31,7 @@ from pytest_hydrasmoke.fake.sse_events import turn
 
 def settings() -> Iterator[str]:
     """Yield each setting with its meaning, its default and the ways to give it."""
+    words_of = {name: words for name, _, words in described(model, "HydraSmokeConfig")}
     for name, field in HydraSmokeConfig.model_fields.items():
         default = None if field.default_factory is not None else field.default
         if isinstance(default, frozenset):
@@ -42,7 +44,7 @@ def settings() -> Iterator[str]:
             ways.append(f"`{flag(name)}`")
         ways += ["`OPS_BEARER_TOKEN`"] if name == "token" else [f"`{name}` in the table"]
         yield f"`{name}`"
-        yield f": {_line(field.description)}"
+        yield f": {words_of[name]}"
         words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
         if words:
             yield f"  One of {', '.join(f'`{word}`' for word in words)}."
@@ -75,7 +77,7 @@ def scenarios() -> Iterator[str]:
 
 def scenario_fields() -> Iterator[str]:
     """Yield each field of a scenario with its meaning, and its default as TOML."""
-    words = {name: it for name, _, it in _described(scenario_module, "Scenario")}
+    words = {name: it for name, _, it in described(scenario_module, "Scenario")}
     for name, default in asdict(Scenario()).items():
         yield f"`{name}`"
         yield f": {words[name]}"
@@ -86,9 +88,9 @@ def scenario_fields() -> Iterator[str]:
 def turns() -> Iterator[str]:
     """Yield a table of what a turn tells, and of what is in it: name, type, meaning."""
     yield from _table("ChatTurn", _properties(ChatTurn))
-    yield from _table("ToolCall", _described(content, "ToolCall"))
-    yield from _table("TokenUsage", _described(content, "TokenUsage"))
-    event = [*_described(decoder, "ChatEvent"), *_properties(decoder.ChatEvent)]
+    yield from _table("ToolCall", described(content, "ToolCall"))
+    yield from _table("TokenUsage", described(content, "TokenUsage"))
+    event = [*described(decoder, "ChatEvent"), *_properties(decoder.ChatEvent)]
     yield from _table("ChatEvent", event)
 
 
@@ -127,24 +129,7 @@ def _properties(kind: type) -> Iterator[tuple[str, str, str]]:
     for base in reversed(kind.__mro__):
         for name, it in vars(base).items():
             if isinstance(it, property):
-                yield name, inspect.get_annotations(it.fget)["return"], _line(it.__doc__)
-
-
-def _described(module: ModuleType, name: str) -> Iterator[tuple[str, str, str]]:
-    """Yield a class's attributes, each with its type and the text that stands below it."""
-    [found] = [
-        it
-        for it in ast.parse(inspect.getsource(module)).body
-        if isinstance(it, ast.ClassDef) and it.name == name
-    ]
-    for attribute, below in zip(found.body, found.body[1:], strict=False):
-        if isinstance(attribute, ast.AnnAssign) and isinstance(below, ast.Expr):
-            kind, words = ast.unparse(attribute.annotation), ast.literal_eval(below.value)
-            yield ast.unparse(attribute.target), kind, _line(words)
-
-
-def _line(text: str | None) -> str:
-    return " ".join((text or "").split())
+                yield name, inspect.get_annotations(it.fget)["return"], one_line(it.__doc__)
 
 
 def _toml(value: object) -> str:

@@ -40,7 +40,6 @@ class Doing:
 
 PLAIN = ConfigDict(
     frozen=True,
-    use_attribute_docstrings=True,
     # In the schema: what is written has every field.
     json_schema_serialization_defaults_required=True,
 )

@@ -158,7 +158,6 @@ class HydraSmokeConfig(BaseSettings):
         arbitrary_types_allowed=True,
         env_prefix="HYDRA_SMOKE_",
         env_ignore_empty=True,
-        use_attribute_docstrings=True,
     )
 
     url: str | None = None
