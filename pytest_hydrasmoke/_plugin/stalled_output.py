@@ -78,7 +78,7 @@ class StalledOutput:
         for _ in range(round(seconds / _GLANCE)):
             if self._over.is_set():
                 return set()
-            silent -= platform.here.taking(silent, _GLANCE)
+            silent -= platform.here.writable(silent, _GLANCE)
         return silent
 
     def _outputs(self) -> Iterator[int]:

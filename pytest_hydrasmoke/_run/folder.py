@@ -79,12 +79,12 @@ def _flaws(folder: Path) -> Iterator[str]:
         yield f"it is run {safe_line(other)}'s: this disk takes both names for one"
     for place in (folder.parent, folder, *(folder / name for name in _FOLDERS)):
         if is_blocked(place):
-            yield f"{place} is a link, or no folder"
+            yield f"{place} is a link, or not a folder"
     for file in _files(folder):
         with contextlib.suppress(FileNotFoundError):
             found = file.lstat()
             if not stat.S_ISREG(found.st_mode):
-                yield f"{file} is a link, or no file"
+                yield f"{file} is a link, or not a file"
             elif found.st_size and (file.suffix in (".lock", SEEN) or file.name == OVER):
                 yield f"{file} has something in it"
     there = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()

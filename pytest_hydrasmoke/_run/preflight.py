@@ -51,7 +51,7 @@ def check_unused(
         )
     if named and files.is_blocked(mark.parent):
         raise ConfigError(
-            f"{mark.parent} is a link, or no folder: which run ids were used can't be remembered",
+            f"{mark.parent} is a link, or not a folder: used run ids can't be remembered there",
             next_step="remove it, or give another --hydra-smoke-output",
         )
     if named:

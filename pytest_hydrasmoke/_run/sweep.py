@@ -81,7 +81,7 @@ class Sweep:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
         runs = self.config.output / "runs"
         if files.is_blocked(runs):
-            raise ConfigError(f"{runs} is a link, or no folder: no run has left it")
+            raise ConfigError(f"{runs} is a link, or not a folder: no run has left it")
         if not runs.is_dir():
             above = self._above("*")
             raise ConfigError(

@@ -409,7 +409,7 @@ def test_a_ledger_that_is_a_folder(ledger: Ledger) -> None:
 
 def test_a_place_of_locks_that_is_a_file(ledger: Ledger) -> None:
     (ledger.folder / "held").write_text("taken", "utf-8")
-    why = f"[Errno 20] A link, or no folder: '{ledger.folder / 'held'}'"
+    why = f"[Errno 20] A link, or not a folder: '{ledger.folder / 'held'}'"
     assert refusal(lambda: ledger.hold("a", nothing)) == unusable(ledger.folder, why)
 
 

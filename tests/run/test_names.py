@@ -261,7 +261,7 @@ def test_names_that_no_run_has_are_named_and_left_alone(
         ".cache": "a run's name must be 1 to 64",
         "a b": "a run's name must be 1 to 64",
         "nul": "a run's name must not be a device's name",
-        "notes.txt": f"{runs / 'notes.txt'} is a link, or no folder",
+        "notes.txt": f"{runs / 'notes.txt'} is a link, or not a folder",
     }.items():
         assert f"no run   {name}: {why}" in told
     assert seen(runs) == before
@@ -316,7 +316,7 @@ def test_a_run_writes_through_no_link(
     before = seen(outside)
     result = live(PASSES, "--hydra-smoke-run-id=linked")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*is a link, or no f*"])
+    result.stderr.fnmatch_lines(["*is a link, or not a f*"])
     assert seen(outside) == before
     assert alive(fake) == ["other-0"]
 
@@ -345,7 +345,7 @@ def test_a_sweep_goes_through_no_link(
     (project / ".hydrasmoke" / "runs" / "linked" / "live").mkdir(parents=True, exist_ok=True)
     before = seen(outside)
     code, told = sweep(*arguments)
-    assert "is a link, or no f" in told
+    assert "is a link, or not a f" in told
     assert code == 4 if arguments or name == "runs" else code in (0, 1)
     assert seen(outside) == before
 
