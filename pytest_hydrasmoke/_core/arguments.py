@@ -15,10 +15,10 @@ def id_of(instance_id: object) -> str:
     """Return an id as a string; raises `ConfigError` for what is neither a string nor a UUID."""
     if isinstance(instance_id, UUID):
         return str(instance_id)
-    return text_of("instance_id", instance_id, "a text or a uuid.UUID")
+    return text_of("instance_id", instance_id, "a string or a uuid.UUID")
 
 
-def text_of(name: str, value: object, wanted: str = "a text") -> str:
+def text_of(name: str, value: object, wanted: str = "a string") -> str:
     """Return a string; raises `ConfigError` for anything else."""
     if isinstance(value, str):
         return value

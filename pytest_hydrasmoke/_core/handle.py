@@ -12,7 +12,7 @@ from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-from .account import whole
+from .account import settle_limit
 from .arguments import seconds_of, text_of, whole_of
 from .chat import Turn
 from .deletion import delete, keep
@@ -53,8 +53,8 @@ class TurnResult:
     account: TurnAccount
 
     @property
-    def deeds(self) -> str:
-        """Describe what may have caused LLM events: its tools, and its tokens."""
+    def activity(self) -> str:
+        """What may have caused LLM events, in words: its tools and its tokens."""
         names = list(dict.fromkeys(call.name for call in self.tool_calls))
         shown = [safe_line(name) for name in names[:MOST_PROVIDERS]]
         if len(names) > len(shown):
@@ -190,12 +190,11 @@ class Handle:
 
     def _usage(self, timeout: float | None) -> Usage:
         limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)
-        settled = whole(self._policy.usage_settle)
         return Usage(
             self._calls,
             self.record,
             limit,
-            settled,
+            settle_limit(self._policy.usage_settle),
             self._policy.second_look,
             counted_at_end=self._policy.counted_at_end,
         )

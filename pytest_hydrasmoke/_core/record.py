@@ -1,4 +1,4 @@
-"""What happened when. Every report is drawn from it; nothing here decides anything.
+"""The record of what happened, and when: every report is made from it, and it decides nothing.
 
 While a run lasts, the lifecycle writes to each instance's `InstanceRecord`; at the end
 `_report.build` makes a report of the records. Points in time are seconds of the IO's clock. What
@@ -72,7 +72,7 @@ class InstanceRecord:
     """One instance's story, as an `Observer` of its calls; seconds everywhere."""
 
     spec: InstanceSpec | None
-    """None for an instance that somebody else provisioned."""
+    """None if it is not known, as for an attached instance."""
     key: str | None
     id: str | None = None
     hostname: str | None = None
