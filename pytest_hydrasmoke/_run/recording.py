@@ -89,7 +89,7 @@ class Turn:
 
 
 class FormatError(ValueError):
-    """Raised where a file is no recording that this module can read; says why."""
+    """Raised where a file is not a recording that this module can read; says why."""
 
 
 class VersionError(FormatError):
@@ -103,7 +103,7 @@ def as_text(owner: str, turns: Sequence[Turn], day: str) -> str:
     for turn in turns:
         parts += [",\n"] if len(parts) > 1 else []
         parts += _written(turn)
-    # A stream is long: it is copied once.
+    # A stream is long: copy it only once.
     return "".join([*parts, "\n]}\n"])
 
 
@@ -174,7 +174,7 @@ def turns_of(text: bytes) -> list[Turn]:
     try:
         plain: Any = json.loads(text)
         if plain.get("format") != FORMAT:
-            raise FormatError("it is no recording")
+            raise FormatError("it is not a recording")
         if plain["version"] != VERSION:
             raise VersionError(f"it has version {plain['version']!r} of the format, not {VERSION}")
         return [_turn(turn) for turn in plain["turns"]]
@@ -237,7 +237,7 @@ _OWNER = re.compile(rb'"of":\s*("(?:[^"\\]|\\.)*")')
 
 
 def owner_in(text: bytes) -> str | None:
-    """Return whose recording a file is; None if it is none. The rest may be damaged."""
+    """Return the owner of a recording; None for any other file. The rest may be damaged."""
     if FORMAT.encode() not in text[:HEAD] or (found := _OWNER.search(text[:HEAD])) is None:
         return None
     try:

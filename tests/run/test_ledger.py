@@ -363,7 +363,7 @@ def test_a_run_id_in_use_is_refused(output: Path) -> None:
     )
     assert other.stdout is not None
     other.stdout.readline()
-    with pytest.raises(ConfigError, match="another process holds it: give each run an id"):
+    with pytest.raises(ConfigError, match="another process holds it: give each run its own"):
         begun(output)
     other.communicate("\n")
     assert not is_live(folder_of(output, "owner"))
@@ -379,7 +379,7 @@ def test_a_run_id_that_has_left_a_ledger_is_refused(output: Path) -> None:
 
 def test_a_run_that_a_sweep_has_buried_does_not_begin(output: Path) -> None:
     mark_run_over(output, "owner")
-    with pytest.raises(ConfigError, match="a sweep has said that run owner is over"):
+    with pytest.raises(ConfigError, match="a sweep has declared run owner over"):
         begun(output)
     assert not is_live(folder_of(output, "owner"))
 
