@@ -22,7 +22,7 @@ __tracebackhide__ = hide_own_frames
 
 
 def no_log(instance_id: str) -> TurnLog:
-    """Return a log for an instance that nobody else uses."""
+    """Return a new log, for an instance outside of any run."""
     return TurnLog()
 
 
