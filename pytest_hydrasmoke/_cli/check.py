@@ -46,8 +46,8 @@ def findings(
 ) -> Iterator[Finding]:
     """Check router, token, answers and contract, in this order.
 
-    `wait_aloud` is called with a line now and then while the router can't be reached. The checks
-    stop where a further one makes no sense: the token needs a router that is reached.
+    `wait_aloud` is called with a line now and then while the router can't be reached. If the router
+    or the token fails, the checks that need it are left out.
     """
     io = SyncIO(config.link)
     calls = Calls(io)
@@ -76,8 +76,8 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except (RejectedError, UnauthorizedError) as error:
         took = time.monotonic() - start
-        # Some routers check the token first: the next check reports what is wrong with it. And
-        # some gateways reject such an id, but pass everything else.
+        # Some routers check the token first: the next check reports what is wrong with it. Some
+        # gateways reject such an id, but pass everything else.
         if not _is_turned_away(error) or _token(calls, config).good:
             return Finding("router", True, f"reached in {took:.2f} s")
         words = f"a gateway in front of it answered in its place: {error}"
