@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -49,9 +50,8 @@ def findings(
     `wait_aloud` is called with a line now and then while the router can't be reached. If the router
     or the token fails, the checks that need it are left out.
     """
-    io = SyncIO(config.link)
-    calls = Calls(io)
-    try:
+    with closing(SyncIO(config.link)) as io:
+        calls = Calls(io)
         with Reaching(config.url, wait_aloud) as observer:
             router = _router(Calls(io, observer), config)
         yield router
@@ -63,8 +63,6 @@ def findings(
             yield _unknown_key(calls, config)
             yield _unknown_instance(calls)
             yield _contract(config.link)
-    finally:
-        io.close()
 
 
 def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
@@ -152,9 +150,8 @@ def _contract(link: Link) -> Finding:
 
 
 def _document(link: Link) -> tuple[int, bytes]:
-    io = SyncIO(link)
-    deadline = io.now() + ANSWER_TIMEOUT
-    try:
+    with closing(SyncIO(link)) as io:
+        deadline = io.now() + ANSWER_TIMEOUT
         stream = drive(io.open(Request("openapi", "GET", "/openapi.json"), deadline))
         body = bytearray()
         try:
@@ -162,6 +159,4 @@ def _document(link: Link) -> tuple[int, bytes]:
                 body += chunk
         finally:
             drive(stream.close())
-    finally:
-        io.close()
     return stream.status, bytes(body)

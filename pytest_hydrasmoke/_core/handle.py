@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
@@ -55,11 +55,8 @@ class TurnResult:
     @property
     def activity(self) -> str:
         """What may have caused LLM events, in words: its tools and its tokens."""
-        names = list(dict.fromkeys(call.name for call in self.tool_calls))
-        shown = [safe_line(name) for name in names[:MOST_PROVIDERS]]
-        if len(names) > len(shown):
-            shown.append(f"{len(names) - len(shown)} more")
-        tools = f"called {', '.join(shown) or 'no tool'}"
+        names = [safe_line(name) for name in dict.fromkeys(call.name for call in self.tool_calls)]
+        tools = f"called {first_few(names, MOST_PROVIDERS) or 'no tool'}"
         if self.usage is None:
             return f"{tools}, and reported no tokens"
         tokens = f"{self.usage.input_tokens} + {self.usage.output_tokens} tokens"

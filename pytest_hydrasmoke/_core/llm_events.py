@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, hide_own_frames
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from . import settle
@@ -221,6 +221,4 @@ def _summary(now: Look) -> str:
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = [safe_line(name, 60) for name in sorted(names)[:MOST_PROVIDERS]]
-    more = len(names) - len(shown)
-    return ", ".join([*shown, f"{more} more"] if more else shown)
+    return first_few([safe_line(name, 60) for name in sorted(names)], MOST_PROVIDERS)

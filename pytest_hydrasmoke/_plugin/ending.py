@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 
 __tracebackhide__ = hide_own_frames
 
@@ -37,8 +37,7 @@ class Ending:
             return f"signal: {signal.Signals(received).name.removeprefix('SIG')}"
         if self._words is None and self._broken:
             # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
-            more = f", and {len(self._broken) - _MOST} more" if len(self._broken) > _MOST else ""
-            self._ended_by("collection errors", ", ".join(self._broken[:_MOST]) + more, own=True)
+            self._ended_by("collection errors", first_few(self._broken, _MOST), own=True)
         elif self._words is None and isinstance(session.shouldfail, str):
             self._ended_by("stopped", session.shouldfail)
         return self._words

@@ -107,11 +107,6 @@ def all_found(output: Path) -> dict[Path, str | None]:
     return {path: flaw(path) for path in sorted(runs.iterdir())} if runs.is_dir() else {}
 
 
-def run_folders(output: Path) -> list[Path]:
-    """Return the folders of all runs that have left one."""
-    return [folder for folder, why in all_found(output).items() if why is None]
-
-
 # Creation
 
 

@@ -34,13 +34,9 @@ def check_unused(
     may have forgotten what a run has deleted. `observer` sees the outcome of the calls. Passes on
     the errors of the calls.
     """
-    io = SyncIO(config.link)
-    try:
-        known = drive(
-            Calls(io, observer).poll(key_of(config.run_id, 0), deadline=_deadline(io, config))
-        ).found
-    finally:
-        io.close()
+    first_key = key_of(config.run_id, 0)
+    with contextlib.closing(SyncIO(config.link)) as io:
+        known = drive(Calls(io, observer).poll(first_key, deadline=_deadline(io, config))).found
     mark = run_folder.used_mark(config.output, config.run_id)
     if known or (named and mark.exists()):
         where = "the router knows its keys" if known else f"{mark} says so"
@@ -68,11 +64,8 @@ def learn(config: HydraSmokeConfig, *, observer: Observer | None = None) -> Form
     Raises `ConfigError` if the answers can't be distinguished from those of any other server at its
     URL, and passes on the errors of the calls.
     """
-    io = SyncIO(config.link)
-    try:
+    with contextlib.closing(SyncIO(config.link)) as io:
         forms = drive(learn_forms(Calls(io, observer), _deadline(io, config)))
-    finally:
-        io.close()
     if not forms.can_prove:
         raise ConfigError(
             "the answers at this URL look like those of a path that does not exist: 404 for an "

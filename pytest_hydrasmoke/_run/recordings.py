@@ -41,8 +41,8 @@ class Recordings:
         for path in sorted(self._files()[0]):
             # Opening something that is not a file, such as a pipe, may block for ever.
             if path.suffix == ".json" and path.is_file():
-                with contextlib.suppress(OSError):
-                    owner = _owner(path)
+                with contextlib.suppress(OSError), path.open("rb") as file:
+                    owner = owner_in(file.read(HEAD))
                     if owner is not None:
                         found.setdefault(owner, path)
         return found
@@ -124,11 +124,6 @@ class Recordings:
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink()
             held.release()
-
-
-def _owner(path: Path) -> str | None:
-    with path.open("rb") as file:
-        return owner_in(file.read(HEAD))
 
 
 def replace(path: Path, text: str) -> None:

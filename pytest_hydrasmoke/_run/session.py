@@ -291,8 +291,12 @@ class SmokeSession(RecordListener):
     @property
     def pending(self) -> list[InstanceRecord]:
         """The instances that `close` has to delete."""
-        own = [record for record in self.records if not record.shared_across_workers]
-        return to_delete(own, self.policy)
+        return to_delete(self._own, self.policy)
+
+    @property
+    def _own(self) -> list[InstanceRecord]:
+        """The instances that this process deletes, and not the main process for all workers."""
+        return [record for record in self.records if not record.shared_across_workers]
 
     def process_report(self) -> ProcessReport:
         """Return the outcome of every request for an instance, and how the router answered."""
@@ -306,6 +310,6 @@ class SmokeSession(RecordListener):
 
     def close(self) -> None:
         """Delete all that is left and this process's to delete; harmless if done before."""
-        self.dispose([record for record in self.records if not record.shared_across_workers])
+        self.dispose(self._own)
         believe_others(self.records, self.ledger)
         self._io.close()

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -270,17 +271,13 @@ class Sweep:
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         while targets:
             # `_one` reports its failures itself: none stops the others.
-            works = [self._work(target) for target in targets]
-            fan_out(self.config.link, works)
+            fan_out(self.config.link, [partial(self._one, target) for target in targets])
             # The wait for a row is over for a request sent before this sweep.
             self.wait = max(until - time.monotonic(), 0.0)
             found = frozenset(self._found)
             targets = [target for slots in several for target in slots.more(found)]
 
-    def _work(self, target: Target) -> Callable[[SyncIO], None]:
-        return lambda io: self._one(io, target)
-
-    def _one(self, io: SyncIO, target: Target) -> None:
+    def _one(self, target: Target, io: SyncIO) -> None:
         # An id in a ledger is not trusted: the key's poll returns what to delete.
         record = InstanceRecord(None, target.key, state=State.REQUESTED)
         had_row = target.entry is not None and target.entry.has_row

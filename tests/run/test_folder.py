@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
-from owner_tools import SPEC, lines_of
+from owner_tools import SPEC, lines_of, run_folders
 from systems import VanishingLock
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._run import locks as locks_module
-from pytest_hydrasmoke._run.folder import flaw, folder_of, run_folders
+from pytest_hydrasmoke._run.folder import flaw, folder_of
 from pytest_hydrasmoke._run.ledger import (
     Intent,
     Ledger,

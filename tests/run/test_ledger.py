@@ -16,12 +16,22 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from owner_tools import SPEC, alive, config_for, kill, lines_of, reading_of, running, session_for
+from owner_tools import (
+    SPEC,
+    alive,
+    config_for,
+    kill,
+    lines_of,
+    reading_of,
+    run_folders,
+    running,
+    session_for,
+)
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
-from pytest_hydrasmoke._run.folder import folder_of, run_folders
+from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import (
     Intent,
     Ledger,
