@@ -71,7 +71,7 @@ class Forms:
     unknown: Form
     """Status of an unknown UUID."""
     malformed: Form
-    """Status of a word that is no UUID."""
+    """Status of a word that is not a UUID."""
     unknown_key: Form
     """Poll of an unknown key; `TAKEN` where that is a successful answer."""
     missing: Form
@@ -96,7 +96,7 @@ class Forms:
         }
 
     def is_routers(self, malformed: Form) -> bool:
-        """Return whether an answer to a word that is no UUID proves that the router gave it."""
+        """Return whether the answer to a word that is not a UUID proves that the router gave it."""
         if not malformed.looks_like(self.malformed):
             return False
         if not malformed.looks_like(self.missing):

@@ -40,7 +40,7 @@ def add_section(report: pytest.TestReport, title: str, text: str) -> None:
 
 
 def worker_input(config: pytest.Config) -> dict[str, Any] | None:
-    """Return what xdist's main process sent this worker; None where this is no worker."""
+    """Return what xdist's main process sent this worker; None if this is not a worker."""
     return getattr(config, "workerinput", None)
 
 

@@ -40,7 +40,7 @@ def spec_of(value: object) -> InstanceSpec:
 
 
 def seconds_of(name: str, value: object, default: float) -> float:
-    """Return seconds, the default for None; raises `ConfigError` for what is no duration."""
+    """Return seconds, the default for None; raises `ConfigError` for anything else."""
     if value is None:
         return default
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:

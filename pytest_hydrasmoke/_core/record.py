@@ -82,7 +82,7 @@ class InstanceRecord:
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     statuses: list[str] = field(default_factory=list[str])
-    """The status words seen, repeats merged, and cut; the first ones and the last."""
+    """The status words seen, cut and without repeats; if there are many, the first and the last."""
     status_times: list[float] = field(default_factory=list[float])
     """When each of them was first seen."""
     doing: Doing | None = None
@@ -134,7 +134,7 @@ class InstanceRecord:
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
     attached: bool = False
-    """Whether somebody else provisioned it: it has no key, and is never deleted."""
+    """Whether the run is attached to it: it has no key, and is never deleted."""
     listener: RecordListener = field(default_factory=lambda: RecordListener(), repr=False)
 
     @property

@@ -99,9 +99,9 @@ def _problem(item: pytest.Item) -> str | None:
     if mark is None:
         return None
     if not isinstance(item, pytest.Function) or issubclass(item.cls or object, TestCase):
-        return f"{MARKER} is for functions, and methods of classes that are no unittest.TestCase"
+        return f"{MARKER} works on functions and methods, but not on those of unittest.TestCase"
     if "subtests" in item.fixturenames:
-        return f"{MARKER} does not go with subtests: they fail beside the run, which would pass"
+        return f"{MARKER} can't be combined with subtests: a run would pass although one fails"
     try:
         item.stash[_PLAN] = plan_of(mark)
     except (TypeError, ValueError) as error:

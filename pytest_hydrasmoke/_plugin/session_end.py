@@ -116,7 +116,7 @@ class SessionEnd:
         return [self._scrub(line) for line in lines]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # A skip is no execution; an expected failure is one, although it is reported as skipped.
+        # A skipped test was not executed; an expected failure was, but is reported as skipped.
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         self._executed |= ran and "hydra_smoke" in report.keywords
         self._failed.update(getattr(report, FAILED, ()))

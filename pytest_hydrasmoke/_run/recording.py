@@ -49,7 +49,7 @@ class RecordedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that was no stream."""
+    """An answer that was not a stream."""
 
     status: int
     content_type: str
@@ -150,7 +150,7 @@ def _chunk(data: bytes) -> str:
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _ODD = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""Characters that would break a line, be invisible in a review, or be no valid UTF-8."""
+"""Characters that break a line, are invisible in a review, or are not valid in UTF-8."""
 
 
 def _json(value: object) -> str:

@@ -84,13 +84,13 @@ def _frame(turn: Turn) -> dict[str, object]:
 
 def _words(turn: Turn, reading: Reading) -> dict[str, object]:
     """Return the words of a turn, with readable names of its parts."""
-    refused, said = turn.refused, played(turn.stream, reading)
+    refused, words = turn.refused, played(turn.stream, reading)
     return {
         **_frame(turn),
         "refusal": refused and f"{refused.status} {refused.body.decode(errors='replace')}",
-        "text": said.text,
-        "tools": said.tools,
-        "finish reason": said.finish_reason,
+        "text": words.text,
+        "tools": words.tools,
+        "finish reason": words.finish_reason,
     }
 
 

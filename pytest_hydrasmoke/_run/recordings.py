@@ -73,7 +73,7 @@ class Recordings:
         except FileNotFoundError:
             return None
         if owner_in(text) != owner:
-            raise FileExistsError(f"{path} is no recording of it: move it away")
+            raise FileExistsError(f"{path} is not a recording of it: move it away")
         return text
 
     def write(self, owner: str, text: str) -> None:

@@ -173,8 +173,8 @@ class Sweep:
             self.wait = 0.0
         elif not (folder / LEDGER).exists():
             self.say(
-                f"no ledger of run {run_id} is known here: its slots are asked for all the same, "
-                "as they may have been used elsewhere"
+                f"there is no ledger of run {run_id} here: its slots are asked for anyway, as they "
+                "may have been used elsewhere"
             )
             above = self._above(run_id)
             if above is not None:

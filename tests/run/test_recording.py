@@ -246,7 +246,7 @@ def test_a_file_that_was_moved_is_found_by_its_owner(tmp_path: Path) -> None:
 def test_what_is_somebody_else_s_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / path_of(TEST)
     replace(path, "{}")
-    with pytest.raises(FileExistsError, match="is no recording of it: move it away"):
+    with pytest.raises(FileExistsError, match="is not a recording of it: move it away"):
         Recordings(tmp_path).read(TEST)
 
 

@@ -110,8 +110,8 @@ def test_a_run_that_is_not_known_here_is_told_at_once(
     assert code == 0
     lines = told.splitlines()
     assert lines[1] == (
-        "no ledger of run nobody is known here: its slots are asked for all the same, as they may "
-        "have been used elsewhere"
+        "there is no ledger of run nobody here: its slots are asked for anyway, as they may have "
+        "been used elsewhere"
     )
     assert lines[2].startswith("asking for up to 0.6 s for keys")
     killed(fake, output)
