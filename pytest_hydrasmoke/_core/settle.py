@@ -23,7 +23,7 @@ FINEST = 0.02
 CLOSE = 0.1
 """Seconds between looks that date a row closely enough; later on half of its lag."""
 ROWLESS = 3
-"""Turns in a row without rows after which no more rows are waited for."""
+"""Consecutive turns without rows after which there is no wait for more."""
 USUAL = 5.0
 """Seconds after its end when any turn is settled, unless a setting says otherwise."""
 

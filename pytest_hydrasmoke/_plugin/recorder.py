@@ -80,8 +80,8 @@ class Recorder:
         self._test: _Test | None = None
         self._reported: set[str] = set()
         self._lines: list[str] = []
-        is_worker = worker_input(pytest_config) is not None
-        self._notes = Notes(ledger.folder / RECORDED, self._scrub, from_worker=is_worker)
+        self._is_worker = worker_input(pytest_config) is not None
+        self._notes = Notes(ledger.folder / RECORDED, self._scrub, from_worker=self._is_worker)
 
     def tape(self, log: TurnLog, message: str) -> Tape | None:
         """Begin to record a turn for the current owner; None where it is not recorded."""
@@ -144,10 +144,10 @@ class Recorder:
         """
         for owner in self._tapes:
             self._try(owner, self._leave)
-        if worker_input(self._pytest) is None:
-            self._write_left()
-        else:
+        if self._is_worker:
             worker_output(self._pytest)[RECORDED] = self._notes.kept
+        else:
+            self._write_left()
         if self._notes.unwritten():  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
@@ -236,8 +236,7 @@ class Recorder:
             return
         name, why = self._scrub(owner), None
         # Only two workers can have run the same test.
-        shared = worker_input(self._pytest) is not None
-        held = self._ledger.hold("recordings", lambda: None) if shared else None
+        held = self._ledger.hold("recordings", lambda: None) if self._is_worker else None
         try:
             old = self._recordings.read(name)
             what = NEW if old is None else CHANGED

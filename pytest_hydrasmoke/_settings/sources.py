@@ -126,11 +126,9 @@ def load(
             # First: a table that was not read may be why they are missing.
             unread = unread_below(file, folder) if missing else ()
             problems += map(Problem, (*unread, *missing))
-    output = values.get("output", ".hydrasmoke")
-    if isinstance(output, str | Path):
-        values["output"] = folder / output
-    # A test may change the working directory before they are read.
-    for name in ("record", *PEM):
+    values.setdefault("output", ".hydrasmoke")
+    # A test may change the working directory before they are used.
+    for name in ("output", "record", *PEM):
         if isinstance(values.get(name), str | Path):
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
