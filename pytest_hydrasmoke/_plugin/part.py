@@ -150,7 +150,7 @@ def _plugins(
     yield "workers", finish.workers
     yield "views", finish.views
     if settings.record is not None:
-        # A worker of the run that holds the folder takes turns with the others.
+        # Workers write into the folder that the main process holds, one at a time.
         recordings = part.recordings or Recordings(settings.record)
         recorder = Recorder(config, active, ledger, recordings, finish.verdict.fail)
         active.tape = recorder.tape

@@ -65,7 +65,7 @@ class ByHand:
 
     @contextlib.contextmanager
     def own(self, name: str) -> Generator[str]:
-        """Own a key, and delete the instance that it names at the end."""
+        """Own a key; at the end, delete the instance that it names."""
         record = self._begin(name)
         try:
             yield str(record.key)

@@ -65,7 +65,7 @@ class Ledger:
     ) -> None:
         self.run_id = run_id
         self.fake = fake
-        """Whether the run is one of the bundled fake."""
+        """Whether the run's router is the bundled fake."""
         self._commands = commands
         self.folder = folder_of(output, run_id)
         self._output = output
@@ -162,7 +162,7 @@ class Ledger:
             append(self.folder, {"share": share, "spec": dict(spec), "failure": why})
 
     def record_fact(self, key: str, fact: Fact, instance_id: str | None) -> None:
-        """Append a fact; raises OSError. A sweep finds out again what was not written."""
+        """Append a fact; raises OSError. A sweep asks the router for what was not written."""
         record_fact(self.folder, key, fact, id=instance_id)
 
     def read(self) -> Reading:

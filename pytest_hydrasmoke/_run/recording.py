@@ -1,4 +1,4 @@
-"""The format of a recording, as `docs/reference/recordings.md` defines it; pure.
+"""The format of a recording, as `docs/reference/recordings.md` defines it; pure functions.
 
 The fake has a reader of its own, which shares nothing with this module.
 """
@@ -76,7 +76,7 @@ class Turn:
     llm_events: Events | None
     end: Ending | None
     times: Sequence[float]
-    """When each chunk was read, in milliseconds since the request was sent; written whole."""
+    """When each chunk was read, in milliseconds since the request; written as whole numbers."""
     chunks: Sequence[bytes]
     refused: Refusal | None
     said: str | None = None
@@ -206,7 +206,7 @@ def _decoded(value: Any) -> bytes:
 
 
 def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
-    """Put new turns in the places of an owner's old ones, of which a run may have seen a part.
+    """Replace an owner's old turns by new ones; a run may have repeated only a part of them.
 
     Drop old turns that were not repeated on an instance that had turns; keep further turns with the
     same message, and instances without turns in this run.
