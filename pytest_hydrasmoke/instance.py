@@ -117,7 +117,7 @@ class ChatTurn(_Turn):
         """
         what = expected(at_least, at_most, providers, exactly, only)
         result = self._result
-        return drive(self._handle.expect_of_turn(what, result.account, timeout, result.deeds))
+        return drive(self._handle.expect_of_turn(what, result.account, timeout, result.activity))
 
 
 @public
@@ -137,7 +137,7 @@ class AsyncChatTurn(_Turn):
         """Do what `ChatTurn.expect_llm_events` does."""
         what = expected(at_least, at_most, providers, exactly, only)
         result = self._result
-        return await self._handle.expect_of_turn(what, result.account, timeout, result.deeds)
+        return await self._handle.expect_of_turn(what, result.account, timeout, result.activity)
 
 
 class _Instance:

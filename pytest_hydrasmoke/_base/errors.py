@@ -78,9 +78,9 @@ class HydraSmokeError(Exception):
         self.next_step = next_step
         # What the turn did, in the agent's words.
         self.turn: str | None = None
-        # Its recorded failure: this, not its text, identifies the error later.
+        # Its entry in an instance's record: the error is recognised by it, not by its text.
         self.failure: object = None
-        # The router's answer that it was made from; the repr leaves it out.
+        # The router's answer that caused it; the repr leaves it out.
         self.answer: object = None
 
     def add_context(
@@ -92,7 +92,7 @@ class HydraSmokeError(Exception):
         instance: str | None = None,
         next_step: str | None = None,
     ) -> None:
-        """Add what the raising code did not know; a value that is set already stays."""
+        """Add what the raising code did not know; values that are set already stay."""
         self.phase = self.phase or phase
         self.seconds = seconds if self.seconds is None else self.seconds
         self.last = self.last or last
@@ -104,7 +104,7 @@ class HydraSmokeError(Exception):
 
     @property
     def brief(self) -> str:
-        """The same text without `turn`, which has the agent's words."""
+        """The text without `turn`, which has the agent's words."""
         return self._text(None)
 
     def _text(self, turn: str | None) -> str:
@@ -151,7 +151,7 @@ class TransportError(HydraSmokeError):
 
     @property
     def late(self) -> bool:
-        """Return whether time ran out: it is a `TransportTimeoutError` then."""
+        """Whether time ran out: it is a `TransportTimeoutError` then."""
         return isinstance(self, TransportTimeoutError)
 
 

@@ -16,8 +16,8 @@ from typing import Any, Self, cast
 
 UNDECIDED = frozenset({408, 409, 418, 425, 429})
 """Refusals of a provision that prove nothing: transient, of a key in progress, of a gateway."""
-_FIELDS = 20
-_LOOKED_AT = 4_096
+_MOST_FIELDS = 20
+_MOST_BYTES = 4_096
 """Most fields and bytes of an error's body that enter its form."""
 
 
@@ -31,7 +31,7 @@ class Form:
     fields: tuple[tuple[str, str], ...] = ()
     """The fields of a JSON object, each with its type in Python; empty for anything else."""
     digest: str = ""
-    """Digest of the body without the requested word: equal for equal words."""
+    """Digest of the body without what was requested: equal for equal words."""
 
     def looks_like(self, other: Form) -> bool:
         """Return whether both forms are the same, apart from their words."""
@@ -47,11 +47,11 @@ TAKEN = Form(200)
 """The form of a successful answer where an error was expected."""
 
 
-def form_of(code: int, content_type: str, body: bytes, asked: str) -> Form:
-    """Return an error answer's form; `asked` is the requested word, which answers often repeat."""
+def form_of(code: int, content_type: str, body: bytes, requested: str) -> Form:
+    """Return an error answer's form; `requested` is the id, key or path that it may repeat."""
     kind = content_type.partition(";")[0].strip().lower()
-    text = body[:_LOOKED_AT].decode("utf-8", "replace")
-    words = text.replace(asked, "") if asked else text
+    text = body[:_MOST_BYTES].decode("utf-8", "replace")
+    words = text.replace(requested, "") if requested else text
     digest = hashlib.sha256(words.encode()).hexdigest()[:16]
     try:
         parsed: object = json.loads(body)
@@ -61,7 +61,7 @@ def form_of(code: int, content_type: str, body: bytes, asked: str) -> Form:
     if isinstance(parsed, dict):
         named = cast("dict[str, object]", parsed)
         fields = [(name[:60], type(value).__name__) for name, value in sorted(named.items())]
-    return Form(code, kind[:60], tuple(fields[:_FIELDS]), digest)
+    return Form(code, kind[:60], tuple(fields[:_MOST_FIELDS]), digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Forms:
     unknown: Form
     """Status of an unknown UUID."""
     malformed: Form
-    """Status of a word that is no UUID."""
+    """Status of a word that is not a UUID."""
     unknown_key: Form
     """Poll of an unknown key; `TAKEN` where that is a successful answer."""
     missing: Form
@@ -79,7 +79,7 @@ class Forms:
 
     @property
     def can_prove(self) -> bool:
-        """Return whether the router can be distinguished from any other server at its URL."""
+        """Whether the router can be distinguished from any other server at its URL."""
         return self.unknown_key == TAKEN or self.is_routers(self.malformed)
 
     def says_unknown(self, form: Form) -> bool:
@@ -96,7 +96,7 @@ class Forms:
         }
 
     def is_routers(self, malformed: Form) -> bool:
-        """Return whether an answer to a word that is no UUID proves that the router gave it."""
+        """Return whether the answer to a word that is not a UUID proves that the router gave it."""
         if not malformed.looks_like(self.malformed):
             return False
         if not malformed.looks_like(self.missing):

@@ -10,6 +10,7 @@ from pathlib import Path
 from . import platform
 
 NEW = os.O_CREAT | os.O_EXCL
+"""Flags that create a file, and fail if it exists."""
 
 
 def is_blocked(place: Path) -> bool:
@@ -22,7 +23,7 @@ def make_folder(folder: Path) -> None:
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     if is_blocked(folder):
-        raise NotADirectoryError(errno.ENOTDIR, "A link, or no folder", str(folder))
+        raise NotADirectoryError(errno.ENOTDIR, "A link, or not a folder", str(folder))
 
 
 def make_mark(file: Path) -> None:
@@ -32,7 +33,7 @@ def make_mark(file: Path) -> None:
 
 
 def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False) -> None:
-    """Append in one write; if `durable`, it is on disk on return. Raises OSError."""
+    """Append a line in one write; if `durable`, it is on disk on return. Raises OSError."""
     if not make:
         file.lstat()  # Before a lock is created beside a missing file.
     with platform.here.alone(file):
@@ -47,4 +48,5 @@ def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False)
 
 
 def opened(file: Path, flags: int, mode: int = 0o600) -> int:
+    """Open a file for writing, but no link; return its descriptor. Raises OSError."""
     return os.open(file, os.O_WRONLY | platform.OPENED | flags, mode)

@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 OPENED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 """Flags for every file opened for writing: follow no link, translate no byte."""
-PATIENCE = 2.0
-"""Seconds for which another process may have a file open that we replace or read."""
+BUSY_TIMEOUT = 2.0
+"""Seconds to wait for other processes that have the file open which is to be replaced or read."""
 APPEND_TIMEOUT = 2.0
 """Seconds to wait for other processes that append to the same file."""
 _INTERVAL = 0.01
-"""Seconds between two attempts to do so."""
+"""Seconds between two attempts to replace or read a file."""
 _F_FULLFSYNC = 51
-"""The number of that request on macOS: elsewhere `fcntl` does not define it."""
+"""F_FULLFSYNC, which `fcntl` defines only on macOS: flush the disk's cache, too."""
 
 
 class System:
@@ -37,7 +37,7 @@ class System:
     is_posix = True
 
     def alone(self, file: Path) -> contextlib.AbstractContextManager[object]:
-        """Return a context for an append, so that it overwrites no other process's."""
+        """Return a context for an append in which no other process appends."""
         return contextlib.nullcontext()  # The system itself writes at the end of the file.
 
     def flush(self, descriptor: int) -> None:
@@ -57,7 +57,7 @@ class System:
         """Read or replace a file that another process may have open; return `work`'s result."""
         return work()
 
-    def taking(self, descriptors: Collection[int], seconds: float) -> set[int]:
+    def writable(self, descriptors: Collection[int], seconds: float) -> set[int]:
         """Return the descriptors that can be written without blocking, once there is one."""
         if sys.platform == "win32":
             raise NotImplementedError  # Callers check `is_posix` first.
@@ -81,13 +81,14 @@ class Mac(System):
             return
         os.fsync(descriptor)
 
-    def taking(self, descriptors: Collection[int], seconds: float) -> set[int]:
+    def writable(self, descriptors: Collection[int], seconds: float) -> set[int]:
         low = [descriptor for descriptor in descriptors if descriptor < _SELECTABLE]
-        # The others can't be checked.
+        # select can't check the others: they count as writable.
         return {*descriptors} - {*low} or {*select.select([], low, [], seconds)[1]}
 
 
 _SELECTABLE = 1024
+"""Descriptors from this number on are too large for select."""
 
 
 class Windows(System):
@@ -102,7 +103,7 @@ class Windows(System):
         """Do nothing: a folder can't be opened there, and its entries are journaled."""
 
     def patiently(self, work: Callable[[], T]) -> T:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + BUSY_TIMEOUT
         while True:
             try:
                 return work()
@@ -127,7 +128,7 @@ def printable(text: str, stream: TextIO) -> str:
 
 
 def name_on_disk(path: Path) -> str | None:
-    """Return the name under which a disk stores a file also found by this one; None if equal.
+    """Return the name that a file has on its disk, if its case differs from `path`; else None.
 
     A case-insensitive disk keeps the name that came first.
     """

@@ -1,6 +1,6 @@
 """Access to internals of pytest, pluggy and xdist, each in one function.
 
-None of them are public. If a release moves one, a test of this module says which.
+None of them is public. If a release moves one, a test of this module fails and names it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def failure_words(report: pytest.TestReport) -> str:
-    """Return the failure message in a failed test's report, in a line or a few."""
+    """Return the failure message in a failed test's report, without its traceback."""
     crash = getattr(report.longrepr, "reprcrash", None)
     return str(report.longrepr if crash is None else crash.message)
 
 
 def begin_failure_words(report: pytest.TestReport, words: str) -> None:
-    """Put text before that message, and so into the test's line in pytest's summary."""
+    """Put text before the failure message, so that pytest's summary shows it."""
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None and words not in crash.message.partition("\n")[0]:
         crash.message = f"{words}: {crash.message}"
@@ -40,12 +40,12 @@ def add_section(report: pytest.TestReport, title: str, text: str) -> None:
 
 
 def worker_input(config: pytest.Config) -> dict[str, Any] | None:
-    """Return what xdist's main process sent this worker; None where this is no worker."""
+    """Return what xdist's main process sent this worker; None if this is not a worker."""
     return getattr(config, "workerinput", None)
 
 
 def worker_output(owner: object) -> dict[str, Any]:
-    """Return what a worker sends at its end: of its config to fill in, of its node to read."""
+    """Return what a worker sends at its end; `owner` is its config there, its node elsewhere."""
     output: dict[str, Any] = getattr(owner, "workeroutput", {})
     return output
 
@@ -59,8 +59,8 @@ def session_of(config: pytest.Config) -> pytest.Session | None:
 def junit_writers(config: pytest.Config) -> Iterator[Any]:
     """Yield the writer of the JUnit file that this process writes, if any.
 
-    pytest gives plugins no access but a fixture, and no fixture lives that long. It is recognised
-    by the method that the fixture `record_testsuite_property` gives to tests.
+    pytest offers plugins only a fixture, and no fixture lives that long. The writer is recognised
+    by the method that the fixture `record_testsuite_property` returns.
     """
     for plugin in config.pluginmanager.get_plugins():
         if callable(getattr(plugin, "add_global_property", None)):
@@ -75,13 +75,13 @@ def suite_properties(writer: Any) -> list[tuple[str, str]]:
 
 
 def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef[object]]:
-    """Return the fixtures of a name for a collected test: the last one is used."""
+    """Return the fixtures of a name for a collected test; the test uses the last one."""
     info = getattr(item, "_fixtureinfo", None)
     return () if info is None else info.name2fixturedefs.get(name, ())
 
 
 def visible_fixtures(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef[object]]:
-    """Return the fixtures of a name that a collected test can use, also where it uses none."""
+    """Return the fixtures of a name that a collected test could use."""
     # Before 9, pytest's closure of a test leaves out what an overridden fixture uses.
     manager: Any = getattr(item.session, "_fixturemanager")  # noqa: B009 - not public
     found: Sequence[pytest.FixtureDef[object]] = manager.getfixturedefs(name, item) or ()
@@ -106,8 +106,7 @@ def hide_frames_of_asyncio(hide: Callable[[Any], bool]) -> None:
 def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:
     """Clean the output of `--debug`: arguments and results of hooks, with fixture values.
 
-    pluggy does not expose where it writes them: if that attribute is renamed, nothing more is
-    written.
+    pluggy does not expose its writer: if that attribute is renamed, nothing more is written.
     """
     tracer = config.trace.root
     write: Callable[[str], object] | None = getattr(tracer, "_writer", None)
@@ -115,6 +114,6 @@ def clean_trace(config: pytest.Config, clean: Callable[[str], str]) -> None:
 
 
 def live_log_level(config: pytest.Config) -> int | None:
-    """Return the level from which log records are on the terminal already (`log_cli`), or None."""
+    """Return the level from which pytest shows log records live (`log_cli`); None if it doesn't."""
     handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_cli_handler", None)
     return handler.level if isinstance(handler, logging.StreamHandler) else None

@@ -17,7 +17,7 @@ _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECAS
 
 
 def name_problem(name: str) -> str | None:
-    """Return why a run id, or a process's name, is no valid file name everywhere; None if it is."""
+    """Return why a name of a run or process is not a file name on every system; None if it is."""
     if _NAME.fullmatch(name) is None or name.endswith(".") or len(name) > LONGEST_NAME:
         return (
             f"must be 1 to {LONGEST_NAME} of A to Z, a to z, 0 to 9, dot, underscore and hyphen, "
@@ -29,7 +29,7 @@ def name_problem(name: str) -> str | None:
 
 
 def check_name(what: str, name: str) -> None:
-    """Raise `ConfigError` for a name that is no valid file name everywhere."""
+    """Raise `ConfigError` for a name that is not a valid file name on every system."""
     problem = name_problem(name)
     if problem is not None:
         raise ConfigError(f"the {what} {problem}: {safe_line(name)!r}")
@@ -55,6 +55,6 @@ def worker_run_id(run_id: str, worker: str) -> str:
     whole = f"{run_id}-{worker}"
     if len(whole) <= LONGEST_NAME:
         return whole
-    # Run ids of a pipeline differ at the end, which is cut off: a digest keeps them distinct.
+    # Run ids of a pipeline differ at their end, which is cut off: the digest keeps them distinct.
     digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
     return f"{whole[: LONGEST_NAME - 13]}-{digest}"

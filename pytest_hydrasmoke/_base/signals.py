@@ -21,13 +21,14 @@ from types import FrameType
 from typing import Any
 
 CLEANUP_SECONDS = 3.0
-"""Seconds for the router's answer once a signal has come: a runner kills after 10."""
+"""Seconds for clean-up once a signal has come: a CI runner kills after 10."""
 STUCK = 10.0
 """Seconds after which a further signal counts again, if the first one started no clean-up."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""Used where the system has them.
-Windows has the last (Ctrl-Break, or a closed window), and kills where others send TERM."""
+"""Signals that end a run, as far as the system has them.
+
+Only Windows has the last (Ctrl-Break, or a closed window); it kills where others send TERM."""
 _MOST = 1000
 """How many deferred calls are kept: the newest."""
 
@@ -58,7 +59,7 @@ class Interrupts:
                 self._old[number] = signal.signal(number, self._handle)
 
     def restore(self) -> None:
-        """Restore the old handlers, unless someone has replaced ours since."""
+        """Restore the old handlers, except where other code has replaced ours since."""
         for number, old in self._old.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, old)
@@ -118,7 +119,7 @@ class Interrupts:
         the risk that they have just ended.
         """
         if sys.platform == "win32":
-            raise NotImplementedError  # Where stalled output can't be detected.
+            raise NotImplementedError  # Stalled output can't be detected there.
         number, main = self.received, threading.main_thread().ident
         if number is None or main is None or signal.getsignal(number) != self._handle:
             return

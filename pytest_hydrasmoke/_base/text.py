@@ -10,18 +10,19 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-# Colours are common in the output of tools, and no reader misses them: dropped, not escaped.
+# Colours, common in the output of tools, are dropped: as escapes they would only be noise.
 _DROPPED = re.compile(r"\x1b\[[\d;:]*m|\r(?=\n)")
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
     "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
-"""Invisible characters that are no format characters: the rest of Unicode's property
-Default_Ignorable_Code_Point, and four blank signs."""
+"""Invisible characters outside the category Cf: the rest of Unicode's property
+Default_Ignorable_Code_Point, and four blank characters."""
 
 
 def _visible(char: str) -> str:
-    # Cc: controls (ANSI, OSC, bell, CR); Cf: bidi and zero-width marks; Zl/Zp: line separators.
+    # Cc: controls (ANSI, OSC, bell, CR); Cf: bidi and zero-width marks; Cs: lone surrogates;
+    # Zl/Zp: line separators.
     if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp") and not _UNSEEN.match(char):
         return char
     number = ord(char)
@@ -36,7 +37,7 @@ def harmless(text: str) -> str:
     Control and direction characters become visible escapes, and what a pipeline's runner would take
     for a command (`::command::` at a line's start, `##[command]` anywhere) is broken up.
     """
-    shown = re.sub(r"[^\n\t\x20-\x7e]+", lambda odd: "".join(map(_visible, odd[0])), text)
+    shown = re.sub(r"[^\n\t\x20-\x7e]+", lambda part: "".join(map(_visible, part[0])), text)
     shown = re.sub(r"^([^\S\n]*):(?=:)", r"\1: ", shown, flags=re.MULTILINE)
     return re.sub(r"##(?=\w*\[)", "# #", shown)
 
@@ -47,17 +48,17 @@ def harmless_in_rows(text: str, width: int) -> str:
     A row may begin in the middle of a line: at a word, or in one wider than a row.
     """
 
-    def whole(word: re.Match[str]) -> str:
+    def broken_up(word: re.Match[str]) -> str:
         may_begin = word[0].lstrip().startswith("::") or len(word[0]) > width
         return re.sub(":(?=:)", ": ", word[0]) if may_begin else word[0]
 
-    return re.sub(r"[^ \t\n]+", whole, harmless(text))
+    return re.sub(r"[^ \t\n]+", broken_up, harmless(text))
 
 
 def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
     """Return a function that removes the token from a text of any length, and makes it harmless.
 
-    It returns the same object where nothing has to change.
+    That function returns the same object if nothing has to change.
     """
 
     def clean(text: str) -> str:
@@ -72,7 +73,7 @@ def cleaner(scrub: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def safe_text(text: str, limit: int = 400) -> str:
-    """Return a server's words after `harmless`: `limit` characters, then how many more."""
+    """Return `limit` characters of a server's words, made harmless, and how many more there are."""
     shown, more = harmless(text[:limit]), len(text) - limit
     return f"{shown}… ({more} more characters)" if more > 0 else shown
 

@@ -24,7 +24,7 @@ VARIABLES = (variable("token"), "OPS_BEARER_TOKEN")
 """Environment variables that may hold a token: the first one set is used."""
 TOKEN_FORM = re.compile(r"[\x21-\x7e]{8,}")
 WINDOW = 8
-"""So many characters of a token in a row are secret, too."""
+"""A part of a token with at least this many characters is secret, too."""
 
 
 def token_problem(value: str) -> str | None:
@@ -89,13 +89,13 @@ def hidden(token: str | Token) -> Token:
 
 def _known(token: Token | None) -> frozenset[str]:
     """Return every token that this process could show: this one, and the environment's."""
-    given = "" if token is None else token.reveal()
-    found = {value.strip() for value in (given, *map(os.environ.get, VARIABLES)) if value}
+    own = "" if token is None else token.reveal()
+    found = {value.strip() for value in (own, *map(os.environ.get, VARIABLES)) if value}
     return frozenset(value for value in found if len(value) >= WINDOW)
 
 
 def has_token(text: str, token: Token | None) -> bool:
-    """Return whether a text contains a whole token: this one, or one of the environment."""
+    """Return whether a text contains a whole token: this one, or the environment's."""
     return any(value in text for value in _known(token))
 
 
@@ -106,7 +106,7 @@ def scrubbing(token: Token | None) -> Callable[[str], str]:
 
 
 class _Parts(frozenset[str]):
-    """Parts of tokens; their repr shows none."""
+    """Parts of tokens; the repr shows none of them."""
 
     __slots__ = ()
 
@@ -115,7 +115,7 @@ class _Parts(frozenset[str]):
 
 
 _MARKS = "*#~_ "
-"""Candidates for the mask byte: the first that no token has; none has the last."""
+"""Candidates for the mask byte: the first that is in no token, as the space never is."""
 Spans = list[tuple[int, int]]
 """Parts of a text as (start, end), in order."""
 
@@ -141,7 +141,7 @@ def hiding(token: Token | None) -> Callable[[bytes], bytes]:
 def scrubber(*values: str) -> Callable[[str], str]:
     """Return a function that masks every part of `values` of at least `WINDOW` characters."""
     find = finder(*values)
-    # Made of a character that no token has, so that no mask completes a window.
+    # Made of a character that is in no token, so that a mask completes no window.
     mask = ("…" if any("*" in value for value in values) else "*") * WINDOW
 
     def scrub(text: str) -> str:
@@ -159,8 +159,8 @@ def scrubber(*values: str) -> Callable[[str], str]:
 def finder(*values: str) -> Callable[[str], Spans]:
     """Return a function that finds every part of `values` of at least `WINDOW` characters.
 
-    Parts, since pytest cuts long texts: the whole may appear nowhere. Each is found verbatim, and
-    as a repr, JSON, a URL and `harmless` spell it.
+    Parts, because pytest shortens long texts: the whole token may appear nowhere. Each is found
+    verbatim, and as a repr, JSON, a URL and `harmless` spell it.
     """
     spelled = {way for value in values for way in _spelled(value)}
     windows = _Parts(
@@ -187,9 +187,9 @@ def finder(*values: str) -> Callable[[str], Spans]:
 def _spelled(value: str) -> set[str]:
     escaped = value.replace("\\", "\\\\")
     quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\""]
-    # A variable may have bytes that are no text: as a token it is refused, in words.
+    # A variable may have bytes that are not text; as a token it is refused elsewhere.
     ways = {value, escaped, *quoted, quote(value, safe="", errors="replace")}
-    # Text is made harmless where it becomes an error, and masked where it is shown.
+    # Text is made harmless where it becomes an error, and masked only where it is shown.
     return ways | set(map(harmless, ways))
 
 
@@ -201,9 +201,9 @@ def bare(error: E) -> E:
     """
     above, chain = sys.exception(), list[BaseException]([error])
     while chain:
-        it = chain.pop()
-        it.__traceback__ = None
-        for cause in (it.__cause__, it.__context__):
+        current = chain.pop()
+        current.__traceback__ = None
+        for cause in (current.__cause__, current.__context__):
             if cause is not None and cause is not above and cause.__traceback__ is not None:
                 chain.append(cause)
     return error

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -46,12 +47,11 @@ def findings(
 ) -> Iterator[Finding]:
     """Check router, token, answers and contract, in this order.
 
-    `wait_aloud` is called with a line now and then while the router can't be reached. The checks
-    stop where a further one makes no sense: the token needs a router that is reached.
+    `wait_aloud` is called with a line now and then while the router can't be reached. If the router
+    or the token fails, the checks that need it are left out.
     """
-    io = SyncIO(config.link)
-    calls = Calls(io)
-    try:
+    with closing(SyncIO(config.link)) as io:
+        calls = Calls(io)
         with Reaching(config.url, wait_aloud) as observer:
             router = _router(Calls(io, observer), config)
         yield router
@@ -63,8 +63,6 @@ def findings(
             yield _unknown_key(calls, config)
             yield _unknown_instance(calls)
             yield _contract(config.link)
-    finally:
-        io.close()
 
 
 def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
@@ -76,8 +74,8 @@ def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except (RejectedError, UnauthorizedError) as error:
         took = time.monotonic() - start
-        # Some routers check the token first: the next check reports what is wrong with it. And
-        # some gateways reject such an id, but pass everything else.
+        # Some routers check the token first: the next check reports what is wrong with it. Some
+        # gateways reject such an id, but pass everything else.
         if not _is_turned_away(error) or _token(calls, config).good:
             return Finding("router", True, f"reached in {took:.2f} s")
         words = f"a gateway in front of it answered in its place: {error}"
@@ -152,9 +150,8 @@ def _contract(link: Link) -> Finding:
 
 
 def _document(link: Link) -> tuple[int, bytes]:
-    io = SyncIO(link)
-    deadline = io.now() + ANSWER_TIMEOUT
-    try:
+    with closing(SyncIO(link)) as io:
+        deadline = io.now() + ANSWER_TIMEOUT
         stream = drive(io.open(Request("openapi", "GET", "/openapi.json"), deadline))
         body = bytearray()
         try:
@@ -162,6 +159,4 @@ def _document(link: Link) -> tuple[int, bytes]:
                 body += chunk
         finally:
             drive(stream.close())
-    finally:
-        io.close()
     return stream.status, bytes(body)

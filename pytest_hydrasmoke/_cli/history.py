@@ -89,25 +89,25 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     written = (options.html, options.json, options.markdown)
     files.refuse_reports(written, options.paths)
     _refuse_no_baseline(options)
-    # Output meant for standard output must be alone there.
+    # A view that is written to standard output must be alone there.
     out = aside if files.STANDARD_OUTPUT in written else say
     found = read(options.paths)
-    made = history(
+    shown = history(
         found,
         last=options.last,
         group=group,
         fake=options.include_fake,
         now=datetime.now(UTC),
     )
-    for line in terminal.lines(made, options.after, shutil.get_terminal_size().columns):
+    for line in terminal.lines(shown, options.after, shutil.get_terminal_size().columns):
         out(line)
-    if not made.overviews:
-        problem, next_step = _nothing(found, asked=options.include_fake)
+    if not shown.overviews:
+        problem, next_step = _nothing(found, include_fake=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
     demand = Demand(options.fail_on, options.after, group, options.expect)
     views = files.Views(html=options.html, json=options.json, markdown=options.markdown)
-    files.write(made, options.after, views, say)
-    red = problems(made, demand)
+    files.write(shown, options.after, views, say)
+    red = problems(shown, demand)
     for line in red:
         out(f"FAILED {line}")
     if (warning := not_judged(found.unread, demand)) is not None:
@@ -134,8 +134,9 @@ def own_group(environ: Mapping[str, str]) -> str | None:
     return environ.get(variable("group")) or pipeline.own_group(environ)
 
 
-def _nothing(found: Found, *, asked: bool) -> tuple[str, str]:
-    if found.runs and not asked and all(run.fake for run in found.runs):
+def _nothing(found: Found, *, include_fake: bool) -> tuple[str, str]:
+    """Return why nothing can be shown, and what to do about it."""
+    if found.runs and not include_fake and all(run.fake for run in found.runs):
         return ("every run that was read used the fake router", "give --include-fake")
     if found.runs:
         return (

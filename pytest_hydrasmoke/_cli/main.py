@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Refused(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: object) -> None:
         parser.error(
             "--token would show the token to everybody on this machine: "
             f"set {variable('token')} in the environment, or {variable('token_file')}"
@@ -85,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     history = commands.add_parser("history", help="compare the reports of many runs")
     add_history_options(history)
     history.set_defaults(run=_history)
-    given = sys.argv[1:] if arguments is None else arguments
-    own = ("-h", "--help", "--token")
-    if given and given[0].partition("=")[0] not in (*commands.choices, *own):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    own_options = ("-h", "--help", "--token")
+    if arguments and arguments[0].partition("=")[0] not in (*commands.choices, *own_options):
         parser.error(f"the first argument must be a command: {', '.join(commands.choices)}")
-    options = parser.parse(given)
+    options = parser.parse(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     _say.lost = False
     try:
@@ -113,18 +113,17 @@ def _fake(options: argparse.Namespace) -> int:
     from pytest_hydrasmoke.fake import serve
     from pytest_hydrasmoke.fake.presets import load
 
-    token = os.environ.get("HYDRA_SMOKE_TOKEN") or None
+    token = os.environ.get(variable("token")) or None
     if not 0 <= options.port <= 65535:
         raise ConfigError(f"there is no port {options.port}", next_step="give 0 to 65535")
-
     try:
         scenario = load(options.scenario)
     except ValueError as error:
         raise ConfigError(f"the fake router has no such scenario: {error}") from None
 
-    def announce(url: str, made_up: str) -> None:
+    def announce(url: str, random_token: str) -> None:
         print(f"fake router at {url}")
-        print("its token is HYDRA_SMOKE_TOKEN" if token else f"its token is {made_up}")
+        print(f"its token is {variable('token') if token else random_token}")
         print("stop it with Ctrl-C", flush=True)
 
     try:
@@ -138,14 +137,14 @@ def _sweep(options: argparse.Namespace) -> int:
     from pytest_hydrasmoke._run.sweep import USED, Sweep
     from pytest_hydrasmoke._settings.sources import load
 
-    given = {"output": options.output, "run_id": options.run_id}
-    # Without a name, that of a run to come does not matter.
+    settings = {"output": options.output, "run_id": options.run_id}
+    # Without --run-id, a wrong run id in the settings does not matter.
     used = USED if options.run_id is None else (*USED, "run_id")
-    loaded = load(given, Path.cwd(), fake=False, required=("url",), used=used)
+    loaded = load(settings, Path.cwd(), fake=False, required=("url",), used=used)
     config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
     for warning in loaded.warnings:
         _wait_aloud(clean(f"WARNING: {warning}"))
-    # One line each, whatever a ledger or a router contains.
+    # One line each, even if the words of a ledger or a router contain line breaks.
     sweep = Sweep(
         config,
         options.wait,

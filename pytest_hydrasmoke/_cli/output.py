@@ -13,7 +13,7 @@ class Output:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self.lost = False
-        """Whether lines were lost that somebody may miss."""
+        """Whether lines were lost that a reader may need."""
 
     def __call__(self, line: str) -> None:
         """Print a line, unless an earlier one could not be printed."""

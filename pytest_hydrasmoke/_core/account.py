@@ -1,4 +1,4 @@
-"""Open a turn's account of LLM events: the count before it, once that holds no other turn's."""
+"""Open a turn's account of LLM events: the count before it, once earlier turns' events are in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def life_window(record: InstanceRecord, now: float) -> int:
     return YEAR if record.born is None else math.ceil(now - record.born) + RECENT
 
 
-def whole(settle: float) -> float:
+def settle_limit(settle: float) -> float:
     """Return the seconds after its end when any turn is settled: `usage_settle`, unless it is 0."""
     return settle or USUAL
 
@@ -34,12 +34,13 @@ def whole(settle: float) -> float:
 async def open_account(
     calls: Calls, record: InstanceRecord, *, timeout: float, settle: float
 ) -> Baseline:
-    """Count before a turn, once the one before is settled: at most `settle` s after its end.
+    """Count LLM events before a turn, once the turn before is settled, at most `settle` s later.
 
-    Keep a failed read or wait for `expect_of_turn` to report; `timeout` bounds one read. Raises
-    `ConfigError` where somebody else has used what this run provisioned.
+    A failed read is kept for `expect_of_turn` to report; `timeout` bounds one read. Raises
+    `ConfigError` if another client has used what this run provisioned.
     """
     io, log, waiting = calls.io, record.log, False
+    limit = settle_limit(settle)
     log.refresh(io.now())
     try:
         while True:
@@ -48,16 +49,16 @@ async def open_account(
             if baseline.error is not None:
                 return baseline
             _check_own(record, baseline)
-            log.saw(asked, baseline.at, baseline.count, whole(settle))
+            log.saw(asked, baseline.at, baseline.count, limit)
             history, known = log.history, log.known
-            until = settled_from(history, known, whole(settle))
+            until = settled_from(history, known, limit)
             doubt = _doubt(history, known, settle, asked=asked, until=until)
             if asked >= until or doubt is not None:
                 return replace(baseline, doubt=doubt)
             if not waiting:
                 record.begins("llm_events", io.now(), until)
                 waiting = True
-            look = next_look(history, known, whole(settle), io.now())
+            look = next_look(history, known, limit, io.now())
             await io.sleep(look - io.now())
     finally:
         if waiting:
@@ -77,33 +78,33 @@ async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) ->
 
 
 def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
-    # Nobody knows who has used an attached instance.
+    # An attached instance may have been used before.
     if record.log.history.number or not baseline.count or record.attached:
         return
     raise ConfigError(
-        f"another run uses run id {record.run_id}: before the first chat of this one there were "
-        f"{baseline.count} LLM events on its instance",
+        f"another run uses run id {record.run_id}: the instance had {baseline.count} LLM events "
+        "before this run's first chat",
         instance=record.name,
-        next_step="give each shard its own: HYDRA_SMOKE_RUN_ID; and chat by this run's fixtures "
-        "alone, as it can't know of other clients",
+        next_step="give each shard a HYDRA_SMOKE_RUN_ID of its own, and chat only with this run's "
+        "fixtures: it can't know of other clients",
     )
 
 
 def _doubt(
     history: History, known: Measured, settle: float, *, asked: float, until: float
 ) -> Doubt | None:
-    """Return why an account that begins now may hold an earlier turn's events; None if not."""
+    """Return why an account that begins now may include an earlier turn's events; None if not."""
     if history.last is None:
         return None
     if asked < until and hopeless(history):
-        why = f"the {history.rowless} before it left none, so that nothing was waited for"
+        why = f"the {history.rowless} turns before that one left none, so there was no wait"
         step = "see why the agent's usage is not recorded"
     elif asked < until and not settle:
-        why, step = "nothing was waited for", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
+        why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
     elif asked >= until and too_slow(history, known, asked):
         why = f"events came up to {known.lag:.1f} s after their turn's end, which is too late"
         step = "raise HYDRA_SMOKE_USAGE_SETTLE"
     else:
         return None
     test = safe_line(history.last.test) or "(no test)"
-    return Doubt(f"LLM events of the turn before it may be among them, of {test}: {why}", step)
+    return Doubt(f"LLM events of the turn before, of {test}, may be among them: {why}", step)

@@ -15,10 +15,10 @@ def id_of(instance_id: object) -> str:
     """Return an id as a string; raises `ConfigError` for what is neither a string nor a UUID."""
     if isinstance(instance_id, UUID):
         return str(instance_id)
-    return text_of("instance_id", instance_id, "a text or a uuid.UUID")
+    return text_of("instance_id", instance_id, "a string or a uuid.UUID")
 
 
-def text_of(name: str, value: object, wanted: str = "a text") -> str:
+def text_of(name: str, value: object, wanted: str = "a string") -> str:
     """Return a string; raises `ConfigError` for anything else."""
     if isinstance(value, str):
         return value
@@ -40,7 +40,7 @@ def spec_of(value: object) -> InstanceSpec:
 
 
 def seconds_of(name: str, value: object, default: float) -> float:
-    """Return seconds, the default for None; raises `ConfigError` for what is no duration."""
+    """Return seconds, the default for None; raises `ConfigError` for anything else."""
     if value is None:
         return default
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:

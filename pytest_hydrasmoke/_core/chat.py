@@ -103,7 +103,7 @@ class Turn:
 
     @property
     def runtimes(self) -> Sequence[str]:
-        """Runtimes of its frames, as far as they always send a terminal event."""
+        """The runtimes of its events, of those that always send a terminal event."""
         return self._end.runtimes
 
     @property
@@ -119,7 +119,7 @@ class Turn:
             await self._observer.begins()
             await self._send()
         except BaseException:
-            # Nobody closes what was never opened.
+            # The caller closes only a turn that it could open.
             await self.close()
             raise
 
@@ -168,7 +168,7 @@ class Turn:
         if known.whole and not known.text and self.first_text_after is None:
             known = known._replace(text=known.whole)
         if known.error is not None:
-            self._agents_error = safe_line(known.error) or "(without a word)"
+            self._agents_error = safe_line(known.error) or "(without a message)"
             self._waiting.clear()  # Nothing after it is returned.
         if self._last_event is None:
             self.first_event_after = event.at
@@ -283,7 +283,7 @@ class Turn:
         expected: str | None = None,
         next_step: str | None = None,
     ) -> NoReturn:
-        """Fail because a stream ended too early, and record the silence before that."""
+        """Fail because the stream ended too early; record the silence before its end."""
         silence = self._calls.io.now() - self._heard_at
         if silence >= SILENT:
             what += f" after {silence:.1f} s of silence"

@@ -1,7 +1,7 @@
 """From an instance to a proved deletion, or to a leak that says why it is not proved.
 
 The answer to a delete proves nothing: the status shows whether an instance is gone, and a poll
-whether its key names another one by now. "Not found" counts as `_base.evidence` defines; after any
+whether its key now names another one. "Not found" counts as `_base.evidence` defines; after any
 other failure, ask again until the deadline. Written once for sync and async: see
 `_transport.protocol`.
 """
@@ -39,7 +39,7 @@ __tracebackhide__ = hide_own_frames
 T = TypeVar("T")
 
 FIRST_LOOK = 5.0
-"""Seconds to find out whether somebody else has deleted an instance before this run does."""
+"""Seconds to find out whether another run has deleted an instance before this one does."""
 
 
 class NoRowError(LeakError):
@@ -135,14 +135,14 @@ class _Deletion:
     async def carry_out(self) -> None:
         record = self._record
         provisioned = record.id
-        # Without a row an id is worth nothing: a delete would find nothing either, and seem done
+        # Without a row the id proves nothing: a delete would find nothing, and so seem to be done,
         # while a worker is still about to insert the row.
         if record.state not in HAS_ROW:
             record.id = await self._row_or_living(provisioned)
         elif record.state is State.READY and not record.deletion_asked:
             await self._look_first()
-        known = [each for each in (record.id, provisioned) if each is not None]
-        await self.until_gone(list(dict.fromkeys(known)))
+        ids = [known for known in (record.id, provisioned) if known is not None]
+        await self.until_gone(list(dict.fromkeys(ids)))
         record.becomes(State.DELETED)
 
     async def _row_or_living(self, provisioned: str | None) -> str:
@@ -183,9 +183,9 @@ class _Deletion:
         return False
 
     async def _look_first(self) -> None:
-        """Check whether it is gone before this run deletes it: another run used it too.
+        """Check whether it is gone before this run deletes it: then another run used it too.
 
-        Not in a hurry, nor where a sweep has declared the run over: that sweep has deleted it.
+        Not after a signal, nor where a sweep has declared the run over: that sweep deleted it.
         """
         record = self._record
         if record.id is None or self._io.cleanup_deadline() < math.inf:
@@ -201,7 +201,7 @@ class _Deletion:
             record.conflict = f"it was gone before this run deleted it: {NOT_OURS}"
 
     async def until_gone(self, ids: list[str], *, ask: bool = True) -> None:
-        """Delete these, and what the key names instead, until all are proved gone.
+        """Delete instances, and what the key names instead, until all are proved gone.
 
         With `ask` false send no deletes, only look. Raises `LeakError`.
         """
@@ -224,7 +224,7 @@ class _Deletion:
                     continue
                 # This is the key's instance now.
                 self._record.id = named
-                self._record.add_remark(f"its key names {named} by now: deleted too")
+                self._record.add_remark(f"its key now names {named}: deleted too")
                 ids.append(named)
                 reason = "its key names another instance each time"
             left = min(deadline, io.cleanup_deadline()) - io.now() - LAST_CHANCE
@@ -294,11 +294,11 @@ class _Deletion:
 
 
 def _of_request(record: InstanceRecord) -> str:
-    """Tell what became of a provision, as far as it is known."""
+    """Describe what became of a provision, as far as it is known."""
     if record.state is State.ACCEPTED:
         return "the router accepted the request"
-    tried = (it for it in reversed(record.exchanges) if it.call == "provision")
-    code = next((it.status for it in tried), None)
+    exchanges = reversed(record.exchanges)
+    code = next((tried.status for tried in exchanges if tried.call == "provision"), None)
     if code is None or code < 300:
         return "the router may have carried out the request"
     return f"the request was answered with {code}, and the router may have carried it out"

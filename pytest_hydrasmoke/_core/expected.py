@@ -1,4 +1,4 @@
-"""LLM events that a test expects, and what a count and names prove about them; pure.
+"""LLM events that a test expects, and what a count and names prove about them; pure functions.
 
 The router lists providers without counts, in any order, over a window up to now: a provider seen
 before a turn may or may not be among the turn's own.
@@ -39,14 +39,14 @@ class Expected:
 
     @property
     def bounded(self) -> bool:
-        """Return whether more events could still break the expectation."""
+        """Whether more events could still break the expectation."""
         return self.at_most is not None or self.only
 
     def too_many(self, added: int) -> bool:
         """Return whether there are too many, which no later read can change."""
         return self.at_most is not None and added > self.at_most
 
-    def strangers(self, seen: Collection[str]) -> frozenset[str]:
+    def unexpected(self, seen: Collection[str]) -> frozenset[str]:
         """Return the providers that should not be there."""
         return frozenset(seen) - self.providers if self.only else frozenset()
 
@@ -63,11 +63,11 @@ def expected(
     only: Collection[str] | None = None,
 ) -> Expected:
     """Check what a test expects; raises `ConfigError` for what nothing can meet."""
-    for name, given in (("providers", providers), ("only", only)):
-        if isinstance(given, str):
+    for name, value in (("providers", providers), ("only", only)):
+        if isinstance(value, str):
             raise ConfigError(
-                f"{name}={given!r} is a text, not a set of names",
-                next_step=f"write {name}={{{given!r}}}",
+                f"{name}={value!r} is a string, not a set of names",
+                next_step=f"write {name}={{{value!r}}}",
             )
     least, most = _bounds(at_least, at_most, exactly)
     names = frozenset(providers or ()) | frozenset(only or ())
@@ -79,7 +79,7 @@ def expected(
         if names != frozenset(only):
             raise ConfigError(
                 f"only={_set(only)} leaves out some of providers={_set(providers or ())}",
-                next_step="add them to only: it needs every provider that may be there",
+                next_step="add them to only: it needs every provider that may appear",
             )
     if most is not None and most < len(names):
         raise ConfigError(
@@ -103,7 +103,7 @@ def _bounds(
         return least, at_most
     if at_least is not None or at_most is not None:
         raise ConfigError(
-            f"exactly={exactly} is given beside at_least or at_most",
+            f"exactly={exactly} can't be combined with at_least or at_most",
             next_step="keep the one you mean",
         )
     if exactly < 0:
@@ -124,5 +124,5 @@ def surely_since(before: Collection[str], now: Collection[str], added: int) -> f
 
 
 def maybe_since(before: Collection[str], now: Collection[str], added: int) -> bool:
-    """Return whether providers known before may be among the `added` events as well."""
+    """Return whether providers seen before may be among the `added` events, too."""
     return added > len(frozenset(now) - frozenset(before))

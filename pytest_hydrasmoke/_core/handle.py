@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, LlmEvents
 from pytest_hydrasmoke._base.errors import ChatError, hide_own_frames
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-from .account import whole
+from .account import settle_limit
 from .arguments import seconds_of, text_of, whole_of
 from .chat import Turn
 from .deletion import delete, keep
@@ -53,13 +53,10 @@ class TurnResult:
     account: TurnAccount
 
     @property
-    def deeds(self) -> str:
-        """Describe what may have caused LLM events: its tools, and its tokens."""
-        names = list(dict.fromkeys(call.name for call in self.tool_calls))
-        shown = [safe_line(name) for name in names[:MOST_PROVIDERS]]
-        if len(names) > len(shown):
-            shown.append(f"{len(names) - len(shown)} more")
-        tools = f"called {', '.join(shown) or 'no tool'}"
+    def activity(self) -> str:
+        """What may have caused LLM events, in words: its tools and its tokens."""
+        names = [safe_line(name) for name in dict.fromkeys(call.name for call in self.tool_calls)]
+        tools = f"called {first_few(names, MOST_PROVIDERS) or 'no tool'}"
         if self.usage is None:
             return f"{tools}, and reported no tokens"
         tokens = f"{self.usage.input_tokens} + {self.usage.output_tokens} tokens"
@@ -190,12 +187,11 @@ class Handle:
 
     def _usage(self, timeout: float | None) -> Usage:
         limit = seconds_of("timeout", timeout, self._policy.llm_events_timeout)
-        settled = whole(self._policy.usage_settle)
         return Usage(
             self._calls,
             self.record,
             limit,
-            settled,
+            settle_limit(self._policy.usage_settle),
             self._policy.second_look,
             counted_at_end=self._policy.counted_at_end,
         )

@@ -12,7 +12,7 @@ from .moments import MOST_CALLS, MOST_OF_A_CALL, MOST_TEXT, ToolStory, TurnStory
 
 
 def keep_content(story: TurnStory, content: Content) -> None:
-    """Copy into the story what the turn said beside its text."""
+    """Copy a turn's tool calls, reasoning and tokens into its story."""
     _keep_calls(story, content)
     room = MOST_TEXT
     for thought in content.thoughts(story.text):

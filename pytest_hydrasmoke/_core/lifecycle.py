@@ -1,7 +1,7 @@
 """From a spec to a ready instance.
 
 Written once for sync and async: see `_transport.protocol` for what may be awaited here. An
-instance's record learns of every step before the next one begins, so that cleanup knows what to
+instance's record learns of every step before the next one begins, so that clean-up knows what to
 delete however the steps end.
 """
 
@@ -100,7 +100,8 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
     except BaseException:
         # Between two phases, too.
         if record.interrupted is None:
-            record.interrupted = next((it for it in reversed(BOOT) if it in record.phases), BOOT[0])
+            begun = (name for name in reversed(BOOT) if name in record.phases)
+            record.interrupted = next(begun, BOOT[0])
         raise
 
 
@@ -137,7 +138,7 @@ async def _made_nothing(
     return forms.may_refuse_size(error.form) and await refuses_size(calls, body, error.form, soon)
 
 
-def _of_a_good_token(
+def _with_valid_token(
     error: RouterError | TransportError, forms: Forms | None
 ) -> RouterError | TransportError:
     """Return the router's own 403 as a refusal if preflight has proved the token valid."""
@@ -150,8 +151,8 @@ def _of_a_good_token(
         status_code=error.status_code,
         detail=error.detail,
         form=error.form,
-        next_step="the router takes this token, but will not provision, for the reason that it "
-        "names: a quota, perhaps? Ask whoever runs it",
+        next_step="the router accepts this token, but refuses to provision for the reason that it "
+        "gives, such as a quota: ask its operators",
     )
 
 
@@ -182,7 +183,7 @@ async def ask(
         body = provision_body(record.spec, record.key)
         if not record.unknown_outcomes and await _made_nothing(calls, body, error, policy.forms):
             record.becomes(State.REFUSED)
-        raise _of_a_good_token(error, policy.forms) from None
+        raise _with_valid_token(error, policy.forms) from None
     record.id = accepted.instance_id
     record.becomes(State.ACCEPTED)
     if accepted.idempotency_key != record.key:
@@ -246,7 +247,7 @@ async def wait(
 ) -> InstanceStatus:
     """Read the status until `ready` returns true.
 
-    Raises `ProvisionError` once `error` returns a reason, `ProvisionTimeoutError` `timeout` seconds
+    Raises `ProvisionError` once `error` returns true, `ProvisionTimeoutError` `timeout` seconds
     after `start`.
     """
     assert record.id is not None

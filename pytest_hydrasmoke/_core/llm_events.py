@@ -1,9 +1,8 @@
-"""How many LLM events a turn, or an instance, has added.
+"""Count the LLM events of a turn, or of an instance, until they are as expected.
 
-A turn's own are those beyond its baseline, which was read just before it over a window that begins
-before the instance did, so that nothing ages out between two reads. Absent is not zero: a count
-that could not be read is an error, never "no events". So is a count that may include another
-turn's.
+A turn's own events are those beyond its baseline, which was read just before it over a window that
+begins before the instance did, so that nothing ages out between two reads. A count that could not
+be read is an error, never "no events"; so is a count that may include another turn's events.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, hide_own_frames
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from . import settle
@@ -44,7 +43,7 @@ class Look:
     added: int
     seen: frozenset[str]
     text: str
-    untold: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
     """Relevant providers that may or may not be among them."""
     final: bool = False
 
@@ -52,7 +51,7 @@ class Look:
 class Usage:
     """The LLM events of one instance, read until they are as expected.
 
-    Any turn is settled `whole` seconds after its end. A count with an upper bound is read again
+    Any turn is settled `limit` seconds after its end. A count with an upper bound is read again
     after `second_look` seconds, except where events are `counted_at_end` of their stream.
     """
 
@@ -61,7 +60,7 @@ class Usage:
         calls: Calls,
         record: InstanceRecord,
         timeout: float,
-        whole: float = settle.USUAL,
+        limit: float = settle.USUAL,
         second_look: float = SECOND_LOOK,
         *,
         counted_at_end: bool = False,
@@ -69,7 +68,7 @@ class Usage:
         self._calls = calls
         self._io = calls.io
         self._record = record
-        self._whole = whole
+        self._limit = limit
         self._second_look = second_look
         self._counted_at_end = counted_at_end
         self._start = calls.io.now()
@@ -102,16 +101,16 @@ class Usage:
             names = frozenset(answer.providers) if after is None else after.providers
             account.saw(self._io.now() if after is None else after.at, upto, names)
             added = upto - before.count
-            seen, untold = surely_since(before.providers, names, added), frozenset[str]()
-            open_to_doubt = (names & expected.providers) | expected.strangers(names)
-            if open_to_doubt - seen and maybe_since(before.providers, names, added):
+            seen, doubtful = surely_since(before.providers, names, added), frozenset[str]()
+            relevant = (names & expected.providers) | expected.unexpected(names)
+            if relevant - seen and maybe_since(before.providers, names, added):
                 if after is not None:
-                    untold = open_to_doubt - seen
+                    doubtful = relevant - seen
                 else:
                     seen |= names & set(await self._providers_since(before.at))
             when = "now" if after is None else "at the next turn"
             text = f"{added} ({before.count} before the turn, {upto} {when})"
-            return Look(answer, added, seen, text, untold, final=after is not None)
+            return Look(answer, added, seen, text, doubtful, final=after is not None)
 
         # Only a turn whose stream has ended has an account.
         once = self._counted_at_end
@@ -122,7 +121,7 @@ class Usage:
         answer = await self._read(life_window(self._record, asked))
         self._record.saw_count(self._io.now(), answer.count, answer.providers)
         if log.is_own(before.number):
-            log.saw(asked, self._io.now(), answer.count, self._whole)
+            log.saw(asked, self._io.now(), answer.count, self._limit)
         return answer
 
     def _check(self, expected: Expected, before: Baseline, after: Baseline | None = None) -> None:
@@ -146,7 +145,7 @@ class Usage:
         self,
         expected: Expected,
         look: Callable[[], Coroutine[Any, Any, Look]],
-        instead: str,
+        advice: str,
         *,
         once: bool = False,
     ) -> LlmEvents:
@@ -154,15 +153,15 @@ class Usage:
         with phase("llm_events", io, self._record, deadline=self._deadline):
             while True:
                 now = await look()
-                wrong = expected.too_many(now.added) or expected.strangers(now.seen)
-                if not (wrong or now.untold) and expected.met(now.added, now.seen):
+                wrong = expected.too_many(now.added) or expected.unexpected(now.seen)
+                if not (wrong or now.doubtful) and expected.met(now.added, now.seen):
                     if looked_enough or now.final:
                         return now.answer
                     looked_enough = True
                     await io.sleep(self._second_look)
                     continue
                 if wrong:
-                    self._fail(expected, _summary(now), f"{instead}: a longer wait does not help")
+                    self._fail(expected, _summary(now), f"{advice}: a longer wait does not help")
                 if now.final:
                     self._fail(expected, _summary(now), _ASK_FIRST)
                 if io.now() >= self._deadline:
@@ -172,12 +171,12 @@ class Usage:
     def _pause(self) -> float:
         # A turn's rows come soon after its end: look more often then.
         now, log = self._io.now(), self._record.log
-        soon = settle.next_look(log.history, log.known, self._whole, now) - now
+        soon = settle.next_look(log.history, log.known, self._limit, now) - now
         pause = poll_interval(now - self._start)
         return min(pause, soon) if soon > 0 else pause
 
     async def _providers_since(self, begun: float) -> tuple[str, ...]:
-        # The smallest whole window that reaches back to the turn's start, and hardly further.
+        # The smallest window in whole seconds that reaches back to the turn's start.
         elapsed = self._io.now() - begun
         window = math.ceil(elapsed + _SLACK)
         await self._io.sleep(window - _SLACK - elapsed)
@@ -217,13 +216,9 @@ _LATE = (
 
 def _summary(now: Look) -> str:
     names = _listed(now.seen) or "no provider"
-    if not now.untold:
-        return f"{now.text}, from {names}"
-    untold = _listed(now.untold)
-    return f"{now.text}, from {names}, and perhaps from {untold}"
+    perhaps = f", and perhaps from {_listed(now.doubtful)}" if now.doubtful else ""
+    return f"{now.text}, from {names}{perhaps}"
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = [safe_line(name, 60) for name in sorted(names)[:MOST_PROVIDERS]]
-    more = len(names) - len(shown)
-    return ", ".join([*shown, f"{more} more"] if more else shown)
+    return first_few([safe_line(name, 60) for name in sorted(names)], MOST_PROVIDERS)

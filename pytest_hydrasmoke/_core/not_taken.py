@@ -1,4 +1,4 @@
-"""Whose fault it is that a chat's message was not accepted in time."""
+"""The error for a chat message that was not accepted in time."""
 
 from __future__ import annotations
 

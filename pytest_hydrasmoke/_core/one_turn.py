@@ -1,6 +1,6 @@
 """One chat turn at a time on an instance, for every client of this process.
 
-The router does not lock a stream and assumes one consumer: so concurrent turns are refused here.
+The router does not lock a stream, and assumes one consumer. So concurrent turns are refused here.
 """
 
 from __future__ import annotations

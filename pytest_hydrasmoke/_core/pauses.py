@@ -11,14 +11,14 @@ from typing import Literal
 Pace = Literal["at once", "streamed"]
 
 TEXTS = 5
-"""Least events with text from which the pace of a stream can be judged.
+"""Fewest events with text from which the pace of a stream can be judged.
 
-Frameworks send what they have not streamed in one such event, among half a dozen others.
+A framework that does not stream sends its text in one event, among half a dozen others.
 """
 AWAITED = 1.0
-"""Seconds of silence at first that count as held back; a shorter wait bothers nobody."""
+"""Seconds before the first event that count as held back; a shorter wait does no harm."""
 EACH = 0.0005
-"""Seconds per event with text, from the first event to the last: no model is as fast."""
+"""Seconds per event with text, from the first event to the last: no model is that fast."""
 SILENT = 1.0
 """Seconds without a byte from which a silence is reported."""
 NEAR = 0.3
@@ -28,7 +28,7 @@ ROUND = 5.0
 
 
 def pace(texts: int, awaited: float, spread: float) -> Pace | None:
-    """Return how a stream came; None where it was too short, or too quick, to judge.
+    """Return how a stream came; None if it was too short, or too quick, to judge.
 
     `texts` of its events had text; its reader waited `awaited` seconds for the first event, and
     `spread` seconds passed from that to the last one.

@@ -6,7 +6,7 @@ PHASES = ("provision", "row", "ready", "first_event", "turn", "llm_events", "del
 BOOT = PHASES[:3]
 """The phases until an instance is ready."""
 WAITS = ("first_text", "gap")
-"""Times in a chat that are no phases: until the reply's first text, and between two events."""
+"""Times in a chat that are not phases: until the reply's first text, and between two events."""
 TOKENS = "tokens"
 BUDGETS = (*PHASES, *WAITS, TOKENS)
 """Names that can have a budget; the one for tokens is the whole run's."""

@@ -1,4 +1,4 @@
-"""Decisions made before a run: how long to wait for what, and what words mean."""
+"""The settings of a lifecycle: how long to wait for each step, and what status words mean."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Policy:
     forms: Forms | None = None
     """The router's own forms; without them no "not found" proves anything."""
     commands: Commands = PLAIN
-    """What a failure names to do next."""
+    """The commands that a failure suggests as its next step."""
     fake: bool = False
-    """Whether the router is the bundled fake: what is left of it ends with the run."""
+    """Whether the router is the bundled fake, whose instances end with the run."""
 
 
 def poll_interval(waited: float) -> float:

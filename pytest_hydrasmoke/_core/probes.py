@@ -1,6 +1,6 @@
-"""Questions about what does not exist: they learn the router's forms, and prove them.
+"""Requests for what does not exist: they learn the forms of the router's answers, and prove them.
 
-Each uses a fresh word, so that no cache between here and the router knows the answer.
+Each uses a random word, so that no cache between here and the router knows the answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a chat's events are understood: a hook's result first, then the runtimes of `_runtimes`."""
+"""The meaning of a chat's events, for all code that reads a stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reading:
         known = meaning(event)
         text = self.chat_text(event) if self.chat_text else None
         end = self.chat_end(event) if self.chat_end else None
-        # A hook that finds a text in it, even an empty one, or an end, takes it for no error.
+        # An event in which a hook finds a text, even an empty one, or an end, is not an error.
         understood = text is not None or end is True
         return known._replace(
             text=known.text if text is None else text,

@@ -1,4 +1,4 @@
-"""What happened when. Every report is drawn from it; nothing here decides anything.
+"""The record of what happened, and when: every report is made from it, and it decides nothing.
 
 While a run lasts, the lifecycle writes to each instance's `InstanceRecord`; at the end
 `_report.build` makes a report of the records. Points in time are seconds of the IO's clock. What
@@ -72,7 +72,7 @@ class InstanceRecord:
     """One instance's story, as an `Observer` of its calls; seconds everywhere."""
 
     spec: InstanceSpec | None
-    """None for an instance that somebody else provisioned."""
+    """None if it is not known, as for an attached instance."""
     key: str | None
     id: str | None = None
     hostname: str | None = None
@@ -82,7 +82,7 @@ class InstanceRecord:
     born: float | None = None
     """When it was requested, on the IO's clock; None if it may be older than the run."""
     statuses: list[str] = field(default_factory=list[str])
-    """The status words seen, repeats merged, and cut; the first ones and the last."""
+    """The status words seen, cut and without repeats; if there are many, the first and the last."""
     status_times: list[float] = field(default_factory=list[float])
     """When each of them was first seen."""
     doing: Doing | None = None
@@ -134,7 +134,7 @@ class InstanceRecord:
     shared_across_workers: bool = False
     """Whether all workers share it: the main process deletes it then."""
     attached: bool = False
-    """Whether somebody else provisioned it: it has no key, and is never deleted."""
+    """Whether the run is attached to it: it has no key, and is never deleted."""
     listener: RecordListener = field(default_factory=lambda: RecordListener(), repr=False)
 
     @property

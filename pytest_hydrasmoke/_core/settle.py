@@ -1,10 +1,10 @@
-"""When the LLM events of an instance's last turn are all in: pure decisions, no calls.
+"""When the LLM events of an instance's last turn are all in; pure functions.
 
 The agent pushes rows after their turn, and nothing in a row names the turn. So an account begins
 only once the turn before is settled: its rows have come, and no more arrive. How long that takes is
-measured by whoever counts: `lag` is from a turn's end until its first row was seen, `gap` from one
-row to the next. Points in time and durations are seconds of the IO's clock; counts go back beyond
-the instance's birth, so that they only ever grow.
+measured at each count: `lag` is from a turn's end until its first row was seen, `gap` from one row
+to the next. Points in time and durations are seconds of the IO's clock; counts go back beyond the
+instance's birth, so that they only ever grow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FINEST = 0.02
 CLOSE = 0.1
 """Seconds between looks that date a row closely enough; later on half of its lag."""
 ROWLESS = 3
-"""Turns in a row without rows after which no more rows are waited for."""
+"""Consecutive turns without rows after which there is no wait for more."""
 USUAL = 5.0
 """Seconds after its end when any turn is settled, unless a setting says otherwise."""
 
@@ -53,7 +53,7 @@ class LastTurn:
 
     @property
     def rows(self) -> int:
-        """Return how many rows are known to be its own."""
+        """How many rows are known to be its own."""
         return self.count - self.before if self.sure else 0
 
 
@@ -113,9 +113,12 @@ def over(history: History, how: How, at: float) -> History:
 
 
 def seen(
-    history: History, asked: float, at: float, count: int, known: Measured, whole: float
+    history: History, asked: float, at: float, count: int, known: Measured, limit: float
 ) -> History:
-    """Apply a count of `count` from a look `asked` for and answered at `at`."""
+    """Apply a `count` that was requested at `asked` and answered at `at`.
+
+    Any turn is settled `limit` seconds after its end.
+    """
     last = history.last
     if last is None:
         return history
@@ -134,7 +137,7 @@ def seen(
                 if turn.close and last.looked - since >= longest:
                     lag, gap = (took, history.gap) if first else (history.lag, took)
                     history = replace(history, lag=lag, gap=gap)
-    watched = turn.how == "ended" and turn.rows > 0 and turn.close and at >= turn.ended + whole
+    watched = turn.how == "ended" and turn.rows > 0 and turn.close and at >= turn.ended + limit
     return replace(history, last=turn, watched=history.watched or watched)
 
 
@@ -142,12 +145,12 @@ def _close(unseen: float, took: float) -> bool:
     return unseen <= max(CLOSE, took / 2)
 
 
-def settled_from(history: History, known: Measured, whole: float) -> float:
-    """Return when nothing of the last turn is expected any longer."""
+def settled_from(history: History, known: Measured, limit: float) -> float:
+    """Return the time from which no more rows of the last turn are expected."""
     last = history.last
     if last is None:
         return -math.inf
-    latest = last.ended + whole
+    latest = last.ended + limit
     if last.how != "ended" or not last.rows or not known.watched:
         return latest
     quiet = last.ended + max(QUIET, 2 * known.lag)
@@ -155,9 +158,9 @@ def settled_from(history: History, known: Measured, whole: float) -> float:
     return min(latest, max(quiet, pause))
 
 
-def next_look(history: History, known: Measured, whole: float, now: float) -> float:
+def next_look(history: History, known: Measured, limit: float, now: float) -> float:
     """Return when to count again: no later than needed, and no sooner."""
-    last, until = history.last, settled_from(history, known, whole)
+    last, until = history.last, settled_from(history, known, limit)
     if last is None or last.how != "ended" or not last.sure:
         return until  # There is nothing to measure.
     fine = now + max(FINEST, (now - last.ended) / 8)
@@ -171,7 +174,7 @@ def next_look(history: History, known: Measured, whole: float, now: float) -> fl
 
 
 def hopeless(history: History) -> bool:
-    """Return whether so many turns left no row that none is waited for."""
+    """Return whether so many turns left no row that there is no wait for more."""
     return history.rowless >= ROWLESS
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke._transport.protocol import CallName
 
 MOST = 200
-"""How many forms of answers and of events are kept: a hostile router sends endless ones."""
+"""How many forms of answers and of events are kept: a hostile router may send any number."""
 _MOST_FIELDS = 40
 """How many unknown fields of an answer are read; it may have tens of thousands."""
 _MOST_NAMED = 10

@@ -38,7 +38,7 @@ class Tape:
     finish_reason: str | None = None
     end: Ending = "left"
     refusal: Reply | None = None
-    """An answer that was no stream."""
+    """An answer that was not a stream."""
     over: float = 0.0
     """When the turn was over, on the IO's clock."""
     account: TurnAccount | None = None

@@ -16,7 +16,7 @@ EndRule = Literal["auto", "required", "optional"]
 
 
 class TurnEnd:
-    """What the events of a turn have said of its end."""
+    """What the events of a turn mean for its end."""
 
     def __init__(self, rule: EndRule) -> None:
         self.rule = rule
@@ -26,7 +26,7 @@ class TurnEnd:
         self._message_over = False
 
     def saw(self, known: Meaning) -> None:
-        """Take in what an event means."""
+        """Record what an event means."""
         if known.finish is not None:
             self.finish_reason = known.finish
         if known.runtime is not None:
@@ -39,15 +39,15 @@ class TurnEnd:
             self.complete = self.complete or not self._message_over
 
     def stream_ended(self, *, end_is_known: bool) -> str | None:
-        """Take in the stream's end; return why a terminal event is missing, None if none is.
+        """Record the stream's end; return why a terminal event was needed, None if it was not.
 
-        `end_is_known` tells whether an earlier turn on the instance had one.
+        `end_is_known`: whether an earlier turn on the instance had one.
         """
         if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
             self.complete = True
             return None
         if self.rule == "required":
-            return "as is asked for"
+            return "as the settings require"
         if self.rule == "optional":
             return None
         # A router may end the stream of a crashed agent as it ends any other.

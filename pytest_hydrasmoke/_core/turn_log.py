@@ -6,7 +6,7 @@ one size however many chats there were, and replaced as a whole. It is not fsync
 see it anyway, and a later run has no turn to wait for.
 
 Points in time in it are the IO's, which is `time.monotonic()`: one clock for all processes of a
-host, which nobody can set back.
+host, which never goes back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __tracebackhide__ = hide_own_frames
 SILENCES = 100
 """How many silences are kept, the last ones."""
 UNREADABLE = History(1, LastTurn("", 0, 0, 0.0, sure=False))
-"""The state for a file that can't be read: a turn whose end nobody saw."""
+"""The state for a file that can't be read: a turn whose end is not known."""
 
 
 class TurnLog:
@@ -113,9 +113,9 @@ class TurnLog:
         self._load()
         return number == self._own == self.history.number
 
-    def saw(self, asked: float, at: float, count: int, whole: float) -> None:
+    def saw(self, asked: float, at: float, count: int, limit: float) -> None:
         """Record a count of events over the instance's whole life."""
-        self._put(settle.seen(self.history, asked, at, count, self.known, whole))
+        self._put(settle.seen(self.history, asked, at, count, self.known, limit))
 
     @property
     def known(self) -> Measured:

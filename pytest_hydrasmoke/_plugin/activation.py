@@ -1,4 +1,4 @@
-"""Activation: which part this process takes, if any, in a run with a switch."""
+"""Activation: register what this process needs in a run with a switch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .bundled_checks import BundledChecks
 if TYPE_CHECKING:
     from .fixtures import Active
 
-# Calls of pytest that execute no test: they must work without any settings, and change nothing.
+# Options with which pytest executes no test: they must work without any settings.
 _INFO_ONLY = (
     "help",
     "version",
@@ -40,14 +40,14 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
         _plan(config, live=live, fake=fake)
         return None
     if info:
-        _collect(config, unasked=True)
+        _collect(config, by_default=True)
         return None
     with _no_garbage_collection():
         active = _active(config, live=live, fake=fake)
     if active is not None:
-        # They have no recording: only a real router can answer them.
-        unasked = active.config.bundled_checks and active.replaying is None
-        _collect(config, unasked=unasked)
+        # Bundled checks have no recordings: only a real router can answer them.
+        by_default = active.config.bundled_checks and active.replaying is None
+        _collect(config, by_default=by_default)
     return active
 
 
@@ -81,8 +81,9 @@ def _active(config: pytest.Config, *, live: bool, fake: bool) -> Active | None:
     return join_run(config, worker)
 
 
-def _collect(config: pytest.Config, *, unasked: bool) -> None:
-    config.pluginmanager.register(BundledChecks(config, unasked=unasked), "hydra-smoke-checks")
+def _collect(config: pytest.Config, *, by_default: bool) -> None:
+    checks = BundledChecks(config, by_default=by_default)
+    config.pluginmanager.register(checks, "hydra-smoke-checks")
 
 
 def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
@@ -101,7 +102,7 @@ def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
         loaded = load(config, live=live, fake=fake, required=None)
         recordings = None if loaded.scenario is None else loaded.scenario.recordings
         if recordings is not None:
-            own = spec_of(recordings, given=loaded.sources)
+            own = spec_of(recordings, without=loaded.sources)
     except HydraSmokeError as error:
         raise pytest.UsageError(str(error)) from None
     settings = loaded.config.model_copy(update=own)
@@ -112,4 +113,4 @@ def _plan(config: pytest.Config, *, live: bool, fake: bool) -> None:
     config.pluginmanager.register(planner, "hydra-smoke-plan")
     tables = other_tables(loaded.file, config.invocation_params.dir)
     config.pluginmanager.register(Refusal(config, [tables]), "hydra-smoke-refusal")
-    _collect(config, unasked=settings.bundled_checks and not replaying)
+    _collect(config, by_default=settings.bundled_checks and not replaying)

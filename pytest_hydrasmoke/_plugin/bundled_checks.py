@@ -35,18 +35,19 @@ class CheckModule(pytest.Module):
 
 
 class BundledChecks:
-    """Collects the bundled checks: all of them, or those in pytest's arguments."""
+    """Collects the bundled checks: those in pytest's arguments, or all of them `by_default`."""
 
-    def __init__(self, config: pytest.Config, *, unasked: bool) -> None:
+    def __init__(self, config: pytest.Config, *, by_default: bool) -> None:
         self._config = config
         # With arguments, only the checks that they name are run.
-        given = config.args_source is config.ArgsSource.ARGS
-        self._named = [arg for arg in config.args if _target(arg) is not None] if given else []
-        self._all = unasked and not given
+        has_arguments = config.args_source is config.ArgsSource.ARGS
+        named = [arg for arg in config.args if _target(arg) is not None]
+        self._named = named if has_arguments else []
+        self._all = by_default and not has_arguments
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
-        # Not a path below this folder: pytest must not search for it.
+        # pytest must not search for them: they are not below the project's folder.
         config = self._config
         config.args[:] = [arg for arg in config.args if arg not in self._named]
 

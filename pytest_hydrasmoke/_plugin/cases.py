@@ -28,7 +28,7 @@ class Cases:
 
     @property
     def reports(self) -> list[CaseReport]:
-        """Return the outcomes so far, in the order in which tests were first reported."""
+        """The outcomes so far, in the order in which tests were first reported."""
         return list(self._cases.values())
 
     def ended_early(self, case: CaseReport) -> None:
@@ -36,7 +36,7 @@ class Cases:
         self._cases.setdefault(case.id, case)
 
     def saw(self, report: pytest.TestReport) -> None:
-        """Record the report of a phase; ignore tests that are no smoke tests."""
+        """Record the report of a phase; ignore tests that are not smoke tests."""
         used: list[str] = getattr(report, USED, [])
         case = self._cases.get(report.nodeid)
         if case is None:
@@ -55,7 +55,7 @@ class Cases:
 
 
 def cut_short(test: str, used: Iterable[str | None]) -> CaseReport:
-    """Return what there is to say of a test that was interrupted, and what it used until then."""
+    """Return the outcome of a test that was interrupted, with the instances that it used."""
     instances = tuple(reference for reference in used if reference is not None)
     return CaseReport(id=test, outcome=_OUTCOMES[0], seconds=0.0, instances=instances)
 
@@ -68,5 +68,5 @@ def _outcome(report: pytest.TestReport) -> str:
         return "xfailed" if hasattr(report, "wasxfail") else "skipped"
     if report.passed and report.when == "call":
         return "xpassed" if hasattr(report, "wasxfail") else "passed"
-    # The test goes on, or plugins run it again.
+    # The test goes on, or a plugin runs it again.
     return _OUTCOMES[0]

@@ -22,7 +22,7 @@ __tracebackhide__ = hide_own_frames
 
 
 def no_log(instance_id: str) -> TurnLog:
-    """Return a log for an instance that nobody else uses."""
+    """Return a new log, for an instance outside of any run."""
     return TurnLog()
 
 
@@ -48,8 +48,8 @@ class _RunClient(ClientBase):
 
     def _join(self, run: OfRun) -> None:
         self._run = run
-        self._proved = self._calls
-        """With the run's own token."""
+        self._own_calls = self._calls
+        """Calls with the run's own token."""
 
     def _turn(self, instance_id: str, message: str, timeout: float) -> Turn:
         return Turn(
@@ -66,11 +66,11 @@ class _RunClient(ClientBase):
     async def _provision(self, spec: InstanceSpec, key: str) -> ProvisionAccepted:
         if self._run.by_hand is None:
             return await super()._provision(spec, key)
-        return await self._run.by_hand.provision(self._calls, spec, key, self._proved)
+        return await self._run.by_hand.provision(self._calls, spec, key, self._own_calls)
 
     async def _poll(self, key: str) -> PollResult:
         found = await super()._poll(key)
-        if self._run.by_hand is not None and self._calls is self._proved:
+        if self._run.by_hand is not None and self._calls is self._own_calls:
             self._run.by_hand.saw(key, found)
         return found
 
@@ -84,7 +84,7 @@ class RunClient(_RunClient, SmokeClient):
 
     def _beside(self, io: SyncIO) -> RunClient:
         client = RunClient(io, self._reading, self._run)
-        client._proved = self._proved
+        client._own_calls = self._own_calls
         return client
 
 
@@ -97,5 +97,5 @@ class AsyncRunClient(_RunClient, AsyncSmokeClient):
 
     def _beside(self, io: AsyncIO) -> AsyncRunClient:
         client = AsyncRunClient(io, self._reading, self._run)
-        client._proved = self._proved
+        client._own_calls = self._own_calls
         return client

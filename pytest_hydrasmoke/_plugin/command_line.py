@@ -1,4 +1,4 @@
-"""What pytest's command line says of the settings."""
+"""Read the settings, with those on pytest's command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load(config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str
         )
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
     here = config.invocation_params.dir
-    # Neither names anything: it is the folder where pytest is called.
+    # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
     named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
     places = [here / argument.partition("::")[0] for argument in named]
     places = [Path(os.path.abspath(place)) for place in places if place.exists()]

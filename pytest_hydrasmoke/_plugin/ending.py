@@ -1,6 +1,6 @@
 """What ended a run before its tests were over, and which smoke tests it has not begun.
 
-pytest tells its exit code alone, and that may be any: `pytest.exit` chooses one, 0 too.
+pytest's exit code does not show this: `pytest.exit` can set any code, even 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import first_few, safe_line
 
 __tracebackhide__ = hide_own_frames
 
@@ -36,17 +36,16 @@ class Ending:
         if received is not None:
             return f"signal: {signal.Signals(received).name.removeprefix('SIG')}"
         if self._words is None and self._broken:
-            # xdist goes on without them, and so does pytest if it is told to.
-            more = f", and {len(self._broken) - _MOST} more" if len(self._broken) > _MOST else ""
-            self._note("collection errors", ", ".join(self._broken[:_MOST]) + more, own=True)
+            # xdist goes on without them, and so does pytest with --continue-on-collection-errors.
+            self._ended_by("collection errors", first_few(self._broken, _MOST), own=True)
         elif self._words is None and isinstance(session.shouldfail, str):
-            self._note("stopped", session.shouldfail)
+            self._ended_by("stopped", session.shouldfail)
         return self._words
 
     def not_run(self, selected: set[str], known: set[str]) -> int:
-        """Return how many of these tests, and of this process's own, have not begun.
+        """Return how many of the `selected` tests, and of this process's own, have not begun.
 
-        `known` are tests that have begun, whether anything was reported of them or not.
+        `known` are tests that have begun, even if nothing was reported of them.
         """
         return len((self.selected | selected) - self._begun - known)
 
@@ -55,14 +54,14 @@ class Ending:
         try:
             return (yield)
         except pytest.UsageError as error:
-            self._note("usage error", "; ".join(map(str, error.args)), own=True)
+            self._ended_by("usage error", "; ".join(map(str, error.args)), own=True)
             raise
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._broken.append(report.nodeid)
 
-    # Before what refuses to run them.
+    # Before `Refusal`, which may clear the items.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, object, object]:
         self.selected = {
@@ -77,20 +76,20 @@ class Ending:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         reason = excinfo.value
         if isinstance(reason, pytest.exit.Exception):
-            self._note("pytest.exit", str(reason.msg or ""))
+            self._ended_by("pytest.exit", str(reason.msg or ""))
         elif type(reason) is KeyboardInterrupt:
-            # pytest and xdist have kinds of their own, for what has stopped the session.
-            self._note("interrupt", str(reason))
+            # pytest and xdist raise subclasses where something has stopped the session.
+            self._ended_by("interrupt", str(reason))
         elif not self._broken:
-            self._note("stopped", str(reason))
+            self._ended_by("stopped", str(reason))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self._note("internal error", excinfo.exconly(tryshort=True))
+        self._ended_by("internal error", excinfo.exconly(tryshort=True))
 
-    def _note(self, kind: str, words: str, *, own: bool = False) -> None:
-        """Note an ending; the words are `own` if neither a test nor an agent has a part in them."""
-        # Before it is cut: a part of the token would not be found later.
+    def _ended_by(self, kind: str, words: str, *, own: bool = False) -> None:
+        """Record an ending; the words are `own` if no test and no agent has a part in them."""
+        # Masked before it is cut: a part of the token might not be found later.
         line = self._scrub(" ".join(words.split()))
-        told = safe_line(line, 500) if own or self._replies else ""
-        self._words = f"{kind}: {told}" if told else kind
+        shown = safe_line(line, 500) if own or self._replies else ""
+        self._words = f"{kind}: {shown}" if shown else kind

@@ -1,4 +1,4 @@
-"""Which failures count against which instances, and what the report of a test carries of both."""
+"""Match failures of tests with instances, and add both to the reports of the tests."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ class Failures:
         self._records = records
 
     def shares(self, test: str, record: InstanceRecord) -> None:
-        """Note the shared instance that a test uses."""
+        """Record the shared instance that a test uses."""
         self._shared[test] = record
 
     def test_begins(self) -> None:
-        """Forget what the test before it did."""
+        """Forget what the previous test did."""
         self.not_found = False
         for record in self._records or ():
             record.touched = False
 
     def used_by(self, test: str) -> list[InstanceRecord]:
-        """Return the instances that a test, which is under way, has used so far."""
+        """Return the instances that the current test has used so far."""
         shared = self._shared.get(test)
         return [record for record in self._records or () if record.touched or record is shared]
 
     def run_failed(self, test: str, error: BaseException) -> None:
-        """Note the error of one of a test's runs: it counts if the test fails."""
+        """Record the error of one of a test's runs: it counts if the test fails."""
         self._causes.setdefault((test, "call"), []).extend(failures_of(error))
 
     # Hooks
@@ -101,7 +101,7 @@ class Failures:
             for turn in record.turns
             if turn.test == test and turn.at >= self._test_began
         ]
-        return sorted(found, key=lambda it: it[1].at)
+        return sorted(found, key=lambda pair: pair[1].at)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
@@ -109,9 +109,9 @@ class Failures:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Record, for `keep` and for the run's story, which instances a failed test used.
+        """Record, for `keep` and for the run's report, which instances a failed test used.
 
-        The report carries it to xdist's main process, before a worker sends it.
+        A worker's report of the test carries it to xdist's main process.
         """
         if self._records is None:
             return
@@ -143,9 +143,9 @@ class Failures:
 def add_failure(
     test: str, message: str, causes: Collection[Failure], used: Collection[InstanceRecord]
 ) -> list[Failure]:
-    """Add a test's failure to the story of each instance that it used, or that caused it.
+    """Add a test's failure to the record of each instance that it used, or that caused it.
 
-    `causes` are the stored forms of the errors that made the test fail.
+    `causes` are the recorded failures that made the test fail.
     """
     failures = list(causes)
     for failure in failures:

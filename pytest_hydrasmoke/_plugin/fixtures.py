@@ -196,7 +196,7 @@ class Active:
         return record
 
     def next_run(self, test: str, number: int, words: str, lasted: float) -> None:
-        """Note that a run of a test's body begins: its runs so far, and the last duration."""
+        """Begin a run of a test's body; `words` sum up its earlier runs, `lasted` is in seconds."""
         self.run = number
         if number > 1:
             self.stage.next_run()
@@ -216,7 +216,7 @@ class Active:
             result = yield
         except BaseException:
             if item.get_closest_marker("hydra_smoke"):
-                # Now: the clean-up, which is next, uses all instances.
+                # Now, because the clean-up that follows uses all instances.
                 used = [record.reference for record in self.failures.used_by(item.nodeid)]
                 self.cut_short.append(cut_short(item.nodeid, used))
             raise

@@ -1,4 +1,4 @@
-"""The main process: it reads the settings, serves the fake, and asks the router before any test."""
+"""The main process: it reads the settings, serves the fake, and checks the router before tests."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def begin_run(config: pytest.Config, *, live: bool, fake: bool) -> Active:
             recordings = Recordings(settings.record)
         part = Part(
             settings=settings,
-            forms=_ask(config, settings, loaded, recordings, fake=fake),
+            forms=_check_router(config, settings, loaded, recordings, fake=fake),
             fake=fake,
             loaded=loaded,
             table=loaded.file,
@@ -67,13 +67,13 @@ def _of_fake(config: pytest.Config, router: FakeRouter, loaded: Loaded) -> dict[
     own = address_of(router)
     if router.scenario.recordings is not None:
         own["url"] = serve_stage(config, router)
-        own |= spec_of(router.scenario.recordings, given=loaded.sources)
+        own |= spec_of(router.scenario.recordings, without=loaded.sources)
         if comes_at_once(router.scenario):
             own["usage_settle"] = min(loaded.config.usage_settle, AT_ONCE)
     return own
 
 
-def _ask(
+def _check_router(
     config: pytest.Config,
     settings: HydraSmokeConfig,
     loaded: Loaded,
@@ -81,11 +81,11 @@ def _ask(
     *,
     fake: bool,
 ) -> Forms | None:
-    """Ask the router what a run must know before its first test; return the router's own forms."""
+    """Check the router before the first test; return its forms, which a deletion needs."""
     # Without the terminal plugin this option does not exist.
     verbosity: int = getattr(config.option, "verbose", -2)
     if verbosity < 0:
-        # Without a header they must show now: the summary comes after what is paid for.
+        # There is no header: in the summary they would come too late to save any money.
         scrub = scrubbing(settings.token)
         for warning in loaded.warnings:
             _say_early(scrub(f"WARNING: {warning}"))

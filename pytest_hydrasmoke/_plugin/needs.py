@@ -1,7 +1,7 @@
-"""What collected tests need at least: known before anything is provisioned; all of it pure.
+"""What collected tests need at least, before anything is provisioned; pure functions.
 
-Only certain needs are counted, since a run is refused because of them. What a test asks of a
-factory, or requests dynamically while it runs, is not known yet.
+Only certain needs are counted, since a run is refused because of them. What a test provisions with
+a factory, or requests dynamically while it runs, is not known yet.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class _Wanted:
     """What is known of a spec."""
 
     known: tuple[tuple[str, str | None], ...]
-    giver: str | None = None
-    """Whether a fixture of the project supplies the rest of it, which is not known yet."""
+    override: str | None = None
+    """Where the project overrides `smoke_spec`, which supplies the rest; None if it does not."""
 
     def differs(self, other: _Wanted) -> bool:
         """Return whether it certainly differs from the other."""
@@ -42,7 +42,7 @@ class _Wanted:
 
     @property
     def words(self) -> str:
-        own = [] if self.giver is None else [f"what smoke_spec in {self.giver} gives"]
+        own = [] if self.override is None else [f"what smoke_spec in {self.override} returns"]
         return " with ".join([*own, *([_words(dict(self.known))] if self.known else [])])
 
 
@@ -63,7 +63,7 @@ class Needs:
 
     instances: tuple[Need, ...]
     factory: tuple[str, ...]
-    """Tests with a factory, which provisions whatever they request."""
+    """Tests with a factory: what they provision is not known."""
     left_out: int
     """How many tests a marker skips, or may skip."""
 
@@ -79,10 +79,10 @@ class Needs:
             yield f"  {need.lives}: {need.what}{doubt}"
             yield from _listed(need.tests)
         if self.factory:
-            yield "  not counted, what is provisioned with smoke_instance_factory by:"
+            yield "  not counted: what these tests provision with smoke_instance_factory:"
             yield from _listed(self.factory)
         if self.left_out:
-            yield f"  not counted, tests that a marker skips, or may skip: {self.left_out}"
+            yield f"  not counted: tests that a marker skips, or may skip: {self.left_out}"
 
 
 def _listed(tests: Sequence[str]) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _listed(tests: Sequence[str]) -> Iterator[str]:
 def needs_of(
     items: Sequence[pytest.Item], base: InstanceSpec, scope: str, *, replaying: bool = False
 ) -> Needs:
-    """Return what these tests need; `base` is the spec from the settings."""
+    """Return what tests need; `base` is the spec from the settings."""
     shared: dict[pytest.Item | pytest.Collector, dict[_Wanted, list[str]]] = {}
     own: list[Need] = []
     factory: list[str] = []
@@ -121,8 +121,8 @@ def _of_node(
 ) -> Iterator[Need]:
     lives = "for the session" if isinstance(node, pytest.Session) else f"for {node.nodeid}"
     sure: list[_Wanted] = []
-    # Fully known specs first: then see whether each partly known one may equal one of them.
-    for wanted in sorted(specs, key=lambda it: it.giver is not None):
+    # Fully known specs first: a partly known one may be equal to one of them.
+    for wanted in sorted(specs, key=lambda wanted: wanted.override is not None):
         differs = all(wanted.differs(other) for other in sure)
         sure += [wanted] if differs else []
         yield Need(wanted.words, lives, tuple(specs[wanted]), differs)
@@ -144,13 +144,12 @@ def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
             spec = base if changes is None else merged(base, changes)
         except ConfigError:
             return None  # The test fails because of that, and provisions nothing.
-        giver = visible_fixtures(item, "smoke_spec")[-1]
-        whole = isinstance(changes, InstanceSpec) or giver.func.__module__ == _PLUGIN
-        if whole:
+        fixture = visible_fixtures(item, "smoke_spec")[-1]
+        if isinstance(changes, InstanceSpec) or fixture.func.__module__ == _PLUGIN:
             return _Wanted(tuple(spec.model_dump().items()))
         named: dict[str, object] = dict(changes or {})
         known = tuple((key, getattr(spec, key)) for key in named)
-        return _Wanted(known, giver.baseid or giver.func.__module__)
+        return _Wanted(known, fixture.baseid or fixture.func.__module__)
     return None
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one process of a run takes part with."""
+    """What a process knows of the run in which it takes part."""
 
     settings: HydraSmokeConfig
     forms: Forms | None
@@ -150,11 +150,11 @@ def _plugins(
     yield "workers", finish.workers
     yield "views", finish.views
     if settings.record is not None:
-        # A worker of the run that holds the folder takes turns with the others.
+        # Workers write into the folder that the main process holds, one at a time.
         recordings = part.recordings or Recordings(settings.record)
         recorder = Recorder(config, active, ledger, recordings, finish.verdict.fail)
         active.tape = recorder.tape
-        finish.on_closed = recorder.is_over
+        finish.on_closed = recorder.finish
         yield "recorder", recorder
     annotations = None if part.reports_as else github.annotating(os.environ)
     if annotations is not None:

@@ -1,4 +1,4 @@
-"""Act on what collected tests need: a plan prints it, and a run that can't have it ends."""
+"""Act on what collected tests need: a plan prints it, and a run that can't have it is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def too_many(items: Sequence[pytest.Item], needs: Needs, most: int) -> str | None:
-    """Return why a run of these tests would run out of instances; None if it need not."""
+    """Return why tests would run out of instances; None if they may have enough."""
     if needs.least <= most:
         return None
     remedy = _remedy(items, needs)
@@ -41,7 +41,7 @@ def _remedy(items: Sequence[pytest.Item], needs: Needs) -> str:
 
 
 def _head(needs: Needs, most: int) -> str:
-    """Return the sum of a plan, and whether the run may have that many."""
+    """Return the first line of a plan: the sum, and whether the run may have that many."""
     many = "instance" if needs.least == 1 else "instances"
     known, uncounted = len(needs.instances), len(needs.factory)
     perhaps = f", {known} if no two are the same" if known > needs.least else ""

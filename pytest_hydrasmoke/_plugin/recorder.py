@@ -80,8 +80,8 @@ class Recorder:
         self._test: _Test | None = None
         self._reported: set[str] = set()
         self._lines: list[str] = []
-        is_worker = worker_input(pytest_config) is not None
-        self._notes = Notes(ledger.folder / RECORDED, self._scrub, from_worker=is_worker)
+        self._is_worker = worker_input(pytest_config) is not None
+        self._notes = Notes(ledger.folder / RECORDED, self._scrub, from_worker=self._is_worker)
 
     def tape(self, log: TurnLog, message: str) -> Tape | None:
         """Begin to record a turn for the current owner; None where it is not recorded."""
@@ -120,7 +120,7 @@ class Recorder:
         self._test = _Test.of(item)
         result = yield
         test, self._test = self._test, None
-        self._is_over(test)
+        self._finish_test(test)
         return result
 
     @pytest.hookimpl(tryfirst=True)
@@ -136,18 +136,18 @@ class Recorder:
         if test is not None and test.id == report.nodeid:
             test.failed |= report.failed
 
-    def is_over(self, session: pytest.Session) -> None:
+    def finish(self, session: pytest.Session) -> None:
         """Leave turns outside tests to the main process; there, write them.
 
-        By then instances are deleted and workers are done, and the report is not handed out yet:
-        its readers may fail, or block.
+        Called when instances are deleted and workers are done, and before the report is handed out,
+        as its readers may fail or block.
         """
         for owner in self._tapes:
             self._try(owner, self._leave)
-        if worker_input(self._pytest) is None:
-            self._write_left()
-        else:
+        if self._is_worker:
             worker_output(self._pytest)[RECORDED] = self._notes.kept
+        else:
+            self._write_left()
         if self._notes.unwritten():  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
@@ -178,8 +178,8 @@ class Recorder:
         test = (as_argument(self._pytest, owner),) if named else ()
         command = ("pytest", LIVE, flag("record"), str(self._recordings.folder), *test)
         return (
-            f"RECORDING: what was said for {owner} could not be written\n{why}\n"
-            f"  what was there is as it was; record it again: {shlex.join(command)}"
+            f"RECORDING: the recording of {owner} could not be written\n{why}\n"
+            f"  an earlier recording is unchanged; record it again: {shlex.join(command)}"
         )
 
     @pytest.hookimpl(trylast=True)
@@ -198,7 +198,7 @@ class Recorder:
         edit = edit_of(self._pytest.pluginmanager)
         return Masking(self._active.config.token, self._active.reading, edit)
 
-    def _is_over(self, test: _Test) -> None:
+    def _finish_test(self, test: _Test) -> None:
         # A test that skips half-way, or is expected to fail, does the same in a replay.
         if test.failed:
             if test.id in self._tapes or (not test.live and self._has_earlier(test.id)):
@@ -208,7 +208,7 @@ class Recorder:
         self._tapes.pop(test.id, None)
 
     def _not_recorded(self, owner: str, why: str) -> None:
-        # Whoever means to keep words out has to know where they still are.
+        # A user who removes words from recordings must know where they still are.
         if self._has_earlier(owner):
             path = self._recordings.path(self._scrub(owner))
             earlier = path.relative_to(self._recordings.folder).as_posix()
@@ -232,12 +232,11 @@ class Recorder:
 
     def _write(self, owner: str, turns: Sequence[Turn], *, in_part: bool = False) -> None:
         if not turns:
-            self._not_recorded(owner, f"{NAME} left all of its turns out")
+            self._not_recorded(owner, f"{NAME} left out all of its turns")
             return
         name, why = self._scrub(owner), None
-        # Only workers, of all the run's processes, may have the same test.
-        shared = worker_input(self._pytest) is not None
-        held = self._ledger.hold("recordings", lambda: None) if shared else None
+        # Only two workers can have run the same test.
+        held = self._ledger.hold("recordings", lambda: None) if self._is_worker else None
         try:
             old = self._recordings.read(name)
             what = NEW if old is None else CHANGED
@@ -260,7 +259,7 @@ class Recorder:
         except VersionError as error:
             raise NotWrittenError(f"{error}: update pytest-hydrasmoke, or move it away") from None
         except FormatError:
-            return []  # It is damaged, and gets replaced.
+            return []  # It is damaged, and is replaced.
 
     def _write_forms(self, owner: str, report: Report) -> None:
         path = self._recordings.folder / ROUTER

@@ -1,7 +1,7 @@
 """Outcomes of recordings, as all processes of a run note them and the summary shows them.
 
 A worker's notes are lines in the run's folder, since it may be killed; what can't be written there
-is kept until it is taken. The main process, which takes them, keeps its own.
+is sent with its report. The main process keeps its own notes in memory.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Notes:
         self._add(of=self._scrub(owner), left=text)
 
     def left(self) -> Iterator[tuple[str, str]]:
-        """Yield the recordings left by processes, each with its owner."""
+        """Yield the recordings that processes have left, each with its owner."""
         for entry in self._entries():
             if "left" in entry:
                 yield entry["of"], entry["left"]
@@ -69,7 +69,7 @@ class Notes:
                 if entry["what"] == what
             )
         used = found.keys() | set(map(self._scrub, reported))
-        # In a run with workers, look for them when the workers are done.
+        # Read here, because by now workers have written all files.
         unused = [
             str(path.relative_to(recordings.folder))
             for owner, path in sorted(recordings.owners.items())

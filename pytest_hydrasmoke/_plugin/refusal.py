@@ -1,6 +1,6 @@
-"""End a run before its first boot, where its tests, once they are collected, are no run.
+"""End a run before its first boot, if its collected tests can't be run together.
 
-The refusal is raised where tests are collected: under xdist by every worker, whose main process
+The refusal is raised where tests are collected: under xdist in every worker, and the main process
 sets the exit code.
 """
 
@@ -18,7 +18,7 @@ _REFUSED = "hydra_smoke_refused"
 
 
 class Refusal:
-    """Ends a run for the first of its reasons that holds."""
+    """Ends a run for the first reason that applies."""
 
     def __init__(self, pytest_config: pytest.Config, reasons: Sequence[Reason]) -> None:
         self._pytest = pytest_config

@@ -1,7 +1,7 @@
-"""A run that replays recordings: tell its fake who asks, and its views what is replayed.
+"""A run that replays recordings: report to its fake who chats, and show what is replayed.
 
 Each process of the run has its own base URL on the one fake, and sends the owner over a connection
-of its own: requests of tests stay unchanged, so that their own clients work as well.
+of its own: requests of tests stay unchanged, so that clients of theirs work, too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _NOTIFY_TIMEOUT = 30.0
 
 
 def as_argument(config: pytest.Config, test: str) -> str:
-    """Return a test as one names it in the folder where pytest was started."""
+    """Return a test's name as an argument of pytest in the folder where it was started."""
     path, parts, rest = test.partition("::")
     file = config.rootpath / path
     with contextlib.suppress(ValueError):  # On another drive of Windows.
@@ -69,12 +69,12 @@ class Replaying:
         self._claimed: set[str] = set()
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
-        """Report who asks from now on; `begins` where it starts again at the first message."""
+        """Report whose chats follow; `begins` if they start again at the first message."""
         test = None if test is None else as_argument(self._pytest, test)
         self._notify("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
 
     def claims(self, record: InstanceRecord) -> None:
-        """Report whose an instance is; once."""
+        """Report the owner of an instance, once."""
         if record.key is None or record.key in self._claimed:
             return
         self._claimed.add(record.key)
@@ -124,7 +124,7 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
         try:
             changed = None if change is None else change(RecordedTurn(owner, run, message, ""))
         except NotWrittenError as problem:
-            raise ValueError(str(problem)) from None  # The fake reports it to whoever asks.
+            raise ValueError(str(problem)) from None  # The fake answers the chat with it.
         return message if changed is None else changed.message
 
     return edit
@@ -136,10 +136,10 @@ def comes_at_once(scenario: Scenario) -> bool:
     return scenario.recordings is not None and not any(later)
 
 
-def spec_of(recordings: Recordings, given: Collection[str]) -> dict[str, str]:
-    """Return the recorded spec, without the fields already given."""
+def spec_of(recordings: Recordings, without: Collection[str]) -> dict[str, str]:
+    """Return the recorded spec, without some of its fields."""
     known = recordings.spec
-    return {name: known[name] for name in SPEC if name in known and name not in given}
+    return {name: known[name] for name in SPEC if name in known and name not in without}
 
 
 def replayed(recordings: Recordings) -> str:
@@ -152,8 +152,8 @@ def replayed(recordings: Recordings) -> str:
 
 def header_line(recordings: Recordings) -> str:
     """Return the line on the replay in a run's header."""
-    told = f"{replayed(recordings)}; {_age(recordings)}"
-    return f"hydra-smoke: FAKE, {told}; without the bundled checks"
+    what = f"{replayed(recordings)}; {_age(recordings)}"
+    return f"hydra-smoke: FAKE, {what}; without the bundled checks"
 
 
 def _age(recordings: Recordings) -> str:
@@ -168,7 +168,7 @@ def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> It
     """Yield what is no longer used: recorded messages, and in a whole run recordings."""
     from pytest_hydrasmoke.fake.router import not_on_stage, unasked
 
-    # A test that ran may have stopped asking; of any other that is unknown.
+    # A test that did not run may still send its messages.
     not_run = {test.id for test in tests if test.outcome in ("skipped", "interrupted", "error")}
     failed = {test.id for test in tests if test.outcome == "failed"}
     for owner, messages in unasked(router).items():
@@ -179,4 +179,4 @@ def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> It
     # A fixture or a hook may belong to tests that were skipped.
     gone = [owner for owner in not_on_stage(router) if not owner.startswith(KINDS)] if whole else []
     if gone:
-        yield f"note: recordings of no test of this run: {len(gone)}: {first_few(gone)}"
+        yield f"note: recordings used by no test of this run: {len(gone)}: {first_few(gone)}"

@@ -25,12 +25,12 @@ from pytest_hydrasmoke._report import allure, junit
 
 Clean = Callable[[str], str]
 
-# Reports are matched by these fields, or they are pytest's own; and the names of tests are fixed
-# before any router answers.
 _NAMES = frozenset({"nodeid", "location", "keywords"})
+"""Fields that stay as they are: reports are matched by them, and no router has a part in them."""
 _DEEP = 20
-# Columns that pytest leaves free beside a reason, for its progress.
+"""How many levels of a nested value are cleaned."""
 _MARGIN = 8
+"""Columns that pytest leaves free beside a reason, for its progress."""
 
 
 def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
@@ -93,7 +93,7 @@ def clean_report(report: pytest.TestReport | pytest.CollectReport, clean: Clean)
     _clean_attributes(report, shows, clean)
     drawn: object = report.longrepr
     if drawn is not None and not isinstance(drawn, str | tuple):
-        # Drawing it may turn something other than strings into text.
+        # Drawing it may turn other objects than strings into text.
         text = str(drawn)
         shown = clean(text)
         if shown is not text:

@@ -61,14 +61,14 @@ def plan_of(mark: pytest.Mark) -> Plan:
     """Parse a marker; raises a `TypeError` or `ValueError` that says what is wrong."""
     signature = inspect.signature(_arguments)
     n = signature.bind(*mark.args, **{"at_least": None, **mark.kwargs}).arguments["n"]
-    given = {"n": n, "at_least": mark.kwargs.get("at_least", n)}
-    for name, value in given.items():
+    at_least = mark.kwargs.get("at_least", n)
+    for name, value in (("n", n), ("at_least", at_least)):
         # A bool is an int to Python, and a mistake here.
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} is {value!r}")
-    if given["at_least"] > n:
-        raise ValueError(f"at_least is {given['at_least']}, and there are only {n} runs")
-    return Plan(n, given["at_least"])
+    if at_least > n:
+        raise ValueError(f"at_least is {at_least}, and there are only {n} runs")
+    return Plan(n, at_least)
 
 
 def take_part(config: pytest.Config, items: list[pytest.Item], active: Active | None) -> None:
@@ -89,7 +89,7 @@ def problems(items: Sequence[pytest.Item]) -> list[str]:
     for item in items:
         problem = _problem(item)
         if problem is not None:
-            # Parameters are not to blame, and there may be many.
+            # One line for a function, however many parameters it has.
             found.setdefault(item.nodeid.partition("[")[0], problem)
     return [f"{test}: {problem}" for test, problem in found.items()]
 
@@ -99,9 +99,9 @@ def _problem(item: pytest.Item) -> str | None:
     if mark is None:
         return None
     if not isinstance(item, pytest.Function) or issubclass(item.cls or object, TestCase):
-        return f"{MARKER} is for functions, and methods of classes that are no unittest.TestCase"
+        return f"{MARKER} works on functions and methods, but not on those of unittest.TestCase"
     if "subtests" in item.fixturenames:
-        return f"{MARKER} does not go with subtests: they fail beside the run, which would pass"
+        return f"{MARKER} can't be combined with subtests: a run would pass although one fails"
     try:
         item.stash[_PLAN] = plan_of(mark)
     except (TypeError, ValueError) as error:
@@ -160,7 +160,7 @@ class Runs:
         active: Active | None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        # Where the debugger opens.
+        # The debugger opens at the first failure.
         self._debugs = "--pdb stops at the first failure" if config.getoption("usepdb") else None
         self._active = active
         self._clock = clock

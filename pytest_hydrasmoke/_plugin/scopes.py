@@ -1,4 +1,4 @@
-"""Scopes: at whose end a shared instance ends, and what fixtures of a wider scope take instead."""
+"""Scopes: how long a shared instance lives, and what fixtures of a wider scope use instead."""
 
 from __future__ import annotations
 

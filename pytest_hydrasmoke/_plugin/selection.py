@@ -18,9 +18,9 @@ class Selection:
 
     def __init__(self, config: pytest.Config) -> None:
         here = config.invocation_params.dir
-        given = config.args if config.args_source is config.ArgsSource.ARGS else []
-        # A folder as argument commonly means: all.
-        named = any(not Path(here, argument).is_dir() for argument in given)
+        arguments = config.args if config.args_source is config.ArgsSource.ARGS else []
+        # A folder as argument usually means all tests.
+        named = any(not Path(here, argument).is_dir() for argument in arguments)
         self._selects = named or any(config.getoption(name, None) for name in _SELECT)
 
     def is_whole(self, exit_code: int) -> bool:

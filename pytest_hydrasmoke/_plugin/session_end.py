@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = hide_own_frames
 
 
-def _fates(own: ProcessReport) -> list[object]:
+def _outcomes(own: ProcessReport) -> list[object]:
     return [(one.idempotency_key, one.outcome, one.leak) for one in own.instances]
 
 
@@ -92,16 +92,16 @@ class SessionEnd:
         self.workers = Workers(pytest_config, active, fake, table)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
         self.verdict = Verdict(pytest_config, self.views.attempt)
-        # Of the bundled fake nothing is left.
+        # What a run has at the bundled fake ends with it: there is nothing to sweep.
         self._commands = None if ledger.fake else active.config.commands
         self._written: list[object] | None = None
-        """The fates of this process's instances in the written report."""
+        """The outcomes of this process's instances, as in the written report."""
         self._broken_off = False
         """Whether a hook of the session's end raised: pytest then ignores the session's code."""
 
     @property
     def _is_run(self) -> bool:
-        """Whether this is the process that began the run, and no child forked by a test."""
+        """Whether this is the process that began the run, and not a child forked by a test."""
         return os.getpid() == self._pid
 
     def pytest_report_header(self) -> list[str]:
@@ -116,7 +116,7 @@ class SessionEnd:
         return [self._scrub(line) for line in lines]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # A skip is no execution; an expected failure is one, although it is reported as skipped.
+        # A skipped test was not executed; an expected failure was, but is reported as skipped.
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
         self._executed |= ran and "hydra_smoke" in report.keywords
         self._failed.update(getattr(report, FAILED, ()))
@@ -143,8 +143,8 @@ class SessionEnd:
                 "selected": tuple(self.ending.selected),
                 "cut_short": tuple(self._active.cut_short),
             }
-            told = own.model_copy(update=tests)
-            worker_output(self._pytest)[KEY] = cleaned(told, self._scrub).model_dump(mode="json")
+            sent = own.model_copy(update=tests)
+            worker_output(self._pytest)[KEY] = cleaned(sent, self._scrub).model_dump(mode="json")
         else:
             self._conclude(session, own)
         # If output would block, other hooks go first: workers take seconds to end.
@@ -165,7 +165,7 @@ class SessionEnd:
     def _conclude(self, session: pytest.Session, own: ProcessReport) -> None:
         self._report = self._concluded(session, own)
         self.views.write(self._report)
-        self._written = _fates(own)
+        self._written = _outcomes(own)
 
     def _conclude_late(self) -> None:
         """Write the report where it is not written yet, or is no longer true.
@@ -180,11 +180,11 @@ class SessionEnd:
         if self._broken_off:
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
         code = None if self._report is None else self._report.exit_code
-        if self._written == _fates(own) and code == session.exitstatus:
+        if self._written == _outcomes(own) and code == session.exitstatus:
             return
         known = list(self.views.remarks)
         with self._interrupts.hold():
-            self.views.attempt("report.json may be untrue", partial(self._conclude, session, own))
+            self.views.attempt("report.json may be wrong", partial(self._conclude, session, own))
         self._say_late(
             f"hydra-smoke: {remark}" for remark in self.views.remarks if remark not in known
         )
@@ -198,18 +198,19 @@ class SessionEnd:
 
     def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
         """Build the run's report, its exit code included."""
-        everybody = [*self.workers.reports.values(), own]
-        for case in (*self._active.cut_short, *(it for one in everybody for it in one.cut_short)):
+        processes = [*self.workers.reports.values(), own]
+        interrupted = (case for process in processes for case in process.cut_short)
+        for case in (*self._active.cut_short, *interrupted):
             self._cases.ended_early(case)
-        told_of = merged(instance for one in everybody for instance in one.instances)
-        told_of = with_commands(told_of, self._commands)
-        instances = with_tests(told_of, self._cases.reports)
-        made = self._made(session, instances, everybody)
-        failed = bool(made.breaches) or any(
+        instances = merged(instance for process in processes for instance in process.instances)
+        instances = with_commands(instances, self._commands)
+        instances = with_tests(instances, self._cases.reports)
+        draft = self._draft(session, instances, processes)
+        failed = bool(draft.breaches) or any(
             instance.outcome == "leaked" or instance.conflict for instance in instances
         )
         if session.exitstatus == 0 and not failed:
-            unproved = self._unproved(made)
+            unproved = self._unproved(draft)
             self.views.remarks += [] if unproved is None else [unproved]
             failed = unproved is not None
         untold = untold_tokens(instances, self._active.config.budgets)
@@ -220,16 +221,16 @@ class SessionEnd:
         if self._fake is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
             self.views.remarks += notes(self._fake, self._cases.reports, whole=whole)
-        ended = made.model_copy(update={"exit_code": int(session.exitstatus)})
-        # All views are drawn from this report.
+        ended = draft.model_copy(update={"exit_code": int(session.exitstatus)})
+        # All views are made from this report.
         report: Report = cleaned(ended, self._scrub)
         return report
 
-    def _unproved(self, made: Report) -> str | None:
+    def _unproved(self, draft: Report) -> str | None:
         """Return why a run in which nothing failed is not green."""
         if not self._executed:
             return "no smoke test was executed: the run proves nothing"
-        if made.is_unfinished:
+        if draft.is_unfinished:
             # `pytest.exit` may have asked for 0.
             return (
                 "not all smoke tests came to their end: "
@@ -237,14 +238,14 @@ class SessionEnd:
             )
         return None
 
-    def _made(
+    def _draft(
         self,
         session: pytest.Session,
         instances: Sequence[InstanceReport],
-        everybody: Sequence[ProcessReport],
+        processes: Sequence[ProcessReport],
     ) -> Report:
         config = self._active.config
-        selected = {test for process in everybody for test in process.selected}
+        selected = {test for process in processes for test in process.selected}
         return Report(
             run_id=config.run_id,
             fake=self._fake is not None,
@@ -260,7 +261,7 @@ class SessionEnd:
             not_run=self.ending.not_run(selected, {case.id for case in self._cases.reports}),
             budgets=config.budgets,
             breaches=tuple(breaches(instances, config.budgets)),
-            manners=all_manners([process.manners for process in everybody]),
+            manners=all_manners([process.manners for process in processes]),
         )
 
     def _close(self) -> ProcessReport:
@@ -283,12 +284,12 @@ class SessionEnd:
         """Own what workers have left: shared instances, and those of crashed workers."""
         session.adopt()
         for record in session.records:
-            # What a crashed worker knew of its failures is lost: it was one itself.
+            # A crashed worker's failures are lost: the crash itself counts as one.
             record.failed |= self.workers.crashed or record.key in self._failed
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
-        # Outermost: some plugins write here, which fails if the reader is gone.
+        # Outermost: some plugins write output here, which fails if it is closed.
         if not self._is_run:
             return (yield)
         try:
@@ -328,5 +329,5 @@ class SessionEnd:
 
     def _say_late(self, lines: Iterable[str]) -> None:
         for line in lines:
-            with suppress(Exception):  # The reader may be gone.
+            with suppress(Exception):  # Standard error may be closed.
                 sys.stderr.write(self._scrub(line) + "\n")

@@ -1,7 +1,7 @@
 """Whose chats are under way in this process: a test's, a wider fixture's, or a hook's.
 
-A recording is stored, and looked up again, by that owner. pytest's own hooks give it, so that
-nothing is added to a request. Chats from a test's threads are the test's.
+A recording is stored, and looked up again, by that owner. pytest's hooks show it, so that nothing
+is added to a request. Chats from a test's threads are the test's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Output that nobody reads must not keep a signalled run from its end.
+"""Keep a signalled run from blocking on output that is not read.
 
 A full pipe whose reader has stalled, or a stopped terminal, blocks a write for any length of time,
 and a runner kills 10 s after its signal. So a little earlier, blocked outputs are redirected to the
@@ -18,7 +18,7 @@ from pytest_hydrasmoke._base import platform
 AFTER = 8.0
 """Seconds from the signal until output is given up."""
 LOOK = 1.0
-"""The last seconds of these, during which it must have accepted nothing at all."""
+"""Seconds before that in which an output must have accepted nothing at all."""
 _GLANCE = 0.1
 
 _File = tuple[int, int]
@@ -35,12 +35,12 @@ class StalledOutput:
         self._files = {_file(descriptor) for descriptor in (1, 2)} - {None}
         self._watching = False
         self._over = threading.Event()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def watch(self) -> None:
         """Begin; called from a signal handler, in the main thread."""
         if not platform.here.is_posix:
-            return  # There is no way to know what would block.
+            return  # The system can't say what would block.
         self._watching = True
         # None of the locks that starting a thread takes can be held by the interrupted code. If it
         # fails to start, the run is as without this watch.
@@ -57,17 +57,17 @@ class StalledOutput:
         """Flush buffers, while that can't block for ever, and stop watching."""
         if self._watching:
             for stream in (sys.stdout, sys.stderr):
-                # pytest reports whether anybody reads it.
+                # pytest itself reports a closed output.
                 with contextlib.suppress(OSError, ValueError):
                     stream.flush()
-        with self._turn:
+        with self._lock:
             self._over.set()
 
     def _run(self) -> None:
         self._over.wait(AFTER - LOOK)
         while not self._over.is_set():
             silent = self._silent(LOOK)
-            with self._turn:
+            with self._lock:
                 if silent and not self._over.is_set():
                     self._give_up(silent)
                     self._wake()
@@ -78,7 +78,7 @@ class StalledOutput:
         for _ in range(round(seconds / _GLANCE)):
             if self._over.is_set():
                 return set()
-            silent -= platform.here.taking(silent, _GLANCE)
+            silent -= platform.here.writable(silent, _GLANCE)
         return silent
 
     def _outputs(self) -> Iterator[int]:
@@ -98,10 +98,10 @@ class StalledOutput:
 
 def _file(descriptor: int) -> _File | None:
     try:
-        there = os.fstat(descriptor)
+        status = os.fstat(descriptor)
     except OSError:
         return None
-    return there.st_dev, there.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _writes(descriptor: int) -> bool:

@@ -20,12 +20,12 @@ from .refusal import Reason
 
 
 def other_tables(read: Path | None, here: Path) -> Reason:
-    """Return what refuses smoke tests that have another table than the one that was read."""
+    """Return a reason to refuse smoke tests that have another table than the one that was read."""
     return lambda items: _unread_tables(items, read, here)
 
 
 def _unread_tables(items: Sequence[pytest.Item], read: Path | None, here: Path) -> str | None:
-    # The bundled checks have the settings of whoever runs them.
+    # The bundled checks belong to no project: they use the run's settings.
     folders = {
         item.path.parent: None
         for item in items

@@ -21,7 +21,7 @@ def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
 
 
 class Verdict:
-    """Fails a run at its end, for something outside any test; `attempt` calls others' hooks."""
+    """Fails a run at its end, for something outside any test; `attempt` calls the hooks."""
 
     def __init__(
         self, pytest_config: pytest.Config, attempt: Callable[[str, Callable[[], object]], object]

@@ -78,7 +78,7 @@ class Views:
         # Under -q there was no header.
         unseen = self._loaded.warnings if self._loaded and terminalreporter.verbosity < 0 else ()
         remarks = (*unseen, *self.remarks)
-        # The last line of pytest, or of xdist, is the reason, and there is nothing else to tell.
+        # The last line of pytest, or of xdist, is the reason, and there is nothing else to show.
         refused = self._is_refused(self._report)
         if refused and not remarks:
             return
@@ -110,7 +110,7 @@ class Views:
         page = Path(str(self._pytest.getoption("htmlpath")))
 
         def show() -> None:
-            assert self._report is not None, "the run did not come to its end"
+            assert self._report is not None, "the run has no report"
             summary.extend(pytest_html.summary(self._report, self._page, page))
 
         self.attempt("pytest-html shows nothing of the run", show)

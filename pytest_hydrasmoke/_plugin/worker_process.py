@@ -43,34 +43,34 @@ class _Unable:
 
 
 def _part(config: pytest.Config, worker: dict[str, Any]) -> Part:
-    given: dict[str, Any] = worker[KEY]
-    fake, name = given["fake"], worker["workerid"]
-    forms = None if given["forms"] is None else Forms.from_plain(given["forms"])
-    settings = HydraSmokeConfig.from_plain(given["settings"])
+    sent: dict[str, Any] = worker[KEY]
+    fake, name = sent["fake"], worker["workerid"]
+    forms = None if sent["forms"] is None else Forms.from_plain(sent["forms"])
+    settings = HydraSmokeConfig.from_plain(sent["settings"])
     if has_main_process(settings.output, settings.run_id):
         return Part(
             settings=settings,
             forms=forms,
             fake=fake,
-            replay=given["replay"],
-            at_once=given["at_once"],
-            table=None if given["table"] is None else Path(given["table"]),
+            replay=sent["replay"],
+            at_once=sent["at_once"],
+            table=None if sent["table"] is None else Path(sent["table"]),
             reports_as=name,
         )
-    if given["replay"]:
+    if sent["replay"]:
         raise ConfigError(
-            "recordings are replayed on the host of the run's main process alone",
+            "recordings are replayed only on the host of the run's main process",
             next_step="run pytest there, with -n as many as you like",
         )
     # A worker on another host can share nothing with the others: it is a run of its own, with its
     # own instance, ledger and deletions.
-    here, there = config.invocation_params.dir, Path(given["folder"])
+    here, there = config.invocation_params.dir, Path(sent["folder"])
     own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
     for place in ("output", "record"):
         path: Path | None = getattr(settings, place)
         if path is not None and path.is_relative_to(there):
             own[place] = here / path.relative_to(there)
-    router = serve(_scenario(given["scenario"])) if fake else None
+    router = serve(_scenario(sent["scenario"])) if fake else None
     if router is not None:
         own |= address_of(router)
     return Part(

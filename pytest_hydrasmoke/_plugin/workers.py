@@ -51,7 +51,7 @@ class Workers:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Worker) -> None:
         """Send an xdist worker its settings: it reads and checks none itself."""
-        # A worker whose name can't be a file name takes no part, and says so.
+        # A worker whose name can't be a file name takes no part in the run, and reports that.
         if name_problem(node.workerinput["workerid"]) is None:
             self.silent.add(node.workerinput["workerid"])
         forms, fake = self._active.forms, self._fake
@@ -88,12 +88,12 @@ class Workers:
             self.crashed = True
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:
-        """Return the runs of workers on other hosts that did not report their instances' fates."""
+        """Return a line for each worker on another host that did not report its instances."""
         if self._fake is not None:
             return []  # Their instances ended with them.
         config = self._active.config
         return [
-            f"worker {name} has not told what it left: {config.commands.sweep(run_id)}"
+            f"worker {name} did not report what it left: {config.commands.sweep(run_id)}"
             for name in sorted(self.silent)
             if not ledger.has_seen(name)
             for run_id in [worker_run_id(config.run_id, name)]

@@ -40,8 +40,6 @@ __tracebackhide__ = hide_own_frames
 _OPEN = frozenset({State.REQUESTED, State.REFUSED})
 """States in which the next answer shows whether there is an instance."""
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}
-
-
 _DELETED = RULES["delete"].answers
 
 
@@ -67,7 +65,7 @@ class ByHand:
 
     @contextlib.contextmanager
     def own(self, name: str) -> Generator[str]:
-        """Own a key, and delete at the end the instance that it names."""
+        """Own a key; at the end, delete the instance that it names."""
         record = self._begin(name)
         try:
             yield str(record.key)
@@ -91,41 +89,41 @@ class ByHand:
     def _begin(self, name: str) -> InstanceRecord:
         run_id = self._session.config.run_id
         key = key_of(run_id, name)
-        # A sweep reads from the key who owns the instance, and which slots the run has used.
+        # A sweep reads from keys which run owns an instance, and which slots the run has used.
         if not name or name.isdigit() or run_of(key) != run_id or key in self._owned:
             raise ConfigError(
                 f"{safe_line(name)!r} can't name what a test provisions by hand",
-                next_step="give a word of your own, such as over_quota: no number, without a "
-                "hyphen, and owned once at a time",
+                next_step="give a name such as over_quota: not a number, without a hyphen, and "
+                "owned only once at a time",
             )
         record = self._session.claim_key(self._session.config.spec, key)
-        # From here on anybody may have sent the request.
+        # From here on the test may send the request at any time.
         record.becomes(State.REQUESTED)
         self._owned[key] = record
         return record
 
     async def provision(
-        self, calls: Calls, spec: InstanceSpec, key: str, proved: Calls
+        self, calls: Calls, spec: InstanceSpec, key: str, own_calls: Calls
     ) -> ProvisionAccepted:
-        """Provision with a client; `proved` are the calls with the run's own token.
+        """Provision with a client; `own_calls` are those with the run's own token.
 
-        Record the outcome for an owned key; any other key is its caller's affair.
+        The outcome is recorded for an owned key; any other key is up to the caller.
         """
         record = self._owned.get(key)
         if record is None or record.state not in _OPEN:
             return await calls.provision(spec, key)
         self._session.claims.check_spec(spec)
         record.spec, policy = spec, self._session.policy
-        if calls is proved:
+        if calls is own_calls:
             return await ask(Calls(calls.io, record), record, policy)
-        # The forms that the run has learned are those for its own token.
+        # The run has learned the forms of answers to its own token only.
         policy = dataclasses.replace(policy, forms=None)
         try:
             return await ask(Calls(calls.io, record), record, policy)
         except UnauthorizedError as refused:
             error = refused
-        # An earlier attempt, answered 429 or not at all, was this caller's too.
-        if await _made_nothing(calls, key, proved, error.form):
+        # An earlier attempt, answered 429 or not at all, had the same token.
+        if await _made_nothing(calls, key, own_calls, error.form):
             record.becomes(State.REFUSED)
         raise error
 
@@ -137,12 +135,12 @@ class ByHand:
             record.becomes(State.CREATED)
 
 
-async def _made_nothing(calls: Calls, key: str, proved: Calls, form: Form | None) -> bool:
+async def _made_nothing(calls: Calls, key: str, own_calls: Calls, form: Form | None) -> bool:
     """Return whether the router refused the caller in a way that rules out an instance.
 
-    The refusal may come from a gateway: that the router does not know the key yet is not enough.
+    The refusal may be a gateway's, so it is not enough that the router does not know the key yet.
     """
-    if form is None or (await proved.poll(key)).found:
+    if form is None or (await own_calls.poll(key)).found:
         return False
     try:
         await calls.status(str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""Keys for instances, written down before anything is requested, and what may not be requested."""
+"""Keys for instances, in the ledger before anything is requested, and checks of the requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __tracebackhide__ = hide_own_frames
 
 
 class Claims:
-    """Takes keys in the ledger of a run; all of it raises `ConfigError`."""
+    """Takes keys in the ledger of a run; every method raises `ConfigError`."""
 
     def __init__(self, config: HydraSmokeConfig, ledger: Ledger) -> None:
         self._config = config
@@ -32,14 +32,14 @@ class Claims:
         return keys
 
     def take_key(self, spec: InstanceSpec, key: str) -> None:
-        """Take a key that is no slot's."""
+        """Take a key outside the slots."""
         self._ledger.claim_key(key, self._intent(spec))
 
     def check_detached(self) -> None:
         """Check that the run may provision: it is attached to no instance."""
         if self._config.instance is not None:
             raise ConfigError(
-                "this run is attached to an instance: it provisions none",
+                "this run is attached to an instance, and provisions none",
                 instance=self._config.instance,
                 next_step="leave out HYDRA_SMOKE_INSTANCE to provision",
             )
@@ -49,8 +49,8 @@ class Claims:
         token = self._config.token
         if any(has_token(str(value), token) for value in spec.model_dump().values()):
             raise ConfigError(
-                "the spec has the token in it",
-                next_step="leave it out: what is provisioned is written down, and reported",
+                "the spec contains the token",
+                next_step="remove it: the spec is written into the ledger and the reports",
             )
 
     def _intent(self, spec: InstanceSpec, share: str | None = None) -> Intent:

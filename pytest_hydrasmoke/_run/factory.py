@@ -25,15 +25,14 @@ def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:
     if isinstance(changes, InstanceSpec):
         return changes
     try:
-        given: dict[str, Any] = dict(changes)  # type: ignore[call-overload]
-        return InstanceSpec(**{**(base.model_dump() if base else {}), **given})
+        fields: dict[str, Any] = dict(changes)  # type: ignore[call-overload]
+        return InstanceSpec(**{**(base.model_dump() if base else {}), **fields})
     except ValidationError as error:
-        lines = [f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()]
-        wrong = "; ".join(lines)
+        wrong = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
     except (TypeError, ValueError):
-        wrong = f"{changes!r} is no mapping"
+        wrong = f"{changes!r} is not a mapping"
     raise ConfigError(
-        f"this is no instance spec: {wrong}",
+        f"this is not an instance spec: {wrong}",
         next_step=f"give some of {', '.join(InstanceSpec.model_fields)}",
     )
 
@@ -62,13 +61,13 @@ class SmokeInstanceFactory:
         return self._session.many(at_least_one(n), merged(self._session.config.spec, spec))
 
     def own(self, name: str) -> AbstractContextManager[str]:
-        """Own what you provision by hand: a context manager, which gives its idempotency key.
+        """Return a context manager that owns what you provision by hand, and yields its key.
 
         The key is the run's, and takes no slot. Provision under it with `smoke_client`, or a client
-        `with_token`: at the end of the `with` what came of it is deleted, and an instance that
-        is not gone then is a leak. A key under which somebody else has asked, or nobody, is asked
-        for until `delete_timeout`, and without a row is a leak too. Raises `ConfigError` for a
-        `name` that is a number, or has a hyphen.
+        `with_token`: at the end of the `with` the instance is deleted, and is a leak if it is not
+        gone then. A key that was not used, or was used by other clients, is polled until
+        `delete_timeout`, and is a leak without a row, too. Raises `ConfigError` for a `name` that
+        is a number, or has a hyphen.
         """
         return self._session.by_hand.own(name)
 
@@ -96,7 +95,7 @@ class AsyncSmokeInstanceFactory:
         return await self._session.many_async(self._io, at_least_one(n), full)
 
     def own(self, name: str) -> AbstractAsyncContextManager[str]:
-        """Own what you provision by hand with `async_smoke_client`: an async context manager."""
+        """Return an async context manager for what you provision with `async_smoke_client`."""
         return self._session.by_hand.own_async(self._io, name)
 
 

@@ -1,12 +1,12 @@
 """A run's files: their names, and everything that is created, checked and removed there.
 
 - `<output>/.gitignore`: only in a folder that was created here, or found empty.
-- `<output>/used/<run id>`: marks that somebody has chosen this run id before.
+- `<output>/used/<run id>`: marks a run id that was chosen before.
 - `<output>/runs/<run id>/`: what a run owns, see `ledger`.
 
 The output folder may be a folder of the user's project that holds other files. So a run id is a
-name that can't lead out of it, nothing is written through a link or over existing files, and only
-files with both the name and the form of ours are removed.
+name that can't lead out of it, nothing is written through a link or over existing files, and a file
+is removed only if it has both the name and the form of a run's file.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def folder_of(output: Path, run_id: str) -> Path:
 
 
 def with_ledger_above(output: Path, run_id: str) -> Path | None:
-    """Return the nearest output folder of this name further up that has a ledger of the run.
+    """Return the nearest output folder of this name, further up, that has a ledger of the run.
 
-    That is where pytest was called if it was given tests of this folder. `*` is any run.
+    It is there if pytest was called further up, with tests of this folder. `*` means any run.
     """
     above = (folder / output.name for folder in output.parent.parents)
     return next((place for place in above if any(place.glob(f"runs/{run_id}/{LEDGER}"))), None)
@@ -61,13 +61,13 @@ def used_mark(output: Path, run_id: str) -> Path:
 
 
 def flaw(folder: Path) -> str | None:
-    """Return why a folder can't be a run's; None if it may be one."""
+    """Return why a folder can't be a run's; None if it may be."""
     try:
         return next(_flaws(folder), None)
     except FileNotFoundError:
         return None  # Another process is removing it.
     except OSError as error:
-        return f"it can't be looked at: {error}"
+        return f"it can't be read: {error}"
 
 
 def _flaws(folder: Path) -> Iterator[str]:
@@ -76,20 +76,20 @@ def _flaws(folder: Path) -> Iterator[str]:
         yield f"a run's name {problem}"
     other = platform.name_on_disk(folder)
     if other is not None:
-        yield f"it is run {safe_line(other)}'s: this disk takes both names for one"
+        yield f"it is the folder of run {safe_line(other)}: this disk ignores the case of names"
     for place in (folder.parent, folder, *(folder / name for name in _FOLDERS)):
         if is_blocked(place):
-            yield f"{place} is a link, or no folder"
+            yield f"{place} is a link, or not a folder"
     for file in _files(folder):
         with contextlib.suppress(FileNotFoundError):
             found = file.lstat()
             if not stat.S_ISREG(found.st_mode):
-                yield f"{file} is a link, or no file"
+                yield f"{file} is a link, or not a file"
             elif found.st_size and (file.suffix in (".lock", SEEN) or file.name == OVER):
-                yield f"{file} has something in it"
+                yield f"{file} is not empty"
     there = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
     if there and there.isdisjoint((LIVE, OVER, LEDGER)):
-        yield f"it has other things in it, such as {safe_line(min(there))}, and nothing of a run's"
+        yield f"it contains other files, such as {safe_line(min(there))}, and none of a run"
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -102,14 +102,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def all_found(output: Path) -> dict[Path, str | None]:
-    """Return everything in the place of run folders, each with its flaw."""
+    """Return everything in the folder for runs, each with its flaw."""
     runs = output / "runs"
     return {path: flaw(path) for path in sorted(runs.iterdir())} if runs.is_dir() else {}
-
-
-def run_folders(output: Path) -> list[Path]:
-    """Return the folders of all runs that have left one."""
-    return [folder for folder, why in all_found(output).items() if why is None]
 
 
 # Creation

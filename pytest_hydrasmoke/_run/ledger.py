@@ -65,7 +65,7 @@ class Ledger:
     ) -> None:
         self.run_id = run_id
         self.fake = fake
-        """Whether the run is one of the bundled fake."""
+        """Whether the run's router is the bundled fake."""
         self._commands = commands
         self.folder = folder_of(output, run_id)
         self._output = output
@@ -84,17 +84,17 @@ class Ledger:
             # The lock file itself proves nothing later: Windows removes it with its holder.
             files.make_mark(live / f"{name}{run_folder.SEEN}")
         except Timeout:
-            raise self._unusable("another process holds it: give each run an id") from None
+            raise self._unusable("another process holds it: give each run its own id") from None
         except OSError as error:
             raise self._unusable(str(error)) from None
-        used = f"a sweep has said that run {self.run_id} is over" if self.is_over else ""
+        used = f"a sweep has declared run {self.run_id} over" if self.is_over else ""
         if name == MAIN and self.read().written:
             used = f"run {self.run_id} has left a ledger in {self.folder}"
         if used:
             self._lock.release()
             raise ConfigError(
                 f"run id used before: {used}",
-                next_step="give every run an id of its own; what that one left: "
+                next_step="give every run an id of its own; to delete what that one left: "
                 + self._commands.sweep(self.run_id),
             )
 
@@ -106,7 +106,7 @@ class Ledger:
 
     @property
     def is_over(self) -> bool:
-        """Return whether a sweep, or the main process, has declared this run over."""
+        """Whether a sweep, or the main process, has declared this run over."""
         return (self.folder / OVER).exists()
 
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
@@ -157,12 +157,12 @@ class Ledger:
             raise self._unusable(str(error)) from None
 
     def give_up(self, share: str, spec: Mapping[str, Any], why: str) -> None:
-        """Record, if possible, that no process needs to try to provision this again."""
+        """Record, if possible, that no process should try to provision this again."""
         with contextlib.suppress(OSError):
             append(self.folder, {"share": share, "spec": dict(spec), "failure": why})
 
     def record_fact(self, key: str, fact: Fact, instance_id: str | None) -> None:
-        """Append a fact; raises OSError. A sweep finds out again what was not written."""
+        """Append a fact; raises OSError. A sweep asks the router for what was not written."""
         record_fact(self.folder, key, fact, id=instance_id)
 
     def read(self) -> Reading:
@@ -204,7 +204,7 @@ def read(folder: Path) -> Reading:
 
 def record_fact(folder: Path, key: str, fact: Fact, **fields: object) -> None:
     """Append a fact; it is on disk on return. Raises OSError."""
-    # A fact without its intent is useless: it must not begin a removed ledger anew.
+    # A fact without its intent is useless: it must not recreate a removed ledger.
     append(folder, {"key": key, "fact": fact, **fields}, make=fact is Fact.INTENT)
 
 

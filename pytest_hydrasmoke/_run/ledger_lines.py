@@ -1,4 +1,4 @@
-"""What the lines of a ledger say: one fact each, and what is known of each key by now."""
+"""The lines of a ledger, one fact each, and what they show of each key."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Entry:
 
     @property
     def has_row(self) -> bool:
-        """Return whether the router had a row for it: after that, "not found" means gone."""
+        """Whether the router had a row for it: after that, "not found" means gone."""
         return self.id is not None and self.fact in _WITH_ROW
 
     @property
     def open(self) -> bool:
-        """Return whether there may be an instance to delete."""
+        """Whether there may be an instance to delete."""
         return self.fact not in CLOSED
 
 
@@ -92,7 +92,7 @@ class Reading:
         return not self.open and not self.problems
 
     def shared(self, share: str, spec: Mapping[str, Any]) -> Entry | None:
-        """Return the entry of a share with a spec, if there is one by now."""
+        """Return the entry of a share with a spec, if there is one."""
         for entry in self.entries.values():
             if (entry.share, entry.spec) == (share, spec) and entry.fact in _USABLE:
                 return entry

@@ -24,7 +24,7 @@ def lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
 
 
 def wait_for(path: Path, check: Callable[[], object]) -> FileLock:
-    """Wait until nobody else holds a lock, and hold it.
+    """Wait until a lock is free, and hold it.
 
     `check` is called once a second; an error that it raises ends the wait.
     """
@@ -45,7 +45,7 @@ def has_main_process(output: Path, run_id: str) -> bool:
         blocked = any(map(is_blocked, (folder.parent, folder, path.parent)))
         return not blocked and path.lstat().st_size == 0 and _is_held(path)
     except OSError:
-        return False  # Whatever the error, this process can't share a ledger with it.
+        return False  # Whatever the error is, this process can't share a ledger with that run.
 
 
 def is_live(folder: Path) -> bool:

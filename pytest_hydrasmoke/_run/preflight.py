@@ -1,4 +1,4 @@
-"""Check the router before the run: is it one, does it take the token, is the run id fresh?
+"""Check the router before the run: is it one, does it accept the token, is the run id new?
 
 Done once, before collection or a sweep, so that a wrong URL or token is reported once and not by
 every test. It also learns the router's "not found" answers: a deletion is believed only in these
@@ -28,30 +28,26 @@ FIRST_ANSWER_TIMEOUT = 60.0
 def check_unused(
     config: HydraSmokeConfig, *, named: bool, observer: Observer | None = None
 ) -> None:
-    """Ask for the run's first key; raises `ConfigError` if the run id was used before.
+    """Poll the run's first key; raises `ConfigError` if the run id was used before.
 
-    If somebody chose the run id (`named`), record it in the output folder: a router may have
-    forgotten what a run has deleted. `observer` sees the outcome of the calls. Passes on the errors
-    of the calls.
+    If the settings name the run id (`named`), it is recorded in the output folder, too: a router
+    may have forgotten what a run has deleted. `observer` sees the outcome of the calls. Passes on
+    the errors of the calls.
     """
-    io = SyncIO(config.link)
-    try:
-        known = drive(
-            Calls(io, observer).poll(key_of(config.run_id, 0), deadline=_deadline(io, config))
-        ).found
-    finally:
-        io.close()
+    first_key = key_of(config.run_id, 0)
+    with contextlib.closing(SyncIO(config.link)) as io:
+        known = drive(Calls(io, observer).poll(first_key, deadline=_deadline(io, config))).found
     mark = run_folder.used_mark(config.output, config.run_id)
     if known or (named and mark.exists()):
         where = "the router knows its keys" if known else f"{mark} says so"
         raise ConfigError(
             f"run id used before: {config.run_id} ({where})",
             next_step="give every run an id of its own, such as run, attempt, job and matrix leg; "
-            f"what the earlier one left: {config.commands.sweep(config.run_id)}",
+            f"to delete what the earlier one left: {config.commands.sweep(config.run_id)}",
         )
     if named and files.is_blocked(mark.parent):
         raise ConfigError(
-            f"{mark.parent} is a link, or no folder: which run ids were used can't be remembered",
+            f"{mark.parent} is a link, or not a folder: used run ids can't be remembered there",
             next_step="remove it, or give another --hydra-smoke-output",
         )
     if named:
@@ -63,16 +59,13 @@ def check_unused(
 
 
 def learn(config: HydraSmokeConfig, *, observer: Observer | None = None) -> Forms:
-    """Learn how the router answers where there is nothing; `observer` sees the calls.
+    """Learn how the router answers for what does not exist; `observer` sees the calls.
 
-    Raises `ConfigError` where the answers can't be told from those of any other server at its URL,
-    and passes on the errors of the calls.
+    Raises `ConfigError` if the answers can't be distinguished from those of any other server at its
+    URL, and passes on the errors of the calls.
     """
-    io = SyncIO(config.link)
-    try:
+    with contextlib.closing(SyncIO(config.link)) as io:
         forms = drive(learn_forms(Calls(io, observer), _deadline(io, config)))
-    finally:
-        io.close()
     if not forms.can_prove:
         raise ConfigError(
             "the answers at this URL look like those of a path that does not exist: 404 for an "

@@ -1,4 +1,4 @@
-"""A line now and then while a router does not answer yet, before anything else is shown.
+"""Report at intervals that a router does not answer yet.
 
 Commands show nothing else meanwhile, and pytest has no terminal before its first test.
 """

@@ -1,4 +1,4 @@
-"""The format of a recording, as `docs/reference/recordings.md` defines it; pure.
+"""The format of a recording, as `docs/reference/recordings.md` defines it; pure functions.
 
 The fake has a reader of its own, which shares nothing with this module.
 """
@@ -49,7 +49,7 @@ class RecordedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that was no stream."""
+    """An answer that was not a stream."""
 
     status: int
     content_type: str
@@ -76,7 +76,7 @@ class Turn:
     llm_events: Events | None
     end: Ending | None
     times: Sequence[float]
-    """When each chunk was read, in milliseconds since the request was sent; written whole."""
+    """When each chunk was read, in milliseconds since the request; written as whole numbers."""
     chunks: Sequence[bytes]
     refused: Refusal | None
     said: str | None = None
@@ -89,7 +89,7 @@ class Turn:
 
 
 class FormatError(ValueError):
-    """Raised where a file is no recording that this module can read; says why."""
+    """Raised where a file is not a recording that this module can read; says why."""
 
 
 class VersionError(FormatError):
@@ -103,7 +103,7 @@ def as_text(owner: str, turns: Sequence[Turn], day: str) -> str:
     for turn in turns:
         parts += [",\n"] if len(parts) > 1 else []
         parts += _written(turn)
-    # A stream is long: it is copied once.
+    # A stream is long: copy it only once.
     return "".join([*parts, "\n]}\n"])
 
 
@@ -150,7 +150,7 @@ def _chunk(data: bytes) -> str:
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _ODD = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""Characters that would break a line, be invisible in a review, or be no valid UTF-8."""
+"""Characters that break a line, are invisible in a review, or are not valid in UTF-8."""
 
 
 def _json(value: object) -> str:
@@ -174,7 +174,7 @@ def turns_of(text: bytes) -> list[Turn]:
     try:
         plain: Any = json.loads(text)
         if plain.get("format") != FORMAT:
-            raise FormatError("it is no recording")
+            raise FormatError("it is not a recording")
         if plain["version"] != VERSION:
             raise VersionError(f"it has version {plain['version']!r} of the format, not {VERSION}")
         return [_turn(turn) for turn in plain["turns"]]
@@ -206,7 +206,7 @@ def _decoded(value: Any) -> bytes:
 
 
 def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
-    """Put new turns in the places of an owner's old ones, of which a run may have seen a part.
+    """Replace an owner's old turns by new ones; a run may have repeated only a part of them.
 
     Drop old turns that were not repeated on an instance that had turns; keep further turns with the
     same message, and instances without turns in this run.
@@ -237,7 +237,7 @@ _OWNER = re.compile(rb'"of":\s*("(?:[^"\\]|\\.)*")')
 
 
 def owner_in(text: bytes) -> str | None:
-    """Return whose recording a file is; None if it is none. The rest may be damaged."""
+    """Return the owner of a recording; None for any other file. The rest may be damaged."""
     if FORMAT.encode() not in text[:HEAD] or (found := _OWNER.search(text[:HEAD])) is None:
         return None
     try:

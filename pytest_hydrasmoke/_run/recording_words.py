@@ -19,9 +19,9 @@ _AROUND = 3
 def compared(
     old: Sequence[Turn], new: Sequence[Turn], reading: Reading
 ) -> tuple[list[Turn], str | None]:
-    """Return new turns, or old ones where the words are equal, and a readable account of changes.
+    """Return new turns, or old ones where the words are equal, and a summary of the changes.
 
-    The account is None where nothing has changed.
+    The summary is None if nothing has changed.
     """
     waiting: dict[str, deque[Turn]] = {}
     for turn in old:
@@ -35,10 +35,10 @@ def compared(
         if change is not None:
             changes.append(f"turn {number}, {change}")
     gone = [_message(turn) for turn in itertools.chain.from_iterable(waiting.values())]
-    return kept, _account(changes, gone)
+    return kept, _summary(changes, gone)
 
 
-def _account(changes: Sequence[str], gone: Sequence[str]) -> str | None:
+def _summary(changes: Sequence[str], gone: Sequence[str]) -> str | None:
     """Return the first change and the first removed turn, and how many more there are of each."""
     parts = list(changes[:1])
     if len(changes) > 1:
@@ -78,27 +78,27 @@ def _frame(turn: Turn) -> dict[str, object]:
     return {
         "spec": dict(turn.spec),
         "ending": "refused" if turn.end is None else turn.end,
-        "LLM events": events and f"{events.count} of {', '.join(events.providers) or 'nobody'}",
+        "LLM events": events and f"{events.count} of {', '.join(events.providers) or 'none'}",
     }
 
 
 def _words(turn: Turn, reading: Reading) -> dict[str, object]:
     """Return the words of a turn, with readable names of its parts."""
-    refused, said = turn.refused, played(turn.stream, reading)
+    refused, words = turn.refused, played(turn.stream, reading)
     return {
         **_frame(turn),
         "refusal": refused and f"{refused.status} {refused.body.decode(errors='replace')}",
-        "text": said.text,
-        "tools": said.tools,
-        "finish reason": said.finish_reason,
+        "text": words.text,
+        "tools": words.tools,
+        "finish reason": words.finish_reason,
     }
 
 
 def _first_words(before: str, now: str) -> str:
-    one, other = before.split(), now.split()
-    same = len(list(itertools.takewhile(lambda it: it[0] == it[1], zip(one, other, strict=False))))
-    shown = [_around(words, same) for words in (one, other)]
-    return f"{shown[1]}, and was {shown[0]}"
+    old, new = before.split(), now.split()
+    pairs = zip(old, new, strict=False)
+    same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    return f"{_around(new, same)}, and was {_around(old, same)}"
 
 
 def _around(words: Sequence[str], at: int) -> str:

@@ -1,4 +1,4 @@
-"""A folder of recordings as it is written: whole files only, and nothing deleted."""
+"""Write recordings into a folder: only whole files, and nothing is deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
 _TEMPORARY = ".hydra-smoke-*.tmp"
 _MOST = 100_000
-"""Most files and folders below it: with more it is a whole disk, and no folder of recordings."""
+"""Most files and folders in it: with more it is a whole disk, and not a folder of recordings."""
 
 
 @dataclass
@@ -39,10 +39,10 @@ class Recordings:
         """Owners of the recordings, with their paths; read once, as files may be moved."""
         found: dict[str, Path] = {}
         for path in sorted(self._files()[0]):
-            # Opening something other than a file, such as a pipe, may block for ever.
+            # Opening something that is not a file, such as a pipe, may block for ever.
             if path.suffix == ".json" and path.is_file():
-                with contextlib.suppress(OSError):
-                    owner = _owner(path)
+                with contextlib.suppress(OSError), path.open("rb") as file:
+                    owner = owner_in(file.read(HEAD))
                     if owner is not None:
                         found.setdefault(owner, path)
         return found
@@ -73,7 +73,7 @@ class Recordings:
         except FileNotFoundError:
             return None
         if owner_in(text) != owner:
-            raise FileExistsError(f"{path} is no recording of it: move it away")
+            raise FileExistsError(f"{path} is not a recording of it: move it away")
         return text
 
     def write(self, owner: str, text: str) -> None:
@@ -85,12 +85,13 @@ class Recordings:
     def begin(self) -> None:
         """Create the folder, lock it, and remove half-written files of killed runs.
 
-        Raises `ConfigError` where it can't be written, is no folder of recordings, or is locked.
+        Raises `ConfigError` if it can't be written, is locked, or has too many other files.
         """
         files, all_of_it = self._files()
         if not all_of_it:
             raise ConfigError(
-                f"record: {self.folder} has very much in it: give a folder for recordings alone",
+                f"record: {self.folder} has more than {_MOST} files: give a folder that is only "
+                "for recordings",
                 next_step=how_to_set("record"),
             )
         probe = self.folder / _TEMPORARY.replace("*", "probe")
@@ -123,11 +124,6 @@ class Recordings:
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink()
             held.release()
-
-
-def _owner(path: Path) -> str | None:
-    with path.open("rb") as file:
-        return owner_in(file.read(HEAD))
 
 
 def replace(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from pytest_hydrasmoke._report.model import InstanceReport, Report, TurnReport
 
 _ARRIVALS = 20
-"""How many of a turn's arrivals are kept: the pauses between them are much alike."""
+"""How many of a turn's arrivals are kept: the pauses between them are similar."""
 _DEPTH = 4
 """Nesting level below which JSON stays on one line."""
 Plain = dict[str, Any]
@@ -68,24 +68,25 @@ def _joined(known: Sequence[Plain], new: Sequence[Plain]) -> list[Plain]:
     return [form for _, form in sorted(every.items())]
 
 
-def _instance(it: InstanceReport) -> Plain:
-    zero = min((span.at for span in it.spans), default=0.0)
-    troubled = any(one.error is not None or one.status in (429, 503) for one in it.exchanges)
+def _instance(instance: InstanceReport) -> Plain:
+    zero = min((span.at for span in instance.spans), default=0.0)
+    exchanges = instance.exchanges
+    troubled = any(one.error is not None or one.status in (429, 503) for one in exchanges)
     return {
         "spans": [
-            {"phase": one.phase, "at": _at(one.at - zero), "seconds": _at(one.seconds)}
-            for one in it.spans
-            if one.phase in ("provision", "row", "ready", "delete")
+            {"phase": span.phase, "at": _at(span.at - zero), "seconds": _at(span.seconds)}
+            for span in instance.spans
+            if span.phase in ("provision", "row", "ready", "delete")
         ],
-        "statuses": [{"at": _at(one.at - zero), "word": one.word} for one in it.statuses],
-        "turns": [_turn(turn, zero) for turn in it.turns],
+        "statuses": [{"at": _at(one.at - zero), "word": one.word} for one in instance.statuses],
+        "turns": [_turn(turn, zero) for turn in instance.turns],
         "usage": [
             {"at": _at(one.at - zero), "count": one.count, "providers": one.providers}
-            for one in it.usage
+            for one in instance.usage
         ],
         "exchanges": [
             {"call": one.call, "status": one.status, "error": one.error and "lost"}
-            for one in it.exchanges
+            for one in exchanges
             if troubled
         ],
     }

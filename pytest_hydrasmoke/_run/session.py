@@ -66,7 +66,7 @@ class SmokeSession(RecordListener):
     test: Callable[[], str] = lambda: ""
     """Returns the name of the running test."""
     origin: Callable[[], Origin | None] = lambda: None
-    """Returns who claims an unshared instance; called once per instance."""
+    """Returns the user of an instance that is not shared; called once per instance."""
     tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None
     """Begins to record a turn, given its instance's log and its message."""
     run: Callable[[], int | None] = lambda: None
@@ -134,25 +134,25 @@ class SmokeSession(RecordListener):
             self.record_fact(record, fact)
 
     def _note_deletion(self, instance_id: str, code: int) -> None:
-        """Record that a client of a test, and nobody else, deleted an instance of the run."""
+        """Record that a test's client, and not another run, deleted an instance of the run."""
         for record in self.records:
-            ours = record.id is not None and plain_id(record.id) == plain_id(instance_id)
+            same = record.id is not None and plain_id(record.id) == plain_id(instance_id)
             # The router deletes only what has a row, so this code proves that there was one.
             had_row = record.state in HAS_ROW or (record.state is State.ACCEPTED and code < 300)
-            if ours and had_row:
+            if same and had_row:
                 record.deletion_asked = True
                 record.becomes(State.DELETING)
 
     def record_fact(self, record: InstanceRecord, fact: Fact) -> None:
         """Append a fact to the ledger, if the instance is the run's."""
         if record.key is None:
-            return  # It is not the run's.
+            return  # The run is attached to it.
         # A router can echo the token as an id; without an id, a sweep asks for the key.
         shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
         try:
             self.ledger.record_fact(record.key, fact, record.id if shown else None)
         except OSError as error:
-            # The intent is on disk: a sweep finds out the rest.
+            # The intent is on disk: a sweep asks the router for the rest.
             record.add_remark(f"not in the ledger: {fact} ({error})")
 
     @property
@@ -166,20 +166,20 @@ class SmokeSession(RecordListener):
     def permit(self, record: InstanceRecord | None = None) -> None:
         """Raise `ConfigError` where a sweep, or the main process, has declared the run over."""
         if record is not None and record.attached:
-            return  # Its lifetime is up to whoever provisioned it.
+            return  # It outlives the run.
         if self.forked:
             raise ConfigError(
-                "this process is a child that a test has forked: the instances are its parent's",
-                next_step="end it with os._exit, and use its parent's instances in the parent",
+                "this process is a child that a test has forked: its parent owns the instances",
+                next_step="end it with os._exit, and use the instances in the parent",
             )
         if self._ended or self.ledger.is_over:
             raise ConfigError(
-                f"run {self.config.run_id} is over: a sweep, or its own end, has said so",
+                f"run {self.config.run_id} is over: a sweep or its main process has ended it",
                 next_step="this run no longer provisions or chats; start another one",
             )
 
     def provision(self, spec: InstanceSpec) -> SmokeInstance:
-        """Provision one, and wait until it is ready; one that fails is deleted at once."""
+        """Provision an instance, and wait until it is ready; if that fails, delete it at once."""
         return self._ready(self.bring_up(*self.claim(spec)))
 
     def bring_up(self, record: InstanceRecord) -> InstanceRecord:
@@ -268,7 +268,7 @@ class SmokeSession(RecordListener):
             dispose(records, self.policy, self._io, self.interrupts, self.network)
 
     def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
-        """Own, together with another process of the run, an instance in the ledger."""
+        """Own an instance in the ledger, together with another process of the run."""
         record = self._record(spec, entry.key)
         record.id, record.state = entry.id, STATES[entry.fact]
         if record.id is None and record.state in HAS_ROW:
@@ -283,16 +283,20 @@ class SmokeSession(RecordListener):
         try:
             entries = self.ledger.read().entries
         except OSError:
-            return  # A sweep reads later what can't be read now.
+            return  # A sweep may read it later.
         for key, entry in entries.items():
             if key not in known and entry.fact is not Fact.REFUSED:
                 self.join(entry)
 
     @property
     def pending(self) -> list[InstanceRecord]:
-        """Return the instances that `close` has to delete."""
-        own = [record for record in self.records if not record.shared_across_workers]
-        return to_delete(own, self.policy)
+        """The instances that `close` has to delete."""
+        return to_delete(self._own, self.policy)
+
+    @property
+    def _own(self) -> list[InstanceRecord]:
+        """The instances that this process deletes, and not the main process for all workers."""
+        return [record for record in self.records if not record.shared_across_workers]
 
     def process_report(self) -> ProcessReport:
         """Return the outcome of every request for an instance, and how the router answered."""
@@ -306,6 +310,6 @@ class SmokeSession(RecordListener):
 
     def close(self) -> None:
         """Delete all that is left and this process's to delete; harmless if done before."""
-        self.dispose([record for record in self.records if not record.shared_across_workers])
+        self.dispose(self._own)
         believe_others(self.records, self.ledger)
         self._io.close()

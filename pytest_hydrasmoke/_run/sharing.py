@@ -32,7 +32,7 @@ from .session import SmokeSession
 __tracebackhide__ = hide_own_frames
 
 EVERYBODY = "session"
-"""Prefix of shares that all processes of the run use."""
+"""The share that all processes of the run use."""
 
 _Wanted = tuple[InstanceSpec | None, str]
 
@@ -123,9 +123,9 @@ class Sharing:
             return
         spec, share = self._held[0]
         record = self._used.get((spec, share))
-        # An instance that a test has deleted is provisioned anew.
-        ours = record is not None and record.key is not None and record.state is State.READY
-        if record is not None and ours and self._session.is_gone(record):
+        if record is None or record.key is None or record.state is not State.READY:
+            return  # It is attached, or a test has deleted it: that one is provisioned anew.
+        if self._session.is_gone(record):
             why = f"{record.name} was found to be gone at the router in {test}"
             self._session.ledger.give_up(share, _plain(spec), why)
 

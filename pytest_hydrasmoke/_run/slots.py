@@ -1,4 +1,4 @@
-"""The keys that a sweep asks for: those in a ledger, and a run's slots in order."""
+"""The keys that a sweep polls: those in a ledger, and a run's slots in order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pytest_hydrasmoke._base.run_keys import key_of, slot_of
 from .ledger_lines import Entry
 
 AHEAD = 16
-"""After so many slots in a row without a row, the run is taken to have used no further ones."""
+"""After this many consecutive slots without a row, no further slot counts as used."""
 _DIGITS = 5
-"""Most digits of a slot number: a larger one is no reason to ask for all slots before it."""
+"""Most digits of a slot number: a larger number is no reason to poll all slots before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One key to ask for, and the folder whose ledger records the outcome."""
+    """One key to poll, and the folder whose ledger records the outcome."""
 
     key: str
     folder: Path
@@ -28,16 +28,16 @@ class Target:
 
 @dataclass(slots=True)
 class Slots:
-    """The slots of a run, asked for in order until enough of them have no row."""
+    """The slots of a run, polled in order until enough of them have no row."""
 
     run_id: str
     folder: Path
     known: frozenset[str]
-    """The keys in its ledger, which are asked for anyway."""
+    """The keys in its ledger, which are polled anyway."""
     asked: int = 0
 
     def more(self, found: frozenset[str] = frozenset()) -> Iterator[Target]:
-        """Yield the slots still to be asked for, given the keys that turned out to have a row."""
+        """Yield the slots still to be polled; `found` are the polled keys that had a row."""
         last = max((self._slot(key) for key in self.known | found), default=-1)
         upto = last + 1 + AHEAD
         while self.asked < upto:

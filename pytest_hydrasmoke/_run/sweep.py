@@ -1,11 +1,11 @@
-"""Delete what earlier runs left behind: the keys that their ledgers, or a run id, still own.
+"""Delete what earlier runs left behind: the instances of keys in their ledgers, or of a run id.
 
-A sweep that names a run declares it over and asks for each of its slots, with or without a ledger,
+A sweep that names a run declares it over and polls each of its slots, with or without a ledger,
 since a worker may still insert the row of a key that was sent. A sweep without a run id skips live
 runs. Two concurrent sweeps do no harm: a second deletion changes nothing.
 
-Nothing but a key is taken from a ledger: the sweep itself knows where to ask and what an answer
-means, and sends the token only to the configured router.
+Only keys are taken from a ledger. Where to ask and what an answer means is the sweep's own, and it
+sends the token only to the configured router.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -50,13 +51,13 @@ from .slots import Slots, Target
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
-"""Least seconds to wait for an answer, however short the wait for rows: many are asked at once."""
+"""Least seconds to wait for an answer, however short the wait for rows: many are sent at once."""
 USED = (
     *("url", "token", "token_file", "allow_http", "trust_env"),
     *("ca_file", "client_cert", "client_key"),
     *("output", "row_settle", "delete_timeout", "gone_statuses"),
 )
-"""The settings that a sweep depends on: what is wrong with others must not stop it."""
+"""The settings that a sweep depends on: a problem with another one must not stop it."""
 YOUNG = 60.0
 """Seconds for which a folder without a ledger may belong to a run that is just beginning."""
 
@@ -81,7 +82,7 @@ class Sweep:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
         runs = self.config.output / "runs"
         if files.is_blocked(runs):
-            raise ConfigError(f"{runs} is a link, or no folder: no run has left it")
+            raise ConfigError(f"{runs} is a link, or not a folder: no run has left it")
         if not runs.is_dir():
             above = self._above("*")
             raise ConfigError(
@@ -96,11 +97,11 @@ class Sweep:
         over: list[Path] = []
         for folder, flaw in run_folder.all_found(self.config.output).items():
             if flaw is not None:
-                self._pass_by(folder, flaw)
+                self._skip(folder, flaw)
             elif self._lives(folder):
                 continue
             elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
-                self._pass_by_young(folder)
+                self._skip_young(folder)
             else:
                 over.append(folder)
         readings = {folder: self._read(folder) for folder in over}
@@ -121,7 +122,7 @@ class Sweep:
             self.say(f"not read {above}: runs that were called there have left a ledger in it")
 
     def _above(self, run_id: str) -> str | None:
-        """Return the folder further up that has a ledger, as a shell takes it for --output."""
+        """Return the folder further up that has a ledger, quoted as an argument of --output."""
         found = run_folder.with_ledger_above(self.config.output, run_id)
         return None if found is None else shlex.quote(Path(os.path.relpath(found)).as_posix())
 
@@ -136,16 +137,16 @@ class Sweep:
             self.say(f"live     run {folder.name}: skipped")
         return lives
 
-    def _pass_by_young(self, folder: Path) -> None:
-        # A run's end is kept as long as the run may begin late.
+    def _skip_young(self, folder: Path) -> None:
+        # The mark of a run's end is kept, as the run may still begin.
         if (folder / OVER).exists():
             self.say(f"over     run {folder.name}: it was ended before, and has no ledger, skipped")
         else:
             self.say(f"young    run {folder.name}: it may be about to begin, skipped")
 
-    def _pass_by(self, folder: Path, flaw: str) -> None:
-        # What looks like a ledger may be one: of a run that was moved or linked, or that has a name
-        # from before names had rules.
+    def _skip(self, folder: Path, flaw: str) -> None:
+        # It may be a run's ledger: the folder was moved or linked, or its name is from before names
+        # had rules.
         unread = os.path.lexists(folder / LEDGER)
         self.left = self.left or unread
         word = "LEFT    " if unread else "no run  "
@@ -164,16 +165,16 @@ class Sweep:
         if flaw is not None:
             raise ConfigError(
                 f"run {run_id} can't be swept here: {flaw}",
-                next_step="put that right, or give another folder with --output",
+                next_step="fix that, or give another folder with --output",
             )
-        if self._has_said_its_end(run_id, folder):
-            # The run itself has settled all its keys: asking once is enough.
-            self.say(f"the run has said that nothing of it is left: {self._report}")
+        if self._is_reported_over(run_id, folder):
+            # The run itself has settled all its keys: one poll of each is enough.
+            self.say(f"the run's report says that nothing of it is left: {self._report}")
             self.wait = 0.0
         elif not (folder / LEDGER).exists():
             self.say(
-                f"no ledger of run {run_id} is known here: its slots are asked for all the same, "
-                "as they may have been used elsewhere"
+                f"there is no ledger of run {run_id} here: its slots are asked for anyway, as they "
+                "may have been used elsewhere"
             )
             above = self._above(run_id)
             if above is not None:
@@ -191,7 +192,7 @@ class Sweep:
             ledgers.discard_ledger_if_done(folder)
 
     def _knows_router(self) -> bool:
-        """Return whether a smoke router answers: from anything else no answer counts."""
+        """Return whether a smoke router answers: no other server's answer proves anything."""
         try:
             with Reaching(self.config.url, self.wait_aloud) as observer:
                 forms = learn(self.config, observer=observer)
@@ -209,8 +210,8 @@ class Sweep:
     def _report(self) -> Path:
         return self.config.output / "report.json"
 
-    def _has_said_its_end(self, run_id: str, folder: Path) -> bool:
-        """Return whether the run itself ended here with nothing left, and has no ledger here."""
+    def _is_reported_over(self, run_id: str, folder: Path) -> bool:
+        """Return whether the run's report here shows nothing left, and it has no ledger here."""
         try:
             report = Report.model_validate_json(self._report.read_bytes())
         except (OSError, ValueError):
@@ -223,10 +224,10 @@ class Sweep:
         try:
             reading = ledgers.read(folder)
         except OSError as error:
-            reading = Reading(problems=[f"it can't be read ({error.strerror or error})"])
+            reading = Reading(problems=[f"the file can't be read ({error.strerror or error})"])
         for problem in reading.problems:
             self.left = True
-            self.say(f"LEFT     run {folder.name}: of its ledger {problem}")
+            self.say(f"LEFT     run {folder.name}: its ledger: {problem}")
         if reading.problems:
             self.say(
                 "         its slots are asked for instead; once you know that nothing of it is "
@@ -239,7 +240,7 @@ class Sweep:
         here = self.config.link.base_url
         for entry in reading.open:
             if entry.fake:
-                self._note(folder, entry.key, Fact.ABSENT)
+                self._record(folder, entry.key, Fact.ABSENT)
                 self.say(f"fake     (key {entry.key}): it ended with its run")
             elif run_of(entry.key) != folder.name:
                 self._leave(entry.key, f"its ledger is run {folder.name}'s, which has no such key")
@@ -269,19 +270,15 @@ class Sweep:
         if self.wait and not all(have_rows):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         while targets:
-            # `_one` reports every failure of its own: none stops the others.
-            works = [self._work(target) for target in targets]
-            fan_out(self.config.link, works)
+            # `_one` reports its failures itself: none stops the others.
+            fan_out(self.config.link, [partial(self._one, target) for target in targets])
             # The wait for a row is over for a request sent before this sweep.
             self.wait = max(until - time.monotonic(), 0.0)
             found = frozenset(self._found)
             targets = [target for slots in several for target in slots.more(found)]
 
-    def _work(self, target: Target) -> Callable[[SyncIO], None]:
-        return lambda io: self._one(io, target)
-
-    def _one(self, io: SyncIO, target: Target) -> None:
-        # An id in a ledger is resolved by its key before anything is deleted.
+    def _one(self, target: Target, io: SyncIO) -> None:
+        # An id in a ledger is not trusted: the key's poll returns what to delete.
         record = InstanceRecord(None, target.key, state=State.REQUESTED)
         had_row = target.entry is not None and target.entry.has_row
         policy = dataclasses.replace(self._policy, row_wait=0.0 if had_row else self.wait)
@@ -295,42 +292,42 @@ class Sweep:
         if record.id is not None:
             self._found.add(target.key)
         if fact is not None and target.entry is not None:
-            self._note(target.folder, target.key, fact)
+            self._record(target.folder, target.key, fact)
 
     def _settle(
         self, calls: Calls, record: InstanceRecord, policy: Policy, entry: Entry | None
     ) -> Fact | None:
         """Delete what a key names, or see that there is nothing; raises `LeakError`."""
-        told = None if entry is None else entry.id
+        known_id = None if entry is None else entry.id
         try:
             drive(delete(calls, record, policy))
         except LeakError as error:
             if not isinstance(error.__cause__, NoRowError):
                 raise
-        if told is not None and plain_id(told) != plain_id(record.id or ""):
-            drive(see_gone(calls, record, policy, told))
+        if known_id is not None and plain_id(known_id) != plain_id(record.id or ""):
+            drive(see_gone(calls, record, policy, known_id))
         if record.id is not None:
             self.say(f"deleted  {record.name}")
             return Fact.DELETED
         if entry is not None and entry.has_row:
-            self.say(f"deleted  {told} {record.name}: it was gone already")
+            self.say(f"deleted  {known_id} {record.name}: it was gone already")
             return Fact.DELETED
         wait = 0.0 if entry is None else self._still_to_wait(entry)
         if wait <= 0:
             self.say(f"nothing  {record.name}: the router has no row")
             return Fact.ABSENT
         self.left = True
-        # Rounded up: after that many seconds, and not before, nothing is in doubt.
+        # Rounded up: a sweep that begins earlier would still be unsure.
         again = f"sweep again in {math.ceil(wait)} s"
         self.say(f"unsure   {record.name}: no row yet, one may come; {again}")
         return None
 
     def _still_to_wait(self, entry: Entry) -> float:
-        """Return the seconds until a key without a row may be taken to never get one."""
+        """Return the seconds until a key without a row is known to never get one."""
         return self.config.row_settle - (datetime.now(UTC) - entry.at).total_seconds()
 
-    def _note(self, folder: Path, key: str, fact: Fact) -> None:
-        # A folder that another sweep, or the run itself, has removed meanwhile needs no mark.
+    def _record(self, folder: Path, key: str, fact: Fact) -> None:
+        # Another sweep, or the run itself, may have removed the folder meanwhile.
         if not self.dry_run:
             with contextlib.suppress(OSError):
                 ledgers.record_fact(folder, key, fact)

@@ -45,10 +45,10 @@ class Masking:
             turn = self._without_token(edited)
         live = _live(tape)
         doubtful = live is None or self._has_token(live)
-        # Words that came in one piece are masked by now.
+        # Only words that came in several pieces are not masked yet.
         if doubtful and self._has_token(played(turn.stream, self._reading)):
             raise NotWrittenError("its reply spells the token in pieces, over several events")
-        # What was removed must leave no digest either.
+        # Words that were removed must not leave a digest, either.
         return turn if live is None or turn != plain else replace(turn, said=live.digest)
 
     def _without_token(self, turn: Turn) -> Turn:
@@ -65,19 +65,20 @@ class Masking:
 
     def _edited(self, owner: str, turn: Turn, edit: Edit) -> Turn | None:
         raw = turn.stream if turn.refused is None else turn.refused.body
-        given = RecordedTurn(owner, turn.run, turn.message, raw.decode("utf-8", "surrogateescape"))
-        edited = edit(given)
+        shown = RecordedTurn(owner, turn.run, turn.message, raw.decode("utf-8", "surrogateescape"))
+        edited = edit(shown)
         if edited is None:
             return None
-        if edited == given:
+        if edited == shown:
             return turn
         text = edited.text.encode("utf-8", "surrogateescape")
         if turn.refused is not None:
             return replace(turn, message=edited.message, refused=replace(turn.refused, body=text))
         return replace(recut(turn, text), message=edited.message)
 
-    def _has_token(self, it: Said) -> bool:
-        return any(self._scrub(text) != text for text in (it.text, it.tools, it.reasoning))
+    def _has_token(self, words: Said) -> bool:
+        texts = (words.text, words.tools, words.reasoning)
+        return any(self._scrub(text) != text for text in texts)
 
 
 def _live(tape: Tape) -> Said | None:
@@ -111,7 +112,7 @@ def _counted(tape: Tape) -> Events | None:
     found, before = account.found, account.before
     added = max(found.events - before.count, 0)
     surely = surely_since(before.providers, found.providers, added)
-    # Where several had been seen before, the new event's provider is unknown.
+    # If several had been seen before, the provider of a new event is not known.
     names = (surely or found.providers) if added else ()
     return Events(added, tuple(sorted(names)), round(max(found.at - tape.over, 0.0), 2))
 

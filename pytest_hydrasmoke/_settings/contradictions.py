@@ -1,4 +1,4 @@
-"""What is wrong between settings that are each right, and with what they name."""
+"""Check settings against each other, and check the files and folders that they name."""
 
 from __future__ import annotations
 
@@ -17,25 +17,23 @@ from pytest_hydrasmoke._transport.target import url_problem
 from .model import SPEC, HydraSmokeConfig
 from .problems import Problem
 
-_WORDS = ("ready_statuses", "failed_statuses", "gone_statuses")
-_WRITTEN_DOWN = ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
+_STATUSES = ("ready_statuses", "failed_statuses", "gone_statuses")
+_SHOWN = ("url", "run_id", "group", *SPEC, "agent_name", "output", "record")
+"""Settings that are printed, or written into files."""
 
 
 def contradictions(config: HydraSmokeConfig, folder: Path) -> Iterator[Problem]:
-    """Yield what is wrong in settings for a run in `folder`."""
+    """Yield what is wrong with the settings of a run in `folder`, each valid by itself."""
     problem = _url(config)
     if problem is not None:
         yield problem
     else:
-        for name in _WRITTEN_DOWN:
+        for name in _SHOWN:
             if has_token(str(getattr(config, name)), config.token):
-                yield Problem(
-                    f"{name} has the token in it, and is written down and printed: remove the "
-                    "token from it",
-                    (name,),
-                )
+                words = f"{name} contains the token, and is printed and written into files"
+                yield Problem(f"{words}: remove the token from it", (name,))
     yield from _statuses(config)
-    # httpx's own order; a folder that is not there is only an empty one.
+    # httpx prefers SSL_CERT_FILE to SSL_CERT_DIR; a missing folder is no error there.
     trusted = os.environ.get("SSL_CERT_FILE") if config.trust_env else None
     flaw = certificates_problem(Path(trusted)) if trusted else None
     if flaw is not None:
@@ -43,7 +41,7 @@ def contradictions(config: HydraSmokeConfig, folder: Path) -> Iterator[Problem]:
         yield Problem(words, ("trust_env",))
     yield from _client_certificate(config)
     if config.record is not None:
-        for words in _no_place_to_record(config, config.record, folder):
+        for words in _record_problems(config, config.record, folder):
             yield Problem(words, ("record",))
 
 
@@ -56,7 +54,7 @@ def _url(config: HydraSmokeConfig) -> Problem | None:
 
 
 def _statuses(config: HydraSmokeConfig) -> Iterator[Problem]:
-    for name, other in itertools.combinations(_WORDS, 2):
+    for name, other in itertools.combinations(_STATUSES, 2):
         for word in sorted(getattr(config, name) & getattr(config, other)):
             words = f"{name} and {other} both have {word!r}: remove it from one of them"
             yield Problem(words, (name, other))
@@ -79,7 +77,7 @@ def _client_certificate(config: HydraSmokeConfig) -> Iterator[Problem]:
         )
 
 
-def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:
+def _record_problems(config: HydraSmokeConfig, record: Path, folder: Path) -> Iterator[str]:
     shown = f"record = {safe_line(str(record))!r}"
     if not config.report_replies:
         yield (
@@ -88,15 +86,15 @@ def _no_place_to_record(config: HydraSmokeConfig, record: Path, folder: Path) ->
         )
     if os.path.lexists(record) and not os.path.isdir(record):
         yield f"{shown} is a file: give a folder"
-    here, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
+    place, output = Path(os.path.realpath(record)), Path(os.path.realpath(config.output))
     homes = (os.path.realpath(folder), os.path.realpath(os.path.expanduser("~")))
-    if any(Path(home).is_relative_to(here) for home in homes):
+    if any(Path(home).is_relative_to(place) for home in homes):
         yield (
             f"{shown} is the project's folder, the home folder, or a folder that contains one "
             "of them: give a folder for recordings alone, such as 'recordings'"
         )
-    elif here.is_relative_to(output) or output.is_relative_to(here):
+    elif place.is_relative_to(output) or output.is_relative_to(place):
         yield (
-            f"{shown} and the output folder {safe_line(str(config.output))!r} are one inside the "
-            "other: recordings are to be kept with the tests; give a folder outside of it"
+            f"{shown} and the output folder {safe_line(str(config.output))!r} must not contain "
+            "each other: recordings are kept with the tests; give a folder outside of it"
         )

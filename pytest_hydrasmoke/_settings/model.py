@@ -1,4 +1,4 @@
-"""The settings of a run, typed; `sources` finds out what they are."""
+"""The settings of a run, typed; `sources` reads them."""
 
 from __future__ import annotations
 
@@ -89,15 +89,15 @@ def _ca_file(path: Path) -> Path:
     return path
 
 
-# os.path.isfile() and isdir(): those of Path raise for a name that is too long, and for what lies
-# in a folder that one may not look into.
+# os.path.isfile() and isdir(): the methods of Path raise for a name that is too long, and for a
+# file in a folder that this user may not read.
 def _token_file(path: Path) -> Path:
     if os.path.isfile(path):
         return path
-    # Not shown unless it looks like a place: whoever mixes the two settings up gives the token.
-    place = path.parent != Path() and os.path.isdir(path.parent)
+    # Shown only if it looks like a path: a user may have set it to the token itself.
+    is_path = path.parent != Path() and os.path.isdir(path.parent)
     hidden = "of this name (not shown: it may be the token)"
-    raise ValueError(f"there is no file {path if place else hidden}")
+    raise ValueError(f"there is no file {path if is_path else hidden}")
 
 
 def _pairs(value: object) -> object:
@@ -108,9 +108,8 @@ def _pairs(value: object) -> object:
         name, _, most = map(str.strip, pair.partition("="))
         if not name or not most or "=" in most:
             raise ValueError(
-                f"{safe_line(pair, 60)!r} is not a name and a figure: write both with = "
-                "between them, and a comma before the next, such as ready=300,first_event=5. "
-                f"A name is one of {', '.join(BUDGETS)}"
+                f"{safe_line(pair, 60)!r} is not a budget: write name=number, with commas between "
+                f"budgets, such as ready=300,first_event=5. A name is one of {', '.join(BUDGETS)}"
             )
         budgets[name] = most
     return budgets
@@ -123,20 +122,20 @@ def _of_phases(value: object) -> object:
     for name in budgets:
         if name not in BUDGETS:
             near = nearest(str(name), BUDGETS)
-            meant = f", did you mean {near}?" if near else "."
+            hint = f" (did you mean {near}?)" if near else ""
             raise ValueError(
-                f"{name!r} can't have a budget{meant} It is for one of {', '.join(BUDGETS)}"
+                f"{name!r} can't have a budget{hint}: it must be one of {', '.join(BUDGETS)}"
             )
     return budgets
 
 
 LONGEST_GROUP = 200
-"""Characters of a group's name."""
+"""Most characters of a group's name."""
 Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-# The last one is the first to look.
+# pydantic calls the last validator first.
 Budgets = Annotated[
     dict[str, Seconds], NoDecode, BeforeValidator(_of_phases), BeforeValidator(_pairs)
 ]
@@ -191,12 +190,13 @@ class HydraSmokeConfig(BaseSettings):
     llm_events_timeout: Seconds = _DEFAULTS.llm_events_timeout
     """Deadline for a turn's LLM events to appear."""
     usage_settle: NoLessThanZero = _DEFAULTS.usage_settle
-    """How long after its end a turn may hold up the next chat on its instance, until its LLM events
-    have come and come no more; with 0 an account that may hold another turn's is an error."""
+    """How long after a turn's end the next chat on its instance waits at most, until the turn's LLM
+    events are complete; with 0 a count that may include another turn's is an error."""
     delete_timeout: Seconds = _DEFAULTS.delete_timeout
     """Deadline for a deletion to be confirmed."""
-    row_settle: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3600.0
-    """How long after its request a sweep won't call a key without a row absent."""
+    row_settle: NoLessThanZero = 3600.0
+    """How long after its request a key without a row may still get one: until then, a sweep does
+    not count the key as absent."""
     keep: Literal["never", "on-failure", "always"] = "never"
     """Leave instances for a look, and print the commands that attach to them and delete them."""
     scope: Literal["session", "package", "module", "class", "function"] = "session"
@@ -204,8 +204,8 @@ class HydraSmokeConfig(BaseSettings):
     instance: Annotated[str, AfterValidator(_uuid)] | None = None
     """UUID of an instance to use instead of provisioning; it is never deleted."""
     max_instances: Annotated[int, Field(ge=1)] = 4
-    """More in one run are refused before the request is sent; where the collected tests need more
-    for certain, the run is, before its first boot."""
+    """How many instances a run may have: a request for more is refused before it is sent, and a run
+    whose tests certainly need more is refused before its first boot."""
     ready_statuses: StatusWords = _DEFAULTS.ready
     """Status words of a ready instance, in any letter case."""
     failed_statuses: StatusWords = _DEFAULTS.failed
@@ -246,9 +246,9 @@ class HydraSmokeConfig(BaseSettings):
     plugin writes. What pytest writes of a test's own words stays: explanations of assertions, in
     the terminal, JUnit and pytest-html, and parameters in the names of tests."""
     budgets: Budgets = Field(default_factory=dict[str, float])
-    """What may be taken at most, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of
-    a phase, until a reply's first text (`first_text`) and between two events of one (`gap`), and
-    tokens of the whole run, input and output together. A breach fails the run."""
+    """Upper limits, such as `ready=300,first_text=5,gap=20,tokens=20000`: seconds of a phase, until
+    a reply's first text (`first_text`) and between two events of a reply (`gap`), and tokens of the
+    whole run, input and output together. A breach fails the run."""
     record: Path | None = None
     """A folder: what agents say in this live run is written there, one file a test, to be replayed
     offline; in the invocation folder. A run against the fake records nothing."""
@@ -269,12 +269,12 @@ class HydraSmokeConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what is given and nothing else: `load` reads the sources, and remembers which."""
+        """Use only the arguments: `load` reads the other sources, and keeps track of them."""
         return (init_settings,)
 
     @property
     def commands(self) -> Commands:
-        """What to paste about instances of the run, for where its settings came from."""
+        """The commands that the run prints, which find its settings where the run found them."""
         return self._commands
 
     def with_commands(self, commands: Commands) -> Self:
@@ -328,13 +328,13 @@ class HydraSmokeConfig(BaseSettings):
         return InstanceSpec(**{**parts, **dict.fromkeys(missing, "")})
 
     def to_plain(self) -> dict[str, Any]:
-        """Return it in plain types, the token in clear: for a worker of the same run alone."""
+        """Return plain types, with the token in clear: only for a worker of the same run."""
         plain = self.model_dump(mode="json", exclude={"token"}, exclude_none=True)
         plain["commands"] = asdict(self.commands)
         return plain if self.token is None else {**plain, "token": self.token.reveal()}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Take back what `to_plain` gave."""
+        """Restore the result of `to_plain`."""
         settings = {name: value for name, value in plain.items() if name != "commands"}
         return cls(**settings).with_commands(Commands(**plain["commands"]))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, with how to put it right, and which settings it is about."""
+    """What is wrong, how to fix it, and which settings it concerns."""
 
     words: str
     about: tuple[str, ...] = ()
-    """Settings; none where it matters to whoever reads any."""
+    """Names of settings; if empty, it concerns every reader of settings."""
 
     def matters(self, used: Collection[str] | None) -> bool:
-        """Return whether it stops a reader of the settings `used`; None uses all of them."""
+        """Return whether it stops a reader of the settings `used`; None means all settings."""
         return used is None or not self.about or any(name in used for name in self.about)

@@ -1,7 +1,7 @@
-"""Where the settings come from, and what is wrong with them.
+"""Read the settings from their sources, and report what is wrong with them.
 
-Option beats environment beats table beats default. Everything that is wrong is said at once,
-each with how to put it right.
+An option overrides the environment, which overrides the table, which overrides the default. All
+problems are reported at once, each with how to fix it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ from .commands import PEM, commands_of
 from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
 from .problems import Problem
-from .tables import nearest_file, nearly_ours, project_file, source_of, unread_below
+from .tables import misnamed_tables, nearest_file, project_file, source_of, unread_below
 from .token_source import open_to_others, pick_token
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from pytest_hydrasmoke.fake import Scenario
 
 _LIVE_ONLY = {
@@ -50,26 +52,26 @@ _PLAINER = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_type"), "must be a whole number"),
     **dict.fromkeys(("float_parsing", "float_type"), "must be a number, such as 300"),
 }
-"""What is wrong, by pydantic's names for it, in the words of whoever writes settings."""
+"""Plainer messages for pydantic's types of errors."""
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
 
 
 class _Table(HydraSmokeConfig):
-    """Tells pydantic-settings which table to read; never made."""
+    """Names the table for pydantic-settings; never instantiated."""
 
     model_config = SettingsConfigDict(pyproject_toml_table_header=tuple(TABLE.split(".")))
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and where each that is not a default came from."""
+    """Settings, and the source of each that is not a default."""
 
     config: HydraSmokeConfig
     sources: Mapping[str, str]
     warnings: tuple[str, ...] = ()
-    """Variables and tables that look like settings, and are none."""
+    """Problems that do not stop the run, such as names that only look like settings."""
     scenario: Scenario | None = None
-    """What the fake plays; None for a live run."""
+    """How the fake behaves; None for a live run."""
     file: Path | None = None
     """The pyproject.toml that was read."""
 
@@ -85,17 +87,17 @@ def load(
 ) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
-    `options` are those of the command line, None where not given. `required` is asked for, and the
-    token; nothing is where it is None, and with `fake` neither: the run fills them in. Of settings
-    that are not `used`, if that is given, a problem is a warning, and the default stands. `places`
-    are the files and folders whose tests are run, if any are named.
+    `options` are those of the command line, None if not set. The `required` settings and the token
+    must be set, unless `required` is None, or with `fake`, where the run supplies them. If there
+    are `used` settings, a problem with any other one is only a warning, and its default applies.
+    `places` are the files and folders of the tests to run, if any are named.
     """
     problems: list[Problem] = []
     file = project_file(folder, places, problems)
-    given = {name: value for name, value in options.items() if value is not None}
+    chosen = {name: value for name, value in options.items() if value is not None}
     environment = _environment()
     layers: list[tuple[str, dict[str, Any]]] = [
-        ("option", given),
+        ("option", chosen),
         ("environment", environment),
         (source_of(file, folder), _table(file, problems)),
     ]
@@ -108,38 +110,36 @@ def load(
         problems += [
             Problem(f"{flag(name)} needs {LIVE}: {why}")
             for name, why in _LIVE_ONLY.items()
-            if name in given
+            if name in chosen
         ]
         for name in (*_LIVE_ONLY, "token"):
             values.pop(name, None)
             sources.pop(name, None)
         values = {**_FAKE_SPEC, **values}
     else:
-        if "scenario" in given:
+        if "scenario" in chosen:
             words = f"{flag('scenario')} needs {FAKE}: a live router has no scenario"
             problems.append(Problem(words))
         pick_token(layers, values, sources, problems)
         if required is not None:
             missing = _missing(values, required)
-            # First, since it may be the one reason for all of them.
+            # First: a table that was not read may be why they are missing.
             unread = unread_below(file, folder) if missing else ()
             problems += map(Problem, (*unread, *missing))
-    output = values.get("output", ".hydrasmoke")
-    if isinstance(output, str | Path):
-        values["output"] = folder / output
-    # A test may change the folder before they are read.
-    for name in ("record", *PEM):
+    values.setdefault("output", ".hydrasmoke")
+    # A test may change the working directory before they are used.
+    for name in ("output", "record", *PEM):
         if isinstance(values.get(name), str | Path):
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
     scenario = _scenario(values, sources, folder, config.replay_pace, problems) if fake else None
-    unknown = (*_unknown_variables(), *nearly_ours(file))
+    unknown = (*_unknown_variables(), *misnamed_tables(file))
     if any(problem.matters(used) for problem in problems):
-        # Among those that are not read may be what was meant to set what is missing.
+        # A misspelt name may be why a setting is missing.
         listed = "\n".join(
             f"  - {words}" for words in (*(problem.words for problem in problems), *unknown)
         )
-        # It may have been given in more than one place.
+        # A message quotes values, any of which may be the token.
         raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
     needless = (f"{problem.words} (not needed here)" for problem in problems)
     warnings = (*unknown, *needless, *open_to_others(config.token_file))
@@ -173,42 +173,38 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
-    """Read the table of the project's file; its paths are relative to it."""
+    """Read the table of a file; paths in it are relative to the file's folder."""
     if file is None:
         return {}
     try:
         table = dict(PyprojectTomlConfigSettingsSource(_Table, file)())
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        # AttributeError, TypeError: pydantic-settings takes whatever stands there for a table.
+        # AttributeError, TypeError: pydantic-settings does not check that it is a table.
         problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
         return {}
     if table.pop("token", None) is not None:
         words = (
-            f"token is in [{TABLE}] of {file}: a file that others can read is no place for it; "
+            f"token must not be in [{TABLE}] of {file}, which others can read: "
             f"set {variable('token')} in the environment, or token_file"
         )
         problems.append(Problem(words, ("token",)))
     for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
         del table[name]
         near = nearest(name, HydraSmokeConfig.model_fields)
-        meant = (
-            f"did you mean {near}?"
-            if near
-            else "see docs/reference/settings.md for those that there are"
-        )
-        words = f"[{TABLE}] of {file} has the unknown key {name}: {meant}"
+        hint = f"did you mean {near}?" if near else "docs/reference/settings.md lists all keys"
+        words = f"[{TABLE}] of {file} has the unknown key {name}: {hint}"
         problems.append(Problem(words, (near or name,)))
     for name in ("token_file", "output", "record", *PEM):
         if isinstance(table.get(name), str):
             table[name] = file.parent / table[name]
     scenario = table.get("scenario")
-    if isinstance(scenario, str) and _is_place(scenario, file.parent):
+    if isinstance(scenario, str) and _is_path(scenario, file.parent):
         table["scenario"] = str(file.parent / scenario)
     return table
 
 
-def _is_place(scenario: str, home: Path) -> bool:
-    """Return whether a scenario is a file or a folder; a ready-made one goes before both."""
+def _is_path(scenario: str, home: Path) -> bool:
+    """Return whether a scenario is a file or a folder; a ready-made one of its name comes first."""
     from pytest_hydrasmoke.fake.presets import READY_MADE
 
     if scenario in READY_MADE:
@@ -225,13 +221,13 @@ def _scenario(
 ) -> Scenario | None:
     from pytest_hydrasmoke.fake.presets import load
 
-    given = values.get("scenario", "default")
-    if not isinstance(given, str):  # which the settings complain about
+    name = values.get("scenario", "default")
+    if not isinstance(name, str):  # `_validated` has reported it.
         return None
     try:
-        return load(given, folder, pace)
+        return load(name, folder, pace)
     except ValueError as problem:
-        shown = safe_line(given)
+        shown = safe_line(name)
         words = f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"
         problems.append(Problem(words, ("scenario",)))
         return None
@@ -254,28 +250,27 @@ def _missing(values: Mapping[str, Any], required: Collection[str]) -> list[str]:
 def _validated(
     values: Mapping[str, Any], sources: Mapping[str, str], folder: Path, problems: list[Problem]
 ) -> HydraSmokeConfig:
-    """Return the settings, with the default of each that is wrong."""
+    """Return the settings, with the default in place of each wrong value."""
+    faults: list[ErrorDetails] = []
     try:
         config = HydraSmokeConfig(**values)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-    else:
-        problems += contradictions(config, folder)
-        return config
-    for fault in faults:
-        name = str(fault["loc"][0])
-        words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        words = _PLAINER.get(fault["type"], words)
-        if len(fault["loc"]) == 1 and fault["type"].startswith("float_"):
-            words = "must be a number of seconds, such as 300"
-        secret = name in ("token", "token_file")
-        shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
-        entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])
-        words = f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}"
-        problems.append(Problem(words, (name,)))
-    # The rest may contradict itself all the same.
-    faulty = {fault["loc"][0] for fault in faults}
-    rest = {name: value for name, value in values.items() if name not in faulty}
-    config = HydraSmokeConfig(**rest)
+        faulty = {fault["loc"][0] for fault in faults}
+        config = HydraSmokeConfig(**{name: values[name] for name in values.keys() - faulty})
+    problems += [_fault(fault, values, sources) for fault in faults]
     problems += contradictions(config, folder)
     return config
+
+
+def _fault(fault: ErrorDetails, values: Mapping[str, Any], sources: Mapping[str, str]) -> Problem:
+    """Return pydantic's error as a problem, in plainer words and with the value's source."""
+    name = str(fault["loc"][0])
+    words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    words = _PLAINER.get(fault["type"], words)
+    if len(fault["loc"]) == 1 and fault["type"].startswith("float_"):
+        words = "must be a number of seconds, such as 300"
+    secret = name in ("token", "token_file")
+    shown = "" if secret else f" = {safe_line(str(values.get(name)))!r}"
+    entry = "".join(f"{safe_line(str(part))!r} " for part in fault["loc"][1:])
+    return Problem(f"{name}{shown} ({sources.get(name, 'default')}): {entry}{words}", (name,))

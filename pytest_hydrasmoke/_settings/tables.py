@@ -1,4 +1,4 @@
-"""Which pyproject.toml has the table of a run."""
+"""Find the pyproject.toml with the table of a run."""
 
 from __future__ import annotations
 
@@ -16,22 +16,19 @@ from pytest_hydrasmoke._options import LIVE, TABLE
 from .problems import Problem
 
 _UNREADABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
-"""What reading a file's tables raises where there is something else in it."""
+"""Errors of a file that can't be read, or that has something else in place of a table."""
 _INSTALLED = ("node_modules", "venv", "site-packages")
 _DEPTH, _MOST = 4, 5_000
-"""How many folders down a table is searched for, and in how many: it may be called anywhere."""
+"""How deep, and in how many folders, a table is searched for: pytest may be called in `/`, too."""
 
 
 def project_file(folder: Path, places: Sequence[Path], problems: list[Problem]) -> Path | None:
-    """Return the pyproject.toml whose table counts.
+    """Return the pyproject.toml to read.
 
-    That is the nearest one with a table, upwards from `places`, where the tests are that are run;
-    where there is none such, or no places are named, the nearest one upwards from `folder`.
+    That is the nearest one with a table, upwards from `places`, the files and folders of the tests
+    to run; if there is none, the nearest one upwards from `folder`.
     """
-    tables: dict[Path, None] = {}
-    for place in places:
-        found = nearest_table(place)
-        tables.update({} if found is None else {found: None})
+    tables = list(dict.fromkeys(filter(None, map(nearest_table, places))))
     if len(tables) > 1:
         words = (
             f"each of {', '.join(map(str, tables))} has a table [{TABLE}] for some of the tests "
@@ -42,7 +39,7 @@ def project_file(folder: Path, places: Sequence[Path], problems: list[Problem]) 
 
 
 def nearest_file(folder: Path) -> Path | None:
-    """Return the file that counts where no tests are named."""
+    """Return the nearest pyproject.toml, upwards from a folder."""
     return next(_upwards(folder), None)
 
 
@@ -52,7 +49,7 @@ def nearest_table(place: Path) -> Path | None:
 
 
 def unread_below(file: Path | None, folder: Path) -> Iterator[str]:
-    """Yield where settings that are missing may be: in tables below `folder`, if it has none."""
+    """Yield a hint that missing settings may be in a table below `folder`, if none was read."""
     if file is not None and has_table(file):
         return
     tables = [os.path.relpath(table, folder) for table in _below(folder)]
@@ -64,20 +61,20 @@ def unread_below(file: Path | None, folder: Path) -> Iterator[str]:
         )
 
 
-def nearly_ours(file: Path | None) -> Iterator[str]:
-    """Yield a warning for each table of a file that is not read, and may be meant to be."""
+def misnamed_tables(file: Path | None) -> Iterator[str]:
+    """Yield a warning for each table of a file whose name is nearly that of the settings."""
     if file is None:
         return
     found: list[str] = []
-    with contextlib.suppress(*_UNREADABLE):  # Whoever reads it says what is wrong.
-        found += _like_ours(file)
+    with contextlib.suppress(*_UNREADABLE):  # `sources` reports it when it reads the file.
+        found += _similar_tables(file)
     for table in found:
         if table != TABLE:
             yield f"[{table}] of {file} is not read: did you mean [{TABLE}]?"
 
 
 def source_of(file: Path | None, folder: Path) -> str:
-    """Name the file as a source of settings, with its folder unless that is upwards."""
+    """Name the file as a source of settings, with its path unless it is upwards of `folder`."""
     if file is None or folder.is_relative_to(file.parent):
         return "pyproject.toml"
     return os.path.relpath(file, folder)
@@ -91,7 +88,7 @@ def _upwards(place: Path) -> Iterator[Path]:
 def _below(folder: Path) -> Iterator[Path]:
     for place, folders, files in itertools.islice(os.walk(folder), _MOST):
         depth = len(Path(place).relative_to(folder).parts)
-        # Projects of a repository, and neither what they have installed nor all of a disk.
+        # Find the projects of a repository; skip installed packages, and never search a whole disk.
         own = (name for name in folders if not name.startswith(".") and name not in _INSTALLED)
         folders[:] = sorted(own) if depth < _DEPTH else []
         file = Path(place, "pyproject.toml")
@@ -100,14 +97,14 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def has_table(file: Path) -> bool:
-    """Return whether a file has a table of ours, or one that is meant to be."""
+    """Return whether a file has a table of settings, or one with nearly its name."""
     try:
-        return any(_like_ours(file))
+        return any(_similar_tables(file))
     except _UNREADABLE:
-        return True  # Whoever reads it says what is wrong.
+        return True  # `sources` reports it when it reads the file.
 
 
-def _like_ours(file: Path) -> Iterator[str]:
+def _similar_tables(file: Path) -> Iterator[str]:
     tables: dict[str, Any] = tomllib.loads(file.read_text("utf-8")).get("tool", {})
     for name in tables:
         if re.sub(r"[^a-z]", "", name.lower()).removeprefix("pytest") == "hydrasmoke":

@@ -1,4 +1,4 @@
-"""Where the token comes from: a variable or a file, never the table or the command line."""
+"""Find the token: in a variable or a file, never in the table or on the command line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def pick_token(
     sources: dict[str, str],
     problems: list[Problem],
 ) -> None:
-    """Keep the token of the nearest layer that has one, read from its file if it names one.
+    """Use the token of the first layer that has one, and read it if the layer names its file.
 
-    `layers` are in the order of their precedence; what is wrong is added to `problems`.
+    `layers` are in order of precedence; what is wrong is added to `problems`.
     """
     for source, layer in layers:
         if "token" in layer and "token_file" in layer:
@@ -39,7 +39,7 @@ def pick_token(
             file = layer["token_file"]
             if isinstance(file, str | Path) and os.path.isfile(file):
                 try:
-                    # Windows puts a mark before what it writes as UTF-8.
+                    # Editors on Windows begin UTF-8 with a byte order mark.
                     text = Path(file).read_text("utf-8-sig")
                 except (OSError, ValueError) as error:
                     words = f"token_file {file} can't be read: {error}"
@@ -51,7 +51,7 @@ def pick_token(
 
 
 def open_to_others(token_file: Path | None) -> Iterator[str]:
-    """Yield a warning for a token's file that other users of the machine can read."""
+    """Yield a warning for a token file that other users of the machine can read."""
     if token_file is not None and platform.here.is_posix:
         mode = token_file.stat().st_mode & 0o777
         if mode & 0o077:

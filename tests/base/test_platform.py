@@ -149,7 +149,7 @@ def test_it_is_not_waited_for_longer_than_its_patience(monkeypatch: pytest.Monke
     monkeypatch.setattr(platform, "time", clock := HandTime())
     with pytest.raises(PermissionError):
         Windows().patiently(OpenElsewhere(times=1_000_000))
-    assert platform.PATIENCE < clock.now - 100 < platform.PATIENCE + 1
+    assert platform.BUSY_TIMEOUT < clock.now - 100 < platform.BUSY_TIMEOUT + 1
 
 
 def test_elsewhere_a_refusal_is_one() -> None:
@@ -169,19 +169,19 @@ def test_what_takes_output_is_told_from_what_does_not(here: System) -> None:
         while True:
             os.write(full, b"x" * 4096)
     try:
-        assert here.taking([full, free], 0) == {free}
-        assert here.taking([full], 0) == set()
+        assert here.writable([full, free], 0) == {free}
+        assert here.writable([full], 0) == set()
         os.close(reads)
         reads = other_reads
         # Whoever writes to it is told so, and does not wait.
-        assert here.taking([full], 0) == {full}
+        assert here.writable([full], 0) == {full}
     finally:
         for descriptor in (reads, full, free):
             os.close(descriptor)
 
 
 def test_of_a_descriptor_that_can_not_be_asked_for_there_is_no_telling() -> None:
-    assert Mac().taking([5000, 1], 0) == {5000}
+    assert Mac().writable([5000, 1], 0) == {5000}
 
 
 # Consoles

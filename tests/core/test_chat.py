@@ -179,7 +179,7 @@ def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
         "  phase:     turn, after 3.0 s\n"
         f"  instance:  {ID}\n"
         '  last seen: event \'message\' \'{"choices": [{"delta": {"content": "Hi"}}]}\'\n'
-        "  expected:  an event that ends the turn, as is asked for (chat_end = required)\n"
+        "  expected:  an event that ends the turn, as the settings require (chat_end = required)\n"
         f'  next step: {LOG}; if its runtime sends no terminal event, set chat_end = "optional"'
     )
 

@@ -103,7 +103,10 @@ async def test_optional_never_fails(kind: str, runtime: str) -> None:
 async def test_required_always_fails(kind: str, runtime: str) -> None:
     async with World(kind, endless(runtime), chat_end="required") as world:
         error = await cut(await world.provision())
-    assert error.expected == "an event that ends the turn, as is asked for (chat_end = required)"
+    assert (
+        error.expected
+        == "an event that ends the turn, as the settings require (chat_end = required)"
+    )
 
 
 @pytest.mark.parametrize("chat_end", ["auto", "required", "optional"])
@@ -179,7 +182,7 @@ async def test_the_plain_client_of_a_run_goes_by_its_setting(kind: str) -> None:
     async with World(kind, changed(runtime="named")) as world:
         instance = await world.provision()
         assert (await result(instance.chat("hello"))).complete
-        for end, message in (("auto", "an earlier turn"), ("required", "asked for")):
+        for end, message in (("auto", "an earlier turn"), ("required", "the settings require")):
             world.fake.break_stream("end", after_events=2)
             async with within(client_of_the_run(world, end)) as client:
                 with pytest.raises(ChatError) as caught:

@@ -396,7 +396,7 @@ def test_a_failure_names_the_tools_and_the_tokens_of_its_turn() -> None:
     assert "  turn:      called look0, look1, and took 7 + 2 tokens" in told
     assert "turn:      called no tool, and reported no tokens" in str(told_of(HI))
     many = json.dumps({"choices": [{"delta": {"tool_calls": calls}}]}).encode()
-    assert "look19, 5 more, and reported" in str(told_of(b"data: " + many + b"\n\n"))
+    assert "look19 and 5 more, and reported" in str(told_of(b"data: " + many + b"\n\n"))
 
 
 def test_the_recent_events_are_everybodys() -> None:

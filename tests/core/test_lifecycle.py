@@ -904,7 +904,7 @@ def test_a_403_to_a_provision_is_no_wrong_token_where_the_token_is_proved() -> N
     answer = reply(403, {"detail": "Quota exceeded"})
     error = fails(RouterError, Policy(forms=forms()), provision=[answer])
     assert error.message == "provision was refused with 403: Quota exceeded"
-    assert "a quota, perhaps?" in str(error.next_step)
+    assert "such as a quota:" in str(error.next_step)
     assert "TOKEN" not in str(error)
     error = fails(UnauthorizedError, Policy(), provision=[answer])
     assert "check HYDRA_SMOKE_TOKEN" in str(error.next_step)

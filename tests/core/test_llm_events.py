@@ -148,7 +148,7 @@ def test_a_name_in_the_place_of_names_is_refused(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         expected(1, None, **{name: "openai"})
     assert str(caught.value) == (
-        f"{name}='openai' is a text, not a set of names\n  next step: write {name}={{'openai'}}"
+        f"{name}='openai' is a string, not a set of names\n  next step: write {name}={{'openai'}}"
     )
 
 
@@ -157,12 +157,12 @@ def test_a_name_in_the_place_of_names_is_refused(name: str) -> None:
     [
         (
             {"exactly": 1, "at_least": 1},
-            "exactly=1 is given beside at_least or at_most",
+            "exactly=1 can't be combined with at_least or at_most",
             "keep the one you mean",
         ),
         (
             {"exactly": 0, "at_most": 0},
-            "exactly=0 is given beside at_least or at_most",
+            "exactly=0 can't be combined with at_least or at_most",
             "keep the one you mean",
         ),
         ({"exactly": -1}, "no count is exactly -1", "give 0 or more"),
@@ -174,7 +174,7 @@ def test_a_name_in_the_place_of_names_is_refused(name: str) -> None:
         (
             {"only": ["b", "a"], "providers": ["c"]},
             "only={'a', 'b'} leaves out some of providers={'c'}",
-            "add them to only: it needs every provider that may be there",
+            "add them to only: it needs every provider that may appear",
         ),
         (
             {"at_most": 1, "providers": ["a", "b"]},

@@ -643,8 +643,8 @@ def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_to
     with pytest.raises(LlmEventsError) as caught:
         drive(handle.expect_of_turn(Expected(0, 0), turns[5][0], None))
     assert caught.value.got == (
-        "LLM events of the turn before it may be among them, of test_a.py::test_x: "
-        "the 3 before it left none, so that nothing was waited for"
+        "LLM events of the turn before, of test_a.py::test_x, may be among them: "
+        "the 3 turns before that one left none, so there was no wait"
     )
     assert caught.value.next_step == "see why the agent's usage is not recorded"
     # As soon as one is seen, there is something to wait for again.
@@ -664,8 +664,8 @@ def test_without_a_wait_an_account_in_doubt_is_an_error_that_names_the_test() ->
         with pytest.raises(LlmEventsError) as caught:
             drive(handle.expect_of_turn(wanted, turns[1][0], None))
         assert caught.value.got == (
-            "LLM events of the turn before it may be among them, of test_a.py::test_x: "
-            "nothing was waited for"
+            "LLM events of the turn before, of test_a.py::test_x, may be among them: "
+            "there was no wait"
         )
         assert caught.value.next_step == "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
     with pytest.raises(LlmEventsError) as caught:
@@ -708,10 +708,10 @@ def test_events_before_the_first_turn_of_the_run_are_another_runs() -> None:
         with pytest.raises(ConfigError) as caught:
             chat(io, handle)
         assert str(caught.value) == (
-            "another run uses run id night: before the first chat of this one there were 1 LLM "
-            f"events on its instance\n  instance:  {handle.record.name}\n"
-            "  next step: give each shard its own: HYDRA_SMOKE_RUN_ID; and chat by this run's "
-            "fixtures alone, as it can't know of other clients"
+            "another run uses run id night: the instance had 1 LLM events before this run's first "
+            f"chat\n  instance:  {handle.record.name}\n"
+            "  next step: give each shard a HYDRA_SMOKE_RUN_ID of its own, and chat only with this "
+            "run's fixtures: it can't know of other clients"
         )
     assert not io.calls_sent("chat"), "nothing was said"
     assert handle.record.chats == 0

@@ -29,7 +29,7 @@ AUTO = ("auto", 2, "as an earlier turn of this instance had one (chat_end = auto
         pytest.param("alone", *AUTO, id="auto alone"),
         # What an earlier turn told is known to the other worker too; the others ask for no turn.
         pytest.param("two workers", *AUTO, id="auto in two workers"),
-        ("alone", "required", 2, "as is asked for (chat_end = required)"),
+        ("alone", "required", 2, "as the settings require (chat_end = required)"),
         ("alone", "optional", 0, None),
     ],
 )

@@ -213,7 +213,7 @@ def test_a_gateways_403_of_a_provision_is_not_told_as_a_quota(
             "*: the request was answered with 403, and the router may have carried it out*",
         ]
     )
-    assert "a quota, perhaps" not in result.stdout.str()
+    assert "such as a quota" not in result.stdout.str()
 
 
 def test_answers_that_are_encoded_all_the_same_are_read_and_told(

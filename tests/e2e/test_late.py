@@ -95,7 +95,7 @@ def test_a_forked_child_is_not_the_run(ends: str, fake: FakeRouter, tmp_path: Pa
 def test_a_forked_child_provisions_nothing(fake: FakeRouter, tmp_path: Path) -> None:
     ended = run(fake, tmp_path, PROVISIONING)
     assert (ended.returncode, len(fake.instances)) == (0, 0), ended.stdout
-    assert "the instances are its parent's" in (tmp_path / "child.txt").read_text()
+    assert "its parent owns the instances" in (tmp_path / "child.txt").read_text()
 
 
 def test_a_thread_that_outlives_the_run_provisions_nothing(

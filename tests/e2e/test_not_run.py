@@ -262,7 +262,7 @@ def test_of_many_broken_modules_some_are_named(here: Project) -> None:
     for number in range(12):
         here.write(f"test_broken_{number:02}.py", "import no_such_module")
     here.live()
-    assert told(here)["ended"].endswith(" test_broken_09.py, and 2 more")
+    assert told(here)["ended"].endswith(" test_broken_09.py and 2 more")
 
 
 def test_an_interrupt_is_named(here: Project) -> None:

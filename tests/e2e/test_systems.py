@@ -15,5 +15,5 @@ def test_a_run_with_workers_that_take_themselves_for_windows(
     result.assert_outcomes(passed=4)
     assert len(router.instances) == 1
     assert nothing_left(router)
-    assert "has not told" not in result.stdout.str()
+    assert "did not report" not in result.stdout.str()
     assert list((project.path / ".hydrasmoke" / "runs").iterdir()) == []

@@ -69,8 +69,8 @@ def test_without_a_wait_the_account_is_an_error_that_names_the_test(
     result = run(here.set(usage_settle=0), *way, "test_turns.py")
     result.assert_outcomes(passed=2, failed=2)
     for test in ("test_first", "test_third"):
-        doubt = f"LLM events of the turn before it may be among them, of test_turns.py::{test}*"
-        result.stdout.fnmatch_lines([f"*got: *{doubt}: nothing was waited for"])
+        doubt = f"LLM events of the turn before, of test_turns.py::{test}*, may be among them"
+        result.stdout.fnmatch_lines([f"*got: *{doubt}: there was no wait"])
 
 
 @alone_at_first
@@ -134,7 +134,7 @@ def test_another_run_that_uses_the_same_id_is_an_error(here: Project, router: Fa
     result = run(here, *ALONE, "test_chats.py", plugins=[OtherShard()])
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["*another run uses run id run: *1 LLM events*", "*give each shard its own*"]
+        ["*another run uses run id run: *1 LLM events*", "*give each shard a HYDRA_SMOKE_RUN_ID*"]
     )
     assert count(router, "chat") == 1
 

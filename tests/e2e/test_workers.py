@@ -119,7 +119,7 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
             "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
             f"deleted  {router.instances[1].id} (key run-gw1-0)",
             (
-                "hydra-smoke: worker gw0 has not told what it left: "
+                "hydra-smoke: worker gw0 did not report what it left: "
                 "hydra-smoke sweep --run-id run-gw0"
             ),
         ]

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 from faulty_server import FAULTS, FaultyServer, Line, Received
 from net_tools import AT_ONCE, CALLS, FIELDS, KINDS
+from owner_tools import run_folders
 from without_trio import path_with_trio
 
 from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._run.folder import run_folders
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.sweep import Sweep

@@ -138,7 +138,7 @@ def test_any_table(tmp_path: Path, table: dict[str, Any], fake: bool) -> None:
     for name in set(table) - set(NAMES):
         assert f"has the unknown key {name}" in words
     if table.get("token"):
-        assert "token is in [tool.hydra-smoke]" in words
+        assert "token must not be in [tool.hydra-smoke]" in words
 
 
 @same_folder

@@ -201,7 +201,8 @@ def sweep(
 
 def open_entries(folder: Path) -> list[str]:
     """Return the keys that ledgers in a folder still call open."""
-    from pytest_hydrasmoke._run.folder import run_folders
+    from owner_tools import run_folders
+
     from pytest_hydrasmoke._run.ledger import read
 
     folders = run_folders(folder / ".hydrasmoke")

@@ -30,7 +30,7 @@ def session(tmp_path: Path) -> SmokeSession:
 def test_a_spec_with_the_token_in_it_is_refused(session: SmokeSession) -> None:
     spec = SPEC.model_copy(update={"agent_name": f"agent of {TOKEN}"})
     for claim in (lambda: session.claim(spec), lambda: session.claim_key(spec, "key")):
-        with pytest.raises(ConfigError, match="the spec has the token in it") as caught:
+        with pytest.raises(ConfigError, match="the spec contains the token") as caught:
             claim()
         assert TOKEN not in str(caught.value)
     assert not session.ledger.read().entries

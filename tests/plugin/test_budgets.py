@@ -83,9 +83,9 @@ def test_an_unknown_phase_in_the_table_is_told_with_the_nearest(here: Project) -
     here.table("budgets = { firstevent = 5 }")
     result = here.live("test_it.py")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    meant = "did you mean first_event? It is for one of provision, row, ready, *"
+    meant = "(did you mean first_event?): it must be one of provision, row, ready, *"
     result.stderr.fnmatch_lines(
-        [f"  - budgets = *(pyproject.toml): 'firstevent' can't have a budget, {meant}"]
+        [f"  - budgets = *(pyproject.toml): 'firstevent' can't have a budget {meant}"]
     )
 
 

@@ -129,8 +129,8 @@ def test_the_keys_of_a_run_are_counted_from_0(project: Project, router: FakeRout
     [
         ({"tier": "x"}, "tier: *"),
         ({"tier_id": 5}, "tier_id: *"),
-        ("tier", "'tier' is no mapping"),
-        (5, "5 is no mapping"),
+        ("tier", "'tier' is not a mapping"),
+        (5, "5 is not a mapping"),
     ],
 )
 def test_a_parameter_that_is_no_spec_is_told(
@@ -147,7 +147,7 @@ def test_a_parameter_that_is_no_spec_is_told(
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
-            f"E *ConfigError: this is no instance spec: {words}",
+            f"E *ConfigError: this is not an instance spec: {words}",
             "*next step: give some of manifest_id, region_id, tier_id, agent_name",
         ]
     )
@@ -166,7 +166,7 @@ def test_a_spec_override_that_is_no_spec_is_told(project: Project, router: FakeR
     )
     result = project.live("test_it.py")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["E *ConfigError: this is no instance spec: manifest_id: *"])
+    result.stdout.fnmatch_lines(["E *ConfigError: this is not an instance spec: manifest_id: *"])
     assert count(router, "provision") == 0
 
 

@@ -152,11 +152,11 @@ def test_what_a_fixture_gives_may_be_one_of_the_others(project: Project) -> None
     assert lines[0] == "at least 2 instances, 7 if no two are the same; max_instances is 4"
     perhaps = "(1 more, or one of the others)"
     for line in (
-        f"  for the session: what smoke_spec in conftest gives {perhaps}",
-        "  for the session: what smoke_spec in conftest gives with tier_id big",
-        f"  for the session: what smoke_spec in test_specs_module.py gives {perhaps}",
+        f"  for the session: what smoke_spec in conftest returns {perhaps}",
+        "  for the session: what smoke_spec in conftest returns with tier_id big",
+        f"  for the session: what smoke_spec in test_specs_module.py returns {perhaps}",
         (
-            "  for the session: what smoke_spec in test_specs.py::TestClass gives with "
+            "  for the session: what smoke_spec in test_specs.py::TestClass returns with "
             f"agent_name bob {perhaps}"
         ),
     ):
@@ -200,10 +200,10 @@ def test_what_is_not_sure_is_not_counted(here: Project) -> None:
     assert lines[0] == "at least 1 instance; max_instances is 4"
     assert lines[2:] == [
         "      test_it.py::TestAround::test_around",
-        "  not counted, what is provisioned with smoke_instance_factory by:",
+        "  not counted: what these tests provision with smoke_instance_factory:",
         "      test_it.py::test_factory",
         "      test_it.py::TestOwn::test_own",
-        "  not counted, tests that a marker skips, or may skip: 2",
+        "  not counted: tests that a marker skips, or may skip: 2",
     ]
 
 
@@ -247,7 +247,7 @@ def test_of_a_replay_the_spec_is_what_was_recorded(project: Project) -> None:
     )
     lines = planned(project.fake(PLAN, "--hydra-smoke-scenario=recordings"))
     assert lines[0] == "at least 1 instance; max_instances is 4"
-    assert lines[-1] == "  not counted, tests that a marker skips, or may skip: 1"
+    assert lines[-1] == "  not counted: tests that a marker skips, or may skip: 1"
 
 
 def test_a_plan_of_wrong_settings_is_refused(here: Project) -> None:

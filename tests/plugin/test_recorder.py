@@ -247,7 +247,7 @@ def test_what_is_not_recorded_or_can_t_be_written_is_told(
     lines = "\n".join(told(result))
     for name, why in {
         "interrupted": "it was interrupted",
-        "left_out": "pytest_hydra_smoke_record left all of its turns out",
+        "left_out": "pytest_hydra_smoke_record left out all of its turns",
     }.items():
         assert f"not recorded: test_it.py::test_{name}: {why}" in lines
     assert "not recorded: fixture test_it.py::failing: its set-up failed" in lines
@@ -274,9 +274,9 @@ def test_a_recording_that_can_t_be_written_fails_the_run(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
-            "RECORDING: what was said for test_it.py::test_it could not be written",
+            "RECORDING: the recording of test_it.py::test_it could not be written",
             "pytest_hydra_smoke_record returned 7: return the turn, *",
-            f"*what was there is as it was; record it again: {again} test_it.py::test_it",
+            f"*an earlier recording is unchanged; record it again: {again} test_it.py::test_it",
             "FAILED hydra-smoke::recording::test_it.py::test_it*",
         ]
     )
@@ -299,8 +299,8 @@ def test_that_an_earlier_recording_stays_is_told(project: Project, router: FakeR
             "test_it/test_fails.json"
         ),
         (
-            "not recorded: test_it.py::test_left: pytest_hydra_smoke_record left all of its turns "
-            "out; its earlier recording stays: test_it/test_left.json"
+            "not recorded: test_it.py::test_left: pytest_hydra_smoke_record left out all of its "
+            "turns; its earlier recording stays: test_it/test_left.json"
         ),
     ]
     assert texts(project) == before

@@ -311,7 +311,7 @@ def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
             words,
             "hydra-smoke: note: *::test_fewer no longer asks what was recorded: '0', '1', '2' *",
             "hydra-smoke: note: *::test_another_message failed, and did not ask what was recorded*",
-            "hydra-smoke: note: recordings of no test of this run: 1: *::test_that_is_gone",
+            "hydra-smoke: note: recordings used by no test of this run: 1: *::test_that_is_gone",
         ]
     )
 
@@ -388,7 +388,7 @@ def test_a_worker_on_another_host_can_not_replay(project: Project) -> None:
         *("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY, "test_it.py")
     )
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*gw0: recordings are replayed on the host of the run's main *"])
+    result.stdout.fnmatch_lines(["*gw0: recordings are replayed only on the host of the run*"])
 
 
 ELSEWHERE = """

@@ -190,7 +190,7 @@ def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequ
     for test, problem in WRONG.items():
         told_once = f"test_wrong.py::{test}: hydra_smoke_runs is wrong, {problem}: {USAGE}"
         assert output.count(told_once) == 1
-    for test in ("test_subtests: hydra_smoke_runs does not", "TestOfUnittest::test_method: hydra"):
+    for test in ("test_subtests: hydra_smoke_runs can", "TestOfUnittest::test_method: hydra"):
         assert output.count(f"test_wrong.py::{test}") == 1
     assert "INTERNALERROR" not in result.stdout.str()
 

@@ -193,7 +193,7 @@ async def test_a_spec_with_the_token_in_it_is_not_sent(kind: str) -> None:
     async with hands(kind, delete_timeout=0.5) as it:
         leaky = SPEC.model_copy(update={"agent_name": it.world.fake.token})
         async with within(it.factory.own("mine")) as key:
-            with pytest.raises(ConfigError, match="the spec has the token in it"):
+            with pytest.raises(ConfigError, match="the spec contains the token"):
                 await result(it.client.provision(leaky, key))
         assert "provision" not in it.world.routes()
 
@@ -210,7 +210,7 @@ async def test_a_name_that_a_sweep_could_not_place_is_refused(kind: str, name: s
 async def test_a_key_is_owned_once_at_a_time(kind: str) -> None:
     async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
-            with pytest.raises(ConfigError, match="owned once at a time"):
+            with pytest.raises(ConfigError, match="owned only once at a time"):
                 async with within(it.factory.own("mine")):
                     pass
             await result(it.client.provision(SPEC, key))

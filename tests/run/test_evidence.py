@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from liar import WEAK, Liar, Lie, lying, on
-from owner_tools import ONLY, SPEC
+from owner_tools import ONLY, SPEC, run_folders
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._run.folder import run_folders
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import Scenario
 

@@ -18,14 +18,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from liar import WEAK, Liar, Lie, on
-from owner_tools import config_for, kill, session_for
+from owner_tools import config_for, kill, run_folders, session_for
 from sizes import sizes
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
 from pytest_hydrasmoke._clock.io import blocking_io
 from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke._run import sweep as sweep_module
-from pytest_hydrasmoke._run.folder import run_folders
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.session import SmokeSession

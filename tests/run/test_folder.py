@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
-from owner_tools import SPEC, lines_of
+from owner_tools import SPEC, lines_of, run_folders
 from systems import VanishingLock
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._run import locks as locks_module
-from pytest_hydrasmoke._run.folder import flaw, folder_of, run_folders
+from pytest_hydrasmoke._run.folder import flaw, folder_of
 from pytest_hydrasmoke._run.ledger import (
     Intent,
     Ledger,
@@ -177,7 +177,7 @@ def test_a_folder_that_cant_be_looked_at_has_that_flaw(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", closed)
-    assert flaw(folder_of(output, "owner")) == "it can't be looked at: [Errno 13] Permission denied"
+    assert flaw(folder_of(output, "owner")) == "it can't be read: [Errno 13] Permission denied"
 
 
 def test_a_folder_that_vanishes_before_it_is_listed_has_no_flaw(
@@ -365,14 +365,15 @@ def test_a_run_id_in_use(output: Path, ledger: Ledger, monkeypatch: pytest.Monke
             raise Timeout(self.lock_file)
 
     monkeypatch.setattr(locks_module, "FileLock", Held)
-    why = "another process holds it: give each run an id"
+    why = "another process holds it: give each run its own id"
     assert refusal(lambda: begun(output)) == unusable(ledger.folder, why)
 
 
 def test_a_run_id_used_before(output: Path, ledger: Ledger) -> None:
-    advice = "give every run an id of its own; what that one left: hydra-smoke sweep --run-id owner"
+    command = "hydra-smoke sweep --run-id owner"
+    advice = f"give every run an id of its own; to delete what that one left: {command}"
     ledger.stop()
-    used = "run id used before: a sweep has said that run owner is over"
+    used = "run id used before: a sweep has declared run owner over"
     assert refusal(lambda: begun(output, "gw0")) == f"{used}\n  next step: {advice}"
     (ledger.folder / "over").unlink()
     ledger.claim(INTENT, 1, 4)
@@ -409,7 +410,7 @@ def test_a_ledger_that_is_a_folder(ledger: Ledger) -> None:
 
 def test_a_place_of_locks_that_is_a_file(ledger: Ledger) -> None:
     (ledger.folder / "held").write_text("taken", "utf-8")
-    why = f"[Errno 20] A link, or no folder: '{ledger.folder / 'held'}'"
+    why = f"[Errno 20] A link, or not a folder: '{ledger.folder / 'held'}'"
     assert refusal(lambda: ledger.hold("a", nothing)) == unusable(ledger.folder, why)
 
 
@@ -455,7 +456,7 @@ def test_a_run_does_not_take_the_folder_of_one_whose_id_differs_in_case(
     (ledger.folder.parent / "Owner").symlink_to("owner")
     listdir = os.listdir
     monkeypatch.setattr(os, "listdir", lambda place: [it for it in listdir(place) if it != "owner"])
-    words = "it is run Owner's: this disk takes both names for one"
+    words = "it is the folder of run Owner: this disk ignores the case of names"
     assert flaw(ledger.folder) == words
     assert words in refusal(lambda: mark_run_over(output, "owner"))
     assert words in refusal(lambda: begun(output, "gw0"))

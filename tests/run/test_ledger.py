@@ -16,12 +16,22 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from owner_tools import SPEC, alive, config_for, kill, lines_of, reading_of, running, session_for
+from owner_tools import (
+    SPEC,
+    alive,
+    config_for,
+    kill,
+    lines_of,
+    reading_of,
+    run_folders,
+    running,
+    session_for,
+)
 
 from pytest_hydrasmoke import ConfigError, InstanceSpec
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
-from pytest_hydrasmoke._run.folder import folder_of, run_folders
+from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import (
     Intent,
     Ledger,
@@ -363,7 +373,7 @@ def test_a_run_id_in_use_is_refused(output: Path) -> None:
     )
     assert other.stdout is not None
     other.stdout.readline()
-    with pytest.raises(ConfigError, match="another process holds it: give each run an id"):
+    with pytest.raises(ConfigError, match="another process holds it: give each run its own"):
         begun(output)
     other.communicate("\n")
     assert not is_live(folder_of(output, "owner"))
@@ -379,7 +389,7 @@ def test_a_run_id_that_has_left_a_ledger_is_refused(output: Path) -> None:
 
 def test_a_run_that_a_sweep_has_buried_does_not_begin(output: Path) -> None:
     mark_run_over(output, "owner")
-    with pytest.raises(ConfigError, match="a sweep has said that run owner is over"):
+    with pytest.raises(ConfigError, match="a sweep has declared run owner over"):
         begun(output)
     assert not is_live(folder_of(output, "owner"))
 

@@ -172,7 +172,7 @@ async def test_many_of_nothing_is_a_mistake(kind: str, a_run: Runs, number: int)
 
 async def test_a_spec_with_a_field_that_it_has_not_is_a_mistake(kind: str, a_run: Runs) -> None:
     fake, session = a_run()
-    with pytest.raises(ConfigError, match="this is no instance spec: tier: ") as caught:
+    with pytest.raises(ConfigError, match="this is not an instance spec: tier: ") as caught:
         await many(kind, session, 1, tier="x")
     assert "manifest_id, region_id, tier_id, agent_name" in str(caught.value)
     assert fake.requests == ()
@@ -185,7 +185,7 @@ def test_specs_are_merged_field_by_field() -> None:
     other = InstanceSpec(**{**FIELDS, "agent_name": "Ada"})
     assert merged(SPEC, other) is other
     for wrong in (7, "tier-2", ["a"]):
-        with pytest.raises(ConfigError, match="is no mapping"):
+        with pytest.raises(ConfigError, match="is not a mapping"):
             merged(SPEC, wrong)
     with pytest.raises(ConfigError, match="manifest_id: Field required"):
         merged(None, {"tier_id": "x"})

@@ -171,7 +171,7 @@ def test_an_output_folder_that_is_the_project_keeps_the_projects_files(
         result.stdout.fnmatch_lines([told])
     code, told = sweep("--output", ".")
     assert code == 0
-    assert "no run   exp-1: it has other things in it, such as live.log" in told
+    assert "no run   exp-1: it contains other files, such as live.log" in told
     mine = {name: it for name, it in before.items() if name != "test_it.py"}
     assert kept(mine, project)
     assert [path.name for path in (project / "runs").iterdir()] == ["exp-1"]
@@ -208,7 +208,7 @@ def test_a_users_folder_under_a_runs_name_is_no_runs(
     before = seen(mine)
     result = live(PASSES, "--hydra-smoke-run-id=mine")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*can't be written: it has other things in it, such as ledger*"])
+    result.stderr.fnmatch_lines(["*can't be written: it contains other files, such as ledger*"])
     assert seen(mine) == before
 
 
@@ -229,7 +229,7 @@ def test_a_file_of_somebody_elses_in_a_locks_place_is_left_alone(
     before = seen(folder)
     assert live(PASSES, "--hydra-smoke-run-id=mine").ret == pytest.ExitCode.USAGE_ERROR
     assert sweep("--run-id", "mine")[0] == 4
-    assert f"{name} has something in it; it is left alone" in sweep()[1]
+    assert f"{name} is not empty; it is left alone" in sweep()[1]
     assert seen(folder) == before
 
 
@@ -261,7 +261,7 @@ def test_names_that_no_run_has_are_named_and_left_alone(
         ".cache": "a run's name must be 1 to 64",
         "a b": "a run's name must be 1 to 64",
         "nul": "a run's name must not be a device's name",
-        "notes.txt": f"{runs / 'notes.txt'} is a link, or no folder",
+        "notes.txt": f"{runs / 'notes.txt'} is a link, or not a folder",
     }.items():
         assert f"no run   {name}: {why}" in told
     assert seen(runs) == before
@@ -316,7 +316,7 @@ def test_a_run_writes_through_no_link(
     before = seen(outside)
     result = live(PASSES, "--hydra-smoke-run-id=linked")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*is a link, or no f*"])
+    result.stderr.fnmatch_lines(["*is a link, or not a f*"])
     assert seen(outside) == before
     assert alive(fake) == ["other-0"]
 
@@ -345,7 +345,7 @@ def test_a_sweep_goes_through_no_link(
     (project / ".hydrasmoke" / "runs" / "linked" / "live").mkdir(parents=True, exist_ok=True)
     before = seen(outside)
     code, told = sweep(*arguments)
-    assert "is a link, or no f" in told
+    assert "is a link, or not a f" in told
     assert code == 4 if arguments or name == "runs" else code in (0, 1)
     assert seen(outside) == before
 

@@ -157,7 +157,7 @@ def test_a_file_is_hardly_larger_than_its_stream(chunk: bytes, most: float) -> N
         (b"[]", "it is damaged: AttributeError"),
         (b'{"format": "pytest-hydrasmoke recording", "version": 1}', "damaged: KeyError: 'turns'"),
         (b'{"format": "pytest-hydrasmoke recording", "version": 2}', "it has version 2"),
-        (b"{}", "it is no recording"),
+        (b"{}", "it is not a recording"),
     ],
 )
 def test_what_is_no_recording_says_why(text: bytes, problem: str) -> None:
@@ -246,7 +246,7 @@ def test_a_file_that_was_moved_is_found_by_its_owner(tmp_path: Path) -> None:
 def test_what_is_somebody_else_s_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / path_of(TEST)
     replace(path, "{}")
-    with pytest.raises(FileExistsError, match="is no recording of it: move it away"):
+    with pytest.raises(FileExistsError, match="is not a recording of it: move it away"):
         Recordings(tmp_path).read(TEST)
 
 
@@ -272,7 +272,7 @@ def test_a_disk_is_no_folder_of_recordings(tmp_path: Path, monkeypatch: pytest.M
     some = Recordings(tmp_path)
     some.write(TEST, as_text(TEST, [turn(DONE)], "2026-11-26"))
     monkeypatch.setattr("pytest_hydrasmoke._run.recordings._MOST", 3)
-    with pytest.raises(ConfigError, match="very much in it: give a folder for recordings alone"):
+    with pytest.raises(ConfigError, match="files: give a folder that is only for recordings"):
         some.begin()
     # It has become so while it is recorded into: what is not found is written where it belongs.
     assert Recordings(tmp_path).path(TEST) == tmp_path / path_of(TEST)
@@ -374,7 +374,7 @@ def test_what_a_turn_was_and_is_told_in_words() -> None:
     assert differs(refused, one) == "turn 1, ending: 'closed', and was 'refused'"
     two = replaced(one, llm_events=Events(2, ("a", "b"), 0.1))
     none = replaced(one, llm_events=Events(0, (), 0.1))
-    assert differs(none, two) == "turn 1, LLM events: '2 of a, …', and was '0 of nobody'"
+    assert differs(none, two) == "turn 1, LLM events: '2 of a, …', and was '0 of none'"
     assert differs(refusal(b"\xff"), refusal(b"b")) == (
         "turn 1, refusal: '503 b', and was '503 \ufffd'"
     )

@@ -175,7 +175,7 @@ def test_an_attached_instance_is_used_and_never_deleted(a_run: Runs) -> None:
     assert handle.chat("hello").expect_llm_events(at_least=1).count == 1
     with pytest.raises(ConfigError, match="an attached instance is never deleted"):
         handle.delete()
-    with pytest.raises(ConfigError, match="attached to an instance: it provisions none"):
+    with pytest.raises(ConfigError, match="attached to an instance, and provisions none"):
         session.provision(SPEC)
     shared.end("all")
     session.close()

@@ -18,14 +18,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from owner_tools import alive, config_for, kill, session_for
+from owner_tools import alive, config_for, kill, run_folders, session_for
 from sizes import sizes
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
 from pytest_hydrasmoke._clock.io import VirtualSyncIO, blocking_io
 from pytest_hydrasmoke._run import preflight as preflight_module
 from pytest_hydrasmoke._run import sweep as sweep_module
-from pytest_hydrasmoke._run.folder import run_folders
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep

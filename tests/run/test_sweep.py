@@ -110,8 +110,8 @@ def test_a_run_that_is_not_known_here_is_told_at_once(
     assert code == 0
     lines = told.splitlines()
     assert lines[1] == (
-        "no ledger of run nobody is known here: its slots are asked for all the same, as they may "
-        "have been used elsewhere"
+        "there is no ledger of run nobody here: its slots are asked for anyway, as they may have "
+        "been used elsewhere"
     )
     assert lines[2].startswith("asking for up to 0.6 s for keys")
     killed(fake, output)
@@ -513,7 +513,7 @@ def test_a_table_for_another_release_does_not_stop_it(
     assert (code, alive(fake)) == (0, [])
     for words in (
         f"[tool.hydra-smoke] of {file} has the unknown key ready_timout: did you mean ",
-        f"[tool.hydra-smoke] of {file} has the unknown key xyzzy: see docs/reference/",
+        f"[tool.hydra-smoke] of {file} has the unknown key xyzzy: docs/reference/",
         "ready_statuses and failed_statuses both have 'ready'",
     ):
         assert told.count(f"WARNING: {words}") == 1
@@ -528,7 +528,7 @@ def test_a_table_for_another_release_does_not_stop_it(
         ('outptu = "elsewhere"', "has the unknown key outptu: did you mean output?"),
         ('client_key = "key.pem"', "without client_cert: "),
         ('ca_file = "no.pem"', "ca_file = "),
-        ('token = "made-up"', "token is in [tool.hydra-smoke] of "),
+        ('token = "made-up"', "token must not be in [tool.hydra-smoke] of "),
         ("scope =", "can't be read: "),
     ],
 )
@@ -640,7 +640,7 @@ def test_a_ledger_that_cant_be_read_is_left_and_its_slots_are_asked_for(
     monkeypatch.setattr(ledger_module, "read", unreadable)
     code, told = sweep(*how)
     assert (code, alive(fake)) == (1, [])
-    assert "LEFT     run owner: of its ledger it can't be read (Permission denied)" in told
+    assert "LEFT     run owner: its ledger: the file can't be read (Permission denied)" in told
     assert (folder_of(output, "owner") / "ledger.jsonl").exists()
 
 
@@ -742,7 +742,7 @@ def test_a_run_buried_before_it_began_does_not_begin(
     mark_run_over(pytester.path / ".hydrasmoke", "early")
     result = live("def test_a(smoke_instance): pass", "--hydra-smoke-run-id", "early")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*a sweep has said that run early is over*"])
+    result.stderr.fnmatch_lines(["*a sweep has declared run early over*"])
     assert not any(request.route == "provision" for request in fake.requests)
 
 
@@ -769,7 +769,7 @@ def test_a_run_that_ended_well_is_asked_for_once_and_not_waited_for(
     before = len(polled(fake))
     code, told = sweep("--run-id", "clean", wait=3600)
     assert (code, alive(fake)) == (0, [])
-    assert f"the run has said that nothing of it is left: {clean}" in told
+    assert f"the run's report says that nothing of it is left: {clean}" in told
     slots = [f"clean-{slot}" for slot in range(AHEAD)]
     assert sorted(polled(fake)[before:]) == sorted(slots)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from liar import Liar, Lie, lying, on
-from owner_tools import SPEC, config_for, kill, session_for
+from owner_tools import SPEC, config_for, kill, run_folders, session_for
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._run.folder import folder_of, run_folders
+from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import read, record_fact
 from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke.fake import FakeRouter

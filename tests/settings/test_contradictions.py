@@ -58,9 +58,10 @@ def test_plain_http_to_other_hosts_if_allowed(live: Project) -> None:
 
 
 def test_a_setting_that_has_the_token_in_it_is_refused(live: Project) -> None:
+    words = "contains the token, and is printed and written into files: remove the token from it"
     assert told(live.set(url=f"https://router.example/{TOKEN}", agent_name=TOKEN)) == [
-        "url has the token in it, and is written down and printed: remove the token from it",
-        "agent_name has the token in it, and is written down and printed: remove the token from it",
+        f"url {words}",
+        f"agent_name {words}",
     ]
 
 
@@ -99,7 +100,7 @@ def test_what_is_clearly_no_folder_of_recordings_is_refused(live: Project, recor
 @pytest.mark.parametrize("record", [".hydrasmoke", ".hydrasmoke/recordings"])
 def test_recordings_and_the_output_do_not_lie_in_one_another(live: Project, record: str) -> None:
     [problem] = told(live, "--hydra-smoke-record", record)
-    assert "are one inside the other: recordings are to be kept with the tests" in problem
+    assert "must not contain each other: recordings are kept with the tests" in problem
 
 
 WRONG_CLIENTS = [

@@ -361,7 +361,7 @@ def test_every_problem_is_in_one_message(live: Project) -> None:
     live.table('manifestid = "x"', f'token = "{TOKEN}"', 'scope = "galaxy"')
     found = told(live, "--hydra-smoke-instance=nobody", "--hydra-smoke-scenario=default")
     starts = [
-        "token is in [tool.hydra-smoke] of ",
+        "token must not be in [tool.hydra-smoke] of ",
         "[tool.hydra-smoke] of ",
         "--hydra-smoke-scenario needs --hydra-smoke-fake",
         "token (environment): is too short",
@@ -383,7 +383,7 @@ def test_every_problem_is_in_one_message(live: Project) -> None:
         ("manifestid", "did you mean manifest_id?"),
         ("tier", "did you mean tier_id?"),
         ("time_out", "did you mean chat_timeout?"),
-        ("zzz", "see docs/reference/settings.md for those that there are"),
+        ("zzz", "docs/reference/settings.md lists all keys"),
     ],
 )
 def test_an_unknown_key_is_told_with_the_nearest_right_one(
@@ -413,8 +413,8 @@ def test_a_pyproject_without_the_table_sets_nothing(live: Project) -> None:
 
 
 HOW_TO_BUDGET = (
-    "write both with = between them, and a comma before the next, such as "
-    "ready=300,first_event=5. A name is one of provision, row, "
+    "write name=number, with commas between budgets, such as ready=300,first_event=5. "
+    "A name is one of provision, row, "
 )
 WRONG = [
     ("run_id", "no spaces", "must be 1 to 64 of A to Z, a to z, 0 to 9, dot, underscore and "),
@@ -445,11 +445,11 @@ WRONG = [
     (
         "budgets",
         "redy=1",
-        "'redy' can't have a budget, did you mean ready? It is for one of provision, row, ",
+        "'redy' can't have a budget (did you mean ready?): it must be one of provision, row, ",
     ),
-    ("budgets", "boot=1", "'boot' can't have a budget. It is for one of provision, row, "),
+    ("budgets", "boot=1", "'boot' can't have a budget: it must be one of provision, row, "),
     *(
-        ("budgets", value, f"{part!r} is not a name and a figure: {HOW_TO_BUDGET}")
+        ("budgets", value, f"{part!r} is not a budget: {HOW_TO_BUDGET}")
         for value, part in [
             ("300", "300"),
             ("ready", "ready"),

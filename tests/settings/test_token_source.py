@@ -175,7 +175,7 @@ def test_a_token_file_that_is_no_text_is_told(
 def test_a_token_in_the_table_is_refused(live: Project) -> None:
     live.table(f'token = "{TOKEN}"')
     [problem] = told(live)
-    assert problem.startswith("token is in [tool.hydra-smoke] of ")
+    assert problem.startswith("token must not be in [tool.hydra-smoke] of ")
     assert problem.endswith("set HYDRA_SMOKE_TOKEN in the environment, or token_file")
 
 

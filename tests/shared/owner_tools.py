@@ -13,7 +13,7 @@ from inner import only
 # A run in this process forgets every module that it was the first to import: what is slow to load,
 # or holds the fake's server, is loaded here.
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._run.folder import folder_of
+from pytest_hydrasmoke._run.folder import all_found, folder_of
 from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.ledger_lines import Reading
 from pytest_hydrasmoke._run.preflight import learn
@@ -24,6 +24,11 @@ from pytest_hydrasmoke.fake import FakeRouter
 ONLY = (*only("anyio.pytest_plugin"), "-p", "no:cacheprovider")
 """Arguments of pytest with the plugins that every run here has a use for."""
 SPEC = {"manifest_id": "owner-basic", "region_id": "owner-region", "tier_id": "owner-tier"}
+
+
+def run_folders(output: Path) -> list[Path]:
+    """Return the folders of all runs that have left one."""
+    return [folder for folder, why in all_found(output).items() if why is None]
 
 
 def config_for(fake: FakeRouter, output: Path, **more: Any) -> HydraSmokeConfig:
