@@ -15,10 +15,9 @@ from described import described
 from pydantic import BaseModel
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._core import moments
 from pytest_hydrasmoke._history import model as history_model
 from pytest_hydrasmoke._history.model import History
-from pytest_hydrasmoke._report import manners
+from pytest_hydrasmoke._report import manners, moments
 from pytest_hydrasmoke._report import model as report_model
 
 SOURCES = (moments, manners, report_model, history_model)

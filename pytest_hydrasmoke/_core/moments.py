@@ -1,11 +1,12 @@
-"""What can happen to an instance, each with its point in time."""
+"""What can happen to an instance, each with its point in time.
+
+Thousands of them are kept, so they are plain and small; `_report` makes models of them.
+"""
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
-from typing import Self
-
-from pydantic import BaseModel, ConfigDict
 
 from pytest_hydrasmoke._runtimes.content import Thought, TokenUsage
 
@@ -38,49 +39,34 @@ class Doing:
     deadline: float | None
 
 
-PLAIN = ConfigDict(
-    frozen=True,
-    # In the schema: what is written has every field.
-    json_schema_serialization_defaults_required=True,
-)
-
-
-class Moment(BaseModel):
-    """Something that happened to an instance."""
-
-    model_config = PLAIN
-
-    at: float
-    """Seconds since the instance's `began`."""
-
-    def since(self, start: float) -> Self:
-        """Return the same with the time relative to `start`: records use the IO's clock."""
-        return self.model_copy(update={"at": self.at - start})
-
-
-class Span(Moment):
+@dataclass(frozen=True, slots=True)
+class Span:
     """A phase, each time that it was gone through; seconds."""
 
     phase: str
+    at: float
     seconds: float
 
 
-class Exchange(Moment):
+@dataclass(frozen=True, slots=True)
+class Exchange:
     """A request: answered with a status code, or failed with an error; seconds to the answer."""
 
     call: str
     method: str
     path: str
     attempt: int
-    """From 1; each attempt is a request of its own."""
+    at: float
     seconds: float
     status: int | None
     error: str | None
 
 
-class UsageCount(Moment):
+@dataclass(frozen=True, slots=True)
+class UsageCount:
     """The LLM events of the instance's whole life, when their count had changed."""
 
+    at: float
     count: int
     providers: tuple[str, ...]
 
@@ -124,7 +110,7 @@ class TurnStory:
     """The number of that test's run, from 1, where its body runs several times."""
     text: str = ""
     events: int = 0
-    arrivals: list[float] = field(default_factory=list[float])
+    arrivals: array[float] = field(default_factory=lambda: array("d"))
     """When events arrived: all of them, or every n-th of a long stream."""
     first_text_after: float | None = None
     max_gap: float = 0.0

@@ -243,8 +243,11 @@ class InstanceRecord:
     def saw_count(self, at: float, count: int, providers: tuple[str, ...]) -> None:
         last = self.counted[-1] if self.counted else None
         seen = tuple(name[:MOST_WORD] for name in sorted(set(providers))[:MOST_PROVIDERS])
-        if last is None or (last.count, last.providers) != (count, seen):
-            self.counted.append(UsageCount(at=at, count=count, providers=seen))
+        if last is not None and last.providers == seen:
+            if last.count == count:
+                return
+            seen = last.providers  # Names are kept once, not with each of thousands of counts.
+        self.counted.append(UsageCount(at=at, count=count, providers=seen))
 
     def saw_turn(self, story: TurnStory) -> None:
         """Count a finished turn: how long its reader waited, and its tokens."""

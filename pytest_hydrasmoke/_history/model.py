@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from pytest_hydrasmoke._core.moments import PLAIN
+from pytest_hydrasmoke._report.moments import PLAIN
 
 from .runs import ENDINGS, Spec
 

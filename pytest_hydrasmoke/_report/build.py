@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from pytest_hydrasmoke._base.commands import Commands
-from pytest_hydrasmoke._core.moments import Failure, Moment, TurnStory
+from pytest_hydrasmoke._core.moments import Exchange, Failure, Span, TurnStory, UsageCount
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.states import SETTLED, State
@@ -24,9 +24,10 @@ from .model import (
     TokensReport,
     TurnReport,
 )
+from .moments import CountReport, ExchangeReport, Moment, SpanReport
 
 M = TypeVar("M", bound=Moment)
-_Happened = TurnStory | Failure
+_Happened = Span | Exchange | UsageCount | TurnStory | Failure
 
 
 def process_report(
@@ -86,13 +87,12 @@ def report_of(record: InstanceRecord, wall: float, *, replies: bool = True) -> I
             StatusReport(at=at - start, word=word)
             for at, word in zip(record.status_times, record.statuses, strict=True)
         ),
-        spans=tuple(span.since(start) for span in record.spans),
-        exchanges=tuple(exchange.since(start) for exchange in record.exchanges),
+        spans=tuple(_part(SpanReport, span, start) for span in record.spans),
+        exchanges=tuple(_part(ExchangeReport, request, start) for request in record.exchanges),
         turns=tuple(
-            _part(TurnReport, turn, start, **({} if replies else _unsaid(turn)))
-            for turn in record.turns
+            _part(TurnReport, turn, start, **_told(turn, replies=replies)) for turn in record.turns
         ),
-        usage=tuple(count.since(start) for count in record.counted),
+        usage=tuple(_part(CountReport, count, start) for count in record.counted),
         failures=tuple(
             _part(
                 FailureReport, failure, start, message=failure.message if replies else failure.brief
@@ -112,10 +112,14 @@ def _part(model: type[M], it: _Happened, start: float, **changes: object) -> M:
     return model.model_validate({**asdict(it), "at": it.at - start, **changes})
 
 
-def _unsaid(turn: TurnStory) -> dict[str, object]:
+def _told(turn: TurnStory, *, replies: bool) -> dict[str, object]:
+    """Return what a report tells of a turn otherwise than its story keeps it."""
+    told: dict[str, object] = {"arrivals": tuple(turn.arrivals)}
+    if replies:
+        return told
     error = None if turn.error is None else "(kept out of the report)"
     said = dict.fromkeys(("message", "text", "finish_reason"))
-    return {**said, "tool_calls": (), "thoughts": (), "notes": (), "error": error}
+    return {**told, **said, "tool_calls": (), "thoughts": (), "notes": (), "error": error}
 
 
 def _times(record: InstanceRecord) -> Iterator[float]:

@@ -17,9 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import harfile
 
-from pytest_hydrasmoke._core.moments import Exchange
-
 from .model import InstanceReport, Report, TurnReport
+from .moments import ExchangeReport
 
 DISTRIBUTION = "pytest-hydrasmoke"
 _HTTP = "HTTP/1.1"
@@ -31,7 +30,7 @@ class _Entry:
     """A request, and the chat turn that it began."""
 
     instance: InstanceReport
-    exchange: Exchange
+    exchange: ExchangeReport
     turn: TurnReport | None
 
 
@@ -56,7 +55,7 @@ def _entries(report: Report) -> Iterator[tuple[datetime, _Entry]]:
             yield began, _Entry(instance, exchange, turn)
 
 
-def _turn_of(exchange: Exchange, turns: Sequence[TurnReport]) -> TurnReport | None:
+def _turn_of(exchange: ExchangeReport, turns: Sequence[TurnReport]) -> TurnReport | None:
     """Return the turn of a chat's request: it begins when that leaves, a moment after `at`."""
     until = exchange.at + exchange.seconds
     return next((turn for turn in turns if exchange.at <= turn.at <= until), None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
-from pytest_hydrasmoke._core.moments import PLAIN
+from .moments import PLAIN
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._core.sightings import Sightings

@@ -16,10 +16,10 @@ from pydantic import BaseModel
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
-from pytest_hydrasmoke._core.moments import PLAIN, Exchange, Moment, Span, UsageCount
 from pytest_hydrasmoke._core.phases import TOKENS
 
 from .manners import Manners
+from .moments import PLAIN, CountReport, ExchangeReport, Moment, SpanReport
 
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
@@ -178,11 +178,11 @@ class InstanceReport(_Part):
     drift: tuple[str, ...]
     """What the router said that its contract does not know."""
     statuses: tuple[StatusReport, ...]
-    spans: tuple[Span, ...]
-    exchanges: tuple[Exchange, ...]
+    spans: tuple[SpanReport, ...]
+    exchanges: tuple[ExchangeReport, ...]
     """The requests, in order; if there were very many, the newest."""
     turns: tuple[TurnReport, ...]
-    usage: tuple[UsageCount, ...]
+    usage: tuple[CountReport, ...]
     failures: tuple[FailureReport, ...]
     tests: tuple[str, ...] = ()
     """The tests that used it, in the order in which they were first reported."""

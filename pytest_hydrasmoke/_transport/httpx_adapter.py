@@ -81,7 +81,8 @@ def core_proxy(url: str | None) -> httpcore.Proxy | None:
     return httpcore.Proxy(place, auth=proxy.raw_auth, headers=proxy.headers.raw)
 
 
-@lru_cache
+# Few: a count's window is part of its URL, and is another one every second.
+@lru_cache(maxsize=32)
 def _url(text: str) -> httpx.URL:
     return httpx.URL(text)
 

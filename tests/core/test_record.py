@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -23,6 +25,8 @@ from pytest_hydrasmoke._core.moments import (
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._transport.protocol import Request
+
+MIB = 1 << 20
 
 
 def test_whoever_keeps_the_record_is_told_of_every_state() -> None:
@@ -131,6 +135,16 @@ def test_a_count_is_told_when_it_changes() -> None:
     assert [(seen.at, seen.count) for seen in it.counted] == [(1, 0), (3, 1)]
 
 
+def test_counts_by_the_same_providers_share_their_names() -> None:
+    it = record()
+    for at, count, providers in ((1, 1, ["a"]), (2, 2, ["a"]), (3, 2, ["a", "b"])):
+        it.saw_count(at, count, tuple(providers))
+    one, two, three = it.counted
+    assert [seen.count for seen in it.counted] == [1, 2, 2]
+    assert one.providers is two.providers
+    assert three.providers == ("a", "b")
+
+
 def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
     it, told = record(), []
     it.listener = Listening(
@@ -159,6 +173,50 @@ def test_a_long_run_takes_no_more_memory_than_its_bounds() -> None:
     assert (len(it.exchanges), len(it.spans)) == (MOST, MOST)
     assert it.exchanges[-1].at == 3 * MOST - 1, "the newest are kept"
     assert it.requests == {"status": 3 * MOST}, "and all are counted"
+
+
+def chat(it: InstanceRecord, number: int) -> None:
+    """Write into a record what a chat with a count before it does, with words of its own."""
+    at = number + 0.25
+    path = f"/internal/hydra/instances/{ID}"
+    count = Request("llm_events", "GET", f"{path}/llm-events?window_seconds={900 + number}")
+    for request in (count, Request("chat", "POST", f"{path}/chat")):
+        it.saw_attempt(Attempt(request, 1, at / 3, at / 7, 200))
+    it.saw_count(at / 5, 1000 + number, tuple(f"{name}-hosted" for name in ("openai", "mistral")))
+    it.turns.append(TurnStory(f"message {number}", at))
+    for event in range(1, 8):
+        it.turns[-1].saw(at * event, f"word {event} ")
+    it.took("first_event", at / 9, at / 11)
+    it.took("turn", at / 13, at / 15)
+
+
+@pytest.fixture
+def traced() -> Iterator[Callable[[], int]]:
+    """Return a function that returns how many bytes were allocated, and are still in use."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_kept_of_a_long_run_is_small(traced: Callable[[], int]) -> None:
+    it = record(id=ID)
+    for number in range(MOST):
+        chat(it, number)
+    full = traced()
+    assert full < 1.5 * MIB
+    for number in range(MOST, 2 * MOST):
+        chat(it, number)
+    assert traced() - full < MIB / 50, "it is full"
+
+
+def test_what_is_kept_of_a_long_turn_is_small(traced: Callable[[], int]) -> None:
+    story = TurnStory("hello", 0.0)
+    for number in range(2 * MOST_ARRIVALS - 1):
+        story.saw(number / 7, "abcdefghij")
+    assert len(story.arrivals) == 2 * MOST_ARRIVALS - 1
+    assert traced() < MIB / 20, "the text and the times, and not an object for each"
 
 
 def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:

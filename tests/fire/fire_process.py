@@ -13,6 +13,13 @@ def memory(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
+def resident() -> int:
+    """Give the bytes that are in memory, page by page: VmRSS may be some hundred KiB from it."""
+    lines = Path("/proc/self/smaps_rollup").read_text("utf-8").splitlines()
+    [line] = [line for line in lines if line.startswith("Rss:")]
+    return int(line.split()[1]) * 1024
+
+
 def sockets() -> list[str]:
     """Name the sockets that are open."""
     folder = "/proc/self/fd"

@@ -1,5 +1,8 @@
 """Chats for a long time, by which a process must not grow.
 
+First it chats until all is loaded and the instance's record is full: of many chats that keeps the
+newest. What comes after that must not grow at all.
+
 `fire_soak.py` alone soaks for two minutes, against a fake router that is a process of its own.
 `fire_soak.py JSON` is one client of a soak, a process whose memory is its own; it prints JSON.
 """
@@ -16,29 +19,71 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
-from fire_process import memory
+from fire_process import resident
 from fire_tools import MIB, python, told_by
 from net_tools import KINDS, SPEC, result, session_to
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
+from pytest_hydrasmoke._core import record as record_module
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._run.session import SmokeSession
 
 SECONDS = 120.0
-WARM_UP = 20
-"""Chats before memory is looked at: the first ones load what they need."""
-LIMIT = 4 * MIB
-"""What a process may grow by, whatever the number of chats; its book-keeping takes some of it."""
+LOADED = 20
+"""Chats after which all that a chat needs is loaded."""
+KEPT = 2 * MIB
+"""What a process may grow by from then on until the record of its instance is full."""
+STEADY = MIB // 4
+"""What a process may grow by after that, whatever the number of chats."""
+LEAST = 500
+"""Chats after that which a soak has at least: half a KiB left by each of them is `STEADY`."""
 TOKEN = "made-up-token-of-the-soak"
 
 
-async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, Any]:
-    """Chat until the time is over, and count now and then."""
+class Chats:
+    """Chats with one instance, counted, each with a pause after it."""
+
+    def __init__(self, instance: Any, sleep: Callable[[float], Any], given: dict[str, Any]) -> None:
+        self._instance = instance
+        self._sleep = sleep
+        self._pause: float = given["pause"]
+        self._leak: int = given.get("leak", 0)
+        self._leaked: list[bytearray] = []
+        self.count = self.events = 0
+
+    async def chat(self) -> None:
+        """Chat, and count its LLM events now and then; leaves as much behind as it is to leak."""
+        turn = await result(self._instance.chat(f"message {self.count}"))
+        assert turn.complete
+        self.count += 1
+        self.events += len(turn.events)
+        if self.count % 10 == 0:
+            await result(turn.expect_llm_events(at_least=1))
+        if self._leak:
+            self._leaked.append(bytearray(self._leak))
+        await self._sleep(self._pause)
+
+
+def is_full(record: InstanceRecord) -> bool:
+    """Return whether a record keeps as many of each kind as it ever does; no chat here fails."""
+    kept = (record.spans, record.exchanges, record.turns, record.counted)
+    return all(len(some) == some.maxlen for some in kept)
+
+
+def size() -> int:
+    """Return how many bytes of memory are in use, without what is only waiting to be collected."""
+    gc.collect()
+    return resident()
+
+
+async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, int]:
+    """Chat until the record is full, and then until the time is over; tells the memory at each."""
     clock = VirtualClock() if given["virtual"] else None
     session._io.close()
     session._io = blocking_io(session.config.link, clock)
@@ -48,30 +93,31 @@ async def soak(session: SmokeSession, given: dict[str, Any]) -> dict[str, Any]:
         instance = session.provision(SPEC)
     else:
         [instance] = await session.many_async(io, 1, SPEC)
+    [record] = session.records
     time_of = io or session._io
+    chats = Chats(instance, time_of.sleep, given)
+    while chats.count < LOADED:
+        await chats.chat()
+    loaded = size()
+    while not is_full(record):
+        await chats.chat()
+    full, warm_up, events = size(), chats.count, chats.events
     until = time_of.now() + given["seconds"]
-    chats = events = began_with = 0
     while time_of.now() < until:
-        turn = await result(instance.chat(f"message {chats}"))
-        assert turn.complete
-        chats += 1
-        events += len(turn.events)
-        if chats % 10 == 0:
-            await result(turn.expect_llm_events(at_least=1))
-        if chats == WARM_UP:
-            gc.collect()
-            began_with = memory("VmRSS")
-        await time_of.sleep(given["pause"])
-    gc.collect()
-    ended_with = memory("VmRSS")
+        await chats.chat()
+    ended = size()
     await result(instance.delete())
     if io is not None:
         await io.aclose()
-    return {"chats": chats, "events": events, "began_with": began_with, "ended_with": ended_with}
+    memory = {"loaded": loaded, "full": full, "ended": ended}
+    soaked = {"chats": chats.count - warm_up, "events": chats.events - events}
+    return {"warm_up": warm_up, **soaked, **memory}
 
 
 def client(given: dict[str, Any]) -> dict[str, Any]:
     """Be one client of a soak."""
+    if "most" in given:
+        record_module.MOST = given["most"]  # Less is kept, and a record is soon full.
     run_id = f"soak-{given['kind']}"
     # The router writes its rows at once: there is nothing to wait for between two chats.
     more = {"token": given["token"], "run_id": run_id, "usage_settle": 0.01}
@@ -86,20 +132,25 @@ def start_client(url: str, token: str, kind: str, **more: Any) -> subprocess.Pop
     return python("fire_soak.py", json.dumps(given))
 
 
-def figures(kind: str, told: dict[str, Any], what: str) -> str:
-    began, ended = told["began_with"] / MIB, told["ended_with"] / MIB
+def figures(kind: str, told: dict[str, int], what: str) -> str:
+    loaded, full, ended = (told[name] / MIB for name in ("loaded", "full", "ended"))
     return (
-        f"soak ({kind}, {what}): {told['chats']} chats, {told['events']} events, "
-        f"RSS {began:.1f} MiB at the start, {ended:.1f} MiB at the end"
+        f"soak ({kind}, {what}): RSS {loaded:.1f} MiB after {LOADED} chats, {full:.2f} MiB after "
+        f"{told['warm_up']}, {ended:.2f} MiB after {told['chats']} more with {told['events']} "
+        "events"
     )
 
 
-def complaint(told: dict[str, Any]) -> str | None:
-    """Return what is not as it must be."""
-    if told["chats"] <= WARM_UP:
-        return f"only {told['chats']} chats"
-    grown = told["ended_with"] - told["began_with"]
-    return f"grown by {grown / MIB:.1f} MiB" if grown > LIMIT else None
+def complaint(told: dict[str, int], least: float = LEAST) -> str | None:
+    """Return what is not as it must be; `least` is how many chats there have to be."""
+    kept, grown = told["full"] - told["loaded"], told["ended"] - told["full"]
+    if told["chats"] < least:
+        return f"only {told['chats']} chats, of at least {least:.0f}"
+    if kept > KEPT:
+        return f"grown by {kept / MIB:.2f} MiB until its record was full"
+    if grown > STEADY:
+        return f"grown by {grown / MIB:.2f} MiB in {told['chats']} chats, its record being full"
+    return None
 
 
 @contextlib.contextmanager
@@ -131,7 +182,7 @@ def main(seconds: float) -> int:
             kind: start_client(url, TOKEN, kind, seconds=seconds, virtual=False, pause=0.01)
             for kind in KINDS
         }
-        told = {kind: told_by(process, seconds + 60) for kind, process in clients.items()}
+        told = {kind: told_by(process, seconds + 300) for kind, process in clients.items()}
     for kind, words in told.items():
         print(figures(kind, words, f"{time.monotonic() - start:.0f} s"))
     complaints = [f"{kind}: {words}" for kind in KINDS if (words := complaint(told[kind]))]

@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
-from fire_soak import complaint, figures, start_client
+from fire_soak import KEPT, LEAST, STEADY, complaint, figures, start_client
 from fire_tools import told_by
 from net_tools import AT_ONCE, KINDS
 
 from pytest_hydrasmoke.fake import FakeRouter
 
 HOUR = 3600.0
+SOON_FULL = {"most": 50}
+"""A record that is full soon: it keeps so many requests."""
+
+
+def soaked(kind: str, pause: float, **more: Any) -> dict[str, int]:
+    """Let a client chat for an hour with `pause` virtual seconds between chats."""
+    # The router's time is real, where a lag takes for ever.
+    with FakeRouter(dataclasses.replace(AT_ONCE, llm_events_lag=0)) as fake:
+        given = {"seconds": HOUR, "virtual": True, "pause": pause, **more}
+        told: dict[str, int] = told_by(start_client(fake.url, fake.token, kind, **given), 600)
+        assert not [it for it in fake.instances if not it.deleted]
+    print("\n" + figures(kind, told, "an hour of virtual time"))
+    return told
 
 
 @pytest.mark.parametrize(
-    ("kind", "pause"),
+    ("kind", "pause", "bounds"),
     [
-        pytest.param(KINDS[0], 30.0, id="sample"),
-        *(pytest.param(kind, 5.0, marks=pytest.mark.fire, id=kind) for kind in KINDS),
+        pytest.param(KINDS[0], 30.0, SOON_FULL, id="sample"),
+        *(pytest.param(kind, 5.0, {}, marks=pytest.mark.fire, id=kind) for kind in KINDS),
     ],
 )
-def test_an_hour_of_chats_takes_no_more_memory_than_a_few(kind: str, pause: float) -> None:
-    # `pause` is in virtual seconds, between two chats.
-    # The router's time is real, where a lag takes for ever.
-    with FakeRouter(dataclasses.replace(AT_ONCE, llm_events_lag=0)) as fake:
-        process = start_client(fake.url, fake.token, kind, seconds=HOUR, virtual=True, pause=pause)
-        told = told_by(process, 600)
-        alive = [it for it in fake.instances if not it.deleted]
-    print("\n" + figures(kind, told, "an hour of virtual time"))
-    assert complaint(told) is None
-    assert told["chats"] >= 0.9 * HOUR / pause
-    assert not alive
+def test_an_hour_of_chats_takes_no_more_memory_than_a_few(
+    kind: str, pause: float, bounds: dict[str, int]
+) -> None:
+    told = soaked(kind, pause, **bounds)
+    assert complaint(told, least=0.9 * HOUR / pause) is None
+
+
+@pytest.mark.fire
+def test_a_leak_of_one_kib_a_chat_is_seen() -> None:
+    told = soaked(KINDS[0], 5.0, leak=1024, **SOON_FULL)
+    assert "its record being full" in str(complaint(told))
+
+
+TOLD = {"chats": LEAST, "loaded": 50 << 20, "full": 51 << 20, "ended": 51 << 20}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, None),
+        ({"full": TOLD["loaded"] + KEPT, "ended": TOLD["loaded"] + KEPT + STEADY}, None),
+        ({"ended": TOLD["loaded"]}, None),
+        ({"chats": LEAST - 1}, "only 499 chats, of at least 500"),
+        (
+            {"full": TOLD["loaded"] + 3 * KEPT // 2},
+            "grown by 3.00 MiB until its record was full",
+        ),
+        (
+            {"ended": TOLD["full"] + 2 * STEADY},
+            "grown by 0.50 MiB in 500 chats, its record being full",
+        ),
+    ],
+)
+def test_what_a_soak_complains_of(change: dict[str, int], words: str | None) -> None:
+    assert complaint(TOLD | change) == words

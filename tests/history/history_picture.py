@@ -18,9 +18,9 @@ from history_tools import TEST, booted, failure, history_of, report_of, runs_of
 from report_tools import NOON, SPEC
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._core.moments import Span
 from pytest_hydrasmoke._history.page import render
 from pytest_hydrasmoke._report.model import InstanceReport, TokensReport
+from pytest_hydrasmoke._report.moments import SpanReport
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "images"
 TIMES = 9
@@ -35,10 +35,13 @@ def boots(chance: random.Random, number: int, groups: int) -> list[InstanceRepor
         ready = chance.gauss(usual, usual / 20) * (1.9 if late else 1)
         turn, gone = chance.gauss(6.0, 0.8), chance.gauss(3.0, 0.2)
         spans = [
-            Span(at=0.0, phase="provision", seconds=chance.gauss(0.4, 0.02)),
-            Span(at=1.0, phase="ready", seconds=ready),
-            *(Span(at=80.0, phase="turn", seconds=turn * chance.uniform(0.7, 1.4)) for _ in "abc"),
-            Span(at=120.0, phase="delete", seconds=gone),
+            SpanReport(at=0.0, phase="provision", seconds=chance.gauss(0.4, 0.02)),
+            SpanReport(at=1.0, phase="ready", seconds=ready),
+            *(
+                SpanReport(at=80.0, phase="turn", seconds=turn * chance.uniform(0.7, 1.4))
+                for _ in "abc"
+            ),
+            SpanReport(at=120.0, phase="delete", seconds=gone),
         ]
         tokens = TokensReport(input_tokens=chance.randint(400, 600), output_tokens=90)
         lost = number % 17 == 9 and region == "us-west"

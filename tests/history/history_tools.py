@@ -11,7 +11,6 @@ from typing import Any
 from report_tools import NOON, SPEC, a_report, an_instance
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._core.moments import Span
 from pytest_hydrasmoke._history.build import history
 from pytest_hydrasmoke._history.model import History, Overview
 from pytest_hydrasmoke._history.reading import Found, run_of_file
@@ -23,6 +22,7 @@ from pytest_hydrasmoke._report.model import (
     InstanceReport,
     PipelineReport,
 )
+from pytest_hydrasmoke._report.moments import SpanReport
 
 TEST = "tests/test_agent.py::test_greeting"
 
@@ -32,7 +32,7 @@ def booted(ready: float, slot: int = 0, **changes: Any) -> InstanceReport:
     plain: dict[str, Any] = {
         "idempotency_key": f"night-{slot}",
         "phases": {"ready": ready},
-        "spans": (Span(at=1.0, phase="ready", seconds=ready),),
+        "spans": (SpanReport(at=1.0, phase="ready", seconds=ready),),
     }
     return an_instance(**{**plain, **changes})
 

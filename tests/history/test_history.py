@@ -15,11 +15,11 @@ from jsonschema import Draft202012Validator
 from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._core.moments import Span, UsageCount
 from pytest_hydrasmoke._history.model import PhaseFigures
 from pytest_hydrasmoke._history.verdict import Demand, problems
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import TokensReport
+from pytest_hydrasmoke._report.moments import CountReport, SpanReport
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
 REGRESSION = Demand(frozenset({"regression"}))
@@ -188,7 +188,7 @@ def test_boots_by_spec(tmp_path: Path) -> None:
 
 def test_tokens_and_llm_events_by_providers(tmp_path: Path) -> None:
     took = TokensReport(input_tokens=100, output_tokens=20)
-    counts = (UsageCount(at=1.0, count=3, providers=("openai", "anthropic")),)
+    counts = (CountReport(at=1.0, count=3, providers=("openai", "anthropic")),)
     quiet = an_instance(usage=())
     reports = [
         report_of(0, an_instance(tokens=took, usage=counts), quiet),
@@ -335,7 +335,9 @@ def a_random_report(chance: random.Random, number: int) -> Report:
             outcome=chance.choice(["deleted", "leaked", "kept", "attached", "absent"]),
             phases=chance.choice([{}, {"ready": chance.random() * 100}]),
             spans=tuple(
-                Span(at=0.0, phase=chance.choice(["ready", "turn"]), seconds=chance.random() * 100)
+                SpanReport(
+                    at=0.0, phase=chance.choice(["ready", "turn"]), seconds=chance.random() * 100
+                )
                 for _ in range(chance.randrange(4))
             ),
         )

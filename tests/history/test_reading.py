@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_tools import a_failed_report, a_report, an_instance
 
-from pytest_hydrasmoke._core.moments import UsageCount
 from pytest_hydrasmoke._history import reading
 from pytest_hydrasmoke._history.reading import read, run_of_file
 from pytest_hydrasmoke._history.runs import Leak, Spec
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import CaseReport, TokensReport
+from pytest_hydrasmoke._report.moments import CountReport
 
 
 def file_of(folder: Path, content: object) -> Path:
@@ -93,7 +93,7 @@ def test_a_boot_that_was_interrupted_tells_nothing_of_how_long_one_takes(tmp_pat
 
 
 def test_llm_events_of_an_attached_instance_are_those_that_came(tmp_path: Path) -> None:
-    counts = tuple(UsageCount(at=float(at), count=at + 7, providers=("openai",)) for at in (0, 2))
+    counts = tuple(CountReport(at=float(at), count=at + 7, providers=("openai",)) for at in (0, 2))
     attached = an_instance(outcome="attached", spec=None, usage=counts)
     none = an_instance(outcome="attached", spec=None, usage=())
     run = run_of_file(file_of(tmp_path, plain(report_of(0, attached, none))))

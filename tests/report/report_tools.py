@@ -7,7 +7,6 @@ from typing import Any
 
 from pytest_hydrasmoke import InstanceSpec, Report
 from pytest_hydrasmoke._base.commands import PLAIN
-from pytest_hydrasmoke._core.moments import Exchange, Span, UsageCount
 from pytest_hydrasmoke._report.build import with_commands
 from pytest_hydrasmoke._report.manners import Manners
 from pytest_hydrasmoke._report.model import (
@@ -17,6 +16,7 @@ from pytest_hydrasmoke._report.model import (
     StatusReport,
     TurnReport,
 )
+from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanReport
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ID = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11"
@@ -25,7 +25,7 @@ SPEC = InstanceSpec(manifest_id="hermes-basic", region_id="eu-central", tier_id=
 REPLY = "Ready when <b>you</b> are & waiting"
 
 
-def exchange(call: str, at: float, **changes: Any) -> Exchange:
+def exchange(call: str, at: float, **changes: Any) -> ExchangeReport:
     """Make a request that was answered with 200 in 50 ms, or as changed."""
     paths = {
         "provision": ("POST", "/provision"),
@@ -37,7 +37,9 @@ def exchange(call: str, at: float, **changes: Any) -> Exchange:
     }
     method, path = paths[call]
     plain: dict[str, Any] = {"attempt": 1, "seconds": 0.05, "status": 200, "error": None}
-    return Exchange(call=call, method=method, path=PREFIX + path, at=at, **{**plain, **changes})
+    return ExchangeReport(
+        call=call, method=method, path=PREFIX + path, at=at, **{**plain, **changes}
+    )
 
 
 def turn(at: float, **changes: Any) -> TurnReport:
@@ -75,12 +77,12 @@ def an_instance(**changes: Any) -> InstanceReport:
             StatusReport(at=60.0, word="running"),
         ),
         "spans": (
-            Span(at=0.0, phase="provision", seconds=0.1),
-            Span(at=0.1, phase="row", seconds=1.0),
-            Span(at=1.0, phase="ready", seconds=59.0),
-            Span(at=61.0, phase="first_event", seconds=0.5),
-            Span(at=61.0, phase="turn", seconds=1.7),
-            Span(at=63.0, phase="delete", seconds=2.0),
+            SpanReport(at=0.0, phase="provision", seconds=0.1),
+            SpanReport(at=0.1, phase="row", seconds=1.0),
+            SpanReport(at=1.0, phase="ready", seconds=59.0),
+            SpanReport(at=61.0, phase="first_event", seconds=0.5),
+            SpanReport(at=61.0, phase="turn", seconds=1.7),
+            SpanReport(at=63.0, phase="delete", seconds=2.0),
         ),
         "exchanges": (
             exchange("provision", 0.0, status=202, seconds=0.1),
@@ -93,8 +95,8 @@ def an_instance(**changes: Any) -> InstanceReport:
         ),
         "turns": (turn(61.001),),
         "usage": (
-            UsageCount(at=60.5, count=0, providers=()),
-            UsageCount(at=62.8, count=2, providers=("anthropic", "openai")),
+            CountReport(at=60.5, count=0, providers=()),
+            CountReport(at=62.8, count=2, providers=("anthropic", "openai")),
         ),
         "failures": (),
     }

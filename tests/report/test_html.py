@@ -21,10 +21,10 @@ from report_tools import (
 )
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._core.moments import Span, UsageCount
 from pytest_hydrasmoke._report.html import page as html
 from pytest_hydrasmoke._report.html.lanes import chats_of
 from pytest_hydrasmoke._report.model import FailureReport, ThoughtReport, ToolCallReport
+from pytest_hydrasmoke._report.moments import CountReport, SpanReport
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -119,7 +119,7 @@ def test_what_a_stranger_said_is_text_and_harmless(words: str) -> None:
         drift=(words,),
         exchanges=(exchange("status", 0.0, status=None, error=words),),
         turns=(turn(1.0, message=words, text=words, error=words),),
-        usage=(UsageCount(at=2.0, count=1, providers=(words,)),),
+        usage=(CountReport(at=2.0, count=1, providers=(words,)),),
         failures=(FailureReport(at=3.0, message=words, phase="turn", test=words),),
     )
     plain = Page(a_failed_report())
@@ -257,8 +257,8 @@ def test_the_phase_that_failed_stands_out() -> None:
         FailureReport(at=80.0, message="too late", phase="turn", test=None),
     )
     spans = (
-        Span(at=0.0, phase="ready", seconds=8.01),
-        Span(at=50.0, phase="turn", seconds=2.0),
+        SpanReport(at=0.0, phase="ready", seconds=8.01),
+        SpanReport(at=50.0, phase="turn", seconds=2.0),
     )
     silent = turn(70.0, error="too late", events=0, arrivals=(), seconds=None, complete=False)
     page = Page(

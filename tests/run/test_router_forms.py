@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._core.moments import Exchange, Span, UsageCount
 from pytest_hydrasmoke._report.manners import AnswerReport, Manners
 from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
+from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanReport
 from pytest_hydrasmoke._run.router_forms import forms_of
 from pytest_hydrasmoke.fake.from_report import scenario_of
 
@@ -49,9 +49,9 @@ def instance(*turns: TurnReport, status: int = 200) -> InstanceReport:
         notes=("a note",),
         drift=(),
         statuses=(StatusReport(at=12.0, word="booting"), StatusReport(at=71.0, word="running")),
-        spans=tuple(Span(phase=name, at=at, seconds=took) for name, at, took in PHASES),
+        spans=tuple(SpanReport(phase=name, at=at, seconds=took) for name, at, took in PHASES),
         exchanges=tuple(
-            Exchange(
+            ExchangeReport(
                 call="status",
                 method="GET",
                 path=f"/instances/{ID}",
@@ -65,8 +65,8 @@ def instance(*turns: TurnReport, status: int = 200) -> InstanceReport:
         ),
         turns=turns,
         usage=(
-            UsageCount(at=80.0, count=0, providers=()),
-            UsageCount(at=82.5, count=len(turns), providers=("anthropic",)),
+            CountReport(at=80.0, count=0, providers=()),
+            CountReport(at=82.5, count=len(turns), providers=("anthropic",)),
         ),
         failures=(),
     )

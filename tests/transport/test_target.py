@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import httpx
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._transport import target
+from pytest_hydrasmoke._transport.httpx_adapter import build
+from pytest_hydrasmoke._transport.protocol import Request
 from pytest_hydrasmoke._transport.target import PREFIX, Link, is_loopback, segment, url_problem
 
 SCHEME = "must begin with https:// and a host, such as https://router.example"
@@ -259,3 +263,12 @@ def test_a_link_trusts_no_environment_unless_told_to() -> None:
     link = Link("https://router.example", Token("made-up-token"), ca_file=Path("ca.pem"))
     assert link.trust_env is False
     assert "made-up" not in repr(link)
+
+
+def test_urls_that_are_not_asked_for_again_are_not_kept() -> None:
+    link, path = Link("https://router.example", None), f"{PREFIX}/instances/a/llm-events"
+    for seconds in range(1000):
+        built = build(link, Request("llm_events", "GET", f"{path}?window_seconds={seconds}"))
+        assert built.url.query == f"window_seconds={seconds}".encode()
+    gc.collect()
+    assert sum(isinstance(one, httpx.URL) for one in gc.get_objects()) < 100

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from pytest_hydrasmoke._core.moments import Span
 from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._report.model import (
     FailureReport,
@@ -16,6 +15,7 @@ from pytest_hydrasmoke._report.model import (
     ToolCallReport,
     TurnReport,
 )
+from pytest_hydrasmoke._report.moments import SpanReport
 
 from .axis import Axis
 
@@ -135,7 +135,7 @@ def _late(chat: Chat) -> str | None:
     return "turn" if chat.turn.events else "first_event"
 
 
-def _ends_in_failure(span: Span, failures: Iterable[FailureReport]) -> bool:
+def _ends_in_failure(span: SpanReport, failures: Iterable[FailureReport]) -> bool:
     end = span.at + span.seconds
     return any(
         failure.phase == span.phase and abs(failure.at - end) < _SOON for failure in failures

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 
-from pytest_hydrasmoke._core.moments import Exchange, UsageCount
 from pytest_hydrasmoke._report.model import FailureReport, InstanceReport, StatusReport
+from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport
 
 from .axis import Axis
 from .lanes import Chat, Lane, chats_of, lanes_of
@@ -21,7 +21,7 @@ FOLDED = 4
 """So many equal answers in a row, or more, are folded into one entry."""
 
 
-def is_bad(exchange: Exchange) -> bool:
+def is_bad(exchange: ExchangeReport) -> bool:
     """Return whether a request had no answer, or a refusal that is unusual for the router.
 
     A poll or a status of what does not exist, or exists no longer, is answered 404.
@@ -36,7 +36,7 @@ def is_bad(exchange: Exchange) -> bool:
 class Fold:
     """Requests in a row with the same answer."""
 
-    exchanges: tuple[Exchange, ...]
+    exchanges: tuple[ExchangeReport, ...]
 
     @property
     def slowest(self) -> float:
@@ -55,7 +55,7 @@ class FailureEntry:
         return self.failure.message.strip().partition("\n")[0]
 
 
-Thing = Exchange | Fold | StatusReport | Chat | UsageCount | FailureEntry
+Thing = ExchangeReport | Fold | StatusReport | Chat | CountReport | FailureEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +147,8 @@ def _words(statuses: Sequence[StatusReport], end: float) -> Iterator[tuple[Statu
         yield status, until - status.at
 
 
-def _calls(exchanges: Sequence[Exchange]) -> Iterator[CallSummary]:
-    by_call: dict[str, list[Exchange]] = {}
+def _calls(exchanges: Sequence[ExchangeReport]) -> Iterator[CallSummary]:
+    by_call: dict[str, list[ExchangeReport]] = {}
     for exchange in exchanges:
         by_call.setdefault(exchange.call, []).append(exchange)
     for call, all_of_it in by_call.items():
@@ -179,12 +179,12 @@ def _folded(entries: Iterable[Entry]) -> Iterator[Entry]:
         if answer is None or len(same) < FOLDED:
             yield from same
         else:
-            exchanges = tuple(entry.it for entry in same if isinstance(entry.it, Exchange))
+            exchanges = tuple(entry.it for entry in same if isinstance(entry.it, ExchangeReport))
             yield Entry("fold", same[0].at, Fold(exchanges))
 
 
 def _answer(entry: Entry) -> tuple[str, int | None] | None:
     it = entry.it
-    if not isinstance(it, Exchange) or it.attempt > 1 or is_bad(it):
+    if not isinstance(it, ExchangeReport) or it.attempt > 1 or is_bad(it):
         return None
     return it.call, it.status
