@@ -7,7 +7,7 @@ problems are reported at once, each with how to fix it.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,25 +107,18 @@ def load(
         values.update(layer)
         sources.update(dict.fromkeys(layer, source))
     if fake:
-        problems += [
-            Problem(f"{flag(name)} needs {LIVE}: {why}")
-            for name, why in _LIVE_ONLY.items()
-            if name in chosen
-        ]
+        problems += _live_options(chosen)
         for name in (*_LIVE_ONLY, "token"):
             values.pop(name, None)
             sources.pop(name, None)
         values = {**_FAKE_SPEC, **values}
     else:
-        if "scenario" in chosen:
-            words = f"{flag('scenario')} needs {FAKE}: a live router has no scenario"
-            problems.append(Problem(words))
+        problems += _fake_options(chosen)
         pick_token(layers, values, sources, problems)
-        if required is not None:
-            missing = _missing(values, required)
-            # First: a table that was not read may be why they are missing.
-            unread = unread_below(file, folder) if missing else ()
-            problems += map(Problem, (*unread, *missing))
+        missing = [] if required is None else _missing(values, required)
+        # First: a table that was not read may be why they are missing.
+        unread = unread_below(file, folder) if missing else ()
+        problems += map(Problem, (*unread, *missing))
     values.setdefault("output", ".hydrasmoke")
     # A test may change the working directory before they are used.
     for name in ("output", "record", *PEM):
@@ -136,11 +129,7 @@ def load(
     unknown = (*_unknown_variables(), *misnamed_tables(file))
     if any(problem.matters(used) for problem in problems):
         # A misspelt name may be why a setting is missing.
-        listed = "\n".join(
-            f"  - {words}" for words in (*(problem.words for problem in problems), *unknown)
-        )
-        # A message quotes values, any of which may be the token.
-        raise ConfigError(f"hydra-smoke can't start:\n{scrubbing(values.get('token'))(listed)}")
+        raise _refused([*(problem.words for problem in problems), *unknown], values.get("token"))
     needless = (f"{problem.words} (not needed here)" for problem in problems)
     warnings = (*unknown, *needless, *open_to_others(config.token_file))
     if not fake:
@@ -150,6 +139,25 @@ def load(
             commands_of(config, sources, folder, other, token_set=token_set)
         )
     return Loaded(config, sources, warnings, scenario, file)
+
+
+def _live_options(chosen: Collection[str]) -> Iterator[Problem]:
+    """Yield the options that the fake has no use for."""
+    for name, why in _LIVE_ONLY.items():
+        if name in chosen:
+            yield Problem(f"{flag(name)} needs {LIVE}: {why}")
+
+
+def _fake_options(chosen: Collection[str]) -> Iterator[Problem]:
+    """Yield the options that a live router has no use for."""
+    if "scenario" in chosen:
+        yield Problem(f"{flag('scenario')} needs {FAKE}: a live router has no scenario")
+
+
+def _refused(problems: Iterable[str], token: Any) -> ConfigError:
+    listed = "\n".join(f"  - {words}" for words in problems)
+    # A message quotes values, any of which may be the token.
+    return ConfigError(f"hydra-smoke can't start:\n{scrubbing(token)(listed)}")
 
 
 def _environment() -> dict[str, Any]:
