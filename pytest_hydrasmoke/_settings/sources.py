@@ -59,7 +59,11 @@ _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id"
 class _Table(HydraSmokeConfig):
     """Names the table for pydantic-settings; never instantiated."""
 
-    model_config = SettingsConfigDict(pyproject_toml_table_header=tuple(TABLE.split(".")))
+    model_config = SettingsConfigDict(
+        pyproject_toml_table_header=tuple(TABLE.split(".")),
+        # Some releases of pydantic-settings would take `URL` for `url`, or for another `url`.
+        case_sensitive=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,9 @@ def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
         # AttributeError, TypeError: pydantic-settings does not check that it is a table.
         problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
         return {}
-    if table.pop("token", None) is not None:
+    if secret := [name for name in table if name.lower() == "token"]:
+        for name in secret:
+            del table[name]
         words = (
             f"token must not be in [{TABLE}] of {file}, which others can read: "
             f"set {variable('token')} in the environment, or token_file"
@@ -198,7 +204,7 @@ def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
         problems.append(Problem(words, ("token",)))
     for name in [name for name in table if name not in HydraSmokeConfig.model_fields]:
         del table[name]
-        near = nearest(name, HydraSmokeConfig.model_fields)
+        near = nearest(name.lower(), HydraSmokeConfig.model_fields)
         hint = f"did you mean {near}?" if near else "docs/reference/settings.md lists all keys"
         words = f"[{TABLE}] of {file} has the unknown key {name}: {hint}"
         problems.append(Problem(words, (near or name,)))

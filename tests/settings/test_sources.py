@@ -383,6 +383,8 @@ def test_every_problem_is_in_one_message(live: Project) -> None:
         ("manifestid", "did you mean manifest_id?"),
         ("tier", "did you mean tier_id?"),
         ("time_out", "did you mean chat_timeout?"),
+        ("Keep", "did you mean keep?"),
+        ("URL", "did you mean url?"),
         ("zzz", "docs/reference/settings.md lists all keys"),
     ],
 )

@@ -172,8 +172,9 @@ def test_a_token_file_that_is_no_text_is_told(
     assert problem.startswith("token_file (pyproject.toml)")
 
 
-def test_a_token_in_the_table_is_refused(live: Project) -> None:
-    live.table(f'token = "{TOKEN}"')
+@pytest.mark.parametrize("key", ["token", "TOKEN"])
+def test_a_token_in_the_table_is_refused(live: Project, key: str) -> None:
+    live.table(f'{key} = "{TOKEN}"')
     [problem] = told(live)
     assert problem.startswith("token must not be in [tool.hydra-smoke] of ")
     assert problem.endswith("set HYDRA_SMOKE_TOKEN in the environment, or token_file")
