@@ -25,7 +25,7 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import name_problem
-from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.phases import BUDGETS
 from pytest_hydrasmoke._core.policy import Policy
@@ -85,7 +85,7 @@ def _uuid(value: str) -> str:
 def _ca_file(path: Path) -> Path:
     problem = certificates_problem(path)
     if problem is not None:
-        raise ValueError(problem)
+        raise ValueError(safe_text(problem, 1_000))  # Some releases of pydantic take text only.
     return path
 
 
@@ -97,7 +97,8 @@ def _token_file(path: Path) -> Path:
     # Shown only if it looks like a path: a user may have set it to the token itself.
     is_path = path.parent != Path() and os.path.isdir(path.parent)
     hidden = "of this name (not shown: it may be the token)"
-    raise ValueError(f"there is no file {path if is_path else hidden}")
+    shown = safe_text(str(path), 1_000) if is_path else hidden
+    raise ValueError(f"there is no file {shown}")
 
 
 def _pairs(value: object) -> object:

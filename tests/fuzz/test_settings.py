@@ -107,6 +107,7 @@ def toml(value: object) -> str:
 @example(env={"HYDRA_SMOKE_TOKEN_FILE": "x" * 5000}, options={}, fake=False)
 @example(env={"HYDRA_SMOKE_TOKEN": "000\udc80\udc80\udc80\udc80\udc80"}, options={}, fake=False)
 @example(env={"HYDRA_SMOKE_SCENARIO": "x" * 5000 + ".toml"}, options={}, fake=True)
+@example(env={"HYDRA_SMOKE_CA_FILE": "\udcaf"}, options={}, fake=True)
 @given(
     env=st.dictionaries(st.sampled_from([variable(n) for n in NAMES]), env_text | near_values),
     options=st.dictionaries(st.sampled_from(sorted(SETTINGS)), env_text | near_values, max_size=4),
