@@ -130,6 +130,12 @@ def test_what_can_t_be_seen_is_spelled_and_nothing_is_no_line() -> None:
     assert text.endswith('"chunks": [\n]}\n]}\n')
 
 
+@pytest.mark.parametrize("times", [[400], [400, 401, 402]])
+def test_a_chunk_without_its_time_is_not_written(times: list[float]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        as_text(TEST, [replaced(turn(frame("Ready"), DONE), times=times)], "2026-11-26")
+
+
 OPENAI = (
     b'data: {"id":"chatcmpl-9aXc2","object":"chat.completion.chunk","created":1764000000,'
     b'"model":"gpt-4o","choices":[{"index":0,"delta":{"content":" word"},'
@@ -385,6 +391,9 @@ def test_what_a_turn_was_and_is_told_in_words() -> None:
     assert words is not None
     first, _, rest = words.partition("; ")
     assert ("m" * 60 in first, "m" * 61 in first, rest) == (True, False, "and 1 more turn")
+    words = compared([], [asked] * 4, Reading())[1]
+    assert words is not None
+    assert words.endswith("; and 3 more turns")
 
 
 def differs(old: Turn, new: Turn) -> str | None:
