@@ -121,6 +121,8 @@ def recut(turn: Turn, text: bytes) -> Turn:
     old = turn.stream
     if old == text:
         return turn
+    if not old:
+        return replace(turn, times=[0], chunks=[text])
     moved = _moved(old, text)
     ends = [moved(end) for end in itertools.accumulate(map(len, turn.chunks))]
     parts = [
