@@ -69,12 +69,11 @@ TESTS = {
         f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]
         for name in ("ledger", "ledger_lines")
     },
-    "_core.tape": ["core/test_tape.py", "run/test_recording.py"],
+    "_core.tape": ["core/test_tape.py", "run/test_taped.py"],
     **{
-        f"_run.{name}": ["run/test_recording.py"]
-        for name in ("recording", "recording_words", "recordings", "taped")
+        f"_run.{name}": [f"run/test_{name}.py"]
+        for name in ("recording", "recording_words", "recordings", "router_forms", "taped")
     },
-    "_run.router_forms": ["run/test_router_forms.py"],
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.replay": ["fake/test_replay.py"],
 }
