@@ -44,6 +44,7 @@ turns = st.builds(
     message=st.text(min_size=1),
     llm_events=st.none() | st.builds(Events, st.integers(0, 9), st.just(("a", "b")), st.just(0.8)),
     end=st.sampled_from(["closed", "cut", "stalled", "left"]),
+    said=st.none() | st.just("0123456789abcdef"),
 )
 
 
@@ -53,6 +54,7 @@ def test_what_is_written_is_read_back_byte_for_byte(some: list[Turn], owner: str
     raw = text.encode()
     assert turns_of(raw) == some
     assert owner_in(raw) == owner
+    assert [it.stream for it in some] == [b"".join(it.chunks) for it in some]
     # As an editor, and a review, count lines.
     assert len(text.splitlines()) == text.count("\n")
 

@@ -7,6 +7,7 @@ from dataclasses import replace as replaced
 import pytest
 from recorded_turns import DONE, differs, frame, refusal, turn
 
+from pytest_hydrasmoke._core.played import Said
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._run.recording import Events, Refusal, Turn
 from pytest_hydrasmoke._run.recording_words import compared
@@ -105,3 +106,21 @@ def test_what_a_turn_was_and_is_told_in_words() -> None:
     words = compared([], [asked] * 4, Reading())[1]
     assert words is not None
     assert words.endswith("; and 3 more turns")
+
+
+def test_what_somebody_has_edited_is_as_it_was_while_the_agent_says_the_same() -> None:
+    first = replaced(turn(frame("I am ready."), DONE), said=said("I am ready."))
+    edited = replaced(first, times=[400], chunks=[frame("I am rea") + DONE])
+    again = replaced(first, chunks=[frame("I am ready.", id="2"), DONE])
+    other = replaced(turn(frame("I am set."), DONE), said=said("I am set."))
+    assert differs(edited, again) is None
+    assert differs(edited, replaced(again, end="cut")) == "turn 1, ending: 'cut', and was 'closed'"
+    assert differs(edited, other) == "turn 1, text: 'I am set.', and was 'I am rea'"
+    assert differs(replaced(edited, said=None), replaced(again, said=None)) == (
+        "turn 1, text: 'I am ready.', and was 'I am rea'"
+    )
+
+
+def said(text: str) -> str:
+    """Return the digest of a turn's words."""
+    return Said(text, "", "", None).digest

@@ -166,6 +166,20 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     assert Recordings(tmp_path).owners == {}
 
 
+def test_a_file_that_goes_while_they_are_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone.json").touch()
+    (tmp_path / "here.json").write_text(as_text(TEST, [], "2026-11-26"))
+
+    def is_file(it: Path) -> bool:
+        (tmp_path / "gone.json").unlink(missing_ok=True)
+        return True
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert Recordings(tmp_path).owners == {TEST: tmp_path / "here.json"}
+
+
 def test_a_folder_that_can_t_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     told = "file/recordings can't be written: Not a directory"
