@@ -65,6 +65,16 @@ def test_a_token_in_a_message_a_refusal_and_its_type_is_masked() -> None:
     assert made.refused == Refusal(403, "text/********", b"*" * 32)
 
 
+def test_a_token_in_a_spec_and_among_the_providers_is_masked() -> None:
+    asked = replaced(tape(DONE), spec={"agent_name": f"of {TOKEN}"})
+    asked.account = TurnAccount(Baseline(0.0, 0, frozenset()))
+    asked.account.found = Counted(0.5, 2, frozenset({"anthropic", TOKEN}))
+    made = masking().turn(TEST, asked)
+    assert made is not None
+    assert made.spec == {"agent_name": "of ********"}
+    assert made.llm_events == Events(2, ("anthropic", "********"), 0.5)
+
+
 def test_a_token_in_pieces_keeps_its_turn_from_being_written() -> None:
     pieces = [frame(TOKEN[at : at + 4]) for at in range(0, len(TOKEN), 4)]
     told = "^its reply spells the token in pieces, over several events$"
