@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def _no_garbage_collection() -> Generator[None]:
     """Load what a run needs without looking for garbage in it, then or later.
 
     It stays until the end, and looking through it again and again is a fifth of a short run's CPU

@@ -42,7 +42,7 @@ def forms_of(report: Report, before: bytes | None) -> str | None:
 
 
 def _lines(value: object, depth: int = 0) -> str:
-    """Return JSON with one line per event or form."""
+    """Return JSON with one line per moment of an instance, and per field of a form."""
     if depth == _DEPTH or not value:
         return json.dumps(value)
     if isinstance(value, list):
@@ -69,7 +69,7 @@ def _joined(known: Sequence[Plain], new: Sequence[Plain]) -> list[Plain]:
 
 
 def _instance(instance: InstanceReport) -> Plain:
-    zero = min((span.at for span in instance.spans), default=0.0)
+    zero = min(span.at for span in instance.spans)
     exchanges = instance.exchanges
     troubled = any(one.error is not None or one.status in (429, 503) for one in exchanges)
     return {

@@ -52,16 +52,20 @@ class Masking:
         return turn if live is None or turn != plain else replace(turn, said=live.digest)
 
     def _without_token(self, turn: Turn) -> Turn:
-        refused, stream = turn.refused, turn.stream
-        message, hidden = self._scrub(turn.message), self._hide(stream)
+        scrub, refused, events = self._scrub, turn.refused, turn.llm_events
         if refused is not None:
-            kind, body = self._scrub(refused.content_type), self._hide(refused.body)
+            kind, body = scrub(refused.content_type), self._hide(refused.body)
             refused = Refusal(refused.status, kind, body)
-        if hidden != stream:
-            turn = recut(turn, hidden)
-        if message == turn.message and refused is None:
-            return turn
-        return replace(turn, message=message, refused=refused)
+        if events is not None:
+            # They are the router's words, which may be any.
+            events = replace(events, providers=tuple(map(scrub, events.providers)))
+        return replace(
+            recut(turn, self._hide(turn.stream)),
+            spec={name: scrub(value) for name, value in turn.spec.items()},
+            message=scrub(turn.message),
+            llm_events=events,
+            refused=refused,
+        )
 
     def _edited(self, owner: str, turn: Turn, edit: Edit) -> Turn | None:
         raw = turn.stream if turn.refused is None else turn.refused.body
@@ -122,6 +126,8 @@ def recut(turn: Turn, text: bytes) -> Turn:
     old = turn.stream
     if old == text:
         return turn
+    if not old:
+        return replace(turn, times=[0], chunks=[text])
     moved = _moved(old, text)
     ends = [moved(end) for end in itertools.accumulate(map(len, turn.chunks))]
     parts = [

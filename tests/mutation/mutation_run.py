@@ -69,12 +69,20 @@ TESTS = {
         f"_run.{name}": ["run/test_ledger.py", "run/test_folder.py", "fuzz/test_ledger.py"]
         for name in ("ledger", "ledger_lines")
     },
-    "_core.tape": ["core/test_tape.py", "run/test_recording.py"],
-    "_run.recording": ["run/test_recording.py"],
-    "_run.recording_words": ["run/test_recording.py"],
+    "_core.tape": ["core/test_tape.py", "run/test_taped.py"],
+    **{
+        f"_run.{name}": [f"run/test_{name}.py"]
+        for name in ("recording", "recording_words", "recordings", "router_forms", "taped")
+    },
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.replay": ["fake/test_replay.py"],
 }
+
+# mutmut changes no function with a decorator: without its cache, or as what its property calls, it
+# is as any other.
+_CACHE = re.compile(r"^@lru_cache\b.*\n", re.MULTILINE)
+_PROPERTY = re.compile(r"^( +)@(property|cached_property)\n +def (\w+)\(", re.MULTILINE)
+_CALLED = "property_"
 
 # Ids of tests without their parameters: what parameters are called can't be given back to pytest
 # on a command line in every case. A mutant that is noticed is noticed: to look for its smallest
@@ -117,11 +125,13 @@ def prepare(folder: Path, module: str) -> None:
     no_caches = shutil.ignore_patterns("__pycache__", ".*")
     for name in (PACKAGE, "tests"):
         shutil.copytree(PROJECT / name, folder / name, ignore=no_caches)
+    code = folder / PACKAGE / f"{module.replace('.', '/')}.py"
+    code.write_text(undecorated(code.read_text("utf-8")), "utf-8")
     conftest = (PROJECT / "conftest.py").read_text("utf-8")
     (folder / "conftest.py").write_text(conftest + CONFTEST, "utf-8")
     table = {
         "source_paths": [PACKAGE],
-        "only_mutate": [f"{PACKAGE}/{module.replace('.', '/')}.py"],
+        "only_mutate": [code.relative_to(folder).as_posix()],
         "also_copy": ["conftest.py"],
         "pytest_add_cli_args": [
             *["-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants"],
@@ -138,6 +148,12 @@ def prepare(folder: Path, module: str) -> None:
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
     flags = "use_git_change_detection = false\ntrack_dependencies = false\n"
     (folder / "pyproject.toml").write_text(f"{settings}\n[tool.mutmut]\n{lines}{flags}", "utf-8")
+
+
+def undecorated(code: str) -> str:
+    """Return code without the decorators that keep mutmut from a function."""
+    called = rf"\1\3 = \2(lambda self: self.{_CALLED}\3())\n\n\1def {_CALLED}\3("
+    return _PROPERTY.sub(called, _CACHE.sub("", code))
 
 
 def mutmut(folder: Path, *arguments: str) -> str:
@@ -162,7 +178,7 @@ def mutant(folder: Path, module: str, name: str) -> Mutant:
     was = [line[1:].strip() for line in re.findall(r"^-(?!--).*$", shown, re.MULTILINE)]
     became = [line[1:].strip() for line in re.findall(r"^\+(?!\+\+).*$", shown, re.MULTILINE)]
     mangled = name.removeprefix(f"{PACKAGE}.{module}.").rpartition("__mutmut_")[0]
-    function = mangled.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
+    function = mangled.removeprefix("x_").replace("xǁ", "").replace("ǁ", ".").replace(_CALLED, "")
     return Mutant(module, function, " ".join(was), " ".join(became))
 
 

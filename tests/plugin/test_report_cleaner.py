@@ -60,6 +60,14 @@ def test_parts_of_a_token_are_masked(text: str) -> None:
     assert scrubbing(Token(SECRET))(text) == MASKED[text]
 
 
+@pytest.mark.parametrize("length", range(WINDOW, 40))
+def test_each_part_of_a_token_is_masked_alone(length: int) -> None:
+    # No two of its parts are alike.
+    token = "".join(chr(0x30 + at) for at in range(length))
+    for start in range(length - WINDOW + 1):
+        assert scrubber(token)(f"({token[start : start + WINDOW]})") == "(********)"
+
+
 @pytest.mark.parametrize(
     ("token", "spell"),
     [

@@ -224,6 +224,45 @@ def test_a_line_that_is_none_of_ours_is_skipped(line: bytes) -> None:
     assert reading.problems == ["line 1 can't be read, and is skipped"]
 
 
+@pytest.mark.parametrize("known", [{"id": "an-id"}, {}], ids=["id", "no id"])
+@pytest.mark.parametrize(
+    ("fact", "row", "left"),
+    [
+        ("intent", False, True),
+        ("accepted", False, True),
+        ("created", True, True),
+        ("ready", True, True),
+        ("kept", True, True),
+        ("deleting", True, True),
+        ("refused", False, False),
+        ("absent", False, False),
+        ("deleted", False, False),
+    ],
+)
+def test_each_fact_says_whether_there_was_a_row_and_what_may_be_left(
+    fact: str, row: bool, left: bool, known: dict[str, str]
+) -> None:
+    intent = json.dumps({"key": "k", "fact": "intent", "url": URL, **REST})
+    told = json.dumps({"schema": 2, "key": "k", "fact": fact, "url": URL, **REST, **known})
+    reading = parse(f"{intent}\n{told}".encode())
+    entry = reading.entries["k"]
+    assert (entry.has_row, entry.open) == (row and bool(known), left)
+    assert (reading.open, reading.is_settled) == ([entry] * left, not left)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (b"", False),
+        (b"\n \n", False),
+        (b"nonsense", True),
+        (b'{"failure": "no room", "share": "s", "spec": {}}', True),
+    ],
+)
+def test_a_ledger_with_any_line_is_written(text: bytes, written: bool) -> None:
+    assert parse(text).written is written
+
+
 def test_an_id_that_is_no_text_leaves_the_fact(output: Path) -> None:
     intent = json.dumps({"key": "k", "fact": "intent", "url": URL, **REST})
     reading = parse(f'{intent}\n{{"key": "k", "fact": "created", "id": 7}}'.encode())

@@ -9,14 +9,23 @@ from typing import Any
 import pytest
 
 from pytest_hydrasmoke import Report
-from pytest_hydrasmoke._report.manners import AnswerReport, Manners
+from pytest_hydrasmoke._report.manners import AnswerReport, EventReport, Manners
 from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
 from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanReport
 from pytest_hydrasmoke._run.router_forms import forms_of
 from pytest_hydrasmoke.fake.from_report import scenario_of
 
 ID, HOST, KEY = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11", "agent-17.example", "night-0"
-PHASES = (("provision", 10.0, 0.5), ("row", 10.5, 1.0), ("ready", 11.5, 60.0), ("turn", 80.0, 2.0))
+PHASES = (
+    ("provision", 10.0, 0.5),
+    ("row", 10.5, 1.0),
+    ("ready", 11.5, 60.0),
+    ("turn", 80.0, 2.0),
+    ("delete", 99.1234567, 0.25),
+)
+
+
+EVENT = EventReport(event="message", data="object", keys=("delta", "type"), kind="text-delta")
 
 
 def said(at: float, error: str | None = None) -> TurnReport:
@@ -32,7 +41,9 @@ def said(at: float, error: str | None = None) -> TurnReport:
     )
 
 
-def instance(*turns: TurnReport, status: int = 200) -> InstanceReport:
+def instance(
+    *turns: TurnReport, status: int | None = 200, error: str | None = None
+) -> InstanceReport:
     return InstanceReport(
         id=ID,
         idempotency_key=KEY,
@@ -59,9 +70,9 @@ def instance(*turns: TurnReport, status: int = 200) -> InstanceReport:
                 at=12.0,
                 seconds=0.1,
                 status=code,
-                error=None,
+                error=lost,
             )
-            for code in (200, status, 200)
+            for code, lost in ((200, None), (status, error), (200, None))
         ),
         turns=turns,
         usage=(
@@ -82,7 +93,7 @@ def report(*instances: InstanceReport, **fields: str) -> Report:
         seconds=90.0,
         exit_code=0,
         instances=instances,
-        manners=Manners(answers=(answer,), drift=("odd",)),
+        manners=Manners(answers=(answer,), events=(EVENT,), drift=("odd",)),
     )
 
 
@@ -90,6 +101,70 @@ def forms(*instances: InstanceReport, **fields: str) -> Any:
     text = forms_of(report(*instances, **fields), None)
     assert text is not None
     return json.loads(text)
+
+
+def test_each_moment_and_each_field_of_a_form_has_a_line() -> None:
+    text = forms_of(report(instance(said(80.0))), None)
+    arrivals = [round(0.4 + 0.1 * number, 3) for number in range(20)]
+    said_so = f'"complete": true, "events": 3, "arrivals": {arrivals}, "error": null'
+    assert text is not None
+    assert text.splitlines() == [
+        "{",
+        '"schema_version": 2,',
+        '"instances": [',
+        "{",
+        '"spans": [',
+        '{"phase": "provision", "at": 0.0, "seconds": 0.5},',
+        '{"phase": "row", "at": 0.5, "seconds": 1.0},',
+        '{"phase": "ready", "at": 1.5, "seconds": 60.0},',
+        '{"phase": "delete", "at": 89.123, "seconds": 0.25}',
+        "],",
+        '"statuses": [',
+        '{"at": 2.0, "word": "booting"},',
+        '{"at": 61.0, "word": "running"}',
+        "],",
+        '"turns": [',
+        f'{{"at": 70.0, "seconds": 2.0, {said_so}}}',
+        "],",
+        '"usage": [',
+        '{"at": 70.0, "count": 0, "providers": []},',
+        '{"at": 72.5, "count": 1, "providers": ["anthropic"]}',
+        "],",
+        '"exchanges": []',
+        "}",
+        "],",
+        '"manners": {',
+        '"answers": [',
+        "{",
+        '"call": "status",',
+        '"code": 200,',
+        '"fields": {"id": "string"}',
+        "}",
+        "],",
+        '"events": [',
+        "{",
+        '"event": "message",',
+        '"data": "object",',
+        '"keys": ["delta", "type"],',
+        '"kind": "text-delta"',
+        "}",
+        "]",
+        "}",
+        "}",
+    ]
+
+
+TROUBLES = [(200, None, False), (404, None, False), (429, None, True), (503, None, True)]
+
+
+@pytest.mark.parametrize(("status", "error", "kept"), [*TROUBLES, (None, "reset by peer", True)])
+def test_exchanges_are_kept_where_the_router_was_in_trouble(
+    status: int | None, error: str | None, kept: bool
+) -> None:
+    [told] = forms(instance(status=status, error=error))["instances"]
+    well = {"call": "status", "status": 200, "error": None}
+    other = {"call": "status", "status": status, "error": error and "lost"}
+    assert told["exchanges"] == ([well, other, well] if kept else [])
 
 
 @pytest.mark.parametrize("status", [200, 503])
@@ -126,6 +201,15 @@ def test_once_there_only_new_forms_are_added() -> None:
     assert len(new["manners"]["answers"]) == 2
 
 
+def test_in_what_order_a_form_has_its_keys_is_no_matter() -> None:
+    whole = report(instance(said(80.0)), region="string")
+    old = json.loads(forms_of(whole, None) or "")
+    for some in old["manners"].values():
+        some[:] = [dict(reversed(form.items())) for form in some]
+    old["manners"]["answers"][0]["fields"] = {"region": "string", "id": "string"}
+    assert forms_of(whole, json.dumps(old).encode()) is None
+
+
 @pytest.mark.parametrize("damaged", [b"{", b"[]", b"{}", b'{"instances": [], "manners": {}}'])
 def test_a_file_that_tells_nothing_is_made_anew(damaged: bytes) -> None:
     made = forms_of(report(instance(said(80.0))), damaged)
@@ -134,4 +218,6 @@ def test_a_file_that_tells_nothing_is_made_anew(damaged: bytes) -> None:
 
 
 def test_where_no_instance_got_ready_there_is_nothing_to_tell() -> None:
-    assert forms_of(report(instance().model_copy(update={"spans": ()})), None) is None
+    for number in range(3):
+        spans = instance().spans[:number]
+        assert forms_of(report(instance().model_copy(update={"spans": spans})), None) is None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_hydrasmoke._runtimes.meaning import Meaning
-from pytest_hydrasmoke._runtimes.registry import course, meaning
+from pytest_hydrasmoke._runtimes.registry import course, meaning, text_of
 from pytest_hydrasmoke._sse.decoder import ChatEvent, SseDecoder
 
 DATA = Path(__file__).parents[1] / "data" / "sse"
@@ -20,6 +20,7 @@ def known(data: object, event: str = "message") -> Meaning:
     it = ChatEvent(event, text, "", None, 0.0)
     found, short = meaning(it), course(it)
     assert short._replace(text="") == found._replace(text="")
+    assert text_of(it) == found.text
     return found
 
 

@@ -62,6 +62,7 @@ COUNTED: list[tuple[Any, tuple[int, int] | None, list[str]]] = [
     ([{"inputTokens": 7, "outputTokens": 2}], (7, 2), []),
     ([{"inputTokens": 7}, {"inputTokens": 1, "outputTokens": 2}, "x"], (8, 2), []),
     ([{"inputTokens": 7}], None, []),
+    ([{"inputTokens": 7, "outputTokens": 0}, {"outputTokens": 5}], (7, 5), []),
     ([{"inputTokens": 7, "outputTokens": -1}, {"outputTokens": 5}], None, [NO_NUMBER]),
     ([{"inputTokens": True, "outputTokens": "2"}], None, [NO_NUMBER]),
     ({"inputTokens": 7, "outputTokens": 2}, None, []),

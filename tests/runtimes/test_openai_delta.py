@@ -26,6 +26,8 @@ def chunk(delta: Any = HI, **choice: Any) -> dict[str, Any]:
 def test_a_chunk_that_goes_on_is_known(delta: Any, separators: tuple[str, str]) -> None:
     for told in (chunk(delta), {"usage": None, **chunk(delta, logprobs=None)}):
         assert delta_of(json.dumps(told, separators=separators)) == delta
+    without_index = {"choices": [{"delta": delta}]}
+    assert delta_of(json.dumps(without_index, separators=separators)) == delta
 
 
 def dumped(**fields: Any) -> str:
@@ -93,8 +95,17 @@ DELTAS = st.fixed_dictionaries(
 )
 
 
-@given(DELTAS)
+def nested(depth: int) -> dict[str, Any]:
+    content: Any = "Hi"
+    for _ in range(depth):
+        content = [content]
+    return {"content": content}
+
+
+@given(DELTAS | st.builds(nested, st.integers(0, 9)))
 @example({"content": [{"type": "text", "text": "Hi"}]})
+@example(nested(5))
+@example(nested(6))
 def test_a_delta_means_what_it_means_in_its_frame(delta: dict[str, Any]) -> None:
     whole = chunk(delta)
     alone, all_read = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -436,6 +437,33 @@ def test_a_whole_message_in_a_chunk_may_call_a_tool() -> None:
     assert list(parts(event_of({"choices": [{"message": whole}]}))) == [
         ToolCalled("a", "look", "a")
     ]
+
+
+def looked(key: object) -> Any:
+    return message("user", type="toolResponse", id=key, toolResult={"value": "cold"})
+
+
+KEYED: dict[str, Callable[[object], Any]] = {
+    "anthropic": lambda key: typed(
+        "content_block_delta", index=key, delta=typed("input_json_delta", partial_json="{")
+    ),
+    "openai": lambda key: chunk({"tool_calls": [{"index": key, "function": {"name": "look"}}]}),
+    "responses": lambda key: typed("response.function_call_arguments.delta", output_index=key),
+    "ag-ui": lambda key: typed("TOOL_CALL_START", toolCallId=key, toolCallName="look"),
+    "ai-sdk": lambda key: typed("tool-input-start", toolCallId=key, toolName="look"),
+    "goose": looked,
+    "hermes": lambda key: (
+        "hermes.tool.progress",
+        {"tool": "look", "toolCallId": key, "status": "running"},
+    ),
+}
+
+
+@pytest.mark.parametrize("runtime", KEYED)
+@pytest.mark.parametrize("key", [True, 1.5, ["a"], {"a": 1}], ids=str)
+def test_a_key_that_is_neither_a_text_nor_a_number_is_none(runtime: str, key: object) -> None:
+    frame = KEYED[runtime]
+    assert parts_of(frame(key)) == parts_of(frame(None)) != parts_of(frame("a"))
 
 
 SILENT = [

@@ -110,6 +110,15 @@ def test_nothing_is_pending_after_an_event_of_several_chunks() -> None:
     assert not decoder.pending
 
 
+def test_an_event_adds_what_its_chat_reads_in_it() -> None:
+    event = ChatEvent("message", "Hi")
+    assert event.text == ""
+    event._reads = "Hi!"
+    assert event.text == "Hi!"
+    event._reads = lambda it: f"{it.data}, read late"
+    assert event.text == "Hi, read late"
+
+
 def test_json_parses_the_data() -> None:
     assert ChatEvent("message", '{"a": [1, null]}', "", None, 0.0).json() == {"a": [1, None]}
 

@@ -132,6 +132,11 @@ def test_reply_printed(smoke_instance: SmokeInstance) -> None:
     turn.expect_llm_events(at_least=99, timeout=0.1)
 
 
+def test_counted(smoke_instance: SmokeInstance) -> None:
+    turn = smoke_instance.chat("Who answers?")
+    turn.expect_llm_events(at_least=1)  # It passes, and is recorded, with the providers.
+
+
 def test_wait(smoke_instance: SmokeInstance) -> None:
     smoke_instance.wait(lambda status: False, timeout=0.1)
 

@@ -1,0 +1,126 @@
+"""What changed between two recordings, in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace as replaced
+
+import pytest
+from recorded_turns import DONE, differs, frame, refusal, turn
+
+from pytest_hydrasmoke._core.played import Said
+from pytest_hydrasmoke._core.reading import Reading
+from pytest_hydrasmoke._run.recording import Events, Refusal, Turn
+from pytest_hydrasmoke._run.recording_words import compared
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        (turn(frame("I am", id="2"), frame(" ready."), DONE), None),
+        (
+            turn(frame("I am set, dear friend."), DONE),
+            "text: 'I am set, dear friend.', and was 'I am ready.'",
+        ),
+        (
+            turn(frame("I am ready.", finish_reason="length"), DONE),
+            "finish reason: 'length', and was 'None'",
+        ),
+        (
+            replaced(turn(frame("I am ready."), DONE), end="cut"),
+            "ending: 'cut', and was 'closed'",
+        ),
+        (
+            replaced(turn(frame("I am ready."), DONE), llm_events=Events(1, ("a",), 0.1)),
+            "LLM events: '1 of a', and was 'None'",
+        ),
+    ],
+)
+def test_the_first_words_that_changed_are_told(new: Turn, told: str | None) -> None:
+    old = turn(frame("I am ready."), DONE)
+    kept, change = compared([old, old], [old, new], Reading())
+    assert change == (told and f"turn 2, {told}")
+    assert kept == [old, new if told else old]
+
+
+def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
+    def says(message: str, text: str, at: int = 1) -> Turn:
+        return replaced(turn(message=message), times=[at, at], chunks=[frame(text), DONE])
+
+    old = [says("a", "1"), says("b", "2"), says("gone", "3"), says("a", "4")]
+    new = [says("new", "0", 2), says("b", "2", 2), says("a", "1", 2), says("a", "5", 2)]
+    kept, change = compared(old, new, Reading())
+    assert kept == [new[0], old[1], old[0], new[3]]
+    assert change == "turn 1, new: 'new'; and 1 more turn; removed: 'gone'"
+    assert compared(old, [old[1], old[0], old[3]], Reading())[1] == "removed: 'gone'"
+    assert compared(old, list(reversed(old[:3])), Reading())[1] == "removed: 'a'"
+    assert compared(old, [], Reading())[1] == "removed: 'a' and 3 more"
+
+
+def test_a_changed_message_is_told_with_the_one_that_it_replaces() -> None:
+    before, after = turn(DONE, message="Are you ready?"), turn(DONE, message="Are you ready now?")
+    assert differs(before, after) == (
+        "turn 1, new: 'Are you ready now?'; removed: 'Are you ready?'"
+    )
+
+
+def test_long_words_are_shown_where_they_differ() -> None:
+    before, now = "one two three four five six seven eight", "one two three four 5 six seven eight"
+    told = differs(turn(frame(before), DONE), turn(frame(now), DONE))
+    assert told == (
+        "turn 1, text: '… two three four 5 six seven …', "
+        "and was '… two three four five six seven …'"
+    )
+
+
+def test_refusals_tools_and_failures_are_compared() -> None:
+    call = {"index": 0, "id": "1", "function": {"name": "find", "arguments": "{}"}}
+    with_tool = turn(frame("", delta={"tool_calls": [call]}), DONE)
+    failed = turn(b'data: {"error": {"message": "no"}}\n\n')
+    assert differs(refusal(b"a"), refusal(b"b")) == "turn 1, refusal: '503 b', and was '503 a'"
+    assert differs(turn(DONE), with_tool) == "turn 1, tools: 'find({}) -> None', and was ''"
+    assert differs(failed, failed) is None
+    assert differs(failed, turn()) is None
+
+
+def test_what_a_turn_was_and_is_told_in_words() -> None:
+    one = turn(DONE)
+    other = {"manifest_id": "other"}
+    assert differs(one, replaced(one, spec=other)) == (
+        "turn 1, spec: \"{'manifest_id': 'other'}\", and was \"{'manifest_id': 'hermes-basic'}\""
+    )
+    refused = replaced(one, end=None, times=[], chunks=[], refused=Refusal(503, "", b"no"))
+    assert differs(refused, one) == "turn 1, ending: 'closed', and was 'refused'"
+    two = replaced(one, llm_events=Events(2, ("a", "b"), 0.1))
+    none = replaced(one, llm_events=Events(0, (), 0.1))
+    assert differs(none, two) == "turn 1, LLM events: '2 of a, …', and was '0 of none'"
+    assert differs(refusal(b"\xff"), refusal(b"b")) == (
+        "turn 1, refusal: '503 b', and was '503 \ufffd'"
+    )
+    told = differs(turn(frame("1 2 3 4"), DONE), turn(frame("1 2 3 5"), DONE))
+    assert told == "turn 1, text: '1 2 3 5', and was '1 2 3 4'"
+    asked = turn(DONE, message="m" * 100)
+    words = compared([], [asked, asked], Reading())[1]
+    assert words is not None
+    first, _, rest = words.partition("; ")
+    assert ("m" * 60 in first, "m" * 61 in first, rest) == (True, False, "and 1 more turn")
+    words = compared([], [asked] * 4, Reading())[1]
+    assert words is not None
+    assert words.endswith("; and 3 more turns")
+
+
+def test_what_somebody_has_edited_is_as_it_was_while_the_agent_says_the_same() -> None:
+    first = replaced(turn(frame("I am ready."), DONE), said=said("I am ready."))
+    edited = replaced(first, times=[400], chunks=[frame("I am rea") + DONE])
+    again = replaced(first, chunks=[frame("I am ready.", id="2"), DONE])
+    other = replaced(turn(frame("I am set."), DONE), said=said("I am set."))
+    assert differs(edited, again) is None
+    assert differs(edited, replaced(again, end="cut")) == "turn 1, ending: 'cut', and was 'closed'"
+    assert differs(edited, other) == "turn 1, text: 'I am set.', and was 'I am rea'"
+    assert differs(replaced(edited, said=None), replaced(again, said=None)) == (
+        "turn 1, text: 'I am ready.', and was 'I am rea'"
+    )
+
+
+def said(text: str) -> str:
+    """Return the digest of a turn's words."""
+    return Said(text, "", "", None).digest
