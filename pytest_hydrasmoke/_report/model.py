@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
+from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._core.phases import TOKENS
 
 from .manners import Manners
@@ -327,9 +328,14 @@ class Report(_Part):
         return ", ".join(told) or None
 
     @property
+    def interrupted_in(self) -> str | None:
+        """The smoke tests that began and have no outcome, the first few of many; None if none."""
+        return first_few([test.id for test in self.tests if test.outcome == "interrupted"]) or None
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether a smoke test has not come to its end."""
-        return self.not_run > 0 or any(test.outcome == "interrupted" for test in self.tests)
+        return self.not_run > 0 or self.interrupted_in is not None
 
     @property
     def provisioned(self) -> int:

@@ -42,6 +42,8 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
     lines: list[Line] = [[(_counted(report), "")]]
     if report.tests_words is not None:
         lines.append([(f"smoke tests: {report.tests_words}", "")])
+    if report.interrupted_in is not None:
+        lines.append([(f"interrupted in {report.interrupted_in}", "")])
     if report.ended is not None:
         lines.append([(f"ended before its tests were over: {report.ended}", "")])
     if report.instances:
