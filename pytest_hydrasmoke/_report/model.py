@@ -189,6 +189,13 @@ class InstanceReport(_Part):
     """The tests that used it, in the order in which they were first reported."""
 
     @property
+    def leak_words(self) -> str:
+        """Why its deletion is not confirmed, without the command, which is `delete_with`."""
+        words = self.leak or "its deletion was not confirmed"
+        command = f"\n  next step: {self.delete_with}"
+        return words.removesuffix(command) if self.delete_with else words
+
+    @property
     def reference(self) -> str | None:
         """What tests name it by: its key, or the id of one that has none."""
         return self.idempotency_key or self.id

@@ -269,6 +269,7 @@ def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRout
             "*phase: *delete, after *",
             "To delete it: hydra-smoke sweep --run-id run",
             f"leaked   {instance.id} (key run-0)",
+            "         delete: hydra-smoke sweep --run-id run",
             f"FAILED hydra-smoke::leak::{instance.id}*",
         ]
     )
