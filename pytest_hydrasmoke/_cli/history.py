@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     from pytest_hydrasmoke._history import files, terminal
     from pytest_hydrasmoke._history.build import history
     from pytest_hydrasmoke._history.reading import read
-    from pytest_hydrasmoke._history.verdict import Demand, not_judged, problems
+    from pytest_hydrasmoke._history.verdict import Demand, no_commit, not_judged, problems
 
     named = options.group or (own_group(os.environ) if options.expect else None)
     # Cleaned in the same way as names in reports.
@@ -110,8 +110,9 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     red = problems(shown, demand)
     for line in red:
         out(f"FAILED {line}")
-    if (warning := not_judged(found.unread, demand)) is not None:
-        out(warning)
+    for warning in (no_commit(shown, demand), not_judged(found.unread, demand)):
+        if warning is not None:
+            out(warning)
     return not red
 
 

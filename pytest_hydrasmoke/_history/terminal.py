@@ -25,6 +25,8 @@ SHOWN = 10
 _WIDEST, _NARROWEST = 24, 8
 """Most and least characters of a group's name in the table, by the space that is left."""
 _MOST_CHANGES = 40
+_TIMES = 10
+"""From here on a change is a factor: percents in the thousands are hard to read."""
 _GAP = "  "
 
 
@@ -143,12 +145,16 @@ def _change(phase: PhaseFigures) -> Iterator[str]:
         return
     # For a negligible duration, a percentage would overstate the change.
     matters = change.before and abs(change.now - change.before) > SECONDS
-    percent = f" ({change.now / change.before - 1:+.0%})" if matters else ""
+    by = f" ({_by(change.now / change.before)})" if matters else ""
     many = "the one before" if change.groups == 1 else f"{change.groups} groups"
     yield (
         f"{phase.phase} of {phase.spec.name}: {clock(change.before)} in {many}, "
-        f"now {clock(change.now)}{percent}"
+        f"now {clock(change.now)}{by}"
     )
+
+
+def _by(ratio: float) -> str:
+    return f"{ratio:,.0f} times" if ratio >= _TIMES else f"{ratio - 1:+.0%}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -60,6 +60,25 @@ def not_judged(unread: int, demand: Demand) -> str | None:
     return f"{_count(unread, 'file')} could not be read: {what} not judged{advice}"
 
 
+def no_commit(history: History, demand: Demand) -> str | None:
+    """Return why no test can be called flaky; None if one can, or nobody asks for it."""
+    if "flaky" not in demand.fail_on:
+        return None
+    newest = (overview.groups[-1] for overview in history.overviews.values())
+    nameless = [
+        group.name
+        for group in newest
+        if demand.group in (None, group.name) and group.commit is None
+    ]
+    if not nameless:
+        return None
+    return (
+        f"flaky is not judged: no report of group {', '.join(nameless)} names a commit, and a test "
+        "is flaky if it passed and failed on one commit. Reports of runs on GitHub, GitLab or "
+        "Jenkins name it"
+    )
+
+
 def _of_all(history: History, demand: Demand) -> Iterator[str]:
     for overview in history.overviews.values():
         if demand.group in (None, overview.groups[-1].name):
@@ -137,10 +156,11 @@ def regression(phase: PhaseFigures, overview: Overview) -> str:
     assert change is not None
     assert change.since is not None
     first = overview.groups[change.since]
-    since = f"since commit {first.commit[:12]}" if first.commit else "since"
+    group = f"group {first.name}"
+    since = f"commit {first.commit[:12]} ({group})" if first.commit else group
     return (
         f"{phase.phase} of {phase.spec.name}: from {clock(change.before)} to {clock(change.now)}, "
-        f"{since} (group {first.name})"
+        f"since {since}"
     )
 
 

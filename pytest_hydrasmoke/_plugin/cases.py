@@ -32,8 +32,10 @@ class Cases:
         return list(self._cases.values())
 
     def ended_early(self, case: CaseReport) -> None:
-        """Record a smoke test that was interrupted, if none of its phases was reported."""
-        self._cases.setdefault(case.id, case)
+        """Record a smoke test that was interrupted; an outcome that was reported stays."""
+        known = self._cases.get(case.id, case)
+        used = tuple(dict.fromkeys([*known.instances, *case.instances]))
+        self._cases[case.id] = known.model_copy(update={"instances": used})
 
     def saw(self, report: pytest.TestReport) -> None:
         """Record the report of a phase; ignore tests that are not smoke tests."""

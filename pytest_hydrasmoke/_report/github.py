@@ -99,7 +99,7 @@ def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
 
 
 def _leak(it: InstanceReport, *, fake: bool) -> str:
-    why = it.leak or "its deletion was not confirmed"
+    why = it.leak_words
     if fake:
         return f"{code(it.name)} {UNPROVED}.\n\n{block(why)}\n{FAKE_ENDED}.\n\n"
     return (

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.run_keys import run_of
+from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._core.phases import TOKENS
 
 from .manners import Manners
@@ -188,6 +189,13 @@ class InstanceReport(_Part):
     """The tests that used it, in the order in which they were first reported."""
 
     @property
+    def leak_words(self) -> str:
+        """Why its deletion is not confirmed, without the command, which is `delete_with`."""
+        words = self.leak or "its deletion was not confirmed"
+        command = f"\n  next step: {self.delete_with}"
+        return words.removesuffix(command) if self.delete_with else words
+
+    @property
     def reference(self) -> str | None:
         """What tests name it by: its key, or the id of one that has none."""
         return self.idempotency_key or self.id
@@ -327,9 +335,14 @@ class Report(_Part):
         return ", ".join(told) or None
 
     @property
+    def interrupted_in(self) -> str | None:
+        """The smoke tests that began and have no outcome, the first few of many; None if none."""
+        return first_few([test.id for test in self.tests if test.outcome == "interrupted"]) or None
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether a smoke test has not come to its end."""
-        return self.not_run > 0 or any(test.outcome == "interrupted" for test in self.tests)
+        return self.not_run > 0 or self.interrupted_in is not None
 
     @property
     def provisioned(self) -> int:

@@ -82,10 +82,15 @@ def verdict(it: InstanceReport, report: Report) -> str:
         return "leaked"
     if it.failed:
         return "failed"
-    if it.interrupted:
+    if it.interrupted or _in_use(it, report):
         return "interrupted"
     slow = any(breach.instance == it.name for breach in report.breaches)
     return "over budget" if slow else "ok"
+
+
+def _in_use(it: InstanceReport, report: Report) -> bool:
+    """Return whether a test that used it was interrupted."""
+    return any(case.outcome == "interrupted" and case.id in it.tests for case in report.tests)
 
 
 def label_of(it: InstanceReport, report: Report) -> str:

@@ -42,6 +42,8 @@ def summary(report: Report, width: int = 80, *, colour: bool = False) -> list[Li
     lines: list[Line] = [[(_counted(report), "")]]
     if report.tests_words is not None:
         lines.append([(f"smoke tests: {report.tests_words}", "")])
+    if report.interrupted_in is not None:
+        lines.append([(f"interrupted in {report.interrupted_in}", "")])
     if report.ended is not None:
         lines.append([(f"ended before its tests were over: {report.ended}", "")])
     if report.instances:
@@ -79,9 +81,10 @@ def _details(instance: InstanceReport, width: int) -> Iterator[Line]:
         notes.append(f"{many} repeated")
     yield from _listed("note", notes, width)
     yield from _listed("drift", instance.drift, width)
-    if instance.outcome == "kept":
-        # For pasting: a command is one line, however long.
+    # For pasting: a command is one line, however long.
+    if instance.attach_with:
         yield [(f"{_INDENT}attach: {instance.attach_with}", "")]
+    if instance.delete_with:
         yield [(f"{_INDENT}delete: {instance.delete_with}", "")]
 
 
@@ -115,14 +118,10 @@ def show(reporter: pytest.TerminalReporter, lines: Sequence[Line]) -> None:
 def leak(instance: InstanceReport, *, fake: bool) -> str:
     """Return which instance may still run, why, and how to delete it."""
     if fake:
-        return (
-            f"LEAK: {instance.name} {UNPROVED}\n"
-            f"{instance.leak or 'its deletion was not confirmed'}\n"
-            f"{FAKE_ENDED}"
-        )
+        return f"LEAK: {instance.name} {UNPROVED}\n{instance.leak_words}\n{FAKE_ENDED}"
     return (
         f"LEAK: {instance.name} may still run and cost money\n"
-        f"{instance.leak or 'its deletion was not confirmed'}\n"
+        f"{instance.leak_words}\n"
         f"To delete it: {instance.delete_with}"
     )
 

@@ -269,6 +269,7 @@ def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRout
             "*phase: *delete, after *",
             "To delete it: hydra-smoke sweep --run-id run",
             f"leaked   {instance.id} (key run-0)",
+            "         delete: hydra-smoke sweep --run-id run",
             f"FAILED hydra-smoke::leak::{instance.id}*",
         ]
     )
@@ -503,6 +504,10 @@ def test_an_interrupt_in_a_test_deletes_everything(here: Project, router: FakeRo
         code, output = interrupted(process)
     assert code == 128 + signal.SIGINT
     assert "provisioned 2, deleted 2, kept 0, leaked 0" in output
+    assert "\ninterrupted in test_endings.py::test_hangs\n" in output
+    # The shared instance, and the one that the test itself provisioned.
+    rows = [line.split() for line in output.splitlines() if line.startswith(("0 ", "1 "))]
+    assert [row[-1] for row in rows[-2:]] == ["interrupted", "interrupted"]
     assert nothing_left(router)
 
 

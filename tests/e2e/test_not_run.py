@@ -113,7 +113,7 @@ def test_a_test_that_waits_for_its_instance_is_interrupted(
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
-    assert "smoke tests: 1 passed, 1 interrupted, 1 not run" in output
+    assert f"smoke tests: 1 passed, 1 interrupted, 1 not run\ninterrupted in {SECOND}\n" in output
     check_interrupted(here, "today-1")
 
 
@@ -124,7 +124,8 @@ def test_an_exit_in_a_set_up_is_told_as_one_in_a_test(
 ) -> None:
     here.write("test_it.py", WAITS.format(needs=needs, does="pytest.exit('enough')"))
     result = here.live(*workers, "test_it.py")
-    result.stdout.fnmatch_lines(["smoke tests: 1 passed, 1 interrupted, 1 not run"])
+    summary = ["smoke tests: 1 passed, 1 interrupted, 1 not run", f"interrupted in {SECOND}"]
+    result.stdout.fnmatch_lines(summary, consecutive=True)
     check_interrupted(here, *(["today-1"] if needs else []))
     assert nothing_left(router)
 

@@ -163,8 +163,9 @@ def test_a_leak_is_told_with_the_command_everywhere(
     result = service.live(*plugins, *workers, "my services/a")
     command = "(cd 'my services/a' && hydra-smoke sweep --run-id lost --output ../../.hydrasmoke)"
     output = result.stdout.str()
-    assert f"To delete it: {command}" in output
-    assert f"next step: {command}" in output
+    assert output.count(command) == 2
+    assert f"\nTo delete it: {command}\n" in output
+    assert f"\n         delete: {command}\n" in output
     assert command in summary.read_text("utf-8")
     [instance] = json.loads((service.path / ".hydrasmoke/report.json").read_text())["instances"]
     assert instance["delete_with"] == command

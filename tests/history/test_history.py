@@ -18,7 +18,7 @@ from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._history.model import PhaseFigures
 from pytest_hydrasmoke._history.verdict import Demand, problems
 from pytest_hydrasmoke._report import files
-from pytest_hydrasmoke._report.model import TokensReport
+from pytest_hydrasmoke._report.model import PipelineReport, TokensReport
 from pytest_hydrasmoke._report.moments import CountReport, SpanReport
 
 SCHEMA = Path(__file__).parent.parent.parent / "docs" / "reference" / "history-schema.json"
@@ -32,6 +32,11 @@ def ready_after(*seconds: float, red: tuple[int, ...] = ()) -> list[Report]:
         report_of(number, booted(it), exit_code=int(number in red))
         for number, it in enumerate(seconds)
     ]
+
+
+def without_commit(report: Report) -> PipelineReport:
+    assert report.pipeline is not None
+    return report.pipeline.model_copy(update={"commit": None})
 
 
 def ready(folder: Path, reports: list[Report]) -> PhaseFigures:
@@ -57,6 +62,9 @@ def test_a_regression_says_from_to_and_since_when(tmp_path: Path) -> None:
         "regression: ready of eu-central tier-1 hermes-basic: from 40.0 s to 1 min 32 s"
     )
     assert since == "since commit c8 (group g8)"
+    nowhere = [it.model_copy(update={"pipeline": without_commit(it)}) for it in reports]
+    [words] = problems(history_of(runs_of(tmp_path / "local", nowhere)), REGRESSION)
+    assert words.endswith(" to 1 min 32 s, since group g8")
     assert problems(made, Demand(REGRESSION.fail_on, after=2))
     assert problems(made, Demand(REGRESSION.fail_on, after=3)) == []
     assert problems(made, Demand()) == []

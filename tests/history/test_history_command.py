@@ -221,6 +221,29 @@ def test_two_files_are_enough(tmp_path: Path, capsys: Output) -> None:
     assert lines[-2].startswith("  no baseline: no phase could be judged, which takes 5 green")
 
 
+def test_a_much_slower_phase_is_so_many_times_as_slow(tmp_path: Path, capsys: Output) -> None:
+    for name, report in (("a", report_of(0, booted(0.002))), ("b", report_of(1, booted(2.81)))):
+        (tmp_path / f"{name}.json").write_text(files.as_json(report), "utf-8")
+    lines = history(capsys, tmp_path / "a.json", tmp_path / "b.json")[1]
+    assert any(line.endswith("now 2.81 s (1,405 times)") for line in lines)
+
+
+def test_without_a_commit_nothing_is_judged_to_be_flaky(tmp_path: Path, capsys: Output) -> None:
+    for number, outcome in enumerate(("passed", "failed")):
+        report = report_of(number, booted(9.0), outcomes={TEST: outcome})
+        local = PipelineReport(group=f"g{number}")
+        text = files.as_json(report.model_copy(update={"pipeline": local}))
+        (tmp_path / f"report-{number}.json").write_text(text, "utf-8")
+    code, lines = history(capsys, tmp_path, "--fail-on", "flaky")
+    assert code == 0
+    assert lines[-1] == (
+        "flaky is not judged: no report of group g1 names a commit, and a test is flaky if it "
+        "passed and failed on one commit. Reports of runs on GitHub, GitLab or Jenkins name it"
+    )
+    assert not history(capsys, tmp_path, "--fail-on", "leak")[1][-1].startswith("flaky")
+    assert not history(capsys, tmp_path, "--fail-on=flaky", "--group=g2")[1][-1].startswith("flaky")
+
+
 def test_a_run_alone_has_nothing_that_stands_out_but_that(tmp_path: Path, capsys: Output) -> None:
     one = an_instance(phases={}, spans=())
     written(tmp_path, [report_of(0, one)])

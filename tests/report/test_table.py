@@ -14,7 +14,8 @@ from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._base.width import width_of
 from pytest_hydrasmoke._report.build import with_commands
 from pytest_hydrasmoke._report.manners import Manners
-from pytest_hydrasmoke._report.model import BreachReport, InstanceReport, TokensReport
+from pytest_hydrasmoke._report.model import BreachReport, CaseReport, InstanceReport, TokensReport
+from pytest_hydrasmoke._report.table import verdict
 from pytest_hydrasmoke._report.terminal import show, summary, table
 
 SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
@@ -140,6 +141,14 @@ def test_very_many_of_which_there_is_nothing_to_tell() -> None:
     text = shown(report(*(instance(n) for n in range(13))), 80, colour=False)
     assert "13 more were deleted without problems: see report.json" in text
     assert "verdict" not in text
+
+
+def test_an_instance_whose_test_was_interrupted_is_not_ok() -> None:
+    cut_short = CaseReport(id="t.py::test_b", outcome="interrupted", seconds=0.0)
+    used = instance(0, tests=("t.py::test_a", "t.py::test_b"))
+    failed = instance(2, tests=("t.py::test_b",), failed=True)
+    it = report(used, instance(1, tests=("t.py::test_a",)), failed, tests=(cut_short,))
+    assert [verdict(one, it) for one in it.instances] == ["interrupted", "ok", "failed"]
 
 
 def test_a_boot_that_was_interrupted_is_not_ok() -> None:

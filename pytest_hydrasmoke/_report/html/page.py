@@ -13,7 +13,6 @@ from functools import cache
 
 import jinja2
 
-from pytest_hydrasmoke._base.text import first_few
 from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._report.model import FAKE_ENDED, UNPROVED, Report
 
@@ -87,6 +86,5 @@ def troubles(report: Report, stories: list[Story]) -> Iterator[Trouble]:
         yield Trouble("budget", words, breach.place, next(places, None))
     if report.is_unfinished:
         words = "not all smoke tests came to their end"
-        cut_short = [test.id for test in report.tests if test.outcome == "interrupted"]
-        words += f": interrupted in {first_few(cut_short)}" if cut_short else ""
+        words += f": interrupted in {report.interrupted_in}" if report.interrupted_in else ""
         yield Trouble("unfinished", words, report.tests_words or "", None)
