@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from typing import Any
 
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
-from pytest_hydrasmoke._base.text import cleaner
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.text import cleaner, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import variable
 
@@ -90,15 +92,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments and arguments[0].partition("=")[0] not in (*commands.choices, *own_options):
         parser.error(f"the first argument must be a command: {', '.join(commands.choices)}")
     options = parser.parse(arguments)
+    return _perform(options, shlex.join(["hydra-smoke", *arguments]))
+
+
+def _perform(options: argparse.Namespace, command: str) -> int:
+    """Carry out a command to its end, or until a signal comes; return its exit code."""
     run: Callable[[argparse.Namespace], int] = options.run
     _say.lost = False
+    # A second signal must not interrupt what the first one has begun.
+    interrupts = Interrupts()
+    interrupts.install()
     try:
         code = run(options)
         return SETTINGS if code == OK and _say.lost else code
     except ConfigError as error:
-        problem = cleaner(scrubbing(None))(str(error))
-    print(problem, file=sys.stderr)
-    return SETTINGS
+        code = _fail(str(error), SETTINGS)
+    except KeyboardInterrupt:
+        problem = f"interrupted: run it again: {safe_line(command, 1_000)}"
+        code = _fail(problem, 128 + (interrupts.received or signal.SIGINT))
+    finally:
+        interrupts.restore()
+    return code
+
+
+def _fail(problem: str, code: int) -> int:
+    # Nobody may read it any more, as after Ctrl-C in a pipeline.
+    with contextlib.suppress(OSError):
+        print(cleaner(scrubbing(None))(problem), file=sys.stderr, flush=True)
+    return code
 
 
 def _seconds(text: str) -> float:
@@ -152,10 +173,15 @@ def _sweep(options: argparse.Namespace) -> int:
         say=lambda line: _say(clean(" ".join(line.splitlines()))),
         wait_aloud=lambda line: _wait_aloud(clean(line)),
     )
-    if options.run_id is None:
-        sweep.all_runs()
-    else:
-        sweep.one_run(config.run_id)
+    try:
+        if options.run_id is None:
+            sweep.all_runs()
+        else:
+            sweep.one_run(config.run_id)
+    except KeyboardInterrupt:
+        sweep.interrupted()
+        _say("something may be left")
+        raise
     _say("something may be left" if sweep.left else "nothing is left")
     return WRONG if sweep.left else OK
 
@@ -163,10 +189,7 @@ def _sweep(options: argparse.Namespace) -> int:
 def _history(options: argparse.Namespace) -> int:
     from .history import run
 
-    try:
-        return OK if run(options, _say) else WRONG
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    return OK if run(options, _say) else WRONG
 
 
 @Output

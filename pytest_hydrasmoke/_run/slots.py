@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_hydrasmoke._base.run_keys import key_of, slot_of
+from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_of
+from pytest_hydrasmoke._base.text import first_few
 
 from .ledger_lines import Entry
 
@@ -47,7 +48,29 @@ class Slots:
                 yield Target(key, self.folder)
 
     def _slot(self, key: str) -> int:
-        """Return the number of a key's slot; -1 for a key of another form."""
-        number = slot_of(self.run_id, key)
-        is_slot = number.isascii() and number.isdigit() and len(number) <= _DIGITS
-        return int(number) if is_slot else -1
+        return _number(self.run_id, key)
+
+
+def spans(keys: Iterable[str]) -> str:
+    """Return keys in the order of their slots, those in a row as `run-0 to run-15`."""
+    found: list[list[str]] = []
+    last: tuple[str, int] | None = None
+    for run_id, number, key in sorted(map(_place, keys)):
+        if number > 0 and last == (run_id, number - 1):
+            found[-1] = [found[-1][0], key]
+        else:
+            found.append([key])
+        last = (run_id, number)
+    return first_few([" to ".join(span) for span in found])
+
+
+def _place(key: str) -> tuple[str, int, str]:
+    run_id = run_of(key) or ""
+    return run_id, _number(run_id, key), key
+
+
+def _number(run_id: str, key: str) -> int:
+    """Return the number of a key's slot; -1 for a key of another form."""
+    number = slot_of(run_id, key)
+    is_slot = number.isascii() and number.isdigit() and len(number) <= _DIGITS
+    return int(number) if is_slot else -1

@@ -42,11 +42,12 @@ from pytest_hydrasmoke._transport.threads import fan_out
 from . import folder as run_folder
 from . import ledger as ledgers
 from . import locks
+from .at_risk import at_risk
 from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import Entry, Fact, Reading
 from .preflight import learn
 from .reaching import Reaching
-from .slots import Slots, Target
+from .slots import Slots, Target, spans
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
@@ -77,6 +78,10 @@ class Sweep:
     _policy: Policy = field(init=False)
     _found: set[str] = field(default_factory=set[str])
     """The keys that had a row."""
+    _pending: dict[str, Target] = field(default_factory=dict[str, Target])
+    """The keys of which nothing was said yet."""
+    _run_id: str | None = None
+    """The run that is swept alone."""
 
     def all_runs(self) -> None:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
@@ -157,6 +162,7 @@ class Sweep:
 
         Raises `ConfigError` where the folder in its place is not a run's.
         """
+        self._run_id = run_id
         if not self._knows_router():
             return
         folder = folder_of(self.config.output, run_id)
@@ -200,11 +206,27 @@ class Sweep:
             self.left = True
             self.say(f"UNKNOWN  what is left: {self.config.url} does not show it: {error.message}")
             self.say(f"         {error.next_step or 'see hydra-smoke check'}")
+            self._say_at_risk()
             return False
         self._policy = dataclasses.replace(
             self.config.policy, forms=forms, keep="never", last_look=ANSWER
         )
         return True
+
+    def _say_at_risk(self) -> None:
+        for line in at_risk(self.config.output, self._run_id, self.config.link.base_url):
+            self.say(f"         at risk: {line}")
+
+    def interrupted(self) -> None:
+        """Say of what nothing is known, as the sweep was interrupted."""
+        self.left = True
+        if self._pending:
+            keys, number = spans(self._pending), len(self._pending)
+            many = f"{number} {'key was' if number == 1 else 'keys were'}"
+            self.say(f"UNKNOWN  interrupted: {many} not asked to the end: {safe_line(keys)}")
+        else:
+            self.say("UNKNOWN  what is left: interrupted before every key was asked for")
+        self._say_at_risk()
 
     @property
     def _report(self) -> Path:
@@ -270,6 +292,7 @@ class Sweep:
         if self.wait and not all(have_rows):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
         while targets:
+            self._pending = {target.key: target for target in targets}
             # `_one` reports its failures itself: none stops the others.
             fan_out(self.config.link, [partial(self._one, target) for target in targets])
             # The wait for a row is over for a request sent before this sweep.
@@ -286,13 +309,18 @@ class Sweep:
             fact = self._settle(Calls(io, record), record, policy, target.entry)
         except Exception as error:
             self.left = True
+            if io.stopped and record.id is None:
+                return  # Nobody knows whether it exists: `interrupted` counts it.
             words = error.message if isinstance(error, HydraSmokeError) else repr(error)
+            if io.stopped:
+                words = "not confirmed as deleted, it may still run: interrupted"
             self.say(f"LEFT     {record.name}: {safe_line(words)}")
             fact = None
         if record.id is not None:
             self._found.add(target.key)
         if fact is not None and target.entry is not None:
             self._record(target.folder, target.key, fact)
+        self._pending.pop(target.key, None)
 
     def _settle(
         self, calls: Calls, record: InstanceRecord, policy: Policy, entry: Entry | None
@@ -310,7 +338,8 @@ class Sweep:
             self.say(f"deleted  {record.name}")
             return Fact.DELETED
         if entry is not None and entry.has_row:
-            self.say(f"deleted  {known_id} {record.name}: it was gone already")
+            # Proved gone, by its status and its key, but not deleted by this sweep.
+            self.say(f"gone     {known_id} {record.name}: the router does not know it (any more)")
             return Fact.DELETED
         wait = 0.0 if entry is None else self._still_to_wait(entry)
         if wait <= 0:

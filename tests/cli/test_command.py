@@ -9,14 +9,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
 import httpx
 import pytest
-from plugin_tools import FILES, SOMEBODY, TOKEN, Project, answering
+from plugin_tools import FILES, SOMEBODY, TOKEN, Project, answering, until
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from pytest_hydrasmoke._api.contract import contract
@@ -557,3 +557,57 @@ def test_help(capsys: Output) -> None:
     text = capsys.readouterr().out
     for command in ("check", "sweep", "fake", "history"):
         assert f"\n    {command} " in text
+
+
+# Signals
+
+SIGNALS = [
+    pytest.param(getattr(signal, name), id=name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if hasattr(signal, name) and sys.platform != "win32"
+]
+
+
+@contextmanager
+def silent() -> Iterator[tuple[str, Callable[[], socket.socket]]]:
+    """Listen like a router, and never answer; gives its URL, and what waits for a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", lambda: server.accept()[0]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("command", [["check"], ["sweep", "--run-id", "run"]], ids=" ".join)
+def test_a_signal_ends_a_command_that_waits_for_its_router(
+    project: Project, command: list[str], number: int
+) -> None:
+    with silent() as (url, asked):
+        project.at(url)
+        with project.started("-m", "pytest_hydrasmoke", *command) as process, asked():
+            # Two of them, as an impatient user sends: the first one counts.
+            process.send_signal(number)
+            process.send_signal(number)
+            said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    lines = said.splitlines()
+    assert lines[-1] == f"interrupted: run it again: hydra-smoke {' '.join(command)}"
+    assert "Traceback" not in said
+    assert len(lines) == (2 if command == ["check"] else 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+def test_a_sweep_that_is_interrupted_says_what_it_knows_and_what_not(
+    here: Project, router: FakeRouter
+) -> None:
+    with here.started("-m", "pytest_hydrasmoke", "sweep", "--run-id", "abc") as process:
+        until(lambda: any(one.path.endswith("abc-15") for one in router.requests))
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    like(
+        said.splitlines()[-3:],
+        "UNKNOWN  interrupted: 16 keys were not asked to the end: abc-0 to abc-15",
+        "something may be left",
+        "interrupted: run it again: hydra-smoke sweep --run-id abc",
+    )
+    assert "LEFT" not in said

@@ -321,7 +321,7 @@ def test_a_view_on_standard_output_is_alone_there(artifacts: Path, capsys: Outpu
     assert lines[0] == "- is named twice: one view would overwrite another"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 15), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_no_half_of_a_file(
     artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
 ) -> None:

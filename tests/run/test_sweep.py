@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from owner_tools import (
     reading_of,
     session_for,
 )
+from plugin_tools import until
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._run import ledger as ledger_module
@@ -32,7 +34,7 @@ from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Intent, Ledger, mark_run_over, record_fact
 from pytest_hydrasmoke._run.ledger_lines import Fact
-from pytest_hydrasmoke._run.slots import AHEAD
+from pytest_hydrasmoke._run.slots import AHEAD, spans
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Sweep = Callable[..., tuple[int, str]]
@@ -443,7 +445,9 @@ def test_an_instance_that_had_a_row_and_has_none_now_is_gone(
     fake.reset()
     code, told = sweep(wait=60.0)
     assert code == 0
-    assert f"deleted  {instance} (key owner-0): it was gone already" in told
+    # This sweep has deleted nothing, and does not say so.
+    assert f"gone     {instance} (key owner-0): the router does not know it (any more)" in told
+    assert "deleted" not in told
 
 
 def test_what_the_router_refuses_to_delete_is_left(
@@ -791,3 +795,85 @@ def test_a_report_that_does_not_say_so_spares_no_wait(
     assert code == 0
     assert "the run has said" not in told
     assert "asking for up to 0.1 s" in told
+
+
+# Where the router can't be asked, or not to the end
+
+
+def test_what_is_at_risk_is_named_where_the_router_refuses_the_token(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [first, second] = killed(fake, output, 2)
+    intent(output, "asked-0", "https://router.example")
+    intent(output, "ended-0", fake.url, fake=True)
+    broken = folder_of(output, "broken")
+    broken.mkdir()
+    (broken / "ledger.jsonl").write_text("{")
+    monkeypatch.setenv("HYDRA_SMOKE_TOKEN", "a-token-of-nobody")
+    code, told = sweep()
+    assert code == 1
+    assert [line.strip() for line in told.splitlines() if "at risk" in line] == [
+        "at risk: run asked: 1 key (asked-0), no instance known; some at https://router.example",
+        "at risk: run broken: not all of its ledger can be read",
+        f"at risk: run owner: 2 keys (owner-0 to owner-1), instances {first}, {second}",
+    ]
+    code, told = sweep("--run-id", "owner")
+    assert (code, told.count("at risk")) == (1, 1)
+
+
+def test_of_many_runs_at_risk_the_first_few_are_named(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        intent(output, f"run{number}-0", fake.url)
+    monkeypatch.setenv("HYDRA_SMOKE_TOKEN", "a-token-of-nobody")
+    lines = sweep()[1].splitlines()
+    assert lines[-2] == "         at risk: and 2 more runs"
+    assert sum("at risk: run" in line for line in lines) == 5
+
+
+def test_a_run_whose_files_cant_be_read_is_at_risk_too(
+    sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(fake, output)
+
+    def unreadable(folder: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(locks_module, "is_live", unreadable)
+    monkeypatch.setattr(ledger_module, "read", unreadable)
+    monkeypatch.setenv("HYDRA_SMOKE_TOKEN", "a-token-of-nobody")
+    assert "at risk: run owner: its ledger can't be read" in sweep()[1]
+
+
+def test_an_instance_in_deletion_at_a_signal_is_left(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    [instance] = killed(fake, output)
+    fake.fail("delete", status=503, times=10_000)
+    timer = threading.Thread(target=interrupt_after_delete, args=[fake])
+    timer.start()
+    code, told = sweep()
+    timer.join()
+    assert code == 130
+    assert f"LEFT     {instance} (key owner-0): not confirmed as deleted" in told
+    assert "interrupted" in told
+    assert [line["fact"] for line in lines_of(folder_of(output, "owner"))][-1] != "deleted"
+
+
+def interrupt_after_delete(fake: FakeRouter) -> None:
+    until(lambda: any(one.route == "delete" for one in fake.requests))
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (["a-10", "a-2", "a-9"], "a-2, a-9 to a-10"),
+        (["b-0", "a-0", "a-1"], "a-0 to a-1, b-0"),
+        (["a-0", "a-2", "a-4", "a-6"], "a-0, a-2, a-4 and 1 more"),
+        (["a-x", "a-0"], "a-x, a-0"),
+    ],
+)
+def test_keys_are_named_in_the_order_of_their_slots(keys: list[str], words: str) -> None:
+    assert spans(keys) == words

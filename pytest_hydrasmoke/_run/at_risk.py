@@ -1,0 +1,66 @@
+"""What may be left by the ledgers, where the router can't be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pytest_hydrasmoke._base.text import first_few, safe_line
+from pytest_hydrasmoke._transport.target import same_router
+
+from . import folder as run_folder
+from . import ledger as ledgers
+from . import locks
+from .ledger_lines import Entry
+from .slots import spans
+
+MOST_RUNS = 5
+"""How many runs are named."""
+
+
+def at_risk(output: Path, run_id: str | None, here: str) -> Iterator[str]:
+    """Yield a line for each run of which a ledger still has open keys, the first few runs only.
+
+    With a run id, of that run only; without one, of all runs that are not alive.
+    """
+    found = run_folder.all_found(output)
+    folders = [
+        folder
+        for folder, flaw in found.items()
+        if flaw is None and (folder.name == run_id if run_id else not _lives(folder))
+    ]
+    lines = [line for folder in folders if (line := _line(folder, here)) is not None]
+    yield from lines[:MOST_RUNS]
+    if len(lines) > MOST_RUNS:
+        yield f"and {len(lines) - MOST_RUNS} more runs"
+
+
+def _lives(folder: Path) -> bool:
+    try:
+        return locks.is_live(folder)
+    except OSError:
+        return False
+
+
+def _line(folder: Path, here: str) -> str | None:
+    try:
+        reading = ledgers.read(folder)
+    except OSError:
+        return f"run {folder.name}: its ledger can't be read"
+    entries = [entry for entry in reading.open if not entry.fake]
+    words = [_keys(entries)] if entries else []
+    elsewhere = [entry.url for entry in entries if not same_router(entry.url, here)]
+    if elsewhere:
+        words.append(f"some at {safe_line(elsewhere[0])}")
+    if reading.problems:
+        words.append("not all of its ledger can be read")
+    return f"run {folder.name}: {'; '.join(words)}" if words else None
+
+
+def _keys(entries: Sequence[Entry]) -> str:
+    keys = spans(entry.key for entry in entries)
+    ids = [safe_line(entry.id) for entry in entries if entry.id is not None]
+    counted = f"{len(entries)} {'key' if len(entries) == 1 else 'keys'} ({safe_line(keys)})"
+    if not ids:
+        return f"{counted}, no instance known"
+    return f"{counted}, {'instance' if len(ids) == 1 else 'instances'} {first_few(ids)}"
