@@ -216,7 +216,7 @@ def test_what_is_kept_of_a_long_turn_is_small(traced: Callable[[], int]) -> None
     for number in range(2 * MOST_ARRIVALS - 1):
         story.saw(number / 7, "abcdefghij")
     assert len(story.arrivals) == 2 * MOST_ARRIVALS - 1
-    assert traced() < MIB / 20, "the text and the times, and not an object for each"
+    assert traced() < MIB / 15, "the text and the times, and not an object for each"
 
 
 def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:
