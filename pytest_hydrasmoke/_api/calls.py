@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from pytest_hydrasmoke._base.errors import (
     ContractError,
+    LlmEventsError,
     NotFoundError,
     TransportError,
     hide_own_frames,
@@ -55,6 +57,14 @@ FIRST_WORDS = 1.0
 """Seconds to read the beginning of what is no stream: it only helps to say what answered."""
 STANDS = "hydra-smoke-stands"
 """The header of a replayed refusal that answers all repeats; from a router it means nothing."""
+UNCOUNTED = "hydra-smoke-uncounted"
+"""The header of a replayed turn whose LLM events were not recorded, and of later counts."""
+
+
+RECORD_THEM = (
+    "run the command in the message above; a test that it names must expect its turns' LLM events "
+    "(turn.expect_llm_events). Mark a test that no recording can answer with hydra_smoke_live"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Observer(Protocol):
 class Calls:
     """The six calls over an IO, each until its `deadline` (a point of the IO's clock).
 
-    In a `replay`, a refusal with the header `STANDS` is not retried.
+    In a `replay`, a refusal with the header `STANDS` is not retried, and `UNCOUNTED` is read.
     """
 
     def __init__(self, io: IO, observer: Observer | None = None, *, replay: bool = False) -> None:
@@ -188,14 +198,32 @@ class Calls:
         )
 
     async def llm_events(
-        self, instance_id: str, window_seconds: int | None, *, deadline: float | None = None
+        self,
+        instance_id: str,
+        window_seconds: int | None,
+        *,
+        deadline: float | None = None,
+        in_part: bool = False,
     ) -> LlmEvents:
-        """Count the LLM events of the last `window_seconds`; None for the router's default."""
+        """Count the LLM events of the last `window_seconds`; None for the router's default.
+
+        In a replay, raises `LlmEventsError` where those of a turn were not recorded; `in_part`
+        counts the others, as for a turn among them.
+        """
         path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
         query = "" if window_seconds is None else f"?window_seconds={window_seconds}"
         request = Request("llm_events", "GET", path + query)
-        counted = self._parse(LlmEvents, request, await self._call(request, deadline))
+        reply = await self._call(request, deadline)
+        counted = self._parse(LlmEvents, request, reply)
+        uncounted = None if in_part else self.uncounted(reply)
+        if uncounted is not None:
+            raise LlmEventsError(uncounted, next_step=RECORD_THEM)
         return _about(instance_id, counted, counted.instance_id, request)
+
+    def uncounted(self, answer: Reply | Stream) -> str | None:
+        """Return the fake's words on LLM events that it can't replay; None if it knows all."""
+        words = answer.headers.get(UNCOUNTED) if self._replay else None
+        return None if words is None else str(json.loads(words))
 
     async def delete(self, instance_id: str, *, deadline: float | None = None) -> DeleteResult:
         """Delete; one that the router says is gone already is `status="deleted"`."""

@@ -17,6 +17,8 @@ __tracebackhide__ = hide_own_frames
 
 RECENT = 900
 """Seconds of the router's default window."""
+LAST_READ = 5.0
+"""Seconds for a read that begins at the deadline, or after what was waited for."""
 YEAR = 31_536_000
 """A window for an instance of unknown age; no instance lives longer."""
 
@@ -70,11 +72,26 @@ async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) ->
     assert record.id is not None
     now = calls.io.now()
     try:
-        read = await calls.llm_events(record.id, life_window(record, now), deadline=now + timeout)
+        read = await calls.llm_events(
+            record.id, life_window(record, now), deadline=now + timeout, in_part=True
+        )
     except HydraSmokeError as error:
         return Baseline(calls.io.now(), error=error.message)
     record.saw_count(calls.io.now(), read.count, read.providers)
     return Baseline(calls.io.now(), read.count, frozenset(read.providers))
+
+
+async def count_for_recording(calls: Calls, record: InstanceRecord) -> None:
+    """Count the last turn's LLM events where it is recorded: a test counts those of its instance.
+
+    A count that is not sure, or fails, is left out of the recording.
+    """
+    account = record.account
+    if account is None or not account.recorded or account.before.doubt is not None:
+        return
+    now = await read_baseline(calls, record, LAST_READ)
+    if now.error is None and record.log.is_own(account.before.number):
+        account.saw(now.at, now.count, now.providers)
 
 
 def _check_own(record: InstanceRecord, baseline: Baseline) -> None:

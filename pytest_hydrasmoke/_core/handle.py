@@ -12,7 +12,7 @@ from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._runtimes.content import Content, TokenUsage, ToolCall
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-from .account import settle_limit
+from .account import count_for_recording, settle_limit
 from .arguments import seconds_of, text_of, whole_of
 from .chat import Turn
 from .deletion import delete, keep
@@ -171,10 +171,15 @@ class Handle:
         )
 
     async def llm_events(self, window_seconds: int) -> LlmEvents:
-        return await self._calls.llm_events(self.id, whole_of("window_seconds", window_seconds))
+        window = whole_of("window_seconds", window_seconds)
+        counted = await self._calls.llm_events(self.id, window)
+        await count_for_recording(self._calls, self.record)
+        return counted
 
     async def expect_recent(self, expected: Expected, timeout: float | None) -> LlmEvents:
-        return await self._usage(timeout).of_window(expected)
+        counted = await self._usage(timeout).of_window(expected)
+        await count_for_recording(self._calls, self.record)
+        return counted
 
     async def expect_of_turn(
         self,

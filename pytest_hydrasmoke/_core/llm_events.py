@@ -12,14 +12,14 @@ from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.calls import RECORD_THEM, Calls
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, hide_own_frames
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from . import settle
-from .account import RECENT, life_window
+from .account import LAST_READ, RECENT, life_window
 from .expected import Expected, maybe_since, surely_since
 from .lifecycle import phase
 from .moments import MOST_PROVIDERS
@@ -29,8 +29,6 @@ from .turn_account import Baseline, TurnAccount
 
 __tracebackhide__ = hide_own_frames
 
-LAST_READ = 5.0
-"""Seconds for a read that begins at the deadline."""
 # A window has whole seconds: this fraction of one may reach back before the turn.
 _SLACK = 0.02
 
@@ -91,6 +89,8 @@ class Usage:
         """Expect events of a turn; raises `LlmEventsError`, which names what the turn `did`."""
         before = account.before
         self._did = did
+        if account.uncounted is not None:
+            self._fail(expected, account.uncounted, RECORD_THEM)
 
         async def look() -> Look:
             answer = await self._count(before)
@@ -118,7 +118,7 @@ class Usage:
 
     async def _count(self, before: Baseline) -> LlmEvents:
         asked, log = self._io.now(), self._record.log
-        answer = await self._read(life_window(self._record, asked))
+        answer = await self._read(life_window(self._record, asked), in_part=True)
         self._record.saw_count(self._io.now(), answer.count, answer.providers)
         if log.is_own(before.number):
             log.saw(asked, self._io.now(), answer.count, self._limit)
@@ -180,15 +180,17 @@ class Usage:
         elapsed = self._io.now() - begun
         window = math.ceil(elapsed + _SLACK)
         await self._io.sleep(window - _SLACK - elapsed)
-        return (await self._read(window)).providers
+        return (await self._read(window, in_part=True)).providers
 
-    async def _read(self, window: int) -> LlmEvents:
+    async def _read(self, window: int, *, in_part: bool = False) -> LlmEvents:
         assert self._record.id is not None
         # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()
         deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
         try:
-            return await self._calls.llm_events(self._record.id, window, deadline=deadline)
+            return await self._calls.llm_events(
+                self._record.id, window, deadline=deadline, in_part=in_part
+            )
         except HydraSmokeError as error:
             failed = error
         raise LlmEventsError(

@@ -37,6 +37,9 @@ class TurnObserver:
     def sent(self, began: float) -> None:
         """Called when the message was accepted; `began` is the start of that attempt."""
 
+    def uncounted(self, words: str) -> None:
+        """Called where a replay can't know the turn's LLM events; `words` say why."""
+
     def refused(self, error: HydraSmokeError) -> None:
         """Called with the error that came instead of a stream."""
 

@@ -34,7 +34,7 @@ from .pauses import HELD_BACK, Pace
 from .phases import WAITS
 from .sightings import Sightings
 from .states import State
-from .turn_account import Baseline, TurnAccount
+from .turn_account import Baseline, Counted, TurnAccount, settles
 from .turn_log import TurnLog
 
 if TYPE_CHECKING:
@@ -197,8 +197,11 @@ class InstanceRecord:
         """Begin a turn with the count before it, which also bounds the turn before it."""
         if self.account is not None:
             self.account.after = before
+            last = self.log.history.last
             if before.error is None and self.account.found is not None:
                 self.account.saw(before.at, before.count, before.providers)
+            elif last is not None and settles(self.account.before, before):
+                self.account.found = Counted(last.rose, before.count, before.providers)
         self.account = TurnAccount(before)
         self.chats += 1
         return self.account

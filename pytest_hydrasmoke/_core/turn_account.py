@@ -34,6 +34,12 @@ class Counted(NamedTuple):
     providers: frozenset[str]
 
 
+def settles(before: Baseline, after: Baseline) -> bool:
+    """Return whether the counts around a turn bound its own events, all of them and no others."""
+    sure = all(it.error is None and it.doubt is None for it in (before, after))
+    return sure and after.number == before.number + 1
+
+
 @dataclass(slots=True, eq=False)
 class TurnAccount:
     """What bounds a turn's LLM events: the counts before it, and before the turn after it."""
@@ -41,7 +47,11 @@ class TurnAccount:
     before: Baseline
     after: Baseline | None = None
     found: Counted | None = None
-    """The last count before the next turn; None where no test expected events."""
+    """The last count before the next turn; None where nothing counted this turn's own events."""
+    recorded: bool = False
+    """Whether the turn is recorded, with its LLM events if they are counted."""
+    uncounted: str | None = None
+    """Why a replay can't know its LLM events; None where it does."""
 
     def saw(self, at: float, count: int, providers: frozenset[str]) -> None:
         if self.found is None or self.found[1:] != (count, providers):

@@ -104,6 +104,15 @@ class TurnLog:
             history = settle.over(self.history, how, at)
             self._put(replace(history, end_seen=history.end_seen or end_seen))
 
+    def leaves_unknown(self) -> None:
+        """Record that a replay does not know the last turn's events: that it shows none is no sign.
+
+        Else three such turns would count as an agent without usage.
+        """
+        last = self.history.last
+        if last is not None and self.is_own(self._own):
+            self._put(replace(self.history, last=replace(last, sure=False)))
+
     def undo(self, before: History) -> None:
         """Forget this process's last turn: its message was not accepted."""
         self._put(before)

@@ -167,6 +167,8 @@ class RecordObserver(TurnObserver):
         self._log.sends()
         if self._log.tape is not None:
             self._log.tape.account = self.account
+            if self.account is not None:
+                self.account.recorded = True
 
     @property
     def tape(self) -> Tape | None:
@@ -174,6 +176,11 @@ class RecordObserver(TurnObserver):
 
     def sent(self, began: float) -> None:
         self._taken, self._open_story().at = True, began
+
+    def uncounted(self, words: str) -> None:
+        assert self.account is not None  # It has begun.
+        self.account.uncounted = words
+        self._record.log.leaves_unknown()
 
     def refused(self, error: HydraSmokeError) -> None:
         self._log.refused(error)

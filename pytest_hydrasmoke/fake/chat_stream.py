@@ -131,6 +131,7 @@ class EventStream:
         end_turn: Callable[[], None],
         *,
         first_after: float = 0.0,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -139,6 +140,7 @@ class EventStream:
         self._began = clock.now()
         self._pause = pause
         self._end_turn: Callable[[], None] | None = end_turn
+        self._headers = headers or {}
 
     def end_turn(self) -> None:
         """End the turn; harmless if done before."""
@@ -150,6 +152,7 @@ class EventStream:
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
+            *((name.encode(), value.encode()) for name, value in self._headers.items()),
         ]
         pace = pace_by(self._clock, scope.get("client"))
         try:

@@ -7,6 +7,8 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 from __future__ import annotations
 
 import hmac
+import json
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -29,6 +31,8 @@ from .state import Order, World, in_case
 Call = TypeVar("Call", bound=BaseModel)
 _STANDS = "hydra-smoke-stands"
 """The header of a recorded refusal that answers all retries."""
+_UNCOUNTED = "hydra-smoke-uncounted"
+"""The header of a turn whose LLM events were not recorded, and of later counts: words in JSON."""
 
 
 class Calls:
@@ -126,14 +130,18 @@ class Calls:
         except (NotRecordedError, OSError, ValueError) as problem:
             raise HTTPException(501, str(problem)) from None
         counted, answer, end = recorded.llm_events, recorded.refused, recorded.end
+        uncounted = player.uncounted(recording, recorded)
+        if uncounted is not None:
+            self._world.end_uncounted(instance.id, uncounted)
 
         def end_turn() -> None:
-            self._world.end_turn(instance.id, counted)
+            # None are made up for a turn where nobody counted them.
+            if counted is not None:
+                self._world.end_turn(instance.id, counted)
 
         if end is None or (end == "cut" and not recorded.chunks):
             # No stream: an answer of another kind, or none at all.
-            if counted is not None:
-                end_turn()
+            end_turn()
             return hang_up if answer is None else self._refusal(answer)
         planned = plan_recorded(
             chunks,
@@ -143,7 +151,7 @@ class Calls:
             runtime=turn(self._scenario, Said(message, "")),
             broken=self._break(),
         )
-        return EventStream(planned, self._world.clock, 0.0, end_turn)
+        return EventStream(planned, self._world.clock, 0.0, end_turn, headers=_words_on(uncounted))
 
     def _refused_as_deleted(
         self, player: Player, instance_id: str, message: str
@@ -187,7 +195,8 @@ class Calls:
                 "count": len(seen),
                 "providers": listed[self._scenario.providers_listed],
                 "window_seconds": window,
-            }
+            },
+            headers=_words_on(self._world.uncounted(instance.id)),
         )
 
     def delete(self, call: wire.InstanceCall) -> ASGIApp:
@@ -201,8 +210,18 @@ class Calls:
         word = in_case(self._scenario.gone_word, self._scenario.status_case)
         return self._success({"instance_id": instance_id, "status": word})
 
-    def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
-        return JSONResponse({**fields, **self._scenario.extra}, status)
+    def _success(
+        self,
+        fields: dict[str, Json],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> ASGIApp:
+        return JSONResponse({**fields, **self._scenario.extra}, status, headers)
+
+
+def _words_on(uncounted: str | None) -> dict[str, str]:
+    # JSON is ASCII, as a header must be, whatever a test is called.
+    return {} if uncounted is None else {_UNCOUNTED: json.dumps(uncounted)}
 
 
 def _death(scenario: Scenario) -> Break | None:

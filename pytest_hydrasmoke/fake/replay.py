@@ -148,6 +148,16 @@ class Player:
         self._replay.given.add(id(again[1]))
         return again
 
+    def uncounted(self, recording: Recording, turn: Turn) -> str | None:
+        """Return words for a turn whose LLM events were not recorded; None where they are known."""
+        refused = turn.refused
+        if turn.llm_events is not None or (refused is not None and _never_ran(refused.status)):
+            return None
+        return (
+            f"the LLM events of {_shown(turn.message)}, recorded for {recording.of}, were not "
+            f"counted then; to record them: {shlex.join(self._command())}"
+        )
+
     def _of_anybody(self, asked: Asked) -> tuple[Recording, Turn]:
         turns = self._replay.of_message.get(asked.message)
         if turns is None:
@@ -197,6 +207,11 @@ class Player:
         words = ["pytest", "--hydra-smoke", "--hydra-smoke-record"]
         words.append(_path(self._replay.recordings.folder))
         return words if self._stage.test is None else [*words, self._stage.test]
+
+
+def _never_ran(status: int) -> bool:
+    """Return whether a refusal says that no agent has worked on the message."""
+    return status == 503 or (400 <= status < 500 and status != 408)
 
 
 def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:

@@ -76,6 +76,7 @@ class World:
         self._scripted = [Reply.of("replies", reply) for reply in scenario.replies]
         self._added: dict[str, Reply] = {}
         self._given: Counter[tuple[str, Reply]] = Counter()
+        self._uncounted: dict[str, str] = {}
 
     def reset(self) -> None:
         """Forget every instance, request, LLM event and reply that was added."""
@@ -87,6 +88,7 @@ class World:
             self._arrived.clear()
             self._added.clear()
             self._given.clear()
+            self._uncounted.clear()
             self._queue.clear()
 
     def in_trouble(self, route: Route) -> bool:
@@ -189,6 +191,16 @@ class World:
                 provider = scenario.providers[(written + number) % len(scenario.providers)]
                 written_at = at + number * scenario.llm_events_gap
                 self._llm_events.append(LlmEvent(instance_id, provider, written_at))
+
+    def end_uncounted(self, instance_id: str, words: str) -> None:
+        """Note a turn whose LLM events nobody knows; `words` say whose, and what to do."""
+        with self._lock:
+            self._uncounted[instance_id] = words
+
+    def uncounted(self, instance_id: str) -> str | None:
+        """Return the words on the last such turn of an instance; None if all are known."""
+        with self._lock:
+            return self._uncounted.get(instance_id)
 
     def llm_events(self, instance_id: str | None = None) -> tuple[LlmEvent, ...]:
         """Return the rows written by now, of one instance or of all, in their turns' order."""

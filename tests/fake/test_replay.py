@@ -349,6 +349,7 @@ def test_llm_events_are_counted_as_they_were(playing: Playing, clock: HandClock)
         says("c", "x", llm_events={**COUNTED, "providers": []}),
     )
     listed: dict[str, Any] = {"providers": ("c",), "providers_listed": "repeated"}
+    uncounted = "hydra-smoke-uncounted"
     caller, instance_id = playing.ready(*turns, replay_pace=1, llm_events_lag=0, **listed)
 
     def counted(message: str) -> Any:
@@ -361,8 +362,13 @@ def test_llm_events_are_counted_as_they_were(playing: Playing, clock: HandClock)
         return at_once, caller.llm_events(instance_id).json()["providers"]
 
     assert counted("a") == ([], ["b", "a"])
-    assert counted("b") == (["b", "a", "c"], ["b", "a", "c"])
-    assert counted("c") == (["b", "a", "c"], ["b", "a", "c", "c", "c"])
+    assert uncounted not in caller.llm_events(instance_id).headers
+    assert counted("b") == (["b", "a"], ["b", "a"])
+    assert counted("c") == (["b", "a"], ["b", "a", "c", "c"])
+    words = json.loads(caller.llm_events(instance_id).headers[uncounted])
+    assert words.startswith(f"the LLM events of 'b', recorded for {TEST}, were not counted then; ")
+    caller.router.reset()
+    assert not caller.router.instances
 
 
 def test_who_leaves_early_has_used_what_was_counted(playing: Playing, clock: HandClock) -> None:
