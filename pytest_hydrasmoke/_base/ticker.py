@@ -34,7 +34,9 @@ class Ticker:
         running, self._running = self._running, None
         if running is not None:
             running[1].set()
-            running[0].join(JOIN)
+            # RuntimeError: another thread is about to start it, and it will end at once.
+            with contextlib.suppress(RuntimeError):
+                running[0].join(JOIN)
 
     def _run(self, every: float, stop: threading.Event) -> None:
         # A tick that fails is the last one; it must not affect the run.

@@ -175,8 +175,7 @@ async def ask(
     if record.spec is None or record.key is None:
         raise ConfigError("an attached instance can't be provisioned")
     record.born = calls.io.now()
-    record.permit()
-    record.becomes(State.REQUESTED)
+    record.leaves()
     try:
         accepted = await calls.provision(record.spec, record.key, deadline=deadline)
     except (RouterError, TransportError) as error:

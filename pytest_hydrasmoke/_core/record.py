@@ -8,11 +8,13 @@ hours takes no more memory than one of minutes.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import TokenUsage
@@ -136,6 +138,11 @@ class InstanceRecord:
     attached: bool = False
     """Whether the run is attached to it: it has no key, and is never deleted."""
     listener: RecordListener = field(default_factory=lambda: RecordListener(), repr=False)
+    _gone: str | None = field(default=None, repr=False)
+    """The id that was proved gone."""
+    _given_up: bool = field(default=False, repr=False)
+    """Whether the run ended before it was requested."""
+    _claim: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def run_id(self) -> str | None:
@@ -163,7 +170,37 @@ class InstanceRecord:
         """Ask whether the run may go on; raises what its listener raises."""
         self.listener.permit(self)
 
+    def leaves(self) -> None:
+        """Become requested; raises what the listener raises, and where the claim was given up.
+
+        A test's thread may be here as the run ends in another: only one of them may go on.
+        """
+        self.permit()
+        with self._claim:
+            if not self._given_up:
+                self.state = State.REQUESTED
+        if self._given_up:
+            raise ConfigError(
+                "the run ended before this instance was requested",
+                next_step="let a test wait for the threads that it starts",
+            )
+        self.becomes(State.REQUESTED)
+
+    def give_up(self) -> None:
+        """Become refused if nothing was requested yet: from here on, nothing is."""
+        with self._claim:
+            if self.state is not State.CLAIMED:
+                return
+            self.state, self._given_up = State.REFUSED, True
+        self.becomes(State.REFUSED)
+
     def becomes(self, state: State) -> None:
+        # An answer that a test's thread still waited for, as the run's end has deleted it: no news,
+        # but for another id.
+        if self.state is State.DELETED and self.id is not None and self.id == self._gone:
+            return
+        if state is State.DELETED:
+            self._gone = self.id
         self.state = state
         self.listener.state_changed(self)
         self.listener.changed(self)

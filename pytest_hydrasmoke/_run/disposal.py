@@ -44,8 +44,8 @@ def dispose(
     """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
     records = list(records)
     for record in records:
-        if record.state is State.CLAIMED and not record.attached:
-            record.becomes(State.REFUSED)  # No request was sent, and its key is free.
+        if not record.attached:
+            record.give_up()  # Where no request was sent, its key is free.
         keep(record, policy)
     pending = to_delete(records, policy)
 

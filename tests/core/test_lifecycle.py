@@ -378,6 +378,33 @@ def test_a_provision_needs_the_runs_permission() -> None:
     assert it.state is State.CLAIMED, "there is nothing to delete"
 
 
+def test_a_run_that_ends_just_before_the_request_lets_none_leave() -> None:
+    it = record()
+    # The run ends in another thread, between the permission and the request.
+    it.listener = Listening(allow=it.give_up)
+    io, calls = calls_of(it)
+    with pytest.raises(ConfigError, match="the run ended before this instance was requested"):
+        drive(provision(calls, it, POLICY))
+    assert not io.sent
+    assert it.state is State.REFUSED, "its key is free"
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.CLAIMED}))
+def test_what_was_requested_is_not_given_up(state: State) -> None:
+    it = record(state=state)
+    it.give_up()
+    assert it.state is state
+
+
+def test_what_was_given_up_stays_so() -> None:
+    it = record()
+    it.give_up()
+    it.give_up()
+    with pytest.raises(ConfigError):
+        it.leaves()
+    assert it.state is State.REFUSED
+
+
 def test_permission_is_asked_for_before_the_request_and_before_each_wait() -> None:
     asked = []
     it = record()

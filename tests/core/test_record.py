@@ -231,6 +231,24 @@ def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:
     assert story.arrivals[0] == 0
 
 
+@pytest.mark.parametrize("late", [State.ACCEPTED, State.CREATED, State.READY, State.DELETING])
+def test_a_late_answer_of_another_thread_brings_nothing_back(late: State) -> None:
+    it = record(id=ID)
+    it.becomes(State.DELETED)
+    it.becomes(late)
+    assert it.state is State.DELETED
+    it.id = "another"
+    it.becomes(late)
+    assert it.state is late, "another instance is news"
+
+
+def test_a_row_that_comes_after_all_is_news() -> None:
+    it = record()
+    it.becomes(State.DELETED)
+    it.becomes(State.CREATED)
+    assert it.state is State.CREATED
+
+
 def test_an_error_that_is_seen_twice_is_one_failure() -> None:
     it, error = record(), ProvisionError("no row")
     it.fails(Failure(1.0, "no row", "no row", "row"), error)

@@ -109,5 +109,5 @@ def test_a_thread_that_outlives_the_run_provisions_nothing(
 def test_a_thread_that_still_waits_as_the_run_ends_holds_nothing(tmp_path: Path) -> None:
     with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "queued"),))) as fake:
         ended = run(fake, tmp_path, WAITING)
-        assert (ended.returncode, alive(fake)) == (0, []), ended.stdout
+        assert (ended.returncode, alive(fake)) == (0, []), ended.stdout + ended.stderr
     assert (tmp_path / "late.txt").exists()

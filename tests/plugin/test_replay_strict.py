@@ -1,4 +1,4 @@
-"""A replay passes nothing that its recordings don't know: LLM events, and the order of turns."""
+"""A replay passes no expectation of LLM events that its recordings don't know."""
 
 from __future__ import annotations
 
