@@ -65,6 +65,17 @@ class Interrupts:
                 signal.signal(number, old)
         self._old.clear()
 
+    def end(self) -> None:
+        """Restore the old handlers; after a signal, ignore more of them: the process ends now.
+
+        Else a second one that comes while the interpreter ends would change the exit code.
+        """
+        if self.received is None:
+            self.restore()
+            return
+        for number in self._old:
+            signal.signal(number, signal.SIG_IGN)
+
     def deadline(self) -> float:
         """Return the `time.monotonic()` by which held work must end; inf for never."""
         return self._at + CLEANUP_SECONDS

@@ -111,7 +111,7 @@ def _perform(options: argparse.Namespace, command: str) -> int:
         problem = f"interrupted: run it again: {safe_line(command, 1_000)}"
         code = _fail(problem, 128 + (interrupts.received or signal.SIGINT))
     finally:
-        interrupts.restore()
+        interrupts.end()
     return code
 
 

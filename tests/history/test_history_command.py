@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from handlers import as_in_a_terminal
 from history_tools import TEST, booted, failure, report_of, written
 from report_tools import SPEC, a_report, an_instance
 
@@ -337,15 +338,8 @@ def test_a_signal_leaves_no_half_of_a_file(
         replace(*places)
 
     monkeypatch.setattr(os, "replace", signalled)
-    old = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
-    # A job in the background of a shell ignores it.
-    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(SystemExit) as ended:
-            sys.exit(main(["history", str(artifacts), "--html", str(page)]))
-    finally:
-        signal.signal(signal.SIGTERM, old)
-        signal.signal(signal.SIGINT, interrupts)
+    with as_in_a_terminal(), pytest.raises(SystemExit) as ended:
+        sys.exit(main(["history", str(artifacts), "--html", str(page)]))
     assert ended.value.code == code
     assert page.read_text("utf-8").endswith("</html>")
     assert list(home.iterdir()) == [page]

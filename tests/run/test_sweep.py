@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from filelock import FileLock
+from handlers import as_in_a_terminal
 from owner_tools import (
     SPEC,
     alive,
@@ -852,9 +853,10 @@ def test_an_instance_in_deletion_at_a_signal_is_left(
     [instance] = killed(fake, output)
     fake.fail("delete", status=503, times=10_000)
     timer = threading.Thread(target=interrupt_after_delete, args=[fake])
-    timer.start()
-    code, told = sweep()
-    timer.join()
+    with as_in_a_terminal():
+        timer.start()
+        code, told = sweep()
+        timer.join()
     assert code == 130
     assert f"LEFT     {instance} (key owner-0): not confirmed as deleted" in told
     assert "interrupted" in told
