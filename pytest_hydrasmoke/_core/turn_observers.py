@@ -165,10 +165,9 @@ class RecordObserver(TurnObserver):
 
     def sends(self) -> None:
         self._log.sends()
+        assert self.account is not None  # It has begun.
         if self._log.tape is not None:
-            self._log.tape.account = self.account
-            if self.account is not None:
-                self.account.recorded = True
+            self._log.tape.account, self.account.recorded = self.account, True
 
     @property
     def tape(self) -> Tape | None:
