@@ -237,7 +237,8 @@ class InstanceRecord:
             last = self.log.history.last
             if before.error is None and self.account.found is not None:
                 self.account.saw(before.at, before.count, before.providers)
-            elif last is not None and settles(self.account.before, before):
+            # What a turn that its client left still causes may come in after any count.
+            elif last is not None and last.how == "ended" and settles(self.account.before, before):
                 self.account.found = Counted(last.rose, before.count, before.providers)
         self.account = TurnAccount(before)
         self.chats += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace as replaced
 
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.played import played
@@ -56,6 +57,9 @@ def _message(turn: Turn) -> str:
 
 def _difference(was: Turn, now: Turn, reading: Reading) -> str | None:
     """Return the first difference of a turn; None where the words are equal."""
+    if now.llm_events is None:
+        # What nobody counted this time may still be as it was.
+        now = replaced(now, llm_events=was.llm_events)
     if _raw(was) == _raw(now):
         return None
     # Reading a stream costs as much CPU time as the turn did.

@@ -124,3 +124,13 @@ def test_what_somebody_has_edited_is_as_it_was_while_the_agent_says_the_same() -
 def said(text: str) -> str:
     """Return the digest of a turn's words."""
     return Said(text, "", "", None).digest
+
+
+def test_llm_events_that_nobody_counted_this_time_are_as_they_were() -> None:
+    counted = replaced(turn(frame("I am ready."), DONE), llm_events=Events(1, ("a",), 0.1))
+    not_counted = replaced(counted, llm_events=None)
+    assert compared([counted], [not_counted], Reading()) == ([counted], None)
+    now = replaced(not_counted, chunks=[frame("I am set."), DONE])
+    kept, told = compared([counted], [now], Reading())
+    assert kept == [now]
+    assert told == "turn 1, text: 'I am set.', and was 'I am ready.'"
