@@ -1,7 +1,8 @@
 """P12: what it costs to record a suite, and to replay it; how large recordings are.
 
 Each run is a process of pytest. A live run's router is in this one, so that the CPU time is the
-run's alone; the plain fake and what is replayed are served by the run itself. What recording costs
+run's alone; it is behind TLS, as every router is that is not on the run's own machine. The plain
+fake and what is replayed are served by the run itself. What recording costs
 is less than two equal runs differ by: so it is measured within one, in which every other test is
 recorded.
 """
@@ -17,13 +18,14 @@ import statistics
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench_fake import SPEC
+from bench_fake import CA, SPEC, over_tls
 from bench_measure import rounds
 from bench_result import Bar, Result
 from bench_streams import COMPLETION_CHUNK, CONTENT_BLOCK
@@ -83,7 +85,9 @@ FRAMES = {
 class Suite:
     """A suite in a folder of its own, and the ways to run it."""
 
-    def __init__(self, folder: Path, turns: int, router: FakeRouter, suite: str = SUITE) -> None:
+    def __init__(
+        self, folder: Path, turns: int, router: FakeRouter, url: str, suite: str = SUITE
+    ) -> None:
         self.folder = folder
         self._turns = turns
         (folder / "test_it.py").write_text(suite.format(turns=turns))
@@ -93,7 +97,8 @@ class Suite:
             f"llm_events_lag = 0\nreply = {json.dumps(scenario.reply)}\n"
         )
         # What is waited for takes no CPU time.
-        given = {"url": router.url, "token": router.token, "usage_settle": "0.05", **SPEC}
+        settle = {"usage_settle": "0.05"}
+        given = {"url": url, "token": router.token, "ca_file": str(CA), **settle, **SPEC}
         own = {f"HYDRA_SMOKE_{name.upper()}": value for name, value in given.items()}
         self._env = {
             **{name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
@@ -132,6 +137,17 @@ class Suite:
         return {"recorded": taken[2::2], "live": taken[3::2]}
 
 
+@contextmanager
+def _suite(scenario: Scenario, turns: int, suite: str = SUITE) -> Generator[Suite]:
+    """Yield a suite whose live runs use a fake behind TLS."""
+    with (
+        TemporaryDirectory() as folder,
+        FakeRouter(scenario) as router,
+        over_tls(router.app) as url,
+    ):
+        yield Suite(Path(folder), turns, router, url, suite)
+
+
 def usual(taken: Sequence[float]) -> float:
     """Return the mean of the faster half: the slower one has what else the machine does."""
     return statistics.mean(sorted(taken)[: (len(taken) + 1) // 2])
@@ -152,8 +168,7 @@ def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5
         llm_events_lag=0,
         reply=" ".join([f"word{number}" for number in range(events - 2)]),
     )
-    with TemporaryDirectory() as folder, FakeRouter(spoken) as router:
-        suite = Suite(Path(folder), turns, router)
+    with _suite(spoken, turns) as suite:
         fake = ("--hydra-smoke-fake", "--hydra-smoke-scenario")
         # What is replayed was recorded in the first round, just before.
         ways = {
@@ -163,8 +178,8 @@ def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5
             "replayed": partial(suite.run, *fake, "recordings/"),
         }
         found = rounds(ways, times, timer=children, patience=PATIENCE)
-    with TemporaryDirectory() as folder, FakeRouter(replace(spoken, event_pause=PAUSE)) as router:
-        spread = Suite(Path(folder), max(4, 2 * turns), router, EVERY_OTHER).tests()
+    with _suite(replace(spoken, event_pause=PAUSE), max(4, 2 * turns), EVERY_OTHER) as suite:
+        spread = suite.tests()
     for name, base in (
         ("live", "live"),
         ("live, recorded", "live"),

@@ -232,11 +232,11 @@ class Turn:
         if self._decoder.total_events == 0:
             self.awaited += now - since
         if fault is None and chunk and now < self._deadline:
-            self._heard_at = now
-            self._decode(chunk, now)
-            if self._tape is not None:
-                self._tape.times.append(now - self._began)
-                self._tape.pieces.append(chunk)
+            self._heard_at, at = now, now - self._began
+            self._decode(chunk, at)
+            if (tape := self._tape) is not None:
+                tape.times.append(at)
+                tape.pieces.append(chunk)
         elif self.complete:
             # The turn is complete: what happened to the connection afterwards does not matter.
             self.over, self.ending = True, "closed"
@@ -250,17 +250,17 @@ class Turn:
         else:
             self._end_without_terminal_event()
 
-    def _decode(self, chunk: bytes, now: float) -> None:
+    def _decode(self, chunk: bytes, at: float) -> None:
         try:
-            events = self._decoder.feed(chunk, now - self._began)
+            events = self._decoder.feed(chunk, at)
         except SseLimitError as error:
             # What came before the limit was broken is returned first.
             events, self._limit = error.events, error
         if events:
             # Events of one chunk arrive together.
             if self._decoder.total_events > len(events):
-                self.max_gap = max(self.max_gap, now - self._last_at)
-            self._last_at = now
+                self.max_gap = max(self.max_gap, self._heard_at - self._last_at)
+            self._last_at = self._heard_at
             self._waiting.extend(events)
 
     def _end_without_terminal_event(self) -> None:

@@ -53,6 +53,8 @@ class Masking:
 
     def _without_token(self, turn: Turn) -> Turn:
         scrub, refused, events = self._scrub, turn.refused, turn.llm_events
+        stream = turn.stream
+        hidden = self._hide(stream)
         if refused is not None:
             kind, body = scrub(refused.content_type), self._hide(refused.body)
             refused = Refusal(refused.status, kind, body)
@@ -60,7 +62,7 @@ class Masking:
             # They are the router's words, which may be any.
             events = replace(events, providers=tuple(map(scrub, events.providers)))
         return replace(
-            recut(turn, self._hide(turn.stream)),
+            turn if hidden is stream else recut(turn, hidden),
             spec={name: scrub(value) for name, value in turn.spec.items()},
             message=scrub(turn.message),
             llm_events=events,
