@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from itertools import takewhile
 
 from pytest_hydrasmoke._base.width import width_of
 
@@ -11,7 +11,9 @@ from pytest_hydrasmoke._base.width import width_of
 def shortened(names: Sequence[str], room: int) -> list[str]:
     """Return names of at most `room` columns: all are cut in the way that leaves most distinct."""
     long = {name for name in names if width_of(name) > room}
-    shared = os.path.commonprefix([name[::-1] for name in long])[::-1]
+    from_the_end = zip(*(reversed(name) for name in long), strict=False)
+    same = takewhile(lambda letters: len(set(letters)) == 1, from_the_end)
+    shared = "".join(letters[0] for letters in same)[::-1]
 
     def end(name: str) -> str:
         return f"…{_last(name, room - 1)}"
