@@ -9,6 +9,7 @@ from pytest_hydrasmoke._report.github import code
 from pytest_hydrasmoke._report.html.axis import clock
 
 from .model import GroupFigures, History, Overview, PhaseFigures
+from .short_names import shortened
 from .statistics import SECONDS
 from .verdict import (
     failures,
@@ -101,7 +102,8 @@ def _table(overview: Overview, columns: int) -> Iterator[str]:
     widths = _widths([title, *rows])
     others = sum(widths) - widths[1] + len(_GAP) * (len(widths) - 1)
     room = min(max(columns - others, _NARROWEST), _WIDEST)
-    short = [(began, _short(name, room), *rest) for began, name, *rest in rows]
+    names = shortened([name for _, name, *_ in rows], room)
+    short = [(began, name, *rest) for name, (began, _, *rest) in zip(names, rows, strict=True)]
     yield from _aligned([title, *short])
 
 
@@ -168,12 +170,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max(map(width_of, column)) for column in zip(*rows, strict=True)]
-
-
-def _short(name: str, room: int) -> str:
-    if width_of(name) <= room:
-        return name
-    # Ids of a pipeline's runs differ at their end.
-    while width_of(name) >= room:
-        name = name[1:]
-    return f"…{name}"

@@ -66,6 +66,8 @@ class Needs:
     """Tests with a factory: what they provision is not known."""
     left_out: int
     """How many tests a marker skips, or may skip."""
+    wrong: tuple[str, ...] = ()
+    """Tests that fail because of their parameter, each with the reason: they need nothing."""
 
     @property
     def least(self) -> int:
@@ -81,12 +83,15 @@ class Needs:
         if self.factory:
             yield "  not counted: what these tests provision with smoke_instance_factory:"
             yield from _listed(self.factory)
+        if self.wrong:
+            yield "  not counted: these tests will fail, and provision nothing:"
+            yield from _listed(self.wrong)
         if self.left_out:
             yield f"  not counted: tests that a marker skips, or may skip: {self.left_out}"
 
 
 def _listed(tests: Sequence[str]) -> Iterator[str]:
-    yield from (f"      {safe_line(test, 300)}" for test in tests[:_LISTED])
+    yield from (f"      {safe_line(test, 600)}" for test in tests[:_LISTED])
     if len(tests) > _LISTED:
         yield f"      and {len(tests) - _LISTED} more"
 
@@ -98,6 +103,7 @@ def needs_of(
     shared: dict[pytest.Item | pytest.Collector, dict[_Wanted, list[str]]] = {}
     own: list[Need] = []
     factory: list[str] = []
+    wrong: list[str] = []
     left_out = 0
     for item in items:
         wanted, own_ones, asks = _wanted(item, base), _of_a_check(item), _has_factory(item)
@@ -106,6 +112,9 @@ def needs_of(
         if _may_be_skipped(item, replaying=replaying):
             left_out += 1
             continue
+        if isinstance(wanted, ConfigError):
+            wrong.append(f"{safe_line(item.nodeid, 300)}: {wanted.message}")
+            continue
         if wanted:
             tests = shared.setdefault(scope_node(item, scope), {}).setdefault(wanted, [])
             tests.append(item.nodeid)
@@ -113,7 +122,7 @@ def needs_of(
         if asks:
             factory.append(item.nodeid)
     instances = [need for node, specs in shared.items() for need in _of_node(node, specs)]
-    return Needs((*instances, *own), tuple(factory), left_out)
+    return Needs((*instances, *own), tuple(factory), left_out, tuple(wrong))
 
 
 def _of_node(
@@ -133,8 +142,11 @@ def _words(parts: Mapping[str, str | None]) -> str:
     return ", ".join(known)
 
 
-def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
-    """Return what is known of the spec of a test's shared instance; None if it shares none."""
+def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | ConfigError | None:
+    """Return what is known of the spec of a test's shared instance; None if it shares none.
+
+    An error is what the test will fail with.
+    """
     params = getattr(getattr(item, "callspec", None), "params", {})
     for name in _SHARED:
         if not _reaches_plugin(item, name):
@@ -142,8 +154,8 @@ def _wanted(item: pytest.Item, base: InstanceSpec) -> _Wanted | None:
         changes = params.get(name)
         try:
             spec = base if changes is None else merged(base, changes)
-        except ConfigError:
-            return None  # The test fails because of that, and provisions nothing.
+        except ConfigError as error:
+            return error
         fixture = visible_fixtures(item, "smoke_spec")[-1]
         if isinstance(changes, InstanceSpec) or fixture.func.__module__ == _PLUGIN:
             return _Wanted(tuple(spec.model_dump().items()))

@@ -19,12 +19,12 @@ from pytest_hydrasmoke._base.text import safe_line
 from .model import Report
 
 View = Callable[[Report], str]
-PAGE = "report.html"
-"""The page for people."""
+PAGE, TRACE = "report.html", "trace.har"
+"""The page for people, and the requests for a browser."""
 _OURS = {
     "report.json": rb'\A\{\s*"schema_version": \d+,\s*"run_id": "',
     PAGE: rb"<title>[^<]*: smoke run ",
-    "trace.har": rb'"name": "pytest-hydrasmoke"',
+    TRACE: rb'"name": "pytest-hydrasmoke"',
 }
 """What the first thousand bytes of our files contain: no other file is replaced."""
 
@@ -54,12 +54,19 @@ def as_html(report: Report) -> str:
 
 
 def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
-    """Write `report.json`, and with `pages` the pages for people; return a line per problem."""
+    """Write `report.json`, and with `pages` the pages for people; return a line per problem.
+
+    An earlier run's page that is not replaced is removed: it would be taken for this run's.
+    """
     views: dict[str, View] = {"report.json": as_json}
     if pages:
         # Imported here: it takes time to load, which a run without pages saves.
-        views |= {PAGE: as_html, "trace.har": as_har}
-    return list(_written(report, folder, views))
+        views |= {PAGE: as_html, TRACE: as_har}
+    problems = list(_written(report, folder, views))
+    for name in (PAGE, TRACE):
+        if name not in views or any(problem.startswith(name) for problem in problems):
+            problems += _removed(folder / name)
+    return problems
 
 
 def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterator[str]:
@@ -72,6 +79,15 @@ def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterato
             replace(folder / name, text)
         except Exception as error:
             yield f"{name} was not written: {_why(error, folder)}"
+
+
+def _removed(path: Path) -> Iterator[str]:
+    """Remove an earlier run's file; yield a line if that fails."""
+    try:
+        if path.is_file() and not path.is_symlink() and not _is_anothers(path):
+            platform.here.patiently(lambda: path.unlink(missing_ok=True))
+    except OSError as error:
+        yield f"{path.name} of an earlier run is still there: {_why(error, path.parent)}"
 
 
 def _is_anothers(path: Path) -> bool:

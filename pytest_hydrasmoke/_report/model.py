@@ -191,7 +191,10 @@ class InstanceReport(_Part):
     @property
     def leak_words(self) -> str:
         """Why its deletion is not confirmed, without the command, which is `delete_with`."""
-        words = self.leak or "its deletion was not confirmed"
+        return self.without_command(self.leak or "its deletion was not confirmed")
+
+    def without_command(self, words: str) -> str:
+        """Return a failure's words without the command that deletes it, `delete_with`."""
         command = f"\n  next step: {self.delete_with}"
         return words.removesuffix(command) if self.delete_with else words
 

@@ -9,10 +9,13 @@ from pydantic import ValidationError
 
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
+from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 
     from .session import SmokeSession
@@ -28,13 +31,21 @@ def merged(base: InstanceSpec | None, changes: object) -> InstanceSpec:
         fields: dict[str, Any] = dict(changes)  # type: ignore[call-overload]
         return InstanceSpec(**{**(base.model_dump() if base else {}), **fields})
     except ValidationError as error:
-        wrong = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+        wrong = "; ".join(map(_fault, error.errors()))
     except (TypeError, ValueError):
         wrong = f"{changes!r} is not a mapping"
     raise ConfigError(
         f"this is not an instance spec: {wrong}",
         next_step=f"give some of {', '.join(InstanceSpec.model_fields)}",
     )
+
+
+def _fault(fault: ErrorDetails) -> str:
+    name = str(fault["loc"][0])
+    if fault["type"] != "extra_forbidden":
+        return f"{name}: {fault['msg']}"
+    near = nearest(name.lower(), InstanceSpec.model_fields)
+    return f"{name}: no such field" + (f", did you mean {near}?" if near else "")
 
 
 @public

@@ -51,11 +51,16 @@ class Slots:
         return _number(self.run_id, key)
 
 
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Return keys in the order of their slots."""
+    return sorted(keys, key=_place)
+
+
 def spans(keys: Iterable[str]) -> str:
     """Return keys in the order of their slots, those in a row as `run-0 to run-15`."""
     found: list[list[str]] = []
     last: tuple[str, int] | None = None
-    for run_id, number, key in sorted(map(_place, keys)):
+    for run_id, number, key in map(_place, in_order(keys)):
         if number > 0 and last == (run_id, number - 1):
             found[-1] = [found[-1][0], key]
         else:

@@ -47,7 +47,7 @@ from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import Entry, Fact, Reading
 from .preflight import learn
 from .reaching import Reaching
-from .slots import Slots, Target, spans
+from .slots import Slots, Target, in_order, spans
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
@@ -80,6 +80,8 @@ class Sweep:
     """The keys that had a row."""
     _pending: dict[str, Target] = field(default_factory=dict[str, Target])
     """The keys of which nothing was said yet."""
+    _absent: list[str] = field(default_factory=list[str])
+    """The keys without a row, which are listed together, in the order of their slots."""
     _run_id: str | None = None
     """The run that is swept alone."""
 
@@ -173,7 +175,10 @@ class Sweep:
                 f"run {run_id} can't be swept here: {flaw}",
                 next_step="fix that, or give another folder with --output",
             )
-        if self._is_reported_over(run_id, folder):
+        ended = self._is_reported_over(run_id, folder)
+        # A run that may be about to begin must find the mark of its end.
+        keep_mark = not ended and self.wait < YOUNG
+        if ended:
             # The run itself has settled all its keys: one poll of each is enough.
             self.say(f"the run's report says that nothing of it is left: {self._report}")
             self.wait = 0.0
@@ -191,10 +196,16 @@ class Sweep:
         reading = self._read(folder)
         slots = Slots(run_id, folder, frozenset(reading.entries))
         targets = list(self._owned(folder, reading))
-        if not self.dry_run:
-            ledgers.mark_run_over(self.config.output, run_id)
+        if self.dry_run:
+            self._sweep(targets, [slots])
+            return
+        new = run_folder.missing(self.config.output, run_id)
+        ledgers.mark_run_over(self.config.output, run_id)
         self._sweep(targets, [slots])
-        if not self.dry_run:
+        if folder in new and not (self._found or self.left or keep_mark):
+            ledgers.discard_if_done(folder)
+            run_folder.discard_empty(new)
+        else:
             ledgers.discard_ledger_if_done(folder)
 
     def _knows_router(self) -> bool:
@@ -220,6 +231,7 @@ class Sweep:
     def interrupted(self) -> None:
         """Say of what nothing is known, as the sweep was interrupted."""
         self.left = True
+        self._say_absent()
         if self._pending:
             keys, number = spans(self._pending), len(self._pending)
             many = f"{number} {'key was' if number == 1 else 'keys were'}"
@@ -295,6 +307,7 @@ class Sweep:
             self._pending = {target.key: target for target in targets}
             # `_one` reports its failures itself: none stops the others.
             fan_out(self.config.link, [partial(self._one, target) for target in targets])
+            self._say_absent(of_all=not self._found and len(self._absent) == len(targets))
             # The wait for a row is over for a request sent before this sweep.
             self.wait = max(until - time.monotonic(), 0.0)
             found = frozenset(self._found)
@@ -318,6 +331,8 @@ class Sweep:
             fact = None
         if record.id is not None:
             self._found.add(target.key)
+        if fact is Fact.ABSENT:
+            self._absent.append(target.key)
         if fact is not None and target.entry is not None:
             self._record(target.folder, target.key, fact)
         self._pending.pop(target.key, None)
@@ -343,13 +358,24 @@ class Sweep:
             return Fact.DELETED
         wait = 0.0 if entry is None else self._still_to_wait(entry)
         if wait <= 0:
-            self.say(f"nothing  {record.name}: the router has no row")
             return Fact.ABSENT
         self.left = True
         # Rounded up: a sweep that begins earlier would still be unsure.
         again = f"sweep again in {math.ceil(wait)} s"
         self.say(f"unsure   {record.name}: no row yet, one may come; {again}")
         return None
+
+    def _say_absent(self, *, of_all: bool = False) -> None:
+        """List the keys without a row; those `of_all` of a run have one line."""
+        keys, self._absent = in_order(self._absent), []
+        if of_all and self._run_id is not None:
+            self.say(
+                f"nothing of run {self._run_id} was found at {self.config.link.base_url}; "
+                f"{len(keys)} keys looked up: {safe_line(spans(keys))}"
+            )
+            return
+        for key in keys:
+            self.say(f"nothing  {safe_line(f'(key {key})')}: the router has no row")
 
     def _still_to_wait(self, entry: Entry) -> float:
         """Return the seconds until a key without a row is known to never get one."""

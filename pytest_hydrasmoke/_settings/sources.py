@@ -7,6 +7,7 @@ problems are reported at once, each with how to fix it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,11 +178,18 @@ def _environment() -> dict[str, Any]:
 def _unknown_variables() -> Iterator[str]:
     prefix = variable("")
     known = [name.upper() for name in HydraSmokeConfig.model_fields]
+    alike = {_letters(variable(name)): variable(name) for name in known}
     for name in sorted(os.environ):
         rest = name.removeprefix(prefix)
         if rest != name and rest not in known:
             near = nearest(rest, known)
             yield f"{name} is not a setting" + (f": did you mean {variable(near)}?" if near else "")
+        elif (meant := alike.get(_letters(name))) and meant not in (name.upper(), *os.environ):
+            yield f"{name} is not read: did you mean {meant}?"
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^A-Z]", "", name.upper()).removeprefix("PYTEST")
 
 
 def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:

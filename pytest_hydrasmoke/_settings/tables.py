@@ -7,9 +7,9 @@ import itertools
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pytest_hydrasmoke._options import LIVE, TABLE
 
@@ -105,7 +105,22 @@ def has_table(file: Path) -> bool:
 
 
 def _similar_tables(file: Path) -> Iterator[str]:
-    tables: dict[str, Any] = tomllib.loads(file.read_text("utf-8")).get("tool", {})
-    for name in tables:
+    found: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
+    tools: dict[str, Any] = found.get("tool", {})
+    yield from _similar(tools, "tool.")
+    yield from _similar(found, "")
+    # Where the settings of pytest itself are.
+    own = _table_in(tools, "pytest")
+    yield from _similar(own, "tool.pytest.")
+    yield from _similar(_table_in(own, "ini_options"), "tool.pytest.ini_options.")
+
+
+def _table_in(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    inside = table.get(name)
+    return cast("dict[str, Any]", inside) if isinstance(inside, dict) else {}
+
+
+def _similar(names: Iterable[str], home: str) -> Iterator[str]:
+    for name in names:
         if re.sub(r"[^a-z]", "", name.lower()).removeprefix("pytest") == "hydrasmoke":
-            yield f"tool.{name}"
+            yield home + name

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -199,15 +200,17 @@ def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
         return _from_recordings(file, pace)
     if file.suffix not in (".toml", ".json"):
         if given.endswith(("/", os.sep)):
-            raise ValueError(f"there is no folder {file}")
+            raise ValueError(f"there is no folder {file}{meant(file.name, _beside(file, ''))}")
+        known = (*READY_MADE, *_beside(file, "", ".toml"))
         raise ValueError(
-            f"there is no scenario {given!r}{meant(given, READY_MADE)}: give one of "
+            f"there is no scenario {given!r}{meant(file.name, known)}: give one of "
             f"{', '.join(READY_MADE)}, a .toml file, a run's report.json, or a folder of recordings"
         )
     try:
         text = file.read_text("utf-8")
     except FileNotFoundError:
-        raise ValueError(f"there is no file {file}") from None
+        hint = meant(file.name, _beside(file, file.suffix))
+        raise ValueError(f"there is no file {file}{hint}") from None
     except (OSError, ValueError) as problem:
         raise ValueError(f"{file} can't be read: {problem}") from None
     try:
@@ -218,6 +221,15 @@ def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
         raise ValueError(f"{file} can't be read: it is nested too deeply") from None
     except ValueError as problem:
         raise ValueError(f"{file}: {problem}") from None
+
+
+def _beside(file: Path, *suffixes: str) -> Iterator[str]:
+    """Yield the names beside a file that have one of the suffixes; "" means a folder."""
+    with contextlib.suppress(OSError, ValueError), os.scandir(file.parent) as found:
+        for entry in found:
+            kind = "" if entry.is_dir() else os.path.splitext(entry.name)[1]
+            if kind in suffixes and not entry.name.startswith("."):
+                yield entry.name
 
 
 def _from_toml(text: str, home: Path, pace: float) -> Scenario:

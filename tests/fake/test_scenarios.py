@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,33 @@ def test_an_unknown_name_lists_the_known() -> None:
         + ", ".join(READY_MADE)
         + ", a .toml file, a run's report.json, or a folder of recordings"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("slow_boots", "slow-boot"),
+        ("recording", "recordings"),
+        ("recording/", "recordings"),
+        ("./mine/../fault.toml", "faults.toml"),
+        ("timings", "timings.toml"),
+        ("reports.json", "report.json"),
+        ("report.toml", None),
+        ("mine/faults.tom", None),
+        ("gone/faults.toml", None),
+    ],
+)
+def test_a_name_that_is_nearly_right_gets_a_hint(
+    tmp_path: Path, given: str, meant: str | None
+) -> None:
+    for folder in ("mine", "recordings", ".recording"):
+        (tmp_path / folder).mkdir()
+    for file in ("faults.toml", "report.json", "timings.toml"):
+        (tmp_path / file).touch()
+    with pytest.raises(ValueError) as caught:
+        load(given, tmp_path)
+    found = re.search(r" \(did you mean (.*?)\?\)", str(caught.value))
+    assert (found and found[1]) == meant
 
 
 def test_a_toml_file(tmp_path: Path) -> None:

@@ -127,7 +127,8 @@ def test_the_keys_of_a_run_are_counted_from_0(project: Project, router: FakeRout
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"tier": "x"}, "tier: *"),
+        ({"tier": "x"}, "tier: no such field, did you mean tier_id?"),
+        ({"x": "y", "manifest": "x"}, "x: no such field; manifest: *, did you mean manifest_id?"),
         ({"tier_id": 5}, "tier_id: *"),
         ("tier", "'tier' is not a mapping"),
         (5, "5 is not a mapping"),

@@ -172,8 +172,14 @@ def test_skipped(smoke_instance): ...
 @pytest.mark.skipif("True")
 def test_perhaps(smoke_instance): ...
 
-@pytest.mark.parametrize("smoke_instance", ["tier"], indirect=True)
+@pytest.mark.parametrize(
+    "smoke_instance", ["tier", {"manifest": "x"}], indirect=True, ids=["word", "key"]
+)
 def test_wrong(smoke_instance): ...
+
+@pytest.mark.skip
+@pytest.mark.parametrize("smoke_instance", ["tier"], indirect=True)
+def test_skipped_and_wrong(smoke_instance): ...
 
 def test_factory(smoke_instance_factory): ...
 
@@ -203,7 +209,13 @@ def test_what_is_not_sure_is_not_counted(here: Project) -> None:
         "  not counted: what these tests provision with smoke_instance_factory:",
         "      test_it.py::test_factory",
         "      test_it.py::TestOwn::test_own",
-        "  not counted: tests that a marker skips, or may skip: 2",
+        "  not counted: these tests will fail, and provision nothing:",
+        "      test_it.py::test_wrong[word]: this is not an instance spec: 'tier' is not a mapping",
+        (
+            "      test_it.py::test_wrong[key]: this is not an instance spec: "
+            "manifest: no such field, did you mean manifest_id?"
+        ),
+        "  not counted: tests that a marker skips, or may skip: 3",
     ]
 
 

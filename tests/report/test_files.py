@@ -107,3 +107,54 @@ def test_pages_are_written_beside_it_where_they_are_wanted(tmp_path: Path) -> No
         "report.json",
         "trace.har",
     ]
+
+
+# What an earlier run left
+
+
+def test_pages_of_an_earlier_run_are_not_left_beside_a_report_without_pages(tmp_path: Path) -> None:
+    files.write(a_report(run_id="before"), tmp_path, pages=True)
+    assert files.write(a_report(run_id="after"), tmp_path, pages=False) == []
+    [left] = tmp_path.iterdir()
+    assert '"after"' in left.read_text("utf-8")
+
+
+def test_a_page_of_an_earlier_run_does_not_stay_for_one_that_was_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write(a_report(run_id="before"), tmp_path, pages=True)
+
+    def broken(report: Report) -> str:
+        raise RuntimeError("no way")
+
+    monkeypatch.setattr(files, "as_html", broken)
+    [problem] = files.write(a_report(run_id="after"), tmp_path, pages=True)
+    assert problem.startswith("report.html was not written")
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["report.json", "trace.har"]
+
+
+def test_what_no_run_wrote_is_not_removed(tmp_path: Path) -> None:
+    page, trace, elsewhere = (tmp_path / name for name in ("report.html", "trace.har", "mine"))
+    page.write_text("<title>another tool's</title>")
+    files.write(a_report(), tmp_path / "earlier", pages=True)
+    (tmp_path / "earlier" / "trace.har").rename(elsewhere)
+    trace.symlink_to(elsewhere)
+    assert files.write(a_report(), tmp_path, pages=False) == []
+    assert page.exists()
+    assert trace.is_symlink()
+    assert elsewhere.exists()
+
+
+def test_an_earlier_page_that_can_not_be_removed_is_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write(a_report(), tmp_path, pages=True)
+
+    def refuses(path: Path, *, missing_ok: bool) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    assert files.write(a_report(), tmp_path, pages=False) == [
+        f"{name} of an earlier run is still there: Permission denied ({tmp_path})"
+        for name in ("report.html", "trace.har")
+    ]

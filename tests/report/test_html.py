@@ -171,6 +171,17 @@ def test_what_went_wrong_comes_first_and_leads_to_its_moment() -> None:
     assert "hydra-smoke sweep --run-id night" in page.text
 
 
+def test_the_command_that_deletes_a_leak_is_shown_once() -> None:
+    command = "hydra-smoke sweep --run-id night"
+    told = f"not confirmed as deleted: it is there\n  phase:     delete\n  next step: {command}"
+    failed = FailureReport(at=3.0, message=told, phase="delete", test=None)
+    leaked = an_instance(outcome="leaked", leak=told, delete_with=command, failures=(failed,))
+    page = Page(a_report(leaked, exit_code=1))
+    assert page.text.count(command) == 1
+    assert f"To delete it: {command}" in page.text
+    assert "it is there phase: delete To delete it" in page.text
+
+
 def test_a_budget_of_an_instance_that_is_not_told_leads_nowhere() -> None:
     breaches = a_failed_report().breaches
     page = Page(a_report(an_instance(id="another"), exit_code=1, breaches=breaches))

@@ -268,6 +268,40 @@ def test_a_kept_instance_is_swept_too(sweep: Sweep, fake: FakeRouter, output: Pa
 # By run id
 
 
+def test_a_patient_sweep_of_a_run_that_left_nothing_leaves_nothing_either(
+    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "YOUNG", 0.5)
+    code, told = sweep("--run-id", "nobody")
+    assert code == 0
+    assert f"; {AHEAD} keys looked up: nobody-0 to nobody-15\n" in told
+    assert not output.exists()
+
+
+def test_what_was_there_before_stays(
+    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "YOUNG", 0.5)
+    output.mkdir()
+    (output / ".gitignore").write_text("mine")
+    assert sweep("--run-id", "nobody")[0] == 0
+    assert [path.name for path in output.iterdir()] == [".gitignore"]
+
+
+def test_a_run_that_may_still_begin_is_kept_from_it(sweep: Sweep, output: Path) -> None:
+    assert sweep("--run-id", "nobody", wait=0.0)[0] == 0
+    assert (folder_of(output, "nobody") / "over").exists()
+
+
+def test_keys_without_a_row_are_listed_in_the_order_of_their_slots(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    killed(fake, output)
+    told = sweep("--run-id", "owner", wait=0.0)[1].splitlines()
+    listed = [line.partition(":")[0] for line in told if line.startswith("nothing  ")]
+    assert listed == [f"nothing  (key owner-{slot})" for slot in range(1, AHEAD + 1)]
+
+
 def test_a_run_id_is_enough_on_another_machine(
     sweep: Sweep, fake: FakeRouter, output: Path, tmp_path: Path
 ) -> None:
@@ -315,8 +349,8 @@ def test_a_named_run_is_asked_for_until_enough_slots_have_no_row(
     code, told = sweep("--run-id", "owner", "--output", "nowhere", wait=0.0)
     assert (code, alive(fake)) == (0, [])
     last = number - 1 + AHEAD
-    assert f"(key owner-{last})" in told
-    assert f"(key owner-{last + 1})" not in told
+    assert f"owner-{last}" in told
+    assert f"owner-{last + 1}" not in told
 
 
 def test_a_slot_that_a_ledger_names_is_known_however_far_it_is(
@@ -324,7 +358,7 @@ def test_a_slot_that_a_ledger_names_is_known_however_far_it_is(
 ) -> None:
     intent(output, "owner-30", fake.url)
     told = sweep("--run-id", "owner", wait=0.0)[1]
-    assert f"(key owner-{30 + AHEAD})" in told
+    assert f"; {31 + AHEAD} keys looked up: owner-0 to owner-{30 + AHEAD}\n" in told
 
 
 def test_a_slot_that_no_run_has_is_no_reason_to_ask_without_end(
@@ -334,7 +368,7 @@ def test_a_slot_that_no_run_has_is_no_reason_to_ask_without_end(
     intent(output, "owner-no_number", fake.url)
     code, told = sweep("--run-id", "owner", wait=0.0)
     assert code == 0
-    assert told.count("the router has no row") == 2 + AHEAD
+    assert f"; {2 + AHEAD} keys looked up: " in told
 
 
 def test_a_named_run_that_cant_be_told_that_it_is_over_exits_4(
@@ -779,6 +813,20 @@ def test_a_run_that_ended_well_is_asked_for_once_and_not_waited_for(
     assert sorted(polled(fake)[before:]) == sorted(slots)
 
 
+def test_a_run_that_left_nothing_is_one_line_and_no_folder(
+    clean: Path, sweep: Sweep, fake: FakeRouter
+) -> None:
+    code, told = sweep("--run-id", "clean", wait=0.0)
+    assert code == 0
+    keys = f"{AHEAD} keys looked up: clean-0 to clean-15"
+    assert told.splitlines()[-2:] == [
+        f"nothing of run clean was found at {fake.url}; {keys}",
+        "nothing is left",
+    ]
+    assert "(key clean-" not in told.rpartition("the run's report")[2]
+    assert list((clean.parent / "runs").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -863,8 +911,22 @@ def test_an_instance_in_deletion_at_a_signal_is_left(
     assert [line["fact"] for line in lines_of(folder_of(output, "owner"))][-1] != "deleted"
 
 
-def interrupt_after_delete(fake: FakeRouter) -> None:
-    until(lambda: any(one.route == "delete" for one in fake.requests))
+def test_what_an_interrupted_sweep_knows_of_other_keys_is_listed(
+    sweep: Sweep, fake: FakeRouter, output: Path
+) -> None:
+    killed(fake, output)
+    fake.fail("delete", status=503, times=10_000)
+    timer = threading.Thread(target=interrupt_after_delete, args=[fake, 3])
+    with as_in_a_terminal():
+        timer.start()
+        code, told = sweep("--run-id", "owner", wait=0.0)
+        timer.join()
+    assert code == 130
+    assert "nothing  (key owner-1): the router has no row\n" in told
+
+
+def interrupt_after_delete(fake: FakeRouter, times: int = 1) -> None:
+    until(lambda: sum(one.route == "delete" for one in fake.requests) >= times)
     signal.raise_signal(signal.SIGINT)
 
 

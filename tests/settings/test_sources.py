@@ -356,6 +356,29 @@ def test_what_is_missing_is_told_with_what_is_nearly_it(
     ]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["HYDRASMOKE_AGENT_NAME", "HYDRA_SMOKEAGENTNAME", "PYTEST_HYDRA_SMOKE_AGENT_NAME"],
+)
+def test_a_variable_that_is_spelt_nearly_right_is_warned_of(
+    live: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "bob")
+    warning = f"{name} is not read: did you mean HYDRA_SMOKE_AGENT_NAME?"
+    assert load({}, live.path, fake=False).warnings == (warning,)
+    # A script may make the one of the other.
+    live.set(agent_name="bob")
+    assert load({}, live.path, fake=False).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["HYDRASMOKE_HOME", "hydra_smoke_agent_name", "AGENT_NAME"])
+def test_a_variable_that_may_be_somebody_elses_is_not_warned_of(
+    live: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "bob")
+    assert load({}, live.path, fake=False).warnings == ()
+
+
 def test_every_problem_is_in_one_message(live: Project) -> None:
     live.set(url="http://router.example", token="short", tier_id="", max_instances=0)
     live.table('manifestid = "x"', f'token = "{TOKEN}"', 'scope = "galaxy"')
@@ -617,7 +640,26 @@ def test_a_table_whose_name_is_nearly_right_is_warned_of(live: Project, name: st
     )
 
 
-@pytest.mark.parametrize("text", ["", "[tool.other]\n", "[tool.hydra-smoke]\n"])
+@pytest.mark.parametrize(
+    "name", ["hydra-smoke", "tool.pytest.hydra-smoke", "tool.pytest.ini_options.hydra_smoke"]
+)
+def test_a_table_in_another_place_is_warned_of(live: Project, name: str) -> None:
+    file = live.write("pyproject.toml", f'[{name}]\nagent_name = "bob"\n')
+    assert load({}, live.path, fake=False).warnings == (
+        f"[{name}] of {file} is not read: did you mean [tool.hydra-smoke]?",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[tool.other]\n",
+        "[tool.hydra-smoke]\n",
+        "[tool.pytest.ini_options]\n",
+        "[tool]\npytest = 3\n",
+    ],
+)
 def test_no_other_table_is_warned_of(live: Project, text: str) -> None:
     live.write("pyproject.toml", text)
     assert load({}, live.path, fake=False).warnings == ()

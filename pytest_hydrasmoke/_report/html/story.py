@@ -49,6 +49,8 @@ class FailureEntry:
 
     failure: FailureReport
     anchor: str
+    words: str
+    """Its message, without the command that the page shows for the instance."""
 
     @property
     def headline(self) -> str:
@@ -116,7 +118,7 @@ def story_of(instance: InstanceReport, number: int) -> Story:
     """Make an instance's story."""
     axis = Axis(max(_ends(instance), default=0.0))
     failures = tuple(
-        FailureEntry(failure, f"i{number}-f{place}")
+        FailureEntry(failure, f"i{number}-f{place}", instance.without_command(failure.message))
         for place, failure in enumerate(instance.failures, 1)
     )
     bad = [exchange.at for exchange in instance.exchanges if is_bad(exchange)]
