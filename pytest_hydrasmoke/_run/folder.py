@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_hydrasmoke._base import platform
@@ -133,12 +133,6 @@ def make_run(output: Path, run_id: str) -> Path:
     return folder
 
 
-def missing(output: Path, run_id: str) -> list[Path]:
-    """Return the folders that `make_run` would create, the innermost first."""
-    folder = folder_of(output, run_id)
-    return [place for place in (folder, folder.parent, output) if not os.path.lexists(place)]
-
-
 # Removal
 
 
@@ -159,12 +153,3 @@ def discard_ledger(folder: Path) -> None:
     if flaw(folder) is None:
         with contextlib.suppress(OSError):
             (folder / LEDGER).unlink(missing_ok=True)
-
-
-def discard_empty(places: Iterable[Path]) -> None:
-    """Remove folders that have nothing in them but what `make_output` writes, innermost first."""
-    for place in places:
-        with contextlib.suppress(OSError):
-            if [path.name for path in place.iterdir()] == [".gitignore"]:
-                (place / ".gitignore").unlink()
-            place.rmdir()

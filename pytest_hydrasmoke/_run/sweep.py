@@ -176,8 +176,6 @@ class Sweep:
                 next_step="fix that, or give another folder with --output",
             )
         ended = self._is_reported_over(run_id, folder)
-        # A run that may be about to begin must find the mark of its end.
-        keep_mark = not ended and self.wait < YOUNG
         if ended:
             # The run itself has settled all its keys: one poll of each is enough.
             self.say(f"the run's report says that nothing of it is left: {self._report}")
@@ -199,12 +197,12 @@ class Sweep:
         if self.dry_run:
             self._sweep(targets, [slots])
             return
-        new = run_folder.missing(self.config.output, run_id)
+        is_new = not os.path.lexists(folder)
         ledgers.mark_run_over(self.config.output, run_id)
         self._sweep(targets, [slots])
-        if folder in new and not (self._found or self.left or keep_mark):
+        # Any other run may be about to begin, and must find the mark of its end.
+        if ended and is_new and not (self._found or self.left):
             ledgers.discard_if_done(folder)
-            run_folder.discard_empty(new)
         else:
             ledgers.discard_ledger_if_done(folder)
 

@@ -268,28 +268,10 @@ def test_a_kept_instance_is_swept_too(sweep: Sweep, fake: FakeRouter, output: Pa
 # By run id
 
 
-def test_a_patient_sweep_of_a_run_that_left_nothing_leaves_nothing_either(
-    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep_module, "YOUNG", 0.5)
-    code, told = sweep("--run-id", "nobody")
+def test_a_run_that_may_still_begin_is_kept_from_it(sweep: Sweep, output: Path) -> None:
+    code, told = sweep("--run-id", "nobody", wait=0.0)
     assert code == 0
     assert f"; {AHEAD} keys looked up: nobody-0 to nobody-15\n" in told
-    assert not output.exists()
-
-
-def test_what_was_there_before_stays(
-    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep_module, "YOUNG", 0.5)
-    output.mkdir()
-    (output / ".gitignore").write_text("mine")
-    assert sweep("--run-id", "nobody")[0] == 0
-    assert [path.name for path in output.iterdir()] == [".gitignore"]
-
-
-def test_a_run_that_may_still_begin_is_kept_from_it(sweep: Sweep, output: Path) -> None:
-    assert sweep("--run-id", "nobody", wait=0.0)[0] == 0
     assert (folder_of(output, "nobody") / "over").exists()
 
 
@@ -825,6 +807,7 @@ def test_a_run_that_left_nothing_is_one_line_and_no_folder(
     ]
     assert "(key clean-" not in told.rpartition("the run's report")[2]
     assert list((clean.parent / "runs").iterdir()) == []
+    assert clean.exists()
 
 
 @pytest.mark.parametrize(
