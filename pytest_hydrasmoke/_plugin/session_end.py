@@ -19,7 +19,6 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
-from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
@@ -34,9 +33,9 @@ from .cases import Cases
 from .ending import Ending
 from .failures import FAILED
 from .fixtures import Active
+from .interrupts import Watch
 from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
-from .stalled_output import StalledOutput
 from .verdict import Verdict, exit_code
 from .views import Views
 from .workers import KEY, Workers
@@ -60,8 +59,7 @@ class SessionEnd:
         pytest_config: pytest.Config,
         active: Active,
         ledger: Ledger,
-        interrupts: Interrupts,
-        stalled: StalledOutput,
+        watch: Watch,
         say: Callable[[Sequence[str]], None],
         *,
         loaded: Loaded | None,
@@ -71,8 +69,8 @@ class SessionEnd:
         self._pytest = pytest_config
         self._active = active
         self._ledger = ledger
-        self._interrupts = interrupts
-        self._stalled = stalled
+        self._interrupts = watch.interrupts
+        self._stalled = watch.stalled
         self._say = say
         self._loaded = loaded
         self._fake = fake
@@ -309,7 +307,7 @@ class SessionEnd:
             raise
         finally:
             self._stalled.end()
-            self._interrupts.restore()
+            self._interrupts.leave()
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
 
