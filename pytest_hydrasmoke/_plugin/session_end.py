@@ -8,6 +8,7 @@ the main process in plain types, and the ledger lists what a dead one leaves.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
 
 __tracebackhide__ = hide_own_frames
+
+
+def _late_interrupt(number: int) -> str:
+    return f"interrupted by {signal.Signals(number).name} at the run's end"
 
 
 def _outcomes(own: ProcessReport) -> list[object]:
@@ -147,13 +152,20 @@ class SessionEnd:
             self._conclude(session, own)
         # If output would block, other hooks go first: workers take seconds to end.
         stalled = self._stalled.is_stalled
-        if not stalled:
-            self._hand_out()
         try:
+            if not stalled:
+                self._hand_out()
             result = yield
         except pytest.exit.Exception:
             self._broken_off = False  # pytest makes this code the session's.
             raise
+        except KeyboardInterrupt:
+            number = self._interrupts.received
+            if number is None:
+                raise
+            # Here pytest expects this exception, and shows the traceback of the other.
+            self._broken_off = False
+            raise pytest.exit.Exception(_late_interrupt(number), 128 + number) from None
         finally:
             if stalled:
                 self._hand_out()
@@ -175,8 +187,9 @@ class SessionEnd:
         if self._worker or session is None:
             return
         own = self._active.session.process_report()
-        if self._broken_off:
-            session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
+        session.exitstatus = exit_code(
+            session.exitstatus, failed=self._broken_off, signal=self._interrupts.received
+        )
         code = None if self._report is None else self._report.exit_code
         if self._written == _outcomes(own) and code == session.exitstatus:
             return
@@ -213,8 +226,8 @@ class SessionEnd:
             failed = unproved is not None
         untold = untold_tokens(instances, self._active.config.budgets)
         self.views.remarks += [] if untold is None else [untold]
-        signal = self._interrupts.received
-        session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
+        number = self._interrupts.received
+        session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=number)
         self.views.remarks += self.workers.elsewhere(self._ledger)
         if self._fake is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
@@ -301,10 +314,15 @@ class SessionEnd:
             self._interrupts.catch_up()
             self._report_late(late)
             return (yield)
-        except BaseException:
-            self._broken_off = True
+        except BaseException as error:
+            number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
+            self._broken_off |= number is None
             self._conclude_late()
-            raise
+            if number is None:
+                raise
+            # pytest expects no exception here, and the exit code is that of the signal.
+            self._say_late([f"hydra-smoke: {_late_interrupt(number)}"])
+            return None
         finally:
             self._stalled.end()
             self._interrupts.leave()

@@ -1,7 +1,8 @@
-"""Signals before the first test: nothing is provisioned, and one line and the exit code say so."""
+"""Signals before the first test, when nothing is provisioned yet, and at the end of a run."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 from handlers import as_in_a_terminal
 from inner import only
-from plugin_tools import TOKEN, Project, count, until
+from plugin_tools import TOKEN, Project, count, nothing_left, until
 
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake import FakeRouter
@@ -186,3 +187,53 @@ def test_a_signal_while_a_run_without_a_session_begins(
             config._do_configure()
         config._ensure_unconfigure()
     assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
+
+
+# At the run's end
+
+AT_THE_END = """
+import pytest, signal
+
+def {hook}:
+    {what}
+"""
+HOOKS = [
+    pytest.param("pytest_hydra_smoke_report(report)", "Exit", id="report"),
+    pytest.param("pytest_sessionfinish()", "Exit", id="sessionfinish"),
+    pytest.param("pytest_terminal_summary()", "Exit", id="summary"),
+    pytest.param("pytest_unconfigure()", "hydra-smoke", id="unconfigure"),
+]
+
+
+def report_of(project: Project) -> tuple[int, str | None]:
+    """Return exit code and ending of the run's report."""
+    report = json.loads((project.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    return report["exit_code"], report["ended"]
+
+
+@pytest.mark.parametrize(("hook", "who"), HOOKS)
+def test_a_signal_at_the_end_of_a_run_shows_no_traceback(
+    project: Project, router: FakeRouter, hook: str, who: str
+) -> None:
+    what = "signal.raise_signal(signal.SIGTERM)"
+    project.at(router).write("conftest.py", AT_THE_END.format(hook=hook, what=what))
+    project.write("test_it.py", "def test_it(smoke_instance): ...")
+    result = project.process("--hydra-smoke", "test_it.py")
+    assert result.ret == 128 + TERM
+    assert result.errlines[-1] == f"{who}: interrupted by SIGTERM at the run's end"
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert report_of(project) == (128 + TERM, "signal: TERM")
+    assert nothing_left(router)
+
+
+@pytest.mark.parametrize("hook", ["pytest_sessionfinish()", "pytest_unconfigure()"])
+def test_an_interrupt_without_a_signal_at_the_end_of_a_run_is_pytest_s(
+    project: Project, router: FakeRouter, hook: str
+) -> None:
+    text = AT_THE_END.format(hook=hook, what="raise KeyboardInterrupt")
+    project.at(router).write("conftest.py", text)
+    project.write("test_it.py", "def test_it(smoke_instance): ...")
+    result = project.process("--hydra-smoke", "test_it.py")
+    assert result.ret == -INT
+    assert report_of(project)[0] == pytest.ExitCode.TESTS_FAILED
+    assert nothing_left(router)
