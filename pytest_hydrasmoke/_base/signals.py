@@ -8,6 +8,7 @@ on readers of its output: `afterwards` is for such work.
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -24,6 +25,8 @@ CLEANUP_SECONDS = 3.0
 """Seconds for clean-up once a signal has come: a CI runner kills after 10."""
 STUCK = 10.0
 """Seconds after which a further signal counts again, if the first one started no clean-up."""
+LINGER = 2.0
+"""Seconds for which a run that a signal has ended still takes signals: its process should end."""
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """Signals that end a run, as far as the system has them.
@@ -46,6 +49,7 @@ class Interrupts:
         self._depth = 0
         self._cleaning = False
         self._waiting = False
+        self._left = False
         self._old: dict[int, Any] = {}
         self._pid = os.getpid()
 
@@ -74,7 +78,20 @@ class Interrupts:
             self.restore()
             return
         for number in self._old:
-            signal.signal(number, signal.SIG_IGN)
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_IGN)
+
+    def leave(self) -> None:
+        """Restore the old handlers as a run ends; after a signal, not yet, for `end`'s reason.
+
+        Whether the process ends with its run is not known here: if it does, the rest is ignored. If
+        it does not, signals that come later than `LINGER` find the old handlers again.
+        """
+        if self.received is None:
+            self.restore()
+            return
+        self._left, self._stuck_at = True, time.monotonic() + LINGER
+        atexit.register(self.end)
 
     def deadline(self) -> float:
         """Return the `time.monotonic()` by which held work must end; inf for never."""
@@ -138,12 +155,13 @@ class Interrupts:
         signal.pthread_kill(main, number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:
-            # A forked child is not the run: do what would have happened without this handler.
+        now = time.monotonic()
+        if os.getpid() != self._pid or (self._left and now > self._stuck_at):
+            # A forked child is not the run, nor is a process that goes on after it: do what would
+            # have happened without this handler.
             signal.signal(number, self._old.get(number, signal.SIG_DFL))
             signal.raise_signal(number)
             return
-        now = time.monotonic()
         if self.received is not None:
             if not self.held and now > self._stuck_at:
                 self._interrupt(frame)

@@ -13,6 +13,7 @@ import pytest
 from pytest_hydrasmoke._base.pytest_internals import worker_input
 
 from .bundled_checks import BundledChecks
+from .interrupts import watch_beginning
 
 if TYPE_CHECKING:
     from .fixtures import Active
@@ -73,9 +74,10 @@ def _no_garbage_collection() -> Generator[None]:
 def _active(config: pytest.Config, *, live: bool, fake: bool) -> Active | None:
     worker = worker_input(config)
     if worker is None:
-        from .main_process import begin_run
+        with watch_beginning(config) as watch:
+            from .main_process import begin_run
 
-        return begin_run(config, live=live, fake=fake)
+            return begin_run(config, watch, live=live, fake=fake)
     from .worker_process import join_run
 
     return join_run(config, worker)

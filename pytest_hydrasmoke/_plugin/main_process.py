@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,41 +25,45 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
 
     from .fixtures import Active
+    from .interrupts import Watch
 
 
-def begin_run(config: pytest.Config, *, live: bool, fake: bool) -> Active:
+def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) -> Active:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     router: FakeRouter | None = None
     recordings: Recordings | None = None
     scrub = scrubbing(None)
-    try:
-        loaded = load(config, live=live, fake=fake)
-        settings = loaded.config
-        if fake:
-            router = serve(loaded.scenario)
-            settings = settings.model_copy(update=_of_fake(config, router, loaded))
-        scrub = scrubbing(settings.token)
-        if settings.record is not None:
-            recordings = Recordings(settings.record)
-        part = Part(
-            settings=settings,
-            forms=_check_router(config, settings, loaded, recordings, fake=fake),
-            fake=fake,
-            loaded=loaded,
-            table=loaded.file,
-            router=router,
-            recordings=recordings,
-            replay=router is not None and router.scenario.recordings is not None,
-            at_once=router is not None and comes_at_once(router.scenario),
-        )
-        return take_part(config, part)
-    except HydraSmokeError as error:
-        # The router's own words may contain the token too.
-        problem = scrub(str(error))
-    if router is not None:
-        router.__exit__(None, None, None)
-    if recordings is not None:
-        recordings.end()
+    with ExitStack() as undo:
+        try:
+            loaded = load(config, live=live, fake=fake)
+            settings = loaded.config
+            if fake:
+                router = serve(loaded.scenario)
+                undo.callback(router.__exit__, None, None, None)
+                settings = settings.model_copy(update=_of_fake(config, router, loaded))
+            scrub = scrubbing(settings.token)
+            if settings.record is not None:
+                recordings = Recordings(settings.record)
+                undo.callback(recordings.end)
+            part = Part(
+                settings=settings,
+                forms=_check_router(config, settings, loaded, recordings, fake=fake),
+                fake=fake,
+                loaded=loaded,
+                table=loaded.file,
+                router=router,
+                recordings=recordings,
+                replay=router is not None and router.scenario.recordings is not None,
+                at_once=router is not None and comes_at_once(router.scenario),
+            )
+            # A signal waits for the plugins that end what begins here.
+            with watch.interrupts.hold():
+                active = take_part(config, part, watch)
+                undo.pop_all()
+            return active
+        except HydraSmokeError as error:
+            # The router's own words may contain the token too.
+            problem = scrub(str(error))
     raise pytest.UsageError(problem)
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
-from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio, session_of
-from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._report import github
@@ -22,13 +21,13 @@ from pytest_hydrasmoke._run.recordings import Recordings
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .fixtures import Active
+from .interrupts import Watch
 from .plan import limit
 from .recorder import Recorder
 from .refusal import Refusal
 from .replay import Replaying
 from .report_cleaner import ReportCleaner
 from .session_end import SessionEnd
-from .stalled_output import StalledOutput
 from .unread_tables import other_tables
 
 if TYPE_CHECKING:
@@ -81,19 +80,16 @@ def address_of(router: FakeRouter) -> dict[str, Any]:
     return {"url": router.url, "token": Token(router.token)}
 
 
-def take_part(config: pytest.Config, part: Part) -> Active:
+def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
     """Begin this process's part of the run, and register its plugins."""
     settings = part.settings
     ledger = Ledger(settings.output, settings.run_id, fake=part.fake, commands=settings.commands)
     ledger.begin(part.shares_as or MAIN)
     hide_frames_of_asyncio(hide_own_frames)
-    interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
-    stalled = StalledOutput(interrupts.wake)
-    interrupts.install()
     progress = Progress(
         config,
         ledger.folder,
-        interrupts,
+        watch.interrupts,
         part.shares_as,
         scrub=scrubbing(settings.token),
         replies=settings.report_replies,
@@ -102,7 +98,7 @@ def take_part(config: pytest.Config, part: Part) -> Active:
         config,
         settings,
         ledger,
-        interrupts,
+        watch.interrupts,
         part.forms,
         worker=part.shares_as,
         replaying=Replaying(config, settings) if part.replay else None,
@@ -114,8 +110,7 @@ def take_part(config: pytest.Config, part: Part) -> Active:
         config,
         active,
         ledger,
-        interrupts,
-        stalled,
+        watch,
         progress.say,
         loaded=part.loaded,
         fake=part.router,
@@ -160,11 +155,3 @@ def _plugins(
     if annotations is not None:
         yield "annotations", annotations
     yield "scrub", ReportCleaner(scrubbing(settings.token))
-
-
-def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:
-    stalled.watch()
-    # A test that swallows the interrupt is at least the last one.
-    session = session_of(config)
-    if session is not None:
-        session.shouldstop = f"signal {number}"

@@ -8,6 +8,7 @@ the main process in plain types, and the ledger lists what a dead one leaves.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
@@ -19,7 +20,6 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
-from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
@@ -34,9 +34,9 @@ from .cases import Cases
 from .ending import Ending
 from .failures import FAILED
 from .fixtures import Active
+from .interrupts import Watch
 from .replay import header_line, notes, replayed
 from .report_cleaner import cleaned
-from .stalled_output import StalledOutput
 from .verdict import Verdict, exit_code
 from .views import Views
 from .workers import KEY, Workers
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
 
 __tracebackhide__ = hide_own_frames
+
+
+def _late_interrupt(number: int) -> str:
+    return f"interrupted by {signal.Signals(number).name} at the run's end"
 
 
 def _outcomes(own: ProcessReport) -> list[object]:
@@ -60,8 +64,7 @@ class SessionEnd:
         pytest_config: pytest.Config,
         active: Active,
         ledger: Ledger,
-        interrupts: Interrupts,
-        stalled: StalledOutput,
+        watch: Watch,
         say: Callable[[Sequence[str]], None],
         *,
         loaded: Loaded | None,
@@ -71,8 +74,8 @@ class SessionEnd:
         self._pytest = pytest_config
         self._active = active
         self._ledger = ledger
-        self._interrupts = interrupts
-        self._stalled = stalled
+        self._interrupts = watch.interrupts
+        self._stalled = watch.stalled
         self._say = say
         self._loaded = loaded
         self._fake = fake
@@ -149,13 +152,20 @@ class SessionEnd:
             self._conclude(session, own)
         # If output would block, other hooks go first: workers take seconds to end.
         stalled = self._stalled.is_stalled
-        if not stalled:
-            self._hand_out()
         try:
+            if not stalled:
+                self._hand_out()
             result = yield
         except pytest.exit.Exception:
             self._broken_off = False  # pytest makes this code the session's.
             raise
+        except KeyboardInterrupt:
+            number = self._interrupts.received
+            if number is None:
+                raise
+            # Here pytest expects this exception, and shows the traceback of the other.
+            self._broken_off = False
+            raise pytest.exit.Exception(_late_interrupt(number), 128 + number) from None
         finally:
             if stalled:
                 self._hand_out()
@@ -177,8 +187,9 @@ class SessionEnd:
         if self._worker or session is None:
             return
         own = self._active.session.process_report()
-        if self._broken_off:
-            session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
+        session.exitstatus = exit_code(
+            session.exitstatus, failed=self._broken_off, signal=self._interrupts.received
+        )
         code = None if self._report is None else self._report.exit_code
         if self._written == _outcomes(own) and code == session.exitstatus:
             return
@@ -215,8 +226,8 @@ class SessionEnd:
             failed = unproved is not None
         untold = untold_tokens(instances, self._active.config.budgets)
         self.views.remarks += [] if untold is None else [untold]
-        signal = self._interrupts.received
-        session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=signal)
+        number = self._interrupts.received
+        session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=number)
         self.views.remarks += self.workers.elsewhere(self._ledger)
         if self._fake is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
@@ -303,13 +314,18 @@ class SessionEnd:
             self._interrupts.catch_up()
             self._report_late(late)
             return (yield)
-        except BaseException:
-            self._broken_off = True
+        except BaseException as error:
+            number = self._interrupts.received if isinstance(error, KeyboardInterrupt) else None
+            self._broken_off |= number is None
             self._conclude_late()
-            raise
+            if number is None:
+                raise
+            # pytest expects no exception here, and the exit code is that of the signal.
+            self._say_late([f"hydra-smoke: {_late_interrupt(number)}"])
+            return None
         finally:
             self._stalled.end()
-            self._interrupts.restore()
+            self._interrupts.leave()
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)
 

@@ -13,6 +13,7 @@ from pytest_hydrasmoke._base.run_keys import worker_run_id
 from pytest_hydrasmoke._run.locks import has_main_process
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
+from .interrupts import begin_watch
 from .part import Part, address_of, serve, take_part
 from .workers import KEY
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def join_run(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
     """Take part with what the main process has sent; None where this worker can't."""
     try:
-        return take_part(config, _part(config, worker))
+        return take_part(config, _part(config, worker), begin_watch(config))
     except HydraSmokeError as error:
         # An error raised here would be an internal error of xdist, with all its frames.
         config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))

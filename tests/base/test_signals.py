@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
+from handlers import as_in_a_terminal
 
 from pytest_hydrasmoke._base import signals
-from pytest_hydrasmoke._base.signals import CLEANUP_SECONDS, STUCK, Interrupts
+from pytest_hydrasmoke._base.signals import CLEANUP_SECONDS, LINGER, STUCK, Interrupts
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
@@ -215,6 +216,49 @@ def test_a_handler_that_was_put_in_since_stays(interrupts: Interrupts) -> None:
     signal.signal(TERM, newer)
     interrupts.restore()
     assert signal.getsignal(TERM) is newer
+
+
+def test_a_run_that_no_signal_ended_leaves_old_handlers(interrupts: Interrupts) -> None:
+    interrupts.leave()
+    assert signal.getsignal(TERM) != interrupts._handle
+
+
+def test_a_run_that_a_signal_ended_takes_more_of_them_while_its_process_ends(
+    interrupts: Interrupts, clock: HandTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Callable[[], object]] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(INT)
+    interrupts.leave()
+    clock.now += LINGER
+    for number in (INT, TERM, HUP):
+        signal.raise_signal(number)
+    [last] = at_exit
+    last()
+    assert {signal.getsignal(number) for number in (INT, TERM, HUP)} == {signal.SIG_IGN}
+
+
+def test_a_process_that_outlives_its_run_has_its_old_handlers_again(
+    clock: HandTime, told: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Callable[[], object]] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    came: list[int] = []
+    with as_in_a_terminal():
+        signal.signal(TERM, lambda number, frame: came.append(number))
+        interrupts = Interrupts(on_first=told.append)
+        interrupts.install()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(INT)
+        interrupts.leave()
+        clock.now += LINGER + 0.1
+        signal.raise_signal(TERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(INT)
+        at_exit[0]()
+        signal.raise_signal(TERM)
+    assert (came, told) == ([TERM, TERM], [INT])
 
 
 def test_ignored_signals_stay_ignored(clock: HandTime) -> None:

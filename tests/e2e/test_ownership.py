@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from handlers import as_in_a_terminal
 from inner import ALONE, without_others
 from owner_tools import ONLY, alive, environment_for
 
@@ -513,12 +514,11 @@ def test_what_could_not_be_deleted_in_time_is_told_with_its_sweep(
 def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
     live: Live, fake: FakeRouter, pytester: pytest.Pytester
 ) -> None:
-    handler = signal.getsignal(signal.SIGTERM)
-    config = pytester.parseconfigure(*ONLY, "--hydra-smoke")
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGTERM)
-    config._ensure_unconfigure()
-    assert signal.getsignal(signal.SIGTERM) == handler
+    with as_in_a_terminal():
+        config = pytester.parseconfigure(*ONLY, "--hydra-smoke")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        config._ensure_unconfigure()
     assert runs(pytester) == []
 
 

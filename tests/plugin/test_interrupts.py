@@ -1,0 +1,239 @@
+"""Signals before the first test, when nothing is provisioned yet, and at the end of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from handlers import as_in_a_terminal
+from inner import only
+from plugin_tools import TOKEN, Project, count, nothing_left, until
+
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke.fake import FakeRouter
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+
+INT, TERM, HUP = (getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+Asked = Callable[[], socket.socket]
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, Asked]]:
+    """Listen like a router, and never answer; gives its URL, and what waits for a request."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+
+        def asked() -> socket.socket:
+            connection, _ = server.accept()
+            assert connection.recv(65536)
+            return connection
+
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
+
+
+def arguments(*more: str) -> list[str]:
+    return ["-m", "pytest", *only(), "--hydra-smoke", *more]
+
+
+def line(number: int) -> str:
+    name = signal.Signals(number).name
+    return f"hydra-smoke: interrupted by {name} before anything was provisioned\n"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "options"),
+    [
+        pytest.param((INT,), (), id="INT"),
+        pytest.param((TERM,), (), id="TERM"),
+        pytest.param((HUP,), (), id="HUP"),
+        # As an impatient user sends them.
+        pytest.param((INT, INT, INT), (), id="three"),
+        pytest.param((INT,), ("-p", "xdist", "-n", "2"), id="workers"),
+        pytest.param((TERM,), ("-qq",), id="quiet"),
+        pytest.param((INT,), ("-p", "no:terminal"), id="no terminal"),
+    ],
+)
+def test_a_signal_ends_a_run_that_waits_for_its_router(
+    project: Project,
+    silent: tuple[str, Asked],
+    numbers: tuple[int, ...],
+    options: tuple[str, ...],
+) -> None:
+    url, asked = silent
+    project.at(url)
+    with project.started(*arguments(*options)) as process, asked():
+        for number in numbers:
+            process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + numbers[0], line(numbers[0]))
+    assert not (project.path / ".hydrasmoke").exists()
+
+
+def test_more_signals_until_its_process_has_ended_change_nothing(
+    project: Project, silent: tuple[str, Asked]
+) -> None:
+    url, asked = silent
+    project.at(url)
+    with project.started(*arguments()) as process, asked():
+        process.send_signal(TERM)
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        while process.poll() is None:
+            process.send_signal(INT)
+        said += process.communicate(timeout=60)[0]
+    assert (process.returncode, said) == (128 + TERM, line(TERM))
+
+
+def test_a_signal_ends_a_run_that_tries_a_router_again(project: Project) -> None:
+    with FakeRouter(token=TOKEN) as router:
+        router.fail("poll", times=1000)
+        project.at(router)
+        with project.started(*arguments()) as process:
+            until(lambda: count(router, "poll") > 1)
+            process.send_signal(TERM)
+            said, _ = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + TERM, line(TERM))
+    assert not router.instances
+
+
+@contextmanager
+def unread(project: Project) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a run that writes into a pipe without a reader."""
+    reads, writes = os.pipe()
+    command = [sys.executable, *arguments()]
+    process = subprocess.Popen(command, cwd=project.path, stdout=writes, stderr=writes)
+    os.close(writes)
+    os.close(reads)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_where_nobody_reads_its_line_the_exit_code_says_it(
+    project: Project, silent: tuple[str, Asked]
+) -> None:
+    url, asked = silent
+    project.at(url)
+    with unread(project) as process, asked():
+        process.send_signal(INT)
+        assert process.wait(60) == 128 + INT
+
+
+def test_a_folder_of_recordings_is_free_again(
+    project: Project,
+) -> None:
+    with FakeRouter(token=TOKEN) as router:
+        # Held while the second question of a run's beginning is asked, not the first.
+        router.fail("poll", times=1000, after=1)
+        project.at(router)
+        with project.started(*arguments("--hydra-smoke-record=recordings")) as process:
+            until(lambda: count(router, "poll") > 2)
+            assert (lock := [*(project.path / "recordings").iterdir()])
+            process.send_signal(TERM)
+            process.communicate(timeout=60)
+    assert process.returncode == 128 + TERM
+    assert not any(file.exists() for file in lock)
+
+
+WHILE_IT_BEGINS = """
+import signal
+from pytest_hydrasmoke._run.ledger import Ledger
+
+begin = Ledger.begin
+
+def begin_and_signal(self, owner):
+    begin(self, owner)
+    signal.raise_signal(signal.SIGTERM)
+
+Ledger.begin = begin_and_signal
+"""
+
+
+def test_a_signal_while_a_run_begins_leaves_it_no_folder(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router).write("conftest.py", WHILE_IT_BEGINS)
+    result = project.process("--hydra-smoke")
+    assert (result.ret, result.errlines) == (128 + TERM, [line(TERM).strip()])
+    assert not result.outlines
+    assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
+    assert '"ended": "signal: TERM"' in project.path.joinpath(".hydrasmoke/report.json").read_text()
+
+
+def test_a_signal_while_a_run_without_a_session_begins(
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Ledger.begin
+
+    def begin_and_signal(self: Ledger, owner: str) -> None:
+        begin(self, owner)
+        signal.raise_signal(TERM)
+
+    monkeypatch.setattr(Ledger, "begin", begin_and_signal)
+    project.at(router)
+    config = project.pytester.parseconfig(*only(), "--hydra-smoke")
+    with as_in_a_terminal():
+        with pytest.raises(KeyboardInterrupt):
+            config._do_configure()
+        config._ensure_unconfigure()
+    assert not [*(project.path / ".hydrasmoke").glob("runs/*")]
+
+
+# At the run's end
+
+AT_THE_END = """
+import pytest, signal
+
+def {hook}:
+    {what}
+"""
+HOOKS = [
+    pytest.param("pytest_hydra_smoke_report(report)", "Exit", id="report"),
+    pytest.param("pytest_sessionfinish()", "Exit", id="sessionfinish"),
+    pytest.param("pytest_terminal_summary()", "Exit", id="summary"),
+    pytest.param("pytest_unconfigure()", "hydra-smoke", id="unconfigure"),
+]
+
+
+def report_of(project: Project) -> tuple[int, str | None]:
+    """Return exit code and ending of the run's report."""
+    report = json.loads((project.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    return report["exit_code"], report["ended"]
+
+
+@pytest.mark.parametrize(("hook", "who"), HOOKS)
+def test_a_signal_at_the_end_of_a_run_shows_no_traceback(
+    project: Project, router: FakeRouter, hook: str, who: str
+) -> None:
+    what = "signal.raise_signal(signal.SIGTERM)"
+    project.at(router).write("conftest.py", AT_THE_END.format(hook=hook, what=what))
+    project.write("test_it.py", "def test_it(smoke_instance): ...")
+    result = project.process("--hydra-smoke", "test_it.py")
+    assert result.ret == 128 + TERM
+    assert result.errlines[-1] == f"{who}: interrupted by SIGTERM at the run's end"
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert report_of(project) == (128 + TERM, "signal: TERM")
+    assert nothing_left(router)
+
+
+@pytest.mark.parametrize("hook", ["pytest_sessionfinish()", "pytest_unconfigure()"])
+def test_an_interrupt_without_a_signal_at_the_end_of_a_run_is_pytest_s(
+    project: Project, router: FakeRouter, hook: str
+) -> None:
+    text = AT_THE_END.format(hook=hook, what="raise KeyboardInterrupt")
+    project.at(router).write("conftest.py", text)
+    project.write("test_it.py", "def test_it(smoke_instance): ...")
+    result = project.process("--hydra-smoke", "test_it.py")
+    assert result.ret == -INT
+    assert report_of(project)[0] == pytest.ExitCode.TESTS_FAILED
+    assert nothing_left(router)
