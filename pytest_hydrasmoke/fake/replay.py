@@ -158,6 +158,20 @@ class Player:
             f"counted then; to record them: {shlex.join(self._command())}"
         )
 
+    def counted(self, asked: Asked) -> Mapping[str, object] | None:
+        """Return what to say with a count of all recorded LLM events; None outside a run.
+
+        `again` is the command that records them again, and `all_asked` says whether the owner on
+        stage has no message left for the instance. Of `asked`, the message is not used.
+        """
+        if self._edit is None:
+            return None
+        recording = self._replay.recordings.by_owner.get(self._stage.owner or "")
+        mine = [] if recording is None else self._mine(recording, asked)[1]
+        place = self._question(asked)[:-1]
+        said = sum(times for question, times in self._said.items() if question[:-1] == place)
+        return {"again": shlex.join(self._command()), "all_asked": said >= len(mine)}
+
     def _of_anybody(self, asked: Asked) -> tuple[Recording, Turn]:
         turns = self._replay.of_message.get(asked.message)
         if turns is None:
@@ -176,14 +190,8 @@ class Player:
         if recording is None or not recording.turns:
             problem = f"nothing was recorded for {stage.owner or 'no test'}"
             raise self._missing(asked, problem + self._replay.of_another(asked.message))
-        run = min(stage.run, max(turn.run for turn in recording.turns))
-        claim = self._claims.get(asked.key)
-        of_run = [turn for turn in recording.turns if turn.run == run]
-        mine = [turn for turn in of_run if turn.claim == claim]
-        if claim == "shared":
-            mine = _of_spec(mine, asked.spec)
-        spec = tuple(sorted(asked.spec.items()))
-        question = _Question(recording.of, stage.run, claim, spec, asked.message)
+        of_run, mine = self._mine(recording, asked)
+        question = self._question(asked)
         turns = [turn for turn in mine if turn.message == asked.message]
         if self._said[question] < len(turns):
             self._said[question] += 1
@@ -197,6 +205,19 @@ class Player:
             near = _nearest(asked.message, [turn.message for turn in mine or of_run])
             problem = f"it was not recorded for {recording.of}{near}"
         raise self._missing(asked, problem)
+
+    def _mine(self, recording: Recording, asked: Asked) -> tuple[list[Turn], list[Turn]]:
+        """Return the recorded turns of this run, and those of them on this instance."""
+        claim = self._claims.get(asked.key)
+        run = min(self._stage.run, max((turn.run for turn in recording.turns), default=1))
+        of_run = [turn for turn in recording.turns if turn.run == run]
+        mine = [turn for turn in of_run if turn.claim == claim]
+        return of_run, _of_spec(mine, asked.spec) if claim == "shared" else mine
+
+    def _question(self, asked: Asked) -> _Question:
+        spec = tuple(sorted(asked.spec.items()))
+        owner, claim = self._stage.owner or "", self._claims.get(asked.key)
+        return _Question(owner, self._stage.run, claim, spec, asked.message)
 
     def _missing(self, asked: Asked, problem: str) -> NotRecordedError:
         problem = f"{_shown(asked.message)}: {problem}"
