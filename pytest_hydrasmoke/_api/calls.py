@@ -32,6 +32,7 @@ from .models import (
     ProvisionAccepted,
     plain_id,
 )
+from .replayed import AllCounted, all_counted
 from .responses import (
     Earlier,
     asked_pause,
@@ -210,6 +211,21 @@ class Calls:
         In a replay, raises `LlmEventsError` where those of a turn were not recorded; `in_part`
         counts the others, as for a turn among them.
         """
+        return (
+            await self.count_llm_events(
+                instance_id, window_seconds, deadline=deadline, in_part=in_part
+            )
+        )[0]
+
+    async def count_llm_events(
+        self,
+        instance_id: str,
+        window_seconds: int | None,
+        *,
+        deadline: float | None = None,
+        in_part: bool = False,
+    ) -> tuple[LlmEvents, AllCounted | None]:
+        """Do the same, and say whether a replay will count no more; None if it may."""
         path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
         query = "" if window_seconds is None else f"?window_seconds={window_seconds}"
         request = Request("llm_events", "GET", path + query)
@@ -218,7 +234,8 @@ class Calls:
         uncounted = None if in_part else self.uncounted(reply)
         if uncounted is not None:
             raise LlmEventsError(uncounted, next_step=RECORD_THEM)
-        return _about(instance_id, counted, counted.instance_id, request)
+        known = all_counted(reply.headers) if self._replay else None
+        return _about(instance_id, counted, counted.instance_id, request), known
 
     def uncounted(self, answer: Reply | Stream) -> str | None:
         """Return the fake's words on LLM events that it can't replay; None if it knows all."""

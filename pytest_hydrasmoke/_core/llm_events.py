@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from pytest_hydrasmoke._api.calls import RECORD_THEM, Calls
 from pytest_hydrasmoke._api.models import LlmEvents
+from pytest_hydrasmoke._api.replayed import AllCounted
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, hide_own_frames
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
@@ -44,6 +45,8 @@ class Look:
     doubtful: frozenset[str] = frozenset()
     """Relevant providers that may or may not be among them."""
     final: bool = False
+    known: AllCounted | None = None
+    """In a replay, that nothing more will be counted."""
 
 
 class Usage:
@@ -77,9 +80,9 @@ class Usage:
         """Expect events in the last 900 s; raises `LlmEventsError`."""
 
         async def look() -> Look:
-            answer = await self._read(RECENT)
+            answer, known = await self._read(RECENT)
             text = f"{answer.count} in the last {RECENT} s"
-            return Look(answer, answer.count, frozenset(answer.providers), text)
+            return Look(answer, answer.count, frozenset(answer.providers), text, known=known)
 
         return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
 
@@ -93,7 +96,7 @@ class Usage:
             self._fail(expected, account.uncounted, RECORD_THEM)
 
         async def look() -> Look:
-            answer = await self._count(before)
+            answer, known = await self._count(before)
             # Read after the answer: a turn that began meanwhile bounds this one.
             after = account.after
             self._check(expected, before, after)
@@ -110,19 +113,17 @@ class Usage:
                     seen |= names & set(await self._providers_since(before.at))
             when = "now" if after is None else "at the next turn"
             text = f"{added} ({before.count} before the turn, {upto} {when})"
-            return Look(answer, added, seen, text, doubtful, final=after is not None)
+            return Look(answer, added, seen, text, doubtful, after is not None, known)
 
-        # Only a turn whose stream has ended has an account.
-        once = self._counted_at_end
-        return await self._until_met(expected, look, "see the agent's log of this turn", once=once)
+        return await self._until_met(expected, look, "see the agent's log of this turn", own=True)
 
-    async def _count(self, before: Baseline) -> LlmEvents:
+    async def _count(self, before: Baseline) -> tuple[LlmEvents, AllCounted | None]:
         asked, log = self._io.now(), self._record.log
-        answer = await self._read(life_window(self._record, asked), in_part=True)
+        answer, known = await self._read(life_window(self._record, asked), in_part=True)
         self._record.saw_count(self._io.now(), answer.count, answer.providers)
         if log.is_own(before.number):
             log.saw(asked, self._io.now(), answer.count, self._limit)
-        return answer
+        return answer, known
 
     def _check(self, expected: Expected, before: Baseline, after: Baseline | None = None) -> None:
         """Fail where no wait, however long, can separate this account from another one."""
@@ -147,9 +148,10 @@ class Usage:
         look: Callable[[], Coroutine[Any, Any, Look]],
         advice: str,
         *,
-        once: bool = False,
+        own: bool = False,
     ) -> LlmEvents:
-        io, looked_enough = self._io, once or not expected.bounded
+        # Only a turn whose stream has ended has an account of its own.
+        io, looked_enough = self._io, (own and self._counted_at_end) or not expected.bounded
         with phase("llm_events", io, self._record, deadline=self._deadline):
             while True:
                 now = await look()
@@ -160,12 +162,10 @@ class Usage:
                     looked_enough = True
                     await io.sleep(self._second_look)
                     continue
-                if wrong:
-                    self._fail(expected, _summary(now), f"{advice}: a longer wait does not help")
-                if now.final:
-                    self._fail(expected, _summary(now), _ASK_FIRST)
-                if io.now() >= self._deadline:
-                    self._fail(expected, _summary(now), _LATE)
+                # A turn's own events are all known then; later turns may add to an instance's.
+                known = now.known is not None and (own or now.known.all_asked)
+                if wrong or now.final or known or io.now() >= self._deadline:
+                    self._fail_unmet(expected, now, advice if wrong else None)
                 await io.sleep(min(self._pause(), self._deadline - io.now()))
 
     def _pause(self) -> float:
@@ -180,15 +180,17 @@ class Usage:
         elapsed = self._io.now() - begun
         window = math.ceil(elapsed + _SLACK)
         await self._io.sleep(window - _SLACK - elapsed)
-        return (await self._read(window, in_part=True)).providers
+        return (await self._read(window, in_part=True))[0].providers
 
-    async def _read(self, window: int, *, in_part: bool = False) -> LlmEvents:
+    async def _read(
+        self, window: int, *, in_part: bool = False
+    ) -> tuple[LlmEvents, AllCounted | None]:
         assert self._record.id is not None
         # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()
         deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
         try:
-            return await self._calls.llm_events(
+            return await self._calls.count_llm_events(
                 self._record.id, window, deadline=deadline, in_part=in_part
             )
         except HydraSmokeError as error:
@@ -196,6 +198,24 @@ class Usage:
         raise LlmEventsError(
             f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
         )
+
+    def _fail_unmet(self, expected: Expected, now: Look, wrong: str | None) -> NoReturn:
+        """Fail with what was counted; `wrong` is the advice on what no wait can repair."""
+        got = _summary(now)
+        missing = expected.providers - now.seen
+        # With the recorded times, events may have come too late for the turn that they belong to.
+        if now.known is not None and (self._counted_at_end or not now.final):
+            got = f"{got}, as recorded"
+            step = f"{_RECORDED}: {now.known.again}"
+        elif wrong is not None:
+            step = f"{wrong}: a longer wait does not help"
+        elif now.final:
+            step = _ASK_FIRST
+        elif missing and now.added >= max(expected.at_least, 1):
+            step = f"enough events came, but none from {_listed(missing)}: {_WHOSE}"
+        else:
+            step = _LATE
+        self._fail(expected, got, step)
 
     def _fail(self, expected: Expected, got: str, next_step: str) -> NoReturn:
         error = LlmEventsError(
@@ -213,6 +233,15 @@ _ASK_FIRST = "expect a turn's LLM events before the next chat on its instance"
 _LATE = (
     "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, "
     "else see the agent's log of this turn"
+)
+
+_WHOSE = (
+    "see which providers the agent uses, in its configuration and its log of this turn; raise "
+    "HYDRA_SMOKE_LLM_EVENTS_TIMEOUT only if more events come later"
+)
+_RECORDED = (
+    "expect what was recorded: a replay counts nothing else; if the agent does otherwise now, "
+    "record it again"
 )
 
 

@@ -13,7 +13,7 @@ from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog
 from pytest_hydrasmoke._report.model import CaseReport
@@ -98,8 +98,8 @@ class Active:
                 on_change=self._changed,
                 forms=self.forms,
                 test=lambda: self._test,
-                origin=self.stage.claims,
-                tape=self.tape,
+                origin=self._claims,
+                tape=self.tape if self.replaying is None else self._asks,
                 run=lambda: self.run,
                 replay=self.replaying is not None,
             )
@@ -114,6 +114,18 @@ class Active:
         if self.replaying is not None:
             self.replaying.claims(record)
         self._on_change(record)
+
+    def _claims(self) -> Origin | None:
+        if self.replaying is not None:
+            # Instances that several threads claim are not numbered in a certain order.
+            self.replaying.flows.goes(self.stage.owner, self.stage.run, None)
+        return self.stage.claims()
+
+    def _asks(self, log: TurnLog, message: str) -> None:
+        """Note a turn of a replay, which is not recorded."""
+        assert self.replaying is not None
+        of_log = (record.key for record in self.session.records if record.log is log)
+        self.replaying.flows.goes(self.stage.owner, self.stage.run, next(of_log, None))
 
     def _is_ready(self, instance: SmokeInstance) -> None:
         with self.stage.on(READY):

@@ -28,6 +28,7 @@ from pytest_hydrasmoke._run.taped import NotWrittenError
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
 from .bundled_checks import PACKAGE
+from .flows import Flows
 from .record_hook import edit_of
 
 if TYPE_CHECKING:
@@ -67,9 +68,13 @@ class Replaying:
         )
         self._lock = threading.Lock()
         self._claimed: set[str] = set()
+        self.flows = Flows(self._have_no_order)
+        """Who chats from several threads or tasks."""
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
         """Report whose chats follow; `begins` if they start again at the first message."""
+        if begins and owner is not None:
+            self.flows.begin(owner)
         test = None if test is None else as_argument(self._pytest, test)
         self._notify("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
 
@@ -81,6 +86,9 @@ class Replaying:
         origin = record.origin
         claim = "shared" if origin is None else [origin.owner, origin.number]
         self._notify("instance", {"key": record.key, "claim": claim})
+
+    def _have_no_order(self, owner: str, key: str | None) -> None:
+        self._notify("unordered", {"owner": owner, "key": key})
 
     def _notify(self, what: str, words: Mapping[str, object]) -> None:
         with self._lock:
@@ -165,8 +173,8 @@ def _age(recordings: Recordings) -> str:
 
 
 def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> Iterator[str]:
-    """Yield what is no longer used: recorded messages, and in a whole run recordings."""
-    from pytest_hydrasmoke.fake.router import not_on_stage, unasked
+    """Yield what is no longer as recorded: messages, their order, and in a whole run recordings."""
+    from pytest_hydrasmoke.fake.router import not_on_stage, reordered, unasked
 
     # A test that did not run may still send its messages.
     not_run = {test.id for test in tests if test.outcome in ("skipped", "interrupted", "error")}
@@ -176,6 +184,11 @@ def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> It
             shown = first_few([repr(safe_line(message, 60)) for message in messages])
             how = "failed, and did not ask" if owner in failed else "no longer asks"
             yield f"note: {owner} {how} what was recorded: {shown}"
+    for owner, messages in reordered(router).items():
+        if owner.startswith(KINDS):
+            continue  # Theirs are recorded in parts, by several processes, and so in no order.
+        shown = first_few([repr(safe_line(message, 60)) for message in messages])
+        yield f"note: {owner} asks its messages in another order than recorded: later {shown}"
     # A fixture or a hook may belong to tests that were skipped.
     gone = [owner for owner in not_on_stage(router) if not owner.startswith(KINDS)] if whole else []
     if gone:

@@ -36,7 +36,18 @@ def compared(
         if change is not None:
             changes.append(f"turn {number}, {change}")
     gone = [_message(turn) for turn in itertools.chain.from_iterable(waiting.values())]
+    if not changes and not gone and _order(old) != _order(kept):
+        return kept, "its messages came in another order"
     return kept, _summary(changes, gone)
+
+
+def _order(turns: Sequence[Turn]) -> dict[str, list[str]]:
+    """Return the messages of each instance in each run: several instances have no common order."""
+    order: dict[str, list[str]] = {}
+    for turn in turns:
+        if turn.instance is not None:  # Any number of instances are recorded so.
+            order.setdefault(asked(replaced(turn, message="")), []).append(turn.message)
+    return order
 
 
 def _summary(changes: Sequence[str], gone: Sequence[str]) -> str | None:

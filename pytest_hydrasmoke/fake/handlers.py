@@ -33,6 +33,8 @@ _STANDS = "hydra-smoke-stands"
 """The header of a recorded refusal that answers all retries."""
 _UNCOUNTED = "hydra-smoke-uncounted"
 """The header of a turn whose LLM events were not recorded, and of later counts: words in JSON."""
+_COUNTED = "hydra-smoke-counted"
+"""The header of a count that nothing recorded is missing from; `Player.counted` has its words."""
 
 
 class Calls:
@@ -114,6 +116,7 @@ class Calls:
         said = world.scripted(instance_id, message)
         if said is None and self._player is not None:
             return self._replayed(self._player, instance, message)
+        world.begin_turn(instance_id)
         said = said or Said(message, self._scenario.reply)
         return EventStream(
             plan(turn(self._scenario, said), self._break()),
@@ -133,6 +136,8 @@ class Calls:
         uncounted = player.uncounted(recording, recorded)
         if uncounted is not None:
             self._world.end_uncounted(instance.id, uncounted)
+        if counted is not None:
+            self._world.begin_turn(instance.id)
 
         def end_turn() -> None:
             # None are made up for a turn where nobody counted them.
@@ -179,8 +184,10 @@ class Calls:
     def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
         """Count the LLM events of a recent window."""
         instance = _found(self._world.find_alive(str(call.path.instance_id)))
+        headers: dict[str, str] = {}
         if self._player is not None:
             self._player.moves_on(instance.idempotency_key)
+            headers = self._what_is_known(self._player, instance)
         window, now = call.query.window_seconds, self._world.clock.now()
         # Compared this way round because a window may be too long for a float.
         seen = [
@@ -196,8 +203,17 @@ class Calls:
                 "providers": listed[self._scenario.providers_listed],
                 "window_seconds": window,
             },
-            headers=_words_on(self._world.uncounted(instance.id)),
+            headers=headers,
         )
+
+    def _what_is_known(self, player: Player, instance: Instance) -> dict[str, str]:
+        """Return the headers of a count; called before it, so that it counts what they tell."""
+        headers = _words_on(self._world.uncounted(instance.id))
+        if self._world.all_counted(instance.id):
+            counted = player.counted(_asked("", instance))
+            if counted is not None:
+                headers[_COUNTED] = json.dumps(counted)
+        return headers
 
     def delete(self, call: wire.InstanceCall) -> ASGIApp:
         """Delete an instance."""

@@ -7,25 +7,18 @@ outside pytest, a message gets the first recorded turn that has it, then the nex
 
 from __future__ import annotations
 
-import difflib
-import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from .nearest import nearest, shown
 from .recordings import Claim, Recording, Recordings, Turn
 
 _ASK_AGAIN = {409, 425, 429, 503}
 """Transient refusals: a client may send the same message again, for the same turn."""
-_SHOWN = 120
-"""How many characters of a message are shown."""
-_COMPARED = 200
-"""How many characters of a message are compared to find the nearest."""
-_CHANGES = 4
-"""How many differences between two messages are shown."""
 
 
 Edit: TypeAlias = Callable[[str, int, str], str]
@@ -69,6 +62,10 @@ class Replay:
         self.recordings = recordings
         self.begun: set[str] = set()
         self.given: set[int] = set()
+        self.late: dict[tuple[str, str], list[str]] = {}
+        """Messages of an owner that an instance, by its key, got later than recorded."""
+        self.unordered: set[tuple[str, str | None]] = set()
+        """Owners without an order on an instance, or on any, as several threads chat there."""
         self.of_message: dict[str, list[tuple[Recording, Turn]]] = {}
         for recording in recordings.each:
             for turn in recording.turns:
@@ -84,6 +81,14 @@ class Replay:
                 messages := [turn.message for turn in recording.turns if id(turn) not in self.given]
             )
         }
+
+    def reordered(self) -> Mapping[str, Sequence[str]]:
+        """Return the messages that came later than recorded, of owners that have an order."""
+        late: dict[str, list[str]] = {}
+        for (owner, key), messages in self.late.items():
+            if not self.unordered & {(owner, key), (owner, None)}:
+                late.setdefault(owner, []).extend(messages)
+        return {owner: list(dict.fromkeys(messages)) for owner, messages in late.items()}
 
     def not_on_stage(self) -> Sequence[str]:
         """Return the owners with recordings who never were on stage."""
@@ -113,6 +118,7 @@ class Player:
         self._stage = _Stage(None, 1, None)
         self._claims: dict[str, Claim] = {}
         self._said: Counter[_Question] = Counter()
+        self._at: Counter[tuple[str, int, str]] = Counter()
         self._refused: dict[str, tuple[Recording, Turn]] = {}
 
     def enter(self, owner: str | None, run: int, *, begins: bool, test: str | None) -> None:
@@ -125,10 +131,16 @@ class Player:
             self._replay.begun.add(owner)
             for question in [question for question in self._said if question.of == owner]:
                 del self._said[question]
+            for place in [place for place in self._at if place[0] == owner]:
+                del self._at[place]
 
     def claim(self, key: str, claim: Claim) -> None:
         """Record the owner of an instance."""
         self._claims[key] = claim
+
+    def has_no_order(self, owner: str, key: str | None) -> None:
+        """Note that several threads chat for an owner with an instance, or with any."""
+        self._replay.unordered.add((owner, key))
 
     def moves_on(self, key: str) -> None:
         """Note that an instance is used otherwise: the turn of a refused message is over."""
@@ -154,16 +166,30 @@ class Player:
         if turn.llm_events is not None or (refused is not None and _never_ran(refused.status)):
             return None
         return (
-            f"the LLM events of {_shown(turn.message)}, recorded for {recording.of}, were not "
+            f"the LLM events of {shown(turn.message)}, recorded for {recording.of}, were not "
             f"counted then; to record them: {shlex.join(self._command())}"
         )
+
+    def counted(self, asked: Asked) -> Mapping[str, object] | None:
+        """Return what to say with a count of all recorded LLM events; None outside a run.
+
+        `again` is the command that records them again, and `all_asked` says whether the owner on
+        stage has no message left for the instance. Of `asked`, the message is not used.
+        """
+        if self._edit is None:
+            return None
+        recording = self._replay.recordings.by_owner.get(self._stage.owner or "")
+        mine = [] if recording is None else self._mine(recording, asked)[1]
+        place = self._question(asked)[:-1]
+        said = sum(times for question, times in self._said.items() if question[:-1] == place)
+        return {"again": shlex.join(self._command()), "all_asked": said >= len(mine)}
 
     def _of_anybody(self, asked: Asked) -> tuple[Recording, Turn]:
         turns = self._replay.of_message.get(asked.message)
         if turns is None:
-            near = _nearest(asked.message, self._replay.of_message)
+            near = nearest(asked.message, self._replay.of_message)
             raise NotRecordedError(
-                f"{_shown(asked.message)} is in no recording{near}; to record it, send it in a "
+                f"{shown(asked.message)} is in no recording{near}; to record it, send it in a "
                 f"test, and run that: {shlex.join(self._command())}"
             )
         question = _Question(asked.key, 1, None, (), asked.message)
@@ -176,17 +202,13 @@ class Player:
         if recording is None or not recording.turns:
             problem = f"nothing was recorded for {stage.owner or 'no test'}"
             raise self._missing(asked, problem + self._replay.of_another(asked.message))
-        run = min(stage.run, max(turn.run for turn in recording.turns))
-        claim = self._claims.get(asked.key)
-        of_run = [turn for turn in recording.turns if turn.run == run]
-        mine = [turn for turn in of_run if turn.claim == claim]
-        if claim == "shared":
-            mine = _of_spec(mine, asked.spec)
-        spec = tuple(sorted(asked.spec.items()))
-        question = _Question(recording.of, stage.run, claim, spec, asked.message)
+        of_run, mine = self._mine(recording, asked)
+        question = self._question(asked)
         turns = [turn for turn in mine if turn.message == asked.message]
         if self._said[question] < len(turns):
             self._said[question] += 1
+            if question.claim is not None:  # Those from a client can't be told apart.
+                self._follow(recording.of, asked, mine)
             return recording, turns[self._said[question] - 1]
         if turns:
             times = "once" if len(turns) == 1 else f"{len(turns)} times"
@@ -194,12 +216,38 @@ class Player:
         elif any(turn.message == asked.message for turn in of_run):
             problem = f"it was recorded for {recording.of} on another instance"
         else:
-            near = _nearest(asked.message, [turn.message for turn in mine or of_run])
+            near = nearest(asked.message, [turn.message for turn in mine or of_run])
             problem = f"it was not recorded for {recording.of}{near}"
         raise self._missing(asked, problem)
 
+    def _follow(self, owner: str, asked: Asked, mine: Sequence[Turn]) -> None:
+        """Note a message that does not come after the instance's earlier ones as recorded.
+
+        Recorded messages may be left out. `mine` may have other instances' turns among the
+        instance's own: what is in order among these is in order among all.
+        """
+        place = (owner, self._stage.run, asked.key)
+        for number in range(self._at[place], len(mine)):
+            if mine[number].message == asked.message:
+                self._at[place] = number + 1
+                return
+        self._replay.late.setdefault((owner, asked.key), []).append(asked.message)
+
+    def _mine(self, recording: Recording, asked: Asked) -> tuple[list[Turn], list[Turn]]:
+        """Return the recorded turns of this run, and those of them on this instance."""
+        claim = self._claims.get(asked.key)
+        run = min(self._stage.run, max((turn.run for turn in recording.turns), default=1))
+        of_run = [turn for turn in recording.turns if turn.run == run]
+        mine = [turn for turn in of_run if turn.claim == claim]
+        return of_run, _of_spec(mine, asked.spec) if claim == "shared" else mine
+
+    def _question(self, asked: Asked) -> _Question:
+        spec = tuple(sorted(asked.spec.items()))
+        owner, claim = self._stage.owner or "", self._claims.get(asked.key)
+        return _Question(owner, self._stage.run, claim, spec, asked.message)
+
     def _missing(self, asked: Asked, problem: str) -> NotRecordedError:
-        problem = f"{_shown(asked.message)}: {problem}"
+        problem = f"{shown(asked.message)}: {problem}"
         return NotRecordedError(f"{problem}; to record it: {shlex.join(self._command())}")
 
     def _command(self) -> list[str]:
@@ -222,35 +270,6 @@ def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:
     fields = {name: value for name, value in spec.items() if value is not None}
     of_spec = [turn for turn in turns if turn.spec == fields]
     return of_spec or (turns if all(turn.spec == turns[0].spec for turn in turns) else [])
-
-
-def _nearest(message: str, recorded: Collection[str]) -> str:
-    """Return the recorded message most like this one, and how they differ."""
-    heads = {other[:_COMPARED]: other for other in recorded}
-    found = difflib.get_close_matches(message[:_COMPARED], heads, 1, 0)
-    if not found:
-        return ""
-    near = heads[found[0]]
-    return f"; the nearest that was: {_shown(near)} ({_difference(near, message)})"
-
-
-def _difference(before: str, after: str) -> str:
-    old, new = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
-    changes = [
-        " ".join(
-            f"{sign}{_shown(words)}"
-            for sign, words in (("-", "".join(old[a:b])), ("+", "".join(new[c:d])))
-            if words
-        )
-        for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, False).get_opcodes()
-        if tag != "equal"
-    ]
-    more = ["..."] if len(changes) > _CHANGES else []
-    return ", ".join(changes[:_CHANGES] + more)
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _path(path: Path) -> str:

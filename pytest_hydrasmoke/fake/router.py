@@ -210,6 +210,12 @@ def unasked(router: FakeRouter) -> Mapping[str, Sequence[str]]:
     return {} if replay is None else replay.unasked()
 
 
+def reordered(router: FakeRouter) -> Mapping[str, Sequence[str]]:
+    """Return the messages that came later than recorded, by owner."""
+    replay = router._replay  # pyright: ignore[reportPrivateUsage]
+    return {} if replay is None else replay.reordered()
+
+
 def not_on_stage(router: FakeRouter) -> Sequence[str]:
     """Return the owners with recordings who never were on stage."""
     replay = router._replay  # pyright: ignore[reportPrivateUsage]

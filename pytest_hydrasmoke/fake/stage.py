@@ -2,8 +2,9 @@
 
     POST /_fake/stage     {"owner": ..., "run": 1, "begins": true, "test": ...}
     POST /_fake/instance  {"key": ..., "claim": "shared" or [owner, number]}
+    POST /_fake/unordered {"owner": ..., "key": ... or null}
 
-Both require the router's token. The requests of tests stay as they are.
+All require the router's token. The requests of tests stay as they are.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class _Claimed(BaseModel):
     claim: tuple[str, int] | Literal["shared"]
 
 
+class _Unordered(BaseModel):
+    owner: str
+    key: str | None
+
+
 def with_stage(app: ASGIApp, player: Player, token: str) -> Starlette:
     """Add the player's controls beside an app that plays its turns."""
     authorization = f"Bearer {token}".encode()
@@ -55,10 +61,16 @@ def with_stage(app: ASGIApp, player: Player, token: str) -> Starlette:
         player.claim(claimed.key, claimed.claim)
         return Response(status_code=204)
 
+    async def unordered(request: Request) -> Response:
+        which = _Unordered.model_validate_json(await body(request))
+        player.has_no_order(which.owner, which.key)
+        return Response(status_code=204)
+
     return Starlette(
         routes=[
             Route("/_fake/stage", stage, methods=["POST"]),
             Route("/_fake/instance", instance, methods=["POST"]),
+            Route("/_fake/unordered", unordered, methods=["POST"]),
             Mount("", app),
         ],
         exception_handlers={HTTPException: answer_refused},

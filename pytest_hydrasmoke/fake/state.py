@@ -77,6 +77,7 @@ class World:
         self._added: dict[str, Reply] = {}
         self._given: Counter[tuple[str, Reply]] = Counter()
         self._uncounted: dict[str, str] = {}
+        self._under_way: Counter[str] = Counter()
 
     def reset(self) -> None:
         """Forget every instance, request, LLM event and reply that was added."""
@@ -89,6 +90,7 @@ class World:
             self._added.clear()
             self._given.clear()
             self._uncounted.clear()
+            self._under_way.clear()
             self._queue.clear()
 
     def in_trouble(self, route: Route) -> bool:
@@ -166,6 +168,11 @@ class World:
                     return reply.said(message, given)
         return None
 
+    def begin_turn(self, instance_id: str) -> None:
+        """Note a turn whose LLM events are still to come."""
+        with self._lock:
+            self._under_way[instance_id] += 1
+
     def end_turn(self, instance_id: str, recorded: Counted | None = None) -> None:
         """Write the LLM events of a turn that has ended: as recorded, if they were."""
         scenario = self.scenario
@@ -180,6 +187,8 @@ class World:
         with self._lock:
             if instance_id not in self._rows:  # the world was reset while the agent spoke
                 return
+            if recorded is not None:
+                self._under_way[instance_id] -= 1
             # A recording names the providers of its own turn.
             written = (
                 0
@@ -201,6 +210,17 @@ class World:
         """Return the words on the last such turn of an instance; None if all are known."""
         with self._lock:
             return self._uncounted.get(instance_id)
+
+    def all_counted(self, instance_id: str) -> bool:
+        """Return whether all LLM events of an instance's turns so far are written.
+
+        False, too, for one with a turn that no recording answered: its events are not recorded.
+        """
+        with self._lock:
+            now = self.clock.now()
+            return not self._under_way[instance_id] and all(
+                event.at <= now for event in self._llm_events if event.instance_id == instance_id
+            )
 
     def llm_events(self, instance_id: str | None = None) -> tuple[LlmEvent, ...]:
         """Return the rows written by now, of one instance or of all, in their turns' order."""

@@ -315,6 +315,19 @@ def test_missing_events_read_so() -> None:
     assert io.waited == pytest.approx(30)
 
 
+def test_a_provider_that_is_missing_among_enough_events_is_named() -> None:
+    wanted = Expected(providers=frozenset("bc"))
+    _, error = turn_of(wanted, ready(BEFORE), events(6, "b"), ...)
+    assert error.next_step == (
+        "enough events came, but none from c: see which providers the agent uses, in its "
+        "configuration and its log of this turn; raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT only if more "
+        "events come later"
+    )
+    # Of no event at all, nobody knows whose it is.
+    _, error = turn_of(Expected(0, providers=frozenset("b")), ready(BEFORE), events(5, "a"), ...)
+    assert error.next_step == LATE
+
+
 def test_no_events_at_all_are_from_nobody() -> None:
     _, error = turn_of(Expected(), ready(BEFORE), events(5, "a"), ...)
     assert error.got == "0 (5 before the turn, 5 now), from no provider"

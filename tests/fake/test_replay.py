@@ -371,6 +371,67 @@ def test_llm_events_are_counted_as_they_were(playing: Playing, clock: HandClock)
     assert not caller.router.instances
 
 
+@pytest.fixture
+def staged(playing: Playing, clock: HandClock) -> Iterator[Any]:
+    """A router as one process of a run calls it, with an instance that its test shares."""
+    with ExitStack() as stack:
+
+        def ready(*turns: dict[str, Any]) -> tuple[FakeRouter, httpx.Client, str]:
+            caller, instance_id = playing.ready(*turns, replay_pace=1)
+            url = stage_of(caller.router, lambda owner, run, message: message)
+            token = {"authorization": f"Bearer {caller.router.token}"}
+            http = stack.enter_context(httpx.Client(base_url=url, headers=token, trust_env=False))
+            on_stage = {"owner": TEST, "run": 1, "begins": True, "test": TEST}
+            http.post("/_fake/stage", json=on_stage)
+            [instance] = caller.router.instances
+            claim = {"key": instance.idempotency_key, "claim": "shared"}
+            http.post("/_fake/instance", json=claim)
+            return caller.router, http, f"/internal/v1/smoke/instances/{instance_id}"
+
+        yield ready
+
+
+def test_a_count_says_whether_anything_recorded_is_missing(
+    staged: Any, playing: Playing, clock: HandClock
+) -> None:
+    once = {**COUNTED, "after": 5}
+    router, http, path = staged(
+        says("a", "x", llm_events=once), says("b", "x", llm_events=once), says("c", "x")
+    )
+
+    def known() -> Any:
+        words = http.get(f"{path}/llm-events").headers.get("hydra-smoke-counted")
+        return words and json.loads(words)["all_asked"]
+
+    def ask(message: str) -> None:
+        with http.stream("POST", f"{path}/chat", json={"message": message}) as answer:
+            assert known() is (True if message == "c" else None)
+            clock.pass_by(1)
+            answer.read()
+
+    assert known() is False
+    for message in "ab":
+        ask(message)
+        assert known() is None
+        clock.pass_by(5)
+        assert known() is False
+    ask("c")
+    assert known() is True
+    command = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
+    words = json.loads(http.get(f"{path}/llm-events").headers["hydra-smoke-counted"])
+    assert words == {"again": command, "all_asked": True}
+    # What a script says was not recorded.
+    router.reply("d", "scripted")
+    http.post(f"{path}/chat", json={"message": "d"})
+    clock.pass_by(60)
+    assert known() is None
+
+
+def test_a_count_says_nothing_outside_a_run(playing: Playing) -> None:
+    caller, instance_id = playing.ready(says("hello", "x", llm_events=COUNTED))
+    assert "hydra-smoke-counted" not in caller.llm_events(instance_id).headers
+
+
 def test_who_leaves_early_has_used_what_was_counted(playing: Playing, clock: HandClock) -> None:
     left = turn("hi", b"data: a\n\n", b"b", llm_events=COUNTED, end="left")
     caller, instance_id = playing.ready(left, replay_pace=1)

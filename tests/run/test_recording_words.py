@@ -56,6 +56,16 @@ def test_turns_that_say_the_same_stay_whole_wherever_they_are() -> None:
     assert compared(old, [], Reading())[1] == "removed: 'a' and 3 more"
 
 
+def test_another_order_on_an_instance_is_a_change() -> None:
+    one, two = turn(DONE, message="One"), turn(DONE, message="Two")
+    kept, change = compared([one, two], [two, one], Reading())
+    assert (kept, change) == ([two, one], "its messages came in another order")
+    # Several instances may be used at once, and those of a client are not told apart.
+    for first, second in ((0, 1), (None, None)):
+        old = [replaced(one, instance=first), replaced(two, instance=second)]
+        assert compared(old, old[::-1], Reading())[1] is None
+
+
 def test_a_changed_message_is_told_with_the_one_that_it_replaces() -> None:
     before, after = turn(DONE, message="Are you ready?"), turn(DONE, message="Are you ready now?")
     assert differs(before, after) == (
