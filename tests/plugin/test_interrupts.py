@@ -39,6 +39,11 @@ def silent() -> Iterator[tuple[str, Asked]]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
 
 
+def waiting(project: Project, router: FakeRouter | str) -> None:
+    """Have a run wait for its router until the signal comes, however busy the machine is."""
+    project.at(router, ready_timeout=120)
+
+
 def arguments(*more: str) -> list[str]:
     return ["-m", "pytest", *only(), "--hydra-smoke", *more]
 
@@ -68,7 +73,7 @@ def test_a_signal_ends_a_run_that_waits_for_its_router(
     options: tuple[str, ...],
 ) -> None:
     url, asked = silent
-    project.at(url)
+    waiting(project, url)
     with project.started(*arguments(*options)) as process, asked():
         for number in numbers:
             process.send_signal(number)
@@ -81,7 +86,7 @@ def test_more_signals_until_its_process_has_ended_change_nothing(
     project: Project, silent: tuple[str, Asked]
 ) -> None:
     url, asked = silent
-    project.at(url)
+    waiting(project, url)
     with project.started(*arguments()) as process, asked():
         process.send_signal(TERM)
         assert process.stdout is not None
@@ -95,9 +100,9 @@ def test_more_signals_until_its_process_has_ended_change_nothing(
 def test_a_signal_ends_a_run_that_tries_a_router_again(project: Project) -> None:
     with FakeRouter(token=TOKEN) as router:
         router.fail("poll", times=1000)
-        project.at(router)
+        waiting(project, router)
         with project.started(*arguments()) as process:
-            until(lambda: count(router, "poll") > 1)
+            until(lambda: count(router, "poll") > 1, patience=60)
             process.send_signal(TERM)
             said, _ = process.communicate(timeout=60)
     assert (process.returncode, said) == (128 + TERM, line(TERM))
@@ -123,7 +128,7 @@ def test_where_nobody_reads_its_line_the_exit_code_says_it(
     project: Project, silent: tuple[str, Asked]
 ) -> None:
     url, asked = silent
-    project.at(url)
+    waiting(project, url)
     with unread(project) as process, asked():
         process.send_signal(INT)
         assert process.wait(60) == 128 + INT
@@ -135,9 +140,9 @@ def test_a_folder_of_recordings_is_free_again(
     with FakeRouter(token=TOKEN) as router:
         # Held while the second question of a run's beginning is asked, not the first.
         router.fail("poll", times=1000, after=1)
-        project.at(router)
+        waiting(project, router)
         with project.started(*arguments("--hydra-smoke-record=recordings")) as process:
-            until(lambda: count(router, "poll") > 2)
+            until(lambda: count(router, "poll") > 2, patience=60)
             assert (lock := [*(project.path / "recordings").iterdir()])
             process.send_signal(TERM)
             process.communicate(timeout=60)
