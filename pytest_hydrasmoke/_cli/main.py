@@ -22,7 +22,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import variable
 
 from .history import add_options as add_history_options
-from .output import Output
+from .output import Output, aside
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: 4 for settings, as for pytest's own usage errors."""
@@ -116,9 +116,7 @@ def _perform(options: argparse.Namespace, command: str) -> int:
 
 
 def _fail(problem: str, code: int) -> int:
-    # Nobody may read it any more, as after Ctrl-C in a pipeline.
-    with contextlib.suppress(OSError):
-        print(cleaner(scrubbing(None))(problem), file=sys.stderr, flush=True)
+    aside(cleaner(scrubbing(None))(problem))
     return code
 
 
@@ -164,14 +162,14 @@ def _sweep(options: argparse.Namespace) -> int:
     loaded = load(settings, Path.cwd(), fake=False, required=("url",), used=used)
     config, clean = loaded.config, cleaner(scrubbing(loaded.config.token))
     for warning in loaded.warnings:
-        _wait_aloud(clean(f"WARNING: {warning}"))
+        aside(clean(f"WARNING: {warning}"))
     # One line each, even if the words of a ledger or a router contain line breaks.
     sweep = Sweep(
         config,
         options.wait,
         options.dry_run,
         say=lambda line: _say(clean(" ".join(line.splitlines()))),
-        wait_aloud=lambda line: _wait_aloud(clean(line)),
+        wait_aloud=lambda line: aside(clean(line)),
     )
     try:
         if options.run_id is None:
@@ -199,12 +197,6 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _wait_aloud(line: str) -> None:
-    # Not on standard output: programs that read it expect only results.
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
-
-
 def _check(options: argparse.Namespace) -> int:
     from pytest_hydrasmoke._settings.sources import load
 
@@ -216,7 +208,7 @@ def _check(options: argparse.Namespace) -> int:
     for warning in loaded.warnings:
         _say(clean(f"note  settings: {warning}"))
     code = OK
-    for finding in findings(config, lambda line: _wait_aloud(clean(line))):
+    for finding in findings(config, lambda line: aside(clean(line))):
         _say(clean(f"{'ok   ' if finding.good else 'WRONG'} {finding.what}: {finding.words}"))
         code = code if finding.good else WRONG
     return code

@@ -29,5 +29,13 @@ class Output:
 
 
 def aside(line: str) -> None:
-    """Print a line on standard error, where standard output is for something else."""
-    sys.stderr.write(f"{line}\n")
+    """Print a line on standard error, for people: programs that read the output want results.
+
+    Nobody may read it any more, as after Ctrl-C in a pipeline.
+    """
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except OSError:
+        # Python would try to flush the rest at exit, and change the exit code where that fails.
+        sys.stderr = io.StringIO()

@@ -5,8 +5,8 @@ Little is imported here: the handlers are installed before all else is loaded.
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -72,10 +72,11 @@ class _EndedEarly:
 
 def _say_interrupted(number: int) -> None:
     name = signal.Signals(number).name
-    # Nobody may read it any more, as after Ctrl-C in a pipeline.
-    with suppress(Exception):
-        sys.stderr.write(f"hydra-smoke: interrupted by {name} before anything was provisioned\n")
-        sys.stderr.flush()
+    line = f"hydra-smoke: interrupted by {name} before anything was provisioned\n"
+    # Nobody may read it any more, as after Ctrl-C in a pipeline. Without a buffer: what stays there
+    # Python writes as it exits, and it changes the exit code where that fails.
+    with suppress(OSError):
+        os.write(2, line.encode())
 
 
 def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:

@@ -124,7 +124,7 @@ def test_a_router_that_is_not_reached_yet_is_told_of_as_time_passes(
     command: list[str],
 ) -> None:
     said = threading.Event()
-    write = main_module._wait_aloud
+    write = main_module.aside
 
     def wait_aloud(line: str) -> None:
         write(line)
@@ -136,7 +136,7 @@ def test_a_router_that_is_not_reached_yet_is_told_of_as_time_passes(
     monkeypatch.setattr(reaching, "TICK", 0.001)
     monkeypatch.setattr(reaching, "FIRST", 0.0)
     monkeypatch.setattr(reaching, "EVERY", 0.001)
-    monkeypatch.setattr(main_module, "_wait_aloud", wait_aloud)
+    monkeypatch.setattr(main_module, "aside", wait_aloud)
     route = "status" if command == ["check"] else "poll"
     router.drop(route, times=2)
 
@@ -593,6 +593,24 @@ def test_a_signal_ends_a_command_that_waits_for_its_router(
     assert lines[-1] == f"interrupted: run it again: hydra-smoke {' '.join(command)}"
     assert "Traceback" not in said
     assert len(lines) == (2 if command == ["check"] else 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("command", [["check"], ["sweep", "--run-id", "run"]], ids=" ".join)
+def test_the_code_of_an_interrupt_is_the_same_where_nobody_reads(
+    project: Project, command: list[str]
+) -> None:
+    with silent() as (url, asked):
+        project.at(url)
+        with project.unread("-m", "pytest_hydrasmoke", *command) as process, asked():
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe without a reader is another error")
+def test_the_code_of_wrong_settings_is_the_same_where_nobody_reads(project: Project) -> None:
+    with project.unread("-m", "pytest_hydrasmoke", "check") as process:
+        assert process.wait(60) == 4
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 from handlers import as_in_a_terminal
@@ -109,27 +106,12 @@ def test_a_signal_ends_a_run_that_tries_a_router_again(project: Project) -> None
     assert not router.instances
 
 
-@contextmanager
-def unread(project: Project) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a run that writes into a pipe without a reader."""
-    reads, writes = os.pipe()
-    command = [sys.executable, *arguments()]
-    process = subprocess.Popen(command, cwd=project.path, stdout=writes, stderr=writes)
-    os.close(writes)
-    os.close(reads)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def test_where_nobody_reads_its_line_the_exit_code_says_it(
     project: Project, silent: tuple[str, Asked]
 ) -> None:
     url, asked = silent
     waiting(project, url)
-    with unread(project) as process, asked():
+    with project.unread(*arguments()) as process, asked():
         process.send_signal(INT)
         assert process.wait(60) == 128 + INT
 

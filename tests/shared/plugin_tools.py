@@ -152,6 +152,26 @@ class Project:
             rest, _ = process.communicate()
             assert not shows_token(rest)
 
+    @contextlib.contextmanager
+    def unread(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start a Python process that writes into a pipe without a reader, and see that it ends."""
+        reads, writes = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.path,
+            stdout=writes,
+            stderr=writes,
+            # What a buffer still has at the exit is part of the matter.
+            env={name: it for name, it in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        )
+        os.close(writes)
+        os.close(reads)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
     def _safe(self, result: pytest.RunResult) -> pytest.RunResult:
         assert not shows_token(result.stdout.str() + result.stderr.str())
         return result
