@@ -52,6 +52,8 @@ async def open_account(
                 return baseline
             _check_own(record, baseline)
             log.saw(asked, baseline.at, baseline.count, limit)
+            if baseline.all_counted:
+                return baseline
             history, known = log.history, log.known
             until = settled_from(history, known, limit)
             doubt = _doubt(history, known, settle, asked=asked, until=until)
@@ -72,13 +74,14 @@ async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) ->
     assert record.id is not None
     now = calls.io.now()
     try:
-        read = await calls.llm_events(
+        read, known = await calls.count_llm_events(
             record.id, life_window(record, now), deadline=now + timeout, in_part=True
         )
     except HydraSmokeError as error:
         return Baseline(calls.io.now(), error=error.message)
     record.saw_count(calls.io.now(), read.count, read.providers)
-    return Baseline(calls.io.now(), read.count, frozenset(read.providers))
+    providers = frozenset(read.providers)
+    return Baseline(calls.io.now(), read.count, providers, all_counted=known is not None)
 
 
 async def count_for_recording(calls: Calls, record: InstanceRecord) -> None:

@@ -24,6 +24,8 @@ class Baseline:
     doubt: Doubt | None = None
     number: int = 0
     """The turn's number among all turns on the instance, of any process."""
+    all_counted: bool = False
+    """Whether a replay says that none of an earlier turn is still to come."""
 
 
 class Counted(NamedTuple):

@@ -106,6 +106,12 @@ def test_with_the_recorded_times_all_that_was_recorded_is_waited_for(project: Pr
     )
 
 
+def test_the_next_turn_begins_once_all_that_was_recorded_has_come(project: Project) -> None:
+    record(project, TWICE)
+    delay(project, 0.2, 0.2)
+    assert replay(project, TWICE, replay_pace=1, usage_settle=FOREVER).ret == 0
+
+
 THREAD = """
 import threading
 import time
