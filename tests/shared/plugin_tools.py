@@ -86,6 +86,8 @@ class Project:
     def write(self, name: str, text: str) -> Path:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        # An earlier module's bytecode would run where the size and the second are the same.
+        shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
         path.write_text(text, "utf-8")
         return path
 
