@@ -62,14 +62,18 @@ def write(report: Report, folder: Path, *, pages: bool) -> list[str]:
     if pages:
         # Imported here: it takes time to load, which a run without pages saves.
         views |= {PAGE: as_html, TRACE: as_har}
-    problems = list(_written(report, folder, views))
+    unwritten = dict(_unwritten(report, folder, views))
+    problems = list(unwritten.values())
     for name in (PAGE, TRACE):
-        if name not in views or any(problem.startswith(name) for problem in problems):
+        if name not in views or name in unwritten:
             problems += _removed(folder / name)
     return problems
 
 
-def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterator[str]:
+def _unwritten(
+    report: Report, folder: Path, views: Mapping[str, View]
+) -> Iterator[tuple[str, str]]:
+    """Write the views; yield the name of each that can't be written, with a line that says why."""
     for name, view in views.items():
         try:
             text = view(report)
@@ -78,7 +82,7 @@ def _written(report: Report, folder: Path, views: Mapping[str, View]) -> Iterato
                 raise FileExistsError(errno.EEXIST, "a file of another tool has this name")
             replace(folder / name, text)
         except Exception as error:
-            yield f"{name} was not written: {_why(error, folder)}"
+            yield name, f"{name} was not written: {_why(error, folder)}"
 
 
 def _removed(path: Path) -> Iterator[str]:

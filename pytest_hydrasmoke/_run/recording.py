@@ -23,6 +23,8 @@ from pytest_hydrasmoke._core.chat import Ending
 from pytest_hydrasmoke._core.tape import Place
 
 FORMAT, VERSION = "pytest-hydrasmoke recording", 1
+_UNSAFE = re.compile(r"[^a-z0-9_\-.,=+\[\] ]")
+_BAD_END = re.compile(r"^\.|[. ]$")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(?![^.])")
 _MOST = 100
 """Characters of a file's or folder's name, without its digest and suffix."""
@@ -267,6 +269,6 @@ def path_of(owner: str) -> PurePosixPath:
 def _safe(parts: Sequence[str]) -> Iterator[str]:
     for part in parts:
         # Some disks treat two names that differ only in case as one.
-        name = re.sub(r"[^a-z0-9_\-.,=+\[\] ]", "_", part.lower())[:_MOST]
-        name = re.sub(r"^\.|[. ]$", "_", name)
+        name = _UNSAFE.sub("_", part.lower())[:_MOST]
+        name = _BAD_END.sub("_", name)
         yield f"_{name}" if _DEVICES.match(name) else name

@@ -128,16 +128,21 @@ class Recordings:
 
 def replace(path: Path, text: str) -> None:
     """Replace a file atomically; raises `OSError`."""
-    folder = path.parent
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
     # In the same folder: a rename works only within one file system.
-    other = folder / _TEMPORARY.replace("*", secrets.token_hex(8))
+    other = path.parent / _TEMPORARY.replace("*", secrets.token_hex(8))
     try:
-        with os.fdopen(opened(other, NEW, 0o666), "wb") as file:
+        with os.fdopen(_created(other), "wb") as file:
             file.write(text.encode())
         platform.here.patiently(lambda: other.replace(path))
     except BaseException:
         with contextlib.suppress(OSError):
             other.unlink()
         raise
+
+
+def _created(path: Path) -> int:
+    """Create a file, with its folder if that is missing; return its descriptor."""
+    with contextlib.suppress(FileNotFoundError):
+        return opened(path, NEW, 0o666)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return opened(path, NEW, 0o666)
