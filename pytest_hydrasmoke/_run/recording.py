@@ -140,7 +140,9 @@ def _lines(times: Sequence[float], chunks: Sequence[bytes]) -> str:
     if all(map(bytes.isascii, chunks)):
         texts = map(encode_basestring_ascii, map(bytes.decode, chunks))
     lines = ",\n".join(["[%d,%s]"] * len(chunks))
-    return lines % tuple(itertools.chain.from_iterable(zip(times, texts, strict=True)))
+    text = lines % tuple(itertools.chain.from_iterable(zip(times, texts, strict=True)))
+    # The only one of `_ODD` in ASCII.
+    return text.replace("\x7f", "\\u007f")
 
 
 def _chunk(data: bytes) -> str:

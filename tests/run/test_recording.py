@@ -84,8 +84,9 @@ def test_a_file_has_a_chunk_a_line_and_says_what_it_is() -> None:
 
 
 def test_what_can_t_be_seen_is_spelled_and_nothing_is_no_line() -> None:
-    text = as_text(TEST, [turn(message="a\x7fb")], "2026-11-26")
+    text = as_text(TEST, [turn(message="a\x7fb"), turn(b"c\x7f", b"\\\x7f"), turn()], "2026-11-26")
     assert '"message": "a\\u007fb",' in text
+    assert "\x7f" not in text
     assert text.endswith('"chunks": [\n]}\n]}\n')
 
 
