@@ -40,7 +40,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    owner: str | None
+    owner: str
+    """Empty for none: no owner has that name."""
     run: int
     test: str | None
 
@@ -51,7 +52,7 @@ class _Question(NamedTuple):
     of: str
     run: int
     claim: Claim
-    spec: tuple[tuple[str, str | None], ...]
+    spec: tuple[tuple[str, str], ...]
     message: str
 
 
@@ -115,7 +116,7 @@ class Player:
 
     def reset(self) -> None:
         """Start again, with no owner on stage."""
-        self._stage = _Stage(None, 1, None)
+        self._stage = _Stage("", 1, None)
         self._claims: dict[str, Claim] = {}
         self._said: Counter[_Question] = Counter()
         self._at: Counter[tuple[str, int, str]] = Counter()
@@ -126,7 +127,8 @@ class Player:
 
         `test` is what to run to record its messages.
         """
-        self._stage = _Stage(owner, run, test)
+        self._stage = _Stage(owner or "", run, test)
+        self._refused.clear()  # Whoever is on stage now has a turn of their own.
         if owner is not None and begins:
             self._replay.begun.add(owner)
             for question in [question for question in self._said if question.of == owner]:
@@ -149,7 +151,7 @@ class Player:
     def answer(self, asked: Asked) -> tuple[Recording, Turn]:
         """Return the turn that answers a message; raises `NotRecordedError`."""
         if self._edit is not None:
-            message = self._edit(self._stage.owner or "", self._stage.run, asked.message)
+            message = self._edit(self._stage.owner, self._stage.run, asked.message)
             asked = replace(asked, message=message)
         again = self._refused.pop(asked.key, None)
         if again is None or again[1].message != asked.message:
@@ -178,9 +180,9 @@ class Player:
         """
         if self._edit is None:
             return None
-        recording = self._replay.recordings.by_owner.get(self._stage.owner or "")
+        recording = self._recorded()
         mine = [] if recording is None else self._mine(recording, asked)[1]
-        place = self._question(asked)[:-1]
+        place = self._question(asked, mine)[:-1]
         said = sum(times for question, times in self._said.items() if question[:-1] == place)
         return {"again": shlex.join(self._command()), "all_asked": said >= len(mine)}
 
@@ -197,13 +199,12 @@ class Player:
         return turns[(self._said[question] - 1) % len(turns)]
 
     def _of_stage(self, asked: Asked) -> tuple[Recording, Turn]:
-        stage = self._stage
-        recording = self._replay.recordings.by_owner.get(stage.owner or "")
-        if recording is None or not recording.turns:
-            problem = f"nothing was recorded for {stage.owner or 'no test'}"
+        recording = self._recorded()
+        if recording is None:
+            problem = f"nothing was recorded for {self._stage.owner or 'no test'}"
             raise self._missing(asked, problem + self._replay.of_another(asked.message))
         of_run, mine = self._mine(recording, asked)
-        question = self._question(asked)
+        question = self._question(asked, mine)
         turns = [turn for turn in mine if turn.message == asked.message]
         if self._said[question] < len(turns):
             self._said[question] += 1
@@ -233,18 +234,23 @@ class Player:
                 return
         self._replay.late.setdefault((owner, asked.key), []).append(asked.message)
 
+    def _recorded(self) -> Recording | None:
+        """Return the recording of the owner on stage; None where it has no turns."""
+        recording = self._replay.recordings.by_owner.get(self._stage.owner)
+        return recording if recording is not None and recording.turns else None
+
     def _mine(self, recording: Recording, asked: Asked) -> tuple[list[Turn], list[Turn]]:
         """Return the recorded turns of this run, and those of them on this instance."""
         claim = self._claims.get(asked.key)
-        run = min(self._stage.run, max((turn.run for turn in recording.turns), default=1))
+        run = min(self._stage.run, max(turn.run for turn in recording.turns))
         of_run = [turn for turn in recording.turns if turn.run == run]
-        mine = [turn for turn in of_run if turn.claim == claim]
-        return of_run, _of_spec(mine, asked.spec) if claim == "shared" else mine
+        return of_run, _of_spec([turn for turn in of_run if turn.claim == claim], asked.spec)
 
-    def _question(self, asked: Asked) -> _Question:
-        spec = tuple(sorted(asked.spec.items()))
-        owner, claim = self._stage.owner or "", self._claims.get(asked.key)
-        return _Question(owner, self._stage.run, claim, spec, asked.message)
+    def _question(self, asked: Asked, mine: Sequence[Turn]) -> _Question:
+        # As recorded: instances of different specs may share what was recorded of one.
+        spec = tuple(sorted(mine[0].spec.items())) if mine else ()
+        claim = self._claims.get(asked.key)
+        return _Question(self._stage.owner, self._stage.run, claim, spec, asked.message)
 
     def _missing(self, asked: Asked, problem: str) -> NotRecordedError:
         problem = f"{shown(asked.message)}: {problem}"
@@ -263,7 +269,7 @@ def _never_ran(status: int) -> bool:
 
 
 def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:
-    """Return the turns on the shared instance of a spec.
+    """Return the turns on the instance of a spec, out of those on all that have its claim.
 
     If all have one spec, any spec matches: a run against the fake needs none of the router's.
     """

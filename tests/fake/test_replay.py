@@ -85,6 +85,14 @@ def test_a_shared_instance_is_known_by_its_spec_where_there_are_several(process:
         one.says("a", tier_id="other")
 
 
+def test_clients_with_other_specs_share_what_was_recorded_for_them(process: Any) -> None:
+    # A recording does not tell instances from a client apart, and has no spec of theirs.
+    one = process(*(says("a", it, instance=None, spec={}) for it in "12"))
+    assert [one.says("a", tier, tier_id=tier) for tier in ("small", "large")] == ["1", "2"]
+    with pytest.raises(NotRecordedError, match="recorded 2 times"):
+        one.says("a", "other", tier_id="other")
+
+
 def test_runs_have_their_own_and_then_the_last_again(process: Any) -> None:
     one = process(says("a", "1"), says("a", "2", run=2), says("b", "2", run=2))
     answers = []
@@ -105,6 +113,20 @@ def test_a_refusal_answers_every_repeat_of_its_turn(process: Any) -> None:
     final = {**REFUSED, "status": 422}
     two = process(turn("a", refused=final), says("a", "now"), of="t.py::other")
     assert [two.says("a") for _ in range(2)] == ["busy", "now"]
+
+
+def test_a_refusal_answers_nobody_else(process: Any, tmp_path: Path) -> None:
+    write(tmp_path, "t.py::other", says("a", "other"))
+    one = process(turn("a", refused=REFUSED), says("a", "now"))
+    assert one.says("a") == "busy"
+    one.begin("t.py::other")
+    assert one.says("a") == "other"
+    one.begin(TEST)
+    assert one.says("a") == "busy"
+    one.begin(TEST)  # It is run again.
+    assert one.says("a") == "busy"
+    one.player.moves_on("shared")
+    assert one.says("a") == "now"
 
 
 def test_a_fixture_goes_on_where_it_was_left(process: Any) -> None:

@@ -236,6 +236,41 @@ def test_a_refusal_that_stood_is_not_asked_again(project: Project) -> None:
     result.assert_outcomes(passed=3)
 
 
+CLIENT = """
+import pytest
+from pytest_hydrasmoke import ChatTimeoutError
+
+def test_refused(smoke_instance, smoke_client):
+    with pytest.raises(ChatTimeoutError), smoke_client.stream_chat(smoke_instance.id, "one"):
+        pass
+
+def test_said(smoke_instance, smoke_client):
+    with smoke_client.stream_chat(smoke_instance.id, "one") as stream:
+        assert [event.data for event in stream] == ["1"]
+
+def test_specs(smoke_client, smoke_spec):
+    for tier, said in (("small", "1"), ("large", "2")):
+        smoke_client.provision(smoke_spec.model_copy(update={"tier_id": tier}), tier)
+        instance_id = smoke_client.poll(tier).instance_id
+        with smoke_client.stream_chat(instance_id, "one") as stream:
+            assert [event.data for event in stream] == [said]
+"""
+
+
+def test_a_client_s_chats_get_the_turns_of_their_own_test(project: Project) -> None:
+    project.write("test_it.py", CLIENT)
+    project.set(chat_timeout=100_000)
+    refused = {name: it for name, it in turn("one", "").items() if name not in ("end", "chunks")}
+    record(project, "test_it.py::test_refused", {**refused, "refused": REFUSED})
+    record(project, "test_it.py::test_said", turn("one", "1"))
+    unknown = {"instance": None, "spec": {}}
+    both = [{**turn("one", said), **unknown} for said in "12"]
+    record(project, "test_it.py::test_specs", *both)
+    result = project.fake(*REPLAY, "test_it.py")
+    result.assert_outcomes(passed=3)
+    result.stdout.no_fnmatch_line("*note: *")
+
+
 BOUNDED = """
 import pytest
 from pytest_hydrasmoke._transport.blocking import SyncIO
