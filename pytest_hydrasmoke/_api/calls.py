@@ -204,18 +204,12 @@ class Calls:
         window_seconds: int | None,
         *,
         deadline: float | None = None,
-        in_part: bool = False,
     ) -> LlmEvents:
         """Count the LLM events of the last `window_seconds`; None for the router's default.
 
-        In a replay, raises `LlmEventsError` where those of a turn were not recorded; `in_part`
-        counts the others, as for a turn among them.
+        In a replay, raises `LlmEventsError` where those of a turn were not recorded.
         """
-        return (
-            await self.count_llm_events(
-                instance_id, window_seconds, deadline=deadline, in_part=in_part
-            )
-        )[0]
+        return (await self.count_llm_events(instance_id, window_seconds, deadline=deadline))[0]
 
     async def count_llm_events(
         self,
@@ -225,7 +219,10 @@ class Calls:
         deadline: float | None = None,
         in_part: bool = False,
     ) -> tuple[LlmEvents, AllCounted | None]:
-        """Do the same, and say whether a replay will count no more; None if it may."""
+        """Do the same, and say whether a replay will count no more; None if it may.
+
+        `in_part` counts the recorded ones even so, as for a turn among them.
+        """
         path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
         query = "" if window_seconds is None else f"?window_seconds={window_seconds}"
         request = Request("llm_events", "GET", path + query)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +42,7 @@ from pytest_hydrasmoke import (
     ContractError,
     HydraSmokeError,
     InstanceStatus,
+    LlmEventsError,
     NotFoundError,
     RejectedError,
     RouterError,
@@ -52,9 +55,11 @@ from pytest_hydrasmoke._api.calls import (
     FIRST_CONTACT,
     FIRST_WORDS,
     LAST_CHANCE,
+    RECORD_THEM,
     Attempt,
     Calls,
 )
+from pytest_hydrasmoke._api.replayed import AllCounted
 from pytest_hydrasmoke._api.retry import RULES, decide
 from pytest_hydrasmoke._base.errors import TransportTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
@@ -320,6 +325,32 @@ def test_an_id_is_the_same_one_however_it_is_spelled(name: str, spelled: str) ->
 def test_events_are_counted_as_the_router_counts_them() -> None:
     _, answer = ask("llm_events", events(3, "openai", "anthropic", "openai"))
     assert (answer.count, answer.providers) == (3, ("openai", "anthropic", "openai"))
+
+
+UNCOUNTED = "the LLM events of 'hello' were not counted then"
+UNKNOWN = {"hydra-smoke-uncounted": json.dumps(UNCOUNTED)}
+COUNTED = {"hydra-smoke-counted": json.dumps({"again": "pytest", "all_asked": True})}
+
+
+def counts(headers: dict[str, str], *, replay: bool) -> Calls:
+    return Calls(
+        ScriptedIO(llm_events=[replace(events(1, "openai"), headers=headers)]), replay=replay
+    )
+
+
+def test_a_replay_counts_no_events_that_are_not_recorded_unless_in_part() -> None:
+    with pytest.raises(LlmEventsError) as caught:
+        drive(counts(UNKNOWN, replay=True).llm_events(ID, 900))
+    assert (caught.value.message, caught.value.next_step) == (UNCOUNTED, RECORD_THEM)
+    in_part = drive(counts(UNKNOWN, replay=True).count_llm_events(ID, 900, in_part=True))
+    assert (in_part[0].count, in_part[1]) == (1, None)
+    assert drive(counts(UNKNOWN, replay=False).llm_events(ID, 900)).count == 1
+
+
+def test_a_replay_alone_says_that_it_will_count_no_more() -> None:
+    known = drive(counts(COUNTED, replay=True).count_llm_events(ID, 900))
+    assert known[1] == AllCounted("pytest", all_asked=True)
+    assert drive(counts(COUNTED, replay=False).count_llm_events(ID, 900))[1] is None
 
 
 @pytest.mark.parametrize("name", sorted(set(ANSWERS) - {"chat"}))
