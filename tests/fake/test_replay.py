@@ -137,6 +137,56 @@ def test_a_fixture_goes_on_where_it_was_left(process: Any) -> None:
     assert one.says("a") == "teardown"
 
 
+def test_a_message_after_one_recorded_later_is_late_once(process: Any) -> None:
+    one = process(*(says(it, it) for it in "abcdd"))
+    for messages, late in (
+        ("abcdd", {}),
+        ("ac", {}),  # What is left out changes no order.
+        ("dcd", {TEST: ["c"]}),
+        ("bda", {TEST: ["c", "a"]}),
+        ("ba", {TEST: ["c", "a"]}),
+    ):
+        one.begin(TEST)
+        for message in messages:
+            one.says(message)
+        assert one.replay.reordered() == late
+
+
+def test_a_new_beginning_is_its_owners_alone(process: Any, tmp_path: Path) -> None:
+    write(tmp_path, "fixture ::agent", says("a", "1"), says("b", "2"), says("c", "3"))
+    one = process(says("a", "4"))
+    one.begin("fixture ::agent")
+    assert [one.says(it) for it in "ab"] == ["1", "2"]
+    one.begin(TEST)
+    assert one.says("a") == "4"
+    one.begin("fixture ::agent", begins=False)
+    assert one.says("c") == "3"
+    with pytest.raises(NotRecordedError):
+        one.says("a")
+    assert one.replay.reordered() == {}
+
+
+@pytest.mark.parametrize(("key", "late"), [("key-0", ["a"]), ("shared", ["c"]), (None, [])])
+def test_where_several_threads_ask_there_is_no_order(
+    process: Any, key: str | None, late: list[str]
+) -> None:
+    own = [says(it, it, instance=0) for it in "cd"]
+    one = process(says("a", "a"), says("b", "b"), *own)
+    one.player.claim("key-0", (TEST, 0))
+    for message, place in (("b", "shared"), ("a", "shared"), ("d", "key-0"), ("c", "key-0")):
+        one.says(message, place)
+    one.player.has_no_order("t.py::other", None)
+    assert one.replay.reordered() == {TEST: ["a", "c"]}
+    one.player.has_no_order(TEST, key)
+    assert one.replay.reordered() == ({TEST: late} if late else {})
+
+
+def test_instances_of_a_client_have_no_order(process: Any) -> None:
+    one = process(*(says(it, it, instance=None, spec={}) for it in "ab"))
+    assert [one.says(it, "client") for it in "ba"] == ["b", "a"]
+    assert one.replay.reordered() == {}
+
+
 def test_what_a_hook_makes_of_a_message_is_looked_up(process: Any) -> None:
     assert process(says("a", "1")).says("a!!!") == "1"
 
@@ -447,6 +497,33 @@ def test_a_count_says_whether_anything_recorded_is_missing(
     http.post(f"{path}/chat", json={"message": "d"})
     clock.pass_by(60)
     assert known() is None
+
+
+def test_a_count_where_nothing_was_recorded_misses_nothing(staged: Any, playing: Playing) -> None:
+    write(playing.folder, "t.py::empty")
+    _, http, path = staged(says("a", "x"))
+    record = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder}"
+    for owner in (None, "t.py::other", "t.py::empty"):
+        on_stage = {"owner": owner, "run": 1, "begins": True, "test": None}
+        http.post("/_fake/stage", json=on_stage)
+        words = http.get(f"{path}/llm-events").headers["hydra-smoke-counted"]
+        assert json.loads(words) == {"again": record, "all_asked": True}
+
+
+# By hand: what may have been worked on may have LLM events that nobody counted.
+WORKED_ON = {200: True, 400: False, 404: False, 408: True, 409: False, 429: False}
+WORKED_ON |= {499: False, 500: True, 502: True, 503: False, 504: True}
+
+
+@pytest.mark.parametrize("status", WORKED_ON)
+def test_a_refusal_that_was_not_counted_may_have_been_worked_on(
+    playing: Playing, status: int
+) -> None:
+    refused = {**REFUSED, "status": status}
+    caller, instance_id = playing.ready(turn("hello", refused=refused))
+    assert caller.chat(instance_id).status_code == status
+    headers = caller.llm_events(instance_id).headers
+    assert ("hydra-smoke-uncounted" in headers) == WORKED_ON[status]
 
 
 def test_a_count_says_nothing_outside_a_run(playing: Playing) -> None:
