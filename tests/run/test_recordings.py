@@ -14,6 +14,7 @@ from recorded_turns import DONE, TEST, turn
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base import platform
+from pytest_hydrasmoke._base.files import opened
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._run.locks import lock
 from pytest_hydrasmoke._run.recording import as_text, path_of
@@ -51,22 +52,26 @@ def test_a_file_that_can_t_be_replaced_leaves_nothing(tmp_path: Path) -> None:
     assert [it.name for it in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_a_recording_may_be_read_by_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["x.json", "new/x.json"])
+def test_a_recording_may_be_read_by_others(tmp_path: Path, place: str) -> None:
     old = os.umask(0o022)
     try:
-        replace(tmp_path / "x.json", "{}")
+        replace(tmp_path / place, "{}")
     finally:
         os.umask(old)
-    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / place).stat().st_mode & 0o777 == 0o644
 
 
 def test_two_that_write_into_a_new_folder_at_once_do_not_meet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One sees no folder, and the other has made it; then both have a half-written file in it.
-    (tmp_path / "tests").mkdir()
-    sees = iter([False])
-    monkeypatch.setattr(Path, "is_dir", lambda it: next(sees, True))
+    # One sees no folder, and the other makes it; then both have a half-written file in it.
+    def after_the_other(path: Path, flags: int, mode: int) -> int:
+        try:
+            return opened(path, flags, mode)
+        except FileNotFoundError:
+            path.parent.mkdir()
+            raise
 
     class Other(platform.System):
         def patiently(self, work: Callable[[], T]) -> T:
@@ -74,6 +79,7 @@ def test_two_that_write_into_a_new_folder_at_once_do_not_meet(
             replace(tmp_path / "tests" / "b.json", "b")
             return work()
 
+    monkeypatch.setattr("pytest_hydrasmoke._run.recordings.opened", after_the_other)
     monkeypatch.setattr(platform, "here", Other())
     replace(tmp_path / "tests" / "a.json", "a")
     assert {it.name: it.read_text() for it in (tmp_path / "tests").iterdir()} == {
