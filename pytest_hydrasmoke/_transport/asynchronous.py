@@ -7,7 +7,7 @@ import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import httpcore
@@ -39,6 +39,22 @@ async def _close_unsent(steps: Steps) -> None:
             await steps.connected.aclose()
 
 
+class _Content:
+    """A request's body; unlike httpx's, no async generator: trio warns of one that is not ended."""
+
+    def __init__(self, data: bytes) -> None:
+        self._parts = iter([data])
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = next(self._parts, None)
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+
 class _PoolTransport(httpx.AsyncBaseTransport):
     """Pass httpx's requests to our own pool, since httpx's pool can't be given a backend."""
 
@@ -46,7 +62,8 @@ class _PoolTransport(httpx.AsyncBaseTransport):
         self._pool = pool
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        reply = await self._pool.handle_async_request(core_request(request))
+        content = _Content(request.content)
+        reply = await self._pool.handle_async_request(core_request(request, content))
         return httpx.Response(
             reply.status,
             headers=reply.headers,

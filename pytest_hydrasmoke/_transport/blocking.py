@@ -67,7 +67,7 @@ class _PoolTransport(httpx.BaseTransport):
         self._pool = pool
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        reply = self._pool.handle_request(core_request(request))
+        reply = self._pool.handle_request(core_request(request, [request.content]))
         return httpx.Response(
             reply.status,
             headers=reply.headers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncIterable, Iterable
 from functools import lru_cache
 
 import httpcore
@@ -58,14 +59,16 @@ def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
     return built
 
 
-def core_request(request: httpx.Request) -> httpcore.Request:
+def core_request(
+    request: httpx.Request, content: Iterable[bytes] | AsyncIterable[bytes]
+) -> httpcore.Request:
     """Return a request in httpcore's form, for a pool with a custom backend."""
     url = request.url
     return httpcore.Request(
         request.method,
         httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
         headers=request.headers.raw,
-        content=request.stream,
+        content=content,
         extensions=request.extensions,
     )
 

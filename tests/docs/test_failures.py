@@ -97,9 +97,7 @@ FAILURES: dict[str, Failing] = {
         # The first two are the questions with which the run begins.
         fault=lambda it: it.fail("status", status=200, body={"id": 17, "hostname": None}, after=2)
     ),
-    "boot-failed": Failing(
-        scenario={"statuses": ((0, "queued"), (0.1, "booting"), (0.2, "provision_failed"))}
-    ),
+    "boot-failed": Failing(scenario={"statuses": ((0, "queued"), (0.5, "provision_failed"))}),
     "boot-late": Failing(
         scenario={"statuses": ((0, "queued"), (0.1, "booting"))}, settings={"READY_TIMEOUT": "1"}
     ),

@@ -103,7 +103,9 @@ class Line:
                 name.lower(): value for name, _, value in (ln.partition(": ") for ln in lines)
             }
             while len(body) < int(headers.get("content-length", "0")):
-                body += self._conn.recv(65536)
+                if not (more := self._conn.recv(65536)):
+                    return None
+                body += more
             return Received(method, target, headers, body)
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -97,6 +99,18 @@ async def test_a_server_that_is_slow_in_any_way_ends_with_the_deadline(
     if isinstance(caught.value, TransportError):
         assert caught.value.late
     assert_clean(caught.value)
+
+
+async def test_a_deadline_in_the_middle_of_a_message_is_late_and_leaves_nothing(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        async with calls_of(kind, f"http://127.0.0.1:{deaf.getsockname()[1]}") as calls:
+            with pytest.raises(TransportError) as caught:
+                # More than any system takes for a server that does not read.
+                await calls.chat(SOME_ID, "a" * 2**24, deadline=calls.io.now() + 0.5)
+    assert caught.value.late
+    assert_clean(caught.value)
+    del caught
+    gc.collect()  # trio warns about what was not read to its end.
 
 
 @pytest.mark.parametrize("call", CALLS)
