@@ -11,7 +11,7 @@ import http.client
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._report.model import CaseReport
-from pytest_hydrasmoke._run.recording import KINDS, RecordedTurn
+from pytest_hydrasmoke._run.recording import RecordedTurn
 from pytest_hydrasmoke._run.taped import NotWrittenError
 from pytest_hydrasmoke._settings.model import SPEC, HydraSmokeConfig
 
@@ -150,6 +148,11 @@ def spec_of(recordings: Recordings, without: Collection[str]) -> dict[str, str]:
     return {name: known[name] for name in SPEC if name in known and name not in without}
 
 
+def unset_spec(config: HydraSmokeConfig, given: Collection[str]) -> dict[str, str]:
+    """Return what a run that replays has for the fields of a spec that no setting gives."""
+    return {name: getattr(config, name) for name in SPEC if name not in given}
+
+
 def replayed(recordings: Recordings) -> str:
     """Return a readable summary of what is replayed."""
     number = len(recordings.each)
@@ -170,26 +173,3 @@ def _age(recordings: Recordings) -> str:
     if days == 0:
         return "the oldest is of today"
     return f"the oldest is {days} {'day' if days == 1 else 'days'} old"
-
-
-def notes(router: FakeRouter, tests: Sequence[CaseReport], *, whole: bool) -> Iterator[str]:
-    """Yield what is no longer as recorded: messages, their order, and in a whole run recordings."""
-    from pytest_hydrasmoke.fake.router import not_on_stage, reordered, unasked
-
-    # A test that did not run may still send its messages.
-    not_run = {test.id for test in tests if test.outcome in ("skipped", "interrupted", "error")}
-    failed = {test.id for test in tests if test.outcome == "failed"}
-    for owner, messages in unasked(router).items():
-        if owner not in not_run:
-            shown = first_few([repr(safe_line(message, 60)) for message in messages])
-            how = "failed, and did not ask" if owner in failed else "no longer asks"
-            yield f"note: {owner} {how} what was recorded: {shown}"
-    for owner, messages in reordered(router).items():
-        if owner.startswith(KINDS):
-            continue  # Theirs are recorded in parts, by several processes, and so in no order.
-        shown = first_few([repr(safe_line(message, 60)) for message in messages])
-        yield f"note: {owner} asks its messages in another order than recorded: later {shown}"
-    # A fixture or a hook may belong to tests that were skipped.
-    gone = [owner for owner in not_on_stage(router) if not owner.startswith(KINDS)] if whole else []
-    if gone:
-        yield f"note: recordings used by no test of this run: {len(gone)}: {first_few(gone)}"

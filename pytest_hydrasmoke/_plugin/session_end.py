@@ -35,7 +35,8 @@ from .ending import Ending
 from .failures import FAILED
 from .fixtures import Active
 from .interrupts import Watch
-from .replay import header_line, notes, replayed
+from .replay import header_line, replayed, unset_spec
+from .replay_notes import notes
 from .report_cleaner import cleaned
 from .verdict import Verdict, exit_code
 from .views import Views
@@ -229,9 +230,10 @@ class SessionEnd:
         number = self._interrupts.received
         session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=number)
         self.views.remarks += self.workers.elsewhere(self._ledger)
-        if self._fake is not None:
+        if self._fake is not None and self._loaded is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
-            self.views.remarks += notes(self._fake, self._cases.reports, whole=whole)
+            unset = unset_spec(self._active.config, self._loaded.sources)
+            self.views.remarks += notes(self._fake, self._cases.reports, unset=unset, whole=whole)
         ended = draft.model_copy(update={"exit_code": int(session.exitstatus)})
         # All views are made from this report.
         report: Report = cleaned(ended, self._scrub)

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeAlias
 
 from .nearest import nearest, shown
 from .recordings import Claim, Recording, Recordings, Turn
+from .specs import Difference, differences, given, of_spec
 
 _ASK_AGAIN = {409, 425, 429, 503}
 """Transient refusals: a client may send the same message again, for the same turn."""
@@ -67,6 +68,8 @@ class Replay:
         """Messages of an owner that an instance, by its key, got later than recorded."""
         self.unordered: set[tuple[str, str | None]] = set()
         """Owners without an order on an instance, or on any, as several threads chat there."""
+        self.specs: dict[str, list[tuple[Mapping[str, str], Mapping[str, str]]]] = {}
+        """The specs of an owner's turns, each as recorded and as asked."""
         self.of_message: dict[str, list[tuple[Recording, Turn]]] = {}
         for recording in recordings.each:
             for turn in recording.turns:
@@ -90,6 +93,14 @@ class Replay:
             if not self.unordered & {(owner, key), (owner, None)}:
                 late.setdefault(owner, []).extend(messages)
         return {owner: list(dict.fromkeys(messages)) for owner, messages in late.items()}
+
+    def other_specs(self, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
+        """Return what owners ask for otherwise than recorded; see `specs.differences`."""
+        each = {
+            owner: [it for pair in pairs for it in differences(*pair, unset)]
+            for owner, pairs in self.specs.items()
+        }
+        return {owner: list(dict.fromkeys(found)) for owner, found in each.items() if found}
 
     def not_on_stage(self) -> Sequence[str]:
         """Return the owners with recordings who never were on stage."""
@@ -210,7 +221,11 @@ class Player:
             self._said[question] += 1
             if question.claim is not None:  # Those from a client can't be told apart.
                 self._follow(recording.of, asked, mine)
-            return recording, turns[self._said[question] - 1]
+            turn = turns[self._said[question] - 1]
+            pair = turn.spec, given(asked.spec)
+            if pair not in (pairs := self._replay.specs.setdefault(recording.of, [])):
+                pairs.append(pair)
+            return recording, turn
         if turns:
             times = "once" if len(turns) == 1 else f"{len(turns)} times"
             problem = f"it was recorded {times} for {recording.of}, and is sent once more"
@@ -244,7 +259,7 @@ class Player:
         claim = self._claims.get(asked.key)
         run = min(self._stage.run, max(turn.run for turn in recording.turns))
         of_run = [turn for turn in recording.turns if turn.run == run]
-        return of_run, _of_spec([turn for turn in of_run if turn.claim == claim], asked.spec)
+        return of_run, of_spec([turn for turn in of_run if turn.claim == claim], asked.spec)
 
     def _question(self, asked: Asked, mine: Sequence[Turn]) -> _Question:
         # As recorded: instances of different specs may share what was recorded of one.
@@ -266,16 +281,6 @@ class Player:
 def _never_ran(status: int) -> bool:
     """Return whether a refusal says that no agent has worked on the message."""
     return status == 503 or (400 <= status < 500 and status != 408)
-
-
-def _of_spec(turns: list[Turn], spec: Mapping[str, str | None]) -> list[Turn]:
-    """Return the turns on the instance of a spec, out of those on all that have its claim.
-
-    If all have one spec, any spec matches: a run against the fake needs none of the router's.
-    """
-    fields = {name: value for name, value in spec.items() if value is not None}
-    of_spec = [turn for turn in turns if turn.spec == fields]
-    return of_spec or (turns if all(turn.spec == turns[0].spec for turn in turns) else [])
 
 
 def _path(path: Path) -> str:

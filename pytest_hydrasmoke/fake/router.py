@@ -18,6 +18,7 @@ from .replay import Edit, Player, Replay
 from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
+from .specs import Difference
 from .stage import with_stage
 from .state import World
 
@@ -214,6 +215,12 @@ def reordered(router: FakeRouter) -> Mapping[str, Sequence[str]]:
     """Return the messages that came later than recorded, by owner."""
     replay = router._replay  # pyright: ignore[reportPrivateUsage]
     return {} if replay is None else replay.reordered()
+
+
+def other_specs(router: FakeRouter, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
+    """Return what owners ask for otherwise than recorded; `unset` has what nobody asks for."""
+    replay = router._replay  # pyright: ignore[reportPrivateUsage]
+    return {} if replay is None else replay.other_specs(unset)
 
 
 def not_on_stage(router: FakeRouter) -> Sequence[str]:

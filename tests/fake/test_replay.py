@@ -93,6 +93,33 @@ def test_clients_with_other_specs_share_what_was_recorded_for_them(process: Any)
         one.says("a", "other", tier_id="other")
 
 
+SPECS: list[tuple[dict[str, str], dict[str, str], list[tuple[Any, ...]]]] = [
+    (SPEC, {}, []),
+    (SPEC, {"tier_id": "large"}, [("tier_id", "tier-1", "large")]),
+    (SPEC, {"region_id": "of the run"}, []),
+    (SPEC, {"tier_id": "of the run"}, [("tier_id", "tier-1", "of the run")]),
+    (SPEC, {"agent_name": "Ada"}, [("agent_name", None, "Ada")]),
+    ({**SPEC, "agent_name": "Ada"}, {}, []),
+    ({**SPEC, "tier_id": ""}, {"tier_id": "large"}, []),
+    ({}, {"tier_id": "large"}, []),
+    (
+        {**SPEC, "manifest_id": "cheap"},
+        {"tier_id": "large"},
+        [("manifest_id", "cheap", SPEC["manifest_id"]), ("tier_id", "tier-1", "large")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("recorded", "asked", "others"), SPECS)
+def test_another_spec_than_recorded_is_told(
+    process: Any, recorded: dict[str, str], asked: dict[str, str], others: list[Any]
+) -> None:
+    one = process(says("a", "1", spec=recorded), says("b", "2", spec=recorded))
+    assert [one.says(it, **asked) for it in "ab"] == ["1", "2"]
+    told = one.replay.other_specs({"region_id": "of the run"})
+    assert told == ({TEST: others} if others else {})
+
+
 def test_runs_have_their_own_and_then_the_last_again(process: Any) -> None:
     one = process(says("a", "1"), says("a", "2", run=2), says("b", "2", run=2))
     answers = []

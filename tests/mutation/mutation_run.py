@@ -77,6 +77,7 @@ TESTS = {
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.replay": ["fake/test_replay.py"],
     "fake.nearest": ["fake/test_replay.py"],
+    "fake.specs": ["fake/test_replay.py"],
 }
 
 # mutmut changes no function with a decorator: without its cache, or as what its property calls, it
