@@ -180,7 +180,8 @@ class Player:
             return None
         return (
             f"the LLM events of {shown(turn.message)}, recorded for {recording.of}, were not "
-            f"counted then; to record them: {shlex.join(self._command())}"
+            "counted then; to record them, expect them after it (turn.expect_llm_events), and run: "
+            f"{shlex.join(self._command())}"
         )
 
     def counted(self, asked: Asked) -> Mapping[str, object] | None:

@@ -465,7 +465,11 @@ def test_llm_events_are_counted_as_they_were(playing: Playing, clock: HandClock)
     assert counted("b") == (["b", "a"], ["b", "a"])
     assert counted("c") == (["b", "a"], ["b", "a", "c", "c"])
     words = json.loads(caller.llm_events(instance_id).headers[uncounted])
-    assert words.startswith(f"the LLM events of 'b', recorded for {TEST}, were not counted then; ")
+    assert words == (
+        f"the LLM events of 'b', recorded for {TEST}, were not counted then; to record them, "
+        "expect them after it (turn.expect_llm_events), and run: "
+        f"pytest --hydra-smoke --hydra-smoke-record {playing.folder}"
+    )
     caller.router.reset()
     assert not caller.router.instances
 

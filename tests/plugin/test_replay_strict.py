@@ -70,7 +70,8 @@ def test_events_that_nobody_counted_meet_no_expectation(project_of: Any, wanted:
     result.assert_outcomes(failed=1)
     words = (
         "*the LLM events of 'Hello', recorded for test_it.py::test_it, were not counted then; "
-        f"to record them: {COMMAND}test_it"
+        "to record them, expect them after it (turn.expect_llm_events), and run: "
+        f"{COMMAND}test_it"
     )
     result.stdout.fnmatch_lines(
         [
