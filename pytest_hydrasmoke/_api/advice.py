@@ -13,8 +13,9 @@ _BY_CODE = {
     407: "put a user and a password that the proxy accepts into its URL, in the environment's "
     "HTTP_PROXY (http://USER:PASSWORD@HOST:PORT); or set trust_env = false",
     422: "correct the fields named above",
-    # In a replay, the fake answers a message so that was not recorded.
-    501: "in a replay, run the command in the message above; else see the router's log",
+    # In a replay, the fake answers so where it has no turn, and says what to do: to record it, or
+    # to correct a hook.
+    501: "in a replay, do what the message above says; else see the router's log",
     502: "the gateway did not reach the router, or lost it: see whether the router runs, and the "
     "gateway's log",
     504: "the gateway stopped waiting for the router: raise its limit if the router needs more "

@@ -130,7 +130,11 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
         try:
             changed = None if change is None else change(RecordedTurn(owner, run, message, ""))
         except NotWrittenError as problem:
-            raise ValueError(str(problem)) from None  # The fake answers the chat with it.
+            # The fake answers the chat with it.
+            raise ValueError(
+                f"{problem}; correct this hook: in a replay, it gets each message, with an empty "
+                "text"
+            ) from None
         return message if changed is None else changed.message
 
     return edit

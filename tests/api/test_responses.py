@@ -291,7 +291,7 @@ def test_an_attempt_without_an_answer_says_how_far_it_got(
 
 BUSY = "the router is busy: try again later, or raise the deadline"
 LOG = "see the router's log of this moment"
-REPLAY = "in a replay, run the command in the message above; else see the router's log"
+REPLAY = "in a replay, do what the message above says; else see the router's log"
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"
 NO_ROW = (
     "the instance has no row yet, was deleted, or belongs to another customer: wait until it is "

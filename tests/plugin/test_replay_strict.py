@@ -163,3 +163,26 @@ def test_what_the_next_turn_does_not_show_surely_is_not_recorded(project_of: Any
     result = replay(project)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*the LLM events of 'Two', recorded for *"])
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("return {}[turn.text]", "failed: KeyError('')"),
+        ("return 7", "returned 7: return the turn, with *"),
+    ],
+)
+def test_a_hook_that_is_wrong_is_what_to_correct(project_of: Any, body: str, problem: str) -> None:
+    project = project_of(UNCOUNTED)
+    record(project)
+    project.write("conftest.py", f"def pytest_hydra_smoke_record(turn):\n    {body}\n")
+    result = replay(project)
+    result.assert_outcomes(failed=1)
+    correct = "correct this hook: in a replay, it gets each message, with an empty text"
+    result.stdout.fnmatch_lines(
+        [
+            f"*pytest_hydra_smoke_record {problem}; {correct}*",
+            "*next step: in a replay, do what the message above says; else *",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*command*")
