@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,8 @@ def _fake(options: argparse.Namespace) -> int:
 
     def announce(url: str, random_token: str) -> None:
         print(f"fake router at {url}")
+        if scenario.recordings is not None:
+            print(scenario.recordings.in_words_with_age(datetime.now(UTC).date()))
         print(f"its token is {variable('token') if token else random_token}")
         print("stop it with Ctrl-C", flush=True)
 

@@ -157,23 +157,7 @@ def unset_spec(config: HydraSmokeConfig, given: Collection[str]) -> dict[str, st
     return {name: getattr(config, name) for name in SPEC if name not in given}
 
 
-def replayed(recordings: Recordings) -> str:
-    """Return a readable summary of what is replayed."""
-    number = len(recordings.each)
-    oldest, newest = recordings.days
-    days = f"{oldest}" if oldest == newest else f"{oldest} to {newest}"
-    return f"replaying {number} {'recording' if number == 1 else 'recordings'} of {days}"
-
-
 def header_line(recordings: Recordings) -> str:
     """Return the line on the replay in a run's header."""
-    what = f"{replayed(recordings)}; {_age(recordings)}"
+    what = recordings.in_words_with_age(datetime.now(UTC).date())
     return f"hydra-smoke: FAKE, {what}; without the bundled checks"
-
-
-def _age(recordings: Recordings) -> str:
-    """Return the age of the oldest recording, in words."""
-    days = max((datetime.now(UTC).date() - recordings.days[0]).days, 0)
-    if days == 0:
-        return "the oldest is of today"
-    return f"the oldest is {days} {'day' if days == 1 else 'days'} old"

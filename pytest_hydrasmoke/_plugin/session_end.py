@@ -35,7 +35,7 @@ from .ending import Ending
 from .failures import FAILED
 from .fixtures import Active
 from .interrupts import Watch
-from .replay import header_line, replayed, unset_spec
+from .replay import header_line, unset_spec
 from .replay_notes import notes
 from .report_cleaner import cleaned
 from .verdict import Verdict, exit_code
@@ -262,7 +262,7 @@ class SessionEnd:
         return Report(
             run_id=config.run_id,
             fake=self._fake is not None,
-            replaying=None if self._recordings is None else replayed(self._recordings),
+            replaying=None if self._recordings is None else self._recordings.in_words,
             url=config.url or "",
             began=self._began,
             seconds=(datetime.now(UTC) - self._began).total_seconds(),

@@ -113,6 +113,20 @@ class Recordings:
         return min(days), max(days)
 
     @property
+    def in_words(self) -> str:
+        """What is replayed, for people."""
+        number = len(self.each)
+        oldest, newest = self.days
+        days = f"{oldest}" if oldest == newest else f"{oldest} to {newest}"
+        return f"replaying {number} {'recording' if number == 1 else 'recordings'} of {days}"
+
+    def in_words_with_age(self, today: date) -> str:
+        """Return what is replayed, and the age of the oldest recording, for people."""
+        old = max((today - self.days[0]).days, 0)
+        age = "of today" if old == 0 else f"{old} {'day' if old == 1 else 'days'} old"
+        return f"{self.in_words}; the oldest is {age}"
+
+    @property
     def spec(self) -> Mapping[str, str]:
         """The most frequent value of each field of instances."""
         fields = [item for one in self.each for turn in one.turns for item in turn.spec.items()]

@@ -504,6 +504,29 @@ def test_fake_plays_a_scenario(project: Project, monkeypatch: pytest.MonkeyPatch
     ]
 
 
+def test_fake_says_which_recordings_it_serves(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    def serve(*_: object, announce: Callable[[str, str], None], **__: object) -> None:
+        announce("http://127.0.0.1:8000", "made-up")
+
+    monkeypatch.setattr("pytest_hydrasmoke.fake.serve", serve)
+    project.write("over.toml", 'base = "recordings"\n')
+    for number, day in enumerate(("2020-01-31", "2020-02-29")):
+        head = {"format": "pytest-hydrasmoke recording", "version": 1, "recorded": day}
+        text = json.dumps({**head, "of": f"t.py::test_{number}", "turns": []})
+        project.write(f"recordings/{number}.json", text)
+    for given in ("recordings/", "over.toml"):
+        assert main(["fake", "--scenario", given]) == 0
+        like(
+            capsys.readouterr().out.splitlines(),
+            "fake router at http://127.0.0.1:8000",
+            "replaying 2 recordings of 2020-01-31 to 2020-02-29; the oldest is * days old",
+            "its token is *",
+            "stop it with Ctrl-C",
+        )
+
+
 def test_fake_with_a_scenario_that_is_none(project: Project, capsys: Output) -> None:
     assert main(["fake", "--scenario", "slowboot"]) == 4
     words = (
