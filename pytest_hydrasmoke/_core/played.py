@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -24,11 +25,15 @@ class Said:
     tools: str
     reasoning: str
     finish_reason: str | None
+    runtimes: Sequence[str]
+    """The runtimes of its events, in the order in which they first appeared."""
 
     @property
     def digest(self) -> str:
-        """A digest of its words without its reasoning: the same for the same words."""
-        words = repr((self.text, self.tools, self.finish_reason))
+        """A digest of its words; of its reasoning, only whether there is any."""
+        # A model thinks in other words each time.
+        facts = (*self.runtimes, bool(self.reasoning))
+        words = repr((self.text, self.tools, self.finish_reason, facts))
         return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -51,13 +56,13 @@ def played(stream: bytes, reading: Reading) -> Said:
                 texts.append(step[1].text)
     finally:
         drive(turn.close())
-    return said("".join(texts), content, turn.finish_reason)
+    return said("".join(texts), content, turn.finish_reason, turn.runtimes)
 
 
-def said(text: str, content: Content, finish_reason: str | None) -> Said:
+def said(text: str, content: Content, finish_reason: str | None, runtimes: Sequence[str]) -> Said:
     """Combine what a turn has said."""
     tools = [f"{call.name}({call.arguments}) -> {call.result}" for call in content.tool_calls]
-    return Said(text, ", ".join(tools), content.reasoning(text), finish_reason)
+    return Said(text, ", ".join(tools), content.reasoning(text), finish_reason, tuple(runtimes))
 
 
 class _Played(Calls):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ class Tape:
     content: Content | None = None
     """Other content of the turn, where it was kept."""
     finish_reason: str | None = None
+    runtimes: Sequence[str] = ()
+    """The runtimes of its events, as the turn read them."""
     end: Ending = "left"
     refusal: Reply | None = None
     """An answer that was not a stream."""

@@ -82,7 +82,7 @@ class LogObserver(TurnObserver):
     def closed(self, turn: Turn) -> None:
         if (tape := self._tape) is not None:
             tape.content = turn.content
-            tape.finish_reason = turn.finish_reason
+            tape.finish_reason, tape.runtimes = turn.finish_reason, turn.runtimes
             tape.over = self._now() if self._ended is None else self._ended
             if turn.ending != "left":
                 tape.end = turn.ending

@@ -15,6 +15,12 @@ from .recording import Turn, asked
 
 _AROUND = 3
 """How many words are shown before the first difference, and after it."""
+_LONGEST = 60
+"""Most characters of such words."""
+_ROOM = 240
+"""Characters for a turn's differences: one that finds no room is only named."""
+_NONE = {"LLM events": "not counted", "format": "unknown"}
+"""How the absence of something is called, where it is not "none"."""
 
 
 def compared(
@@ -67,7 +73,7 @@ def _message(turn: Turn) -> str:
 
 
 def _difference(was: Turn, now: Turn, reading: Reading) -> str | None:
-    """Return the first difference of a turn; None where the words are equal."""
+    """Return the differences of a turn; None where the words are equal."""
     if now.llm_events is None:
         # What nobody counted this time may still be as it was.
         now = replaced(now, llm_events=was.llm_events)
@@ -77,46 +83,66 @@ def _difference(was: Turn, now: Turn, reading: Reading) -> str | None:
     if was.said is not None and was.said == now.said and _frame(was) == _frame(now):
         return None
     one, other = _words(was, reading), _words(now, reading)
+    told, room = list[str](), _ROOM
     for name, before in one.items():
         if before != other[name]:
-            return f"{name}: {_first_words(str(before), str(other[name]))}"
-    return None
+            whole = f"{name}: {_change(before, other[name], _NONE.get(name, 'none'))}"
+            told.append(whole if len(whole) <= room else name)
+            room -= len(told[-1])
+    return "; ".join(told) or None
 
 
 def _raw(turn: Turn) -> tuple[object, ...]:
     return (*_frame(turn).values(), turn.stream, turn.refused)
 
 
-def _frame(turn: Turn) -> dict[str, object]:
+def _frame(turn: Turn) -> dict[str, str | None]:
     """Return everything relevant of a turn except its lookup key and its stream."""
-    events = turn.llm_events
+    events, counted = turn.llm_events, None
+    if events is not None:
+        counted = f"{events.count} of {', '.join(events.providers) or 'none'}"
     return {
-        "spec": dict(turn.spec),
         "ending": "refused" if turn.end is None else turn.end,
-        "LLM events": events and f"{events.count} of {', '.join(events.providers) or 'none'}",
+        "LLM events": counted,
+        "spec": str(dict(sorted(turn.spec.items()))),
     }
 
 
-def _words(turn: Turn, reading: Reading) -> dict[str, object]:
-    """Return the words of a turn, with readable names of its parts."""
-    refused, words = turn.refused, played(turn.stream, reading)
+def _words(turn: Turn, reading: Reading) -> dict[str, str | bool | None]:
+    """Return the words of a turn, with readable names of its parts, in the order of telling.
+
+    True stands for words that are not compared.
+    """
+    words, frame, refusal = played(turn.stream, reading), _frame(turn), None
+    if (refused := turn.refused) is not None:
+        refusal = f"{refused.status} {refused.body.decode(errors='replace')}"
     return {
-        **_frame(turn),
-        "refusal": refused and f"{refused.status} {refused.body.decode(errors='replace')}",
         "text": words.text,
         "tools": words.tools,
         "finish reason": words.finish_reason,
+        "ending": frame.pop("ending"),
+        "refusal": refusal,
+        "format": ", ".join(words.runtimes) or None,
+        "reasoning": True if words.reasoning else None,
+        **frame,
     }
 
 
-def _first_words(before: str, now: str) -> str:
-    old, new = before.split(), now.split()
+def _change(before: str | bool | None, now: str | bool | None, none: str) -> str:
+    """Return what is now and what was, around the first words that differ."""
+    old, new = ([*it.split()] if isinstance(it, str) else [] for it in (before, now))
     pairs = zip(old, new, strict=False)
     same = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
-    return f"{_around(new, same)}, and was {_around(old, same)}"
+
+    def shown(value: str | bool | None, words: Sequence[str]) -> str:
+        if isinstance(value, str):
+            return _around(words, same)
+        return "some" if value else none
+
+    return f"{shown(now, new)}, and was {shown(before, old)}"
 
 
 def _around(words: Sequence[str], at: int) -> str:
     part = " ".join(words[max(at - _AROUND, 0) : at + _AROUND])
     dots = ("… " if at > _AROUND else "", " …" if at + _AROUND < len(words) else "")
-    return repr(f"{dots[0]}{safe_line(part)}{dots[1]}")
+    return repr(f"{dots[0]}{safe_line(part, _LONGEST)}{dots[1]}")

@@ -91,7 +91,7 @@ def _live(tape: Tape) -> Said | None:
     """Return the turn's words as they were read; None where not all of them were kept."""
     if tape.content is None or tape.refusal is not None:
         return None
-    return said("".join(tape.text), tape.content, tape.finish_reason)
+    return said("".join(tape.text), tape.content, tape.finish_reason, tape.runtimes)
 
 
 def _plain(tape: Tape) -> Turn:

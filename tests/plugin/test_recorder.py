@@ -6,17 +6,19 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from plugin_tools import Project, nothing_left, problems
+from plugin_tools import QUICK, Project, nothing_left, problems
 
 from pytest_hydrasmoke import RecordedTurn
 from pytest_hydrasmoke._plugin.record_hook import edit_of
 from pytest_hydrasmoke._plugin.recorder_notes import UNWRITTEN, Notes
 from pytest_hydrasmoke._run.taped import NotWrittenError
-from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 SUITE = """
     import pytest
@@ -167,6 +169,30 @@ def test_what_tests_fixtures_and_hooks_say_is_written_once(
     after = texts(project)
     changed = [name for name in before if before[name] != after[name]]
     assert changed == ["test_it/test_shared.json"]
+
+
+def test_another_runtime_and_new_reasoning_are_recorded(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    reasons = "def test_it(smoke_instance): assert smoke_instance.chat('Hello').text"
+    project.at(routing(QUICK), bundled_checks="false").write("test_it.py", reasons)
+    assert told(project.live(*RECORD)) == ["1 new", "new: test_it.py::test_it"]
+    openai = routing(QUICK)
+    openai.reply("Hello", "I am ready.", reasoning="Am I?")
+    project.at(openai)
+    assert told(project.live(*RECORD)) == [
+        "1 changed",
+        "changed: test_it.py::test_it: turn 1, reasoning: some, and was none",
+    ]
+    openai.reply("Hello", "I am ready.", reasoning="Let me see.")
+    assert told(project.live(*RECORD)) == ["1 unchanged"]
+    goose = routing(replace(QUICK, runtime="goose"))
+    goose.reply("Hello", "I am ready.", reasoning="Am I?")
+    project.at(goose)
+    assert told(project.live(*RECORD)) == [
+        "1 changed",
+        "changed: test_it.py::test_it: turn 1, format: 'Goose', and was 'OpenAI chat'",
+    ]
 
 
 ODD = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace as replaced
 
 import pytest
@@ -23,7 +24,7 @@ from pytest_hydrasmoke._run.recording_words import compared
         ),
         (
             turn(frame("I am ready.", finish_reason="length"), DONE),
-            "finish reason: 'length', and was 'None'",
+            "finish reason: 'length', and was none",
         ),
         (
             replaced(turn(frame("I am ready."), DONE), end="cut"),
@@ -31,7 +32,7 @@ from pytest_hydrasmoke._run.recording_words import compared
         ),
         (
             replaced(turn(frame("I am ready."), DONE), llm_events=Events(1, ("a",), 0.1)),
-            "LLM events: '1 of a', and was 'None'",
+            "LLM events: '1 of a', and was not counted",
         ),
     ],
 )
@@ -87,9 +88,92 @@ def test_refusals_tools_and_failures_are_compared() -> None:
     with_tool = turn(frame("", delta={"tool_calls": [call]}), DONE)
     failed = turn(b'data: {"error": {"message": "no"}}\n\n')
     assert differs(refusal(b"a"), refusal(b"b")) == "turn 1, refusal: '503 b', and was '503 a'"
-    assert differs(turn(DONE), with_tool) == "turn 1, tools: 'find({}) -> None', and was ''"
+    assert differs(turn(DONE), with_tool) == (
+        "turn 1, tools: 'find({}) -> None', and was ''; format: 'OpenAI chat', and was unknown"
+    )
     assert differs(failed, failed) is None
     assert differs(failed, turn()) is None
+
+
+SAYS = b'event: content_block_delta\ndata: {"type": "content_block_delta", "delta": %b}\n\n'
+CLAUDE = SAYS % b'{"type": "text_delta", "text": "I am ready."}'
+
+
+def thinks(words: str) -> bytes:
+    return frame("", delta={"reasoning_content": words})
+
+
+def test_another_runtime_is_a_change() -> None:
+    openai, anthropic = turn(frame("I am ready."), DONE), turn(CLAUDE, DONE)
+    bare = turn(b"data: I am ready.\n\n", DONE)
+    assert differs(openai, anthropic) == "turn 1, format: 'Anthropic', and was 'OpenAI chat'"
+    assert differs(anthropic, bare) == "turn 1, format: unknown, and was 'Anthropic'"
+    both = turn(frame(""), CLAUDE, DONE)
+    assert differs(anthropic, both) == (
+        "turn 1, format: 'OpenAI chat, Anthropic', and was 'Anthropic'"
+    )
+
+
+def test_whether_there_is_reasoning_is_compared_and_not_its_words() -> None:
+    none = turn(frame("I am ready."), DONE)
+    some, other = (turn(thinks(words), frame("I am ready."), DONE) for words in ("Am I?", "Yes."))
+    assert differs(none, some) == "turn 1, reasoning: some, and was none"
+    assert differs(some, none) == "turn 1, reasoning: none, and was some"
+    assert compared([some], [other], Reading()) == ([some], None)
+
+
+def test_usage_is_not_compared() -> None:
+    def used(tokens: int) -> bytes:
+        usage = {"prompt_tokens": tokens, "completion_tokens": tokens}
+        return f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode()
+
+    one, other = (turn(frame("Hi"), used(tokens), DONE) for tokens in (1, 2))
+    assert compared([one], [other], Reading()) == ([one], None)
+
+
+def test_a_file_with_a_digest_of_an_earlier_release_stays_while_nothing_changes() -> None:
+    old = replaced(turn(frame("I am ready."), DONE), said="5f0c1d2e3a4b5968")
+    again = turn(frame("I am ready.", id="2"), DONE)
+    again = replaced(again, said=said("I am ready."))
+    assert compared([old], [again], Reading()) == ([old], None)
+    other = replaced(turn(thinks("Am I?"), frame("I am ready."), DONE), said="0")
+    assert differs(old, other) == "turn 1, reasoning: some, and was none"
+
+
+def test_each_kind_of_difference_is_named() -> None:
+    call = {"index": 0, "id": "1", "function": {"name": "find", "arguments": "{}"}}
+    old = turn(frame("I am ready.", finish_reason="stop"), DONE)
+    new = turn(
+        thinks("Am I?"),
+        frame("", delta={"tool_calls": [call]}),
+        frame("I am set.", finish_reason="length"),
+        DONE,
+    )
+    new = replaced(new, end="cut", llm_events=Events(2, ("a",), 0.1))
+    told = (
+        "text: 'I am set.', and was 'I am ready.'; tools: 'find({}) -> None', and was ''; "
+        "finish reason: 'length', and was 'stop'; ending: 'cut', and was 'closed'; "
+        "reasoning: some, and was none; LLM events: '2 of a', and was not counted"
+    )
+    assert compared([old, old], [new, new], Reading())[1] == f"turn 1, {told}; and 1 more turn"
+
+
+def test_of_many_long_differences_the_last_ones_are_only_named() -> None:
+    find = {"name": "find", "arguments": json.dumps({"a": "a" * 400})}
+    call = {"index": 0, "id": "1", "function": find}
+    old = turn(frame("a" * 400), DONE)
+    new = replaced(
+        turn(frame("", delta={"tool_calls": [call]}), frame("b" * 400), DONE),
+        end="cut",
+        spec={"manifest_id": "s" * 400},
+    )
+    words = compared([old, old], [new, new], Reading())[1]
+    assert words is not None
+    assert len(words) < 330
+    first, *others = words.split("; ")
+    assert first.startswith("turn 1, text: 'bbb")
+    assert "and was 'aaa" in first
+    assert others == ["tools", "ending: 'cut', and was 'closed'", "spec", "and 1 more turn"]
 
 
 def test_what_a_turn_was_and_is_told_in_words() -> None:
@@ -98,8 +182,13 @@ def test_what_a_turn_was_and_is_told_in_words() -> None:
     assert differs(one, replaced(one, spec=other)) == (
         "turn 1, spec: \"{'manifest_id': 'other'}\", and was \"{'manifest_id': 'hermes-basic'}\""
     )
+    two_fields = {"manifest_id": "hermes-basic", "tier_id": "tier-1"}
+    turned = dict(reversed(two_fields.items()))
+    assert differs(replaced(one, spec=two_fields), replaced(one, spec=turned)) is None
     refused = replaced(one, end=None, times=[], chunks=[], refused=Refusal(503, "", b"no"))
-    assert differs(refused, one) == "turn 1, ending: 'closed', and was 'refused'"
+    assert differs(refused, one) == (
+        "turn 1, ending: 'closed', and was 'refused'; refusal: none, and was '503 no'"
+    )
     two = replaced(one, llm_events=Events(2, ("a", "b"), 0.1))
     none = replaced(one, llm_events=Events(0, (), 0.1))
     assert differs(none, two) == "turn 1, LLM events: '2 of a, …', and was '0 of none'"
@@ -124,7 +213,9 @@ def test_what_somebody_has_edited_is_as_it_was_while_the_agent_says_the_same() -
     again = replaced(first, chunks=[frame("I am ready.", id="2"), DONE])
     other = replaced(turn(frame("I am set."), DONE), said=said("I am set."))
     assert differs(edited, again) is None
-    assert differs(edited, replaced(again, end="cut")) == "turn 1, ending: 'cut', and was 'closed'"
+    assert differs(edited, replaced(again, end="cut")) == (
+        "turn 1, text: 'I am ready.', and was 'I am rea'; ending: 'cut', and was 'closed'"
+    )
     assert differs(edited, other) == "turn 1, text: 'I am set.', and was 'I am rea'"
     assert differs(replaced(edited, said=None), replaced(again, said=None)) == (
         "turn 1, text: 'I am ready.', and was 'I am rea'"
@@ -133,7 +224,7 @@ def test_what_somebody_has_edited_is_as_it_was_while_the_agent_says_the_same() -
 
 def said(text: str) -> str:
     """Return the digest of a turn's words."""
-    return Said(text, "", "", None).digest
+    return Said(text, "", "", None, ("OpenAI chat",)).digest
 
 
 def test_llm_events_that_nobody_counted_this_time_are_as_they_were() -> None:

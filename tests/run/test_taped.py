@@ -213,6 +213,7 @@ def test_the_digest_of_a_live_turn_is_that_of_its_stream(
 ) -> None:
     frames = [*map(frame, texts), frame("", finish_reason=finish), DONE]
     made = replaced(tape(*frames), text=texts, finish_reason=finish, content=Content())
+    made.runtimes = ["OpenAI chat"]
     whole = masking().turn(TEST, made)
     assert whole is not None
     assert whole.said == played(whole.stream, Reading()).digest
