@@ -34,7 +34,7 @@ from pytest_hydrasmoke._run.recording import (
 )
 from pytest_hydrasmoke._run.recording_words import compared
 from pytest_hydrasmoke._run.recordings import ROUTER, Recordings, replace
-from pytest_hydrasmoke._run.router_forms import forms_of
+from pytest_hydrasmoke._run.router_forms import FormsError, forms_in, forms_of
 from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 
 from .bundled_checks import PACKAGE
@@ -148,6 +148,7 @@ class Recorder:
             worker_output(self._pytest)[RECORDED] = self._notes.kept
         else:
             self._write_left()
+            self._try(ROUTER, self._earlier_forms)
         if self._notes.unwritten():  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
@@ -262,16 +263,24 @@ class Recorder:
             return []  # It is damaged, and is replaced.
 
     def _write_forms(self, owner: str, report: Report) -> None:
-        path = self._recordings.folder / ROUTER
-        forms = forms_of(report, path.read_bytes() if path.exists() else None)
+        forms = forms_of(report, self._earlier_forms(owner))
         if forms is not None:
-            replace(path, forms)
+            replace(self._recordings.folder / owner, forms)
 
-    def _try(self, owner: str, work: Callable[[str], None]) -> None:
+    def _earlier_forms(self, owner: str) -> bytes | None:
+        """Return the file of the router's forms; raises `FormsError` where it can't be read."""
+        path = self._recordings.folder / owner
+        if not path.exists():
+            return None
+        before = path.read_bytes()
+        forms_in(before)
+        return before
+
+    def _try(self, owner: str, work: Callable[[str], object]) -> None:
         """Call `work`, which writes; if that fails, fail the run, not a test."""
         try:
             work(owner)
-        except NotWrittenError as error:
+        except (NotWrittenError, FormsError) as error:
             self._notes.note(owner, UNWRITTEN, str(error))
         except Exception as error:
             self._notes.note(owner, UNWRITTEN, f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, cast
 
-from pytest_hydrasmoke._report.model import InstanceReport, Report, TurnReport
+from pytest_hydrasmoke._report.model import SCHEMA_VERSION, InstanceReport, Report, TurnReport
 
 _ARRIVALS = 20
 """How many of a turn's arrivals are kept: the pauses between them are similar."""
@@ -19,9 +19,16 @@ _DEPTH = 4
 Plain = dict[str, Any]
 
 
+class FormsError(ValueError):
+    """Raised for a file that can't be read, and so not be updated; says why, and what to do."""
+
+
 def forms_of(report: Report, before: bytes | None) -> str | None:
-    """Return the file's new text; None where it is up to date, or there is nothing to store."""
-    old = _read(before)
+    """Return the file's new text; None where it is up to date, or there is nothing to store.
+
+    Raises `FormsError`: what earlier runs have learned must not be lost.
+    """
+    old = None if before is None else forms_in(before)
     ready = [
         instance
         for instance in report.instances
@@ -33,9 +40,7 @@ def forms_of(report: Report, before: bytes | None) -> str | None:
     known: Plain = {} if old is None else old["manners"]
     forms: Plain = {
         "schema_version": report.schema_version,
-        "instances": [_instance(instance) for instance in ready]
-        if old is None
-        else old["instances"],
+        "instances": (old and old["instances"]) or [_instance(instance) for instance in ready],
         "manners": {name: _joined(known.get(name, []), new) for name, new in manners.items()},
     }
     return None if forms == old else f"{_lines(forms)}\n"
@@ -55,12 +60,41 @@ def _lines(value: object, depth: int = 0) -> str:
     return json.dumps(value)
 
 
-def _read(before: bytes | None) -> Plain | None:
+def forms_in(text: bytes) -> Plain:
+    """Return the forms in a file; raises `FormsError`."""
     try:
-        plain: Any = json.loads(before or b"")
-        return plain if plain["instances"] and isinstance(plain["manners"], dict) else None
-    except (ValueError, KeyError, TypeError):
-        return None  # A new file replaces it.
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(f"{type(error).__name__}: {error}") from None
+    plain = cast("Plain", value) if isinstance(value, dict) else {}
+    version = plain.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise FormsError(
+            f"it has the schema_version {version!r}, and this release writes {SCHEMA_VERSION}: "
+            "update pytest-hydrasmoke, or move it away, and a run makes it anew"
+        )
+    if not _is_whole(plain):
+        raise _damaged("it has no instances and manners as a run writes them")
+    return plain
+
+
+def _is_whole(plain: Plain) -> bool:
+    try:
+        manners = [form for forms in plain["manners"].values() for form in forms]
+        return isinstance(plain["instances"], list) and all(map(_is_object, manners))
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _damaged(why: str) -> FormsError:
+    return FormsError(
+        f"it is damaged: {why}: mend it, for example from version control, or move it away, "
+        "and a run makes it anew"
+    )
 
 
 def _joined(known: Sequence[Plain], new: Sequence[Plain]) -> list[Plain]:

@@ -310,6 +310,30 @@ def test_a_recording_that_can_t_be_written_fails_the_run(
     assert report["exit_code"] == 1
 
 
+@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n1")], ids=["alone", "worker"])
+def test_a_damaged_file_of_the_router_stays_and_fails_the_run(
+    project: Project, router: FakeRouter, options: tuple[str, ...]
+) -> None:
+    project.at(router, bundled_checks="false")
+    project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('Hello')")
+    damaged = "<<<<<<< ours\n{}\n=======\n{}\n>>>>>>> theirs\n"
+    project.write("recordings/router.json", damaged)
+    result = project.live(*RECORD, *options)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert texts(project)["router.json"].decode().strip() == damaged.strip()
+    assert told(result)[0] == "1 new, 1 could not be written"
+    result.stdout.fnmatch_lines(
+        [
+            "RECORDING: the recording of router.json could not be written",
+            "it is damaged: JSONDecodeError: *: mend it, *, or move it away, *",
+            "*an earlier recording is unchanged; record it again: pytest *",
+            "FAILED hydra-smoke::recording::router.json*",
+        ]
+    )
+    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
+    assert report["exit_code"] == 1
+
+
 def test_that_an_earlier_recording_stays_is_told(project: Project, router: FakeRouter) -> None:
     test = "def test_{}(smoke_instance): assert smoke_instance.chat('{}').text == '{}'\n"
     right = test.format("fails", "a", "I am ready.") + test.format("left", "secret", "I am ready.")

@@ -12,7 +12,7 @@ from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._report.manners import AnswerReport, EventReport, Manners
 from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
 from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanReport
-from pytest_hydrasmoke._run.router_forms import forms_of
+from pytest_hydrasmoke._run.router_forms import FormsError, forms_of
 from pytest_hydrasmoke.fake.from_report import scenario_of
 
 ID, HOST, KEY = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11", "agent-17.example", "night-0"
@@ -210,11 +210,52 @@ def test_in_what_order_a_form_has_its_keys_is_no_matter() -> None:
     assert forms_of(whole, json.dumps(old).encode()) is None
 
 
-@pytest.mark.parametrize("damaged", [b"{", b"[]", b"{}", b'{"instances": [], "manners": {}}'])
-def test_a_file_that_tells_nothing_is_made_anew(damaged: bytes) -> None:
-    made = forms_of(report(instance(said(80.0))), damaged)
-    assert made is not None
-    assert json.loads(made)["instances"]
+MARKERS = b"<<<<<<< ours\n{}\n=======\n{}\n>>>>>>> theirs\n"
+MANNERS = b'{"schema_version": 2, "instances": [{}], "manners": %b}'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "it is damaged: JSONDecodeError: Expecting value"),
+        (MARKERS, "it is damaged: JSONDecodeError: Expecting value"),
+        (b"\xff", "it is damaged: UnicodeDecodeError: "),
+        (b"[" * 100_000, "it is damaged: RecursionError: "),
+        (b"[]", "it is damaged: it has no instances and manners"),
+        (b'{"schema_version": 2}', "it is damaged: it has no instances and manners"),
+        (MANNERS % b"[]", "it is damaged: it has no instances and manners"),
+        (MANNERS % b'{"answers": 1}', "it is damaged: it has no instances and manners"),
+        (MANNERS % b'{"answers": [1]}', "it is damaged: it has no instances and manners"),
+        (MANNERS.replace(b"[{}]", b"{}") % b"{}", "it is damaged: it has no instances"),
+    ],
+)
+@pytest.mark.parametrize("instances", [(), (instance(),)])
+def test_a_damaged_file_is_no_reason_to_lose_what_it_holds(
+    text: bytes, problem: str, instances: tuple[InstanceReport, ...]
+) -> None:
+    with pytest.raises(FormsError) as caught:
+        forms_of(report(*instances), text)
+    assert str(caught.value).startswith(problem)
+    assert str(caught.value).endswith(
+        ": mend it, for example from version control, or move it away, and a run makes it anew"
+    )
+
+
+@pytest.mark.parametrize("version", ["1", "3", "null", "2.5"])
+def test_a_file_of_another_version_is_left_to_its_release(version: str) -> None:
+    text = (MANNERS % b"{}").replace(b": 2", f": {version}".encode())
+    told = f"^it has the schema_version {version.replace('null', 'None')}, and this release writes "
+    with pytest.raises(match=f"{told}2: update pytest-hydrasmoke, or move it away"):
+        forms_of(report(instance()), text)
+
+
+def test_a_file_without_instances_gets_them_and_keeps_its_forms() -> None:
+    old = json.loads(forms_of(report(instance(said(80.0)), region="string"), None) or "")
+    text = json.dumps({**old, "instances": []}).encode()
+    assert forms_of(report(region="string"), text) is None
+    made = json.loads(forms_of(report(instance(said(80.0))), text) or "")
+    assert made["instances"] == old["instances"]
+    assert len(made["manners"]["answers"]) == 2
 
 
 def test_where_no_instance_got_ready_there_is_nothing_to_tell() -> None:
