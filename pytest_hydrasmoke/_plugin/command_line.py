@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -22,6 +23,8 @@ def load(config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str
             f"{flag('token')} would show the token to everybody on this machine: "
             f"set {variable('token')} in the environment, or give {flag('token_file')}"
         )
+    if (problem := _moved_rootdir(config)) is not None:
+        raise pytest.UsageError(problem)
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
     here = config.invocation_params.dir
     # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
@@ -29,3 +32,24 @@ def load(config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str
     places = [here / argument.partition("::")[0] for argument in named]
     places = [Path(os.path.abspath(place)) for place in places if place.exists()]
     return sources.load(options, here, fake=fake, places=places, **how)
+
+
+def _moved_rootdir(config: pytest.Config) -> str | None:
+    """Return what is wrong where the value of an option has moved pytest's rootdir.
+
+    pytest looks for it before it knows a plugin's options: it takes a value that stands alone, and
+    is a path, for one of tests. Tests then have other names than those of their recordings, and the
+    project's configuration is not read.
+    """
+    here, root = config.invocation_params.dir, config.rootpath
+    if config.inipath is not None or root == here or not here.is_relative_to(root):
+        return None
+    ours = {flag(name) for name in SETTINGS}
+    for option, value in itertools.pairwise(map(str, config.invocation_params.args)):
+        place = Path(os.path.abspath(here / value))
+        if option in ours and place.exists() and not place.is_relative_to(here):
+            return (
+                f"{option} {value} makes {root} pytest's rootdir, which changes the names of "
+                f"tests: write {option}={value}"
+            )
+    return None

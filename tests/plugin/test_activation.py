@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 
@@ -95,6 +96,25 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(
         result.stderr.fnmatch_lines(
             ["*set HYDRA_SMOKE_TOKEN in the environment, or give --hydra-smoke-token-file"]
         )
+
+
+def test_the_value_of_an_option_does_not_move_the_rootdir(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("suite/test_it.py", "def test_it(smoke_instance): ...\n")
+    project.write("words.toml", 'reply = "Ready"\n')
+    monkeypatch.chdir(project.path / "suite")
+    option, value = "--hydra-smoke-scenario", os.path.join("..", "words.toml")
+    result = project.fake(option, value, ".")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    moved = f"*{option} {value} makes {project.path} pytest's rootdir, *: write {option}={value}"
+    result.stderr.fnmatch_lines([moved])
+    # Where the rootdir is the same without it, nothing is wrong.
+    project.fake(f"{option}={value}", ".").assert_outcomes(passed=1)
+    project.write("suite/own.toml", 'reply = "Ready"\n')
+    project.fake(option, "own.toml", ".").assert_outcomes(passed=1)
+    project.write("pytest.ini", "[pytest]\n")
+    project.fake(option, value, ".").assert_outcomes(passed=1)
 
 
 def test_both_switches_are_refused(project: Project, router: FakeRouter) -> None:
