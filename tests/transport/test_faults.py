@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -106,11 +105,9 @@ async def test_a_deadline_in_the_middle_of_a_message_is_late_and_leaves_nothing(
         async with calls_of(kind, f"http://127.0.0.1:{deaf.getsockname()[1]}") as calls:
             with pytest.raises(TransportError) as caught:
                 # More than any system takes for a server that does not read.
-                await calls.chat(SOME_ID, "a" * 2**24, deadline=calls.io.now() + 0.5)
+                await calls.chat(SOME_ID, "a" * 2**23, deadline=calls.io.now() + 0.5)
     assert caught.value.late
     assert_clean(caught.value)
-    del caught
-    gc.collect()  # trio warns about what was not read to its end.
 
 
 @pytest.mark.parametrize("call", CALLS)
