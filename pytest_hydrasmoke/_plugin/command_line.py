@@ -23,15 +23,17 @@ def load(config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str
             f"{flag('token')} would show the token to everybody on this machine: "
             f"set {variable('token')} in the environment, or give {flag('token_file')}"
         )
-    if (problem := _moved_rootdir(config)) is not None:
-        raise pytest.UsageError(problem)
     options = {name: config.getoption(f"hydra_smoke_{name}") for name in SETTINGS}
     here = config.invocation_params.dir
     # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
     named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
     places = [here / argument.partition("::")[0] for argument in named]
     places = [Path(os.path.abspath(place)) for place in places if place.exists()]
-    return sources.load(options, here, fake=fake, places=places, **how)
+    loaded = sources.load(options, here, fake=fake, places=places, **how)
+    # Whatever else is wrong with the value is more important.
+    if (problem := _moved_rootdir(config)) is not None:
+        raise pytest.UsageError(problem)
+    return loaded
 
 
 def _moved_rootdir(config: pytest.Config) -> str | None:
