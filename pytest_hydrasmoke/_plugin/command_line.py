@@ -27,8 +27,8 @@ def load(config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str
     here = config.invocation_params.dir
     # Without arguments and `testpaths`, pytest's only argument is the folder where it is called.
     named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
-    places = [here / argument.partition("::")[0] for argument in named]
-    places = [Path(os.path.abspath(place)) for place in places if place.exists()]
+    places = [_place(here, argument.partition("::")[0]) for argument in named]
+    places = [place for place in places if place.exists()]
     loaded = sources.load(options, here, fake=fake, places=places, **how)
     # Whatever else is wrong with the value is more important.
     if (problem := _moved_rootdir(config)) is not None:
@@ -44,14 +44,20 @@ def _moved_rootdir(config: pytest.Config) -> str | None:
     project's configuration is not read.
     """
     here, root = config.invocation_params.dir, config.rootpath
-    if config.inipath is not None or root == here or not here.is_relative_to(root):
+    tests = [_place(here, argument.partition("::")[0]) for argument in config.args]
+    outside = [place for place in tests if not place.is_relative_to(here)]
+    if config.inipath is not None or root == here or outside or not here.is_relative_to(root):
         return None
     ours = {flag(name) for name in SETTINGS}
     for option, value in itertools.pairwise(map(str, config.invocation_params.args)):
-        place = Path(os.path.abspath(here / value))
+        place = _place(here, value)
         if option in ours and place.exists() and not place.is_relative_to(here):
             return (
                 f"{option} {value} makes {root} pytest's rootdir, which changes the names of "
                 f"tests: write {option}={value}"
             )
     return None
+
+
+def _place(here: Path, argument: str) -> Path:
+    return Path(os.path.abspath(here / argument))

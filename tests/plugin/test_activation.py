@@ -113,6 +113,8 @@ def test_the_value_of_an_option_does_not_move_the_rootdir(
     project.fake(f"{option}={value}", ".").assert_outcomes(passed=1)
     project.write("suite/own.toml", 'reply = "Ready"\n')
     project.fake(option, "own.toml", ".").assert_outcomes(passed=1)
+    project.fake(option, value, "..").assert_outcomes(passed=1)
+    project.fake("--rootdir=..", f"{option}={value}", ".").assert_outcomes(passed=1)
     project.write("pytest.ini", "[pytest]\n")
     project.fake(option, value, ".").assert_outcomes(passed=1)
 
