@@ -208,7 +208,7 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
         for by in ([], ["--run-id", "weak"]):
             code, told = sweep(tmp_path, capsys, *by)
             assert (code, open_keys(tmp_path)) == (1, ["weak-0"])
-            assert "unsure   (key weak-0): no row yet, one may come; sweep again in " in told
+            assert "unsure   (key weak-0): no row yet, one may come; sweep again in 3" in told
         at(liar, row_settle=0.01)
         code, told = sweep(tmp_path, capsys)
         assert (code, open_keys(tmp_path)) == (0, [])
