@@ -69,9 +69,11 @@ def forms_in(text: bytes) -> Plain:
     plain = cast("Plain", value) if isinstance(value, dict) else {}
     version = plain.get("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        update = "update pytest-hydrasmoke, or " if newer else ""
         raise FormsError(
             f"it has the schema_version {version!r}, and this release writes {SCHEMA_VERSION}: "
-            "update pytest-hydrasmoke, or move it away, and a run makes it anew"
+            f"{update}move it away, and a run makes it anew"
         )
     if not _is_whole(plain):
         raise _damaged("it has no instances and manners as a run writes them")

@@ -241,11 +241,20 @@ def test_a_damaged_file_is_no_reason_to_lose_what_it_holds(
     )
 
 
-@pytest.mark.parametrize("version", ["1", "3", "null", "2.5"])
-def test_a_file_of_another_version_is_left_to_its_release(version: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        ("3", "update pytest-hydrasmoke, or move it away"),
+        # With these, an update does not help.
+        ("1", "move it away"),
+        ("2.5", "move it away"),
+        ("null", "move it away"),
+    ],
+)
+def test_a_file_of_another_version_is_left_to_its_release(version: str, remedy: str) -> None:
     text = (MANNERS % b"{}").replace(b": 2", f": {version}".encode())
     told = f"^it has the schema_version {version.replace('null', 'None')}, and this release writes "
-    with pytest.raises(match=f"{told}2: update pytest-hydrasmoke, or move it away"):
+    with pytest.raises(match=f"{told}2: {remedy}, and a run makes it anew$"):
         forms_of(report(instance()), text)
 
 
