@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -72,8 +72,11 @@ def pytest_sessionfinish():
 """
 PATIENCE = 120.0
 """Seconds: a run may take so long and is timed again all the same."""
-PAUSE = 0.0005
-"""Seconds between two events that come one at a time: an agent's come more slowly."""
+PACES = {100: 32, 2_000: 100}
+"""Events a second of a turn whose events come one at a time, and how many tests have such turns.
+
+The slower one is a fast model's; the other shows how much depends on the pace.
+"""
 FRAMES = {
     "OpenAI": (f"data: {COMPLETION_CHUNK}\n\n", 1.3),
     "Anthropic": (f"event: content_block_delta\ndata: {CONTENT_BLOCK}\n\n", 1.3),
@@ -165,7 +168,13 @@ def children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5) -> Result:
+def run(
+    turns: int = 200,
+    events: int = 500,
+    long: int = 100_000,
+    times: int = 5,
+    paces: Mapping[int, int] = PACES,
+) -> Result:
     result = Result(["run", "s of CPU", "beside"])
     # An event a word, and the reply's end.
     spoken = Scenario(
@@ -184,9 +193,6 @@ def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5
             "replayed": partial(suite.run, *fake, "recordings/"),
         }
         found = rounds(ways, times, timer=children, patience=PATIENCE)
-    # Processes differ by more than what is looked for: half of the tests of several.
-    with _suite(replace(spoken, event_pause=PAUSE), max(8, turns), HALF) as suite:
-        spread = [suite.tests() for _ in range(times)]
     for name, base in (
         ("live", "live"),
         ("live, recorded", "live"),
@@ -194,19 +200,34 @@ def run(turns: int = 200, events: int = 500, long: int = 100_000, times: int = 5
         ("replayed", "on the plain fake"),
     ):
         result.add(name, found.seconds(name), found.ratio(name, base))
-    live, recorded = (
-        usual([seconds for tests in spread for seconds in tests[kind]])
-        for kind in ("live", "recorded")
-    )
-    result.add("a test, an event at a time", live, 1.0)
-    result.add("a test, an event at a time, recorded", recorded, recorded / live)
+    spread = {
+        pace: _spread(replace(spoken, event_pause=1 / pace), tests, times)
+        for pace, tests in paces.items()
+    }
+    for pace, (live, recorded) in spread.items():
+        name = f"a test, {pace:,} events a second"
+        result.add(name, live, 1.0)
+        result.add(f"{name}, recorded", recorded, recorded / live)
+    agents = min(paces)
+    live, recorded = spread[agents]
     result.bars = [
         Bar("replayed, against the plain fake", found.ratio("replayed", "on the plain fake"), 1.2),
-        Bar("a test, an event at a time, recorded, against live", recorded / live, 1.03),
+        Bar(f"a test, {agents:,} events a second, recorded, against live", recorded / live, 1.03),
         Bar(f"memory of a stream of {long:,} events, replayed", _memory(long), 64, "MiB"),
         *_sizes(events),
     ]
     return result
+
+
+def _spread(scenario: Scenario, tests: int, times: int) -> tuple[float, float]:
+    """Return the CPU time of a test, live and recorded, in seconds."""
+    # Processes differ by more than what is looked for: half of the tests of several.
+    with _suite(scenario, tests, HALF) as suite:
+        found = [suite.tests() for _ in range(times)]
+    live, recorded = (
+        usual([seconds for one in found for seconds in one[kind]]) for kind in ("live", "recorded")
+    )
+    return live, recorded
 
 
 def _recording(frame: str, events: int) -> tuple[str, int]:

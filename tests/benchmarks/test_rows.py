@@ -71,7 +71,9 @@ def test_the_fake() -> None:
 
 
 def test_recordings() -> None:
-    result = well_formed(p12_recordings.run(turns=1, events=500, long=100, times=1))
+    result = well_formed(
+        p12_recordings.run(turns=1, events=500, long=100, times=1, paces={2_000: 8})
+    )
     # Sizes and memory depend on no machine.
     assert all(bar.kept for bar in result.bars[2:])
 
