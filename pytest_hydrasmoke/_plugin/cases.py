@@ -10,11 +10,9 @@ from collections.abc import Iterable
 import pytest
 
 from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke._report.smoke_tests import USED, is_smoke_test
 
 from .runs import RUNS
-
-USED = "hydra_smoke_used"
-"""An attribute of a test's report: the instances used so far, by key or id."""
 
 _OUTCOMES = ("interrupted", "skipped", "passed", "xfailed", "xpassed", "error", "failed")
 """From least to most important: of several outcomes, the last in this order counts."""
@@ -42,7 +40,7 @@ class Cases:
         used: list[str] = getattr(report, USED, [])
         case = self._cases.get(report.nodeid)
         if case is None:
-            if not used and "hydra_smoke" not in report.keywords:
+            if not is_smoke_test(report):
                 return
             case = CaseReport(id=report.nodeid, outcome=_OUTCOMES[0], seconds=0.0)
         runs, passed = getattr(report, RUNS, (case.runs, case.passed))

@@ -15,9 +15,9 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._report import junit, turns
+from pytest_hydrasmoke._report.smoke_tests import MARKED, USED
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
-from .cases import USED
 from .runs import RUNS
 from .scopes import advise_on_scope
 
@@ -74,12 +74,13 @@ class Failures:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Find which recorded failures made a test fail, by its exception."""
+        """Mark reports of smoke tests, and find which recorded failures made a test fail."""
         if call.excinfo is not None and call.when == "setup":
             advise_on_scope(call.excinfo.value)
         report = yield
+        setattr(report, MARKED, item.get_closest_marker("hydra_smoke") is not None)
         if call.excinfo is not None:
             causes = self._causes.setdefault((report.nodeid, report.when), [])
             causes.extend(failures_of(call.excinfo.value))

@@ -227,9 +227,9 @@ class Active:
         try:
             result = yield
         except BaseException:
-            if item.get_closest_marker("hydra_smoke"):
-                # Now, because the clean-up that follows uses all instances.
-                used = [record.reference for record in self.failures.used_by(item.nodeid)]
+            # Now, because the clean-up that follows uses all instances.
+            used = [record.reference for record in self.failures.used_by(item.nodeid)]
+            if used or item.get_closest_marker("hydra_smoke"):
                 self.cut_short.append(cut_short(item.nodeid, used))
             raise
         while self._over:

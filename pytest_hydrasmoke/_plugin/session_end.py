@@ -27,6 +27,7 @@ from pytest_hydrasmoke._report.build import merged, with_commands, with_tests
 from pytest_hydrasmoke._report.manners import all_manners
 from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.pipeline import pipeline_of
+from pytest_hydrasmoke._report.smoke_tests import is_smoke_test
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
 
@@ -122,7 +123,7 @@ class SessionEnd:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A skipped test was not executed; an expected failure was, but is reported as skipped.
         ran = report.when == "call" and (not report.skipped or hasattr(report, "wasxfail"))
-        self._executed |= ran and "hydra_smoke" in report.keywords
+        self._executed |= ran and is_smoke_test(report)
         self._failed.update(getattr(report, FAILED, ()))
         self._cases.saw(report)
 

@@ -18,6 +18,7 @@ from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._core.phases import PHASES
 
 from .model import FAKE_ENDED, UNPROVED, FailureReport, InstanceReport, Report
+from .smoke_tests import is_smoke_test
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 LIMIT = 1024 * 1024
@@ -192,7 +193,7 @@ class Annotations:
         if not report.failed:
             return
         leak = report.nodeid.startswith("hydra-smoke::leak::")
-        around = report.when in ("setup", "teardown") and "hydra_smoke" in report.keywords
+        around = report.when in ("setup", "teardown") and is_smoke_test(report)
         if leak or around:
             what = report.location[2] if leak else f"{report.when} of {report.nodeid}"
             words = failure_words(report)

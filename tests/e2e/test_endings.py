@@ -220,6 +220,60 @@ def test_a_run_without_a_call_of_a_smoke_test_fails_in_workers_too(here: Project
     result.stdout.fnmatch_lines(["hydra-smoke: no smoke test was executed: *"])
 
 
+NAMED = """
+import pytest
+
+def test_plain():
+    pass
+
+def test_skips(smoke_instance):
+    pytest.skip("not today")
+"""
+
+
+def test_a_folder_s_name_makes_no_test_a_smoke_test(here: Project) -> None:
+    (here.path / "hydra_smoke").mkdir()
+    here.write("hydra_smoke/test_named.py", NAMED)
+    result = here.live("hydra_smoke")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["smoke tests: 1 skipped", "hydra-smoke: no smoke test was executed: *"]
+    )
+
+
+ASKS = """
+import pytest
+
+def test_asks(request):
+    request.getfixturevalue("smoke_instance")
+
+def test_ends_the_run(request):
+    request.getfixturevalue("smoke_instance")
+    pytest.exit("enough", returncode=0)
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "worker"])
+def test_a_test_that_asks_for_an_instance_at_run_time_is_a_smoke_test(
+    here: Project, workers: tuple[str, ...]
+) -> None:
+    here.write("test_asks.py", ASKS)
+    result = here.run(*workers, "--hydra-smoke", "test_asks.py::test_asks")
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["smoke tests: 1 passed"])
+
+
+def test_a_run_that_such_a_test_ends_is_not_green(here: Project) -> None:
+    here.write("test_asks.py", ASKS)
+    result = here.live("test_asks.py")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["smoke tests: 1 passed, 1 interrupted", "hydra-smoke: not all smoke tests came to *"]
+    )
+
+
 def test_a_smoke_test_in_a_worker_counts_as_executed(here: Project) -> None:
     # Under the longest run id there can be.
     here.set(run_id="r" * 64)

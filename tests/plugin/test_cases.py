@@ -9,7 +9,8 @@ import pytest
 from inner import only
 from plugin_tools import QUICK, Project
 
-from pytest_hydrasmoke._plugin.cases import RUNS, USED, Cases
+from pytest_hydrasmoke._plugin.cases import RUNS, Cases
+from pytest_hydrasmoke._report.smoke_tests import MARKED, USED
 from pytest_hydrasmoke.fake import FakeRouter
 
 SUITE = """
@@ -92,18 +93,18 @@ def test_turns_and_instances_name_their_tests(
 
 
 def phase(
-    when: Any, outcome: Any = "passed", keywords: tuple[str, ...] = ("hydra_smoke",), **more: object
+    when: Any, outcome: Any = "passed", *, marked: bool = True, **more: object
 ) -> pytest.TestReport:
     it = pytest.TestReport(
         "t.py::test_a",
         ("t.py", 1, "test_a"),
-        dict.fromkeys(keywords, 1),
+        {"hydra_smoke": 1},  # A folder may have that name.
         outcome,
         None,
         when,
         duration=0.5,
     )
-    for name, value in more.items():
+    for name, value in {MARKED: marked, **more}.items():
         setattr(it, name, value)
     return it
 
@@ -119,7 +120,7 @@ OUTCOMES: list[tuple[list[pytest.TestReport], str]] = [
     ([phase("setup", "failed"), phase("teardown")], "error"),
     # As pytest-rerunfailures and a crash under xdist are told.
     ([phase("setup"), phase("call", "rerun"), phase("setup"), phase("call")], "passed"),
-    ([phase("setup"), phase("???", "failed", keywords=())], "failed"),
+    ([phase("setup"), phase("???", "failed", marked=False)], "failed"),
 ]
 
 
@@ -134,9 +135,9 @@ def test_an_outcome_is_made_of_all_phases(phases: list[pytest.TestReport], outco
 
 def test_what_reports_carry_is_taken_in() -> None:
     cases = Cases()
-    cases.saw(phase("setup", keywords=()))
+    cases.saw(phase("setup", marked=False))
     assert cases.reports == [], "it is no smoke test"
-    cases.saw(phase("setup", keywords=(), **{USED: ["run-0"]}))
+    cases.saw(phase("setup", marked=False, **{USED: ["run-0"]}))
     cases.saw(phase("call", **{USED: ["run-0", "run-1"], RUNS: (5, 3)}))
     cases.saw(phase("teardown"))
     [case] = cases.reports
