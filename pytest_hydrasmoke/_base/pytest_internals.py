@@ -74,6 +74,12 @@ def suite_properties(writer: Any) -> list[tuple[str, str]]:
     return properties
 
 
+def case_attributes(writer: Any) -> Iterator[dict[str, str]]:
+    """Yield the JUnit attributes of each test that is under way."""
+    for case in getattr(writer, "node_reporters", {}).values():
+        yield case.attrs
+
+
 def fixture_definitions(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef[object]]:
     """Return the fixtures of a name for a collected test; the test uses the last one."""
     info = getattr(item, "_fixtureinfo", None)

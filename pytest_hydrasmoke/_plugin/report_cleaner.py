@@ -134,6 +134,7 @@ class ReportCleaner:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, Any]:
         clean_report(report, self._clean)
+        junit.clean_cases(self._config, self._clean)
         if self._config.pluginmanager.has_plugin("terminalreporter"):
             clean_reason(report, self._config.get_terminal_writer().fullwidth - _MARGIN)
         if report.failed and report.nodeid.startswith("hydra-smoke::"):

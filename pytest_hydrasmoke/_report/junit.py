@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
 
-from pytest_hydrasmoke._base.pytest_internals import junit_writers, suite_properties
+from pytest_hydrasmoke._base.pytest_internals import (
+    case_attributes,
+    junit_writers,
+    suite_properties,
+)
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.moments import MOST_PROVIDERS, TurnStory
 from pytest_hydrasmoke._core.phases import PHASES, TOKENS, WAITS
@@ -130,3 +134,10 @@ def clean_suite(config: pytest.Config, clean: Callable[[str], str]) -> None:
     for writer in junit_writers(config):
         properties = suite_properties(writer)
         properties[:] = [(clean(name), clean(value)) for name, value in properties]
+
+
+def clean_cases(config: pytest.Config, clean: Callable[[str], str]) -> None:
+    """Clean the attributes that tests under way have set: no report contains them."""
+    for writer in junit_writers(config):
+        for attributes in case_attributes(writer):
+            attributes.update({name: clean(value) for name, value in attributes.items()})

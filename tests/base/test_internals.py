@@ -20,8 +20,10 @@ from pytest_hydrasmoke.fake import FakeRouter
 SUITE = """
 import pytest
 
-def test_fails(record_testsuite_property):
+@pytest.mark.filterwarnings("ignore:record_xml_attribute")
+def test_fails(record_testsuite_property, record_xml_attribute):
     record_testsuite_property("colour", "blue")
+    record_xml_attribute("classname", "round")
     assert 1 == 2, "one is not two"
 """
 
@@ -33,6 +35,8 @@ class Probe:
         self.found: dict[str, Any] = {}
 
     def pytest_configure(self, config: pytest.Config) -> None:
+        self.config = config
+
         def write(text: str) -> None:
             self.found["trace"] = text
 
@@ -41,7 +45,11 @@ class Probe:
         config.trace("a secret")
         config.trace.root.setwriter(None)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown":  # Its writer closes a test's element.
+            [writer] = internals.junit_writers(self.config)
+            self.found["shapes"] = [it["classname"] for it in internals.case_attributes(writer)]
         if report.failed:
             self.found["words"] = internals.failure_words(report)
 
@@ -78,6 +86,7 @@ MOVED = {
     "collected": (1, "Session.testscollected"),
     "worker": (None, "config.workerinput, of xdist's workers alone"),
     "properties": ([[("colour", "blue")]], "LogXML.add_global_property and global_properties"),
+    "shapes": (["round"], "LogXML.node_reporters and attrs of what is in it"),
     "level": (logging.INFO, 'log_cli_handler of the plugin "logging-plugin"'),
     "fixture": (["record_testsuite_property"], "Item._fixtureinfo.name2fixturedefs"),
     "visible": (["tmp_path"], "Session._fixturemanager.getfixturedefs"),

@@ -285,6 +285,11 @@ def test_suite_property(token: str, record_testsuite_property: Any) -> None:
     record_testsuite_property(f"of {token}", f"token {token}")
 
 
+@pytest.mark.filterwarnings("ignore:record_xml_attribute")
+def test_attribute(token: str, record_xml_attribute: Any) -> None:
+    record_xml_attribute("classname", f"of {token}")
+
+
 def test_step(token: str) -> None:
     try:
         import allure
