@@ -108,6 +108,10 @@ def _instance(instance: InstanceReport) -> Plain:
     zero = min(span.at for span in instance.spans)
     exchanges = instance.exchanges
     troubled = any(one.error is not None or one.status in (429, 503) for one in exchanges)
+    if not troubled:
+        # Where an instance was not found in the end, its last words were on the way to that.
+        looks = [one for one in exchanges if one.call == "status"]
+        exchanges = tuple(one for one in looks[-1:] if one.status == 404)
     return {
         "spans": [
             {"phase": span.phase, "at": _at(span.at - zero), "seconds": _at(span.seconds)}
@@ -123,7 +127,6 @@ def _instance(instance: InstanceReport) -> Plain:
         "exchanges": [
             {"call": one.call, "status": one.status, "error": one.error and "lost"}
             for one in exchanges
-            if troubled
         ],
     }
 

@@ -150,10 +150,14 @@ def _deletion(instance: Plain, answers: Sequence[Plain]) -> Changes:
         for status in instance["statuses"]
         if deleted is not None and status["at"] > deleted
     ]
-    if after:
+    looks = [
+        exchange["status"] for exchange in instance["exchanges"] if exchange["call"] == "status"
+    ]
+    # A row that was not found in the end has shown its words on the way.
+    if after and looks[-1:] != [404]:
         learned |= {"after_delete": "row", "gone_word": after[0]}
-    if len(after) > 1:
-        learned["cleaned_word"] = after[-1]
+        if len(after) > 1:
+            learned["cleaned_word"] = after[-1]
     codes = _codes(answers, "delete")
     if codes:
         # A second delete, if any, was answered like the first unless another code was seen.

@@ -167,6 +167,22 @@ def test_exchanges_are_kept_where_the_router_was_in_trouble(
     assert told["exchanges"] == ([well, other, well] if kept else [])
 
 
+def test_that_an_instance_was_not_found_in_the_end_is_kept() -> None:
+    whole = instance(said(80.0))
+    last = whole.exchanges[-1].model_copy(update={"status": 404})
+    gone = whole.model_copy(
+        update={
+            "statuses": (*whole.statuses, StatusReport(at=100.0, word="stopping")),
+            "exchanges": (*whole.exchanges, last),
+        }
+    )
+    [told] = forms(gone)["instances"]
+    assert told["exchanges"] == [{"call": "status", "status": 404, "error": None}]
+    scenario = scenario_of(forms(gone))
+    assert (scenario.after_delete, scenario.gone_word) == ("404", "deleted")
+    assert scenario == scenario_of(report(gone).model_dump(mode="json"))
+
+
 @pytest.mark.parametrize("status", [200, 503])
 def test_the_fake_learns_from_it_what_it_learns_from_the_report(status: int) -> None:
     whole = report(instance(said(80.0), said(85.0), status=status), region="string")
