@@ -30,6 +30,7 @@ from pytest_hydrasmoke._run.recording import (
     VersionError,
     as_text,
     overlaid,
+    said_on,
     turns_of,
 )
 from pytest_hydrasmoke._run.recording_words import compared
@@ -42,6 +43,7 @@ from .fixtures import Active
 from .record_hook import NAME, edit_of
 from .recorder_notes import CHANGED, NEW, NOT_RECORDED, SAME, UNWRITTEN, Notes
 from .replay import LIVE_ONLY, as_argument
+from .stage import owner_of
 from .verdict import exit_code
 
 
@@ -77,6 +79,8 @@ class Recorder:
         self._fail = fail
         self._scrub = scrubbing(active.config.token)
         self._tapes: dict[str, list[Tape]] = {}
+        self._failed: set[str] = set()
+        """Fixtures that outlive a test, and whose last set-up failed."""
         self._test: _Test | None = None
         self._reported: set[str] = set()
         self._lines: list[str] = []
@@ -129,6 +133,27 @@ class Recorder:
         self._test = _Test.of(item)
         self._tapes.pop(item.nodeid, None)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Drop the turns of a wider fixture's set-up that failed: a plugin may repeat it."""
+        __tracebackhide__ = True  # An error of the fixture does not come from here.
+        if fixturedef.scope == "function":
+            return (yield)
+        owner = owner_of(fixturedef, request)
+        earlier = len(self._tapes.get(owner, ()))
+        try:
+            result = yield
+        except (pytest.skip.Exception, pytest.xfail.Exception):
+            raise  # In a replay it does the same.
+        except BaseException:
+            self._failed.add(owner)
+            del self._tapes.get(owner, [])[earlier:]
+            raise
+        self._failed.discard(owner)
+        return result
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if LIVE_ONLY not in report.keywords:
             self._reported.add(report.nodeid)
@@ -147,7 +172,9 @@ class Recorder:
         if self._is_worker:
             worker_output(self._pytest)[RECORDED] = self._notes.kept
         else:
-            self._write_left()
+            # After a failure, what was not said may be what a fixture had no time for.
+            whole = session.exitstatus == 0 and self._active.selection.is_whole(0)
+            self._write_left(whole=whole)
             self._try(ROUTER, self._earlier_forms)
         if self._notes.unwritten():  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
@@ -157,14 +184,16 @@ class Recorder:
         """Take what an xdist worker could not leave in the run's folder."""
         self._notes.kept += worker_output(node).get(RECORDED, [])
 
-    def _write_left(self) -> None:
+    def _write_left(self, *, whole: bool) -> None:
         left: dict[str, list[Turn]] = {}
         for owner, text in self._notes.left():
             turns = left.setdefault(owner, [])
-            known = [turn.instance for turn in turns]
-            turns += [turn for turn in turns_of(text.encode()) if turn.instance not in known]
+            # Workers repeat a fixture; each may have set it up for other tests, too.
+            known = set(map(said_on, turns))
+            turns += [turn for turn in turns_of(text.encode()) if said_on(turn) not in known]
         for owner, turns in left.items():
-            self._try(owner, partial(self._write, turns=turns, in_part=True))
+            merge = partial(overlaid, new=turns, whole=whole)
+            self._try(owner, partial(self._write, turns=turns, merge=merge))
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
         """Write the router's forms, and fail the run for recordings that could not be written."""
@@ -222,7 +251,7 @@ class Recorder:
     def _leave(self, owner: str) -> None:
         if self._test is not None and owner == self._test.id:
             self._not_recorded(owner, "it was interrupted")
-        elif owner in self._active.stage.failed:
+        elif owner in self._failed:
             self._not_recorded(owner, "its set-up failed")
         else:
             self._notes.leave(owner, as_text("", self._turns(owner), ""))
@@ -231,7 +260,9 @@ class Recorder:
         turns = [self._masking.turn(self._scrub(owner), tape) for tape in self._tapes[owner]]
         return [turn for turn in turns if turn is not None]
 
-    def _write(self, owner: str, turns: Sequence[Turn], *, in_part: bool = False) -> None:
+    def _write(
+        self, owner: str, turns: Sequence[Turn], merge: Callable[..., list[Turn]] | None = None
+    ) -> None:
         if not turns:
             self._not_recorded(owner, f"{NAME} left out all of its turns")
             return
@@ -243,7 +274,7 @@ class Recorder:
             what = NEW if old is None else CHANGED
             if old is not None:
                 known = self._known(old)
-                turns = overlaid(known, turns) if in_part else turns
+                turns = turns if merge is None else merge(known)
                 turns, why = compared(known, turns, self._active.reading)
                 what = SAME if why is None else CHANGED
             if what != SAME:

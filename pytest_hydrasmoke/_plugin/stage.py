@@ -32,8 +32,6 @@ class Stage:
         self._run = 1
         self._claimed: Counter[str] = Counter()
         self._claimed_before_runs = 0
-        self.failed: set[str] = set()
-        """Fixtures that outlive a test, and whose set-up failed."""
 
     @property
     def owner(self) -> str | None:
@@ -114,11 +112,7 @@ class Stage:
         # The finalizer added last is called first.
         fixturedef.addfinalizer(partial(self._leave, owner))
         with self.on(owner):
-            try:
-                result = yield
-            except BaseException:
-                self.failed.add(owner)
-                raise
+            result = yield
         fixturedef.addfinalizer(partial(self._enter, owner))
         return result
 

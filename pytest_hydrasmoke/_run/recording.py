@@ -208,30 +208,41 @@ def _decoded(value: Any) -> bytes:
     return value.encode() if isinstance(value, str) else base64.b64decode(value["base64"])
 
 
-def overlaid(old: Sequence[Turn], new: Sequence[Turn]) -> list[Turn]:
+def overlaid(old: Sequence[Turn], new: Sequence[Turn], *, whole: bool) -> list[Turn]:
     """Replace an owner's old turns by new ones; a run may have repeated only a part of them.
 
-    Drop old turns that were not repeated on an instance that had turns; keep further turns with the
-    same message, and instances without turns in this run.
+    Drop old turns that a `whole` run did not repeat on an instance that had turns; keep further
+    turns with the same message, and instances without turns in this run.
     """
     waiting: dict[str, deque[Turn]] = {}
     for turn in new:
-        waiting.setdefault(asked(turn), deque()).append(turn)
-    used = [turn.instance for turn in new]
+        waiting.setdefault(said_on(turn), deque()).append(turn)
+    used = set(map(_instance, new))
     merged: list[Turn] = []
     for turn in old:
-        same = waiting.get(asked(turn))
+        same = waiting.get(said_on(turn))
         if same:
             merged.append(same.popleft())
-        elif same is not None or turn.instance not in used:
+        elif same is not None or not whole or _instance(turn) not in used:
             merged.append(turn)
     left = [turn for turns in waiting.values() for turn in turns]
     return merged + [turn for turn in new if any(turn is one for one in left)]
 
 
 def asked(turn: Turn) -> str:
-    """Return the key by which a turn is looked up."""
+    """Return the key by which a turn is looked up, but for the spec of a shared instance."""
     return _json([turn.run, turn.instance, turn.message])
+
+
+def said_on(turn: Turn) -> str:
+    """Return the key of a turn among those of an owner that has instances of several specs."""
+    return _json([asked(turn), _instance(turn)])
+
+
+def _instance(turn: Turn) -> str:
+    # Others are numbered, so that one with another spec takes the place of the old one.
+    spec = sorted(turn.spec.items()) if turn.instance in ("shared", None) else None
+    return _json([turn.instance, spec])
 
 
 HEAD = 1 << 16
@@ -260,8 +271,9 @@ def path_of(owner: str) -> PurePosixPath:
     last = f"{kind} {rest}".lstrip()
     wanted = [*filter(None, module.removesuffix(".py").split("/")), last.replace("::", ".")]
     safe = list(_safe(wanted[-_MOST_FOLDERS:]))
-    # A dot may be literal, or separate a class.
-    if safe != wanted or "." in last.partition("[")[0]:
+    # A dot may be literal, or separate a class; in a parameter, it is literal.
+    name, _, param = last.partition("[")
+    if safe != wanted or "." in name or "::" in param:
         digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()
         safe[-1] += f"-{digest[:8]}"
     return PurePosixPath(*safe[:-1], f"{safe[-1]}.json")

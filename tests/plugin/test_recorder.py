@@ -686,3 +686,104 @@ def test_without_one_there_is_no_edit() -> None:
 
     manager.add_hookspecs(_hookspecs)
     assert edit_of(manager) is None
+
+
+# Fixtures that are set up more than once
+
+BY_MODULE = """
+    import pytest
+
+    @pytest.fixture(scope="module")
+    def greeted(smoke_instance_factory, request):
+        instance = smoke_instance_factory()
+        instance.chat(f"Hello from {request.module.__name__}")
+        return instance
+"""
+USES_IT = "def test_it(greeted):\n    pass\n"
+GREETED = {"Hello from test_one", "Hello from test_two"}
+
+
+def greetings(project: Project) -> list[str]:
+    return [turn["message"] for turn in recorded(project)["fixture ::greeted"]]
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("-p", "xdist", "-n2", "--dist=loadfile")], ids=["alone", "workers"]
+)
+def test_each_set_up_of_a_fixture_is_recorded_and_stays(
+    project: Project, router: FakeRouter, options: tuple[str, ...]
+) -> None:
+    project.at(router, max_instances=9).pytester.makeconftest(BY_MODULE)
+    project.pytester.makepyfile(test_one=USES_IT, test_two=USES_IT)
+    first = project.run(*options, "--hydra-smoke", *RECORD, "test_one.py", "test_two.py")
+    first.assert_outcomes(passed=2)
+    assert set(greetings(project)) == GREETED
+    # A run of one module knows nothing of the other.
+    assert told(project.live(*RECORD, "test_one.py")) == ["1 unchanged"]
+    assert set(greetings(project)) == GREETED
+    # Without the other module, a whole run does.
+    (project.path / "test_two.py").unlink()
+    assert told(project.live(*RECORD)) == [
+        "1 changed",
+        "changed: fixture ::greeted: removed: 'Hello from test_two'",
+    ]
+    assert greetings(project) == ["Hello from test_one"]
+
+
+def test_a_fixture_that_skips_is_recorded(project: Project, router: FakeRouter) -> None:
+    suite = BY_MODULE.replace("return instance", 'pytest.skip("It sees nothing.")')
+    project.at(router, max_instances=9).pytester.makeconftest(suite)
+    project.pytester.makepyfile(test_one=USES_IT, test_two="def test_it(smoke_instance): pass\n")
+    result = project.live(*RECORD, "test_one.py", "test_two.py")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert greetings(project) == ["Hello from test_one"]
+
+
+def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
+    project: Project, router: FakeRouter
+) -> None:
+    fails_once = """
+    FAILED = []
+
+    @pytest.fixture(scope="module")
+    def wide(greeted):
+        greeted.chat("Is it so?")
+        if not FAILED:
+            FAILED.append(True)
+            raise LookupError
+"""
+    project.at(router, max_instances=9).pytester.makeconftest(BY_MODULE + fails_once)
+    project.pytester.makepyfile(test_one="def test_it(wide):\n    pass\n")
+    result = project.run(
+        "-p", "rerunfailures", "--reruns=1", "--hydra-smoke", *RECORD, "test_one.py"
+    )
+    result.assert_outcomes(passed=1)
+    [turn] = recorded(project)["fixture ::wide"]
+    assert turn["message"] == "Is it so?"
+
+
+def test_what_a_hook_says_to_instances_of_two_specs_is_kept_apart(
+    project: Project, router: FakeRouter
+) -> None:
+    project.at(router, max_instances=9).pytester.makeconftest(
+        """
+        def pytest_hydra_smoke_instance_ready(instance):
+            instance.chat("Warm up")
+        """
+    )
+    uses = """
+        import pytest
+
+        @pytest.mark.parametrize("smoke_instance", [{"tier_id": "NAME"}], indirect=True)
+        def test_it(smoke_instance):
+            pass
+    """
+    project.pytester.makepyfile(
+        test_small=uses.replace("NAME", "small"), test_large=uses.replace("NAME", "large")
+    )
+    sizes = {"small", "large"}
+    project.live(*RECORD, "test_small.py", "test_large.py").assert_outcomes(passed=2)
+    hook = "hook pytest_hydra_smoke_instance_ready"
+    assert {turn["spec"]["tier_id"] for turn in recorded(project)[hook]} == sizes
+    assert told(project.live(*RECORD, "test_large.py")) == ["1 unchanged"]
+    assert {turn["spec"]["tier_id"] for turn in recorded(project)[hook]} == sizes

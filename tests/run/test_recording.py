@@ -177,6 +177,7 @@ def test_a_plain_name_stays(owner: str, path: str) -> None:
         ("../up.py::test_x", "__/up/test_x-#.json"),
         ("a.py::b.c", "a/b.c-#.json"),
         ("a.yaml::b.", "a.yaml/b_-#.json"),
+        ("a.py::test_b[x::y]", "a/test_b[x.y]-#.json"),
         (f"a.py::{'b' * 300}", f"a/{'b' * 100}-#.json"),
         (f"{'a/' * 30}b.py::c", "a/a/a/a/a/a/b/c-#.json"),
     ],
@@ -196,12 +197,27 @@ def test_no_two_owners_share_a_name_on_any_disk(one: str, other: str) -> None:
 
 
 def test_a_run_that_saw_an_owner_in_part_keeps_the_rest() -> None:
-    other = turn(DONE, instance=1)
-    old = [turn(b"1"), turn(b"2"), turn(b"3", message="Old"), other]
-    assert overlaid(old, [turn(b"4")]) == [turn(b"4"), turn(b"2"), other]
-    assert overlaid(old[:1], [turn(b"4"), turn(b"5"), turn(b"6", message="New")]) == [
-        turn(b"4"),
-        turn(b"5"),
-        turn(b"6", message="New"),
-    ]
-    assert overlaid([], old) == old
+    other, gone = turn(DONE, instance=1), turn(b"3", message="Old")
+    old = [turn(b"1"), turn(b"2"), gone, other]
+    assert overlaid(old, [turn(b"4")], whole=True) == [turn(b"4"), turn(b"2"), other]
+    # Another test's set-up may have said it.
+    assert overlaid(old, [turn(b"4")], whole=False) == [turn(b"4"), turn(b"2"), gone, other]
+    new = [turn(b"4"), turn(b"5"), turn(b"6", message="New")]
+    assert overlaid(old[:1], new, whole=True) == new
+    assert overlaid([], old, whole=True) == old
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("place", ["shared", None])
+def test_what_was_said_on_another_spec_stays(place: str | None, whole: bool) -> None:
+    small, large = (
+        turn(b"1", instance=place, spec={"tier_id": tier}) for tier in ("small", "large")
+    )
+    again = turn(b"2", instance=place, spec={"tier_id": "large"})
+    assert overlaid([small, large], [again], whole=whole) == [small, again]
+
+
+def test_an_instance_of_its_own_has_the_spec_of_its_last_recording() -> None:
+    old = turn(b"1", instance=0, spec={"tier_id": "small"})
+    new = turn(b"2", instance=0, spec={"tier_id": "large"})
+    assert overlaid([old], [new], whole=False) == [new]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.tape import Tape
@@ -21,9 +22,14 @@ def frame(text: str, **more: object) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def turn(*chunks: bytes, message: str = "Hello", instance: int | str = "shared") -> Turn:
+def turn(
+    *chunks: bytes,
+    message: str = "Hello",
+    instance: int | str | None = "shared",
+    spec: Mapping[str, str] = SPEC,
+) -> Turn:
     times = list(range(400, 400 + len(chunks)))
-    return Turn(1, instance, SPEC, message, None, "closed", times, list(chunks), None)
+    return Turn(1, instance, spec, message, None, "closed", times, list(chunks), None)
 
 
 def refusal(body: bytes) -> Turn:
