@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import variable
 
 from .history import add_options as add_history_options
-from .output import Output, aside
+from .output import Output, aside, flush
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: 4 for settings, as for pytest's own usage errors."""
@@ -112,6 +112,7 @@ def _perform(options: argparse.Namespace, command: str) -> int:
         problem = f"interrupted: run it again: {safe_line(command, 1_000)}"
         code = _fail(problem, 128 + (interrupts.received or signal.SIGINT))
     finally:
+        flush()
         interrupts.end()
     return code
 

@@ -37,5 +37,16 @@ def aside(line: str) -> None:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
     except OSError:
-        # Python would try to flush the rest at exit, and change the exit code where that fails.
         sys.stderr = io.StringIO()
+
+
+def flush() -> None:
+    """Write what is left of a line in which the command was interrupted.
+
+    Python would do so at exit, and change the exit code where that fails.
+    """
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except OSError:
+            setattr(sys, name, io.StringIO())

@@ -630,6 +630,26 @@ def test_the_code_of_an_interrupt_is_the_same_where_nobody_reads(
             assert process.wait(60) == 128 + signal.SIGTERM
 
 
+class LeftPipe(io.StringIO):
+    """Its reader leaves, and Ctrl-C comes while the first line is written."""
+
+    interrupted = False
+
+    def flush(self) -> None:
+        if not self.interrupted:
+            self.interrupted = True
+            raise KeyboardInterrupt
+        raise BrokenPipeError
+
+
+def test_the_rest_of_an_interrupted_line_does_not_change_the_code(
+    here: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", LeftPipe())
+    assert main(["check"]) == 128 + signal.SIGINT
+    sys.stdout.flush()  # As Python does at its exit: a failure there is code 120.
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe without a reader is another error")
 def test_the_code_of_wrong_settings_is_the_same_where_nobody_reads(project: Project) -> None:
     with project.unread("-m", "pytest_hydrasmoke", "check") as process:
