@@ -253,7 +253,7 @@ class Recorder:
             self._not_recorded(owner, "it was interrupted")
         elif owner in self._failed:
             self._not_recorded(owner, "its set-up failed")
-        else:
+        elif self._tapes[owner]:
             self._notes.leave(owner, as_text("", self._turns(owner), ""))
 
     def _turns(self, owner: str) -> list[Turn]:

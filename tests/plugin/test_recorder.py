@@ -739,15 +739,17 @@ def test_a_fixture_that_skips_is_recorded(project: Project, router: FakeRouter) 
     assert greetings(project) == ["Hello from test_one"]
 
 
+@pytest.mark.parametrize("says", ["always", "not again"])
 def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
-    project: Project, router: FakeRouter
+    project: Project, router: FakeRouter, says: str
 ) -> None:
-    fails_once = """
+    fails_once = f"""
     FAILED = []
 
     @pytest.fixture(scope="module")
     def wide(greeted):
-        greeted.chat("Is it so?")
+        if {says == "always"} or not FAILED:
+            greeted.chat("Is it so?")
         if not FAILED:
             FAILED.append(True)
             raise LookupError
@@ -758,8 +760,9 @@ def test_a_fixture_s_set_up_that_is_repeated_is_recorded_as_it_went_in_the_end(
         "-p", "rerunfailures", "--reruns=1", "--hydra-smoke", *RECORD, "test_one.py"
     )
     result.assert_outcomes(passed=1)
-    [turn] = recorded(project)["fixture ::wide"]
-    assert turn["message"] == "Is it so?"
+    said = [turn["message"] for turn in recorded(project).get("fixture ::wide", [])]
+    assert said == (["Is it so?"] if says == "always" else [])
+    assert told(result)[0] == ("2 new" if says == "always" else "1 new")
 
 
 def test_what_a_hook_says_to_instances_of_two_specs_is_kept_apart(
