@@ -23,7 +23,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._options import variable
 
 from .history import add_options as add_history_options
-from .output import Output, aside, flush
+from .output import Output, aside, flush, replace_closed
 
 OK, WRONG, SETTINGS = 0, 1, 4
 """Exit codes: 4 for settings, as for pytest's own usage errors."""
@@ -100,6 +100,7 @@ def _perform(options: argparse.Namespace, command: str) -> int:
     """Carry out a command to its end, or until a signal comes; return its exit code."""
     run: Callable[[argparse.Namespace], int] = options.run
     _say.lost = False
+    replace_closed()
     # A second signal must not interrupt what the first one has begun.
     interrupts = Interrupts()
     interrupts.install()

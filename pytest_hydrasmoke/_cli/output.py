@@ -40,6 +40,13 @@ def aside(line: str) -> None:
         sys.stderr = io.StringIO()
 
 
+def replace_closed() -> None:
+    """Replace standard streams that were closed (`2>&-`): Python has None in their place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.StringIO())
+
+
 def flush() -> None:
     """Write what is left of a line in which the command was interrupted.
 

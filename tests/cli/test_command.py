@@ -630,6 +630,18 @@ def test_the_code_of_an_interrupt_is_the_same_where_nobody_reads(
             assert process.wait(60) == 128 + signal.SIGTERM
 
 
+@pytest.mark.parametrize("closed", [["stdout"], ["stderr"], ["stdout", "stderr"]], ids=" ".join)
+def test_closed_streams_do_not_change_the_code(
+    here: Project, monkeypatch: pytest.MonkeyPatch, closed: list[str]
+) -> None:
+    for name in closed:
+        monkeypatch.setattr(sys, name, None)
+    assert main(["check"]) == 0
+    for name in closed:
+        monkeypatch.setattr(sys, name, None)
+    assert main(["history", str(here.path)]) == 4
+
+
 class LeftPipe(io.StringIO):
     """Its reader leaves, and Ctrl-C comes while the first line is written."""
 
