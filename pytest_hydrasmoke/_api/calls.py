@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol, TypeVar
 
@@ -56,6 +56,8 @@ FIRST_CONTACT = 30.0
 """Seconds to reach the router for the first time: beyond it the URL is wrong, not the moment."""
 FIRST_WORDS = 1.0
 """Seconds to read the beginning of what is no stream: it only helps to say what answered."""
+GONE_ALREADY = frozenset({404, 409, 410})
+"""Answers to a delete of an instance that is gone already, as far as the router knows."""
 STANDS = "hydra-smoke-stands"
 """The header of a replayed refusal that answers all repeats; from a router it means nothing."""
 UNCOUNTED = "hydra-smoke-uncounted"
@@ -115,7 +117,8 @@ class Calls:
         self, spec: InstanceSpec, key: str, *, deadline: float | None = None
     ) -> ProvisionAccepted:
         """Queue the work; 409 (already in progress) is a `RouterError`."""
-        request = Request("provision", "POST", f"{PREFIX}/provision", provision_body(spec, key))
+        body = {"idempotency_key": key, **spec.model_dump(exclude_none=True)}
+        request = Request("provision", "POST", f"{PREFIX}/provision", body)
         return self._parse(ProvisionAccepted, request, await self._call(request, deadline))
 
     async def poll(self, key: str, *, deadline: float | None = None) -> PollResult:
@@ -137,15 +140,9 @@ class Calls:
         status = self._parse(InstanceStatus, request, await self._call(request, deadline))
         return _about(instance_id, status, status.id, request)
 
-    async def missing(
-        self, word: str, *, body: Mapping[str, str] | None = None, deadline: float | None = None
-    ) -> NoReturn:
-        """Request a path that no router has, beside the instances; raises the error of its answer.
-
-        With a body, it is a POST.
-        """
-        method = "GET" if body is None else "POST"
-        request = Request("missing", method, f"{PREFIX}/{segment(word)}", body)
+    async def missing(self, word: str, *, deadline: float | None = None) -> NoReturn:
+        """Request a path that no router has, beside the instances; raises its answer's error."""
+        request = Request("missing", "GET", f"{PREFIX}/{segment(word)}")
         raise unexpected_success(request, await self._call(request, deadline))
 
     async def chat(
@@ -241,12 +238,25 @@ class Calls:
 
     async def delete(self, instance_id: str, *, deadline: float | None = None) -> DeleteResult:
         """Delete; one that the router says is gone already is `status="deleted"`."""
-        request = Request("delete", "DELETE", f"{PREFIX}/instances/{segment(instance_id)}")
-        reply = await self._call(request, deadline)
-        if reply.status in (404, 409, 410):
+        request, reply = await self._delete(instance_id, deadline)
+        if reply.status in GONE_ALREADY:
             return DeleteResult.model_construct(instance_id=instance_id, status="deleted")
         result = self._parse(DeleteResult, request, reply)
         return _about(instance_id, result, result.instance_id, request)
+
+    async def ask_to_delete(self, instance_id: str, *, deadline: float) -> bool:
+        """Delete; return whether the router accepts that: it does not where there is none."""
+        request, reply = await self._delete(instance_id, deadline)
+        if reply.status in GONE_ALREADY:
+            return False
+        if reply.status != 204:
+            result = self._parse(DeleteResult, request, reply)
+            _about(instance_id, result, result.instance_id, request)
+        return True
+
+    async def _delete(self, instance_id: str, deadline: float | None) -> tuple[Request, Reply]:
+        request = Request("delete", "DELETE", f"{PREFIX}/instances/{segment(instance_id)}")
+        return request, await self._call(request, deadline)
 
     async def _call(self, request: Request, deadline: float | None) -> Reply:
         return await self._until_answered(request, deadline, self.io.send)
@@ -314,11 +324,6 @@ class Calls:
         if self._observer is not None:
             self._observer.saw_answer(request.call, reply.status, answer)
         return answer
-
-
-def provision_body(spec: InstanceSpec, key: str) -> Mapping[str, str]:
-    """Return the body of a provision."""
-    return {"idempotency_key": key, **spec.model_dump(exclude_none=True)}
 
 
 def _about(asked: str, answer: M, got: str, request: Request) -> M:

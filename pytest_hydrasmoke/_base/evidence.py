@@ -105,24 +105,16 @@ class Forms:
         return malformed.digest == self.malformed.digest != self.missing.digest
 
     def refuses(self, form: Form) -> bool:
-        """Return whether an answer to a provision proves that no instance was made."""
+        """Return whether an answer to a provision is the router's own refusal.
+
+        That is no proof: a router may carry out what it refuses.
+        """
         if not 400 <= form.code < 500 or form.code in UNDECIDED or not form.fields:
             return False
         return any(
             form.envelope == own.envelope
             for own in (self.unknown, self.malformed, self.unknown_key)
         )
-
-    def may_refuse_size(self, form: Form) -> bool:
-        """Return whether an answer in another form may be a gateway's refusal of a large request.
-
-        The 413 alone proves nothing: some gateways send it when the *answer* is too large, after
-        the router has acted. The proof is that a request of the same size gets the same refusal at
-        a path that does not exist: nothing is made there, and its usual answer, a 404 (`missing`),
-        passes the gateway. No other code will do: a filter of answers sends 403 too, and with 502
-        or 504 the router may have acted.
-        """
-        return form.code == 413 and self.missing.code == 404
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain types, for a worker of the same run."""

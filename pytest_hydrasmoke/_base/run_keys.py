@@ -12,6 +12,8 @@ from .errors import ConfigError
 from .text import safe_line
 
 LONGEST_NAME = 64
+_DIGITS = 5
+"""Most digits of a slot number: a larger number is no reason to poll all slots before it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
 
@@ -48,6 +50,13 @@ def run_of(key: str | None) -> str | None:
 def slot_of(run_id: str, key: str) -> str:
     """Return the part of a key after its run id; all of it for another run's key."""
     return key.removeprefix(key_of(run_id, ""))
+
+
+def slot_number(run_id: str, key: str) -> int | None:
+    """Return the number of a key's slot; None for a key of another form, or of another run."""
+    number = slot_of(run_id, key)
+    is_slot = number.isascii() and number.isdigit() and len(number) <= _DIGITS
+    return int(number) if is_slot and key == key_of(run_id, int(number)) else None
 
 
 def worker_run_id(run_id: str, worker: str) -> str:

@@ -22,7 +22,9 @@ from types import FrameType
 from typing import Any
 
 CLEANUP_SECONDS = 3.0
-"""Seconds for clean-up once a signal has come: a CI runner kills after 10."""
+"""Seconds for clean-up once a signal has come, if nothing answers: a CI runner kills after 10."""
+ANSWERED_SECONDS = 7.0
+"""The same, once the router has answered: a slow one needs several answers for a proof."""
 STUCK = 10.0
 """Seconds after which a further signal counts again, if the first one started no clean-up."""
 LINGER = 2.0
@@ -49,6 +51,7 @@ class Interrupts:
         self._depth = 0
         self._cleaning = False
         self._waiting = False
+        self._answered = False
         self._left = False
         self._old: dict[int, Any] = {}
         self._pid = os.getpid()
@@ -95,7 +98,11 @@ class Interrupts:
 
     def deadline(self) -> float:
         """Return the `time.monotonic()` by which held work must end; inf for never."""
-        return self._at + CLEANUP_SECONDS
+        return self._at + (ANSWERED_SECONDS if self._answered else CLEANUP_SECONDS)
+
+    def answered(self) -> None:
+        """Give clean-up more time: the router answers, if slowly."""
+        self._answered = self.received is not None
 
     def end_clean_up(self) -> None:
         """Let new signals count again: the run is ending."""

@@ -185,7 +185,7 @@ def _sweep(options: argparse.Namespace) -> int:
         sweep.interrupted()
         _say("something may be left")
         raise
-    _say("something may be left" if sweep.left else "nothing is left")
+    _say(clean(sweep.conclusion))
     return WRONG if sweep.left else OK
 
 

@@ -1,19 +1,19 @@
 """From an instance to a proved deletion, or to a leak that says why it is not proved.
 
 The answer to a delete proves nothing: the status shows whether an instance is gone, and a poll
-whether its key now names another one. "Not found" counts as `_base.evidence` defines; after any
-other failure, ask again until the deadline. Written once for sync and async: see
+whether its key now names another one. `_base.evidence` says in which form an answer counts, and
+`proof` what a row of answers proves. Written once for sync and async, run and sweep: see
 `_transport.protocol`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._api.models import PollResult, plain_id
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     ContractError,
@@ -28,18 +28,21 @@ from pytest_hydrasmoke._base.errors import (
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
-from .lifecycle import NOT_OURS, phase, status_of
+from .lifecycle import phase, status_of
 from .policy import Policy, poll_interval
 from .probes import malformed_form
+from .proof import Evidence, Look, Says, Verdict, judge
 from .record import InstanceRecord
-from .states import HAS_ROW, NOTHING_LEFT, State
+from .states import HAS_ROW, NOTHING_TO_DELETE, State
 
 __tracebackhide__ = hide_own_frames
 
 T = TypeVar("T")
 
+UNPROCESSABLE = 422
 FIRST_LOOK = 5.0
 """Seconds to find out whether another run has deleted an instance before this one does."""
+GONE_BEFORE = "it was gone before this run deleted it: something else deleted it, or it died"
 
 
 class NoRowError(LeakError):
@@ -47,7 +50,10 @@ class NoRowError(LeakError):
 
 
 class _DoubtError(HydraSmokeError):
-    """Raised when an answer proves nothing, or proves that the instance is alive."""
+    """Raised when an answer proves nothing."""
+
+    code: int | None = None
+    """That of the answer, if it was a refusal."""
 
 
 def to_be_kept(record: InstanceRecord, policy: Policy) -> bool:
@@ -77,220 +83,306 @@ async def delete(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
             instance=record.name,
             next_step="delete it where it was provisioned",
         )
-    if record.state not in NOTHING_LEFT:
-        await _in_grace(calls, record, policy, _Deletion(calls, record, policy).carry_out)
-
-
-async def see_gone(calls: Calls, record: InstanceRecord, policy: Policy, instance_id: str) -> None:
-    """Wait until an instance that the record's key does not name is gone, without deleting it.
-
-    Raises `LeakError` if that is not proved within `delete_timeout`.
-    """
-    deletion = _Deletion(calls, record, policy)
-    await _in_grace(calls, record, policy, lambda: deletion.until_gone([instance_id], ask=False))
-
-
-async def is_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> bool:
-    """Return whether the router proves, in a single look, that a record's instance is gone."""
-    assert record.id is not None
-    try:
-        named = await _Deletion(calls, record, policy).gone(record.id, calls.io.now() + FIRST_LOOK)
-    except HydraSmokeError:
-        return False
-    return named is None or plain_id(named) == plain_id(record.id)
-
-
-async def _in_grace(
-    calls: Calls,
-    record: InstanceRecord,
-    policy: Policy,
-    work: Callable[[], Coroutine[Any, Any, None]],
-) -> None:
+    if record.state in NOTHING_TO_DELETE:
+        return
     io = calls.io
     seconds = policy.row_wait + policy.delete_timeout + 5
     # What the wait is for: first a row, if there was none yet, and then the deletion.
     ahead = policy.delete_timeout if record.state in HAS_ROW else policy.row_wait
     with phase("delete", io, record, deadline=io.now() + ahead):
         try:
-            await io.grace(seconds, work)
+            await io.grace(seconds, lambda: _until_gone(calls, record, policy))
         except (HydraSmokeError, TimeoutError) as error:
             reason = error.message if isinstance(error, HydraSmokeError) else str(error)
-            # A sweep can't reach the bundled fake, which ends with the run.
-            doubt = "" if policy.fake else ", it may still run"
-            raise LeakError(
-                f"not confirmed as deleted{doubt}: {reason}",
-                next_step=None if policy.fake else policy.commands.sweep(record.run_id),
-            ) from error
+            raise as_leak(reason, record, policy) from error
 
 
-class _Deletion:
-    """One deletion, and the calls that prove it."""
+def as_leak(reason: str, record: InstanceRecord, policy: Policy) -> LeakError:
+    """Return the error of a deletion that is not proved, with the command that deletes."""
+    # A sweep can't reach the bundled fake, which ends with the run.
+    doubt = "" if policy.fake else ", it may still run"
+    return LeakError(
+        f"not confirmed as deleted{doubt}: {reason}",
+        next_step=None if policy.fake else policy.commands.sweep(record.run_id),
+    )
 
-    def __init__(self, calls: Calls, record: InstanceRecord, policy: Policy) -> None:
-        self._calls = calls
-        self._io = calls.io
+
+async def _until_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
+    removal = Removal(record, policy, calls.io.now())
+    if record.state is State.READY and not record.deletion_asked:
+        await removal.look_first(calls)
+    while (pause := await removal.step(calls)) is not None:
+        await calls.io.sleep(pause)
+
+
+async def is_gone(calls: Calls, record: InstanceRecord, policy: Policy) -> bool:
+    """Return whether the router says, in a single look, that a record's instance is gone."""
+    assert record.id is not None
+    now = calls.io.now()
+    look = await Removal(record, policy, now).look(calls, record.id, now + FIRST_LOOK)
+    return look.says in ("gone", "under way", "unknown")
+
+
+async def named_by(
+    calls: Calls, record: InstanceRecord, policy: Policy, deadline: float
+) -> str | None:
+    """Return the instance that a record's key names, None if none; raises where nothing is sure."""
+    try:
+        found = await Removal(record, policy, calls.io.now()).named(calls, deadline)
+    except _DoubtError as doubt:
+        if doubt.code != UNPROCESSABLE:
+            raise
+        return None  # The router says that it can't be a key, such as one of 256 characters.
+    return found.instance_id
+
+
+class Removal:
+    """The removal of all that one key names, a step at a time.
+
+    A step raises `LeakError` where its time is up; what it has seen stays in the record.
+    """
+
+    def __init__(self, record: InstanceRecord, policy: Policy, start: float) -> None:
         self._record = record
         self._policy = policy
-
-    async def carry_out(self) -> None:
-        record = self._record
-        provisioned = record.id
-        # Without a row the id proves nothing: a delete would find nothing, and so seem to be done,
+        self._start = start
+        self._row_until = start + policy.row_wait
+        # Without a row an id proves nothing: a delete would find nothing, and so seem to be done,
         # while a worker is still about to insert the row.
-        if record.state not in HAS_ROW:
-            record.id = await self._row_or_living(provisioned)
-        elif record.state is State.READY and not record.deletion_asked:
-            await self._look_first()
-        ids = [known for known in (record.id, provisioned) if known is not None]
-        await self.until_gone(list(dict.fromkeys(ids)))
-        record.becomes(State.DELETED)
+        self._deadline: float | None = None
+        self._ids = list[str]()
+        if record.state in HAS_ROW:
+            self._has_row(start)
+        elif record.state is State.GONE:
+            self._begin(start)
 
-    async def _row_or_living(self, provisioned: str | None) -> str:
-        try:
-            return await self._row()
-        except NoRowError:
-            # The id from the provision's answer is enough, if it names a living instance.
-            if provisioned is None or not await self._is_alive(provisioned):
-                raise
-            return provisioned
+    def _has_row(self, now: float, named: str | None = None) -> None:
+        """Begin to delete: the key has a row, which names an instance, or had one before."""
+        record = self._record
+        if named is not None:
+            # What was answered before there was a row proves nothing.
+            record.evidence = Evidence()
+            record.names(named)
+        self._begin(now)
+        # The phase has begun, and its deadline is known now. A chat that ends meanwhile, in another
+        # thread, may have put the record to rest.
+        doing = record.doing
+        record.begins("delete", now if doing is None else doing.since, self._deadline)
 
-    async def _row(self) -> str:
-        """Wait for the key's row; raises `NoRowError`, or `LeakError` where nothing is proved."""
-        io, start = self._io, self._io.now()
-        deadline = start + self._policy.row_wait
-        while True:
-            try:
-                named = await self._named(max(deadline, io.now() + self._policy.last_look))
-            except _DoubtError as error:
-                reason = LeakError(error.message)
-            else:
-                if named is not None:
-                    return named
-                asked = _of_request(self._record)
-                reason = NoRowError(f"{asked}, but shows no instance for its key")
-            left = min(deadline, io.cleanup_deadline()) - io.now() - LAST_CHANCE
-            if left <= 0 and io.cleanup_deadline() < deadline:
-                raise LeakError("a signal came before a row for its key did")
-            if left <= 0:
-                raise reason
-            await io.sleep(min(poll_interval(io.now() - start), left))
+    def _begin(self, now: float) -> None:
+        self._start, self._deadline = now, now + self._policy.delete_timeout
+        self._ids = self._record.known_ids
 
-    async def _is_alive(self, instance_id: str) -> bool:
-        try:
-            await self.gone(instance_id, self._io.now() + FIRST_LOOK)
-        except _DoubtError as error:
-            return error.last is not None
-        return False
-
-    async def _look_first(self) -> None:
-        """Check whether it is gone before this run deletes it: then another run used it too.
+    async def look_first(self, calls: Calls) -> None:
+        """Check whether it is gone before this run deletes it: then something else did.
 
         Not after a signal, nor where a sweep has declared the run over: that sweep deleted it.
         """
-        record = self._record
-        if record.id is None or self._io.cleanup_deadline() < math.inf:
+        record, io = self._record, calls.io
+        if record.id is None or io.cleanup_deadline() < math.inf:
             return
         # Taken from the deletion's own time.
         seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
+        look = await self.look(calls, record.id, io.now() + seconds)
         try:
-            named = await self.gone(record.id, self._io.now() + seconds)
             record.permit()
-        except (_DoubtError, ConfigError):
+        except ConfigError:
             return
-        if named is None or plain_id(named) == plain_id(record.id):
-            record.conflict = f"it was gone before this run deleted it: {NOT_OURS}"
+        if look.says in ("gone", "under way", "unknown") and self._is_ours(look.named):
+            record.conflict = GONE_BEFORE
 
-    async def until_gone(self, ids: list[str], *, ask: bool = True) -> None:
-        """Delete instances, and what the key names instead, until all are proved gone.
+    def _is_ours(self, named: str | None) -> bool:
+        return named is None or plain_id(named) in {
+            plain_id(known) for known in self._record.known_ids
+        }
 
-        With `ask` false send no deletes, only look. Raises `LeakError`.
-        """
-        io, start = self._io, self._io.now()
-        deadline = start + self._policy.delete_timeout
-        # The phase has begun, and its deadline is known now. A chat that ends meanwhile, in another
-        # thread, may have put the record to rest.
-        doing = self._record.doing
-        self._record.begins("delete", start if doing is None else doing.since, deadline)
-        seen: set[str] = set()
-        while ids:
-            refused = await self._ask(ids[0], deadline) if ask else None
-            try:
-                named = await self.gone(ids[0], deadline)
-            except _DoubtError as doubt:
-                reason = doubt.message if refused is None else f"{refused}; {doubt.message}"
+    async def ask_all(self, calls: Calls) -> None:
+        """Send a delete for every id that is known, without any look; raises what it raises."""
+        deadline = calls.io.now() + self._policy.delete_timeout
+        for known in self._record.known_ids:
+            await self._ask(calls, known, deadline)
+
+    async def step(self, calls: Calls) -> float | None:
+        """Ask and look once, and judge; return the seconds until the next step, None at the end."""
+        if self._deadline is None:
+            pause = await self._find_row(calls)
+            if pause is not None:
+                return pause
+        assert self._deadline is not None
+        io, reason, soon = calls.io, "", math.inf
+        for instance_id in list(self._ids):
+            unproved = await self._go_on(calls, instance_id, self._deadline)
+            if unproved is None:
+                self._ids.remove(instance_id)
             else:
-                seen.add(plain_id(ids.pop(0)))
-                if named is None or plain_id(named) in seen | set(map(plain_id, ids)):
-                    continue
-                # This is the key's instance now.
-                self._record.id = named
-                self._record.add_remark(f"its key now names {named}: deleted too")
-                ids.append(named)
-                reason = "its key names another instance each time"
-            left = min(deadline, io.cleanup_deadline()) - io.now() - LAST_CHANCE
-            if left <= 0:
-                raise LeakError(f"{reason} {io.now() - start:.0f} s after the delete")
-            await io.sleep(min(poll_interval(io.now() - start), left))
+                reason, at = unproved
+                soon = min(soon, at)
+        if not self._ids:
+            self._record.is_gone(io.now(), ends=self._policy.fake)
+            return None
+        now = io.now()
+        left = min(self._deadline, io.cleanup_deadline()) - now - LAST_CHANCE
+        if left <= 0:
+            reason = reason or "its key names another instance each time"
+            raise LeakError(f"{reason} {now - self._start:.0f} s after the delete")
+        # An id that its key names only now is next at once.
+        return 0.0 if soon == math.inf else min(max(soon - now, 0.0), left)
 
-    async def _ask(self, instance_id: str, deadline: float) -> str | None:
-        """Send a delete; return why it was not accepted. Its outcome is checked by status."""
-        record, now = self._record, self._io.now()
+    async def _go_on(
+        self, calls: Calls, instance_id: str, deadline: float
+    ) -> tuple[str, float] | None:
+        """Go on with one instance; return why it is not proved gone, and when to look again."""
+        record, policy, plain = self._record, self._policy, plain_id(instance_id)
+        verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
+        if verdict.ask:
+            await self._ask(calls, instance_id, deadline)
+        look = await self.look(calls, instance_id, deadline)
+        record.evidence[plain] = record.evidence[plain].saw(look)
+        verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
+        if look.named is not None and not self._is_ours(look.named):
+            # This is the key's instance now.
+            record.names(look.named)
+            record.add_remark(f"its key now names {look.named}: deleted too")
+            self._ids.append(look.named)
+        if not verdict.proved:
+            now = calls.io.now()
+            return verdict.why, verdict.next_look or now + poll_interval(now - self._start)
+        if verdict.kept_row and not policy.manner.keeps_rows:
+            policy.manner.keeps_rows = True
+            record.add_remark(
+                f"the router keeps the row of a deleted instance: {look.why}. It counts as gone "
+                "once that has held, and a further delete has found nothing"
+            )
+        return None
+
+    async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
+        """Send a delete; its outcome is checked by looks."""
+        record, now, plain = self._record, calls.io.now(), plain_id(instance_id)
         record.deletion_asked = True
         # Half of the time: a router may delete and fail to say so, and status needs the rest.
         half = now + max((deadline - now) / 2, LAST_CHANCE)
         try:
-            await _conclusive(self._calls.delete(instance_id, deadline=half))
+            accepted = await _conclusive(calls.ask_to_delete(instance_id, deadline=half))
         except _DoubtError as doubt:
             record.add_remark(doubt.message)
-            return doubt.message
-        if record.state is not State.DELETING:
+            record.evidence[plain] = record.evidence[plain].unanswered(
+                calls.io.now(), doubt.message
+            )
+            return
+        record.evidence[plain] = record.evidence[plain].answered(calls.io.now(), accepted=accepted)
+        if accepted and record.state in HAS_ROW - {State.DELETING}:
             record.becomes(State.DELETING)
+
+    async def look_again(self, calls: Calls, until: float, *, ask: bool) -> str | None:
+        """Look once more at what was proved gone; return why that can't be told for certain.
+
+        With `ask`, a further delete comes first. Raises `LeakError` for what is there again.
+        """
+        record, io, policy = self._record, calls.io, self._policy
+        for known in record.known_ids:
+            verdict = Verdict(ask=ask)
+            while not verdict.proved:
+                if verdict.ask:
+                    await self._ask(calls, known, until)
+                look = await self.look(calls, known, until)
+                if look.says == "alive" or not self._is_ours(look.named):
+                    what = look.why or f"its key names {look.named}"
+                    raise LeakError(f"it was proved gone, and is there again: {what}")
+                plain = plain_id(known)
+                record.evidence[plain] = record.evidence[plain].saw(look)
+                verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
+                again = verdict.next_look
+                if look.says == "under way":
+                    return "the router is still deleting it"
+                if look.says == "nothing" or (again is not None and again > until):
+                    return verdict.why
+                await io.sleep(0.0 if again is None else max(again - io.now(), 0.0))
         return None
 
-    async def gone(self, instance_id: str, deadline: float) -> str | None:
-        """Return what the key of a gone instance names now; raises `_DoubtError`."""
-        has_row = await self._check_gone(instance_id, deadline)
-        named = await self._named(deadline)
-        if not has_row and named is not None and plain_id(named) == plain_id(instance_id):
-            # Either a row kept for the key alone, or a passing error: looking again rules that out.
-            await self._check_gone(instance_id, deadline)
-            self._record.add_remark(
-                "it is not found, but its key still names it: a row that was kept?"
-            )
-        return named
+    async def look(self, calls: Calls, instance_id: str, deadline: float) -> Look:
+        """Ask for the status of an instance and what its key names: one look."""
+        try:
+            says, why = await self._status(calls, instance_id, deadline)
+            found = await self.named(calls, deadline)
+        except _DoubtError as doubt:
+            alive: Says = "nothing" if doubt.last is None else "alive"
+            return Look(calls.io.now(), alive, doubt.message)
+        named, word = found.instance_id, found.status
+        ready = word is not None and word.lower() in self._policy.ready
+        same = named is not None and plain_id(named) == plain_id(instance_id)
+        if says == "unknown" and same and ready:
+            says, why = "contradiction", f"as {safe_line(str(word))!r}"
+        return Look(calls.io.now(), says, why, named)
 
-    async def _check_gone(self, instance_id: str, deadline: float) -> bool:
-        """Return whether a gone instance still has a row; raises `_DoubtError`."""
-        question = status_of(self._calls, self._record, instance_id, deadline=deadline)
+    async def _status(self, calls: Calls, instance_id: str, deadline: float) -> tuple[Says, str]:
+        question = status_of(calls, self._record, instance_id, deadline=deadline)
         try:
             status = await _conclusive(question)
         except NotFoundError as error:
             self._check_form(error)
-            return False
-        if status.status.lower() not in self._policy.gone:
+            return "unknown", ""
+        word = status.status.lower()
+        if word not in self._policy.gone:
             raise _DoubtError(f"status {safe_line(status.status)!r}", last=status.status)
-        return True
+        return ("under way" if word.endswith("ing") else "gone"), ""
 
-    async def _named(self, deadline: float) -> str | None:
-        """Return what the key names, None if the router has no row for it; raises `_DoubtError`."""
+    async def named(self, calls: Calls, deadline: float) -> PollResult:
+        """Return what the key names, `found=False` without a row; raises `_DoubtError`."""
         assert self._record.key is not None
         try:
-            found = await _conclusive(self._calls.find(self._record.key, deadline=deadline))
+            found = await _conclusive(calls.find(self._record.key, deadline=deadline))
         except NotFoundError as error:
             self._check_form(error)
         else:
             if found.found and found.instance_id is None:
                 raise _DoubtError("the router has a row for its key, but names no instance")
-            return found.instance_id if found.found else None
-        form = await _conclusive(malformed_form(self._calls, deadline))
+            ready = found.found and str(found.status).lower() in self._policy.ready
+            # A boot is over once any answer calls it ready, unless its deletion came before.
+            self._record.was_ready |= ready and not self._record.deletion_asked
+            return found if found.found else PollResult(found=False)
+        form = await _conclusive(malformed_form(calls, deadline))
         if self._policy.forms is None or not self._policy.forms.is_routers(form):
             raise _DoubtError("it is not found, but nothing proves that the router says so")
-        return None
+        return PollResult(found=False)
 
     def _check_form(self, error: NotFoundError) -> None:
         forms = self._policy.forms
         if forms is None or error.form is None or not forms.says_unknown(error.form):
             raise _DoubtError(f"{error.message}: not in the router's own form")
+
+    async def _find_row(self, calls: Calls) -> float | None:
+        """Look for the key's row; return the seconds until the next look, None once it is there."""
+        io = calls.io
+        try:
+            last = max(self._row_until, io.now() + self._policy.last_look)
+            found = await self.named(calls, last)
+        except _DoubtError as error:
+            reason = LeakError(error.message)
+        else:
+            if found.instance_id is not None:
+                self._has_row(io.now(), found.instance_id)
+                return None
+            reason = NoRowError(f"{_of_request(self._record)}, but shows no instance for its key")
+        left = min(self._row_until, io.cleanup_deadline()) - io.now() - LAST_CHANCE
+        if left > 0:
+            return min(poll_interval(io.now() - self._start), left)
+        living = await self._living(calls) if isinstance(reason, NoRowError) else None
+        if living is not None:
+            self._has_row(io.now(), living)
+            return None
+        if io.cleanup_deadline() < self._row_until:
+            raise LeakError("a signal came before a row for its key did")
+        raise reason
+
+    async def _living(self, calls: Calls) -> str | None:
+        """Delete what the key's own answers have named; return what of it was alive before."""
+        living: str | None = None
+        for known in self._record.known_ids:
+            deadline = calls.io.now() + FIRST_LOOK
+            look = await self.look(calls, known, deadline)
+            living = known if look.says == "alive" else living
+            await self._ask(calls, known, deadline)
+        return living
 
 
 def _of_request(record: InstanceRecord) -> str:
@@ -314,7 +406,8 @@ async def _conclusive(question: Awaitable[T]) -> T:
     except (UnauthorizedError, NotFoundError):
         raise
     except ContractError as error:
-        reason = f"{error.message}: expected {error.expected}, got {error.got}"
+        doubt = _DoubtError(f"{error.message}: expected {error.expected}, got {error.got}")
     except (RouterError, TransportError) as error:
-        reason = error.message
-    raise _DoubtError(reason)
+        doubt = _DoubtError(error.message)
+        doubt.code = error.status_code if isinstance(error, RouterError) else None
+    raise doubt

@@ -7,11 +7,11 @@ delete however the steps end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from uuid import UUID
 
-from pytest_hydrasmoke._api.calls import Calls, provision_body
+from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
@@ -30,15 +30,12 @@ from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 from .moments import MOST_WORD, Failure
 from .phases import BOOT
 from .policy import Policy, poll_interval
-from .probes import refuses_size
 from .record import InstanceRecord
-from .states import NOTHING_LEFT, State
+from .states import NOTHING_TO_DELETE, State
 
 __tracebackhide__ = hide_own_frames
 
 
-SIZE_LOOK = 5.0
-"""Seconds to find out whether a gateway refuses every request of a provision's size."""
 NOT_OURS = "another run uses this run id; give each shard its own"
 """Message where the router knows a key or an instance that this run did not request."""
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
@@ -124,18 +121,15 @@ async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> No
             )
 
 
-async def _made_nothing(
-    calls: Calls, body: Mapping[str, str], error: RouterError | TransportError, forms: Forms | None
-) -> bool:
-    """Return whether it is certain that nothing came of a provision's only attempt."""
+def _note_failure(
+    record: InstanceRecord, error: RouterError | TransportError, forms: Forms | None, at: float
+) -> None:
+    """Record what the failure of a provision's only attempt shows; most of them show nothing."""
     if isinstance(error, TransportError):
-        return not error.reached
-    if forms is None or error.form is None:
-        return False
-    if forms.refuses(error.form):
-        return True
-    soon = calls.io.now() + SIZE_LOOK
-    return forms.may_refuse_size(error.form) and await refuses_size(calls, body, error.form, soon)
+        if not error.reached:
+            record.becomes(State.UNUSED)
+    elif forms is not None and error.form is not None and forms.refuses(error.form):
+        record.refuses(at)
 
 
 def _with_valid_token(
@@ -179,11 +173,11 @@ async def ask(
     try:
         accepted = await calls.provision(record.spec, record.key, deadline=deadline)
     except (RouterError, TransportError) as error:
-        body = provision_body(record.spec, record.key)
-        if not record.unknown_outcomes and await _made_nothing(calls, body, error, policy.forms):
-            record.becomes(State.REFUSED)
+        if not record.unknown_outcomes:
+            _note_failure(record, error, policy.forms, calls.io.now())
         raise _with_valid_token(error, policy.forms) from None
     record.id = accepted.instance_id
+    record.ids += [] if record.id is None else [record.id]
     record.becomes(State.ACCEPTED)
     if accepted.idempotency_key != record.key:
         raise ContractError(
@@ -215,8 +209,7 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
             got=found.instance_id,
             next_step=_TWO_INSTANCES,
         )
-    record.id = found.instance_id
-    record.becomes(State.CREATED)
+    record.names(found.instance_id)
 
 
 async def until_ready(calls: Calls, record: InstanceRecord, policy: Policy, start: float) -> None:
@@ -256,7 +249,7 @@ async def wait(
         if ready(status):
             return status
         if error is not None and error(status):
-            if not record.attached and record.state not in NOTHING_LEFT:
+            if not record.attached and record.state not in NOTHING_TO_DELETE:
                 record.becomes(State.FAILED)
             raise ProvisionError(
                 f"the instance is {safe_line(status.status)!r}",

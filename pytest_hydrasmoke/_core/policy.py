@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
+
+from .proof import Manner
 
 SECOND_LOOK = 2.0
 """Seconds until a count with an upper bound is read once more: duplicates come late."""
@@ -39,6 +41,10 @@ class Policy:
     """The router's own forms; without them no "not found" proves anything."""
     commands: Commands = PLAIN
     """The commands that a failure suggests as its next step."""
+    manner: Manner = field(default_factory=Manner)
+    """What the run learns of its router's deletions: one object for all its instances."""
+    patient: bool = False
+    """Whether a deletion under way must be seen for a while: a sweep's rule."""
     fake: bool = False
     """Whether the router is the bundled fake, whose instances end with the run."""
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Mapping
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.retry import TRANSIENT
 from pytest_hydrasmoke._base.errors import (
     ContractError,
-    HydraSmokeError,
     NotFoundError,
     RouterError,
     hide_own_frames,
@@ -39,23 +37,6 @@ async def malformed_form(calls: Calls, deadline: float) -> Form:
     return await _status_form(calls, f"not-a-uuid-{secrets.token_hex(8)}", deadline)
 
 
-async def refuses_size(
-    calls: Calls, body: Mapping[str, str], refusal: Form, deadline: float
-) -> bool:
-    """Return whether a body of this size is refused alike where nothing can be made of it."""
-    filling = {name: "x" * len(value) for name, value in body.items()}
-    try:
-        await calls.missing(_missing_word(), body=filling, deadline=deadline)
-    except RouterError as error:
-        return error.form is not None and refusal.looks_like(error.form)
-    except HydraSmokeError:
-        return False
-
-
-def _missing_word() -> str:
-    return f"no-such-call-{secrets.token_hex(8)}"
-
-
 async def _key_form(calls: Calls, deadline: float) -> Form:
     try:
         await calls.find(f"unknown-{secrets.token_hex(8)}", deadline=deadline)
@@ -66,7 +47,7 @@ async def _key_form(calls: Calls, deadline: float) -> Form:
 
 async def _missing_form(calls: Calls, deadline: float) -> Form:
     try:
-        await calls.missing(_missing_word(), deadline=deadline)
+        await calls.missing(f"no-such-call-{secrets.token_hex(8)}", deadline=deadline)
     except RouterError as error:
         return _form(error)
     except ContractError:

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_hydrasmoke._api.models import InstanceSpec
+from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
@@ -34,6 +34,7 @@ from .moments import (
 )
 from .pauses import HELD_BACK, Pace
 from .phases import WAITS
+from .proof import Evidence
 from .sightings import Sightings
 from .states import State
 from .turn_account import Baseline, Counted, TurnAccount, settles
@@ -123,10 +124,19 @@ class InstanceRecord:
     """Why its deletion is not confirmed, once the run has given up on it."""
     takes_slot: bool = True
     """Whether its key is a slot's, which another run with the same id would use too."""
+    ids: list[str] = field(default_factory=list[str])
+    """The instances that the key's own answers have named."""
+    evidence: Evidence = field(default_factory=Evidence)
+    """What was seen of them since their deletion was asked for."""
     deletion_asked: bool = False
     """Whether this run may have requested its deletion before."""
+    was_ready: bool = False
+    refused_at: float | None = None
+    """When the router refused the request; None if it did not."""
+    gone_at: float | None = None
+    """When it was last proved gone."""
     conflict: str | None = None
-    """Evidence that another run uses it, too."""
+    """Something that makes the run red, and is neither a leak nor a test's failure."""
     touched: bool = False
     """Whether a call about it was made since this was last reset, at a test's set-up."""
     interrupted: str | None = None
@@ -138,8 +148,10 @@ class InstanceRecord:
     attached: bool = False
     """Whether the run is attached to it: it has no key, and is never deleted."""
     listener: RecordListener = field(default_factory=lambda: RecordListener(), repr=False)
-    _gone: str | None = field(default=None, repr=False)
-    """The id that was proved gone."""
+    _gone: frozenset[str] = field(default=frozenset(), repr=False)
+    """The ids that were proved gone."""
+    _told: tuple[State, str | None] | None = field(default=None, repr=False)
+    """The state and the id that the listener was told last."""
     _given_up: bool = field(default=False, repr=False)
     """Whether the run ended before it was requested."""
     _claim: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -166,6 +178,15 @@ class InstanceRecord:
             part for part in (self.id, self.key and f"(key {self.key})") if part is not None
         )
 
+    @property
+    def known_ids(self) -> list[str]:
+        """The instances that are this record's to delete."""
+        known: dict[str, str] = {}
+        for one in (self.id, *self.ids):
+            if one is not None:
+                known.setdefault(plain_id(one), one)
+        return [*known.values()]
+
     def permit(self) -> None:
         """Ask whether the run may go on; raises what its listener raises."""
         self.listener.permit(self)
@@ -187,23 +208,48 @@ class InstanceRecord:
         self.becomes(State.REQUESTED)
 
     def give_up(self) -> None:
-        """Become refused if nothing was requested yet: from here on, nothing is."""
+        """Become unused if nothing was requested yet: from here on, nothing is."""
         with self._claim:
             if self.state is not State.CLAIMED:
                 return
-            self.state, self._given_up = State.REFUSED, True
-        self.becomes(State.REFUSED)
+            self.state, self._given_up = State.UNUSED, True
+        self.becomes(State.UNUSED)
 
     def becomes(self, state: State) -> None:
         # An answer that a test's thread still waited for, as the run's end has deleted it: no news,
         # but for another id.
-        if self.state is State.DELETED and self.id is not None and self.id == self._gone:
+        over = {State.GONE, State.DELETED}
+        if self.state in over and state not in over and plain_id(self.id or "") in self._gone:
             return
-        if state is State.DELETED:
-            self._gone = self.id
+        self.was_ready |= state is State.READY
         self.state = state
-        self.listener.state_changed(self)
+        if self._told != (state, self.id):
+            self._told = state, self.id
+            self.listener.state_changed(self)
         self.listener.changed(self)
+
+    def names(self, instance_id: str) -> None:
+        """Become created: an answer about the key names this instance, alive for all it shows."""
+        self.ids = [*self.known_ids, instance_id]
+        self.id = instance_id
+        self.becomes(State.CREATED)
+
+    def is_gone(self, at: float, *, ends: bool) -> None:
+        """Become gone, or deleted where nobody looks again since the router `ends` with the run."""
+        self.gone_at = at
+        self._gone = frozenset(map(plain_id, self.known_ids))
+        self.becomes(State.DELETED if ends else State.GONE)
+
+    def revive(self) -> None:
+        """Become created again: what was proved gone is there."""
+        self.gone_at, self._gone = None, frozenset()
+        self.evidence = Evidence()
+        self.becomes(State.CREATED)
+
+    def refuses(self, at: float) -> None:
+        """Become refused."""
+        self.refused_at = at
+        self.becomes(State.REFUSED)
 
     def begins(self, phase: str, at: float, deadline: float | None) -> None:
         self.doing = Doing(phase, at, deadline)

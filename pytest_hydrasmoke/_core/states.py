@@ -10,6 +10,8 @@ class State(StrEnum):
 
     CLAIMED = "claimed"
     """It has a key; nothing was sent."""
+    UNUSED = "unused"
+    """Nothing was sent, and nothing will be: its key is free again."""
     REQUESTED = "requested"
     """The request may have left: from here on there may be an instance."""
     ACCEPTED = "accepted"
@@ -18,19 +20,24 @@ class State(StrEnum):
     FAILED = "failed"
     """The router reports that it failed; its row is still to be deleted."""
     REFUSED = "refused"
-    """The router refused the request: there is no instance."""
+    """The router refused the request, and may carry it out all the same: its key is asked for once
+    more at the run's end."""
     ABSENT = "absent"
-    """The router has no row for the key, after polling to the deadline."""
+    """The router has no row for the key, and none is to come: only a sweep can know that."""
     DELETING = "deleting"
     """The router accepted the request to delete it."""
+    GONE = "gone"
+    """It was proved gone, and may come back: only a last look shows that it does not."""
     DELETED = "deleted"
-    """The router confirmed that it is gone."""
+    """A last look has seen it gone."""
     KEPT = "kept"
     """It was left on purpose (`keep`)."""
 
 
 HAS_ROW = frozenset({State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT})
 """States in which the router had a row for it: after that, "not found" means gone."""
-NOTHING_LEFT = frozenset({State.CLAIMED, State.REFUSED, State.ABSENT, State.DELETED})
-SETTLED = NOTHING_LEFT | {State.KEPT}
-"""States in which the run has nothing more to do for an instance."""
+CLOSED = frozenset({State.UNUSED, State.ABSENT, State.DELETED})
+"""States after which nobody needs to look again."""
+NOTHING_TO_DELETE = CLOSED | {State.CLAIMED, State.REFUSED, State.GONE}
+SETTLED = NOTHING_TO_DELETE | {State.KEPT}
+"""States in which the run has nothing to delete."""

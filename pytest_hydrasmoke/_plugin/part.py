@@ -115,6 +115,7 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         loaded=part.loaded,
         fake=part.router,
         worker=part.reports_as is not None,
+        alone=part.alone,
     )
     for name, plugin in _plugins(config, part, ledger, active, finish):
         config.pluginmanager.register(plugin, f"hydra-smoke-{name}")

@@ -72,6 +72,7 @@ class SessionEnd:
         loaded: Loaded | None,
         fake: FakeRouter | None,
         worker: bool,
+        alone: bool,
     ) -> None:
         self._pytest = pytest_config
         self._active = active
@@ -82,6 +83,8 @@ class SessionEnd:
         self._loaded = loaded
         self._fake = fake
         self._worker = worker
+        self._is_owner = alone or not worker
+        """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
         self._pid = os.getpid()
         self._began = datetime.now(UTC)
@@ -140,7 +143,7 @@ class SessionEnd:
         if not self._is_run:
             return (yield)
         self._broken_off = True  # Until it is seen to end.
-        own = self._close()
+        own = self._close(at_the_end=True)
         self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
@@ -278,7 +281,7 @@ class SessionEnd:
             manners=all_manners([process.manners for process in processes]),
         )
 
-    def _close(self) -> ProcessReport:
+    def _close(self, *, at_the_end: bool = False) -> ProcessReport:
         session = self._active.session
         self._interrupts.begin_clean_up()
         try:
@@ -290,13 +293,15 @@ class SessionEnd:
             if self._interrupts.received is not None:
                 self._say(terminal.deleting(session.pending))
             session.close()
+            if at_the_end and self._is_owner:
+                self.views.remarks += session.look_back()
         finally:
             self._interrupts.end_clean_up()
         return session.process_report()
 
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        session.adopt()
+        session.adopt(self.workers.leaks)
         for record in session.records:
             # A crashed worker's failures are lost: the crash itself counts as one.
             record.failed |= self.workers.crashed or record.key in self._failed
@@ -309,6 +314,8 @@ class SessionEnd:
         try:
             try:
                 late = self._close().instances
+                if self._is_owner:
+                    self._ledger.mark_ended()
             finally:
                 self._active.session.end()
                 self._active.release()

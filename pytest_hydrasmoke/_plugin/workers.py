@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -86,6 +86,12 @@ class Workers:
             self.reports[name] = ProcessReport(**output[KEY])
         else:
             self.crashed = True
+
+    @property
+    def leaks(self) -> Mapping[str, str]:
+        """Why the deletions that workers gave up are not confirmed, by key."""
+        instances = (one for report in self.reports.values() for one in report.instances)
+        return {str(one.idempotency_key): one.leak for one in instances if one.leak is not None}
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:
         """Return a line for each worker on another host that did not report its instances."""

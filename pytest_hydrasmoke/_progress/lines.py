@@ -103,7 +103,7 @@ def _outcome(phase: _Phase | None, after: Snapshot, now: float) -> str | None:
         phase.shown = False  # This line shows how it ended.
         elapsed = now - phase.seen.since
     words = end(after, now)
-    deleted = after.state is State.DELETED
+    deleted = after.state in (State.GONE, State.DELETED)
     # If this process did not request it, it was ready before, or another worker has shown it.
     joined = after.state is State.READY and after.born is None
     if elapsed < BRIEF and (deleted or joined):

@@ -16,6 +16,7 @@ _ENDS = {
     State.FAILED: "failed",
     State.REFUSED: "refused",
     State.ABSENT: "absent: the router never had a row for it",
+    State.GONE: "deleted",
     State.DELETED: "deleted",
     State.KEPT: "kept",
 }
@@ -73,9 +74,8 @@ def news(before: Snapshot, after: Snapshot, now: float) -> str | None:
 
 def has_ended(before: Snapshot, after: Snapshot) -> bool:
     """Return whether a change leads to a final state."""
-    # One that was never requested was not refused either: only its key is free again.
-    never_asked = after.state is State.REFUSED and after.phase is None
-    return after.state is not before.state and after.state in _ENDS and not never_asked
+    word = _ENDS.get(after.state)
+    return word is not None and word != _ENDS.get(before.state)
 
 
 def end(seen: Snapshot, now: float) -> str:

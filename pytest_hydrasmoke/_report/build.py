@@ -46,8 +46,8 @@ def process_report(
 
 
 def _matters(record: InstanceRecord) -> bool:
-    # A refused request made no instance; it is reported only where a test failed because of it.
-    refused = record.state in (State.CLAIMED, State.REFUSED)
+    # What was refused is reported only where a test failed because of it.
+    refused = record.state in (State.CLAIMED, State.UNUSED, State.REFUSED)
     return not refused or any(failure.test for failure in record.failures)
 
 
@@ -131,8 +131,8 @@ def _times(record: InstanceRecord) -> Iterator[float]:
 def _outcome(record: InstanceRecord) -> str:
     if record.attached:
         return "attached"
-    if record.state in SETTLED:
-        return record.state.value
+    if record.leak is None and record.state in SETTLED:
+        return "deleted" if record.state is State.GONE else record.state.value
     return "shared" if record.shared_across_workers and record.leak is None else "leaked"
 
 

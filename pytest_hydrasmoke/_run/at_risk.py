@@ -47,7 +47,7 @@ def _line(folder: Path, here: str) -> str | None:
         reading = ledgers.read(folder)
     except OSError:
         return f"run {folder.name}: its ledger can't be read"
-    entries = [entry for entry in reading.open if not entry.fake]
+    entries = reading.open
     words = [_keys(entries)] if entries else []
     elsewhere = [entry.url for entry in entries if not same_router(entry.url, here)]
     if elsewhere:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import uuid
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,11 +13,9 @@ from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
-    HydraSmokeError,
     UnauthorizedError,
     hide_own_frames,
 )
-from pytest_hydrasmoke._base.evidence import Form
 from pytest_hydrasmoke._base.run_keys import key_of, run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.deletion import keep
@@ -37,7 +33,7 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = hide_own_frames
 
-_OPEN = frozenset({State.REQUESTED, State.REFUSED})
+_OPEN = frozenset({State.REQUESTED, State.REFUSED, State.UNUSED})
 """States in which the next answer shows whether there is an instance."""
 _NO_ROW_YET = _OPEN | {State.ACCEPTED}
 _DELETED = RULES["delete"].answers
@@ -113,39 +109,21 @@ class ByHand:
         if record is None or record.state not in _OPEN:
             return await calls.provision(spec, key)
         self._session.claims.check_spec(spec)
-        record.spec, policy = spec, self._session.policy
-        if calls is own_calls:
-            return await ask(Calls(calls.io, record), record, policy)
-        # The run has learned the forms of answers to its own token only.
-        policy = dataclasses.replace(policy, forms=None)
+        if record.state is not State.REQUESTED:
+            # Asked for before: what closed its entry then does not hold for this request.
+            self._session.claims.take_key(spec, key)
+        record.spec = spec
         try:
-            return await ask(Calls(calls.io, record), record, policy)
-        except UnauthorizedError as refused:
-            error = refused
-        # An earlier attempt, answered 429 or not at all, had the same token.
-        if await _made_nothing(calls, key, own_calls, error.form):
-            record.becomes(State.REFUSED)
-        raise error
+            return await ask(Calls(calls.io, record), record, self._session.policy)
+        except UnauthorizedError as error:
+            # The run knows the forms of answers to its own token only.
+            known = record.state is State.REFUSED or calls is own_calls
+            if not known and error.form is not None and error.form.fields:
+                record.refuses(calls.io.now())
+            raise
 
     def saw(self, key: str, found: PollResult) -> None:
         """Record a poll's answer: after the first row, "not found" means gone."""
         record = self._owned.get(key)
         if record is not None and found.instance_id is not None and record.state in _NO_ROW_YET:
-            record.id = found.instance_id
-            record.becomes(State.CREATED)
-
-
-async def _made_nothing(calls: Calls, key: str, own_calls: Calls, form: Form | None) -> bool:
-    """Return whether the router refused the caller in a way that rules out an instance.
-
-    The refusal may be a gateway's, so it is not enough that the router does not know the key yet.
-    """
-    if form is None or (await own_calls.poll(key)).found:
-        return False
-    try:
-        await calls.status(str(uuid.uuid4()))
-    except UnauthorizedError as error:
-        return error.form is not None and form.looks_like(error.form)
-    except HydraSmokeError:
-        pass  # The router does not refuse this caller there.
-    return False
+            record.names(found.instance_id)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 import anyio
 
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
+from pytest_hydrasmoke._core.deletion import Removal, delete, keep, to_be_kept
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
@@ -19,7 +20,9 @@ from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 
 from .ledger import Ledger
-from .ledger_lines import Fact
+
+MOST_AT_ONCE = 64
+"""Instances that are deleted at the same time."""
 
 
 def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
@@ -49,14 +52,24 @@ def dispose(
         keep(record, policy)
     pending = to_delete(records, policy)
 
-    def work(record: InstanceRecord) -> Callable[[SyncIO], None]:
-        return lambda thread_io: _delete(thread_io, record, policy)
+    def all_of(work: Callable[[SyncIO, InstanceRecord, Policy], None]) -> None:
+        works = [lambda thread_io, it=record: work(thread_io, it, policy) for record in pending]
+        fan_out(io.link, works, interrupts, network, at_once=MOST_AT_ONCE)
 
     with interrupts.hold():
         if len(pending) == 1:
             _delete(io, pending[0], policy)
         elif pending:
-            fan_out(io.link, [work(record) for record in pending], interrupts, network)
+            if interrupts.received is not None:
+                # There may be no time for more than these.
+                all_of(_ask)
+            all_of(_delete)
+
+
+def _ask(io: SyncIO, record: InstanceRecord, policy: Policy) -> None:
+    """Send the deletes of one instance, and nothing else; what comes of it is looked at later."""
+    with contextlib.suppress(HydraSmokeError):
+        drive(Removal(record, policy, io.now()).ask_all(Calls(io, record)))
 
 
 def _delete(io: SyncIO, record: InstanceRecord, policy: Policy) -> None:
@@ -84,8 +97,8 @@ def believe_others(records: Iterable[InstanceRecord], ledger: Ledger) -> None:
         entries = ledger.read().entries
         for record in unseen:
             entry = entries.get(record.key or "")
-            if entry is not None and entry.fact is Fact.DELETED:
-                record.leak, record.state = None, State.DELETED
+            if entry is not None and entry.state in (State.GONE, State.DELETED):
+                record.leak, record.state = None, entry.state
 
 
 async def delete_async(io: AsyncIO, record: InstanceRecord, policy: Policy) -> None:

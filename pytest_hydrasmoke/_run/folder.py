@@ -24,6 +24,7 @@ from pytest_hydrasmoke._base.text import safe_line
 
 LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
 RECORDED = "recorded.jsonl"
+SWEPT = "swept-*.jsonl"
 LIVE, HELD, TURNS = "live", "held", "turns"
 SEEN = ".seen"
 """Suffix of the file that shows that a process has held a lock of `live`."""
@@ -41,6 +42,16 @@ _FOLDERS = (LIVE, HELD, TURNS)
 def folder_of(output: Path, run_id: str) -> Path:
     """Return a run's folder."""
     return output / "runs" / run_id
+
+
+def swept_name(unique: str) -> str:
+    """Return the name of a sweep's file in a run's folder."""
+    return SWEPT.replace("*", unique)
+
+
+def swept_files(folder: Path) -> list[Path]:
+    """Return the files that sweeps have left in a run's folder."""
+    return sorted(folder.glob(SWEPT))
 
 
 def with_ledger_above(output: Path, run_id: str) -> Path | None:
@@ -97,6 +108,7 @@ def _files(folder: Path) -> Iterator[Path]:
     for name in (*appended, SLOTS, OVER, *(f"{name}.lock" for name in appended)):
         if os.path.lexists(folder / name):
             yield folder / name
+    yield from swept_files(folder)
     for name, pattern in _IN_FOLDERS:
         yield from sorted((folder / name).glob(pattern))
 
@@ -149,7 +161,8 @@ def discard(folder: Path) -> None:
 
 
 def discard_ledger(folder: Path) -> None:
-    """Remove only a run's ledger."""
+    """Remove only a run's ledger, and what sweeps have added to it."""
     if flaw(folder) is None:
-        with contextlib.suppress(OSError):
-            (folder / LEDGER).unlink(missing_ok=True)
+        for file in (folder / LEDGER, *swept_files(folder)):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)

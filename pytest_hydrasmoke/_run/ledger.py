@@ -32,10 +32,11 @@ from pytest_hydrasmoke._base import files, platform, run_keys
 from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.files import make_folder
+from pytest_hydrasmoke._core.states import State
 
 from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
-from .ledger_lines import SCHEMA, Fact, Reading, parse
+from .ledger_lines import SCHEMA, Reading, parse
 from .locks import MAIN, is_live, lock, wait_for
 
 __tracebackhide__ = hide_own_frames
@@ -110,33 +111,27 @@ class Ledger:
         return (self.folder / OVER).exists()
 
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
-        """Take slots and write their intents; None if fewer than `number` of `most` are free.
-
-        The key of a request that the router refused is free again: no instance came of it.
-        """
+        """Take slots and write their claims; None if fewer than `number` of `most` are free."""
         try:
             with lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
-                taken = self.read().entries
-                slots = (run_keys.key_of(self.run_id, slot) for slot in range(most))
-                free = [key for key in slots if key not in taken or taken[key].fact is Fact.REFUSED]
-                if len(free) < number:
-                    return None
-                for key in free[:number]:
-                    self._intend(key, intent)
+                free = self.read().free_slots(self.run_id, number, most)
+                keys = [run_keys.key_of(self.run_id, slot) for slot in free]
+                for key in keys:
+                    self._claim(key, intent)
         except (OSError, Timeout) as error:
             raise self._unusable(str(error)) from None
-        return free[:number]
+        return keys or None
 
     def claim_key(self, key: str, intent: Intent) -> None:
-        """Write the intent of a key outside the slots: of a request that should be refused."""
+        """Write the claim of a key outside the slots: of a request that should be refused."""
         try:
-            self._intend(key, intent)
+            self._claim(key, intent)
         except OSError as error:
             raise self._unusable(str(error)) from None
 
-    def _intend(self, key: str, intent: Intent) -> None:
-        settings = {"fake": self.fake}
-        record_fact(self.folder, key, Fact.INTENT, **intent._asdict(), settings=settings)
+    def _claim(self, key: str, intent: Intent) -> None:
+        claimed = {"key": key, "state": State.CLAIMED, **intent._asdict(), "fake": self.fake}
+        append(self.folder, claimed, make=True)
 
     def hold(self, name: str, check: Callable[[], object]) -> FileLock:
         """Wait until no other process of the run holds a name, and hold it.
@@ -159,11 +154,18 @@ class Ledger:
     def give_up(self, share: str, spec: Mapping[str, Any], why: str) -> None:
         """Record, if possible, that no process should try to provision this again."""
         with contextlib.suppress(OSError):
-            append(self.folder, {"share": share, "spec": dict(spec), "failure": why})
+            failure = {"share": share, "spec": dict(spec), "failure": why}
+            append(self.folder, failure, make=True)
 
-    def record_fact(self, key: str, fact: Fact, instance_id: str | None) -> None:
+    def write(self, key: str, state: State, instance_id: str | None, **more: object) -> None:
         """Append a fact; raises OSError. A sweep asks the router for what was not written."""
-        record_fact(self.folder, key, fact, id=instance_id)
+        append(self.folder, {"key": key, "state": state, "id": instance_id, **more})
+
+    def mark_ended(self) -> None:
+        """Record, if possible, that the run's clean-up has come to its end."""
+        with contextlib.suppress(OSError):
+            if self.read().written:
+                append(self.folder, {"ended": True})
 
     def read(self) -> Reading:
         """Read the ledger, whichever processes wrote it."""
@@ -202,14 +204,12 @@ def read(folder: Path) -> Reading:
     return parse(text)
 
 
-def record_fact(folder: Path, key: str, fact: Fact, **fields: object) -> None:
-    """Append a fact; it is on disk on return. Raises OSError."""
-    # A fact without its intent is useless: it must not recreate a removed ledger.
-    append(folder, {"key": key, "fact": fact, **fields}, make=fact is Fact.INTENT)
+def append(folder: Path, facts: Mapping[str, object], *, make: bool = False) -> None:
+    """Append a line; it is on disk on return. Raises OSError.
 
-
-def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> None:
-    """Append a line; it is on disk on return. Raises OSError."""
+    Only a claim may `make` the file: a fact without its claim is useless, and must not recreate a
+    ledger that was removed.
+    """
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = json.dumps({**facts, "schema": SCHEMA, "at": at})
     begins = make and not (folder / LEDGER).exists()
@@ -222,21 +222,9 @@ def append(folder: Path, facts: Mapping[str, object], *, make: bool = True) -> N
 
 def discard_if_done(folder: Path) -> None:
     """Remove a run's folder if it is known that nothing is left, and no process uses it."""
-    if _is_done(folder):
-        run_folder.discard(folder)
-
-
-def discard_ledger_if_done(folder: Path) -> None:
-    """Remove only a run's ledger: the `over` mark stays, as its owner may still begin."""
-    if _is_done(folder):
-        run_folder.discard_ledger(folder)
-
-
-def _is_done(folder: Path) -> bool:
-    try:
-        return read(folder).is_settled and not is_live(folder)
-    except OSError:
-        return False
+    with contextlib.suppress(OSError):
+        if read(folder).is_settled and not is_live(folder):
+            run_folder.discard(folder)
 
 
 def mark_run_over(output: Path, run_id: str) -> None:

@@ -5,35 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 from typing import Any, cast
 
-SCHEMA = 2
-"""Version of a line; in version 1, which has no such field, `deleted` meant today's `deleting`."""
-_FIRST_WORDS = {"deleted": "deleting", "confirmed": "deleted"}
+from pytest_hydrasmoke._base.run_keys import slot_number
+from pytest_hydrasmoke._core.states import CLOSED, HAS_ROW, State
 
-
-class Fact(StrEnum):
-    """What can be known of a key, in the order in which it becomes known."""
-
-    INTENT = "intent"
-    ACCEPTED = "accepted"
-    CREATED = "created"
-    READY = "ready"
-    KEPT = "kept"
-    DELETING = "deleting"
-    """The router accepted the request to delete it."""
-    REFUSED = "refused"
-    ABSENT = "absent"
-    DELETED = "deleted"
-    """It is proved gone."""
-
-
-CLOSED = frozenset({Fact.REFUSED, Fact.ABSENT, Fact.DELETED})
-"""Facts after which nothing is left to delete."""
-_WITH_ROW = frozenset({Fact.CREATED, Fact.READY, Fact.KEPT, Fact.DELETING})
-_USABLE = frozenset({Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY})
+SCHEMA = 3
+"""Version of a line."""
+NAMING = frozenset({State.ACCEPTED, State.CREATED})
+"""Facts whose id is from an answer about the key itself: it is the key's to delete."""
+FREE = frozenset({State.UNUSED, State.REFUSED})
+"""States in which a key counts for no instance."""
 
 
 @dataclass(slots=True)
@@ -43,26 +25,29 @@ class Entry:
     key: str
     url: str
     spec: Mapping[str, Any]
-    at: datetime
-    """When its intent was written, which is before its request left."""
     fake: bool = False
     """Whether the bundled fake provisioned it, which ended with its run."""
     share: str | None = None
     """The name of its share; None if it is private to one process."""
-    fact: Fact = Fact.INTENT
+    state: State = State.CLAIMED
     id: str | None = None
+    ids: list[str] = field(default_factory=list[str])
+    """The instances that the key's own answers have named."""
+    deleted: list[str] = field(default_factory=list[str])
+    """Those whose deletion the router has accepted."""
     was_ready: bool = False
-    """Whether a process saw it ready, and recorded that."""
+    prepared: bool = False
+    """Whether a process has called the hook for an instance that is ready."""
 
     @property
-    def has_row(self) -> bool:
+    def had_row(self) -> bool:
         """Whether the router had a row for it: after that, "not found" means gone."""
-        return self.id is not None and self.fact in _WITH_ROW
+        return bool(self.ids) and self.state in HAS_ROW | {State.GONE}
 
     @property
     def open(self) -> bool:
-        """Whether there may be an instance to delete."""
-        return self.fact not in CLOSED
+        """Whether somebody has to look again: at the bundled fake, nobody can."""
+        return self.state not in CLOSED and not self.fake
 
 
 @dataclass(slots=True)
@@ -75,11 +60,19 @@ class Reading:
     )
     """Failed provisions of shared instances: the share, its spec, and why."""
     problems: list[str] = field(default_factory=list[str])
+    ended: bool = False
+    """Whether the run has come to the end of its clean-up."""
+    row_lag: float = 0.0
+    """The longest time from a request to its row, in seconds."""
+    boot: float = 0.0
+    """The longest time from a request to a ready instance, in seconds."""
+    size: int = 0
+    """In bytes: a ledger only grows."""
 
     @property
     def written(self) -> bool:
         """Whether it has any line, readable or not."""
-        return bool(self.entries or self.failures or self.problems)
+        return self.size > 0
 
     @property
     def open(self) -> list[Entry]:
@@ -88,13 +81,14 @@ class Reading:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to delete, and every line could be read."""
+        """Whether nothing is left to look at, and every line could be read."""
         return not self.open and not self.problems
 
     def shared(self, share: str, spec: Mapping[str, Any]) -> Entry | None:
         """Return the entry of a share with a spec, if there is one."""
+        usable = (State.CLAIMED, State.REQUESTED, State.ACCEPTED, State.CREATED, State.READY)
         for entry in self.entries.values():
-            if (entry.share, entry.spec) == (share, spec) and entry.fact in _USABLE:
+            if (entry.share, entry.spec) == (share, spec) and entry.state in usable:
                 return entry
         return None
 
@@ -102,10 +96,26 @@ class Reading:
         """Return why a share could not be provisioned, if a process has tried."""
         return next((why for *what, why in self.failures if what == [share, spec]), None)
 
+    def free_slots(self, run_id: str, number: int, most: int) -> list[int]:
+        """Return the next free slots; empty if with `number` more there would be over `most`.
+
+        A key that was refused is never used again, and counts for nothing.
+        """
+        slots = {slot_number(run_id, entry.key): entry for entry in self.entries.values()}
+        slots.pop(None, None)
+        if number + sum(entry.state not in FREE for entry in slots.values()) > most:
+            return []
+        usable = (
+            slot
+            for slot in range(len(slots) + number)
+            if slot not in slots or slots[slot].state is State.UNUSED
+        )
+        return [slot for slot, _ in zip(usable, range(number), strict=False)]
+
 
 def parse(text: bytes) -> Reading:
     """Parse a ledger's lines; half-written and foreign ones are reported, and skipped."""
-    reading = Reading()
+    reading = Reading(size=len(text))
     for number, line in enumerate(text.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -117,41 +127,45 @@ def parse(text: bytes) -> Reading:
 
 
 def _apply(reading: Reading, line: Any) -> None:
+    if line["schema"] != SCHEMA:
+        raise ValueError
     if "failure" in line:
         share, why = _text(line["share"]), _text(line["failure"])
         reading.failures.append((share, _mapping(line["spec"]), why))
-        return
-    key, word = _text(line["key"]), _text(line["fact"])
-    schema = line.get("schema", 1)
-    if schema not in (1, SCHEMA):
-        raise ValueError
-    fact = Fact(_FIRST_WORDS.get(word, word) if schema == 1 else word)
-    if fact is Fact.INTENT:
-        # A refused key is used again: its intent starts afresh.
-        entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), _moment(line["at"]))
-        entry.fake = _mapping(line["settings"]).get("fake") is True
-        if line.get("share") is not None:
-            entry.share = _text(line["share"])
+    elif "ended" in line:
+        reading.ended = True
+    else:
+        _apply_state(reading, line)
+
+
+def _apply_state(reading: Reading, line: Any) -> None:
+    key, state = _text(line["key"]), State(line["state"])
+    if state is State.CLAIMED:
+        # A key that is used again starts afresh.
+        entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), line["fake"] is True)
+        entry.share = None if line["share"] is None else _text(line["share"])
         reading.entries[key] = entry
         return
     entry = reading.entries[key]
-    entry.fact = fact
-    entry.was_ready |= fact is Fact.READY
-    if line.get("id") is not None:
-        entry.id = _text(line["id"])
+    instance_id = None if line.get("id") is None else _text(line["id"])
+    seconds = float(line.get("seconds", 0.0))
+    entry.state = state
+    entry.prepared |= line.get("prepared") is True
+    if instance_id is not None:
+        entry.id = instance_id
+        entry.ids += [instance_id] if state in NAMING and instance_id not in entry.ids else []
+        entry.deleted += [instance_id] if state is State.DELETING else []
+    if state is State.CREATED:
+        reading.row_lag = max(reading.row_lag, seconds)
+    elif state is State.READY:
+        entry.was_ready = True
+        reading.boot = max(reading.boot, seconds)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise TypeError
     return cast("dict[str, Any]", value)
-
-
-def _moment(value: object) -> datetime:
-    moment = datetime.fromisoformat(_text(value))
-    if moment.tzinfo is None:
-        raise ValueError
-    return moment
 
 
 def _text(value: object) -> str:

@@ -18,6 +18,7 @@ from pytest_hydrasmoke._core.probes import learn_forms
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import drive
+from pytest_hydrasmoke._transport.threads import Network
 
 from . import folder as run_folder
 
@@ -58,13 +59,15 @@ def check_unused(
             files.make_mark(mark)
 
 
-def learn(config: HydraSmokeConfig, *, observer: Observer | None = None) -> Forms:
+def learn(
+    config: HydraSmokeConfig, *, observer: Observer | None = None, network: Network | None = None
+) -> Forms:
     """Learn how the router answers for what does not exist; `observer` sees the calls.
 
     Raises `ConfigError` if the answers can't be distinguished from those of any other server at its
     URL, and passes on the errors of the calls.
     """
-    with contextlib.closing(SyncIO(config.link)) as io:
+    with contextlib.closing((network or Network()).blocking(config.link)) as io:
         forms = drive(learn_forms(Calls(io, observer), _deadline(io, config)))
     if not forms.can_prove:
         raise ConfigError(

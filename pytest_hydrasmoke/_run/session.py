@@ -6,11 +6,12 @@ a run ends. `close` is called wherever a run can end, and does only what is left
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
@@ -20,10 +21,11 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.deletion import is_gone
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.proof import Evidence, Seen
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin, RecordListener
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.states import HAS_ROW, State
+from pytest_hydrasmoke._core.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._core.tape import Tape
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._report.build import process_report
@@ -37,9 +39,9 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 from .by_hand import ByHand, OfClients
 from .claims import Claims
 from .disposal import believe_others, dispose, dispose_async, to_delete
-from .facts import FACTS, STATES
+from .last_look import LastLook, look_back
 from .ledger import Ledger
-from .ledger_lines import Entry, Fact
+from .ledger_lines import Entry
 from .provisioning import bring_up, bring_up_all, bring_up_all_async
 
 __tracebackhide__ = hide_own_frames
@@ -76,6 +78,7 @@ class SmokeSession(RecordListener):
 
     def __post_init__(self) -> None:
         self._ended = False
+        self._looked_back = False
         self._pid = os.getpid()
         self.sightings = OfClients(on_deletion=self._note_deletion)
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
@@ -129,31 +132,36 @@ class SmokeSession(RecordListener):
         return next(known, TurnLog(TurnLogs(tape=self.tape)))
 
     def state_changed(self, record: InstanceRecord) -> None:
-        fact = FACTS.get(record.state)
-        if fact is not None:
-            self.record_fact(record, fact)
+        if record.state in (State.CREATED, State.READY) and record.born is not None:
+            self.write(record, seconds=self._io.now() - record.born)
+        else:
+            self.write(record)
 
     def _note_deletion(self, instance_id: str, code: int) -> None:
         """Record that a test's client, and not another run, deleted an instance of the run."""
         for record in self.records:
             same = record.id is not None and plain_id(record.id) == plain_id(instance_id)
             # The router deletes only what has a row, so this code proves that there was one.
-            had_row = record.state in HAS_ROW or (record.state is State.ACCEPTED and code < 300)
-            if same and had_row:
-                record.deletion_asked = True
+            if not same:
+                continue
+            plain, accepted = plain_id(instance_id), code < 300
+            seen = record.evidence[plain]
+            record.evidence[plain] = replace(seen, accepted=seen.accepted or accepted)
+            record.deletion_asked = True
+            if record.state in HAS_ROW or (record.state is State.ACCEPTED and accepted):
                 record.becomes(State.DELETING)
 
-    def record_fact(self, record: InstanceRecord, fact: Fact) -> None:
-        """Append a fact to the ledger, if the instance is the run's."""
+    def write(self, record: InstanceRecord, **more: object) -> None:
+        """Append a record's state to the ledger, if the instance is the run's."""
         if record.key is None:
             return  # The run is attached to it.
         # A router can echo the token as an id; without an id, a sweep asks for the key.
         shown = record.id is None or scrubbing(self.config.token)(record.id) == record.id
         try:
-            self.ledger.record_fact(record.key, fact, record.id if shown else None)
+            self.ledger.write(record.key, record.state, record.id if shown else None, **more)
         except OSError as error:
-            # The intent is on disk: a sweep asks the router for the rest.
-            record.add_remark(f"not in the ledger: {fact} ({error})")
+            # The claim is on disk: a sweep asks the router for the rest.
+            record.add_remark(f"not in the ledger: {record.state} ({error})")
 
     @property
     def forked(self) -> bool:
@@ -270,23 +278,27 @@ class SmokeSession(RecordListener):
     def join(self, entry: Entry, spec: InstanceSpec | None = None) -> InstanceRecord:
         """Own an instance in the ledger, together with another process of the run."""
         record = self._record(spec, entry.key)
-        record.id, record.state = entry.id, STATES[entry.fact]
-        if record.id is None and record.state in HAS_ROW:
+        record.id, record.ids, record.state = entry.id, [*entry.ids], entry.state
+        record.was_ready = entry.was_ready
+        record.evidence = Evidence({plain_id(it): Seen(accepted=True) for it in entry.deleted})
+        # A claim of another process may have been sent; without an id nothing shows a row.
+        if entry.state is State.CLAIMED or (record.id is None and entry.state in HAS_ROW):
             record.state = State.REQUESTED
         # This process can't know whether the request was sent and carried out.
         record.unknown_outcomes = 1
         return record
 
-    def adopt(self) -> None:
-        """Own what other processes of this run have in the ledger."""
+    def adopt(self, leaks: Mapping[str, str]) -> None:
+        """Own what other processes of this run have in the ledger; `leaks` they have given up."""
         known = {record.key for record in self.records}
         try:
             entries = self.ledger.read().entries
         except OSError:
             return  # A sweep may read it later.
         for key, entry in entries.items():
-            if key not in known and entry.fact is not Fact.REFUSED:
-                self.join(entry)
+            if key not in known and entry.state not in CLOSED:
+                record = self.join(entry)
+                record.leak = None if record.state in SETTLED else leaks.get(key)
 
     @property
     def pending(self) -> list[InstanceRecord]:
@@ -313,3 +325,17 @@ class SmokeSession(RecordListener):
         self.dispose(self._own)
         believe_others(self.records, self.ledger)
         self._io.close()
+
+    def look_back(self) -> list[str]:
+        """Look once more at all that was deleted, refused or leaked; return lines for people.
+
+        Only once, by the process that owns the instances, and not after a signal.
+        """
+        if self._looked_back or self.ledger.fake or self.interrupts.received is not None:
+            return []
+        self._looked_back = True
+        row_lag = 0.0
+        with contextlib.suppress(OSError):
+            row_lag = self.ledger.read().row_lag
+        look = LastLook(self.policy, self._io.now(), row_lag)
+        return look_back(self._own, look, self.config.link, self.interrupts, self.network)

@@ -26,7 +26,7 @@ from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 
-from .ledger_lines import Entry, Fact
+from .ledger_lines import Entry
 from .session import SmokeSession
 
 __tracebackhide__ = hide_own_frames
@@ -85,9 +85,9 @@ class Sharing:
             self._session.ledger.give_up(wanted[1], plain, scrub(why))
             raise
         self._used[wanted] = record
-        if entry is None or not entry.was_ready:
+        if entry is None or not entry.prepared:
             self._session.ready(record)
-            self._session.record_fact(record, Fact.READY)
+            self._session.write(record, prepared=True)
         return record
 
     def _hold(self, wanted: _Wanted, plain: dict[str, Any]) -> None:

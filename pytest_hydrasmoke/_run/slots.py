@@ -1,54 +1,44 @@
-"""The keys that a sweep polls: those in a ledger, and a run's slots in order."""
+"""The keys that a run may have used, where no ledger tells: its slots, and the checks' names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_of
+from pytest_hydrasmoke._base.run_keys import key_of, run_of, slot_number
 from pytest_hydrasmoke._base.text import first_few
 
-from .ledger_lines import Entry
-
-AHEAD = 16
-"""After this many consecutive slots without a row, no further slot counts as used."""
-_DIGITS = 5
-"""Most digits of a slot number: a larger number is no reason to poll all slots before it."""
+AHEAD = 64
+"""Slots without a row after the last one found, from which on no slot counts as used."""
+NAMES = ("stranger_missing", "stranger_wrong")
+"""Names of keys that the bundled checks own, as far as a router might make something of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One key to poll, and the folder whose ledger records the outcome."""
-
-    key: str
-    folder: Path
-    entry: Entry | None = None
-    """Its entry in the ledger; None for a slot without an entry."""
-
-
-@dataclass(slots=True)
 class Slots:
-    """The slots of a run, polled in order until enough of them have no row."""
+    """The slots of a run in order, until enough of them have no row, and the names."""
 
-    run_id: str
-    folder: Path
-    known: frozenset[str]
-    """The keys in its ledger, which are polled anyway."""
-    asked: int = 0
+    def __init__(self, run_id: str, known: Iterable[str], most: int) -> None:
+        self.run_id = run_id
+        self._known = frozenset(known)
+        self._ahead = max(AHEAD, most)
+        self._asked = 0
+        self._names = [key_of(run_id, name) for name in NAMES]
 
-    def more(self, found: frozenset[str] = frozenset()) -> Iterator[Target]:
-        """Yield the slots still to be polled; `found` are the polled keys that had a row."""
-        last = max((self._slot(key) for key in self.known | found), default=-1)
-        upto = last + 1 + AHEAD
-        while self.asked < upto:
-            key = key_of(self.run_id, self.asked)
-            self.asked += 1
-            if key not in self.known:
-                yield Target(key, self.folder)
+    def more(self, found: Iterable[str] = ()) -> Iterator[str]:
+        """Yield the keys still to be asked for; `found` are those that had a row."""
+        numbers = (slot_number(self.run_id, key) for key in {*self._known, *found})
+        last = max((number for number in numbers if number is not None), default=-1)
+        while self._asked < last + 1 + self._ahead:
+            key = key_of(self.run_id, self._asked)
+            self._asked += 1
+            if key not in self._known:
+                yield key
+        names, self._names = self._names, []
+        yield from (key for key in names if key not in self._known)
 
-    def _slot(self, key: str) -> int:
-        return _number(self.run_id, key)
+    @property
+    def words(self) -> str:
+        """What was looked up."""
+        return f"slots 0-{self._asked - 1}, nor under the bundled checks' names"
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
@@ -71,11 +61,5 @@ def spans(keys: Iterable[str]) -> str:
 
 def _place(key: str) -> tuple[str, int, str]:
     run_id = run_of(key) or ""
-    return run_id, _number(run_id, key), key
-
-
-def _number(run_id: str, key: str) -> int:
-    """Return the number of a key's slot; -1 for a key of another form."""
-    number = slot_of(run_id, key)
-    is_slot = number.isascii() and number.isdigit() and len(number) <= _DIGITS
-    return int(number) if is_slot else -1
+    number = slot_number(run_id, key)
+    return run_id, -1 if number is None else number, key

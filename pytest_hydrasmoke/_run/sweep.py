@@ -1,53 +1,47 @@
 """Delete what earlier runs left behind: the instances of keys in their ledgers, or of a run id.
 
-A sweep that names a run declares it over and polls each of its slots, with or without a ledger,
-since a worker may still insert the row of a key that was sent. A sweep without a run id skips live
-runs. Two concurrent sweeps do no harm: a second deletion changes nothing.
+A sweep that names a run declares it over. Where the run has come to the end of its clean-up, and
+left a ledger or a report that says so, only its own keys are asked for; else its slots too, since
+a ledger may be on another machine. A sweep without a run id skips live runs. Two concurrent sweeps
+do no harm: a second deletion changes nothing.
 
-Only keys are taken from a ledger. Where to ask and what an answer means is the sweep's own, and it
-sends the token only to the configured router.
+Keys are taken from a ledger, and the ids that the key's own answers have named. Where to ask and
+what an answer means is the sweep's own, and it sends the token only to the configured router.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import math
 import os
 import shlex
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base import files
-from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, LeakError
+from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.deletion import NoRowError, delete, see_gone
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
-from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.target import same_router
-from pytest_hydrasmoke._transport.threads import fan_out
+from pytest_hydrasmoke._transport.threads import Network
 
 from . import folder as run_folder
 from . import ledger as ledgers
 from . import locks
 from .at_risk import at_risk
+from .case import CLOSING, WELL, Case, End, Home
 from .folder import LEDGER, OVER, folder_of
-from .ledger_lines import Entry, Fact, Reading
+from .ledger_lines import Reading
 from .preflight import learn
 from .reaching import Reaching
-from .slots import Slots, Target, in_order, spans
+from .rounds import Rounds
+from .slots import Slots, spans
+from .swept import Swept
 
 _NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
@@ -56,7 +50,7 @@ ANSWER = 10.0
 USED = (
     *("url", "token", "token_file", "allow_http", "trust_env"),
     *("ca_file", "client_cert", "client_key"),
-    *("output", "row_settle", "delete_timeout", "gone_statuses"),
+    *("output", "row_settle", "delete_timeout", "gone_statuses", "max_instances"),
 )
 """The settings that a sweep depends on: a problem with another one must not stop it."""
 YOUNG = 60.0
@@ -73,25 +67,26 @@ class Sweep:
     say: Callable[[str], None]
     wait_aloud: Callable[[str], None] = lambda line: None
     """Called with a line now and then, while the router can't be reached."""
+    network: Network = field(default_factory=Network)
     left: bool = False
     """Whether something is, or may be, left."""
+    conclusion: str = "something may be left"
+    """What the sweep has found, in a sentence."""
     _policy: Policy = field(init=False)
-    _found: set[str] = field(default_factory=set[str])
-    """The keys that had a row."""
-    _pending: dict[str, Target] = field(default_factory=dict[str, Target])
-    """The keys of which nothing was said yet."""
-    _absent: list[str] = field(default_factory=list[str])
-    """The keys without a row, which are listed together, in the order of their slots."""
+    _rounds: Rounds = field(init=False)
     _run_id: str | None = None
     """The run that is swept alone."""
+
+    def __post_init__(self) -> None:
+        self._rounds = Rounds(self.config.link, self.network)
 
     def all_runs(self) -> None:
         """Sweep every run that is over; raises `ConfigError` where no run has left a folder."""
         runs = self.config.output / "runs"
         if files.is_blocked(runs):
             raise ConfigError(f"{runs} is a link, or not a folder: no run has left it")
+        above = self._above("*")
         if not runs.is_dir():
-            above = self._above("*")
             raise ConfigError(
                 f"there is no ledger: {runs} does not exist",
                 next_step="give the folder with --output, or name the run with --run-id"
@@ -100,64 +95,17 @@ class Sweep:
             )
         if not self._knows_router():
             return
-        self.say(f"reading {runs}")
-        over: list[Path] = []
-        for folder, flaw in run_folder.all_found(self.config.output).items():
-            if flaw is not None:
-                self._skip(folder, flaw)
-            elif self._lives(folder):
-                continue
-            elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
-                self._skip_young(folder)
-            else:
-                over.append(folder)
-        readings = {folder: self._read(folder) for folder in over}
-        targets = [
-            target for folder, found in readings.items() for target in self._owned(folder, found)
-        ]
-        unread = [
-            Slots(folder.name, folder, frozenset(reading.entries))
-            for folder, reading in readings.items()
-            if reading.problems
-        ]
-        self._sweep(targets, unread)
+        over = [folder for folder, flaw in self._folders() if self._is_over(folder, flaw)]
+        homes = [self._home(folder) for folder in over]
+        damaged = [home for home in homes if home.reading.problems]
+        self._sweep(homes, [self._slots(home) for home in damaged])
         if not self.dry_run:
-            for folder in over:
-                ledgers.discard_if_done(folder)
-        above = self._above("*")
+            for home in homes:
+                self._discard(home, whole=True)
         if above is not None:
             self.say(f"not read {above}: runs that were called there have left a ledger in it")
-
-    def _above(self, run_id: str) -> str | None:
-        """Return the folder further up that has a ledger, quoted as an argument of --output."""
-        found = run_folder.with_ledger_above(self.config.output, run_id)
-        return None if found is None else shlex.quote(Path(os.path.relpath(found)).as_posix())
-
-    def _lives(self, folder: Path) -> bool:
-        try:
-            lives = locks.is_live(folder)
-        except OSError as error:
-            self.left = True
-            self.say(f"LEFT     run {folder.name}: cannot find out whether it is alive ({error})")
-            return True
-        if lives:
-            self.say(f"live     run {folder.name}: skipped")
-        return lives
-
-    def _skip_young(self, folder: Path) -> None:
-        # The mark of a run's end is kept, as the run may still begin.
-        if (folder / OVER).exists():
-            self.say(f"over     run {folder.name}: it was ended before, and has no ledger, skipped")
-        else:
-            self.say(f"young    run {folder.name}: it may be about to begin, skipped")
-
-    def _skip(self, folder: Path, flaw: str) -> None:
-        # It may be a run's ledger: the folder was moved or linked, or its name is from before names
-        # had rules.
-        unread = os.path.lexists(folder / LEDGER)
-        self.left = self.left or unread
-        word = "LEFT    " if unread else "no run  "
-        self.say(f"{word} {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")
+        number = f"{len(homes)} run{'' if len(homes) == 1 else 's'}"
+        self._conclude(f"nothing is left of {number} with a ledger in {runs}")
 
     def one_run(self, run_id: str) -> None:
         """Sweep one run, which is over from now on, whether it has a ledger here or not.
@@ -168,49 +116,134 @@ class Sweep:
         if not self._knows_router():
             return
         folder = folder_of(self.config.output, run_id)
-        self.say(f"reading {folder}")
         flaw = run_folder.flaw(folder)
         if flaw is not None:
             raise ConfigError(
                 f"run {run_id} can't be swept here: {flaw}",
                 next_step="fix that, or give another folder with --output",
             )
-        ended = self._is_reported_over(run_id, folder)
-        if ended:
-            # The run itself has settled all its keys: one poll of each is enough.
-            self.say(f"the run's report says that nothing of it is left: {self._report}")
-            self.wait = 0.0
-        elif not (folder / LEDGER).exists():
-            self.say(
-                f"there is no ledger of run {run_id} here: its slots are asked for anyway, as they "
-                "may have been used elsewhere"
-            )
-            above = self._above(run_id)
-            if above is not None:
-                # It may know of a request whose row is still to come.
-                self.left = True
-                where = f"its ledger is in {above}: sweep with --output {above}"
-                self.say(f"LEFT     run {run_id}: {where}")
-        reading = self._read(folder)
-        slots = Slots(run_id, folder, frozenset(reading.entries))
-        targets = list(self._owned(folder, reading))
-        if self.dry_run:
-            self._sweep(targets, [slots])
-            return
-        is_new = not os.path.lexists(folder)
-        ledgers.mark_run_over(self.config.output, run_id)
-        self._sweep(targets, [slots])
-        # Any other run may be about to begin, and must find the mark of its end.
-        if ended and is_new and not (self._found or self.left):
-            ledgers.discard_if_done(folder)
+        is_new, has_ledger = not os.path.lexists(folder), (folder / LEDGER).exists()
+        reported = None if has_ledger else self._reported(run_id)
+        above = None if has_ledger or reported is not None else self._above(run_id)
+        if above is not None:
+            # It may know of a request whose row is still to come.
+            self._leave(f"run {run_id}", f"its ledger is in {above}: sweep with --output {above}")
+        if not self.dry_run:
+            ledgers.mark_run_over(self.config.output, run_id)
+        home = self._home(folder)
+        slots = self._slots(home)
+        if reported is not None:
+            home.ended = True
+            self._sweep([home], [], reported)
         else:
-            ledgers.discard_ledger_if_done(folder)
+            self._sweep([home], [] if home.ended else [slots])
+        if not self.dry_run:
+            # Any other run may be about to begin, and must find the mark of its end.
+            self._discard(home, whole=is_new and reported is not None and not self._rounds.found)
+        if has_ledger or reported is not None:
+            by = folder / LEDGER if has_ledger else self.config.output / "report.json"
+            self._conclude(f"nothing is left of run {run_id}: all keys in {by} were asked for")
+        else:
+            where = f"there is no ledger in {folder}"
+            what = f"{'no other row' if self._rounds.found else 'no row'} under {slots.words}"
+            self._conclude(f"nothing was found of run {run_id}: {what}; {where}")
+
+    def _conclude(self, well: str) -> None:
+        if not self.left:
+            self.conclusion = well
+
+    # Folders
+
+    def _folders(self) -> Iterator[tuple[Path, str | None]]:
+        try:
+            yield from run_folder.all_found(self.config.output).items()
+        except OSError as error:
+            runs = self.config.output / "runs"
+            raise ConfigError(
+                f"{runs} can't be read: {error.strerror or error}",
+                next_step="fix that, or give another folder with --output",
+            ) from None
+
+    def _is_over(self, folder: Path, flaw: str | None) -> bool:
+        if flaw is not None:
+            self._skip(folder, flaw)
+            return False
+        try:
+            lives = locks.is_live(folder)
+        except OSError as error:
+            self._leave(f"run {folder.name}", f"cannot find out whether it is alive ({error})")
+            return False
+        if lives:
+            self.say(f"live     run {folder.name}: skipped")
+        elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
+            # The mark of a run's end is kept, as the run may still begin.
+            over = (folder / OVER).exists()
+            what = "it was ended before, and has no ledger" if over else "it may be about to begin"
+            self.say(f"{'over ' if over else 'young'}    run {folder.name}: {what}, skipped")
+        else:
+            return True
+        return False
+
+    def _skip(self, folder: Path, flaw: str) -> None:
+        # It may be a run's ledger: the folder was moved or linked, or its name is from before names
+        # had rules.
+        if os.path.lexists(folder / LEDGER):
+            self._leave(safe_line(folder.name), f"{safe_line(flaw)}; it is left alone")
+        else:
+            self.say(f"no run   {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")
+
+    def _above(self, run_id: str) -> str | None:
+        """Return the folder further up that has a ledger, quoted as an argument of --output."""
+        found = run_folder.with_ledger_above(self.config.output, run_id)
+        return None if found is None else shlex.quote(Path(os.path.relpath(found)).as_posix())
+
+    def _reported(self, run_id: str) -> list[str] | None:
+        """Return a run's keys if its report here shows that nothing is left of it."""
+        try:
+            found = (self.config.output / "report.json").read_bytes()
+            report = Report.model_validate_json(found)
+        except (OSError, ValueError):
+            return None
+        same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
+        well = same and all(one.outcome in _NOTHING_LEFT for one in report.instances)
+        keys = (one.idempotency_key for one in report.instances)
+        return [key for key in keys if key is not None and run_of(key) == run_id] if well else None
+
+    def _home(self, folder: Path) -> Home:
+        try:
+            reading = ledgers.read(folder)
+        except OSError as error:
+            reading = Reading(problems=[f"the file can't be read ({error.strerror or error})"])
+        swept = None if self.dry_run else Swept.begin(folder, reading)
+        for problem in reading.problems:
+            self._leave(f"run {folder.name}", f"its ledger: {problem}")
+        if reading.problems:
+            self.say(
+                "         its slots are asked for instead; once you know that nothing of it is "
+                f"left, delete {folder}"
+            )
+        return Home(folder, reading, swept, reading.ended and not reading.problems)
+
+    def _slots(self, home: Home) -> Slots:
+        return Slots(home.run_id, home.reading.entries, self.config.max_instances)
+
+    def _discard(self, home: Home, *, whole: bool) -> None:
+        """Remove what is not needed any longer of a run."""
+        if home.swept is not None:
+            home.swept.end()
+        settled = home.reading.is_settled and not locks.is_live(home.folder)
+        if settled and whole:
+            run_folder.discard(home.folder)
+        elif settled:
+            run_folder.discard_ledger(home.folder)
+
+    # The router
 
     def _knows_router(self) -> bool:
         """Return whether a smoke router answers: no other server's answer proves anything."""
         try:
             with Reaching(self.config.url, self.wait_aloud) as observer:
-                forms = learn(self.config, observer=observer)
+                forms = learn(self.config, observer=observer, network=self.network)
         except HydraSmokeError as error:
             self.left = True
             self.say(f"UNKNOWN  what is left: {self.config.url} does not show it: {error.message}")
@@ -218,7 +251,12 @@ class Sweep:
             self._say_at_risk()
             return False
         self._policy = dataclasses.replace(
-            self.config.policy, forms=forms, keep="never", last_look=ANSWER
+            self.config.policy,
+            forms=forms,
+            keep="never",
+            last_look=ANSWER,
+            row_wait=self.wait,
+            patient=True,
         )
         return True
 
@@ -229,165 +267,91 @@ class Sweep:
     def interrupted(self) -> None:
         """Say of what nothing is known, as the sweep was interrupted."""
         self.left = True
-        self._say_absent()
-        if self._pending:
-            keys, number = spans(self._pending), len(self._pending)
-            many = f"{number} {'key was' if number == 1 else 'keys were'}"
-            self.say(f"UNKNOWN  interrupted: {many} not asked to the end: {safe_line(keys)}")
-        else:
+        for case in self._rounds.pending:
+            if case.found:
+                self._leave(
+                    case.record.name, "not confirmed as deleted, it may still run: interrupted"
+                )
+        keys = [case.key for case in self._rounds.pending if not case.found]
+        if keys:
+            many = f"{len(keys)} {'key was' if len(keys) == 1 else 'keys were'}"
+            what = f"{many} not asked to the end: {safe_line(spans(keys))}"
+            self.say(f"UNKNOWN  interrupted: {what}")
+        elif not self._rounds.pending:
             self.say("UNKNOWN  what is left: interrupted before every key was asked for")
         self._say_at_risk()
 
-    @property
-    def _report(self) -> Path:
-        return self.config.output / "report.json"
+    def _leave(self, name: str, why: str) -> None:
+        self.left = True
+        self.say(f"LEFT     {name}: {why}")
 
-    def _is_reported_over(self, run_id: str, folder: Path) -> bool:
-        """Return whether the run's report here shows nothing left, and it has no ledger here."""
-        try:
-            report = Report.model_validate_json(self._report.read_bytes())
-        except (OSError, ValueError):
-            return False
-        same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
-        ended = same and not (folder / LEDGER).exists()
-        return ended and all(instance.outcome in _NOTHING_LEFT for instance in report.instances)
+    # The keys
 
-    def _read(self, folder: Path) -> Reading:
-        try:
-            reading = ledgers.read(folder)
-        except OSError as error:
-            reading = Reading(problems=[f"the file can't be read ({error.strerror or error})"])
-        for problem in reading.problems:
-            self.left = True
-            self.say(f"LEFT     run {folder.name}: its ledger: {problem}")
-        if reading.problems:
-            self.say(
-                "         its slots are asked for instead; once you know that nothing of it is "
-                f"left, delete {folder}"
-            )
-        return reading
-
-    def _owned(self, folder: Path, reading: Reading) -> Iterator[Target]:
-        """Yield the open entries of a ledger that are this sweep's to delete."""
+    def _cases(self, home: Home) -> Iterator[Case]:
+        """Yield a case for each open entry of a ledger that is this sweep's to delete."""
         here = self.config.link.base_url
-        for entry in reading.open:
-            if entry.fake:
-                self._record(folder, entry.key, Fact.ABSENT)
-                self.say(f"fake     (key {entry.key}): it ended with its run")
-            elif run_of(entry.key) != folder.name:
-                self._leave(entry.key, f"its ledger is run {folder.name}'s, which has no such key")
+        for entry in home.reading.open:
+            if run_of(entry.key) != home.run_id:
+                why = f"its ledger is run {home.run_id}'s, which has no such key"
+                self._leave(f"(key {safe_line(entry.key)})", why)
             elif not same_router(entry.url, here):
                 where = safe_line(entry.url)
-                self._leave(
-                    entry.key, f"it is another router's: sweep with HYDRA_SMOKE_URL={where}"
-                )
+                why = f"it is another router's: sweep with HYDRA_SMOKE_URL={where}"
+                self._leave(f"(key {safe_line(entry.key)})", why)
             else:
-                yield Target(entry.key, folder, entry)
+                yield Case(entry.key, home, entry, self._policy, self.config.row_settle)
 
-    def _leave(self, key: str, why: str) -> None:
-        self.left = True
-        self.say(f"LEFT     (key {key}): {why}")
+    def _sweep(self, homes: list[Home], several: list[Slots], known: Sequence[str] = ()) -> None:
+        by_run = {home.run_id: home for home in homes}
 
-    def _sweep(self, targets: list[Target], several: list[Slots]) -> None:
-        until = time.monotonic() + self.wait
-        targets = targets + [target for slots in several for target in slots.more()]
+        def of_keys(keys: Iterable[str]) -> Iterator[Case]:
+            for key in keys:
+                home = by_run[str(run_of(key))]
+                yield Case(key, home, None, self._policy, self.config.row_settle)
+
+        def more() -> Iterator[Case]:
+            for slots in several:
+                yield from of_keys(slots.more(self._rounds.found))
+
+        cases = [case for home in homes for case in self._cases(home)]
+        cases += [*of_keys(known), *more()]
         if self.dry_run:
-            for target in targets:
-                entry = target.entry
-                doing = "ask for" if entry is None else f"delete {entry.id or 'id not known'}"
-                self.say(f"would {doing} (key {target.key}) at {self.config.link.base_url}")
-                self.left = self.left or entry is not None
+            for case in cases:
+                self._say_what_it_would_do(case)
             return
-        have_rows = (target.entry is not None and target.entry.has_row for target in targets)
-        if self.wait and not all(have_rows):
+        if self.wait and any(case.waits for case in cases):
             self.say(f"asking for up to {self.wait:g} s for keys that have no row yet")
-        while targets:
-            self._pending = {target.key: target for target in targets}
-            # `_one` reports its failures itself: none stops the others.
-            fan_out(self.config.link, [partial(self._one, target) for target in targets])
-            self._say_absent(of_all=not self._found and len(self._absent) == len(targets))
-            # The wait for a row is over for a request sent before this sweep.
-            self.wait = max(until - time.monotonic(), 0.0)
-            found = frozenset(self._found)
-            targets = [target for slots in several for target in slots.more(found)]
+        self._rounds.carry_out(cases, more, self._end)
 
-    def _one(self, target: Target, io: SyncIO) -> None:
-        # An id in a ledger is not trusted: the key's poll returns what to delete.
-        record = InstanceRecord(None, target.key, state=State.REQUESTED)
-        had_row = target.entry is not None and target.entry.has_row
-        policy = dataclasses.replace(self._policy, row_wait=0.0 if had_row else self.wait)
-        try:
-            fact = self._settle(Calls(io, record), record, policy, target.entry)
-        except Exception as error:
+    def _say_what_it_would_do(self, case: Case) -> None:
+        doing = "ask for"
+        if case.entry is not None:
             self.left = True
-            if io.stopped and record.id is None:
-                return  # Nobody knows whether it exists: `interrupted` counts it.
-            words = error.message if isinstance(error, HydraSmokeError) else repr(error)
-            if io.stopped:
-                words = "not confirmed as deleted, it may still run: interrupted"
-            self.say(f"LEFT     {record.name}: {safe_line(words)}")
-            fact = None
-        if record.id is not None:
-            self._found.add(target.key)
-        if fact is Fact.ABSENT:
-            self._absent.append(target.key)
-        if fact is not None and target.entry is not None:
-            self._record(target.folder, target.key, fact)
-        self._pending.pop(target.key, None)
+            doing = f"delete {case.entry.id or 'id not known'}"
+        self.say(f"would {doing} (key {case.key}) at {self.config.link.base_url}")
 
-    def _settle(
-        self, calls: Calls, record: InstanceRecord, policy: Policy, entry: Entry | None
-    ) -> Fact | None:
-        """Delete what a key names, or see that there is nothing; raises `LeakError`."""
-        known_id = None if entry is None else entry.id
-        try:
-            drive(delete(calls, record, policy))
-        except LeakError as error:
-            if not isinstance(error.__cause__, NoRowError):
-                raise
-        if known_id is not None and plain_id(known_id) != plain_id(record.id or ""):
-            drive(see_gone(calls, record, policy, known_id))
-        if record.id is not None:
-            self.say(f"deleted  {record.name}")
-            return Fact.DELETED
-        if entry is not None and entry.has_row:
-            # Proved gone, by its status and its key, but not deleted by this sweep.
-            self.say(f"gone     {known_id} {record.name}: the router does not know it (any more)")
-            return Fact.DELETED
-        wait = 0.0 if entry is None else self._still_to_wait(entry)
-        if wait <= 0:
-            return Fact.ABSENT
-        self.left = True
-        # Rounded up: a sweep that begins earlier would still be unsure.
-        again = f"sweep again in {math.ceil(wait)} s"
-        self.say(f"unsure   {record.name}: no row yet, one may come; {again}")
-        return None
-
-    def _say_absent(self, *, of_all: bool = False) -> None:
-        """List the keys without a row; those `of_all` of a run have one line."""
-        keys, self._absent = in_order(self._absent), []
-        if of_all and self._run_id is not None:
-            self.say(
-                f"nothing of run {self._run_id} was found at {self.config.link.base_url}; "
-                f"{len(keys)} keys looked up: {safe_line(spans(keys))}"
-            )
-            return
-        for key in keys:
-            self.say(f"nothing  {safe_line(f'(key {key})')}: the router has no row")
-
-    def _still_to_wait(self, entry: Entry) -> float:
-        """Return the seconds until a key without a row is known to never get one."""
-        return self.config.row_settle - (datetime.now(UTC) - entry.at).total_seconds()
-
-    def _record(self, folder: Path, key: str, fact: Fact) -> None:
-        # Another sweep, or the run itself, may have removed the folder meanwhile.
-        if not self.dry_run:
-            with contextlib.suppress(OSError):
-                ledgers.record_fact(folder, key, fact)
+    def _end(self, case: Case) -> None:
+        assert case.end is not None
+        self.left |= case.end not in WELL
+        closed = CLOSING.get(case.end)
+        if case.entry is not None and closed is not None:
+            case.entry.state = closed
+        if case.entry is not None and case.home.swept is not None:
+            if closed is not None:
+                case.home.swept.write(case.key, closed)
+            elif case.end is End.UNDER_WAY:
+                case.home.swept.write(case.key, State.DELETING)
+        # What the run itself has told, or nobody has asked for, needs no line.
+        quiet = case.home.ended or case.entry is None
+        if not quiet or case.end not in (End.GONE, End.NOTHING):
+            self.say(case.line)
 
 
 def _age(folder: Path) -> float:
+    """Return the seconds since a folder was written to, by file times; 0 if they can't be told."""
     try:
-        return time.time() - folder.stat().st_mtime
+        written = folder.stat().st_mtime
+        with tempfile.NamedTemporaryFile(dir=folder.parent) as now:
+            return os.fstat(now.fileno()).st_mtime - written
     except OSError:
         return 0.0

@@ -259,7 +259,9 @@ class SyncIO:
         steps = Steps(self._proxy)
         try:
             built = build(self.link, request, timeout=timeout, trace=steps.on_step)
-            return SyncStream(self, transport.handle_request(built))
+            stream = SyncStream(self, transport.handle_request(built))
+            self._interrupts.answered()
+            return stream
         except BaseException as error:
             raised = error
         return self.lost(raised, steps)

@@ -37,6 +37,7 @@ def fan_out(
     works: Sequence[Callable[[SyncIO], None]],
     interrupts: Interrupts | None = None,
     network: Network | None = None,
+    at_once: int | None = None,
 ) -> list[Exception]:
     """Run every work in a thread with its own IO, and return what failed.
 

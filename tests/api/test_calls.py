@@ -259,15 +259,6 @@ def test_what_no_router_has_has_no_answer(code: int, kind: type[HydraSmokeError]
     )
 
 
-def test_a_body_is_sent_where_nothing_can_be_made_of_it() -> None:
-    io, calls = calls_of(None, missing=[reply(413, b"too large")])
-    with pytest.raises(RouterError):
-        drive(calls.missing("no-such-call", body={"manifest_id": "xx"}))
-    request = io.sent[0].request
-    assert (request.method, request.path) == ("POST", f"{PREFIX}/no-such-call")
-    assert request.body == {"manifest_id": "xx"}
-
-
 def test_a_window_that_is_the_routers_own_is_not_sent() -> None:
     io, calls = calls_of(None, llm_events=[events(1, "openai")])
     drive(calls.llm_events(ID, None))

@@ -429,7 +429,7 @@ def test_a_deleted_instance_stays_deleted() -> None:
     io, handle = deleting()
     drive(handle.delete())
     drive(handle.delete())
-    assert handle.record.state is State.DELETED
+    assert handle.record.state is State.GONE
     assert io.calls_sent() == DELETION
 
 
@@ -441,9 +441,9 @@ def test_a_deletion_that_is_not_confirmed_is_a_leak() -> None:
 
 KEEPS = [
     # keep, whether a test failed before, whether this one did, what is left of the instance
-    ("never", False, False, State.DELETED),
-    ("never", True, True, State.DELETED),
-    ("on-failure", False, False, State.DELETED),
+    ("never", False, False, State.GONE),
+    ("never", True, True, State.GONE),
+    ("on-failure", False, False, State.GONE),
     ("on-failure", False, True, State.KEPT),
     ("on-failure", True, False, State.KEPT),
     ("always", False, False, State.KEPT),
@@ -467,7 +467,7 @@ def test_what_was_deleted_before_the_end_of_a_with_is_not_kept() -> None:
     io, handle = deleting("always")
     drive(handle.delete())
     drive(handle.leave(failed=True))
-    assert handle.record.state is State.DELETED
+    assert handle.record.state is State.GONE
     assert io.calls_sent() == DELETION
 
 
@@ -481,7 +481,7 @@ def test_what_was_asked_to_be_deleted_is_not_kept() -> None:
     with pytest.raises(LeakError):
         drive(handle.delete())
     drive(handle.leave(failed=True))
-    assert handle.record.state is State.DELETED
+    assert handle.record.state is State.GONE
 
 
 def test_what_was_kept_can_still_be_deleted() -> None:
@@ -490,7 +490,7 @@ def test_what_was_kept_can_still_be_deleted() -> None:
     drive(handle.leave(failed=False))
     assert handle.record.state is State.KEPT
     drive(handle.delete())
-    assert handle.record.state is State.DELETED
+    assert handle.record.state is State.GONE
     assert io.calls_sent() == ["delete", "status", "poll"], "what was kept is not looked at first"
 
 

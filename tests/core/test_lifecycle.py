@@ -18,7 +18,6 @@ from scripted_io import (
     KEY,
     MALFORMED,
     NO_ROW,
-    NO_SUCH_PATH,
     NOT_FOUND,
     OTHER_ID,
     START,
@@ -386,7 +385,7 @@ def test_a_run_that_ends_just_before_the_request_lets_none_leave() -> None:
     with pytest.raises(ConfigError, match="the run ended before this instance was requested"):
         drive(provision(calls, it, POLICY))
     assert not io.sent
-    assert it.state is State.REFUSED, "its key is free"
+    assert it.state is State.UNUSED, "its key is free"
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.CLAIMED}))
@@ -402,7 +401,7 @@ def test_what_was_given_up_stays_so() -> None:
     it.give_up()
     with pytest.raises(ConfigError):
         it.leaves()
-    assert it.state is State.REFUSED
+    assert it.state is State.UNUSED
 
 
 def test_permission_is_asked_for_before_the_request_and_before_each_wait() -> None:
@@ -486,7 +485,7 @@ OUTCOMES: dict[str, tuple[list[Any], type[HydraSmokeError], State]] = {
     "401": ([own(401)], UnauthorizedError, State.REFUSED),
     "404": ([NOT_FOUND], NotFoundError, State.REFUSED),
     "422": ([MALFORMED], RejectedError, State.REFUSED),
-    "never reached": ([refused(), ...], TransportError, State.REFUSED),
+    "never reached": ([refused(), ...], TransportError, State.UNUSED),
     "400 without a body": ([reply(400)], RouterError, State.REQUESTED),
     "400 of a proxy": ([reply(400, b"<html>")], RouterError, State.REQUESTED),
     "401 of a gateway": ([reply(401, {"message": "no"})], UnauthorizedError, State.REQUESTED),
@@ -494,6 +493,7 @@ OUTCOMES: dict[str, tuple[list[Any], type[HydraSmokeError], State]] = {
     "502 of a gateway": ([reply(502, b"<html>"), ...], RouterError, State.REQUESTED),
     "504 of a gateway": ([reply(504, b"<html>"), ...], RouterError, State.REQUESTED),
     "413 of its own": ([own(413)], RouterError, State.REFUSED),
+    "413 of a gateway": ([reply(413, b"<html>")], RouterError, State.REQUESTED),
     "404 of an ingress": ([reply(404, b"default backend")], NotFoundError, State.REQUESTED),
     "a teapot": ([own(418)], RouterError, State.REQUESTED),
     "too early": ([own(425)], RouterError, State.REQUESTED),
@@ -516,65 +516,12 @@ OUTCOMES: dict[str, tuple[list[Any], type[HydraSmokeError], State]] = {
 
 
 @pytest.mark.parametrize("case", OUTCOMES)
-def test_a_request_counts_as_refused_only_if_that_is_certain(case: str) -> None:
+def test_a_request_counts_as_refused_only_by_the_router_itself(case: str) -> None:
     script, kind, state = OUTCOMES[case]
     io, it, error = provisioned(provision=script)
     assert type(error) is kind
     assert it.state is state
     assert set(io.calls_sent()) == {"provision"}
-
-
-PAGE = reply(413, b"<html><title>413</title>", content_type="text/html", server="nginx")
-TOO_LARGE: dict[str, tuple[list[Any], list[Any], State]] = {
-    # what provision meets, what a request as large meets where nothing is, and what is known then
-    "as large elsewhere": ([PAGE], [PAGE], State.REFUSED),
-    "as large elsewhere, with another id": (
-        [PAGE],
-        [reply(413, b"<html>request 2", content_type="text/html")],
-        State.REFUSED,
-    ),
-    "in plain text": ([reply(413, b"no")], [reply(413, b"no")], State.REFUSED),
-    "in JSON": ([reply(413, {"message": "no"})], [reply(413, {"message": "no"})], State.REFUSED),
-    "the router elsewhere": ([PAGE], [NO_SUCH_PATH], State.REQUESTED),
-    "another 413 elsewhere": ([PAGE], [reply(413, b"no")], State.REQUESTED),
-    "another code elsewhere": ([PAGE], [reply(403, b"<html>")], State.REQUESTED),
-    "taken elsewhere": ([PAGE], [reply(200, {})], State.REQUESTED),
-    "lost elsewhere": ([PAGE], [lost(), ...], State.REQUESTED),
-    "not reached elsewhere": ([PAGE], [refused(), ...], State.REQUESTED),
-    "hangs elsewhere": ([PAGE], [HANG], State.REQUESTED),
-    "lost at first": ([lost(), PAGE], [], State.REQUESTED),
-    "502 at first": ([reply(502), PAGE], [], State.REQUESTED),
-}
-
-
-@pytest.mark.parametrize("case", TOO_LARGE)
-def test_a_413_counts_as_refused_if_the_request_alone_is_too_large(case: str) -> None:
-    script, elsewhere, state = TOO_LARGE[case]
-    io, it, error = provisioned(provision=script, missing=elsewhere)
-    assert isinstance(error, RouterError)
-    assert error.status_code == 413
-    assert it.state is state
-    assert io.waited < 30
-    assert (io.calls_sent("missing") == []) is (elsewhere == []), "one unknown outcome is enough"
-
-
-def test_where_a_request_as_large_is_sent_nothing_can_be_made_of_it() -> None:
-    io, _, _ = provisioned(provision=[PAGE], missing=[PAGE])
-    provided, looked = (sent.request for sent in io.sent)
-    assert provided.body is not None
-    assert looked.body is not None
-    assert looked.method == "POST"
-    assert looked.path.startswith("/internal/v1/smoke/no-such-call-")
-    assert len(str(looked.body)) == len(str(provided.body))
-    assert set("".join(looked.body.values())) == {"x"}
-
-
-@pytest.mark.parametrize("code", [200, 401, 413])
-def test_where_no_404_comes_through_nothing_is_sent_to_find_out(code: int) -> None:
-    policy = policy_of(forms=forms(missing=reply(code, b"<html>")))
-    io, it, _ = provisioned(policy, provision=[PAGE])
-    assert it.state is State.REQUESTED
-    assert io.calls_sent() == ["provision"]
 
 
 def test_where_the_routers_form_is_not_known_no_answer_counts_as_refused() -> None:

@@ -92,7 +92,7 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
         await result(instance.delete())
         assert len(world.fake.requests) == before
     [record] = world.session.records
-    assert record.state is State.DELETED
+    assert record.state is State.GONE
     assert record.leak is None
     assert set(record.phases) == {
         "provision",
@@ -166,7 +166,7 @@ async def test_a_run_that_a_sweep_has_ended_provisions_and_chats_no_more(kind: s
         assert len(world.fake.requests) == before
         assert (await result(instance.status())).status == "running"
         await result(instance.delete())
-    assert [record.state for record in world.session.records] == [State.DELETED]
+    assert [record.state for record in world.session.records] == [State.GONE]
 
 
 async def test_handles_say_which_instance_they_are_of(kind: str) -> None:
@@ -231,7 +231,7 @@ async def test_a_ready_word_counts_in_any_letter_case(kind: str, word: str, case
         instance = await world.provision()
         assert (await result(instance.status())).status.lower() == word
         await result(instance.delete())
-    assert world.session.records[0].state is State.DELETED
+    assert world.session.records[0].state is State.GONE
 
 
 @pytest.mark.parametrize("word", ["Failed", "error", "PROVISION_FAILED", "cancelled", "deleted"])
@@ -245,7 +245,7 @@ async def test_a_failed_or_gone_word_ends_provisioning_and_what_there_is_goes(
         assert caught.value.got == f"queued → {word}"
         assert caught.value.phase == "ready"
         assert world.fake.instances[0].deleted
-    assert world.session.records[0].state is State.DELETED
+    assert world.session.records[0].state is State.GONE
 
 
 async def test_a_row_that_never_appears_is_a_timeout_and_may_still_come(kind: str) -> None:
@@ -341,7 +341,7 @@ async def test_whatever_follows_a_delete_confirms_it(kind: str, after: Any, seco
     async with World(kind, changed(after_delete=after, second_delete=second)) as world:
         instance = await world.provision()
         await result(instance.delete())
-        assert world.session.records[0].state is State.DELETED
+        assert world.session.records[0].state is State.GONE
 
         # A second hand on the same instance is told the same.
         client = world.client()
@@ -356,7 +356,7 @@ async def test_a_deletion_is_over_at_any_gone_word(kind: str, word: str) -> None
     async with World(kind, changed(after_delete="row", gone_word=word)) as world:
         instance = await world.provision()
         await result(instance.delete())
-        assert world.session.records[0].state is State.DELETED
+        assert world.session.records[0].state is State.GONE
         assert world.session.records[0].hostname.endswith("-deleted")  # type: ignore[union-attr]
 
 
@@ -366,7 +366,7 @@ async def test_an_answer_to_delete_that_is_lost_is_asked_for_again(kind: str) ->
         world.fake.drop("delete", when="after")
         await result(instance.delete())
         assert world.times("delete") == 2
-    assert world.session.records[0].state is State.DELETED
+    assert world.session.records[0].state is State.GONE
 
 
 # Chat

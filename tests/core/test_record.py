@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from scripted_io import ID, KEY, SPEC, Listening, attached, lost, record
+from scripted_io import ID, KEY, OTHER_ID, SPEC, Listening, attached, lost, record
 
 from pytest_hydrasmoke import PollResult, ProvisionError
 from pytest_hydrasmoke._api.calls import Attempt
@@ -234,10 +234,13 @@ def test_a_long_turn_keeps_an_even_choice_of_its_arrivals() -> None:
 @pytest.mark.parametrize("late", [State.ACCEPTED, State.CREATED, State.READY, State.DELETING])
 def test_a_late_answer_of_another_thread_brings_nothing_back(late: State) -> None:
     it = record(id=ID)
+    it.is_gone(1.0, ends=False)
+    it.becomes(late)
+    assert it.state is State.GONE
     it.becomes(State.DELETED)
     it.becomes(late)
     assert it.state is State.DELETED
-    it.id = "another"
+    it.id = OTHER_ID
     it.becomes(late)
     assert it.state is late, "another instance is news"
 

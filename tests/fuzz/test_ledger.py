@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_hydrasmoke._run.ledger_lines import SCHEMA, Entry, Fact, Reading, parse
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._run.ledger_lines import SCHEMA, Entry, Reading, parse
 
 TEXTS = st.text(max_size=8)
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -34,7 +35,7 @@ intents = st.fixed_dictionaries(
 facts = st.fixed_dictionaries(
     {
         "key": KEYS,
-        "fact": st.sampled_from([fact.value for fact in Fact if fact != Fact.INTENT]),
+        "fact": st.sampled_from([fact.value for fact in State if fact != State.CLAIMED]),
         "schema": st.just(SCHEMA),
     },
     optional={"id": st.none() | TEXTS},
@@ -63,7 +64,7 @@ def uses(reading: Reading) -> None:
     """Ask everything that its readers ask."""
     for key, entry in reading.entries.items():
         assert entry.key == key
-        assert isinstance(entry.fact, Fact)
+        assert isinstance(entry.fact, State)
         assert (entry in reading.open) == entry.open
         assert not (entry.has_row and entry.id is None)
         assert entry.share is None or reading.shared(entry.share, entry.spec) is None or entry.open
@@ -138,7 +139,7 @@ def test_the_last_fact_of_a_key_is_what_is_known(
             datetime.fromisoformat(intent["at"]),
             fake=intent["settings"].get("fake") is True,
             share=intent.get("share"),
-            fact=Fact(words[-1]),
+            fact=State(words[-1]),
             id=[None, *ids][-1],
             was_ready="ready" in words,
         )

@@ -23,10 +23,10 @@ from sizes import sizes
 
 from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
 from pytest_hydrasmoke._clock.io import blocking_io
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.ledger import read
-from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -186,7 +186,7 @@ class Evidence(RuleBasedStateMachine):
     @invariant()
     def what_a_ledger_calls_confirmed_is_gone(self) -> None:
         for run in run_folders(self.output):
-            confirmed = {it.key for it in read(run).entries.values() if it.fact is Fact.DELETED}
+            confirmed = {it.key for it in read(run).entries.values() if it.state is State.DELETED}
             assert not confirmed & set(self.liar.alive)
 
     @invariant()

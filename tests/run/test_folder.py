@@ -17,6 +17,7 @@ from systems import VanishingLock
 
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base import platform
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.folder import flaw, folder_of
 from pytest_hydrasmoke._run.ledger import (
@@ -26,7 +27,6 @@ from pytest_hydrasmoke._run.ledger import (
     discard_ledger_if_done,
     mark_run_over,
 )
-from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.locks import has_main_process, is_live
 
 INTENT = Intent(SPEC, "https://router.example", "shared")
@@ -111,7 +111,7 @@ def test_a_key_that_is_no_slots_is_written_as_it_is(ledger: Ledger) -> None:
     ledger.claim_key("a-key", INTENT)
     entry = ledger.read().entries["a-key"]
     assert (entry.key, entry.spec, entry.url) == ("a-key", SPEC, "https://router.example")
-    assert (entry.share, entry.fact, entry.id) == ("shared", Fact.INTENT, None)
+    assert (entry.share, entry.fact, entry.id) == ("shared", State.CLAIMED, None)
     assert not entry.fake
 
 
@@ -204,17 +204,17 @@ def test_what_is_shared_is_found_by_its_name_and_spec(ledger: Ledger) -> None:
     assert reading.shared("shared", OTHER_SPEC) is None
 
 
-@pytest.mark.parametrize("fact", [fact for fact in Fact if fact is not Fact.INTENT])
-def test_what_is_shared_is_of_use_until_it_is_kept_or_gone(ledger: Ledger, fact: Fact) -> None:
+@pytest.mark.parametrize("fact", [fact for fact in State if fact is not State.CLAIMED])
+def test_what_is_shared_is_of_use_until_it_is_kept_or_gone(ledger: Ledger, fact: State) -> None:
     ledger.claim(INTENT, 1, 4)
     ledger.record_fact("owner-0", fact, "an-id")
-    usable = fact in (Fact.ACCEPTED, Fact.CREATED, Fact.READY)
+    usable = fact in (State.ACCEPTED, State.CREATED, State.READY)
     assert (ledger.look().shared("shared", SPEC) is not None) == usable
 
 
 def test_a_later_one_takes_the_place_of_what_is_gone(ledger: Ledger) -> None:
     ledger.claim(INTENT, 2, 4)
-    ledger.record_fact("owner-0", Fact.DELETED, "an-id")
+    ledger.record_fact("owner-0", State.DELETED, "an-id")
     shared = ledger.look().shared("shared", SPEC)
     assert shared is not None
     assert shared.key == "owner-1"
@@ -423,7 +423,7 @@ def test_what_windows_needs_beside_a_ledger_goes_with_it(
     monkeypatch.setattr(platform, "here", platform.Windows())
     ledger = begun(output)
     ledger.claim_key("a-key", INTENT)
-    ledger.record_fact("a-key", Fact.DELETED, None)
+    ledger.record_fact("a-key", State.DELETED, None)
     assert (ledger.folder / "ledger.jsonl.lock").exists()
     assert flaw(ledger.folder) is None
     ledger.end()

@@ -40,7 +40,7 @@ from pytest_hydrasmoke._run.ledger import (
     read,
     record_fact,
 )
-from pytest_hydrasmoke._run.ledger_lines import Fact, parse
+from pytest_hydrasmoke._run.ledger_lines import parse
 from pytest_hydrasmoke._run.locks import is_live
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -145,7 +145,7 @@ def test_a_fact_that_cant_be_written_is_a_note_in_the_summary(
         patch.setattr(os, "write", lambda descriptor, line: 0)
         record.becomes(State.ACCEPTED)
     assert record.notes == ["not in the ledger: accepted (the disk is full)"]
-    assert reading_of(config).entries["owner-0"].fact is Fact.INTENT
+    assert reading_of(config).entries["owner-0"].state is State.CLAIMED
     session.ledger.end()
 
 
@@ -155,14 +155,14 @@ def test_a_fact_that_cant_be_written_is_a_note_in_the_summary(
 def test_a_fact_has_the_id_by_which_a_sweep_deletes(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
-    ledger.record_fact("owner-0", Fact.CREATED, "an-id")
+    ledger.record_fact("owner-0", State.CREATED, "an-id")
     assert ledger.read().entries["owner-0"].id == "an-id"
 
 
 def test_a_fact_without_its_intent_begins_no_ledger(output: Path) -> None:
     ledger = begun(output)
     with pytest.raises(FileNotFoundError):
-        record_fact(ledger.folder, "owner-0", Fact.CREATED, id="an-id")
+        record_fact(ledger.folder, "owner-0", State.CREATED, id="an-id")
     assert not (ledger.folder / "ledger.jsonl").exists()
 
 
@@ -181,9 +181,9 @@ def test_a_half_written_line_is_reported_and_spoils_no_other(output: Path) -> No
     file = ledger.folder / "ledger.jsonl"
     with file.open("a") as half:
         half.write('\n{"key": "owner-1", "fact": "int')
-    record_fact(ledger.folder, "owner-0", Fact.CREATED, id="an-id")
+    record_fact(ledger.folder, "owner-0", State.CREATED, id="an-id")
     reading = ledger.read()
-    assert reading.entries["owner-0"].fact is Fact.CREATED
+    assert reading.entries["owner-0"].state is State.CREATED
     assert reading.problems == ["line 4 can't be read, and is skipped"]
     ledger.end()
     assert file.exists()
@@ -298,7 +298,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 FIELD = st.sampled_from(["key", "fact", "url", "settings", "spec", "id", "at"])
-WORD = st.sampled_from([*Fact, "key-1", "key-2", REST["at"]])
+WORD = st.sampled_from([*State, "key-1", "key-2", REST["at"]])
 
 
 @given(st.lists(st.dictionaries(FIELD, WORD | st.just({}) | JSON)))
@@ -311,21 +311,21 @@ def test_whatever_the_json_reading_never_fails(lines: list[dict[str, Any]]) -> N
 
 @given(
     facts=st.lists(
-        st.tuples(st.sampled_from(list(Fact)), st.none() | st.text(min_size=1)), max_size=5
+        st.tuples(st.sampled_from(list(State)), st.none() | st.text(min_size=1)), max_size=5
     ),
     key=st.text(),
 )
 def test_what_is_noted_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, facts: list[tuple[Fact, str | None]], key: str
+    tmp_path_factory: pytest.TempPathFactory, facts: list[tuple[State, str | None]], key: str
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    record_fact(folder, key, Fact.INTENT, url=URL, settings={"fake": False}, spec=SPEC)
+    record_fact(folder, key, State.CLAIMED, url=URL, settings={"fake": False}, spec=SPEC)
     last_id = None
-    fact = Fact.INTENT
+    fact = State.CLAIMED
     for fact, instance_id in facts:
-        more = {"url": URL, "settings": {}, "spec": {}} if fact is Fact.INTENT else {}
+        more = {"url": URL, "settings": {}, "spec": {}} if fact is State.CLAIMED else {}
         record_fact(folder, key, fact, id=instance_id, **more)
-        last_id = None if fact is Fact.INTENT else instance_id or last_id
+        last_id = None if fact is State.CLAIMED else instance_id or last_id
     reading = read(folder)
     assert reading.problems == []
     assert list(reading.entries) == [key]
@@ -351,10 +351,10 @@ def test_the_key_of_a_refused_request_is_used_again(fake: FakeRouter, output: Pa
     with running(config) as session:
         with pytest.raises(Exception, match="422"):
             session.provision(config.spec)
-        assert reading_of(config).entries["owner-0"].fact is Fact.REFUSED
+        assert reading_of(config).entries["owner-0"].state is State.REFUSED
         instance = session.provision(config.spec)
         assert instance.idempotency_key == "owner-0"
-        assert reading_of(config).entries["owner-0"].fact is Fact.CREATED
+        assert reading_of(config).entries["owner-0"].state is State.CREATED
 
 
 CLAIMS = """
@@ -463,9 +463,9 @@ def test_a_run_can_stop_its_other_processes(output: Path) -> None:
 def test_the_folder_goes_once_all_is_confirmed(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
-    ledger.record_fact("owner-0", Fact.CREATED, "an-id")
+    ledger.record_fact("owner-0", State.CREATED, "an-id")
     discard_if_done(ledger.folder)
-    ledger.record_fact("owner-0", Fact.DELETED, "an-id")
+    ledger.record_fact("owner-0", State.DELETED, "an-id")
     discard_if_done(ledger.folder)
     assert ledger.folder.exists()  # It is still live.
     assert run_folders(output) == [ledger.folder]
@@ -488,7 +488,7 @@ def test_a_ledger_that_is_not_known_to_be_settled_stays(
 ) -> None:
     ledger = begun(output)
     claim(ledger)
-    ledger.record_fact("owner-0", Fact.DELETED, None)
+    ledger.record_fact("owner-0", State.DELETED, None)
 
     def unreadable(folder: Path) -> None:
         raise PermissionError("not yours")

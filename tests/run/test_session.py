@@ -32,7 +32,6 @@ from pytest_hydrasmoke._clock.io import blocking_io
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.build import report_of
-from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sharing import Sharing
 from pytest_hydrasmoke._transport.protocol import drive
@@ -350,15 +349,15 @@ def test_a_key_that_was_asked_for_is_adopted_and_its_row_looked_for(a_run: Runs)
 @pytest.mark.parametrize(
     ("fact", "state", "outcome"),
     [
-        (Fact.DELETED, State.REQUESTED, "deleted"),
-        (Fact.DELETING, State.REQUESTED, "leaked"),
+        (State.DELETED, State.REQUESTED, "deleted"),
+        (State.DELETING, State.REQUESTED, "leaked"),
         (None, State.REQUESTED, "leaked"),
         # It has seen a row: what another process has written proves nothing against that.
-        (Fact.DELETED, State.CREATED, "leaked"),
+        (State.DELETED, State.CREATED, "leaked"),
     ],
 )
 def test_what_another_process_has_seen_deleted_meanwhile_is_no_leak(
-    a_run: Runs, fact: Fact | None, state: State, outcome: str
+    a_run: Runs, fact: State | None, state: State, outcome: str
 ) -> None:
     _, dead = a_run(Scenario(row_after=math.inf), delete_timeout=0.6)
     [record] = dead.claim(SPEC)

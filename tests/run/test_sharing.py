@@ -30,7 +30,6 @@ from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.build import merged, report_of
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._run.ledger import Ledger, mark_run_over
-from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -284,11 +283,11 @@ def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
 # What a process that died has left
 
 
-def left_unfinished(dead: Process, fact: Fact) -> str:
+def left_unfinished(dead: Process, fact: State) -> str:
     """Let a process get that far with the shared instance, and die; gives the key."""
     [record] = dead.session.claim(SPEC, share=EVERYBODY)
     key = str(record.key)
-    if fact is not Fact.INTENT:
+    if fact is not State.CLAIMED:
         accepted = drive(Calls(dead.session._io).provision(SPEC, key))
         record.id = accepted.instance_id
         dead.session.record_fact(record, fact)
@@ -297,8 +296,10 @@ def left_unfinished(dead: Process, fact: Fact) -> str:
     return key
 
 
-@pytest.mark.parametrize("fact", [Fact.INTENT, Fact.ACCEPTED, Fact.CREATED, Fact.READY])
-def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(a_run: Runs, fact: Fact) -> None:
+@pytest.mark.parametrize("fact", [State.CLAIMED, State.ACCEPTED, State.CREATED, State.READY])
+def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(
+    a_run: Runs, fact: State
+) -> None:
     run = a_run(BOOTS)
     dead, heir = run.workers(2)
     key = left_unfinished(dead, fact)
@@ -307,13 +308,13 @@ def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(a_run: Runs, 
         instance.chat("hello")
     assert len(run.fake.instances) == 1
     # Those who wait for it to be ready are told once in a run.
-    assert len(heir.told) == (0 if fact is Fact.READY else 1)
+    assert len(heir.told) == (0 if fact is State.READY else 1)
 
 
 def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_run: Runs) -> None:
     run = a_run()
     dead, heir = run.workers(2)
-    key = left_unfinished(dead, Fact.DELETING)
+    key = left_unfinished(dead, State.DELETING)
     with heir.holding() as instance:
         assert instance.idempotency_key != key
     heir.end()

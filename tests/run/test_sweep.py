@@ -29,12 +29,12 @@ from owner_tools import (
 from plugin_tools import until
 
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Intent, Ledger, mark_run_over, record_fact
-from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke._run.slots import AHEAD, spans
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -74,7 +74,7 @@ def killed(fake: FakeRouter, output: Path, number: int = 1, **settings: Any) -> 
 def intent(output: Path, key: str, url: str, **settings: Any) -> Path:
     folder = folder_of(output, key.rpartition("-")[0])
     folder.mkdir(parents=True, exist_ok=True)
-    record_fact(folder, key, Fact.INTENT, url=url, settings=settings, spec=SPEC)
+    record_fact(folder, key, State.CLAIMED, url=url, settings=settings, spec=SPEC)
     return folder
 
 

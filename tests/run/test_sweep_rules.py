@@ -12,9 +12,9 @@ from liar import Liar, Lie, lying, on
 from owner_tools import SPEC, config_for, kill, run_folders, session_for
 
 from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import read, record_fact
-from pytest_hydrasmoke._run.ledger_lines import Fact
 from pytest_hydrasmoke.fake import FakeRouter
 
 Sweep = Callable[..., tuple[int, str]]
@@ -58,7 +58,7 @@ def open_keys(output: Path) -> list[str]:
     return [entry.key for folder in run_folders(output) for entry in read(folder).open]
 
 
-def write(output: Path, key: str, fact: Fact, *, run_id: str = "owner", **fields: Any) -> Path:
+def write(output: Path, key: str, fact: State, *, run_id: str = "owner", **fields: Any) -> Path:
     folder = folder_of(output, run_id)
     folder.mkdir(parents=True, exist_ok=True)
     record_fact(folder, key, fact, **fields)
@@ -67,7 +67,7 @@ def write(output: Path, key: str, fact: Fact, *, run_id: str = "owner", **fields
 
 def intend(liar: Liar, output: Path, key: str, *, url: str | None = None, **more: Any) -> Path:
     more = {"settings": {"fake": False}, **more}
-    return write(output, key, Fact.INTENT, url=url or liar.url, spec=SPEC, **more)
+    return write(output, key, State.CLAIMED, url=url or liar.url, spec=SPEC, **more)
 
 
 # Is this the smoke router?
@@ -160,7 +160,7 @@ def test_an_id_in_a_ledger_is_deleted_only_if_its_key_names_it(
 ) -> None:
     [stranger] = killed(liar, output.parent / "elsewhere", run_id="stranger")
     intend(liar, output, "owner-0")
-    write(output, "owner-0", Fact.CREATED, id=stranger)
+    write(output, "owner-0", State.CREATED, id=stranger)
     code, told = sweep()
     assert (code, liar.alive, open_keys(output)) == (1, ["stranger-0"], ["owner-0"])
     assert "LEFT     (key owner-0): not confirmed as deleted" in told
@@ -238,7 +238,7 @@ def test_what_a_sweep_prints_is_harmless(sweep: Sweep, liar: Liar, output: Path)
     hostile = "owner-0\n::error::gone\n##[error]\x1b[31m\u202enothing is left\r"
     intend(liar, output, hostile)
     intend(liar, output, "owner-1", url="https://router.example/\n::stop-commands::x")
-    write(output, "owner-1", Fact.CREATED, id="\x1b]0;x\x07")
+    write(output, "owner-1", State.CREATED, id="\x1b]0;x\x07")
     liar.lie([Lie(404, {"detail": "::set-output name=x::\n::add-mask::y\x1b[2J"}, on("delete"))])
     _, told = sweep()
     assert not any(line.lstrip().startswith("::") for line in told.splitlines())

@@ -13,8 +13,11 @@ ALONE = "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
 
 
 def only(*others: str) -> tuple[str, ...]:
-    """Return the arguments that load this package's plugin, and others by entry point or module."""
-    return tuple(word for name in ("hydrasmoke", *others) for word in ("-p", name))
+    """Return the arguments that load this package's plugin, and others by entry point or module.
+
+    Their last look is hurried.
+    """
+    return tuple(word for name in ("hurried", "hydrasmoke", *others) for word in ("-p", name))
 
 
 def without_others() -> tuple[str, ...]:

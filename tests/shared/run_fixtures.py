@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hurried import hurried
 from inner import ALONE
 from owner_tools import ONLY, environment_for
 
@@ -22,6 +23,13 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("HYDRA_SMOKE_") or name in ("OPS_BEARER_TOKEN", "PYTEST_ADDOPTS"):
             monkeypatch.delenv(name)
     monkeypatch.setenv(*ALONE)
+
+
+@pytest.fixture(autouse=True)
+def looks_at_once() -> Iterator[None]:
+    """Let sweeps look again at once."""
+    with hurried():
+        yield
 
 
 @pytest.fixture(autouse=True)

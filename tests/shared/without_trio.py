@@ -1,6 +1,6 @@
 """Keep trio from the processes that tests start: httpcore loads it wherever it is installed.
 
-Each takes a sixth longer with it, and most users have none.
+Each takes a sixth longer with it, and most users have none. And let them find `hurried`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-STAND_IN = str(Path(__file__).parent.parent / "data" / "without_trio")
+_DATA = Path(__file__).parent.parent / "data"
+STAND_IN = str(_DATA / "without_trio")
+HURRIED = str(_DATA / "hurried")
 
 
 def hide_trio() -> None:
     """Let the processes that are started from now on find a module in its place that fails."""
-    os.environ["PYTHONPATH"] = os.pathsep.join([STAND_IN, path_with_trio()]).rstrip(os.pathsep)
+    folders = [STAND_IN, HURRIED, path_with_trio()]
+    os.environ["PYTHONPATH"] = os.pathsep.join(folders).rstrip(os.pathsep)
 
 
 def path_with_trio() -> str:

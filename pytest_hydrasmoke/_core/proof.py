@@ -1,0 +1,169 @@
+"""What a row of looks proves of a deletion: pure rules, the same for a run and a sweep.
+
+One look is no proof: a replica lags behind, a status flaps, a row comes back. So each answer is
+good for as long as it has held. What must hold how long:
+
+- A gone word: no time. `deleting` and the like: none for a run, whose last look judges it, and
+  `UNDER_WAY` for a sweep.
+- Not found: no time if a DELETE was accepted (2xx), else `UNASKED`: the answer, and the key's, may
+  come from a replica that does not know the instance yet.
+- Not found, while the key still names it with a ready word: that is a contradiction. It must hold
+  for `KEPT_ROW`, and then a further DELETE must find nothing (404, 409, 410), or be accepted and
+  followed by `UNASKED` of the same. Then it is a row that the router has kept.
+- Alive, or no answer that proves anything: never.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+UNASKED = 10.0
+"""Seconds for which "not found" must hold if no DELETE was accepted."""
+UNDER_WAY = 10.0
+"""Seconds for which a sweep must see that a deletion is under way."""
+KEPT_ROW = 5.0
+"""Seconds for which a contradiction must hold."""
+KNOWN_ROW = 1.0
+"""The same, once a run has seen that its router keeps rows."""
+NEXT_LOOK = 1.0
+"""Seconds between two looks at a contradiction."""
+
+Says = Literal["gone", "under way", "unknown", "contradiction", "alive", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the router says of an instance, at one moment of the IO's clock."""
+
+    at: float
+    says: Says
+    why: str = ""
+    """What was seen, where it is not gone."""
+    named: str | None = None
+    """The instance that its key names; None if the key has no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of one instance: its deletes, and how long its last answer has held."""
+
+    accepted: bool = False
+    """Whether a DELETE for it was ever accepted."""
+    asked: float | None = None
+    """When the last DELETE was answered."""
+    refused: str | None = None
+    """Why that answer was none; None if it was one."""
+    found_nothing: bool = False
+    """Whether that answer was 404, 409 or 410."""
+    look: Look | None = None
+    since: float = 0.0
+    """Since when the last look's answer has held; looks that prove nothing do not end it."""
+    held: tuple[Says, str | None] | None = None
+    """That answer, with what the key names."""
+
+    def answered(self, at: float, *, accepted: bool) -> Seen:
+        """Add the answer to a DELETE: 2xx, else 404, 409 or 410."""
+        return replace(
+            self,
+            accepted=self.accepted or accepted,
+            asked=at,
+            refused=None,
+            found_nothing=not accepted,
+        )
+
+    def unanswered(self, at: float, why: str) -> Seen:
+        """Add a DELETE without an answer that counts."""
+        return replace(self, asked=at, refused=why, found_nothing=False)
+
+    def saw(self, look: Look) -> Seen:
+        """Add a look."""
+        answer = (look.says, look.named)
+        if look.says == "nothing" or answer == self.held:
+            return replace(self, look=look)
+        return replace(self, look=look, since=look.at, held=answer)
+
+
+@dataclass(slots=True)
+class Manner:
+    """How a router answers after a deletion, as far as a run has learned it."""
+
+    keeps_rows: bool = False
+    """Whether it keeps the row of a deleted instance under its key, with a ready word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What follows from what was seen."""
+
+    proved: bool = False
+    ask: bool = False
+    """Whether a further DELETE is due."""
+    next_look: float | None = None
+    """The moment of the next look; None for any."""
+    why: str = ""
+    """Why it is not proved."""
+    kept_row: bool = False
+    """Whether the proof is of a row that was kept."""
+
+
+def judge(seen: Seen, manner: Manner, *, patient: bool = False) -> Verdict:
+    """Judge what was seen of one instance; a sweep is `patient` with a deletion under way."""
+    look = seen.look
+    if look is None or seen.asked is None:
+        return Verdict(ask=True, why="the router was not asked yet")
+    if look.says in ("alive", "nothing"):
+        reasons = [why for why in (seen.refused, look.why) if why]
+        return Verdict(ask=True, why="; ".join(reasons))
+    hold = _hold(look.says, seen, manner, patient=patient)
+    if look.at < seen.since + hold:
+        soon = seen.since + hold
+        if look.says == "contradiction":
+            soon = min(soon, look.at + NEXT_LOOK)
+        return Verdict(next_look=soon, why=_for_how_long(seen, look, hold))
+    if look.says == "contradiction":
+        return _of_contradiction(seen, look, hold)
+    return Verdict(proved=True)
+
+
+def _hold(says: Says, seen: Seen, manner: Manner, *, patient: bool) -> float:
+    if says == "gone":
+        return 0.0
+    if says == "under way":
+        return UNDER_WAY if patient else 0.0
+    unasked = 0.0 if seen.accepted else UNASKED
+    if says == "unknown":
+        return unasked
+    return max(unasked, KNOWN_ROW if manner.keeps_rows else KEPT_ROW)
+
+
+def _of_contradiction(seen: Seen, look: Look, hold: float) -> Verdict:
+    assert seen.asked is not None  # `judge` has seen to that.
+    if seen.asked < seen.since + hold or seen.refused is not None:
+        return Verdict(ask=True, why=_for_how_long(seen, look, hold))
+    if seen.found_nothing or look.at >= seen.asked + UNASKED:
+        # The look came after that DELETE: a DELETE is always followed by a look.
+        return Verdict(proved=True, kept_row=True)
+    return Verdict(next_look=look.at + NEXT_LOOK, why=_for_how_long(seen, look, hold))
+
+
+def _for_how_long(seen: Seen, look: Look, hold: float) -> str:
+    words = {
+        "under way": "the router is still deleting it",
+        "unknown": "it is not found, but the router has accepted no delete",
+        "contradiction": f"it is not found, but its key names it: {look.why}",
+    }[look.says]
+    return f"{words} (for {look.at - seen.since:.0f} s of {hold:g} s)"
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was seen of all instances that one key has named, by their plain ids."""
+
+    of: dict[str, Seen] = field(default_factory=dict[str, Seen])
+
+    def __getitem__(self, plain: str) -> Seen:
+        return self.of.get(plain, Seen())
+
+    def __setitem__(self, plain: str, seen: Seen) -> None:
+        self.of[plain] = seen

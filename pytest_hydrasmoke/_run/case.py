@@ -1,0 +1,199 @@
+"""One key in a sweep: from the first question to the last look, a step at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.deletion import NoRowError, Removal
+from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.proof import Evidence, Seen
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
+
+from .ledger_lines import Entry, Reading
+from .swept import Swept
+
+AFTER = 2.0
+"""Seconds from a proof to the last look."""
+LAST = 10.0
+"""Seconds for a last look."""
+REFUSED_AFTER = 3.0
+"""Seconds after which a refused key without a row will not get one."""
+BOOT = 60.0
+"""Seconds for which a boot may go on after its deletion, at least."""
+DELETED_FOR = 600.0
+"""Seconds after which a deletion that is still under way has been carried out."""
+
+
+class End(Enum):
+    """How a case ends; the value is the word of its line."""
+
+    DELETED = "deleted"
+    """This sweep has deleted it."""
+    GONE = "gone"
+    """It was gone before this sweep."""
+    BOOTING = "booting"
+    """It was deleted in its boot, which may still go on: a later sweep looks again."""
+    UNDER_WAY = "deleting"
+    """The router is still deleting it: a later sweep looks again."""
+    NOTHING = "nothing"
+    """There is no row, and none is to come."""
+    UNSURE = "unsure"
+    """There is no row, and one may come."""
+    LEFT = "LEFT"
+
+
+WELL = frozenset({End.DELETED, End.GONE, End.BOOTING, End.UNDER_WAY, End.NOTHING})
+"""Ends after which nothing is left, as far as anybody can know by now."""
+CLOSING = {End.DELETED: State.DELETED, End.GONE: State.DELETED, End.NOTHING: State.ABSENT}
+
+
+@dataclass(slots=True)
+class Home:
+    """A run that is swept: its folder, what its ledger says, and what this sweep adds to that."""
+
+    folder: Path
+    reading: Reading = field(default_factory=Reading)
+    swept: Swept | None = None
+    ended: bool = False
+    """Whether the run came to the end of its clean-up: then no row is to come."""
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    @property
+    def age(self) -> float:
+        """Seconds since its run wrote to the ledger, at least."""
+        return 0.0 if self.swept is None else self.swept.age
+
+
+class Case:
+    """One key of a run."""
+
+    def __init__(
+        self, key: str, home: Home, entry: Entry | None, policy: Policy, row_settle: float
+    ) -> None:
+        self.key = key
+        self.home = home
+        self.entry = entry
+        self.due = 0.0
+        """When its next step is due, on the IO's clock."""
+        self.end: End | None = None
+        self.words = ""
+        rowless = entry is not None and not entry.had_row and entry.state is not State.REFUSED
+        self.waits = rowless and not home.ended
+        """Whether a row may still come."""
+        self._policy = policy if self.waits else dataclasses.replace(policy, row_wait=0.0)
+        self._row_settle = row_settle
+        self.record = InstanceRecord(None, key, state=State.REQUESTED)
+        if entry is not None:
+            self.record.ids, self.record.was_ready = [*entry.ids], entry.was_ready
+            deleted = {plain_id(it): Seen(accepted=True) for it in entry.deleted}
+            self.record.evidence = Evidence(deleted)
+            self.record.id = entry.ids[-1] if entry.ids else None
+            self.record.state = State.GONE if entry.had_row else State.REQUESTED
+        self._removal: Removal | None = None
+        self._proved = self._twice = False
+        """`_twice`: whether its one repetition has been used."""
+
+    @property
+    def found(self) -> bool:
+        """Whether its key has named an instance."""
+        return bool(self.record.ids)
+
+    async def step(self, calls: Calls) -> None:
+        """Take the next step; at the end of all steps there is an `end`."""
+        try:
+            await (self._look_again(calls) if self._proved else self._delete(calls))
+        except HydraSmokeError as error:
+            if isinstance(error, NoRowError):
+                self._has_no_row(calls.io.now())
+            else:
+                self._ends(End.LEFT, error.message)
+
+    def _ends(self, end: End, words: str = "") -> None:
+        self.end, self.words = end, words
+
+    async def _delete(self, calls: Calls) -> None:
+        now = calls.io.now()
+        if self._removal is None:
+            self._removal = Removal(self.record, self._policy, now)
+            if not self.record.was_ready and self.record.state is State.GONE:
+                with contextlib.suppress(HydraSmokeError):
+                    await self._removal.named(calls, now + LAST)  # Its boot may be over by now.
+        pause = await self._removal.step(calls)
+        self._proved = pause is None
+        self.due = calls.io.now() + (AFTER if pause is None else pause)
+
+    async def _look_again(self, calls: Calls) -> None:
+        now = calls.io.now()
+        removal = Removal(self.record, self._policy, now)
+        try:
+            doubt = await removal.look_again(calls, now + LAST, ask=self._is_booting)
+        except LeakError as error:
+            if self._twice:
+                raise
+            # Once more from the start: an instance that keeps coming back is left.
+            self._twice, self._proved, self._removal = True, False, None
+            self.record.revive()
+            self.words = error.message
+            return None
+        seen = [self.record.evidence[plain_id(it)] for it in self.record.known_ids]
+        if any(one.held is not None and one.held[0] == "under way" for one in seen):
+            if self._deleting_for < DELETED_FOR:
+                wait = math.ceil(DELETED_FOR - self._deleting_for)
+                return self._ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
+        elif doubt is not None:
+            return self._ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
+        if self._is_booting:
+            wait = math.ceil(self._boot - self.home.age)
+            return self._ends(End.BOOTING, f"was booting, deleted; sweep again in {wait} s")
+        asked = any(one.accepted and not one.found_nothing for one in seen)
+        return self._ends(End.DELETED if asked else End.GONE)
+
+    @property
+    def _boot(self) -> float:
+        return max(BOOT, self.home.reading.boot)
+
+    @property
+    def _is_booting(self) -> bool:
+        """Whether it was deleted in a boot that may still go on."""
+        return not self.record.was_ready and self.home.age < self._boot
+
+    @property
+    def _deleting_for(self) -> float:
+        by_sweeps = self.home.swept and self.home.swept.deleting_for.get(self.key)
+        by_run = self.home.age if self.entry is not None and self.entry.deleted else 0.0
+        return max(by_run, by_sweeps or 0.0)
+
+    def _has_no_row(self, now: float) -> None:
+        entry, age = self.entry, self.home.age
+        if entry is None:
+            return self._ends(End.NOTHING)
+        if entry.state is State.REFUSED:
+            if age < REFUSED_AFTER and not self._twice:
+                self._twice, self._removal, self.due = True, None, now + REFUSED_AFTER - age
+                return None
+            return self._ends(End.NOTHING)
+        if age >= self._row_settle:
+            return self._ends(End.NOTHING)
+        # Rounded up: a sweep that begins earlier would still be unsure.
+        again = f"sweep again in {math.ceil(self._row_settle - age)} s"
+        return self._ends(End.UNSURE, f"no row yet, one may come; {again}")
+
+    @property
+    def line(self) -> str:
+        """What to say of it."""
+        assert self.end is not None
+        name = safe_line(self.record.name)
+        return f"{self.end.value:<8} {name}" + (f": {safe_line(self.words)}" if self.words else "")

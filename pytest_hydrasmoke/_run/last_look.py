@@ -1,0 +1,152 @@
+"""The last look of a run: at what it deleted, at what it could not delete, at what was refused.
+
+A proof may be of a moment only: a row comes back, a worker finishes a boot after the delete, a
+router carries out what it refused. So the end of a run looks once more, a while later, over new
+connections. What it does not reach is not red: it stays in the ledger, and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
+from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._core.deletion import Removal, delete, named_by
+from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import HAS_ROW, State
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
+from pytest_hydrasmoke._transport.target import Link
+from pytest_hydrasmoke._transport.threads import Network, fan_out
+
+AFTER = 2.0
+"""Seconds from a proof to the last look, at least."""
+AT_ONCE = 8
+"""Instances looked at at the same time."""
+LOOKS, CLAIMS = 10.0, 20.0
+"""Seconds for all last looks, and for all keys that were refused."""
+REFUSED_AFTER, MOST_LAG = 3.0, 30.0
+"""Seconds from a refusal until its key is asked for: at least, and most for the lag of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """One process's last look; each part of it is a coroutine over one instance's calls."""
+
+    policy: Policy
+    now: float
+    row_lag: float
+    """The longest time that a row took in this run, in seconds."""
+
+    async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
+        """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
+        io = calls.io
+        await io.sleep(self.now + AFTER - io.now())
+        if record.state not in HAS_ROW:
+            found = await named_by(calls, record, self.policy, io.now() + LOOKS)
+            if found is None:
+                return
+            record.names(found)
+        removal = Removal(record, self.policy, io.now())
+        if await removal.step(calls) is None:
+            record.leak = None
+            record.add_remark("its deletion was proved only at the run's end")
+
+    async def of_proved(self, calls: Calls, record: InstanceRecord) -> None:
+        """Look at what was proved gone; what is there again is a leak, and is deleted again."""
+        io, proved = calls.io, record.gone_at or self.now
+        until = max(self.now, proved + AFTER) + LOOKS
+        await io.sleep(max(proved + AFTER - io.now(), 0.0))
+        doubt: str | None = "it was not reached in time"
+        if min(until, io.cleanup_deadline()) - io.now() > LAST_CHANCE:
+            removal = Removal(record, self.policy, io.now())
+            try:
+                doubt = await removal.look_again(calls, until, ask=not record.was_ready)
+            except LeakError as error:
+                await self._revived(calls, record, error)
+                return
+        if doubt is not None:
+            record.add_remark(f"the last look at it proves nothing: {doubt}; a sweep looks again")
+        elif record.was_ready:
+            record.becomes(State.DELETED)
+
+    async def _revived(self, calls: Calls, record: InstanceRecord, found: LeakError) -> None:
+        record.leak = found.message
+        record.revive()
+        await delete(calls, record, self.policy)
+        record.leak = f"{found.message}; it was deleted once more"
+
+    async def of_refused(self, calls: Calls, record: InstanceRecord) -> None:
+        """Ask for a key that was refused; what came of it is deleted, and the run is red."""
+        io, refused = calls.io, record.refused_at or self.now
+        due = refused + max(REFUSED_AFTER, min(2 * self.row_lag, MOST_LAG))
+        until = max(self.now, due) + CLAIMS
+        await io.sleep(max(due - io.now(), 0.0))
+        if min(until, io.cleanup_deadline()) - io.now() <= LAST_CHANCE:
+            return
+        found = await named_by(calls, record, self.policy, until)
+        if found is not None:
+            record.names(found)
+            record.conflict = (
+                f"the router refused to provision it, and did it all the same: its key "
+                f"named it {io.now() - refused:.0f} s later. It is deleted now. Tell the router's "
+                "developers"
+            )
+            await delete(calls, record, self.policy)
+
+
+def look_back(
+    records: Sequence[InstanceRecord],
+    look: LastLook,
+    link: Link,
+    interrupts: Interrupts,
+    network: Network,
+) -> list[str]:
+    """Look once more at every instance that needs it; return lines for people, none of them red."""
+    leaks = [record for record in records if record.leak is not None]
+    proved = [it for it in records if it.state is State.GONE and it.leak is None]
+    refused = [record for record in records if record.state is State.REFUSED]
+
+    def ask(calls: Calls, record: InstanceRecord) -> Awaitable[None]:
+        return Removal(record, look.policy, calls.io.now()).ask_all(calls)
+
+    def work(
+        what: Callable[[Calls, InstanceRecord], Awaitable[None]], record: InstanceRecord
+    ) -> Callable[[SyncIO], None]:
+        def carry_out(io: SyncIO) -> None:
+            # A failure of one must not keep the others from being looked at.
+            try:
+                drive(what(Calls(io, record), record))
+            except HydraSmokeError as error:
+                note_failure(record, error)
+
+        return carry_out
+
+    with interrupts.hold():
+        for works in (
+            [work(ask, record) for record in leaks],
+            [work(look.try_again, record) for record in leaks]
+            + [work(look.of_proved, record) for record in proved]
+            + [work(look.of_refused, record) for record in refused],
+        ):
+            if works:
+                fan_out(link, works, interrupts, network, at_once=AT_ONCE)
+    return _lines([record for record in refused if record.state is State.REFUSED])
+
+
+def note_failure(record: InstanceRecord, error: HydraSmokeError) -> None:
+    """Record why a last look came to no end."""
+    if isinstance(error, LeakError) and record.state is not State.GONE:
+        record.leak = record.leak or error.message
+    else:
+        record.add_remark(f"the last look at it proves nothing: {error.message}")
+
+
+def _lines(refused: Sequence[InstanceRecord]) -> list[str]:
+    if not refused:
+        return []
+    what = "1 refused provision" if len(refused) == 1 else f"{len(refused)} refused provisions"
+    return [f"{what} had no row at the end; a sweep looks once more"]

@@ -1,0 +1,73 @@
+"""What sweeps have learned of a run: a file for each, beside the run's ledger.
+
+A ledger's age tells how long ago its run wrote to it, so that a sweep must not write there. Ages
+are differences between the times of two files: no clock of this process has a part in them. What a
+sweep has closed stays closed only as long as the ledger does not grow: its run goes on then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._core.states import CLOSED, State
+
+from .folder import LEDGER, swept_files, swept_name
+from .ledger_lines import Reading
+
+
+@dataclass(slots=True)
+class Swept:
+    """One sweep's file for one run."""
+
+    folder: Path
+    size: int = 0
+    """That of the ledger that was read."""
+    age: float = 0.0
+    """Seconds since the ledger was last written to; 0 if they can't be told."""
+    deleting_for: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds since the first sweep that asked for each key's deletion."""
+    _file: Path | None = None
+
+    @classmethod
+    def begin(cls, folder: Path, reading: Reading) -> Swept:
+        """Begin a sweep of a run; its reading takes in what earlier sweeps have closed."""
+        swept = cls(folder, reading.size)
+        file = folder / swept_name(secrets.token_hex(8))
+        with contextlib.suppress(OSError):
+            files.make_mark(file)
+            swept._file = file
+            now = file.stat().st_mtime
+            swept.age = max(now - (folder / LEDGER).stat().st_mtime, 0.0)
+            for other in swept_files(folder):
+                swept._take_in(other, reading, max(now - other.stat().st_mtime, 0.0))
+        return swept
+
+    def _take_in(self, file: Path, reading: Reading, age: float) -> None:
+        for line in file.read_bytes().splitlines():
+            # A line that was cut short closes nothing.
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                told = json.loads(line)
+                key, state, size = str(told["key"]), State(told["state"]), told["size"]
+                if state is State.DELETING:
+                    self.deleting_for[key] = max(age, self.deleting_for.get(key, 0.0))
+                elif state in CLOSED and size == reading.size and key in reading.entries:
+                    reading.entries[key].state = state
+
+    def write(self, key: str, state: State) -> None:
+        """Record a fact, if possible: the next sweep asks the router otherwise."""
+        if self._file is None:
+            return
+        line = json.dumps({"key": key, "state": state, "size": self.size})
+        with contextlib.suppress(OSError):
+            files.append(self._file, f"\n{line}\n".encode(), make=False)
+
+    def end(self) -> None:
+        """Remove the file if nothing was written to it."""
+        with contextlib.suppress(OSError):
+            if self._file is not None and self._file.stat().st_size == 0:
+                self._file.unlink()

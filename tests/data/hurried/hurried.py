@@ -1,0 +1,44 @@
+"""A plugin of pytest for runs in tests: their last look comes at once, not seconds after the proof.
+
+It loads nothing of the package: what a run has not loaded needs no hurry.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+
+SOON = 0.02
+
+
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Shorten what runs and sweeps wait for before they look again."""
+    waits = {
+        "pytest_hydrasmoke._core.proof": ("UNASKED", "UNDER_WAY", "KEPT_ROW", "NEXT_LOOK"),
+        "pytest_hydrasmoke._run.last_look": ("AFTER", "REFUSED_AFTER"),
+        "pytest_hydrasmoke._run.case": ("AFTER", "REFUSED_AFTER"),
+    }
+    changes = [
+        mock.patch.object(module, name, SOON)
+        for path, names in waits.items()
+        if (module := sys.modules.get(path)) is not None
+        for name in names
+    ]
+    for change in changes:
+        change.start()
+    try:
+        yield
+    finally:
+        for change in changes:
+            change.stop()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish() -> Iterator[None]:
+    with hurried():
+        yield
