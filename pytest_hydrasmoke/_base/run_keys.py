@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 
 from .errors import ConfigError
 from .text import safe_line
@@ -15,6 +16,7 @@ LONGEST_NAME = 64
 _DIGITS = 5
 """Most digits of a slot number: a larger number is no reason to poll all slots before it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RANDOM = re.compile(r"smoke-[0-9a-f]{12}(-.+)?")
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -35,6 +37,16 @@ def check_name(what: str, name: str) -> None:
     problem = name_problem(name)
     if problem is not None:
         raise ConfigError(f"the {what} {problem}: {safe_line(name)!r}")
+
+
+def random_run_id() -> str:
+    """Return a run id that no other run has."""
+    return f"smoke-{secrets.token_hex(6)}"
+
+
+def is_random(run_id: str) -> bool:
+    """Return whether nobody named a run, so that no other run has its id by mistake."""
+    return _RANDOM.fullmatch(run_id) is not None
 
 
 def key_of(run_id: str, slot: int | str) -> str:

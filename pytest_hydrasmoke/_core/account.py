@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, hide_own_frames
+from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 
 from .record import InstanceRecord
@@ -101,12 +102,14 @@ def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
     # An attached instance may have been used before.
     if record.log.history.number or not baseline.count or record.attached:
         return
+    step = "chat only with this run's fixtures: it can't know of other clients"
+    if not is_random(str(record.run_id)):
+        step = f"give each shard a HYDRA_SMOKE_RUN_ID of its own, and {step}"
     raise ConfigError(
-        f"another run uses run id {record.run_id}: the instance had {baseline.count} LLM events "
-        "before this run's first chat",
+        f"the instance had {baseline.count} LLM events before this run's first chat: something "
+        "else has chatted with it, or its agent calls a model by itself",
         instance=record.name,
-        next_step="give each shard a HYDRA_SMOKE_RUN_ID of its own, and chat only with this run's "
-        "fixtures: it can't know of other clients",
+        next_step=step,
     )
 
 

@@ -25,6 +25,7 @@ from pytest_hydrasmoke._base.errors import (
     UnauthorizedError,
     hide_own_frames,
 )
+from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
@@ -41,8 +42,7 @@ T = TypeVar("T")
 
 UNPROCESSABLE = 422
 FIRST_LOOK = 5.0
-"""Seconds to find out whether another run has deleted an instance before this one does."""
-GONE_BEFORE = "it was gone before this run deleted it: something else deleted it, or it died"
+"""Seconds to find out whether an instance is gone before this run deletes it."""
 
 
 class NoRowError(LeakError):
@@ -189,7 +189,7 @@ class Removal:
         except ConfigError:
             return
         if look.says in ("gone", "under way", "unknown") and self._is_ours(look.named):
-            record.conflict = GONE_BEFORE
+            record.conflict = _gone_before(record.run_id or "")
 
     def _is_ours(self, named: str | None) -> bool:
         return named is None or plain_id(named) in {
@@ -383,6 +383,14 @@ class Removal:
             living = known if look.says == "alive" else living
             await self._ask(calls, known, deadline)
         return living
+
+
+def _gone_before(run_id: str) -> str:
+    own_id = f"; if another run has run id {run_id} too, give each an id of its own"
+    return (
+        "it was gone before this run deleted it: something else deleted it, or it died.\n"
+        f"See the router's log of it{'' if is_random(run_id) else own_id}"
+    )
 
 
 def _of_request(record: InstanceRecord) -> str:

@@ -24,6 +24,7 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE
 
@@ -36,8 +37,6 @@ from .states import NOTHING_TO_DELETE, State
 __tracebackhide__ = hide_own_frames
 
 
-NOT_OURS = "another run uses this run id; give each shard its own"
-"""Message where the router knows a key or an instance that this run did not request."""
 _TWO_INSTANCES = "tell the router's developers: there may be an instance that nobody deletes"
 
 
@@ -105,7 +104,7 @@ async def provision(calls: Calls, record: InstanceRecord, policy: Policy) -> Non
 async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> None:
     """Poll a key before it is used to provision; raises `ConfigError` if it has a row already.
 
-    This run has not requested it, so another run owns it, and this one must not delete it.
+    This run has not requested it, so something else owns it, and this one must not delete it.
     """
     if record.state is not State.CLAIMED or record.key is None or not record.takes_slot:
         return
@@ -114,11 +113,24 @@ async def check_free(calls: Calls, record: InstanceRecord, policy: Policy) -> No
     with phase("provision", io, record, timed=False):
         found = await calls.poll(record.key, deadline=deadline)
         if found.found:
+            why, step = _asked_by_others(str(record.run_id))
             raise ConfigError(
-                f"the router has an instance for this key already: {NOT_OURS}",
+                f"the router has an instance for this key already: {why}",
                 got=found.instance_id,
-                next_step="give every run an id of its own, such as run, attempt, job and shard",
+                next_step=step,
             )
+
+
+def _asked_by_others(run_id: str) -> tuple[str, str]:
+    """Return who may have requested a key of this run, and what to do about it."""
+    if is_random(run_id):
+        step = "see the router's log; a test that provisions by hand gets a key from "
+        step += "smoke_instance_factory.own"
+        return "this run has not requested it, and its run id is random", step
+    return (
+        "another run uses this run id, or has used it",
+        "give every run an id of its own, such as run, attempt, job and shard",
+    )
 
 
 def _note_failure(

@@ -36,7 +36,7 @@ class Verdict:
             if instance.outcome == "leaked":
                 self.fail("leak", name, terminal.leak(instance, fake=report.fake))
             if instance.conflict is not None:
-                self.fail("run-id", name, terminal.conflict(instance))
+                self.fail("conflict", name, terminal.conflict(instance))
         for breach in report.breaches:
             self.fail("budget", breach.phase, terminal.breach(breach))
 

@@ -155,7 +155,8 @@ class InstanceReport(_Part):
     attach_with: str = ""
     """The command that runs tests on it, likewise, if it was kept."""
     conflict: str | None = None
-    """What shows that another run uses it too, because it has the same run id."""
+    """What should not have happened to it: it was gone before the run deleted it, or the router
+    provisioned it and had refused to. The run is red then."""
     failed: bool
     """Whether a test that used it failed."""
     interrupted: str | None = None

@@ -127,12 +127,8 @@ def leak(instance: InstanceReport, *, fake: bool) -> str:
 
 
 def conflict(instance: InstanceReport) -> str:
-    """Return the evidence that another run has the same run id."""
-    return (
-        f"RUN ID: {instance.name} was used by another run too\n"
-        f"{instance.conflict}\n"
-        "Give every run an id of its own, such as run, attempt, job and shard"
-    )
+    """Return what happened to an instance that should not happen, and what to do about it."""
+    return f"CONFLICT: {instance.name}\n{instance.conflict}"
 
 
 def breach(breach: BreachReport) -> str:

@@ -91,9 +91,8 @@ class LastLook:
         if found is not None:
             record.names(found)
             record.conflict = (
-                f"the router refused to provision it, and did it all the same: its key "
-                f"named it {io.now() - refused:.0f} s later. It is deleted now. Tell the router's "
-                "developers"
+                "the router refused to provision it, and did it all the same: its key named it "
+                f"{io.now() - refused:.0f} s later.\nTell the router's developers. It is deleted now"
             )
             await delete(calls, record, self.policy)
 

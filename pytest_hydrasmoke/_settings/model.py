@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._base.run_keys import name_problem, random_run_id
 from pytest_hydrasmoke._base.text import safe_line, safe_text
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.phases import BUDGETS
@@ -176,9 +175,7 @@ class HydraSmokeConfig(BaseSettings):
     """Which product tier it is of."""
     agent_name: str | None = None
     """The agent's name; the router's choice if not given."""
-    run_id: Annotated[str, AfterValidator(_run_id)] = Field(
-        default_factory=lambda: f"smoke-{secrets.token_hex(6)}"
-    )
+    run_id: Annotated[str, AfterValidator(_run_id)] = Field(default_factory=random_run_id)
     """Names the run: 1 to 64 letters, digits, dots, underscores and hyphens, a letter or a digit
     first and no dot last. Its idempotency keys are `<run_id>-<slot>`, slots counted from 0."""
     group: Annotated[str, AfterValidator(_group)] | None = None

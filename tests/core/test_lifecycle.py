@@ -445,14 +445,25 @@ def test_a_key_that_somebody_else_has_a_row_for_is_not_provisioned_under() -> No
     with pytest.raises(ConfigError) as caught:
         drive(check_free(calls, it, POLICY))
     assert str(caught.value) == (
-        "the router has an instance for this key already: another run uses this run id; give each "
-        "shard its own\n"
+        "the router has an instance for this key already: another run uses this run id, or has "
+        "used it\n"
         "  phase:     provision, after 0.0 s\n"
         "  instance:  (key night-0)\n"
         f"  got:       {ID}\n"
         "  next step: give every run an id of its own, such as run, attempt, job and shard"
     )
     assert (it.state, it.id) == (State.CLAIMED, None), "it is not this run's to delete"
+
+
+def test_a_key_of_a_random_run_id_with_a_row_is_no_other_runs() -> None:
+    it = record()
+    it.key = "smoke-0123456789ab-0"
+    _, calls = calls_of(it, poll=[row()])
+    with pytest.raises(ConfigError) as caught:
+        drive(check_free(calls, it, POLICY))
+    assert caught.value.message.endswith("this run has not requested it, and its run id is random")
+    assert caught.value.next_step is not None
+    assert "smoke_instance_factory.own" in caught.value.next_step
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.CLAIMED}))

@@ -155,9 +155,9 @@ async def test_events_before_the_first_turn_are_another_runs(kind: str) -> None:
         stranger = world.client()
         async with within(stranger), within(stranger.stream_chat(instance.id, "hello")) as events:
             await all_of(events)
-        with pytest.raises(ConfigError, match="another run uses run id net"):
+        with pytest.raises(ConfigError, match="before this run's first chat"):
             await result(instance.chat("hello"))
-        with pytest.raises(ConfigError, match="another run uses run id net"):
+        with pytest.raises(ConfigError, match="before this run's first chat"):
             async with within(instance.stream_chat("hello")):
                 pytest.fail("the turn began")
         assert world.times("chat") == 1

@@ -708,13 +708,23 @@ def test_events_before_the_first_turn_of_the_run_are_another_runs() -> None:
         with pytest.raises(ConfigError) as caught:
             chat(io, handle)
         assert str(caught.value) == (
-            "another run uses run id night: the instance had 1 LLM events before this run's first "
-            f"chat\n  instance:  {handle.record.name}\n"
+            "the instance had 1 LLM events before this run's first chat: something else has "
+            "chatted with it, or its agent calls a model by itself\n"
+            f"  instance:  {handle.record.name}\n"
             "  next step: give each shard a HYDRA_SMOKE_RUN_ID of its own, and chat only with this "
             "run's fixtures: it can't know of other clients"
         )
     assert not io.calls_sent("chat"), "nothing was said"
     assert handle.record.chats == 0
+
+
+def test_no_other_run_has_a_random_run_id() -> None:
+    io, handle = chatting(Rows(-1.0))
+    handle.record.key = "smoke-0123456789ab-0"
+    with pytest.raises(ConfigError) as caught:
+        chat(io, handle)
+    step = "chat only with this run's fixtures: it can't know of other clients"
+    assert caught.value.next_step == step
 
 
 def test_an_attached_instance_may_have_been_used_by_anybody() -> None:

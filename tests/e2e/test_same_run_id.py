@@ -14,7 +14,8 @@ from owner_tools import ONLY, SPEC, alive, config_for, running, session_for
 from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
-NOT_OURS = "another run uses this run id; give each shard its own"
+NOT_OURS = "another run uses this run id, or has used it"
+GONE = "something else deleted it, or it died"
 
 
 def test_a_key_that_has_a_row_is_not_provisioned_under(fake: FakeRouter, tmp_path: Path) -> None:
@@ -40,8 +41,10 @@ def shard(
 ) -> Callable[..., pytest.RunResult]:
     """Give `shard(liar, text, during)`: a run that has its id in common with another one."""
 
-    def run(liar: Liar, text: str, during: Callable[[], object]) -> pytest.RunResult:
-        given = {"url": liar.url, "token": liar.token, "run_id": "night", **SPEC}
+    def run(
+        liar: Liar, text: str, during: Callable[[], object], run_id: str = "night"
+    ) -> pytest.RunResult:
+        given = {"url": liar.url, "token": liar.token, "run_id": run_id, **SPEC}
         for name, value in {**given, "usage_settle": "0", "delete_timeout": "5"}.items():
             monkeypatch.setenv(f"HYDRA_SMOKE_{name.upper()}", value)
 
@@ -67,10 +70,29 @@ def test_an_instance_that_another_run_has_deleted_makes_no_green_run(
     assert ended.ret == 1
     ended.assert_outcomes(passed=1, failed=1)
     ended.stdout.fnmatch_lines(
-        ["*RUN ID: * (key night-0) was used by another run too", f"*{NOT_OURS}"]
+        [
+            "*GONE: * (key night-0) was gone before this run deleted it",
+            f"*{GONE}",
+            "*See the router's log of it; if another run has run id night too, give each an id *",
+        ]
     )
     [instance] = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["instances"]
-    assert (instance["outcome"], NOT_OURS in instance["conflict"]) == ("deleted", True)
+    assert (instance["outcome"], instance["conflict"]) == ("deleted", GONE)
+
+
+def test_an_instance_that_died_is_no_other_runs_where_the_run_id_is_random(
+    shard: Callable[..., pytest.RunResult],
+) -> None:
+    text = "def test_a(smoke_instance, request): request.config.other_shard()"
+    with lying() as liar:
+        # An empty variable is not set.
+        died = lambda: liar.fake._world.delete(liar.fake.instances[0].id)  # noqa: E731
+        ended = shard(liar, text, died, run_id="")
+    assert ended.ret == 1
+    ended.stdout.fnmatch_lines(["*GONE: * was gone before this run*", f"*{GONE}"])
+    ended.stdout.fnmatch_lines(["*See the router's log of it"])
+    ended.stdout.no_fnmatch_line("*run id*own*")
+    ended.stdout.no_fnmatch_line("*another run*")
 
 
 @pytest.mark.parametrize("after", ["404", "row"])
