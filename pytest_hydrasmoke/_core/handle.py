@@ -202,10 +202,13 @@ class Handle:
         )
 
     async def delete(self) -> None:
+        self.record.listener.check_process()
         await delete(self._calls, self.record, self._policy)
 
     async def leave(self, *, failed: bool) -> None:
         """Delete at the end of a `with`, unless `keep` keeps the instance for inspection."""
+        if self.record.listener.forked:
+            return  # The child may be leaving all of its parent's frames.
         self.record.failed |= failed
         if not keep(self.record, self._policy):
             await self.delete()

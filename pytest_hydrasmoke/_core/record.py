@@ -60,6 +60,19 @@ class Origin:
 class RecordListener:
     """Listens to changes of a record; the base class ignores them, and allows everything."""
 
+    @property
+    def forked(self) -> bool:
+        """Whether this is a forked child, which takes no part in the run."""
+        return False
+
+    def check_process(self) -> None:
+        """Raise `ConfigError` in a forked child."""
+        if self.forked:
+            raise ConfigError(
+                "this process is a child that a test has forked: its parent owns the instances",
+                next_step="end it with os._exit, and use the instances in the parent",
+            )
+
     def state_changed(self, record: InstanceRecord) -> None:
         """Handle a change of the state, before the step after it."""
 

@@ -78,8 +78,10 @@ class ByHand:
         finally:
             self._owned.pop(str(record.key))
             policy = self._session.policy
-            keep(record, policy)
-            for left in to_delete([record], policy):
+            mine = [] if self._session.forked else [record]
+            for left in mine:
+                keep(left, policy)
+            for left in to_delete(mine, policy):
                 await delete_async(io, left, policy)
 
     def _begin(self, name: str) -> InstanceRecord:

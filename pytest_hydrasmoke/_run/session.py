@@ -107,6 +107,7 @@ class SmokeSession(RecordListener):
     def claim_key(self, spec: InstanceSpec, key: str) -> InstanceRecord:
         """Own what a test may provision by hand: it takes no slot."""
         self.claims.check_detached()
+        self.permit()
         self.claims.take_key(spec, key)
         record = self._record(spec, key)
         record.takes_slot = False
@@ -175,11 +176,7 @@ class SmokeSession(RecordListener):
         """Raise `ConfigError` where a sweep, or the main process, has declared the run over."""
         if record is not None and record.attached:
             return  # It outlives the run.
-        if self.forked:
-            raise ConfigError(
-                "this process is a child that a test has forked: its parent owns the instances",
-                next_step="end it with os._exit, and use the instances in the parent",
-            )
+        self.check_process()
         if self._ended or self.ledger.is_over:
             raise ConfigError(
                 f"run {self.config.run_id} is over: a sweep or its main process has ended it",

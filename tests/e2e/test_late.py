@@ -39,6 +39,64 @@ def test_a(smoke_instance_factory):
         os._exit(0)
     os.waitpid(child, 0)
 """
+# Each way in which a child could delete what its parent owns, or claim what nobody then releases.
+CHILD = """
+import os, sys
+import anyio
+
+def in_child(work):
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        except BaseException as error:
+            open("child.txt", "a").write(f"{type(error).__name__}: {error}\\n")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+def test_deletes(smoke_instance):
+    in_child(smoke_instance.delete)
+    assert smoke_instance.status().status == "running"
+
+def test_leaves(smoke_instance_factory):
+    with smoke_instance_factory() as instance:
+        in_child(lambda: instance.__exit__(None, None, None))
+        assert instance.status().status == "running"
+
+def test_owns(smoke_instance_factory, smoke_client, smoke_spec):
+    in_child(smoke_instance_factory.own("others").__enter__)
+    owned = smoke_instance_factory.own("mine")
+    with owned as key:
+        made = smoke_client.provision(smoke_spec, key)
+        assert smoke_client.poll(key).found
+        in_child(lambda: owned.__exit__(None, None, None))
+        assert smoke_client.status(made.instance_id).status == "running"
+
+def test_async(async_smoke_instance_factory, smoke_client, smoke_spec):
+    async def body():
+        async with await async_smoke_instance_factory() as instance:
+            child = os.fork()
+            if not child:
+                try:
+                    await instance.__aexit__(None, None, None)
+                    await instance.delete()
+                except BaseException as error:
+                    open("child.txt", "a").write(f"{type(error).__name__}: {error}\\n")
+                os._exit(0)
+            os.waitpid(child, 0)
+            assert (await instance.status()).status == "running"
+        owned = async_smoke_instance_factory.own("other")
+        async with owned as key:
+            made = smoke_client.provision(smoke_spec, key)
+            assert smoke_client.poll(key).found
+            child = os.fork()
+            if not child:
+                await owned.__aexit__(None, None, None)
+                os._exit(0)
+            os.waitpid(child, 0)
+            assert smoke_client.status(made.instance_id).status == "running"
+    anyio.run(body)
+"""
 LATE = """
 import threading
 
@@ -96,6 +154,17 @@ def test_a_forked_child_provisions_nothing(fake: FakeRouter, tmp_path: Path) -> 
     ended = run(fake, tmp_path, PROVISIONING)
     assert (ended.returncode, len(fake.instances)) == (0, 0), ended.stdout
     assert "its parent owns the instances" in (tmp_path / "child.txt").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_deletes_nothing(tmp_path: Path) -> None:
+    with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "running"),))) as fake:
+        ended = run(fake, tmp_path, CHILD)
+        assert (ended.returncode, alive(fake)) == (0, []), ended.stdout
+    said = (tmp_path / "child.txt").read_text()
+    refused = "ConfigError: this process is a child that a test has forked"
+    assert said.count(refused) == said.count("Error: ") == 3, said
+    assert "provisioned 5, deleted 5, kept 0, leaked 0" in ended.stdout
 
 
 def test_a_thread_that_outlives_the_run_provisions_nothing(
