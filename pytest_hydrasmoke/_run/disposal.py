@@ -37,6 +37,16 @@ def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[Instanc
     ]
 
 
+def _left(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
+    """Return what is to be deleted, once keys are free and what the settings keep is kept."""
+    records = list(records)
+    for record in records:
+        if not record.attached:
+            record.give_up()  # Where no request was sent, its key is free.
+        keep(record, policy)
+    return to_delete(records, policy)
+
+
 def dispose(
     records: Iterable[InstanceRecord],
     policy: Policy,
@@ -45,12 +55,7 @@ def dispose(
     network: Network,
 ) -> None:
     """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
-    records = list(records)
-    for record in records:
-        if not record.attached:
-            record.give_up()  # Where no request was sent, its key is free.
-        keep(record, policy)
-    pending = to_delete(records, policy)
+    pending = _left(records, policy)
 
     def all_of(work: Callable[[SyncIO, InstanceRecord, Policy], None]) -> None:
         works = [lambda thread_io, it=record: work(thread_io, it, policy) for record in pending]
@@ -110,9 +115,8 @@ async def delete_async(io: AsyncIO, record: InstanceRecord, policy: Policy) -> N
 
 
 async def dispose_async(records: Sequence[InstanceRecord], policy: Policy, io: AsyncIO) -> None:
-    """Do what `dispose` does, from a coroutine, with instances that were requested."""
-    for record in records:
-        keep(record, policy)
+    """Do what `dispose` does, from a coroutine."""
+    pending = _left(records, policy)
     async with anyio.create_task_group() as group:
-        for record in to_delete(records, policy):
+        for record in pending:
             group.start_soon(delete_async, io.branch(), record, policy)

@@ -124,6 +124,19 @@ async def test_many_are_provisioned_at_once(kind: str, a_run: Runs) -> None:
     assert all(seen.deleted for seen in fake.instances)
 
 
+async def test_slots_of_which_nothing_was_asked_are_free_again(kind: str, a_run: Runs) -> None:
+    fake, session = a_run(max_instances=2)
+    # Before a key is provisioned under, it is polled.
+    fake.fail("poll", status=403, times=2)
+    with pytest.raises(HydraSmokeError):
+        await many(kind, session, 2)
+    fake._faults.reset()  # The first failure may have stopped the other.
+    assert [instance.idempotency_key for instance in await many(kind, session, 2)] == [
+        "net-0",
+        "net-1",
+    ]
+
+
 async def test_a_factory_makes_one_of_the_runs_spec_with_changes(kind: str, a_run: Runs) -> None:
     fake, session = a_run()
     if kind == "sync":
