@@ -301,7 +301,7 @@ class SessionEnd:
 
     def _adopt(self, session: SmokeSession) -> None:
         """Own what workers have left: shared instances, and those of crashed workers."""
-        session.adopt(self.workers.leaks)
+        session.adopt(*self.workers.left())
         for record in session.records:
             # A crashed worker's failures are lost: the crash itself counts as one.
             record.failed |= self.workers.crashed or record.key in self._failed

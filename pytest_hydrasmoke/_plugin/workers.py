@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_output
-from pytest_hydrasmoke._base.run_keys import name_problem, worker_run_id
+from pytest_hydrasmoke._base.run_keys import name_problem, run_of, worker_run_id
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.model import ProcessReport
 from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.ledger_lines import Entry
 
 from .fixtures import Active
 from .replay import comes_at_once, serve_stage
@@ -87,11 +89,30 @@ class Workers:
         else:
             self.crashed = True
 
-    @property
-    def leaks(self) -> Mapping[str, str]:
-        """Why the deletions that workers gave up are not confirmed, by key."""
-        instances = (one for report in self.reports.values() for one in report.instances)
-        return {str(one.idempotency_key): one.leak for one in instances if one.leak is not None}
+    def left(self) -> tuple[dict[str, Entry], dict[str, str]]:
+        """Return what they report as not deleted, and why they gave it up, each by key.
+
+        The run's ledger, which should know these too, may be gone.
+        """
+        config, entries, leaks = self._active.config, dict[str, Entry](), dict[str, str]()
+        for instance in (one for report in self.reports.values() for one in report.instances):
+            key = instance.idempotency_key
+            # A worker on another host is a run of its own.
+            if key is None or run_of(key) != config.run_id:
+                continue
+            if instance.outcome in ("shared", "leaked"):
+                entries[key] = Entry(
+                    key,
+                    config.link.base_url,
+                    {} if instance.spec is None else instance.spec.model_dump(),
+                    state=State.CREATED if instance.statuses else State.CLAIMED,
+                    id=instance.id,
+                    ids=[] if instance.id is None else [instance.id],
+                    was_ready="ready" in instance.phases,
+                )
+            if instance.leak is not None:
+                leaks[key] = instance.leak
+        return entries, leaks
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:
         """Return a line for each worker on another host that did not report its instances."""

@@ -285,13 +285,15 @@ class SmokeSession(RecordListener):
         record.unknown_outcomes = 1
         return record
 
-    def adopt(self, leaks: Mapping[str, str]) -> None:
-        """Own what other processes of this run have in the ledger; `leaks` they have given up."""
+    def adopt(self, reported: Mapping[str, Entry], leaks: Mapping[str, str]) -> None:
+        """Own what other processes of this run have in the ledger, or have `reported` as not deleted.
+
+        `leaks` are what they have given up: these are not waited for again.
+        """
         known = {record.key for record in self.records}
-        try:
-            entries = self.ledger.read().entries
-        except OSError:
-            return  # A sweep may read it later.
+        entries = dict(reported)
+        with contextlib.suppress(OSError):  # Else a sweep may read it later.
+            entries |= self.ledger.read().entries
         for key, entry in entries.items():
             if key not in known and entry.state not in CLOSED:
                 record = self.join(entry)

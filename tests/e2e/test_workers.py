@@ -88,6 +88,16 @@ def test_workers_share_one_instance_in_turn_while_other_tests_run(
     assert runs_left(here) == []
 
 
+def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: FakeRouter) -> None:
+    result = run(here, "-n2", "test_removes.py")
+    assert nothing_left(router)
+    result.assert_outcomes(passed=1)
+    assert (result.ret, count(router, "delete")) == (0, 1)
+    result.stdout.fnmatch_lines(
+        ["live router, run run: provisioned 1, deleted 1, kept 0, leaked 0"]
+    )
+
+
 def test_without_workers_it_is_the_same(here: Project, router: FakeRouter) -> None:
     result = run(here, "-n0", "test_many.py")
     result.assert_outcomes(passed=8)
