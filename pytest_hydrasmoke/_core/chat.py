@@ -27,7 +27,7 @@ from pytest_hydrasmoke._transport.protocol import Stream
 
 from .not_taken import IF_LATE, not_taken
 from .observer import TurnObserver
-from .one_turn import free, reserve
+from .one_turn import free, is_under_way, reserve
 from .pauses import IDLE_LIMIT, SILENT
 from .reading import Reading
 from .turn_end import EndRule, TurnEnd
@@ -78,7 +78,7 @@ class Turn:
         self._tape: Tape | None = None
         self._began = self._last_at = 0.0
         self._deadline = 0.0
-        self.over = self._reserved = False
+        self.over = False
         self._agents_error: str | None = None
         self._limit: SseLimitError | None = None
         self._last_event: ChatEvent | None = None
@@ -113,9 +113,8 @@ class Turn:
 
     async def open(self) -> None:
         """Send the message; raises `ChatBusyError`, `ChatTimeoutError`, or what the call raises."""
-        reserve(self._id)
-        self._reserved = True
         try:
+            reserve(self._id, self)
             await self._observer.begins()
             await self._send()
         except BaseException:
@@ -198,20 +197,21 @@ class Turn:
 
     async def close(self) -> None:
         """Release the stream; harmless if done before."""
-        stream, self._stream = self._stream, None
-        self._waiting.clear()
-        self._agents_error = self._limit = None
         try:
+            stream, self._stream = self._stream, None
+            self._waiting.clear()
+            self._agents_error = self._limit = None
             if stream is not None:
                 await stream.close()
         finally:
             self._release()
 
     def _release(self) -> None:
-        if self._reserved:
-            self._reserved = False
-            self._observer.closed(self)
-            free(self._id)
+        try:
+            if is_under_way(self._id, self):
+                self._observer.closed(self)
+        finally:
+            free(self._id, self)
 
     async def _receive(self) -> None:
         if self._stream is None:

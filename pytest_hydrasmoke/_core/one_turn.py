@@ -1,33 +1,35 @@
 """One chat turn at a time on an instance, for every client of this process.
 
 The router does not lock a stream, and assumes one consumer. So concurrent turns are refused here.
+An instance is held by a turn, and only that turn frees it: freeing is harmless wherever an
+interrupt came, and each step is one operation of a dict, which nothing can split.
 """
 
 from __future__ import annotations
-
-import threading
 
 from pytest_hydrasmoke._base.errors import ChatBusyError, hide_own_frames
 
 __tracebackhide__ = hide_own_frames
 
-_busy: set[str] = set()
-_busy_lock = threading.Lock()
+_busy: dict[str, object] = {}
 
 
-def reserve(instance_id: str) -> None:
+def reserve(instance_id: str, turn: object) -> None:
     """Begin a turn on an instance; raises `ChatBusyError` while another one is under way."""
-    with _busy_lock:
-        if instance_id.lower() in _busy:
-            raise ChatBusyError(
-                "a chat turn is under way on this instance already",
-                next_step="end that turn first, or chat on an instance of your own "
-                "(smoke_instance_factory)",
-            )
-        _busy.add(instance_id.lower())
+    if _busy.setdefault(instance_id.lower(), turn) is not turn:
+        raise ChatBusyError(
+            "a chat turn is under way on this instance already",
+            next_step="end that turn first, or chat on an instance of your own "
+            "(smoke_instance_factory)",
+        )
 
 
-def free(instance_id: str) -> None:
-    """Let the next turn begin."""
-    with _busy_lock:
-        _busy.discard(instance_id.lower())
+def is_under_way(instance_id: str, turn: object) -> bool:
+    """Return whether this turn has begun on an instance, and has not ended."""
+    return _busy.get(instance_id.lower()) is turn
+
+
+def free(instance_id: str, turn: object) -> None:
+    """Let the next turn begin; harmless if this one is not under way."""
+    if is_under_way(instance_id, turn):
+        del _busy[instance_id.lower()]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -46,7 +49,8 @@ from pytest_hydrasmoke import (
     TransportError,
 )
 from pytest_hydrasmoke._api.calls import LAST_CHANCE
-from pytest_hydrasmoke._core import one_turn
+from pytest_hydrasmoke._core import chat, one_turn, turn_observers
+from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle, TurnResult
 from pytest_hydrasmoke._core.policy import Policy
@@ -309,6 +313,44 @@ def test_an_interrupt_of_a_turn_that_is_only_opened_frees_the_instance(call: str
     left = set(one_turn._busy)
     one_turn._busy.clear()
     assert not left
+
+
+def _opened_until(step: int) -> tuple[Turn, InstanceRecord] | None:
+    """Interrupt a turn's opening at the nth instruction of its modules; None if it has no more."""
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(HI)])
+    turn = handle.turn("hello", None)
+    places = {chat.__file__, one_turn.__file__, turn_observers.__file__}
+    steps = itertools.count()
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in places:
+            return None
+        frame.f_trace_opcodes = True
+        is_open = frame.f_code is Turn.open.__code__ and turn._stream is not None
+        if event == "opcode" and not is_open and next(steps) == step:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        drive(turn.open())
+    except KeyboardInterrupt:
+        return turn, handle.record
+    finally:
+        sys.settrace(before)
+    drive(turn.close())
+    return None
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+def test_an_interrupt_at_any_instruction_of_an_opening_frees_the_instance() -> None:
+    for step in itertools.count():
+        opened = _opened_until(step)
+        if opened is None:
+            break
+        assert not one_turn._busy, f"instruction {step}"
+    assert step > 100, "it was interrupted at each"
 
 
 def test_a_busy_instance_is_told_before_anything_is_sent() -> None:
