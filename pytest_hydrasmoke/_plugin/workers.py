@@ -108,7 +108,6 @@ class Workers:
                     state=State.CREATED if instance.statuses else State.CLAIMED,
                     id=instance.id,
                     ids=[] if instance.id is None else [instance.id],
-                    was_ready="ready" in instance.phases,
                 )
             if instance.leak is not None:
                 leaks[key] = instance.leak

@@ -92,7 +92,8 @@ class LastLook:
             record.names(found)
             record.conflict = (
                 "the router refused to provision it, and did it all the same: its key named it "
-                f"{io.now() - refused:.0f} s later.\nTell the router's developers. It is deleted now"
+                f"{io.now() - refused:.0f} s later. It is deleted now.\n"
+                "Tell the router's developers"
             )
             await delete(calls, record, self.policy)
 

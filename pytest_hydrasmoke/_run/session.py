@@ -286,7 +286,7 @@ class SmokeSession(RecordListener):
         return record
 
     def adopt(self, reported: Mapping[str, Entry], leaks: Mapping[str, str]) -> None:
-        """Own what other processes of this run have in the ledger, or have `reported` as not deleted.
+        """Own what other processes of this run have left: in the ledger, or `reported` by them.
 
         `leaks` are what they have given up: these are not waited for again.
         """
