@@ -1,0 +1,45 @@
+"""G25: at routers whose answers are not yet true nothing is left alive that no word tells of.
+
+At right ones that look alike, no run is red.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kill_tools import several_at_once
+from sizes import sizes
+from truth_cases import RIGHT, WRONG, Case
+from truth_ways import BOUND, WAYS, Cell
+
+SAMPLE = [
+    ("deleting once, then running", "to its end"),
+    ("422, and made", "to its end"),
+    ("a key that is lost", "killed"),
+    ("a row that stays as running, DELETE again is 404", "to its end"),
+]
+ALL = [(case.name, way) for case in (*WRONG, *RIGHT) for way in WAYS]
+
+
+def named(name: str) -> Case:
+    return next(case for case in (*WRONG, *RIGHT) if case.name == name)
+
+
+@pytest.mark.parametrize("cells", sizes("kill", SAMPLE, ALL))
+def test_what_is_alive_is_told(cells: list[tuple[str, str]], tmp_path: Path) -> None:
+    waiting = [
+        Cell(named(name), way, tmp_path / str(number)) for number, (name, way) in enumerate(cells)
+    ]
+    # Most of their time they wait.
+    filled = several_at_once(Cell.fill, waiting, workers=8)
+    for cell in filled:
+        print(cell)
+    faults = [str(cell) for cell in filled if cell.faults]
+    late = [
+        str(cell) for cell in filled if cell.way == "TERM" and cell.after and cell.after > BOUND
+    ]
+    print(f"G25: {len(filled)} cells, {len(faults)} with faults, {len(late)} late after TERM")
+    assert not faults, "\n\n".join(faults)
+    # Other processes keep the machine busy in the normal tests.
+    assert not late or cells is SAMPLE

@@ -1,0 +1,220 @@
+"""The six calls of a `Truth`, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+from urllib.parse import parse_qs
+
+import anyio
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+from truth import SOON, TOKEN, Clock, Machine, Manner, Truth
+
+from pytest_hydrasmoke import VirtualClock
+from pytest_hydrasmoke.fake.server import mount, unmount
+
+PREFIX = "/internal/v1/smoke"
+_ONE = "/instances/([^/]+)"
+CALLS = {
+    ("POST", "/provision"): "provision",
+    ("GET", "/instances/by-key/([^/]+)"): "poll",
+    ("GET", _ONE): "status",
+    ("DELETE", _ONE): "delete",
+    ("POST", f"{_ONE}/chat"): "chat",
+    ("GET", f"{_ONE}/llm-events"): "llm_events",
+}
+LIMITS = {"idempotency_key": 255, "manifest_id": 100, "region_id": 80, "tier_id": 80}
+REPLY = "".join(
+    f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta, 'finish_reason': why}]})}\n\n"
+    for delta, why in (({"content": "I am ready."}, None), ({}, "stop"))
+)
+
+
+class AnswerError(Exception):
+    """An answer in the middle of a call."""
+
+    def __init__(self, code: int, detail: Any, **headers: str) -> None:
+        self.response = JSONResponse({"detail": detail}, code, headers)
+
+
+class TrueRouter:
+    """The application; `truth` is what is so, and this what is said."""
+
+    def __init__(self, truth: Truth) -> None:
+        self.truth = truth
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        path = scope["path"].removeprefix(scope["root_path"]).removeprefix(PREFIX)
+        raw = await _body(receive)
+        matches = ((re.fullmatch(form, path), verb, it) for (verb, form), it in CALLS.items())
+        found = next((it for it in matches if it[0] is not None and it[1] == method), None)
+        await self._pause()
+        with self.truth.lock:
+            try:
+                if found is None:
+                    raise AnswerError(404, "Not Found")
+                match, _, call = found
+                assert match is not None
+                answer = self._answer(call, match[1] if match.groups() else "", scope, raw)
+            except AnswerError as error:
+                answer = error.response
+        await answer(scope, receive, send)
+
+    async def _pause(self) -> None:
+        clock, seconds = self.truth.clock, self.truth.manner.takes
+        if isinstance(clock, VirtualClock):
+            clock.advance(seconds)  # It stands still while a request is under way.
+        elif seconds:
+            await anyio.sleep(seconds)
+
+    def _answer(self, call: str, about: str, scope: Scope, raw: bytes) -> Response:
+        body = _parsed(raw) if call in ("provision", "chat") else {}
+        about = str(body.get("idempotency_key")) if call == "provision" else about
+        self.truth.note(call, about)
+        if self.truth.is_out():
+            raise AnswerError(503, "Service Unavailable")
+        if self.truth.is_busy():
+            raise AnswerError(429, "Too Many Requests", **{"retry-after": "1"})
+        faults = list(_faults(call, about, body, scope))
+        given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        if call == "provision":
+            return self._provision(about, faults, known=given == f"Bearer {TOKEN}")
+        if faults:
+            raise AnswerError(422, faults)
+        self._admit(given == f"Bearer {TOKEN}")
+        if call == "poll":
+            return self._poll(about)
+        machine = next((it for it in self.truth.machines if it.id == str(uuid.UUID(about))), None)
+        if machine is None:
+            raise AnswerError(404, "Instance not found")
+        if call == "delete":
+            return self._delete(machine)
+        machine.looks += call == "status"
+        found, word = self.truth.seen(machine, "status")
+        if not found:
+            raise AnswerError(404, "Instance not found")
+        if call == "status":
+            hostname = f"smoke-{machine.id[:8]}.example" if word == "running" else None
+            return JSONResponse({"id": machine.id, "hostname": hostname, "status": word})
+        return self._chat(machine, word) if call == "chat" else self._count(machine, scope)
+
+    def _admit(self, known: bool) -> None:
+        manner = self.truth.manner
+        if not known:
+            code = manner.refuses if manner.whom == "strangers" and manner.refuses else 401
+            raise AnswerError(code, "Invalid or missing token")
+
+    def _provision(self, key: str, faults: list[Any], *, known: bool) -> Response:
+        manner = self.truth.manner
+        whom: Literal["all", "strangers", "invalid"] = (
+            "invalid" if faults else "all" if known else "strangers"
+        )
+        refused_and_made = manner.refuses and whom == manner.whom
+        if refused_and_made:
+            self.truth.provision(key, SOON)
+        if faults:
+            raise AnswerError(422, faults)
+        self._admit(known)
+        if refused_and_made:
+            raise AnswerError(manner.refuses, "No")
+        machine = self.truth.provision(key)
+        return JSONResponse(
+            {"idempotency_key": key, "instance_id": machine.id, "task_id": f"task-{machine.id}"}
+        )
+
+    def _poll(self, key: str) -> Response:
+        machine = next((it for it in self.truth.machines if it.key == key), None)
+        found, word = (False, None) if machine is None else self.truth.seen(machine, "key")
+        named = machine.id if machine is not None and found else None
+        return JSONResponse({"found": found, "instance_id": named, "status": word})
+
+    def _delete(self, machine: Machine) -> Response:
+        code = self.truth.delete(machine)
+        if code != 200:
+            raise AnswerError(code, "Instance not found")
+        return JSONResponse({"instance_id": machine.id, "status": "deleting"})
+
+    def _chat(self, machine: Machine, word: str | None) -> Response:
+        if word != "running":
+            raise AnswerError(409, "The agent is not ready")
+        machine.turns_at.append(self.truth.clock.now())
+        return Response(REPLY + "data: [DONE]\n\n", media_type="text/event-stream")
+
+    def _count(self, machine: Machine, scope: Scope) -> Response:
+        window, now = _window(scope), self.truth.clock.now()
+        count = sum(now - at <= window for at in machine.turns_at)
+        return JSONResponse(
+            {
+                "instance_id": machine.id,
+                "count": count,
+                "providers": ["anthropic"] if count else [],
+                "window_seconds": window,
+            }
+        )
+
+
+async def _body(receive: Receive) -> bytes:
+    raw, more = b"", True
+    while more:
+        message: Message = await receive()
+        raw += message.get("body", b"")
+        more = message.get("more_body", False)
+    return raw
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        body = None
+    return body if isinstance(body, dict) else {}
+
+
+def _window(scope: Scope) -> int:
+    return int(parse_qs(scope["query_string"].decode()).get("window_seconds", ["900"])[-1])
+
+
+def _faults(call: str, about: str, body: dict[str, Any], scope: Scope) -> Iterator[dict[str, Any]]:
+    """Give what is wrong with a request, as FastAPI does."""
+
+    def wrong(*where: str, kind: str) -> dict[str, Any]:
+        return {"loc": list(where), "msg": kind.replace("_", " "), "type": kind}
+
+    limits = LIMITS if call == "provision" else {"message": 4000} if call == "chat" else {}
+    for name, most in limits.items():
+        value = body.get(name)
+        if name not in body:
+            yield wrong("body", name, kind="missing")
+        elif not isinstance(value, str):
+            yield wrong("body", name, kind="string_type")
+        elif len(value) > most:
+            yield wrong("body", name, kind="string_too_long")
+    if not isinstance(body.get("agent_name", ""), str | None):
+        yield wrong("body", "agent_name", kind="string_type")
+    if call not in ("provision", "poll"):
+        try:
+            uuid.UUID(about)
+        except ValueError:
+            yield wrong("path", "instance_id", kind="uuid_parsing")
+    if call == "llm_events":
+        try:
+            _window(scope)
+        except ValueError:
+            yield wrong("query", "window_seconds", kind="int_parsing")
+
+
+@contextmanager
+def served(manner: Manner, clock: Clock | None = None) -> Iterator[tuple[Truth, str]]:
+    """Serve a router until the `with` is over; gives what is true of it, and its URL."""
+    truth = Truth(manner, clock)
+    place = mount(TrueRouter(truth))
+    try:
+        yield truth, place.url
+    finally:
+        unmount(place)
