@@ -163,6 +163,10 @@ class Truth:
         with self.lock:
             return sum(it.call == call for it in self.requests)
 
+    def named(self, key: str) -> Machine | None:
+        """Return the last machine of a key."""
+        return next((it for it in reversed(self.machines) if it.key == key), None)
+
     # What a look sees
 
     def seen(self, machine: Machine, by: Literal["status", "key"]) -> tuple[bool, str | None]:
@@ -194,10 +198,13 @@ class Truth:
     # What is done
 
     def provision(self, key: str, after: float | None = None) -> Machine:
-        """Return the machine of a key; a new one's row comes so many seconds after."""
+        """Return the machine of a key; a new one's row comes so many seconds after.
+
+        Nothing keeps a key that was used from being used again, once it was deleted.
+        """
         with self.lock:
             for machine in self.machines:
-                if machine.key == key:
+                if machine.key == key and len(machine.deleted_at) <= self.manner.deaf:
                     return machine
             after = self.manner.row_after if after is None else after
             row_at = self.clock.now() + after

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import anyio
+from liar import Lie
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from truth import SOON, TOKEN, Clock, Machine, Manner, Truth
 
-from pytest_hydrasmoke import VirtualClock
+from pytest_hydrasmoke.fake.chat_stream import hang_up
 from pytest_hydrasmoke.fake.server import mount, unmount
 
 PREFIX = "/internal/v1/smoke"
@@ -42,52 +45,73 @@ class AnswerError(Exception):
         self.response = JSONResponse({"detail": detail}, code, headers)
 
 
+@dataclass(frozen=True)
+class Ask:
+    """A request, as far as the router cares: `path` is that of a call, without the prefix."""
+
+    method: str
+    path: str
+    query: str = ""
+    authorization: str = ""
+    raw: bytes = b""
+
+
 class TrueRouter:
     """The application; `truth` is what is so, and this what is said."""
 
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
+        self._lies: Sequence[Lie] = ()
+        self._span: tuple[float, float] = (0, 0)
+
+    def lie(self, lies: Sequence[Lie], after: int = 0, times: float = math.inf) -> None:
+        """Let these answer from now on; the next `after` requests are spared. 0 is no answer."""
+        start = len(self.truth.requests) + after
+        self._lies, self._span = lies, (start, start + times)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = scope["method"]
         path = scope["path"].removeprefix(scope["root_path"]).removeprefix(PREFIX)
-        raw = await _body(receive)
-        matches = ((re.fullmatch(form, path), verb, it) for (verb, form), it in CALLS.items())
-        found = next((it for it in matches if it[0] is not None and it[1] == method), None)
-        await self._pause()
+        given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        query, raw = scope["query_string"].decode(), await _body(receive)
+        if self.truth.manner.takes:
+            await anyio.sleep(self.truth.manner.takes)
+        answer = self.answer(Ask(scope["method"], path, query, given, raw))
+        await (hang_up if answer is None else answer)(scope, receive, send)
+
+    def answer(self, ask: Ask) -> Response | None:
+        """Return what is answered, None where the connection is lost instead."""
+        call, about = _call_of(ask)
         with self.truth.lock:
-            try:
-                if found is None:
-                    raise AnswerError(404, "Not Found")
-                match, _, call = found
-                assert match is not None
-                answer = self._answer(call, match[1] if match.groups() else "", scope, raw)
-            except AnswerError as error:
-                answer = error.response
-        await answer(scope, receive, send)
+            number, body = len(self.truth.requests), _parsed(ask.raw)
+            self.truth.note(call, about or str(body.get("idempotency_key")))
+            lied = self._span[0] <= number < self._span[1]
+            lie = next((it for it in self._lies if lied and call in it.calls), None)
+            if lie is None or lie.carried_out:
+                answer = self._own_answer(call, about, body, ask)
+            if lie is not None:
+                return lie.response() if lie.status else None
+            return answer
 
-    async def _pause(self) -> None:
-        clock, seconds = self.truth.clock, self.truth.manner.takes
-        if isinstance(clock, VirtualClock):
-            clock.advance(seconds)  # It stands still while a request is under way.
-        elif seconds:
-            await anyio.sleep(seconds)
+    def _own_answer(self, call: str, about: str, body: dict[str, Any], ask: Ask) -> Response:
+        try:
+            return self._answer(call, about, body, ask)
+        except AnswerError as error:
+            return error.response
 
-    def _answer(self, call: str, about: str, scope: Scope, raw: bytes) -> Response:
-        body = _parsed(raw) if call in ("provision", "chat") else {}
-        about = str(body.get("idempotency_key")) if call == "provision" else about
-        self.truth.note(call, about)
+    def _answer(self, call: str, about: str, body: dict[str, Any], ask: Ask) -> Response:
+        if call == "other":
+            raise AnswerError(404, "Not Found")
         if self.truth.is_out():
             raise AnswerError(503, "Service Unavailable")
         if self.truth.is_busy():
             raise AnswerError(429, "Too Many Requests", **{"retry-after": "1"})
-        faults = list(_faults(call, about, body, scope))
-        given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        faults = list(_faults(call, about, body, ask.query))
+        known = ask.authorization == f"Bearer {TOKEN}"
         if call == "provision":
-            return self._provision(about, faults, known=given == f"Bearer {TOKEN}")
+            return self._provision(str(body.get("idempotency_key")), faults, known=known)
         if faults:
             raise AnswerError(422, faults)
-        self._admit(given == f"Bearer {TOKEN}")
+        self._admit(known)
         if call == "poll":
             return self._poll(about)
         machine = next((it for it in self.truth.machines if it.id == str(uuid.UUID(about))), None)
@@ -102,7 +126,7 @@ class TrueRouter:
         if call == "status":
             hostname = f"smoke-{machine.id[:8]}.example" if word == "running" else None
             return JSONResponse({"id": machine.id, "hostname": hostname, "status": word})
-        return self._chat(machine, word) if call == "chat" else self._count(machine, scope)
+        return self._chat(machine, word) if call == "chat" else self._count(machine, ask.query)
 
     def _admit(self, known: bool) -> None:
         manner = self.truth.manner
@@ -129,7 +153,7 @@ class TrueRouter:
         )
 
     def _poll(self, key: str) -> Response:
-        machine = next((it for it in self.truth.machines if it.key == key), None)
+        machine = self.truth.named(key)
         found, word = (False, None) if machine is None else self.truth.seen(machine, "key")
         named = machine.id if machine is not None and found else None
         return JSONResponse({"found": found, "instance_id": named, "status": word})
@@ -146,8 +170,8 @@ class TrueRouter:
         machine.turns_at.append(self.truth.clock.now())
         return Response(REPLY + "data: [DONE]\n\n", media_type="text/event-stream")
 
-    def _count(self, machine: Machine, scope: Scope) -> Response:
-        window, now = _window(scope), self.truth.clock.now()
+    def _count(self, machine: Machine, query: str) -> Response:
+        window, now = _window(query), self.truth.clock.now()
         count = sum(now - at <= window for at in machine.turns_at)
         return JSONResponse(
             {
@@ -157,6 +181,15 @@ class TrueRouter:
                 "window_seconds": window,
             }
         )
+
+
+def _call_of(ask: Ask) -> tuple[str, str]:
+    """Return which call it is, and which id or key it is about."""
+    for (method, form), call in CALLS.items():
+        match = re.fullmatch(form, ask.path)
+        if match is not None and ask.method == method:
+            return call, unquote("".join(match.groups()))
+    return "other", ask.path
 
 
 async def _body(receive: Receive) -> bytes:
@@ -170,17 +203,17 @@ async def _body(receive: Receive) -> bytes:
 
 def _parsed(raw: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(raw)
+        body = json.loads(raw or b"{}")
     except ValueError:
         body = None
     return body if isinstance(body, dict) else {}
 
 
-def _window(scope: Scope) -> int:
-    return int(parse_qs(scope["query_string"].decode()).get("window_seconds", ["900"])[-1])
+def _window(query: str) -> int:
+    return int(parse_qs(query).get("window_seconds", ["900"])[-1])
 
 
-def _faults(call: str, about: str, body: dict[str, Any], scope: Scope) -> Iterator[dict[str, Any]]:
+def _faults(call: str, about: str, body: dict[str, Any], query: str) -> Iterator[dict[str, Any]]:
     """Give what is wrong with a request, as FastAPI does."""
 
     def wrong(*where: str, kind: str) -> dict[str, Any]:
@@ -204,7 +237,7 @@ def _faults(call: str, about: str, body: dict[str, Any], scope: Scope) -> Iterat
             yield wrong("path", "instance_id", kind="uuid_parsing")
     if call == "llm_events":
         try:
-            _window(scope)
+            _window(query)
         except ValueError:
             yield wrong("query", "window_seconds", kind="int_parsing")
 
