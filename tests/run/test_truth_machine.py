@@ -1,0 +1,306 @@
+"""G30, G12: lives of runs and sweeps in any order, at a router that keeps the truth.
+
+Never is a machine alive while every word says that all is well; a key makes one machine at most;
+a user's file stays as it is; and at a router that is right, no run is red, or takes long.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from liar import WEAK, Lie, on
+from sizes import sizes
+from truth import Manner, Truth
+from truth_app import TrueRouter
+from truth_seam import (
+    FOREVER,
+    Ages,
+    Killed,
+    Process,
+    World,
+    open_keys,
+    sweep,
+    threads_may_be_killed,
+)
+
+from pytest_hydrasmoke import HydraSmokeError, SmokeInstance, VirtualClock
+
+ROW, BOOT = 3.0, 4.0
+USUAL = {"row_after": ROW, "boot": BOOT}
+RIGHT = [
+    Manner(**USUAL),
+    Manner(row_after=0.0, boot=0.0),
+    *(Manner(**USUAL, keeps_row=True, second_delete=code) for code in (200, 404, 409, 410)),
+    Manner(**USUAL, keeps_row=True, key_word=None),
+    Manner(**USUAL, keeps_row=True, key_words=False, key_word=None),
+    Manner(**USUAL, deleting=120.0),
+    Manner(**USUAL, takes=2.0),
+    Manner(**USUAL, busy_every=5),
+]
+WRONG = [
+    *(Manner(**USUAL, lag=lag) for lag in (0.5, 3.0, 8.0)),
+    *(Manner(**USUAL, lag=lag, deletes_behind=True) for lag in (0.5, 3.0, 8.0)),
+    *(Manner(**USUAL, blind=lag) for lag in (0.5, 3.0, 8.0)),
+    *(Manner(**USUAL, deaf=deaf, flaps=1) for deaf in (1, math.inf)),
+    *(Manner(**USUAL, deaf=deaf, hidden=1.0) for deaf in (1, math.inf)),
+    *(Manner(**USUAL, deaf=deaf, hidden=1.0, hides_key=True) for deaf in (1, math.inf)),
+    Manner(row_after=ROW, boot=20.0, finishes=True),
+    *(Manner(**USUAL, refuses=code) for code in (401, 403, 422, 429)),
+    Manner(**USUAL, outage=5.0),
+    Manner(**USUAL, loses_key=0.3),
+]
+_CALLS = ("provision", "poll", "status", "chat", "delete")
+LOST = [
+    Lie(code, {"detail": "no"} if code else "", on(call), carried_out=done)
+    for code in (0, 429, 503)
+    for call in _CALLS
+    for done in (False, True)
+]
+UNDECIDED = [
+    Lie(403, "<html>", on("provision"), "text/html", carried_out=True),
+    Lie(307, "", on("provision"), carried_out=True),
+    Lie(400, {"message": "no"}, on("provision"), carried_out=True),
+    Lie(422, {"detail": "no"}, on("provision")),
+    Lie(404, {"detail": "Not Found"}, on("poll")),
+]
+FINE = frozenset({"deleted", "absent", "refused"})
+LIVES = st.none() | st.integers(0, 12)
+"""After how many steps of its requests a process is killed, each sent and answered in two."""
+SOON = 15.0
+"""Seconds that a right router may take longer than a plain one."""
+
+
+class Life(RuleBasedStateMachine):
+    """Runs come and go, one at a time; the router stays, and so does what is on the disk."""
+
+    @initialize(manner=st.sampled_from([*RIGHT, *WRONG]))
+    def begin_life(self, manner: Manner) -> None:
+        self.clock = VirtualClock()
+        self.truth = Truth(manner, self.clock)
+        self.router = TrueRouter(self.truth)
+        self.world = World(self.router, self.clock)
+        self.home = tempfile.TemporaryDirectory()
+        self.output = Path(self.home.name) / ".hydrasmoke"
+        self.elsewhere = Path(self.home.name) / "elsewhere"
+        self.ages = Ages(self.output, self.clock)
+        self.number = 0
+        self.process: Process | None = None
+        self.instances: list[SmokeInstance] = []
+        self.smooth = manner in RIGHT
+        """Whether nothing has happened that would excuse a red run."""
+        self.mine = {
+            self.output / name: name.encode()
+            for name in ("notes.txt", "runs/exp1/turns/0001.json", "runs/exp1/live.log")
+        }
+        for path, text in self.mine.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text)
+
+    @property
+    def curable(self) -> bool:
+        return self.truth.manner.deaf < math.inf
+
+    def left(self) -> set[str]:
+        """Return the keys of the machines that stay alive, if nobody does anything more."""
+        return {machine.key for machine in self.truth.left()}
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            if self.process is not None:
+                self.crash()
+            self.router.lie([])
+            # The last sweep comes on a good day, when all that was on its way has arrived.
+            self.clock.advance(7200)
+            left, said = self.sweep_in(self.output, None, row_settle=0.0)
+            assert left or not self.left(), said
+            if self.curable:
+                assert (self.left(), open_keys(self.output), left) == (set(), set(), False), said
+            self.my_files_stay()
+        finally:
+            self.home.cleanup()
+
+    # What happens
+
+    @rule(lies=st.data(), after=st.integers(0, 12), times=st.sampled_from([1, 2, 5, 1000]))
+    def get_into_trouble(self, lies: st.DataObject, after: int, times: int) -> None:
+        own = self.truth.manner in RIGHT
+        kinds = [[it] for it in LOST]
+        if own:  # Both at once would be more than any rule allows for.
+            kinds += [*WEAK.values(), *([it] for it in UNDECIDED)]
+        self.router.lie(lies.draw(st.sampled_from(kinds)), after, times)
+        self.smooth = False
+
+    @rule()
+    def get_out_of_trouble(self) -> None:
+        self.router.lie([])
+
+    def guarded(self, work: Callable[[], object], lives: int | None) -> None:
+        """Do something, in whose midst its process may be killed."""
+        self.world.lives = FOREVER if lives is None else lives
+        try:
+            work()
+        except HydraSmokeError:
+            assert not self.smooth, "red at a right router"
+        except Killed:
+            self.crash()
+        self.world.lives = FOREVER
+
+    @precondition(lambda self: self.process is None)
+    @rule(ready_timeout=st.sampled_from([2.0, 5.0, 60.0]))
+    def begin(self, ready_timeout: float) -> None:
+        """Begin a run; one that waits for less than it takes gives up before it is ready."""
+        self.number += 1
+        if ready_timeout < 60:
+            self.smooth = False
+
+        def work() -> None:
+            self.process = Process(
+                self.world,
+                self.output,
+                f"run{self.number}",
+                ready_timeout=ready_timeout,
+                delete_timeout=30.0,
+                max_instances=50,
+            )
+
+        self.instances = []
+        self.guarded(work, None)
+
+    @precondition(lambda self: self.process is not None)
+    @rule(number=st.sampled_from([1, 1, 2]), lives=LIVES)
+    def provision(self, number: int, lives: int | None) -> None:
+        process = self.process
+        assert process is not None
+
+        def work() -> None:
+            self.instances += process.session.many(number, process.spec)
+
+        self.guarded(work, lives)
+
+    @precondition(lambda self: self.process is not None and self.instances)
+    @rule(data=st.data(), lives=LIVES)
+    def chat(self, data: st.DataObject, lives: int | None) -> None:
+        instance = data.draw(st.sampled_from(self.instances))
+        self.guarded(lambda: instance.chat("hello"), lives)
+
+    @precondition(lambda self: self.process is not None and self.instances)
+    @rule(data=st.data(), lives=LIVES)
+    def delete(self, data: st.DataObject, lives: int | None) -> None:
+        instance = data.draw(st.sampled_from(self.instances))
+        self.instances.remove(instance)
+        self.guarded(instance.delete, lives)
+
+    @precondition(lambda self: self.process is not None)
+    @rule(lives=LIVES)
+    def end(self, lives: int | None) -> None:
+        process, began = self.process, self.clock.now()
+        assert process is not None
+        told: dict[str, str] = {}
+        self.guarded(lambda: told.update(process.end()), lives)
+        if self.process is None:
+            return
+        self.process, took = None, self.clock.now() - began
+        well = {key for key, outcome in told.items() if outcome in FINE}
+        if not self.truth.manner.finishes:  # A boot of which no look can tell is a sweep's.
+            assert not well & self.left(), told
+        if self.smooth:
+            assert well == told.keys(), "red at a right router"
+            assert took <= SOON + 20 * self.truth.manner.takes, "long at a right router"
+
+    @precondition(lambda self: self.process is not None)
+    @rule()
+    def crash(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process = None
+        self.smooth = False
+
+    @rule(seconds=st.floats(0.1, 20.0))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(data=st.data())
+    def sweep_all(self, data: st.DataObject) -> None:
+        self.sweep_in(self.output, None)
+
+    @precondition(lambda self: self.number)
+    @rule(data=st.data(), lost=st.booleans())
+    def sweep_one(self, data: st.DataObject, lost: bool) -> None:
+        """Sweep a run by its id, perhaps where there is no ledger of it."""
+        number = data.draw(st.integers(1, self.number))
+        self.sweep_in(self.elsewhere if lost else self.output, f"run{number}")
+        if self.process is not None and self.process.run_id == f"run{number}":
+            self.smooth = False
+
+    def sweep_in(
+        self, output: Path, run_id: str | None, row_settle: float = 3600.0
+    ) -> tuple[bool, list[str]]:
+        self.ages.follow()
+        shown = {it.key for it in self.truth.machines if self.truth.seen(it, "key")[0]}
+        wait = self.truth.manner.trouble + 1
+        left, said = sweep(
+            self.world,
+            output,
+            run_id,
+            wait,
+            delete_timeout=30.0,
+            ready_timeout=2.0,
+            row_settle=row_settle,
+        )
+        self.ages.follow()
+        if not left and not self.truth.manner.finishes:
+            live = "" if self.process is None else f"{self.process.run_id}-"
+            known = shown if output is self.elsewhere else {it.key for it in self.truth.machines}
+            wrong = {
+                key
+                for key in known & self.left()
+                if key.startswith(f"{run_id}-" if run_id else "run")
+                and not (live and key.startswith(live) and run_id is None)
+            }
+            assert not wrong, said
+        return left, said
+
+    # What always holds
+
+    @invariant()
+    def what_lives_is_in_a_ledger(self) -> None:
+        assert self.left() <= open_keys(self.output)
+
+    @invariant()
+    def a_key_makes_one_machine(self) -> None:
+        keys = [machine.key for machine in self.truth.machines]
+        assert len(keys) == len(set(keys))
+
+    @invariant()
+    def my_files_stay(self) -> None:
+        for path, text in self.mine.items():
+            assert path.read_bytes() == text, path
+
+
+@pytest.fixture(autouse=True)
+def threads_that_die() -> Iterator[None]:
+    with threads_may_be_killed():
+        yield
+
+
+@pytest.mark.parametrize("number", sizes("fuzz", 10, 10_000))
+def test_what_is_alive_is_told(number: int) -> None:
+    run_state_machine_as_test(
+        Life, settings=settings(settings.default, max_examples=number, stateful_step_count=14)
+    )
