@@ -126,7 +126,7 @@ class Life(RuleBasedStateMachine):
                 self.crash()
             self.router.lie([])
             # The last sweep comes on a good day, when all that was on its way has arrived.
-            self.clock.advance(7200)
+            self.pass_time(7200)
             left, said = self.sweep_in(self.output, None, row_settle=0.0)
             assert left or not self.left(), said
             if self.curable:
@@ -233,6 +233,10 @@ class Life(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0.1, 20.0))
     def wait(self, seconds: float) -> None:
+        self.pass_time(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        self.ages.follow()
         self.clock.advance(seconds)
 
     @rule(data=st.data())
@@ -260,7 +264,7 @@ class Life(RuleBasedStateMachine):
             run_id,
             wait,
             delete_timeout=30.0,
-            ready_timeout=2.0,
+            ready_timeout=20.0,
             row_settle=row_settle,
         )
         self.ages.follow()

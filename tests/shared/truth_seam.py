@@ -26,8 +26,6 @@ from pytest_hydrasmoke import HydraSmokeConfig, VirtualClock
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._clock.io import VirtualNetwork, VirtualSyncIO
-from pytest_hydrasmoke._run import preflight as preflight_module
-from pytest_hydrasmoke._run import sweep as sweep_module
 from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -35,7 +33,6 @@ from pytest_hydrasmoke._run.sweep import Sweep
 from pytest_hydrasmoke._transport.blocking import Group, SyncIO
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import Link
-from pytest_hydrasmoke._transport.threads import fan_out
 
 FOREVER = 1_000_000
 
@@ -142,28 +139,13 @@ def threads_may_be_killed() -> Generator[None]:
         yield
 
 
-@contextmanager
-def _asked_over(world: World) -> Generator[None]:
-    """Let what can't be given a network use this one."""
-
-    def spread(link: Link, works: Any, *arguments: Any) -> Any:
-        return fan_out(link, works, None, world)
-
-    with (
-        patch.object(preflight_module, "SyncIO", world.blocking),
-        patch.object(sweep_module, "fan_out", spread),
-    ):
-        yield
-
-
 class Process:
     """One process of a run: what it says at its end is its words."""
 
     def __init__(self, world: World, output: Path, run_id: str, **settings: Any) -> None:
         self.run_id = run_id
         self.config = config_for(world, output, run_id=run_id, **settings)  # type: ignore[arg-type]
-        with _asked_over(world):
-            forms = learn(self.config)
+        forms = learn(self.config, network=world)
         ledger = Ledger(output, run_id)
         ledger.begin("main")
         self.session = SmokeSession(self.config, ledger, network=world, forms=forms)
@@ -172,7 +154,9 @@ class Process:
     def end(self) -> dict[str, str]:
         """End it as pytest's end would; return each key's outcome."""
         self.session.close()
+        self.session.look_back()
         told = self.session.process_report().instances
+        self.session.ledger.mark_ended()
         self.session.ledger.end()
         return {str(it.idempotency_key): it.outcome for it in told}
 
@@ -186,13 +170,10 @@ def sweep(
     """Sweep one run, or all; return whether something may be left, and what was said."""
     said: list[str] = []
     config: HydraSmokeConfig = config_for(world, output, **settings)  # type: ignore[arg-type]
-    with _asked_over(world):
-        swept = Sweep(config, wait, dry_run=False, say=said.append)
-        how: Callable[[], None] = (
-            swept.all_runs if run_id is None else partial(swept.one_run, run_id)
-        )
-        how()
-    return swept.left, said
+    swept = Sweep(config, wait, dry_run=False, say=said.append, network=world)
+    how: Callable[[], None] = swept.all_runs if run_id is None else partial(swept.one_run, run_id)
+    how()
+    return swept.left, [*said, swept.conclusion]
 
 
 def open_keys(output: Path) -> set[str]:
