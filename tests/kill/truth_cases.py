@@ -41,9 +41,8 @@ def test_a(smoke_instance_factory, smoke_client):
     middle()
 """
 EARLY = """
-def test_a(smoke_instance_factory):
-    with contextlib.suppress(LeakError), smoke_instance_factory() as instance:
-        instance.chat("hello")
+def test_a(smoke_instance):
+    smoke_instance.chat("hello")
 
 def test_b():
     time.sleep(6)
@@ -51,12 +50,11 @@ def test_b():
 """
 SEVERAL = """
 def test_a(smoke_instance_factory):
-    for instance in smoke_instance_factory.many(NUMBER):
-        instance.status()
+    smoke_instance_factory.many(NUMBER)
     middle()
 """
 BEGINNING = """
-import contextlib, os, pathlib, time
+import os, pathlib, time
 import pytest
 from pytest_hydrasmoke import *
 
@@ -67,6 +65,8 @@ def middle():
     time.sleep(float(os.environ["WAITS"]))
 """
 CHECKS = ("--pyargs", "pytest_hydrasmoke.checks")
+TO_ITS_END = "to its end"
+WAYS = (TO_ITS_END, "killed", "killed, its ledger lost", "TERM")
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,9 @@ class Case:
     """Whether a sweep with the ledger can end all machines once the trouble is over."""
     key_suffices: bool = True
     """Whether a sweep without the ledger can find them."""
+    mended: bool = False
+    """Whether the trouble is over before the run is, so that its end can end them."""
+    ways: tuple[str, ...] = WAYS
 
     def __str__(self) -> str:
         return self.name
@@ -106,13 +109,23 @@ def refusing(code: int) -> list[Case]:
         manner = Manner(refuses=code, whom="strangers")
         cases += [
             Case(f"{code} to strangers, and made", manner, STRANGERS),
-            Case(f"{code} to the checks' strangers, and made", manner, arguments=CHECKS),
+            Case(
+                f"{code} to the checks' strangers, and made",
+                manner,
+                arguments=CHECKS,
+                ways=(TO_ITS_END,),
+            ),
         ]
     if code == 422:
         manner = Manner(refuses=code, whom="invalid")
         cases += [
             Case("422 to what is invalid, and made", manner, TWO),
-            Case("422 to what the checks send, and made", manner, arguments=CHECKS),
+            Case(
+                "422 to what the checks send, and made",
+                manner,
+                arguments=CHECKS,
+                ways=(TO_ITS_END,),
+            ),
         ]
     return cases
 
@@ -134,7 +147,7 @@ WRONG = [
     Case(
         "not found for 1 s, its key says running", Manner(deaf=math.inf, hidden=1.0), curable=False
     ),
-    Case("the same, the second DELETE counts", Manner(deaf=1, hidden=1.0)),
+    Case("not found for 1 s, a second DELETE counts", Manner(deaf=1, hidden=1.0)),
     Case("a row back after 1 s", Manner(deaf=1, hidden=1.0, hides_key=True)),
     Case(
         "a row back after 1 s, for ever",
@@ -156,7 +169,8 @@ WRONG = [
         "an outage of 5 s early on",
         Manner(outage=5.0),
         EARLY,
-        env={"HYDRA_SMOKE_DELETE_TIMEOUT": "2"},
+        env={"HYDRA_SMOKE_DELETE_TIMEOUT": "2", "HYDRA_SMOKE_SCOPE": "function"},
+        mended=True,
     ),
     Case("a key that is lost", Manner(loses_key=0.3), key_suffices=False),
     Case(

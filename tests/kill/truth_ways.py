@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kill_tools import Router, Run, start_pytest, sweep, until
-from truth import TOKEN, Truth
+from truth import TOKEN, Machine, Truth
 from truth_app import served
-from truth_cases import BEGINNING, Case
+from truth_cases import BEGINNING, TO_ITS_END, Case
 
-WAYS = ("to its end", "killed", "killed, its ledger lost", "TERM")
 RUN_ID = "cell"
 BOUND = 10.0
 """Seconds from a TERM to the exit."""
@@ -38,6 +37,8 @@ class Cell:
     faults: list[str] = field(default_factory=list[str])
     told: list[str] = field(default_factory=list[str])
     """What each command said in the end: its exit code, and its last words."""
+    shown: list[Machine] = field(default_factory=list[Machine])
+    """What a look would have found at the signal."""
     after: float | None = None
     """Seconds from the last test's end, or from a TERM, to the exit."""
 
@@ -58,10 +59,10 @@ class Cell:
     def _live(self, truth: Truth, at: Router) -> None:
         run = self._run(truth, at)
         left = truth.left()
-        if self.case.right and self.way in ("to its end", "TERM"):
-            code = 0 if self.way == "to its end" else 128 + signal.SIGTERM
+        if self.case.right and self.way in (TO_ITS_END, "TERM"):
+            code = 0 if self.way == TO_ITS_END else 128 + signal.SIGTERM
             if left or run.process.returncode != code:
-                self.faults.append(f"RED: {len(left)} left, {run.output[-2000:]}")
+                self.faults.append(f"RED: {len(left)} left, {_summary(run)}")
             return
         self._judge_run(truth, run)
         if not left and not self.case.right:
@@ -74,33 +75,39 @@ class Cell:
         self._judge_sweep(truth, code, text)
 
     def _run(self, truth: Truth, at: Router) -> Run:
-        waits = 0 if self.way == "to its end" else 60
+        waits = 0 if self.way == TO_ITS_END else 60
         settle = self.case.manner.trouble + 1
         env = {**PATIENCE, "HYDRA_SMOKE_RUN_ID": RUN_ID, "WAITS": str(waits), **self.case.env}
         env["HYDRA_SMOKE_ROW_SETTLE"] = str(settle)
         text = BEGINNING + self.case.text
         run = start_pytest(at, self.folder, text, *self.case.arguments, name=str(self), **env)
-        middle = self.folder / "middle"
-        if self.way == "to its end":
+        try:
+            self._end(truth, run)
+        finally:
+            run.process.kill()
+        self.told.append(f"run {run.process.returncode}")
+        return run
+
+    def _end(self, truth: Truth, run: Run) -> None:
+        middle, in_boot = self.folder / "middle", self.case.in_boot
+        if self.way == TO_ITS_END:
             run.end(180)
             if middle.exists():
                 self.after = time.time() - middle.stat().st_mtime
-        else:
-            in_boot = self.case.in_boot
+            return
 
-            def here() -> bool:
-                there = bool(truth.alive()) if in_boot else middle.exists()
-                return there or run.process.poll() is not None
+        def here() -> bool:
+            there = bool(truth.alive()) if in_boot else middle.exists()
+            return there or run.process.poll() is not None
 
-            assert until(here)
-            time.sleep(0.1)  # What the machine's request is answered has come.
-            run.send(signal.SIGTERM if self.way == "TERM" else signal.SIGKILL)
-            signalled = time.monotonic()
-            run.end()
-            if self.way == "TERM":
-                self.after = time.monotonic() - signalled
-        self.told.append(f"run {run.process.returncode}")
-        return run
+        assert until(here)
+        time.sleep(0.1)  # What the machine's request is answered has come.
+        self.shown = [it for it in truth.machines if truth.seen(it, "status")[0]]
+        run.send(signal.SIGTERM if self.way == "TERM" else signal.SIGKILL)
+        signalled = time.monotonic()
+        run.end()
+        if self.way == "TERM":
+            self.after = time.monotonic() - signalled
 
     def _sweep(self, at: Router) -> tuple[int, str]:
         settle = self.case.manner.trouble + 1
@@ -126,11 +133,14 @@ class Cell:
 
     def _judge_run(self, truth: Truth, run: Run) -> None:
         left, code = truth.left(), run.process.returncode
-        if self.way == "to its end" and left and code == 0:
+        if self.way == TO_ITS_END and left and code == 0:
             self.faults.append(f"ALIVE AND WELL: {len(left)} left by the run, {_summary(run)}")
+        elif self.way == TO_ITS_END and left and self.case.mended:
+            self.faults.append(f"LEFT, and the run's end could have ended it: {_summary(run)}")
         if self.way != "TERM":
             return
-        if not self.case.manner.refuses and (unasked := [it for it in left if not it.asked_at]):
+        unasked = [it for it in self.shown if not it.asked_at]
+        if unasked and not self.case.manner.refuses:  # Nobody had its id yet.
             self.faults.append(f"{len(unasked)} never asked to go after TERM")
         told = self._outcomes()
         silent = [it for it in left if told.get(it.key, "deleted") in FINE]
@@ -147,11 +157,11 @@ class Cell:
     def _judge_sweep(self, truth: Truth, code: int, text: str) -> None:
         left, findable = truth.left(), self.case.key_suffices or not self._ledger_is_lost
         if left and (code == 0 if findable else "nothing is left" in text):
-            self.faults.append(f"ALIVE AND WELL: {len(left)} left by the sweep: {text[-1000:]}")
+            self.faults.append(f"ALIVE AND WELL: {len(left)} left by the sweep: {text[-400:]}")
         elif left and findable and self.case.curable:
-            self.faults.append(f"LEFT, and it could have ended: {text[-1000:]}")
+            self.faults.append(f"LEFT, and it could have ended: {text[-400:]}")
         if self.case.right and code:
-            self.faults.append(f"RED sweep: {text[-1000:]}")
+            self.faults.append(f"RED sweep: {text[-400:]}")
 
 
 def _summary(run: Run) -> str:

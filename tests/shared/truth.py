@@ -10,7 +10,7 @@ import math
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, Protocol
 
 TOKEN = "made-up-token-of-the-true-router"
@@ -30,7 +30,7 @@ class RealClock:
         return time.monotonic()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Manner:
     """How a router makes, shows and ends machines. As it is: a right one, and quick."""
 
@@ -91,6 +91,10 @@ class Manner:
 
     outage: float = 0.0
     """Seconds from the first DELETE of all for which every call is answered 503."""
+
+    def __repr__(self) -> str:
+        given = [it for it in fields(self) if getattr(self, it.name) != it.default]
+        return f"Manner({', '.join(f'{it.name}={getattr(self, it.name)!r}' for it in given)})"
 
     @property
     def trouble(self) -> float:
