@@ -4,15 +4,18 @@
 - `<output>/used/<run id>`: marks a run id that was chosen before.
 - `<output>/runs/<run id>/`: what a run owns, see `ledger`.
 
-The output folder may be a folder of the user's project that holds other files. So a run id is a
-name that can't lead out of it, nothing is written through a link or over existing files, and a file
-is removed only if it has both the name and the form of a run's file.
+The output folder may be a folder of the user's project that holds other files, and other tools
+keep theirs in `runs`, too. So a run id is a name that can't lead out of it, and nothing is written
+through a link or over existing files. A folder is a run's if a ledger is in it, or nothing at all
+but files of a run; and a file is removed only from such a folder, and only if it has both the name
+and the form of a run's file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +24,8 @@ from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, opened
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.text import safe_line
+
+from .ledger_lines import parse
 
 LEDGER, SLOTS, OVER, PROGRESS = "ledger.jsonl", "slots.lock", "over", "live.log"
 RECORDED = "recorded.jsonl"
@@ -37,6 +42,16 @@ _IN_FOLDERS = (
 )
 """All other files of a run's folder; locks, marks and `over` are empty."""
 _FOLDERS = (LIVE, HELD, TURNS)
+_FORMS = (
+    (re.compile(re.escape(PROGRESS)), re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]*: ")),
+    (re.compile(re.escape(RECORDED)), re.compile(rb'\s*\{.*"of": ')),
+    (re.compile(r"swept-[0-9a-f]{16}\.jsonl"), re.compile(rb'(\n\{"key": |$)')),
+    (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.json"), re.compile(rb'\{"spec": ')),
+    (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.\d+\.tmp"), re.compile(rb'(\{"spec": |$)')),
+)
+"""How files begin that are not empty, and are no ledger."""
+_HEAD = 1 << 16
+"""Bytes of a file that are compared with its form."""
 
 
 def folder_of(output: Path, run_id: str) -> Path:
@@ -98,9 +113,45 @@ def _flaws(folder: Path) -> Iterator[str]:
                 yield f"{file} is a link, or not a file"
             elif found.st_size and (file.suffix in (".lock", SEEN) or file.name == OVER):
                 yield f"{file} is not empty"
-    there = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
-    if there and there.isdisjoint((LIVE, OVER, LEDGER)):
-        yield f"it contains other files, such as {safe_line(min(there))}, and none of a run"
+    if folder.exists() and not _has_ledger(folder):
+        other_file = next(_foreign(folder), None)
+        if other_file is not None:
+            yield f"it contains other files, such as {safe_line(other_file)}, and no ledger"
+
+
+def _has_ledger(folder: Path) -> bool:
+    """Return whether something is in a ledger's place: nobody's, until it was read."""
+    path = folder / LEDGER
+    return os.path.lexists(path) and path.lstat().st_size > 0
+
+
+def _foreign(folder: Path) -> Iterator[str]:
+    """Yield the files of a folder that are no run's; raises OSError."""
+    own = {file for file in _files(folder) if _has_form(file)}
+    # Without this sign of a process that has begun, a run has left nothing but empty files.
+    begun = any(file.suffix == SEEN for file in own)
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        for file in (Path(place, name) for name in sorted([*links, *names])):
+            if file not in own or (file.lstat().st_size and not begun):
+                yield file.relative_to(folder).as_posix()
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _has_form(file: Path) -> bool:
+    """Return whether a file with a run's name looks like a run's inside, too; raises OSError."""
+    if file.name == LEDGER:
+        text = file.read_bytes()
+        return not text or parse(text).has_own
+    name = file.name if file.parent.name != TURNS else f"{TURNS}/{file.name}"
+    for path, form in _FORMS:
+        if path.fullmatch(name):
+            with file.open("rb") as opened_file:
+                return form.match(opened_file.read(_HEAD)) is not None
+    return file.parent.name != TURNS and file.lstat().st_size == 0
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -148,13 +199,25 @@ def make_run(output: Path, run_id: str) -> Path:
 # Removal
 
 
+def _is_own(folder: Path) -> bool:
+    """Return whether a folder is a run's for sure, so that it may lose files."""
+    try:
+        return flaw(folder) is None and _has_form(folder / LEDGER)
+    except FileNotFoundError:
+        return True  # What stands there instead of a ledger is all of a run.
+    except OSError:
+        return False
+
+
 def discard(folder: Path) -> None:
     """Remove a run's files, and its folder if it is empty then."""
-    if flaw(folder) is not None:
+    if not _is_own(folder):
         return
-    for file in _files(folder):
+    # The ledger goes last: without it, what a kill leaves of the rest might be anybody's.
+    for file in sorted(_files(folder), key=lambda file: file.name == LEDGER):
         with contextlib.suppress(OSError):
-            file.unlink()
+            if _has_form(file):
+                file.unlink()
     for place in (*(folder / name for name in _FOLDERS), folder):
         with contextlib.suppress(OSError):
             place.rmdir()  # A folder with other files in it stays.
@@ -162,7 +225,8 @@ def discard(folder: Path) -> None:
 
 def discard_ledger(folder: Path) -> None:
     """Remove only a run's ledger, and what sweeps have added to it."""
-    if flaw(folder) is None:
-        for file in (folder / LEDGER, *swept_files(folder)):
+    if _is_own(folder):
+        for file in (*swept_files(folder), folder / LEDGER):
             with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)
+                if _has_form(file):
+                    file.unlink(missing_ok=True)

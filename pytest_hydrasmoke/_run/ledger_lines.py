@@ -75,6 +75,11 @@ class Reading:
         return self.size > 0
 
     @property
+    def has_own(self) -> bool:
+        """Whether any of its lines is a ledger's."""
+        return bool(self.entries or self.failures)
+
+    @property
     def open(self) -> list[Entry]:
         """The entries that may have an instance to delete."""
         return [entry for entry in self.entries.values() if entry.open]

@@ -51,6 +51,22 @@ FILES += (
 BESIDE = ("notes.txt", "live/notes.txt", "held/notes.txt", "turns/notes", "slots.lock", "x/over")
 FOLDERS = ("", "live", "held", "turns")
 
+# Folders of other tools and of people, with names of the plugin's own among theirs: what they hold.
+LOOKS = (
+    "live.log",
+    "recorded.jsonl",
+    "meta.yaml",
+    "logs/debug.log",
+    "run-x.wandb",
+    "events.out.tfevents.1.host",
+    "turns/0001.json",
+    "turns/0123456789abcdef.json",
+    "turns/0001.tmp",
+    "live/notes.txt",
+    "held/notes.txt",
+)
+EMPTY = ("over", "slots.lock", "live/main.lock", "live/gw0.seen", "held/a.lock", "ledger.jsonl")
+
 odd_names = st.sampled_from(
     ["..", ".", "", "../..", "a/..", "./one", "one/", "../outside", "/etc", "nul", "COM1.x", "a."]
 ) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
@@ -79,6 +95,8 @@ class World:
     files: list[str]
     folders: list[str]
     links: list[tuple[str, str]]
+    alike: list[tuple[str, set[str], set[str]]]
+    """The user's folders that look like a run's: a name, what is in it, and what is empty."""
 
 
 worlds = st.builds(
@@ -92,6 +110,14 @@ worlds = st.builds(
         st.tuples(
             places | folders,
             st.sampled_from(["folder", "file", "nothing", "runs/one", "runs/two/ledger.jsonl"]),
+        ),
+        max_size=2,
+    ),
+    alike=st.lists(
+        st.tuples(
+            good_names,
+            st.sets(st.sampled_from(LOOKS), min_size=1, max_size=3),
+            st.sets(st.sampled_from(EMPTY), max_size=4),
         ),
         max_size=2,
     ),
@@ -141,6 +167,9 @@ class Built:
         for place in world.files:
             if self._free(place):
                 self._write(self.output / place)
+        for run_id, looks, empty in world.alike:
+            if self._free(f"runs/{run_id}"):
+                self._look_alike(self.output / "runs" / run_id, looks, empty)
         for place in world.folders:
             if self._has_room(self.output / place):
                 (self.output / place).mkdir(parents=True)
@@ -154,6 +183,15 @@ class Built:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
             os.utime(path, (1_000_000_000, 1_000_000_000))
+
+    def _look_alike(self, folder: Path, looks: set[str], empty: set[str]) -> None:
+        for name in looks:
+            self._write(folder / name)
+        for name in empty:
+            self._write(folder / name, "")
+        if folder.is_dir():
+            # No sweep takes it for one that is about to begin.
+            os.utime(folder, (1_000_000_000, 1_000_000_000))
 
     def _has_room(self, path: Path) -> bool:
         blocked = any(it.is_symlink() or it.is_file() for it in path.parents)
@@ -267,12 +305,24 @@ def at(root: str) -> Iterator[None]:
 
 
 UNHEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-PROJECT = World(".", {"two": "open"}, [], [".gitignore", "report.json", "runs/x/live.log"], [], [])
+PROJECT = World(
+    ".", {"two": "open"}, [], [".gitignore", "report.json", "runs/x/live.log"], [], [], []
+)
+EXPERIMENT = World(
+    ".",
+    {"two": "open"},
+    [],
+    [],
+    [],
+    [],
+    [("exp1", {"live.log", "turns/0001.json"}, {"over", "live/main.lock"})],
+)
 
 
 @settings(examples(8, 2_500), suppress_health_check=UNHEALTHY)
 @example(world=PROJECT, run_id="one", passes=True)
 @example(world=PROJECT, run_id="two", passes=False)
+@example(world=EXPERIMENT, run_id="exp1", passes=True)
 @given(world=worlds, run_id=names, passes=st.booleans())
 def test_a_run(
     router: FakeRouter, tried: Counter[str], world: World, run_id: str, passes: bool
@@ -295,6 +345,8 @@ def test_a_run(
 
 
 @settings(examples(40, 7_500), suppress_health_check=UNHEALTHY)
+@example(world=EXPERIMENT, run_id=None, dry=False)
+@example(world=EXPERIMENT, run_id="exp1", dry=False)
 @given(world=worlds, run_id=st.none() | names, dry=st.booleans())
 def test_a_sweep(
     router: FakeRouter, tried: Counter[str], world: World, run_id: str | None, dry: bool

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ def test_a_folder_that_cant_be_looked_at_has_that_flaw(
     def closed(path: Path) -> Iterator[Path]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", closed)
+    monkeypatch.setattr(os, "scandir", closed)
     assert flaw(folder_of(output, "owner")) == "it can't be read: [Errno 13] Permission denied"
 
 
@@ -188,8 +188,85 @@ def test_a_folder_that_vanishes_before_it_is_listed_has_no_flaw(
     def gone(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr(Path, "iterdir", gone)
+    monkeypatch.setattr(os, "scandir", gone)
     assert flaw(folder_of(output, "owner")) is None
+
+
+SHARED = "0123456789abcdef"
+OWN = {
+    "live.log": "gw0: told\n",
+    "recorded.jsonl": '\n{"of": "test_it.py::test_it", "what": "new", "why": ""}\n',
+    f"turns/{SHARED}.json": '{"spec": "", "history": {}}',
+    f"turns/{SHARED}.17.tmp": '{"spec": "", "hist',
+    "held/a-next.lock": "",
+    "slots.lock": "",
+}
+"""What a run may have beside its ledger, as it is when it is killed."""
+
+
+def filled(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Write files as they would be there; return them."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    return [folder / name for name in files]
+
+
+@pytest.mark.parametrize("has_ledger", [True, False])
+def test_all_that_a_run_leaves_is_removed(output: Path, *, has_ledger: bool) -> None:
+    ledger = begun(output)
+    if has_ledger:
+        ledger.claim_key("a-key", INTENT)
+        ledger.record_fact("a-key", Fact.DELETED, None)
+    filled(ledger.folder, OWN)
+    ledger.end()
+    assert not ledger.folder.exists()
+
+
+def test_a_file_beside_a_ledger_that_is_not_of_a_runs_form_stays(output: Path) -> None:
+    ledger = begun(output)
+    ledger.claim_key("a-key", INTENT)
+    ledger.record_fact("a-key", Fact.DELETED, None)
+    other = {name: "mine" for name in OWN if "lock" not in name}
+    mine = filled(ledger.folder, {**other, "turns/0001.json": OWN[f"turns/{SHARED}.json"]})
+    ledger.end()
+    assert sorted(path for path in ledger.folder.rglob("*") if path.is_file()) == sorted(mine)
+
+
+@pytest.mark.parametrize("name", [name for name, text in OWN.items() if text])
+def test_what_no_process_has_begun_has_nothing_but_empty_files(output: Path, name: str) -> None:
+    folder = folder_of(output, "owner")
+    filled(folder, {"over": "", "live/main.lock": "", name: OWN[name]})
+    assert flaw(folder) == f"it contains other files, such as {name}, and no ledger"
+    (folder / "live" / "main.seen").touch()
+    assert flaw(folder) is None
+    discard_if_done(folder)
+    assert not folder.exists()
+
+
+def test_a_link_is_no_file_of_a_run(output: Path) -> None:
+    folder = folder_of(output, "owner")
+    filled(folder, {"over": ""})
+    (folder / "latest").symlink_to(output)
+    assert flaw(folder) == "it contains other files, such as latest, and no ledger"
+
+
+def test_a_ledger_that_cant_be_read_is_not_removed(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = begun(output)
+    ledger.claim_key("a-key", INTENT)
+    ledger.record_fact("a-key", Fact.DELETED, None)
+    reads = iter([Path.read_bytes])
+
+    def once(path: Path) -> bytes:
+        for read in reads:
+            return read(path)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", once)
+    ledger.end()
+    assert (ledger.folder / "ledger.jsonl").exists()
 
 
 # What is known of what is shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -197,6 +198,47 @@ def test_what_a_user_put_into_a_runs_folder_stays_there(
     assert sweep()[0] == 0
     assert alive(fake) == []
     assert [path for path in sorted(folder.rglob("*")) if path.is_file()] == sorted(mine)
+
+
+LOOK_ALIKES: dict[str, dict[str, str]] = {
+    "log": {"live.log": "epoch 1", "live/notes.txt": "mine", "turns/0001.json": "{}"},
+    "over": {"over": "", "turns/0001.json": "{}", "recorded.jsonl": '{"loss": 1}\n'},
+    "locked": {"live/main.lock": "", "live.log": "loss 0.3", "held/a.lock": ""},
+    "said": {"over": "", "live.log": "INFO: epoch 1\n", "turns/1.tmp": ""},
+    "ledger": {"ledger.jsonl": '{"bread": 3.20}\n', "live.log": "gw0: mine\n", "over": ""},
+    "turns": {"turns/0001.json": "{}", "turns/0123456789abcdef.json": "{}", "live/x.seen": ""},
+    "mlflow": {"meta.yaml": "a: 1", "metrics/loss": "0 1 2", "over": ""},
+    "wandb": {
+        "logs/debug.log": "a",
+        "files/config.yaml": "b",
+        "run-x.wandb": "c",
+        "live/a.lock": "",
+    },
+    "tensorboard": {"events.out.tfevents.1.host": "x", "live/train.lock": ""},
+}
+"""What other tools and people keep under `runs`, each with names of the plugin's own."""
+
+
+@pytest.mark.parametrize("looks", LOOK_ALIKES)
+@pytest.mark.parametrize("arguments", [(), ("--run-id", "exp1")])
+def test_what_only_looks_like_a_runs_stays(
+    live: Callable[..., pytest.RunResult],
+    sweep: Callable[..., tuple[int, str]],
+    project: Path,
+    arguments: tuple[str, ...],
+    looks: str,
+) -> None:
+    folder = project / "runs" / "exp1"
+    for name, text in LOOK_ALIKES[looks].items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    os.utime(folder, (1_000_000_000, 1_000_000_000))
+    before = seen(project)
+    code, told = sweep("--output", ".", *arguments)
+    assert (code, kept(before, project)) == (1 if looks == "ledger" else code, True), told
+    live(PASSES, "--hydra-smoke-output=.", "--hydra-smoke-run-id=exp1")
+    sweep("--output", ".")
+    assert kept(before, project)
 
 
 def test_a_users_folder_under_a_runs_name_is_no_runs(
