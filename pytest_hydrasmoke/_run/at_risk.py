@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._transport.target import same_router
 
@@ -23,7 +24,11 @@ def at_risk(output: Path, run_id: str | None, here: str) -> Iterator[str]:
 
     With a run id, of that run only; without one, of all runs that are not alive.
     """
-    found = run_folder.all_found(output)
+    try:
+        found = run_folder.all_found(output)
+    except ConfigError as error:
+        yield error.message
+        return
     folders = [
         folder
         for folder, flaw in found.items()

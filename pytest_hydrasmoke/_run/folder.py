@@ -14,6 +14,7 @@ and the form of a run's file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_hydrasmoke._base import platform
+from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, is_blocked, make_folder, opened
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._base.text import safe_line
@@ -164,10 +166,36 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from sorted((folder / name).glob(pattern))
 
 
-def all_found(output: Path) -> dict[Path, str | None]:
-    """Return everything in the folder for runs, each with its flaw."""
+def listed(output: Path) -> list[Path] | None:
+    """Return everything in the folder for runs; None if there is no such folder.
+
+    Raises `ConfigError` if it can't be read.
+    """
     runs = output / "runs"
-    return {path: flaw(path) for path in sorted(runs.iterdir())} if runs.is_dir() else {}
+    try:
+        with os.scandir(runs) as entries:
+            return sorted(runs / entry.name for entry in entries)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"{runs} can't be read ({error.strerror or error}): nobody knows what is left",
+            next_step="make it readable, or give another folder with --output",
+        ) from None
+
+
+def all_found(output: Path) -> dict[Path, str | None]:
+    """Return everything in the folder for runs, each with its flaw; raises `ConfigError`."""
+    return {path: flaw(path) for path in listed(output) or ()}
+
+
+def may_have_ledger(folder: Path) -> bool:
+    """Return whether a ledger is there, or nobody can tell."""
+    try:
+        (folder / LEDGER).lstat()
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+    return True
 
 
 # Creation

@@ -86,7 +86,7 @@ class Sweep:
         if files.is_blocked(runs):
             raise ConfigError(f"{runs} is a link, or not a folder: no run has left it")
         above = self._above("*")
-        if not runs.is_dir():
+        if run_folder.listed(self.config.output) is None:
             raise ConfigError(
                 f"there is no ledger: {runs} does not exist",
                 next_step="give the folder with --output, or name the run with --run-id"
@@ -95,7 +95,11 @@ class Sweep:
             )
         if not self._knows_router():
             return
-        over = [folder for folder, flaw in self._folders() if self._is_over(folder, flaw)]
+        over = [
+            folder
+            for folder, flaw in run_folder.all_found(self.config.output).items()
+            if self._is_over(folder, flaw)
+        ]
         homes = [self._home(folder) for folder in over]
         damaged = [home for home in homes if home.reading.problems]
         self._sweep(homes, [self._slots(home) for home in damaged])
@@ -154,16 +158,6 @@ class Sweep:
 
     # Folders
 
-    def _folders(self) -> Iterator[tuple[Path, str | None]]:
-        try:
-            yield from run_folder.all_found(self.config.output).items()
-        except OSError as error:
-            runs = self.config.output / "runs"
-            raise ConfigError(
-                f"{runs} can't be read: {error.strerror or error}",
-                next_step="fix that, or give another folder with --output",
-            ) from None
-
     def _is_over(self, folder: Path, flaw: str | None) -> bool:
         if flaw is not None:
             self._skip(folder, flaw)
@@ -187,7 +181,7 @@ class Sweep:
     def _skip(self, folder: Path, flaw: str) -> None:
         # It may be a run's ledger: the folder was moved or linked, or its name is from before names
         # had rules.
-        if os.path.lexists(folder / LEDGER):
+        if run_folder.may_have_ledger(folder):
             self._leave(safe_line(folder.name), f"{safe_line(flaw)}; it is left alone")
         else:
             self.say(f"no run   {safe_line(folder.name)}: {safe_line(flaw)}; it is left alone")

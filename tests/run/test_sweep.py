@@ -853,6 +853,51 @@ def test_what_is_at_risk_is_named_where_the_router_refuses_the_token(
     assert (code, told.count("at risk")) == (1, 1)
 
 
+def closed(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """Close a folder, to root as well: nothing in it can be looked at."""
+    scandir, lstat = os.scandir, os.lstat
+    refused = PermissionError(13, "Permission denied")
+
+    def scan(folder: Any = ".") -> Any:
+        if Path(folder) == place:
+            raise refused
+        return scandir(folder)
+
+    def look(path: Any, **more: Any) -> os.stat_result:
+        if Path(path).parent == place:
+            raise refused
+        return lstat(path, **more)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(os, "lstat", look)
+    monkeypatch.setattr(Path, "lstat", lambda path: look(path))
+
+
+def test_runs_that_cant_be_listed_are_an_error(
+    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (output / "runs").mkdir(parents=True)
+    closed(monkeypatch, output / "runs")
+    words = f"{output / 'runs'} can't be read (Permission denied): nobody knows what is left"
+    code, told = sweep()
+    assert (code, told.splitlines()[0]) == (4, words)
+    assert "nothing is left" not in told
+    monkeypatch.setenv("HYDRA_SMOKE_TOKEN", "another-token")
+    code, told = sweep("--run-id", "owner")
+    assert (code, f"at risk: {words}" in told) == (1, True)
+
+
+def test_a_run_that_cant_be_looked_into_is_left(
+    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(output, "owner")
+    folder.mkdir(parents=True)
+    closed(monkeypatch, folder)
+    code, told = sweep()
+    assert code == 1
+    assert "LEFT     owner: it can't be read: [Errno 13] Permission denied" in told
+
+
 def test_of_many_runs_at_risk_the_first_few_are_named(
     sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
