@@ -19,12 +19,11 @@ from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import locks as locks_module
-from pytest_hydrasmoke._run.folder import flaw, folder_of
+from pytest_hydrasmoke._run.folder import discard_ledger, flaw, folder_of, swept_name
 from pytest_hydrasmoke._run.ledger import (
     Intent,
     Ledger,
     discard_if_done,
-    discard_ledger_if_done,
     mark_run_over,
 )
 from pytest_hydrasmoke._run.locks import has_main_process, is_live
@@ -111,7 +110,7 @@ def test_a_key_that_is_no_slots_is_written_as_it_is(ledger: Ledger) -> None:
     ledger.claim_key("a-key", INTENT)
     entry = ledger.read().entries["a-key"]
     assert (entry.key, entry.spec, entry.url) == ("a-key", SPEC, "https://router.example")
-    assert (entry.share, entry.fact, entry.id) == ("shared", State.CLAIMED, None)
+    assert (entry.share, entry.state, entry.id) == ("shared", State.CLAIMED, None)
     assert not entry.fake
 
 
@@ -140,13 +139,22 @@ def test_what_is_no_runs_folder_is_not_discarded(output: Path) -> None:
         (folder / name).touch()
     (folder / "over").write_text("mine", "utf-8")
     discard_if_done(folder)
-    discard_ledger_if_done(folder)
+    discard_ledger(folder)
     assert sorted(path.name for path in folder.iterdir()) == [
         "ledger.jsonl",
         "live",
         "live.log",
         "over",
     ]
+
+
+def test_only_a_ledger_and_what_sweeps_have_added_to_it_goes_alone(output: Path) -> None:
+    mark_run_over(output, "owner")
+    folder = folder_of(output, "owner")
+    for name in ("ledger.jsonl", swept_name("a"), swept_name("b")):
+        (folder / name).touch()
+    discard_ledger(folder)
+    assert [path.name for path in folder.iterdir()] == ["over"]
 
 
 @pytest.mark.parametrize("vanishes", ["over", "*"])
@@ -281,17 +289,19 @@ def test_what_is_shared_is_found_by_its_name_and_spec(ledger: Ledger) -> None:
     assert reading.shared("shared", OTHER_SPEC) is None
 
 
-@pytest.mark.parametrize("fact", [fact for fact in State if fact is not State.CLAIMED])
-def test_what_is_shared_is_of_use_until_it_is_kept_or_gone(ledger: Ledger, fact: State) -> None:
+@pytest.mark.parametrize("state", [state for state in State if state is not State.CLAIMED])
+def test_what_is_shared_is_of_use_until_it_has_failed_or_is_to_go(
+    ledger: Ledger, state: State
+) -> None:
     ledger.claim(INTENT, 1, 4)
-    ledger.record_fact("owner-0", fact, "an-id")
-    usable = fact in (State.ACCEPTED, State.CREATED, State.READY)
+    ledger.write("owner-0", state, "an-id")
+    usable = state in (State.REQUESTED, State.ACCEPTED, State.CREATED, State.READY)
     assert (ledger.look().shared("shared", SPEC) is not None) == usable
 
 
 def test_a_later_one_takes_the_place_of_what_is_gone(ledger: Ledger) -> None:
     ledger.claim(INTENT, 2, 4)
-    ledger.record_fact("owner-0", State.DELETED, "an-id")
+    ledger.write("owner-0", State.DELETED, "an-id")
     shared = ledger.look().shared("shared", SPEC)
     assert shared is not None
     assert shared.key == "owner-1"
@@ -500,7 +510,7 @@ def test_what_windows_needs_beside_a_ledger_goes_with_it(
     monkeypatch.setattr(platform, "here", platform.Windows())
     ledger = begun(output)
     ledger.claim_key("a-key", INTENT)
-    ledger.record_fact("a-key", State.DELETED, None)
+    ledger.write("a-key", State.DELETED, None)
     assert (ledger.folder / "ledger.jsonl.lock").exists()
     assert flaw(ledger.folder) is None
     ledger.end()

@@ -35,18 +35,19 @@ from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import (
     Intent,
     Ledger,
+    append,
     discard_if_done,
     mark_run_over,
     read,
-    record_fact,
 )
-from pytest_hydrasmoke._run.ledger_lines import parse
+from pytest_hydrasmoke._run.ledger_lines import Reading, parse
 from pytest_hydrasmoke._run.locks import is_live
 from pytest_hydrasmoke.fake import FakeRouter
 
 URL = "http://127.0.0.1:9"
-REST: dict[str, Any] = {"settings": {}, "spec": {}, "at": "2026-01-02T03:04:05+00:00"}
-"""What an intent says beside its key and its router."""
+REST: dict[str, Any] = {"schema": 3, "spec": {}, "share": None, "fake": False}
+"""What a claim says beside its key and its router."""
+CLAIM = json.dumps({"key": "k", "state": "claimed", "url": URL, **REST}).encode()
 
 
 def begun(output: Path, run_id: str = "owner", name: str = "main") -> Ledger:
@@ -62,7 +63,7 @@ def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str] | None:
 # On the disk
 
 
-def test_the_intent_is_on_the_disk_before_the_request_leaves(
+def test_the_claim_is_on_the_disk_before_the_request_leaves(
     fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
@@ -78,13 +79,13 @@ def test_the_intent_is_on_the_disk_before_the_request_leaves(
     config = config_for(fake, output)
     with running(config) as session:
         session.provision(config.spec)
-        facts = [line["fact"] for line in lines_of(session.ledger.folder)]
-    assert facts == ["intent", "accepted", "created"]
+        states = [line["state"] for line in lines_of(session.ledger.folder)]
+    assert states == ["claimed", "requested", "accepted", "created", "ready"]
     assert seen_at_sync[0] == 0
-    assert len(synced) >= 3
+    assert len(synced) >= 5
 
 
-def test_an_intent_says_what_a_sweep_needs_and_not_the_token(
+def test_a_claim_says_what_a_sweep_needs_and_not_the_token(
     fake: FakeRouter, output: Path
 ) -> None:
     config = config_for(fake, output, gone_statuses=["buried"])
@@ -95,7 +96,8 @@ def test_an_intent_says_what_a_sweep_needs_and_not_the_token(
     assert line["key"] == "owner-0"
     assert line["url"] == fake.url
     assert line["spec"] == {**SPEC, "agent_name": None}
-    assert line["settings"] == {"fake": False}, "what an answer means is not a ledger's to say"
+    assert (line["state"], line["share"], line["fake"]) == ("claimed", None, False)
+    assert "buried" not in str(line), "what an answer means is not a ledger's to say"
     assert "at" in line
     for file in output.rglob("*"):
         assert file.is_dir() or fake.token.encode() not in file.read_bytes()
@@ -155,14 +157,14 @@ def test_a_fact_that_cant_be_written_is_a_note_in_the_summary(
 def test_a_fact_has_the_id_by_which_a_sweep_deletes(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
-    ledger.record_fact("owner-0", State.CREATED, "an-id")
+    ledger.write("owner-0", State.CREATED, "an-id")
     assert ledger.read().entries["owner-0"].id == "an-id"
 
 
-def test_a_fact_without_its_intent_begins_no_ledger(output: Path) -> None:
+def test_a_fact_without_its_claim_begins_no_ledger(output: Path) -> None:
     ledger = begun(output)
     with pytest.raises(FileNotFoundError):
-        record_fact(ledger.folder, "owner-0", State.CREATED, id="an-id")
+        append(ledger.folder, {"key": "owner-0", "state": State.CREATED, "id": "an-id"})
     assert not (ledger.folder / "ledger.jsonl").exists()
 
 
@@ -180,8 +182,8 @@ def test_a_half_written_line_is_reported_and_spoils_no_other(output: Path) -> No
     claim(ledger)
     file = ledger.folder / "ledger.jsonl"
     with file.open("a") as half:
-        half.write('\n{"key": "owner-1", "fact": "int')
-    record_fact(ledger.folder, "owner-0", State.CREATED, id="an-id")
+        half.write('\n{"key": "owner-1", "state": "cla')
+    append(ledger.folder, {"key": "owner-0", "state": State.CREATED, "id": "an-id"})
     reading = ledger.read()
     assert reading.entries["owner-0"].state is State.CREATED
     assert reading.problems == ["line 4 can't be read, and is skipped"]
@@ -196,23 +198,23 @@ def test_a_half_written_line_is_reported_and_spoils_no_other(output: Path) -> No
         b"[]",
         b'"text"',
         b"{}",
-        b'{"key": "k", "fact": "unheard of"}',
-        b'{"key": "k", "fact": ["intent"]}',
-        b'{"key": 1, "fact": "intent"}',
-        b'{"key": "k", "fact": "intent"}',
+        b'{"schema": 3}',
+        b'{"key": "k", "state": "claimed", "schema": 3}',
         *(
-            json.dumps({"key": "k", "fact": "intent", "url": URL, **REST, **wrong}).encode()
+            json.dumps({"key": "k", "state": "claimed", "url": URL, **REST, **wrong}).encode()
             for wrong in (
+                {"key": 1},
+                {"state": "unheard of"},
+                {"state": ["claimed"]},
                 {"url": 1},
-                {"settings": []},
                 {"spec": 1},
-                {"at": None},
-                {"at": 1.5},
-                {"at": "yesterday"},
-                {"at": "2026-01-02T03:04:05"},
+                {"share": 1},
+                {"schema": 2},
+                {"schema": None},
             )
         ),
-        b'{"key": "k", "fact": "created", "id": "no intent before it"}',
+        b'{"schema": 3, "key": "k", "state": "created", "id": "no claim before it"}',
+        b'{"schema": 3, "failure": "no room", "share": "s"}',
         b"\xff\xfe\x00",
         b"[" * 100_000,
         b"1" * 5000,
@@ -224,51 +226,108 @@ def test_a_line_that_is_none_of_ours_is_skipped(line: bytes) -> None:
     assert reading.problems == ["line 1 can't be read, and is skipped"]
 
 
+def facts(*lines: dict[str, object]) -> Reading:
+    """Read the claim of a key, and what follows it."""
+    told = [json.dumps({"schema": 3, "key": "k", **line}).encode() for line in lines]
+    return parse(b"\n".join((CLAIM, *told)))
+
+
+KNOWN_OF = {
+    # whether there was a row, and whether something may be left
+    State.CLAIMED: (False, True),
+    State.UNUSED: (False, False),
+    State.REQUESTED: (False, True),
+    State.ACCEPTED: (False, True),
+    State.CREATED: (True, True),
+    State.READY: (True, True),
+    State.FAILED: (True, True),
+    State.REFUSED: (False, True),
+    State.ABSENT: (False, False),
+    State.DELETING: (True, True),
+    State.GONE: (True, True),
+    State.DELETED: (False, False),
+    State.KEPT: (True, True),
+}
+
+
 @pytest.mark.parametrize("known", [{"id": "an-id"}, {}], ids=["id", "no id"])
-@pytest.mark.parametrize(
-    ("fact", "row", "left"),
-    [
-        ("intent", False, True),
-        ("accepted", False, True),
-        ("created", True, True),
-        ("ready", True, True),
-        ("kept", True, True),
-        ("deleting", True, True),
-        ("refused", False, False),
-        ("absent", False, False),
-        ("deleted", False, False),
-    ],
-)
-def test_each_fact_says_whether_there_was_a_row_and_what_may_be_left(
-    fact: str, row: bool, left: bool, known: dict[str, str]
+@pytest.mark.parametrize("state", State)
+def test_each_state_says_whether_there_was_a_row_and_what_may_be_left(
+    state: State, known: dict[str, str]
 ) -> None:
-    intent = json.dumps({"key": "k", "fact": "intent", "url": URL, **REST})
-    told = json.dumps({"schema": 2, "key": "k", "fact": fact, "url": URL, **REST, **known})
-    reading = parse(f"{intent}\n{told}".encode())
+    row, left = KNOWN_OF[state]
+    more = {"url": URL, **REST} if state is State.CLAIMED else {}
+    reading = facts({"state": "accepted", **known}, {"state": state, **more, **known})
     entry = reading.entries["k"]
-    assert (entry.has_row, entry.open) == (row and bool(known), left)
+    assert entry.state is state
+    assert (entry.had_row, entry.open) == (row and bool(known), left)
     assert (reading.open, reading.is_settled) == ([entry] * left, not left)
+
+
+def test_only_an_answer_about_the_key_makes_an_instance_the_keys_own() -> None:
+    reading = facts(
+        {"state": "accepted", "id": "a"},
+        {"state": "created", "id": "a"},
+        {"state": "created", "id": "b"},
+        {"state": "ready", "id": "stranger"},
+        {"state": "deleting", "id": "b"},
+    )
+    [entry] = reading.open
+    assert (entry.id, entry.ids, entry.deleted) == ("b", ["a", "b"], ["b"])
+
+
+def test_a_ledger_tells_how_long_rows_and_boots_took() -> None:
+    reading = facts(
+        {"state": "created", "id": "a", "seconds": 2.5},
+        {"state": "created", "id": "a", "seconds": 1},
+        {"state": "ready", "id": "a", "seconds": 70},
+        {"state": "gone", "id": "a", "seconds": 999},
+    )
+    assert (reading.row_lag, reading.boot) == (2.5, 70)
+    assert reading.entries["k"].was_ready
+
+
+def test_a_key_that_is_claimed_again_begins_afresh() -> None:
+    text = b"\n".join((CLAIM, CLAIM.replace(b"claimed", b"unused"), CLAIM))
+    [entry] = parse(text).open
+    assert (entry.state, entry.ids) == (State.CLAIMED, [])
+
+
+def test_what_the_bundled_fake_has_provisioned_is_never_open() -> None:
+    reading = parse(CLAIM.replace(b'"fake": false', b'"fake": true'))
+    assert (reading.open, reading.is_settled) == ([], True)
+
+
+def test_the_end_of_the_clean_up_is_told_only_where_there_is_a_ledger(output: Path) -> None:
+    ledger = begun(output)
+    ledger.mark_ended()
+    assert not ledger.read().written
+    claim(ledger)
+    assert not ledger.read().ended
+    ledger.mark_ended()
+    assert (ledger.read().ended, ledger.read().problems) == (True, [])
+    assert ledger.read().size == (ledger.folder / "ledger.jsonl").stat().st_size
+    ledger.end()
 
 
 @pytest.mark.parametrize(
     ("text", "written"),
     [
         (b"", False),
-        (b"\n \n", False),
+        (b"\n \n", True),
         (b"nonsense", True),
-        (b'{"failure": "no room", "share": "s", "spec": {}}', True),
+        (b'{"failure": "no room", "share": "s", "spec": {}, "schema": 3}', True),
     ],
 )
-def test_a_ledger_with_any_line_is_written(text: bytes, written: bool) -> None:
+def test_a_ledger_with_anything_in_it_is_written(text: bytes, written: bool) -> None:
     assert parse(text).written is written
 
 
 def test_an_id_that_is_no_text_leaves_the_fact(output: Path) -> None:
-    intent = json.dumps({"key": "k", "fact": "intent", "url": URL, **REST})
-    reading = parse(f'{intent}\n{{"key": "k", "fact": "created", "id": 7}}'.encode())
+    reading = facts({"state": "created", "id": 7})
     assert reading.problems
     assert reading.entries["k"].open
-    assert not reading.entries["k"].has_row
+    assert not reading.entries["k"].had_row
 
 
 def test_what_another_process_left_is_deleted_though_its_id_was_lost(
@@ -280,7 +339,7 @@ def test_what_another_process_left_is_deleted_though_its_id_was_lost(
     kill(worker)
     path = main.ledger.folder / "ledger.jsonl"
     path.write_text(path.read_text("utf-8").replace('"id": ', '"was": '), "utf-8")
-    main.adopt()
+    main.adopt({})
     main.close()
     main.ledger.end()
     assert len(fake.instances) == 1
@@ -297,8 +356,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
-FIELD = st.sampled_from(["key", "fact", "url", "settings", "spec", "id", "at"])
-WORD = st.sampled_from([*State, "key-1", "key-2", REST["at"]])
+FIELD = st.sampled_from(["key", "state", "url", "share", "spec", "id", "schema", "seconds", "ended"])
+WORD = st.sampled_from([*State, "key-1", "key-2", 3, 0.5, True])
 
 
 @given(st.lists(st.dictionaries(FIELD, WORD | st.just({}) | JSON)))
@@ -306,31 +365,30 @@ def test_whatever_the_json_reading_never_fails(lines: list[dict[str, Any]]) -> N
     text = "\n".join(json.dumps(line) for line in lines)
     reading = parse(text.encode())
     for entry in reading.entries.values():
-        assert entry.open or not entry.has_row
+        assert entry.open or not entry.had_row or entry.fake
 
 
 @given(
-    facts=st.lists(
+    told=st.lists(
         st.tuples(st.sampled_from(list(State)), st.none() | st.text(min_size=1)), max_size=5
     ),
     key=st.text(),
 )
 def test_what_is_noted_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, facts: list[tuple[State, str | None]], key: str
+    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[State, str | None]], key: str
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    record_fact(folder, key, State.CLAIMED, url=URL, settings={"fake": False}, spec=SPEC)
-    last_id = None
-    fact = State.CLAIMED
-    for fact, instance_id in facts:
-        more = {"url": URL, "settings": {}, "spec": {}} if fact is State.CLAIMED else {}
-        record_fact(folder, key, fact, id=instance_id, **more)
-        last_id = None if fact is State.CLAIMED else instance_id or last_id
+    last_id, state = None, State.CLAIMED
+    for state, instance_id in [(State.CLAIMED, None), *told]:
+        more = {"url": URL, **REST} if state is State.CLAIMED else {}
+        fact = {**more, "key": key, "state": state, "id": instance_id}
+        append(folder, fact, make=state is State.CLAIMED)
+        last_id = None if state is State.CLAIMED else instance_id or last_id
     reading = read(folder)
     assert reading.problems == []
     assert list(reading.entries) == [key]
     entry = reading.entries[key]
-    assert (entry.fact, entry.id) == (fact, last_id)
+    assert (entry.state, entry.id) == (state, last_id)
 
 
 # Slots
@@ -345,7 +403,9 @@ def test_slots_are_counted_from_0_and_end_at_the_limit(output: Path) -> None:
     ledger.end()
 
 
-def test_the_key_of_a_refused_request_is_used_again(fake: FakeRouter, output: Path) -> None:
+def test_the_key_of_a_refused_request_takes_no_slot_and_is_never_used_again(
+    fake: FakeRouter, output: Path
+) -> None:
     config = config_for(fake, output, max_instances=1)
     fake.fail("provision", status=422)
     with running(config) as session:
@@ -353,8 +413,16 @@ def test_the_key_of_a_refused_request_is_used_again(fake: FakeRouter, output: Pa
             session.provision(config.spec)
         assert reading_of(config).entries["owner-0"].state is State.REFUSED
         instance = session.provision(config.spec)
-        assert instance.idempotency_key == "owner-0"
-        assert reading_of(config).entries["owner-0"].state is State.CREATED
+        assert instance.idempotency_key == "owner-1"
+        assert reading_of(config).entries["owner-0"].state is State.REFUSED
+
+
+def test_the_key_of_what_was_never_sent_is_used_again(fake: FakeRouter, output: Path) -> None:
+    config = config_for(fake, output, max_instances=1)
+    with running(config) as session:
+        session.dispose(session.claim(config.spec))
+        assert reading_of(config).entries["owner-0"].state is State.UNUSED
+        assert session.provision(config.spec).idempotency_key == "owner-0"
 
 
 CLAIMS = """
@@ -463,9 +531,9 @@ def test_a_run_can_stop_its_other_processes(output: Path) -> None:
 def test_the_folder_goes_once_all_is_confirmed(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
-    ledger.record_fact("owner-0", State.CREATED, "an-id")
+    ledger.write("owner-0", State.CREATED, "an-id")
     discard_if_done(ledger.folder)
-    ledger.record_fact("owner-0", State.DELETED, "an-id")
+    ledger.write("owner-0", State.DELETED, "an-id")
     discard_if_done(ledger.folder)
     assert ledger.folder.exists()  # It is still live.
     assert run_folders(output) == [ledger.folder]
@@ -488,7 +556,7 @@ def test_a_ledger_that_is_not_known_to_be_settled_stays(
 ) -> None:
     ledger = begun(output)
     claim(ledger)
-    ledger.record_fact("owner-0", State.DELETED, None)
+    ledger.write("owner-0", State.DELETED, None)
 
     def unreadable(folder: Path) -> None:
         raise PermissionError("not yours")
@@ -536,23 +604,10 @@ def test_a_ledger_that_can_no_longer_be_written_refuses_to_provision(
     session.ledger.end()
 
 
-# Ledgers of earlier releases
+# Ledgers of other releases
 
 
-def old(word: str) -> bytes:
-    """Write a ledger as it was when a line had no schema."""
-    intent = {"key": "k-0", "fact": "intent", "url": "https://router.example", "spec": {}}
-    intent |= {"settings": {}, "at": "2026-01-01T00:00:00+00:00"}
-    lines = [intent, {"key": "k-0", "fact": "created", "id": "an-id"}, {"key": "k-0", "fact": word}]
-    return "".join(f"\n{json.dumps(line)}\n" for line in lines).encode()
-
-
-@pytest.mark.parametrize(("word", "is_open"), [("deleted", True), ("confirmed", False)])
-def test_in_an_old_ledger_deleted_was_only_what_was_asked_for(word: str, is_open: bool) -> None:
-    reading = parse(old(word))
-    assert (reading.problems, [it.key for it in reading.open]) == ([], ["k-0"] * is_open)
-
-
-def test_a_line_of_a_later_release_can_not_be_read(output: Path) -> None:
-    reading = parse(b'{"key": "k-0", "fact": "deleted", "schema": 3}')
+@pytest.mark.parametrize("schema", [2, 4, None])
+def test_a_line_of_another_release_can_not_be_read(schema: int | None) -> None:
+    reading = parse(CLAIM.replace(b'"schema": 3', f'"schema": {json.dumps(schema)}'.encode()))
     assert reading.problems == ["line 1 can't be read, and is skipped"]

@@ -222,18 +222,18 @@ async def test_the_first_failure_stops_the_others_and_all_are_deleted(
     assert time.monotonic() < until
     assert len(fake.instances) == 3
     assert all(seen.deleted for seen in fake.instances)
-    assert {record.state for record in session.records} == {State.DELETED}
+    assert {record.state for record in session.records} == {State.GONE}
     assert not [record for record in session.records if record.leak]
 
 
-async def test_a_refused_request_frees_its_key(kind: str, a_run: Runs) -> None:
+async def test_a_refused_request_frees_its_slot_and_not_its_key(kind: str, a_run: Runs) -> None:
     fake, session = a_run(max_instances=1)
     fake.fail("provision", status=422)
     with pytest.raises(RouterError):
         await many(kind, session, 1)
     assert session.records[0].state is State.REFUSED
     [instance] = await many(kind, session, 1)
-    assert instance.idempotency_key == "net-0"
+    assert instance.idempotency_key == "net-1"
 
 
 def provisioning(behaviour: Behaviour) -> Behaviour:

@@ -289,8 +289,9 @@ def left_unfinished(dead: Process, fact: State) -> str:
     key = str(record.key)
     if fact is not State.CLAIMED:
         accepted = drive(Calls(dead.session._io).provision(SPEC, key))
-        record.id = accepted.instance_id
-        dead.session.record_fact(record, fact)
+        for state in (State.ACCEPTED, fact):
+            prepared = state is State.READY
+            dead.session.ledger.write(key, state, accepted.instance_id, prepared=prepared)
     dead.session.records.clear()
     dead.die()
     return key
@@ -318,7 +319,7 @@ def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_r
     with heir.holding() as instance:
         assert instance.idempotency_key != key
     heir.end()
-    run.main.session.adopt()
+    run.main.session.adopt({})
     run.main.end()
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
 
@@ -495,7 +496,7 @@ def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
         (instance.id, "shared"),
     ]
     assert [seen.deleted for seen in run.fake.instances] == [True, False]
-    run.main.session.adopt()
+    run.main.session.adopt({})
     stories = merged([*told, *run.main.end()])
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
     # One story each, with what every process knows of it.
@@ -546,11 +547,12 @@ def test_what_is_shared_is_kept_by_the_main_process(
         pass
     worker.end()
     # What failed, the reports of the tests have told.
-    run.main.session.adopt()
+    run.main.session.adopt({})
     for record in run.main.session.records:
         record.failed = failed
     [story] = run.main.end()
     assert story.outcome == ("kept" if kept else "deleted")
     assert run.fake.instances[0].deleted is not kept
-    assert bool(run.main.ledger.read().open) is kept
+    [entry] = run.main.ledger.read().open
+    assert entry.state is (State.KEPT if kept else State.GONE)
     assert worker.session.records[0].state is State.READY
