@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from liar import WEAK, Liar, Lie, lying, on
-from owner_tools import ONLY, SPEC, run_folders
+from owner_tools import ONLY, SPEC, age, run_folders
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._run.ledger import read
@@ -157,18 +158,52 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refusal_in_the_routers_own_form_made_nothing(
+def test_what_was_refused_in_the_routers_own_form_is_asked_for_at_the_end_and_by_one_sweep(
     case: str,
     liar: Liar,
     at: Callable[..., None],
     run: Callable[..., pytest.RunResult],
     tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     at(liar)
     liar.lies.append(REFUSED[case])
-    run("def test_a(smoke_instance): pass").assert_outcomes(errors=1)
-    assert (liar.alive, open_keys(tmp_path)) == ([], [])
-    assert liar.told("poll") == 3, "the first key and an unknown one at the start, and once before"
+    ended = run("def test_a(smoke_instance): pass")
+    ended.assert_outcomes(errors=1)
+    ended.stdout.fnmatch_lines(["*1 refused provision had no row at the end; a sweep looks once*"])
+    assert (liar.alive, open_keys(tmp_path)) == ([], ["weak-0"])
+    # The first key and an unknown one at the start, once before it is used, and at the end.
+    assert liar.told("poll") == 4
+    code, told = sweep(tmp_path, capsys)
+    assert (code, open_keys(tmp_path), len(told.splitlines())) == (0, [], 1), told
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_was_refused_and_made_all_the_same_is_deleted_and_the_run_is_red(
+    case: str,
+    liar: Liar,
+    at: Callable[..., None],
+    run: Callable[..., pytest.RunResult],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at(liar, max_instances=2)
+    lie = dataclasses.replace(REFUSED[case], carried_out=True)
+    liar.lies.append(lie)
+    ended = run(
+        "import contextlib\n"
+        "def test_a(smoke_instance_factory):\n"
+        "    with contextlib.suppress(Exception):\n"
+        "        smoke_instance_factory()\n"
+    )
+    assert (ended.ret, liar.alive, outcomes(tmp_path)) == (1, [], ["deleted"])
+    ended.stdout.fnmatch_lines(["*the router refused to provision it, and did it all the same*"])
+    # Its boot may still go on: a sweep sees it gone later than that.
+    for seconds, left in ((0, ["weak-0"]), (61, [])):
+        age(tmp_path / "out", seconds)
+        code, told = sweep(tmp_path, capsys)
+        assert (code, liar.alive, open_keys(tmp_path)) == (0, [], left), told
+        assert ("(key weak-0): was booting, deleted; sweep again in " in told) is bool(left)
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
@@ -208,11 +243,12 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
         for by in ([], ["--run-id", "weak"]):
             code, told = sweep(tmp_path, capsys, *by)
             assert (code, open_keys(tmp_path)) == (1, ["weak-0"])
-            assert "unsure   (key weak-0): no row yet, one may come; sweep again in 3" in told
+            [line] = [line for line in told.splitlines() if line.startswith("unsure   ")]
+            assert "(key weak-0): no row yet, one may come; sweep again in 3" in line
         at(liar, row_settle=0.01)
         code, told = sweep(tmp_path, capsys)
         assert (code, open_keys(tmp_path)) == (0, [])
-        assert "nothing  (key weak-0): the router has no row" in told
+        assert told.startswith("nothing is left of 1 run with a ledger in ")
 
 
 # Routers that can and can't prove
