@@ -24,11 +24,12 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
 from .coding import decoded
-from .deadlines import SLICE, DeadlineBackend, DeadlineStream
+from .deadlines import SLICE, DeadlineBackend
 from .httpx_adapter import FAULTS, build, core_proxy, core_request, lost
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
 from .steps import Steps
 from .target import Link
+from .tls import Bounded
 
 __tracebackhide__ = hide_own_frames
 
@@ -100,7 +101,7 @@ class SyncStream:
         self._chunks = decoded(iter(response.stream), response.headers)
         network: object = response.extensions.get("network_stream")
         # A custom transport of a test may have no network stream.
-        self._network = network if isinstance(network, DeadlineStream) else None
+        self._network = network if isinstance(network, Bounded) else None
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
 
@@ -115,14 +116,14 @@ class SyncStream:
     def expire(self) -> None:
         """End the deadline of the current read at once; from any thread."""
         assert self._network is not None
-        self._network.deadline = -math.inf
+        self._network.limit(-math.inf)
 
     async def close(self) -> None:
         self.close_now()
 
     def attempt_read(self, deadline: float) -> bytes | TransportError:
         if self._network is not None:
-            self._network.deadline = self._io.monotonic(deadline)
+            self._network.limit(self._io.monotonic(deadline))
         try:
             return next(self._chunks, b"")
         except BaseException as error:
@@ -137,7 +138,7 @@ class SyncStream:
             raised = error
         if self._network is not None:
             # The connection may serve another request, which has its own deadline.
-            self._network.deadline = math.inf
+            self._network.limit(math.inf)
         if raised is not None:
             self._io.lost(raised)  # A network failure has ended the stream, too.
 
@@ -276,5 +277,7 @@ class SyncIO:
             keepalive_expiry=KEEP_IDLE,
             network_backend=self._backend,
         )
+        # It takes its lock again in handling an interrupt, which may have come as it had just taken it.
+        pool._optional_thread_lock = threading.RLock()  # type: ignore[assignment]  # pyright: ignore
         self._transport = _PoolTransport(pool)
         return self._transport

@@ -9,80 +9,106 @@ from __future__ import annotations
 
 import contextlib
 import math
-import ssl
-import threading
+import socket
 import time
-import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpcore
 
-from .names import NameTimeoutError, addresses_of, is_address
+from .beginning import Once
+from .names import NameTimeoutError, begin_connecting, in_order, is_address, share, worked
+from .tls import Bounded
+
+T = TypeVar("T")
 
 SLICE = 0.25
-"""Seconds of one slice of a read."""
+"""Seconds of one slice of what waits."""
 
 
-def _left(deadline: float, late: type[httpcore.TimeoutException]) -> float | None:
-    if deadline == math.inf:
-        return None
+class Unwritten(Exception):  # noqa: N818 - it says more of another error
+    """Raised where the system took not one byte of a buffer."""
+
+
+class UnwrittenTimeout(Unwritten, httpcore.WriteTimeout):
+    """Raised at the deadline."""
+
+
+class UnwrittenError(Unwritten, httpcore.WriteError):
+    """Raised where the connection is lost."""
+
+
+def _left(deadline: float, late: type[httpcore.TimeoutException]) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise late("the deadline has passed")
     return left
 
 
-class DeadlineStream(httpcore.NetworkStream):
-    """One connection; `deadline` tightens what the request itself allows."""
+class DeadlineStream(Bounded):
+    """One connection."""
 
     def __init__(self, inner: httpcore.NetworkStream, backend: DeadlineBackend) -> None:
         self._inner = inner
+        self._socket: socket.socket = inner.get_extra_info("socket")
         self._backend = backend
-        self.deadline = math.inf
-        backend.streams.add(self)
+        self._deadline = math.inf
+        backend.opened.add(self)
 
-    def _until(self, timeout: float | None) -> float:
-        return min(
-            math.inf if timeout is None else timeout,
-            self.deadline,
-            self._backend.cleanup_deadline(),
-        )
+    def limit(self, deadline: float) -> None:
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        while True:
-            # In slices: a signal may shorten the deadline meanwhile.
-            left = _left(self._until(timeout), httpcore.ReadTimeout)
-            bit = (
-                self._backend.slice_seconds
-                if left is None
-                else min(left, self._backend.slice_seconds)
-            )
-            try:
-                return self._inner.read(max_bytes, bit)
-            except httpcore.ReadTimeout:
-                if left is not None and left <= self._backend.slice_seconds:
-                    raise
+        def receive(seconds: float) -> bytes:
+            return self._inner.read(max_bytes, seconds)
+
+        return self._in_slices(receive, timeout, httpcore.ReadTimeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _left(self._until(timeout), httpcore.WriteTimeout))
+        left = memoryview(buffer)
 
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        left = _left(self._until(timeout), httpcore.ConnectTimeout)
-        return DeadlineStream(
-            self._inner.start_tls(ssl_context, server_hostname, left), self._backend
-        )
+        def send(seconds: float) -> int:
+            self._socket.settimeout(seconds)
+            try:
+                return self._socket.send(left)
+            except TimeoutError as error:
+                raise httpcore.WriteTimeout(str(error)) from error
+
+        try:
+            # Not `inner.write`, which does not tell after a slice how much it has written.
+            while left:
+                left = left[self._in_slices(send, timeout, httpcore.WriteTimeout) :]
+        except httpcore.WriteTimeout as error:
+            if len(left) == len(buffer):
+                raise UnwrittenTimeout(str(error)) from error
+            raise
+        except OSError as error:
+            kind = UnwrittenError if len(left) == len(buffer) else httpcore.WriteError
+            raise kind(str(error)) from error
 
     def close(self) -> None:
         self._inner.close()
+        self._backend.opened.discard(self)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+    def _in_slices(
+        self,
+        operation: Callable[[float], T],
+        timeout: float | None,
+        late: type[httpcore.TimeoutException],
+    ) -> T:
+        """Repeat an operation until it is done, or its deadline has come."""
+        until = math.inf if timeout is None else timeout
+        while True:
+            # In slices: a signal may shorten the deadline meanwhile.
+            left = _left(min(until, self._deadline, self._backend.cleanup_deadline()), late)
+            try:
+                return operation(min(left, self._backend.slice_seconds))
+            except late:
+                if left <= self._backend.slice_seconds:
+                    raise
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
@@ -96,12 +122,13 @@ class DeadlineBackend(httpcore.NetworkBackend):
         self._inner = httpcore.SyncBackend()
         self.cleanup_deadline = cleanup_deadline
         self.slice_seconds = slice_seconds
-        self.streams = weakref.WeakSet[DeadlineStream]()
+        self.opened: set[DeadlineStream | Attempt] = set()
+        """What is open, or is being opened: an interrupt may lose every other reference to it."""
 
     def close(self) -> None:
         """Close every connection, also those in use."""
-        for stream in list(self.streams):
-            stream.close()
+        for one in list(self.opened):
+            one.close()
 
     def connect_tcp(
         self,
@@ -112,69 +139,85 @@ class DeadlineBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         deadline = math.inf if timeout is None else timeout
-        left = _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
-        named = threading.Event()
+        named = False
 
-        def connect() -> httpcore.NetworkStream:
-            *others, last = [host] if is_address(host) else addresses_of(host, port)
-            named.set()
-            for address in others:
+        def left() -> float:
+            return _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
+
+        def connect(address: str, seconds: float) -> DeadlineStream:
+            limit = None if seconds == math.inf else seconds
+            inner = self._inner.connect_tcp(address, port, limit, local_address, socket_options)
+            return DeadlineStream(inner, self)
+
+        def connect_any() -> DeadlineStream:
+            nonlocal named
+            addresses = [host] if is_address(host) else in_order(host, port)
+            named = True
+            *others, last = addresses
+            for place, address in enumerate(others):
+                seconds = share(left(), len(addresses) - place)
                 with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                    return self._inner.connect_tcp(
-                        address, port, left, local_address, socket_options
-                    )
-            return self._inner.connect_tcp(last, port, left, local_address, socket_options)
+                    return worked(host, port, address, connect(address, seconds))
+            return worked(host, port, last, connect(last, left()))
 
-        attempt = Attempt(connect)
+        left()  # No connection is begun after the deadline.
+        attempt = Attempt(connect_any, self.opened)
         try:
             while not attempt.ended.wait(self.slice_seconds):
-                _left(min(deadline, self.cleanup_deadline()), httpcore.ConnectTimeout)
+                left()
         except BaseException as error:
-            attempt.abandon()
-            if isinstance(error, httpcore.ConnectTimeout) and not named.is_set():
+            attempt.close()
+            if isinstance(error, httpcore.ConnectTimeout) and not named:
                 raise NameTimeoutError(host) from None
             raise
-        return DeadlineStream(attempt.result(), self)
+        return attempt.result()
 
 
 class Attempt:
     """A connection being made, in its own thread.
 
     The system takes its own time to resolve a name, and tries each address as long as its timeout
-    allows; neither can be stopped. So a caller waits in slices, and may abandon it: it then closes
-    the connection that it still opens.
+    allows; neither can be stopped. So a caller waits in slices, and may close it: it then closes
+    the connection that it still opens. It is in `opened` until its connection is.
     """
 
-    def __init__(self, connect: Callable[[], httpcore.NetworkStream]) -> None:
-        self.ended = threading.Event()
+    def __init__(
+        self, connect: Callable[[], DeadlineStream], opened: set[DeadlineStream | Attempt]
+    ) -> None:
+        self.ended = Once()
         self._connect = connect
-        self._lock = threading.Lock()
-        self._stream: httpcore.NetworkStream | None = None
+        self._opened = opened
+        self._stream: DeadlineStream | None = None
         self._error: Exception | None = None
-        self._abandoned = False
-        threading.Thread(target=self._run, daemon=True).start()
+        self._closed = False
+        opened.add(self)
+        try:
+            begin_connecting(self._run)
+        except httpcore.ConnectError:
+            opened.discard(self)
+            raise
 
     def _run(self) -> None:
         try:
-            stream = self._connect()
+            self._stream = self._connect()
         except Exception as error:
             self._error = error
-        else:
-            with self._lock:
-                self._stream = stream
-                if self._abandoned:
-                    stream.close()
+        # After the stream is known, as `close` looks for it after this is known: without a lock,
+        # which an interrupted caller would hold for ever.
+        if self._closed and self._stream is not None:
+            self._stream.close()
         self.ended.set()
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Abandon it: its connection is closed once it is made."""
-        with self._lock:
-            self._abandoned = True
-            if self._stream is not None:
-                self._stream.close()
+        self._closed = True
+        if self._stream is not None:
+            self._stream.close()
+        self._opened.discard(self)
 
-    def result(self) -> httpcore.NetworkStream:
+    def result(self) -> DeadlineStream:
         """Return the connection, or raise why there is none."""
+        self._opened.discard(self)
         if self._stream is None:
             assert self._error is not None
             raise self._error

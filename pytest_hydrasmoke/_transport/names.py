@@ -5,19 +5,26 @@ An asyncio loop waits at its end for its own threads, however long a name server
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
-import threading
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import anyio
 import httpcore
 
+from .beginning import Once, begin
+
+T = TypeVar("T")
+
 _INTERVALS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """Seconds between two checks of a thread; the last one repeats."""
 FIRST_ADDRESSES = 2.0
-"""Seconds to connect to each address of a name but the last."""
+"""Seconds at most to connect to each address of a name but the last."""
+
+_worked: dict[tuple[str, int], str] = {}
+"""The address at which each host and port was last reached, by any IO of this process."""
 
 
 class NameTimeoutError(httpcore.ConnectTimeout):
@@ -27,13 +34,37 @@ class NameTimeoutError(httpcore.ConnectTimeout):
         super().__init__(f"the name {host} could not be resolved in the time left")
 
 
-def addresses_of(host: str, port: int) -> list[str]:
-    """Resolve a name, however long it takes; raises `httpcore.ConnectError`."""
+def in_order(host: str, port: int) -> list[str]:
+    """Resolve a name, however long it takes; the address that worked last comes first.
+
+    Raises `httpcore.ConnectError`.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise httpcore.ConnectError(str(error)) from error
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+    return sorted(addresses, key=lambda address: address != _worked.get((host, port)))
+
+
+def worked(host: str, port: int, address: str, stream: T) -> T:
+    """Return the connection to an address, which is the first to be tried from now on."""
+    _worked[host, port] = address
+    return stream
+
+
+def share(seconds: float, addresses: int) -> float:
+    """Return the time for the first of some addresses, which leaves the others theirs.
+
+    It may be of a network that does not work.
+    """
+    return min(FIRST_ADDRESSES, seconds / addresses)
+
+
+def begin_connecting(work: Callable[[], None]) -> None:
+    """Begin work in a thread of its own; raises `httpcore.ConnectError` if there can't be one."""
+    if not begin(work):
+        raise httpcore.ConnectError("can't start another thread")
 
 
 def is_address(host: str) -> bool:
@@ -49,15 +80,15 @@ class _Lookup:
     """A lookup of a name, in its own thread."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.ended = threading.Event()
+        self.ended = Once()
         self._place = host, port
         self._found: list[str] = []
         self._error: httpcore.ConnectError | None = None
-        threading.Thread(target=self._run, daemon=True).start()
+        begin_connecting(self._run)
 
     def _run(self) -> None:
         try:
-            self._found = addresses_of(*self._place)
+            self._found = in_order(*self._place)
         except httpcore.ConnectError as error:
             self._error = error
         self.ended.set()
@@ -103,12 +134,14 @@ class NamingBackend(httpcore.AsyncNetworkBackend):
         self._lookups[host] = lookup
         await lookup.end()
         self._lookups.pop(host, None)
-        *others, last = lookup.result()
-        for address in others:
-            try:
-                # The first address may be of a network that does not work: leave time for the next.
-                with anyio.fail_after(FIRST_ADDRESSES):
-                    return await self._inner.connect_tcp(address, port, *options)
-            except (httpcore.ConnectError, TimeoutError):
-                continue
-        return await self._inner.connect_tcp(last, port, *options)
+        *others, last = addresses = lookup.result()
+        for place, address in enumerate(others):
+            left = anyio.current_effective_deadline() - anyio.current_time()
+            with (
+                contextlib.suppress(httpcore.ConnectError, TimeoutError),
+                anyio.fail_after(share(left, len(addresses) - place)),
+            ):
+                stream = await self._inner.connect_tcp(address, port, *options)
+                return worked(host, port, address, stream)
+        stream = await self._inner.connect_tcp(last, port, *options)
+        return worked(host, port, last, stream)

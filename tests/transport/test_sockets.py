@@ -56,7 +56,7 @@ from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._transport import blocking, deadlines
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
-from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend
+from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend, DeadlineStream
 from pytest_hydrasmoke._transport.httpx_adapter import fault
 from pytest_hydrasmoke._transport.names import NameTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
@@ -142,7 +142,7 @@ def test_the_tighter_of_two_deadlines_holds_and_none_is_for_ever() -> None:
         assert stream.read(8, math.inf) == b"HTTP/1.1"
         assert stream.read(1) == b" "
         assert stream.get_extra_info("server_addr") == ("127.0.0.1", server.port)
-        stream.deadline = time.monotonic() - 1  # type: ignore[attr-defined]
+        stream.limit(time.monotonic() - 1)  # type: ignore[attr-defined]
         with pytest.raises(httpcore.ReadTimeout):
             stream.read(1)
         with pytest.raises(httpcore.ReadTimeout):
@@ -188,6 +188,35 @@ def test_what_hurries_is_noticed_by_a_read_that_waits(timeout: float | None) -> 
             stream.write(b"x", until)
         with pytest.raises(httpcore.ConnectTimeout):
             stream.start_tls(ssl.create_default_context(), "localhost", until)
+
+
+def test_a_handshake_and_a_write_end_early_where_a_signal_comes() -> None:
+    hurry = math.inf
+
+    def come_up() -> None:
+        nonlocal hurry
+        hurry = -math.inf
+
+    def shake_hands(stream: httpcore.NetworkStream) -> None:
+        stream.start_tls(ssl.create_default_context(), "localhost", until)
+
+    def write(stream: httpcore.NetworkStream) -> None:
+        stream.write(b"x" * (64 << 20), until)
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        for work, late in (
+            (shake_hands, httpcore.ConnectTimeout),
+            (write, httpcore.WriteTimeout),
+        ):
+            hurry, until = math.inf, time.monotonic() + 60
+            stream = DeadlineBackend(lambda: hurry, 0.01).connect_tcp(*deaf.getsockname())
+            coming = threading.Timer(0.05, come_up)
+            coming.start()
+            with pytest.raises(late):
+                work(stream)
+            assert time.monotonic() < until
+            coming.join()
+            stream.close()
 
 
 @pytest.mark.parametrize("over_tls", [False, True])
@@ -299,10 +328,6 @@ def test_a_name_that_takes_its_time_is_waited_for_no_longer_than_there_is(
         with pytest.raises(httpcore.ConnectTimeout):
             DeadlineBackend(never, 0.01).connect_tcp("localhost", port, in_a_moment())
         known.set()
-        # What it still comes to is closed at once.
-        conn, _ = peer.accept()
-        with conn:
-            assert conn.recv(1) == b""
 
 
 def test_an_address_that_takes_its_time_is_no_name_that_does(
@@ -333,12 +358,25 @@ def test_a_signal_ends_a_connection_that_is_being_made(monkeypatch: pytest.Monke
             DeadlineBackend(lambda: hurried[-1], 0.01).connect_tcp("localhost", 9)
 
 
-def test_a_connection_that_came_just_as_nobody_wanted_it_is_closed() -> None:
+@pytest.mark.parametrize("made_first", [True, False])
+def test_a_connection_that_nobody_wants_any_more_is_closed(made_first: bool) -> None:
+    wanted = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as peer:
         port = peer.getsockname()[1]
-        attempt = Attempt(lambda: httpcore.SyncBackend().connect_tcp("127.0.0.1", port))
+        backend = DeadlineBackend(never)
+
+        def connect() -> DeadlineStream:
+            assert wanted.wait(10)
+            return DeadlineStream(httpcore.SyncBackend().connect_tcp("127.0.0.1", port), backend)
+
+        attempt = Attempt(connect, backend.opened)
+        if made_first:
+            wanted.set()
+            assert attempt.ended.wait(10)
+        backend.close()
+        wanted.set()
         assert attempt.ended.wait(10)
-        attempt.abandon()
+        assert backend.opened == set()
         conn, _ = peer.accept()
         with conn:
             assert conn.recv(1) == b""

@@ -1,0 +1,109 @@
+"""An interrupt at each place of a blocking request where a signal can come: the next one works.
+
+A signal's handler runs after a call, at the begin of a function, and as a loop goes on.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from faulty_server import FaultyServer, answer
+from net_tools import SOME_ID, link_to
+from sizes import sizes
+from tls_tools import CA, server_context
+
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import Request, drive
+
+ONE = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
+STATUS = answer({"id": SOME_ID, "status": "running"})
+AFTER = {"CALL", "CALL_FUNCTION_EX", "CALL_KW", "RESUME", "JUMP_BACKWARD"}
+FILES = {"ssl.py", "socket.py", "threading.py"}
+FOLDERS = {"httpcore", "httpx", "_transport", "_sync", "_backends"}
+SAMPLE = 29
+"""Every such place of a sample; a prime, so that no loop falls into step with it."""
+
+
+class Interrupt:
+    """Traces a thread, and raises as if a signal came at the n-th place."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+        self.where = ""
+        self._before: dict[FrameType, str] = {}
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
+        path = Path(frame.f_code.co_filename)
+        if path.name not in FILES and path.parent.name not in FOLDERS:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, arg: object) -> Any:
+        if event == "opcode":
+            before = self._before.get(frame)
+            self._before[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            self.left -= before in AFTER
+            if before in AFTER and self.left == 0:
+                self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self._step
+
+
+def interrupted_at(place: int, url: str) -> str | None:
+    """Interrupt a request, and make another; return what is wrong, None if it ended before."""
+    wrong = ["it hangs"]
+    interrupt = Interrupt(place)
+
+    def work() -> None:
+        io = SyncIO(link_to(url, ca_file=CA))
+        sending = io.send(ONE, io.now() + 20)
+        before = sys.gettrace()
+        sys.settrace(interrupt)
+        try:
+            drive(sending)
+            raised = interrupt.where and "no interrupt came out"
+        except KeyboardInterrupt:
+            raised = ""
+        except BaseException as error:
+            raised = repr(error)
+        finally:
+            sys.settrace(before)
+        sending.close()
+        assert drive(io.send(ONE, io.now() + 20)).status == 200
+        io.close()
+        wrong[:] = [raised]
+
+    # A daemon: what waits for a lock that nobody gives back waits for ever.
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(30)
+    if not interrupt.where:
+        return None
+    return f"{interrupt.where}: {wrong[0]}" if wrong[0] else ""
+
+
+@pytest.mark.parametrize("step", sizes("kill", SAMPLE, 1))
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_after_an_interrupt_anywhere_the_next_request_works(over_tls: bool, step: int) -> None:
+    faults: list[str] = []
+    with FaultyServer(STATUS, tls=server_context() if over_tls else None) as server:
+        place = 1
+        while (wrong := interrupted_at(place, server.url)) is not None:
+            faults += [wrong] if wrong else []
+            place += step
+        print(f"interrupted at {place // step} places, TLS {over_tls}")
+        assert place > 500, "nothing was interrupted"
+        # The server's ends end with ours.
+        for thread in server._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+    assert faults == []
+    gc.collect()  # A socket that nobody closed would be a warning, and so an error.
