@@ -119,9 +119,10 @@ class Case:
             if isinstance(error, NoRowError):
                 self._has_no_row(calls.io.now())
             else:
-                self._ends(End.LEFT, error.message)
+                self.ends(End.LEFT, error.message)
 
-    def _ends(self, end: End, words: str = "") -> None:
+    def ends(self, end: End, words: str = "") -> None:
+        """Come to an end."""
         self.end, self.words = end, words
 
     async def _delete(self, calls: Calls) -> None:
@@ -152,14 +153,14 @@ class Case:
         if any(one.held is not None and one.held[0] == "under way" for one in seen):
             if self._deleting_for < DELETED_FOR:
                 wait = math.ceil(DELETED_FOR - self._deleting_for)
-                return self._ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
+                return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
         elif doubt is not None:
-            return self._ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
+            return self.ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
         if self._is_booting:
             wait = math.ceil(self._boot - self.home.age)
-            return self._ends(End.BOOTING, f"was booting, deleted; sweep again in {wait} s")
+            return self.ends(End.BOOTING, f"was booting, deleted; sweep again in {wait} s")
         asked = any(one.accepted and not one.found_nothing for one in seen)
-        return self._ends(End.DELETED if asked else End.GONE)
+        return self.ends(End.DELETED if asked else End.GONE)
 
     @property
     def _boot(self) -> float:
@@ -179,17 +180,17 @@ class Case:
     def _has_no_row(self, now: float) -> None:
         entry, age = self.entry, self.home.age
         if entry is None:
-            return self._ends(End.NOTHING)
+            return self.ends(End.NOTHING)
         if entry.state is State.REFUSED:
             if age < REFUSED_AFTER and not self._twice:
                 self._twice, self._removal, self.due = True, None, now + REFUSED_AFTER - age
                 return None
-            return self._ends(End.NOTHING)
+            return self.ends(End.NOTHING)
         if age >= self._row_settle:
-            return self._ends(End.NOTHING)
+            return self.ends(End.NOTHING)
         # Rounded up: a sweep that begins earlier would still be unsure.
         again = f"sweep again in {math.ceil(self._row_settle - age)} s"
-        return self._ends(End.UNSURE, f"no row yet, one may come; {again}")
+        return self.ends(End.UNSURE, f"no row yet, one may come; {again}")
 
     @property
     def line(self) -> str:

@@ -62,12 +62,12 @@ def dispose(
         fan_out(io.link, works, interrupts, network, at_once=MOST_AT_ONCE)
 
     with interrupts.hold():
+        if interrupts.received is not None:
+            # There may be no time for more than these.
+            all_of(_ask)
         if len(pending) == 1:
             _delete(io, pending[0], policy)
         elif pending:
-            if interrupts.received is not None:
-                # There may be no time for more than these.
-                all_of(_ask)
             all_of(_delete)
 
 

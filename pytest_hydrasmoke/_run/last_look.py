@@ -7,6 +7,7 @@ connections. What it does not reach is not red: it stays in the ledger, and is n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.deletion import Removal, delete, named_by
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import HAS_ROW, State
+from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
+from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, drive
 from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 
@@ -44,7 +45,8 @@ class LastLook:
     async def try_again(self, calls: Calls, record: InstanceRecord) -> None:
         """Look once more at a leak, which was asked to be deleted before; proved, it is a note."""
         io = calls.io
-        await io.sleep(self.now + AFTER - io.now())
+        if not await _reaches(io, self.now + AFTER, math.inf):
+            return
         if record.state not in HAS_ROW:
             found = await named_by(calls, record, self.policy, io.now() + LOOKS)
             if found is None:
@@ -57,11 +59,10 @@ class LastLook:
 
     async def of_proved(self, calls: Calls, record: InstanceRecord) -> None:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""
-        io, proved = calls.io, record.gone_at or self.now
-        until = max(self.now, proved + AFTER) + LOOKS
-        await io.sleep(max(proved + AFTER - io.now(), 0.0))
+        io, due = calls.io, (record.gone_at or self.now) + AFTER
+        until = max(self.now, due) + LOOKS
         doubt: str | None = "it was not reached in time"
-        if min(until, io.cleanup_deadline()) - io.now() > LAST_CHANCE:
+        if await _reaches(io, due, until):
             removal = Removal(record, self.policy, io.now())
             try:
                 doubt = await removal.look_again(calls, until, ask=not record.was_ready)
@@ -84,8 +85,7 @@ class LastLook:
         io, refused = calls.io, record.refused_at or self.now
         due = refused + max(REFUSED_AFTER, min(2 * self.row_lag, MOST_LAG))
         until = max(self.now, due) + CLAIMS
-        await io.sleep(max(due - io.now(), 0.0))
-        if min(until, io.cleanup_deadline()) - io.now() <= LAST_CHANCE:
+        if not await _reaches(io, due, until):
             return
         found = await named_by(calls, record, self.policy, until)
         if found is not None:
@@ -120,8 +120,8 @@ def look_back(
             # A failure of one must not keep the others from being looked at.
             try:
                 drive(what(Calls(io, record), record))
-            except HydraSmokeError as error:
-                note_failure(record, error)
+            except Exception as error:
+                _note_failure(record, error)
 
         return carry_out
 
@@ -137,12 +137,19 @@ def look_back(
     return _lines([record for record in refused if record.state is State.REFUSED])
 
 
-def note_failure(record: InstanceRecord, error: HydraSmokeError) -> None:
-    """Record why a last look came to no end."""
-    if isinstance(error, LeakError) and record.state is not State.GONE:
-        record.leak = record.leak or error.message
+async def _reaches(io: IO, due: float, until: float) -> bool:
+    """Wait until a look is due; return whether there is time for it: a signal shortens all."""
+    await io.sleep(max(due - io.now(), 0.0))
+    left = min(until, io.cleanup_deadline()) - io.now()
+    return left > LAST_CHANCE and io.now() >= due
+
+
+def _note_failure(record: InstanceRecord, error: Exception) -> None:
+    words = error.message if isinstance(error, HydraSmokeError) else repr(error)
+    if record.state in SETTLED:
+        record.add_remark(f"the last look at it proves nothing: {words}; a sweep looks again")
     else:
-        record.add_remark(f"the last look at it proves nothing: {error.message}")
+        record.leak = record.leak or words
 
 
 def _lines(refused: Sequence[InstanceRecord]) -> list[str]:

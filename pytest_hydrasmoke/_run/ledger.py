@@ -164,7 +164,7 @@ class Ledger:
     def mark_ended(self) -> None:
         """Record, if possible, that the run's clean-up has come to its end."""
         with contextlib.suppress(OSError):
-            if self.read().written:
+            if self.read().open:
                 append(self.folder, {"ended": True})
 
     def read(self) -> Reading:

@@ -11,7 +11,7 @@ from pytest_hydrasmoke._transport.protocol import drive
 from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 
-from .case import Case
+from .case import Case, End
 
 AT_ONCE = 8
 """Cases that take a step at the same time."""
@@ -52,4 +52,8 @@ class Rounds:
         io.close()
 
     def _step(self, case: Case, io: SyncIO) -> None:
-        drive(case.step(Calls(io, case.record)))
+        # A failure of one must not keep the others from being looked at.
+        try:
+            drive(case.step(Calls(io, case.record)))
+        except Exception as error:
+            case.ends(End.LEFT, repr(error))
