@@ -170,10 +170,13 @@ class AsyncIO:
     async def send(self, request: Request, deadline: float) -> Reply:
         if self._gate is None:
             self._gate = anyio.CapacityLimiter(IN_FLIGHT)
-        with anyio.move_on_after(self.left(deadline)) as waiting:
-            await self._gate.acquire()
-        if waiting.cancelled_caught:
-            raise queue_timeout(self.link.base_url)
+        try:
+            self._gate.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.move_on_after(self.left(deadline)) as waiting:
+                await self._gate.acquire()
+            if waiting.cancelled_caught:
+                raise queue_timeout() from None
         try:
             stream = unwrap(await self._attempt_open(request, deadline))
             body = bytearray()

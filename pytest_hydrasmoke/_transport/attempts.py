@@ -13,6 +13,7 @@ from pytest_hydrasmoke._base.errors import (
 )
 
 from .reasons import Reason
+from .steps import Progress
 
 __tracebackhide__ = hide_own_frames
 
@@ -42,29 +43,49 @@ def unwrap(result: T | TransportError) -> T:
     return result
 
 
-def lost_attempt(base_url: str, reason: Reason, *, reached: bool, late: bool) -> TransportError:
+def lost_attempt(
+    base_url: str, reason: Reason, progress: Progress, *, late: bool
+) -> TransportError:
     """Return the error of an attempt without an answer."""
-    if late and reached:
-        return TransportTimeoutError(
-            "no answer in time",
-            reached=True,
-            next_step=f"see the router's log of this moment; if it has no such request, see what "
-            f"else answers at {base_url}",
-        )
     if late:
-        why = f": {reason.words}" if reason.next_step else ""
-        return TransportTimeoutError(
-            f"no connection to {base_url} in time{why}", reached=False, next_step=reason.next_step
-        )
-    what = "the answer was lost" if reached else f"no connection to {base_url}"
-    if reason.permanent and reached:
+        return _late(base_url, reason, progress)
+    what = f"no connection to {base_url}"
+    if progress is Progress.BEGUN:
+        what = "the request was not sent whole"
+    elif progress is Progress.SENT:
+        what = "the answer was lost"
+    if reason.permanent and progress.reached:
         what = f"no answer from {base_url}"
     return TransportError(
         f"{what} ({reason.words})",
-        reached=reached,
+        reached=progress.reached,
         next_step=reason.next_step,
         permanent=reason.permanent,
     )
+
+
+def _late(base_url: str, reason: Reason, progress: Progress) -> TransportTimeoutError:
+    why = f": {reason.words}" if reason.next_step else ""
+    words, next_step = {
+        Progress.CONNECTING: (f"no connection to {base_url} in time{why}", reason.next_step),
+        Progress.SHAKING_HANDS: (
+            f"no connection to {base_url} in time: its TLS handshake did not end",
+            f"see what accepts connections at {base_url}: it did not answer in TLS",
+        ),
+        Progress.UNSENT: (f"the request to {base_url} was not sent in time", None),
+        Progress.BEGUN: (
+            "the request was not sent whole in time",
+            f"see what answers at {base_url}: it did not read the request",
+        ),
+        Progress.SENT: (
+            "no answer in time",
+            (
+                "see the router's log of this moment; if it has no such request, see what else "
+                f"answers at {base_url}"
+            ),
+        ),
+    }[progress]
+    return TransportTimeoutError(words, reached=progress.reached, next_step=next_step)
 
 
 def lost_at_proxy(
@@ -116,6 +137,8 @@ def _after_proxy(code: int, host: str) -> str:
     return _PROXY
 
 
-def queue_timeout(base_url: str) -> TransportError:
+def queue_timeout() -> TransportError:
     """Return the error of a request that waited for others until its deadline, and was not sent."""
-    return lost_attempt(base_url, Reason(""), reached=False, late=True)
+    return TransportTimeoutError(
+        "the request was not sent in time: it waited for others", reached=False
+    )

@@ -212,7 +212,7 @@ class SyncIO:
             yield
             return
         if not self._group.gate.acquire(timeout=max(deadline - self.now(), 0.0)):
-            raise queue_timeout(self.link.base_url)
+            raise queue_timeout()
         try:
             yield
         finally:
@@ -277,7 +277,7 @@ class SyncIO:
             keepalive_expiry=KEEP_IDLE,
             network_backend=self._backend,
         )
-        # It takes its lock again in handling an interrupt, which may have come as it had just taken it.
-        pool._optional_thread_lock = threading.RLock()  # type: ignore[assignment]  # pyright: ignore
+        # Where an interrupt comes as the pool has just taken its lock, it takes it once more.
+        vars(pool)["_optional_thread_lock"] = threading.RLock()
         self._transport = _PoolTransport(pool)
         return self._transport

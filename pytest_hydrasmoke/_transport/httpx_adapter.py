@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.token import bare
 from .attempts import lost_at_proxy, lost_attempt
 from .protocol import Request
 from .reasons import reason_of
-from .steps import NOT_REACHED, PROXY_ERRORS, Steps
+from .steps import NOT_REACHED, PROXY_ERRORS, Progress, Steps
 from .target import Link
 
 __tracebackhide__ = hide_own_frames
@@ -109,5 +109,8 @@ def fault(error: Exception, link: Link, steps: Steps | None = None) -> Transport
     if proxy is not None:
         refused = isinstance(error, PROXY_ERRORS)
         return lost_at_proxy(proxy, link.base_url, reason, refused=refused, late=late)
-    unsent = isinstance(error, NOT_REACHED) if steps is None else steps.never_sent(error)
-    return lost_attempt(link.base_url, reason, reached=not unsent, late=late)
+    if steps is not None:
+        progress = steps.progress(error)
+    else:
+        progress = Progress.CONNECTING if isinstance(error, NOT_REACHED) else Progress.SENT
+    return lost_attempt(link.base_url, reason, progress, late=late)

@@ -6,10 +6,13 @@ proxy and a silent router raise the same one.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 
 import httpcore
 import httpx
+
+from .deadlines import Unwritten
 
 PROXY_ERRORS = (httpcore.ProxyError, httpx.ProxyError)
 NOT_REACHED = (
@@ -22,6 +25,23 @@ NOT_REACHED = (
 """Errors before which no request is sent: used where no step was traced."""
 
 
+class Progress(enum.IntEnum):
+    """How far a request came."""
+
+    CONNECTING = enum.auto()
+    SHAKING_HANDS = enum.auto()
+    UNSENT = enum.auto()
+    """Connected, and not one byte of it has left."""
+    BEGUN = enum.auto()
+    """Some of it may have left: the router may have read, and even carried out, that much."""
+    SENT = enum.auto()
+
+    @property
+    def reached(self) -> bool:
+        """Whether the request may have been carried out."""
+        return self >= Progress.BEGUN
+
+
 class Steps:
     """Follow one request; `proxy` is the URL of its proxy, if any."""
 
@@ -29,23 +49,37 @@ class Steps:
         self.proxy = proxy
         self.begun = False
         """Whether any step was traced: a custom transport may trace none."""
-        self.sent = False
-        """Whether it may have left: its write has begun."""
         self.connected: object = None
         """The connection, once there is one, before TLS."""
         self.failure: object = None
         """The first error: after a failed write, httpcore still tries to read."""
         self._passed_proxy = False
+        self._progress = Progress.CONNECTING
+
+    @property
+    def sent(self) -> bool:
+        """Whether it may have left: its write has begun."""
+        return self._progress.reached
 
     def on_step(self, step: str, info: Mapping[str, object]) -> None:
         self.begun = True
-        if step.endswith("send_request_headers.started"):
-            self.sent = getattr(info["request"], "method", None) != b"CONNECT"
+        if step.endswith("connect_tcp.complete"):
+            self.connected = info["return_value"]
+            self._progress = Progress.UNSENT
+        elif step.endswith("start_tls.started"):
+            self._progress = Progress.SHAKING_HANDS
+        elif step.endswith("start_tls.complete"):
+            self._progress = Progress.UNSENT
+        elif step.endswith("send_request_headers.started"):
+            is_tunnel = getattr(info["request"], "method", None) == b"CONNECT"
+            self._progress = Progress.UNSENT if is_tunnel else Progress.BEGUN
+        elif step.endswith("send_request_headers.failed") and _is_unwritten(info):
+            self._progress = Progress.UNSENT
+        elif step.endswith("send_request_body.complete") and self.sent:
+            self._progress = Progress.SENT
         elif step.endswith("receive_response_headers.complete"):
             self._passed_proxy = True
-        elif step.endswith("connect_tcp.complete"):
-            self.connected = info["return_value"]
-        elif step.endswith(".failed") and self.failure is None:
+        if step.endswith(".failed") and self.failure is None:
             self.failure = info["exception"]
 
     async def on_step_async(self, step: str, info: Mapping[str, object]) -> None:
@@ -56,7 +90,17 @@ class Steps:
         before_it = self.begun and not (self.sent or self._passed_proxy)
         return self.proxy if before_it or isinstance(error, PROXY_ERRORS) else None
 
-    def never_sent(self, error: BaseException) -> bool:
-        """Return whether the request certainly never left."""
-        # A deadline of our own may come before the first step.
-        return not self.sent and (self.begun or isinstance(error, (TimeoutError, *NOT_REACHED)))
+    def progress(self, error: BaseException) -> Progress:
+        """Return how far the request came before an error."""
+        return self._progress if self.begun else progress_before(error)
+
+
+def progress_before(error: BaseException) -> Progress:
+    """Return how far a request came of which no step was traced."""
+    # A deadline of our own may come before the first step.
+    never = isinstance(error, (TimeoutError, *NOT_REACHED))
+    return Progress.CONNECTING if never else Progress.SENT
+
+
+def _is_unwritten(info: Mapping[str, object]) -> bool:
+    return isinstance(info["exception"], Unwritten)

@@ -35,6 +35,7 @@ from pytest_hydrasmoke._api.responses import asked_pause, detail_of, failure, pa
 from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_attempt, unwrap
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 from pytest_hydrasmoke._transport.reasons import Reason
+from pytest_hydrasmoke._transport.steps import Progress
 
 ACCEPTED = {"idempotency_key": "k", "instance_id": ID, "task_id": "t"}
 STATUS = {"id": ID, "hostname": "box-1", "status": "running"}
@@ -269,22 +270,35 @@ def test_an_attempts_result_is_given_or_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reached", "late", "message"),
+    ("progress", "late", "message"),
     [
-        (False, False, "no connection to https://router.example (reset)"),
-        (False, True, "no connection to https://router.example in time"),
-        (True, False, "the answer was lost (reset)"),
-        (True, True, "no answer in time"),
+        ("CONNECTING", False, "no connection to https://router.example (reset)"),
+        ("SHAKING_HANDS", False, "no connection to https://router.example (reset)"),
+        ("UNSENT", False, "no connection to https://router.example (reset)"),
+        ("BEGUN", False, "the request was not sent whole (reset)"),
+        ("SENT", False, "the answer was lost (reset)"),
+        ("CONNECTING", True, "no connection to https://router.example in time"),
+        (
+            "SHAKING_HANDS",
+            True,
+            "no connection to https://router.example in time: its TLS handshake did not end",
+        ),
+        ("UNSENT", True, "the request to https://router.example was not sent in time"),
+        ("BEGUN", True, "the request was not sent whole in time"),
+        ("SENT", True, "no answer in time"),
     ],
 )
 def test_an_attempt_without_an_answer_says_how_far_it_got(
-    reached: bool, late: bool, message: str
+    progress: str, late: bool, message: str
 ) -> None:
-    error = lost_attempt("https://router.example", Reason("reset"), reached=reached, late=late)
+    reason, came_to = Reason("reset"), Progress[progress]
+    error = lost_attempt("https://router.example", reason, came_to, late=late)
+    reached = progress in ("BEGUN", "SENT")
     assert (error.message, error.reached, error.late) == (message, reached, late)
     assert isinstance(error, TimeoutError) is late
-    silent = reached and late
-    assert (error.next_step is not None and "https://router.example" in error.next_step) is silent
+    if error.next_step is not None:
+        assert "https://router.example" in error.next_step
+    assert (error.next_step is not None) == (late and progress not in ("CONNECTING", "UNSENT"))
 
 
 # --- refusals --------------------------------------------------------------------------------

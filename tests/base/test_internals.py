@@ -157,6 +157,7 @@ def test_httpcore_names_the_steps_of_a_connection() -> None:
         "connect_tcp.started",
         "connect_tcp.complete",
         "send_request_headers.started",
+        "send_request_body.complete",
         "receive_response_headers.complete",
     ):
         assert any(it.endswith(step) for it in steps), (

@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,12 +32,14 @@ from faulty_server import (
     stall_before_head,
     stall_in_body,
 )
-from net_tools import SOME_ID, assert_clean, close, io_of
+from net_tools import SOME_ID, assert_clean, close, io_of, link_to
 from packaging.version import Version
 from tls_tools import CA, server_context
 
 from pytest_hydrasmoke import TransportError
-from pytest_hydrasmoke._transport.protocol import Request
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.deadlines import DeadlineStream
+from pytest_hydrasmoke._transport.protocol import Request, drive
 
 pytestmark = pytest.mark.anyio
 
@@ -175,6 +178,16 @@ def through_a_tunnel(behave: Behaviour) -> Callable[[World], str]:
     return make
 
 
+def stalled_in_a_tunnel(world: World) -> str:
+    port = world.listen()
+
+    def tunnel(line: Line, request: Received) -> None:
+        line.send(head(200))
+        line.relay("127.0.0.1", port)
+
+    return proxied(world, tunnel, f"https://127.0.0.1:{port}")
+
+
 def untrusted_through_a_tunnel(world: World) -> str:
     url = through_a_tunnel(STATUS)(world)
     return url.replace("127.0.0.1", "localhost")
@@ -211,7 +224,7 @@ CASES: dict[str, Case] = {
     "handshake that stalls": Case(
         lambda it: f"https://127.0.0.1:{it.listen()}",
         False,
-        CONNECTION + " in time",
+        CONNECTION + " in time: its TLS handshake did not end",
         BRIEF,
         late=True,
     ),
@@ -328,6 +341,13 @@ CASES: dict[str, Case] = {
     "no answer through a tunnel": Case(
         through_a_tunnel(stall_before_head), True, "no answer in time", SHAKING_HANDS, late=True
     ),
+    "handshake that stalls in a tunnel": Case(
+        stalled_in_a_tunnel,
+        False,
+        CONNECTION + " in time: its TLS handshake did not end",
+        SHAKING_HANDS,
+        late=True,
+    ),
     "lost in a tunnel": Case(through_a_tunnel(closed), True, "the answer was lost (*)"),
 }
 
@@ -355,3 +375,81 @@ async def test_what_was_reached_is_told_alike(kind: str, case: str, world: World
     assert error.reached or not any(arrived)
     assert "made-up-secret" not in str(error)
     assert_clean(error)
+
+
+BIG = Request("chat", "POST", "/", {"message": "x" * (8 << 20)})
+
+
+def read_nothing(stack: ExitStack) -> int:
+    """Accept connections of which nothing is read; gives the port."""
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    return int(listener.getsockname()[1])
+
+
+async def test_a_request_that_nobody_reads_to_its_end_was_not_sent_whole(kind: str) -> None:
+    with ExitStack() as stack:
+        io = io_of(kind, f"http://127.0.0.1:{read_nothing(stack)}")
+        with pytest.raises(TransportError) as caught:
+            await io.send(BIG, io.now() + 0.3)
+        await close(io)
+    error = caught.value
+    assert error.message == "the request was not sent whole in time"
+    assert (error.reached, error.late) == (True, True)
+    assert_clean(error)
+
+
+async def test_a_request_that_is_cut_off_was_not_sent_whole(kind: str) -> None:
+    if kind == "asyncio":
+        return  # It takes all of a request at once, and tells nothing of what became of it.
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def cut() -> None:
+            conn, _ = listener.accept()
+            conn.recv(1000)
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            conn.close()
+
+        cutting = threading.Thread(target=cut)
+        cutting.start()
+        io = io_of(kind, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(TransportError, match=r"^the request was not sent whole") as caught:
+            await io.send(BIG, io.now() + 20)
+        await close(io)
+        cutting.join()
+    assert (caught.value.reached, caught.value.late) == (True, False)
+
+
+def used_again(server: FaultyServer) -> SyncIO:
+    """Return an IO with an idle connection, which its next request is to use."""
+    io = SyncIO(link_to(server.url))
+    assert drive(io.send(ONE, io.now() + 20)).status == 200
+    return io
+
+
+def test_a_request_that_comes_too_late_for_its_connection_was_not_sent() -> None:
+    with FaultyServer(STATUS) as server:
+        io = used_again(server)
+        with pytest.raises(TransportError) as caught:
+            drive(io.send(ONE, io.now() - 1))
+        io.close()
+        assert len(server.requests) == 1
+    assert caught.value.message == f"the request to {server.url} was not sent in time"
+    assert (caught.value.reached, caught.value.late) == (False, True)
+
+
+def test_a_connection_that_takes_no_byte_of_a_request_has_not_reached_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with FaultyServer(STATUS) as server:
+        io = used_again(server)
+        # Lost between the look whether it is still there and the write.
+        monkeypatch.setattr(DeadlineStream, "get_extra_info", lambda stream, info: None)
+        [stream] = io._backend.opened
+        assert isinstance(stream, DeadlineStream)
+        stream._socket.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(TransportError, match=r"^no connection to .*Broken pipe") as caught:
+            drive(io.send(ONE, io.now() + 20))
+        io.close()
+        assert len(server.requests) == 1
+    assert not caught.value.reached

@@ -190,33 +190,30 @@ def test_what_hurries_is_noticed_by_a_read_that_waits(timeout: float | None) -> 
             stream.start_tls(ssl.create_default_context(), "localhost", until)
 
 
-def test_a_handshake_and_a_write_end_early_where_a_signal_comes() -> None:
-    hurry = math.inf
-
-    def come_up() -> None:
-        nonlocal hurry
-        hurry = -math.inf
-
-    def shake_hands(stream: httpcore.NetworkStream) -> None:
-        stream.start_tls(ssl.create_default_context(), "localhost", until)
-
-    def write(stream: httpcore.NetworkStream) -> None:
-        stream.write(b"x" * (64 << 20), until)
-
+@pytest.mark.parametrize(
+    ("work", "late"),
+    [
+        (
+            lambda it, at: it.start_tls(ssl.create_default_context(), "localhost", at),
+            httpcore.ConnectTimeout,
+        ),
+        (lambda it, at: it.write(b"x" * (64 << 20), at), httpcore.WriteTimeout),
+    ],
+    ids=["handshake", "write"],
+)
+def test_what_waits_for_its_peer_ends_early_where_a_signal_comes(
+    work: Callable[[httpcore.NetworkStream, float], object], late: type[Exception]
+) -> None:
+    hurry, until = [math.inf], time.monotonic() + 60
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        for work, late in (
-            (shake_hands, httpcore.ConnectTimeout),
-            (write, httpcore.WriteTimeout),
-        ):
-            hurry, until = math.inf, time.monotonic() + 60
-            stream = DeadlineBackend(lambda: hurry, 0.01).connect_tcp(*deaf.getsockname())
-            coming = threading.Timer(0.05, come_up)
-            coming.start()
-            with pytest.raises(late):
-                work(stream)
-            assert time.monotonic() < until
-            coming.join()
-            stream.close()
+        stream = DeadlineBackend(lambda: hurry[-1], 0.01).connect_tcp(*deaf.getsockname())
+        coming = threading.Timer(0.05, lambda: hurry.append(-math.inf))
+        coming.start()
+        with pytest.raises(late):
+            work(stream, until)
+        assert time.monotonic() < until
+        coming.join()
+        stream.close()
 
 
 @pytest.mark.parametrize("over_tls", [False, True])
