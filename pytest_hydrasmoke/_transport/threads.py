@@ -9,8 +9,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 from pytest_hydrasmoke._base.signals import Interrupts
 
+from .beginning import Once, begin
 from .blocking import Group, SyncIO
 from .target import Link
+
+Work = Callable[[SyncIO], None]
 
 INTERVAL = 0.25
 """Seconds of one wait: on Windows, Ctrl-C comes through between two waits, and never in one."""
@@ -34,47 +37,72 @@ class Network:
 
 def fan_out(
     link: Link,
-    works: Sequence[Callable[[SyncIO], None]],
+    works: Sequence[Work],
     interrupts: Interrupts | None = None,
     network: Network | None = None,
+    *,
     at_once: int | None = None,
 ) -> list[Exception]:
-    """Run every work in a thread with its own IO, and return what failed.
+    """Run works concurrently, each thread with its own IO, and return what failed.
 
-    The first failure stops the others, whose own failures come after it in the list. An interrupt
-    of the caller stops them too, and is raised once they have ended.
+    There is a thread for each work, or `at_once` of them, of which one does every `at_once`-th
+    work; so many requests, or `IN_FLIGHT`, may be under way. What has no thread, because the system
+    has no more of them, the caller does itself.
+
+    The first failure stops the others, whose own failures come after it in the list: where it must
+    not, a work returns instead. An interrupt of the caller stops them too, and is raised once they
+    have ended.
     """
     network = network or Network()
-    group = Group()
+    group = Group() if at_once is None else Group(gate=threading.Semaphore(at_once))
     failures: list[Exception] = []
-
-    def run(work: Callable[[SyncIO], None], io: SyncIO, ended: threading.Event) -> None:
-        try:
-            work(io)
-        except Exception as error:
-            failures.append(error)
-            group.stop()
-        finally:
-            io.close()
-            ended.set()
-
-    # Wait for events: an interrupted `Thread.join` takes the thread for ended (until 3.12).
-    begun: list[threading.Event] = []
+    # Dealt beforehand, and all made before the first begins: in this order they take turns on a
+    # virtual clock.
+    count = len(works) if at_once is None else min(at_once, len(works))
+    ios = [network.blocking(link, interrupts, group) for _ in range(count)]
+    shares = [_Share(io, works[i::count], group, failures) for i, io in enumerate(ios)]
+    begun: list[_Share] = []
     try:
-        # Create all before the first begins: in this order they take turns on a virtual clock.
-        ios = [network.blocking(link, interrupts, group) for _ in works]
-        for work, io in zip(works, ios, strict=True):
-            ended = threading.Event()
-            threading.Thread(target=run, args=(work, io, ended), daemon=True).start()
-            begun.append(ended)
+        for share in shares:
+            begun.append(share)
+            if not begin(share.run):
+                begun.pop()
+        for share in shares:
+            if share not in begun:
+                share.run()
         with network.waiting(ios):
-            for ended in begun:
-                while not ended.wait(INTERVAL):
+            for share in begun:
+                while not share.ended.wait(INTERVAL):
                     pass
     except BaseException:
         group.stop()
         until = time.monotonic() + JOIN
-        for ended in begun:
-            ended.wait(max(until - time.monotonic(), 0.0))
+        for share in begun:
+            share.ended.wait(max(until - time.monotonic(), 0.0))
         raise
     return failures
+
+
+class _Share:
+    """The works of one thread."""
+
+    def __init__(
+        self, io: SyncIO, works: Sequence[Work], group: Group, failures: list[Exception]
+    ) -> None:
+        self.ended = Once()
+        self._io, self._works, self._group, self._failures = io, works, group, failures
+
+    def run(self) -> None:
+        try:
+            for work in self._works:
+                self._do(work)
+        finally:
+            self._io.close()
+            self.ended.set()
+
+    def _do(self, work: Work) -> None:
+        try:
+            work(self._io)
+        except Exception as error:
+            self._failures.append(error)
+            self._group.stop()

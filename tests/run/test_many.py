@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -47,8 +47,10 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
     TransportError,
     TransportTimeoutError,
+    VirtualClock,
 )
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
+from pytest_hydrasmoke._clock.io import VirtualNetwork
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -371,8 +373,7 @@ def test_ctrl_c_comes_through_where_it_can_not_break_off_a_wait(
             waits.set()
             return super().wait(timeout)
 
-    deaf = SimpleNamespace(Event=Deaf, Thread=threading.Thread)
-    monkeypatch.setattr(threads, "threading", deaf)
+    monkeypatch.setattr(threads, "Once", Deaf)
 
     def work(io: SyncIO) -> None:
         waits.wait()
@@ -409,6 +410,90 @@ def test_failures_come_in_the_order_in_which_they_happened() -> None:
 
 def test_no_work_is_no_failure() -> None:
     assert fan(NOWHERE, []) == []
+    assert fan_out(link_to(NOWHERE), [], at_once=8) == []
+
+
+def test_many_works_share_a_few_threads_each_with_an_io_of_its_own() -> None:
+    done: list[tuple[int, threading.Thread, SyncIO]] = []
+    meet = threading.Barrier(8, timeout=30)
+
+    def work(number: int, io: SyncIO) -> None:
+        if number < 8:
+            meet.wait()  # All of them at once.
+        done.append((number, threading.current_thread(), io))
+
+    before = threading.active_count()
+    assert fan_out(link_to(NOWHERE), [partial(work, i) for i in range(400)], at_once=8) == []
+    assert threading.active_count() == before
+    assert sorted(number for number, _, _ in done) == list(range(400))
+    for place in range(8):
+        mine = [(number, thread, io) for number, thread, io in done if number % 8 == place]
+        assert [number for number, _, _ in mine] == list(range(place, 400, 8))
+        assert len({id(thread) for _, thread, _ in mine}) == 1
+        assert len({id(io) for _, _, io in mine}) == 1
+    assert len({id(io) for _, _, io in done}) == 8
+
+
+def test_as_many_requests_as_threads_are_under_way() -> None:
+    all_of_them = threading.Barrier(40, timeout=30)
+
+    def meet(line: Any, request: Any) -> None:
+        all_of_them.wait()
+        answer({"id": SOME_ID, "status": "running"})(line, request)
+
+    def work(io: SyncIO) -> None:
+        assert drive(io.send(STATUS, io.now() + 30)).status == 200
+
+    with FaultyServer(meet) as server:
+        assert fan_out(link_to(server.url), [work] * 40, at_once=64) == []
+
+
+@pytest.mark.parametrize("at_once", [None, 3])
+@pytest.mark.parametrize("there_are", [0, 2])
+def test_what_no_thread_can_do_the_caller_does(
+    at_once: int | None, there_are: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = there_are
+    start = threading.Thread.start
+
+    def start_a_few(thread: threading.Thread) -> None:
+        nonlocal left
+        if left == 0:
+            raise RuntimeError("can't start new thread")
+        left -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_a_few)
+    done: list[tuple[int, bool]] = []
+
+    def work(number: int, io: SyncIO) -> None:
+        done.append((number, threading.current_thread() is threading.main_thread()))
+        if number == 4:
+            raise ZeroDivisionError
+
+    works = [partial(work, i) for i in range(6)]
+    [failure] = fan_out(link_to(NOWHERE), works, at_once=at_once)
+    assert isinstance(failure, ZeroDivisionError)
+    assert sorted(number for number, _ in done) == list(range(6))
+    shares = 6 if at_once is None else at_once
+    assert {number for number, by_caller in done if by_caller} == {
+        number for number in range(6) if number % shares >= there_are
+    }
+
+
+def test_what_no_thread_can_do_is_done_on_virtual_time_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "begin", lambda run: False)
+    clock = VirtualClock()
+    ended: list[float] = []
+
+    def work(io: SyncIO) -> None:
+        drive(io.sleep(60))
+        ended.append(io.now())
+
+    assert fan_out(link_to(NOWHERE), [work] * 3, network=VirtualNetwork(clock), at_once=2) == []
+    assert ended == [60, 120, 180]
 
 
 def test_more_work_than_may_be_in_flight_waits_for_its_turn() -> None:
