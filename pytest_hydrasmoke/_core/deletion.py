@@ -32,7 +32,7 @@ from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 from .lifecycle import phase, status_of
 from .policy import Policy, poll_interval
 from .probes import malformed_form
-from .proof import Evidence, Look, Says, Verdict, judge
+from .proof import NEXT_LOOK, Evidence, Look, Says, Verdict, judge
 from .record import InstanceRecord
 from .states import HAS_ROW, NOTHING_TO_DELETE, State
 
@@ -41,6 +41,8 @@ __tracebackhide__ = hide_own_frames
 T = TypeVar("T")
 
 UNPROCESSABLE = 422
+UNDER_WAY_LOOKS = 3
+"""How often a last look sees a deletion under way until it stops looking."""
 FIRST_LOOK = 5.0
 """Seconds to find out whether an instance is gone before this run deletes it."""
 
@@ -280,7 +282,7 @@ class Removal:
         """
         record, io, policy = self._record, calls.io, self._policy
         for known in record.known_ids:
-            verdict = Verdict(ask=ask)
+            verdict, under_way = Verdict(ask=ask), 0
             while not verdict.proved:
                 if verdict.ask:
                     await self._ask(calls, known, until)
@@ -293,7 +295,11 @@ class Removal:
                 verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
                 again = verdict.next_look
                 if look.says == "under way":
-                    return "the router is still deleting it"
+                    # One that goes on is not waited for, but one that is only said ends soon.
+                    under_way, again = under_way + 1, io.now() + NEXT_LOOK
+                    if under_way == UNDER_WAY_LOOKS:
+                        return "the router is still deleting it"
+                    verdict = Verdict()
                 if look.says == "nothing" or (again is not None and again > until):
                     return verdict.why
                 await io.sleep(0.0 if again is None else max(again - io.now(), 0.0))

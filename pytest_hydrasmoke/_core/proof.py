@@ -27,7 +27,7 @@ KEPT_ROW = 5.0
 KNOWN_ROW = 1.0
 """The same, once a run has seen that its router keeps rows."""
 NEXT_LOOK = 1.0
-"""Seconds between two looks at a contradiction."""
+"""Seconds between two looks at what must hold."""
 
 Says = Literal["gone", "under way", "unknown", "contradiction", "alive", "nothing"]
 
@@ -117,9 +117,7 @@ def judge(seen: Seen, manner: Manner, *, patient: bool = False) -> Verdict:
         return Verdict(ask=True, why="; ".join(reasons))
     hold = _hold(look.says, seen, manner, patient=patient)
     if look.at < seen.since + hold:
-        soon = seen.since + hold
-        if look.says == "contradiction":
-            soon = min(soon, look.at + NEXT_LOOK)
+        soon = min(seen.since + hold, look.at + NEXT_LOOK)
         return Verdict(next_look=soon, why=_for_how_long(seen, look, hold))
     if look.says == "contradiction":
         return _of_contradiction(seen, look, hold)
