@@ -229,11 +229,14 @@ class SessionEnd:
             unproved = self._unproved(draft)
             self.views.remarks += [] if unproved is None else [unproved]
             failed = unproved is not None
+        unheard = self.workers.elsewhere(self._ledger)
+        self.views.remarks += unheard
+        # Nobody knows whether they have left anything.
+        failed = failed or bool(unheard)
         untold = untold_tokens(instances, self._active.config.budgets)
         self.views.remarks += [] if untold is None else [untold]
         number = self._interrupts.received
         session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=number)
-        self.views.remarks += self.workers.elsewhere(self._ledger)
         if self._fake is not None and self._loaded is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
             unset = unset_spec(self._active.config, self._loaded.sources)

@@ -114,12 +114,16 @@ class Workers:
         return entries, leaks
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:
-        """Return a line for each worker on another host that did not report its instances."""
+        """Return a line for each worker without a sign of it here that did not report its instances.
+
+        It is on another host, and so a run of its own, or its signs here were removed.
+        """
         if self._fake is not None:
             return []  # Their instances ended with them.
         config = self._active.config
         return [
-            f"worker {name} did not report what it left: {config.commands.sweep(run_id)}"
+            f"worker {name} did not report what it left: {config.commands.sweep(run_id)}, and "
+            f"{config.commands.sweep(config.run_id)}"
             for name in sorted(self.silent)
             if not ledger.has_seen(name)
             for run_id in [worker_run_id(config.run_id, name)]

@@ -149,7 +149,8 @@ class SmokeSession(RecordListener):
             seen = record.evidence[plain]
             record.evidence[plain] = replace(seen, accepted=seen.accepted or accepted)
             record.deletion_asked = True
-            if record.state in HAS_ROW or (record.state is State.ACCEPTED and accepted):
+            # Without a row the answer proves nothing: a router may accept any id.
+            if accepted and record.state in HAS_ROW:
                 record.becomes(State.DELETING)
 
     def write(self, record: InstanceRecord, **more: object) -> None:
