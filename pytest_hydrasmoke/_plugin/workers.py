@@ -114,7 +114,7 @@ class Workers:
         return entries, leaks
 
     def elsewhere(self, ledger: Ledger) -> Sequence[str]:
-        """Return a line for each worker without a sign of it here that did not report its instances.
+        """Return a line for each worker without a sign here that did not report its instances.
 
         It is on another host, and so a run of its own, or its signs here were removed.
         """
