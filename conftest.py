@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from without_trio import hide_trio
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "heavy_runs"]
 
 # A process that a test starts need not compile what the one before it has compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
