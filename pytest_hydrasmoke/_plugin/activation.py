@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,32 +39,12 @@ def switch_on(config: pytest.Config, *, live: bool, fake: bool) -> Active | None
     if info:
         _collect(config, by_default=True)
         return None
-    with _no_garbage_collection():
-        active = _active(config, live=live, fake=fake)
+    active = _active(config, live=live, fake=fake)
     if active is not None:
         # Bundled checks have no recordings: only a real router can answer them.
         by_default = active.config.bundled_checks and active.replaying is None
         _collect(config, by_default=by_default)
     return active
-
-
-@contextmanager
-def _no_garbage_collection() -> Generator[None]:
-    """Load what a run needs without looking for garbage in it, then or later.
-
-    It stays until the end, and looking through it again and again is a fifth of a short run's CPU
-    time: at its end, pytest and Python look three times.
-    """
-    # A process that has loaded it before may have made much garbage since.
-    if not gc.isenabled() or f"{__package__}.part" in sys.modules:
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _active(config: pytest.Config, *, live: bool, fake: bool) -> Active | None:
