@@ -239,7 +239,9 @@ def _json(value: object) -> str:
 
 def asked_pause(reply: Reply) -> float | None:
     """Return the seconds that an answer's `Retry-After` asks for, if it has a usable one."""
-    return retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+    # A date counts from the router's own time: a test may have frozen that of this machine.
+    now = _moment(reply.headers.get("date") or "") or datetime.now(UTC)
+    return retry_after(reply.headers.get("retry-after"), now)
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
@@ -247,10 +249,14 @@ def retry_after(header: str | None, now: datetime) -> float | None:
     text = (header or "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
+    when = _moment(text)
+    return None if when is None else max((when - now).total_seconds(), 0.0)
+
+
+def _moment(text: str) -> datetime | None:
+    """Read an HTTP date."""
     try:
         when = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max((when - now).total_seconds(), 0.0)
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)

@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 from hypothesis import example
 from hypothesis import given as for_any
 from hypothesis import strategies as st
@@ -517,3 +518,12 @@ def test_the_pause_that_an_answer_asks_for_is_in_its_header() -> None:
     assert asked_pause(reply(503)) is None
     in_the_past = format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)
     assert asked_pause(reply(503, retry_after=in_the_past)) == 0.0
+
+
+@pytest.mark.parametrize("date", ["Wed, 02 Jan 2030 03:04:05 GMT", "soon", None])
+def test_a_date_counts_from_the_routers_own_time(date: str | None) -> None:
+    headers = {"retry_after": "Wed, 02 Jan 2030 03:04:35 GMT"} | ({"date": date} if date else {})
+    # Where the router does not tell its time, there is only this machine's.
+    own = not (date or "").startswith("Wed")
+    with freeze_time("2030-01-02 03:04:15" if own else "2020-01-01"):
+        assert asked_pause(reply(503, **headers)) == (20.0 if own else 30.0)
