@@ -10,12 +10,13 @@ import contextlib
 import os
 import select
 import sys
-import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 from filelock import FileLock
+
+from . import clock
 
 T = TypeVar("T")
 
@@ -103,14 +104,14 @@ class Windows(System):
         """Do nothing: a folder can't be opened there, and its entries are journaled."""
 
     def patiently(self, work: Callable[[], T]) -> T:
-        until = time.monotonic() + BUSY_TIMEOUT
+        until = clock.now() + BUSY_TIMEOUT
         while True:
             try:
                 return work()
             except PermissionError:
-                if time.monotonic() >= until:
+                if clock.now() >= until:
                     raise
-            time.sleep(_INTERVAL)
+            clock.pause(_INTERVAL)
 
 
 def system(name: str) -> System:

@@ -14,12 +14,13 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+from . import clock
 
 CLEANUP_SECONDS = 3.0
 """Seconds for clean-up once a signal has come, if nothing answers: a CI runner kills after 10."""
@@ -93,11 +94,11 @@ class Interrupts:
         if self.received is None:
             self.restore()
             return
-        self._left, self._stuck_at = True, time.monotonic() + LINGER
+        self._left, self._stuck_at = True, clock.now() + LINGER
         atexit.register(self.end)
 
     def deadline(self) -> float:
-        """Return the `time.monotonic()` by which held work must end; inf for never."""
+        """Return the `clock.now()` by which held work must end; inf for never."""
         return self._at + (ANSWERED_SECONDS if self._answered else CLEANUP_SECONDS)
 
     def answered(self) -> None:
@@ -112,7 +113,7 @@ class Interrupts:
         """Hold every signal from now on; the time for an earlier signal starts now."""
         self._cleaning = True
         if self.received is not None:
-            self._at = time.monotonic()
+            self._at = clock.now()
             self._stuck_at = self._at + STUCK
 
     @contextmanager
@@ -158,11 +159,11 @@ class Interrupts:
         number, main = self.received, threading.main_thread().ident
         if number is None or main is None or signal.getsignal(number) != self._handle:
             return
-        self._stuck_at = time.monotonic() + STUCK
+        self._stuck_at = clock.now() + STUCK
         signal.pthread_kill(main, number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
+        now = clock.now()
         if os.getpid() != self._pid or (self._left and now > self._stuck_at):
             # A forked child is not the run, nor is a process that goes on after it: do what would
             # have happened without this handler.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
+
+from . import clock
 
 JOIN = 1.0
 """Seconds to wait for a thread to end: one blocked in a write ends later."""
@@ -36,10 +39,15 @@ class Ticker:
             running[1].set()
             # RuntimeError: another thread is about to start it, and it will end at once.
             with contextlib.suppress(RuntimeError):
-                running[0].join(JOIN)
+                clock.wait(partial(_joined, running[0]), JOIN)
 
     def _run(self, every: float, stop: threading.Event) -> None:
         # A tick that fails is the last one; it must not affect the run.
         with contextlib.suppress(Exception):
-            while not stop.wait(every):
+            while not clock.wait(stop.wait, every):
                 self._tick()
+
+
+def _joined(thread: threading.Thread, seconds: float) -> bool:
+    thread.join(seconds)
+    return not thread.is_alive()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -13,6 +12,7 @@ from typing import Any, cast
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.contract import differences
 from pytest_hydrasmoke._api.hop import turns_away
+from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import (
     ContractError,
     HydraSmokeError,
@@ -68,12 +68,12 @@ def findings(
 def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
     # A malformed id is refused before the token is checked, and only by this router: a wrong path
     # answers 404, as an unknown instance does.
-    start = time.monotonic()
+    start = clock.now()
     words = "something else answers: it accepted 'not-a-uuid' as an id"
     try:
         drive(calls.status("not-a-uuid", deadline=calls.io.now() + ANSWER_TIMEOUT))
     except (RejectedError, UnauthorizedError) as error:
-        took = time.monotonic() - start
+        took = clock.now() - start
         # Some routers check the token first: the next check reports what is wrong with it. Some
         # gateways reject such an id, but pass everything else.
         if not _is_turned_away(error) or _token(calls, config).good:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import anyio
 
+from pytest_hydrasmoke._base import clock as real
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._transport.asynchronous import TOO_LATE, AsyncIO, AsyncStream
@@ -75,7 +75,7 @@ class VirtualSyncIO(SyncIO):
         return self._clock.now()
 
     def monotonic(self, deadline: float) -> float:
-        return time.monotonic() + deadline - self.now()
+        return real.now() + deadline - self.now()
 
     async def sleep(self, seconds: float) -> None:
         self.part.sleep(seconds, self.check)
@@ -129,6 +129,9 @@ class VirtualAsyncIO(AsyncIO):
 
     def now(self) -> float:
         return self._clock.now()
+
+    def monotonic(self, deadline: float) -> float:
+        return real.now() + deadline - self.now()
 
     def to(self, link: Link) -> VirtualAsyncIO:
         return VirtualAsyncIO(link, self._clock)

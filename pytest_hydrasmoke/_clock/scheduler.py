@@ -16,13 +16,12 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import time
 import weakref
 from collections.abc import Callable, Collection
-from contextlib import suppress
-from dataclasses import dataclass
 
+from pytest_hydrasmoke._base import clock as real
 from pytest_hydrasmoke._base.errors import hide_own_frames
+from pytest_hydrasmoke._transport.alarms import Loop
 
 __tracebackhide__ = hide_own_frames
 
@@ -32,19 +31,6 @@ STALL_SECONDS = 1.0
 """Seconds of real time without any progress after which busy users are ignored."""
 ROUNDS = 20
 """Idle rounds of an event loop after which all of its tasks count as waiting."""
-
-
-@dataclass(frozen=True)
-class Loop:
-    """The event loop of a thread."""
-
-    soon: Callable[[Callable[[], object]], object]
-
-    def call(self, work: Callable[[], object]) -> None:
-        """Schedule a call in the loop, from any thread."""
-        # A loop that has ended has no waiters left.
-        with suppress(RuntimeError):
-            self.soon(work)
 
 
 class Place:
@@ -155,7 +141,7 @@ class Scheduler:
         self._waits: set[Wait] = set()
         self._numbers = itertools.count()
         self._active: object = None
-        self._progress = self._looked = time.monotonic()
+        self._progress = self._looked = real.now()
 
     # Joining and leaving
 
@@ -200,7 +186,7 @@ class Scheduler:
 
     def stir(self, place: Place, loop: Loop | None) -> None:
         """Note activity in a thread."""
-        self._progress = time.monotonic()
+        self._progress = real.now()
         place.stirs += 1
         place.quiet = False
         # One watch at a time: a blocked loop would pile them up.
@@ -264,7 +250,7 @@ class Scheduler:
         else:
             assert chosen.line is not None
             chosen.line.awake = True
-            self._progress = time.monotonic()
+            self._progress = real.now()
         self._wake(chosen)
         self._wake_unknown()
 
@@ -283,7 +269,7 @@ class Scheduler:
 
     def look(self) -> None:
         """Ignore users that have gone, or are busy elsewhere."""
-        now = time.monotonic()
+        now = real.now()
         if now - self._looked >= LOOK / 2:
             self._looked = now
             stuck = now - self._progress > STALL_SECONDS

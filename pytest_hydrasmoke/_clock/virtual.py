@@ -6,19 +6,19 @@ for one stream. `scheduler` decides; here threads and tasks wait for its decisio
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import threading
 from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 
 import anyio
 
+from pytest_hydrasmoke._base import clock as real
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
+from pytest_hydrasmoke._transport.alarms import Loop, Until, running_loop
 
-from .scheduler import LOOK, Line, Loop, Scheduler, Seat, Wait
+from .scheduler import LOOK, Line, Scheduler, Seat, Wait
 
 __tracebackhide__ = hide_own_frames
 
@@ -72,12 +72,12 @@ def standing_aside(clock: VirtualClock, handed_over: Collection[Part]) -> Genera
     scheduler = clock._scheduler  # pyright: ignore[reportPrivateUsage]
     seats = {part.seat for part in handed_over}
     with scheduler.lock:
-        scheduler.stand_aside(True, seats, _loop())
+        scheduler.stand_aside(True, seats, running_loop())
     try:
         yield
     finally:
         with scheduler.lock:
-            scheduler.stand_aside(False, seats, _loop())
+            scheduler.stand_aside(False, seats, running_loop())
 
 
 def _nothing() -> None:
@@ -101,7 +101,7 @@ class Part:
 
     def sleep(self, seconds: float, check: Callable[[], object] = _nothing) -> None:
         """Block until `seconds` have passed; `check` may raise to end that."""
-        scheduler, woken, loop = self._scheduler, threading.Event(), _loop()
+        scheduler, woken, loop = self._scheduler, threading.Event(), running_loop()
         with scheduler.lock:
             place = scheduler.come(self.seat, loop)
             until = scheduler.now + max(seconds, 0.0)
@@ -109,7 +109,7 @@ class Part:
             wait.place, place.blocked = place, wait
             scheduler.go_on()
         try:
-            while not woken.wait(LOOK):
+            while not real.wait(woken.wait, LOOK):
                 check()
                 _look(scheduler)
         finally:
@@ -120,7 +120,7 @@ class Part:
 
     async def sleep_async(self, seconds: float) -> None:
         """Sleep as a task of an event loop."""
-        scheduler, loop = self._scheduler, _loop()
+        scheduler, loop = self._scheduler, running_loop()
         woken = anyio.Event()
         with scheduler.lock:
             place = scheduler.come(self.seat, loop)
@@ -156,7 +156,7 @@ class Part:
     @contextmanager
     def calling(self) -> Generator[None]:
         """Stop the time while a request is under way."""
-        scheduler, loop = self._scheduler, _loop()
+        scheduler, loop = self._scheduler, running_loop()
         with scheduler.lock:
             place = scheduler.come(self.seat, loop)
             place.calls += 1
@@ -184,7 +184,7 @@ class Part:
 
         Yields a function to call with the bytes that came; `expire` is called at the deadline.
         """
-        scheduler, loop = self._scheduler, _loop()
+        scheduler, loop = self._scheduler, running_loop()
         with scheduler.lock:
             line = scheduler.lines.get(peer)
             place = scheduler.come(self.seat, loop)
@@ -244,7 +244,7 @@ class StreamPart:
         scheduler, line = self._scheduler, self._line
         woken = anyio.Event()
         with scheduler.lock:
-            wake = _soon(_loop(), woken.set)
+            wake = _soon(running_loop(), woken.set)
             line.wait = wait = scheduler.wait(line.number, moment, line, wake, line)
             line.awake = False
             scheduler.advance(0.0)
@@ -271,7 +271,7 @@ def _cut(scheduler: Scheduler, peer: object, line: Line | None) -> None:
 
 async def _until(woken: anyio.Event, scheduler: Scheduler) -> None:
     while not woken.is_set():
-        with anyio.move_on_after(LOOK):
+        with Until(real.now() + LOOK):
             await woken.wait()
         _look(scheduler)
 
@@ -279,18 +279,6 @@ async def _until(woken: anyio.Event, scheduler: Scheduler) -> None:
 def _look(scheduler: Scheduler) -> None:
     with scheduler.lock:
         scheduler.look()
-
-
-def _loop() -> Loop | None:
-    """Return the event loop running in this thread, if any."""
-    with suppress(RuntimeError):
-        return Loop(asyncio.get_running_loop().call_soon_threadsafe)
-    if "trio" in sys.modules:
-        from trio.lowlevel import current_trio_token
-
-        with suppress(RuntimeError):
-            return Loop(current_trio_token().run_sync_soon)
-    return None
 
 
 def _soon(loop: Loop | None, call: Callable[[], object]) -> Callable[[], object]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Generator, Iterator, Sequence
 from typing import cast
 
 import pytest
 
+from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import HydraSmokeError, NotFoundError, hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import add_section, failure_words
 from pytest_hydrasmoke._base.text import safe_text
@@ -106,7 +106,7 @@ class Failures:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        self._test_began = time.monotonic()
+        self._test_began = clock.now()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -155,7 +155,7 @@ def add_failure(
     brief = kind if kind.isidentifier() else "failed"
     for record in used:
         if not any(known in causes for known in record.failures):
-            failures.append(Failure(time.monotonic(), message, brief, test=test))
+            failures.append(Failure(clock.now(), message, brief, test=test))
             record.fails(failures[-1])
     return failures
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import signal
 import sys
-import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,7 @@ from unittest import SkipTest, TestCase
 
 import pytest
 
+from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.pytest_internals import begin_failure_words, worker_input
 from pytest_hydrasmoke._base.text import safe_text
 
@@ -158,7 +158,7 @@ class Runs:
         self,
         config: pytest.Config,
         active: Active | None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = now,
     ) -> None:
         # The debugger opens at the first failure.
         self._debugs = "--pdb stops at the first failure" if config.getoption("usepdb") else None

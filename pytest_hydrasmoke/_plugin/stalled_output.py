@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from pytest_hydrasmoke._base import platform
+from pytest_hydrasmoke._base import clock, platform
 
 AFTER = 8.0
 """Seconds from the signal until output is given up."""
@@ -64,7 +64,7 @@ class StalledOutput:
             self._over.set()
 
     def _run(self) -> None:
-        self._over.wait(AFTER - LOOK)
+        clock.wait(self._over.wait, AFTER - LOOK)
         while not self._over.is_set():
             silent = self._silent(LOOK)
             with self._lock:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import pytest
 
+from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.pytest_internals import live_log_level
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import safe_line
@@ -60,7 +60,7 @@ class Progress:
         *,
         scrub: Callable[[str], str] = str,
         replies: bool = True,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now,
     ) -> None:
         self._pytest = config
         self._scrub = scrub

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.files import is_blocked
 
 from .folder import LIVE, folder_of
 
 MAIN = "main"
 """The name of a run's main process, which begins it; workers have other names."""
+INTERVAL = 0.05
+"""Seconds between two attempts to get a lock that another process holds."""
 
 
 def lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
@@ -26,15 +29,16 @@ def lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
 def wait_for(path: Path, check: Callable[[], object]) -> FileLock:
     """Wait until a lock is free, and hold it.
 
-    `check` is called once a second; an error that it raises ends the wait.
+    `check` is called between two attempts; an error that it raises ends the wait.
     """
     # The thread that ends the test releases it, which may not be the one that began it.
-    held = lock(path, timeout=1.0, thread_local=False)
+    held = lock(path, timeout=0.0, thread_local=False)
     while True:
         check()
         with contextlib.suppress(Timeout):
             held.acquire()
             return held
+        clock.pause(INTERVAL)
 
 
 def has_main_process(output: Path, run_id: str) -> bool:

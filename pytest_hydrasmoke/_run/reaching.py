@@ -5,11 +5,11 @@ Commands show nothing else meanwhile, and pytest has no terminal before its firs
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from pytest_hydrasmoke._base.clock import now
 from pytest_hydrasmoke._base.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Reaching:
         url: str | None,
         say: Callable[[str], None],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now,
     ) -> None:
         self._url = url
         self._say = say

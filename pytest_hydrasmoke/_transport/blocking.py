@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import queue
 import threading
-import time
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import httpcore
 import httpx
 
+from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 from pytest_hydrasmoke._base.signals import Interrupts
 
@@ -51,13 +52,27 @@ class Group:
 
     stopped: threading.Event = field(default_factory=threading.Event)
     until: float = math.inf
-    """The `time.monotonic()` by which requests under way must end."""
-    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(IN_FLIGHT))
+    """The `clock.now()` by which requests under way must end."""
+    most: int = IN_FLIGHT
+    """How many requests may be under way."""
+    places: queue.SimpleQueue[None] = field(default_factory=lambda: queue.SimpleQueue[None]())
+    """One for each request that may begin now; a semaphore would wait by a clock of its own."""
+
+    def __post_init__(self) -> None:
+        for _ in range(self.most):
+            self.places.put(None)
+
+    def enter(self, seconds: float) -> bool:
+        """Take a place, if there is one within so many seconds."""
+        with contextlib.suppress(queue.Empty):
+            self.places.get(timeout=seconds)
+            return True
+        return False
 
     def stop(self) -> None:
         """Prevent new requests."""
         if not self.stopped.is_set():
-            self.until = time.monotonic() + STOP_SECONDS
+            self.until = clock.now() + STOP_SECONDS
             self.stopped.set()
 
 
@@ -166,18 +181,18 @@ class SyncIO:
         return SyncIO(link, interrupts=self._interrupts, group=self._group)
 
     def now(self) -> float:
-        return time.monotonic()
+        return clock.now()
 
     def monotonic(self, deadline: float) -> float:
-        """Convert a `now()` to a `time.monotonic()`."""
+        """Convert a `now()` to a `clock.now()`."""
         return deadline
 
     async def sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
+        until = clock.now() + seconds
         self.check()
-        while (left := min(until, self.cleanup_deadline() - LAST_CHANCE) - time.monotonic()) > 0:
+        while (left := min(until, self.cleanup_deadline() - LAST_CHANCE) - clock.now()) > 0:
             # In slices, as reads are: a signal may shorten it.
-            time.sleep(min(left, SLICE))  # noqa: ASYNC251 - this IO is the blocking one
+            clock.pause(min(left, SLICE))
             self.check()
 
     def check(self) -> None:
@@ -211,12 +226,12 @@ class SyncIO:
         if self._group is None:
             yield
             return
-        if not self._group.gate.acquire(timeout=max(deadline - self.now(), 0.0)):
+        if not clock.wait(self._group.enter, deadline - self.now()):
             raise queue_timeout()
         try:
             yield
         finally:
-            self._group.gate.release()
+            self._group.places.put(None)
 
     async def grace(self, seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # Only a signal interrupts blocking code.

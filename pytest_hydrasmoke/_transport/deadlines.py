@@ -2,7 +2,7 @@
 
 httpx bounds each single read and write, so that a server which sends a byte now and then holds a
 caller forever. Here the `timeout` that httpcore passes to every operation *is the deadline* (a
-`time.monotonic()`), and each operation gets what is left of it.
+`clock.now()`), and each operation gets what is left of it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import httpcore
+
+from pytest_hydrasmoke._base import clock
 
 from .beginning import Once
 from .names import NameTimeoutError, begin_connecting, in_order, is_address, share, worked
@@ -39,7 +40,7 @@ class UnwrittenError(Unwritten, httpcore.WriteError):
 
 
 def _left(deadline: float, late: type[httpcore.TimeoutException]) -> float:
-    left = deadline - time.monotonic()
+    left = deadline - clock.now()
     if left <= 0:
         raise late("the deadline has passed")
     return left
@@ -114,7 +115,7 @@ class DeadlineStream(Bounded):
 class DeadlineBackend(httpcore.NetworkBackend):
     """Open connections that keep deadlines.
 
-    `cleanup_deadline` returns the `time.monotonic()` at which every operation must end; it is
+    `cleanup_deadline` returns the `clock.now()` at which every operation must end; it is
     called again every `slice_seconds`.
     """
 
@@ -163,7 +164,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
         left()  # No connection is begun after the deadline.
         attempt = Attempt(connect_any, self.opened)
         try:
-            while not attempt.ended.wait(self.slice_seconds):
+            while not clock.wait(attempt.ended.wait, self.slice_seconds):
                 left()
         except BaseException as error:
             attempt.close()

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import math
 import socket
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 import httpcore
 
+from pytest_hydrasmoke._base import clock
+
+from .alarms import Until, running_loop
 from .beginning import Once, begin
 
 T = TypeVar("T")
 
-_INTERVALS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-"""Seconds between two checks of a thread; the last one repeats."""
 FIRST_ADDRESSES = 2.0
 """Seconds at most to connect to each address of a name but the last."""
 
@@ -84,6 +87,7 @@ class _Lookup:
         self._place = host, port
         self._found: list[str] = []
         self._error: httpcore.ConnectError | None = None
+        self._waiting: list[Callable[[], None]] = []
         begin_connecting(self._run)
 
     def _run(self) -> None:
@@ -92,12 +96,16 @@ class _Lookup:
         except httpcore.ConnectError as error:
             self._error = error
         self.ended.set()
+        for wake in self._waiting:
+            wake()
 
     async def end(self) -> None:
-        intervals = iter(_INTERVALS)
-        # A thread that may outlive the loop can't set one of its events.
-        while not self.ended.is_set():  # noqa: ASYNC110
-            await anyio.sleep(next(intervals, _INTERVALS[-1]))
+        loop, woken = running_loop(), anyio.Event()
+        assert loop is not None
+        self._waiting.append(partial(loop.call, woken.set))
+        # It looks for those that wait once it has ended.
+        if not self.ended.is_set():
+            await woken.wait()
 
     def result(self) -> list[str]:
         if self._error is not None:
@@ -126,7 +134,8 @@ class NamingBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        options = timeout, local_address, socket_options
+        # Our own clock ends it: `timeout` is a deadline, as in `deadlines`.
+        options = None, local_address, socket_options
         if is_address(host):
             return await self._inner.connect_tcp(host, port, *options)
         # One thread for all callers, retries included, while the name server is silent.
@@ -135,12 +144,10 @@ class NamingBackend(httpcore.AsyncNetworkBackend):
         await lookup.end()
         self._lookups.pop(host, None)
         *others, last = addresses = lookup.result()
+        until = math.inf if timeout is None else timeout
         for place, address in enumerate(others):
-            left = anyio.current_effective_deadline() - anyio.current_time()
-            with (
-                contextlib.suppress(httpcore.ConnectError, TimeoutError),
-                anyio.fail_after(share(left, len(addresses) - place)),
-            ):
+            soon = clock.now() + share(until - clock.now(), len(addresses) - place)
+            with contextlib.suppress(httpcore.ConnectError), Until(soon):
                 stream = await self._inner.connect_tcp(address, port, *options)
                 return worked(host, port, address, stream)
         stream = await self._inner.connect_tcp(last, port, *options)

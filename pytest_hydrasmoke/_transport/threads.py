@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.signals import Interrupts
 
 from .beginning import Once, begin
 from .blocking import Group, SyncIO
+from .protocol import IN_FLIGHT
 from .target import Link
 
 Work = Callable[[SyncIO], None]
@@ -54,7 +54,7 @@ def fan_out(
     have ended.
     """
     network = network or Network()
-    group = Group() if at_once is None else Group(gate=threading.Semaphore(at_once))
+    group = Group(most=at_once or IN_FLIGHT)
     failures: list[Exception] = []
     # Dealt beforehand, and all made before the first begins: in this order they take turns on a
     # virtual clock.
@@ -72,13 +72,13 @@ def fan_out(
                 share.run()
         with network.waiting(ios):
             for share in begun:
-                while not share.ended.wait(INTERVAL):
+                while not clock.wait(share.ended.wait, INTERVAL):
                     pass
     except BaseException:
         group.stop()
-        until = time.monotonic() + JOIN
+        until = clock.now() + JOIN
         for share in begun:
-            share.ended.wait(max(until - time.monotonic(), 0.0))
+            clock.wait(share.ended.wait, until - clock.now())
         raise
     return failures
 

@@ -6,7 +6,6 @@ What a stranger provisions is owned before it is asked for, and deleted with the
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Generator
 from typing import Literal, NoReturn, TypeVar
 
@@ -23,6 +22,7 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
     UnauthorizedError,
 )
+from pytest_hydrasmoke._base import clock
 
 
 def __tracebackhide__(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:  # noqa: N807
@@ -106,12 +106,12 @@ def rejected(what: str, field: str, ask: Callable[[], object]) -> None:
 
 def discard(client: SmokeClient, instance_id: str) -> None:
     """Delete an instance that no key of the run names, once its row is there."""
-    end = time.monotonic() + SOON
-    while time.monotonic() < end:
+    end = clock.now() + SOON
+    while clock.now() < end:
         with contextlib.suppress(NotFoundError):
             client.status(instance_id)
             break
-        time.sleep(0.25)
+        clock.pause(0.25)
     client.delete(instance_id)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import time
 
 import pytest
 
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, SmokeClient, SmokeInstance
+from pytest_hydrasmoke._base import clock
 
 from ._strangers import broken, shown
 
@@ -82,16 +82,16 @@ def test_llm_events_older_than_the_window_are_not_counted(
         smoke_instance.chat(smoke_config.prompt).expect_llm_events()
     whole = smoke_instance.llm_events().count
     # The youngest may be of a moment ago; it ages while this waits.
-    end = time.monotonic() + smoke_config.llm_events_timeout
+    end = clock.now() + smoke_config.llm_events_timeout
     while (recent := smoke_instance.llm_events(1)).count:
-        if time.monotonic() > end:
+        if clock.now() > end:
             broken(
                 "llm_events counts events older than its window",
                 expected=f"0 LLM events in the last second, {smoke_config.llm_events_timeout:g} s "
                 "and more after the last chat",
                 got=f"{recent.count} with window_seconds=1, {whole} with window_seconds=900",
             )
-        time.sleep(0.25)
+        clock.pause(0.25)
     if recent.providers:
         broken(
             "llm_events names providers for an empty window",

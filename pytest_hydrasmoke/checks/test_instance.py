@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import time
 import uuid
 
 import pytest
 
 from pytest_hydrasmoke import HydraSmokeConfig, RouterError, SmokeClient, SmokeInstance
+from pytest_hydrasmoke._base import clock
 
 from ._strangers import SOON, begin_chat, broken, discard, not_found
 
@@ -27,16 +27,16 @@ def test_instance_becomes_ready(
 
 def test_ready_instance_has_a_hostname(smoke_instance: SmokeInstance) -> None:
     # It may be null before boot; a moment's delay after it is none of a smoke test's concern.
-    end = time.monotonic() + SOON
+    end = clock.now() + SOON
     while not (status := smoke_instance.status()).hostname:
-        if time.monotonic() > end:
+        if clock.now() > end:
             told = "hostname" in status.model_fields_set
             broken(
                 "a ready instance has no hostname",
                 expected="hostname: a name, once it is ready",
                 got=f"hostname: {status.hostname!r}" if told else "hostname: no such field",
             )
-        time.sleep(0.25)
+        clock.pause(0.25)
 
 
 def test_key_of_an_instance_is_found(

@@ -8,7 +8,6 @@ in `test_deletion`, where it is about to be deleted.)
 
 from __future__ import annotations
 
-import time
 import uuid
 
 import pytest
@@ -20,6 +19,7 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
+from pytest_hydrasmoke._base import clock
 
 from ._strangers import (
     DAY,
@@ -64,16 +64,16 @@ def test_longest_message_is_taken(
         for _ in events:
             pass
     # It is not the first chat, and that must not be the only one that is counted.
-    end = time.monotonic() + smoke_config.llm_events_timeout
+    end = clock.now() + smoke_config.llm_events_timeout
     while (counted := smoke_instance.llm_events(DAY).count) <= before:
-        if time.monotonic() > end:
+        if clock.now() > end:
             broken(
                 "llm_events does not count another chat",
                 expected=f"more than the {before} LLM events before it, within "
                 f"{smoke_config.llm_events_timeout:g} s",
                 got=str(counted),
             )
-        time.sleep(0.25)
+        clock.pause(0.25)
 
 
 def test_overlong_message_is_rejected(

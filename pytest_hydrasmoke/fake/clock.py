@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import anyio
 
 from .public import public
+from .real_time import now
 
 # Seconds between two readings of a clock that is set by hand: nobody knows how long to wait.
 _INTERVAL = 0.002
@@ -25,11 +25,11 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """The machine's monotonic time."""
+    """The machine's time, whatever a test does to its clocks."""
 
     def now(self) -> float:
         """Return the time in seconds."""
-        return time.monotonic()
+        return now()
 
 
 class Pace(Protocol):

@@ -16,6 +16,7 @@ import os
 import socket
 import threading
 from collections.abc import Coroutine
+from concurrent import futures
 from dataclasses import dataclass
 
 import uvicorn
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .chat_stream import HANG_UP, hang_up
+from .real_time import now, wait
 
 _Peer = tuple[object, ...]
 _LOGGERS = ("uvicorn.error", "uvicorn.access")
@@ -136,6 +138,8 @@ class Server:
         self._loop = asyncio.new_event_loop()
         # Under `-X dev` asyncio would log its own activity in the middle of users' tests.
         self._loop.set_debug(False)
+        # All that waits here does so by the loop's time.
+        self._loop.time = now  # type: ignore[method-assign]
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name="hydrasmoke-fake", daemon=True)
         self._thread.start()
@@ -156,10 +160,16 @@ class Server:
     def close(self) -> None:
         """Close every connection, the address and the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(_PATIENCE)
+        wait(self._has_ended, _PATIENCE)
 
     def _run(self, work: Coroutine[object, object, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+        done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        wait(lambda seconds: futures.wait([done], seconds).done, _PATIENCE)
+        done.result(0)
+
+    def _has_ended(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _main(self) -> None:
         here = threading.get_ident()

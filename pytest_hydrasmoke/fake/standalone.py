@@ -18,7 +18,6 @@ import inspect
 import json
 import re
 import signal
-import time
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -36,6 +35,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .real_time import pause
 from .records import Instance, LlmEvent, RequestRecord
 from .requests import answer_refused
 from .router import FakeRouter
@@ -67,7 +67,7 @@ def serve(
         server.mount("", with_controls(router, host))
         announce(server.url, router.token)
         while not came:
-            time.sleep(0.1)
+            pause(0.1)
 
 
 @contextmanager

@@ -21,16 +21,16 @@ from pytest_hydrasmoke._base.platform import Mac, System, Windows
 
 
 class HandTime:
-    """Time that passes where somebody sleeps, in the place of the `time` module."""
+    """Time that passes where somebody sleeps, in the place of `clock`."""
 
     def __init__(self) -> None:
-        self.now = 100.0
+        self.time = 100.0
 
-    def monotonic(self) -> float:
-        return self.now
+    def now(self) -> float:
+        return self.time
 
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+    def pause(self, seconds: float) -> None:
+        self.time += seconds
 
 
 @pytest.mark.parametrize(
@@ -140,16 +140,16 @@ def test_a_folder_is_flushed_where_it_can_be(
 def test_what_another_process_has_open_is_waited_for_on_windows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(platform, "time", clock := HandTime())
+    monkeypatch.setattr(platform, "clock", clock := HandTime())
     assert Windows().patiently(OpenElsewhere(times=3)) == "done"
-    assert 100 < clock.now < 101
+    assert 100 < clock.time < 101
 
 
 def test_it_is_not_waited_for_longer_than_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "time", clock := HandTime())
+    monkeypatch.setattr(platform, "clock", clock := HandTime())
     with pytest.raises(PermissionError):
         Windows().patiently(OpenElsewhere(times=1_000_000))
-    assert platform.BUSY_TIMEOUT < clock.now - 100 < platform.BUSY_TIMEOUT + 1
+    assert platform.BUSY_TIMEOUT < clock.time - 100 < platform.BUSY_TIMEOUT + 1
 
 
 def test_elsewhere_a_refusal_is_one() -> None:

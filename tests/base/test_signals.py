@@ -21,19 +21,19 @@ INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
 class HandTime:
-    """Time that a test moves by hand, in the place of the `time` module."""
+    """Time that a test moves by hand, in the place of `clock`."""
 
     def __init__(self) -> None:
-        self.now = 100.0
+        self.time = 100.0
 
-    def monotonic(self) -> float:
-        return self.now
+    def now(self) -> float:
+        return self.time
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandTime:
     clock = HandTime()
-    monkeypatch.setattr(signals, "time", clock)
+    monkeypatch.setattr(signals, "clock", clock)
     return clock
 
 
@@ -118,7 +118,7 @@ def test_a_signal_brings_the_deadline_of_what_is_held(
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)
     assert interrupts.deadline() == 100.0 + CLEANUP_SECONDS
-    clock.now = 105.0
+    clock.time = 105.0
     signal.raise_signal(TERM)
     assert interrupts.deadline() == 100.0 + CLEANUP_SECONDS
 
@@ -128,7 +128,7 @@ def test_clean_up_gets_its_patience_from_its_beginning(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)
-    clock.now = 104.0
+    clock.time = 104.0
     interrupts.begin_clean_up()
     assert interrupts.deadline() == 104.0 + CLEANUP_SECONDS
 
@@ -150,15 +150,15 @@ def test_where_the_first_got_no_clean_up_going_a_later_one_counts_again(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)
-    clock.now += STUCK
+    clock.time += STUCK
     signal.raise_signal(INT)
-    clock.now += 1.0
+    clock.time += 1.0
     with interrupts.hold():
         signal.raise_signal(INT)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(TERM)
     interrupts.begin_clean_up()
-    clock.now += STUCK + 1
+    clock.time += STUCK + 1
     signal.raise_signal(INT)
     assert interrupts.received == INT
 
@@ -231,7 +231,7 @@ def test_a_run_that_a_signal_ended_takes_more_of_them_while_its_process_ends(
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)
     interrupts.leave()
-    clock.now += LINGER
+    clock.time += LINGER
     for number in (INT, TERM, HUP):
         signal.raise_signal(number)
     [last] = at_exit
@@ -252,7 +252,7 @@ def test_a_process_that_outlives_its_run_has_its_old_handlers_again(
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(INT)
         interrupts.leave()
-        clock.now += LINGER + 0.1
+        clock.time += LINGER + 0.1
         signal.raise_signal(TERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(INT)

@@ -72,11 +72,15 @@ class Router:
             and (run_ids is None or instance["idempotency_key"].rpartition("-")[0] in run_ids)
         ]
 
-    def seen(self, route: str, key_or_id: str = "") -> bool:
-        return any(
-            request["route"] == route and key_or_id in request["path"]
+    def requests(self, route: str, key_or_id: str = "") -> list[dict[str, Any]]:
+        return [
+            request
             for request in self.ask("/_fake/requests")
-        )
+            if request["route"] == route and key_or_id in request["path"]
+        ]
+
+    def seen(self, route: str, key_or_id: str = "") -> bool:
+        return bool(self.requests(route, key_or_id))
 
     @property
     def deletions_begun(self) -> int:

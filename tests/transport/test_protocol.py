@@ -73,7 +73,7 @@ def test_a_thread_group_starts_running_and_bounds_its_requests() -> None:
     assert IN_FLIGHT == 16
     group = Group()
     assert not group.stopped.is_set()
-    taken = [group.gate.acquire(blocking=False) for _ in range(IN_FLIGHT + 1)]
+    taken = [group.enter(0.0) for _ in range(IN_FLIGHT + 1)]
     assert taken == [True] * IN_FLIGHT + [False]
 
 
@@ -81,7 +81,7 @@ def test_two_thread_groups_share_nothing() -> None:
     one, other = Group(), Group()
     one.stop()
     assert not other.stopped.is_set()
-    assert one.gate is not other.gate
+    assert one.places is not other.places
 
 
 # --- the virtual clock -----------------------------------------------------------------------
