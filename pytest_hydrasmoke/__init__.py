@@ -1,7 +1,8 @@
 """End-to-end smoke tests of a HydraCore router, as a pytest plugin.
 
 Names are resolved on first use (PEP 562): pytest imports this package in every run of every
-user, switched on or not, and must not load httpx and pydantic there.
+user, switched on or not, and must not load httpx and pydantic there. `dir()` does not list them
+before: freezegun reads every name that it lists, in every module, while time is half frozen.
 
 PYTEST_DONT_REWRITE: this module has no assertions to rewrite.
 """
@@ -143,7 +144,3 @@ def __getattr__(name: str) -> object:
     value: object = getattr(import_module(f".{home}", __name__), name)
     globals()[name] = value
     return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
