@@ -3,8 +3,8 @@
 freezegun replaces `time.monotonic` in every module, also in one that is first imported while time
 is frozen; time-machine, before its release 3, replaces what it does. libfaketime stops the system's
 clock, and with it every wait for a lock or a thread: some then take no time, others never end. So
-the functions here are those of a private copy of the module `time`, compared with the system's count
-of ticks, which none of them changes; and they block in `select`, whose time is the kernel's.
+the functions here are those of a private copy of the module `time`, compared with the system's
+count of ticks, which none of them changes; and they block in `select`, whose time is the kernel's.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ async def test_a_cancelled_scope_gets_its_deletion_and_then_its_cancellation(
             threading.Timer(0.05, router.go_on.set).start()
         await io.aclose()
     assert router.deleted
-    assert record.state is State.DELETED
+    assert record.state is State.GONE
     assert not reached_the_end
 
 
@@ -114,7 +114,7 @@ async def test_a_cancelled_task_gets_its_deletion_and_then_its_cancellation(
         with pytest.raises(asyncio.CancelledError):
             await task
         await io.aclose()
-    assert record.state is State.DELETED
+    assert record.state is State.GONE
     assert record.leak is None
     assert server.count("DELETE") == 1
 
@@ -131,7 +131,7 @@ async def test_a_timeout_of_asyncio_around_a_deletion_is_still_one(
             async with asyncio.timeout(0.05):
                 await instance.delete()
         await io.aclose()
-    assert record.state is State.DELETED
+    assert record.state is State.GONE
 
 
 @ASYNCIO
