@@ -47,13 +47,11 @@ class TlsStream(Bounded):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         try:
             self._exchange(self._tls.do_handshake, timeout)
-        except BaseException as error:
+        except (*_FAULTS, ssl.SSLError) as error:
             self.close()
-            if isinstance(error, httpcore.TimeoutException):
-                raise httpcore.ConnectTimeout(str(error)) from error
-            if isinstance(error, (httpcore.NetworkError, ssl.SSLError)):
-                raise httpcore.ConnectError(str(error)) from error
-            raise
+            late = isinstance(error, httpcore.TimeoutException)
+            kind = httpcore.ConnectTimeout if late else httpcore.ConnectError
+            raise kind(str(error)) from error
 
     def limit(self, deadline: float) -> None:
         self._below.limit(deadline)
@@ -63,16 +61,11 @@ class TlsStream(Bounded):
             return self._exchange(lambda: self._tls.read(max_bytes), timeout)
         except ssl.SSLEOFError:
             return b""  # As Python's own sockets do: few servers end their TLS before they close.
-        except ssl.SSLError as error:
-            raise httpcore.ReadError(str(error)) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         left = memoryview(buffer)
-        try:
-            while left:
-                left = left[self._tls.write(left) :]
-        except ssl.SSLError as error:
-            raise httpcore.WriteError(str(error)) from error
+        while left:
+            left = left[self._tls.write(left) :]
         # All at once: what fails here before its first byte has sent nothing of the buffer.
         self._flush(timeout)
 

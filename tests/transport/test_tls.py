@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from tls_tools import CA, server_context
 from pytest_hydrasmoke import TransportError
 from pytest_hydrasmoke._transport import blocking
 from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.deadlines import DeadlineBackend
 from pytest_hydrasmoke._transport.protocol import Request, drive
 
 ONE = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
@@ -113,3 +115,25 @@ def test_who_ends_its_tls_in_the_middle_has_ended_the_connection() -> None:
         # A body that ends with its connection: all that there is.
         assert drive(io.send(ONE, io.now() + 20)).body == b"half"
         io.close()
+
+
+def test_what_was_received_and_not_yet_read_makes_a_connection_readable() -> None:
+    sent = threading.Event()
+
+    def two_records(line: Line, request: Received) -> None:
+        line.send(b"a")
+        line.send(b"b")
+        sent.set()
+        line.hang()
+
+    context = ssl.create_default_context(cafile=CA)
+    with FaultyServer(two_records, tls=server_context()) as server:
+        raw = DeadlineBackend(lambda: math.inf).connect_tcp("127.0.0.1", server.port)
+        stream = raw.start_tls(context, "127.0.0.1")
+        stream.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert sent.wait(10)
+        assert stream.read(1) == b"a"
+        assert not raw.get_extra_info("is_readable")
+        assert stream.get_extra_info("is_readable")
+        assert stream.read(1) == b"b"
+        stream.close()
