@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from liar import WEAK, Liar, Lie, lying, on
-from owner_tools import ONLY, SPEC, age, run_folders
+from owner_tools import ONLY, SPEC, age, open_keys
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import Scenario
 
 OF_ONE = on("status", "poll", "delete", "other")
@@ -73,11 +72,6 @@ def outcomes(tmp_path: Path) -> list[str]:
     return [it["outcome"] for it in report(tmp_path)["instances"]]
 
 
-def open_keys(tmp_path: Path) -> list[str]:
-    folders = run_folders(tmp_path / "out")
-    return [entry.key for folder in folders for entry in read(folder).open]
-
-
 def sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     capsys.readouterr()
     code = main(["sweep", "--wait", "0.6", "--output", str(tmp_path / "out"), *arguments])
@@ -97,15 +91,15 @@ def test_a_run_does_not_take_weak_evidence_for_a_deletion(
     at(liar)
     ended = run(TROUBLE_AT_THE_END, lambda: liar.lies.extend(WEAK[case]))
     assert liar.alive == ["weak-0"]
-    assert (ended.ret, outcomes(tmp_path), open_keys(tmp_path)) == (1, ["leaked"], ["weak-0"])
+    assert (ended.ret, outcomes(tmp_path), open_keys(tmp_path / "out")) == (1, ["leaked"], ["weak-0"])
     for by in ([], ["--run-id", "weak"]):
         code, told = sweep(tmp_path, capsys, *by)
         assert code == 1, told
         assert "deleted " not in told
-        assert (liar.alive, open_keys(tmp_path)) == (["weak-0"], ["weak-0"])
+        assert (liar.alive, open_keys(tmp_path / "out")) == (["weak-0"], ["weak-0"])
     liar.lies.clear()
     code, told = sweep(tmp_path, capsys)
-    assert (code, liar.alive, open_keys(tmp_path)) == (0, [], []), told
+    assert (code, liar.alive, open_keys(tmp_path / "out")) == (0, [], []), told
 
 
 def test_an_instance_that_its_router_has_renamed_is_deleted_by_its_new_name(
@@ -135,7 +129,7 @@ def test_a_sweep_deletes_a_renamed_instance_by_its_new_name(
     liar.lies.clear()
     liar.renamed[liar.fake.instances[0].id] = str(uuid.uuid4())
     code, told = sweep(tmp_path, capsys, *by)
-    assert (code, liar.alive, open_keys(tmp_path)) == (0, [], []), told
+    assert (code, liar.alive, open_keys(tmp_path / "out")) == (0, [], []), told
 
 
 # What a provision's answer proves
@@ -171,11 +165,11 @@ def test_what_was_refused_in_the_routers_own_form_is_asked_for_at_the_end_and_by
     ended = run("def test_a(smoke_instance): pass")
     ended.assert_outcomes(errors=1)
     ended.stdout.fnmatch_lines(["*1 refused provision had no row at the end; a sweep looks once*"])
-    assert (liar.alive, open_keys(tmp_path)) == ([], ["weak-0"])
+    assert (liar.alive, open_keys(tmp_path / "out")) == ([], ["weak-0"])
     # The first key and an unknown one at the start, once before it is used, and at the end.
     assert liar.told("poll") == 4
     code, told = sweep(tmp_path, capsys)
-    assert (code, open_keys(tmp_path), len(told.splitlines())) == (0, [], 1), told
+    assert (code, open_keys(tmp_path / "out"), len(told.splitlines())) == (0, [], 1), told
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -202,7 +196,7 @@ def test_what_was_refused_and_made_all_the_same_is_deleted_and_the_run_is_red(
     for seconds, left in ((0, ["weak-0"]), (61, [])):
         age(tmp_path / "out", seconds)
         code, told = sweep(tmp_path, capsys)
-        assert (code, liar.alive, open_keys(tmp_path)) == (0, [], left), told
+        assert (code, liar.alive, open_keys(tmp_path / "out")) == (0, [], left), told
         assert ("(key weak-0): was booting, deleted; sweep again in " in told) is bool(left)
 
 
@@ -218,7 +212,7 @@ def test_what_any_other_answer_to_a_provision_has_made_is_deleted(
     liar.lies.append(UNKNOWN[case])
     run("def test_a(smoke_instance): pass").assert_outcomes(errors=1)
     assert len(liar.fake.instances) == 1
-    assert (liar.alive, open_keys(tmp_path)) == ([], [])
+    assert (liar.alive, open_keys(tmp_path / "out")) == ([], [])
     assert outcomes(tmp_path) == ["deleted"]
 
 
@@ -242,12 +236,12 @@ def test_what_never_gets_a_row_is_a_leak_until_a_sweep_may_call_it_absent(
         assert f"{words}, but shows no instance for its key" in why
         for by in ([], ["--run-id", "weak"]):
             code, told = sweep(tmp_path, capsys, *by)
-            assert (code, open_keys(tmp_path)) == (1, ["weak-0"])
+            assert (code, open_keys(tmp_path / "out")) == (1, ["weak-0"])
             [line] = [line for line in told.splitlines() if line.startswith("unsure   ")]
             assert "(key weak-0): no row yet, one may come; sweep again in 3" in line
         at(liar, row_settle=0.01)
         code, told = sweep(tmp_path, capsys)
-        assert (code, open_keys(tmp_path)) == (0, [])
+        assert (code, open_keys(tmp_path / "out")) == (0, [])
         assert told.startswith("nothing is left of 1 run with a ledger in ")
 
 

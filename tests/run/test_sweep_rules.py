@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from liar import Liar, Lie, lying, on
-from owner_tools import SPEC, config_for, kill, run_folders, session_for
+from owner_tools import SPEC, config_for, kill, open_keys, session_for
 
 from pytest_hydrasmoke._cli.main import main
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.states import CLOSED, State
 from pytest_hydrasmoke._run.folder import folder_of
-from pytest_hydrasmoke._run.ledger import read, record_fact
+from pytest_hydrasmoke._run.ledger import append
+from pytest_hydrasmoke._run.slots import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter
 
 Sweep = Callable[..., tuple[int, str]]
@@ -54,20 +55,16 @@ def killed(liar: Liar, output: Path, number: int = 1, **settings: Any) -> list[s
     return ids
 
 
-def open_keys(output: Path) -> list[str]:
-    return [entry.key for folder in run_folders(output) for entry in read(folder).open]
-
-
-def write(output: Path, key: str, fact: State, *, run_id: str = "owner", **fields: Any) -> Path:
-    folder = folder_of(output, run_id)
+def write(output: Path, key: str, state: State, **fields: Any) -> Path:
+    folder = folder_of(output, "owner")
     folder.mkdir(parents=True, exist_ok=True)
-    record_fact(folder, key, fact, **fields)
+    append(folder, {"key": key, "state": state, **fields}, make=state is State.CLAIMED)
     return folder
 
 
-def intend(liar: Liar, output: Path, key: str, *, url: str | None = None, **more: Any) -> Path:
-    more = {"settings": {"fake": False}, **more}
-    return write(output, key, State.CLAIMED, url=url or liar.url, spec=SPEC, **more)
+def claim(liar: Liar, output: Path, key: str, *, url: str | None = None) -> Path:
+    more = {"url": url or liar.url, "spec": SPEC, "share": None, "fake": False}
+    return write(output, key, State.CLAIMED, **more)
 
 
 # Is this the smoke router?
@@ -126,7 +123,7 @@ def test_entries_of_another_router_are_left_and_named_and_it_hears_nothing(
 
 
 def test_a_prefix_makes_another_router(sweep: Sweep, liar: Liar, output: Path) -> None:
-    intend(liar, output, "owner-0", url=f"{liar.url}/staging")
+    claim(liar, output, "owner-0", url=f"{liar.url}/staging")
     code, told = sweep()
     assert (code, f"HYDRA_SMOKE_URL={liar.url}/staging" in told) == (1, True)
 
@@ -146,8 +143,8 @@ def test_nothing_but_keys_is_taken_from_a_ledger(sweep: Sweep, liar: Liar, outpu
     [living] = killed(liar, output)
     ledger = folder_of(output, "owner") / "ledger.jsonl"
     lines = [json.loads(line) for line in ledger.read_text().splitlines() if line]
-    lines[0]["settings"] |= {"gone_statuses": ["running"], "max_instances": 900, "ca_file": "/x"}
-    lines[0]["settings"] |= {"allow_http": True, "trust_env": True}
+    lines[0] |= {"gone_statuses": ["running"], "max_instances": 900, "ca_file": "/x"}
+    lines[0] |= {"allow_http": True, "trust_env": True}
     ledger.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     liar.lie([Lie(409, {"detail": "already"}, on("delete"))])
     code, told = sweep()
@@ -155,21 +152,24 @@ def test_nothing_but_keys_is_taken_from_a_ledger(sweep: Sweep, liar: Liar, outpu
     assert f"LEFT     {living} (key owner-0)" in told
 
 
-def test_an_id_in_a_ledger_is_deleted_only_if_its_key_names_it(
-    sweep: Sweep, liar: Liar, output: Path
+NAMING = (State.ACCEPTED, State.CREATED)
+
+
+@pytest.mark.parametrize("state", [it for it in State if it not in {State.CLAIMED, *CLOSED}])
+def test_an_id_in_a_ledger_is_deleted_only_if_an_answer_about_its_key_named_it(
+    state: State, sweep: Sweep, liar: Liar, output: Path
 ) -> None:
-    [stranger] = killed(liar, output.parent / "elsewhere", run_id="stranger")
-    intend(liar, output, "owner-0")
-    write(output, "owner-0", State.CREATED, id=stranger)
-    code, told = sweep()
-    assert (code, liar.alive, open_keys(output)) == (1, ["stranger-0"], ["owner-0"])
-    assert "LEFT     (key owner-0): not confirmed as deleted" in told
-    assert not liar.told("delete")
+    [instance] = killed(liar, output.parent / "elsewhere", run_id="elsewhere")
+    claim(liar, output, "owner-0")
+    write(output, "owner-0", state, id=instance)
+    sweep(wait=0.0)
+    assert liar.alive == ([] if state in NAMING else ["elsewhere-0"])
+    assert bool(liar.told("delete")) is (state in NAMING)
 
 
 def test_a_ledger_owns_no_key_of_another_run(sweep: Sweep, liar: Liar, output: Path) -> None:
     killed(liar, output.parent / "elsewhere", run_id="stranger")
-    intend(liar, output, "stranger-0")
+    claim(liar, output, "stranger-0")
     code, told = sweep()
     assert (code, liar.alive) == (1, ["stranger-0"])
     assert "LEFT     (key stranger-0): its ledger is run owner's, which has no such key" in told
@@ -185,19 +185,17 @@ def test_a_run_that_used_more_slots_than_this_sweep_would_is_swept_to_its_end(
     killed(liar, output.parent / "on another machine", 40, max_instances=40)
     code, told = sweep("--run-id", "owner")
     assert (code, liar.alive) == (0, []), told
-    asked = {line for line in told.splitlines() if line.startswith("nothing  ")}
-    assert f"nothing  (key owner-{40 + 15}): the router has no row" in asked
-    assert len(asked) == 16
+    assert f"no other row under slots 0-{40 + AHEAD - 1}, nor under " in told
 
 
-def test_a_gap_of_fifteen_slots_is_no_end(
+def test_a_gap_of_sixty_three_slots_is_no_end(
     sweep: Sweep, liar: Liar, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "30")
-    config = config_for(liar, output.parent / "on another machine", max_instances=40)
+    config = config_for(liar, output.parent / "on another machine", max_instances=2 * AHEAD)
     session = session_for(config)
-    for slot, record in enumerate(session.claim(config.spec, 32)):
-        if slot in (15, 31):
+    for slot, record in enumerate(session.claim(config.spec, 2 * AHEAD)):
+        if slot in (AHEAD - 1, 2 * AHEAD - 1):
             session.bring_up(record)
     kill(session)
     assert sweep("--run-id", "owner")[0] == 0
@@ -211,13 +209,13 @@ def test_a_gap_of_fifteen_slots_is_no_end(
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda text: text.replace(b'"fact": "intent"', b'"fact": "inten!"', 1),
+        lambda text: text.replace(b'"state": "claimed"', b'"state": "claime!"', 1),
         lambda text: b"\xff\xfe" + text.lstrip(b"\n"),
-        lambda text: text + b'\n{"key": "owner-1", "fa',
-        lambda text: text.replace(b'"at": "20', b'"at": "at 20', 1),
+        lambda text: text + b'\n{"key": "owner-1", "sta',
+        lambda text: text.replace(b'"schema": 3', b'"schema": 2', 1),
         lambda text: b"\n[]\n7\n" + text,
     ],
-    ids=["a word", "bytes", "half a line", "a moment", "no facts"],
+    ids=["a word", "bytes", "half a line", "another release", "no facts"],
 )
 def test_a_ledger_that_can_not_all_be_read_stays_and_its_slots_are_asked_for(
     damage: Callable[[bytes], bytes], by: list[str], sweep: Sweep, liar: Liar, output: Path
@@ -236,8 +234,8 @@ def test_a_ledger_that_can_not_all_be_read_stays_and_its_slots_are_asked_for(
 
 def test_what_a_sweep_prints_is_harmless(sweep: Sweep, liar: Liar, output: Path) -> None:
     hostile = "owner-0\n::error::gone\n##[error]\x1b[31m\u202enothing is left\r"
-    intend(liar, output, hostile)
-    intend(liar, output, "owner-1", url="https://router.example/\n::stop-commands::x")
+    claim(liar, output, hostile)
+    claim(liar, output, "owner-1", url="https://router.example/\n::stop-commands::x")
     write(output, "owner-1", State.CREATED, id="\x1b]0;x\x07")
     liar.lie([Lie(404, {"detail": "::set-output name=x::\n::add-mask::y\x1b[2J"}, on("delete"))])
     _, told = sweep()

@@ -19,6 +19,7 @@ from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.ledger_lines import Reading
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.swept import Swept
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -66,6 +67,16 @@ def kill(session: SmokeSession) -> None:
 
 def reading_of(config: HydraSmokeConfig) -> Reading:
     return read(folder_of(config.output, config.run_id))
+
+
+def open_keys(output: Path) -> list[str]:
+    """Return the keys of all runs that a sweep would still ask for."""
+    found: list[str] = []
+    for folder in run_folders(output):
+        reading = read(folder)
+        Swept.begin(folder, reading).end()
+        found += [entry.key for entry in reading.open]
+    return found
 
 
 def age(output: Path, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """A plugin of pytest for runs in tests: their last look comes at once, not seconds after the proof.
 
-It loads nothing of the package: what a run has not loaded needs no hurry.
+It loads nothing of the package: what a run has not loaded needs no hurry. PYTEST_DONT_REWRITE, or
+a run in a process that has it would warn.
 """
 
 from __future__ import annotations
