@@ -6,6 +6,7 @@ a user's file stays as it is; and at a router that is right, no run is red, or t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -78,8 +79,10 @@ UNDECIDED = [
     Lie(404, {"detail": "Not Found"}, on("poll")),
 ]
 FINE = frozenset({"deleted", "absent", "refused"})
-LIVES = st.none() | st.integers(0, 12)
+LIVES = st.none() | st.none() | st.none() | st.integers(0, 40)
 """After how many steps of its requests a process is killed, each sent and answered in two."""
+PATIENCE = st.sampled_from([60.0, 60.0, 60.0, 5.0, 2.0])
+"""Seconds in which it is to be ready: two of them are too few."""
 SOON = 15.0
 """Seconds that a right router may take longer than a plain one."""
 
@@ -87,8 +90,8 @@ SOON = 15.0
 class Life(RuleBasedStateMachine):
     """Runs come and go, one at a time; the router stays, and so does what is on the disk."""
 
-    @initialize(manner=st.sampled_from([*RIGHT, *WRONG]))
-    def begin_life(self, manner: Manner) -> None:
+    @initialize(manner=st.sampled_from([*RIGHT, *WRONG]), ready_timeout=PATIENCE, lives=LIVES)
+    def begin_life(self, manner: Manner, ready_timeout: float, lives: int | None) -> None:
         self.clock = VirtualClock()
         self.truth = Truth(manner, self.clock)
         self.router = TrueRouter(self.truth)
@@ -102,6 +105,7 @@ class Life(RuleBasedStateMachine):
         self.instances: list[SmokeInstance] = []
         self.smooth = manner in RIGHT
         """Whether nothing has happened that would excuse a red run."""
+        self.in_trouble = False
         self.mine = {
             self.output / name: name.encode()
             for name in ("notes.txt", "runs/exp1/turns/0001.json", "runs/exp1/live.log")
@@ -109,6 +113,8 @@ class Life(RuleBasedStateMachine):
         for path, text in self.mine.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text)
+        # Chance leaves rules out, and without this one there is nothing to see.
+        self.provision(1, lives, ready_timeout)
 
     @property
     def curable(self) -> bool:
@@ -137,18 +143,20 @@ class Life(RuleBasedStateMachine):
 
     # What happens
 
-    @rule(lies=st.data(), after=st.integers(0, 12), times=st.sampled_from([1, 2, 5, 1000]))
+    @rule(lies=st.data(), after=st.integers(0, 12), times=st.sampled_from([1, 2, 5, 20, 1000]))
     def get_into_trouble(self, lies: st.DataObject, after: int, times: int) -> None:
         own = self.truth.manner in RIGHT
         kinds = [[it] for it in LOST]
         if own:  # Both at once would be more than any rule allows for.
             kinds += [*WEAK.values(), *([it] for it in UNDECIDED)]
         self.router.lie(lies.draw(st.sampled_from(kinds)), after, times)
-        self.smooth = False
+        self.smooth, self.in_trouble = False, True
 
+    @precondition(lambda self: self.in_trouble)
     @rule()
     def get_out_of_trouble(self) -> None:
         self.router.lie([])
+        self.in_trouble = False
 
     def guarded(self, work: Callable[[], object], lives: int | None) -> None:
         """Do something, in whose midst its process may be killed."""
@@ -161,11 +169,10 @@ class Life(RuleBasedStateMachine):
             self.crash()
         self.world.lives = FOREVER
 
-    @precondition(lambda self: self.process is None)
-    @rule(ready_timeout=st.sampled_from([2.0, 5.0, 60.0]))
     def begin(self, ready_timeout: float) -> None:
         """Begin a run; one that waits for less than it takes gives up before it is ready."""
         self.number += 1
+        self.instances = []
         if ready_timeout < 60:
             self.smooth = False
 
@@ -179,14 +186,18 @@ class Life(RuleBasedStateMachine):
                 max_instances=50,
             )
 
-        self.instances = []
         self.guarded(work, None)
 
-    @precondition(lambda self: self.process is not None)
-    @rule(number=st.sampled_from([1, 1, 2]), lives=LIVES)
-    def provision(self, number: int, lives: int | None) -> None:
+    @rule(number=st.sampled_from([1, 1, 2]), lives=LIVES, ready_timeout=PATIENCE)
+    def provision_more(self, number: int, lives: int | None, ready_timeout: float) -> None:
+        self.provision(number, lives, ready_timeout)
+
+    def provision(self, number: int, lives: int | None, ready_timeout: float) -> None:
+        if self.process is None:
+            self.begin(ready_timeout)
         process = self.process
-        assert process is not None
+        if process is None:
+            return
 
         def work() -> None:
             self.instances += process.session.many(number, process.spec)
@@ -239,18 +250,25 @@ class Life(RuleBasedStateMachine):
         self.ages.follow()
         self.clock.advance(seconds)
 
-    @rule(data=st.data())
-    def sweep_all(self, data: st.DataObject) -> None:
-        self.sweep_in(self.output, None)
+    @rule(lives=LIVES)
+    def sweep_all(self, lives: int | None) -> None:
+        self.swept(self.output, None, lives)
 
     @precondition(lambda self: self.number)
-    @rule(data=st.data(), lost=st.booleans())
-    def sweep_one(self, data: st.DataObject, lost: bool) -> None:
+    @rule(data=st.data(), lost=st.booleans(), lives=LIVES)
+    def sweep_one(self, data: st.DataObject, lost: bool, lives: int | None) -> None:
         """Sweep a run by its id, perhaps where there is no ledger of it."""
-        number = data.draw(st.integers(1, self.number))
-        self.sweep_in(self.elsewhere if lost else self.output, f"run{number}")
-        if self.process is not None and self.process.run_id == f"run{number}":
+        run_id = f"run{data.draw(st.integers(1, self.number))}"
+        if self.process is not None and self.process.run_id == run_id:
             self.smooth = False
+        self.swept(self.elsewhere if lost else self.output, run_id, lives)
+
+    def swept(self, output: Path, run_id: str | None, lives: int | None) -> None:
+        """Sweep; the sweep may be killed, too."""
+        self.world.lives = FOREVER if lives is None else lives
+        with contextlib.suppress(Killed):
+            self.sweep_in(output, run_id)
+        self.world.lives = FOREVER
 
     def sweep_in(
         self, output: Path, run_id: str | None, row_settle: float = 3600.0
@@ -264,11 +282,15 @@ class Life(RuleBasedStateMachine):
             run_id,
             wait,
             delete_timeout=30.0,
-            ready_timeout=20.0,
             row_settle=row_settle,
         )
         self.ages.follow()
-        if not left and not self.truth.manner.finishes:
+        assert not (left and self.smooth), said
+        if self.truth.manner.finishes:
+            return left, said  # No look can tell of such a boot, until it was long ago.
+        told = {line.partition("(key ")[2].rstrip(")") for line in said if line[:8] == "deleted "}
+        assert not told & self.left(), said
+        if not left:
             live = "" if self.process is None else f"{self.process.run_id}-"
             known = shown if output is self.elsewhere else {it.key for it in self.truth.machines}
             wrong = {
@@ -303,7 +325,7 @@ def threads_that_die() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("number", sizes("fuzz", 10, 10_000))
+@pytest.mark.parametrize("number", sizes("fuzz", 20, 10_000))
 def test_what_is_alive_is_told(number: int) -> None:
     run_state_machine_as_test(
         Life, settings=settings(settings.default, max_examples=number, stateful_step_count=14)
