@@ -32,13 +32,13 @@ from plugin_tools import until
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._run import case as case_module
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run import sweep as sweep_module
+from pytest_hydrasmoke._run.case import Case, End
 from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.ledger import Intent, Ledger, append, mark_run_over
-from pytest_hydrasmoke._run.slots import AHEAD, NAMES, Slots, spans
+from pytest_hydrasmoke._run.slots import AHEAD, NAMES
 from pytest_hydrasmoke._run.swept import Swept
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -597,11 +597,17 @@ def test_a_wrong_run_id_stops_the_sweep_of_that_run(sweep: Sweep) -> None:
 def test_a_fault_of_our_own_is_left_too(
     sweep: Sweep, fake: FakeRouter, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    asked: list[str] = []
+
+    async def broken(case: Case, calls: object) -> None:
+        asked.append(case.key)
+        if len(asked) > 9:
+            case.end, case.words = End.LEFT, "it is asked for without end"
+            return
         raise FileNotFoundError("no such thing")
 
     killed(fake, output)
-    monkeypatch.setattr(case_module.Removal, "step", broken)
+    monkeypatch.setattr(Case, "_delete", broken)
     code, told = sweep()
     assert code == 1
     assert "LEFT     (key owner-0): FileNotFoundError('no such thing')" in told
@@ -965,16 +971,3 @@ def test_of_an_interrupted_sweep_only_keys_that_were_not_asked_to_the_end_are_un
 def interrupt_after_delete(fake: FakeRouter, times: int = 1) -> None:
     until(lambda: sum(one.route == "delete" for one in fake.requests) >= times)
     signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.parametrize(
-    ("keys", "words"),
-    [
-        (["a-10", "a-2", "a-9"], "a-2, a-9 to a-10"),
-        (["b-0", "a-0", "a-1"], "a-0 to a-1, b-0"),
-        (["a-0", "a-2", "a-4", "a-6"], "a-0, a-2, a-4 and 1 more"),
-        (["a-x", "a-0"], "a-x, a-0"),
-    ],
-)
-def test_keys_are_named_in_the_order_of_their_slots(keys: list[str], words: str) -> None:
-    assert spans(keys) == words

@@ -1,0 +1,178 @@
+"""What sweeps keep of a run: in files of their own, by the times of files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from owner_tools import SPEC
+
+from pytest_hydrasmoke._base import files
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._run.folder import folder_of, swept_files, swept_name
+from pytest_hydrasmoke._run.ledger import append, read
+from pytest_hydrasmoke._run.ledger_lines import Reading
+from pytest_hydrasmoke._run.swept import Swept
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def folder(output: Path) -> Path:
+    """A run's folder whose ledger has two claims."""
+    folder = folder_of(output, "owner")
+    folder.mkdir(parents=True)
+    for slot in range(2):
+        claim(folder, f"owner-{slot}")
+    return folder
+
+
+def claim(folder: Path, key: str) -> None:
+    more = {"url": "https://router.example", "spec": SPEC, "share": None, "fake": False}
+    append(folder, {"key": key, "state": State.CLAIMED, **more}, make=True)
+
+
+def older(file: Path, seconds: float) -> None:
+    then = file.stat().st_mtime - seconds
+    os.utime(file, (then, then))
+
+
+def begin(folder: Path) -> tuple[Swept, Reading]:
+    reading = read(folder)
+    return Swept.begin(folder, reading), reading
+
+
+def left(folder: Path) -> list[str]:
+    """Return the keys that the next sweep asks for."""
+    swept, reading = begin(folder)
+    swept.end()
+    return [entry.key for entry in reading.open]
+
+
+def test_an_age_is_the_difference_of_two_files_times(folder: Path) -> None:
+    older(folder / "ledger.jsonl", HOUR)
+    swept, _ = begin(folder)
+    # File times have a grain, and the ledger was written a moment ago.
+    assert HOUR - 1 <= swept.age
+    # The sweep's own clock has no part in it: both files may be of any year.
+    older(folder / "ledger.jsonl", 50 * 365 * 24 * HOUR)
+    assert begin(folder)[0].age > 49 * 365 * 24 * HOUR
+
+
+def test_a_ledger_from_the_future_has_no_age(folder: Path) -> None:
+    older(folder / "ledger.jsonl", -HOUR)
+    assert begin(folder)[0].age == 0
+
+
+def test_a_sweep_leaves_the_ledger_as_old_as_it_is(folder: Path) -> None:
+    older(folder / "ledger.jsonl", HOUR)
+    before = (folder / "ledger.jsonl").stat().st_mtime
+    swept, _ = begin(folder)
+    swept.write("owner-0", State.DELETED)
+    assert (folder / "ledger.jsonl").stat().st_mtime == before
+
+
+def test_what_a_sweep_has_closed_is_closed_for_the_next_one(folder: Path) -> None:
+    swept, _ = begin(folder)
+    swept.write("owner-0", State.DELETED)
+    swept.end()
+    assert left(folder) == ["owner-1"]
+    swept, _ = begin(folder)
+    swept.write("owner-1", State.ABSENT)
+    assert left(folder) == []
+
+
+def test_what_was_closed_is_open_again_once_the_ledger_grows(folder: Path) -> None:
+    swept, _ = begin(folder)
+    swept.write("owner-0", State.DELETED)
+    append(folder, {"key": "owner-0", "state": State.REQUESTED, "id": None})
+    assert left(folder) == ["owner-0", "owner-1"]
+
+
+@pytest.mark.parametrize("state", [State.GONE, State.READY, State.REFUSED, State.DELETING])
+def test_only_a_closed_state_closes(folder: Path, state: State) -> None:
+    swept, _ = begin(folder)
+    swept.write("owner-0", state)
+    assert left(folder) == ["owner-0", "owner-1"]
+
+
+def test_a_key_that_the_ledger_has_not_is_not_made_up(folder: Path) -> None:
+    swept, _ = begin(folder)
+    swept.write("owner-7", State.DELETED)
+    assert left(folder) == ["owner-0", "owner-1"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace(b"deleted", b"delete!"),
+        lambda text: text.replace(b'"size"', b'"sizes"'),
+        lambda text: b"[]\n7\n\xff\n" + text.replace(b"{", b"["),
+        lambda text: b"[" * 100_000,
+    ],
+    ids=["cut", "a word", "a field", "no facts", "deep"],
+)
+def test_a_damaged_line_closes_nothing(folder: Path, damage: Any) -> None:
+    swept, _ = begin(folder)
+    swept.write("owner-0", State.DELETED)
+    [file] = swept_files(folder)
+    file.write_bytes(damage(file.read_bytes()))
+    assert left(folder) == ["owner-0", "owner-1"]
+
+
+def test_the_first_sweep_that_asked_for_a_deletion_counts(folder: Path) -> None:
+    for hours in (1, 3, 2):
+        swept, _ = begin(folder)
+        swept.write("owner-0", State.DELETING)
+        for file in swept_files(folder):
+            if file.stat().st_size and file == swept._file:
+                older(file, hours * HOUR)
+    swept, _ = begin(folder)
+    assert 3 * HOUR - 1 <= swept.deleting_for["owner-0"]
+    assert "owner-1" not in swept.deleting_for
+
+
+def test_a_file_with_nothing_in_it_goes(folder: Path) -> None:
+    swept, _ = begin(folder)
+    assert len(swept_files(folder)) == 1
+    swept.end()
+    swept.end()
+    assert swept_files(folder) == []
+    swept, _ = begin(folder)
+    swept.write("owner-0", State.ABSENT)
+    swept.end()
+    assert len(swept_files(folder)) == 1
+
+
+def test_without_a_ledger_there_is_no_age(output: Path) -> None:
+    folder = folder_of(output, "owner")
+    folder.mkdir(parents=True)
+    (folder / swept_name("another")).write_text("")
+    assert begin(folder)[0].age == 0
+
+
+def test_a_folder_that_cant_be_written_is_no_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "make_mark", closed)
+        swept, _ = begin(folder)
+    swept.write("owner-0", State.DELETED)
+    swept.end()
+    assert (swept.age, swept_files(folder)) == (0, [])
+
+
+def test_a_folder_that_is_removed_meanwhile_is_not_made_again(folder: Path) -> None:
+    swept, _ = begin(folder)
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    swept.write("owner-0", State.DELETED)
+    swept.end()
+    assert not folder.exists()
