@@ -60,9 +60,7 @@ KEPT = looks(accepted(), (0, "contradiction"), (5, "contradiction"))
 CASES = {
     # A first DELETE is always due.
     "nothing": Case(Seen(), ask=True, why="the router was not asked yet"),
-    "a look alone": Case(
-        looks(Seen(), (0, "gone")), ask=True, why="the router was not asked yet"
-    ),
+    "a look alone": Case(looks(Seen(), (0, "gone")), ask=True, why="the router was not asked yet"),
     "an answer alone": Case(accepted(), ask=True, why="the router was not asked yet"),
     # Gone words.
     "gone": Case(looks(accepted(), (0, "gone")), proved=True),

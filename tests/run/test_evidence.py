@@ -91,7 +91,11 @@ def test_a_run_does_not_take_weak_evidence_for_a_deletion(
     at(liar)
     ended = run(TROUBLE_AT_THE_END, lambda: liar.lies.extend(WEAK[case]))
     assert liar.alive == ["weak-0"]
-    assert (ended.ret, outcomes(tmp_path), open_keys(tmp_path / "out")) == (1, ["leaked"], ["weak-0"])
+    assert (ended.ret, outcomes(tmp_path), open_keys(tmp_path / "out")) == (
+        1,
+        ["leaked"],
+        ["weak-0"],
+    )
     for by in ([], ["--run-id", "weak"]):
         code, told = sweep(tmp_path, capsys, *by)
         assert code == 1, told

@@ -85,9 +85,7 @@ def test_the_claim_is_on_the_disk_before_the_request_leaves(
     assert len(synced) >= 5
 
 
-def test_a_claim_says_what_a_sweep_needs_and_not_the_token(
-    fake: FakeRouter, output: Path
-) -> None:
+def test_a_claim_says_what_a_sweep_needs_and_not_the_token(fake: FakeRouter, output: Path) -> None:
     config = config_for(fake, output, gone_statuses=["buried"])
     session = session_for(config)
     session.claim(config.spec)
@@ -356,7 +354,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
-FIELD = st.sampled_from(["key", "state", "url", "share", "spec", "id", "schema", "seconds", "ended"])
+FIELD = st.sampled_from(
+    ["key", "state", "url", "share", "spec", "id", "schema", "seconds", "ended"]
+)
 WORD = st.sampled_from([*State, "key-1", "key-2", 3, 0.5, True])
 
 

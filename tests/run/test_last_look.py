@@ -1,0 +1,441 @@
+"""The last look of a run, on made-up time: at what was deleted, refused, or could not be deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from net_tools import AT_ONCE, SPEC, config_for, smoke_session
+from scripted_io import (
+    ID,
+    MALFORMED,
+    NO_ROW,
+    NOT_FOUND,
+    OTHER_ID,
+    START,
+    ScriptedIO,
+    calls_of,
+    deleted,
+    lost,
+    policy_of,
+    record,
+    reply,
+    row,
+    status,
+)
+
+from pytest_hydrasmoke import LeakError, VirtualClock
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._clock.io import VirtualNetwork
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._run import last_look as last_look_module
+from pytest_hydrasmoke._run.last_look import (
+    AFTER,
+    CLAIMS,
+    LOOKS,
+    MOST_LAG,
+    REFUSED_AFTER,
+    LastLook,
+    note_failure,
+)
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+POLICY = policy_of(delete_timeout=30.0)
+Part = Callable[[LastLook], Callable[[Calls, InstanceRecord], Awaitable[None]]]
+
+
+@pytest.fixture(autouse=True)
+def looks_at_once() -> None:
+    """Time is made up here: every wait is as long as it is."""
+
+
+def look(
+    part: Part,
+    it: InstanceRecord,
+    *,
+    row_lag: float = 0.0,
+    hurried: float | None = None,
+    late: float = 0.0,
+    **scripts: Any,
+) -> ScriptedIO:
+    """Look once more, `late` seconds after the run's end."""
+    given = {"poll": [NO_ROW, ...], "status": [NOT_FOUND, ...], "delete": [deleted(), ...]}
+    io, calls = calls_of(it, **{**given, **scripts})
+    io.time += late
+    if hurried is not None:
+        io.hurried = START + hurried
+    drive(part(LastLook(POLICY, START, row_lag))(calls, it))
+    return io
+
+
+def gone(*, was_ready: bool = True, at: float | None = START) -> InstanceRecord:
+    """Return an instance that was proved gone."""
+    it = record(state=State.READY, id=ID)
+    it.was_ready, it.deletion_asked = was_ready, True
+    it.evidence[ID.replace("-", "")] = it.evidence[ID.replace("-", "")].answered(0, accepted=True)
+    it.is_gone(START, ends=False)
+    it.gone_at = at
+    return it
+
+
+# At what was proved gone
+
+
+def of_proved(it: LastLook) -> Callable[[Calls, InstanceRecord], Awaitable[None]]:
+    return it.of_proved
+
+
+def test_what_is_still_gone_a_while_later_is_deleted() -> None:
+    it = gone()
+    io = look(of_proved, it)
+    assert (it.state, it.leak, it.notes) == (State.DELETED, None, [])
+    assert (io.waited, io.calls_sent()) == (AFTER, ["status", "poll"])
+
+
+def test_a_proof_that_is_old_enough_needs_no_wait() -> None:
+    it = gone(at=START - 60)
+    assert look(of_proved, it).waited == 0
+    it = gone(at=None)
+    assert look(of_proved, it).waited == AFTER
+
+
+def test_what_was_never_ready_is_asked_to_go_once_more_and_stays_open() -> None:
+    it = gone(was_ready=False)
+    io = look(of_proved, it)
+    assert io.calls_sent() == ["delete", "status", "poll"]
+    assert (it.state, it.leak, it.notes) == (State.GONE, None, [])
+
+
+@pytest.mark.parametrize(
+    ("scripts", "what"),
+    [
+        ({"status": [status("running"), NOT_FOUND, ...]}, "status 'running'"),
+        ({"poll": [row("running", OTHER_ID), NO_ROW, ...]}, f"its key names {OTHER_ID}"),
+    ],
+    ids=["alive", "another"],
+)
+def test_what_is_there_again_is_a_leak_and_is_deleted_again(
+    scripts: dict[str, Any], what: str
+) -> None:
+    it = gone()
+    io = look(of_proved, it, **scripts)
+    assert it.leak == f"it was proved gone, and is there again: {what}; it was deleted once more"
+    assert it.state is State.GONE, "it stays open: a sweep looks again"
+    assert "delete" in io.calls_sent()
+
+
+def test_what_is_there_again_and_does_not_go_is_a_leak() -> None:
+    it = gone()
+    with pytest.raises(LeakError, match="not confirmed as deleted"):
+        look(of_proved, it, status=[status("running"), ...])
+    assert it.leak == "it was proved gone, and is there again: status 'running'"
+    assert it.state is State.DELETING
+
+
+@pytest.mark.parametrize("answer", [reply(400, {"detail": "no"}), lost()], ids=["refused", "lost"])
+def test_what_proves_nothing_takes_no_proof_back(answer: Any) -> None:
+    it = gone()
+    look(of_proved, it, status=[answer, ...])
+    assert (it.state, it.leak) == (State.GONE, None)
+    [note] = it.notes
+    assert note.startswith("the last look at it proves nothing: ")
+    assert note.endswith("; a sweep looks again")
+
+
+def test_what_is_still_being_deleted_stays_open() -> None:
+    it = gone()
+    look(of_proved, it, status=[status("deleting"), ...])
+    assert (it.state, it.leak) == (State.GONE, None)
+    assert it.notes == [
+        "the last look at it proves nothing: the router is still deleting it; a sweep looks again"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("late", "hurried"),
+    [(LOOKS + AFTER, None), (0.0, AFTER + LAST_CHANCE)],
+    ids=["late", "hurried"],
+)
+def test_what_is_not_reached_in_time_is_named_and_not_asked(
+    late: float, hurried: float | None
+) -> None:
+    it = gone()
+    io = look(of_proved, it, late=late, hurried=hurried)
+    assert (io.calls_sent(), it.state, it.leak) == ([], State.GONE, None)
+    assert it.notes == [
+        "the last look at it proves nothing: it was not reached in time; a sweep looks again"
+    ]
+
+
+# At what could not be deleted
+
+
+def try_again(it: LastLook) -> Callable[[Calls, InstanceRecord], Awaitable[None]]:
+    return it.try_again
+
+
+def leaked(state: State, **more: Any) -> InstanceRecord:
+    it = record(state=state, **more)
+    it.leak, it.deletion_asked = "not confirmed as deleted", True
+    return it
+
+
+def test_a_leak_that_is_gone_at_the_end_is_a_note() -> None:
+    it = leaked(State.DELETING, id=ID)
+    io = look(try_again, it)
+    assert (it.state, it.leak) == (State.GONE, None)
+    assert it.notes == ["its deletion was proved only at the run's end"]
+    assert io.waited == AFTER
+
+
+def test_a_leak_that_is_not_proved_at_the_end_stays_one() -> None:
+    it = leaked(State.DELETING, id=ID)
+    io = look(try_again, it, status=[status("running"), ...])
+    assert (it.leak, it.notes) == ("not confirmed as deleted", [])
+    assert io.calls_sent("status") == ["status"], "one look"
+
+
+def test_a_leak_without_a_row_is_asked_for_once_and_not_waited_for() -> None:
+    it = leaked(State.REQUESTED)
+    io = look(try_again, it)
+    assert (it.leak, io.calls_sent(), io.waited) == ("not confirmed as deleted", ["poll"], AFTER)
+
+
+def test_a_leak_whose_row_has_come_is_deleted() -> None:
+    it = leaked(State.ACCEPTED, id=ID)
+    look(try_again, it, poll=[row("running"), NO_ROW, ...])
+    assert (it.state, it.leak, it.id) == (State.GONE, None, ID)
+
+
+def test_a_leak_whose_time_comes_late_is_looked_at_at_once() -> None:
+    it = leaked(State.DELETING, id=ID)
+    assert look(try_again, it, late=9).waited == 9
+
+
+# At what was refused
+
+
+def of_refused(it: LastLook) -> Callable[[Calls, InstanceRecord], Awaitable[None]]:
+    return it.of_refused
+
+
+def refused_record(at: float | None = START) -> InstanceRecord:
+    it = record(state=State.REQUESTED)
+    it.refuses(START)
+    it.refused_at = at
+    return it
+
+
+@pytest.mark.parametrize(
+    ("row_lag", "ago", "waits"),
+    [
+        (0.0, 0.0, REFUSED_AFTER),
+        (1.0, 0.0, REFUSED_AFTER),
+        (4.0, 0.0, 8.0),
+        (100.0, 0.0, MOST_LAG),
+        (0.0, 2.0, REFUSED_AFTER - 2.0),
+        (4.0, 60.0, 0.0),
+        (0.0, None, REFUSED_AFTER),
+    ],
+)
+def test_a_refused_key_is_asked_for_later_than_rows_come(
+    row_lag: float, ago: float | None, waits: float
+) -> None:
+    it = refused_record(None if ago is None else START - ago)
+    io = look(of_refused, it, row_lag=row_lag)
+    assert (io.waited, io.calls_sent()) == (waits, ["poll"])
+    assert (it.state, it.conflict, it.leak) == (State.REFUSED, None, None)
+
+
+def test_what_came_of_it_is_deleted_and_makes_the_run_red() -> None:
+    it = refused_record()
+    look(of_refused, it, poll=[row("running"), NO_ROW, ...])
+    assert (it.state, it.id, it.leak) == (State.GONE, ID, None)
+    assert it.conflict is not None
+    assert "refused to provision it, and did it all the same: its key named it 3 s" in it.conflict
+
+
+def test_a_router_that_calls_it_no_key_has_no_row_for_it() -> None:
+    it = refused_record()
+    look(of_refused, it, poll=[MALFORMED, ...])
+    assert (it.state, it.conflict) == (State.REFUSED, None)
+
+
+def test_a_refused_key_that_is_not_answered_for_is_an_error_and_no_leak() -> None:
+    it = refused_record()
+    with pytest.raises(HydraSmokeError):
+        look(of_refused, it, poll=[reply(400, {"detail": "no"}), ...])
+    assert (it.state, it.leak) == (State.REFUSED, None)
+
+
+@pytest.mark.parametrize(
+    ("late", "hurried"),
+    [(CLAIMS + REFUSED_AFTER, None), (0.0, REFUSED_AFTER)],
+    ids=["late", "hurried"],
+)
+def test_a_refused_key_that_is_not_reached_in_time_stays(
+    late: float, hurried: float | None
+) -> None:
+    it = refused_record()
+    io = look(of_refused, it, late=late, hurried=hurried)
+    assert (io.calls_sent(), it.state) == ([], State.REFUSED)
+
+
+def test_what_came_of_it_and_does_not_go_is_a_leak() -> None:
+    it = refused_record()
+    with pytest.raises(LeakError) as caught:
+        look(of_refused, it, poll=[row("running"), ...], status=[status("running"), ...])
+    note_failure(it, caught.value)
+    assert it.leak == caught.value.message
+
+
+# What comes to no end
+
+
+def test_a_failure_is_a_leak_only_where_something_is_not_proved_gone() -> None:
+    it = gone()
+    note_failure(it, LeakError("it is there"))
+    assert (it.leak, it.notes) == (None, ["the last look at it proves nothing: it is there"])
+    it = record(state=State.DELETING, id=ID)
+    note_failure(it, HydraSmokeError("no answer"))
+    assert (it.leak, it.notes) == (None, ["the last look at it proves nothing: no answer"])
+    for _ in range(2):
+        note_failure(it, LeakError("it is there"))
+        assert it.leak == "it is there"
+    note_failure(it, LeakError("it is still there"))
+    assert it.leak == "it is there"
+
+
+# Of a whole run
+
+
+@contextmanager
+def a_run(
+    scenario: Scenario = AT_ONCE, **settings: Any
+) -> Iterator[tuple[FakeRouter, SmokeSession]]:
+    """Yield a router and a run on one virtual clock."""
+    clock = VirtualClock()
+    with FakeRouter(scenario, clock=clock) as fake:
+        session = smoke_session(config_for(fake, max_instances=20, **settings))
+        session.network = VirtualNetwork(clock)
+        session.__post_init__()
+        yield fake, session
+        session.close()
+
+
+def test_a_run_looks_back_at_everything_once_and_at_the_same_time() -> None:
+    with a_run() as (fake, session):
+        for _ in range(12):
+            session.provision(SPEC)
+        for code in (403, 422):
+            fake.fail("provision", status=code)
+            with pytest.raises(HydraSmokeError):
+                session.provision(SPEC)
+        session.close()
+        before = fake.clock.now()
+        words = ["2 refused provisions had no row at the end; a sweep looks once more"]
+        assert session.look_back() == words
+        assert fake.clock.now() - before <= REFUSED_AFTER + 1
+        states = [it.state for it in session.records]
+        assert states == [State.DELETED] * 12 + [State.REFUSED] * 2
+        asked = len(fake.requests)
+        assert session.look_back() == []
+        assert len(fake.requests) == asked
+
+
+def test_a_run_without_anything_to_look_at_asks_for_nothing() -> None:
+    with a_run() as (fake, session):
+        before = len(fake.requests)
+        assert session.look_back() == []
+        assert len(fake.requests) == before
+
+
+def test_a_leak_is_tried_once_more_at_the_end_of_the_run() -> None:
+    with a_run(delete_timeout=5) as (fake, session):
+        session.provision(SPEC)
+        fake.fail("delete", status=400, times=10_000)
+        session.close()
+        [it] = session.records
+        assert it.leak is not None
+        fake._faults.reset()
+        assert session.look_back() == []
+        assert (it.leak, it.state) == (None, State.GONE)
+        assert fake.instances[0].deleted
+
+
+def test_one_refused_key_is_told_in_the_singular_and_its_lag_is_the_runs() -> None:
+    late = dataclasses.replace(AT_ONCE, row_after=6.0)
+    with a_run(late) as (fake, session):
+        session.provision(SPEC).delete()
+        fake.fail("provision", status=403)
+        with pytest.raises(HydraSmokeError):
+            session.provision(SPEC)
+        before = fake.clock.now()
+        session.close()
+        words = ["1 refused provision had no row at the end; a sweep looks once more"]
+        assert session.look_back() == words
+        assert fake.clock.now() - before >= 12
+
+
+def test_after_a_signal_nobody_looks_back() -> None:
+    with a_run() as (fake, session):
+        session.provision(SPEC)
+        session.close()
+        session.interrupts.received = 15
+        asked = len(fake.requests)
+        assert session.look_back() == []
+        assert (len(fake.requests), session.records[0].state) == (asked, State.GONE)
+
+
+def test_a_run_at_the_bundled_fake_needs_no_last_look() -> None:
+    with a_run() as (fake, session):
+        session.ledger.fake = True
+        session.__post_init__()
+        session.provision(SPEC)
+        session.close()
+        assert session.records[0].state is State.DELETED
+        asked = len(fake.requests)
+        assert session.look_back() == []
+        assert len(fake.requests) == asked
+
+
+def test_what_can_not_be_asked_keeps_no_other_from_being_looked_at() -> None:
+    with a_run() as (fake, session):
+        for _ in range(3):
+            session.provision(SPEC)
+        session.close()
+        fake.fail("status", status=401, times=1)
+        session.look_back()
+        assert sorted(it.state for it in session.records) == [
+            State.DELETED,
+            State.DELETED,
+            State.GONE,
+        ]
+        [note] = [note for it in session.records for note in it.notes]
+        assert note.startswith("the last look at it proves nothing: ")
+
+
+def test_a_fault_of_one_look_keeps_no_other_from_being_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = LastLook.of_proved
+
+    async def broken(look: LastLook, calls: Calls, it: InstanceRecord) -> None:
+        if it.key == "net-0":
+            raise ZeroDivisionError("no such thing")
+        await real(look, calls, it)
+
+    monkeypatch.setattr(last_look_module.LastLook, "of_proved", broken)
+    with a_run() as (_, session):
+        for _ in range(3):
+            session.provision(SPEC)
+        session.close()
+        session.look_back()
+        assert [it.state for it in session.records] == [State.GONE, State.DELETED, State.DELETED]
