@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from hypothesis import example, given
@@ -20,31 +19,35 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 KEYS = st.sampled_from(["run-0", "run-1", "run-2"])
 OBJECTS = st.dictionaries(TEXTS, JSON, max_size=2)
+SECONDS = st.floats(0, 1e6)
 
-intents = st.fixed_dictionaries(
+NOW = st.just(SCHEMA)
+
+claims = st.fixed_dictionaries(
     {
         "key": KEYS,
-        "fact": st.just("intent"),
+        "state": st.just("claimed"),
         "url": TEXTS,
-        "settings": OBJECTS | st.fixed_dictionaries({"fake": JSON}),
         "spec": OBJECTS,
-        "at": st.datetimes(timezones=st.timezones()).map(datetime.isoformat),
+        "share": st.none() | TEXTS,
+        "fake": st.booleans() | JSON,
+        "schema": NOW,
     },
-    optional={"share": st.none() | TEXTS},
 )
 facts = st.fixed_dictionaries(
     {
         "key": KEYS,
-        "fact": st.sampled_from([fact.value for fact in State if fact != State.CLAIMED]),
-        "schema": st.just(SCHEMA),
+        "state": st.sampled_from([state.value for state in State if state != State.CLAIMED]),
+        "schema": NOW,
     },
-    optional={"id": st.none() | TEXTS},
+    optional={"id": st.none() | TEXTS, "seconds": SECONDS, "prepared": st.booleans()},
 )
-failures = st.fixed_dictionaries({"share": TEXTS, "spec": OBJECTS, "failure": TEXTS})
+failures = st.fixed_dictionaries({"share": TEXTS, "spec": OBJECTS, "failure": TEXTS, "schema": NOW})
+ends = st.fixed_dictionaries({"ended": st.just(True), "schema": NOW})
 # Near to what a ledger has: fields of any kind, under the right names.
 strange = st.dictionaries(
-    st.sampled_from(["key", "fact", "url", "settings", "spec", "share", "failure", "id", "at"]),
-    JSON,
+    st.sampled_from(["key", "state", "url", "fake", "spec", "share", "failure", "id", "schema"]),
+    JSON | NOW,
 )
 
 
@@ -52,7 +55,7 @@ def line(value: object) -> bytes:
     return f"\n{json.dumps(value)}\n".encode()
 
 
-lines = st.lists(intents | facts | failures, max_size=12).map(
+lines = st.lists(claims | facts | failures | ends, max_size=12).map(
     lambda several: [line(value) for value in several]
 )
 garbage = st.binary(max_size=20).filter(lambda it: b"\n" not in it) | (JSON | strange).map(
@@ -64,10 +67,11 @@ def uses(reading: Reading) -> None:
     """Ask everything that its readers ask."""
     for key, entry in reading.entries.items():
         assert entry.key == key
-        assert isinstance(entry.fact, State)
+        assert isinstance(entry.state, State)
         assert (entry in reading.open) == entry.open
-        assert not (entry.has_row and entry.id is None)
-        assert entry.share is None or reading.shared(entry.share, entry.spec) is None or entry.open
+        assert not (entry.had_row and entry.id is None)
+        shared = None if entry.share is None else reading.shared(entry.share, entry.spec)
+        assert shared is None or shared.open or shared.fake
     for share, spec, why in reading.failures:
         assert reading.failure(share, spec) is not None
         assert isinstance(why, str)
@@ -77,7 +81,8 @@ def uses(reading: Reading) -> None:
 @example(text=b"[" * 100_000)
 @example(text=b'{"key": ' + b"9" * 10_000 + b"}")
 @example(text=b'"failure"')
-@example(text=b'{"key": "\\ud800", "fact": ["intent"]}')
+@example(text=b'{"key": "\\ud800", "state": ["claimed"], "schema": 3}')
+@example(text=b'{"key": "k", "state": "created", "seconds": 1e999, "schema": 3}')
 @example(text="{}".encode("utf-16"))
 def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes) -> None:
     reading = parse(text)
@@ -87,7 +92,10 @@ def test_any_bytes_are_read_and_every_line_that_is_none_is_reported(text: bytes)
     assert sorted(set(reported)) == reported
     assert set(reported) <= set(written)
     # Each line that is no problem became an entry, a later fact of one, or a failure.
-    assert bool(reading.entries or reading.failures) == (len(reported) < len(written))
+    assert bool(reading.entries or reading.failures or reading.ended) == (
+        len(reported) < len(written)
+    )
+    assert reading.size == len(text)
 
 
 def whole(several: list[bytes]) -> Reading:
@@ -100,13 +108,14 @@ def test_what_a_killed_writer_left_spoils_no_other_line(
 ) -> None:
     """Cut the line of any one writer anywhere, and let others write on."""
     at = data.draw(st.integers(0, len(several)))
-    victim = data.draw(intents | facts | failures)
+    victim = data.draw(claims | facts | failures | ends)
     half = line(victim)[: data.draw(st.integers(0, len(line(victim)) - 3))]
     reading = parse(b"".join([*several[:at], half, *several[at:]]))
     expected = whole(several)
     uses(reading)
     assert reading.entries == expected.entries
     assert reading.failures == expected.failures
+    assert reading.ended == expected.ended
     assert len(reading.problems) == len(expected.problems) + bool(half.strip())
 
 
@@ -120,26 +129,33 @@ def test_foreign_lines_are_reported_and_change_nothing(
     assert len(reading.problems) == len(expected.problems) + len(foreign)
 
 
-@given(several=st.lists(intents, max_size=6), more=st.lists(facts, max_size=6))
+@given(several=st.lists(claims, max_size=6), more=st.lists(facts, max_size=6))
 def test_the_last_fact_of_a_key_is_what_is_known(
     several: list[dict[str, Any]], more: list[dict[str, Any]]
 ) -> None:
     reading = parse(b"".join(map(line, [*several, *more])))
-    known = {intent["key"]: intent for intent in several}
+    known = {claim["key"]: claim for claim in several}
     assert set(reading.entries) == set(known)
     assert len(reading.problems) == sum(fact["key"] not in known for fact in more)
-    for key, intent in known.items():
+    for key, claim in known.items():
         of_key = [fact for fact in more if fact["key"] == key]
-        ids = [fact["id"] for fact in of_key if fact.get("id") is not None]
-        words = ["intent", *(fact["fact"] for fact in of_key)]
+        named = [fact for fact in of_key if fact.get("id") is not None]
+        words = ["claimed", *(fact["state"] for fact in of_key)]
+        own = [fact["id"] for fact in named if fact["state"] in ("accepted", "created")]
         assert reading.entries[key] == Entry(
             key,
-            intent["url"],
-            intent["spec"],
-            datetime.fromisoformat(intent["at"]),
-            fake=intent["settings"].get("fake") is True,
-            share=intent.get("share"),
-            fact=State(words[-1]),
-            id=[None, *ids][-1],
+            claim["url"],
+            claim["spec"],
+            fake=claim["fake"] is True,
+            share=claim["share"],
+            state=State(words[-1]),
+            id=[None, *(fact["id"] for fact in named)][-1],
+            ids=[*dict.fromkeys(own)],
+            deleted=[fact["id"] for fact in named if fact["state"] == "deleting"],
             was_ready="ready" in words,
+            prepared=any(fact.get("prepared") for fact in of_key),
         )
+    took = [fact for fact in more if fact["key"] in known]
+    for state, longest in (("created", reading.row_lag), ("ready", reading.boot)):
+        seconds = [fact.get("seconds", 0.0) for fact in took if fact["state"] == state]
+        assert longest == max([0.0, *seconds])

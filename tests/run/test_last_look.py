@@ -1,4 +1,4 @@
-"""The last look of a run, on made-up time: at what was deleted, refused, or could not be deleted."""
+"""The last look of a run, on made-up time: at what was deleted, was refused, or would not go."""
 
 from __future__ import annotations
 
