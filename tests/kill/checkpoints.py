@@ -12,7 +12,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +44,21 @@ def around_request(name: str) -> None:
 
 
 def around_note() -> None:
-    inner = ledgers.record_fact
+    inner = ledgers.append
 
-    def wrapped(folder: Path, key: str, fact: str, **fields: object) -> None:
+    def wrapped(folder: Path, facts: Mapping[str, object], *, make: bool = False) -> None:
+        what = facts.get("state", "end")
+
         def half() -> None:
             with (folder / "ledger.jsonl").open("a") as file:
-                file.write(f'\n{{"key": "{key}", "fact": "{fact}')
+                file.write(f'\n{{"key": "{facts.get("key")}", "state": "{what}')
 
-        checkpoint(f"note {fact}: before")
-        checkpoint(f"note {fact}: half", half)
-        inner(folder, key, fact, **fields)
-        checkpoint(f"note {fact}: after")
+        checkpoint(f"note {what}: before")
+        checkpoint(f"note {what}: half", half)
+        inner(folder, facts, make=make)
+        checkpoint(f"note {what}: after")
 
-    ledgers.record_fact = wrapped
+    ledgers.append = wrapped
 
 
 if __name__ == "__main__":

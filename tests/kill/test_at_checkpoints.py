@@ -6,7 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from kill_tools import HERE, Router, Run, open_entries, router, several_at_once, start, sweep
+from kill_tools import (
+    HERE,
+    Router,
+    Run,
+    open_entries,
+    router,
+    several_at_once,
+    start,
+    sweep_to_the_end,
+)
 from sizes import sizes
 
 # How often each checkpoint, and which of some 45. In the sample it is one where an intent is half
@@ -40,7 +49,7 @@ def test_a_run_killed_at_any_checkpoint_leaks_nothing(
             # What a half-written line was to say, nobody can know: the sweep says that.
             half = code == -9 and last.endswith(": half")
             folder.joinpath(".hydrasmoke/runs").mkdir(parents=True, exist_ok=True)
-            swept, output = sweep(at, folder)
+            swept, output = sweep_to_the_end(at, folder)
             left = open_entries(folder)
             good = swept == half and ("can't be read" in output) == half and not left
             return "" if good else f"{last}: {run.output}\n{output}", code, left

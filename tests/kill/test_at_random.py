@@ -18,7 +18,7 @@ from kill_tools import (
     several_at_once,
     start,
     start_pytest,
-    sweep,
+    sweep_to_the_end,
 )
 
 
@@ -59,7 +59,7 @@ def test_a_killed_run_leaks_nothing_that_a_sweep_does_not_find(tmp_path: Path) -
                 if run.process.returncode == -9:
                     break  # Else it was over already: that is no kill.
             folder.joinpath(".hydrasmoke/runs").mkdir(parents=True, exist_ok=True)
-            code, output = sweep(at, folder)
+            code, output = sweep_to_the_end(at, folder)
             left = open_entries(folder)
             return output if code or left else "", run.process.returncode, left
 

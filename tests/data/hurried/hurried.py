@@ -39,7 +39,20 @@ def hurried() -> Iterator[None]:
             change.stop()
 
 
+def main() -> int:
+    """Run the command line in a hurry: `python -m hurried sweep`."""
+    from pytest_hydrasmoke._cli.main import main as command
+    from pytest_hydrasmoke._run import sweep  # noqa: F401 - else there is nothing to hurry yet.
+
+    with hurried():
+        return command()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish() -> Iterator[None]:
     with hurried():
         yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
