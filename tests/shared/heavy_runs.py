@@ -33,7 +33,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             report
             for category in categories
             for report in reporter.stats.get(category, ())
-            if asked & set(report.keywords)
+            if asked & set(getattr(report, "keywords", ()))
         ]
         for categories in (("passed", "failed", "xfailed", "xpassed", "error"), ("skipped",))
     )
