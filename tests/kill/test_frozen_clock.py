@@ -12,6 +12,7 @@ import pytest
 from inner import only
 from kill_tools import pytest_command, router, several_at_once, start, until
 from sizes import sizes
+from without_trio import path_with_trio
 
 END = 10.0
 """Seconds from a signal until the run must be over: a runner kills then."""
@@ -141,7 +142,8 @@ class Case:
             faked = f"LD_PRELOAD={LIBRARIES[0]}", f"FAKETIME={FAKETIMES[self.freezer]}"
             command = ["env", *faked, *command]
         with router(**ROUTER) as at:
-            run = start(command, folder, at.environment(HYDRA_SMOKE_DELETE_TIMEOUT="20"), str(self))
+            env = at.environment(HYDRA_SMOKE_DELETE_TIMEOUT="20", PYTHONPATH=path_with_trio())
+            run = start(command, folder, env, str(self))
             if self.ending in SIGNALS:
                 if not until(lambda: len(at.requests("chat")) > 1, 30.0):
                     run.send(signal.SIGKILL)
