@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Attempt, Calls
-from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
+from pytest_hydrasmoke._api.models import (
+    InstanceSpec,
+    InstanceStatus,
+    PollResult,
+    ProvisionAccepted,
+)
 from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES
 from pytest_hydrasmoke._base.errors import (
@@ -27,7 +32,10 @@ from pytest_hydrasmoke._core.states import State
 from .disposal import delete_async, to_delete
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+    from pytest_hydrasmoke._transport.protocol import CallName
 
     from .session import SmokeSession
 
@@ -41,8 +49,9 @@ _DELETED = RULES["delete"].answers
 
 @dataclass(slots=True)
 class OfClients(Sightings):
-    """Sightings of the run's clients, which also report an accepted deletion to the run."""
+    """Sightings of the run's clients, which also report rows and deletions to the run."""
 
+    on_row: Callable[[str], None] = lambda instance_id: None
     on_deletion: Callable[[str, int], None] = lambda instance_id, code: None
 
     def saw_attempt(self, attempt: Attempt) -> None:
@@ -50,6 +59,11 @@ class OfClients(Sightings):
         code = attempt.outcome
         if attempt.request.call == "delete" and isinstance(code, int) and code in _DELETED:
             self.on_deletion(asked_for(attempt.request), code)
+
+    def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
+        Sightings.saw_answer(self, call, code, answer)
+        if isinstance(answer, InstanceStatus):
+            self.on_row(answer.id)
 
 
 class ByHand:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -80,7 +80,7 @@ class SmokeSession(RecordListener):
         self._ended = False
         self._looked_back = False
         self._pid = os.getpid()
-        self.sightings = OfClients(on_deletion=self._note_deletion)
+        self.sightings = OfClients(on_row=self._note_row, on_deletion=self._note_deletion)
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(
@@ -138,13 +138,21 @@ class SmokeSession(RecordListener):
         else:
             self.write(record)
 
+    def _named(self, instance_id: str) -> Iterator[InstanceRecord]:
+        """Yield the instances of the run with an id."""
+        for record in self.records:
+            if record.id is not None and plain_id(record.id) == plain_id(instance_id):
+                yield record
+
+    def _note_row(self, instance_id: str) -> None:
+        """Record that a test's client has seen the row of an instance of the run."""
+        for record in self._named(instance_id):
+            if record.state is State.ACCEPTED:
+                record.names(instance_id)
+
     def _note_deletion(self, instance_id: str, code: int) -> None:
         """Record that a test's client, and not another run, deleted an instance of the run."""
-        for record in self.records:
-            same = record.id is not None and plain_id(record.id) == plain_id(instance_id)
-            # The router deletes only what has a row, so this code proves that there was one.
-            if not same:
-                continue
+        for record in self._named(instance_id):
             plain, accepted = plain_id(instance_id), code < 300
             seen = record.evidence[plain]
             record.evidence[plain] = replace(seen, accepted=seen.accepted or accepted)
@@ -286,19 +294,21 @@ class SmokeSession(RecordListener):
         record.unknown_outcomes = 1
         return record
 
-    def adopt(self, reported: Mapping[str, Entry], leaks: Mapping[str, str]) -> None:
+    def adopt(
+        self, reported: Mapping[str, Entry] | None = None, leaks: Mapping[str, str] | None = None
+    ) -> None:
         """Own what other processes of this run have left: in the ledger, or `reported` by them.
 
         `leaks` are what they have given up: these are not waited for again.
         """
         known = {record.key for record in self.records}
-        entries = dict(reported)
+        entries = dict(reported or {})
         with contextlib.suppress(OSError):  # Else a sweep may read it later.
             entries |= self.ledger.read().entries
         for key, entry in entries.items():
             if key not in known and entry.state not in CLOSED:
                 record = self.join(entry)
-                record.leak = None if record.state in SETTLED else leaks.get(key)
+                record.leak = None if record.state in SETTLED else (leaks or {}).get(key)
 
     @property
     def pending(self) -> list[InstanceRecord]:

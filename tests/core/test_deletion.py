@@ -66,8 +66,8 @@ def deleting(
 # --- what confirms it ------------------------------------------------------------------------
 
 ONCE = ["delete", "status", "poll"]
-HELD = [*ONCE, "status", "poll"]
-"""Where no delete is accepted, "not found" must hold for ten seconds."""
+HELD = [*ONCE, *["status", "poll"] * 10]
+"""Where no delete is accepted, "not found" must hold for ten seconds: one look in each."""
 CONFIRMED: dict[str, tuple[list[Any], list[Any], list[str]]] = {
     # what delete and status answer, and the calls until it is confirmed
     "404 of status": ([deleted()], [NOT_FOUND], ONCE),

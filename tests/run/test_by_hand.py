@@ -108,6 +108,7 @@ async def test_what_the_test_deletes_itself_is_seen_gone(kind: str, given: Any) 
             told = (await result(it.client.provision(SPEC, key))).instance_id
             if told is None:
                 told = (await result(it.client.poll(key))).instance_id
+            await result(it.client.status(told))
             await result(it.client.delete(told))
         assert it.states == [State.GONE]
         assert it.leaks == [None]
