@@ -25,8 +25,10 @@ from pytest_hydrasmoke._transport.protocol import Request
 
 OUTCOMES = {
     State.CLAIMED: "claimed",
+    State.UNUSED: "unused",
     State.REFUSED: "refused",
     State.ABSENT: "absent",
+    State.GONE: "deleted",
     State.DELETED: "deleted",
     State.REQUESTED: "leaked",
     State.CREATED: "leaked",
@@ -41,6 +43,13 @@ OUTCOMES = {
 @pytest.mark.parametrize("state", State)
 def test_whatever_is_not_known_to_be_gone_has_leaked(state: State) -> None:
     assert frozen(record(state=state)).outcome == OUTCOMES[state]
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_came_back_has_leaked_whatever_became_of_it(state: State) -> None:
+    it = record(state=state)
+    it.leak = "it was proved gone, and is there again"
+    assert frozen(it).outcome == "leaked"
 
 
 @pytest.mark.parametrize("state", State)
@@ -84,7 +93,7 @@ PROGRESS_LOG = {
     "idempotency_key": KEY,
     "hostname": "box-1",
     "spec": SPEC.model_dump(),
-    "outcome": "deleted",
+    "outcome": "leaked",
     "leak": "why",
     "conflict": None,
     "delete_with": "",
@@ -282,7 +291,7 @@ def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
         exit_code=1,
         instances=tuple(map(frozen, records)),
     )
-    counts = {"deleted": 3, "leaked": 1, "kept": 1, "refused": 1, "absent": 1, "attached": 1}
+    counts = {"deleted": 2, "leaked": 2, "kept": 1, "refused": 1, "absent": 1, "attached": 1}
     assert {outcome: report.count(outcome) for outcome in counts} == counts
     assert report.provisioned == 5, "what was deleted, kept or leaked"
     assert Report.model_validate_json(report.model_dump_json()) == report
