@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kill_tools import Router, Run, start_pytest, sweep, until
+from kill_tools import Router, Run, start, sweep, until
 from truth import TOKEN, Machine, Truth
 from truth_app import served
 from truth_cases import BEGINNING, TO_ITS_END, Case
@@ -19,6 +20,13 @@ BOUND = 10.0
 """Seconds from a TERM to the exit."""
 FINE = frozenset({"deleted", "absent", "refused"})
 """Outcomes in a report that tell of no machine."""
+# Not `kill_tools.pytest_command`: here the last look is to come when it comes.
+PYTEST = [
+    *(sys.executable, "-m", "pytest", "-c", "/dev/null", "--rootdir", "."),
+    *("-p", "hydrasmoke", "-p", "no:cacheprovider", "-q", "--hydra-smoke", "test_it.py"),
+]
+ENDS = {TO_ITS_END: (0, 1), "TERM": (128 + signal.SIGTERM,)}
+"""The exit codes of runs that have run; a kill has one of its own."""
 PATIENCE = {
     "HYDRA_SMOKE_TOKEN": TOKEN,
     "HYDRA_SMOKE_READY_TIMEOUT": "40",
@@ -53,7 +61,7 @@ class Cell:
             try:
                 self._live(truth, Router(url))
             except AssertionError as error:
-                self.faults.append(f"no end: {str(error)[-2000:]}")
+                self.faults.append(f"did not run as it should: {str(error)[-2000:]}")
         return self
 
     def _live(self, truth: Truth, at: Router) -> None:
@@ -80,11 +88,15 @@ class Cell:
         env = {**PATIENCE, "HYDRA_SMOKE_RUN_ID": RUN_ID, "WAITS": str(waits), **self.case.env}
         env["HYDRA_SMOKE_ROW_SETTLE"] = str(settle)
         text = BEGINNING + self.case.text
-        run = start_pytest(at, self.folder, text, *self.case.arguments, name=str(self), **env)
+        self.folder.mkdir()
+        (self.folder / "test_it.py").write_text(text)
+        run = start([*PYTEST, *self.case.arguments], self.folder, at.environment(**env), str(self))
         try:
             self._end(truth, run)
         finally:
             run.process.kill()
+        assert run.process.returncode in ENDS.get(self.way, (-signal.SIGKILL,)), run.output
+        assert truth.asked("provision"), run.output
         self.told.append(f"run {run.process.returncode}")
         return run
 
