@@ -86,7 +86,7 @@ class Case:
     curable: bool = True
     """Whether a sweep with the ledger can end all machines once the trouble is over."""
     key_suffices: bool = True
-    """Whether a sweep without the ledger can find them."""
+    """Whether a sweep without the ledger can find them: by keys that it can guess, of rows."""
     mended: bool = False
     """Whether the trouble is over before the run is, so that its end can end them."""
     ways: tuple[str, ...] = WAYS
@@ -108,7 +108,7 @@ def refusing(code: int) -> list[Case]:
     if code in (401, 403):
         manner = Manner(refuses=code, whom="strangers")
         cases += [
-            Case(f"{code} to strangers, and made", manner, STRANGERS),
+            Case(f"{code} to strangers, and made", manner, STRANGERS, key_suffices=False),
             Case(
                 f"{code} to the checks' strangers, and made",
                 manner,
@@ -119,7 +119,7 @@ def refusing(code: int) -> list[Case]:
     if code == 422:
         manner = Manner(refuses=code, whom="invalid")
         cases += [
-            Case("422 to what is invalid, and made", manner, TWO),
+            Case("422 to what is invalid, and made", manner, TWO, key_suffices=False),
             Case(
                 "422 to what the checks send, and made",
                 manner,
@@ -161,6 +161,7 @@ WRONG = [
             IN_BOOT,
             env=SOON_UP,
             in_boot=True,
+            key_suffices=False,
         )
         for boot in (2.0, 5.0)
     ),

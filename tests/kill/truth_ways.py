@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kill_tools import Router, Run, start, sweep, until
+from kill_tools import Router, Run, start, until
 from truth import TOKEN, Machine, Truth
 from truth_app import served
 from truth_cases import BEGINNING, TO_ITS_END, Case
@@ -127,11 +127,12 @@ class Cell:
         if self._ledger_is_lost:
             where = ["--run-id", RUN_ID, "--output", "elsewhere"]
         env = {**PATIENCE, "HYDRA_SMOKE_ROW_SETTLE": str(settle)}
-        began = time.monotonic()
-        code, text = sweep(at, self.folder, *where, wait=settle + 1, **env)
-        seconds = time.monotonic() - began
-        self.told.append(f"sweep {code} in {seconds:.1f} s {text.strip().splitlines()[-1]!r}")
-        return code, text
+        command = [sys.executable, "-m", "pytest_hydrasmoke", "sweep", "--wait", str(settle + 1)]
+        swept = start([*command, *where], self.folder, at.environment(**env), "sweep")
+        code = swept.end(300)
+        seconds, last = time.monotonic() - swept.started, swept.output.strip().splitlines()[-1]
+        self.told.append(f"sweep {code} in {seconds:.1f} s {last!r}")
+        return code, swept.output
 
     @property
     def _ledger_is_lost(self) -> bool:
