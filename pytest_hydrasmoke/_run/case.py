@@ -54,7 +54,14 @@ class End(Enum):
 
 WELL = frozenset({End.DELETED, End.GONE, End.BOOTING, End.UNDER_WAY, End.NOTHING})
 """Ends after which nothing is left, as far as anybody can know by now."""
-CLOSING = {End.DELETED: State.DELETED, End.GONE: State.DELETED, End.NOTHING: State.ABSENT}
+LEARNED = {
+    End.DELETED: State.DELETED,
+    End.GONE: State.DELETED,
+    End.BOOTING: State.GONE,
+    End.UNDER_WAY: State.DELETING,
+    End.NOTHING: State.ABSENT,
+}
+"""What a sweep has learned of a key, for the sweeps after it."""
 
 
 @dataclass(slots=True)

@@ -24,7 +24,6 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.target import same_router
@@ -34,7 +33,7 @@ from . import folder as run_folder
 from . import ledger as ledgers
 from . import locks
 from .at_risk import at_risk
-from .case import CLOSING, WELL, Case, End, Home
+from .case import LEARNED, WELL, Case, End, Home
 from .folder import LEDGER, OVER, folder_of
 from .ledger_lines import Reading
 from .preflight import learn
@@ -261,17 +260,18 @@ class Sweep:
     def interrupted(self) -> None:
         """Say of what nothing is known, as the sweep was interrupted."""
         self.left = True
-        for case in self._rounds.pending:
+        pending = [case for case in self._rounds.pending if case.end is None]
+        for case in pending:
             if case.found:
                 self._leave(
                     case.record.name, "not confirmed as deleted, it may still run: interrupted"
                 )
-        keys = [case.key for case in self._rounds.pending if not case.found]
+        keys = [case.key for case in pending if not case.found]
         if keys:
             many = f"{len(keys)} {'key was' if len(keys) == 1 else 'keys were'}"
             what = f"{many} not asked to the end: {safe_line(spans(keys))}"
             self.say(f"UNKNOWN  interrupted: {what}")
-        elif not self._rounds.pending:
+        elif not pending:
             self.say("UNKNOWN  what is left: interrupted before every key was asked for")
         self._say_at_risk()
 
@@ -327,14 +327,11 @@ class Sweep:
     def _end(self, case: Case) -> None:
         assert case.end is not None
         self.left |= case.end not in WELL
-        closed = CLOSING.get(case.end)
-        if case.entry is not None and closed is not None:
-            case.entry.state = closed
-        if case.entry is not None and case.home.swept is not None:
-            if closed is not None:
-                case.home.swept.write(case.key, closed)
-            elif case.end is End.UNDER_WAY:
-                case.home.swept.write(case.key, State.DELETING)
+        learned = LEARNED.get(case.end)
+        if case.entry is not None and learned is not None:
+            case.entry.state = learned
+            if case.home.swept is not None:
+                case.home.swept.write(case.key, learned, case.record.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
         quiet = case.home.ended or case.entry is None
         if not quiet or case.end not in (End.GONE, End.NOTHING):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_hydrasmoke._base import files
-from pytest_hydrasmoke._core.states import CLOSED, State
+from pytest_hydrasmoke._core.states import State
 
 from .folder import LEDGER, swept_files, swept_name
 from .ledger_lines import Reading
@@ -52,17 +53,22 @@ class Swept:
             # A line that was cut short closes nothing.
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 told = json.loads(line)
-                key, state, size = str(told["key"]), State(told["state"]), told["size"]
+                key, state, ids = str(told["key"]), State(told["state"]), told["ids"]
                 if state is State.DELETING:
                     self.deleting_for[key] = max(age, self.deleting_for.get(key, 0.0))
-                elif state in CLOSED and size == reading.size and key in reading.entries:
+                if told["size"] == reading.size and key in reading.entries:
                     reading.entries[key].state = state
+                    reading.entries[key].ids += ids
+                    reading.entries[key].deleted += ids
 
-    def write(self, key: str, state: State) -> None:
-        """Record a fact, if possible: the next sweep asks the router otherwise."""
+    def write(self, key: str, state: State, ids: Sequence[str] = ()) -> None:
+        """Record what became of a key, and of the instances that it named, if possible.
+
+        Otherwise the next sweep asks the router again.
+        """
         if self._file is None:
             return
-        line = json.dumps({"key": key, "state": state, "size": self.size})
+        line = json.dumps({"key": key, "state": state, "ids": [*ids], "size": self.size})
         with contextlib.suppress(OSError):
             files.append(self._file, f"\n{line}\n".encode(), make=False)
 

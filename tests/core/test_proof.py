@@ -70,7 +70,7 @@ CASES = {
     "under way": Case(looks(accepted(), (0, "under way")), proved=True),
     "under way, to a sweep": Case(
         looks(accepted(), (3, "under way")),
-        next_look=3 + UNDER_WAY,
+        next_look=3 + NEXT_LOOK,
         why="the router is still deleting it (for 0 s of 10 s)",
         patient=True,
     ),
@@ -84,12 +84,12 @@ CASES = {
     ),
     "unknown, unasked": Case(
         looks(not_there(), (1, "unknown")),
-        next_look=1 + UNASKED,
+        next_look=1 + NEXT_LOOK,
         why="it is not found, but the router has accepted no delete (for 0 s of 10 s)",
     ),
     "unknown, unasked, for a while": Case(
         looks(not_there(), (1, "unknown"), (9, "unknown")),
-        next_look=11,
+        next_look=9 + NEXT_LOOK,
         why="it is not found, but the router has accepted no delete (for 8 s of 10 s)",
     ),
     "unknown, unasked, long enough": Case(
@@ -100,12 +100,12 @@ CASES = {
     ),
     "unknown, and alive between": Case(
         looks(not_there(), (1, "unknown"), (5, "alive"), (11, "unknown")),
-        next_look=21,
+        next_look=11 + NEXT_LOOK,
         why="it is not found, but the router has accepted no delete (for 0 s of 10 s)",
     ),
     "unknown, and its key names another now": Case(
         looks(not_there(), (1, "unknown")).saw(Look(11, "unknown", "", OTHER)),
-        next_look=21,
+        next_look=11 + NEXT_LOOK,
         why="it is not found, but the router has accepted no delete (for 0 s of 10 s)",
     ),
     # A contradiction.

@@ -225,7 +225,7 @@ def test_all_that_a_run_leaves_is_removed(output: Path, *, has_ledger: bool) -> 
     ledger = begun(output)
     if has_ledger:
         ledger.claim_key("a-key", INTENT)
-        ledger.record_fact("a-key", Fact.DELETED, None)
+        ledger.write("a-key", State.DELETED, None)
     filled(ledger.folder, OWN)
     ledger.end()
     assert not ledger.folder.exists()
@@ -234,7 +234,7 @@ def test_all_that_a_run_leaves_is_removed(output: Path, *, has_ledger: bool) -> 
 def test_a_file_beside_a_ledger_that_is_not_of_a_runs_form_stays(output: Path) -> None:
     ledger = begun(output)
     ledger.claim_key("a-key", INTENT)
-    ledger.record_fact("a-key", Fact.DELETED, None)
+    ledger.write("a-key", State.DELETED, None)
     other = {name: "mine" for name in OWN if "lock" not in name}
     mine = filled(ledger.folder, {**other, "turns/0001.json": OWN[f"turns/{SHARED}.json"]})
     ledger.end()
@@ -264,7 +264,7 @@ def test_a_ledger_that_cant_be_read_is_not_removed(
 ) -> None:
     ledger = begun(output)
     ledger.claim_key("a-key", INTENT)
-    ledger.record_fact("a-key", Fact.DELETED, None)
+    ledger.write("a-key", State.DELETED, None)
     reads = iter([Path.read_bytes])
 
     def once(path: Path) -> bytes:

@@ -133,7 +133,7 @@ def test_a_404_that_nobody_has_asked_for_must_hold_for_ten_seconds(
     kill(session)
     fake.reset()
     left, lines, took = sweep()
-    assert (left, took) == (False, pytest.approx(12, abs=0.5))
+    assert (left, took) == (False, pytest.approx(14, abs=0.5))
     assert lines[0].startswith("gone     ")
 
 
@@ -165,6 +165,6 @@ def test_a_router_that_says_deleting_is_believed_after_ten_seconds_and_swept_aga
             it = Sweep(config_for(fake, output), 0.0, False, lines.append, network=network)
             before = clock.now()
             it.all_runs()
-            assert clock.now() - before == pytest.approx(12, abs=0.5)
+            assert clock.now() - before == pytest.approx(14, abs=0.5)
             assert (it.left, open_keys(output)) == (False, still), lines
             assert lines[0].startswith(f"{word} "), lines
