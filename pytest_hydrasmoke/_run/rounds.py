@@ -57,3 +57,5 @@ class Rounds:
             drive(case.step(Calls(io, case.record)))
         except Exception as error:
             case.ends(End.LEFT, repr(error))
+        if io.stopped:
+            case.end = None  # It was cut off.

@@ -672,14 +672,15 @@ def test_the_code_of_wrong_settings_is_the_same_where_nobody_reads(project: Proj
 def test_a_sweep_that_is_interrupted_says_what_it_knows_and_what_not(
     here: Project, router: FakeRouter
 ) -> None:
+    router.fail("poll", status=503, times=10_000, after=1)
     with here.started("-m", "pytest_hydrasmoke", "sweep", "--run-id", "abc") as process:
-        until(lambda: any(one.path.endswith("abc-15") for one in router.requests))
+        until(lambda: any(one.path.endswith("abc-7") for one in router.requests))
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
     like(
         said.splitlines()[-3:],
-        "UNKNOWN  interrupted: * keys were not asked to the end: *abc-63",
+        "UNKNOWN  interrupted: 66 keys were not asked to the end: *abc-0 to abc-63",
         "something may be left",
         "interrupted: run it again: hydra-smoke sweep --run-id abc",
     )

@@ -25,11 +25,12 @@ from scripted_io import (
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run.case import (
     AFTER,
     BOOT,
-    CLOSING,
     DELETED_FOR,
+    LEARNED,
     REFUSED_AFTER,
     WELL,
     Case,
@@ -182,7 +183,7 @@ def test_what_was_never_ready_is_looked_at_later_than_any_boot_takes(
     if end is End.BOOTING:
         wait = "1" if age == BOOT - 0.1 else f"{max(BOOT, boot) - age:.0f}"
         assert case.words == f"was booting, deleted; sweep again in {wait} s"
-        assert (case.end in WELL, case.end in CLOSING) == (True, False)
+        assert (case.end in WELL, LEARNED[case.end]) == (True, State.GONE)
 
 
 def test_what_its_key_calls_ready_before_the_delete_has_ended_its_boot() -> None:
@@ -215,7 +216,10 @@ def test_a_deletion_under_way_is_well_and_not_over() -> None:
     case = case_of(CREATED, READY)
     io = under_way(case)
     assert io.waited >= 10
-    assert (case.end, case.end in WELL, case.end in CLOSING) == (End.UNDER_WAY, True, False)
+    assert (case.end, case.end in WELL, LEARNED[case.end]) == (
+        *(End.UNDER_WAY, True),
+        State.DELETING,
+    )
     assert case.words == f"the router is still at it; sweep in {DELETED_FOR:.0f} s"
 
 
@@ -276,7 +280,7 @@ def test_a_row_that_may_still_come_is_waited_for(
     io = carry_out(case)
     assert case.waits
     assert (case.end, io.waited) == (end, pytest.approx(5, abs=0.6))
-    assert (End.UNSURE in WELL, End.UNSURE in CLOSING) == (False, False)
+    assert (End.UNSURE in WELL, End.UNSURE in LEARNED) == (False, False)
     if wait is not None:
         assert case.words == f"no row yet, one may come; sweep again in {wait} s"
 

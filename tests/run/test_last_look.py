@@ -41,7 +41,7 @@ from pytest_hydrasmoke._run.last_look import (
     MOST_LAG,
     REFUSED_AFTER,
     LastLook,
-    note_failure,
+    _note_failure,
 )
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
@@ -292,24 +292,28 @@ def test_what_came_of_it_and_does_not_go_is_a_leak() -> None:
     it = refused_record()
     with pytest.raises(LeakError) as caught:
         look(of_refused, it, poll=[row("running"), ...], status=[status("running"), ...])
-    note_failure(it, caught.value)
+    _note_failure(it, caught.value)
     assert it.leak == caught.value.message
 
 
 # What comes to no end
 
 
+NO_PROOF = "the last look at it proves nothing"
+
+
 def test_a_failure_is_a_leak_only_where_something_is_not_proved_gone() -> None:
     it = gone()
-    note_failure(it, LeakError("it is there"))
-    assert (it.leak, it.notes) == (None, ["the last look at it proves nothing: it is there"])
+    _note_failure(it, LeakError("it is there"))
+    assert (it.leak, it.notes) == (None, [f"{NO_PROOF}: it is there; a sweep looks again"])
     it = record(state=State.DELETING, id=ID)
-    note_failure(it, HydraSmokeError("no answer"))
-    assert (it.leak, it.notes) == (None, ["the last look at it proves nothing: no answer"])
+    _note_failure(it, HydraSmokeError("no answer"))
+    assert (it.leak, it.notes) == ("no answer", [])
+    it = record(state=State.DELETING, id=ID)
     for _ in range(2):
-        note_failure(it, LeakError("it is there"))
+        _note_failure(it, LeakError("it is there"))
         assert it.leak == "it is there"
-    note_failure(it, LeakError("it is still there"))
+    _note_failure(it, LeakError("it is still there"))
     assert it.leak == "it is there"
 
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -764,9 +764,9 @@ def test_a_folder_that_another_sweep_removes_meanwhile_needs_no_word(
     killed(fake, output)
     real = Swept.write
 
-    def removed(swept: Swept, key: str, state: State) -> None:
+    def removed(swept: Swept, key: str, state: State, ids: Sequence[str]) -> None:
         shutil.rmtree(swept.folder)
-        real(swept, key, state)
+        real(swept, key, state, ids)
 
     monkeypatch.setattr(Swept, "write", removed)
     assert sweep()[0] == 0

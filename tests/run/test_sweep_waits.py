@@ -133,7 +133,7 @@ def test_a_404_that_nobody_has_asked_for_must_hold_for_ten_seconds(
     kill(session)
     fake.reset()
     left, lines, took = sweep()
-    assert (left, took) == (False, pytest.approx(14, abs=0.5))
+    assert (left, took) == (False, pytest.approx(12, abs=0.5))
     assert lines[0].startswith("gone     ")
 
 
