@@ -48,10 +48,12 @@ def main() -> int:
         return command()
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish() -> Iterator[None]:
-    with hurried():
-        yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Hurry until the run is over: its own hooks are the first at its end, and the last."""
+    hurry = hurried()
+    hurry.__enter__()
+    session.config.add_cleanup(lambda: hurry.__exit__(None, None, None))
 
 
 if __name__ == "__main__":
