@@ -16,6 +16,8 @@ from handlers import as_in_a_terminal
 from inner import ALONE, without_others
 from owner_tools import ONLY, alive, environment_for
 
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Live = Callable[..., pytest.RunResult]
@@ -36,6 +38,11 @@ def test_call(smoke_instance): assert False
 
 def runs(pytester: pytest.Pytester) -> list[Path]:
     return sorted(pytester.path.glob(".hydrasmoke/runs/*"))
+
+
+def open_states(pytester: pytest.Pytester) -> list[State]:
+    """Return the states of all that a sweep still has to look at."""
+    return [entry.state for run in runs(pytester) for entry in read(run).open]
 
 
 # keep
@@ -303,12 +310,30 @@ def test_a_leak_alone_fails_the_run(live: Live, fake: FakeRouter) -> None:
     assert live(PASSES).ret == 1
 
 
+MANY = "def test_a(smoke_instance_factory): smoke_instance_factory.many(3)"
+
+
 def test_one_that_cant_be_deleted_does_not_keep_the_others(live: Live, fake: FakeRouter) -> None:
     fake.fail("delete", status=403)
-    text = "def test_a(smoke_instance_factory): smoke_instance_factory.many(3)"
-    result = live(text)
+    fake.fail("delete", status=403, after=3, times=100)
+    result = live(MANY)
     assert len(alive(fake)) == 1
     result.stdout.fnmatch_lines(["*provisioned 3, deleted 2, kept 0, leaked 1"])
+
+
+def test_one_that_could_not_be_deleted_is_tried_once_more_at_the_end(
+    live: Live, fake: FakeRouter
+) -> None:
+    fake.fail("delete", status=403)
+    result = live(MANY)
+    result.assert_outcomes(passed=1)
+    assert alive(fake) == []
+    result.stdout.fnmatch_lines(
+        [
+            "*provisioned 3, deleted 3, kept 0, leaked 0",
+            "*its deletion was proved only at the run's end*",
+        ]
+    )
 
 
 # Failures to provision
@@ -334,7 +359,8 @@ def test_one_that_fails_to_boot_is_deleted_at_once(
             monkeypatch.setenv(name, value)
         live(PASSES).assert_outcomes(errors=1)
         assert alive(router) == []
-    assert runs(pytester) == []
+    # It was never ready: a sweep looks again once its boot would be over.
+    assert open_states(pytester) == [State.GONE]
 
 
 def test_of_several_all_are_ready_or_none_is_left(live: Live, fake: FakeRouter) -> None:
@@ -448,7 +474,7 @@ def test_a_signal_in_a_test_ends_the_run_through_its_clean_up(
     code, told = interrupted(pytester, fake, SLEEPS, "chat", number)
     assert code == 128 + number, told
     assert alive(fake) == []
-    assert runs(pytester) == []
+    assert open_states(pytester) == [State.GONE], "there is no time for a last look"
     assert (
         "hydra-smoke: interrupted; deleting instances, another Ctrl-C does not make it faster:"
         in told
@@ -485,17 +511,16 @@ def test_ctrl_c_twice_in_provisioning_leaves_nothing(
     code, told = interrupted(pytester, slow_boot, PASSES, "provision", signal.SIGINT, signal.SIGINT)
     assert code == 130, told
     assert alive(slow_boot) == []
-    assert runs(pytester) == []
+    assert open_states(pytester) == [State.GONE]
 
 
 def test_ctrl_c_while_several_boot_leaves_none(
     slow_boot: FakeRouter, pytester: pytest.Pytester
 ) -> None:
-    text = "def test_a(smoke_instance_factory): smoke_instance_factory.many(3)"
-    code, told = interrupted(pytester, slow_boot, text, "status", signal.SIGINT)
+    code, told = interrupted(pytester, slow_boot, MANY, "status", signal.SIGINT)
     assert code == 130, told
     assert alive(slow_boot) == []
-    assert runs(pytester) == []
+    assert open_states(pytester) == [State.GONE] * 3
 
 
 def test_what_could_not_be_deleted_in_time_is_told_with_its_sweep(
