@@ -159,6 +159,15 @@ class Run:
         """The folders that runs have left here."""
         return sorted(self.folder.glob(".hydrasmoke/runs/*"))
 
+    @property
+    def unproved(self) -> list[str]:
+        """What its ledgers call neither deleted nor gone: after a signal nobody looks back."""
+        from pytest_hydrasmoke._core.states import State
+        from pytest_hydrasmoke._run.ledger import read
+
+        entries = (entry for ledger in self.ledgers for entry in read(ledger).open)
+        return [f"{it.key}: {it.state}" for it in entries if it.state is not State.GONE]
+
 
 def start(command: Sequence[str | Path], folder: Path, env: dict[str, str], name: str = "") -> Run:
     """Start a process at the head of a group of its own, as a runner does."""

@@ -164,7 +164,7 @@ def end_a_run(case: Case, workers: int, folder: Path) -> Ending:
                 run.send(number)
                 time.sleep(0.05)
         code = run.end()
-        before, ledgers = at.alive(), run.ledgers
+        before, unproved = at.alive(), run.unproved
         swept, output = sweep(at, folder)
         after = at.alive()
     wrong: list[str] = []
@@ -173,8 +173,8 @@ def end_a_run(case: Case, workers: int, folder: Path) -> Ending:
     if (told := reported(folder)) != code and (case.caught or workers):
         wrong.append(f"exit code {told} in its report")
     # A worker that is killed is not the run: its controller cleans up.
-    if (case.caught or workers) and (before or ledgers):
-        wrong.append(f"before the sweep: {before} {ledgers}")
+    if (case.caught or workers) and (before or unproved):
+        wrong.append(f"before the sweep: {before} {unproved}")
     if after or swept:
         wrong.append(f"after the sweep ({swept}): {after}\n{output}")
     fault = f"{name}: {'; '.join(wrong)}\n{run.output}" if wrong else ""

@@ -56,9 +56,9 @@ def interrupt(name: str, folder: Path) -> str:
             time.sleep(0.2)
             run.send(number)
         code = run.end()
-        alive, ledgers = at.alive(), run.ledgers
-    wrong = alive or ledgers or code != 130
-    return f"{name}: {code} {alive} {ledgers}\n{run.output}" if wrong else ""
+        alive, unproved = at.alive(), run.unproved
+    wrong = alive or unproved or code != 130
+    return f"{name}: {code} {alive} {unproved}\n{run.output}" if wrong else ""
 
 
 @pytest.mark.parametrize("names", sizes("kill", ["after Ctrl-C"], [*TEXTS] * 3))
