@@ -108,6 +108,9 @@ class Workers:
                     state=State.CREATED if instance.statuses else State.CLAIMED,
                     id=instance.id,
                     ids=[] if instance.id is None else [instance.id],
+                    was_ready=any(
+                        status.word.lower() in config.ready_statuses for status in instance.statuses
+                    ),
                 )
             if instance.leak is not None:
                 leaks[key] = instance.leak

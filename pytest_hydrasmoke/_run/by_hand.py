@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_hydrasmoke._api.calls import Attempt, Calls
@@ -128,14 +128,16 @@ class ByHand:
         if record.state is not State.REQUESTED:
             # Asked for before: what closed its entry then does not hold for this request.
             self._session.claims.take_key(spec, key)
-        record.spec = spec
+        record.spec, policy = spec, self._session.policy
+        if calls is own_calls:
+            return await ask(Calls(calls.io, record), record, policy)
+        # The run knows the forms of answers to its own token only.
         try:
-            return await ask(Calls(calls.io, record), record, self._session.policy)
-        except UnauthorizedError as error:
-            # The run knows the forms of answers to its own token only.
-            known = record.state is State.REFUSED or calls is own_calls
-            if not known and error.form is not None and error.form.fields:
-                record.refuses(calls.io.now())
+            return await ask(Calls(calls.io, record), record, replace(policy, forms=None))
+        except UnauthorizedError:
+            # In whatever form: a gateway may turn strangers away, and what a refusal proves is
+            # nothing anyway.
+            record.refuses(calls.io.now())
             raise
 
     def saw(self, key: str, found: PollResult) -> None:

@@ -42,7 +42,7 @@ from .rounds import Rounds
 from .slots import Slots, spans
 from .swept import Swept
 
-_NOTHING_LEFT = frozenset({"deleted", "absent", "attached"})
+_NOTHING_LEFT = frozenset({"deleted", "absent", "attached", "unused"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
 """Least seconds to wait for an answer, however short the wait for rows: many are sent at once."""
@@ -73,6 +73,8 @@ class Sweep:
     """What the sweep has found, in a sentence."""
     _policy: Policy = field(init=False)
     _rounds: Rounds = field(init=False)
+    _later: int = 0
+    """How many are deleted, and need one more look."""
     _run_id: str | None = None
     """The run that is swept alone."""
 
@@ -153,7 +155,8 @@ class Sweep:
 
     def _conclude(self, well: str) -> None:
         if not self.left:
-            self.conclusion = well
+            later = f"; {self._later} to be looked at again" if self._later else ""
+            self.conclusion = f"{well}{later}"
 
     # Folders
 
@@ -327,6 +330,7 @@ class Sweep:
     def _end(self, case: Case) -> None:
         assert case.end is not None
         self.left |= case.end not in WELL
+        self._later += case.end in (End.BOOTING, End.UNDER_WAY)
         learned = LEARNED.get(case.end)
         if case.entry is not None and learned is not None:
             case.entry.state = learned

@@ -278,15 +278,18 @@ async def test_a_stranger_who_is_turned_away_and_served_is_found_out(kind: str) 
         assert "refused to provision it, and did it all the same" in str(record.conflict)
 
 
-async def test_a_stranger_whom_something_else_turns_away_proves_nothing(kind: str) -> None:
+async def test_a_stranger_whom_something_else_turns_away_is_refused_too(kind: str) -> None:
     async with hands(kind, delete_timeout=1) as it:
         it.world.fake.fail("provision", status=401, body="<h1>no</h1>")
         stranger = it.client.with_token("another-token")
         async with within(stranger), within(it.factory.own("mine")) as key:
             with pytest.raises(UnauthorizedError):
                 await result(stranger.provision(SPEC, key))
-            assert it.states == [State.REQUESTED]
-        assert NOTHING_SHOWN in str(it.leaks)
+            assert it.states == [State.REFUSED]
+        assert it.leaks == [None]
+        assert it.look_back() == [
+            "1 refused provision had no row at the end; a sweep looks once more"
+        ]
 
 
 async def test_a_client_with_another_token_is_another_client(kind: str) -> None:
