@@ -22,7 +22,7 @@ from pytest_hydrasmoke._transport.threads import Network, fan_out
 from .ledger import Ledger
 
 MOST_AT_ONCE = 64
-"""Instances that are deleted at the same time."""
+"""Instances that are deleted at the same time after a signal."""
 
 
 def to_delete(records: Iterable[InstanceRecord], policy: Policy) -> list[InstanceRecord]:
@@ -59,7 +59,9 @@ def dispose(
 
     def all_of(work: Callable[[SyncIO, InstanceRecord, Policy], None]) -> None:
         works = [lambda thread_io, it=record: work(thread_io, it, policy) for record in pending]
-        fan_out(io.link, works, interrupts, network, at_once=MOST_AT_ONCE)
+        # After a signal there may be no time to wait for others.
+        hurried = interrupts.received is not None
+        fan_out(io.link, works, interrupts, network, at_once=MOST_AT_ONCE if hurried else None)
 
     with interrupts.hold():
         if interrupts.received is not None:

@@ -150,8 +150,9 @@ class Sweep:
             self._conclude(f"nothing is left of run {run_id}: all keys in {by} were asked for")
         else:
             where = f"there is no ledger in {folder}"
-            what = f"{'no other row' if self._rounds.found else 'no row'} under {slots.words}"
-            self._conclude(f"nothing was found of run {run_id}: {what}; {where}")
+            else_, other = ("else ", "other ") if self._rounds.found else ("", "")
+            what = f"nothing {else_}was found of run {run_id}: no {other}row under {slots.words}"
+            self._conclude(f"{what}; {where}")
 
     def _conclude(self, well: str) -> None:
         if not self.left:

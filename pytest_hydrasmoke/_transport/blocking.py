@@ -226,7 +226,13 @@ class SyncIO:
         if self._group is None:
             yield
             return
-        if not clock.wait(self._group.enter, deadline - self.now()):
+        group = self._group
+
+        def enter(seconds: float) -> bool:
+            # After a signal nobody waits for others.
+            return group.enter(min(seconds, SLICE)) or self.cleanup_deadline() < math.inf
+
+        if not clock.wait(enter, deadline - self.now()):
             raise queue_timeout()
         try:
             yield

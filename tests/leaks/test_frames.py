@@ -176,7 +176,7 @@ BELOW = {
         "httpx.Headers.__setitem__",
         "h11.Connection.send",
         "httpcore.ConnectionPool.handle_request",
-        "httpcore._backends.sync.SyncStream.write",
+        "pytest_hydrasmoke._transport.deadlines.DeadlineStream.write",
         "httpcore._backends.sync.SyncStream.read",
     ),
     awaited: (

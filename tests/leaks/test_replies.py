@@ -160,7 +160,7 @@ def test_the_command_line_shows_no_harmful_word(
         more = ["--run-id", "run", "--wait", "0"] if command == "sweep" else []
         main([command, *more])
         told = capsys.readouterr().out
-        assert ("deleted  5e0c1c4a" if command == "sweep" else "boo") in told
+        assert ("booting  5e0c1c4a" if command == "sweep" else "boo") in told
         router.gone |= set(router.instances.values())
         # `-s` shows what was counted.
         shown = request.config.getoption("capture") == "no"

@@ -121,7 +121,7 @@ def looked_up(run_id: str, output: Path, last: int = AHEAD - 1, *, found: bool =
     """Return the last line of a sweep of a run without a ledger."""
     what = f"{'no other row' if found else 'no row'} under slots 0-{last}"
     return (
-        f"nothing was found of run {run_id}: {what}, nor under the bundled checks' names; "
+        f"nothing {'else ' if 'other' in what else ''}was found of run {run_id}: {what}, nor under the bundled checks' names; "
         f"there is no ledger in {folder_of(output, run_id)}"
     )
 
