@@ -119,10 +119,10 @@ def test_a_second_sweep_finds_nothing(sweep: Sweep, fake: FakeRouter, output: Pa
 
 def looked_up(run_id: str, output: Path, last: int = AHEAD - 1, *, found: bool = False) -> str:
     """Return the last line of a sweep of a run without a ledger."""
-    what = f"{'no other row' if found else 'no row'} under slots 0-{last}"
+    else_, other = ("else ", "other ") if found else ("", "")
     return (
-        f"nothing {'else ' if 'other' in what else ''}was found of run {run_id}: {what}, nor under the bundled checks' names; "
-        f"there is no ledger in {folder_of(output, run_id)}"
+        f"nothing {else_}was found of run {run_id}: no {other}row under slots 0-{last}, "
+        f"nor under the bundled checks' names; there is no ledger in {folder_of(output, run_id)}"
     )
 
 
