@@ -19,6 +19,7 @@ from pytest_hydrasmoke._base.run_keys import run_of
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._runtimes.content import TokenUsage
 
+from .listener import RecordListener
 from .moments import (
     MOST,
     MOST_NOTES,
@@ -55,32 +56,6 @@ class Origin:
     owner: str
     number: int
     """From 0, in the order of claims."""
-
-
-class RecordListener:
-    """Listens to changes of a record; the base class ignores them, and allows everything."""
-
-    @property
-    def forked(self) -> bool:
-        """Whether this is a forked child, which takes no part in the run."""
-        return False
-
-    def check_process(self) -> None:
-        """Raise `ConfigError` in a forked child."""
-        if self.forked:
-            raise ConfigError(
-                "this process is a child that a test has forked: its parent owns the instances",
-                next_step="end it with os._exit, and use the instances in the parent",
-            )
-
-    def state_changed(self, record: InstanceRecord) -> None:
-        """Handle a change of the state, before the step after it."""
-
-    def changed(self, record: InstanceRecord) -> None:
-        """Handle a change worth showing in the progress; called from any thread."""
-
-    def permit(self, record: InstanceRecord) -> None:
-        """Allow a provision or a chat; raises where the run must not go on."""
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pytest_hydrasmoke._api.models import (
     InstanceStatus,
     PollResult,
     ProvisionAccepted,
+    plain_id,
 )
 from pytest_hydrasmoke._api.responses import asked_for
 from pytest_hydrasmoke._api.retry import RULES
@@ -27,7 +28,7 @@ from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.lifecycle import ask
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.states import HAS_ROW, State
 
 from .disposal import delete_async, to_delete
 
@@ -145,3 +146,26 @@ class ByHand:
         record = self._owned.get(key)
         if record is not None and found.instance_id is not None and record.state in _NO_ROW_YET:
             record.names(found.instance_id)
+
+    def _named(self, instance_id: str) -> Iterator[InstanceRecord]:
+        """Yield the instances of the run with an id."""
+        for record in self._session.records:
+            if record.id is not None and plain_id(record.id) == plain_id(instance_id):
+                yield record
+
+    def note_row(self, instance_id: str) -> None:
+        """Record that a test's client has seen the row of an instance of the run."""
+        for record in self._named(instance_id):
+            if record.state is State.ACCEPTED:
+                record.names(instance_id)
+
+    def note_deletion(self, instance_id: str, code: int) -> None:
+        """Record that a test's client, and not another run, deleted an instance of the run."""
+        for record in self._named(instance_id):
+            plain, accepted = plain_id(instance_id), code < 300
+            seen = record.evidence[plain]
+            record.evidence[plain] = replace(seen, accepted=seen.accepted or accepted)
+            record.deletion_asked = True
+            # Without a row the answer proves nothing: a router may accept any id.
+            if accepted and record.state in HAS_ROW:
+                record.becomes(State.DELETING)

@@ -13,10 +13,11 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.deletion import NoRowError, Removal
+from pytest_hydrasmoke._core.looks import named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import Evidence, Seen
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.removal import NoRowError, Removal
 from pytest_hydrasmoke._core.states import State
 
 from .ledger_lines import Entry, Reading
@@ -138,7 +139,8 @@ class Case:
             self._removal = Removal(self.record, self._policy, now)
             if not self.record.was_ready and self.record.state is State.GONE:
                 with contextlib.suppress(HydraSmokeError):
-                    await self._removal.named(calls, now + LAST)  # Its boot may be over by now.
+                    # Its boot may be over by now.
+                    await named(calls, self.record, self._policy, now + LAST)
         pause = await self._removal.step(calls)
         self._proved = pause is None
         self.due = calls.io.now() + (AFTER if pause is None else pause)

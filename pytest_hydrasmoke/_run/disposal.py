@@ -10,9 +10,10 @@ import anyio
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.deletion import Removal, delete, keep, to_be_kept
+from pytest_hydrasmoke._core.deletion import delete, keep, to_be_kept
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.removal import Removal
 from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO

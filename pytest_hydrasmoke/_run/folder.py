@@ -18,6 +18,7 @@ import errno
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def with_ledger_above(output: Path, run_id: str) -> Path | None:
     """
     above = (folder / output.name for folder in output.parent.parents)
     return next((place for place in above if any(place.glob(f"runs/{run_id}/{LEDGER}"))), None)
+
+
+def age_of(folder: Path) -> float:
+    """Return the seconds since a folder was written to, by file times; 0 if they can't be told."""
+    try:
+        written = folder.stat().st_mtime
+        with tempfile.NamedTemporaryFile(dir=folder.parent) as now:
+            return os.fstat(now.fileno()).st_mtime - written
+    except OSError:
+        return 0.0
 
 
 def used_mark(output: Path, run_id: str) -> Path:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._core.deletion import Removal, delete, named_by
+from pytest_hydrasmoke._core.deletion import delete
+from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.removal import Removal
 from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._transport.blocking import SyncIO
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, drive

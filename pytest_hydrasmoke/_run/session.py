@@ -10,8 +10,8 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
@@ -21,9 +21,10 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._core.deletion import is_gone
 from pytest_hydrasmoke._core.handle import Handle
+from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.proof import Evidence, Seen
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.record import InstanceRecord, Origin, RecordListener
+from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.sightings import Sightings
 from pytest_hydrasmoke._core.states import CLOSED, HAS_ROW, SETTLED, State
 from pytest_hydrasmoke._core.tape import Tape
@@ -80,7 +81,6 @@ class SmokeSession(RecordListener):
         self._ended = False
         self._looked_back = False
         self._pid = os.getpid()
-        self.sightings = OfClients(on_row=self._note_row, on_deletion=self._note_deletion)
         self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(
@@ -88,6 +88,9 @@ class SmokeSession(RecordListener):
         )
         self.claims = Claims(self.config, self.ledger)
         self.by_hand = ByHand(self)
+        self.sightings = OfClients(
+            on_row=self.by_hand.note_row, on_deletion=self.by_hand.note_deletion
+        )
 
     # Provisioning
 
@@ -137,29 +140,6 @@ class SmokeSession(RecordListener):
             self.write(record, seconds=self._io.now() - record.born)
         else:
             self.write(record)
-
-    def _named(self, instance_id: str) -> Iterator[InstanceRecord]:
-        """Yield the instances of the run with an id."""
-        for record in self.records:
-            if record.id is not None and plain_id(record.id) == plain_id(instance_id):
-                yield record
-
-    def _note_row(self, instance_id: str) -> None:
-        """Record that a test's client has seen the row of an instance of the run."""
-        for record in self._named(instance_id):
-            if record.state is State.ACCEPTED:
-                record.names(instance_id)
-
-    def _note_deletion(self, instance_id: str, code: int) -> None:
-        """Record that a test's client, and not another run, deleted an instance of the run."""
-        for record in self._named(instance_id):
-            plain, accepted = plain_id(instance_id), code < 300
-            seen = record.evidence[plain]
-            record.evidence[plain] = replace(seen, accepted=seen.accepted or accepted)
-            record.deletion_asked = True
-            # Without a row the answer proves nothing: a router may accept any id.
-            if accepted and record.state in HAS_ROW:
-                record.becomes(State.DELETING)
 
     def write(self, record: InstanceRecord, **more: object) -> None:
         """Append a record's state to the ledger, if the instance is the run's."""

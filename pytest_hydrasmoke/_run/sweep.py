@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,7 +171,7 @@ class Sweep:
             return False
         if lives:
             self.say(f"live     run {folder.name}: skipped")
-        elif not (folder / LEDGER).exists() and _age(folder) < YOUNG:
+        elif not (folder / LEDGER).exists() and run_folder.age_of(folder) < YOUNG:
             # The mark of a run's end is kept, as the run may still begin.
             over = (folder / OVER).exists()
             what = "it was ended before, and has no ledger" if over else "it may be about to begin"
@@ -341,13 +340,3 @@ class Sweep:
         quiet = case.home.ended or case.entry is None
         if not quiet or case.end not in (End.GONE, End.NOTHING):
             self.say(case.line)
-
-
-def _age(folder: Path) -> float:
-    """Return the seconds since a folder was written to, by file times; 0 if they can't be told."""
-    try:
-        written = folder.stat().st_mtime
-        with tempfile.NamedTemporaryFile(dir=folder.parent) as now:
-            return os.fstat(now.fileno()).st_mtime - written
-    except OSError:
-        return 0.0

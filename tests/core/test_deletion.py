@@ -34,9 +34,10 @@ from scripted_io import (
 
 from pytest_hydrasmoke import ConfigError, HydraSmokeError, LeakError, UnauthorizedError
 from pytest_hydrasmoke._api.calls import LAST_CHANCE, Calls
-from pytest_hydrasmoke._core.deletion import NoRowError, delete, keep
+from pytest_hydrasmoke._core.deletion import delete, keep
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.removal import NoRowError
 from pytest_hydrasmoke._core.states import HAS_ROW, NOTHING_TO_DELETE, State
 from pytest_hydrasmoke._transport.protocol import drive
 

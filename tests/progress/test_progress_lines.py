@@ -15,9 +15,10 @@ from golden import GOLDEN, golden
 from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.ticker import Ticker
+from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.phases import PHASES
-from pytest_hydrasmoke._core.record import InstanceRecord, RecordListener
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._progress.lines import Lines
 from pytest_hydrasmoke._progress.plugin import Progress

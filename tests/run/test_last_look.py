@@ -109,7 +109,7 @@ def test_a_proof_that_is_old_enough_needs_no_wait() -> None:
 def test_what_was_never_ready_is_asked_to_go_once_more_and_stays_open() -> None:
     it = gone(was_ready=False)
     io = look(of_proved, it)
-    assert io.calls_sent() == ["delete", "status", "poll"]
+    assert io.calls_sent() == ["status", "poll", "delete"]
     assert (it.state, it.leak, it.notes) == (State.GONE, None, [])
 
 

@@ -32,6 +32,7 @@ from plugin_tools import until
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._run import folder as folder_module
 from pytest_hydrasmoke._run import ledger as ledger_module
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run import sweep as sweep_module
@@ -266,7 +267,7 @@ def test_a_run_that_a_sweep_has_ended_is_not_about_to_begin(sweep: Sweep, output
 
 
 def test_a_folder_that_vanishes_meanwhile_is_young(output: Path) -> None:
-    assert sweep_module._age(output / "gone") == 0.0
+    assert folder_module.age_of(output / "gone") == 0.0
 
 
 def test_a_kept_instance_is_swept_too(sweep: Sweep, fake: FakeRouter, output: Path) -> None:

@@ -17,8 +17,9 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.evidence import TAKEN, Forms, form_of
+from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.record import InstanceRecord, RecordListener
+from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 

@@ -1,0 +1,133 @@
+"""One look at an instance and its key: what the router says of them, as far as it proves anything.
+
+`_base.evidence` says in which form an answer counts. Written once for sync and async: see
+`_transport.protocol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import PollResult, plain_id
+from pytest_hydrasmoke._base.errors import (
+    ContractError,
+    HydraSmokeError,
+    NotFoundError,
+    RouterError,
+    TransportError,
+    UnauthorizedError,
+    hide_own_frames,
+)
+from pytest_hydrasmoke._base.text import safe_line
+
+from .lifecycle import status_of
+from .policy import Policy
+from .probes import malformed_form
+from .proof import Look, Says
+from .record import InstanceRecord
+
+__tracebackhide__ = hide_own_frames
+
+T = TypeVar("T")
+
+_UNPROCESSABLE = 422
+
+
+class DoubtError(HydraSmokeError):
+    """Raised when an answer proves nothing."""
+
+    code: int | None = None
+    """That of the answer, if it was a refusal."""
+
+
+async def look(
+    calls: Calls, record: InstanceRecord, policy: Policy, instance_id: str, deadline: float
+) -> Look:
+    """Ask for the status of an instance and what its key names: one look."""
+    try:
+        says, why = await _status(calls, record, policy, instance_id, deadline)
+        found = await named(calls, record, policy, deadline)
+    except DoubtError as doubt:
+        alive: Says = "nothing" if doubt.last is None else "alive"
+        return Look(calls.io.now(), alive, doubt.message)
+    named_id, word = found.instance_id, found.status
+    ready = word is not None and word.lower() in policy.ready
+    same = named_id is not None and plain_id(named_id) == plain_id(instance_id)
+    if says == "unknown" and same and ready:
+        says, why = "contradiction", f"as {safe_line(str(word))!r}"
+    return Look(calls.io.now(), says, why, named_id)
+
+
+async def _status(
+    calls: Calls, record: InstanceRecord, policy: Policy, instance_id: str, deadline: float
+) -> tuple[Says, str]:
+    question = status_of(calls, record, instance_id, deadline=deadline)
+    try:
+        status = await conclusive(question)
+    except NotFoundError as error:
+        _check_form(error, policy)
+        return "unknown", ""
+    word = status.status.lower()
+    if word not in policy.gone:
+        raise DoubtError(f"status {safe_line(status.status)!r}", last=status.status)
+    return ("under way" if word.endswith("ing") else "gone"), ""
+
+
+async def named(
+    calls: Calls, record: InstanceRecord, policy: Policy, deadline: float
+) -> PollResult:
+    """Return what the key names, `found=False` without a row; raises `DoubtError`."""
+    assert record.key is not None
+    try:
+        found = await conclusive(calls.find(record.key, deadline=deadline))
+    except NotFoundError as error:
+        _check_form(error, policy)
+    else:
+        if found.found and found.instance_id is None:
+            raise DoubtError("the router has a row for its key, but names no instance")
+        ready = found.found and str(found.status).lower() in policy.ready
+        # A boot is over once any answer calls it ready, unless its deletion came before.
+        record.was_ready |= ready and not record.deletion_asked
+        return found if found.found else PollResult(found=False)
+    form = await conclusive(malformed_form(calls, deadline))
+    if policy.forms is None or not policy.forms.is_routers(form):
+        raise DoubtError("it is not found, but nothing proves that the router says so")
+    return PollResult(found=False)
+
+
+def _check_form(error: NotFoundError, policy: Policy) -> None:
+    forms = policy.forms
+    if forms is None or error.form is None or not forms.says_unknown(error.form):
+        raise DoubtError(f"{error.message}: not in the router's own form")
+
+
+async def named_by(
+    calls: Calls, record: InstanceRecord, policy: Policy, deadline: float
+) -> str | None:
+    """Return the instance that a record's key names, None if none; raises where nothing is sure."""
+    try:
+        found = await named(calls, record, policy, deadline)
+    except DoubtError as doubt:
+        if doubt.code != _UNPROCESSABLE:
+            raise
+        return None  # The router says that it can't be a key, such as one of 256 characters.
+    return found.instance_id
+
+
+async def conclusive(question: Awaitable[T]) -> T:
+    """Await an answer; raises `DoubtError` for one that proves nothing.
+
+    Passes on a refused token and "not found" unchanged.
+    """
+    try:
+        return await question
+    except (UnauthorizedError, NotFoundError):
+        raise
+    except ContractError as error:
+        doubt = DoubtError(f"{error.message}: expected {error.expected}, got {error.got}")
+    except (RouterError, TransportError) as error:
+        doubt = DoubtError(error.message)
+        doubt.code = error.status_code if isinstance(error, RouterError) else None
+    raise doubt

@@ -1,0 +1,261 @@
+"""The removal of what one key names, a step at a time; `proof` judges what was seen.
+
+The answer to a delete proves nothing: looks show whether an instance is gone, and whether its key
+now names another one. A run and a sweep take the same steps.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._base.errors import ConfigError, LeakError, hide_own_frames
+from pytest_hydrasmoke._base.run_keys import is_random
+from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
+
+from .looks import DoubtError, conclusive, look, named
+from .policy import Policy, poll_interval
+from .proof import NEXT_LOOK, Evidence, Verdict, judge
+from .record import InstanceRecord
+from .states import HAS_ROW, State
+
+__tracebackhide__ = hide_own_frames
+
+UNDER_WAY_LOOKS = 3
+"""How often a last look sees a deletion under way until it stops looking."""
+FIRST_LOOK = 5.0
+"""Seconds to find out whether an instance is gone before this run deletes it."""
+
+
+class NoRowError(LeakError):
+    """Raised when the router proved that it has no row for a key: one may still come."""
+
+
+class Removal:
+    """The removal of all that one key names, a step at a time.
+
+    A step raises `LeakError` where its time is up; what it has seen stays in the record.
+    """
+
+    def __init__(self, record: InstanceRecord, policy: Policy, start: float) -> None:
+        self._record = record
+        self._policy = policy
+        self._start = start
+        self._row_until = start + policy.row_wait
+        # Without a row an id proves nothing: a delete would find nothing, and so seem to be done,
+        # while a worker is still about to insert the row.
+        self._deadline: float | None = None
+        self._ids = list[str]()
+        if record.state in HAS_ROW:
+            self._has_row(start)
+        elif record.state is State.GONE:
+            self._begin(start)
+
+    def _has_row(self, now: float, named: str | None = None) -> None:
+        """Begin to delete: the key has a row, which names an instance, or had one before."""
+        record = self._record
+        if named is not None:
+            # What was answered before there was a row proves nothing.
+            record.evidence = Evidence()
+            record.names(named)
+        self._begin(now)
+        # The phase has begun, and its deadline is known now. A chat that ends meanwhile, in another
+        # thread, may have put the record to rest.
+        doing = record.doing
+        record.begins("delete", now if doing is None else doing.since, self._deadline)
+
+    def _begin(self, now: float) -> None:
+        self._start, self._deadline = now, now + self._policy.delete_timeout
+        self._ids = self._record.known_ids
+
+    async def look_first(self, calls: Calls) -> None:
+        """Check whether it is gone before this run deletes it: then something else did.
+
+        Not after a signal, nor where a sweep has declared the run over: that sweep deleted it.
+        """
+        record, io = self._record, calls.io
+        if record.id is None or io.cleanup_deadline() < math.inf:
+            return
+        # Taken from the deletion's own time.
+        seconds = min(FIRST_LOOK, self._policy.delete_timeout / 4)
+        seen = await look(calls, self._record, self._policy, record.id, io.now() + seconds)
+        try:
+            record.permit()
+        except ConfigError:
+            return
+        if seen.says in ("gone", "under way", "unknown") and self._is_ours(seen.named):
+            record.conflict = _gone_before(record.run_id or "")
+
+    def _is_ours(self, named: str | None) -> bool:
+        return named is None or plain_id(named) in {
+            plain_id(known) for known in self._record.known_ids
+        }
+
+    async def ask_all(self, calls: Calls) -> None:
+        """Send a delete for every id that is known, without any look; raises what it raises."""
+        deadline = calls.io.now() + self._policy.delete_timeout
+        for known in self._record.known_ids:
+            await self._ask(calls, known, deadline)
+
+    async def step(self, calls: Calls) -> float | None:
+        """Ask and look once, and judge; return the seconds until the next step, None at the end."""
+        if self._deadline is None:
+            pause = await self._find_row(calls)
+            if pause is not None:
+                return pause
+        assert self._deadline is not None
+        io, reason, soon = calls.io, "", math.inf
+        for instance_id in list(self._ids):
+            unproved = await self._go_on(calls, instance_id, self._deadline)
+            if unproved is None:
+                self._ids.remove(instance_id)
+            else:
+                reason, at = unproved
+                soon = min(soon, at)
+        if not self._ids:
+            self._record.is_gone(io.now(), ends=self._policy.fake)
+            return None
+        now = io.now()
+        left = min(self._deadline, io.cleanup_deadline()) - now - LAST_CHANCE
+        if left <= 0:
+            reason = reason or "its key names another instance each time"
+            raise LeakError(f"{reason} {now - self._start:.0f} s after the delete")
+        # An id that its key names only now is next at once.
+        return 0.0 if soon == math.inf else min(max(soon - now, 0.0), left)
+
+    async def _go_on(
+        self, calls: Calls, instance_id: str, deadline: float
+    ) -> tuple[str, float] | None:
+        """Go on with one instance; return why it is not proved gone, and when to look again."""
+        record, policy, plain = self._record, self._policy, plain_id(instance_id)
+        verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
+        if verdict.ask:
+            await self._ask(calls, instance_id, deadline)
+        seen = await look(calls, self._record, self._policy, instance_id, deadline)
+        record.evidence[plain] = record.evidence[plain].saw(seen)
+        verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
+        if seen.named is not None and not self._is_ours(seen.named):
+            # This is the key's instance now.
+            record.names(seen.named)
+            record.add_remark(f"its key now names {seen.named}: deleted too")
+            self._ids.append(seen.named)
+        if not verdict.proved:
+            now = calls.io.now()
+            return verdict.why, verdict.next_look or now + poll_interval(now - self._start)
+        if verdict.kept_row and not policy.manner.keeps_rows:
+            policy.manner.keeps_rows = True
+            record.add_remark(
+                f"the router keeps the row of a deleted instance: {seen.why}. It counts as gone "
+                "once that has held, and a further delete has found nothing"
+            )
+        return None
+
+    async def _ask(self, calls: Calls, instance_id: str, deadline: float) -> None:
+        """Send a delete; its outcome is checked by looks."""
+        record, now, plain = self._record, calls.io.now(), plain_id(instance_id)
+        record.deletion_asked = True
+        # Half of the time: a router may delete and fail to say so, and status needs the rest.
+        half = now + max((deadline - now) / 2, LAST_CHANCE)
+        try:
+            accepted = await conclusive(calls.ask_to_delete(instance_id, deadline=half))
+        except DoubtError as doubt:
+            record.add_remark(doubt.message)
+            record.evidence[plain] = record.evidence[plain].unanswered(
+                calls.io.now(), doubt.message
+            )
+            return
+        record.evidence[plain] = record.evidence[plain].answered(calls.io.now(), accepted=accepted)
+        if accepted and record.state in HAS_ROW - {State.DELETING}:
+            record.becomes(State.DELETING)
+
+    async def look_again(self, calls: Calls, until: float, *, ask: bool) -> str | None:
+        """Look once more at all that was proved gone; return why that can't be told for certain.
+
+        With `ask`, a further delete follows, whatever comes of it: before the look it might hide
+        what is there. Raises `LeakError` for what is there again.
+        """
+        for known in self._record.known_ids:
+            doubt = await self._look_again_at(calls, known, until)
+            if doubt is not None:
+                return doubt
+            if ask:
+                await self._ask(calls, known, until)
+        return None
+
+    async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
+        record, io, policy, plain = self._record, calls.io, self._policy, plain_id(known)
+        verdict, under_way = Verdict(), 0
+        while not verdict.proved:
+            if verdict.ask:
+                await self._ask(calls, known, until)
+            seen = await look(calls, record, policy, known, until)
+            if seen.says == "alive" or not self._is_ours(seen.named):
+                what = seen.why or f"its key names {seen.named}"
+                raise LeakError(f"it was proved gone, and is there again: {what}")
+            record.evidence[plain] = record.evidence[plain].saw(seen)
+            verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
+            again = verdict.next_look
+            if seen.says == "under way":
+                # One that goes on is not waited for, but one that is only said ends soon.
+                under_way, again = under_way + 1, io.now() + NEXT_LOOK
+                if under_way == UNDER_WAY_LOOKS:
+                    return "the router is still deleting it"
+                verdict = Verdict()
+            if seen.says == "nothing" or (again is not None and again > until):
+                return verdict.why
+            await io.sleep(0.0 if again is None else max(again - io.now(), 0.0))
+        return None
+
+    async def _find_row(self, calls: Calls) -> float | None:
+        """Look for the key's row; return the seconds until the next look, None once it is there."""
+        io = calls.io
+        try:
+            last = max(self._row_until, io.now() + self._policy.last_look)
+            found = await named(calls, self._record, self._policy, last)
+        except DoubtError as error:
+            reason = LeakError(error.message)
+        else:
+            if found.instance_id is not None:
+                self._has_row(io.now(), found.instance_id)
+                return None
+            reason = NoRowError(f"{_of_request(self._record)}, but shows no instance for its key")
+        left = min(self._row_until, io.cleanup_deadline()) - io.now() - LAST_CHANCE
+        if left > 0:
+            return min(poll_interval(io.now() - self._start), left)
+        living = await self._living(calls) if isinstance(reason, NoRowError) else None
+        if living is not None:
+            self._has_row(io.now(), living)
+            return None
+        if io.cleanup_deadline() < self._row_until:
+            raise LeakError("a signal came before a row for its key did")
+        raise reason
+
+    async def _living(self, calls: Calls) -> str | None:
+        """Delete what the key's own answers have named; return what of it was alive before."""
+        living: str | None = None
+        for known in self._record.known_ids:
+            deadline = calls.io.now() + FIRST_LOOK
+            seen = await look(calls, self._record, self._policy, known, deadline)
+            living = known if seen.says == "alive" else living
+            await self._ask(calls, known, deadline)
+        return living
+
+
+def _gone_before(run_id: str) -> str:
+    own_id = f"; if another run has run id {run_id} too, give each an id of its own"
+    return (
+        "it was gone before this run deleted it: something else deleted it, or it died.\n"
+        f"See the router's log of it{'' if is_random(run_id) else own_id}"
+    )
+
+
+def _of_request(record: InstanceRecord) -> str:
+    """Describe what became of a provision, as far as it is known."""
+    if record.state is State.ACCEPTED:
+        return "the router accepted the request"
+    exchanges = reversed(record.exchanges)
+    code = next((tried.status for tried in exchanges if tried.call == "provision"), None)
+    if code is None or code < 300:
+        return "the router may have carried out the request"
+    return f"the request was answered with {code}, and the router may have carried it out"
