@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import anyio
 
@@ -58,8 +59,8 @@ def dispose(
     """Delete instances concurrently; what is not confirmed becomes the record's `leak`."""
     pending = _left(records, policy)
 
-    def all_of(work: Callable[[SyncIO, InstanceRecord, Policy], None]) -> None:
-        works = [lambda thread_io, it=record: work(thread_io, it, policy) for record in pending]
+    def all_of(work: Callable[[InstanceRecord, Policy, SyncIO], None]) -> None:
+        works = [partial(work, record, policy) for record in pending]
         # After a signal there may be no time to wait for others.
         hurried = interrupts.received is not None
         fan_out(io.link, works, interrupts, network, at_once=MOST_AT_ONCE if hurried else None)
@@ -69,18 +70,18 @@ def dispose(
             # There may be no time for more than these.
             all_of(_ask)
         if len(pending) == 1:
-            _delete(io, pending[0], policy)
+            _delete(pending[0], policy, io)
         elif pending:
             all_of(_delete)
 
 
-def _ask(io: SyncIO, record: InstanceRecord, policy: Policy) -> None:
+def _ask(record: InstanceRecord, policy: Policy, io: SyncIO) -> None:
     """Send the deletes of one instance, and nothing else; what comes of it is looked at later."""
     with contextlib.suppress(HydraSmokeError):
         drive(Removal(record, policy, io.now()).ask_all(Calls(io, record)))
 
 
-def _delete(io: SyncIO, record: InstanceRecord, policy: Policy) -> None:
+def _delete(record: InstanceRecord, policy: Policy, io: SyncIO) -> None:
     # A failure of one must not keep the others from being deleted.
     try:
         drive(delete(Calls(io, record), record, policy))
