@@ -6,10 +6,13 @@ is masked where that text is shown.
 
 from __future__ import annotations
 
+import base64
+import html
 import os
 import re
 import sys
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import NoReturn, TypeVar
 from urllib.parse import quote
@@ -105,6 +108,15 @@ def scrubbing(token: Token | None) -> Callable[[str], str]:
     return scrubber(*known) if known else str
 
 
+_GRAM = 4
+"""Of every `WINDOW` characters, a whole part of this length begins at a multiple of `_STEP`."""
+_STEP = WINDOW - _GRAM + 1
+
+
+_ESCAPED = re.compile(r"(?:\\+(?:u00|x)|%)([2-7][0-9A-Fa-f])")
+"""A visible ASCII character as JSON, Python or a URL may escape it, also within another text."""
+
+
 class _Parts(frozenset[str]):
     """Parts of tokens; the repr shows none of them."""
 
@@ -114,7 +126,7 @@ class _Parts(frozenset[str]):
         return "{********}"
 
 
-_MARKS = "*#~_ "
+_MARKS = "*#~ "
 """Candidates for the mask byte: the first that is in no token, as the space never is."""
 Spans = list[tuple[int, int]]
 """Parts of a text as (start, end), in order."""
@@ -130,9 +142,13 @@ def hiding(token: Token | None) -> Callable[[bytes], bytes]:
 
     def hide(data: bytes) -> bytes:
         # One character per byte, whatever it is: a token is ASCII.
-        for start, end in find(data.decode("latin-1")):
-            data = data[:start] + mark * (end - start) + data[end:]
-        return data
+        found = find(data.decode("latin-1"))
+        if not found:
+            return data
+        hidden = bytearray(data)
+        for start, end in found:
+            hidden[start:end] = mark * (end - start)
+        return bytes(hidden)
 
     return hide
 
@@ -160,37 +176,92 @@ def finder(*values: str) -> Callable[[str], Spans]:
     """Return a function that finds every part of `values` of at least `WINDOW` characters.
 
     Parts, because pytest shortens long texts: the whole token may appear nowhere. Each is found
-    verbatim, and as a repr, JSON, a URL and `harmless` spell it.
+    verbatim, as a repr, JSON, a URL, HTML and `harmless` spell it, in base64 and in hexadecimal
+    digits, and with any of its characters escaped.
     """
     spelled = {way for value in values for way in _spelled(value)}
-    windows = _Parts(
-        way[at : at + WINDOW] for way in spelled for at in range(len(way) - WINDOW + 1)
-    )
-    # Each window contains one of these: a text without them needs no closer look.
-    pieces = _Parts(way[at : at + 4] for way in spelled for at in range(0, len(way) - 3, 5))
+    windows = _parts(spelled, WINDOW)
+    grams = _parts(spelled, _GRAM)
 
     def find(text: str) -> Spans:
-        found: Spans = []
-        if not any(piece in text for piece in pieces):
+        found = list(_joined(_windows_in(text, windows, grams)))
+        # Most texts have no such character at all, which is seen faster.
+        if not ("\\" in text or "%" in text) or _ESCAPED.search(text) is None:
             return found
-        for at in range(len(text) - WINDOW + 1):
-            if text[at : at + WINDOW] in windows:
-                if found and at <= found[-1][1]:
-                    found[-1] = (found[-1][0], at + WINDOW)
-                else:
-                    found.append((at, at + WINDOW))
-        return found
+        plain, place = _unescaped(text)
+        hidden = _joined(_windows_in(plain, windows, grams))
+        return list(_joined(sorted([*found, *((place(at), place(end)) for at, end in hidden)])))
 
     return find
 
 
+def _parts(ways: Iterable[str], length: int) -> _Parts:
+    return _Parts(way[at : at + length] for way in ways for at in range(len(way) - length + 1))
+
+
+def _windows_in(text: str, windows: _Parts, grams: _Parts) -> Iterator[tuple[int, int]]:
+    """Yield each window in a text, in order; looks closely only around parts of one."""
+    places = range(0, len(text) - _GRAM + 1, _STEP)
+    for hit in [at for at in places if text[at : at + _GRAM] in grams]:
+        for at in range(max(hit - _STEP + 1, 0), hit + 1):
+            if text[at : at + WINDOW] in windows:
+                yield at, at + WINDOW
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield spans, in order, with those joined that touch."""
+    whole: tuple[int, int] | None = None
+    for start, end in spans:
+        if whole is not None and start <= whole[1]:
+            whole = whole[0], max(end, whole[1])
+            continue
+        if whole is not None:
+            yield whole
+        whole = start, end
+    if whole is not None:
+        yield whole
+
+
 def _spelled(value: str) -> set[str]:
     escaped = value.replace("\\", "\\\\")
-    quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\""]
+    quoted = [escaped.replace(mark, f"\\{mark}") for mark in "'\"/"]
     # A variable may have bytes that are not text; as a token it is refused elsewhere.
-    ways = {value, escaped, *quoted, quote(value, safe="", errors="replace")}
+    ways = {value, escaped, *quoted, quote(value, safe="", errors="replace"), html.escape(value)}
     # Text is made harmless where it becomes an error, and masked only where it is shown.
-    return ways | set(map(harmless, ways))
+    ways |= set(map(harmless, ways))
+    return ways | set(_encoded(value.encode("utf-8", "replace")))
+
+
+def _encoded(data: bytes) -> Iterator[str]:
+    """Yield bytes in hexadecimal digits and in base64, wherever in a longer text they begin."""
+    yield data.hex()
+    yield data.hex().upper()
+    for before in range(3):
+        bits = before * 8, (before + len(data)) * 8
+        # Characters that have no bits of what stands before or after.
+        start, end = -(-bits[0] // 6), bits[1] // 6
+        whole = base64.b64encode(bytes(before) + data).decode()[start:end]
+        yield whole
+        yield whole.replace("+", "-").replace("/", "_")
+
+
+def _unescaped(text: str) -> tuple[str, Callable[[int], int]]:
+    """Return a text without its escapes, and a function from its places to those of `text`."""
+    shown: list[str] = []
+    places, origins = [0], [0]
+    length = upto = 0
+    for escape in _ESCAPED.finditer(text):
+        before = text[upto : escape.start()]
+        shown += (before, chr(int(escape[1], 16)))
+        length, upto = length + len(before) + 1, escape.end()
+        places += (length - 1, length)
+        origins += (escape.start(), upto)
+
+    def place(at: int) -> int:
+        last = bisect_right(places, at) - 1
+        return origins[last] + at - places[last]
+
+    return "".join([*shown, text[upto:]]), place
 
 
 def bare(error: E) -> E:

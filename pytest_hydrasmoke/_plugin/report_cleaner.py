@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from pytest_hydrasmoke._base.pytest_internals import clean_trace
 from pytest_hydrasmoke._base.text import cleaner, harmless_in_rows
+from pytest_hydrasmoke._base.token import WINDOW
 from pytest_hydrasmoke._report import allure, junit
 
 Clean = Callable[[str], str]
@@ -29,6 +30,8 @@ _NAMES = frozenset({"nodeid", "location", "keywords"})
 """Fields that stay as they are: reports are matched by them, and no router has a part in them."""
 _DEEP = 20
 """How many levels of a nested value are cleaned."""
+_NUMBER = 10 ** (WINDOW - 1)
+"""The least number that may have a part of a token in its digits."""
 _MARGIN = 8
 """Columns that pytest leaves free beside a reason, for its progress."""
 
@@ -37,12 +40,13 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
     """Clean every string in a value; return the same object if nothing had to change.
 
     Lists, tuples, dictionaries, dataclasses and models are copied; what pytest draws on a terminal
-    is changed in place, so that it keeps its form.
+    is changed in place, so that it keeps its form. Anything else whose text has to change becomes
+    that text: it is written as one.
     """
     if isinstance(value, str):
         return clean(value)
     if depth == 0:
-        return value
+        return _as_text(value, clean)
     if type(value) in (list, tuple):
         items = cast("list[object]", value)
         parts = [cleaned(item, clean, depth - 1) for item in items]
@@ -65,7 +69,19 @@ def cleaned(value: object, clean: Clean, depth: int = _DEEP) -> Any:
         twin = copy.copy(value)
         names = [field.name for field in dataclasses.fields(value)]
         return twin if _clean_attributes(twin, names, clean, depth) else value
-    return value
+    return _as_text(value, clean)
+
+
+def _as_text(value: object, clean: Clean) -> object:
+    """Return a value that is no string: as it is, or as cleaned text if its own has to change."""
+    if isinstance(value, bool | float | None) or (isinstance(value, int) and value < _NUMBER):
+        return value
+    try:
+        texts = [str(value), repr(value)]
+    except Exception:
+        return value  # Whoever writes it fails as well.
+    same = all(clean(text) is text for text in texts)
+    return value if same else clean(texts[0])
 
 
 def _same(parts: Sequence[object], items: Sequence[object]) -> bool:

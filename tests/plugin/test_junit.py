@@ -6,7 +6,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from plugin_tools import Project
+from plugin_tools import TOKEN, Project, shows_token
 
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -151,3 +151,34 @@ def test_a_junit_file_that_takes_no_properties_is_a_line(here: Project) -> None:
     result.stdout.fnmatch_lines(
         ["hydra-smoke: the JUnit file has no properties: TypeError('no longer so')"]
     )
+
+
+CARELESS = """
+import os
+
+TOKEN = os.environ["OPS_BEARER_TOKEN"]
+
+class Header:
+    def __str__(self): return f"Bearer {TOKEN}"
+
+RAW = TOKEN.encode()
+VALUES = {"bytes": RAW, "set": {TOKEN}, "object": Header(), "headers": {"authorization": RAW}}
+
+def test_it(record_property, record_testsuite_property):
+    for name, value in VALUES.items():
+        record_property(name, value)
+        record_testsuite_property(name, value)
+    record_property("plain", {5: b"x"})
+"""
+
+
+def test_a_property_of_any_type_has_no_token(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPS_BEARER_TOKEN", TOKEN)
+    project.write("test_it.py", CARELESS)
+    project.fake("test_it.py", *OLDER)
+    text = (project.path / "junit.xml").read_text("utf-8")
+    assert not shows_token(text)
+    assert text.count("Bearer ********") == 2
+    assert 'name="plain" value="{5: b\'x\'}"' in text

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import inspect
 import json
 import textwrap
 import warnings
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +24,8 @@ from pytest_hydrasmoke._base.token import (
     WINDOW,
     Token,
     _Parts,
+    _spelled,
+    finder,
     has_token,
     hiding,
     scrubber,
@@ -84,7 +88,7 @@ def test_a_token_is_masked_however_it_is_spelled(token: str, spell: Any) -> None
 
 @pytest.mark.parametrize(
     ("token", "mark"),
-    [(SECRET, b"*"), ("ops*4Q7zL9rT2xW8", b"#"), ("ops*4Q7#zL9~rT2xW8", b"_")],
+    [(SECRET, b"*"), ("ops*4Q7zL9rT2xW8", b"#"), ("ops*4Q7#zL9~rT2xW8", b" ")],
 )
 def test_a_token_is_masked_in_bytes_and_no_byte_is_moved(token: str, mark: bytes) -> None:
     hide = hiding(Token(token))
@@ -171,6 +175,99 @@ def test_no_window_of_any_token_is_left(spell: Any, token: str, before: str, aft
     for text in (before + token + after, before + spell(token) + after, token[3:] + token):
         shown = scrubber(token)(text)
         assert not any(token[at : at + WINDOW] in shown for at in range(len(token) - WINDOW + 1))
+
+
+def slowly(token: str, text: str) -> list[tuple[int, int]]:
+    """Find the windows of a token by looking at every place of a text."""
+    ways = _spelled(token)
+    windows = {way[at : at + WINDOW] for way in ways for at in range(len(way) - WINDOW + 1)}
+    found: list[tuple[int, int]] = []
+    for at in range(len(text) - WINDOW + 1):
+        if text[at : at + WINDOW] in windows:
+            if found and at <= found[-1][1]:
+                found[-1] = (found[-1][0], at + WINDOW)
+            else:
+                found.append((at, at + WINDOW))
+    return found
+
+
+@st.composite
+def tokens_and_texts(draw: st.DrawFn) -> tuple[str, str]:
+    """Draw a token, and a text of its parts, as they are and as they are spelled."""
+    token = draw(TOKENS)
+    ways = sorted(_spelled(token))
+    parts = st.sampled_from(ways).flatmap(
+        lambda way: st.tuples(st.integers(0, len(way)), st.integers(0, len(way))).map(
+            lambda ends: way[min(ends) : max(ends)]
+        )
+    )
+    return token, "".join(draw(st.lists(parts | st.text(max_size=3), max_size=12)))
+
+
+@given(tokens_and_texts())
+@example(("aaaaaaaa", "a" * 23))
+@example(("abcabcabc", "abcab" * 9))
+def test_looking_only_around_hits_finds_what_looking_everywhere_does(
+    drawn: tuple[str, str],
+) -> None:
+    token, text = drawn
+    found = finder(token)(text)
+    slow = slowly(token, text)
+    if "\\" in text or "%" in text:
+        # More is found there: what its escapes stand for.
+        assert all(any(start <= at and end <= to for start, to in found) for at, end in slow)
+    else:
+        assert found == slow
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex])
+@given(TOKENS, st.binary(max_size=7), st.binary(max_size=7))
+@example("?>~?>~?>~", b"", b"")
+def test_a_token_is_masked_where_it_is_encoded(
+    encode: Any, token: str, before: bytes, after: bytes
+) -> None:
+    encoded = encode(before + token.encode() + after)
+    text: str = encoded if isinstance(encoded, str) else encoded.decode()
+    bits = 4 if encode is bytes.hex else 6
+    # The characters that nothing but the token has a part in.
+    own = text[-(-len(before) * 8 // bits) : (len(before) + len(token)) * 8 // bits]
+    for spelled in (text, text.upper()) if encode is bytes.hex else (text,):
+        shown = scrubber(token)(spelled)
+        own = own.upper() if spelled.isupper() else own
+        assert not any(own[at : at + WINDOW] in shown for at in range(len(own) - WINDOW + 1))
+
+
+ESCAPES = {
+    "json": "\\u{:04x}",
+    "json, upper case": "\\u{:04X}",
+    "json in json": "\\\\u{:04x}",
+    "python": "\\x{:02x}",
+    "url": "%{:02X}",
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+@given(TOKENS.filter(lambda token: "\\" not in token), st.data())
+@example("%41%42%43%44", None)
+def test_a_token_is_masked_whichever_of_its_characters_are_escaped(
+    name: str, token: str, data: st.DataObject | None
+) -> None:
+    # A backslash of the token's own before an escape is not told from the escape's.
+    places = range(len(token))
+    which = places if data is None else data.draw(st.sets(st.sampled_from(places), min_size=1))
+    spelled = "".join(
+        ESCAPES[name].format(ord(char)) if at in which else char for at, char in enumerate(token)
+    )
+    assert set(scrubber(token)(spelled)) <= set("*…")
+    hidden = hiding(Token(token))(f'"x": "{spelled}"'.encode())
+    assert len(hidden) == len(spelled) + 7
+    assert len(set(hidden[6:-1])) == 1
+
+
+def test_what_is_escaped_beside_a_token_stays() -> None:
+    text = f"caf\\u0065 %41 {SECRET[:5]}\\u00{ord(SECRET[5]):02x}{SECRET[6:]} \\x41 \\u00e9"
+    assert SCRUB(text) == "caf\\u0065 %41 ******** \\x41 \\u00e9"
+    assert SCRUB("caf\\u0065 %41") == "caf\\u0065 %41"
 
 
 # --- a text as a report has it ----------------------------------------------------------------
@@ -290,6 +387,56 @@ def test_clean_values_are_the_same_objects() -> None:
     model = Model(secret="words", parts=(Frozen("words"),))
     value = [("a", "b"), {"k": ["v"]}, Frozen("words"), Frozen, Drawn("x"), b"bytes", model]
     assert cleaned(value, CLEAN) is value
+
+
+class Said:
+    """What only its text shows."""
+
+    def __str__(self) -> str:
+        return f"said {SECRET}"
+
+
+class Shown:
+    def __repr__(self) -> str:
+        return f"<shown {SECRET}>"
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise RuntimeError(SECRET)
+
+
+WRITTEN = {
+    "bytes": (SECRET.encode(), "b'********'"),
+    "bytearray": (bytearray(SECRET.encode()), "bytearray(b'********')"),
+    "set": ({SECRET}, "{'********'}"),
+    "frozenset": (frozenset([SECRET]), "frozenset({'********'})"),
+    "said": (Said(), "said ********"),
+    "shown": (Shown(), "<shown ********>"),
+    "an exception": (ValueError(f"no {SECRET}"), "no ********"),
+    "a mapping": (MappingProxyType({"x": SECRET}), "{'x': '********'}"),
+    "digits": (int("4" * 9), "********"),
+    "in a list": ([Shown()], "['<shown ********>']"),
+    "in a tuple": (("a", Said()), "('a', 'said ********')"),
+    "in a dictionary": ({"k": SECRET.encode()}, "{'k': \"b'********'\"}"),
+    "in base64": (base64.b64encode(SECRET.encode()), None),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_value_of_any_type_is_written_without_the_token(name: str) -> None:
+    value, shown = WRITTEN[name]
+    clean = cleaner(scrubber(SECRET, "4" * 9))
+    written = str(cleaned(value, clean))
+    assert "********" in written
+    assert shown is None or written == shown
+
+
+def test_a_value_of_any_type_without_the_token_is_the_same_object() -> None:
+    clean = cleaner(scrubber(SECRET, "4" * 9))
+    for value in (b"bytes", {1}, frozenset("x"), 5, 10**12, -1.5, True, None, Broken(), Said):
+        assert cleaned(value, clean) is value
+    assert cleaned([ValueError("x"), b"\xff"], SCRUB)[1] == b"\xff"
 
 
 def test_a_value_in_itself_ends() -> None:

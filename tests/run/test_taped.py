@@ -75,6 +75,16 @@ def test_a_token_in_a_spec_and_among_the_providers_is_masked() -> None:
     assert made.llm_events == Events(2, ("anthropic", "********"), 0.5)
 
 
+@pytest.mark.parametrize("escape", ["\\u{:04x}", "\\\\u{:04X}", "%{:02x}"])
+def test_a_token_that_is_escaped_in_an_unknown_field_is_masked(escape: str) -> None:
+    spelled = "".join(escape.format(ord(char)) for char in TOKEN)
+    chunk = f'data: {{"content": "Hi", "x": {{"debug": "of {spelled}."}}}}\n\n'.encode()
+    made = masking().turn(TEST, tape(chunk[:40], chunk[40:], DONE, text="Hi"))
+    assert made is not None
+    assert made.stream == chunk.replace(spelled.encode(), b"*" * len(spelled)) + DONE
+    assert made.said is None
+
+
 def test_a_token_in_pieces_keeps_its_turn_from_being_written() -> None:
     pieces = [frame(TOKEN[at : at + 4]) for at in range(0, len(TOKEN), 4)]
     told = "^its reply spells the token in pieces, over several events$"
