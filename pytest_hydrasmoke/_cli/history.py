@@ -25,7 +25,7 @@ CONDITIONS = ("failure", "leak", "regression", "flaky")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders of report*.json"
+        "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders that have some"
     )
     for name, what in (("html", "a page"), ("json", "data"), ("markdown", "ten lines")):
         parser.add_argument(
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     from pytest_hydrasmoke._history import files, terminal
     from pytest_hydrasmoke._history.build import history
     from pytest_hydrasmoke._history.reading import read
-    from pytest_hydrasmoke._history.verdict import Demand, no_commit, not_judged, problems
+    from pytest_hydrasmoke._history.verdict import Demand, hidden, no_commit, problems
 
     named = options.group or (own_group(os.environ) if options.expect else None)
     # Cleaned in the same way as names in reports.
@@ -101,18 +101,20 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     )
     for line in terminal.lines(shown, options.after, shutil.get_terminal_size().columns):
         out(line)
+    demand = Demand(options.fail_on, options.after, group, options.expect)
     if not shown.overviews:
+        for line in hidden(shown, demand):
+            out(f"FAILED {line}")
         problem, next_step = _nothing(found, include_fake=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
-    demand = Demand(options.fail_on, options.after, group, options.expect)
     views = files.Views(html=options.html, json=options.json, markdown=options.markdown)
     files.write(shown, options.after, views, say)
     red = problems(shown, demand)
     for line in red:
         out(f"FAILED {line}")
-    for warning in (no_commit(shown, demand), not_judged(found.unread, demand)):
-        if warning is not None:
-            out(warning)
+    warning = no_commit(shown, demand)
+    if warning is not None:
+        out(warning)
     return not red
 
 
@@ -141,10 +143,10 @@ def _nothing(found: Found, *, include_fake: bool) -> tuple[str, str]:
         return ("every run that was read used the fake router", "give --include-fake")
     if found.runs:
         return (
-            "every group that could be shown began in the future",
+            "every group that could be shown had a wrong clock",
             "set the clock of the machine that ran them, or of this one",
         )
     return (
-        "no report could be read" if found.skipped else "there is no report*.json in these folders",
+        "no report could be read" if found.unread else "there is no report in these folders",
         "give the report.json files of runs, or folders that contain them",
     )

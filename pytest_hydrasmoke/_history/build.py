@@ -10,7 +10,7 @@ from statistics import median
 
 from pytest_hydrasmoke._core.phases import PHASES
 
-from .groups import Group, grouped, of_the_future
+from .groups import MOST_GROUPS, Group, grouped, misdated
 from .model import (
     CellFigures,
     Change,
@@ -26,38 +26,49 @@ from .model import (
     TestFigures,
 )
 from .reading import Found
-from .runs import Boot, Case, Run, Spec
+from .runs import Boot, Case, Spec
 from .statistics import BASELINE, baseline, quantile, slow_since
 
 
 def history(found: Found, *, last: int, group: str | None, fake: bool, now: datetime) -> History:
     """Build the history of the last `last` groups found, up to `group` if it is one of them.
 
-    Runs of the fake are included if `fake` is set. Groups that began after `now` are left out, and
-    listed.
+    Runs of the fake are included if `fake` is set. Groups with a wrong clock have no place among
+    the others, and are listed.
     """
-    skipped = list(found.skipped)
+    skipped = [*found.unread, *found.skipped]
+    apart: list[Overview] = []
     kinds: list[Overview | None] = []
     for kind in (False, True) if fake else (False,):
         runs = [run for run in found.runs if run.fake is kind]
-        future = of_the_future(runs, now)
-        skipped += (
-            f"group {name}: it began in the future, {at:%Y-%m-%d %H:%M} UTC"
-            for name, at in future.items()
-        )
-        groups = _shown([run for run in runs if run.group not in future], last, group)
-        kinds.append(overview(groups, fake=kind))
+        groups = grouped(runs)
+        wrong = misdated(groups, now)
+        skipped += (_wrong(one, now) for one in wrong)
+        apart += filter(None, (overview([one], fake=kind) for one in wrong))
+        names = {one.name for one in wrong}
+        placed = [one for one in groups if one.name not in names]
+        kinds.append(overview(_shown(placed, last, group), fake=kind))
     if not fake and (fakes := sum(run.fake for run in found.runs)):
         skipped.append(f"runs of the fake router: {fakes}; --include-fake shows them")
-    return History(live=kinds[0], fake=kinds[1] if fake else None, skipped=tuple(skipped))
+    return History(
+        live=kinds[0],
+        fake=kinds[1] if fake else None,
+        misdated=tuple(apart),
+        skipped=tuple(skipped),
+        unread=tuple(found.unread),
+    )
 
 
-def _shown(runs: Sequence[Run], last: int, group: str | None) -> list[Group]:
-    groups = grouped(runs)
+def _wrong(group: Group, now: datetime) -> str:
+    when = "in the future" if group.began > now else "before there was this plugin"
+    return f"group {group.name}: it began {when}, {group.began:%Y-%m-%d %H:%M} UTC"
+
+
+def _shown(groups: list[Group], last: int, group: str | None) -> list[Group]:
     names = [group.name for group in groups]
     if group in names:
         groups = groups[: names.index(group) + 1]
-    return groups[-last:]
+    return groups[-min(last, MOST_GROUPS) :]
 
 
 def overview(groups: Sequence[Group], *, fake: bool = False) -> Overview | None:

@@ -16,7 +16,8 @@ from pytest_hydrasmoke._report.files import as_json, replace
 
 from . import terminal
 from .model import History
-from .reading import may_be_report, report_files
+from .reading import run_of_file
+from .report_files import Kind, NoReportError, says_report
 
 STANDARD_OUTPUT = Path("-")
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -33,11 +34,11 @@ def refuse_reports(written: Iterable[Path | None], read: Sequence[Path]) -> None
                 next_step="name a file of its own for each of --html, --json and --markdown",
             )
         seen.add(key)
-        # A new file in an input folder would be read the next time.
-        if _lies_among(path, read) or key in map(_identity, report_files(read, [])):
+        # A new file of such a name would be taken for a report the next time.
+        if _lies_among(path, read) or _is_report(path, read):
             raise ConfigError(
                 f"{safe_line(str(path))} is, or would be, one of the reports that are read",
-                next_step="name another file, in another folder or not report*.json",
+                next_step="name another file, in another folder or without report in its name",
             )
 
 
@@ -52,9 +53,21 @@ def _identity(path: Path) -> object:
 
 def _lies_among(path: Path, read: Sequence[Path]) -> bool:
     real = Path(os.path.realpath(path))
-    return may_be_report(real.name) and any(
+    return says_report(real.name) and any(
         real.is_relative_to(os.path.realpath(root)) for root in read
     )
+
+
+def _is_report(path: Path, read: Sequence[Path]) -> bool:
+    if _identity(path) in map(_identity, read):
+        return True
+    try:
+        run_of_file(path)
+    except NoReportError as error:
+        return error.kind is Kind.OURS
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

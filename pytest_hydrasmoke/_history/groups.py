@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
@@ -18,6 +18,8 @@ from .runs import Leak, Run, Spec
 MOST_GROUPS = 1_000
 FUTURE = timedelta(days=1)
 """How far clocks may be apart."""
+EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
+"""No run is older than this package."""
 Outcome = Literal["passed", "failed", "leaked"]
 
 
@@ -30,7 +32,9 @@ class Group:
 
     @property
     def began(self) -> datetime:
-        return self.runs[0].began
+        # A clock that was never set must not make it the oldest of all.
+        believed = (run.began for run in self.runs if run.began >= EARLIEST)
+        return next(believed, self.runs[0].began)
 
     @cached_property
     def counted(self) -> tuple[Run, ...]:
@@ -97,20 +101,18 @@ def is_repeated(run: Run, other: Run) -> bool:
     return later and run.tests <= other.tests and run.specs <= other.specs
 
 
-def of_the_future(runs: Sequence[Run], now: datetime) -> dict[str, datetime]:
-    """Return the groups that began later than a day from now, and when they did.
+def misdated(groups: Sequence[Group], now: datetime) -> list[Group]:
+    """Return the groups whose runs had a wrong clock, all of them.
 
-    A wrong clock would make one of them the newest for as long as that takes.
+    One that begins later than a day from now would be the newest for as long as that takes.
     """
-    began: dict[str, datetime] = {}
-    for run in runs:
-        began[run.group] = min(run.began, began.get(run.group, run.began))
-    return {name: at for name, at in began.items() if at - now > FUTURE}
+    return [group for group in groups if not EARLIEST <= group.began <= now + FUTURE]
 
 
-def grouped(runs: Sequence[Run], most: int = MOST_GROUPS) -> list[Group]:
-    """Merge runs, and return the newest groups, oldest first."""
+def grouped(runs: Sequence[Run]) -> list[Group]:
+    """Merge runs into groups, oldest first."""
     merged: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda it: (it.began, it.run_id)):
         merged.setdefault(run.group, []).append(run)
-    return [Group(name, tuple(its)) for name, its in merged.items()][-most:]
+    groups = [Group(name, tuple(its)) for name, its in merged.items()]
+    return sorted(groups, key=lambda group: group.began)

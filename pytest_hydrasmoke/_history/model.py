@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED
 from pytest_hydrasmoke._report.moments import PLAIN
 
 from .runs import ENDINGS, Spec
@@ -18,6 +19,8 @@ from .runs import ENDINGS, Spec
 SCHEMA_VERSION: Literal[1] = 1
 KINDS = frozenset(
     {
+        NOT_ENDED,
+        REFUSED,
         "collection errors",
         "internal error",
         "interrupt",
@@ -218,8 +221,12 @@ class History(_Part):
     live: Overview | None
     fake: Overview | None
     """None unless it was asked for."""
+    misdated: tuple[Overview, ...] = ()
+    """Groups whose runs had a wrong clock, each alone: they have no place among the others."""
     skipped: tuple[str, ...]
-    """What was not read, and why."""
+    """What was left out, and why."""
+    unread: tuple[str, ...] = ()
+    """What of that may be a report that nobody has judged."""
 
     @property
     def overviews(self) -> dict[str, Overview]:

@@ -6,8 +6,6 @@ and range, and no path in it is followed. What can't be read is listed, and left
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -23,15 +21,21 @@ from pytest_hydrasmoke._report.model import SCHEMA_VERSION
 from pytest_hydrasmoke._report.pipeline import web_address
 
 from .parts import FailurePart, InstancePart, PipelinePart, ReportPart, SpanPart
-from .runs import ENDINGS, FAILED, PASSED, Boot, Case, Leak, Run, Spec
+from .report_files import (
+    Kind,
+    NoReportError,
+    content_of,
+    json_files,
+    kind_of,
+    line,
+    says_report,
+)
+from .runs import ENDINGS, FAILED, PASSED, Boot, Case, Leak, Run, Spec, worse
 
-LARGEST = 32 * 1024 * 1024
-"""Most bytes of a report, unpacked; a run of fifty instances has less than 1 MiB."""
 MOST_FILES = 100_000
 """Most files to open."""
 _SOON = 0.05
 """Two times closer than this many seconds are the same moment."""
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(slots=True)
@@ -40,97 +44,68 @@ class Found:
 
     runs: list[Run] = field(default_factory=list[Run])
     skipped: list[str] = field(default_factory=list[str])
-    unread: int = 0
-    """How many files are left out because they could not be read, whatever they are."""
+    unread: list[str] = field(default_factory=list[str])
+    """Those that may hide a report: named as one, damaged, or out of reach."""
 
 
 def read(paths: Sequence[Path]) -> Found:
     """Read the reports that `paths` name, or that lie in folders that they name.
 
-    A report found more than once counts once.
+    Of a run that is found more than once, the red report counts.
     """
     found = Found()
     runs: dict[object, Run] = {}
-    for number, path in enumerate(report_files(paths, found.skipped)):
+    others = 0
+    files = json_files(paths, found.skipped.append, found.unread.append)
+    for number, (path, named) in enumerate(files):
         if number == MOST_FILES:
-            found.skipped.append(f"more than {MOST_FILES:,} files: the rest was not read")
+            found.unread.append(f"more than {MOST_FILES:,} files: the rest was not read")
             break
         try:
             run = run_of_file(path)
-        except (OSError, ValueError) as error:
-            found.unread += 1
-            words = error.strerror if isinstance(error, OSError) else None
-            found.skipped.append(f"{safe_line(str(path), 1_000)}: {safe_line(words or str(error))}")
+        except NoReportError as error:
+            says = named or says_report(path.name)
+            if named or error.kind is Kind.OURS or (says and error.kind is Kind.DAMAGED):
+                found.unread.append(line(path, str(error)))
+            elif says:
+                found.skipped.append(line(path, str(error)))
+            else:
+                others += 1
+        except OSError as error:
+            lines = found.unread if named or says_report(path.name) else found.skipped
+            lines.append(line(path, error.strerror or str(error)))
         else:
-            runs[run.run_id, run.began, run.fake] = run
+            key = run.run_id, run.began, run.fake
+            runs[key] = worse(runs[key], run) if key in runs else run
+    if others:
+        found.skipped.append(f"other JSON files, which are no reports: {others}")
     found.runs += runs.values()
     return found
 
 
-def report_files(paths: Sequence[Path], skipped: list[str]) -> Iterator[Path]:
-    """Yield the files that `paths` name, and those in their folders that may be reports."""
-
-    def note(error: OSError) -> None:
-        skipped.append(f"{safe_line(str(error.filename), 1_000)}: {error.strerror}")
-
-    for path in paths:
-        if not os.path.isdir(path):
-            yield path
-            continue
-        # Links to folders are not followed: they could lead anywhere, even in circles.
-        for folder, folders, names in os.walk(path, onerror=note):
-            folders.sort()
-            for name in sorted(names):
-                if may_be_report(name):
-                    yield Path(folder, name)
-
-
-def may_be_report(name: str) -> bool:
-    """Return whether a file of this name is read when found in a folder."""
-    return name.startswith("report") and name.endswith((".json", ".json.gz"))
-
-
 def run_of_file(path: Path) -> Run:
-    """Read a report; raises `OSError`, or `ValueError` that says what the file is instead."""
-    if not os.path.isfile(path):
-        # Opening a pipe would block.
-        raise ValueError("there is no such file" if not os.path.lexists(path) else "not a file")
-    with path.open("rb") as file:
-        data = file.read(LARGEST + 1)
-    if data.startswith(_GZIP):
-        data = _unpacked(data)
-    if len(data) > LARGEST:
-        raise ValueError(f"larger than {LARGEST // 1024**2} MiB")
+    """Read a report; raises `OSError`, or `NoReportError` that says what the file is instead."""
+    data = content_of(path)
     try:
         return _kept(ReportPart.model_validate_json(data))
     except ValidationError as error:
-        raise ValueError(_what_it_is(error)) from None
+        raise _no_report(error, data) from None
 
 
-def _unpacked(data: bytes) -> bytes:
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        unpacked = unpacker.decompress(data, LARGEST + 1)
-    except zlib.error:
-        raise ValueError("damaged: its gzip can't be unpacked") from None
-    if not unpacker.eof and len(unpacked) <= LARGEST:
-        raise ValueError("damaged: its gzip ends early")
-    return unpacked
-
-
-def _what_it_is(error: ValidationError) -> str:
+def _no_report(error: ValidationError, data: bytes) -> NoReportError:
     first = error.errors(include_url=False, include_input=True)[0]
     place = ".".join(map(str, first["loc"]))
     if first["type"] == "json_invalid":
-        return f"damaged: {first['msg']}"
+        return NoReportError(f"damaged: {first['msg']}", kind_of(data))
     if place == "schema_version":
         version = first["input"]
         if isinstance(version, int) and version > SCHEMA_VERSION:
             known = f"this release reads up to {SCHEMA_VERSION}"
-            return f"newer: its schema_version is {version}, and {known}"
+            words = f"newer: its schema_version is {version}, and {known}"
+            return NoReportError(words, kind_of(data))
     if place in ("", "schema_version", "run_id"):
-        return "not a report of this plugin"
-    return f"not a whole report: {place}: {first['msg']}"
+        return NoReportError("not a report of this plugin", Kind.OTHER)
+    return NoReportError(f"not a whole report: {place}: {first['msg']}", Kind.OURS)
 
 
 def _kept(report: ReportPart) -> Run:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
+
+from pytest_hydrasmoke._report.model import NOT_ENDED
 
 PASSED = frozenset({"passed", "xfailed", "xpassed"})
 FAILED = frozenset({"failed", "error"})
@@ -103,7 +105,10 @@ class Run:
 
     @property
     def is_red(self) -> bool:
-        return self.exit_code != 0 or self.not_run > 0
+        """Whether anything in its report is red: another plugin may have set the exit code."""
+        failed = any(case.outcome == "failed" for case in self.cases)
+        unfinished = self.not_run > 0 or self.ended == NOT_ENDED
+        return self.exit_code != 0 or failed or unfinished or bool(self.leaks)
 
     @property
     def tests(self) -> frozenset[str]:
@@ -112,3 +117,9 @@ class Run:
     @property
     def specs(self) -> frozenset[Spec]:
         return frozenset(boot.spec for boot in self.boots)
+
+
+def worse(one: Run, other: Run) -> Run:
+    """Return what two reports tell of one run: the red one, with the leaks of both."""
+    red = max(one, other, key=lambda run: (run.is_red, run.exit_code != 0, len(run.leaks)))
+    return replace(red, leaks=tuple(dict.fromkeys((*one.leaks, *other.leaks))))

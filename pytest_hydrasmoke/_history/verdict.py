@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_hydrasmoke._base.commands import PLAIN
 from pytest_hydrasmoke._base.run_keys import name_problem
 from pytest_hydrasmoke._report.html.axis import clock
+from pytest_hydrasmoke._report.model import NOT_ENDED
 
 from .model import History, LeakFigures, Overview, PhaseFigures, TestFigures
 
@@ -35,12 +36,24 @@ def problems(history: History, demand: Demand) -> list[str]:
     newest = [overview.groups[-1] for overview in history.overviews.values()]
     judged = [group for group in newest if demand.group in (None, group.name)]
     expected, runs = demand.expect or 1, sum(group.runs for group in judged)
+    red: list[str] = []
     if not judged or (demand.expect is not None and runs < expected):
         name = "the newest group" if demand.group is None else f"group {demand.group}"
         few = f"missing: {name} has {_count(runs, 'run')}, and must have {expected}"
+        red = [few if judged else few + _there_are(history)]
+    if judged:
         # An older group must not stand in for a missing one.
-        return [few, *_of_all(history, demand)] if judged else [few + _there_are(history)]
-    return list(_of_all(history, demand))
+        red += _of_all(history.overviews.values(), demand)
+    return [*red, *hidden(history, demand)]
+
+
+def hidden(history: History, demand: Demand) -> list[str]:
+    """Return what is, or may be, red in what has no place in the history."""
+    if not demand.fail_on:
+        return []
+    more = len(history.unread) - _MOST
+    unread = [*history.unread[:_MOST], *([f"{more} more"] if more > 0 else [])]
+    return [*(f"unread: {line}" for line in unread), *_of_all(history.misdated, demand)]
 
 
 def _there_are(history: History) -> str:
@@ -49,15 +62,6 @@ def _there_are(history: History) -> str:
     newest = sorted(groups, key=lambda group: group.began, reverse=True)[:_GROUPS]
     names = dict.fromkeys(group.name for group in newest)
     return f"; the newest groups are {', '.join(names)}" if names else ""
-
-
-def not_judged(unread: int, demand: Demand) -> str | None:
-    """Return a warning that unreadable files may hide what `demand` needs; None if none can."""
-    if not unread or not demand.fail_on:
-        return None
-    what = "what it says is" if unread == 1 else "what they say is"
-    advice = "" if demand.expect else "; --expect N makes missing runs a failure"
-    return f"{_count(unread, 'file')} could not be read: {what} not judged{advice}"
 
 
 def no_commit(history: History, demand: Demand) -> str | None:
@@ -79,8 +83,8 @@ def no_commit(history: History, demand: Demand) -> str | None:
     )
 
 
-def _of_all(history: History, demand: Demand) -> Iterator[str]:
-    for overview in history.overviews.values():
+def _of_all(overviews: Iterable[Overview], demand: Demand) -> Iterator[str]:
+    for overview in overviews:
         if demand.group in (None, overview.groups[-1].name):
             yield from _of_one(overview, demand)
 
@@ -132,12 +136,11 @@ def failures(overview: Overview) -> Iterator[str]:
     for run in newest.failed:
         tests = "; ".join(map(shown, run.tests[:_MOST])) or "no test of it failed"
         more = f"; and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
-        ended = "" if run.ended is None else f", {run.ended}"
+        # Nobody knows the exit code of a run that did not end.
+        code = "" if run.ended == NOT_ENDED else f"exit code {run.exit_code}"
+        how = ", ".join(filter(None, (code, run.ended)))
         left = f"; {run.not_run} of its tests did not run" if run.not_run else ""
-        yield (
-            f"run {run.run_id} of group {newest.name} (exit code {run.exit_code}{ended}): "
-            f"{tests}{more}{left}"
-        )
+        yield (f"run {run.run_id} of group {newest.name} ({how}): {tests}{more}{left}")
 
 
 def regressions(overview: Overview, after: int) -> list[PhaseFigures]:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_hydrasmoke._base.errors import HydraSmokeError
+from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._base.token import scrubbing
+from pytest_hydrasmoke._report import files
+from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED, Report
+from pytest_hydrasmoke._report.pipeline import pipeline_of
+from pytest_hydrasmoke._run.folder import make_output
 from pytest_hydrasmoke._run.preflight import check_unused, learn
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._run.recordings import Recordings
@@ -17,6 +25,7 @@ from pytest_hydrasmoke._run.recordings import Recordings
 from .command_line import load
 from .part import Part, address_of, serve, take_part
 from .replay import AT_ONCE, comes_at_once, serve_stage, spec_of
+from .report_cleaner import cleaned
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
@@ -33,6 +42,7 @@ def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) ->
     router: FakeRouter | None = None
     recordings: Recordings | None = None
     scrub = scrubbing(None)
+    beginning: tuple[Report, Path] | None = None
     with ExitStack() as undo:
         try:
             loaded = load(config, live=live, fake=fake)
@@ -42,6 +52,9 @@ def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) ->
                 undo.callback(router.__exit__, None, None, None)
                 settings = settings.model_copy(update=_of_fake(config, router, loaded))
             scrub = scrubbing(settings.token)
+            # From here on there is no other run's report in its place.
+            beginning = _begun(settings, router), settings.output
+            _write(*beginning)
             if settings.record is not None:
                 recordings = Recordings(settings.record)
                 undo.callback(recordings.end)
@@ -50,6 +63,7 @@ def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) ->
                 forms=_check_router(config, settings, loaded, recordings, fake=fake),
                 fake=fake,
                 loaded=loaded,
+                begun=beginning[0],
                 table=loaded.file,
                 router=router,
                 recordings=recordings,
@@ -64,7 +78,43 @@ def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) ->
         except HydraSmokeError as error:
             # The router's own words may contain the token too.
             problem = scrub(str(error))
+            if beginning is not None:
+                report, output = beginning
+                _write(_refused(report, problem), output)
     raise pytest.UsageError(problem)
+
+
+def _begun(settings: HydraSmokeConfig, router: FakeRouter | None) -> Report:
+    """Return the report of a run that has done nothing yet, and is red until it has ended."""
+    recordings = None if router is None else router.scenario.recordings
+    begun = Report(
+        run_id=settings.run_id,
+        fake=router is not None,
+        replaying=None if recordings is None else recordings.in_words,
+        url=settings.url or "",
+        began=datetime.now(UTC),
+        seconds=0.0,
+        pipeline=pipeline_of(os.environ, settings.group, settings.run_id),
+        exit_code=pytest.ExitCode.TESTS_FAILED,
+        ended=NOT_ENDED,
+        instances=(),
+        budgets=settings.budgets,
+    )
+    report: Report = cleaned(begun, scrubbing(settings.token))
+    return report
+
+
+def _refused(begun: Report, problem: str) -> Report:
+    words = safe_line(problem, 500)
+    ended = {"exit_code": int(pytest.ExitCode.USAGE_ERROR), "ended": f"{REFUSED}: {words}"}
+    return begun.model_copy(update=ended)
+
+
+def _write(report: Report, output: Path) -> None:
+    """Write the report before the run begins; no problem with it stops the run."""
+    with suppress(OSError):
+        make_output(output)
+    files.begin(report, output)
 
 
 def _of_fake(config: pytest.Config, router: FakeRouter, loaded: Loaded) -> dict[str, Any]:

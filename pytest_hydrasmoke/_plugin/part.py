@@ -15,6 +15,7 @@ from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._report import github
+from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.locks import MAIN
 from pytest_hydrasmoke._run.recordings import Recordings
@@ -54,6 +55,8 @@ class Part:
     """Whether a replay has a turn's LLM events as soon as its stream has ended."""
     loaded: Loaded | None = None
     """Where the settings came from, in the main process."""
+    begun: Report | None = None
+    """The run's report as it was at its start, in the main process."""
     table: Path | None = None
     """The file whose table of settings was read."""
     reports_as: str | None = None
@@ -113,6 +116,7 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         watch,
         progress.say,
         loaded=part.loaded,
+        begun=part.begun,
         fake=part.router,
         worker=part.reports_as is not None,
         alone=part.alone,

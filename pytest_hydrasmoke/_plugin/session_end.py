@@ -26,7 +26,6 @@ from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
 from pytest_hydrasmoke._report.build import merged, with_commands, with_tests
 from pytest_hydrasmoke._report.manners import all_manners
 from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
-from pytest_hydrasmoke._report.pipeline import pipeline_of
 from pytest_hydrasmoke._report.smoke_tests import is_smoke_test
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -70,6 +69,7 @@ class SessionEnd:
         say: Callable[[Sequence[str]], None],
         *,
         loaded: Loaded | None,
+        begun: Report | None,
         fake: FakeRouter | None,
         worker: bool,
         alone: bool,
@@ -81,13 +81,13 @@ class SessionEnd:
         self._stalled = watch.stalled
         self._say = say
         self._loaded = loaded
+        self._begun = begun
         self._fake = fake
         self._worker = worker
         self._is_owner = alone or not worker
         """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
         self._pid = os.getpid()
-        self._began = datetime.now(UTC)
         self._executed = False
         self._failed: set[str] = set()
         self._cases = Cases()
@@ -264,24 +264,20 @@ class SessionEnd:
         instances: Sequence[InstanceReport],
         processes: Sequence[ProcessReport],
     ) -> Report:
-        config = self._active.config
+        begun = self._begun
+        assert begun is not None  # This is the main process.
         selected = {test for process in processes for test in process.selected}
-        return Report(
-            run_id=config.run_id,
-            fake=self._fake is not None,
-            replaying=None if self._recordings is None else self._recordings.in_words,
-            url=config.url or "",
-            began=self._began,
-            seconds=(datetime.now(UTC) - self._began).total_seconds(),
-            pipeline=pipeline_of(os.environ, config.group, config.run_id),
-            exit_code=int(session.exitstatus),
-            ended=self.ending.words(session, self._interrupts.received),
-            instances=tuple(instances),
-            tests=tuple(self._cases.reports),
-            not_run=self.ending.not_run(selected, {case.id for case in self._cases.reports}),
-            budgets=config.budgets,
-            breaches=tuple(breaches(instances, config.budgets)),
-            manners=all_manners([process.manners for process in processes]),
+        return begun.model_copy(
+            update={
+                "seconds": (datetime.now(UTC) - begun.began).total_seconds(),
+                "exit_code": int(session.exitstatus),
+                "ended": self.ending.words(session, self._interrupts.received),
+                "instances": tuple(instances),
+                "tests": tuple(self._cases.reports),
+                "not_run": self.ending.not_run(selected, {one.id for one in self._cases.reports}),
+                "breaches": tuple(breaches(instances, begun.budgets)),
+                "manners": all_manners([process.manners for process in processes]),
+            }
         )
 
     def _close(self, *, at_the_end: bool = False) -> ProcessReport:

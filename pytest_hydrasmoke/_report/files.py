@@ -21,8 +21,10 @@ from .model import Report
 View = Callable[[Report], str]
 PAGE, TRACE = "report.html", "trace.har"
 """The page for people, and the requests for a browser."""
+FORM = rb'\A\s*\{\s*"schema_version": ?\d+,\s*"run_id": ?"'
+"""How a `report.json` begins."""
 _OURS = {
-    "report.json": rb'\A\{\s*"schema_version": \d+,\s*"run_id": "',
+    "report.json": FORM,
     PAGE: rb"<title>[^<]*: smoke run ",
     TRACE: rb'"name": "pytest-hydrasmoke"',
 }
@@ -51,6 +53,17 @@ def as_html(report: Report) -> str:
     from .html import page as html
 
     return html.render(report)
+
+
+def begin(report: Report, folder: Path) -> None:
+    """Write the `report.json` of a run that begins, in the place of an earlier run's files.
+
+    Where it can't be written, the earlier one is removed: it would be taken for this run's.
+    """
+    unwritten = dict(_unwritten(report, folder, {"report.json": as_json}))
+    for name in (*unwritten, PAGE, TRACE):
+        # The report at the run's end has the same problem, and tells it.
+        list(_removed(folder / name))
 
 
 def write(report: Report, folder: Path, *, pages: bool) -> list[str]:

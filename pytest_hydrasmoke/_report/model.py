@@ -25,6 +25,8 @@ from .moments import PLAIN, CountReport, ExchangeReport, Moment, SpanReport
 SCHEMA_VERSION: Literal[2] = 2
 """The version of `report.json`; it changes if a field is removed or gets another meaning."""
 
+NOT_ENDED, REFUSED = "did not end", "refused"
+"""How the report of a run begins `ended` that has not come to its end, or never began."""
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed", "interrupted")
 """Of tests, in the order in which they are counted."""
 
@@ -307,8 +309,9 @@ class Report(_Part):
     the hook `pytest_hydra_smoke_report` got the earlier one."""
     ended: str | None = None
     """What ended the run before its tests were over: `signal`, `interrupt`, `pytest.exit`,
-    `stopped`, `collection errors`, `usage error` or `internal error`, then a colon and its words,
-    if there are any; None if nothing did."""
+    `stopped`, `collection errors`, `usage error`, `internal error`, or `refused` (before its first
+    test), then a colon and its words, if there are any; None if nothing did. `did not end` is in
+    the report of a run that goes on, or was killed: it is there from the run's start."""
     instances: tuple[InstanceReport, ...]
     tests: tuple[CaseReport, ...] = ()
     """The smoke tests, in the order in which they were first reported."""
@@ -342,6 +345,11 @@ class Report(_Part):
     def interrupted_in(self) -> str | None:
         """The smoke tests that began and have no outcome, the first few of many; None if none."""
         return first_few([test.id for test in self.tests if test.outcome == "interrupted"]) or None
+
+    @property
+    def came_to_its_end(self) -> bool:
+        """Whether the run began, and told what it left: else its lists are empty for no reason."""
+        return self.ended is None or not self.ended.startswith((NOT_ENDED, REFUSED))
 
     @property
     def is_unfinished(self) -> bool:

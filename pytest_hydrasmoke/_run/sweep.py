@@ -201,7 +201,8 @@ class Sweep:
         except (OSError, ValueError):
             return None
         same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
-        well = same and all(one.outcome in _NOTHING_LEFT for one in report.instances)
+        told = same and report.came_to_its_end
+        well = told and all(one.outcome in _NOTHING_LEFT for one in report.instances)
         keys = (one.idempotency_key for one in report.instances)
         return [key for key in keys if key is not None and run_of(key) == run_id] if well else None
 

@@ -116,9 +116,10 @@ def test_an_interrupt_of_what_is_written(here: Project, router: FakeRouter) -> N
         "def once(path, text):\n"
         "    files.replace = replace\n"
         "    raise KeyboardInterrupt\n"
+        "def pytest_sessionstart():\n"
+        "    files.replace = once\n"
         "def pytest_sessionfinish():\n"
-        "    files.replace = replace\n"
-        "files.replace = once\n",
+        "    files.replace = replace\n",
     )
     here.write("test_it.py", PASSES)
     with pytest.raises(KeyboardInterrupt):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from history_tools import booted, live, report_of, runs_of
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke._history.groups import grouped, is_repeated
-from pytest_hydrasmoke._history.runs import Boot, Case, Run, Spec
+from pytest_hydrasmoke._history.runs import Boot, Case, Leak, Run, Spec, worse
 
 SHARD = {"group": "g", "commit": "c"}
 
@@ -38,7 +40,9 @@ def test_shards_are_one_group_which_is_red_as_soon_as_one_is(tmp_path: Path) -> 
 
 
 def test_a_later_attempt_counts(run: Run) -> None:
-    again = replace(run, run_id="again", attempt=2, exit_code=0, began=run.began + timedelta(1))
+    passed = tuple(replace(case, outcome="passed") for case in run.cases)
+    later = run.began + timedelta(1)
+    again = replace(run, run_id="again", attempt=2, exit_code=0, began=later, cases=passed)
     [group] = grouped([again, run])
     assert group.counted == (again,)
     assert group.outcome == "passed"
@@ -99,14 +103,50 @@ def test_what_is_known_of_the_pipeline_is_that_of_the_first_run_that_knows(tmp_p
     assert (group.commit, group.branch, group.url) == ("c", "main", url)
 
 
-def test_the_newest_groups_are_kept_in_the_order_in_which_they_began(run: Run) -> None:
+def test_groups_are_in_the_order_in_which_they_began(run: Run) -> None:
     runs = [
         replace(run, run_id=f"r{at}", group=f"g{at % 4}", began=run.began + timedelta(hours=at))
         for at in range(8)
     ]
-    groups = grouped(runs[::-1], most=3)
-    assert [it.name for it in groups] == ["g1", "g2", "g3"]
-    assert [len(it.runs) for it in groups] == [2, 2, 2]
+    groups = grouped(runs[::-1])
+    assert [it.name for it in groups] == ["g0", "g1", "g2", "g3"]
+    assert [len(it.runs) for it in groups] == [2, 2, 2, 2]
+    # A clock that was never set does not make one the oldest.
+    unset = replace(run, group="g3", began=datetime(1970, 1, 3, tzinfo=UTC))
+    assert [it.name for it in grouped([*runs, unset])] == ["g0", "g1", "g2", "g3"]
+    [alone] = grouped([unset])
+    assert alone.began == unset.began
+
+
+def test_what_two_reports_say_of_one_run_is_what_is_red_in_either(run: Run) -> None:
+    leaks = [Leak(key, None, "r") for key in "ab"]
+    passed = tuple(replace(case, outcome="passed") for case in run.cases)
+    green = replace(run, exit_code=0, cases=passed)
+    for one, other in itertools.permutations([green, replace(green, exit_code=1)]):
+        assert worse(one, other).exit_code == 1
+    for one, other in itertools.permutations(
+        [replace(green, leaks=(leaks[0],)), replace(run, exit_code=1, leaks=(leaks[1],))]
+    ):
+        assert (worse(one, other).exit_code, {*worse(one, other).leaks}) == (1, {*leaks})
+    assert worse(green, green) == green
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exit_code": 1},
+        {"not_run": 1},
+        {"ended": "did not end"},
+        {"leaks": (Leak("night-0", None, "night"),)},
+        {"cases": (Case("a", frozenset(), "failed", 0, 0, None),)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_run_is_red_for_anything_red_in_its_report(changes: dict[str, Any]) -> None:
+    run = _run_without_anything()
+    assert not run.is_red
+    assert not replace(run, cases=(Case("a", frozenset(), "passed", 0, 0, None),)).is_red
+    assert replace(run, **changes).is_red
 
 
 def test_runs_of_a_large_group_are_not_compared_each_with_each(
@@ -176,7 +216,7 @@ def test_groups_are_green_only_where_every_run_that_counts_is(
         assert group.counted == tuple(
             run for run in group.runs if not any(is_repeated(run, other) for other in group.runs)
         )
-        red = any(run.exit_code for run in group.counted)
+        red = any(run.is_red for run in group.counted)
         assert group.outcome == ("failed" if red else "passed")
 
 

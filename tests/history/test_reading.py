@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_tools import a_failed_report, a_report, an_instance
 
-from pytest_hydrasmoke._history import reading
+from pytest_hydrasmoke._history import reading, report_files
 from pytest_hydrasmoke._history.reading import read, run_of_file
 from pytest_hydrasmoke._history.runs import Leak, Spec
 from pytest_hydrasmoke._report import files
@@ -122,7 +122,7 @@ def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: 
     elsewhere.write_bytes(gzip.compress(text))
     found = read([tmp_path, elsewhere, tmp_path / "artifact-0"])
     assert sorted(run.run_id for run in found.runs) == ["run-0", "run-1", "run-2"]
-    assert found.skipped == []
+    assert found.skipped == ["other JSON files, which are no reports: 1"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_time_that_can_not_be_makes_a_report_none(tmp_path: Path, seconds: Any
 
 
 def test_what_is_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LARGEST", 2 * 1024**2)
+    monkeypatch.setattr(report_files, "LARGEST", 2 * 1024**2)
     assert refused(tmp_path, b" " * (2 * 1024**2 + 1)) == "larger than 2 MiB"
     assert refused(tmp_path, gzip.compress(b" " * 10**7)) == "larger than 2 MiB"
 
@@ -184,19 +184,20 @@ def test_what_can_not_be_read_is_named_and_the_rest_is_read(
     os.mkfifo(tmp_path / "report-4.json")
     found = read([tmp_path, tmp_path / "nothing.json"])
     assert len(found.runs) == 1
-    assert [it.partition(": ")[2] for it in found.skipped] == [
+    assert found.skipped == []
+    assert [it.partition(": ")[2] for it in found.unread] == [
         "damaged: Invalid JSON: EOF while parsing an object at line 1 column 1",
         "not a file",
         "not a file",
         "there is no such file",
     ]
-    assert "\x1b" not in "".join(found.skipped)
+    assert "\x1b" not in "".join(found.unread)
 
     def denied(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(reading, "run_of_file", denied)
-    [line] = read([tmp_path / "artifact-0"]).skipped
+    [line] = read([tmp_path / "artifact-0"]).unread
     assert line.endswith("report.json: Permission denied")
 
 
@@ -208,7 +209,7 @@ def test_a_folder_that_can_not_be_looked_into_is_named(
         return []
 
     monkeypatch.setattr(os, "walk", walk)
-    assert read([tmp_path]).skipped == [f"{tmp_path}: Permission denied"]
+    assert read([tmp_path]).unread == [f"{tmp_path}: Permission denied"]
 
 
 def test_no_more_files_are_looked_at_than_that(
@@ -218,7 +219,7 @@ def test_no_more_files_are_looked_at_than_that(
     written(tmp_path, [report_of(number) for number in range(4)])
     found = read([tmp_path])
     assert len(found.runs) == 2
-    assert found.skipped == ["more than 2 files: the rest was not read"]
+    assert found.unread == ["more than 2 files: the rest was not read"]
 
 
 def test_names_are_harmless(tmp_path: Path) -> None:
@@ -256,5 +257,5 @@ def test_damaged_files_are_told_and_nothing_else(
     path = tmp_path_factory.getbasetemp() / "report-damaged.json"
     path.write_bytes(data)
     found = read([path])
-    assert len(found.runs) + len(found.skipped) == 1
-    assert all(line.isprintable() for line in found.skipped)
+    assert len(found.runs) + len(found.unread) == 1
+    assert all(line.isprintable() for line in found.unread)

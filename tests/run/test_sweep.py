@@ -831,8 +831,10 @@ def test_a_run_that_left_nothing_is_one_line_and_no_folder(clean: Path, sweep: S
         lambda text: text.replace('"clean"', '"another"'),
         lambda text: text.replace('"deleted"', '"leaked"'),
         lambda text: text[:40],
+        lambda text: text.replace('"ended": null', '"ended": "did not end"'),
+        lambda text: text.replace('"ended": null', '"ended": "refused: run id used before"'),
     ],
-    ids=["of another run", "with a leak", "half written"],
+    ids=["of another run", "with a leak", "half written", "not at its end", "refused"],
 )
 def test_a_report_that_does_not_say_so_spares_no_slot(
     clean: Path, sweep: Sweep, fake: FakeRouter, spoil: Callable[[str], str]

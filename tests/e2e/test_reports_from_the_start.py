@@ -1,0 +1,142 @@
+"""From its start on, a run has a report of its own, which is red until the run has ended."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from plugin_tools import Project
+
+from pytest_hydrasmoke._cli.main import main
+from pytest_hydrasmoke._report.model import Report
+from pytest_hydrasmoke._run.folder import make_output
+from pytest_hydrasmoke.fake import FakeRouter
+
+PASSES = "def test_it(smoke_instance): ...\n"
+DIES = "import os, signal\n\ndef test_it(smoke_instance): {}\n"
+OURS = ("report.html", "report.json", "trace.har")
+
+
+@pytest.fixture
+def here(project: Project, router: FakeRouter) -> Project:
+    """A project against `router`, in which an earlier run was green and left all of its files."""
+    project.suite("bare").at(router, run_id="earlier", bundled_checks="false")
+    project.write("test_it.py", PASSES)
+    assert project.live("--hydra-smoke-report=always", "test_it.py").ret == 0
+    assert files_of(project) == OURS
+    return project.set(run_id="today")
+
+
+def files_of(project: Project) -> tuple[str, ...]:
+    folder = project.path / ".hydrasmoke"
+    return tuple(sorted(it.name for it in folder.iterdir() if it.name[0] != "." and it.is_file()))
+
+
+def told(project: Project) -> dict[str, Any]:
+    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
+    Report.model_validate_json(text)
+    report: dict[str, Any] = json.loads(text)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("dies", "code"), [("os.kill(os.getpid(), signal.SIGKILL)", -9), ("os._exit(0)", 0)]
+)
+def test_a_run_that_ends_at_once_has_a_red_report(
+    here: Project, dies: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.write("test_it.py", DIES.format(dies))
+    assert here.process("--hydra-smoke", "test_it.py").ret == code
+    report = told(here)
+    assert (report["run_id"], report["ended"], report["exit_code"]) == ("today", "did not end", 1)
+    assert files_of(here) == ("report.json",)
+    assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
+    line = "FAILED failure: run today of group today (did not end): no test of it failed"
+    assert line in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")])
+def test_it_is_there_while_tests_run_and_replaced_at_the_end(
+    here: Project, workers: tuple[str, ...]
+) -> None:
+    here.write(
+        "test_it.py",
+        "import json\nfrom pathlib import Path\n\n"
+        "def test_it(smoke_instance):\n"
+        "    report = json.loads(Path('.hydrasmoke/report.json').read_text())\n"
+        "    assert (report['run_id'], report['ended']) == ('today', 'did not end')\n"
+        "    Path('began').write_text(report['began'])\n",
+    )
+    assert here.live(*workers, "test_it.py").ret == 0
+    report = told(here)
+    assert (report["run_id"], report["ended"], report["exit_code"]) == ("today", None, 0)
+    assert report["began"] == (here.path / "began").read_text()
+
+
+def test_a_run_that_its_preflight_refused_says_why(here: Project, router: FakeRouter) -> None:
+    here.set(run_id="earlier")
+    assert here.live("test_it.py").ret == 4
+    report = told(here)
+    assert (report["run_id"], report["exit_code"]) == ("earlier", 4)
+    assert report["ended"].startswith("refused: run id used before: earlier (")
+    assert files_of(here) == ("report.json",)
+    # Of what the run before it left, it knows nothing.
+    assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
+
+
+def test_a_run_whose_router_does_not_answer_says_so(here: Project) -> None:
+    here.set(url="http://127.0.0.1:9", ready_timeout=0.2)
+    assert here.live("test_it.py").ret == 4
+    assert told(here)["ended"].startswith("refused: ")
+
+
+def test_a_run_whose_settings_are_wrong_has_none(here: Project) -> None:
+    here.set(ready_timeout="soon")
+    assert here.live("test_it.py").ret == 4
+    assert told(here)["run_id"] == "earlier"
+
+
+def test_a_disk_that_takes_no_report_at_first_stops_no_run(here: Project) -> None:
+    here.write(
+        "conftest.py",
+        "import errno, os\n"
+        "from pytest_hydrasmoke._report import files\n"
+        "replace = files.replace\n"
+        "def full(path, text): raise OSError(errno.ENOSPC, 'No space left on device')\n"
+        "files.replace = full\n"
+        "def pytest_sessionstart(): files.replace = replace\n",
+    )
+    here.write(
+        "test_it.py",
+        "import os\n"
+        "def test_it(smoke_instance): assert not os.path.exists('.hydrasmoke/report.json')\n",
+    )
+    result = here.live("test_it.py")
+    assert result.ret == 0
+    assert "not written" not in result.stdout.str() + result.stderr.str()
+    assert (told(here)["run_id"], told(here)["exit_code"]) == ("today", 0)
+
+
+def test_a_folder_that_can_not_be_made_is_refused_as_before(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("bare").at(router, output="file/output").write("file", "")
+    result = project.live()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*file*"])
+
+
+def test_a_new_output_folder_ignores_itself(project: Project, router: FakeRouter) -> None:
+    project.suite("bare").at(router)
+    project.write("test_it.py", PASSES)
+    assert project.live("test_it.py").ret == 0
+    assert (project.path / ".hydrasmoke" / ".gitignore").read_text() == "*\n"
+
+
+def test_the_file_of_another_tool_stays(project: Project, router: FakeRouter) -> None:
+    make_output(project.path / ".hydrasmoke")
+    other = project.write(".hydrasmoke/report.json", '{"summary": {}}')
+    project.suite("bare").at(router).write("test_it.py", DIES.format("os._exit(0)"))
+    assert project.process("--hydra-smoke", "test_it.py").ret == 0
+    assert other.read_text() == '{"summary": {}}'
