@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import os
 import shutil
@@ -20,6 +21,16 @@ WINDOW = 8
 def windows(token: str) -> frozenset[str]:
     """Return every part of a token that is long enough to be one."""
     return frozenset(token[at : at + WINDOW] for at in range(len(token) - WINDOW + 1))
+
+
+def spellings(token: str) -> frozenset[str]:
+    """Return every part of a token in base64 and in hexadecimal digits, and with escapes."""
+    raw = token.encode()
+    ways = [raw.hex(), raw.hex().upper(), "".join(f"\\u{ord(it):04x}" for it in token)]
+    for before in range(3):
+        # Without what has bits of something else beside the token.
+        ways.append(base64.b64encode(bytes(before) + raw).decode()[4 if before else 0 : -4])
+    return frozenset[str]().union(*map(windows, ways))
 
 
 def hits(text: str, parts: frozenset[str]) -> set[str]:

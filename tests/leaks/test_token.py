@@ -11,7 +11,7 @@ import string
 from pathlib import Path
 
 import pytest
-from leaks_tools import Sinks, run, settings, table, windows
+from leaks_tools import Sinks, run, settings, spellings, table, windows
 from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -98,6 +98,7 @@ def test_no_part_of_the_token_is_anywhere(case: tuple[str, str], tmp_path: Path)
     assert ("pytestdebug.log" in sinks.texts) == ("--debug" in name)
     assert "hydra-smoke" in "".join(sinks.arguments)
     see(f"{which} characters, {name}", sinks, windows(token) | windows(OTHER))
+    see(f"{which} characters, {name}, encoded", sinks, spellings(token))
 
 
 def see(what: str, sinks: Sinks, parts: frozenset[str]) -> None:

@@ -6,6 +6,7 @@ token in it, whole or in part.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import logging
@@ -14,6 +15,7 @@ import pprint
 import sys
 import warnings
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -279,6 +281,95 @@ def test_recursion(token: str) -> None:
 def test_property(token: str, record_property: Any) -> None:
     record_property("token", token)
     raise AssertionError
+
+
+class Header:
+    """What only its text shows."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return f"Bearer {self._value}"
+
+
+class Shown(Header):
+    def __repr__(self) -> str:
+        return f"<{self._value}>"
+
+
+def values(token: str) -> dict[str, object]:
+    """Return values that are no strings, and whose text has the token in it."""
+    raw = token.encode()
+    return {
+        "bytes": raw,
+        "bytearray": bytearray(raw),
+        "set": {token},
+        "object": Header(token),
+        "objects": [Shown(token), (Shown(token),)],
+        "exception": ValueError(token),
+        "headers": MappingProxyType({"authorization": f"Bearer {token}"}),
+        "raw headers": [(b"authorization", b"Bearer " + raw)],
+        "keyed": {raw: 1},
+        "carrier": Carrier("a", {token: raw}),
+    }
+
+
+def test_properties_of_any_type(
+    token: str, record_property: Any, record_testsuite_property: Any
+) -> None:
+    for name, value in values(token).items():
+        # xdist can't send every type from a worker.
+        sent = value if "PYTEST_XDIST_WORKER" not in os.environ else str(value)
+        record_property(name, sent)
+        record_testsuite_property(name, value)
+    raise AssertionError(values(token))
+
+
+@pytest.mark.filterwarnings("ignore:record_xml_attribute")
+def test_attributes_of_any_type(token: str, record_xml_attribute: Any) -> None:
+    for name, value in values(token).items():
+        record_xml_attribute(name.replace(" ", "-"), value)
+
+
+def test_values_logged_and_warned_of(token: str) -> None:
+    for name, value in values(token).items():
+        logger.warning("%s %s %r", name, value, value)
+        warnings.warn(f"{value}", stacklevel=1)
+    assert values(token) == {}
+
+
+def test_parameters_of_any_type(token: str) -> None:
+    try:
+        import allure
+    except ImportError:
+        pytest.skip("Allure's plugin is not installed")
+    for name, value in values(token).items():
+        allure.dynamic.parameter(name, value)
+        allure.dynamic.label(name, value)
+        with allure.step(f"with {value}"):
+            pass
+    raise AssertionError
+
+
+def test_encoded(token: str, record_property: Any) -> None:
+    raw = token.encode()
+    ways = [base64.b64encode(b"user:" + raw).decode(), base64.urlsafe_b64encode(raw).decode()]
+    ways += [raw.hex(), raw.hex().upper(), "".join(f"\\u{ord(it):04x}" for it in token)]
+    print(*ways, base64.b64encode(b"x" + raw))
+    record_property("encoded", ways)
+    raise AssertionError(ways)
+
+
+def test_subtests_of_any_type(token: str, request: pytest.FixtureRequest) -> None:
+    try:
+        subtests = request.getfixturevalue("subtests")
+    except pytest.FixtureLookupError:
+        pytest.skip("this pytest has no subtests")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.skip("xdist sends no such values")
+    with subtests.test(msg="of any type", raw=token.encode(), shown=Shown(token)):
+        raise AssertionError(token)
 
 
 def test_suite_property(token: str, record_testsuite_property: Any) -> None:
