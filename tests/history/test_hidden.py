@@ -212,6 +212,21 @@ def test_a_report_of_any_name_is_not_written_over(tmp_path: Path, capsys: Output
     assert [it.partition(": ")[0] for it in read["unread"]] == [str(tmp_path / "cut.json")]
 
 
+def test_a_view_takes_the_place_of_a_file_that_can_not_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("report.json")(tmp_path, report("today"))
+    view = tmp_path / "history.json"
+    view.write_text("closed")
+
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pytest_hydrasmoke._history.files.run_of_file", closed)
+    assert main(["history", str(tmp_path), "--json", str(view)]) == 0
+    assert view.read_text("utf-8") != "closed"
+
+
 def test_a_run_of_the_start_and_the_end_of_its_report_is_one(tmp_path: Path) -> None:
     ended = report("today")
     begun = ended.model_copy(update={"ended": "did not end", "exit_code": 1, "tests": ()})
