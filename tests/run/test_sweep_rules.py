@@ -209,7 +209,7 @@ def test_a_gap_of_sixty_three_slots_is_no_end(
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda text: text.replace(b'"state": "claimed"', b'"state": "claime!"', 1),
+        lambda text: text.replace(b'"state": "claimed"', b'"state": "xlaimed"', 1),
         lambda text: b"\xff\xfe" + text.lstrip(b"\n"),
         lambda text: text + b'\n{"key": "owner-1", "sta',
         lambda text: text.replace(b'"schema": 3', b'"schema": 2', 1),
