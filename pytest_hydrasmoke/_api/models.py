@@ -7,6 +7,7 @@ Known fields are strict: a string where a number belongs is an error.
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -27,8 +28,15 @@ InstanceId = Annotated[str, AfterValidator(_uuid)]
 
 
 def plain_id(instance_id: str) -> str:
-    """Return an id as it can be compared: a UUID is the same one in every spelling."""
-    return instance_id.replace("-", "").lower()
+    """Return an id as it can be compared: a UUID is the same one in every spelling.
+
+    Routers take it without hyphens, in braces, as a URN, and in any letter case.
+    """
+    lower = instance_id.lower()
+    try:
+        return str(uuid.UUID(lower))
+    except ValueError:
+        return lower  # No router has such an instance.
 
 
 @public

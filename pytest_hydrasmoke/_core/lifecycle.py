@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from uuid import UUID
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted
+from pytest_hydrasmoke._api.models import InstanceStatus, ProvisionAccepted, plain_id
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
     ContractError,
@@ -214,7 +213,7 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
             "poll found its row, but names no instance" if found.found else "its row did not appear"
         )
         await _pause(calls.io, start, deadline, record, what)
-    if record.id is not None and UUID(record.id) != UUID(found.instance_id):
+    if record.id is not None and plain_id(record.id) != plain_id(found.instance_id):
         raise ContractError(
             "provision and poll name different instances for one key",
             expected=record.id,

@@ -7,6 +7,7 @@ interrupt came, and each step is one operation of a dict, which nothing can spli
 
 from __future__ import annotations
 
+from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import ChatBusyError, hide_own_frames
 
 __tracebackhide__ = hide_own_frames
@@ -16,7 +17,7 @@ _busy: dict[str, object] = {}
 
 def reserve(instance_id: str, turn: object) -> None:
     """Begin a turn on an instance; raises `ChatBusyError` while another one is under way."""
-    if _busy.setdefault(instance_id.lower(), turn) is not turn:
+    if _busy.setdefault(plain_id(instance_id), turn) is not turn:
         raise ChatBusyError(
             "a chat turn is under way on this instance already",
             next_step="end that turn first, or chat on an instance of your own "
@@ -26,10 +27,10 @@ def reserve(instance_id: str, turn: object) -> None:
 
 def is_under_way(instance_id: str, turn: object) -> bool:
     """Return whether this turn has begun on an instance, and has not ended."""
-    return _busy.get(instance_id.lower()) is turn
+    return _busy.get(plain_id(instance_id)) is turn
 
 
 def free(instance_id: str, turn: object) -> None:
     """Let the next turn begin; harmless if this one is not under way."""
     if is_under_way(instance_id, turn):
-        del _busy[instance_id.lower()]
+        del _busy[plain_id(instance_id)]

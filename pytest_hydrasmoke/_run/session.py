@@ -128,11 +128,8 @@ class SmokeSession(RecordListener):
 
     def log_of(self, instance_id: str) -> TurnLog:
         """Return the turn log of an instance; one outside the run gets a log of its own."""
-        known = (
-            record.log
-            for record in self.records
-            if (record.id or "").lower() == instance_id.lower()
-        )
+        same = plain_id(instance_id)
+        known = (it.log for it in self.records if plain_id(it.id or "") == same)
         return next(known, TurnLog(TurnLogs(tape=self.tape)))
 
     def state_changed(self, record: InstanceRecord) -> None:

@@ -59,6 +59,7 @@ from pytest_hydrasmoke._api.calls import (
     Attempt,
     Calls,
 )
+from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._api.replayed import AllCounted
 from pytest_hydrasmoke._api.retry import RULES, decide
 from pytest_hydrasmoke._base.errors import TransportTimeoutError
@@ -311,6 +312,12 @@ def test_an_answer_about_another_instance_is_against_the_contract(name: str) -> 
 def test_an_id_is_the_same_one_however_it_is_spelled(name: str, spelled: str) -> None:
     _, answer = ask(name, reply(200, {**ABOUT[name], "id": spelled, "instance_id": spelled}))
     assert not isinstance(answer, HydraSmokeError)
+
+
+@pytest.mark.parametrize("word", ["", "no-id", "g" * 32, "{}"])
+def test_what_is_no_id_is_compared_as_it_stands(word: str) -> None:
+    assert plain_id(word) == word
+    assert plain_id(word.upper()) == word
 
 
 def test_events_are_counted_as_the_router_counts_them() -> None:
