@@ -143,6 +143,7 @@ def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
         done = work()
         if isinstance(done, EventStream):
             done.end_turn()
+            done.over()
     return hang_up if isinstance(fault, Drop) else _failed(fault)
 
 

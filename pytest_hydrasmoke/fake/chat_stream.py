@@ -132,6 +132,7 @@ class EventStream:
         *,
         first_after: float = 0.0,
         headers: Mapping[str, str] | None = None,
+        over: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -141,6 +142,8 @@ class EventStream:
         self._pause = pause
         self._end_turn: Callable[[], None] | None = end_turn
         self._headers = headers or {}
+        self.over = over
+        """Called once nothing more can come of it."""
 
     def end_turn(self) -> None:
         """End the turn; harmless if done before."""
@@ -162,6 +165,7 @@ class EventStream:
             pace.close()
             if self._plan.over_anyway:
                 self.end_turn()
+            self.over()
         if self._plan.leave == "cut":
             await hang_up(scope, receive, send)
 

@@ -117,6 +117,7 @@ class Calls:
         if said is None and self._player is not None:
             return self._replayed(self._player, instance, message)
         world.begin_turn(instance_id)
+        world.stream_began(instance_id)
         said = said or Said(message, self._scenario.reply)
         return EventStream(
             plan(turn(self._scenario, said), self._break()),
@@ -124,6 +125,7 @@ class Calls:
             self._scenario.event_pause,
             lambda: world.end_turn(instance_id),
             first_after=self._scenario.first_event_after,
+            over=lambda: world.stream_over(instance_id),
         )
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:

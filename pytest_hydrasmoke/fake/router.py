@@ -227,3 +227,8 @@ def not_on_stage(router: FakeRouter) -> Sequence[str]:
     """Return the owners with recordings who never were on stage."""
     replay = router._replay  # pyright: ignore[reportPrivateUsage]
     return [] if replay is None else replay.not_on_stage()
+
+
+def to_come(router: FakeRouter, instance_id: str) -> bool:
+    """Return whether LLM events of an instance's turns so far may still be written."""
+    return router._world.to_come(instance_id)  # pyright: ignore[reportPrivateUsage]

@@ -78,6 +78,7 @@ class World:
         self._given: Counter[tuple[str, Reply]] = Counter()
         self._uncounted: dict[str, str] = {}
         self._under_way: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
 
     def reset(self) -> None:
         """Forget every instance, request, LLM event and reply that was added."""
@@ -91,6 +92,7 @@ class World:
             self._given.clear()
             self._uncounted.clear()
             self._under_way.clear()
+            self._streams.clear()
             self._queue.clear()
 
     def in_trouble(self, route: Route) -> bool:
@@ -220,6 +222,24 @@ class World:
             now = self.clock.now()
             return not self._under_way[instance_id] and all(
                 event.at <= now for event in self._llm_events if event.instance_id == instance_id
+            )
+
+    def stream_began(self, instance_id: str) -> None:
+        """Note a turn's stream, which may end with LLM events or without."""
+        with self._lock:
+            self._streams[instance_id] += 1
+
+    def stream_over(self, instance_id: str) -> None:
+        """Note that nothing can come of a stream any more but what its turn's end has written."""
+        with self._lock:
+            self._streams[instance_id] -= 1
+
+    def to_come(self, instance_id: str) -> bool:
+        """Return whether LLM events of an instance's turns so far may still be written."""
+        with self._lock:
+            now = self.clock.now()
+            return self._streams[instance_id] > 0 or any(
+                event.at > now for event in self._llm_events if event.instance_id == instance_id
             )
 
     def llm_events(self, instance_id: str | None = None) -> tuple[LlmEvent, ...]:

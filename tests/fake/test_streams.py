@@ -11,6 +11,8 @@ import pytest
 from fake_tools import Caller, HandClock
 from httpx_sse import EventSource
 
+from pytest_hydrasmoke.fake.router import to_come
+
 Calling = Callable[..., Caller]
 RUNTIMES = ["openai", "anthropic", "objects", "named", "text"]
 OCTOPUS = "señor 🐙 да"
@@ -277,3 +279,53 @@ def test_leaving_the_router_ends_its_streams(calling: Calling, clock: HandClock,
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             for _ in got:
                 pass
+
+
+def until_none_to_come(caller: Caller, instance_id: str) -> None:
+    """Wait for the server's thread, which may learn of the end of a stream after its client."""
+    while to_come(caller.router, instance_id):
+        time.sleep(0.001)
+
+
+def test_it_can_be_asked_whether_llm_events_are_still_to_come(
+    calling: Calling, clock: HandClock
+) -> None:
+    caller = calling(llm_events_lag=0.2)
+    one = caller.ready(clock)
+    assert not to_come(caller.router, one)
+    caller.router.break_stream("stall")
+    with caller.stream(one) as answer:
+        pieces = answer.iter_raw()  # Once that is forgotten, it hangs up.
+        next(pieces)
+        clock.pass_by(60)
+        assert to_come(caller.router, one), "its agent still speaks"
+    until_none_to_come(caller, one)
+    assert counted(caller) == 0
+    chunks(caller, one)
+    assert to_come(caller.router, one)
+    clock.pass_by(0.2)
+    until_none_to_come(caller, one)
+    assert counted(caller) == 1
+
+
+@pytest.mark.parametrize("way", ["no events", "hung up", "answered otherwise", "reset"])
+def test_nothing_comes_of_a_turn_that_came_to_nothing(
+    calling: Calling, clock: HandClock, way: str
+) -> None:
+    caller = calling()
+    one = caller.ready(clock)
+    if way == "no events":
+        caller.router.break_stream("end")
+    elif way == "hung up":
+        caller.router.break_stream("cut")
+    elif way == "answered otherwise":
+        caller.router.fail("chat", when="after")
+    if way == "reset":
+        caller.router.break_stream("stall")
+        with caller.stream(one) as answer:
+            pieces = answer.iter_raw()
+            next(pieces)
+            caller.router.reset()
+    else:
+        events(caller, one)
+    until_none_to_come(caller, one)
