@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError, hide_own_frames
+from pytest_hydrasmoke._api.models import LlmEvents
+from pytest_hydrasmoke._base.errors import (
+    ConfigError,
+    ContractError,
+    HydraSmokeError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._base.run_keys import is_random
 from pytest_hydrasmoke._base.text import safe_line
 
 from .record import InstanceRecord
-from .settle import USUAL, History, Measured, hopeless, next_look, settled_from, too_slow
+from .settle import (
+    FINEST,
+    USUAL,
+    History,
+    Measured,
+    hopeless,
+    next_look,
+    settled_from,
+    silent,
+    too_soon,
+)
 from .turn_account import Baseline, Doubt
 
 __tracebackhide__ = hide_own_frames
@@ -22,11 +39,37 @@ LAST_READ = 5.0
 """Seconds for a read that begins at the deadline, or after what was waited for."""
 YEAR = 31_536_000
 """A window for an instance of unknown age; no instance lives longer."""
+EDGE = 1.0
+"""Seconds by which windows differ that should begin at one moment, as they have whole seconds."""
+ToCome = Callable[[str], bool]
+"""Whether a router that can be asked may still write LLM events of an instance's turns so far."""
 
 
 def life_window(record: InstanceRecord, now: float) -> int:
-    """Return the seconds of a window that begins before the instance did."""
-    return YEAR if record.born is None else math.ceil(now - record.born) + RECENT
+    """Return the seconds of a window that begins before the instance did.
+
+    On an attached instance, which others may have used, it begins as the run's first turn did.
+    """
+    if record.born is not None:
+        return math.ceil(now - record.born) + RECENT
+    since = record.log.history.since
+    return YEAR if since is None or not record.attached else max(math.ceil(now - since), 1)
+
+
+def check_window(record: InstanceRecord, answer: LlmEvents, asked: float) -> None:
+    """Check that a count goes back to the instance's provision, or to the attached run's start.
+
+    Raises `ContractError`: rows that leave the window between two counts would hide others.
+    """
+    start = record.log.history.since if record.born is None else record.born
+    age = 0.0 if start is None else asked - start
+    if answer.window_seconds < age:
+        raise ContractError(
+            "llm_events answered for a shorter window than it was asked for",
+            expected=f"window_seconds of {age:.0f} or more, back to the instance's first turn",
+            got=f"window_seconds: {answer.window_seconds}",
+            next_step="tell the router's developers: no turn's LLM events can be counted so",
+        )
 
 
 def settle_limit(settle: float) -> float:
@@ -35,54 +78,86 @@ def settle_limit(settle: float) -> float:
 
 
 async def open_account(
-    calls: Calls, record: InstanceRecord, *, timeout: float, settle: float
+    calls: Calls,
+    record: InstanceRecord,
+    *,
+    timeout: float,
+    settle: float,
+    to_come: ToCome | None = None,
 ) -> Baseline:
     """Count LLM events before a turn, once the turn before is settled, at most `settle` s later.
 
-    A failed read is kept for `expect_of_turn` to report; `timeout` bounds one read. Raises
-    `ConfigError` if another client has used what this run provisioned.
+    A failed read is kept for `expect_of_turn` to report; `timeout` bounds one read. What `to_come`
+    says is not to come is not waited for. Raises `ConfigError` if another client has used what this
+    run provisioned.
     """
     io, log, waiting = calls.io, record.log, False
     limit = settle_limit(settle)
-    log.refresh(io.now())
+    began = io.now()
+    log.refresh(began)
     try:
         while True:
-            asked = io.now()
-            baseline = await read_baseline(calls, record, timeout)
+            asked, before = io.now(), log.history
+            baseline = await read_baseline(calls, record, timeout, to_come)
             if baseline.error is not None:
                 return baseline
             _check_own(record, baseline)
             log.saw(asked, baseline.at, baseline.count, limit)
-            if baseline.all_counted:
+            strange = _strange(record, before, baseline)
+            if baseline.all_counted and strange is None:
                 return baseline
             history, known = log.history, log.known
             until = settled_from(history, known, limit)
-            doubt = _doubt(history, known, settle, asked=asked, until=until)
-            if asked >= until or doubt is not None:
+            doubt = strange or _doubt(history, known, settle, asked=asked, until=until)
+            if strange is not None:
+                until = max(until, began + limit)
+            if asked >= until or (doubt is not None and strange is None):
                 return replace(baseline, doubt=doubt)
             if not waiting:
                 record.begins("llm_events", io.now(), until)
                 waiting = True
-            look = next_look(history, known, limit, io.now())
-            await io.sleep(look - io.now())
+            await io.sleep(_next(record, until, limit, io.now(), strange, to_come) - io.now())
+            if strange is not None and before.last is None:
+                log.starts_at(io.now())  # The second before it is the edge of all windows.
     finally:
         if waiting:
             record.rests()
 
 
-async def read_baseline(calls: Calls, record: InstanceRecord, timeout: float) -> Baseline:
+def _next(
+    record: InstanceRecord,
+    until: float,
+    limit: float,
+    now: float,
+    strange: Doubt | None,
+    to_come: ToCome | None,
+) -> float:
+    """Return when to count again."""
+    if strange is not None:
+        return min(until, now + EDGE)
+    if to_come is not None:
+        return min(until, now + FINEST)  # It costs nothing.
+    return next_look(record.log.history, record.log.known, limit, now)
+
+
+async def read_baseline(
+    calls: Calls, record: InstanceRecord, timeout: float, to_come: ToCome | None = None
+) -> Baseline:
     """Return the count as of now; a failed read is kept in it."""
     assert record.id is not None
     now = calls.io.now()
+    # Asked before the count, which then has all that was written.
+    all_in = to_come is not None and not to_come(record.id)
     try:
         read, known = await calls.count_llm_events(
             record.id, life_window(record, now), deadline=now + timeout, in_part=True
         )
+        check_window(record, read, now)
     except HydraSmokeError as error:
         return Baseline(calls.io.now(), error=error.message)
     record.saw_count(calls.io.now(), read.count, read.providers)
     providers = frozenset(read.providers)
-    return Baseline(calls.io.now(), read.count, providers, all_counted=known is not None)
+    return Baseline(calls.io.now(), read.count, providers, all_counted=all_in or known is not None)
 
 
 async def count_for_recording(calls: Calls, record: InstanceRecord) -> None:
@@ -113,21 +188,42 @@ def _check_own(record: InstanceRecord, baseline: Baseline) -> None:
     )
 
 
+def _strange(record: InstanceRecord, before: History, baseline: Baseline) -> Doubt | None:
+    """Return why a count can't be a baseline yet, whatever it is; None where it can."""
+    if before.last is None:
+        # Windows have whole seconds: a row at their edge would be in some counts and not in others.
+        if not record.attached or not baseline.count or before.number:
+            return None
+        why = "LLM events of another client come in all the time"
+        return Doubt(why, "attach to an instance that nobody else uses")
+    if baseline.count >= before.last.count:
+        return None
+    why = f"the count of LLM events went down, from {before.last.count} to {baseline.count}"
+    return Doubt(why, "tell the router's developers: a count of one window can only grow")
+
+
 def _doubt(
     history: History, known: Measured, settle: float, *, asked: float, until: float
 ) -> Doubt | None:
     """Return why an account that begins now may include an earlier turn's events; None if not."""
     if history.last is None:
         return None
+    counts = False
     if asked < until and hopeless(history):
         why = f"the {history.rowless} turns before that one left none, so there was no wait"
         step = "see why the agent's usage is not recorded"
     elif asked < until and not settle:
         why, step = "there was no wait", "set HYDRA_SMOKE_USAGE_SETTLE to more than 0"
-    elif asked >= until and too_slow(history, known, asked):
-        why = f"events came up to {known.lag:.1f} s after their turn's end, which is too late"
-        step = "raise HYDRA_SMOKE_USAGE_SETTLE"
+    elif asked >= until and too_soon(history, known, asked):
+        why = f"events came up to {known.longest:.1f} s after their turn's end"
+        why += f", and {asked - history.last.ended:.1f} s were waited"
+        step = "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
+    elif asked >= until and silent(history, known):
+        why = f"that turn has left none, and none of this run was seen in {settle:g} s"
+        step = "raise HYDRA_SMOKE_USAGE_SETTLE if they come later, and expect that turn's own"
+        counts = True
     else:
         return None
     test = safe_line(history.last.test) or "(no test)"
-    return Doubt(f"LLM events of the turn before, of {test}, may be among them: {why}", step)
+    why = f"LLM events of the turn before, of {test}, may be among them: {why}"
+    return Doubt(why, step, counts)

@@ -268,9 +268,15 @@ class Turn:
         if self._last_event is None:
             self._broken_off("the stream ended without a single event")
         why = self._end.stream_ended(end_is_known=self._observer.end_is_known)
+        if self._decoder.pending and not self.complete:
+            # An agent that says no more ends its last event; what is left was cut.
+            self._broken_off(
+                "the reply was cut: its stream ended in the middle of an event",
+                expected="a blank line after the last event",
+            )
         if why is not None:
             self._broken_off(
-                f"the reply was cut: its stream ended without a terminal event{self._mid_event()}",
+                "the reply was cut: its stream ended without a terminal event",
                 expected=f"an event that ends the turn, {why} (chat_end = {self._end.rule})",
                 next_step=f"{AGENTS_LOG}; if its runtime sends no terminal event, set "
                 'chat_end = "optional"',

@@ -30,6 +30,8 @@ from .turn_observers import RecordObserver
 __tracebackhide__ = hide_own_frames
 
 
+LAST_WORDS = 80
+"""Characters of a reply that a failure repeats."""
 STREAMED = 1 << 20
 """Bytes of tools and reasoning that are kept of a streamed turn."""
 
@@ -54,9 +56,15 @@ class TurnResult:
 
     @property
     def activity(self) -> str:
-        """What may have caused LLM events, in words: its tools and its tokens."""
+        """What may have caused LLM events, in words: its tools and its tokens.
+
+        Of a reply that may have been cut, its last words come first.
+        """
         names = [safe_line(name) for name in dict.fromkeys(call.name for call in self.tool_calls)]
         tools = f"called {first_few(names, MOST_PROVIDERS) or 'no tool'}"
+        if not self.complete:
+            last = safe_line(repr(self.text[-LAST_WORDS:]))
+            tools = f"ended without a terminal event after {last}, {tools}"
         if self.usage is None:
             return f"{tools}, and reported no tokens"
         tokens = f"{self.usage.input_tokens} + {self.usage.output_tokens} tokens"
@@ -119,6 +127,7 @@ class Handle:
             timeout=limit,
             baseline_timeout=self._policy.llm_events_timeout,
             settle=self._policy.usage_settle,
+            to_come=self._policy.to_come,
         )
         turn = Turn(
             self._calls,
@@ -199,6 +208,7 @@ class Handle:
             settle_limit(self._policy.usage_settle),
             self._policy.second_look,
             counted_at_end=self._policy.counted_at_end,
+            to_come=self._policy.to_come,
         )
 
     async def delete(self) -> None:

@@ -15,12 +15,17 @@ from typing import Any, NoReturn
 from pytest_hydrasmoke._api.calls import RECORD_THEM, Calls
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._api.replayed import AllCounted
-from pytest_hydrasmoke._base.errors import HydraSmokeError, LlmEventsError, hide_own_frames
+from pytest_hydrasmoke._base.errors import (
+    ContractError,
+    HydraSmokeError,
+    LlmEventsError,
+    hide_own_frames,
+)
 from pytest_hydrasmoke._base.text import first_few, safe_line
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE
 
 from . import settle
-from .account import LAST_READ, RECENT, life_window
+from .account import LAST_READ, RECENT, ToCome, check_window, life_window
 from .expected import Expected, maybe_since, surely_since
 from .lifecycle import phase
 from .moments import MOST_PROVIDERS
@@ -47,13 +52,16 @@ class Look:
     final: bool = False
     known: AllCounted | None = None
     """In a replay, that nothing more will be counted."""
+    all_in: bool = False
+    """Whether the router, asked before, has said that no more come of the turns so far."""
 
 
 class Usage:
     """The LLM events of one instance, read until they are as expected.
 
     Any turn is settled `limit` seconds after its end. A count with an upper bound is read again
-    after `second_look` seconds, except where events are `counted_at_end` of their stream.
+    after `second_look` seconds, except where events are `counted_at_end` of their stream, or where
+    `to_come` says that there are no more.
     """
 
     def __init__(
@@ -65,6 +73,7 @@ class Usage:
         second_look: float = SECOND_LOOK,
         *,
         counted_at_end: bool = False,
+        to_come: ToCome | None = None,
     ) -> None:
         self._calls = calls
         self._io = calls.io
@@ -72,17 +81,21 @@ class Usage:
         self._limit = limit
         self._second_look = second_look
         self._counted_at_end = counted_at_end
+        self._to_come = to_come
         self._start = calls.io.now()
         self._deadline = self._start + timeout
         self._did: str | None = None
+        self._unended = False
 
     async def of_window(self, expected: Expected) -> LlmEvents:
         """Expect events in the last 900 s; raises `LlmEventsError`."""
 
         async def look() -> Look:
+            all_in = self._all_in()
             answer, known = await self._read(RECENT)
             text = f"{answer.count} in the last {RECENT} s"
-            return Look(answer, answer.count, frozenset(answer.providers), text, known=known)
+            names = frozenset(answer.providers)
+            return Look(answer, answer.count, names, text, known=known, all_in=all_in)
 
         return await self._until_met(expected, look, "count a turn's own (its expect_llm_events)")
 
@@ -91,11 +104,12 @@ class Usage:
     ) -> LlmEvents:
         """Expect events of a turn; raises `LlmEventsError`, which names what the turn `did`."""
         before = account.before
-        self._did = did
+        self._did, self._unended = did, account.unended
         if account.uncounted is not None:
             self._fail(expected, account.uncounted, RECORD_THEM)
 
         async def look() -> Look:
+            all_in = self._all_in()
             answer, known = await self._count(before)
             # Read after the answer: a turn that began meanwhile bounds this one.
             after = account.after
@@ -113,13 +127,15 @@ class Usage:
                     seen |= names & set(await self._providers_since(before.at))
             when = "now" if after is None else "at the next turn"
             text = f"{added} ({before.count} before the turn, {upto} {when})"
-            return Look(answer, added, seen, text, doubtful, after is not None, known)
+            final = after is not None
+            return Look(answer, added, seen, text, doubtful, final, known, all_in)
 
         return await self._until_met(expected, look, "see the agent's log of this turn", own=True)
 
     async def _count(self, before: Baseline) -> tuple[LlmEvents, AllCounted | None]:
         asked, log = self._io.now(), self._record.log
         answer, known = await self._read(life_window(self._record, asked), in_part=True)
+        check_window(self._record, answer, asked)
         self._record.saw_count(self._io.now(), answer.count, answer.providers)
         if log.is_own(before.number):
             log.saw(asked, self._io.now(), answer.count, self._limit)
@@ -157,16 +173,21 @@ class Usage:
                 now = await look()
                 wrong = expected.too_many(now.added) or expected.unexpected(now.seen)
                 if not (wrong or now.doubtful) and expected.met(now.added, now.seen):
-                    if looked_enough or now.final:
+                    if looked_enough or now.final or now.all_in:
                         return now.answer
                     looked_enough = True
                     await io.sleep(self._second_look)
                     continue
                 # A turn's own events are all known then; later turns may add to an instance's.
                 known = now.known is not None and (own or now.known.all_asked)
+                known = known or (own and now.all_in)
                 if wrong or now.final or known or io.now() >= self._deadline:
                     self._fail_unmet(expected, now, advice if wrong else None)
                 await io.sleep(min(self._pause(), self._deadline - io.now()))
+
+    def _all_in(self) -> bool:
+        assert self._record.id is not None
+        return self._to_come is not None and not self._to_come(self._record.id)
 
     def _pause(self) -> float:
         # A turn's rows come soon after its end: look more often then.
@@ -180,7 +201,15 @@ class Usage:
         elapsed = self._io.now() - begun
         window = math.ceil(elapsed + _SLACK)
         await self._io.sleep(window - _SLACK - elapsed)
-        return (await self._read(window, in_part=True))[0].providers
+        answer, _ = await self._read(window, in_part=True)
+        if answer.window_seconds > window:
+            raise ContractError(
+                "llm_events answered for a longer window than it was asked for",
+                expected=f"window_seconds: {window}, back to the turn's start",
+                got=f"window_seconds: {answer.window_seconds}",
+                next_step="tell the router's developers: no turn's providers can be told so",
+            )
+        return answer.providers
 
     async def _read(
         self, window: int, *, in_part: bool = False
@@ -218,8 +247,12 @@ class Usage:
         self._fail(expected, got, step)
 
     def _fail(self, expected: Expected, got: str, next_step: str) -> NoReturn:
+        words = "the LLM events are not as expected"
+        if self._unended:
+            words = f"the stream of the turn ended without a terminal event, and {words}"
+            next_step = f"{_UNENDED}; else {next_step}"
         error = LlmEventsError(
-            "the LLM events are not as expected",
+            words,
             expected=str(expected),
             got=got,
             seconds=self._io.now() - self._start,
@@ -230,6 +263,10 @@ class Usage:
 
 
 _ASK_FIRST = "expect a turn's LLM events before the next chat on its instance"
+_UNENDED = (
+    "see whether its reply is whole: if its runtime sends a terminal event, set "
+    'chat_end = "required", and a cut reply fails by itself'
+)
 _LATE = (
     "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, "
     "else see the agent's log of this turn"

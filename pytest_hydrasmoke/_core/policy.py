@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,6 +46,8 @@ class Policy:
     """What the run learns of its router's deletions: one object for all its instances."""
     patient: bool = False
     """Whether a deletion under way must be seen for a while: a sweep's rule."""
+    to_come: Callable[[str], bool] | None = None
+    """Whether LLM events of an instance's turns so far are still to come, of a fake that knows."""
     fake: bool = False
     """Whether the router is the bundled fake, whose instances end with the run."""
 

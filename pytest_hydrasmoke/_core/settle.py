@@ -1,10 +1,12 @@
 """When the LLM events of an instance's last turn are all in; pure functions.
 
 The agent pushes rows after their turn, and nothing in a row names the turn. So an account begins
-only once the turn before is settled: its rows have come, and no more arrive. How long that takes is
-measured at each count: `lag` is from a turn's end until its first row was seen, `gap` from one row
-to the next. Points in time and durations are seconds of the IO's clock; counts go back beyond the
-instance's birth, so that they only ever grow.
+only once the turn before is settled: its rows have come, and twice the `longest` time has passed
+since its end. That is one number a run: the longest time after a turn's end at which any row was
+seen. It is measured at each count, above all while the first turns are watched.
+
+Points in time and durations are seconds of the IO's clock; counts go back to the instance's birth,
+so that they only ever grow.
 """
 
 from __future__ import annotations
@@ -14,18 +16,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-QUIET = 0.3
+LEAST = 1.0
 """Seconds after a turn's end within which no turn is settled, however early its rows came."""
-PAUSE = 0.25
-"""Seconds without another row after the last one: less than QUIET, as rows are seen late."""
-FINEST = 0.02
-"""Least seconds between two looks; later an eighth of the time since the turn's end."""
-CLOSE = 0.1
-"""Seconds between looks that date a row closely enough; later on half of its lag."""
+WATCHED = 2
+"""How many turns of a spec are watched for as long as rows may come."""
 ROWLESS = 3
 """Consecutive turns without rows after which there is no wait for more."""
 USUAL = 5.0
 """Seconds after its end when any turn is settled, unless a setting says otherwise."""
+FINEST = 0.02
+"""Least seconds between two looks; later a share of the time since the turn's end."""
+CLOSE = 0.1
+"""Seconds between looks that date a row closely enough; later on half of its time."""
 
 How = Literal["under way", "ended", "left", "failed", "cut"]
 
@@ -48,8 +50,8 @@ class LastTurn:
     """When the last new row of it was seen."""
     sure: bool = True
     """Whether `before` includes all events of earlier turns."""
-    close: bool = True
-    """Whether looks were frequent enough to date each row."""
+    watch: Literal["", "whole", "rough"] = ""
+    """Whether it was watched for as long as rows may come, or a row's time was seen too roughly."""
 
     @property
     def rows(self) -> int:
@@ -66,41 +68,45 @@ class History:
     last: LastTurn | None = None
     rowless: int = 0
     """Turns before the last one, in a row, that left no row."""
-    lag: float = 0.0
-    gap: float = 0.0
-    watched: bool = False
-    """Whether a turn was watched from its first row until it was surely settled."""
+    longest: float | None = None
+    """The longest time after a turn's end at which a row was seen; None before any row."""
+    watched: int = 0
+    """Turns with rows that were watched for as long as rows may come."""
     end_seen: bool = False
     """Whether the stream of any turn had a terminal event."""
+    since: float | None = None
+    """When the run's first turn on it began, or was about to."""
 
 
 class Measured(NamedTuple):
-    """What applies to an instance: the run's longest times, and whether its spec was watched."""
+    """What applies to an instance: the run's longest time, and how often its spec was watched."""
 
-    lag: float = 0.0
-    gap: float = 0.0
-    watched: bool = False
+    longest: float | None = None
+    watched: int = 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether the number can be relied on."""
+        return self.longest is not None and self.watched >= WATCHED
 
 
 def measured(everywhere: Iterable[History], of_spec: Iterable[History]) -> Measured:
     """Combine the measurements on all instances of the run, and on those of a spec."""
-    histories = list(everywhere)
-    return Measured(
-        max((history.lag for history in histories), default=0.0),
-        max((history.gap for history in histories), default=0.0),
-        any(history.watched for history in of_spec),
-    )
+    known = [history.longest for history in everywhere if history.longest is not None]
+    return Measured(max(known, default=None), sum(history.watched for history in of_spec))
 
 
-def begun(history: History, test: str, count: int | None, at: float) -> History:
-    """Begin a turn; `count` is what was counted before, None if that is not sure."""
+def begun(history: History, test: str, count: int | None, at: float, *, sure: bool) -> History:
+    """Begin a turn; `count` is what was counted before, None if nothing was.
+
+    `sure` if that includes all events of earlier turns.
+    """
     last, rowless = history.last, history.rowless
-    known = 0 if last is None else last.count
-    turn = LastTurn(test, known, known, at, sure=False)
-    if count is not None:
-        turn = LastTurn(test, count, count, at)
-        if last is not None and last.sure:
-            rowless = 0 if last.rows else rowless + 1
+    if count is not None and last is not None and last.sure:
+        rowless = 0 if last.rows else rowless + 1
+    if count is None:
+        count, sure = 0 if last is None else last.count, False
+    turn = LastTurn(test, count, count, at, sure=sure)
     return replace(history, number=history.number + 1, last=turn, rowless=rowless)
 
 
@@ -122,27 +128,32 @@ def seen(
     last = history.last
     if last is None:
         return history
-    turn = replace(last, looked=at)
     if count > last.count:
-        turn = replace(turn, count=count, rose=at)
-        history = replace(history, rowless=0)
-        if last.sure and last.how == "ended":
-            first = not last.rows
-            since = last.ended if first else max(last.rose, last.ended)
-            longest = known.lag if first else known.gap
-            took = at - since
-            if took > longest:
-                turn = replace(turn, close=last.close and _close(asked - last.looked, took))
-                # The last look, after `longest` had passed, did not see it: it did take longer.
-                if turn.close and last.looked - since >= longest:
-                    lag, gap = (took, history.gap) if first else (history.lag, took)
-                    history = replace(history, lag=lag, gap=gap)
-    watched = turn.how == "ended" and turn.rows > 0 and turn.close and at >= turn.ended + limit
-    return replace(history, last=turn, watched=history.watched or watched)
+        history = _saw_row(replace(history, rowless=0), last, asked, at, known)
+        assert history.last is not None
+        last = replace(history.last, count=count, rose=at)
+    last = replace(last, looked=at)
+    if last.how == "ended" and last.rows and not last.watch and asked >= last.ended + limit:
+        last = replace(last, watch="whole")
+        history = replace(history, watched=history.watched + 1)
+    return replace(history, last=last)
 
 
-def _close(unseen: float, took: float) -> bool:
-    return unseen <= max(CLOSE, took / 2)
+def _saw_row(history: History, last: LastTurn, asked: float, at: float, known: Measured) -> History:
+    """Measure a row that came since the last look."""
+    longest = known.longest or 0.0
+    if last.how == "ended" and at - last.ended > longest:
+        took, unseen, at_least = at - last.ended, asked - last.looked, last.looked - last.ended
+        if unseen > max(CLOSE, took / 2):
+            last = replace(last, watch="rough")
+            if at_least > longest:
+                # It was later than any before, and nobody knows how much: watch once more.
+                history = replace(history, watched=0)
+                longest = at_least
+        elif at_least >= longest:
+            # The last look, after `longest` had passed, did not see it: it did take longer.
+            longest = took
+    return replace(history, last=last, longest=max(longest, history.longest or 0.0))
 
 
 def settled_from(history: History, known: Measured, limit: float) -> float:
@@ -150,27 +161,22 @@ def settled_from(history: History, known: Measured, limit: float) -> float:
     last = history.last
     if last is None:
         return -math.inf
-    latest = last.ended + limit
-    if last.how != "ended" or not last.rows or not known.watched:
-        return latest
-    quiet = last.ended + max(QUIET, 2 * known.lag)
-    pause = last.rose + max(PAUSE, 2 * known.gap)
-    return min(latest, max(quiet, pause))
+    if last.how != "ended" or not last.rows or known.longest is None or not known.enough:
+        return last.ended + limit
+    return last.ended + min(limit, max(LEAST, 2 * known.longest))
 
 
 def next_look(history: History, known: Measured, limit: float, now: float) -> float:
-    """Return when to count again: no later than needed, and no sooner."""
+    """Return when to count again: often enough to date a row, not before it may be there."""
     last, until = history.last, settled_from(history, known, limit)
-    if last is None or last.how != "ended" or not last.sure:
+    if last is None or last.how != "ended":
         return until  # There is nothing to measure.
-    fine = now + max(FINEST, (now - last.ended) / 8)
-    if known.watched:
-        expected = max(last.rose, last.ended) + known.gap if last.rows else last.ended + known.lag
-        if expected > now:
-            return min(until, expected)
-        if last.rows:
-            return until
-    return min(until, fine)
+    since, after = now - last.ended, -math.inf
+    if known.longest is not None and known.enough:
+        after = last.ended + known.longest
+    # What is dated roughly is taken for longer than it was: within LEAST that costs nothing.
+    fine = since / (2 if known.enough and since < LEAST else 8)
+    return min(until, max(after, now + max(FINEST, fine)))
 
 
 def hopeless(history: History) -> bool:
@@ -178,9 +184,16 @@ def hopeless(history: History) -> bool:
     return history.rowless >= ROWLESS
 
 
-def too_slow(history: History, known: Measured, asked: float) -> bool:
-    """Return whether a row of the last turn may still come, by what was measured."""
+def too_soon(history: History, known: Measured, asked: float) -> bool:
+    """Return whether a row of the last turn may come after `asked`, by what was measured."""
     last = history.last
-    if last is None or last.how != "ended" or last.rows:
+    return last is not None and asked < last.ended + 2 * (known.longest or 0.0)
+
+
+def silent(history: History, known: Measured) -> bool:
+    """Return whether the last turn left no row, and the run has seen none that could tell why."""
+    last = history.last
+    # One that failed may have come to nothing, and is red by itself.
+    if last is None or last.how == "failed" or not last.sure:
         return False
-    return asked < last.ended + 2 * known.lag
+    return not last.rows and known.longest is None

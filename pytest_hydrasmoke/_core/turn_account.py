@@ -11,6 +11,8 @@ class Doubt(NamedTuple):
 
     why: str
     next_step: str
+    counts: bool = False
+    """Whether rows that come now are taken for the turn's own where a later wait is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class TurnAccount:
     """The last count before the next turn; None where nothing counted this turn's own events."""
     recorded: bool = False
     """Whether the turn is recorded, with its LLM events if they are counted."""
+    unended: bool = False
+    """Whether its stream ended without a terminal event: its reply may have been cut."""
     uncounted: str | None = None
     """Why a replay can't know its LLM events; None where it does."""
 

@@ -11,6 +11,8 @@ from typing import Literal
 from pytest_hydrasmoke._runtimes.finish import goes_on
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 
+UNENDED = "a chat's stream ended without a terminal event"
+"""The note on a turn that no rule could call cut, nor whole."""
 EndRule = Literal["auto", "required", "optional"]
 """Whether a stream must have a terminal event: where it is known to send them, always, or never."""
 
@@ -23,33 +25,37 @@ class TurnEnd:
         self.complete = False
         self.finish_reason: str | None = None
         self.runtimes: list[str] = []
-        self._message_over = False
+        self._waits = False
+        """Whether the model's last word is that it waits for its tools."""
 
     def saw(self, known: Meaning) -> None:
         """Record what an event means."""
         if known.finish is not None:
             self.finish_reason = known.finish
-        if known.runtime is not None:
-            self._message_over = False
-            if known.runtime not in self.runtimes:
-                self.runtimes.append(known.runtime)
+            self._waits = goes_on(known.finish)
+        elif known.text:
+            self._waits = False
+        if known.runtime is not None and known.runtime not in self.runtimes:
+            self.runtimes.append(known.runtime)
         if known.end:
-            # A message that stops for tool calls is not the last: the agent goes on with another.
-            self._message_over = known.of_message and goes_on(self.finish_reason)
-            self.complete = self.complete or not self._message_over
+            # A message that stops for tool calls is not the last: the agent goes on with another,
+            # or it has died in its tools.
+            self.complete |= not (known.of_message and goes_on(self.finish_reason))
 
     def stream_ended(self, *, end_is_known: bool) -> str | None:
         """Record the stream's end; return why a terminal event was needed, None if it was not.
 
         `end_is_known`: whether an earlier turn on the instance had one.
         """
-        if self._message_over or (self.finish_reason and not goes_on(self.finish_reason)):
+        if self.finish_reason and not goes_on(self.finish_reason):
             self.complete = True
             return None
         if self.rule == "required":
             return "as the settings require"
         if self.rule == "optional":
             return None
+        if self._waits:
+            return f"as its model stopped for its tools ({self.finish_reason})"
         # A router may end the stream of a crashed agent as it ends any other.
         if self.runtimes:
             return "as this runtime always sends one"

@@ -1,9 +1,10 @@
-"""What is known of the turns on each instance: in memory, and in a file for shared ones.
+"""What is known of the turns on each instance: in memory, and in files for other processes.
 
 Under xdist the last turn on a shared instance may be another process's. The process that uses the
 instance holds it alone, and only it writes its file, `turns/<digest>.json` in the run's folder: of
-one size however many chats there were, and replaced as a whole. It is not fsynced: living processes
-see it anyway, and a later run has no turn to wait for.
+one size however many chats there were, and replaced as a whole. What a process measured on its own
+instances is in one more file, `turns/of-<pid>.json`. They are not fsynced: living processes see
+them anyway, and a later run has no turn to wait for.
 
 Points in time in it are the IO's, which is `time.monotonic()`: one clock for all processes of a
 host, which never goes back.
@@ -77,16 +78,21 @@ class TurnLog:
     def refresh(self, now: float) -> None:
         """Read what other processes did; a turn under way is one whose process died during it."""
         self._load()
-        self._put(settle.over(self.history, "cut", now))
+        history = settle.over(self.history, "cut", now)
+        self._put(replace(history, since=now) if history.since is None else history)
 
-    def begin(self, count: int | None, at: float) -> int:
+    def starts_at(self, now: float) -> None:
+        """Set the run's start on an instance that was in use before."""
+        self._put(replace(self.history, since=now))
+
+    def begin(self, count: int | None, at: float, *, sure: bool = True) -> int:
         """Begin a turn before its message leaves, and return its number.
 
-        `count` is what was counted before, None if that is not sure. Raises `ConfigError` where the
-        file for other processes can't be written.
+        `count` is what was counted before, None if nothing was; `sure` if that includes all events
+        of earlier turns. Raises `ConfigError` where the file for other processes can't be written.
         """
         self._load()
-        self.history = settle.begun(self.history, self._logs.test(), count, at)
+        self.history = settle.begun(self.history, self._logs.test(), count, at, sure=sure)
         self._own = self.history.number
         try:
             self._save()
@@ -138,20 +144,22 @@ class TurnLog:
 
     def _put(self, history: History) -> None:
         if history != self.history:
-            self.history = history
+            before, self.history = self.history, history
+            if self._path is None and _told(before) != _told(history):
+                self._logs.tell()
             with contextlib.suppress(OSError):
                 # A failed write only costs others a wait: they take the turn for one that was cut.
                 self._save()
 
+    @property
+    def path(self) -> Path | None:
+        """The file that it shares with other processes; None if it is this process's alone."""
+        return self._path
+
     def _save(self) -> None:
         if self._path is None:
             return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        plain = {"spec": self.spec, "history": asdict(self.history)}
-        other = self._path.with_suffix(f".{os.getpid()}.tmp")
-        other.write_text(json.dumps(plain), "utf-8")
-        path = self._path
-        platform.here.patiently(lambda: other.replace(path))
+        _write(self._path, {"spec": self.spec, "history": asdict(self.history)})
 
 
 class TurnLogs:
@@ -181,15 +189,63 @@ class TurnLogs:
 
     def known(self, spec: str) -> Measured:
         """Combine the measurements of this process and of others."""
-        found = [(log.spec, log.history) for log in self.all] + self._others()
+        found = self._own() + self._others()
         return settle.measured(
             [history for _, history in found],
             [history for name, history in found if name == spec],
         )
 
+    def tell(self) -> None:
+        """Write for other processes what was measured on this one's own instances."""
+        if self._folder is not None:
+            told = [[spec, history.longest, history.watched] for spec, history in self._own()]
+            with contextlib.suppress(OSError):  # It only costs others a wait.
+                _write(self._folder / self._name, {"own": told})
+
+    @property
+    def _name(self) -> str:
+        return f"of-{os.getpid()}.json"
+
+    def _own(self) -> list[tuple[str, History]]:
+        logs = [log for log in self.all if log.path is None or self._folder is None]
+        return [(log.spec, log.history) for log in logs]
+
     def _others(self) -> list[tuple[str, History]]:
         files = () if self._folder is None else tuple(self._folder.glob("*.json"))
-        return [found for path in files if (found := _read(path)) is not None]
+        found: list[tuple[str, History]] = []
+        for path in files:
+            if path.name != self._name:
+                found += _measured_in(path) if path.name.startswith("of-") else _shared(path)
+        return found
+
+
+def _told(history: History) -> tuple[float | None, int]:
+    """Return what other instances' accounts need to know of one."""
+    return history.longest, history.watched
+
+
+def _write(path: Path, plain: object) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    other = path.with_suffix(f".{os.getpid()}.tmp")
+    other.write_text(json.dumps(plain), "utf-8")
+    platform.here.patiently(lambda: other.replace(path))
+
+
+def _measured_in(path: Path) -> list[tuple[str, History]]:
+    """Return what another process measured on its own instances; nothing if it can't be read."""
+    try:
+        plain: Any = json.loads(platform.here.patiently(path.read_bytes))
+        return [
+            (str(spec), History(longest=longest, watched=int(watched)))
+            for spec, longest, watched in plain["own"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _shared(path: Path) -> list[tuple[str, History]]:
+    found = _read(path)
+    return [] if found is None else [found]
 
 
 def _read(path: Path) -> tuple[str, History] | None:

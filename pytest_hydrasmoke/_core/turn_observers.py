@@ -13,11 +13,11 @@ from pytest_hydrasmoke._base.errors import (
     hide_own_frames,
 )
 from pytest_hydrasmoke._runtimes.content import Content
-from pytest_hydrasmoke._runtimes.finish import is_cut_short
+from pytest_hydrasmoke._runtimes.finish import goes_on, is_cut_short
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
-from .account import open_account
+from .account import ToCome, open_account
 from .chat import Turn
 from .kept_content import keep_content
 from .moments import Failure, TurnStory
@@ -27,6 +27,7 @@ from .record import InstanceRecord
 from .settle import How
 from .tape import Tape
 from .turn_account import TurnAccount
+from .turn_end import UNENDED
 from .turn_log import TurnLog
 
 __tracebackhide__ = hide_own_frames
@@ -38,8 +39,8 @@ LOOKED_AT = 20
 class LogObserver(TurnObserver):
     """Writes a turn's start and end into the log of its instance: later turns wait for it.
 
-    `count` is what was surely counted before the turn. This observer counts nothing, so that the
-    LLM events that come then can't be attributed.
+    `count` is what was counted before the turn, and `sure` if that includes all events of earlier
+    ones. This observer counts nothing, so that the LLM events that come then can't be attributed.
     """
 
     def __init__(self, log: TurnLog, message: str, now: Callable[[], float]) -> None:
@@ -48,6 +49,7 @@ class LogObserver(TurnObserver):
         self._now = now
         self._tape: Tape | None = None
         self.count: int | None = None
+        self.sure = False
         self._before = log.history
         self._logged = self._failed = False
         self._ended: float | None = None
@@ -57,7 +59,7 @@ class LogObserver(TurnObserver):
 
     def sends(self) -> None:
         self._before = self._log.history
-        self._log.begin(self.count, self._now())
+        self._log.begin(self.count, self._now(), sure=self.sure)
         self._logged = True
         self._tape = self._log.tape(self._message)
 
@@ -127,6 +129,7 @@ class RecordObserver(TurnObserver):
         timeout: float,
         baseline_timeout: float,
         settle: float,
+        to_come: ToCome | None = None,
     ) -> None:
         self._calls = calls
         self._record = record
@@ -135,6 +138,7 @@ class RecordObserver(TurnObserver):
         self._timeout = timeout
         self._baseline_timeout = baseline_timeout
         self._settle = settle
+        self._to_come = to_come
         self._log = LogObserver(record.log, message, calls.io.now)
         self.account: TurnAccount | None = None
         """What bounds its LLM events, once it has begun."""
@@ -146,7 +150,11 @@ class RecordObserver(TurnObserver):
         record = self._record
         record.permit()
         baseline = await open_account(
-            self._calls, record, timeout=self._baseline_timeout, settle=self._settle
+            self._calls,
+            record,
+            timeout=self._baseline_timeout,
+            settle=self._settle,
+            to_come=self._to_come,
         )
         # The wait may have been long.
         record.permit()
@@ -156,8 +164,9 @@ class RecordObserver(TurnObserver):
         self._story = TurnStory(self._message, now, record.log.test, record.log.run)
         record.turns.append(self._story)
         record.begins("turn", now, now + self._timeout)
-        if baseline.error is None and baseline.doubt is None:
+        if baseline.error is None:
             self._log.count = baseline.count
+            self._log.sure = baseline.doubt is None or baseline.doubt.counts
 
     def _open_story(self) -> TurnStory:
         assert self._story is not None  # It has begun, and is not closed.
@@ -222,10 +231,15 @@ class RecordObserver(TurnObserver):
             self._record.saw_pace(pace(self._texts, turn.awaited, spread))
         self._record.rests()
         if turn.over and not turn.complete:
-            self._record.add_remark("a chat's stream ended without a terminal event")
+            self._record.add_remark(UNENDED)
+            assert self.account is not None  # It has begun.
+            self.account.unended = True
         reason = turn.finish_reason
         if reason is not None and is_cut_short(reason):
             brief = "a reply was cut short"
+            self._record.add_remark(f"{brief}: it finished with {reason!r}", brief)
+        if turn.complete and goes_on(reason):
+            brief = "a chat ended as its model waited for its tools"
             self._record.add_remark(f"{brief}: it finished with {reason!r}", brief)
         if len(turn.runtimes) > 1:
             story.notes.append(f"its frames are of {', then '.join(turn.runtimes)}")

@@ -12,6 +12,7 @@ from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
+from pytest_hydrasmoke._core.account import ToCome
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord, Origin
 from pytest_hydrasmoke._core.tape import Tape
@@ -53,6 +54,7 @@ class Active:
         worker: str | None = None,
         replaying: Replaying | None = None,
         at_once: bool = False,
+        to_come: ToCome | None = None,
         on_change: Callable[[InstanceRecord], None] = lambda record: None,
         run_begins: Callable[[str, str, float], None] = lambda test, words, lasted: None,
     ) -> None:
@@ -65,6 +67,7 @@ class Active:
         self._worker = worker
         self.replaying = replaying
         self._at_once = at_once
+        self._to_come = to_come
         self._on_change = on_change
         self.run_begins = run_begins
         """Called before a test's next run: the test, its runs so far, the last one's duration."""
@@ -104,6 +107,7 @@ class Active:
                 replay=self.replaying is not None,
             )
             self.failures.follow(self._session.records)
+            self._session.policy = replace(self._session.policy, to_come=self._to_come)
             if self._at_once:
                 self._session.policy = replace(
                     self._session.policy, second_look=AT_ONCE, counted_at_end=True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio
 from pytest_hydrasmoke._base.token import Token, scrubbing
+from pytest_hydrasmoke._core.account import ToCome
 from pytest_hydrasmoke._progress.plugin import Progress
 from pytest_hydrasmoke._report import github
 from pytest_hydrasmoke._report.model import Report
@@ -83,6 +85,13 @@ def address_of(router: FakeRouter) -> dict[str, Any]:
     return {"url": router.url, "token": Token(router.token)}
 
 
+def asking(router: FakeRouter) -> ToCome | None:
+    """Return what asks this process's own fake for LLM events to come; a replay says it itself."""
+    from pytest_hydrasmoke.fake.router import to_come
+
+    return None if router.scenario.recordings is not None else partial(to_come, router)
+
+
 def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
     """Begin this process's part of the run, and register its plugins."""
     settings = part.settings
@@ -106,6 +115,7 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         worker=part.shares_as,
         replaying=Replaying(config, settings) if part.replay else None,
         at_once=part.at_once,
+        to_come=None if part.router is None else asking(part.router),
         on_change=progress.changed,
         run_begins=progress.run_begins,
     )

@@ -11,12 +11,19 @@ import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.turn_end import UNENDED
 from pytest_hydrasmoke._report import files, github, junit, pytest_html, terminal
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._settings.sources import Loaded
+
+
+_ENDS = (
+    "WARNING: streams of chats ended without a terminal event, and so nothing tells a cut reply "
+    'from a whole one: if their runtime sends one, set chat_end = "required", else "optional"'
+)
 
 
 class Views:
@@ -44,12 +51,19 @@ class Views:
         """Write the report's files, before the report is handed out."""
         self._report = report
         failed = report.exit_code != pytest.ExitCode.OK
+        self._warn_of_ends(report)
         wanted = self._config.report
         pages = wanted == "always" or (wanted == "on-failure" and failed)
         problems = files.write(report, self._config.output, pages=pages)
         self.remarks += problems
         if pages and not any(problem.startswith(files.PAGE) for problem in problems):
             self._page = self._config.output / files.PAGE
+
+    def _warn_of_ends(self, report: Report) -> None:
+        """Warn once of replies that may have been cut: a green run may hide that all were."""
+        concerned = any(UNENDED in instance.notes for instance in report.instances)
+        if concerned and self._config.chat_end == "auto" and _ENDS not in self.remarks:
+            self.remarks.append(_ENDS)
 
     def hand_out(self, report: Report) -> None:
         """Hand the report to all hooks and views."""

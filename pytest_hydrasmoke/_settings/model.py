@@ -212,8 +212,9 @@ class HydraSmokeConfig(BaseSettings):
     """Status words of a deleted one."""
     chat_end: Literal["auto", "required", "optional"] = "auto"
     """Whether a stream that ends without a terminal event or a finish reason is a failure:
-    `required` always, `optional` never, `auto` where its runtime always sends one, or an earlier
-    turn of the instance had one; else it is a line in the summary."""
+    `required` always, `optional` never, `auto` where its runtime always sends one, an earlier turn
+    of the instance had one, or the model waits for its tools; else it is a warning in the summary.
+    A stream that ends in the middle of an event always is one."""
     bundled_checks: bool = True
     """Collect the bundled checks."""
     prompt: Annotated[str, Field(min_length=1, max_length=4000)] = (

@@ -184,16 +184,31 @@ def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
     )
 
 
-def test_a_required_end_in_the_middle_of_an_event_is_told() -> None:
-    it = Chatted(HI, b"data: x", end="required")
-    assert it.error is not None
-    assert it.error.message == (
-        "the reply was cut: its stream ended without a terminal event in the middle of an event"
-    )
+@pytest.mark.parametrize("end", ["auto", "required", "optional"])
+@pytest.mark.parametrize("rest", [b"data: x", b"data: x\n", b"event: message\n", b"id"])
+def test_bytes_that_are_left_at_the_end_are_a_cut_reply(rest: bytes, end: Any) -> None:
+    it = Chatted(b"data: Hi\n\n", rest, end=end)
+    assert type(it.error) is ChatError
+    assert it.error.message == "the reply was cut: its stream ended in the middle of an event"
+    assert it.error.expected == "a blank line after the last event"
+
+
+@pytest.mark.parametrize("rest", [b": stream closed", b": x\n", b"\n", b"\r\n", b""])
+def test_a_comment_and_blank_lines_are_no_cut_reply(rest: bytes) -> None:
+    assert Chatted(b"data: Hi\n\n", rest).error is None
 
 
 def finished(reason: str) -> bytes:
     return f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "{reason}"}}]}}\n\n'.encode()
+
+
+def test_a_model_of_an_unknown_runtime_may_wait_for_its_tools_too() -> None:
+    text = b'data: {"type": "token", "content": "Hi"}\n\n'
+    waits = b'data: {"type": "token", "content": "", "finish_reason": "tool_calls"}\n\n'
+    it = Chatted(text, waits, end="auto")
+    assert it.error is not None
+    assert "as its model stopped for its tools (tool_calls)" in (it.error.expected or "")
+    assert Chatted(text, waits, text, end="auto").error is None, "it has gone on"
 
 
 @pytest.mark.parametrize("text_wanted", [True, False])
@@ -527,9 +542,13 @@ def test_an_agent_has_the_whole_deadline_for_its_first_word() -> None:
 # --- one turn at a time ----------------------------------------------------------------------
 
 
-def test_a_second_turn_on_an_instance_is_refused_while_one_is_under_way() -> None:
+SPELLED = [ID, ID.upper(), ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}", f"URN:UUID:{ID}"]
+
+
+@pytest.mark.parametrize("spelled", SPELLED)
+def test_a_second_turn_on_an_instance_is_refused_while_one_is_under_way(spelled: str) -> None:
     io, calls = calls_of(None, chat=[stream(HI), stream(HI)])
-    first, second = turn_of(calls), turn_of(calls, ID.upper())
+    first, second = turn_of(calls), turn_of(calls, spelled)
     drive(first.open())
     with pytest.raises(ChatBusyError) as caught:
         drive(second.open())
@@ -750,9 +769,29 @@ def test_a_message_that_waits_for_its_tools_is_not_the_end(steps: list[Any]) -> 
 
 
 @pytest.mark.parametrize("steps", [[LOOKS], [LOOKS, PING]])
-def test_the_last_message_is_the_end_where_the_stream_ends_with_it(steps: list[Any]) -> None:
-    it = Chatted(*steps, end="required")
-    assert (it.error, it.text, it.turn.complete) == (None, "I look. ", True)
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("auto", "as its model stopped for its tools (tool_use)"),
+        ("required", "as the settings require"),
+    ],
+)
+def test_an_agent_that_dies_in_its_tools_has_not_replied(
+    steps: list[Any], end: Any, why: str
+) -> None:
+    it = Chatted(*steps, end=end)
+    assert type(it.error) is ChatError
+    assert it.error.message == "the reply was cut: its stream ended without a terminal event"
+    assert it.error.expected == f"an event that ends the turn, {why} (chat_end = {end})"
+    assert not it.turn.complete
+
+
+@pytest.mark.parametrize("steps", [[LOOKS], [LOOKS, PING]])
+def test_where_no_end_is_needed_a_message_that_waits_for_its_tools_will_do(
+    steps: list[Any],
+) -> None:
+    it = Chatted(*steps, end="optional")
+    assert (it.error, it.text, it.turn.complete) == (None, "I look. ", False)
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,14 @@ def test_a_reply_that_is_cut_short_is_noted() -> None:
     assert handle.record.turns[0].finish_reason == "length"
 
 
+def test_an_end_while_the_model_waits_for_its_tools_is_noted() -> None:
+    waits = CUT_SHORT.replace(b"length", b"tool_calls")
+    _, handle = handle_of(llm_events=[events(0)], chat=[stream(waits, DONE)])
+    assert drive(handle.chat("hello", None)).complete
+    note = "a chat ended as its model waited for its tools: it finished with 'tool_calls'"
+    assert handle.record.notes == [note]
+
+
 def test_a_turn_without_a_terminal_event_fails_where_one_is_required() -> None:
     policy = Policy(chat_end="required")
     _, handle = handle_of(policy=policy, llm_events=[events(0)], chat=[stream(HI)])

@@ -26,7 +26,7 @@ from scripted_io import (
     reply,
 )
 
-from pytest_hydrasmoke import ConfigError, LlmEventsError
+from pytest_hydrasmoke import ConfigError, ContractError, LlmEventsError
 from pytest_hydrasmoke._core.account import (
     RECENT,
     YEAR,
@@ -538,6 +538,20 @@ def test_a_name_that_was_only_seen_before_the_turn_is_missing() -> None:
 
     _, error = turn_of(Expected(providers=frozenset("a")), ready(before), answer, ..., timeout=5)
     assert error.got == "1 (5 before the turn, 6 now), from b"
+
+
+def test_a_window_longer_than_it_was_asked_for_tells_no_name() -> None:
+    it = ready(Baseline(START - 9.5, 5, frozenset({"openai", "anthropic"})), born=START - 20)
+    io, calls = calls_of(
+        it, llm_events=[events(6, "openai", "anthropic"), events(6, "openai", window=900)]
+    )
+    with pytest.raises(ContractError) as caught:
+        drive(
+            Usage(calls, it, 30).of_turn(Expected(providers=frozenset({"openai"})), account_of(it))
+        )
+    assert caught.value.expected == "window_seconds: 10, back to the turn's start"
+    assert caught.value.got == "window_seconds: 900"
+    assert len(io.sent) == 2
 
 
 def test_a_name_that_no_event_is_left_for_is_not_looked_for() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from systems import OpenElsewhere
 from pytest_hydrasmoke import (
     ChatTimeoutError,
     ConfigError,
+    ContractError,
     HydraSmokeError,
     LlmEventsError,
     RejectedError,
@@ -44,10 +47,10 @@ from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.settle import (
     FINEST,
-    PAUSE,
-    QUIET,
+    LEAST,
     ROWLESS,
     USUAL,
+    WATCHED,
     History,
     LastTurn,
     Measured,
@@ -58,7 +61,8 @@ from pytest_hydrasmoke._core.settle import (
     over,
     seen,
     settled_from,
-    too_slow,
+    silent,
+    too_soon,
 )
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
@@ -66,12 +70,16 @@ from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._transport.protocol import drive
 
 WHOLE = 5.0
-KNOWN = Measured(0.2, 0.0, watched=True)
+KNOWN = Measured(0.2, WATCHED)
+
+
+def start(count: int | None = 0, at: float = 90.0, history: History | None = None) -> History:
+    return begun(history or History(), "test_a", count, at, sure=True)
 
 
 def ended(how: Any = "ended", **changes: Any) -> History:
     """Return an instance whose first turn ended at 100, with no row yet."""
-    history = over(begun(History(), "test_a", 0, 90.0), how, 100.0)
+    history = over(start(), how, 100.0)
     assert history.last is not None
     return replace(history, last=replace(history.last, **changes)) if changes else history
 
@@ -90,14 +98,16 @@ def looked(history: History, *looks: tuple[float, int], known: Measured | None =
 def test_before_the_first_turn_there_is_nothing_to_wait_for() -> None:
     assert settled_from(History(), Measured(), WHOLE) == -math.inf
     assert next_look(History(), Measured(), WHOLE, 7.0) == -math.inf
-    assert not too_slow(History(), KNOWN, 0.0)
+    assert not too_soon(History(), KNOWN, 0.0)
+    assert not silent(History(), Measured())
     assert seen(History(), 1.0, 1.0, 3, KNOWN, WHOLE) == History()
     assert over(History(), "ended", 1.0) == History()
 
 
-def test_until_a_turn_was_watched_all_of_it_is_waited() -> None:
-    assert settled_from(looked(ended(), (100.2, 1)), Measured(0.2), WHOLE) == 105
-    assert settled_from(looked(ended(), (100.2, 1)), KNOWN, WHOLE) == pytest.approx(100.45)
+def test_until_two_turns_were_watched_all_of_it_is_waited() -> None:
+    for watched in range(WATCHED):
+        assert settled_from(looked(ended(), (100.2, 1)), Measured(0.2, watched), WHOLE) == 105
+    assert settled_from(looked(ended(), (100.2, 1)), KNOWN, WHOLE) == 101
 
 
 @pytest.mark.parametrize("how", ["left", "failed", "cut"])
@@ -105,6 +115,7 @@ def test_after_a_turn_that_was_broken_off_all_of_it_is_waited(how: str) -> None:
     history = looked(ended(how), (100.2, 1))
     assert settled_from(history, KNOWN, WHOLE) == 105
     assert next_look(history, KNOWN, WHOLE, 100.3) == 105, "there is nothing to be learned"
+    assert history.longest == 0.0, "but rows do come"
 
 
 def test_without_a_row_all_of_it_is_waited() -> None:
@@ -112,26 +123,19 @@ def test_without_a_row_all_of_it_is_waited() -> None:
 
 
 def test_a_turn_under_way_is_never_settled() -> None:
-    assert settled_from(begun(History(), "", 0, 1.0), KNOWN, WHOLE) == math.inf
+    assert settled_from(start(), KNOWN, WHOLE) == math.inf
 
 
 @pytest.mark.parametrize(
-    ("lag", "gap", "rose", "settled"),
-    [
-        (0.0, 0.0, 100.0, 100 + QUIET),
-        (0.1, 0.0, 100.1, 100.1 + PAUSE),
-        (0.2, 0.0, 100.2, 100.2 + PAUSE),
-        (0.6, 0.0, 100.1, 101.2),
-        (0.2, 1.0, 100.5, 102.5),
-        (2.6, 0.0, 102.6, 105.0),
-        (0.2, 9.0, 100.2, 105.0),
-    ],
+    ("longest", "settled"), [(0.0, 101.0), (0.4, 101.0), (0.6, 101.2), (2.4, 104.8), (2.6, 105)]
 )
-def test_the_quiet_needed_is_twice_the_longest_that_was_measured(
-    lag: float, gap: float, rose: float, settled: float
+def test_a_turn_is_settled_twice_the_longest_time_after_its_end(
+    longest: float, settled: float
 ) -> None:
-    history = ended(count=1, rose=rose)
-    assert settled_from(history, Measured(lag, gap, watched=True), WHOLE) == pytest.approx(settled)
+    history = ended(count=1, rose=100.1)
+    assert settled_from(history, Measured(longest, WATCHED), WHOLE) == pytest.approx(settled)
+    too_late = pytest.approx(settled) == 105
+    assert too_soon(history, Measured(longest, WATCHED), settled) is too_late
 
 
 def test_a_short_setting_is_the_longest_wait() -> None:
@@ -141,24 +145,30 @@ def test_a_short_setting_is_the_longest_wait() -> None:
 # --- what is measured ------------------------------------------------------------------------
 
 
-def test_a_lag_is_until_the_first_row_was_seen_and_a_gap_until_the_next() -> None:
+def test_the_longest_time_until_any_row_was_seen_is_measured() -> None:
     history = looked(ended(), (100.05, 0), (100.1, 1), (100.15, 1), (100.2, 2), (105.0, 2))
-    assert history.lag == pytest.approx(0.1)
-    assert history.gap == pytest.approx(0.1)
-    assert history.watched
+    assert (history.longest, history.watched) == (pytest.approx(0.2), 1)
+    assert looked(history, (106.0, 2)).watched == 1, "a turn counts once"
 
 
-def test_rows_that_were_there_before_the_end_have_no_lag() -> None:
-    history = looked(begun(History(), "", 0, 90.0), (95.0, 1))
+def test_rows_that_were_there_before_the_end_took_no_time() -> None:
+    history = looked(start(), (95.0, 1))
+    assert history.longest == 0.0
     history = looked(over(history, "ended", 100.0), (100.05, 1), (100.1, 2), (105.0, 2))
-    assert (history.lag, history.gap) == (0.0, pytest.approx(0.1))
-    assert history.watched
+    assert (history.longest, history.watched) == (pytest.approx(0.1), 1)
 
 
 def test_a_first_look_that_comes_late_measures_nothing() -> None:
     history = looked(ended(), (103.0, 1), (106.0, 1))
-    assert (history.lag, history.gap, history.watched) == (0.0, 0.0, False)
+    assert (history.longest, history.watched) == (0.0, 0)
     assert settled_from(history, measured([history], [history]), WHOLE) == 105
+
+
+def test_a_row_that_was_late_by_nobody_knows_how_much_is_watched_for_again() -> None:
+    known = Measured(0.2, WATCHED)
+    history = replace(ended(), longest=0.2, watched=WATCHED)
+    history = looked(history, (100.3, 1), (101.0, 1), (104.0, 2), known=known)
+    assert (history.longest, history.watched) == (pytest.approx(1.0), 0)
 
 
 def test_a_turn_is_watched_to_the_end_of_the_wait_and_no_less() -> None:
@@ -169,28 +179,26 @@ def test_a_turn_is_watched_to_the_end_of_the_wait_and_no_less() -> None:
 
 
 def test_what_was_measured_once_is_not_drawn_out_by_looks_that_are_a_little_late() -> None:
-    lag = 0.2
+    longest: float | None = 0.2
     for _ in range(50):
-        known = Measured(lag, 0.0, watched=True)
-        history = looked(replace(ended(), lag=lag), (100.01, 0), (100.0 + lag + 0.01, 1))
+        known = Measured(longest, WATCHED)
+        history = replace(ended(), longest=longest)
+        history = looked(history, (100.01, 0), (100.21, 1), known=known)
         history = looked(history, (settled_from(history, known, WHOLE), 1), known=known)
-        lag = history.lag
-    assert lag == 0.2
+        longest = history.longest
+    assert longest == 0.2
 
 
 def test_a_row_that_took_longer_than_ever_is_measured() -> None:
-    known = Measured(0.2, 0.1, watched=True)
-    history = looked(ended(), (100.3, 0), (100.5, 1), known=known)
-    assert history.lag == pytest.approx(0.5)
-    history = looked(history, (100.7, 1), (100.8, 2), known=Measured(0.5, 0.1, watched=True))
-    assert history.gap == pytest.approx(0.3)
+    assert looked(ended(), (100.3, 0), (100.5, 1), known=KNOWN).longest == pytest.approx(0.5)
 
 
 def test_the_longest_counts_run_wide_and_watching_by_spec() -> None:
-    mine, other = History(lag=0.1, gap=0.7), History(lag=0.9, watched=True)
-    assert measured([mine, other], [mine]) == Measured(0.9, 0.7, watched=False)
-    assert measured([mine, other], [mine, other]) == Measured(0.9, 0.7, watched=True)
-    assert measured([], []) == Measured()
+    mine, other = History(longest=0.1, watched=1), History(longest=0.9, watched=1)
+    assert measured([mine, other], [mine]) == Measured(0.9, 1)
+    assert measured([mine, other], [mine, other]) == Measured(0.9, 2)
+    assert measured([History()], []) == Measured()
+    assert not Measured(None, WATCHED).enough
 
 
 # --- when to look ----------------------------------------------------------------------------
@@ -207,13 +215,10 @@ def test_looks_are_close_together_at_first_and_farther_apart_later() -> None:
 
 
 def test_what_is_known_is_not_looked_for_before_it_can_be_there() -> None:
-    known = Measured(0.2, 0.1, watched=True)
-    assert next_look(ended(), known, WHOLE, 100.01) == 100.2
-    # Longer than ever: closely again, since it is to be measured.
-    assert next_look(ended(), known, WHOLE, 100.25) == pytest.approx(100.28125)
-    once = looked(ended(), (100.2, 1), known=known)
-    assert next_look(once, known, WHOLE, 100.2) == pytest.approx(100.3)
-    assert next_look(once, known, WHOLE, 100.3) == pytest.approx(100.45)
+    assert next_look(ended(), KNOWN, WHOLE, 100.01) == 100.2
+    assert next_look(ended(), KNOWN, WHOLE, 100.3) == pytest.approx(100.45)
+    once = looked(ended(), (100.2, 1), known=KNOWN)
+    assert next_look(once, KNOWN, WHOLE, 100.8) == 101, "but not after it is settled"
 
 
 # --- turns without rows ----------------------------------------------------------------------
@@ -223,69 +228,63 @@ def test_three_turns_in_a_row_without_a_row_are_hopeless() -> None:
     history, at = History(), 0.0
     for _ in range(ROWLESS):
         assert not hopeless(history)
-        history = over(begun(history, "", 0, at), "ended", at + 1)
+        history = over(start(0, at, history), "ended", at + 1)
         at += 10
     assert not hopeless(history), "of the third nobody knows yet"
-    history = begun(history, "", 0, at)
+    history = start(0, at, history)
     assert hopeless(history)
     # One that may hold another's rows says nothing about its own.
-    assert begun(history, "", None, at).rowless == history.rowless
+    assert start(None, at, history).rowless == history.rowless
     assert seen(history, at, at, 1, Measured(), WHOLE).rowless == 0, "they do come after all"
 
 
 def test_a_turn_with_rows_begins_the_count_again() -> None:
     history = replace(looked(ended(), (100.1, 1)), rowless=2)
-    assert begun(history, "", 1, 200.0).rowless == 0
+    assert start(1, 200.0, history).rowless == 0
 
 
-def test_what_lags_longer_than_is_waited_is_known_to_be_too_slow() -> None:
-    slow = Measured(8.0, 0.0, watched=True)
-    assert too_slow(ended(), slow, 105.0)
-    assert not too_slow(ended(), slow, 116.0)
-    assert not too_slow(looked(ended(), (100.1, 1)), slow, 105.0)
-    assert not too_slow(ended("left"), slow, 105.0)
+def test_a_turn_without_a_row_is_silent_until_the_run_has_seen_one() -> None:
+    assert silent(ended(), Measured())
+    assert not silent(ended(), Measured(0.0))
+    assert not silent(ended("failed"), Measured()), "it may have come to nothing"
+    assert not silent(looked(ended(), (100.1, 1)), Measured())
+    assert not silent(over(start(None), "ended", 100.0), Measured()), "nobody has counted before"
 
 
 # --- the property ----------------------------------------------------------------------------
 
-SHORT = st.floats(0, 2.4)
-
 
 @given(
-    lag=SHORT,
-    gap=SHORT,
-    share=st.floats(0, 1),
-    shares=st.lists(st.floats(0, 1), max_size=4),
+    longest=st.floats(0, 2.5),
+    shares=st.lists(st.floats(0, 2), min_size=1, max_size=4),
     begins=st.floats(0, 8),
     answer=st.floats(0, 0.4),
 )
-@example(0.2, 0.0, 1.0, [], 0.0, 0.0)
-@example(2.4, 2.4, 1.0, [1.0, 1.0, 1.0], 0.0, 0.4)
-def test_what_was_measured_gives_no_account_another_turns_row(
-    lag: float, gap: float, share: float, shares: list[float], begins: float, answer: float
+@example(0.2, [2.0], 0.0, 0.0)
+@example(2.5, [0.1, 2.0], 0.0, 0.4)
+def test_rows_twice_as_late_as_any_before_are_in_no_other_account(
+    longest: float, shares: list[float], begins: float, answer: float
 ) -> None:
-    known = Measured(lag, gap, watched=True)
-    rows = [100 + share * lag]
-    for one in shares:
-        rows.append(rows[-1] + one * gap)
-    whole, history, asked = max(WHOLE, rows[-1] - 100), ended(), 100 + begins
+    known = Measured(longest, WATCHED)
+    rows = [100 + share * longest for share in shares]
+    history, asked = ended(), 100 + begins
     while True:
         # The router counts at some moment while it is asked.
         history = seen(
-            history, asked, asked + answer, sum(it <= asked for it in rows), known, whole
+            history, asked, asked + answer, sum(it <= asked for it in rows), known, WHOLE
         )
-        until = settled_from(history, known, whole)
+        until = settled_from(history, known, WHOLE)
         if asked >= until:
             break
         now = asked + answer
-        asked = max(next_look(history, known, whole, now), now)
+        asked = max(next_look(history, known, WHOLE, now), now)
     assert history.last is not None
     assert history.last.count == len(rows)
-    assert asked <= max(100 + whole, 100 + begins) + answer
+    assert asked <= max(100 + WHOLE, 100 + begins) + answer
 
 
 @given(lag=st.floats(0, 4.5), begins=st.floats(0, 0.05), answer=st.floats(0, 0.05))
-def test_watching_a_turn_measures_its_lag_and_hardly_more(
+def test_watching_a_turn_measures_its_rows_and_hardly_more(
     lag: float, begins: float, answer: float
 ) -> None:
     history, asked, looks = ended(), 100 + begins, 0
@@ -295,8 +294,53 @@ def test_watching_a_turn_measures_its_lag_and_hardly_more(
         now = asked + answer
         asked = max(next_look(history, measured([history], [history]), WHOLE, now), now)
         looks += 1
-    assert lag - 1e-9 <= history.lag <= lag * 9 / 8 + FINEST + begins + 2 * answer + 1e-9
+    assert history.longest is not None
+    assert lag - 1e-9 <= history.longest <= lag * 9 / 8 + FINEST + begins + 2 * answer + 1e-9
     assert looks < 60
+
+
+def wrong_baselines(due: Callable[[random.Random, float], list[float]], turns: int) -> float:
+    """Return the share of baselines that miss rows unseen; `due` gives a turn's, by its end."""
+    chance, history, now = random.Random(1), History(), 0.0
+    rows: list[float] = []
+    wrong = 0
+    for _ in range(turns):
+        while True:
+            count = sum(it <= now for it in rows)
+            known = measured([history], [history])
+            history = seen(history, now, now, count, known, WHOLE)
+            known = measured([history], [history])
+            if now >= settled_from(history, known, WHOLE):
+                break
+            now = next_look(history, known, WHOLE, now)
+        sure = not too_soon(history, known, now)
+        wrong += sure and count < len(rows)
+        history = begun(history, "", count, now, sure=sure)
+        now += 4.0 + chance.random()
+        history = over(history, "ended", now)
+        rows += due(chance, now)
+    return wrong / turns
+
+
+def _calls(end: float) -> tuple[float, ...]:
+    return end - 4.0, end - 2.0, end
+
+
+def flushed(every: float) -> Callable[[random.Random, float], list[float]]:
+    return lambda chance, end: [math.ceil(it / every) * every for it in _calls(end)]
+
+
+@pytest.mark.parametrize(
+    ("due", "most"),
+    [
+        (lambda chance, end: [it + chance.uniform(1.2, 2.0) for it in _calls(end)], 0.0),
+        (flushed(2.0), 0.0),
+        (flushed(5.0), 0.02),
+    ],
+    ids=["late", "each 2 s", "each 5 s"],
+)
+def test_baselines_are_right_with_calls_two_seconds_apart(due: Any, most: float) -> None:
+    assert wrong_baselines(due, 2000) <= most
 
 
 # --- the log ---------------------------------------------------------------------------------
@@ -314,6 +358,7 @@ def log_of(folder: Path, name: str = "night-0", spec: str = "spec") -> TurnLog:
 
 def test_a_log_goes_from_one_process_to_the_next(tmp_path: Path) -> None:
     first, second = log_of(tmp_path), log_of(tmp_path)
+    first.refresh(80.0)
     assert first.begin(0, 90.0) == 1
     first.end("ended", 100.0)
     first.saw(100.1, 100.1, 1, WHOLE)
@@ -322,7 +367,7 @@ def test_a_log_goes_from_one_process_to_the_next(tmp_path: Path) -> None:
     assert second.history.last == LastTurn(
         "test_a", 0, 1, 100.1, how="ended", ended=100.0, rose=100.1
     )
-    assert second.known == Measured(pytest.approx(0.1), 0.0, watched=False)
+    assert second.known == Measured(pytest.approx(0.1), 0)
     assert first.is_own(1)
     assert second.begin(1, 102.0) == 2
     assert not first.is_own(1)
@@ -337,7 +382,7 @@ def test_a_turn_that_was_none_is_forgotten_by_all(tmp_path: Path) -> None:
     log.undo(History())
     heir = log_of(tmp_path)
     heir.refresh(100.0)
-    assert heir.history == History()
+    assert heir.history == History(since=100.0)
 
 
 def test_a_turn_whose_process_died_in_it_was_cut_when_it_is_found(tmp_path: Path) -> None:
@@ -357,9 +402,49 @@ def test_what_was_measured_is_known_to_all_and_watched_by_spec(tmp_path: Path) -
     one.end("ended", 100.0)
     for at in (100.1, 105.0):
         one.saw(at, at, 1, WHOLE)
-    assert one.known == (pytest.approx(0.1), 0.0, True)
-    assert two.known == (pytest.approx(0.1), 0.0, False)
+    assert one.known == (pytest.approx(0.1), 1)
+    assert two.known == (pytest.approx(0.1), 0)
     assert TurnLog(logs_of(tmp_path), "spec").known == one.known, "a private one's as well"
+
+
+@pytest.fixture
+def other_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Give `other_process(pid)`: what happens next happens in that one."""
+    return lambda pid: monkeypatch.setattr(os, "getpid", lambda: pid)
+
+
+def watch(log: TurnLog, took: float, at: float = 100.0) -> None:
+    """Take a turn, and watch its row come."""
+    log.begin(0, at - 1)
+    log.end("ended", at)
+    for look in (took - 0.05, took, WHOLE):
+        log.saw(at + look, at + look, int(look >= took), WHOLE)
+
+
+def test_the_number_is_the_runs_whoever_has_measured_it(
+    tmp_path: Path, other_process: Callable[[int], None]
+) -> None:
+    folder = tmp_path / "turns"
+    logs = [TurnLogs(folder), TurnLogs(folder), TurnLogs(folder)]
+    for number, took in ((1, 0.2), (2, 1.5)):
+        other_process(number)
+        watch(TurnLog(logs[number - 1], "spec"), took)
+    assert {path.name for path in folder.iterdir()} == {"of-1.json", "of-2.json"}
+    assert logs[1].known("spec") == (pytest.approx(1.5), 2)
+    other_process(1)
+    assert logs[0].known("other spec") == (pytest.approx(1.5), 0)
+    other_process(3)
+    assert logs[2].known("spec") == (pytest.approx(1.5), 2)
+    for text in ("", "[]", '{"own": [[1]]}'):
+        (folder / "of-2.json").write_text(text)
+        assert logs[2].known("spec") == (pytest.approx(0.2), 1), "it costs others a wait"
+
+
+def test_what_was_measured_and_can_not_be_written_costs_others_a_wait(tmp_path: Path) -> None:
+    (tmp_path / "turns").write_text("not a folder")
+    log = TurnLog(logs_of(tmp_path), "spec")
+    watch(log, 0.2)
+    assert log.known == (pytest.approx(0.2), 1)
 
 
 def test_a_log_that_another_process_reads_is_written_all_the_same(
@@ -443,7 +528,7 @@ def test_a_log_that_can_not_be_read_is_of_a_turn_nobody_saw_the_end_of(
 def test_a_log_that_was_shared_and_never_written_has_no_turn(tmp_path: Path) -> None:
     log = log_of(tmp_path)
     log.refresh(1.0)
-    assert log.history == History()
+    assert log.history == History(since=1.0)
     assert log.known == Measured()
 
 
@@ -454,15 +539,19 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Rows:
-    """A router that counts the rows written by now: `at` are seconds since START."""
+    """A router that counts the rows of a window: `at` are seconds since START."""
 
-    def __init__(self, *at: float) -> None:
+    def __init__(self, *at: float, most: float = math.inf) -> None:
         self.at = list(at)
+        self.most = most
+        """The longest window that it gives."""
         self.io: ScriptedIO
 
     def __call__(self, request: Any) -> Any:
-        count = sum(START + it <= self.io.time + 1e-9 for it in self.at)
-        return events(count, *["a"] * bool(count))
+        window = min(int(request.path.rpartition("=")[2]), self.most)
+        ages = [self.io.time - START - it for it in self.at]
+        count = sum(-1e-9 <= age <= window for age in ages)
+        return events(count, *["a"] * bool(count), window=int(window))
 
 
 def ready(**changes: Any) -> InstanceRecord:
@@ -517,7 +606,7 @@ def test_the_wait_is_no_part_of_the_chats_time() -> None:
     assert handle.record.phases["turn"] == pytest.approx(0.9)
 
 
-def test_once_a_turn_was_watched_back_to_back_turns_wait_half_a_second_at_most() -> None:
+def test_once_two_turns_were_watched_back_to_back_turns_wait_a_second() -> None:
     rows = Rows()
     io, handle = chatting(rows)
     waits, reads, counts = [], [], []
@@ -528,10 +617,10 @@ def test_once_a_turn_was_watched_back_to_back_turns_wait_half_a_second_at_most()
         counts.append(account.before.count)
         reads.append(len(io.calls_sent("llm_events")) - before)
         rows.at.append(io.time - START + 0.2)
-    assert waits[:2] == [0.0, pytest.approx(5.0)]
-    assert max(waits[2:]) <= 0.5
-    assert reads[1] < 45
-    assert max(reads[2:]) <= 3
+    assert waits[:3] == [0.0, pytest.approx(5.0), pytest.approx(5.0)]
+    assert waits[3:] == [pytest.approx(LEAST)] * 17
+    assert max(reads[1:3]) < 45
+    assert max(reads[3:]) <= 6
     assert counts == list(range(20))
 
 
@@ -548,12 +637,14 @@ def test_what_has_passed_since_the_turns_end_counts() -> None:
 def test_what_an_expectation_saw_is_measured_and_settles_a_turn() -> None:
     rows = Rows(0.2)
     io, handle = chatting(rows)
-    account, _ = chat(io, handle)
-    drive(handle.expect_of_turn(Expected(), account, None))
-    assert handle.record.log.history.lag == pytest.approx(0.2, abs=0.05)
-    io.time = START + 5
-    drive(handle.expect_of_turn(Expected(), account, None))
-    assert handle.record.log.history.watched
+    for _ in range(WATCHED):
+        account, waited = chat(io, handle)
+        rows.at.append(io.time - START + 0.2)
+        drive(handle.expect_of_turn(Expected(), account, None))
+        assert handle.record.log.history.longest == pytest.approx(0.2, abs=0.05)
+        io.time += 5
+        drive(handle.expect_of_turn(Expected(), account, None))
+    assert handle.record.log.history.watched == WATCHED
     account, waited = chat(io, handle)
     rows.at.append(io.time - START + 0.2)
     assert waited == 0.0
@@ -577,7 +668,7 @@ def test_a_turn_left_early_is_waited_for_to_the_end(settle: float) -> None:
 
 def watched() -> InstanceRecord:
     it = ready()
-    it.log.history = History(watched=True, lag=0.2)
+    it.log.history = History(watched=WATCHED, longest=0.2)
     return it
 
 
@@ -644,7 +735,7 @@ def test_after_three_turns_without_a_row_nothing_is_waited_for_and_nothing_is_to
         drive(handle.expect_of_turn(Expected(0, 0), turns[5][0], None))
     assert caught.value.got == (
         "LLM events of the turn before, of test_a.py::test_x, may be among them: "
-        "the 3 turns before that one left none, so there was no wait"
+        "the 4 turns before that one left none, so there was no wait"
     )
     assert caught.value.next_step == "see why the agent's usage is not recorded"
     # As soon as one is seen, there is something to wait for again.
@@ -689,7 +780,7 @@ def test_events_known_to_come_later_than_is_waited_are_an_error() -> None:
     with pytest.raises(LlmEventsError, match="not as expected") as caught:
         drive(handle.expect_of_turn(Expected(0), account, None))
     assert "events came up to 8." in (caught.value.got or "")
-    assert caught.value.next_step == "raise HYDRA_SMOKE_USAGE_SETTLE"
+    assert caught.value.next_step == "raise HYDRA_SMOKE_USAGE_SETTLE to more than twice that"
 
 
 def test_a_turn_of_another_client_closes_an_account() -> None:
@@ -727,10 +818,91 @@ def test_no_other_run_has_a_random_run_id() -> None:
     assert caught.value.next_step == step
 
 
-def test_an_attached_instance_may_have_been_used_by_anybody() -> None:
-    io, handle = chatting(Rows(-1.0), it=attached())
+@pytest.mark.parametrize(("at", "waits"), [(-1.5, 0.0), (-0.5, 1.0), (0.0, 2.0)])
+def test_an_attached_instance_may_have_been_used_by_anybody(at: float, waits: float) -> None:
+    rows = Rows(-900.0, at)
+    io, handle = chatting(rows, it=attached())
     account, waited = chat(io, handle)
-    assert (account.before.count, waited) == (1, 0.0)
+    # Windows have whole seconds: at the edge of the first one there must be nothing.
+    assert (account.before.count, waited) == (0, waits)
+    for rest in (0.1, 0.5, 0.9):
+        rows.at.append(io.time - START)
+        io.time += 20 + rest
+        drive(handle.expect_of_turn(Expected(1, 1), account, None))
+        account, _ = chat(io, handle)
+    asked = [int(it.request.path.rpartition("=")[2]) for it in io.sent if "=" in it.request.path]
+    assert max(asked) < 100, "it asks back to its own start"
+
+
+def test_an_attached_instance_that_others_use_all_the_time_has_no_account() -> None:
+    io, handle = chatting(Rows(*[it / 2 for it in range(-4, 60)]), it=attached())
+    account, waited = chat(io, handle)
+    assert waited == pytest.approx(5.0)
+    with pytest.raises(LlmEventsError) as caught:
+        drive(handle.expect_of_turn(Expected(), account, None))
+    assert caught.value.got == "LLM events of another client come in all the time"
+
+
+# --- routers that count wrongly --------------------------------------------------------------
+
+
+def test_a_window_shorter_than_the_instances_age_is_no_account() -> None:
+    rows = Rows(1.0, most=10)
+    io, handle = chatting(rows)
+    chat(io, handle)
+    io.time += 8
+    account, _ = chat(io, handle)
+    rows.at += [8.5, 8.6]
+    io.time += 3.2
+    # The first turn's row has left the window: of two rows only one would be counted.
+    with pytest.raises(ContractError) as caught:
+        drive(handle.expect_of_turn(Expected(1, 1), account, None))
+    assert str(caught.value) == (
+        "llm_events answered for a shorter window than it was asked for\n"
+        "  phase:     llm_events, after 0.0 s\n"
+        f"  instance:  {handle.record.name}\n"
+        "  expected:  window_seconds of 11 or more, back to the instance's first turn\n"
+        "  got:       window_seconds: 10\n"
+        "  next step: tell the router's developers: no turn's LLM events can be counted so"
+    )
+    account, _ = chat(io, handle)
+    rows.most = math.inf
+    with pytest.raises(LlmEventsError) as missing:
+        drive(handle.expect_of_turn(Expected(0), account, None))
+    assert "no count to compare with: llm_events answered" in (missing.value.got or "")
+
+
+def test_an_attached_run_needs_no_more_than_its_own_time() -> None:
+    io, handle = chatting(Rows(0.5, most=60), it=attached())
+    account, _ = chat(io, handle)
+    io.time += 55
+    drive(handle.expect_of_turn(Expected(1, 1), account, None))
+    io.time += 10
+    with pytest.raises(ContractError):
+        drive(handle.expect_of_turn(Expected(1, 1), account, None))
+
+
+@pytest.mark.parametrize(("back", "waits"), [(2.5, 3.0), (60.0, 5.0)])
+def test_a_count_that_goes_down_is_no_baseline(back: float, waits: float) -> None:
+    class Stale(Rows):
+        def __call__(self, request: Any) -> Any:
+            if 10 <= self.io.time - START < 10 + back:
+                return events(0)
+            return super().__call__(request)
+
+    rows = Stale(1.0)
+    io, handle = chatting(rows)
+    account, _ = chat(io, handle)
+    drive(handle.expect_of_turn(Expected(), account, None))
+    io.time = START + 10
+    account, waited = chat(io, handle)
+    assert waited == pytest.approx(waits)
+    if waits < 5:
+        assert account.before.count == 1
+        return
+    with pytest.raises(LlmEventsError) as caught:
+        drive(handle.expect_of_turn(Expected(0), account, None))
+    assert caught.value.got == "the count of LLM events went down, from 1 to 0"
 
 
 def test_after_a_turn_of_another_client_events_are_nobody_elses_and_waited_for() -> None:
@@ -785,6 +957,47 @@ def test_a_wait_that_is_interrupted_leaves_everything_as_it_was() -> None:
     assert handle.record.log.history.number == before.number
     assert handle.record.doing is None
     assert chat(io, handle)[1] == pytest.approx(5)
+
+
+# --- a fake that knows -----------------------------------------------------------------------
+
+
+def asking(rows: Rows, *, says: Callable[[], bool]) -> tuple[ScriptedIO, Handle]:
+    it = ready()
+    rows.io, calls = calls_of(it, llm_events=[rows, ...], chat=[lambda _: stream(HI + DONE), ...])
+    policy = Policy(to_come=lambda instance_id: instance_id == it.id and says())
+    return rows.io, Handle(calls, it, policy, Reading())
+
+
+def test_where_nothing_is_to_come_the_next_chat_begins() -> None:
+    rows = Rows()
+    io, handle = asking(rows, says=lambda: any(io.time < START + at for at in rows.at))
+    for number in range(4):
+        account, waited = chat(io, handle)
+        assert (account.before.count, account.before.doubt) == (number, None)
+        assert waited == pytest.approx(0.2 if number else 0.0, abs=0.02)
+        rows.at.append(io.time - START + 0.2)
+
+
+def test_what_may_come_for_ever_is_waited_for_as_from_any_router() -> None:
+    io, handle = asking(Rows(), says=lambda: True)
+    chat(io, handle)
+    assert chat(io, handle)[1] == pytest.approx(5)
+
+
+def test_where_nothing_is_to_come_a_count_is_final() -> None:
+    rows = Rows(0.2)
+    io, handle = asking(rows, says=lambda: io.time < START + 0.2)
+    account, _ = chat(io, handle)
+    drive(handle.expect_of_turn(Expected(1, 1), account, None))
+    assert io.waited == pytest.approx(0.2, abs=0.03), "there is no second look"
+    with pytest.raises(LlmEventsError):
+        drive(handle.expect_of_turn(Expected(2), account, None))
+    drive(handle.expect_recent(Expected(1, 1), None))
+    assert io.waited == pytest.approx(0.2, abs=0.03), "what is missing does not come"
+    with pytest.raises(LlmEventsError):
+        drive(handle.expect_recent(Expected(2), 3))
+    assert io.waited == pytest.approx(3.2, abs=0.03), "but another thread may chat"
 
 
 # --- nobody else -----------------------------------------------------------------------------

@@ -159,3 +159,15 @@ def test_an_offline_run_meets_a_lag(project: Project) -> None:
         "    turn.expect_llm_events(exactly=1, only={'anthropic'})\n",
     )
     project.fake("test_it.py").assert_outcomes(passed=1)
+
+
+def test_an_offline_run_waits_for_nothing_that_its_fake_knows(project: Project) -> None:
+    # A wait that the fake did not end would be longer than this test has patience.
+    project.suite("bare").set(usage_settle=600).write(
+        "test_it.py",
+        "import pytest\n"
+        "@pytest.mark.parametrize('number', range(3))\n"
+        "def test_it(smoke_instance, number):\n"
+        "    smoke_instance.chat('hello').expect_llm_events(exactly=1)\n",
+    )
+    project.fake("test_it.py").assert_outcomes(passed=3)

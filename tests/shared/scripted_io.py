@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -31,6 +31,7 @@ KEY = "night-0"
 SPEC = InstanceSpec(manifest_id="hermes-basic", region_id="eu-central", tier_id="tier-1")
 START = 5000.0
 TOO_MANY_REQUESTS = 2000
+AS_ASKED = -1
 
 
 def reply(status: int, body: object = None, **headers: str) -> Reply:
@@ -135,7 +136,13 @@ class ScriptedIO:
     async def send(self, request: Request, deadline: float) -> Reply:
         outcome = self._next(request, deadline)
         assert isinstance(outcome, Reply), outcome
-        return outcome
+        if request.call != "llm_events":
+            return outcome
+        asked = request.path.partition("window_seconds=")[2] or "900"
+        body = outcome.body.replace(
+            b'"window_seconds": %d' % AS_ASKED, f'"window_seconds": {asked}'.encode()
+        )
+        return replace(outcome, body=body)
 
     async def open(self, request: Request, deadline: float) -> ScriptedStream:
         outcome = self._next(request, deadline)
@@ -248,8 +255,9 @@ def deleted(word: str = "deleting", code: int = 200) -> Reply:
     return reply(code, {"instance_id": ID, "status": word})
 
 
-def events(count: int, *providers: str) -> Reply:
-    body = {"instance_id": ID, "count": count, "providers": providers, "window_seconds": 900}
+def events(count: int, *providers: str, window: int = AS_ASKED) -> Reply:
+    """Make an answer to llm-events; `ScriptedIO` fills in a window that is as it was asked for."""
+    body = {"instance_id": ID, "count": count, "providers": providers, "window_seconds": window}
     return reply(200, body)
 
 
