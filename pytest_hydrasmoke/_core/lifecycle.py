@@ -136,11 +136,11 @@ def _note_failure(
     record: InstanceRecord, error: RouterError | TransportError, forms: Forms | None, at: float
 ) -> None:
     """Record what the failure of a provision's only attempt shows; most of them show nothing."""
-    if isinstance(error, TransportError):
-        if not error.reached:
-            record.becomes(State.UNUSED)
-    elif forms is not None and error.form is not None and forms.refuses(error.form):
+    form = error.form if isinstance(error, RouterError) else None
+    if forms is not None and form is not None and forms.refuses(form):
         record.refuses(at)
+    elif isinstance(error, TransportError) and not error.reached:
+        record.becomes(State.UNUSED)
 
 
 def _with_valid_token(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -70,8 +70,8 @@ class Home:
     """A run that is swept: its folder, what its ledger says, and what this sweep adds to that."""
 
     folder: Path
-    reading: Reading = field(default_factory=Reading)
-    swept: Swept | None = None
+    reading: Reading
+    swept: Swept
     ended: bool = False
     """Whether the run came to the end of its clean-up: then no row is to come."""
 
@@ -82,7 +82,7 @@ class Home:
     @property
     def age(self) -> float:
         """Seconds since its run wrote to the ledger, at least."""
-        return 0.0 if self.swept is None else self.swept.age
+        return self.swept.age
 
 
 class Case:
@@ -182,9 +182,8 @@ class Case:
 
     @property
     def _deleting_for(self) -> float:
-        by_sweeps = self.home.swept and self.home.swept.deleting_for.get(self.key)
         by_run = self.home.age if self.entry is not None and self.entry.deleted else 0.0
-        return max(by_run, by_sweeps or 0.0)
+        return max(by_run, self.home.swept.deleting_for.get(self.key, 0.0))
 
     def _has_no_row(self, now: float) -> None:
         entry, age = self.entry, self.home.age

@@ -211,7 +211,7 @@ class Sweep:
             reading = ledgers.read(folder)
         except OSError as error:
             reading = Reading(problems=[f"the file can't be read ({error.strerror or error})"])
-        swept = None if self.dry_run else Swept.begin(folder, reading)
+        swept = Swept(folder) if self.dry_run else Swept.begin(folder, reading)
         for problem in reading.problems:
             self._leave(f"run {folder.name}", f"its ledger: {problem}")
         if reading.problems:
@@ -226,8 +226,7 @@ class Sweep:
 
     def _discard(self, home: Home, *, whole: bool) -> None:
         """Remove what is not needed any longer of a run."""
-        if home.swept is not None:
-            home.swept.end()
+        home.swept.end()
         settled = home.reading.is_settled and not locks.is_live(home.folder)
         if settled and whole:
             run_folder.discard(home.folder)
@@ -335,8 +334,7 @@ class Sweep:
         learned = LEARNED.get(case.end)
         if case.entry is not None and learned is not None:
             case.entry.state = learned
-            if case.home.swept is not None:
-                case.home.swept.write(case.key, learned, case.record.known_ids)
+            case.home.swept.write(case.key, learned, case.record.known_ids)
         # What the run itself has told, or nobody has asked for, needs no line.
         quiet = case.home.ended or case.entry is None
         if not quiet or case.end not in (End.GONE, End.NOTHING):

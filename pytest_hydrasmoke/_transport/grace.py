@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -45,7 +46,7 @@ async def _in_own_task(work: Coroutine[Any, Any, T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        if not task.cancelled():
+        with contextlib.suppress(asyncio.CancelledError):
             task.exception()  # Otherwise asyncio warns of an exception that was never retrieved.
         raise cancelled
     return task.result()

@@ -509,6 +509,12 @@ def test_a_deletion_that_is_confirmed_in_time_is_as_good_in_a_hurry() -> None:
     assert io.waited < 3
 
 
+def test_a_deletion_in_a_hurry_looks_for_no_other_who_deletes() -> None:
+    it = record(state=State.READY, id=ID)
+    io, _, error = hurried(3, it, delete=[deleted()], status=[NOT_FOUND])
+    assert (error, it.conflict, io.calls_sent()) == (None, None, ONCE)
+
+
 def test_a_deletion_in_a_hurry_ends_with_a_last_look() -> None:
     io, it, error = hurried(3, delete=[deleted("x"), ...], status=[status("running"), ...])
     assert error is not None

@@ -214,6 +214,12 @@ def test_a_leak_whose_row_has_come_is_deleted() -> None:
     assert (it.state, it.leak, it.id) == (State.GONE, None, ID)
 
 
+def test_a_signal_leaves_no_time_for_a_leak() -> None:
+    it = leaked(State.DELETING, id=ID)
+    io = look(try_again, it, hurried=1.0)
+    assert (it.leak, io.calls_sent()) == ("not confirmed as deleted", [])
+
+
 def test_a_leak_whose_time_comes_late_is_looked_at_at_once() -> None:
     it = leaked(State.DELETING, id=ID)
     assert look(try_again, it, late=9).waited == 9
