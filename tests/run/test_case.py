@@ -301,7 +301,7 @@ def test_a_row_that_comes_is_deleted() -> None:
 
 def test_the_age_of_a_run_that_is_only_looked_at_is_not_known() -> None:
     case = case_of(REFUSED)
-    case.home.swept = None
+    case.home.swept = Swept(Path("night"))
     assert (case.home.run_id, case.home.age) == ("night", 0)
 
 

@@ -29,6 +29,7 @@ from scripted_io import (
 
 from pytest_hydrasmoke import LeakError, VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._clock.io import VirtualNetwork
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -79,7 +80,7 @@ def gone(*, was_ready: bool = True, at: float | None = START) -> InstanceRecord:
     """Return an instance that was proved gone."""
     it = record(state=State.READY, id=ID)
     it.was_ready, it.deletion_asked = was_ready, True
-    it.evidence[ID.replace("-", "")] = it.evidence[ID.replace("-", "")].answered(0, accepted=True)
+    it.evidence[plain_id(ID)] = it.evidence[plain_id(ID)].answered(0, accepted=True)
     it.is_gone(START, ends=False)
     it.gone_at = at
     return it

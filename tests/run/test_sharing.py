@@ -130,7 +130,7 @@ class Run:
 
     def __init__(self, fake: FakeRouter, output: Path, stack: ExitStack, **more: Any) -> None:
         self.fake = fake
-        self.config = config_for(fake, output=output, **{"usage_settle": 0.3, **more})
+        self.config = config_for(fake, output=output, **{"usage_settle": 0.5, **more})
         self.forms = learn(self.config)
         self.stack = stack
         self.main = self.process(MAIN)
