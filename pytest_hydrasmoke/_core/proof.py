@@ -26,6 +26,10 @@ KEPT_ROW = 5.0
 """Seconds for which a contradiction must hold."""
 KNOWN_ROW = 1.0
 """The same, once a run has seen that its router keeps rows."""
+AFTER = 2.0
+"""Seconds from a proof to the last look, at least."""
+REFUSED_AFTER = 3.0
+"""Seconds from a refusal until a key without a row will not get one."""
 NEXT_LOOK = 1.0
 """Seconds between two looks at what must hold."""
 

@@ -15,7 +15,7 @@ from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._core.looks import named
 from pytest_hydrasmoke._core.policy import Policy
-from pytest_hydrasmoke._core.proof import Evidence, Seen
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, Evidence, Seen
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import NoRowError, Removal
 from pytest_hydrasmoke._core.states import State
@@ -23,12 +23,8 @@ from pytest_hydrasmoke._core.states import State
 from .ledger_lines import Entry, Reading
 from .swept import Swept
 
-AFTER = 2.0
-"""Seconds from a proof to the last look."""
 LAST = 10.0
 """Seconds for a last look."""
-REFUSED_AFTER = 3.0
-"""Seconds after which a refused key without a row will not get one."""
 BOOT = 60.0
 """Seconds for which a boot may go on after its deletion, at least."""
 DELETED_FOR = 600.0

@@ -17,6 +17,7 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._core.deletion import delete
 from pytest_hydrasmoke._core.looks import named_by
 from pytest_hydrasmoke._core.policy import Policy
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.removal import Removal
 from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
@@ -25,14 +26,12 @@ from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, drive
 from pytest_hydrasmoke._transport.target import Link
 from pytest_hydrasmoke._transport.threads import Network, fan_out
 
-AFTER = 2.0
-"""Seconds from a proof to the last look, at least."""
 AT_ONCE = 8
 """Instances looked at at the same time."""
 LOOKS, CLAIMS = 10.0, 20.0
 """Seconds for all last looks, and for all keys that were refused."""
-REFUSED_AFTER, MOST_LAG = 3.0, 30.0
-"""Seconds from a refusal until its key is asked for: at least, and most for the lag of rows."""
+MOST_LAG = 30.0
+"""Most seconds from a refusal until its key is asked for, however late rows are."""
 
 
 @dataclass(frozen=True, slots=True)

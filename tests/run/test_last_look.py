@@ -32,18 +32,11 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError
 from pytest_hydrasmoke._clock.io import VirtualNetwork
+from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import last_look as last_look_module
-from pytest_hydrasmoke._run.last_look import (
-    AFTER,
-    CLAIMS,
-    LOOKS,
-    MOST_LAG,
-    REFUSED_AFTER,
-    LastLook,
-    _note_failure,
-)
+from pytest_hydrasmoke._run.last_look import CLAIMS, LOOKS, MOST_LAG, LastLook, _note_failure
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._transport.protocol import LAST_CHANCE, drive
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
