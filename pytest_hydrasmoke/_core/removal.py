@@ -193,7 +193,7 @@ class Removal:
     async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
         record, io, policy, plain = self._record, calls.io, self._policy, plain_id(known)
         verdict, under_way = Verdict(), 0
-        while not verdict.proved:
+        while True:
             if verdict.ask:
                 await self._ask(calls, known, until)
             seen = await look(calls, record, policy, known, until)
@@ -202,17 +202,16 @@ class Removal:
                 raise LeakError(f"it was proved gone, and is there again: {what}")
             record.evidence[plain] = record.evidence[plain].saw(seen)
             verdict = judge(record.evidence[plain], policy.manner, patient=policy.patient)
-            again = verdict.next_look
             if seen.says == "under way":
                 # One that goes on is not waited for, but one that is only said ends soon.
-                under_way, again = under_way + 1, io.now() + NEXT_LOOK
-                if under_way == UNDER_WAY_LOOKS:
-                    return "the router is still deleting it"
-                verdict = Verdict()
-            if seen.says == "nothing" or (again is not None and again > until):
+                under_way += 1
+                verdict = Verdict(why="the router is still deleting it")
+            again = verdict.next_look or io.now() + NEXT_LOOK
+            if verdict.proved:
+                return None
+            if seen.says == "nothing" or under_way == UNDER_WAY_LOOKS or again > until:
                 return verdict.why
-            await io.sleep(0.0 if again is None else max(again - io.now(), 0.0))
-        return None
+            await io.sleep(max(again - io.now(), 0.0))
 
     async def _find_row(self, calls: Calls) -> float | None:
         """Look for the key's row; return the seconds until the next look, None once it is there."""
