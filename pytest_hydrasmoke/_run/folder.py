@@ -51,6 +51,7 @@ _FORMS = (
     (re.compile(r"swept-[0-9a-f]{16}\.jsonl"), re.compile(rb'(\n\{"key": |$)')),
     (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.json"), re.compile(rb'\{"spec": ')),
     (re.compile(rf"{TURNS}/[0-9a-f]{{16}}\.\d+\.tmp"), re.compile(rb'(\{"spec": |$)')),
+    (re.compile(rf"{TURNS}/of-\d+\.(json|\d+\.tmp)"), re.compile(rb'(\{"own": |$)')),
 )
 """How files begin that are not empty, and are no ledger."""
 _HEAD = 1 << 16

@@ -206,6 +206,8 @@ OWN = {
     "recorded.jsonl": '\n{"of": "test_it.py::test_it", "what": "new", "why": ""}\n',
     f"turns/{SHARED}.json": '{"spec": "", "history": {}}',
     f"turns/{SHARED}.17.tmp": '{"spec": "", "hist',
+    "turns/of-17.json": '{"own": [["", 0.2, 1]]}',
+    "turns/of-17.17.tmp": '{"own": [["", 0',
     "held/a-next.lock": "",
     "slots.lock": "",
 }
