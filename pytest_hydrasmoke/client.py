@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -28,7 +29,7 @@ from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import SyncIO
-from pytest_hydrasmoke._transport.links import StrPath, link_of, link_to
+from pytest_hydrasmoke._transport.links import StrPath, authorized, link_of, link_to
 from pytest_hydrasmoke._transport.protocol import drive
 
 __tracebackhide__ = hide_own_frames
@@ -156,6 +157,15 @@ class SmokeClient(ClientBase):
         token = None if token is None else hidden(token)
         return self._beside(self._io.to(link_of(token, self._io.link)))
 
+    def with_authorization(self, header: str | Token | None) -> SmokeClient:
+        """Return a client with another `authorization` header, whole; see `with_token`."""
+        header = None if header is None else hidden(header)
+        return self._beside(self._io.to(authorized(header, self._io.link)))
+
+    def without(self, field: str) -> SmokeClient:
+        """Return a client whose bodies lack a field, such as `tier_id`; see `with_token`."""
+        return self._beside(self._io.to(dataclasses.replace(self._io.link, left_out=field)))
+
     def _beside(self, io: SyncIO) -> SmokeClient:
         client = SmokeClient.__new__(SmokeClient)
         client._use(io, self._reading)
@@ -250,6 +260,15 @@ class AsyncSmokeClient(ClientBase):
         """Return a client of the same router with another token; None sends none."""
         token = None if token is None else hidden(token)
         return self._beside(self._io.to(link_of(token, self._io.link)))
+
+    def with_authorization(self, header: str | Token | None) -> AsyncSmokeClient:
+        """Return a client with another `authorization` header, whole; see `with_token`."""
+        header = None if header is None else hidden(header)
+        return self._beside(self._io.to(authorized(header, self._io.link)))
+
+    def without(self, field: str) -> AsyncSmokeClient:
+        """Return a client whose bodies lack a field, such as `tier_id`; see `with_token`."""
+        return self._beside(self._io.to(dataclasses.replace(self._io.link, left_out=field)))
 
     def _beside(self, io: AsyncIO) -> AsyncSmokeClient:
         client = AsyncSmokeClient.__new__(AsyncSmokeClient)

@@ -51,6 +51,10 @@ class _RunClient(ClientBase):
         self._own_calls = self._calls
         """Calls with the run's own token."""
 
+    def _descends(self, other: _RunClient, *, with_its_token: bool) -> None:
+        if not with_its_token or other._calls is not other._own_calls:
+            self._own_calls = other._own_calls
+
     def _turn(self, instance_id: str, message: str, timeout: float) -> Turn:
         return Turn(
             self._calls,
@@ -84,7 +88,7 @@ class RunClient(_RunClient, SmokeClient):
 
     def _beside(self, io: SyncIO) -> RunClient:
         client = RunClient(io, self._reading, self._run)
-        client._own_calls = self._own_calls
+        client._descends(self, with_its_token=io.link.left_out != self._io.link.left_out)
         return client
 
 
@@ -97,5 +101,5 @@ class AsyncRunClient(_RunClient, AsyncSmokeClient):
 
     def _beside(self, io: AsyncIO) -> AsyncRunClient:
         client = AsyncRunClient(io, self._reading, self._run)
-        client._own_calls = self._own_calls
+        client._descends(self, with_its_token=io.link.left_out != self._io.link.left_out)
         return client

@@ -46,15 +46,20 @@ def build(link: Link, request: Request, **extensions: object) -> httpx.Request:
         "accept-encoding": "identity",
         "user-agent": "pytest-hydrasmoke",
     }
+    body = request.body
+    if body is not None and link.left_out is not None:
+        body = {name: value for name, value in body.items() if name != link.left_out}
     built = httpx.Request(
         request.method,
         _url(link.base_url + request.path),
         headers=headers,
-        json=request.body,
+        json=body,
         extensions=extensions,
     )
     # After everything that can fail: no frame of a traceback then holds the header.
-    if link.token is not None:
+    if link.authorization is not None:
+        built.headers["authorization"] = link.authorization.reveal()
+    elif link.token is not None:
         built.headers["authorization"] = f"Bearer {link.token.reveal()}"
     return built
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from os import PathLike
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from .target import Link, url_problem
 
 __tracebackhide__ = hide_own_frames
 
+HEADER = re.compile(r"[\x21-\x7e]+( +[\x21-\x7e]+)*")
 StrPath = str | PathLike[str]
 
 
@@ -61,7 +63,17 @@ def link_of(token: Token | None, link: Link) -> Link:
     """Return the link with this token, or with none; raises `ConfigError`."""
     if token is not None:
         _check_token(token)
-    return dataclasses.replace(link, token=token)
+    return dataclasses.replace(link, token=token, authorization=None)
+
+
+def authorized(header: Token | None, link: Link) -> Link:
+    """Return the link with a whole header in place of the token's, or with none."""
+    if header is not None and not HEADER.fullmatch(header.reveal()):
+        raise ConfigError(
+            "the authorization can't be sent in a header",
+            next_step="give printable ASCII, without blanks around it",
+        )
+    return dataclasses.replace(link, token=None, authorization=header)
 
 
 def _check(argument: str, problem: str | None) -> None:

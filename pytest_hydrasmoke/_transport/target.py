@@ -118,6 +118,10 @@ class Link:
     client_cert: Path | None = None
     client_key: Path | None = None
     """None where the certificate's file contains the key."""
+    authorization: Token | None = None
+    """A whole header in place of the token's."""
+    left_out: str | None = None
+    """A field that no request's body has."""
 
     def proxy(self) -> str | None:
         """Return the environment's proxy for this origin, if the environment is trusted.

@@ -292,6 +292,30 @@ async def test_a_stranger_whom_something_else_turns_away_is_refused_too(kind: st
         ]
 
 
+async def test_a_client_without_a_field_is_still_the_runs_own(kind: str) -> None:
+    async with hands(kind) as it:
+        client = it.client.without("tier_id")
+        async with within(client), within(it.factory.own("mine")) as key:
+            with pytest.raises(RejectedError, match="tier_id"):
+                await result(client.provision(SPEC, key))
+            assert it.states == [State.REFUSED]
+        assert it.leaks == [None]
+
+
+@pytest.mark.parametrize("header", ["Basic abc", "Bearer", None])
+async def test_a_client_may_send_any_authorization(kind: str, header: str | None) -> None:
+    async with hands(kind) as it:
+        for client in (it.client, it.world.client()):
+            async with within(client), within(client.with_authorization(header)) as stranger:
+                with pytest.raises(UnauthorizedError):
+                    await result(stranger.poll("key"))
+            right = client.with_authorization(f"Bearer {it.world.fake.token}")
+            async with within(right):
+                assert not (await result(right.poll("key"))).found
+            with pytest.raises(ConfigError, match="authorization"):
+                client.with_authorization("Bearer a\r\nb")
+
+
 async def test_a_client_with_another_token_is_another_client(kind: str) -> None:
     async with hands(kind) as it:
         plain = it.world.client()
