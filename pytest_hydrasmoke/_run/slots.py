@@ -9,7 +9,12 @@ from pytest_hydrasmoke._base.text import first_few
 
 AHEAD = 64
 """Slots without a row after the last one found, from which on no slot counts as used."""
-NAMES = ("stranger_missing", "stranger_wrong")
+NAMES = (
+    *("stranger_missing", "stranger_wrong", "stranger_longer", "stranger_shorter"),
+    *("stranger_headless", "stranger_same_end", "stranger_same_beginning", "stranger_other_case"),
+    *("stranger_empty", "stranger_other_scheme", "stranger_bare"),
+    *("without_manifest_id", "without_region_id", "without_tier_id"),
+)
 """Names of keys that the bundled checks own, as far as a router might make something of them."""
 
 

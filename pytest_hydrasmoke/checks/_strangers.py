@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
-from typing import Literal, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -30,9 +30,23 @@ def __tracebackhide__(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:  # 
 
 
 E = TypeVar("E", bound=HydraSmokeError)
-Whose = Literal["missing", "wrong", "longer"]
-
-STRANGERS: tuple[Whose, ...] = ("missing", "wrong")
+_WRONG = "not-the-token-of-this-router"
+_HEADERS: dict[str, Callable[[str], str | None]] = {
+    "missing": lambda token: None,
+    "wrong": lambda token: f"Bearer {_WRONG}",
+    "longer": lambda token: f"Bearer {token}x",
+    "shorter": lambda token: f"Bearer {token[:-1]}",
+    "headless": lambda token: f"Bearer {token[1:]}",
+    "same-end": lambda token: f"Bearer {_other(token[0])}{token[1:]}",
+    "same-beginning": lambda token: f"Bearer {token[:-1]}{_other(token[-1])}",
+    "other-case": lambda token: f"Bearer {token.swapcase()}",
+    "empty": lambda token: "Bearer",
+    "other-scheme": lambda token: f"Basic {token}",
+    "bare": lambda token: token,
+}
+"""The ways to be a stranger: what `authorization` is then, by the right token."""
+STRANGERS = ("missing", "wrong")
+"""Those whose token has nothing of the right one; with the others it is nearly right."""
 SOON = 5.0
 """Seconds for what should be so by now, and may be a moment late."""
 DAY = 86_400
@@ -40,7 +54,29 @@ DAY = 86_400
 LIMITS = {"manifest_id": 100, "region_id": 80, "tier_id": 80, "idempotency_key": 255}
 """Characters that a provision's fields may have."""
 FIELDS = {*LIMITS, "message", "instance_id"}
-_WRONG = "not-the-token-of-this-router"
+LATER = 2.0
+"""Seconds after which what was refused is done, if it is done all the same."""
+
+
+def _other(char: str) -> str:
+    return "y" if char in "xX" else "x"
+
+
+def strangers(config: HydraSmokeConfig) -> list[str]:
+    """Return all ways to be a stranger; a token without letters has no other case."""
+    assert config.token is not None  # A run has one.
+    own = config.token.reveal
+    return [whose for whose, header in _HEADERS.items() if header(own()) != f"Bearer {own()}"]
+
+
+def nearly_right(config: HydraSmokeConfig) -> list[str]:
+    return [whose for whose in strangers(config) if whose not in STRANGERS]
+
+
+def wait_until(moment: float, config: pytest.Config) -> None:
+    """Wait for what shows later, unless the bundled fake is asked: it does nothing later."""
+    while not config.getoption("hydra_smoke_fake") and clock.now() < moment:
+        clock.pause(0.1)
 
 
 def broken(what: str, *, expected: str, got: str) -> NoReturn:
@@ -75,7 +111,7 @@ def see_refused(
     broken(what, expected=expected, got=but)
 
 
-def refused(call: str, token: Whose, ask: Callable[[], object]) -> None:
+def refused(call: str, token: str, ask: Callable[[], object]) -> None:
     """See a call refused for its token."""
     what = f"{call} does not refuse a {token} token"
     # The client's poll and delete return an answer for a 404 too: nothing is there.
@@ -116,16 +152,10 @@ def discard(client: SmokeClient, instance_id: str) -> None:
 
 
 @contextlib.contextmanager
-def calling(config: HydraSmokeConfig, client: SmokeClient, whose: Whose) -> Generator[SmokeClient]:
-    """Call with a `wrong` token, a `longer` one than the run's, or a `missing` one."""
-    token = config.token
-    assert token is not None  # A run has one.
-    others = {
-        "missing": lambda: client.with_token(None),
-        "wrong": lambda: client.with_token(_WRONG),
-        "longer": lambda: client.with_token(f"{token.reveal()}x"),
-    }
-    with others[whose]() as other:
+def calling(config: HydraSmokeConfig, client: SmokeClient, whose: str) -> Generator[SmokeClient]:
+    """Call as a stranger."""
+    assert config.token is not None  # A run has one.
+    with client.with_authorization(_HEADERS[whose](config.token.reveal())) as other:
         yield other
 
 
@@ -138,22 +168,21 @@ def begin_chat(
 
 
 def provision(
-    factory: SmokeInstanceFactory,
-    client: SmokeClient,
-    spec: InstanceSpec,
-    name: str,
-    *,
-    owner: SmokeClient,
+    factory: SmokeInstanceFactory, client: SmokeClient, spec: InstanceSpec, name: str
 ) -> None:
-    """Provision as `client` under a key that takes no slot; what is made of it is deleted."""
+    """Provision under a key that takes no slot; what is made of it is deleted."""
     with factory.own(name) as key:
-        try:
-            client.provision(spec, key)
-        except UnauthorizedError as error:
-            if owner.poll(key).found:
-                broken(
-                    "provision was refused, but made an instance",
-                    expected="no instance for this key",
-                    got=error.message,
-                )
-            raise
+        client.provision(spec, key)
+
+
+def provision_refused(
+    stranger: SmokeClient, token: str, spec: InstanceSpec, key: str, owner: SmokeClient
+) -> None:
+    """See a provision refused for its token, and nothing made."""
+    refused("provision", token, lambda: stranger.provision(spec, key))
+    if owner.poll(key).found:
+        broken(
+            "provision was refused, but made an instance",
+            expected="no instance for this key",
+            got=f"found: true, although a {token} token was refused",
+        )

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from pytest_hydrasmoke import ChatTurn, HydraSmokeConfig, SmokeClient, SmokeInstance
-from pytest_hydrasmoke._base import clock
 
 from ._strangers import broken, shown
+from ._usage import see_aged, youngest_of
 
 # The turn that was looked at last, and whose it was: what it has cost is looked at next, since a
 # second turn would have to wait until the first one's LLM events are all in.
@@ -81,17 +81,7 @@ def test_llm_events_older_than_the_window_are_not_counted(
     if smoke_instance.llm_events().count == 0:
         smoke_instance.chat(smoke_config.prompt).expect_llm_events()
     whole = smoke_instance.llm_events().count
-    # The youngest may be of a moment ago; it ages while this waits.
-    end = clock.now() + smoke_config.llm_events_timeout
-    while (recent := smoke_instance.llm_events(1)).count:
-        if clock.now() > end:
-            broken(
-                "llm_events counts events older than its window",
-                expected=f"0 LLM events in the last second, {smoke_config.llm_events_timeout:g} s "
-                "and more after the last chat",
-                got=f"{recent.count} with window_seconds=1, {whole} with window_seconds=900",
-            )
-        clock.pause(0.25)
+    recent = see_aged(youngest_of(smoke_instance), smoke_config)
     if recent.providers:
         broken(
             "llm_events names providers for an empty window",

@@ -11,13 +11,27 @@ from pytest_hydrasmoke import (
     HydraSmokeConfig,
     LlmEventsError,
     NotFoundError,
+    RejectedError,
     RouterError,
     SmokeClient,
     SmokeInstance,
     SmokeInstanceFactory,
 )
+from pytest_hydrasmoke._base import clock
 
-from ._strangers import DAY, SOON, STRANGERS, begin_chat, broken, calling, refused, see_refused
+from ._strangers import (
+    DAY,
+    LATER,
+    SOON,
+    begin_chat,
+    broken,
+    calling,
+    refused,
+    see_refused,
+    strangers,
+    wait_until,
+)
+from ._usage import see_counted
 
 OWN_INSTANCES = 1
 """What is provisioned here beside the shared instance, for whoever counts before a run."""
@@ -31,12 +45,21 @@ def test_deletion_is_confirmed_and_a_second_one_does_no_harm(
 ) -> None:
     with smoke_instance_factory() as instance:
         other = _shared(request, smoke_config)
+        # A team's hook may chat with whatever is ready, and nobody knows here what that cost.
+        spoken_to = request.config.hook.pytest_hydra_smoke_instance_ready.get_hookimpls()
         if other is not None:
             _see_apart(instance, other, smoke_client, smoke_config)
-            # A team's hook may chat with whatever is ready, and nobody knows here what that cost.
-            if not request.config.hook.pytest_hydra_smoke_instance_ready.get_hookimpls():
+            if not spoken_to:
                 _see_counted_apart(instance, other, smoke_config)
         _see_strangers_refused(instance.id, smoke_client, smoke_config)
+        wait_until(clock.now() + LATER, request.config)
+        _see_alive(
+            instance.id, smoke_client, smoke_config, "stranger's", f"it is gone {LATER:g} s later"
+        )
+        if not spoken_to:
+            _see_nothing_spent(instance)
+            if other is not None:
+                _see_spent_apart(instance, other, smoke_client, smoke_config)
         told = smoke_client.delete(instance.id).status
         if told.lower() in smoke_config.ready_statuses:
             broken(
@@ -103,17 +126,57 @@ def _see_counted_apart(one: SmokeInstance, other: SmokeInstance, config: HydraSm
 
 
 def _see_strangers_refused(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:
-    for token in STRANGERS:
+    """Try what must be refused, and would do something: in every way to be a stranger."""
+    for token in strangers(config):
         with calling(config, client, token) as stranger:
+            refused("chat", token, lambda: begin_chat(stranger, instance_id, config.prompt))
             refused("delete", token, lambda: stranger.delete(instance_id))
-        if _alive(client, instance_id, config) is None:
-            # As the run's own: it was not another run that did this.
-            client.delete(instance_id)
-            broken(
-                f"delete refused a {token} token, but the instance was deleted",
-                expected="401 or 403, and nothing done",
-                got="401 or 403, and it is gone",
-            )
+        _see_alive(instance_id, client, config, token, "401 or 403, and it is gone")
+    with contextlib.suppress(RejectedError):
+        begin_chat(client, instance_id, "x" * 4001)
+
+
+def _see_alive(
+    instance_id: str, client: SmokeClient, config: HydraSmokeConfig, token: str, but: str
+) -> None:
+    if _alive(client, instance_id, config) is None:
+        # As the run's own: it was not another run that did this.
+        client.delete(instance_id)
+        broken(
+            f"delete refused a {token} token, but the instance was deleted",
+            expected="401 or 403, and nothing done",
+            got=but,
+        )
+
+
+def _see_nothing_spent(instance: SmokeInstance) -> None:
+    """See that what was refused has cost nothing: nobody else has spoken to this instance."""
+    counted = instance.llm_events(DAY).count
+    if counted:
+        broken(
+            "a refused chat has left LLM events",
+            expected=f"0 LLM events of {instance.id}: all chats with it were refused",
+            got=str(counted),
+        )
+
+
+def _see_spent_apart(
+    one: SmokeInstance, other: SmokeInstance, client: SmokeClient, config: HydraSmokeConfig
+) -> None:
+    """See that a chat with `one` is counted for it, and for it alone."""
+    before = counted = other.llm_events(DAY).count
+    # An event of the other's last chat may come just now; it does not come twice.
+    for _ in range(2):
+        before = counted
+        see_counted(client, one, config.prompt, config)
+        counted = other.llm_events(DAY).count
+        if counted <= before:
+            return
+    broken(
+        "LLM events of one instance are counted for another, too",
+        expected=f"{before} LLM events of {other.id}, with which nobody has chatted meanwhile",
+        got=str(counted),
+    )
 
 
 def _see_silent(instance_id: str, client: SmokeClient, config: HydraSmokeConfig) -> None:

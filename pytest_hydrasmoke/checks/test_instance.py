@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import uuid
 
@@ -10,7 +11,8 @@ import pytest
 from pytest_hydrasmoke import HydraSmokeConfig, RouterError, SmokeClient, SmokeInstance
 from pytest_hydrasmoke._base import clock
 
-from ._strangers import SOON, begin_chat, broken, discard, not_found
+from ._strangers import DAY, SOON, begin_chat, broken, discard, not_found, wait_until
+from ._usage import see_aged, youngest_of
 
 
 def test_instance_becomes_ready(
@@ -83,6 +85,56 @@ def test_same_key_twice_is_the_same_instance(
     if named != smoke_instance.id:
         # Both are deleted at the end of the run, where the key is asked what it names.
         _two_instances(smoke_instance, named)
+
+
+def test_same_key_with_another_body_is_the_same_instance(
+    smoke_instance: SmokeInstance, smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
+) -> None:
+    key, spec = _key_of(smoke_instance), smoke_instance.spec
+    assert spec is not None
+    for field, value in spec.model_dump().items():
+        other = spec.model_copy(update={field: f"{value or 'smoke'}-x"[-80:]})
+        try:
+            again = smoke_client.provision(other, key)
+        except RouterError as error:
+            # What the key stands for, poll tells; nothing says how such a request is refused.
+            if error.status_code >= 500:
+                raise
+        else:
+            if again.instance_id not in (None, smoke_instance.id):
+                discard(smoke_client, again.instance_id)
+                _two_instances(smoke_instance, again.instance_id)
+        named = smoke_client.poll(key).instance_id
+        if named != smoke_instance.id:
+            _two_instances(smoke_instance, named)
+        status = smoke_instance.status().status
+        if status.lower() not in smoke_config.ready_statuses:
+            broken(
+                "a second provision changed the instance",
+                expected=f"status: as before, when the same key comes with another {field}",
+                got=f"status: {status!r}",
+            )
+
+
+def test_llm_events_window_is_of_seconds(
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
+) -> None:
+    if smoke_instance.llm_events(DAY).count == 0:
+        smoke_instance.chat(smoke_config.prompt).expect_llm_events()
+    # An earlier check may have looked at it already, and then there is nothing to wait for.
+    youngest = youngest_of(smoke_instance)
+    if math.isinf(youngest.found_at):
+        see_aged(youngest, smoke_config)
+    wait_until(youngest.ripe, request.config)
+    youngest.find()
+    # A second for a router whose times have no fractions.
+    if youngest.since - youngest.until > 1 and not youngest.is_another:
+        apart = youngest.since - youngest.until
+        broken(
+            "llm_events does not count over windows of seconds",
+            expected="one time of the youngest LLM event, whatever window it is seen in",
+            got=f"two times, {apart:.1f} s apart, as windows of 1 s and more tell it",
+        )
 
 
 def test_unknown_key_is_not_found(

@@ -19,20 +19,19 @@ from pytest_hydrasmoke import (
     SmokeInstance,
     SmokeInstanceFactory,
 )
-from pytest_hydrasmoke._base import clock
 
 from ._strangers import (
-    DAY,
     LIMITS,
     STRANGERS,
-    Whose,
     begin_chat,
-    broken,
     calling,
+    nearly_right,
     provision,
+    provision_refused,
     refused,
     rejected,
 )
+from ._usage import see_counted
 
 NO_ID = "not-a-uuid"
 
@@ -56,24 +55,10 @@ def test_malformed_instance_id_is_rejected_by(
 def test_longest_message_is_taken(
     smoke_client: SmokeClient, smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
 ) -> None:
-    # Its characters are what counts: the last one has more than a byte. By the client, which does
-    # not wait for the LLM events of the turn before.
+    # Its characters are what counts: the last one has more than a byte. It is not the first chat,
+    # and that must not be the only one that is counted.
     message = smoke_config.prompt[:3999].ljust(3999) + "…"
-    before = smoke_instance.llm_events(DAY).count
-    with smoke_client.stream_chat(smoke_instance.id, message) as events:
-        for _ in events:
-            pass
-    # It is not the first chat, and that must not be the only one that is counted.
-    end = clock.now() + smoke_config.llm_events_timeout
-    while (counted := smoke_instance.llm_events(DAY).count) <= before:
-        if clock.now() > end:
-            broken(
-                "llm_events does not count another chat",
-                expected=f"more than the {before} LLM events before it, within "
-                f"{smoke_config.llm_events_timeout:g} s",
-                got=str(counted),
-            )
-        clock.pause(0.25)
+    see_counted(smoke_client, smoke_instance, message, smoke_config)
 
 
 def test_overlong_message_is_rejected(
@@ -104,7 +89,7 @@ def test_overlong_field_is_rejected(
     rejected(
         f"a {field} of {limit + 1} characters",
         field,
-        lambda: provision(smoke_instance_factory, smoke_client, spec, name, owner=smoke_client),
+        lambda: provision(smoke_instance_factory, smoke_client, spec, name),
     )
 
 
@@ -119,10 +104,34 @@ def test_overlong_idempotency_key_is_rejected(
     rejected(
         f"an idempotency key of {length} characters",
         "idempotency_key",
-        lambda: provision(
-            smoke_instance_factory, smoke_client, smoke_spec, name, owner=smoke_client
-        ),
+        lambda: provision(smoke_instance_factory, smoke_client, smoke_spec, name),
     )
+
+
+@pytest.mark.parametrize("field", ["manifest_id", "region_id", "tier_id"])
+def test_missing_field_is_rejected(
+    smoke_instance_factory: SmokeInstanceFactory,
+    smoke_client: SmokeClient,
+    smoke_spec: InstanceSpec,
+    field: str,
+) -> None:
+    with smoke_client.without(field) as client:
+        rejected(
+            f"a provision without {field}",
+            field,
+            lambda: provision(smoke_instance_factory, client, smoke_spec, f"without_{field}"),
+        )
+
+
+def test_missing_message_is_rejected(
+    smoke_client: SmokeClient, smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig
+) -> None:
+    with smoke_client.without("message") as client:
+        rejected(
+            "a chat without message",
+            "message",
+            lambda: begin_chat(client, smoke_instance.id, smoke_config.prompt),
+        )
 
 
 def _long(name: str, length: int, config: HydraSmokeConfig) -> str:
@@ -132,7 +141,7 @@ def _long(name: str, length: int, config: HydraSmokeConfig) -> str:
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required(
-    smoke_config: HydraSmokeConfig, smoke_client: SmokeClient, token: Whose
+    smoke_config: HydraSmokeConfig, smoke_client: SmokeClient, token: str
 ) -> None:
     # On calls that only read, about what there is not.
     unknown = str(uuid.uuid4())
@@ -147,7 +156,7 @@ def test_token_is_required_to_read_an_instance(
     smoke_instance: SmokeInstance,
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
-    token: Whose,
+    token: str,
 ) -> None:
     instance_id = smoke_instance.id
     key = smoke_instance.idempotency_key or f"{smoke_config.run_id}-0"
@@ -162,7 +171,7 @@ def test_token_is_required_to_chat(
     smoke_instance: SmokeInstance,
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
-    token: Whose,
+    token: str,
 ) -> None:
     with calling(smoke_config, smoke_client, token) as stranger:
         refused("chat", token, lambda: begin_chat(stranger, smoke_instance.id, smoke_config.prompt))
@@ -174,25 +183,48 @@ def test_token_is_required_to_provision(
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
     smoke_spec: InstanceSpec,
-    token: Whose,
+    token: str,
 ) -> None:
-    with calling(smoke_config, smoke_client, token) as stranger:
-        refused(
-            "provision",
-            token,
-            lambda: provision(
-                smoke_instance_factory,
-                stranger,
-                smoke_spec,
-                f"stranger_{token}",
-                owner=smoke_client,
-            ),
-        )
+    with (
+        calling(smoke_config, smoke_client, token) as stranger,
+        smoke_instance_factory.own(f"stranger_{token}") as key,
+    ):
+        provision_refused(stranger, token, smoke_spec, key, smoke_client)
 
 
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required_to_delete(
-    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, token: Whose
+    smoke_client: SmokeClient, smoke_config: HydraSmokeConfig, token: str
 ) -> None:
     with calling(smoke_config, smoke_client, token) as stranger:
         refused("delete", token, lambda: stranger.delete(str(uuid.uuid4())))
+
+
+def test_token_that_is_nearly_right_is_refused(
+    smoke_instance: SmokeInstance,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+) -> None:
+    # Those that do something are tried where it is about to be deleted.
+    instance_id, key = smoke_instance.id, smoke_instance.idempotency_key
+    for token in nearly_right(smoke_config):
+        with calling(smoke_config, smoke_client, token) as stranger:
+            refused("poll", token, lambda: stranger.poll(key or f"{smoke_config.run_id}-0"))
+            refused("status", token, lambda: stranger.status(instance_id))
+            refused("llm_events", token, lambda: stranger.llm_events(instance_id))
+
+
+def test_token_that_is_nearly_right_is_refused_to_provision(
+    smoke_instance_factory: SmokeInstanceFactory,
+    smoke_client: SmokeClient,
+    smoke_config: HydraSmokeConfig,
+    smoke_spec: InstanceSpec,
+) -> None:
+    for token in nearly_right(smoke_config):
+        # No key is used again: a router that carries out what it refuses would make many for one.
+        name = f"stranger_{token.replace('-', '_')}"
+        with (
+            calling(smoke_config, smoke_client, token) as stranger,
+            smoke_instance_factory.own(name) as key,
+        ):
+            provision_refused(stranger, token, smoke_spec, key, smoke_client)

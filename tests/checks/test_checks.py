@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from plugin_tools import ALL, CHECKS, FILES, FIRST, SOMEBODY, TOKEN, Project, answering, tampered
 
+from pytest_hydrasmoke._run.slots import NAMES
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 Routing = Callable[[Scenario], FakeRouter]
@@ -194,6 +195,12 @@ def test_a_key_that_is_refused_the_second_time(here: Project, router: FakeRouter
     fails(here, TWICE, "*RouterError: provision was refused with 400*")
 
 
+def test_another_body_that_breaks_the_router(here: Project, router: FakeRouter) -> None:
+    router.fail("provision", status=501, after=1)
+    name = "test_instance::test_same_key_with_another_body_is_the_same_instance"
+    fails(here, name, "*RouterError: provision was refused with 501*")
+
+
 def test_a_key_that_is_in_progress_the_second_time(here: Project, router: FakeRouter) -> None:
     router.fail("provision", status=409, after=1)
     passes(here, TWICE)
@@ -228,22 +235,24 @@ def test_llm_events_of_an_instance_that_nobody_made(here: Project, router: FakeR
 
 # What was provisioned is gone once it is deleted
 
+STRANGERS = 11
+"""How many strangers try to delete it."""
 DELETION = "test_deletion::test_deletion_is_confirmed_and_a_second_one_does_no_harm"
 
 
 @pytest.mark.parametrize("checked", [0, 1], ids=["after the first", "after the second"])
 def test_an_instance_that_comes_back(here: Project, router: FakeRouter, checked: int) -> None:
-    # Once it and the shared one are ready, it is looked at after each stranger, and when it is
-    # deleted.
-    after = FIRST.count("status") + 2 + 2 + 1 + checked
+    # Once it and the shared one are ready, it is looked at after each stranger, a while later, and
+    # when it is deleted.
+    after = FIRST.count("status") + 2 + STRANGERS + 1 + 1 + checked
     with answering(router, "status", after, hostname=None, status="running") as url:
         words = "*ContractError: an instance whose deletion was confirmed is there again"
         fails(here.set(url=url), DELETION, words)
 
 
 def test_a_second_deletion_that_is_refused(here: Project, router: FakeRouter) -> None:
-    # After two of strangers, and the one that does it.
-    router.fail("delete", status=400, after=3, times=2)
+    # After those of strangers, and the one that does it.
+    router.fail("delete", status=400, after=STRANGERS + 1, times=2)
     fails(here, DELETION, "*RouterError: delete was refused with 400*")
 
 
@@ -455,6 +464,21 @@ def test_a_stranger_who_is_let_in(
         fails(here, f"test_refusals::test_token_is_required[{token}]", told, f"*got: *{words}")
     # What it let in was the one kind of stranger and no other.
     assert [one.route for one in router.requests if one.status != 401][-1] == route
+
+
+def test_a_sweep_knows_the_keys_that_a_router_might_make_something_of(
+    here: Project, router: FakeRouter
+) -> None:
+    check(here, "test_refusals::test_token_that_is_nearly_right_is_refused_to_provision")
+    here.set(run_id="more")
+    check(here, "test_refusals::test_missing_field_is_rejected")
+    keys = [
+        str(request.body["idempotency_key"]).partition("-")[2]
+        for request in router.requests
+        if request.route == "provision" and isinstance(request.body, dict)
+    ]
+    names = [key for key in keys if not key.isdigit()]
+    assert sorted(names) == sorted({*NAMES} - {"stranger_missing", "stranger_wrong"})
 
 
 @pytest.mark.parametrize("status", [401, 403])

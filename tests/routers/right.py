@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi.responses import JSONResponse
 from routers_tools import Router
-from rules import (
-    LEFT_OUT,
-    frames,
+from rules import LEFT_OUT, deletes_later, from_the_second_on, limited, says, slow
+from rules_of_callers import (
+    bare,
+    by_its_token,
     gateway_refuses,
+    lets_in,
+    refused_in_html,
+    refused_with,
+    slow_to_refuse,
+)
+from rules_of_keys import another_body, known_tiers, second_provision
+from rules_of_turns import frames, not_at_once
+from rules_of_usage import (
+    alternating,
+    dated,
+    events,
+    in_whole_seconds,
+    in_whole_seconds_of_rows,
     leaves,
-    limited,
-    not_at_once,
-    says,
-    second_provision,
+    older,
+    pushed_late,
+    since,
+    trickles,
 )
 from twin import Twin
 
 
-def right(what: str, **rules: Any) -> Router:
-    return Router(what, rules)
+def right(what: str, settings: Any = None, **rules: Any) -> Router:
+    return Router(what, rules, settings or {})
 
 
+CALLS = ("provision", "poll", "status", "chat", "llm_events", "delete")
 BOOT = (0.0, "queued")
 NAMED = 'event: message_start\ndata: {"type":"message_start"}\n\n'
 
@@ -68,5 +84,54 @@ RIGHT = [
     right("fields that nobody knows", answer=lambda it, call, said: {**said, "news": [1], "more": {"a": None}}),
     right("ids in capitals", answer=lambda it, call, said: {name: value.upper() if name in ("id", "instance_id") else value for name, value in said.items()}),
     right("a rejection that stops at its first fault", reject=lambda it, path, faults: Twin.reject(it, path, faults[:1])),
+    # Who may ask
+    *(right(f"{call}: strangers are told 403", refuse=refused_with(call, 403)) for call in CALLS),
+    *(right(f"{call}: strangers are told 401 and how to ask", refuse=refused_with(call, 401, "Not authenticated", **{"www-authenticate": "Bearer"})) for call in CALLS),
+    *(right(f"{call}: strangers are told 401 by a gateway, in HTML", refuse=refused_in_html(call)) for call in CALLS if call != "provision"),
+    right("strangers are told 401, in a list", refuse=refused_with("any", 401, [{"msg": "no", "type": "t"}])),
+    right("a missing token is 403, another one 401", allows=by_its_token(403, 401)),
+    right("a missing token is 401, another one 403", allows=by_its_token(401, 403)),
+    right("the scheme is taken in any case", allows=lets_in("any", lambda given, right: given.lower().startswith("bearer ") and given[7:] == right[7:])),
+    right("blanks around a token do not matter", allows=lets_in("any", lambda given, right: given.startswith("Bearer ") and bare(given) == bare(right))),
+    right("another token is right, too", allows=lets_in("any", lambda given, right: given == "Bearer the-token-of-another-run")),
+    # What was refused
+    *(right(f"a deletion is carried out {after} s later, and is said to be", row_stays=True, **deletes_later(after)) for after in (0.3, 1.0)),
+    *(right(f"a row comes {after} s later", row_after=after) for after in (0.7, 1.5)),
+    right("refusals are slow", refuse=slow_to_refuse(0.1)),
+    # Windows
+    right("a window ends just before", counted=events(lambda row, event, age, window: event.instance_id == row.id and age < window)),
+    right("a window is half a second more", counted=older(lambda window: window + 0.5)),
+    right("a window is half a second less", counted=older(lambda window: window - 0.5)),
+    right("times are of whole seconds", counted=in_whole_seconds),
+    right("rows are of whole seconds", counted=in_whole_seconds_of_rows),
+    right("an agent's clock is a second behind", spent=dated(-1)),
+    right("an agent's clock is three seconds behind", spent=dated(-3)),
+    right("an agent's clock is ten seconds behind", spent=dated(-10)),
+    right("an agent's clock is a second ahead", {"llm_events_timeout": 5}, spent=dated(1), counted=since),
+    right("an agent's clock is two seconds ahead", {"llm_events_timeout": 5}, spent=dated(2), counted=since),
+    right("an old row is there", spent=trickles(0, -100)),
+    right("an old row is there, from before", spent=trickles(-2000, 0)),
+    right("a window is answered slowly", answer=slow("llm_events", 0.2)),
+    right("a status is answered slowly", answer=slow("status", 0.1)),
+    # Accounts
+    *(right(f"rows come {after} s later", usage_after=after) for after in (0.1, 0.6, 1.0)),
+    *(right(f"rows come {after} s later, dated by their turn", **pushed_late(after)) for after in (0.3, 1.0)),
+    right("a second row comes half a second later", spent=trickles(0, 0.5)),
+    right("a second row comes a second later", spent=trickles(0, 1.0)),
+    right("three rows a turn", spent=leaves(3)),
+    right("turns leave one row, then two", spent=alternating(leaves(1), leaves(2))),
+    right("a provider for each turn", providers=("openai", "anthropic", "mistral")),
+    # Fields
+    right("a missing field is null, as well", reject=lambda it, path, faults: Twin.reject(it, path, [{**each, "input": None, "url": "https://errors.example"} for each in faults])),
+    right("a missing field in other words", reject=lambda it, path, faults: JSONResponse({"detail": [{"loc": each["loc"], "msg": "muss da sein", "type": "value_error.missing"} for each in faults]}, 422)),
+    right("a rejection says more", reject=lambda it, path, faults: JSONResponse({"detail": [{**each, "input": None, "ctx": {}} for each in faults], "trace": "abc"}, 422)),
+    # One key, another body
+    *(right(f"one key and another body: {code}", provision=another_body(code)) for code in (400, 409, 422)),
+    right("one key and another body, and no id", answer=says("provision", instance_id=LEFT_OUT), provision=another_body(409)),
+    right("one key a second time: no id", answer=from_the_second_on(says("provision", instance_id=None))),
+    right("one key a second time: 409, and 201 the first", provision=second_provision(409), codes={"provision": 201}),
+    right("unknown tiers are not found", provision=known_tiers(404)),
+    right("unknown tiers are rejected", provision=known_tiers(422)),
+    right("unknown tiers are forbidden", provision=known_tiers(403)),
 ]
 # fmt: on

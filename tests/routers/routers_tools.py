@@ -30,6 +30,8 @@ class Router:
     what: str
     rules: Mapping[str, Any]
     settings: Mapping[str, object] = field(default_factory=dict)
+    hurried: bool = True
+    """Whether the run's own last look may come at once."""
 
     def make(self) -> Twin:
         made = type("Router", (Twin,), {"token": TOKEN, **self.rules})
@@ -52,7 +54,8 @@ def smoke(project: Project, router: Router, *checks: str) -> tuple[Twin, pytest.
     twin = router.make()
     with served(twin) as url:
         project.suite("bare").at(url, **{**PATIENCE, **router.settings})
-        return twin, project.live(*checks)
+        slow = () if router.hurried else ("-p", "no:hurried")
+        return twin, project.live(*slow, *checks)
 
 
 def failures(result: pytest.RunResult) -> str:
@@ -62,6 +65,6 @@ def failures(result: pytest.RunResult) -> str:
     of_start = False
     for line in lines:
         of_start = line.startswith("ERROR: ") or (of_start and bool(line))
-        if of_start or line.startswith(("E ", "LEAK: ", "not confirmed as deleted")):
+        if of_start or line.startswith(("E ", "LEAK: ", "CONFLICT: ", "not confirmed as deleted")):
             told.append(line.removeprefix("E "))
     return " ".join(" ".join(told).split())

@@ -1,57 +1,24 @@
-"""Rules that break a router's contract, or bend it: what takes the place of a method of `Twin`."""
+"""Rules that break a router's contract, or bend it: what takes the place of a method of `Twin`.
+
+Here those of answers and rejections; `rules_of_*` has the others.
+"""
 
 from __future__ import annotations
 
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import HTTPException
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from twin import AnswerError, LlmEvent, Row, Twin
+from fastapi.responses import JSONResponse, Response
+from twin import Row, Twin
 
 LEFT_OUT = object()
 SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
 
 Rule = Callable[..., Any]
-
-
-# Authorization
-
-
-def open_to(call: str, who: str, *, known: bool = False) -> Rule:
-    """Let a caller in who has a `missing` or a `wrong` token; only to what there is if `known`."""
-
-    def allows(it: Twin, asked: str, authorization: str | None, about: str) -> bool:
-        let_in = asked == call and (authorization is None) == (who == "missing")
-        if known and it.with_id(about) is None and it.named(about) is None:
-            let_in = False
-        return let_in or Twin.allows(it, asked, authorization, about)
-
-    return allows
-
-
-def begins_with_the_token(it: Twin, call: str, authorization: str | None, about: str) -> bool:
-    return (authorization or "").startswith(f"Bearer {it.token}")
-
-
-def delete_and_refuse(it: Twin, call: str, about: str) -> None:
-    row = it.with_id(about)
-    if call == "delete" and row is not None:
-        row.deleted = True
-    Twin.refuse(it, call, about)
-
-
-def make_and_refuse(it: Twin, call: str, about: str) -> None:
-    if call == "provision":
-        it.make(about)
-    Twin.refuse(it, call, about)
-
-
-def gateway_refuses(it: Twin, call: str, about: str) -> None:
-    raise AnswerError(PlainTextResponse("Authorization Required", 401))
 
 
 # What is answered
@@ -144,6 +111,32 @@ def limited(*codes: int, **headers: str) -> Rule:
     return allows
 
 
+def slow(call: str, seconds: float) -> Rule:
+    """Answer a call so many seconds late, by what was so when it was asked."""
+
+    def answer(it: Twin, asked: str, said: dict[str, Any]) -> Any:
+        if asked == call:
+            time.sleep(seconds)
+        return said
+
+    return answer
+
+
+def deletes_later(seconds: float) -> dict[str, Rule]:
+    """Say that an instance is being deleted, and that it is deleted so much later."""
+    begun: dict[str, float] = {}
+
+    def delete(it: Twin, row: Row) -> None:
+        begun.setdefault(row.id, it.clock())
+        row.deleted = True
+
+    def word(it: Twin, row: Row) -> str:
+        going = row.deleted and it.clock() < begun[row.id] + seconds
+        return "deleting" if going else Twin.word(it, row)
+
+    return {"delete": delete, "word": word}
+
+
 # What is rejected
 
 
@@ -195,165 +188,12 @@ def windows_up_to(seconds: int) -> Rule:
     return counted
 
 
-# What is kept apart
+def faults_named(code: int, kind: str, detail: Any) -> Rule:
+    """Reject one kind of fault in other words."""
 
+    def reject(it: Twin, path: str, faults: list[Any]) -> Response:
+        if faults[0]["type"] == kind:
+            return JSONResponse({"detail": detail}, code)
+        return Twin.reject(it, path, faults)
 
-def first_alive(it: Twin, key: str) -> Row:
-    """Return every key the same instance."""
-    alive = [row for row in it.rows if not row.deleted]
-    row = alive[0] if alive else it.make(key)
-    it.__dict__.setdefault("keys", {})[key] = row
-    return row
-
-
-def by_any_key(it: Twin, key: str) -> Row | None:
-    row: Row | None = it.__dict__.get("keys", {}).get(key)
-    return row or Twin.named(it, key)
-
-
-def alike(same: Callable[[str, str], bool]) -> Rule:
-    """Find an instance by any key that is like its own; its own comes first."""
-    return lambda it, key: (
-        Twin.named(it, key) or next((row for row in it.rows if same(row.key, key)), None)
-    )
-
-
-def delete_all(it: Twin, row: Row) -> None:
-    for each in it.rows:
-        each.deleted = True
-
-
-# What is counted
-
-
-def events(of: Callable[[Row, LlmEvent, float, int], bool]) -> Rule:
-    """Count by another rule: of the row asked for, an event, its age in seconds, and the window."""
-
-    def counted(it: Twin, row: Row, window: int) -> list[str]:
-        now = it.clock()
-        rows = [event for event in it.usage if event.at <= now]
-        return [event.provider for event in rows if of(row, event, now - event.at, window)]
-
-    return counted
-
-
-def throws_away(it: Twin, row: Row, window: int) -> list[str]:
-    now = it.clock()
-    it.usage = [event for event in it.usage if now - event.at <= window]
-    return Twin.counted(it, row, window)
-
-
-UNSAID = 86_399
-"""A window that nobody gives, and so one that was not given."""
-
-
-def nothing_unless_said(it: Twin, row: Row, window: int) -> list[str]:
-    return [] if window == UNSAID else Twin.counted(it, row, window)
-
-
-def names_900(it: Twin, said: dict[str, Any]) -> int:
-    return 900 if said["window_seconds"] == UNSAID else int(said["window_seconds"])
-
-
-def leaves(number: int) -> Rule:
-    """Leave so many rows after a turn."""
-
-    def spent(it: Twin, row: Row) -> None:
-        for _ in range(number):
-            Twin.spent(it, row)
-
-    return spent
-
-
-# What an agent says
-
-
-def frames(*texts: str, spends: bool = True, media: str = "text/event-stream") -> Rule:
-    """Answer a chat with this stream."""
-
-    def stream(it: Twin, row: Row, message: str) -> Response:
-        def turn() -> Iterator[str]:
-            yield from texts
-            if spends:
-                it.spent(row)
-
-        return StreamingResponse(turn(), media_type=media)
-
-    return stream
-
-
-def cut_after(*texts: str) -> Rule:
-    """Break the connection after these frames."""
-
-    def stream(it: Twin, row: Row, message: str) -> Response:
-        def turn() -> Iterator[str]:
-            yield from texts
-            raise ConnectionAbortedError("the agent is gone")
-
-        return StreamingResponse(turn(), media_type="text/event-stream")
-
-    return stream
-
-
-def silent_after(*texts: str) -> Rule:
-    """Say nothing more after these frames, for longer than anybody waits."""
-
-    def stream(it: Twin, row: Row, message: str) -> Response:
-        def turn() -> Iterator[str]:
-            yield from texts
-            time.sleep(4)
-
-        return StreamingResponse(turn(), media_type="text/event-stream")
-
-    return stream
-
-
-def instead_of_a_stream(response: Response) -> Rule:
-    return lambda it, row, message: response
-
-
-def not_at_once(code: int) -> Rule:
-    """Refuse an instance's first chat: its status was ready a moment before its agent."""
-    asked: set[str] = set()
-
-    def stream(it: Twin, row: Row, message: str) -> Response:
-        if row.id not in asked:
-            asked.add(row.id)
-            raise HTTPException(code, "The agent is not ready")
-        return Twin.stream(it, row, message)
-
-    return stream
-
-
-def never_ready(code: int) -> Rule:
-    """Refuse every chat for the moment, although the status is ready."""
-
-    def stream(it: Twin, row: Row, message: str) -> Response:
-        raise HTTPException(code, "The agent is not ready")
-
-    return stream
-
-
-def no_provision(code: int, detail: Any = "No") -> Rule:
-    """Refuse every provision."""
-
-    def provision(it: Twin, key: str) -> Row:
-        raise HTTPException(code, detail)
-
-    return provision
-
-
-def not_named(*loc: str) -> Rule:
-    """Refuse every provision for a field that need not be given."""
-    return no_provision(422, fault(*loc).detail)
-
-
-def second_provision(code: int) -> Rule:
-    """Refuse a key that is known."""
-
-    def provision(it: Twin, key: str) -> Row:
-        if it.named(key) is not None:
-            raise HTTPException(code, "No")
-        return it.make(key)
-
-    return provision
+    return reject

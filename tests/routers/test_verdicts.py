@@ -16,10 +16,13 @@ NAMED = {f"{kind}: {it.what}": it for kind, routers in WRONG.items() for it in r
 # Between them they take every way through the bundled checks: most are met by the checks that are
 # for them alone, one by all.
 AGE = "test_chat.py::test_llm_events_older_than_the_window_are_not_counted"
+BODY = "test_instance.py::test_same_key_with_another_body_is_the_same_instance"
 DEFAULT = "test_chat.py::test_llm_events_window_is_900_where_none_is_given"
+NEAR = "test_refusals.py::test_token_that_is_nearly_right_is_refused"
 PROVISION = "test_refusals.py::test_token_is_required_to_provision"
 READ = "test_refusals.py::test_token_is_required_to_read_an_instance"
 RECORDED = "test_chat.py::test_llm_events_of_a_chat_are_recorded"
+SECONDS = "test_instance.py::test_llm_events_window_is_of_seconds"
 BY_ITS_CHECK = {
     "authorization: status: a wrong token is taken": (READ, PROVISION),
     "authorization: provision: done, and then refused": (PROVISION,),
@@ -42,9 +45,27 @@ BY_ITS_CHECK = {
     "usage: a window is echoed and ignored": (AGE,),
     "usage: what is out of one window is thrown away": (AGE,),
     "usage: providers of no events": (AGE,),
+    "tokens: poll: an empty token is taken": (NEAR,),
+    "tokens: provision: any scheme is taken": (f"{NEAR}_to_provision",),
+    "tokens: delete: a token in another case is taken": ("test_deletion.py",),
+    "later: a refused deletion is carried out 1.5 s later": ("test_deletion.py",),
+    "later: a refused chat costs 1.5 s later": ("test_deletion.py",),
+    "windows: a window is half as long": (AGE, SECONDS),
+    "windows: a window is of ten seconds each": (SECONDS,),
+    "accounts: usage goes to another instance, too": (RECORDED, "test_deletion.py"),
+    "fields: tier_id may be missing": ("test_refusals.py::test_missing_field_is_rejected",),
+    "fields: a message may be missing": ("test_refusals.py::test_missing_message_is_rejected",),
+    "bodies: one key and another tier_id make two": (BODY,),
+    "bodies: one key and another agent_name make two, and poll names the second": (BODY,),
+    "bodies: one key boots anew each time": (BODY,),
 }
 BY_ALL = {"isolation: all keys share one"}
-TOLERATED = {"the plainest", "strangers are told 401 by a gateway"}
+TOLERATED = {
+    "the plainest",
+    "strangers are told 401 by a gateway",
+    "an agent's clock is three seconds behind",
+    "one key and another body: 409",
+}
 BY_WHAT = {it.what: it for it in RIGHT}
 
 
@@ -79,7 +100,7 @@ def test_a_right_router_is_green(project: Project, name: str) -> None:
 
 @pytest.mark.reference
 def test_there_are_enough_of_them() -> None:
-    assert len(NAMED) == sum(map(len, WRONG.values())) >= 80
-    assert len(BY_WHAT) == len(RIGHT) >= 25
+    assert len(NAMED) == sum(map(len, WRONG.values())) >= 290
+    assert len(BY_WHAT) == len(RIGHT) >= 110
     assert NAMED.keys() >= BY_ITS_CHECK.keys() | BY_ALL
     assert BY_WHAT.keys() >= TOLERATED

@@ -13,41 +13,62 @@ from routers_tools import Router
 from rules import (
     LEFT_OUT,
     SOMEBODY,
-    UNSAID,
-    alike,
     always_found,
-    begins_with_the_token,
-    by_any_key,
-    cut_after,
-    delete_all,
-    delete_and_refuse,
-    events,
     faults_as,
-    first_alive,
-    frames,
+    faults_named,
     from_the_second_on,
     grows,
-    instead_of_a_stream,
     keys_up_to,
-    make_and_refuse,
     malformed_is,
-    names_900,
-    never_ready,
     newest_id,
-    no_provision,
     not_more_than_bytes,
-    not_named,
-    nothing_unless_said,
-    open_to,
     random_id,
     refuses,
     says,
     says_whole,
-    second_provision,
     shows,
-    silent_after,
-    throws_away,
     windows_up_to,
+)
+from rules_of_callers import (
+    acts_later,
+    bare,
+    begins_with_the_token,
+    chat_and_refuse,
+    chat_with_it,
+    delete_and_refuse,
+    delete_it,
+    lets_in,
+    make_and_refuse,
+    of_tokens,
+    open_to,
+    reject_and_spend,
+)
+from rules_of_keys import (
+    alike,
+    boots_anew,
+    by_any_key,
+    delete_all,
+    first_alive,
+    keyed_by,
+    newest_of_key,
+    no_provision,
+    not_named,
+    provisions_again,
+    second_provision,
+)
+from rules_of_turns import cut_after, frames, instead_of_a_stream, never_ready, silent_after
+from rules_of_usage import (
+    UNSAID,
+    another,
+    events,
+    itself,
+    names_900,
+    nothing_unless_said,
+    older,
+    spends,
+    the_first,
+    the_newest,
+    throws_away,
 )
 from twin import LIMITS, Twin
 
@@ -73,8 +94,10 @@ class Wrong(Router):
         return True
 
 
-def wrong(what: str, words: str, *, leaves: bool = False, **rules: Any) -> Wrong:
-    return Wrong(what, rules, words=words, leaves=leaves)
+def wrong(
+    what: str, words: str, *, leaves: bool = False, hurried: bool = True, **rules: Any
+) -> Wrong:
+    return Wrong(what, rules, words=words, leaves=leaves, hurried=hurried)
 
 
 def field_is(call: str, name: str, value: Any, words: str = "") -> Wrong:
@@ -96,7 +119,7 @@ AUTHORIZATION = [
     wrong("status: open to who knows an instance", "status does not refuse a wrong token", allows=open_to("status", "wrong", known=True)),
     wrong("llm_events: open to who knows an instance", "llm_events does not refuse a missing token", allows=open_to("llm_events", "missing", known=True)),
     wrong("delete: open to who knows an instance", "delete does not refuse a wrong token", allows=open_to("delete", "wrong", known=True)),
-    wrong("delete: done, and then refused", "delete refused a missing token, but the instance was deleted", refuse=delete_and_refuse),
+    wrong("delete: done, and then refused", "delete refused a*token, but the instance was deleted", refuse=delete_and_refuse),
     wrong("provision: done, and then refused", "provision was refused, but made an instance", refuse=make_and_refuse),
     wrong("a token may go on", "does not refuse a longer token", allows=begins_with_the_token),
     wrong("strangers are told 404", "expected: 401 or 403 got: chat was refused with 404", unauthorized=404),
@@ -276,6 +299,77 @@ USAGE = [
     wrong("LLM events can't be counted", "llm_events was refused with 400", found=refuses("llm_events", 400)),
     wrong("LLM events are not found", "llm_events was refused with 404", found=refuses("llm_events", 404)),
 ]
+
+NEAR = {
+    "an empty token": lambda given, right: given.startswith("Bearer") and not bare(given),
+    "a token's beginning": of_tokens(lambda given, right: len(given) > 7 and right.startswith(given)),
+    "a token's end": of_tokens(lambda given, right: len(given) > 7 and right.endswith(given)),
+    "a token that goes on": of_tokens(lambda given, right: given.startswith(right)),
+    "a token of the same length": of_tokens(lambda given, right: len(given) == len(right)),
+    "a token with the same beginning": of_tokens(lambda given, right: given[:8] == right[:8]),
+    "a token with the same end": of_tokens(lambda given, right: given[-8:] == right[-8:]),
+    "a token with one character changed": of_tokens(lambda given, right: len(given) == len(right) and sum(map(str.__ne__, given, right)) < 2),
+    "a token in another case": of_tokens(lambda given, right: given.lower() == right.lower()),
+    "any scheme": lambda given, right: given.split()[-1:] == right.split()[-1:],
+    "a token without a scheme": lambda given, right: given == bare(right),
+}
+"""How a header may be near to the right one, as bad comparisons have it."""
+
+TOKENS = [
+    *(wrong(f"{call}: {near} is taken", f"{call} does not refuse a", allows=lets_in(call, same)) for near, same in NEAR.items() for call in CALLS),
+    *(wrong(f"{near} is taken everywhere", "does not refuse a", allows=lets_in("any", same)) for near, same in NEAR.items()),
+]
+
+LATER = [
+    *(wrong(f"a refused deletion is carried out {after} s later", "delete refused a*token, but the instance was deleted", **acts_later("delete", delete_it, after)) for after in (0.3, 1.0, 1.5)),
+    *(wrong(f"a refused chat costs {after} s later", "a refused chat has left LLM events", **acts_later("chat", chat_with_it, after)) for after in (0.3, 1.0, 1.5)),
+    *(wrong(f"a refused provision is carried out {after} s later", "CONFLICT: *-stranger_missing", hurried=False, **acts_later("provision", Twin.make, after)) for after in (1.5, 2.5)),
+    wrong("a refused chat costs at once", "a refused chat has left LLM events", refuse=chat_and_refuse),
+    wrong("a message that is too long is rejected, and costs", "a refused chat has left LLM events", reject=reject_and_spend),
+]
+
+WINDOW = "llm_events does not count over windows of seconds"
+WINDOWS = [
+    wrong("a window is half as long", WINDOW, counted=older(lambda window: window / 2)),
+    wrong("a window is twice as long", WINDOW, counted=older(lambda window: window * 2)),
+    wrong("a window is a third", WINDOW, counted=older(lambda window: window / 3)),
+    wrong("a window is a tenth", WINDOW, counted=older(lambda window: window / 10)),
+    wrong("a window is of milliseconds", WINDOW, counted=older(lambda window: window / 1000)),
+    wrong("a window is of hours", "llm_events counts events older than its window", counted=older(lambda window: window * 3600)),
+    wrong("a window is of whole minutes", WINDOW, counted=older(lambda window: window // 60 * 60)),
+    wrong("a window is of ten seconds each", WINDOW, counted=older(lambda window: window // 10 * 10)),
+    wrong("a window is a minute at least", "llm_events counts events older than its window", counted=older(lambda window: max(window, 60))),
+    wrong("a window is its square", WINDOW, counted=older(lambda window: window * window)),
+]
+
+ACCOUNTS = [
+    wrong("usage goes to the first instance", "llm_events does not count another chat", spent=spends(the_first)),
+    wrong("usage goes to the newest instance", "llm_events does not count another chat", spent=spends(the_newest)),
+    wrong("usage goes to another instance", "llm_events does not count another chat", spent=spends(another)),
+    wrong("usage goes to another instance, too", "LLM events of one instance are counted for another, too", spent=spends(itself, another)),
+    wrong("usage goes to all instances", "LLM events of one instance are counted for another, too", spent=lambda it, row: [Twin.spent(it, each) for each in it.rows]),
+    wrong("usage goes to the first instance, too", "LLM events of one instance are counted for another, too", spent=spends(itself, the_first)),
+    wrong("the first instance alone is counted", "llm_events does not count another chat", spent=lambda it, row: Twin.spent(it, row) if row is it.rows[0] else None),
+]
+
+FIELDS = [
+    *(wrong(f"{name} may be missing", f"the router does not reject a provision without {name}", optional=frozenset({name})) for name in ("manifest_id", "region_id", "tier_id")),
+    wrong("a message may be missing", "the router does not reject a chat without message", optional=frozenset({"message"})),
+    wrong("any field may be missing", "the router does not reject a provision without", optional=frozenset({"manifest_id", "region_id", "tier_id", "message"})),
+    wrong("a missing field is a bad request", "a provision without*422*refused with 400", reject=faults_named(400, "missing", "Bad request")),
+    wrong("a missing field is not found", "a provision without*422*refused with 404", reject=faults_named(404, "missing", "Not found")),
+    wrong("a missing field is not named", "does not name only", reject=faults_named(422, "missing", "Unprocessable")),
+    wrong("a missing field is told as another", "does not name only*body.agent_name", reject=faults_named(422, "missing", [{"loc": ["body", "agent_name"], "msg": "no", "type": "t"}])),
+]
+
+TWO = "there is a second instance for one key"
+BODIES = [
+    *(wrong(f"one key and another {name} make two", TWO, provision=keyed_by(name)) for name in ("manifest_id", "region_id", "tier_id", "agent_name")),
+    *(wrong(f"one key and another {name} make two, and poll names the second", TWO, provision=keyed_by(name), named=newest_of_key, answer=says("provision", instance_id=None)) for name in ("manifest_id", "region_id", "tier_id", "agent_name")),
+    wrong("one key and another body make two", TWO, provision=keyed_by("manifest_id", "region_id", "tier_id", "agent_name")),
+    wrong("one key boots anew each time", "a second provision changed the instance", provision=provisions_again(boots_anew)),
+    wrong("one key deletes what it had", TWO, provision=provisions_again(Twin.delete)),
+]
 # fmt: on
 
 WRONG = {
@@ -288,5 +382,11 @@ WRONG = {
     "lifecycle": LIFECYCLE,
     "stream": STREAM,
     "usage": USAGE,
+    "tokens": TOKENS,
+    "later": LATER,
+    "windows": WINDOWS,
+    "accounts": ACCOUNTS,
+    "fields": FIELDS,
+    "bodies": BODIES,
 }
 """All of them, by class."""

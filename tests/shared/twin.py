@@ -129,6 +129,10 @@ class Twin:
     """Whether a deleted row is still seen, with `gone_word`, or not found any more."""
     unknown_key: Any = NOBODY
     """What poll says of a key without a row; a number is an error's code."""
+    optional: frozenset[str] = frozenset()
+    """Fields that a body may leave out, beside the agent's name."""
+    body: Mapping[str, Any] = {}
+    """What the last provision has asked for."""
 
     # Who may ask, and about what
 
@@ -272,17 +276,22 @@ def build(router: Twin) -> FastAPI:
     async def rejection(request: Request, error: RequestValidationError) -> Response:
         return router.reject(request.url.path, list(error.errors()))
 
-    longest = router.limits
+    longest = {**router.limits, "message": router.longest_message}
+
+    def text(name: str) -> Any:
+        if name in router.optional:
+            return Field("", max_length=longest[name])
+        return Field(max_length=longest[name])
 
     class SmokeProvisionRequest(BaseModel):
-        idempotency_key: str = Field(max_length=longest["idempotency_key"])
-        manifest_id: str = Field(max_length=longest["manifest_id"])
-        region_id: str = Field(max_length=longest["region_id"])
-        tier_id: str = Field(max_length=longest["tier_id"])
+        idempotency_key: str = text("idempotency_key")
+        manifest_id: str = text("manifest_id")
+        region_id: str = text("region_id")
+        tier_id: str = text("tier_id")
         agent_name: str | None = None
 
     class SmokeChatRequest(BaseModel):
-        message: str = Field(max_length=router.longest_message)
+        message: str = text("message")
 
     def admit(call: str, authorization: str | None, about: str) -> None:
         if not router.allows(call, authorization, about):
@@ -300,7 +309,7 @@ def build(router: Twin) -> FastAPI:
         body: SmokeProvisionRequest, authorization: Authorization = None
     ) -> Any:
         """Provision a smoke instance for the smoke customer."""
-        key = body.idempotency_key
+        key, router.body = body.idempotency_key, body.model_dump()
         admit("provision", authorization, key)
         row = router.provision(key)
         answer = SmokeProvisionResponse(
