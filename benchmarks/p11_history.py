@@ -66,7 +66,7 @@ def _a_report(folder: Path, checks: Sequence[str]) -> dict[str, Any]:
 
 
 def _written(folder: Path, report: dict[str, Any], number: int) -> Path:
-    began = datetime(2024, 1, 1, tzinfo=UTC)
+    began = datetime(2025, 2, 1, tzinfo=UTC)
     for at in range(number):
         group = {"group": f"g{at * 1_000 // number}", "commit": f"{at:040x}"}
         run = report | {
