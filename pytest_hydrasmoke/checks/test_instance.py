@@ -116,27 +116,6 @@ def test_same_key_with_another_body_is_the_same_instance(
             )
 
 
-def test_llm_events_window_is_of_seconds(
-    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
-) -> None:
-    if smoke_instance.llm_events(DAY).count == 0:
-        smoke_instance.chat(smoke_config.prompt).expect_llm_events()
-    # An earlier check may have looked at it already, and then there is nothing to wait for.
-    youngest = youngest_of(smoke_instance)
-    if math.isinf(youngest.found_at):
-        see_aged(youngest, smoke_config)
-    wait_until(youngest.ripe, request.config)
-    youngest.find()
-    # A second for a router whose times have no fractions.
-    if youngest.since - youngest.until > 1 and not youngest.is_another:
-        apart = youngest.since - youngest.until
-        broken(
-            "llm_events does not count over windows of seconds",
-            expected="one time of the youngest LLM event, whatever window it is seen in",
-            got=f"two times, {apart:.1f} s apart, as windows of 1 s and more tell it",
-        )
-
-
 def test_unknown_key_is_not_found(
     smoke_client: SmokeClient, smoke_config: HydraSmokeConfig
 ) -> None:
@@ -163,6 +142,27 @@ def test_unknown_instance_takes_no_chat(
 ) -> None:
     unknown, message = str(uuid.uuid4()), smoke_config.prompt
     not_found("chat", lambda: begin_chat(smoke_client, unknown, message))
+
+
+def test_llm_events_window_is_of_seconds(
+    smoke_instance: SmokeInstance, smoke_config: HydraSmokeConfig, request: pytest.FixtureRequest
+) -> None:
+    if smoke_instance.llm_events(DAY).count == 0:
+        smoke_instance.chat(smoke_config.prompt).expect_llm_events()
+    # An earlier check may have looked at it already, and then there is nothing to wait for.
+    youngest = youngest_of(smoke_instance)
+    if math.isinf(youngest.found_at):
+        see_aged(youngest, smoke_config)
+    wait_until(youngest.ripe, request.config)
+    youngest.find()
+    # A second for a router whose times have no fractions.
+    if youngest.since - youngest.until > 1 and not youngest.is_another:
+        apart = youngest.since - youngest.until
+        broken(
+            "llm_events does not count over windows of seconds",
+            expected="one time of the youngest LLM event, whatever window it is seen in",
+            got=f"two times, {apart:.1f} s apart, as windows of 1 s and more tell it",
+        )
 
 
 def _key_of(instance: SmokeInstance) -> str:
