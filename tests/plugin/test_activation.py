@@ -188,7 +188,7 @@ def test_the_fake_takes_other_settings(project: Project) -> None:
             "hydra-smoke: *, run id mine",
             (
                 "hydra-smoke settings: agent_name bob (option), run_id mine (environment), "
-                "scenario default (option), usage_settle 0.05 (environment)"
+                "scenario default (option), usage_settle 0.5 (environment)"
             ),
         ]
     )

@@ -95,7 +95,7 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
 def environment_for(fake: FakeRouter, **more: str) -> Mapping[str, str]:
     """Return the environment of a live run against a fake router."""
     # Its LLM events are there as soon as their turn is over.
-    settle = {"usage_settle": "0.3"}
+    settle = {"usage_settle": "0.5"}
     named = {"url": fake.url, "token": fake.token, **SPEC, **settle, **more}
     return {f"HYDRA_SMOKE_{name.upper()}": value for name, value in named.items()}
 

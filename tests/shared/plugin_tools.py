@@ -71,7 +71,7 @@ class Project:
         self._env = monkeypatch
         monkeypatch.setenv(*ALONE)
         # Long enough for a row without a lag; the default is for what is not known of a router.
-        self.set(usage_settle=0.3)
+        self.set(usage_settle=0.5)
 
     def suite(self, name: str) -> Project:
         """Copy a folder of `tests/suites` into the project."""
