@@ -88,7 +88,7 @@ def test_what_is_under_way_is_logged_with_its_time(seen: Snapshot, now: float, w
         (BOOT, Snapshot("run-0", State.FAILED), "failed"),
         (BOOT, Snapshot("run-0", State.DELETED), "deleted"),
         (BOOT, Snapshot("run-0", State.REFUSED, phase="provision"), "refused"),
-        (BOOT, Snapshot("run-0", State.REFUSED), "refused"),
+        (BOOT, Snapshot("run-0", State.REFUSED), None),
         (BOOT, Snapshot("run-0", State.GONE), "deleted"),
         (Snapshot("run-0", State.CLAIMED), Snapshot("run-0", State.UNUSED), None),
     ],
