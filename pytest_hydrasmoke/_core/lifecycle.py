@@ -213,6 +213,8 @@ async def _row(calls: Calls, record: InstanceRecord, policy: Policy, start: floa
             "poll found its row, but names no instance" if found.found else "its row did not appear"
         )
         await _pause(calls.io, start, deadline, record, what)
+    # Whatever it means: an answer about the key has named it.
+    record.ids = [*record.known_ids, found.instance_id]
     if record.id is not None and plain_id(record.id) != plain_id(found.instance_id):
         raise ContractError(
             "provision and poll name different instances for one key",

@@ -25,6 +25,7 @@ __tracebackhide__ = hide_own_frames
 
 UNDER_WAY_LOOKS = 3
 """How often a last look sees a deletion under way until it stops looking."""
+STILL_DELETING = "the router is still deleting it"
 FIRST_LOOK = 5.0
 """Seconds to find out whether an instance is gone before this run deletes it."""
 
@@ -182,13 +183,14 @@ class Removal:
         With `ask`, a further delete follows, whatever comes of it: before the look it might hide
         what is there. Raises `LeakError` for what is there again.
         """
+        doubts: list[str] = []
         for known in self._record.known_ids:
+            # Each is judged by itself: a doubt about one says nothing of the others.
             doubt = await self._look_again_at(calls, known, until)
-            if doubt is not None:
-                return doubt
+            doubts += [] if doubt is None else [doubt]
             if ask:
                 await self._ask(calls, known, until)
-        return None
+        return "; ".join(dict.fromkeys(doubts)) or None
 
     async def _look_again_at(self, calls: Calls, known: str, until: float) -> str | None:
         record, io, policy, plain = self._record, calls.io, self._policy, plain_id(known)
@@ -205,7 +207,7 @@ class Removal:
             if seen.says == "under way":
                 # One that goes on is not waited for, but one that is only said ends soon.
                 under_way += 1
-                verdict = Verdict(why="the router is still deleting it")
+                verdict = Verdict(why=STILL_DELETING)
             again = verdict.next_look or io.now() + NEXT_LOOK
             if verdict.proved:
                 return None
@@ -238,14 +240,20 @@ class Removal:
         raise reason
 
     async def _living(self, calls: Calls) -> str | None:
-        """Delete what the key's own answers have named; return what of it was alive before."""
-        living: str | None = None
+        """Delete what the key's own answers have named; return what of it was alive before.
+
+        Raises `LeakError` where nobody can tell.
+        """
+        living, doubts = list[str](), list[str]()
         for known in self._record.known_ids:
             deadline = calls.io.now() + FIRST_LOOK
             seen = await look(calls, self._record, self._policy, known, deadline)
-            living = known if seen.says == "alive" else living
+            living += [known] if seen.says == "alive" else []
+            doubts += [seen.why] if seen.says == "nothing" else []
             await self._ask(calls, known, deadline)
-        return living
+        if doubts and not living:
+            raise LeakError(f"its key has no row, and its status proves nothing: {doubts[0]}")
+        return next(iter(living), None)
 
 
 def _gone_before(run_id: str) -> str:

@@ -28,7 +28,7 @@ from pytest_hydrasmoke._core.deletion import keep
 from pytest_hydrasmoke._core.lifecycle import ask
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.sightings import Sightings
-from pytest_hydrasmoke._core.states import HAS_ROW, State
+from pytest_hydrasmoke._core.states import HAS_ROW, SETTLED, State
 
 from .disposal import delete_async, to_delete
 
@@ -103,7 +103,12 @@ class ByHand:
         run_id = self._session.config.run_id
         key = key_of(run_id, name)
         # A sweep reads from keys which run owns an instance, and which slots the run has used.
-        if not name or name.isdigit() or run_of(key) != run_id or key in self._owned:
+        # What is not settled under a key would be lost with a new claim of it.
+        is_open = any(
+            it.key == key and (it.leak is not None or it.state not in SETTLED)
+            for it in self._session.records
+        )
+        if not name or name.isdigit() or run_of(key) != run_id or key in self._owned or is_open:
             raise ConfigError(
                 f"{safe_line(name)!r} can't name what a test provisions by hand",
                 next_step="give a name such as over_quota: not a number, without a hyphen, and "
@@ -124,7 +129,9 @@ class ByHand:
         """
         record = self._owned.get(key)
         if record is None or record.state not in _OPEN:
-            return await calls.provision(spec, key)
+            accepted = await calls.provision(spec, key)
+            self._note_other(key, accepted.instance_id)
+            return accepted
         self._session.claims.check_spec(spec)
         if record.state is not State.REQUESTED:
             # Asked for before: what closed its entry then does not hold for this request.
@@ -141,8 +148,22 @@ class ByHand:
             record.refuses(calls.io.now())
             raise
 
+    def _note_other(self, key: str, instance_id: str | None) -> None:
+        """Own what an answer about a key of the run names beside the instance that is known."""
+        named = "" if instance_id is None else instance_id
+        others = [
+            it
+            for it in self._session.records
+            if it.key == key and named and plain_id(named) not in map(plain_id, it.known_ids)
+        ]
+        for record in others:
+            record.ids.append(named)
+            with contextlib.suppress(OSError):  # Then only this process knows.
+                self._session.ledger.write(key, State.CREATED, named)
+
     def saw(self, key: str, found: PollResult) -> None:
         """Record a poll's answer: after the first row, "not found" means gone."""
+        self._note_other(key, found.instance_id)
         record = self._owned.get(key)
         if record is not None and found.instance_id is not None and record.state in _NO_ROW_YET:
             record.names(found.instance_id)

@@ -17,7 +17,7 @@ from pytest_hydrasmoke._core.looks import named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, Evidence, Seen
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.removal import NoRowError, Removal
+from pytest_hydrasmoke._core.removal import STILL_DELETING, NoRowError, Removal
 from pytest_hydrasmoke._core.states import State
 
 from .ledger_lines import Entry, Reading
@@ -155,7 +155,7 @@ class Case:
             self.words = error.message
             return None
         seen = [self.record.evidence[plain_id(it)] for it in self.record.known_ids]
-        if any(one.held is not None and one.held[0] == "under way" for one in seen):
+        if doubt == STILL_DELETING:
             if self._deleting_for < DELETED_FOR:
                 wait = math.ceil(DELETED_FOR - self._deleting_for)
                 return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")

@@ -141,14 +141,17 @@ def _has_ledger(folder: Path) -> bool:
 
 def _foreign(folder: Path) -> Iterator[str]:
     """Yield the files of a folder that are no run's; raises OSError."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        found += (Path(place, name) for name in sorted([*links, *names]))
+    # After the walk: other processes of the run may begin meanwhile.
     own = {file for file in _files(folder) if _has_form(file)}
     # Without this sign of a process that has begun, a run has left nothing but empty files.
     begun = any(file.suffix == SEEN for file in own)
-    for place, folders, names in os.walk(folder, onerror=_raise):
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
-        for file in (Path(place, name) for name in sorted([*links, *names])):
-            if file not in own or (file.lstat().st_size and not begun):
-                yield file.relative_to(folder).as_posix()
+    for file in found:
+        if os.path.lexists(file) and (file not in own or (file.lstat().st_size and not begun)):
+            yield file.relative_to(folder).as_posix()
 
 
 def _raise(error: OSError) -> None:

@@ -146,9 +146,11 @@ def _apply(reading: Reading, line: Any) -> None:
 def _apply_state(reading: Reading, line: Any) -> None:
     key, state = _text(line["key"]), State(line["state"])
     if state is State.CLAIMED:
-        # A key that is used again starts afresh.
+        # A key that is used again starts afresh, and still owes what it has named.
         entry = Entry(key, _text(line["url"]), _mapping(line["spec"]), line["fake"] is True)
         entry.share = None if line["share"] is None else _text(line["share"])
+        before = reading.entries.get(key, entry)
+        entry.ids, entry.deleted = [*before.ids], [*before.deleted]
         reading.entries[key] = entry
         return
     entry = reading.entries[key]

@@ -359,6 +359,18 @@ def test_an_id_without_a_row_that_is_nobodys_may_still_get_one(seen: Any, state:
     assert io.calls_sent("delete") == ["delete"]
 
 
+@pytest.mark.parametrize("state", UNSEEN)
+def test_an_id_without_a_row_of_which_nothing_is_known_is_a_leak_that_no_sweep_closes(
+    state: State,
+) -> None:
+    scripts = {"poll": [NO_ROW, ...], "status": [reply(500), ...], "delete": [reply(500), ...]}
+    _, it, error = deleting(record(state=state, id=ID), **scripts)
+    assert error is not None
+    assert not isinstance(error.__cause__, NoRowError)
+    assert "its key has no row, and its status proves nothing" in error.message
+    assert it.state is state
+
+
 def test_the_row_names_what_is_deleted_and_what_provision_named_is_deleted_too() -> None:
     def about(request: Any) -> str:
         return str(request.path.rpartition("/")[2])

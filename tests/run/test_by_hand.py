@@ -114,6 +114,34 @@ async def test_what_the_test_deletes_itself_is_seen_gone(kind: str, given: Any) 
         assert it.leaks == [None]
 
 
+OTHER_ID = "7c1d2e3f-4a5b-4c6d-8e7f-9a0b1c2d3e4f"
+
+
+async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(kind: str) -> None:
+    async with hands(kind) as it:
+        async with within(it.factory.own("mine")) as key:
+            await result(it.client.provision(SPEC, key))
+            assert (await result(it.client.poll(key))).found
+            other = {"idempotency_key": key, "instance_id": OTHER_ID, "task_id": "t"}
+            it.world.fake.fail("provision", status=200, body=other)
+            await result(it.client.provision(SPEC, key))
+            [record] = it.world.session.records
+            assert record.known_ids[1:] == [OTHER_ID]
+        asked = [request.path for request in it.world.fake.requests if request.route == "delete"]
+        assert any(path.endswith(OTHER_ID) for path in asked)
+
+
+async def test_a_key_with_something_open_is_not_owned_again(kind: str) -> None:
+    async with hands(kind) as it:
+        async with within(it.factory.own("mine")) as key:
+            await result(it.client.provision(SPEC, key))
+        [record] = it.world.session.records
+        record.leak = "not confirmed as deleted"
+        with pytest.raises(ConfigError, match="can't name what a test provisions by hand"):
+            async with within(it.factory.own("mine")):
+                pass
+
+
 async def test_a_deletion_before_there_is_a_row_is_none(kind: str) -> None:
     async with hands(kind, row_after=3) as it:
         async with within(it.factory.own("mine")) as key:
