@@ -232,7 +232,7 @@ def test_a_disk_that_knows_a_name_by_another_case(
 BARE = """
 import importlib, os, select, signal, sys
 # What is others' may need it.
-import asyncio, filelock, httpcore, httpx, jinja2, harfile, pydantic_settings, pytest, uvicorn
+import asyncio, filelock, httpcore, httpx, jinja2, harfile, pydantic, pytest, uvicorn
 import uvicorn.protocols.http.h11_impl, anyio._backends._asyncio, starlette.applications
 for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
     sys.modules[name] = None
