@@ -65,6 +65,8 @@ class Seen:
     """Since when the last look's answer has held; looks that prove nothing do not end it."""
     held: tuple[Says, str | None] | None = None
     """That answer, with what the key names."""
+    alive: bool = False
+    """Whether any look saw it alive."""
 
     def answered(self, at: float, *, accepted: bool) -> Seen:
         """Add the answer to a DELETE: 2xx, else 404, 409 or 410."""
@@ -83,9 +85,10 @@ class Seen:
     def saw(self, look: Look) -> Seen:
         """Add a look."""
         answer = (look.says, look.named)
+        alive = self.alive or look.says == "alive"
         if look.says == "nothing" or answer == self.held:
-            return replace(self, look=look)
-        return replace(self, look=look, since=look.at, held=answer)
+            return replace(self, look=look, alive=alive)
+        return replace(self, look=look, since=look.at, held=answer, alive=alive)
 
 
 @dataclass(slots=True)

@@ -218,7 +218,7 @@ class SessionEnd:
         interrupted = (case for process in processes for case in process.cut_short)
         for case in (*self._active.cut_short, *interrupted):
             self._cases.ended_early(case)
-        instances = merged(instance for process in processes for instance in process.instances)
+        instances = merged(process.instances for process in processes)
         instances = with_commands(instances, self._commands)
         instances = with_tests(instances, self._cases.reports)
         draft = self._draft(session, instances, processes)
@@ -293,6 +293,9 @@ class SessionEnd:
                 self._say(terminal.deleting(session.pending))
             session.close()
             if at_the_end and self._is_owner:
+                # Nothing may begin after the last look, nor between it and what it looks at.
+                session.end()
+                session.close()
                 self.views.remarks += session.look_back()
         finally:
             self._interrupts.end_clean_up()

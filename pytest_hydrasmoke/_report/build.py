@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import TypeVar
 
 from pytest_hydrasmoke._base.commands import Commands
@@ -136,17 +137,26 @@ def _outcome(record: InstanceRecord) -> str:
     return "shared" if record.shared_across_workers and record.leak is None else "leaked"
 
 
-def merged(reports: Iterable[InstanceReport]) -> list[InstanceReport]:
-    """Merge what several processes report of each instance; the last report wins.
+def merged(processes: Iterable[Iterable[InstanceReport]]) -> list[InstanceReport]:
+    """Merge what several processes report of each instance; the last process wins.
 
-    The last one is the main process's, which sees every instance deleted.
+    The last one is the main process, which sees every instance deleted. Of two instances that one
+    process has had under the same key, none takes back that the other one leaked.
     """
     stories: dict[object, InstanceReport] = {}
-    for number, report in enumerate(reports):
-        # An attached instance has no key, and nothing to report but that it was used.
-        name = report.idempotency_key or report.id or number
-        before = stories.get(name)
-        stories[name] = report if before is None else _both(before, report)
+    nameless = count()
+    for reports in processes:
+        own: dict[object, InstanceReport] = {}
+        for report in reports:
+            # An attached instance has no key, and nothing to report but that it was used.
+            name = report.idempotency_key or report.id or next(nameless)
+            before = own.get(name)
+            leaked = before is not None and before.outcome == "leaked"
+            own[name] = report if before is None else _both(before, report, first=leaked)
+        for key, story in own.items():
+            before = stories.get(key)
+            shared = story.outcome == "shared"
+            stories[key] = story if before is None else _both(before, story, first=shared)
     return [_judged(report) for report in stories.values()]
 
 
@@ -158,8 +168,9 @@ def _judged(report: InstanceReport) -> InstanceReport:
     )
 
 
-def _both(one: InstanceReport, two: InstanceReport) -> InstanceReport:
-    last = one if two.outcome == "shared" else two
+def _both(one: InstanceReport, two: InstanceReport, *, first: bool) -> InstanceReport:
+    """Merge two reports of an instance; the `first` one's outcome counts, or the second one's."""
+    last = one if first else two
     began = min((report.began for report in (one, two) if report.began is not None), default=None)
     one, two = _since(began, one), _since(began, two)
     words = sorted(one.statuses + two.statuses, key=_at)

@@ -13,7 +13,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._core.looks import named
+from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, Evidence, Seen
 from pytest_hydrasmoke._core.record import InstanceRecord
@@ -75,11 +75,6 @@ class Home:
     def run_id(self) -> str:
         return self.folder.name
 
-    @property
-    def age(self) -> float:
-        """Seconds since its run wrote to the ledger, at least."""
-        return self.swept.age
-
 
 class Case:
     """One key of a run."""
@@ -106,8 +101,10 @@ class Case:
             self.record.evidence = Evidence(deleted)
             self.record.id = entry.ids[-1] if entry.ids else None
             self.record.state = State.GONE if entry.had_row else State.REQUESTED
+        self._began: float | None = None
+        """When its first step began, on the IO's clock."""
         self._removal: Removal | None = None
-        self._proved = self._twice = False
+        self._proved = self._twice = self._was_alive = False
         """`_twice`: whether its one repetition has been used."""
 
     @property
@@ -117,6 +114,7 @@ class Case:
 
     async def step(self, calls: Calls) -> None:
         """Take the next step; at the end of all steps there is an `end`."""
+        self._began = calls.io.now() if self._began is None else self._began
         try:
             await (self._look_again(calls) if self._proved else self._delete(calls))
         except HydraSmokeError as error:
@@ -133,20 +131,43 @@ class Case:
         now = calls.io.now()
         if self._removal is None:
             self._removal = Removal(self.record, self._policy, now)
-            if not self.record.was_ready and self.record.state is State.GONE:
-                with contextlib.suppress(HydraSmokeError):
-                    # Its boot may be over by now.
-                    await named(calls, self.record, self._policy, now + LAST)
-        pause = await self._removal.step(calls)
+            await self._look_first(calls, now)
+        try:
+            pause = await self._removal.step(calls)
+        finally:
+            if any(self.record.evidence[plain_id(it)].alive for it in self.record.known_ids):
+                self._note_alive()
         self._proved = pause is None
         self.due = calls.io.now() + (AFTER if pause is None else pause)
 
+    async def _look_first(self, calls: Calls, now: float) -> None:
+        """Look before a delete of this sweep hides what is there."""
+        record = self.record
+        if not record.was_ready and record.state is State.GONE:
+            with contextlib.suppress(HydraSmokeError):
+                # Its boot may be over by now.
+                await named(calls, record, self._policy, now + LAST)
+        if self._deleting_for(now) > 0:
+            for known in record.known_ids:
+                seen = await look(calls, record, self._policy, known, now + LAST)
+                if seen.says == "alive":
+                    self._note_alive()
+                    record.evidence = Evidence()
+
+    def _note_alive(self) -> None:
+        """Count the age of its deletion from the next delete on."""
+        if not self._was_alive:
+            self._was_alive = True
+            self.home.swept.saw_alive(self.key)
+
     async def _look_again(self, calls: Calls) -> None:
         now = calls.io.now()
+        booting = self._is_booting(now)
         removal = Removal(self.record, self._policy, now)
         try:
-            doubt = await removal.look_again(calls, now + LAST, ask=self._is_booting)
+            doubt = await removal.look_again(calls, now + LAST, ask=booting)
         except LeakError as error:
+            self._note_alive()
             if self._twice:
                 raise
             # Once more from the start: an instance that keeps coming back is left.
@@ -156,13 +177,14 @@ class Case:
             return None
         seen = [self.record.evidence[plain_id(it)] for it in self.record.known_ids]
         if doubt == STILL_DELETING:
-            if self._deleting_for < DELETED_FOR:
-                wait = math.ceil(DELETED_FOR - self._deleting_for)
+            seconds = self._deleting_for(now)
+            if seconds < DELETED_FOR:
+                wait = math.ceil(DELETED_FOR - seconds)
                 return self.ends(End.UNDER_WAY, f"the router is still at it; sweep in {wait} s")
         elif doubt is not None:
             return self.ends(End.LEFT, f"proved gone, but the last look is no proof: {doubt}")
-        if self._is_booting:
-            wait = math.ceil(self._boot - self.home.age)
+        if booting:
+            wait = math.ceil(self._boot - self._age(now))
             return self.ends(End.BOOTING, f"was booting, deleted; sweep again in {wait} s")
         asked = any(one.accepted and not one.found_nothing for one in seen)
         return self.ends(End.DELETED if asked else End.GONE)
@@ -171,18 +193,26 @@ class Case:
     def _boot(self) -> float:
         return max(BOOT, self.home.reading.boot)
 
-    @property
-    def _is_booting(self) -> bool:
-        """Whether it was deleted in a boot that may still go on."""
-        return not self.record.was_ready and self.home.age < self._boot
+    def _is_booting(self, now: float) -> bool:
+        """Return whether it was deleted in a boot that may still go on."""
+        return not self.record.was_ready and self._age(now) < self._boot
 
-    @property
-    def _deleting_for(self) -> float:
-        by_run = self.home.age if self.entry is not None and self.entry.deleted else 0.0
-        return max(by_run, self.home.swept.deleting_for.get(self.key, 0.0))
+    def _age(self, now: float) -> float:
+        """Return the seconds since its run wrote to the ledger, at least."""
+        return self.home.swept.age + self._for(now)
+
+    def _for(self, now: float) -> float:
+        """Return the seconds since this sweep's first step with it."""
+        return now - (now if self._began is None else self._began)
+
+    def _deleting_for(self, now: float) -> float:
+        """Return the seconds since its first delete after which it was not seen alive."""
+        by_run = self.entry is not None and bool(self.entry.deleted)
+        before = self.home.swept.deleting_for(self.key, by_run=by_run)
+        return before + self._for(now) if before else 0.0
 
     def _has_no_row(self, now: float) -> None:
-        entry, age = self.entry, self.home.age
+        entry, age = self.entry, self._age(now)
         if entry is None:
             return self.ends(End.NOTHING)
         if entry.state is State.REFUSED:

@@ -57,6 +57,8 @@ class LastLook:
         if await removal.step(calls) is None:
             record.leak = None
             record.add_remark("its deletion was proved only at the run's end")
+            # What one look has taken back needs its last look like any other.
+            await self.of_proved(calls, record)
 
     async def of_proved(self, calls: Calls, record: InstanceRecord) -> None:
         """Look at what was proved gone; what is there again is a leak, and is deleted again."""

@@ -163,6 +163,7 @@ def _apply_state(reading: Reading, line: Any) -> None:
         entry.ids += [instance_id] if state in NAMING and instance_id not in entry.ids else []
         entry.deleted += [instance_id] if state is State.DELETING else []
     if state is State.CREATED:
+        entry.deleted.clear()  # It came back.
         reading.row_lag = max(reading.row_lag, seconds)
     elif state is State.READY:
         entry.was_ready = True

@@ -30,8 +30,10 @@ class Swept:
     """That of the ledger that was read."""
     age: float = 0.0
     """Seconds since the ledger was last written to; 0 if they can't be told."""
-    deleting_for: dict[str, float] = field(default_factory=dict[str, float])
-    """Seconds since the first sweep that asked for each key's deletion."""
+    asked: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds since the first sweep that has asked for each key's deletion, after it last ran."""
+    ran: set[str] = field(default_factory=set[str])
+    """The keys whose instance a sweep has seen alive: the run's own deletion failed."""
     _file: Path | None = None
 
     @classmethod
@@ -44,9 +46,24 @@ class Swept:
             swept._file = file
             now = file.stat().st_mtime
             swept.age = max(now - (folder / LEDGER).stat().st_mtime, 0.0)
-            for other in swept_files(folder):
-                swept._take_in(other, reading, max(now - other.stat().st_mtime, 0.0))
+            oldest_first = sorted((other.stat().st_mtime, other) for other in swept_files(folder))
+            for written, other in oldest_first:
+                swept._take_in(other, reading, max(now - written, 0.0))
         return swept
+
+    def deleting_for(self, key: str, *, by_run: bool) -> float:
+        """Return the seconds since the first delete after which an instance was not seen alive.
+
+        `by_run`: whether the run has had one accepted.
+        """
+        own = self.age if by_run and key not in self.ran else 0.0
+        return max(own, self.asked.get(key, 0.0))
+
+    def saw_alive(self, key: str) -> None:
+        """Record that an instance is alive: no delete so far has done its work."""
+        self.ran.add(key)
+        self.asked.pop(key, None)
+        self.write(key, State.CREATED)
 
     def _take_in(self, file: Path, reading: Reading, age: float) -> None:
         for line in file.read_bytes().splitlines():
@@ -54,8 +71,13 @@ class Swept:
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 told = json.loads(line)
                 key, state, ids = str(told["key"]), State(told["state"]), told["ids"]
+                if state is State.CREATED:
+                    self.ran.add(key)
+                    self.asked.pop(key, None)
+                    reading.entries[key].deleted.clear()
+                    continue
                 if state is State.DELETING:
-                    self.deleting_for[key] = max(age, self.deleting_for.get(key, 0.0))
+                    self.asked.setdefault(key, age)
                 if told["size"] == reading.size and key in reading.entries:
                     reading.entries[key].state = state
                     reading.entries[key].ids += ids

@@ -128,12 +128,30 @@ def test_a(smoke_instance_factory):
         pass
 """
 
+GOING_ON = """
+import threading, time
+
+def test_a(smoke_instance, smoke_instance_factory):
+    def go_on():
+        said = ""
+        while "is over" not in said:
+            try:
+                smoke_instance_factory()
+                time.sleep(0.1)
+            except Exception as error:  # Or the run deletes it in its boot.
+                said = str(error)
+        open("late.txt", "w").write(said)
+
+    threading.Thread(target=go_on).start()
+"""
+
 
 def run(fake: FakeRouter, folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(text)
     command = [sys.executable, "-m", "pytest", *ONLY, "--hydra-smoke", "test_it.py"]
     kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
     env = {**kept, **dict([ALONE]), **environment_for(fake)}
+    env["HYDRA_SMOKE_MAX_INSTANCES"] = "500"
     return subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False
     )
@@ -180,3 +198,12 @@ def test_a_thread_that_still_waits_as_the_run_ends_holds_nothing(tmp_path: Path)
         ended = run(fake, tmp_path, WAITING)
         assert (ended.returncode, alive(fake)) == (0, []), ended.stdout + ended.stderr
     assert (tmp_path / "late.txt").exists()
+
+
+def test_nothing_begins_once_the_last_look_has(tmp_path: Path) -> None:
+    with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "running"),))) as fake:
+        ended = run(fake, tmp_path, GOING_ON)
+        assert (ended.returncode, alive(fake)) == (0, []), ended.stdout + ended.stderr
+    # Each had its last look, so that nothing is left for a sweep to look at.
+    assert list(tmp_path.joinpath(".hydrasmoke/runs").iterdir()) == [], ended.stdout
+    assert "is over" in (tmp_path / "late.txt").read_text()

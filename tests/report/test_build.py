@@ -216,7 +216,7 @@ def test_one_story_is_made_of_what_several_processes_tell() -> None:
     two.took("delete", 109.0, 0.25)
     # The second process's clock began elsewhere, and the wall clock is what they have in common.
     later = report_of(two, WALL + 60.0)
-    [story] = merged([frozen(one), later])
+    [story] = merged([[frozen(one)], [later]])
     assert story.began == NOON
     assert [it.word for it in story.statuses] == ["running"], "a word is told once in a row"
     assert [(it.call, it.at) for it in story.exchanges][-1] == ("delete", 69.0)
@@ -230,14 +230,14 @@ def test_one_story_is_made_of_what_several_processes_tell() -> None:
 def test_the_earlier_of_two_beginnings_is_the_storys() -> None:
     early, late = lived(), record(state=State.DELETED, id=ID)
     late.saw_status("running", 130.0)
-    [story] = merged([frozen(late), frozen(early)])
+    [story] = merged([[frozen(late)], [frozen(early)]])
     assert story.began == NOON
     assert [it.at for it in story.statuses] == [3.0]
     assert [it.at for it in story.exchanges] == [0.0, 1.0]
 
 
 def test_a_process_that_never_used_it_moves_nothing() -> None:
-    [story] = merged([frozen(lived()), frozen(record(state=State.DELETED))])
+    [story] = merged([[frozen(lived())], [frozen(record(state=State.DELETED))]])
     assert story.began == NOON
     assert [it.at for it in story.exchanges] == [0.0, 1.0]
 
@@ -245,10 +245,13 @@ def test_a_process_that_never_used_it_moves_nothing() -> None:
 def test_the_last_process_is_believed_unless_it_leaves_it_to_another() -> None:
     leaked, shared = part(outcome="leaked", leak="why"), part(outcome="shared")
     gone = part(outcome="deleted", leak=None)
-    assert [it.outcome for it in merged([leaked, gone])] == ["deleted"]
-    assert [it.outcome for it in merged([shared, gone])] == ["deleted"]
-    assert [it.outcome for it in merged([gone, shared])] == ["deleted"]
-    [lost_sight_of] = merged([shared, shared])
+    assert [it.outcome for it in merged([[leaked], [gone]])] == ["deleted"]
+    assert [it.outcome for it in merged([[shared], [gone]])] == ["deleted"]
+    assert [it.outcome for it in merged([[gone], [shared]])] == ["deleted"]
+    # Two instances of one process under the same key: the other one's end takes nothing back.
+    assert [it.outcome for it in merged([[leaked, gone]])] == ["leaked"]
+    assert [it.outcome for it in merged([[gone, leaked]])] == ["leaked"]
+    [lost_sight_of] = merged([[shared], [shared]])
     assert (lost_sight_of.outcome, lost_sight_of.leak) == (
         "leaked",
         "no process has confirmed its deletion",
@@ -257,9 +260,9 @@ def test_the_last_process_is_believed_unless_it_leaves_it_to_another() -> None:
 
 def test_attached_instances_are_told_once_each_by_their_id() -> None:
     it = attached()
-    assert len(merged([frozen(it), frozen(it)])) == 1
+    assert len(merged([[frozen(it)], [frozen(it)]])) == 1
     nameless = part(idempotency_key=None, id=None)
-    assert len(merged([nameless, nameless])) == 2
+    assert len(merged([[nameless], [nameless]])) == 2
 
 
 def test_an_instance_names_the_tests_that_used_it() -> None:
@@ -275,7 +278,7 @@ def test_an_instance_names_the_tests_that_used_it() -> None:
 
 
 def test_tokens_of_several_processes_are_counted_together() -> None:
-    [story] = merged([frozen(lived()), frozen(lived())])
+    [story] = merged([[frozen(lived())], [frozen(lived())]])
     assert (story.tokens.total, story.untold, story.waits["gap"]) == (18, 0, 0.25)
 
 

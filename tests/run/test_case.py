@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,8 @@ def case_of(
 ) -> Case:
     """Return the case of a key that a ledger has, or, if not `named`, of one that it has not."""
     folder, reading = Path("runs", "night"), reading_of(*lines)
-    since = {} if deleting_for is None else {KEY: deleting_for}
-    home = Home(folder, reading, Swept(folder, age=age, deleting_for=since), ended)
+    asked = {} if deleting_for is None else {KEY: deleting_for}
+    home = Home(folder, reading, Swept(folder, age=age, asked=asked), ended)
     entry = reading.entries[KEY] if named else None
     return Case(KEY, home, entry, policy, ROW_SETTLE)
 
@@ -156,10 +157,11 @@ def test_a_last_look_that_proves_nothing_leaves_it() -> None:
     ("age", "boot", "end"),
     [
         (0.0, 20.0, End.BOOTING),
-        (BOOT - 0.1, 20.0, End.BOOTING),
+        (BOOT - AFTER - 0.1, 20.0, End.BOOTING),
+        (BOOT - AFTER, 20.0, End.DELETED),
         (BOOT, 20.0, End.DELETED),
         (BOOT, 90.0, End.BOOTING),
-        (90.0, 90.0, End.DELETED),
+        (90.0 - AFTER, 90.0, End.DELETED),
     ],
 )
 def test_what_was_never_ready_is_looked_at_later_than_any_boot_takes(
@@ -172,7 +174,7 @@ def test_what_was_never_ready_is_looked_at_later_than_any_boot_takes(
     # Its worker may have finished after the first one.
     assert len(io.calls_sent("delete")) == (2 if end is End.BOOTING else 1)
     if end is End.BOOTING:
-        wait = "1" if age == BOOT - 0.1 else f"{max(BOOT, boot) - age:.0f}"
+        wait = math.ceil(max(BOOT, boot) - age - AFTER)
         assert case.words == f"was booting, deleted; sweep again in {wait} s"
         assert (case.end in WELL, LEARNED[case.end]) == (True, State.GONE)
 
@@ -217,10 +219,10 @@ def test_a_deletion_under_way_is_well_and_not_over() -> None:
 @pytest.mark.parametrize(
     ("age", "by_run", "by_sweep", "wait"),
     [
-        (599.5, True, None, 1),
-        (600.0, True, None, None),
+        (DELETED_FOR - 20.5, True, None, 9),
+        (DELETED_FOR - 5.0, True, None, None),
         (9999.0, False, None, 600),
-        (0.0, False, 100.0, 500),
+        (0.0, False, 100.0, 488),
         (0.0, False, 600.0, None),
         (700.0, True, 3.0, None),
     ],
@@ -236,6 +238,34 @@ def test_a_deletion_that_was_accepted_long_ago_has_been_carried_out(
     else:
         assert case.end is End.UNDER_WAY
         assert case.words.endswith(f"sweep in {wait} s")
+
+
+@pytest.mark.parametrize("by_run", [True, False])
+def test_a_deletion_is_no_older_than_when_it_was_last_seen_alive(by_run: bool) -> None:
+    old = {"age": 9999.0} if by_run else {"deleting_for": 9999.0}
+    case = case_of(CREATED, READY, *((DELETING,) if by_run else ()), **old)
+    carry_out(
+        case,
+        status=[status("running"), status("deleting"), ...],
+        poll=[row("running"), row("deleting"), ...],
+    )
+    assert (case.end, case.words) == (
+        End.UNDER_WAY,
+        f"the router is still at it; sweep in {DELETED_FOR:.0f} s",
+    )
+
+
+def test_what_was_seen_alive_needs_a_delete_of_its_own_to_be_gone() -> None:
+    case = case_of(CREATED, READY, DELETING, age=30)
+    io = carry_out(case, status=[status("running"), NOT_FOUND, ...], delete=[NOT_FOUND, ...])
+    assert (case.end, io.waited) == (End.GONE, 10 + AFTER)
+
+
+def test_what_comes_back_at_the_last_look_is_not_an_old_deletion() -> None:
+    case = case_of(CREATED, READY, DELETING, age=9999.0)
+    answers = [*[status("deleting")] * 2, NOT_FOUND, status("running"), status("deleting"), ...]
+    carry_out(case, status=answers)
+    assert case.end is End.UNDER_WAY
 
 
 # Without a row
@@ -258,9 +288,10 @@ def test_what_a_key_names_that_nobody_has_claimed_is_deleted() -> None:
 @pytest.mark.parametrize(
     ("age", "end", "wait"),
     [
-        (0.0, End.UNSURE, 3600),
-        (3599.7, End.UNSURE, 1),
-        (3540.3, End.UNSURE, 60),
+        (0.0, End.UNSURE, 3596),
+        (3594.9, End.UNSURE, 1),
+        # What it waits itself counts.
+        (3595.8, End.NOTHING, None),
         (3600.0, End.NOTHING, None),
     ],
 )
@@ -293,7 +324,7 @@ def test_a_row_that_comes_is_deleted() -> None:
 def test_the_age_of_a_run_that_is_only_looked_at_is_not_known() -> None:
     case = case_of(REFUSED)
     case.home.swept = Swept(Path("night"))
-    assert (case.home.run_id, case.home.age) == ("night", 0)
+    assert (case.home.run_id, case.home.swept.age) == ("night", 0)
 
 
 # Refused

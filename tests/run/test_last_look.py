@@ -184,9 +184,21 @@ def leaked(state: State, **more: Any) -> InstanceRecord:
 def test_a_leak_that_is_gone_at_the_end_is_a_note() -> None:
     it = leaked(State.DELETING, id=ID)
     io = look(try_again, it)
-    assert (it.state, it.leak) == (State.GONE, None)
+    assert (it.state, it.leak) == (State.GONE, None), "it was never ready"
     assert it.notes == ["its deletion was proved only at the run's end"]
-    assert io.waited == AFTER
+    assert io.waited == 2 * AFTER
+
+
+def test_a_leak_that_one_look_takes_back_needs_a_last_look() -> None:
+    it = leaked(State.DELETING, id=ID)
+    it.was_ready = True
+    look(try_again, it)
+    assert (it.state, it.leak) == (State.DELETED, None)
+    it = leaked(State.DELETING, id=ID)
+    look(try_again, it, status=[NOT_FOUND, status("running"), NOT_FOUND, ...])
+    assert it.leak == (
+        "it was proved gone, and is there again: status 'running'; it was deleted once more"
+    )
 
 
 def test_a_leak_that_is_not_proved_at_the_end_stays_one() -> None:
@@ -216,7 +228,7 @@ def test_a_signal_leaves_no_time_for_a_leak() -> None:
 
 def test_a_leak_whose_time_comes_late_is_looked_at_at_once() -> None:
     it = leaked(State.DELETING, id=ID)
-    assert look(try_again, it, late=9).waited == 9
+    assert look(try_again, it, late=9).waited == 9 + AFTER
 
 
 # At what was refused
@@ -370,7 +382,7 @@ def test_a_leak_is_tried_once_more_at_the_end_of_the_run() -> None:
         assert it.leak is not None
         fake._faults.reset()
         assert session.look_back() == []
-        assert (it.leak, it.state) == (None, State.GONE)
+        assert (it.leak, it.state) == (None, State.DELETED)
         assert fake.instances[0].deleted
 
 

@@ -188,7 +188,7 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
 
 
 def test_processes_that_begin_at_once_have_one_instance_and_use_it_in_turn(a_run: Runs) -> None:
-    run = a_run(BOOTS)
+    run = a_run(BOOTS, usage_settle=3)
     workers, inside = run.workers(4), threading.Lock()
     counted: list[int] = []
     keys: set[str | None] = set()
@@ -273,7 +273,7 @@ def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
         assert second.ledger.asked.wait(PATIENCE)
         assert instance.chat("hello").expect_llm_events().count == 1
         first.sharing.release()
-    [story] = merged([*first.end(), *second.end()])
+    [story] = merged([first.end(), second.end()])
     assert (story.id, story.outcome, story.chats) == (theirs.id, "attached", 2)
     assert not run.fake.instances[0].deleted
 
@@ -487,15 +487,15 @@ def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
         with worker.holding() as instance:
             instance.chat("hello")
         worker.sharing.end(EVERYBODY)
-    told = [*first.end(), *second.end()]
-    assert [(one.id, one.outcome) for one in told] == [
+    told = [first.end(), second.end()]
+    assert [(one.id, one.outcome) for its in told for one in its] == [
         (private.id, "deleted"),
         (instance.id, "shared"),
         (instance.id, "shared"),
     ]
     assert [seen.deleted for seen in run.fake.instances] == [True, False]
     run.main.session.adopt({})
-    stories = merged([*told, *run.main.end()])
+    stories = merged([*told, run.main.end()])
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
     # One story each, with what every process knows of it.
     assert [(story.id, story.outcome) for story in stories] == [
@@ -516,7 +516,7 @@ def test_what_nobody_has_seen_deleted_counts_as_leaked(a_run: Runs) -> None:
     for worker in workers:
         with worker.holding():
             pass
-    [story] = merged(report for worker in workers for report in worker.end())
+    [story] = merged(worker.end() for worker in workers)
     assert (story.outcome, story.leak) == ("leaked", "no process has confirmed its deletion")
 
 
@@ -528,7 +528,7 @@ def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) 
     with first.holding() as instance:
         instance.delete()
     for one, two in ((first, second), (second, first)):
-        [story] = merged([*one.end(), *two.end()])
+        [story] = merged([one.end(), two.end()])
         assert story.outcome == "deleted"
 
 

@@ -131,8 +131,38 @@ def test_the_first_sweep_that_asked_for_a_deletion_counts(folder: Path) -> None:
             if file.stat().st_size and file == swept._file:
                 older(file, hours * HOUR)
     swept, _ = begin(folder)
-    assert swept.deleting_for["owner-0"] >= 3 * HOUR - 1
-    assert "owner-1" not in swept.deleting_for
+    assert swept.deleting_for("owner-0", by_run=False) >= 3 * HOUR - 1
+    assert swept.deleting_for("owner-1", by_run=False) == 0
+
+
+def test_a_deletion_is_as_old_as_the_first_delete_since_it_was_seen_alive(folder: Path) -> None:
+    older(folder / "ledger.jsonl", 5 * HOUR)
+    for hours, alive in ((4, False), (3, True), (1, False)):
+        swept, reading = begin(folder)
+        assert swept.deleting_for("owner-0", by_run=True) >= 5 * HOUR - 1 or hours == 1
+        reading.entries["owner-0"].deleted.append("made-up")
+        if alive:
+            swept.saw_alive("owner-0")
+            assert swept.deleting_for("owner-0", by_run=True) == 0
+        else:
+            swept.write("owner-0", State.DELETING, ["made-up"])
+        assert swept._file is not None
+        older(swept._file, hours * HOUR)
+    swept, _ = begin(folder)
+    assert HOUR - 1 <= swept.deleting_for("owner-0", by_run=True) < 2 * HOUR
+
+
+def test_a_delete_before_it_was_seen_alive_proves_nothing(folder: Path) -> None:
+    append(folder, {"key": "owner-0", "state": State.CREATED, "id": "made-up"})
+    append(folder, {"key": "owner-0", "state": State.DELETING, "id": "made-up"})
+    swept, reading = begin(folder)
+    assert reading.entries["owner-0"].deleted == ["made-up"]
+    swept.saw_alive("owner-0")
+    assert begin(folder)[1].entries["owner-0"].deleted == []
+    append(folder, {"key": "owner-1", "state": State.CREATED, "id": "other"})
+    append(folder, {"key": "owner-1", "state": State.DELETING, "id": "other"})
+    append(folder, {"key": "owner-1", "state": State.CREATED, "id": "other"})
+    assert read(folder).entries["owner-1"].deleted == []
 
 
 def test_a_file_with_nothing_in_it_goes(folder: Path) -> None:
