@@ -14,8 +14,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from filelock import FileLock
-
 from . import clock
 
 T = TypeVar("T")
@@ -24,8 +22,6 @@ OPENED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 """Flags for every file opened for writing: follow no link, translate no byte."""
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for other processes that have the file open which is to be replaced or read."""
-APPEND_TIMEOUT = 2.0
-"""Seconds to wait for other processes that append to the same file."""
 _INTERVAL = 0.01
 """Seconds between two attempts to replace or read a file."""
 _F_FULLFSYNC = 51
@@ -36,10 +32,6 @@ class System:
     """Linux, and every system without a class below."""
 
     is_posix = True
-
-    def alone(self, file: Path) -> contextlib.AbstractContextManager[object]:
-        """Return a context for an append in which no other process appends."""
-        return contextlib.nullcontext()  # The system itself writes at the end of the file.
 
     def flush(self, descriptor: int) -> None:
         """Flush a file to disk; raises OSError."""
@@ -93,12 +85,9 @@ _SELECTABLE = 1024
 
 
 class Windows(System):
-    """Windows: an append is a seek and a write, and open files can't be replaced."""
+    """Windows: open files can't be replaced."""
 
     is_posix = False
-
-    def alone(self, file: Path) -> contextlib.AbstractContextManager[object]:
-        return FileLock(f"{file}.lock", APPEND_TIMEOUT, fallback_to_soft=False)
 
     def flush_folder(self, folder: Path) -> None:
         """Do nothing: a folder can't be opened there, and its entries are journaled."""

@@ -10,7 +10,6 @@ A run's folder is `<output>/runs/<run id>/`; `folder` creates and removes its fi
   next in line.
 - `live/*.lock`: held by each process of the run as long as it lives. The held lock, never a process
   id, shows that a run is alive. `live/*.seen`: which processes have ever held one.
-- `*.jsonl.lock`, `live.log.lock`: on Windows, held while a line is appended (`_base.platform`).
 - `turns/*.json`: what is known of the last turn on each shared instance (`_core.turn_log`), written
   by its holder; `turns/*.tmp` for a moment.
 - `over`: written by a sweep, or by the main process at its end: the run is over. Every process
@@ -26,8 +25,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from pytest_hydrasmoke._base import files, platform, run_keys
 from pytest_hydrasmoke._base.commands import PLAIN, Commands
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
@@ -37,7 +34,7 @@ from pytest_hydrasmoke._core.states import State
 from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
 from .ledger_lines import SCHEMA, Reading, parse
-from .locks import MAIN, is_live, lock, wait_for
+from .locks import MAIN, Lock, is_live, wait_for
 
 __tracebackhide__ = hide_own_frames
 
@@ -70,7 +67,7 @@ class Ledger:
         self._commands = commands
         self.folder = folder_of(output, run_id)
         self._output = output
-        self._lock: FileLock | None = None
+        self._lock: Lock | None = None
         self._size = 0
         """The ledger's at this process's last claim: it only grows."""
 
@@ -81,13 +78,12 @@ class Ledger:
         try:
             live = run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
+            self._lock = Lock(live / f"{name}.lock")
             # A sweep that tests the lock holds it for a moment.
-            self._lock = lock(live / f"{name}.lock", timeout=2)
-            self._lock.acquire()
-            # The lock file itself proves nothing later: Windows removes it with its holder.
+            if not self._lock.acquire(within=2):
+                raise self._unusable("another process holds it: give each run its own id")
+            # The lock's file proves nothing later: other tools have files of such names, too.
             files.make_mark(live / f"{name}{run_folder.SEEN}")
-        except Timeout:
-            raise self._unusable("another process holds it: give each run its own id") from None
         except OSError as error:
             raise self._unusable(str(error)) from None
         used = f"a sweep has declared run {self.run_id} over" if self.is_over else ""
@@ -115,12 +111,14 @@ class Ledger:
     def claim(self, intent: Intent, number: int, most: int) -> list[str] | None:
         """Take slots and write their claims; None if fewer than `number` of `most` are free."""
         try:
-            with lock(self.folder / SLOTS, timeout=SLOTS_TIMEOUT):
+            with Lock(self.folder / SLOTS) as slots:
+                if not slots.acquire(SLOTS_TIMEOUT):
+                    raise self._unusable(f"another process holds {slots.path}")
                 free = self.read().free_slots(self.run_id, number, most)
                 keys = [run_keys.key_of(self.run_id, slot) for slot in free]
                 for key in keys:
                     self._claim(key, intent)
-        except (OSError, Timeout) as error:
+        except OSError as error:
             raise self._unusable(str(error)) from None
         return keys or None
 
@@ -140,7 +138,7 @@ class Ledger:
         append(self.folder, claimed, make=True)
         self._size = ledger.stat().st_size
 
-    def hold(self, name: str, check: Callable[[], object]) -> FileLock:
+    def hold(self, name: str, check: Callable[[], object]) -> Lock:
         """Wait until no other process of the run holds a name, and hold it.
 
         `check` is called once a second; what it raises ends the wait.

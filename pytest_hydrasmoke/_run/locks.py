@@ -1,14 +1,21 @@
-"""Locks that end with their process: they show which processes of a run live."""
+"""Locks that end with their process: they show which processes of a run live.
+
+A lock is a file that this process has open and locked (`flock`), and no other: a program that it
+starts does not inherit the open file, and a forked child closes it, which leaves the lock with its
+parent. So the system ends a lock with its process, even with one that was killed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from filelock import FileLock, Timeout
-
-from pytest_hydrasmoke._base import clock
+from pytest_hydrasmoke._base import clock, platform
 from pytest_hydrasmoke._base.files import is_blocked
 
 from .folder import LIVE, folder_of
@@ -17,28 +24,95 @@ MAIN = "main"
 """The name of a run's main process, which begins it; workers have other names."""
 INTERVAL = 0.05
 """Seconds between two attempts to get a lock that another process holds."""
+_FLAGS = os.O_RDWR | os.O_CREAT | platform.OPENED
 
 
-def lock(path: Path, timeout: float, *, thread_local: bool = True) -> FileLock:
-    """Return a lock whose `acquire` waits `timeout` seconds, then raises `Timeout`."""
-    # Without support in the file system the lock would be a file with a process id, which outlives
-    # its process and so proves nothing.
-    return FileLock(path, timeout, thread_local=thread_local, fallback_to_soft=False)
+class Lock:
+    """A lock on a file that is made if it is missing; as a context, it is released at its end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, within: float = 0.0) -> bool:
+        """Return whether this process got it `within` these seconds; raises OSError."""
+        until = clock.now() + within
+        while not self._take():
+            if clock.now() >= until:
+                return False
+            clock.pause(INTERVAL)
+        return True
+
+    def _take(self) -> bool:
+        while True:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.release)
+                self._descriptor = os.open(self.path, _FLAGS, 0o600)
+                _held.add(self)
+                if not _flock(self._descriptor):
+                    return False
+                if os.fstat(self._descriptor).st_nlink:
+                    undo.pop_all()
+                    return True
+                # Its last holder has removed the file: nobody else would see this lock.
+
+    def release(self) -> None:
+        """Let others have it; harmless if it is not held. Any thread may call it."""
+        _held.discard(self)
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
 
 
-def wait_for(path: Path, check: Callable[[], object]) -> FileLock:
+_held: set[Lock] = set()
+
+
+def _flock(descriptor: int) -> bool:
+    """Lock an open file unless another process has; return whether it is locked."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    import fcntl  # Not on every system.
+
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _forget() -> None:
+    """Close what a forked child has of its parent's locks: only an unlock would end them."""
+    for lock in list(_held):
+        lock.release()
+
+
+if sys.platform == "win32":
+    pass  # Nothing forks there.
+else:
+    os.register_at_fork(after_in_child=_forget)
+
+
+def wait_for(path: Path, check: Callable[[], object]) -> Lock:
     """Wait until a lock is free, and hold it.
 
     `check` is called between two attempts; an error that it raises ends the wait.
     """
-    # The thread that ends the test releases it, which may not be the one that began it.
-    held = lock(path, timeout=0.0, thread_local=False)
-    while True:
-        check()
-        with contextlib.suppress(Timeout):
-            held.acquire()
-            return held
+    wanted = Lock(path)
+    check()
+    while not wanted.acquire():
         clock.pause(INTERVAL)
+        check()
+    return wanted
 
 
 def has_main_process(output: Path, run_id: str) -> bool:
@@ -58,8 +132,7 @@ def is_live(folder: Path) -> bool:
 
 
 def _is_held(path: Path) -> bool:
-    try:
-        with lock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
+    # Another process may be removing the folder.
+    with contextlib.suppress(FileNotFoundError), Lock(path) as tried:
+        return not tried.acquire()
+    return False

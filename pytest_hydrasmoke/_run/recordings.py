@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, opened
 from pytest_hydrasmoke._options import how_to_set
 
-from .locks import lock
+from .locks import Lock
 from .recording import HEAD, owner_in, path_of
 
 ROUTER = "router.json"
@@ -32,7 +30,7 @@ class Recordings:
     """The recordings in a folder; one process at a time may write them."""
 
     folder: Path
-    _held: FileLock | None = field(default=None, repr=False)
+    _held: Lock | None = field(default=None, repr=False)
 
     @cached_property
     def owners(self) -> dict[str, Path]:
@@ -95,16 +93,15 @@ class Recordings:
                 next_step=how_to_set("record"),
             )
         probe = self.folder / _TEMPORARY.replace("*", "probe")
-        held = lock(self.folder / LOCK, timeout=0)
+        held = Lock(self.folder / LOCK)
         try:
             replace(probe, "")
             probe.unlink()
-            held.acquire()
-        except Timeout:
-            raise ConfigError(
-                f"record: another run records into {self.folder}, and only one at a time may",
-                next_step="wait until that run is over, or give this one another folder",
-            ) from None
+            if not held.acquire():
+                raise ConfigError(
+                    f"record: another run records into {self.folder}, and only one at a time may",
+                    next_step="wait until that run is over, or give this one another folder",
+                )
         except OSError as error:
             raise ConfigError(
                 f"record: {self.folder} can't be written: {error.strerror or error}",
@@ -120,7 +117,7 @@ class Recordings:
         """Let other runs record into the folder; harmless if done before."""
         held, self._held = self._held, None
         if held is not None:
-            # The folder is for version control. Windows removes the file itself.
+            # The folder is for version control.
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink()
             held.release()

@@ -13,8 +13,6 @@ import hashlib
 import json
 from typing import Any
 
-from filelock import FileLock
-
 from pytest_hydrasmoke._api.models import InstanceSpec
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
@@ -27,6 +25,7 @@ from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 
 from .ledger_lines import Entry
+from .locks import Lock
 from .session import SmokeSession
 
 __tracebackhide__ = hide_own_frames
@@ -45,7 +44,7 @@ class Sharing:
         self._worker = worker
         self._begun: set[str] = set()
         self._used: dict[_Wanted, InstanceRecord] = {}
-        self._held: tuple[_Wanted, FileLock] | None = None
+        self._held: tuple[_Wanted, Lock] | None = None
 
     def begins(self, share: str) -> bool:
         """Return whether a share is new to this process; if so, the caller has to call `end`."""

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
 )
 
 from pytest_hydrasmoke._api.models import InstanceSpec
@@ -131,14 +133,12 @@ def _of_phases(value: object) -> object:
 
 LONGEST_GROUP = 200
 """Most characters of a group's name."""
-Words = Annotated[frozenset[str], NoDecode, BeforeValidator(_words)]
+Words = Annotated[frozenset[str], BeforeValidator(_words)]
 StatusWords = Annotated[Words, AfterValidator(_lower)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NoLessThanZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # pydantic calls the last validator first.
-Budgets = Annotated[
-    dict[str, Seconds], NoDecode, BeforeValidator(_of_phases), BeforeValidator(_pairs)
-]
+Budgets = Annotated[dict[str, Seconds], BeforeValidator(_of_phases), BeforeValidator(_pairs)]
 CaFile = Annotated[Path, AfterValidator(_ca_file)]
 TokenFile = Annotated[Path, AfterValidator(_token_file)]
 
@@ -148,16 +148,10 @@ SPEC = ("manifest_id", "region_id", "tier_id")
 
 
 @public
-class HydraSmokeConfig(BaseSettings):
+class HydraSmokeConfig(BaseModel):
     """The resolved settings of a run; seconds where a number is a time."""
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        arbitrary_types_allowed=True,
-        env_prefix="HYDRA_SMOKE_",
-        env_ignore_empty=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     url: str | None = None
     """Where the router lives, without `/internal/...`; a path prefix is kept."""
@@ -258,18 +252,6 @@ class HydraSmokeConfig(BaseSettings):
     `report.json` of a run, or a folder of recordings."""
 
     _commands: Commands = PrivateAttr(default=PLAIN)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use only the arguments: `load` reads the other sources, and keeps track of them."""
-        return (init_settings,)
 
     @property
     def commands(self) -> Commands:

@@ -14,11 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_settings import (
-    EnvSettingsSource,
-    PyprojectTomlConfigSettingsSource,
-    SettingsConfigDict,
-)
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.hints import nearest
@@ -30,7 +25,15 @@ from .commands import PEM, commands_of
 from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
 from .problems import Problem
-from .tables import misnamed_tables, nearest_file, project_file, source_of, unread_below
+from .tables import (
+    UNREADABLE,
+    misnamed_tables,
+    nearest_file,
+    project_file,
+    read_table,
+    source_of,
+    unread_below,
+)
 from .token_source import open_to_others, pick_token
 
 if TYPE_CHECKING:
@@ -55,16 +58,6 @@ _PLAINER = {
 }
 """Plainer messages for pydantic's types of errors."""
 _FAKE_SPEC = {"manifest_id": "fake-basic", "region_id": "fake-region", "tier_id": "fake-tier"}
-
-
-class _Table(HydraSmokeConfig):
-    """Names the table for pydantic-settings; never instantiated."""
-
-    model_config = SettingsConfigDict(
-        pyproject_toml_table_header=tuple(TABLE.split(".")),
-        # Some releases of pydantic-settings would take `URL` for `url`, or for another `url`.
-        case_sensitive=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +159,12 @@ def _refused(problems: Iterable[str], token: Any) -> ConfigError:
 
 
 def _environment() -> dict[str, Any]:
-    found = dict(EnvSettingsSource(HydraSmokeConfig)())
+    # In any case, and an empty variable is not set.
+    variables = {name.upper(): value for name, value in os.environ.items() if value}
+    names = {name: variable(name) for name in HydraSmokeConfig.model_fields}
+    found: dict[str, Any] = {
+        name: variables[names[name]] for name in names if names[name] in variables
+    }
     fallback = os.environ.get("OPS_BEARER_TOKEN")
     if fallback and "token" not in found and "token_file" not in found:
         found["token"] = fallback
@@ -197,9 +195,8 @@ def _table(file: Path | None, problems: list[Problem]) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        table = dict(PyprojectTomlConfigSettingsSource(_Table, file)())
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        # AttributeError, TypeError: pydantic-settings does not check that it is a table.
+        table = read_table(file)
+    except UNREADABLE as error:
         problems.append(Problem(f"[{TABLE}] of {file} can't be read: {error}"))
         return {}
     if secret := [name for name in table if name.lower() == "token"]:

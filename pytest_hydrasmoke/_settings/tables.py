@@ -15,7 +15,7 @@ from pytest_hydrasmoke._options import LIVE, TABLE
 
 from .problems import Problem
 
-_UNREADABLE = (OSError, ValueError, AttributeError, TypeError, RecursionError)
+UNREADABLE = (OSError, ValueError, RecursionError)
 """Errors of a file that can't be read, or that has something else in place of a table."""
 _INSTALLED = ("node_modules", "venv", "site-packages")
 _DEPTH, _MOST = 4, 5_000
@@ -48,6 +48,14 @@ def nearest_table(place: Path) -> Path | None:
     return next(filter(has_table, _upwards(place)), None)
 
 
+def read_table(file: Path) -> dict[str, Any]:
+    """Return the table of settings of a file, empty if there is none; raises `UNREADABLE`."""
+    table = _tools(_parsed(file)).get(TABLE.removeprefix("tool."), {})
+    if not isinstance(table, dict):
+        raise ValueError("it is not a table")
+    return cast("dict[str, Any]", table)
+
+
 def unread_below(file: Path | None, folder: Path) -> Iterator[str]:
     """Yield a hint that missing settings may be in a table below `folder`, if none was read."""
     if file is not None and has_table(file):
@@ -66,7 +74,7 @@ def misnamed_tables(file: Path | None) -> Iterator[str]:
     if file is None:
         return
     found: list[str] = []
-    with contextlib.suppress(*_UNREADABLE):  # `sources` reports it when it reads the file.
+    with contextlib.suppress(*UNREADABLE):  # `sources` reports it when it reads the file.
         found += _similar_tables(file)
     for table in found:
         if table != TABLE:
@@ -100,19 +108,31 @@ def has_table(file: Path) -> bool:
     """Return whether a file has a table of settings, or one with nearly its name."""
     try:
         return any(_similar_tables(file))
-    except _UNREADABLE:
+    except UNREADABLE:
         return True  # `sources` reports it when it reads the file.
 
 
 def _similar_tables(file: Path) -> Iterator[str]:
-    found: dict[str, Any] = tomllib.loads(file.read_text("utf-8"))
-    tools: dict[str, Any] = found.get("tool", {})
+    found = _parsed(file)
+    tools = _tools(found)
     yield from _similar(tools, "tool.")
     yield from _similar(found, "")
     # Where the settings of pytest itself are.
     own = _table_in(tools, "pytest")
     yield from _similar(own, "tool.pytest.")
     yield from _similar(_table_in(own, "ini_options"), "tool.pytest.ini_options.")
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    with file.open("rb") as opened:
+        return tomllib.load(opened)
+
+
+def _tools(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    tools = found.get("tool", {})
+    if not isinstance(tools, dict):
+        raise ValueError("tool is not a table")
+    return cast("dict[str, Any]", tools)
 
 
 def _table_in(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:

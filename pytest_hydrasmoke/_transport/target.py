@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import idna
+import httpx
 
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.token import Token
@@ -64,8 +64,7 @@ def _place(url: str) -> tuple[object, ...]:
 def _is_host(host: str) -> bool:
     """Return whether a host is an address or can be resolved: otherwise retries are pointless.
 
-    After RFC 1123, with underscores, which some name servers accept; names in other scripts in
-    ASCII form after IDNA 2008.
+    After RFC 1123, with underscores, which some name servers accept.
     """
     labels = host.removesuffix(".").split(".")
     try:
@@ -76,12 +75,10 @@ def _is_host(host: str) -> bool:
             return False
         if labels[-1].isdigit():
             ipaddress.IPv4Address(host)
-        for label in labels:
-            if label.lower().startswith("xn--"):
-                idna.ulabel(label)
-    except ValueError:  # Including idna's own errors.
+        # httpx decodes what stands for a name in another script, if it can.
+        return bool(httpx.URL(scheme="https", host=host).host)
+    except (ValueError, httpx.InvalidURL):
         return False
-    return True
 
 
 def is_loopback(host: str) -> bool:

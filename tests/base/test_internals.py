@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
-from filelock import FileLock
 from inner import ALONE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -168,10 +166,3 @@ def test_httpcore_names_the_steps_of_a_connection() -> None:
 def test_uvicorn_has_a_protocol_that_can_be_chosen() -> None:
     there = [name for name in ("connection_made", "connection_lost") if hasattr(H11Protocol, name)]
     assert len(there) == 2, "uvicorn's H11Protocol has moved: see fake/server.py"
-
-
-def test_filelock_can_be_told_to_have_no_locks_in_files(tmp_path: Path) -> None:
-    parameters = inspect.signature(FileLock.__init__).parameters
-    assert {"thread_local", "fallback_to_soft"} <= parameters.keys() or FileLock(
-        tmp_path / "a.lock", thread_local=False, fallback_to_soft=False
-    ), "filelock has moved fallback_to_soft: see _run/locks.py"

@@ -9,12 +9,11 @@ import io
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from systems import OpenElsewhere, SeekThenWrite
+from systems import OpenElsewhere
 
 from pytest_hydrasmoke._base import files, platform
 from pytest_hydrasmoke._base.platform import Mac, System, Windows
@@ -42,56 +41,7 @@ def test_a_system_is_known_by_its_name(name: str, kind: type[System]) -> None:
     assert type(platform.here) is type(platform.system(sys.platform))
 
 
-# Appending
-
-
-def both_append(file: Path, monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
-    """Let a second writer come where the first has sought the end, and not written yet."""
-    refused: list[OSError] = []
-
-    def second() -> None:
-        try:
-            files.append(file, b"second\n")
-        except OSError as error:
-            refused.append(error)
-
-    def meanwhile() -> None:
-        thread = threading.Thread(target=second)
-        thread.start()
-        thread.join()
-
-    monkeypatch.setattr(files, "os", SeekThenWrite(meanwhile))
-    files.append(file, b"first\n")
-    return refused
-
-
-def test_an_append_that_is_a_seek_and_a_write_loses_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What the next test is about: where nobody takes a lock, this is what becomes of two lines.
-    monkeypatch.setattr(platform, "here", System())
-    assert both_append(tmp_path / "log", monkeypatch) == []
-    assert b"second\n" not in (tmp_path / "log").read_bytes()
-
-
-def test_no_line_is_lost_where_an_append_is_a_seek_and_a_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(platform, "here", Windows())
-    monkeypatch.setattr(platform, "APPEND_TIMEOUT", 0)
-    # It waits for the first as long as it may, here not at all, and is not lost unnoticed.
-    [refused] = both_append(tmp_path / "log", monkeypatch)
-    assert isinstance(refused, TimeoutError)
-    assert (tmp_path / "log").read_bytes() == b"first\n"
-    files.append(tmp_path / "log", b"second\n")
-    assert (tmp_path / "log").read_bytes() == b"first\nsecond\n"
-
-
-@pytest.mark.parametrize("here", [System(), Windows()])
-def test_nothing_is_made_for_a_line_that_begins_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: System
-) -> None:
-    monkeypatch.setattr(platform, "here", here)
+def test_nothing_is_made_for_a_line_that_begins_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.append(tmp_path / "gone", b"line\n", make=False)
     assert list(tmp_path.iterdir()) == []
@@ -232,7 +182,7 @@ def test_a_disk_that_knows_a_name_by_another_case(
 BARE = """
 import importlib, os, select, signal, sys
 # What is others' may need it.
-import asyncio, filelock, httpcore, httpx, jinja2, harfile, pydantic_settings, pytest, uvicorn
+import asyncio, httpcore, httpx, jinja2, harfile, pydantic, pytest, uvicorn
 import uvicorn.protocols.http.h11_impl, anyio._backends._asyncio, starlette.applications
 for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
     sys.modules[name] = None

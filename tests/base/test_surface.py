@@ -66,7 +66,6 @@ HEAVY = (
     "httpcore",
     "httpx",
     "pydantic",
-    "pydantic_settings",
     "starlette",
     "uvicorn",
 )

@@ -1,4 +1,4 @@
-"""A forked child that outlives its run does not keep it alive: sets the floor of `filelock`."""
+"""A forked child that outlives its run does not keep it alive."""
 
 from __future__ import annotations
 

@@ -267,7 +267,7 @@ import pytest
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure():
     import pytest_hydrasmoke.plugin
-    heavy = {"httpx", "httpcore", "pydantic", "pydantic_settings", "starlette", "anyio", "uvicorn"}
+    heavy = {"httpx", "httpcore", "pydantic", "starlette", "anyio", "uvicorn"}
     print("LOADED", sorted(heavy & {*sys.modules}))
     # Some releases of Python 3.12 begin with a few hundred.
     print("GARBAGE", gc.isenabled(), gc.get_freeze_count() > 10_000)

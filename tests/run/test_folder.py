@@ -8,17 +8,12 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from filelock import FileLock, Timeout
 from owner_tools import SPEC, lines_of, run_folders
-from systems import VanishingLock
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.folder import discard_ledger, flaw, folder_of, swept_name
 from pytest_hydrasmoke._run.ledger import (
     Intent,
@@ -26,7 +21,7 @@ from pytest_hydrasmoke._run.ledger import (
     discard_if_done,
     mark_run_over,
 )
-from pytest_hydrasmoke._run.locks import has_main_process, is_live
+from pytest_hydrasmoke._run.locks import Lock, has_main_process, is_live
 
 INTENT = Intent(SPEC, "https://router.example", "shared")
 OTHER_SPEC = {**SPEC, "tier_id": "another"}
@@ -326,14 +321,7 @@ def test_to_give_up_without_a_folder_is_no_error(output: Path) -> None:
 # Who holds what
 
 
-def test_a_name_is_held_by_one_at_a_time(
-    output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Impatient(FileLock):  # type: ignore[misc,valid-type]
-        def __init__(self, path: Path, timeout: float, **more: Any) -> None:
-            super().__init__(path, 0, **more)
-
-    monkeypatch.setattr(locks_module, "FileLock", Impatient)
+def test_a_name_is_held_by_one_at_a_time(output: Path, ledger: Ledger) -> None:
     held = ledger.hold("a", nothing)
     other = begun(output, "gw0")
     asked: list[str] = []
@@ -353,14 +341,13 @@ def test_a_name_is_held_by_one_at_a_time(
 
 def test_who_waits_is_next(ledger: Ledger) -> None:
     """Who is next holds a lock too, and lets go of it once it has its turn."""
-    turn = FileLock(ledger.folder / "held" / "a-next.lock", timeout=0)
+    turn = Lock(ledger.folder / "held" / "a-next.lock")
     held = ledger.hold("a", nothing)
     with turn:
-        pass
+        assert turn.acquire()
 
     def check() -> None:
-        with pytest.raises(Timeout):
-            turn.acquire()
+        assert not turn.acquire()
         raise ConfigError("seen")
 
     # Seen by whoever waits: the first question is asked before the turnstile is.
@@ -382,13 +369,13 @@ def test_how_long_locks_are_waited_for(
 ) -> None:
     """Times that no test should wait for: each is what the lock is asked for."""
     waited: dict[str, float] = {}
+    acquire = Lock.acquire
 
-    class Noted(FileLock):  # type: ignore[misc,valid-type]
-        def __init__(self, path: Path, timeout: float = -1, **more: Any) -> None:
-            waited[path.name] = timeout
-            super().__init__(path, timeout, **more)
+    def noted(self: Lock, within: float = 0.0) -> bool:
+        waited[self.path.name] = within
+        return acquire(self, within)
 
-    monkeypatch.setattr(locks_module, "FileLock", Noted)
+    monkeypatch.setattr(Lock, "acquire", noted)
     other = begun(output, "gw0")
     other.hold("a", nothing).release()
     other.claim(INTENT, 1, 4)
@@ -400,15 +387,6 @@ def test_how_long_locks_are_waited_for(
 
 
 # Who has been there
-
-
-def test_who_has_been_there_is_known_where_a_lock_goes_with_its_holder(
-    output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks_module, "FileLock", VanishingLock)
-    begun(output, "gw0").end()
-    assert not (ledger.folder / "live" / "gw0.lock").exists()
-    assert ledger.has_seen("gw0")
 
 
 def test_a_process_has_been_seen_once_it_has_begun(output: Path, ledger: Ledger) -> None:
@@ -439,6 +417,14 @@ def test_nobody_lives_where_no_folder_is(output: Path) -> None:
     assert not is_live(folder_of(output, "owner"))
 
 
+def test_nobody_lives_where_the_folder_goes_meanwhile(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = folder_of(output, "owner") / "live" / "main.lock"
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: [gone])
+    assert not is_live(folder_of(output, "owner"))
+
+
 # What is said where it can't be used
 
 ADVICE = "without it a killed run could leak: give another --hydra-smoke-output"
@@ -449,11 +435,7 @@ def unusable(folder: Path, why: str) -> str:
 
 
 def test_a_run_id_in_use(output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Held(FileLock):  # type: ignore[misc,valid-type]
-        def acquire(self, *given: Any, **more: Any) -> Any:
-            raise Timeout(self.lock_file)
-
-    monkeypatch.setattr(locks_module, "FileLock", Held)
+    monkeypatch.setattr(Lock, "acquire", lambda self, within=0.0: False)
     why = "another process holds it: give each run its own id"
     assert refusal(lambda: begun(output)) == unusable(ledger.folder, why)
 
@@ -504,19 +486,6 @@ def test_a_place_of_locks_that_is_a_file(ledger: Ledger) -> None:
 
 
 # Systems
-
-
-def test_what_windows_needs_beside_a_ledger_goes_with_it(
-    output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(platform, "here", platform.Windows())
-    ledger = begun(output)
-    ledger.claim_key("a-key", INTENT)
-    ledger.write("a-key", State.DELETED, None)
-    assert (ledger.folder / "ledger.jsonl.lock").exists()
-    assert flaw(ledger.folder) is None
-    ledger.end()
-    assert not ledger.folder.exists()
 
 
 def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from owner_tools import (
@@ -41,7 +40,7 @@ from pytest_hydrasmoke._run.ledger import (
     read,
 )
 from pytest_hydrasmoke._run.ledger_lines import Reading, parse
-from pytest_hydrasmoke._run.locks import is_live
+from pytest_hydrasmoke._run.locks import Lock, is_live
 from pytest_hydrasmoke.fake import FakeRouter
 
 URL = "http://127.0.0.1:9"
@@ -463,8 +462,10 @@ def test_a_slot_that_nobody_gives_up_is_an_error(
 ) -> None:
     monkeypatch.setattr(ledger_module, "SLOTS_TIMEOUT", 0.05)
     ledger = begun(output)
-    with FileLock(ledger.folder / "slots.lock"), pytest.raises(ConfigError, match=r"slots\.lock"):
-        claim(ledger)
+    with Lock(ledger.folder / "slots.lock") as slots:
+        assert slots.acquire()
+        with pytest.raises(ConfigError, match=r"another process holds .*slots\.lock"):
+            claim(ledger)
     ledger.end()
 
 

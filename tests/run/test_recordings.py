@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from recorded_turns import DONE, TEST, turn
@@ -16,7 +16,7 @@ from pytest_hydrasmoke import ConfigError
 from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.files import opened
 from pytest_hydrasmoke._options import how_to_set
-from pytest_hydrasmoke._run.locks import lock
+from pytest_hydrasmoke._run.locks import Lock
 from pytest_hydrasmoke._run.recording import as_text, path_of
 from pytest_hydrasmoke._run.recordings import Recordings, replace
 
@@ -105,11 +105,11 @@ def test_a_half_written_file_may_be_done_before_it_is_removed(
     half = tmp_path / ".hydra-smoke-0123456789abcdef.tmp"
     half.touch()
 
-    def done(*arguments: Any, **options: Any) -> Any:
+    def done(path: Path) -> Lock:
         half.rename(tmp_path / "x.json")
-        return lock(*arguments, **options)
+        return Lock(path)
 
-    monkeypatch.setattr("pytest_hydrasmoke._run.recordings.lock", done)
+    monkeypatch.setattr("pytest_hydrasmoke._run.recordings.Lock", done)
     some = Recordings(tmp_path)
     some.begin()
     some.end()

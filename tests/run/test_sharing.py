@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock, Timeout
 from net_tools import AT_ONCE, FIELDS, SPEC, config_for
 
 from pytest_hydrasmoke import (
@@ -30,7 +29,7 @@ from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.build import merged, report_of
 from pytest_hydrasmoke._report.model import InstanceReport
 from pytest_hydrasmoke._run.ledger import Ledger, mark_run_over
-from pytest_hydrasmoke._run.locks import MAIN
+from pytest_hydrasmoke._run.locks import MAIN, Lock
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
@@ -74,17 +73,16 @@ class WatchedLedger(Ledger):
         super().__init__(output, run_id)
         self.asked = threading.Event()
 
-    def hold(self, name: str, check: Callable[[], object]) -> FileLock:
+    def hold(self, name: str, check: Callable[[], object]) -> Lock:
         self.asked.set()
         return super().hold(name, check)
 
     def stands_next(self) -> bool:
         """Return whether somebody waits to hold something."""
         for path in (self.folder / "held").glob("*-next.lock"):
-            try:
-                FileLock(path, timeout=0).acquire().lock.release()
-            except Timeout:
-                return True
+            with Lock(path) as turn:
+                if not turn.acquire():
+                    return True
         return False
 
 

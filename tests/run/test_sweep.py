@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
@@ -14,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-from filelock import FileLock
 from handlers import as_in_a_terminal
 from owner_tools import (
     SPEC,
@@ -228,11 +228,10 @@ def test_a_run_of_which_nobody_can_tell_whether_it_lives_is_left(
 ) -> None:
     killed(fake, output)
 
-    class NoLocks(FileLock):  # type: ignore[misc,valid-type]
-        def acquire(self, *given: Any, **more: Any) -> Any:
-            raise OSError(38, "Function not implemented")
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(locks_module, "FileLock", NoLocks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     code, told = sweep()
     assert (code, alive(fake)) == (1, ["owner-0"])
     assert (

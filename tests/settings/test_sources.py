@@ -276,6 +276,11 @@ def test_an_empty_variable_is_not_set(live: Project) -> None:
     assert resolved(live.set(region_id="r")).agent_name == "by-table"
 
 
+def test_a_variable_is_read_in_any_case(live: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("hydra_smoke_Agent_Name", "by-env")
+    assert resolved(live).agent_name == "by-env"
+
+
 def test_lists_come_from_variables_by_commas(live: Project) -> None:
     live.set(ready_statuses="Up, RUNNING,,", expect_providers="OpenAI, anthropic")
     config = resolved(live)
