@@ -147,8 +147,9 @@ class InstanceReport(_Part):
     hostname: str | None
     spec: InstanceSpec | None
     outcome: str
-    """`deleted`, `leaked`, `kept`, `absent` (a sweep found that it never had a row) or `attached`
-    (not this run's); from a worker also `shared`: the main process deletes it."""
+    """`deleted`, `leaked`, `kept`, `refused` (by the router), `claimed` or `unused` (it was never
+    requested) or `attached` (not this run's); from a worker also `shared`: the main process
+    deletes it."""
     leak: str | None
     """Why its deletion is not confirmed."""
     delete_with: str = ""

@@ -68,7 +68,7 @@ SEVERAL = report(
         phases={**BOOT, "delete": 125.0},
         drift=("unknown in the answer to poll: " + ", ".join(f"new_field_{n}" for n in range(9)),),
     ),
-    instance(4, id=None, outcome="absent", phases={"provision": 0.0}),
+    instance(4, id=None, outcome="refused", phases={"provision": 0.0}),
     instance(5, idempotency_key=None, outcome="attached", phases={}),
     breaches=(
         BreachReport(
@@ -126,7 +126,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, colour: bool) -> None:
         text = "".join(text for text, _ in line)
         assert text == text.rstrip()
         # But for what is to be copied: names and commands.
-        named = text.startswith(("live", "deleted ", "kept ", "leaked ", "absent ", "attached "))
+        named = text.startswith(("live", "deleted ", "kept ", "leaked ", "refused ", "attached "))
         whole = named or "attach: " in text or "delete: hydra" in text
         assert whole or width_of(text) <= width, text
 
