@@ -72,7 +72,6 @@ class SessionEnd:
         begun: Report | None,
         fake: FakeRouter | None,
         worker: bool,
-        alone: bool,
     ) -> None:
         self._pytest = pytest_config
         self._active = active
@@ -84,8 +83,6 @@ class SessionEnd:
         self._begun = begun
         self._fake = fake
         self._worker = worker
-        self._is_owner = alone or not worker
-        """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
         self._pid = os.getpid()
         self._executed = False
@@ -229,7 +226,7 @@ class SessionEnd:
             unproved = self._unproved(draft)
             self.views.remarks += [] if unproved is None else [unproved]
             failed = unproved is not None
-        unheard = self.workers.elsewhere(self._ledger)
+        unheard = self.workers.unheard(self._ledger)
         self.views.remarks += unheard
         # Nobody knows whether they have left anything.
         failed = failed or bool(unheard)
@@ -292,7 +289,7 @@ class SessionEnd:
             if self._interrupts.received is not None:
                 self._say(terminal.deleting(session.pending))
             session.close()
-            if at_the_end and self._is_owner:
+            if at_the_end and not self._worker:
                 self.views.remarks += session.look_back()
         finally:
             self._interrupts.end_clean_up()
@@ -313,7 +310,7 @@ class SessionEnd:
         try:
             try:
                 late = self._close().instances
-                if self._is_owner:
+                if not self._worker:
                     self._ledger.mark_ended()
             finally:
                 self._active.session.end()
