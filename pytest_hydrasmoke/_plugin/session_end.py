@@ -25,7 +25,7 @@ from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
 from pytest_hydrasmoke._report.build import merged, with_commands, with_tests
 from pytest_hydrasmoke._report.manners import all_manners
-from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
+from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.smoke_tests import is_smoke_test
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -238,7 +238,11 @@ class SessionEnd:
             whole = self._active.selection.is_whole(session.exitstatus)
             unset = unset_spec(self._active.config, self._loaded.sources)
             self.views.remarks += notes(self._fake, self._cases.reports, unset=unset, whole=whole)
-        ended = draft.model_copy(update={"exit_code": int(session.exitstatus)})
+        facts: dict[str, object] = {"exit_code": int(session.exitstatus)}
+        if unheard:
+            # A sweep would take it for a list of all that the run had.
+            facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"
+        ended = draft.model_copy(update=facts)
         # All views are made from this report.
         report: Report = cleaned(ended, self._scrub)
         return report

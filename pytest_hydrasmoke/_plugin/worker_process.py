@@ -9,6 +9,7 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._run.locks import has_main_process
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
@@ -27,6 +28,7 @@ def join_run(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
     except HydraSmokeError as error:
         # An error raised here would be an internal error of xdist, with all its frames.
         config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
+        worker_output(config)[KEY] = {}  # It leaves nothing.
         return None
 
 

@@ -9,6 +9,7 @@ import pytest
 from inner import only
 from plugin_tools import FIRST, Project, count, nothing_left, until
 
+from pytest_hydrasmoke._cli.main import main as command
 from pytest_hydrasmoke.fake import FakeRouter
 
 WORKERS = (*only("xdist"), "-p", "no:cacheprovider")
@@ -126,7 +127,11 @@ def test_what_a_crashed_worker_left_without_a_ledger_is_told(
     result.stdout.fnmatch_lines(
         ["hydra-smoke: worker gw0 did not report what it left: hydra-smoke sweep --run-id run"]
     )
+    result.stdout.no_fnmatch_line("*worker gw1 did not report*")
     assert not nothing_left(router)
+    # The report is there, and is no proof of what was left.
+    assert command(["sweep", "--run-id", "run", "--wait", "0"]) == 0
+    assert nothing_left(router)
 
 
 def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRouter) -> None:
