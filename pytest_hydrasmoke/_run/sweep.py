@@ -41,7 +41,7 @@ from .rounds import Rounds
 from .slots import Slots, spans
 from .swept import Swept
 
-_NOTHING_LEFT = frozenset({"deleted", "absent", "attached", "unused"})
+_NOTHING_LEFT = frozenset({"deleted", "attached", "unused"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
 """Least seconds to wait for an answer, however short the wait for rows: many are sent at once."""

@@ -413,23 +413,3 @@ def test_a_test_on_another_drive_is_named_in_full(
         teller.pytest_unconfigure()
         unmount(place)
     assert heard == [f"{pytestconfig.rootpath / 't.py'}::one"]
-
-
-def test_a_worker_on_another_host_can_not_replay(project: Project) -> None:
-    project.write("test_it.py", "def test_it(smoke_instance): pass")
-    project.write("elsewhere.py", dedent(ELSEWHERE))
-    record(project, "test_it.py::test_it", turn("a", "b"))
-    result = project.process(
-        *("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY, "test_it.py")
-    )
-    assert result.ret != 0
-    result.stdout.fnmatch_lines(["*gw0: recordings are replayed only on the host of the run*"])
-
-
-ELSEWHERE = """
-    import os
-    from pytest_hydrasmoke._run import locks
-
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        locks.has_main_process = lambda output, run_id: False
-"""
