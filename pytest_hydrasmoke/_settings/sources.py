@@ -123,7 +123,7 @@ def load(
         if isinstance(values.get(name), str | Path):
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
-    scenario = _scenario(values, sources, folder, config.replay_pace, problems) if fake else None
+    scenario = _scenario(values, sources, folder, problems) if fake else None
     unknown = (*_unknown_variables(), *misnamed_tables(file))
     if any(problem.matters(used) for problem in problems):
         # A misspelt name may be why a setting is missing.
@@ -235,7 +235,6 @@ def _scenario(
     values: Mapping[str, Any],
     sources: Mapping[str, str],
     folder: Path,
-    pace: float,
     problems: list[Problem],
 ) -> Scenario | None:
     from pytest_hydrasmoke.fake.presets import load
@@ -244,7 +243,7 @@ def _scenario(
     if not isinstance(name, str):  # `_validated` has reported it.
         return None
     try:
-        return load(name, folder, pace)
+        return load(name, folder)
     except ValueError as problem:
         shown = safe_line(name)
         words = f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"

@@ -151,7 +151,6 @@ class Calls:
         planned = plan_recorded(
             chunks,
             end,
-            pace=self._scenario.replay_pace,
             counted=counted is not None,
             runtime=turn(self._scenario, Said(message, "")),
             broken=self._break(),
@@ -172,10 +171,8 @@ class Calls:
         return None if recorded.refused is None else self._refusal(recorded.refused)
 
     def _refusal(self, refused: Refused) -> Response:
-        headers = {"content-type": refused.content_type}
-        if not self._scenario.replay_pace:
-            # All retries get this answer: a client that knows this header stops retrying.
-            headers[_STANDS] = "1"
+        # All retries get this answer: a client that knows this header stops retrying.
+        headers = {"content-type": refused.content_type, _STANDS: "1"}
         return Response(refused.body, refused.status, headers)
 
     def _break(self) -> Break | None:

@@ -313,7 +313,7 @@ def test_what_may_come_later_is_waited_for(project: Project) -> None:
     record(project, "test_it.py::test_it", turn("one", "1"))
     at_once = load(str(project.path / "recordings"))
     assert comes_at_once(at_once)
-    for later in ({"replay_pace": 1}, {"llm_events_lag": 0.1}, {"llm_events_gap": 0.1}):
+    for later in ({"llm_events_lag": 0.1}, {"llm_events_gap": 0.1}):
         assert not comes_at_once(replace(at_once, **later))
     assert not comes_at_once(Scenario(llm_events_lag=0))
 
@@ -322,7 +322,7 @@ def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
     project.write("pytest.ini", "[pytest]")
     project.write("tests/test_it.py", STRICT)
     project.write("conftest.py", HOOK)
-    project.table('scenario = "recordings"', "replay_pace = 1", 'tier_id = "mine"')
+    project.table('scenario = "recordings"', 'tier_id = "mine"')
     record(project, "tests/test_it.py::test_another_message", turn("Are you ready?", "yes"))
     record(project, "tests/test_it.py::test_raw", turn("raw", "bytes"))
     turns = (turn(str(number), "more") for number in range(4))

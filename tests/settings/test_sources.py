@@ -88,7 +88,6 @@ def test_defaults_are_those_of_the_documentation(live: Project) -> None:
         "client_key": None,
         "group": None,
         "record": None,
-        "replay_pace": 0,
         "scenario": "default",
     }
 
@@ -519,9 +518,9 @@ def test_a_wrong_value_is_shown_on_one_short_line(live: Project) -> None:
 
 def test_where_to_record_is_relative_to_where_it_is_said(live: Project) -> None:
     (live.path / "below").mkdir()
-    live.table('record = "recordings"', "replay_pace = 1")
+    live.table('record = "recordings"')
     found = load({}, live.path / "below", fake=False).config
-    assert (found.record, found.replay_pace) == (live.path / "recordings", 1)
+    assert found.record == live.path / "recordings"
     found = load({"record": "here"}, live.path / "below", fake=False).config
     assert found.record == live.path / "below" / "here"
     # A run against the fake has nothing to record.
