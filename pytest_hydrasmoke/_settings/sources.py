@@ -86,15 +86,15 @@ def load(
     folder: Path,
     *,
     fake: bool,
-    required: Collection[str] | None = ("url", *SPEC),
+    required: Collection[str] = ("url", *SPEC),
     used: Collection[str] | None = None,
     places: Sequence[Path] = (),
 ) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
     `options` are those of the command line, None if not set. The `required` settings and the token
-    must be set, unless `required` is None, or with `fake`, where the run supplies them. If there
-    are `used` settings, a problem with any other one is only a warning, and its default applies.
+    must be set, except with `fake`, where the run supplies them. If there are `used` settings, a
+    problem with any other one is only a warning, and its default applies.
     `places` are the files and folders of the tests to run, if any are named.
     """
     problems: list[Problem] = []
@@ -120,7 +120,7 @@ def load(
     else:
         problems += _fake_options(chosen)
         pick_token(layers, values, sources, problems)
-        missing = [] if required is None else _missing(values, required)
+        missing = _missing(values, required)
         # First: a table that was not read may be why they are missing.
         unread = unread_below(file, folder) if missing else ()
         problems += map(Problem, (*unread, *missing))
