@@ -130,7 +130,8 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
             f"deleted  {router.instances[1].id} (key run-gw1-0)",
             (
                 "hydra-smoke: worker gw0 did not report what it left: "
-                "hydra-smoke sweep --run-id run-gw0, and hydra-smoke sweep --run-id run"
+                f"cd {here.path} && hydra-smoke sweep --run-id run-gw0, and "
+                f"cd {here.path} && hydra-smoke sweep --run-id run"
             ),
         ]
     )
