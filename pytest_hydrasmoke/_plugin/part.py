@@ -25,7 +25,7 @@ from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .fixtures import Active
 from .interrupts import Watch
-from .plan import limit
+from .needs import limit
 from .recorder import Recorder
 from .refusal import Refusal
 from .replay import Replaying

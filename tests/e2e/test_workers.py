@@ -125,7 +125,12 @@ def test_what_a_crashed_worker_left_without_a_ledger_is_told(
     result = run(here, "-n1", "test_removes_and_crashes.py")
     assert result.ret != 0
     result.stdout.fnmatch_lines(
-        ["hydra-smoke: worker gw0 did not report what it left: hydra-smoke sweep --run-id run"]
+        [
+            (
+                "hydra-smoke: worker gw0 did not report what it left: "
+                f"cd {here.path} && hydra-smoke sweep --run-id run"
+            )
+        ]
     )
     result.stdout.no_fnmatch_line("*worker gw1 did not report*")
     assert not nothing_left(router)
