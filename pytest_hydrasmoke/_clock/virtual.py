@@ -1,14 +1,17 @@
-"""Time for tests: it passes only while all its users wait.
+"""Time for tests: once all its users wait, it jumps to the next moment that one of them waits for.
 
-`VirtualClock` is what tests hold, `Part` a client's side of it, `StreamPart` a fake router's side
-for one stream. `scheduler` decides; here threads and tasks wait for its decision.
+One client acts at a time: it has the turn from its first call until it sleeps, or waits for a
+stream's next bytes. One that waits for something outside the clock, such as the end of another
+thread, loses its turn after a while of real time, if others want it. So nothing waits forever.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import anyio
@@ -16,270 +19,230 @@ import anyio
 from pytest_hydrasmoke._base import clock as real
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
-from pytest_hydrasmoke._transport.alarms import Loop, Until, running_loop
-
-from .scheduler import LOOK, Line, Scheduler, Seat, Wait
+from pytest_hydrasmoke._transport.alarms import Until, running_loop
 
 __tracebackhide__ = hide_own_frames
+
+LOOK = 0.02
+"""Seconds of real time after which who waits checks what keeps it waiting."""
+PATIENCE = 1.0
+"""Seconds of real time without progress after which a turn is over."""
+LOOP_PATIENCE = 0.05
+"""The same for a task, where others of its loop want it: as they run, it does not."""
+
+Caller = tuple[threading.Thread, int | None]
+"""A thread, and a task if it runs an event loop."""
 
 
 @public
 class VirtualClock:
-    """Stand in for real time: seconds pass, from `start`, when all its users sleep.
+    """Stand in for real time: once all its users wait, it jumps to what the next one waits for.
 
-    Give it to clients and to their fake router. It wakes one sleeper at a time, ordered by time,
-    and at the same time in the order in which the clients were made. So several clients, in
-    threads or in tasks, do the same things in the same order each time.
+    Give it to clients and to their fake router. Of several clients, in threads or in tasks, one
+    acts at a time, until it sleeps or waits for a stream's next event.
     """
 
     def __init__(self, start: float = 0.0) -> None:
-        self._scheduler = Scheduler(start)
-        self._own = threading.local()
+        self._turns = Turns(start)
 
     def now(self) -> float:
         """Return the time in seconds."""
-        return self._scheduler.now
+        return self._turns.now
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass: at once, unless another user has something to do before."""
-        part: Part | None = getattr(self._own, "part", None)
-        if part is None:
-            part = self._own.part = part_of(self)
-        part.sleep(seconds)
+        self._turns.sleep(seconds)
 
     def advance(self, seconds: float) -> None:
         """Move time on by hand; raises ValueError for a negative number."""
         if seconds < 0:
             raise ValueError(f"time moves forward only, not by {seconds} s")
-        with self._scheduler.lock:
-            self._scheduler.advance(seconds)
+        self._turns.move(seconds)
 
-    def _stream(self, peer: object) -> StreamPart:
-        return StreamPart(self._scheduler, peer)
-
-
-def part_of(clock: VirtualClock) -> Part:
-    """Return a client's part in a clock."""
-    return Part(clock._scheduler)  # pyright: ignore[reportPrivateUsage]
+    def _stream(self, peer: object) -> Line:
+        line = self._turns.lines[peer] = Line(self._turns, peer)
+        return line
 
 
-@contextmanager
-def standing_aside(clock: VirtualClock, handed_over: Collection[Part]) -> Generator[None]:
-    """Let time pass while this thread waits for others outside the clock.
+class Turns:
+    """Whose turn it is, and who waits."""
 
-    Parts handed over to other threads still count as users.
-    """
-    scheduler = clock._scheduler  # pyright: ignore[reportPrivateUsage]
-    seats = {part.seat for part in handed_over}
-    with scheduler.lock:
-        scheduler.stand_aside(True, seats, running_loop())
-    try:
-        yield
-    finally:
-        with scheduler.lock:
-            scheduler.stand_aside(False, seats, running_loop())
+    def __init__(self, start: float) -> None:
+        self.now = start
+        self.lock = threading.RLock()
+        self.lines: dict[object, Line] = {}
+        self.waits: list[Wait | Line] = []
+        self.expected: set[object] = set()
+        """Who is about to act: streams that are due, and clients of threads that begin."""
+        self._acting: Caller | None = None
+        self._progress = real.now()
 
-
-def _nothing() -> None:
-    pass
-
-
-class Part:
-    """A client's side of a clock."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        with scheduler.lock:
-            self.seat: Seat = scheduler.seat()
+    def take(self) -> None:
+        """Have the turn if it is free."""
+        with self.lock:
+            self._acting = self._acting or caller()
+            self._progress = real.now()
 
     def leave(self) -> None:
-        """Stop taking part, until the next sleep or call."""
-        with self._scheduler.lock:
-            self._scheduler.leave(self.seat)
+        """Let others act."""
+        with self.lock:
+            if self._acting == caller():
+                self._acting = None
+            self.go_on()
 
-    # Sleeping
-
-    def sleep(self, seconds: float, check: Callable[[], object] = _nothing) -> None:
-        """Block until `seconds` have passed; `check` may raise to end that."""
-        scheduler, woken, loop = self._scheduler, threading.Event(), running_loop()
-        with scheduler.lock:
-            place = scheduler.come(self.seat, loop)
-            until = scheduler.now + max(seconds, 0.0)
-            wait = scheduler.wait(self.seat.number, until, place, woken.set, None)
-            wait.place, place.blocked = place, wait
-            scheduler.go_on()
+    @contextmanager
+    def waiting(
+        self, until: float, wake: Callable[[], object], line: Line | None = None
+    ) -> Generator[Wait]:
+        """Let others act until a moment, at which `wake` is called, or until bytes have come."""
+        wait = Wait(until, wake, caller(), line)
+        with self.lock:
+            self.waits.append(wait)
+            self.leave()
         try:
+            yield wait
+        finally:
+            with self.lock:
+                self.forget(wait)
+                if line is not None:
+                    line.taken += wait.took
+                self.take()
+
+    def calling(self) -> AbstractContextManager[Wait]:
+        """Stop the time while a request is under way, however long that takes."""
+        return self.waiting(math.inf, int, Line(self))
+
+    def sleep(self, seconds: float, check: Callable[[], object] = int) -> None:
+        """Block until `seconds` have passed; `check` may raise to end that."""
+        woken = threading.Event()
+        with self.waiting(self.now + max(seconds, 0.0), woken.set) as wait:
+            wait.blocks = True
             while not real.wait(woken.wait, LOOK):
                 check()
-                _look(scheduler)
-        finally:
-            with scheduler.lock:
-                place.blocked = None
-                scheduler.end(wait)
-                scheduler.stir(place, loop)
+                self._look(threading.current_thread())
 
     async def sleep_async(self, seconds: float) -> None:
         """Sleep as a task of an event loop."""
-        scheduler, loop = self._scheduler, running_loop()
-        woken = anyio.Event()
-        with scheduler.lock:
-            place = scheduler.come(self.seat, loop)
-            until = scheduler.now + max(seconds, 0.0)
-            who = (place, anyio.get_current_task().id)
-            wait = scheduler.wait(self.seat.number, until, who, _soon(loop, woken.set), None)
-            wait.place = place
-        try:
-            await _until(woken, scheduler)
-        finally:
-            with scheduler.lock:
-                scheduler.end(wait)
-                scheduler.stir(place, loop)
+        woken, wake = event()
+        with self.waiting(self.now + max(seconds, 0.0), wake):
+            await self.until(woken, threading.current_thread())
 
-    # Calling
+    async def until(self, woken: anyio.Event, thread: threading.Thread | None = None) -> None:
+        """Wait as a task; a client's tells its thread."""
+        while not woken.is_set():
+            with Until(real.now() + LOOK):
+                await woken.wait()
+            self._look(thread)
 
-    def go_first(self, check: Callable[[], object] = _nothing) -> None:
-        """Block until no other client is busy."""
-        if not self._is_first(None):
-            self.sleep(0.0, check)
+    def forget(self, wait: Wait | Line) -> None:
+        """End a wait, under `lock`."""
+        self.waits = [other for other in self.waits if other is not wait]
 
-    async def go_first_async(self) -> None:
-        """Wait until no other client is busy, as a task."""
-        if not self._is_first(anyio.get_current_task().id):
-            await self.sleep_async(0.0)
+    def move(self, seconds: float) -> None:
+        """Move time forward, and wake the streams that are due."""
+        with self.lock:
+            self._move(self.now + seconds)
+            self.go_on()
 
-    def _is_first(self, task: int | None) -> bool:
-        scheduler = self._scheduler
-        with scheduler.lock:
-            place = scheduler.here()
-            return scheduler.is_active(place if task is None else (place, task))
+    def _move(self, to: float) -> None:
+        self.now = max(self.now, to)
+        self._progress = real.now()
+        for line in self.waits:
+            if isinstance(line, Line) and line.until <= self.now:
+                self.forget(line)
+                self.expected.add(line)
+                line.wake()
 
-    @contextmanager
-    def calling(self) -> Generator[None]:
-        """Stop the time while a request is under way."""
-        scheduler, loop = self._scheduler, running_loop()
-        with scheduler.lock:
-            place = scheduler.come(self.seat, loop)
-            place.calls += 1
-        try:
-            yield
-        finally:
-            with scheduler.lock:
-                place.calls -= 1
-                scheduler.stir(place, loop)
+    def go_on(self) -> None:
+        """Jump to the next moment, unless somebody acts or bytes are on their way."""
+        clients = [wait for wait in self.waits if isinstance(wait, Wait)]
+        # What comes to a task whose loop is blocked is not waited for.
+        deaf = [wait.who[0] for wait in clients if wait.blocks]
+        reads = [wait.line for wait in clients if wait.line and wait.who[0] not in deaf]
+        if self._acting or self.expected or not all(line.rests for line in reads):
+            return
+        first = min(self.waits, key=lambda wait: wait.until, default=None)
+        if not clients or first is None or first.until == math.inf:
+            return
+        self._move(first.until)
+        if not self.expected and isinstance(first, Wait):
+            self.forget(first)
+            self._acting = first.who
+            first.wake()
 
-    # Reading a stream
-
-    def follow(self, peer: object) -> None:
-        """Mark the stream at this end of a connection as read by the clock."""
-        with self._scheduler.lock:
-            line = self._scheduler.lines.get(peer)
-            if line is not None:
-                line.known = True
-
-    @contextmanager
-    def reading(
-        self, peer: object, deadline: float, expire: Callable[[], object], *, blocking: bool
-    ) -> Generator[Callable[[int], None]]:
-        """Stop the time while a stream's bytes are on their way, and only then.
-
-        Yields a function to call with the bytes that came; `expire` is called at the deadline.
-        """
-        scheduler, loop = self._scheduler, running_loop()
-        with scheduler.lock:
-            line = scheduler.lines.get(peer)
-            place = scheduler.come(self.seat, loop)
-            wait: Wait | None = None
-            if line is None:
-                place.calls += 1
-            else:
-                wake = expire if blocking else _soon(loop, expire)
-                wait = scheduler.wait(self.seat.number, deadline, None, wake, line)
-                wait.place = place
-                if blocking:
-                    place.blocked = wait
-                else:
-                    place.reads.add(wait)
-                scheduler.go_on()
-        taken = 0
-
-        def took(size: int) -> None:
-            nonlocal taken
-            taken += size
-
-        try:
-            yield took
-        finally:
-            with scheduler.lock:
-                if line is None or wait is None:
-                    place.calls -= 1
-                else:
-                    line.taken += taken
-                    place.blocked = None
-                    place.reads.discard(wait)
-                scheduler.end(wait)
-                scheduler.stir(place, loop)
-
-    def hang_up(self, peer: object) -> None:
-        """Mark the stream at this end of a connection as no longer read."""
-        with self._scheduler.lock:
-            _cut(self._scheduler, peer, self._scheduler.lines.get(peer))
+    def _look(self, thread: threading.Thread | None) -> None:
+        """End a turn that has lasted too long for who waits in this thread."""
+        with self.lock:
+            who = self._acting
+            patience = LOOP_PATIENCE if who and who[0] is thread else PATIENCE
+            if real.now() - self._progress > patience or (who and not who[0].is_alive()):
+                self._acting = None
+                self.expected.clear()
+            self.go_on()
 
 
-class StreamPart:
-    """A fake router's side of a clock for one stream; a client on the same clock may read it."""
+class Line:
+    """A stream, from a fake router to a client that may use the same clock."""
 
-    def __init__(self, scheduler: Scheduler, peer: object) -> None:
-        self._scheduler = scheduler
+    def __init__(self, turns: Turns, peer: object = None) -> None:
+        self._turns = turns
         self._peer = peer
-        with scheduler.lock:
-            self._line = scheduler.lines[peer] = scheduler.line()
+        self.sent = self.taken = 0
+        self.until = math.inf
+        self.wake: Callable[[], object] = int
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is on its way to the client."""
+        return self in self._turns.waits and self.sent == self.taken
 
     def send(self, size: int) -> None:
         """Count bytes before they leave."""
-        with self._scheduler.lock:
-            self._line.sent += size
+        with self._turns.lock:
+            self.sent += size
 
     async def sleep_until(self, moment: float) -> None:
-        """Sleep until this moment, and until the client has read what was sent."""
-        scheduler, line = self._scheduler, self._line
-        woken = anyio.Event()
-        with scheduler.lock:
-            wake = _soon(running_loop(), woken.set)
-            line.wait = wait = scheduler.wait(line.number, moment, line, wake, line)
-            line.awake = False
-            scheduler.advance(0.0)
-        try:
-            await _until(woken, scheduler)
-        finally:
-            with scheduler.lock:
-                line.wait = None
-                scheduler.end(wait)
+        """Sleep as the router, before it sends more."""
+        woken, self.wake = event()
+        self.until = moment
+        with self._turns.lock:
+            self._turns.waits.append(self)
+            self._turns.expected.discard(self)
+            self._turns.move(0.0)
+        await self._turns.until(woken)
 
     def close(self) -> None:
-        """Mark the stream as ended."""
-        with self._scheduler.lock:
-            _cut(self._scheduler, self._peer, self._line)
+        """End it, at either end."""
+        with self._turns.lock:
+            if self._turns.lines.get(self._peer) is self:
+                del self._turns.lines[self._peer]
+            self._turns.forget(self)
+            self._turns.expected.discard(self)
+            self._turns.go_on()
 
 
-def _cut(scheduler: Scheduler, peer: object, line: Line | None) -> None:
-    if line is not None and scheduler.lines.get(peer) is line:
-        del scheduler.lines[peer]
-        line.known = False
-        scheduler.end(line.wait)
-        scheduler.go_on()
+@dataclass(eq=False, slots=True)
+class Wait:
+    """A client's wait for a moment, or for a stream's bytes until then."""
+
+    until: float
+    wake: Callable[[], object]
+    who: Caller
+    line: Line | None
+    took: int = 0
+    """How many bytes came."""
+    blocks: bool = False
+    """Whether the thread as a whole waits."""
 
 
-async def _until(woken: anyio.Event, scheduler: Scheduler) -> None:
-    while not woken.is_set():
-        with Until(real.now() + LOOK):
-            await woken.wait()
-        _look(scheduler)
+def caller() -> Caller:
+    """Return who calls."""
+    task = None if running_loop() is None else anyio.get_current_task().id
+    return threading.current_thread(), task
 
 
-def _look(scheduler: Scheduler) -> None:
-    with scheduler.lock:
-        scheduler.look()
-
-
-def _soon(loop: Loop | None, call: Callable[[], object]) -> Callable[[], object]:
-    return call if loop is None else partial(loop.call, call)
+def event() -> tuple[anyio.Event, Callable[[], object]]:
+    """Return an event of the running loop, and what sets it from any thread."""
+    woken, loop = anyio.Event(), running_loop()
+    assert loop is not None
+    return woken, partial(loop.call, woken.set)

@@ -123,4 +123,4 @@ async def dispose_async(records: Sequence[InstanceRecord], policy: Policy, io: A
     pending = _left(records, policy)
     async with anyio.create_task_group() as group:
         for record in pending:
-            group.start_soon(delete_async, io.branch(), record, policy)
+            group.start_soon(delete_async, io, record, policy)

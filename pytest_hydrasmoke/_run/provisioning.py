@@ -50,7 +50,7 @@ async def bring_up_all_async(
     try:
         async with anyio.create_task_group() as group:
             for record in records:
-                group.start_soon(bring_up, Calls(io.branch(), record), record, policy)
+                group.start_soon(bring_up, Calls(io, record), record, policy)
     except ExceptionGroup as failed:
         return failed.exceptions[0]
     return None

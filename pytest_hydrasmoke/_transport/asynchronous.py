@@ -96,7 +96,7 @@ class AsyncStream:
         self._response = response
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._raw = aiter(response.stream)
-        self._loop = running_loop()
+        self._limit = Until(math.inf, running_loop())
         self._chunks = async_decoded(self._raw, response.headers)
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
@@ -114,12 +114,17 @@ class AsyncStream:
 
     async def attempt_read(self, deadline: float) -> bytes | TransportError:
         raised: BaseException = TOO_LATE
+        self._limit = Until(self._io.monotonic(deadline), self._limit.loop)
         try:
-            with Until(self._io.monotonic(deadline), self._loop):
+            with self._limit:
                 return await anext(self._chunks, b"")
         except BaseException as error:
             raised = error
         return lost(raised, self._io.link)
+
+    def expire(self) -> None:
+        """End the deadline of the current read at once; from any thread."""
+        self._limit.ring()
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
@@ -164,10 +169,6 @@ class AsyncIO:
     def to(self, link: Link) -> AsyncIO:
         """Return a copy for another URL, or with another token."""
         return AsyncIO(link)
-
-    def branch(self) -> AsyncIO:
-        """Return the IO for one task of many."""
-        return self
 
     async def send(self, request: Request, deadline: float) -> Reply:
         if self._gate is None:

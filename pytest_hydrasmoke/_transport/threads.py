@@ -30,8 +30,8 @@ class Network:
         """Return the IO of a thread."""
         return SyncIO(link, interrupts=interrupts, group=group)
 
-    def waiting(self, ios: Sequence[SyncIO]) -> AbstractContextManager[object]:
-        """Return a context to enter while the caller waits for the threads of these."""
+    def waiting(self) -> AbstractContextManager[object]:
+        """Return a context to enter while the caller waits for threads."""
         return nullcontext()
 
 
@@ -56,8 +56,6 @@ def fan_out(
     network = network or Network()
     group = Group(most=at_once or IN_FLIGHT)
     failures: list[Exception] = []
-    # Dealt beforehand, and all made before the first begins: in this order they take turns on a
-    # virtual clock.
     count = len(works) if at_once is None else min(at_once, len(works))
     ios = [network.blocking(link, interrupts, group) for _ in range(count)]
     shares = [_Share(io, works[i::count], group, failures) for i, io in enumerate(ios)]
@@ -70,7 +68,7 @@ def fan_out(
         for share in shares:
             if share not in begun:
                 share.run()
-        with network.waiting(ios):
+        with network.waiting():
             for share in begun:
                 while not clock.wait(share.ended.wait, INTERVAL):
                     pass

@@ -171,7 +171,7 @@ READS = re.compile(
     (?<!`)\btime\.(monotonic|perf_counter|sleep|clock_gettime) | \bfrom\ time\ import
     | \banyio\.(move_on_after|fail_after|current_time) | \basyncio\.(wait_for|timeout)
     | Semaphore\( | \.acquire\(timeout | (?<!["'])\.join\([A-Z]+\)
-    | \b(?!clock|real|asyncio|futures|scheduler|_handle)\w+\.wait\([^)]
+    | \b(?!clock|real|asyncio|futures|_handle)\w+\.wait\([^)]
     """,
     re.VERBOSE,
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from net_tools import AT_ONCE, SPEC, World, result, within
+from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import (
     AsyncSmokeInstanceFactory,
@@ -19,7 +20,7 @@ from pytest_hydrasmoke import (
     SmokeInstanceFactory,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._clock.io import VirtualNetwork, async_io, blocking_io
+from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient

@@ -26,12 +26,12 @@ from scripted_io import (
     row,
     status,
 )
+from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import LeakError, VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError
-from pytest_hydrasmoke._clock.io import VirtualNetwork
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State

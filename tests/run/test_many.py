@@ -35,6 +35,7 @@ from net_tools import (
     smoke_session,
 )
 from systems import DeafEvent
+from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import (
     AsyncSmokeInstanceFactory,
@@ -50,7 +51,6 @@ from pytest_hydrasmoke import (
     VirtualClock,
 )
 from pytest_hydrasmoke._api.calls import CALL_TIMEOUT
-from pytest_hydrasmoke._clock.io import VirtualNetwork
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run.factory import at_least_one, merged
 from pytest_hydrasmoke._run.session import SmokeSession

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from net_tools import link_to
+from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import VirtualClock
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._clock.io import VirtualNetwork, VirtualSyncIO
+from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._run.case import Case, End, Home
 from pytest_hydrasmoke._run.ledger_lines import Reading

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from owner_tools import age, alive, config_for, kill, open_keys, session_for
+from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import RouterError, VirtualClock
-from pytest_hydrasmoke._clock.io import VirtualNetwork
 from pytest_hydrasmoke._run.folder import swept_files
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.slots import AHEAD

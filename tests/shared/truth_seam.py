@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,16 +21,17 @@ from owner_tools import config_for, kill, run_folders
 from starlette.responses import Response
 from truth import TOKEN
 from truth_app import PREFIX, Ask, TrueRouter
+from virtual_network import ThreadIO, VirtualNetwork
 
 from pytest_hydrasmoke import HydraSmokeConfig, VirtualClock
 from pytest_hydrasmoke._base.errors import TransportError, TransportTimeoutError
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._clock.io import VirtualNetwork, VirtualSyncIO
+from pytest_hydrasmoke._clock.io import VirtualSyncIO
 from pytest_hydrasmoke._run.ledger import Ledger, read
 from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke._run.sweep import Sweep
-from pytest_hydrasmoke._transport.blocking import Group, SyncIO
+from pytest_hydrasmoke._transport.blocking import Group
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import Link
 
@@ -50,7 +51,6 @@ class World(VirtualNetwork):
     def __init__(self, router: TrueRouter, clock: VirtualClock) -> None:
         super().__init__(clock)
         self.router = router
-        self.clock = clock
         self.lives = FOREVER
         """After how many steps of its requests the process is killed; each has two."""
 
@@ -60,8 +60,8 @@ class World(VirtualNetwork):
         return Mortal(self, link, interrupts, group)
 
     @contextmanager
-    def waiting(self, ios: Sequence[SyncIO]) -> Generator[None]:
-        with super().waiting(ios):
+    def waiting(self) -> Generator[None]:
+        with super().waiting():
             yield
         if self.lives < 0:
             raise Killed  # One of its threads was the first to meet its end.
@@ -72,13 +72,13 @@ class World(VirtualNetwork):
             raise Killed
 
 
-class Mortal(VirtualSyncIO):
+class Mortal(ThreadIO):
     """Calls of a process that may be killed at any of them."""
 
     def __init__(
         self, world: World, link: Link, interrupts: Interrupts | None, group: Group | None
     ) -> None:
-        super().__init__(link, world.clock, interrupts=interrupts, group=group)
+        super().__init__(link, world.clock, interrupts, group)
         self._world = world
 
     def to(self, link: Link) -> VirtualSyncIO:
@@ -93,7 +93,7 @@ class Mortal(VirtualSyncIO):
         return Whole(await self._answer(request, deadline))
 
     async def _answer(self, request: Request, deadline: float) -> Response:
-        self.part.go_first(self.check)
+        await self.sleep(0.0)  # until it is its turn
         self.check()
         if self.now() >= min(deadline, self.cleanup_deadline()):
             raise TransportTimeoutError("no time for it", reached=False)
