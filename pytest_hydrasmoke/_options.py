@@ -7,7 +7,6 @@ from __future__ import annotations
 
 LIVE = "--hydra-smoke"
 FAKE = "--hydra-smoke-fake"
-PLAN = "--hydra-smoke-plan"
 TABLE = "tool.hydra-smoke"
 
 SETTINGS = {

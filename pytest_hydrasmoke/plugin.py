@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._options import FAKE, LIVE, PLAN, SETTINGS, flag
+from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke import (
@@ -66,12 +66,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="hydra_smoke_fake",
         help="smoke-test the bundled fake router, served on loopback for this run",
     )
-    group.addoption(
-        PLAN,
-        action="store_true",
-        dest="hydra_smoke_plan",
-        help="print how many instances the collected tests need at least, and run none of them",
-    )
     for name, words in SETTINGS.items():
         group.addoption(flag(name), dest=f"hydra_smoke_{name}", metavar="VALUE", help=words)
     # Registered only to be refused, without its value in the error message.
@@ -99,7 +93,6 @@ def pytest_configure(config: pytest.Config) -> None:
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     settings = (*SETTINGS, "token")
     given = [flag(name) for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
-    given += [PLAN] if config.getoption("hydra_smoke_plan") else []
     if live or fake:
         from pytest_hydrasmoke._plugin.activation import switch_on
 

@@ -7,25 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Commands about the instances of a run, with the variables and options that they need.
+    """Commands about the instances of a run, with the folder, variables and options they need.
 
-    They work in the shell and the folder in which the run was started.
+    They work in the shell in which the run was started.
     """
 
-    before_sweep: str = ""
-    after_sweep: str = ""
-    before_attach: str = ""
-    after_attach: str = ""
+    begin: str = ""
+    """The change to the folder in which the settings are found, and variables."""
+    begin_attach: str = ""
+    """More variables for a run."""
+    output: str = ""
+    """The folder of the ledger, quoted; empty if the settings found have it."""
 
     def sweep(self, run_id: str | None) -> str:
         """Return the command that deletes what a run has left behind."""
-        return f"{self.before_sweep}hydra-smoke sweep --run-id {run_id}{self.after_sweep}"
+        after = f" --output {self.output}" if self.output else ""
+        return f"{self.begin}hydra-smoke sweep --run-id {run_id}{after}"
 
     def attach(self, instance_id: str | None) -> str:
         """Return the command that runs tests on an existing instance."""
-        command = f"pytest --hydra-smoke --hydra-smoke-instance {instance_id}"
-        return f"{self.before_attach}{command}{self.after_attach}"
+        # With `=`: a path that stands alone would have a part in which folder is pytest's rootdir.
+        after = f" --hydra-smoke-output={self.output}" if self.output else ""
+        command = f"pytest --hydra-smoke --hydra-smoke-instance {instance_id}{after}"
+        return f"{self.begin}{self.begin_attach}{command}"
 
 
 PLAIN = Commands()
-"""The commands without variables and options, where the settings are not known."""
+"""The commands without folder, variables and options, where the settings are not known."""

@@ -94,11 +94,6 @@ def visible_fixtures(item: pytest.Item, name: str) -> Sequence[pytest.FixtureDef
     return found
 
 
-def collect_here(config: pytest.Config) -> None:
-    """Disable xdist's workers, whatever was requested; call it in `pytest_configure`."""
-    config.option.dist = "no"
-
-
 def hide_frames_of_asyncio(hide: Callable[[Any], bool]) -> None:
     """Hide pytest-asyncio's frames in the tracebacks of exceptions for which `hide` returns true.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from pytest_hydrasmoke._base.width import width_of
+from pytest_hydrasmoke._base.table import Column, aligned
 from pytest_hydrasmoke._report.github import code
 from pytest_hydrasmoke._report.html.axis import clock
 
@@ -28,7 +28,7 @@ _WIDEST, _NARROWEST = 24, 8
 _MOST_CHANGES = 40
 _TIMES = 10
 """From here on a change is a factor: percents in the thousands are hard to read."""
-_GAP = "  "
+_TITLES = ("began (UTC)", "group", "commit", "outcome", "runs", "tests", "failed", "ready")
 
 
 def lines(history: History, after: int, columns: int) -> Iterator[str]:
@@ -97,14 +97,20 @@ def standing_out(overview: Overview, after: int) -> list[str]:
 
 def _table(overview: Overview, columns: int) -> Iterator[str]:
     shown = range(max(len(overview.groups) - SHOWN, 0), len(overview.groups))
-    title = ("began (UTC)", "group", "commit", "outcome", "runs", "tests", "failed", "ready")
     rows = [_row(overview.groups[number], _ready(overview, number)) for number in shown]
-    widths = _widths([title, *rows])
-    others = sum(widths) - widths[1] + len(_GAP) * (len(widths) - 1)
-    room = min(max(columns - others, _NARROWEST), _WIDEST)
-    names = shortened([name for _, name, *_ in rows], room)
-    short = [(began, name, *rest) for name, (began, _, *rest) in zip(names, rows, strict=True)]
-    yield from _aligned([title, *short])
+    cells = list(zip(*rows, strict=True))
+    others = [column.width for column in _columns(cells) if column.title != "group"]
+    room = min(max(columns - sum(others) - 2 * len(others), _NARROWEST), _WIDEST)
+    cells[1] = tuple(shortened(cells[1], room))
+    for line in aligned(_columns(cells)):
+        yield "".join(text for text, _ in line)
+
+
+def _columns(cells: Iterable[Iterable[str]]) -> list[Column]:
+    return [
+        Column(title, tuple((text, "") for text in texts), left=True)
+        for title, texts in zip(_TITLES, cells, strict=True)
+    ]
 
 
 def _row(group: GroupFigures, ready: str) -> tuple[str, ...]:
@@ -157,16 +163,3 @@ def _change(phase: PhaseFigures) -> Iterator[str]:
 
 def _by(ratio: float) -> str:
     return f"{ratio:,.0f} times" if ratio >= _TIMES else f"{ratio - 1:+.0%}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = _widths(rows)
-    for row in rows:
-        cells = (
-            cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)
-        )
-        yield _GAP.join(cells).rstrip()
-
-
-def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(width_of, column)) for column in zip(*rows, strict=True)]

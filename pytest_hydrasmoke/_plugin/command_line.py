@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from pytest_hydrasmoke._settings import sources
 from pytest_hydrasmoke._settings.sources import Loaded
 
 
-def load(config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str] | None) -> Loaded:
+def load(config: pytest.Config, *, live: bool, fake: bool) -> Loaded:
     """Read the settings; raises `ConfigError` and `pytest.UsageError`."""
     if live and fake:
         raise pytest.UsageError(f"{LIVE} and {FAKE} are both given: keep the one you mean")
@@ -29,7 +28,7 @@ def load(config: pytest.Config, *, live: bool, fake: bool, **how: Collection[str
     named = () if config.args_source is config.ArgsSource.INVOCATION_DIR else config.args
     places = [_place(here, argument.partition("::")[0]) for argument in named]
     places = [place for place in places if place.exists()]
-    loaded = sources.load(options, here, fake=fake, places=places, **how)
+    loaded = sources.load(options, here, fake=fake, places=places)
     # Whatever else is wrong with the value is more important.
     if (problem := _moved_rootdir(config)) is not None:
         raise pytest.UsageError(problem)

@@ -142,8 +142,8 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
 
 def comes_at_once(scenario: Scenario) -> bool:
     """Return whether all LLM events of a turn are there once its stream has ended."""
-    later = scenario.replay_pace, scenario.llm_events_lag, scenario.llm_events_gap
-    return scenario.recordings is not None and not any(later)
+    later = scenario.llm_events_lag or scenario.llm_events_gap
+    return scenario.recordings is not None and not later
 
 
 def spec_of(recordings: Recordings, without: Collection[str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
 from pytest_hydrasmoke._report.build import merged, with_commands, with_tests
 from pytest_hydrasmoke._report.manners import all_manners
-from pytest_hydrasmoke._report.model import InstanceReport, ProcessReport, Report
+from pytest_hydrasmoke._report.model import NOT_ENDED, InstanceReport, ProcessReport, Report
 from pytest_hydrasmoke._report.smoke_tests import is_smoke_test
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.session import SmokeSession
@@ -72,7 +72,6 @@ class SessionEnd:
         begun: Report | None,
         fake: FakeRouter | None,
         worker: bool,
-        alone: bool,
     ) -> None:
         self._pytest = pytest_config
         self._active = active
@@ -84,8 +83,6 @@ class SessionEnd:
         self._begun = begun
         self._fake = fake
         self._worker = worker
-        self._is_owner = alone or not worker
-        """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
         self._pid = os.getpid()
         self._executed = False
@@ -229,7 +226,7 @@ class SessionEnd:
             unproved = self._unproved(draft)
             self.views.remarks += [] if unproved is None else [unproved]
             failed = unproved is not None
-        unheard = self.workers.elsewhere(self._ledger)
+        unheard = self.workers.unheard(self._ledger)
         self.views.remarks += unheard
         # Nobody knows whether they have left anything.
         failed = failed or bool(unheard)
@@ -241,7 +238,11 @@ class SessionEnd:
             whole = self._active.selection.is_whole(session.exitstatus)
             unset = unset_spec(self._active.config, self._loaded.sources)
             self.views.remarks += notes(self._fake, self._cases.reports, unset=unset, whole=whole)
-        ended = draft.model_copy(update={"exit_code": int(session.exitstatus)})
+        facts: dict[str, object] = {"exit_code": int(session.exitstatus)}
+        if unheard:
+            # A sweep would take it for a list of all that the run had.
+            facts["ended"] = f"{NOT_ENDED}: not all workers reported what they left"
+        ended = draft.model_copy(update=facts)
         # All views are made from this report.
         report: Report = cleaned(ended, self._scrub)
         return report
@@ -292,7 +293,7 @@ class SessionEnd:
             if self._interrupts.received is not None:
                 self._say(terminal.deleting(session.pending))
             session.close()
-            if at_the_end and self._is_owner:
+            if at_the_end and not self._worker:
                 # Nothing may begin after the last look, nor between it and what it looks at.
                 session.end()
                 session.close()
@@ -316,7 +317,7 @@ class SessionEnd:
         try:
             try:
                 late = self._close().instances
-                if self._is_owner:
+                if not self._worker:
                     self._ledger.mark_ended()
             finally:
                 self._active.session.end()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_hydrasmoke._options import LIVE, TABLE
-from pytest_hydrasmoke._settings.tables import has_table, nearest_table
+from pytest_hydrasmoke._settings.tables import nearest_table
 
 from .bundled_checks import CheckModule
 from .refusal import Reason
@@ -34,7 +34,7 @@ def _unread_tables(items: Sequence[pytest.Item], read: Path | None, here: Path) 
     unread = list(dict.fromkeys(_others(folders, read)))
     if not unread:
         return None
-    instead = f" Instead, {read} was read." if read is not None and has_table(read) else ""
+    instead = "" if read is None else f" Instead, {read} was read."
     named = os.path.relpath(unread[0].parent, here)
     return (
         f"tests of this run have a table [{TABLE}] of their own, which was not read: "

@@ -15,7 +15,6 @@ _ENDS = {
     State.READY: "ready",
     State.FAILED: "failed",
     State.REFUSED: "refused",
-    State.ABSENT: "absent: the router never had a row for it",
     State.GONE: "deleted",
     State.DELETED: "deleted",
     State.KEPT: "kept",

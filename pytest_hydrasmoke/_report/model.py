@@ -147,8 +147,9 @@ class InstanceReport(_Part):
     hostname: str | None
     spec: InstanceSpec | None
     outcome: str
-    """`deleted`, `leaked`, `kept`, `absent` (a sweep found that it never had a row) or `attached`
-    (not this run's); from a worker also `shared`: the main process deletes it."""
+    """`deleted`, `leaked`, `kept`, `refused` (by the router), `claimed` or `unused` (it was never
+    requested) or `attached` (not this run's); from a worker also `shared`: the main process
+    deletes it."""
     leak: str | None
     """Why its deletion is not confirmed."""
     delete_with: str = ""
@@ -208,7 +209,7 @@ class InstanceReport(_Part):
 
     @property
     def run_id(self) -> str | None:
-        """The run that its key names; a worker on another host is a run of its own."""
+        """The run id in its key."""
         return run_of(self.idempotency_key)
 
     @property

@@ -1,17 +1,15 @@
-"""The table of a run's instances for a terminal, as wide as that is; all of it pure.
+"""A run's instances for a terminal: a table of their times, and one of what is counted; all pure.
 
-Where it is too wide it becomes several tables below each other, each with the instances' slots in
-front. With very many instances, unremarkable ones show only their times.
+With very many instances, unremarkable ones show only their times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import median
 
 from pytest_hydrasmoke._base.run_keys import slot_of
-from pytest_hydrasmoke._base.width import width_of
+from pytest_hydrasmoke._base.table import Column, Line, Piece, aligned
 from pytest_hydrasmoke._core.phases import PHASES
 
 from .model import InstanceReport, Report
@@ -22,51 +20,16 @@ MARK = "*"
 """The mark of an instance's slowest phase, where there are no colours."""
 _LABEL = 8
 
-Piece = tuple[str, str]
-"""A text and its style: pytest's markup, by name, or nothing."""
-Line = list[Piece]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its title, and a cell for each row."""
-
-    title: str
-    cells: tuple[Piece, ...]
-    left: bool = False
-
-    @property
-    def width(self) -> int:
-        """Return how many columns of the terminal it takes."""
-        return max(width_of(text) for text in (self.title, *(text for text, _ in self.cells)))
-
-    def padded(self, piece: Piece) -> Piece:
-        """Return one of its cells, padded to its width."""
-        room = " " * (self.width - width_of(piece[0]))
-        return (piece[0] + room if self.left else room + piece[0]), piece[1]
-
 
 def table(report: Report, width: int, *, colour: bool) -> list[Line]:
-    """Draw the instances, at most `width` columns wide if possible."""
+    """Draw the instances; what is counted is shown below their times."""
     instances = report.instances
-    shown = [
-        instance for instance in instances if len(instances) <= MANY or remarkable(instance, report)
-    ]
-    slots = Column(
-        "slot", tuple((label_of(instance, report), "") for instance in instances), left=True
-    )
-    times = [_outcomes(instances), *_times(instances, colour=colour)]
-    counts = list(_counts(shown, report))
-    if len(instances) > MANY:
-        slots, times = _with_median(slots, times, instances, colour=colour)
-    elif _fits([slots, *times, *counts], width):
-        return _drawn([slots, *times, *counts], width)
-    lines = _blocks(slots, times, width)
+    many = len(instances) > MANY
+    shown = [instance for instance in instances if not many or remarkable(instance, report)]
+    times = [_slots(instances, report), _outcomes(instances), *_times(instances, colour=colour)]
+    lines = aligned([*_with_median(times, instances)] if many else times, width)
     if shown:
-        its_slots = Column(
-            "slot", tuple((label_of(instance, report), "") for instance in shown), left=True
-        )
-        lines += [[], *_blocks(its_slots, counts, width)]
+        lines += [[], *aligned([_slots(shown, report), *_counts(shown, report)], width)]
     return lines
 
 
@@ -99,6 +62,10 @@ def label_of(it: InstanceReport, report: Report) -> str:
     return slot if len(slot) <= _LABEL else f"...{slot[3 - _LABEL :]}"
 
 
+def _slots(instances: Sequence[InstanceReport], report: Report) -> Column:
+    return Column("slot", tuple((label_of(it, report), "") for it in instances), left=True)
+
+
 def _outcomes(instances: Sequence[InstanceReport]) -> Column:
     styles = {"leaked": "red bold", "kept": "yellow"}
     cells = ((instance.outcome, styles.get(instance.outcome, "")) for instance in instances)
@@ -129,18 +96,19 @@ def _time(seconds: float | None, slowest: bool, room: str) -> Piece:
 
 
 def _with_median(
-    slots: Column, times: Sequence[Column], instances: Sequence[InstanceReport], *, colour: bool
-) -> tuple[Column, list[Column]]:
+    columns: Sequence[Column], instances: Sequence[InstanceReport]
+) -> Iterator[Column]:
     """Add the median and the maximum of the phases as two rows below the others."""
-    wide = [Column("slot", (*slots.cells, ("median", ""), ("slowest", "")), left=True)]
-    reduce: tuple[Callable[[list[float]], float], ...] = (median, max)
-    for column in times:
+    reduce: dict[str, Callable[[list[float]], float]] = {"median": median, "slowest": max}
+    for column in columns:
         name = column.title.strip()
         taken = [instance.phases[name] for instance in instances if name in instance.phases]
         room = column.title[len(name) :]
-        more = [_time(each(taken) if taken else None, False, room) for each in reduce]
-        wide.append(Column(column.title, (*column.cells, *more), column.left))
-    return wide[0], wide[1:]
+        more = [
+            (word, "") if name == "slot" else _time(each(taken) if taken else None, False, room)
+            for word, each in reduce.items()
+        ]
+        yield Column(column.title, (*column.cells, *more), column.left)
 
 
 def _counts(instances: Sequence[InstanceReport], report: Report) -> Iterator[Column]:
@@ -164,36 +132,3 @@ def _tokens(it: InstanceReport) -> str:
     """Return its tokens; a chat without usage may have used more."""
     more = "?" if it.untold else ""
     return f"{it.tokens.total or ''}{more}"
-
-
-def _blocks(slots: Column, columns: Sequence[Column], width: int) -> list[Line]:
-    """Draw as many columns beside each other as there is space for, and the rest below."""
-    for number in range(len(columns), 1, -1):
-        if _fits([slots, *columns[:number]], width):
-            break
-    else:
-        number = 1
-    lines = _drawn([slots, *columns[:number]], width)
-    rest = columns[number:]
-    return [*lines, [], *_blocks(slots, rest, width)] if rest else lines
-
-
-def _fits(columns: Sequence[Column], width: int, gap: int = 1) -> bool:
-    return sum(column.width for column in columns) + gap * (len(columns) - 1) <= width
-
-
-def _drawn(columns: Sequence[Column], width: int) -> list[Line]:
-    gap = "  " if _fits(columns, width, gap=2) else " "
-    heads = [column.padded((column.title, "bold")) for column in columns]
-    rows = zip(*([column.padded(cell) for cell in column.cells] for column in columns), strict=True)
-    return [_line(row, gap) for row in (heads, *rows)]
-
-
-def _line(cells: Sequence[Piece], gap: str) -> Line:
-    """Join cells on one line, without spaces at the end."""
-    line: Line = []
-    for text, style in cells:
-        line += [(text, style), (gap, "")]
-    while line and not line[-1][0].strip():
-        line.pop()
-    return [*line[:-1], (line[-1][0].rstrip(), line[-1][1])] if line else line

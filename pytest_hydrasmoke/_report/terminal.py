@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
+from pytest_hydrasmoke._base.table import Line
 from pytest_hydrasmoke._base.text import harmless, safe_line
 from pytest_hydrasmoke._core.phases import TOKENS
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .model import FAKE_ENDED, UNPROVED, BreachReport, InstanceReport, Report
-from .table import MANY, MARK, Line, remarkable, table
+from .table import MANY, MARK, remarkable, table
 
 _INDENT = " " * 9
 _MOST = 10

@@ -13,6 +13,7 @@ from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import plain_id
 from pytest_hydrasmoke._base.errors import HydraSmokeError, LeakError
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.looks import look, named
 from pytest_hydrasmoke._core.policy import Policy
 from pytest_hydrasmoke._core.proof import AFTER, REFUSED_AFTER, Evidence, Seen
@@ -70,13 +71,15 @@ class Home:
     swept: Swept
     ended: bool = False
     """Whether the run came to the end of its clean-up: then no row is to come."""
+    url: str = ""
+    """The router that is asked."""
 
     @property
     def run_id(self) -> str:
         return self.folder.name
 
 
-class Case:
+class Case(RecordListener):
     """One key of a run."""
 
     def __init__(
@@ -94,7 +97,7 @@ class Case:
         """Whether a row may still come."""
         self._policy = policy if self.waits else dataclasses.replace(policy, row_wait=0.0)
         self._row_settle = row_settle
-        self.record = InstanceRecord(None, key, state=State.REQUESTED)
+        self.record = InstanceRecord(None, key, state=State.REQUESTED, listener=self)
         if entry is not None:
             self.record.ids, self.record.was_ready = [*entry.ids], entry.was_ready
             deleted = {plain_id(it): Seen(accepted=True) for it in entry.deleted}
@@ -111,6 +114,12 @@ class Case:
     def found(self) -> bool:
         """Whether its key has named an instance."""
         return bool(self.record.ids)
+
+    def state_changed(self, record: InstanceRecord) -> None:
+        """Enter what the key names and no ledger has: a later sweep may have to look again."""
+        if self.entry is None and record.ids:
+            self.entry = self.home.swept.found(self.key, self.home.url, record.ids)
+            self.home.reading.entries[self.key] = self.entry
 
     async def step(self, calls: Calls) -> None:
         """Take the next step; at the end of all steps there is an `end`."""

@@ -73,6 +73,13 @@ def swept_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(SWEPT))
 
 
+def has_entries(folder: Path) -> bool:
+    """Return whether a ledger, or what a sweep has found instead, is in a run's folder."""
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / LEDGER).exists() or any(it.stat().st_size for it in swept_files(folder))
+    return False  # Another sweep has just ended.
+
+
 def with_ledger_above(output: Path, run_id: str) -> Path | None:
     """Return the nearest output folder of this name, further up, that has a ledger of the run.
 
@@ -147,8 +154,8 @@ def _foreign(folder: Path) -> Iterator[str]:
         found += (Path(place, name) for name in sorted([*links, *names]))
     # After the walk: other processes of the run may begin meanwhile.
     own = {file for file in _files(folder) if _has_form(file)}
-    # Without this sign of a process that has begun, a run has left nothing but empty files.
-    begun = any(file.suffix == SEEN for file in own)
+    # Without a sign of a process that has begun, or of a sweep's, a run has left only empty files.
+    begun = any(file.suffix == SEEN or file.match(SWEPT) for file in own)
     for file in found:
         if os.path.lexists(file) and (file not in own or (file.lstat().st_size and not begun)):
             yield file.relative_to(folder).as_posix()

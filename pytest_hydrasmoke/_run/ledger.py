@@ -68,6 +68,8 @@ class Ledger:
         self.folder = folder_of(output, run_id)
         self._output = output
         self._lock: Lock | None = None
+        self._size = 0
+        """The ledger's at this process's last claim: it only grows."""
 
     def begin(self, name: str) -> None:
         """Create the folder, and hold the lock that shows that process `name` of the run lives."""
@@ -128,8 +130,13 @@ class Ledger:
             raise self._unusable(str(error)) from None
 
     def _claim(self, key: str, intent: Intent) -> None:
+        ledger = self.folder / LEDGER
+        if self._size and (not ledger.exists() or ledger.stat().st_size < self._size):
+            # One begun anew would say nothing of what the other one knew.
+            raise OSError("it was removed, or replaced, while the run used it")
         claimed = {"key": key, "state": State.CLAIMED, **intent._asdict(), "fake": self.fake}
         append(self.folder, claimed, make=True)
+        self._size = ledger.stat().st_size
 
     def hold(self, name: str, check: Callable[[], object]) -> Lock:
         """Wait until no other process of the run holds a name, and hold it.

@@ -41,7 +41,7 @@ from .rounds import Rounds
 from .slots import Slots, spans
 from .swept import Swept
 
-_NOTHING_LEFT = frozenset({"deleted", "absent", "attached", "unused"})
+_NOTHING_LEFT = frozenset({"deleted", "attached", "unused"})
 """Outcomes of instances that cost nothing any longer, or are not the run's."""
 ANSWER = 10.0
 """Least seconds to wait for an answer, however short the wait for rows: many are sent at once."""
@@ -171,7 +171,7 @@ class Sweep:
             return False
         if lives:
             self.say(f"live     run {folder.name}: skipped")
-        elif not (folder / LEDGER).exists() and run_folder.age_of(folder) < YOUNG:
+        elif not run_folder.has_entries(folder) and run_folder.age_of(folder) < YOUNG:
             # The mark of a run's end is kept, as the run may still begin.
             over = (folder / OVER).exists()
             what = "it was ended before, and has no ledger" if over else "it may be about to begin"
@@ -202,7 +202,11 @@ class Sweep:
             return None
         same = report.run_id == run_id and same_router(report.url, self.config.link.base_url)
         told = same and report.came_to_its_end
-        well = told and all(one.outcome in _NOTHING_LEFT for one in report.instances)
+        # A boot may go on after its deletion, and a report does not tell for how long.
+        well = told and all(
+            one.outcome in _NOTHING_LEFT and (one.id is None or "ready" in one.phases)
+            for one in report.instances
+        )
         keys = (one.idempotency_key for one in report.instances)
         return [key for key in keys if key is not None and run_of(key) == run_id] if well else None
 
@@ -219,7 +223,8 @@ class Sweep:
                 "         its slots are asked for instead; once you know that nothing of it is "
                 f"left, delete {folder}"
             )
-        return Home(folder, reading, swept, reading.ended and not reading.problems)
+        ended = reading.ended and not reading.problems
+        return Home(folder, reading, swept, ended, self.config.link.base_url)
 
     def _slots(self, home: Home) -> Slots:
         return Slots(home.run_id, home.reading.entries, self.config.max_instances)

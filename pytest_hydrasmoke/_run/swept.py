@@ -2,7 +2,8 @@
 
 A ledger's age tells how long ago its run wrote to it, so that a sweep must not write there. Ages
 are differences between the times of two files: no clock of this process has a part in them. What a
-sweep has closed stays closed only as long as the ledger does not grow: its run goes on then.
+sweep has closed stays closed only as long as the ledger does not grow: its run goes on then. What
+it has found that no ledger has is an entry here, which is as old as the first sweep's file.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ from pytest_hydrasmoke._base import files
 from pytest_hydrasmoke._core.states import State
 
 from .folder import LEDGER, swept_files, swept_name
-from .ledger_lines import Reading
+from .ledger_lines import Entry, Reading
+
+
+def found_entry(key: str, url: str, ids: Sequence[str]) -> Entry:
+    """Return the entry of a key that has named instances, and stands in no ledger."""
+    return Entry(key, url, {}, state=State.CREATED, id=ids[-1], ids=[*ids])
 
 
 @dataclass(slots=True)
@@ -29,7 +35,7 @@ class Swept:
     size: int = 0
     """That of the ledger that was read."""
     age: float = 0.0
-    """Seconds since the ledger was last written to; 0 if they can't be told."""
+    """Seconds since the ledger was last written to, or else a sweep's file; 0 if none was."""
     asked: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds since the first sweep that has asked for each key's deletion, after it last ran."""
     ran: set[str] = field(default_factory=set[str])
@@ -45,8 +51,10 @@ class Swept:
             files.make_mark(file)
             swept._file = file
             now = file.stat().st_mtime
-            swept.age = max(now - (folder / LEDGER).stat().st_mtime, 0.0)
             oldest_first = sorted((other.stat().st_mtime, other) for other in swept_files(folder))
+            ledger = folder / LEDGER
+            since = ledger.stat().st_mtime if ledger.exists() else oldest_first[0][0]
+            swept.age = max(now - since, 0.0)
             for written, other in oldest_first:
                 swept._take_in(other, reading, max(now - written, 0.0))
         return swept
@@ -68,31 +76,40 @@ class Swept:
     def _take_in(self, file: Path, reading: Reading, age: float) -> None:
         for line in file.read_bytes().splitlines():
             # A line that was cut short closes nothing.
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+            with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
                 told = json.loads(line)
                 key, state, ids = str(told["key"]), State(told["state"]), told["ids"]
+                if "url" in told and key not in reading.entries:
+                    reading.entries[key] = found_entry(key, str(told["url"]), ids)
+                entry = reading.entries[key]
                 if state is State.CREATED:
                     self.ran.add(key)
                     self.asked.pop(key, None)
-                    reading.entries[key].deleted.clear()
+                    entry.deleted.clear()
                     continue
                 if state is State.DELETING:
                     self.asked.setdefault(key, age)
-                if told["size"] == reading.size and key in reading.entries:
-                    reading.entries[key].state = state
-                    reading.entries[key].ids += ids
-                    reading.entries[key].deleted += ids
+                if told["size"] == reading.size:
+                    entry.state = state
+                    entry.ids += ids
+                    entry.deleted += ids
 
-    def write(self, key: str, state: State, ids: Sequence[str] = ()) -> None:
+    def write(self, key: str, state: State, ids: Sequence[str] = (), **more: str) -> None:
         """Record what became of a key, and of the instances that it named, if possible.
 
         Otherwise the next sweep asks the router again.
         """
         if self._file is None:
             return
-        line = json.dumps({"key": key, "state": state, "ids": [*ids], "size": self.size})
+        told = {"key": key, "state": state, "ids": [*ids], "size": self.size, **more}
+        line = json.dumps(told)
         with contextlib.suppress(OSError):
             files.append(self._file, f"\n{line}\n".encode(), make=False)
+
+    def found(self, key: str, url: str, ids: Sequence[str]) -> Entry:
+        """Record what a key names that no ledger has; return its entry."""
+        self.write(key, State.CREATED, ids, url=url)
+        return found_entry(key, url, ids)
 
     def end(self) -> None:
         """Remove the file if nothing was written to it."""

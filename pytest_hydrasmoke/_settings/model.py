@@ -245,8 +245,6 @@ class HydraSmokeConfig(BaseModel):
     record: Path | None = None
     """A folder: what agents say in this live run is written there, one file a test, to be replayed
     offline; in the invocation folder. A run against the fake records nothing."""
-    replay_pace: Annotated[int, Field(ge=0, le=1)] = 0
-    """How fast a recording is replayed: 0 at once, 1 with the recorded times."""
     scenario: str = "default"
     """How the fake router behaves: the name of a ready-made scenario, a TOML file, the
     `report.json` of a run, or a folder of recordings."""

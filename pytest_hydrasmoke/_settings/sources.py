@@ -25,15 +25,7 @@ from .commands import PEM, commands_of
 from .contradictions import contradictions
 from .model import SPEC, HydraSmokeConfig
 from .problems import Problem
-from .tables import (
-    UNREADABLE,
-    misnamed_tables,
-    nearest_file,
-    project_file,
-    read_table,
-    source_of,
-    unread_below,
-)
+from .tables import UNREADABLE, nearest_table, project_file, read_table, source_of
 from .token_source import open_to_others, pick_token
 
 if TYPE_CHECKING:
@@ -79,15 +71,15 @@ def load(
     folder: Path,
     *,
     fake: bool,
-    required: Collection[str] | None = ("url", *SPEC),
+    required: Collection[str] = ("url", *SPEC),
     used: Collection[str] | None = None,
     places: Sequence[Path] = (),
 ) -> Loaded:
     """Resolve the settings for a run in `folder`; raises `ConfigError` with every problem.
 
     `options` are those of the command line, None if not set. The `required` settings and the token
-    must be set, unless `required` is None, or with `fake`, where the run supplies them. If there
-    are `used` settings, a problem with any other one is only a warning, and its default applies.
+    must be set, except with `fake`, where the run supplies them. If there are `used` settings, a
+    problem with any other one is only a warning, and its default applies.
     `places` are the files and folders of the tests to run, if any are named.
     """
     problems: list[Problem] = []
@@ -113,28 +105,26 @@ def load(
     else:
         problems += _fake_options(chosen)
         pick_token(layers, values, sources, problems)
-        missing = [] if required is None else _missing(values, required)
-        # First: a table that was not read may be why they are missing.
-        unread = unread_below(file, folder) if missing else ()
-        problems += map(Problem, (*unread, *missing))
+        problems += map(Problem, _missing(values, required))
     values.setdefault("output", ".hydrasmoke")
     # A test may change the working directory before they are used.
     for name in ("output", "record", *PEM):
         if isinstance(values.get(name), str | Path):
             values[name] = folder / values[name]
     config = _validated(values, sources, folder, problems)
-    scenario = _scenario(values, sources, folder, config.replay_pace, problems) if fake else None
-    unknown = (*_unknown_variables(), *misnamed_tables(file))
+    scenario = _scenario(values, sources, folder, problems) if fake else None
+    unknown = tuple(_unknown_variables())
     if any(problem.matters(used) for problem in problems):
         # A misspelt name may be why a setting is missing.
         raise _refused([*(problem.words for problem in problems), *unknown], values.get("token"))
     needless = (f"{problem.words} (not needed here)" for problem in problems)
     warnings = (*unknown, *needless, *open_to_others(config.token_file))
     if not fake:
-        other = file if file != nearest_file(folder) else None
+        # A command called in `folder` reads the table that is nearest there.
+        home = folder if file is None or file == nearest_table(folder) else file.parent
         token_set = "token" in environment
         config = config.with_commands(
-            commands_of(config, sources, folder, other, token_set=token_set)
+            commands_of(config, sources, folder, home, token_set=token_set)
         )
     return Loaded(config, sources, warnings, scenario, file)
 
@@ -235,7 +225,6 @@ def _scenario(
     values: Mapping[str, Any],
     sources: Mapping[str, str],
     folder: Path,
-    pace: float,
     problems: list[Problem],
 ) -> Scenario | None:
     from pytest_hydrasmoke.fake.presets import load
@@ -244,7 +233,7 @@ def _scenario(
     if not isinstance(name, str):  # `_validated` has reported it.
         return None
     try:
-        return load(name, folder, pace)
+        return load(name, folder)
     except ValueError as problem:
         shown = safe_line(name)
         words = f"scenario = {shown!r} ({sources['scenario']}): {safe_line(str(problem), 2000)}"

@@ -9,6 +9,7 @@ from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -17,18 +18,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route as Path
+from starlette.routing import Route as Entry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import requests as wire
 from .chat_stream import EventStream, hang_up
 from .faults import Drop, Failure, Faults
 from .handlers import Calls
-from .openapi import document
 from .records import Route
 from .replay import Player
 from .state import OpenRecord, World
 
+_DOCUMENT = Path(__file__).with_name("openapi.json")
+"""The contract, in a copy of the fake's own."""
 _RECORD = "pytest_hydrasmoke.record"
 
 Call = TypeVar("Call", bound=BaseModel)
@@ -54,21 +56,21 @@ def build_app(world: World, faults: Faults, token: str, player: Player | None = 
         ("GET", one + "/llm-events", "llm_events", taken(wire.LlmEventsCall, calls.llm_events)),
     ]
     # First, as in FastAPI, and with HEAD: there it is a plain route, too.
-    paths = [Path("/openapi.json", _openapi)]
+    entries = [Entry("/openapi.json", _openapi)]
     for method, path, route, take in table:
-        entry = Path(wire.PREFIX + path, _Endpoint(route, take, faults, world), methods=[method])
+        entry = Entry(wire.PREFIX + path, _Endpoint(route, take, faults, world), methods=[method])
         # Starlette lets GET answer HEAD as well; FastAPI doesn't.
         entry.methods = {method}
-        paths.append(entry)
+        entries.append(entry)
     return Starlette(
-        routes=paths,
+        routes=entries,
         middleware=[Middleware(_Recorder, world=world)],
         exception_handlers={HTTPException: wire.answer_refused},
     )
 
 
 async def _openapi(request: Request) -> Response:
-    return JSONResponse(document())
+    return Response(_DOCUMENT.read_bytes(), media_type="application/json")
 
 
 class _Recorder:

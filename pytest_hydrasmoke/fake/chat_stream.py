@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from .clock import Clock, Pace, pace_by
 from .faults import Break
-from .recordings import Chunk, End
+from .recordings import End
 from .sse_events import Turn
 
 HANG_UP = "pytest_hydrasmoke.hang_up"
@@ -48,8 +48,6 @@ class Plan:
     leave: Leave = "end"
     paced: bool = False
     """Whether the chunks are sent a moment apart, ignoring the scenario's pause."""
-    timed: Iterable[Chunk] | None = None
-    """Chunks with the times at which they are due, instead of `chunks`."""
     over_anyway: bool = False
     """Whether the turn ends even if its client leaves before."""
 
@@ -82,10 +80,9 @@ def plan(turn: Turn, broken: Break | None) -> Plan:
 
 
 def plan_recorded(
-    chunks: Iterator[Chunk],
+    chunks: Iterator[bytes],
     end: End,
     *,
-    pace: float,
     counted: bool,
     runtime: Turn,
     broken: Break | None,
@@ -96,12 +93,11 @@ def plan_recorded(
     break needs.
     """
     if broken is not None:
-        events = _EVENT.findall(b"".join(chunk for _, chunk in chunks))
+        events = _EVENT.findall(b"".join(chunks))
         return plan(Turn(tuple(events), (), runtime.error, runtime.more), broken)
-    timed = ((after * pace, chunk) for after, chunk in chunks)
     leave = _LEAVES[end]
     over_before = math.inf if counted or leave == "end" else None
-    return Plan((), over_before, leave, timed=timed, over_anyway=counted)
+    return Plan(chunks, over_before, leave, over_anyway=counted)
 
 
 def _split(turn: Turn, split_at: Sequence[int] | None) -> Plan:
@@ -203,11 +199,8 @@ class EventStream:
         if self._plan.over_before is not None and self._plan.over_before > number:
             self.end_turn()
 
-    def _due(self) -> Iterator[Chunk]:
+    def _due(self) -> Iterator[tuple[float, bytes]]:
         """Yield the chunks with the times at which they are due."""
-        if self._plan.timed is not None:
-            yield from ((self._began + after, chunk) for after, chunk in self._plan.timed)
-            return
         # From when it was due, not from when it could leave: a manual clock may jump.
         due = self._began + self._first_after
         for chunk in self._plan.chunks:

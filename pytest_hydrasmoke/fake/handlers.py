@@ -6,7 +6,6 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Mapping
 from typing import TypeVar
@@ -47,7 +46,7 @@ class Calls:
         self._scenario = world.scenario
         self._faults = faults
         self._player = player
-        self._authorization = f"Bearer {token}".encode()
+        self._token = token
 
     def accept(self, kind: type[Call], request: Request, raw: bytes) -> Call:
         """Parse a request and its body, and check its token."""
@@ -58,8 +57,7 @@ class Calls:
         if raw and "body" in kind.model_fields:
             parts["body"] = wire.parse(raw, request.headers.get("content-type"))
         call = wire.check(kind, parts)
-        given = request.headers.get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, self._authorization):
+        if not wire.bears(request.headers, self._token):
             raise HTTPException(self._scenario.unauthorized_status, "Invalid or missing token")
         return call
 
@@ -153,7 +151,6 @@ class Calls:
         planned = plan_recorded(
             chunks,
             end,
-            pace=self._scenario.replay_pace,
             counted=counted is not None,
             runtime=turn(self._scenario, Said(message, "")),
             broken=self._break(),
@@ -174,10 +171,8 @@ class Calls:
         return None if recorded.refused is None else self._refusal(recorded.refused)
 
     def _refusal(self, refused: Refused) -> Response:
-        headers = {"content-type": refused.content_type}
-        if not self._scenario.replay_pace:
-            # All retries get this answer: a client that knows this header stops retrying.
-            headers[_STANDS] = "1"
+        # All retries get this answer: a client that knows this header stops retrying.
+        headers = {"content-type": refused.content_type, _STANDS: "1"}
         return Response(refused.body, refused.status, headers)
 
     def _break(self) -> Break | None:

@@ -187,17 +187,17 @@ READY_MADE: Mapping[str, ReadyMade] = {
 }
 
 
-def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
+def load(given: str, folder: Path | None = None) -> Scenario:
     """Return the scenario of a name, a TOML file, a run's `report.json`, or a folder of recordings.
 
-    A path is relative to `folder`, else to the working directory. `pace` is the `replay_pace` of
-    recordings, unless a file sets another. Raises ValueError with a readable message.
+    A path is relative to `folder`, else to the working directory. Raises ValueError with a readable
+    message.
     """
     if given in READY_MADE:
         return READY_MADE[given].scenario
     file = (folder or Path()) / given
     if given and os.path.isdir(file):  # With a name that is too long, pathlib raises.
-        return _from_recordings(file, pace)
+        return _from_recordings(file)
     if file.suffix not in (".toml", ".json"):
         if given.endswith(("/", os.sep)):
             raise ValueError(f"there is no folder {file}{meant(file.name, _beside(file, ''))}")
@@ -215,7 +215,7 @@ def load(given: str, folder: Path | None = None, pace: float = 0) -> Scenario:
         raise ValueError(f"{file} can't be read: {problem}") from None
     try:
         if file.suffix == ".toml":
-            return _from_toml(text, file.parent, pace)
+            return _from_toml(text, file.parent)
         return _from_report(text, file)
     except RecursionError:
         raise ValueError(f"{file} can't be read: it is nested too deeply") from None
@@ -232,7 +232,7 @@ def _beside(file: Path, *suffixes: str) -> Iterator[str]:
                 yield entry.name
 
 
-def _from_toml(text: str, home: Path, pace: float) -> Scenario:
+def _from_toml(text: str, home: Path) -> Scenario:
     given: dict[str, Any] = tomllib.loads(text)
     problems: list[str] = []
     base = given.pop(_BASE, "default")
@@ -241,7 +241,7 @@ def _from_toml(text: str, home: Path, pace: float) -> Scenario:
     if isinstance(base, str) and base in READY_MADE:
         scenario = READY_MADE[base].scenario
     elif isinstance(base, str) and os.path.isdir(home / base):
-        scenario = _from_recordings(home / base, given.get("replay_pace", pace))
+        scenario = _from_recordings(home / base)
     else:
         hint, names = meant(base, READY_MADE), ", ".join(READY_MADE)
         problems.append(f"{_BASE} is {base!r}{hint}; it may be {names}, or a folder of recordings")
@@ -258,15 +258,13 @@ def _from_toml(text: str, home: Path, pace: float) -> Scenario:
     return scenario
 
 
-def _from_recordings(folder: Path, pace: float) -> Scenario:
+def _from_recordings(folder: Path) -> Scenario:
     recordings = read(folder)
     router = folder / ROUTER
     scenario = load(str(router.absolute())) if router.is_file() else Scenario()
     # The recordings contain agents that died and requests that failed.
-    scenario = replace(
-        scenario, recordings=recordings, replay_pace=pace, agent_dies="never", trouble="none"
-    )
-    return scenario if pace else replace(scenario, **_at_once(scenario))
+    scenario = replace(scenario, recordings=recordings, agent_dies="never", trouble="none")
+    return replace(scenario, **_at_once(scenario))
 
 
 def _at_once(scenario: Scenario) -> dict[str, Any]:

@@ -6,7 +6,6 @@ A file is read line by line: of a stream's chunks with one line each, only the p
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import TypeAlias, cast, get_args
 
 from .recordings import (
-    Chunk,
     Claim,
     Counted,
     End,
@@ -140,11 +138,7 @@ def _claim(where: str, of: str, value: object) -> Claim:
 def _counted(where: str, value: object) -> Counted:
     given = _object(where, value)
     providers = _list("providers", given, f"{where}.")
-    after = given.get("after")
-    if not isinstance(after, int | float) or not 0 <= after < math.inf:
-        raise ValueError(f"{where}.after must be a number of seconds, not {after!r}")
-    count = _number(f"{where}.count", given.get("count"), 0)
-    return Counted(count, tuple(map(str, providers)), float(after))
+    return Counted(_number(f"{where}.count", given.get("count"), 0), tuple(map(str, providers)))
 
 
 def _refused(where: str, value: object) -> Refused:
@@ -158,8 +152,8 @@ def _refused(where: str, value: object) -> Refused:
     return Refused(status, _text("content_type", given, f"{where}."), body)
 
 
-def _chunks(where: str, values: Sequence[object]) -> Sequence[Chunk | Lines]:
-    parts: list[Chunk | Lines] = []
+def _chunks(where: str, values: Sequence[object]) -> Sequence[bytes | Lines]:
+    parts: list[bytes | Lines] = []
     number = 0
     for value in values:
         part = value if isinstance(value, Lines) else chunk_of(value)

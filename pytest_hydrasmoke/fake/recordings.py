@@ -16,11 +16,6 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
-_LATEST = 10**12
-"""Milliseconds that no chunk's time may reach."""
-
-Chunk: TypeAlias = tuple[float, bytes]
-"""Seconds from the request, and the bytes read then."""
 Claim: TypeAlias = tuple[str, int] | Literal["shared"] | None
 """An instance's owner, and its number among the owner's, from 0; None from a client."""
 End: TypeAlias = Literal["closed", "cut", "stalled", "left"]
@@ -37,11 +32,10 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The LLM events of a turn, and how many seconds after its end they were there."""
+    """The LLM events of a turn."""
 
     count: int
     providers: tuple[str, ...]
-    after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +57,7 @@ class Turn:
     message: str
     llm_events: Counted | None
     end: End | None
-    chunks: Sequence[Chunk | Lines]
+    chunks: Sequence[bytes | Lines]
     refused: Refused | None
 
 
@@ -78,14 +72,14 @@ class Recording:
     stamp: tuple[int, int]
     """Shows that a file has changed since it was read."""
 
-    def chunks(self, turn: Turn) -> Iterator[Chunk]:
+    def chunks(self, turn: Turn) -> Iterator[bytes]:
         """Yield the chunks of one of its turns; raises ValueError if the file has changed."""
         # Checked now, not at the first chunk: here the request can still be refused.
         if stamp_of(self.file.stat()) != self.stamp:
             raise ValueError(f"{self.file} has changed since it was read: start the fake again")
         return self._played(turn)
 
-    def _played(self, turn: Turn) -> Iterator[Chunk]:
+    def _played(self, turn: Turn) -> Iterator[bytes]:
         with self.file.open("rb") as lines:
             for part in turn.chunks:
                 if not isinstance(part, Lines):
@@ -138,13 +132,14 @@ def stamp_of(status: os.stat_result) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def chunk_of(value: object) -> Chunk | None:
+def chunk_of(value: object) -> bytes | None:
+    """Return the bytes of a chunk, which has their time too; None for what is none."""
     if not isinstance(value, list) or len(chunk := cast(list[object], value)) != 2:
         return None
-    after, content = chunk[0], bytes_of(chunk[1])
-    if content is None or type(after) is not int or not 0 <= after < _LATEST:
+    milliseconds = chunk[0]
+    if type(milliseconds) is not int or milliseconds < 0:
         return None
-    return after / 1000, content
+    return bytes_of(chunk[1])
 
 
 def bytes_of(value: object) -> bytes | None:
@@ -161,7 +156,7 @@ def bytes_of(value: object) -> bytes | None:
         return None
 
 
-def chunk_in(line: bytes) -> Chunk | None:
+def chunk_in(line: bytes) -> bytes | None:
     """Parse a line that is exactly one chunk; None for any other."""
     text = line.strip().removesuffix(b",")
     if not (text.startswith(b"[") and text.endswith(b"]")):

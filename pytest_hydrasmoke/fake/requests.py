@@ -6,6 +6,7 @@ that order, so that pydantic's own list of errors is the list in the answer.
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Mapping
 from email.message import Message
@@ -13,6 +14,7 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, Field, ValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -141,6 +143,12 @@ def parse(raw: bytes, content_type: str | None) -> Json | bytes:
     except (ValueError, RecursionError):  # Not UTF-8, a number of 5,000 digits, 5,000 brackets
         raise HTTPException(400, "There was an error parsing the body") from None
     return value
+
+
+def bears(headers: Headers, token: str) -> bool:
+    """Return whether a request has the token."""
+    given = headers.get("authorization", "").encode("latin-1")
+    return hmac.compare_digest(given, f"Bearer {token}".encode())
 
 
 def answer_invalid(problem: InvalidRequestError) -> Response:

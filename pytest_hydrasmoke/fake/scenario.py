@@ -140,8 +140,6 @@ class Scenario:
     recordings: Recordings | None = None
     """What the agent says, if the scenario is a folder of recordings. A message that is in none of
     them is then answered 501."""
-    replay_pace: float = 0
-    """Whether recordings are replayed at once (0), or with the recorded times (1)."""
 
     providers: tuple[str, ...] = ("anthropic",)
     """The providers of an instance's LLM events, one for each row, then from the first again."""
@@ -227,7 +225,6 @@ _CHECKS: Mapping[str, validity.Check] = {
     "agent_dies": choice(*get_args(AgentDies)),
     "agent_dies_after": number("events"),
     "recordings": _recordings,
-    "replay_pace": choice(0, 1, 0.0, 1.0),
     "providers": words,
     "providers_listed": choice(*get_args(ProvidersListed)),
     "llm_events_per_turn": number("rows"),

@@ -1,14 +1,10 @@
 """A fake router that is a program of its own, with `FakeRouter`'s controls as JSON.
 
-    GET  /
     GET  /_fake/instances  /_fake/requests  /_fake/llm_events
     POST /_fake/reset  /_fake/reply  /_fake/fail  /_fake/drop  /_fake/break_stream
 
-`/` is a page for people: instances and requests, live. A POST takes the arguments of the method of
-that name as one JSON object; invalid ones get a 422 that says why, and change nothing.
-
-They require no token, and so accept only this machine (`refusal`): any page open in a browser could
-request them too.
+All require the router's token. A POST takes the arguments of the method of that name as one JSON
+object; invalid ones get a 422 that says why, and change nothing.
 """
 
 from __future__ import annotations
@@ -16,37 +12,27 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-import re
 import signal
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from ipaddress import ip_address
-from pathlib import Path
 from types import FrameType
 from typing import cast
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, Router
+from starlette.types import Receive, Scope, Send
 
 from .real_time import pause
 from .records import Instance, LlmEvent, RequestRecord
-from .requests import answer_refused
+from .requests import answer_refused, bears
 from .router import FakeRouter
 from .scenario import Scenario
 from .server import Server
-
-# The page may connect only to its own router.
-_POLICY = (
-    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; "
-    "style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 def serve(
@@ -64,7 +50,7 @@ def serve(
     router = FakeRouter(scenario, token)
     # Handled until all is closed: a second signal, right after the first, must not interrupt that.
     with _signals_noted() as came, closing(Server(host, port)) as server:
-        server.mount("", with_controls(router, host))
+        server.mount("", with_controls(router))
         announce(server.url, router.token)
         while not came:
             pause(0.1)
@@ -93,8 +79,8 @@ def _signals_noted() -> Generator[Sequence[int]]:
             signal.signal(number, handler)
 
 
-def with_controls(router: FakeRouter, host: str = "127.0.0.1") -> Starlette:
-    """Add a fake router's controls beside its routes; `host` is the address it is served at."""
+def with_controls(router: FakeRouter) -> Starlette:
+    """Add a fake router's controls beside its routes."""
     verbs: tuple[Callable[..., None], ...] = (
         router.reset,
         router.reply,
@@ -102,73 +88,25 @@ def with_controls(router: FakeRouter, host: str = "127.0.0.1") -> Starlette:
         router.drop,
         router.break_stream,
     )
-    controls = [
-        Route("/instances", _show(lambda: router.instances)),
-        Route("/requests", _show(lambda: router.requests)),
-        Route("/llm_events", _show(lambda: router.llm_events)),
-        *(Route(f"/{verb.__name__}", _do(verb), methods=["POST"]) for verb in verbs),
-    ]
-    guards = [Middleware(Guard, host=host)]
-    return Starlette(
-        routes=[
-            Route("/", _page, middleware=guards),
-            Mount("/_fake", routes=controls, middleware=guards),
-            Mount("", router.app),
-        ],
-        exception_handlers={HTTPException: answer_refused},
+    controls = Router(
+        [
+            Route("/instances", _show(lambda: router.instances)),
+            Route("/requests", _show(lambda: router.requests)),
+            Route("/llm_events", _show(lambda: router.llm_events)),
+            *(Route(f"/{verb.__name__}", _do(verb), methods=["POST"]) for verb in verbs),
+        ]
     )
 
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        # Before anything else of a request counts: any page open in a browser can send one.
+        if not bears(Headers(scope=scope), router.token):
+            raise HTTPException(401, "The controls require the token of the fake router")
+        await controls(scope, receive, send)
 
-async def _page(request: Request) -> Response:
-    text = Path(__file__).with_name("page.html").read_text("utf-8")
-    return HTMLResponse(text, headers={"content-security-policy": _POLICY})
-
-
-def _media_type(headers: Headers) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def refusal(headers: Headers, host: str) -> str | None:
-    """Return why a client may not use the controls or the page; None if it may.
-
-    A host name that resolves to this machine proves nothing: its owner's page can have that name
-    (DNS rebinding). A page of another origin may send requests without a preflight.
-    """
-    hosts = headers.getlist("host")
-    asked = hosts[0].lower() if len(hosts) == 1 else ""
-    if not _is_here(asked, host):
-        return f"The Host must be a loopback name or address, or {host}, not {asked[:80]!r}"
-    origins = headers.getlist("origin")
-    if origins and [origin.lower() for origin in origins] != [f"http://{asked}"]:
-        return "A page of another origin can't use this"
-    return None
-
-
-def _is_here(asked: str, host: str) -> bool:
-    """Return whether a Host, its port included, is a name of this machine, or the one in use."""
-    named = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+)(:\d*)?", asked)
-    if named is None:
-        return False
-    name = named[1].strip("[]")
-    if name in ("localhost", host.lower()):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-class Guard:
-    """Pass on what `refusal` allows; answer anything else with a 403 and the reason."""
-
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        self._app = app
-        self._host = host
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        why = refusal(Headers(scope=scope), self._host)
-        answer = self._app if why is None else JSONResponse({"detail": why}, 403)
-        await answer(scope, receive, send)
+    return Starlette(
+        routes=[Mount("/_fake", guarded), Mount("", router.app)],
+        exception_handlers={HTTPException: answer_refused},
+    )
 
 
 _Endpoint = Callable[[Request], Coroutine[object, object, Response]]
@@ -187,13 +125,7 @@ def _show(look: Callable[[], _Seen]) -> _Endpoint:
 def _do(verb: Callable[..., None]) -> _Endpoint:
     async def do(request: Request) -> Response:
         try:
-            raw = await request.body()
-            if raw and _media_type(request.headers) != "application/json":
-                # A browser lets any page send a form's content types, without a preflight.
-                raise HTTPException(
-                    415, "A control accepts only a body of the type application/json"
-                )
-            arguments: object = json.loads(raw or b"{}")
+            arguments: object = json.loads(await request.body() or b"{}")
         except (ValueError, RecursionError) as problem:
             return _refused("json_invalid", f"The body is no JSON: {problem}")
         if not isinstance(arguments, dict):

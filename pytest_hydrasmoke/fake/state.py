@@ -182,7 +182,7 @@ class World:
             scenario = replace(
                 scenario,
                 llm_events_per_turn=recorded.count,
-                llm_events_lag=recorded.after * scenario.replay_pace,
+                llm_events_lag=0.0,
                 llm_events_gap=0.0,
                 providers=tuple(recorded.providers) or scenario.providers or ("unknown",),
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -180,11 +179,3 @@ def is_in_the_package(name: str) -> bool:
         return False
     found: object = importlib.import_module(home)
     return all((found := getattr(found, it, None)) is not None for it in attributes)
-
-
-def test_fragments_of_the_changelog_are_of_a_kind_that_there_is() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["towncrier"]
-    kinds = {it["directory"] for it in settings["type"]}
-    for fragment in (ROOT / settings["directory"]).glob("*.md"):
-        assert fragment.stem.rpartition(".")[2] in kinds, fragment.name
-        assert fragment.read_text("utf-8").strip()

@@ -127,13 +127,14 @@ def test_what_is_kept_is_told_with_the_ways_to_it(here: Project, router: FakeRou
     assert result.ret == 0
     [instance] = router.instances
     assert not instance.deleted
+    begin = f"cd {here.path} && "
     attach = f"pytest --hydra-smoke --hydra-smoke-instance {instance.id}"
     result.stdout.fnmatch_lines(
         [
             "live router, run run: provisioned 1, deleted 0, kept 1, leaked 0",
             f"kept     {instance.id} (key run-0)",
-            f"         attach: HYDRA_SMOKE_RUN_ID= {attach}",
-            "         delete: hydra-smoke sweep --run-id run",
+            f"         attach: {begin}HYDRA_SMOKE_RUN_ID= {attach}",
+            f"         delete: {begin}hydra-smoke sweep --run-id run",
         ]
     )
     assert runs(here) == ["run"]
@@ -321,9 +322,9 @@ def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRout
             f"LEAK: {instance.id} (key run-0) may still run and cost money",
             "not confirmed as deleted, it may still run: delete was refused with 500*",
             "*phase: *delete, after *",
-            "To delete it: hydra-smoke sweep --run-id run",
+            f"To delete it: cd {leaking.path} && hydra-smoke sweep --run-id run",
             f"leaked   {instance.id} (key run-0)",
-            "         delete: hydra-smoke sweep --run-id run",
+            f"         delete: cd {leaking.path} && hydra-smoke sweep --run-id run",
             f"FAILED hydra-smoke::leak::{instance.id}*",
         ]
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from handlers import as_in_a_terminal
-from inner import ALONE, without_others
 from owner_tools import ONLY, alive, environment_for
 
 from pytest_hydrasmoke._core.states import State
@@ -131,31 +128,6 @@ def test_a(smoke_instance_factory):
 """
     live(text, "--hydra-smoke-keep", "on-failure").assert_outcomes(failed=1)
     assert [one.tier_id for one in fake.instances if not one.deleted] == ["bad"]
-
-
-def test_the_summarys_commands_work_when_pasted(
-    live: Live, fake: FakeRouter, pytester: pytest.Pytester
-) -> None:
-    result = live(PASSES, "--hydra-smoke-keep", "always")
-    [attach] = [line for line in result.outlines if line.strip().startswith("attach: ")]
-    [delete] = [line for line in result.outlines if line.strip().startswith("delete: ")]
-    home = Path(sys.executable).parent
-
-    def paste(line: str) -> subprocess.CompletedProcess[str]:
-        program, *rest = shlex.split(line.strip().partition(": ")[2])
-        command = [home / program, *rest]
-        # As it is pasted, pytest loads what is installed: here it is this plugin alone.
-        env = {name: value for name, value in os.environ.items() if name != ALONE[0]}
-        env["PYTEST_ADDOPTS"] = shlex.join(without_others())
-        return subprocess.run(command, cwd=pytester.path, env=env, capture_output=True, text=True)
-
-    attached = paste(attach)
-    assert attached.returncode == 0, attached.stdout
-    assert "attached" in attached.stdout
-    assert len(alive(fake)) == 1
-    deleted = paste(f"{delete} --wait 0.6")
-    assert deleted.returncode == 0, deleted.stdout
-    assert alive(fake) == []
 
 
 def test_what_was_to_be_deleted_is_not_kept_if_that_is_not_confirmed(
@@ -297,7 +269,7 @@ def test_a_leak_is_a_failure_of_its_own_that_hides_no_other(
     result.stdout.fnmatch_lines(
         [
             f"*LEAK: {instance.id} (key leaky-0) may still run*",
-            "*To delete it: hydra-smoke sweep --run-id leaky*",
+            "*To delete it: cd * && hydra-smoke sweep --run-id leaky*",
             "*provisioned 1, deleted 0, kept 0, leaked 1",
         ]
     )

@@ -54,29 +54,45 @@ def paste(command: str, folder: Path) -> str:
     return done.stdout
 
 
+def sweep_of(service: Project, run_id: str) -> str:
+    home, output = f"{service.path}/my services/a", f"{service.path}/.hydrasmoke"
+    return f"cd '{home}' && hydra-smoke sweep --run-id {run_id} --output {output}"
+
+
 def alive(router: FakeRouter) -> int:
     return sum(not instance.deleted for instance in router.instances)
 
 
-def work(result: pytest.RunResult, router: FakeRouter, folder: Path) -> tuple[str, str]:
+def work(result: pytest.RunResult, router: FakeRouter) -> tuple[str, str]:
     """Paste both commands of a run that kept an instance, and return them."""
     attach, delete = printed(result)
-    assert "attached" in paste(attach, folder)
+    elsewhere = Path("/")
+    assert "attached" in paste(attach, elsewhere)
     assert alive(router) == 1
     # By its ledger, and not only by the slots that its name has.
-    assert "no ledger" not in paste(delete, folder)
+    assert "no ledger" not in paste(delete, elsewhere)
     assert alive(router) == 0
     return attach, delete
 
 
-def test_settings_of_a_services_table_are_found_again(service: Project, router: FakeRouter) -> None:
-    result = service.set(token=TOKEN).live("my services/a", "--hydra-smoke-keep=always")
-    attach, delete = work(result, router, service.path)
-    assert attach.endswith(" 'my services/a'")
-    run_id = delete.split()[-3]
-    assert delete == (
-        f"(cd 'my services/a' && hydra-smoke sweep --run-id {run_id} --output ../../.hydrasmoke)"
+@pytest.mark.parametrize("linked", [False, True])
+def test_settings_of_a_services_table_are_found_again(
+    service: Project, router: FakeRouter, linked: bool
+) -> None:
+    place = "linked" if linked else "my services/a"
+    if linked:
+        (service.path / place).symlink_to("my services/a", target_is_directory=True)
+    result = service.set(token=TOKEN).live(place, "--hydra-smoke-keep=always")
+    attach, delete = work(result, router)
+    begin, output = (
+        f"cd {shlex.quote(f'{service.path}/{place}')} && ",
+        f"{service.path}/.hydrasmoke",
     )
+    [instance] = router.instances
+    told = f"--hydra-smoke --hydra-smoke-instance {instance.id} --hydra-smoke-output={output}"
+    assert attach == f"{begin}pytest {told}"
+    run_id = instance.idempotency_key.removesuffix("-0")
+    assert delete == f"{begin}hydra-smoke sweep --run-id {run_id} --output {output}"
 
 
 def test_paths_of_the_environment_hold_where_the_table_is(
@@ -85,20 +101,9 @@ def test_paths_of_the_environment_hold_where_the_table_is(
     service.write("secret/token", TOKEN).chmod(0o600)
     service.set(token_file="secret/token", output="out")
     result = service.live("my services/a", "--hydra-smoke-keep=always")
-    _, delete = work(result, router, service.path)
-    assert "HYDRA_SMOKE_TOKEN_FILE=../../secret/token hydra-smoke" in delete
-    assert delete.endswith(" --output ../../out)")
-
-
-def test_a_place_elsewhere_is_named_in_full(
-    service: Project, router: FakeRouter, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    place = tmp_path_factory.mktemp("elsewhere")
-    options = (f"--hydra-smoke-output={place}", "--hydra-smoke-keep=always")
-    result = service.set(token=TOKEN).live("my services/a", *options)
-    attach, delete = work(result, router, service.path)
-    assert attach.endswith(f" --hydra-smoke-output {place} 'my services/a'")
-    assert delete.endswith(f" --output {place})")
+    _, delete = work(result, router)
+    assert f"HYDRA_SMOKE_TOKEN_FILE={service.path}/secret/token hydra-smoke" in delete
+    assert delete.endswith(f" --output {service.path}/out")
 
 
 def test_a_table_with_an_output_of_its_own_is_not_told_another(
@@ -107,17 +112,7 @@ def test_a_table_with_an_output_of_its_own_is_not_told_another(
     table = service.path / "my services/a/pyproject.toml"
     table.write_text(table.read_text("utf-8") + 'output = "left"\n', "utf-8")
     result = service.set(token=TOKEN).live("my services/a", "--hydra-smoke-keep=always")
-    _, delete = work(result, router, service.path)
-    assert "--output" not in delete
-
-
-def test_a_linked_folder_is_left_by_its_real_way(service: Project, router: FakeRouter) -> None:
-    linked = service.path / "linked"
-    linked.symlink_to("my services/a", target_is_directory=True)
-    result = service.set(token=TOKEN).live("linked", "--hydra-smoke-keep=always")
-    _, delete = work(result, router, service.path)
-    assert delete.startswith("(cd linked && ")
-    assert delete.endswith(" --output ../../.hydrasmoke)")
+    assert "-output" not in " ".join(work(result, router))
 
 
 def test_what_options_said_is_said_again(project: Project, router: FakeRouter) -> None:
@@ -126,12 +121,15 @@ def test_what_options_said_is_said_again(project: Project, router: FakeRouter) -
     project.write("my token", TOKEN).chmod(0o600)
     options = (f"--hydra-smoke-url={router.url}", "--hydra-smoke-token-file=my token")
     named = ("--hydra-smoke-output=out", "--hydra-smoke-keep=always", "test_it.py")
-    attach, delete = work(project.live(*options, *named), router, project.path)
-    told = f"HYDRA_SMOKE_TOKEN='' HYDRA_SMOKE_TOKEN_FILE='my token' HYDRA_SMOKE_URL={router.url} "
+    attach, delete = work(project.live(*options, *named), router)
+    told = (
+        f"cd {project.path} && HYDRA_SMOKE_TOKEN='' "
+        f"HYDRA_SMOKE_TOKEN_FILE='{project.path}/my token' HYDRA_SMOKE_URL={router.url} "
+    )
     assert delete.startswith(f"{told}hydra-smoke sweep --run-id ")
-    assert delete.endswith(" --output out")
+    assert delete.endswith(f" --output {project.path}/out")
     assert attach.startswith(f"{told}pytest --hydra-smoke --hydra-smoke-instance ")
-    assert attach.endswith(" --hydra-smoke-output out")
+    assert attach.endswith(f" --hydra-smoke-output={project.path}/out")
 
 
 def test_the_environment_and_a_table_of_this_folder_need_nothing(
@@ -143,11 +141,11 @@ def test_the_environment_and_a_table_of_this_folder_need_nothing(
     attach, delete = printed(result)
     words = f"pytest --hydra-smoke --hydra-smoke-instance {router.instances[0].id}"
     # But that this run id was used: any other will do.
-    assert attach == f"HYDRA_SMOKE_RUN_ID= {words}"
-    assert delete == "hydra-smoke sweep --run-id look-1"
+    assert attach == f"cd {project.path} && HYDRA_SMOKE_RUN_ID= {words}"
+    assert delete == f"cd {project.path} && hydra-smoke sweep --run-id look-1"
     for _ in range(2):
-        assert "1 passed" in paste(f"{attach} test_it.py", project.path)
-    paste(delete, project.path)
+        assert "1 passed" in paste(f"{attach} test_it.py", Path("/"))
+    paste(delete, Path("/"))
     assert alive(router) == 0
 
 
@@ -161,7 +159,7 @@ def test_a_leak_is_told_with_the_command_everywhere(
     router.fail("delete", status=500, times=1000)
     plugins = only("xdist") if workers else ()
     result = service.live(*plugins, *workers, "my services/a")
-    command = "(cd 'my services/a' && hydra-smoke sweep --run-id lost --output ../../.hydrasmoke)"
+    command = sweep_of(service, "lost")
     output = result.stdout.str()
     assert output.count(command) == 2
     assert f"\nTo delete it: {command}\n" in output
@@ -170,7 +168,7 @@ def test_a_leak_is_told_with_the_command_everywhere(
     [instance] = json.loads((service.path / ".hydrasmoke/report.json").read_text())["instances"]
     assert instance["delete_with"] == command
     page = (service.path / ".hydrasmoke/report.html").read_text("utf-8")
-    assert "hydra-smoke sweep --run-id lost --output ../../.hydrasmoke)</pre>" in page
+    assert f"hydra-smoke sweep --run-id lost --output {service.path}/.hydrasmoke</pre>" in page
     router.reset()
 
 
@@ -184,6 +182,4 @@ def test_a_run_id_that_was_used_is_told_with_the_command(
         router.reset()
         (service.path / ".hydrasmoke/used/again").unlink()
     result = service.live("my services/a")
-    result.stderr.fnmatch_lines(
-        ["*(cd 'my services/a' && hydra-smoke sweep --run-id again --output ../../.hydrasmoke)"]
-    )
+    result.stderr.fnmatch_lines([f"*{sweep_of(service, 'again')}"])

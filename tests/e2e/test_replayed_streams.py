@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recording_tools import turn, write
 from scripted_io import ID, SPEC, calls_of, lost, stream
 
-from pytest_hydrasmoke import HydraSmokeError, SmokeClient, VirtualClock
+from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._core.chat import Turn
@@ -106,24 +106,3 @@ def test_a_stream_is_replayed_as_it_was(player: Player, chunks: list[bytes], end
     is_cut = end == "cut" and bool(chunks)
     _, direct = calls_of(None, chat=[stream(*chunks, *([lost()] if is_cut else []))])
     assert player.told(chunks, "cut" if is_cut else end.replace("cut", "left")) == told(direct, ID)
-
-
-def test_recorded_times_pass_in_no_time_on_a_virtual_clock(tmp_path: Path) -> None:
-    chunks = (b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n', b"data: [DONE]\n\n")
-    slow = [[45_000, chunks[0].decode()], [100_000, chunks[1].decode()]]
-    counted = {"count": 1, "providers": ["anthropic"], "after": 3.0}
-    write(tmp_path / "slow", "t.py::test", turn("hello", chunks=slow, llm_events=counted))
-    (tmp_path / "slow.toml").write_text('base = "slow"\nreplay_pace = 1\n')
-    clock = VirtualClock()
-    with (
-        FakeRouter(str(tmp_path / "slow.toml"), clock=clock) as router,
-        SmokeClient(router.url, token=router.token, clock=clock) as client,
-    ):
-        instance_id = client.provision(SPEC, "key-0").instance_id
-        assert instance_id is not None
-        clock.sleep(10)
-        with client.stream_chat(instance_id, "hello") as events:
-            assert [round(event.at, 3) for event in events] == [45.0, 100.0]
-        assert client.llm_events(instance_id).count == 0
-        clock.sleep(3.0)
-        assert client.llm_events(instance_id).count == 1

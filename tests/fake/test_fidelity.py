@@ -84,4 +84,5 @@ def test_the_same_seed_asks_the_same() -> None:
 
 def test_the_document_is_the_contract() -> None:
     document = asyncio.run(ask(FakeRouter().app, Asked("GET", "/openapi.json", (), b"")))
+    assert (document.status, dict(document.headers)[b"content-type"]) == (200, b"application/json")
     assert json.loads(document.body) == contract()

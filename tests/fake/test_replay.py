@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from fake_tools import SPEC, Caller, HandClock
+from plugin_tools import until
 from recording_tools import says, turn, write
 
 from pytest_hydrasmoke.fake import FakeRouter
@@ -43,7 +44,7 @@ class Process:
         recording, turn = self.player.answer(Asked(message, key, {**SPEC, **spec}))
         if turn.refused is not None:
             return turn.refused.body.decode()
-        return next(iter(recording.chunks(turn)))[1].decode().removeprefix("data: ").rstrip()
+        return next(iter(recording.chunks(turn))).decode().removeprefix("data: ").rstrip()
 
 
 @pytest.fixture
@@ -328,7 +329,7 @@ class Playing:
 
     def ready(self, *turns: dict[str, Any], **scenario: Any) -> tuple[Caller, str]:
         write(self.folder, TEST, *turns)
-        recorded = replace(load(str(self.folder), pace=scenario.get("replay_pace", 0)), **scenario)
+        recorded = replace(load(str(self.folder)), **scenario)
         router = self._stack.enter_context(FakeRouter(recorded, clock=self._clock))
         caller = Caller(router)
         self._stack.callback(caller.http.close)
@@ -383,16 +384,6 @@ def test_every_byte_is_as_it_was(playing: Playing) -> None:
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
-def test_the_times_are_as_they_were(playing: Playing, clock: HandClock) -> None:
-    caller, instance_id = playing.ready(turn("hi", b"a", b"b", b"c"), replay_pace=1)
-    with caller.stream(instance_id) as answer:
-        chunks = answer.iter_raw()
-        for chunk in (b"a", b"b", b"c"):
-            clock.pass_by(0.101)
-            assert next(chunks) == chunk
-        assert next(chunks, None) is None
-
-
 def test_a_stream_that_was_cut_or_refused_or_never_came(playing: Playing) -> None:
     caller, instance_id = playing.ready(
         turn("cut", b"data: a\n\n", end="cut"),
@@ -412,11 +403,6 @@ def test_a_stream_that_was_cut_or_refused_or_never_came(playing: Playing) -> Non
     )
     assert "hydra-smoke-stands" in refused.headers
     assert caller.llm_events(instance_id).json()["count"] == 4
-
-
-def test_in_the_recorded_times_nobody_is_told_that_a_refusal_stands(playing: Playing) -> None:
-    caller, instance_id = playing.ready(turn("refused", refused=REFUSED), replay_pace=1)
-    assert "hydra-smoke-stands" not in caller.chat(instance_id, "refused").headers
 
 
 def test_a_deleted_instance_refuses_as_it_did(playing: Playing) -> None:
@@ -441,7 +427,7 @@ def test_a_stream_that_stalled_says_no_more(playing: Playing) -> None:
             next(chunks)
 
 
-def test_llm_events_are_counted_as_they_were(playing: Playing, clock: HandClock) -> None:
+def test_llm_events_are_counted_as_they_were(playing: Playing) -> None:
     turns = (
         says("a", "x", llm_events=COUNTED),
         says("b", "x"),
@@ -449,21 +435,16 @@ def test_llm_events_are_counted_as_they_were(playing: Playing, clock: HandClock)
     )
     listed: dict[str, Any] = {"providers": ("c",), "providers_listed": "repeated"}
     uncounted = "hydra-smoke-uncounted"
-    caller, instance_id = playing.ready(*turns, replay_pace=1, llm_events_lag=0, **listed)
+    caller, instance_id = playing.ready(*turns, **listed)
 
     def counted(message: str) -> Any:
-        path, body = f"/instances/{instance_id}/chat", {"message": message}
-        with caller.http.stream("POST", path, json=body) as it:
-            clock.pass_by(1)
-            it.read()
-        at_once = caller.llm_events(instance_id).json()["providers"]
-        clock.pass_by(1)
-        return at_once, caller.llm_events(instance_id).json()["providers"]
+        caller.chat(instance_id, message)
+        return caller.llm_events(instance_id).json()["providers"]
 
-    assert counted("a") == ([], ["b", "a"])
+    assert counted("a") == ["b", "a"]
     assert uncounted not in caller.llm_events(instance_id).headers
-    assert counted("b") == (["b", "a"], ["b", "a"])
-    assert counted("c") == (["b", "a"], ["b", "a", "c", "c"])
+    assert counted("b") == ["b", "a"]
+    assert counted("c") == ["b", "a", "c", "c"]
     words = json.loads(caller.llm_events(instance_id).headers[uncounted])
     assert words == (
         f"the LLM events of 'b', recorded for {TEST}, were not counted then; to record them, "
@@ -480,7 +461,7 @@ def staged(playing: Playing, clock: HandClock) -> Iterator[Any]:
     with ExitStack() as stack:
 
         def ready(*turns: dict[str, Any]) -> tuple[FakeRouter, httpx.Client, str]:
-            caller, instance_id = playing.ready(*turns, replay_pace=1)
+            caller, instance_id = playing.ready(*turns)
             url = stage_of(caller.router, lambda owner, run, message: message)
             token = {"authorization": f"Bearer {caller.router.token}"}
             http = stack.enter_context(httpx.Client(base_url=url, headers=token, trust_env=False))
@@ -497,29 +478,18 @@ def staged(playing: Playing, clock: HandClock) -> Iterator[Any]:
 def test_a_count_says_whether_anything_recorded_is_missing(
     staged: Any, playing: Playing, clock: HandClock
 ) -> None:
-    once = {**COUNTED, "after": 5}
     router, http, path = staged(
-        says("a", "x", llm_events=once), says("b", "x", llm_events=once), says("c", "x")
+        says("a", "x", llm_events=COUNTED), says("b", "x", llm_events=COUNTED), says("c", "x")
     )
 
     def known() -> Any:
         words = http.get(f"{path}/llm-events").headers.get("hydra-smoke-counted")
         return words and json.loads(words)["all_asked"]
 
-    def ask(message: str) -> None:
-        with http.stream("POST", f"{path}/chat", json={"message": message}) as answer:
-            assert known() is (True if message == "c" else None)
-            clock.pass_by(1)
-            answer.read()
-
     assert known() is False
-    for message in "ab":
-        ask(message)
-        assert known() is None
-        clock.pass_by(5)
-        assert known() is False
-    ask("c")
-    assert known() is True
+    for message, all_asked in (("a", False), ("b", False), ("c", True)):
+        http.post(f"{path}/chat", json={"message": message})
+        assert known() is all_asked
     command = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
     words = json.loads(http.get(f"{path}/llm-events").headers["hydra-smoke-counted"])
     assert words == {"again": command, "all_asked": True}
@@ -562,14 +532,15 @@ def test_a_count_says_nothing_outside_a_run(playing: Playing) -> None:
     assert "hydra-smoke-counted" not in caller.llm_events(instance_id).headers
 
 
-def test_who_leaves_early_has_used_what_was_counted(playing: Playing, clock: HandClock) -> None:
-    left = turn("hi", b"data: a\n\n", b"b", llm_events=COUNTED, end="left")
-    caller, instance_id = playing.ready(left, replay_pace=1)
+def test_who_leaves_early_has_used_what_was_counted(playing: Playing) -> None:
+    # More than fits into the buffers of a connection.
+    much = [b"b" * 65_536] * 160
+    left = turn("hi", b"data: a\n\n", *much, llm_events=COUNTED, end="left")
+    caller, instance_id = playing.ready(left)
     with caller.stream(instance_id) as answer:
-        clock.pass_by(0.101)
         next(answer.iter_raw())
-    while not caller.router.llm_events:
-        clock.pass_by(1)
+        assert not caller.router.llm_events
+    until(lambda: bool(caller.router.llm_events))
     assert caller.llm_events(instance_id).json()["count"] == 2
 
 
@@ -635,11 +606,9 @@ def test_the_routers_manners_are_those_of_its_report(playing: Playing) -> None:
     }
     write(playing.folder, TEST, says("hello", "x"))
     (playing.folder / "router.json").write_text(json.dumps(report))
-    at_once, in_time = load(str(playing.folder)), load(str(playing.folder), pace=1)
-    assert at_once.statuses == ((0.0, "Online"),)
-    assert at_once.ready_words == in_time.ready_words == ("Online",)
-    assert (at_once.trouble, at_once.row_after, in_time.replay_pace) == ("none", 0.0, 1)
-    assert in_time.statuses[-1] == (0.0, "Online") or in_time.statuses[-1][0] > 0
+    at_once = load(str(playing.folder))
+    assert (at_once.statuses, at_once.ready_words) == (((0.0, "Online"),), ("Online",))
+    assert (at_once.trouble, at_once.row_after) == ("none", 0.0)
     (playing.folder / "router.json").write_text("[]")
     with pytest.raises(ValueError, match=r"router\.json: it is not a report of a run"):
         load(str(playing.folder))

@@ -544,7 +544,6 @@ def test_extra(calling: Calling, clock: HandClock) -> None:
 GOOD = Scenario()
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"recordings": "x"}, "recordings can't be set: give their folder as the scenario"),
-    ({"replay_pace": 2}, "replay_pace is 2; it may be 0, 1"),
     ({"provision_status": 204}, "provision_status is 204; it may be 200, 201, 202"),
     ({"provision_status": 200.0}, "provision_status is 200.0"),
     ({"runtime": "gooses"}, "runtime is 'gooses' (did you mean goose?); it may be 'openai', "),

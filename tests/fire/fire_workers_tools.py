@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from inner import ALONE, only
 
@@ -28,7 +28,9 @@ class Router:
 
     def instances(self, run_id: str) -> list[dict[str, Any]]:
         """Return what was ever provisioned for a run, or for one of its workers."""
-        with urlopen(self.url + "/_fake/instances", timeout=10) as answer:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        asked = Request(self.url + "/_fake/instances", headers=headers)
+        with urlopen(asked, timeout=10) as answer:
             found = json.load(answer)
         return [one for one in found if one["idempotency_key"].startswith(f"{run_id}-")]
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from inner import ALONE, only
 
@@ -28,6 +28,7 @@ R = TypeVar("R")
 
 HERE = Path(__file__).parent
 TOKEN = "made-up-token-of-the-kill-tests"
+AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
 LAG = 0.3
 """Seconds until a worker has inserted the row."""
 BOOT = 0.5
@@ -56,7 +57,7 @@ class Router:
     url: str
 
     def ask(self, path: str) -> Any:
-        with urlopen(self.url + path, timeout=10) as answer:
+        with urlopen(Request(self.url + path, headers=AUTHORIZATION), timeout=10) as answer:
             return json.load(answer)
 
     @property

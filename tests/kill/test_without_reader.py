@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from kill_tools import Router, pytest_command, router, several_at_once, until
+from kill_tools import AUTHORIZATION, Router, pytest_command, router, several_at_once, until
 from outputs import ENDINGS, started_as_job
 from sizes import sampled, sizes
 
@@ -175,8 +175,7 @@ def told(folder: Path) -> list[str] | str:
 
 def refuse_deletions(at: Router) -> None:
     body = json.dumps({"route": "delete", "status": 500, "times": 10_000}).encode()
-    headers = {"content-type": "application/json"}
-    with urlopen(Request(f"{at.url}/_fake/fail", body, headers, method="POST"), timeout=10):
+    with urlopen(Request(f"{at.url}/_fake/fail", body, AUTHORIZATION), timeout=10):
         pass
 
 

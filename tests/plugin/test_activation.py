@@ -366,7 +366,7 @@ def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: Fak
     refused(
         project.at(router),
         "ERROR: run id used before: run (the router knows its keys)",
-        "*next step: give every run an id of its own, *: hydra-smoke sweep --run-id run",
+        "*next step: give every run an id of its own, *: cd * && hydra-smoke sweep --run-id run",
     )
     assert count(router, "provision") == 1
 

@@ -49,7 +49,7 @@ def test_set_up_and_leaks_are_annotated_and_assertions_are_not(
     leak, setup = errors(result)
     assert leak.startswith(f"::error title=leak of {instance.id}::")
     assert f"LEAK: {instance.id} (key run-0) may still run" in leak
-    assert "%0ATo delete it: hydra-smoke sweep --run-id run" in leak
+    assert f"%0ATo delete it: cd {here.path} && hydra-smoke sweep --run-id run" in leak
     assert setup.startswith("::error title=setup of test_endings.py%3A%3Atest_setup::")
     assert setup.endswith("RuntimeError: broken set-up")
     assert TOKEN not in summary(here)

@@ -313,7 +313,7 @@ def test_what_may_come_later_is_waited_for(project: Project) -> None:
     record(project, "test_it.py::test_it", turn("one", "1"))
     at_once = load(str(project.path / "recordings"))
     assert comes_at_once(at_once)
-    for later in ({"replay_pace": 1}, {"llm_events_lag": 0.1}, {"llm_events_gap": 0.1}):
+    for later in ({"llm_events_lag": 0.1}, {"llm_events_gap": 0.1}):
         assert not comes_at_once(replace(at_once, **later))
     assert not comes_at_once(Scenario(llm_events_lag=0))
 
@@ -322,7 +322,7 @@ def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> No
     project.write("pytest.ini", "[pytest]")
     project.write("tests/test_it.py", STRICT)
     project.write("conftest.py", HOOK)
-    project.table('scenario = "recordings"', "replay_pace = 1", 'tier_id = "mine"')
+    project.table('scenario = "recordings"', 'tier_id = "mine"')
     record(project, "tests/test_it.py::test_another_message", turn("Are you ready?", "yes"))
     record(project, "tests/test_it.py::test_raw", turn("raw", "bytes"))
     turns = (turn(str(number), "more") for number in range(4))
@@ -413,23 +413,3 @@ def test_a_test_on_another_drive_is_named_in_full(
         teller.pytest_unconfigure()
         unmount(place)
     assert heard == [f"{pytestconfig.rootpath / 't.py'}::one"]
-
-
-def test_a_worker_on_another_host_can_not_replay(project: Project) -> None:
-    project.write("test_it.py", "def test_it(smoke_instance): pass")
-    project.write("elsewhere.py", dedent(ELSEWHERE))
-    record(project, "test_it.py::test_it", turn("a", "b"))
-    result = project.process(
-        *("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY, "test_it.py")
-    )
-    assert result.ret != 0
-    result.stdout.fnmatch_lines(["*gw0: recordings are replayed only on the host of the run*"])
-
-
-ELSEWHERE = """
-    import os
-    from pytest_hydrasmoke._run import locks
-
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        locks.has_main_process = lambda output, run_id: False
-"""

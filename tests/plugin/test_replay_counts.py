@@ -42,15 +42,6 @@ def record(project: Project, suite: str, **scenario: Any) -> None:
     assert result.ret == 0
 
 
-def delay(project: Project, *seconds: float) -> None:
-    """Change how long after its end each recorded turn's LLM events came."""
-    path = project.path / "recordings/test_it/test_it.json"
-    recording = json.loads(path.read_text("utf-8"))
-    for turn, after in zip(recording["turns"], seconds, strict=True):
-        turn["llm_events"]["after"] = after
-    path.write_text(json.dumps(recording), "utf-8")
-
-
 def replay(project: Project, suite: str, **settings: object) -> pytest.RunResult:
     project.write("test_it.py", suite)
     return project.set(**{"llm_events_timeout": FOREVER, **settings}).fake(REPLAY, "test_it.py")
@@ -90,26 +81,6 @@ def test_an_earlier_turn_is_not_waited_for(project: Project) -> None:
     after.stdout.fnmatch_lines(
         ["*got: *1 (0 *, 1 at the next turn), from openai, as recorded", f"*again: {AGAIN}"]
     )
-
-
-def test_with_the_recorded_times_all_that_was_recorded_is_waited_for(project: Project) -> None:
-    record(project, HELLO)
-    delay(project, 0.4)
-    assert replay(project, HELLO, replay_pace=1).ret == 0
-    late = replay(project, HELLO.replace("at_least=1", "at_least=2"))
-    late.assert_outcomes(failed=1)
-    late.stdout.fnmatch_lines(
-        [
-            "*got: *1 (0 before the turn, 1 now), from openai, as recorded",
-            f"*next step: expect what was recorded*: {AGAIN}",
-        ]
-    )
-
-
-def test_the_next_turn_begins_once_all_that_was_recorded_has_come(project: Project) -> None:
-    record(project, TWICE)
-    delay(project, 0.2, 0.2)
-    assert replay(project, TWICE, replay_pace=1, usage_settle=FOREVER).ret == 0
 
 
 THREAD = """

@@ -20,7 +20,6 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 MADE = frozenset({"PKG-INFO"})
 """What an sdist has that no checkout has."""
-HEADINGS = ("Added", "Changed", "Fixed", "Removed")
 
 
 def main(folder: Path, arguments: list[str]) -> None:
@@ -35,11 +34,6 @@ def main(folder: Path, arguments: list[str]) -> None:
         names = [member.name for member in packed.getmembers() if member.isfile()]
         packed.extractall(folder, filter="data")
     _demand("the sdist", differences(names, _run("git", "ls-files", cwd=PROJECT).splitlines()))
-    _say("changelog")
-    draft = _run(
-        *(sys.executable, "-m", "towncrier", "build", "--draft", "--version", "0"), cwd=PROJECT
-    )
-    _demand("the changelog", draft_problems(draft))
     for version, python in pythons():
         _say(f"the README on Python {version}")
         first_use(folder / f"python{version}", python, wheel)
@@ -55,19 +49,6 @@ def differences(packed: Iterable[str], tracked: Iterable[str]) -> Iterator[str]:
     there = {name.partition("/")[2] for name in packed} - MADE
     yield from (f"it has the stray file {name}" for name in sorted(there - {*tracked}))
     yield from (f"it lacks {name}" for name in sorted({*tracked} - there))
-
-
-def draft_problems(draft: str) -> Iterator[str]:
-    """Yield what is wrong with the section that a release would make."""
-    headings = re.findall(r"^### (.+)$", draft, re.MULTILINE)
-    if headings != [it for it in HEADINGS if it in headings]:
-        yield f"its headings are {headings}, and are to be some of {HEADINGS}, in this order"
-    entries = re.findall(r"^- (.+(?:\n  .+)*)", draft, re.MULTILINE)
-    for entry in entries:
-        if entries.count(entry) > 1:
-            yield f"it tells twice: {entry}"
-        if not entry.endswith("."):
-            yield f"no sentence: {entry}"
 
 
 def pythons() -> Iterator[tuple[str, str]]:

@@ -87,7 +87,7 @@ def failing() -> Report:
         instance(failures=(failure,), failed=True, notes=("the stream ended without an end",)),
         leaked,
         instance(2, outcome="kept", drift=("unknown in the answer to poll: zone",)),
-        instance(3, id=None, outcome="absent", leak=None, phases={"provision": 0.4}, chats=0),
+        instance(3, id=None, outcome="refused", leak=None, phases={"provision": 0.4}, chats=0),
         exit_code=1,
         breaches=(
             BreachReport(

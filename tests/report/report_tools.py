@@ -149,7 +149,7 @@ def a_failed_report() -> Report:
         id=None,
         idempotency_key="night-1",
         hostname=None,
-        outcome="absent",
+        outcome="refused",
         began=None,
         phases={},
         chats=0,

@@ -283,7 +283,7 @@ def test_tokens_of_several_processes_are_counted_together() -> None:
 
 
 def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
-    states = (State.DELETED, State.DELETED, State.READY, State.KEPT, State.REFUSED, State.ABSENT)
+    states = (State.DELETED, State.DELETED, State.READY, State.KEPT, State.REFUSED, State.UNUSED)
     records = [*(record(state=state) for state in states), attached(), lived()]
     report = Report(
         run_id="night",
@@ -294,7 +294,7 @@ def test_a_report_counts_outcomes_and_survives_a_journey() -> None:
         exit_code=1,
         instances=tuple(map(frozen, records)),
     )
-    counts = {"deleted": 2, "leaked": 2, "kept": 1, "refused": 1, "absent": 1, "attached": 1}
+    counts = {"deleted": 2, "leaked": 2, "kept": 1, "refused": 1, "unused": 1, "attached": 1}
     assert {outcome: report.count(outcome) for outcome in counts} == counts
     assert report.provisioned == 5, "what was deleted, kept or leaked"
     assert Report.model_validate_json(report.model_dump_json()) == report

