@@ -80,7 +80,7 @@ class Attempt:
     seconds: float
     outcome: Outcome
     oddities: tuple[str, ...] = ()
-    """Notes on an encoding or charset of the answer that was not requested."""
+    """Notes on a charset that the answer can't have."""
 
     @property
     def outcome_unknown(self) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from pytest_hydrasmoke._base.text import safe_line
-from pytest_hydrasmoke._transport.coding import coding_name, is_decoded
 from pytest_hydrasmoke._transport.protocol import Reply, Request
 
 Headers = Mapping[str, str]
@@ -84,8 +83,8 @@ def sender_of(headers: Headers) -> str:
     names = ("server", "via", _TYPE)
     server, via, kind = (safe_line(headers.get(name, ""), _NAME) for name in names)
     known = [f"via {via}" if via else "", kind]
-    if coding_name(headers):
-        known.append(f"encoded as {safe_line(coding_name(headers), _NAME)}")
+    if (coding := unreadable(headers)) is not None:
+        known.append(f"encoded as {coding}")
     if (asked := challenge(headers)) is not None:
         known.append(f"which asks for {asked}")
     known = [text for text in known if text]
@@ -112,21 +111,17 @@ def challenge(headers: Headers) -> str | None:
 
 
 def unreadable(headers: Headers) -> str | None:
-    """Return the encoding of a body that could not be decoded; None if there is none."""
-    coding = coding_name(headers)
-    return safe_line(coding, _NAME) if coding and not is_decoded(coding) else None
+    """Return the encoding of a body, such as gzip, which no request asks for; None without one."""
+    coding = headers.get("content-encoding", "").strip().lower()
+    return safe_line(coding, _NAME) if coding not in ("", "identity") else None
 
 
 def oddities(request: Request, headers: Headers) -> tuple[str, ...]:
-    """Return notes on an encoding or charset that was not requested, but could be read."""
-    odd: list[str] = []
-    coding = coding_name(headers)
-    if coding:
-        odd.append(f"encoded as {safe_line(coding, _NAME)}, which was not asked for")
+    """Return notes on a charset that an answer can't have, but could be read."""
     charset = charset_of(headers)
     if request.call == "chat" and charset not in ("", "utf-8", "utf8", "us-ascii"):
-        odd.append(f"in charset {charset}, and was read as UTF-8, which every event stream is")
-    return tuple(odd)
+        return (f"in charset {charset}, and was read as UTF-8, which every event stream is",)
+    return ()
 
 
 def charset_of(headers: Headers) -> str:

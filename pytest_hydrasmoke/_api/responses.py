@@ -166,7 +166,7 @@ def unexpected_success(request: Request, reply: Reply) -> ContractError:
 
 
 def unreadable_answer(request: Request, reply: Reply) -> ContractError:
-    """Return the error of an encoding that was not requested and can't be decoded."""
+    """Return the error of an encoding that was not requested: some gateways ignore that."""
     return ContractError(
         f"{request.call} answered in an encoding that was not asked for",
         expected="no content-encoding, as the request says",

@@ -118,22 +118,38 @@ class Reading:
         return [slot for slot, _ in zip(usable, range(number), strict=False)]
 
 
+class _OtherSchemaError(Exception):
+    """Raised by a line of another schema."""
+
+    def __init__(self, schema: int) -> None:
+        super().__init__(schema)
+        self.schema = schema
+
+
 def parse(text: bytes) -> Reading:
-    """Parse a ledger's lines; half-written and foreign ones are reported, and skipped."""
+    """Parse a ledger's lines; half-written, foreign and other schemas' are told, and skipped."""
     reading = Reading(size=len(text))
+    others: set[int] = set()
     for number, line in enumerate(text.split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
             _apply(reading, json.loads(line))
+        except _OtherSchemaError as error:
+            # Once: all of its lines are of one release.
+            if error.schema not in others:
+                words = f"is of schema {error.schema}, and this release reads schema {SCHEMA} alone"
+                reading.problems.append(f"line {number} {words}")
+            others.add(error.schema)
         except (ValueError, KeyError, TypeError, RecursionError):
             reading.problems.append(f"line {number} can't be read, and is skipped")
     return reading
 
 
 def _apply(reading: Reading, line: Any) -> None:
-    if line["schema"] != SCHEMA:
-        raise ValueError
+    schema = line["schema"]
+    if schema != SCHEMA:
+        raise _OtherSchemaError(schema) if isinstance(schema, int) else ValueError
     if "failure" in line:
         share, why = _text(line["share"]), _text(line["failure"])
         reading.failures.append((share, _mapping(line["spec"]), why))

@@ -18,7 +18,6 @@ from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
 from .alarms import Until, running_loop, sleep
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
-from .coding import async_decoded
 from .grace import shielded
 from .httpx_adapter import FAULTS, build, core_proxy, core_request, lost
 from .names import NamingBackend
@@ -95,9 +94,8 @@ class AsyncStream:
         self._io = io
         self._response = response
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        self._raw = aiter(response.stream)
+        self._chunks = aiter(response.stream)
         self._limit = Until(math.inf, running_loop())
-        self._chunks = async_decoded(self._raw, response.headers)
         self.status = response.status_code
         self.headers: Mapping[str, str] = dict(response.headers)
 
@@ -130,7 +128,7 @@ class AsyncStream:
         with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
             await self._response.aclose()
             # trio warns about an async generator that was not run to its end.
-            while await anext(self._raw, b""):
+            while await anext(self._chunks, b""):
                 pass
 
 

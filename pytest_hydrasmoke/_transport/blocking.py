@@ -24,7 +24,6 @@ from pytest_hydrasmoke._base.signals import Interrupts
 
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
-from .coding import decoded
 from .deadlines import SLICE, DeadlineBackend
 from .httpx_adapter import FAULTS, build, core_proxy, core_request, lost
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
@@ -113,7 +112,7 @@ class SyncStream:
         self._io = io
         self._response = response
         assert isinstance(response.stream, httpx.SyncByteStream)
-        self._chunks = decoded(iter(response.stream), response.headers)
+        self._chunks = iter(response.stream)
         network: object = response.extensions.get("network_stream")
         # A custom transport of a test may have no network stream.
         self._network = network if isinstance(network, Bounded) else None

@@ -11,9 +11,6 @@ import httpx
 
 from .target import Link
 
-_FLAWS = {9: "is not valid yet", 10: "has expired", 26: "is not for clients (extended key usage)"}
-"""OpenSSL verification codes that no added trust would fix."""
-
 
 class _LockedError(Exception):
     """Raised instead of OpenSSL's password prompt on the terminal, for an encrypted key."""
@@ -57,8 +54,7 @@ def client_problem(cert: Path, key: Path | None) -> str | None:
         )
     except ssl.SSLError as error:
         return _in_words(error, cert, holder)
-    flaw = _flaw(cert, key)
-    return None if flaw is None else f"the certificate in {cert} {flaw}: give one that is valid"
+    return None
 
 
 def _unreadable(path: Path) -> str | None:
@@ -88,31 +84,6 @@ def _in_words(error: ssl.SSLError, cert: Path, holder: Path) -> str:
         missing = "give client_key, the file that has it" if holder == cert else "give it, as PEM"
         return f"{holder} has no private key in it: {missing}"
     return f"the certificate in {cert} can't be used: {error.reason.lower().replace('_', ' ')}"
-
-
-def _flaw(cert: Path, key: Path | None) -> str | None:
-    """Return what every server will reject, such as an expired date, which no context checks.
-
-    It is presented to an in-memory server that trusts only it.
-    """
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    server.verify_mode = ssl.CERT_REQUIRED
-    server.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    server.load_verify_locations(cafile=cert)
-    for context in (client, server):
-        _present(context, cert, key)
-    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = (client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True))
-    for end in ends * 3:
-        try:
-            end.do_handshake()
-        except ssl.SSLWantReadError:
-            continue
-        except ssl.SSLError as error:
-            return _FLAWS.get(getattr(error, "verify_code", 0))
-    return None
 
 
 def ssl_context(link: Link) -> ssl.SSLContext | None:

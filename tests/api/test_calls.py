@@ -672,7 +672,7 @@ def test_what_is_no_stream_and_says_nothing_is_not_waited_for() -> None:
     assert io.waited == FIRST_WORDS / 2
 
 
-def test_a_chat_in_an_encoding_that_can_not_be_undone_is_named() -> None:
+def test_a_chat_in_an_encoding_is_named() -> None:
     io, error = ask("chat", stream(b"\x8b\x02", content_encoding="br", server="edge"))
     assert str(error) == (
         "chat answered in an encoding that was not asked for\n"

@@ -249,7 +249,6 @@ def test_an_error_that_can_not_be_read_is_not_shown() -> None:
 
 ODD: list[tuple[CallName, dict[str, str], tuple[str, ...]]] = [
     ("status", {}, ()),
-    ("status", {"content-encoding": "gzip"}, ("encoded as gzip, which was not asked for",)),
     ("chat", {"content-type": "text/event-stream; charset=utf-8"}, ()),
     ("chat", {"content-type": "text/event-stream"}, ()),
     (
@@ -262,20 +261,20 @@ ODD: list[tuple[CallName, dict[str, str], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("call", "headers", "odd"), ODD)
-def test_a_wrapping_that_nobody_asked_for_is_told(
+def test_a_charset_that_no_stream_has_is_told(
     call: CallName, headers: dict[str, str], odd: tuple[str, ...]
 ) -> None:
     assert oddities(request(call), headers) == odd
 
 
-@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity", ""])
-def test_what_can_be_undone_is_readable(coding: str) -> None:
+@pytest.mark.parametrize("coding", ["Identity", " identity ", ""])
+def test_a_body_without_an_encoding_is_readable(coding: str) -> None:
     assert unreadable({"content-encoding": coding}) is None
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "compress"])
-def test_what_can_not_be_undone_is_not(coding: str) -> None:
-    assert unreadable({"content-encoding": coding}) == coding
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, br"])
+def test_a_body_in_an_encoding_is_not(coding: str) -> None:
+    assert unreadable({"content-encoding": f" {coding.upper()}"}) == coding
 
 
 @pytest.mark.parametrize(

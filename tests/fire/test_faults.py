@@ -15,7 +15,6 @@ from sizes import sizes
 
 SAMPLE = [
     Cell("flood of wide text", "chat", "sync"),
-    Cell("gzip bomb", "status", "trio"),
 ]
 
 

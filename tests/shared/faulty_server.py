@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import gzip
 import json
 import socket
 import ssl
@@ -339,17 +337,6 @@ def body_of(data: bytes, status: int = 200) -> Behaviour:
     return poured(b"%x\r\n%b\r\n" % (len(more), more), first)
 
 
-@functools.cache
-def bomb() -> bytes:
-    """Give 512 MiB of an event stream's keep-alives in the 2 MiB that gzip makes of them."""
-    return gzip.compress(b":\n" * (1 << 23), 1) * 32
-
-
-def gzip_bomb(line: Line, request: Received) -> None:
-    length = f"content-length: {len(bomb())}"
-    line.send(good(request, "content-encoding: gzip", length) + bomb())
-
-
 def error_of_stream_type(line: Line, request: Received) -> None:
     answer(b"data: no\n\n", 500, kind="text/event-stream")(line, request)
 
@@ -368,7 +355,6 @@ FAULTS: dict[str, Behaviour] = {
     "short body": short_length,
     "garbage": garbage,
     "wrong type": answer(b"<html>Welcome</html>", kind="text/html"),
-    "gzip bomb": gzip_bomb,
     "flood of small events": body_of(b"data\n\n"),
     "flood of events": body_of(DELTA),
     "flood of comments": body_of(b":\n"),
