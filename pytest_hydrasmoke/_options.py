@@ -23,7 +23,7 @@ SETTINGS = {
     "output": "folder of ledger and reports (default: .hydrasmoke in the invocation folder)",
     "instance": "UUID of an instance to use instead of provisioning; it is never deleted",
     "record": "write what agents say to this folder, to replay it offline (live runs)",
-    "scenario": "how the fake behaves: a name, a TOML file, report.json, or folder of recordings",
+    "scenario": "how the fake behaves: a name, a TOML file, or a folder of recordings",
 }
 """Settings that have an option too, with their help."""
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from pytest_hydrasmoke._api.calls import Calls
@@ -21,6 +22,15 @@ from pytest_hydrasmoke._base.errors import (
     UnauthorizedError,
 )
 from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._run.manners import QUESTIONS, Answers, observer, seen_by
+from pytest_hydrasmoke._run.manners_file import (
+    ROUTER,
+    MannersError,
+    answers_in,
+    drift,
+    in_words,
+    joined,
+)
 from pytest_hydrasmoke._run.reaching import Reaching
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 from pytest_hydrasmoke._transport.blocking import SyncIO
@@ -45,15 +55,16 @@ class Finding:
 def findings(
     config: HydraSmokeConfig, wait_aloud: Callable[[str], None] = lambda line: None
 ) -> Iterator[Finding]:
-    """Check router, token, answers and contract, in this order.
+    """Check router, token, answers and contract, in this order; then tell the router's manners.
 
     `wait_aloud` is called with a line now and then while the router can't be reached. If the router
     or the token fails, the checks that need it are left out.
     """
     with closing(SyncIO(config.link)) as io:
-        calls = Calls(io)
-        with Reaching(config.url, wait_aloud) as observer:
-            router = _router(Calls(io, observer), config)
+        seen = observer()
+        calls = Calls(io, seen)
+        with Reaching(config.url, wait_aloud) as reaching:
+            router = _router(Calls(io, reaching), config)
         yield router
         if not router.good:
             return
@@ -63,6 +74,7 @@ def findings(
             yield _unknown_key(calls, config)
             yield _unknown_instance(calls)
             yield _contract(config.link)
+            yield _manners(config, seen_by(seen))
 
 
 def _router(calls: Calls, config: HydraSmokeConfig) -> Finding:
@@ -120,6 +132,22 @@ def _unknown_instance(calls: Calls) -> Finding:
     except HydraSmokeError as error:
         return Finding("unknown instance", False, str(error))
     return Finding("unknown instance", False, f"has the status {safe_line(status.status)!r}")
+
+
+def _manners(config: HydraSmokeConfig, here: Answers) -> Finding:
+    """Tell how the router answers what its contract leaves open; another answer fails nothing."""
+    folders = [config.record] if config.record is not None else []
+    files = [folder / ROUTER for folder in (*folders, Path(config.scenario))]
+    file = next((file for file in files if file.is_file()), None)
+    try:
+        known: Answers = {} if file is None else answers_in(file.read_bytes())
+    except (OSError, MannersError) as error:
+        return Finding("left open", False, f"{file}: {error}")
+    every = joined(known, here)
+    lines = [*in_words(every), *(drift(known, here) if known else ())]
+    unseen = ", ".join(QUESTIONS[name] for name in QUESTIONS if not every.get(name))
+    where = "seen here" if file is None else f"seen here and in {file}"
+    return Finding("left open", True, "\n  ".join([where, *lines, f"not seen: {unseen}"]))
 
 
 def _contract(link: Link) -> Finding:

@@ -81,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--scenario",
         default="default",
         metavar="NAME|FILE|FOLDER",
-        help="how it behaves: a ready-made scenario, a TOML file, a run's report.json, or a folder "
-        "of recordings (default)",
+        help="how it behaves: a ready-made scenario, a TOML file, or a folder of recordings "
+        "(default)",
     )
     fake.set_defaults(run=_fake)
     history = commands.add_parser("history", help="compare the reports of many runs")

@@ -1,7 +1,7 @@
 """How a router answers where its contract leaves it open: recorded, never judged.
 
-Only forms are kept, such as that a field was null: no id, no value, no word of a reply. So a report
-can be shared, and a fake router can learn from it.
+Only forms are kept, such as that a field was null: no id, no value, no word of a reply. So they can
+be shared, and a fake router can learn from them.
 """
 
 from __future__ import annotations

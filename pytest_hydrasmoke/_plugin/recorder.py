@@ -23,6 +23,17 @@ from pytest_hydrasmoke._options import LIVE, flag
 from pytest_hydrasmoke._report.model import Report
 from pytest_hydrasmoke._run.folder import RECORDED
 from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.manners import Answers, seen_in
+from pytest_hydrasmoke._run.manners_file import (
+    ROUTER,
+    MannersError,
+    answers_in,
+    drift,
+    joined,
+)
+from pytest_hydrasmoke._run.manners_file import (
+    as_text as manners_text,
+)
 from pytest_hydrasmoke._run.recording import (
     KINDS,
     FormatError,
@@ -34,8 +45,7 @@ from pytest_hydrasmoke._run.recording import (
     turns_of,
 )
 from pytest_hydrasmoke._run.recording_words import compared
-from pytest_hydrasmoke._run.recordings import ROUTER, Recordings, replace
-from pytest_hydrasmoke._run.router_forms import FormsError, forms_in, forms_of
+from pytest_hydrasmoke._run.recordings import Recordings, replace
 from pytest_hydrasmoke._run.taped import Masking, NotWrittenError
 
 from .bundled_checks import PACKAGE
@@ -175,7 +185,7 @@ class Recorder:
             # After a failure, what was not said may be what a fixture had no time for.
             whole = session.exitstatus == 0 and self._active.selection.is_whole(0)
             self._write_left(whole=whole)
-            self._try(ROUTER, self._earlier_forms)
+            self._try(ROUTER, self._earlier_manners)
         if self._notes.unwritten():  # Before the exit code goes into the run's report.
             session.exitstatus = exit_code(session.exitstatus, failed=True, signal=None)
 
@@ -196,12 +206,12 @@ class Recorder:
             self._try(owner, partial(self._write, turns=turns, merge=merge))
 
     def pytest_hydra_smoke_report(self, report: Report) -> None:
-        """Write the router's forms, and fail the run for recordings that could not be written."""
-        self._try(ROUTER, partial(self._write_forms, report=report))
+        """Write the router's manners, and fail the run for what could not be written."""
+        self._try(ROUTER, partial(self._write_manners, seen=seen_in(report)))
         for owner, why in self._notes.unwritten().items():
             self._fail("recording", owner, self._words(owner, why))
         whole = self._active.selection.is_whole(report.exit_code)
-        self._lines = list(self._notes.summary(self._recordings, self._reported, whole=whole))
+        self._lines += self._notes.summary(self._recordings, self._reported, whole=whole)
 
     def _words(self, owner: str, why: str) -> str:
         named = owner != ROUTER and not owner.startswith(KINDS)
@@ -293,25 +303,23 @@ class Recorder:
         except FormatError:
             return []  # It is damaged, and is replaced.
 
-    def _write_forms(self, owner: str, report: Report) -> None:
-        forms = forms_of(report, self._earlier_forms(owner))
-        if forms is not None:
-            replace(self._recordings.folder / owner, forms)
+    def _write_manners(self, owner: str, seen: Answers) -> None:
+        known = self._earlier_manners(owner)
+        every = joined(known, seen)
+        if every != known:
+            replace(self._recordings.folder / owner, manners_text(every))
+            self._lines += drift(known, seen) if known else ()
 
-    def _earlier_forms(self, owner: str) -> bytes | None:
-        """Return the file of the router's forms; raises `FormsError` where it can't be read."""
+    def _earlier_manners(self, owner: str) -> Answers:
+        """Return the router's known manners; raises `MannersError` where they can't be read."""
         path = self._recordings.folder / owner
-        if not path.exists():
-            return None
-        before = path.read_bytes()
-        forms_in(before)
-        return before
+        return answers_in(path.read_bytes()) if path.exists() else {}
 
     def _try(self, owner: str, work: Callable[[str], object]) -> None:
         """Call `work`, which writes; if that fails, fail the run, not a test."""
         try:
             work(owner)
-        except (NotWrittenError, FormsError) as error:
+        except (NotWrittenError, MannersError) as error:
             self._notes.note(owner, UNWRITTEN, str(error))
         except Exception as error:
             self._notes.note(owner, UNWRITTEN, f"{type(error).__name__}: {error}")

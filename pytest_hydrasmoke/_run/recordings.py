@@ -17,7 +17,6 @@ from pytest_hydrasmoke._options import how_to_set
 from .locks import Lock
 from .recording import HEAD, owner_in, path_of
 
-ROUTER = "router.json"
 LOCK = ".hydra-smoke.lock"
 """The file that a run holds locked while it records; no other run may."""
 _TEMPORARY = ".hydra-smoke-*.tmp"

@@ -246,8 +246,8 @@ class HydraSmokeConfig(BaseModel):
     """A folder: what agents say in this live run is written there, one file a test, to be replayed
     offline; in the invocation folder. A run against the fake records nothing."""
     scenario: str = "default"
-    """How the fake router behaves: the name of a ready-made scenario, a TOML file, the
-    `report.json` of a run, or a folder of recordings."""
+    """How the fake router behaves: the name of a ready-made scenario, a TOML file, or a folder of
+    recordings."""
 
     _commands: Commands = PrivateAttr(default=PLAIN)
 

@@ -1,19 +1,18 @@
-"""Scenarios by name, from a TOML file, the report of a run, or a folder of recordings."""
+"""Scenarios by name, from a TOML file, or a folder of recordings."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from .field_checks import meant
-from .from_report import scenario_of
+from .manners import changes_in
 from .recording_files import FORMAT, ROUTER, read
 from .scenario import Scenario
 
@@ -188,7 +187,7 @@ READY_MADE: Mapping[str, ReadyMade] = {
 
 
 def load(given: str, folder: Path | None = None) -> Scenario:
-    """Return the scenario of a name, a TOML file, a run's `report.json`, or a folder of recordings.
+    """Return the scenario of a name, a TOML file, or a folder of recordings.
 
     A path is relative to `folder`, else to the working directory. Raises ValueError with a readable
     message.
@@ -198,13 +197,15 @@ def load(given: str, folder: Path | None = None) -> Scenario:
     file = (folder or Path()) / given
     if given and os.path.isdir(file):  # With a name that is too long, pathlib raises.
         return _from_recordings(file)
-    if file.suffix not in (".toml", ".json"):
+    if file.suffix == ".json":
+        raise ValueError(_no_scenario(file))
+    if file.suffix != ".toml":
         if given.endswith(("/", os.sep)):
             raise ValueError(f"there is no folder {file}{meant(file.name, _beside(file, ''))}")
         known = (*READY_MADE, *_beside(file, "", ".toml"))
         raise ValueError(
             f"there is no scenario {given!r}{meant(file.name, known)}: give one of "
-            f"{', '.join(READY_MADE)}, a .toml file, a run's report.json, or a folder of recordings"
+            f"{', '.join(READY_MADE)}, a .toml file, or a folder of recordings"
         )
     try:
         text = file.read_text("utf-8")
@@ -214,13 +215,30 @@ def load(given: str, folder: Path | None = None) -> Scenario:
     except (OSError, ValueError) as problem:
         raise ValueError(f"{file} can't be read: {problem}") from None
     try:
-        if file.suffix == ".toml":
-            return _from_toml(text, file.parent)
-        return _from_report(text, file)
+        return _from_toml(text, file.parent)
     except RecursionError:
         raise ValueError(f"{file} can't be read: it is nested too deeply") from None
     except ValueError as problem:
         raise ValueError(f"{file}: {problem}") from None
+
+
+def _no_scenario(file: Path) -> str:
+    """Return why a JSON file is no scenario, and what to give instead."""
+    try:
+        with file.open("rb") as text:
+            is_recording = FORMAT.encode() in text.read(_HEAD)
+    except (OSError, ValueError):
+        is_recording = False
+    # It may be any number of levels below the folder that has the router's file.
+    homes = (home for home in file.parents if (home / ROUTER).is_file())
+    if is_recording:
+        return f"{file}: it is a single recording: give its folder, {next(homes, file.parent)}"
+    folder = next(homes, None)
+    they = "a folder of them, which --hydra-smoke-record makes in a live run"
+    return (
+        f"{file}: it is no scenario: a fake learns of a live router from recordings: give "
+        f"{they if folder is None else f'their folder, {folder}'}"
+    )
 
 
 def _beside(file: Path, *suffixes: str) -> Iterator[str]:
@@ -261,26 +279,19 @@ def _from_toml(text: str, home: Path) -> Scenario:
 def _from_recordings(folder: Path) -> Scenario:
     recordings = read(folder)
     router = folder / ROUTER
-    scenario = load(str(router.absolute())) if router.is_file() else Scenario()
-    # The recordings contain agents that died and requests that failed.
-    scenario = replace(scenario, recordings=recordings, agent_dies="never", trouble="none")
-    return replace(scenario, **_at_once(scenario))
+    manners = changes_in(router) if router.is_file() else {}
+    try:
+        return Scenario(recordings=recordings, **{**_AT_ONCE, **manners})
+    except ValueError as problem:
+        raise ValueError(f"{router}: {problem}") from None
 
 
-def _at_once(scenario: Scenario) -> dict[str, Any]:
-    """Return the changes that make instances ready, and answers come, at once."""
-    times = ("row_after", "cleanup_after", "first_event_after", "event_pause")
-    later = ("llm_events_lag", "llm_events_gap")
-    ready = scenario.statuses[-1][1]
-    return {**dict.fromkeys((*times, *later), 0.0), "statuses": ((0.0, ready),)}
-
-
-def _from_report(text: str, file: Path) -> Scenario:
-    report: object = json.loads(text)
-    if not isinstance(report, dict):
-        raise ValueError("it is not a report of a run: it is not a JSON object")
-    if cast(dict[str, Any], report).get("format") == FORMAT:
-        # It may be any number of levels below the folder that has the router's file.
-        homes = (home for home in file.parents if (home / ROUTER).is_file())
-        raise ValueError(f"it is a single recording: give its folder, {next(homes, file.parent)}")
-    return scenario_of(cast(dict[str, Any], report))
+_AT_ONCE: dict[str, Any] = {
+    "row_after": 0.0,
+    "statuses": ((0.0, "running"),),
+    "cleanup_after": 0.0,
+    "llm_events_lag": 0.0,
+}
+"""What makes instances ready, and their LLM events come, at once."""
+_HEAD = 1 << 16
+"""The first bytes of a recording, which show that it is one."""

@@ -1,4 +1,4 @@
-"""A fake that is taught by a run's report has the manners of that run's router."""
+"""A fake that replays a run's recordings has the manners of that run's router."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ ODD: dict[str, dict[str, Any]] = {
     "soft-delete": {"provision_status": 201, "runtime": "anthropic", "extra": {"zone": "a"}},
     "flaky-router": {"runtime": "named", "trouble_calls": ("provision",)},
 }
+RECORD = "--hydra-smoke-record=recordings"
 
 
-def manners(report: dict[str, Any]) -> dict[str, set[str]]:
+def manners(project: Project) -> dict[str, set[str]]:
+    report = json.loads((project.path / ".hydrasmoke/report.json").read_text("utf-8"))
     return {
         part: {json.dumps(form, sort_keys=True) for form in report["manners"][part]}
         for part in ("answers", "events", "drift")
@@ -43,32 +45,43 @@ def test_a_round_trip(
     project: Project, routing: Callable[[Scenario], FakeRouter], name: str
 ) -> None:
     project.write("test_it.py", SUITE)
-    project.set(ready_statuses="online,running", run_id="first")
+    project.set(ready_statuses="online,running", run_id="first", usage_settle=5)
     router = routing(replace(load(name), **SLOW, **ODD[name]))
-    project.at(router).live("test_it.py").assert_outcomes(passed=1)
-    report = project.path / ".hydrasmoke" / "report.json"
-    first = report.rename(project.path / "first.json")
+    project.at(router).live(RECORD, "test_it.py").assert_outcomes(passed=1)
+    seen = manners(project)
 
     project.set(run_id="second")
-    result = project.fake("--hydra-smoke-scenario=first.json", "test_it.py")
+    result = project.fake("--hydra-smoke-scenario=recordings", "test_it.py")
     result.assert_outcomes(passed=1)
-    seen, again = (json.loads(file.read_text("utf-8")) for file in (first, report))
-    assert (seen["fake"], again["fake"]) == (False, True)
-    assert manners(seen) == manners(again)
-    assert len(manners(seen)["answers"]) > 5
+    again = manners(project)
+    # A replay is at once, and in no trouble: no poll comes before the row, no chat before ready.
+    assert {part: again[part] - seen[part] for part in seen} == {part: set() for part in seen}
+    assert len(again["answers"]) > 5
 
-    learned = repr(load(str(first)))
-    assert SECRET_REPLY not in learned
-    assert "what it was asked" not in learned
-    assert TOKEN not in first.read_text("utf-8")
+    file = (project.path / "recordings/router.json").read_text("utf-8")
+    for word in (SECRET_REPLY, "what it was asked", TOKEN, "first"):
+        assert word not in file
 
 
-def test_a_report_without_replies_teaches_as_much(
+def test_another_manner_is_told_where_it_was_recorded_otherwise(
     project: Project, routing: Callable[[Scenario], FakeRouter]
 ) -> None:
     project.write("test_it.py", SUITE)
-    project.at(routing(Scenario(reply=SECRET_REPLY)), report_replies="false")
-    project.live("test_it.py").assert_outcomes(passed=1)
-    report = project.path / ".hydrasmoke" / "report.json"
-    assert SECRET_REPLY not in report.read_text("utf-8")
-    assert load(str(report)).runtime == "openai"
+    project.set(ready_statuses="online,running", usage_settle=5)
+    quick = replace(load("default"), row_after=0.0)
+    first = project.at(routing(quick)).live(RECORD, "test_it.py")
+    first.stdout.no_fnmatch_line("*drift:*")
+    other = routing(replace(quick, provision_status=202, statuses=((0.0, "online"),)))
+    second = project.at(other).live(RECORD, "test_it.py")
+    second.assert_outcomes(passed=1)
+    second.stdout.fnmatch_lines(
+        [
+            "hydra-smoke: drift: success code of provision: 202, and router.json has 200",
+            "hydra-smoke: drift: status of a ready instance: online, and router.json has running",
+            "hydra-smoke: recordings in *",
+        ],
+        consecutive=True,
+    )
+    assert project.at(other).live(RECORD, "test_it.py").ret == 0
+    known = json.loads((project.path / "recordings/router.json").read_text("utf-8"))
+    assert known["provision_status"] == [200, 202]

@@ -587,33 +587,6 @@ def test_a_recording_that_is_made_anew_meanwhile(playing: Playing) -> None:
     assert "has changed since it was read" in refused.json()["detail"]
 
 
-def test_the_routers_manners_are_those_of_its_report(playing: Playing) -> None:
-    report: dict[str, Any] = {
-        "schema_version": 2,
-        "instances": [
-            {
-                "spans": [
-                    {"phase": "provision", "at": 0.0, "seconds": 1.0},
-                    {"phase": "ready", "at": 1.0, "seconds": 90.0},
-                ],
-                "statuses": [{"at": 5.0, "word": "Booting"}, {"at": 91.0, "word": "Online"}],
-                "turns": [],
-                "usage": [],
-                "exchanges": [{"call": "poll", "status": 429, "error": None}],
-            }
-        ],
-        "manners": {"answers": [], "events": [], "drift": []},
-    }
-    write(playing.folder, TEST, says("hello", "x"))
-    (playing.folder / "router.json").write_text(json.dumps(report))
-    at_once = load(str(playing.folder))
-    assert (at_once.statuses, at_once.ready_words) == (((0.0, "Online"),), ("Online",))
-    assert (at_once.trouble, at_once.row_after) == ("none", 0.0)
-    (playing.folder / "router.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"router\.json: it is not a report of a run"):
-        load(str(playing.folder))
-
-
 def test_a_single_recording_is_no_scenario_and_its_folder_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     (folder / "deep").mkdir(parents=True)

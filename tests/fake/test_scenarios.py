@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_known() -> None:
     assert str(caught.value) == (
         "there is no scenario 'slow_boot' (did you mean slow-boot?): give one of "
         + ", ".join(READY_MADE)
-        + ", a .toml file, a run's report.json, or a folder of recordings"
+        + ", a .toml file, or a folder of recordings"
     )
 
 
@@ -64,7 +64,6 @@ def test_an_unknown_name_lists_the_known() -> None:
         ("recording/", "recordings"),
         ("./mine/../fault.toml", "faults.toml"),
         ("timings", "timings.toml"),
-        ("reports.json", "report.json"),
         ("report.toml", None),
         ("mine/faults.tom", None),
         ("gone/faults.toml", None),
@@ -75,7 +74,7 @@ def test_a_name_that_is_nearly_right_gets_a_hint(
 ) -> None:
     for folder in ("mine", "recordings", ".recording"):
         (tmp_path / folder).mkdir()
-    for file in ("faults.toml", "report.json", "timings.toml"):
+    for file in ("faults.toml", "timings.toml"):
         (tmp_path / file).touch()
     with pytest.raises(ValueError) as caught:
         load(given, tmp_path)
@@ -131,28 +130,31 @@ def test_what_is_wrong_in_a_toml_file_is_told(tmp_path: Path, text: str, words: 
     assert told(file).startswith(words)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[]", "it is not a report of a run: it is not a JSON object"),
-        ("{}", "schema_version is None"),
-        ("{", "Expecting property name"),
-    ],
-)
-def test_what_is_no_report_is_told(tmp_path: Path, text: str, words: str) -> None:
-    file = tmp_path / "report.json"
-    file.write_text(text)
-    assert told(file).startswith(words)
+@pytest.mark.parametrize("text", [None, "{}", '{"schema_version": 2, "instances": []}'])
+def test_a_report_is_no_scenario_and_recordings_are_named(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "runs" / "report.json"
+    file.parent.mkdir()
+    if text is not None:
+        file.write_text(text)
+    why = f"{file}: it is no scenario: a fake learns of a live router from recordings: give "
+    with pytest.raises(ValueError) as caught:
+        load(str(file))
+    made = "a folder of them, which --hydra-smoke-record makes in a live run"
+    assert str(caught.value) == why + made
+    (tmp_path / "router.json").touch()
+    with pytest.raises(ValueError) as caught:
+        load(str(file))
+    assert str(caught.value) == f"{why}their folder, {tmp_path}"
 
 
 def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no file .*own\.toml"):
         load("own.toml", tmp_path)
-    (tmp_path / "deep.json").write_text("[" * 200_000)
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 200_000)
     (tmp_path / "bytes.toml").write_bytes(b"\xff")
     (tmp_path / "folder.json").mkdir()
     for name, words in [
-        ("deep.json", "it is nested too deeply"),
+        ("deep.toml", "it is nested too deeply"),
         ("bytes.toml", "can't be read: "),
         ("folder.json", "has no recordings"),
     ]:

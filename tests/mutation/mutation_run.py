@@ -72,7 +72,14 @@ TESTS = {
     "_core.tape": ["core/test_tape.py", "run/test_taped.py"],
     **{
         f"_run.{name}": [f"run/test_{name}.py"]
-        for name in ("recording", "recording_words", "recordings", "router_forms", "taped")
+        for name in (
+            "recording",
+            "recording_words",
+            "recordings",
+            "manners",
+            "manners_file",
+            "taped",
+        )
     },
     "fake.recording_files": ["fake/test_recordings.py"],
     "fake.replay": ["fake/test_replay.py"],

@@ -1,0 +1,217 @@
+"""How a live run's router answers what the contract leaves open, as its report shows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+
+from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._core.sightings import form_of
+from pytest_hydrasmoke._report.manners import AnswerReport, EventReport, Manners
+from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
+from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanReport
+from pytest_hydrasmoke._run.manners import QUESTIONS, answered, seen_in
+from pytest_hydrasmoke._sse.decoder import SseDecoder
+from pytest_hydrasmoke.fake import Scenario
+from pytest_hydrasmoke.fake.replies import Reply
+from pytest_hydrasmoke.fake.scenario import Runtime
+from pytest_hydrasmoke.fake.sse_events import turn as stream_of
+
+ID, HOST, KEY = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11", "agent-17.example", "night-0"
+PHASES = (("provision", 10.0, 0.5), ("ready", 11.5, 60.0), ("delete", 99.0, 0.25))
+BOOT = ((12.0, "Queued"), (13.0, "booting"), (71.5, "Up"))
+
+
+def said(error: str | None = None, *, complete: bool = True) -> TurnReport:
+    return TurnReport(
+        at=80.0,
+        message="A word",
+        text="Words",
+        events=3,
+        arrivals=(),
+        seconds=None if error else 2.0,
+        complete=complete and error is None,
+        error=error,
+    )
+
+
+def instance(
+    *turns: TurnReport,
+    statuses: tuple[tuple[float, str], ...] = BOOT,
+    looks: tuple[int | None, ...] = (200,),
+    phases: tuple[tuple[str, float, float], ...] = PHASES,
+) -> InstanceReport:
+    return InstanceReport(
+        id=ID,
+        idempotency_key=KEY,
+        hostname=HOST,
+        spec=None,
+        outcome="deleted",
+        leak=None,
+        failed=False,
+        began=datetime(2026, 11, 26, tzinfo=UTC),
+        phases={},
+        chats=1,
+        requests={},
+        retries=0,
+        notes=("a note",),
+        drift=(),
+        statuses=tuple(StatusReport(at=at, word=word) for at, word in statuses),
+        spans=tuple(SpanReport(phase=name, at=at, seconds=took) for name, at, took in phases),
+        exchanges=tuple(
+            ExchangeReport(
+                call="status",
+                method="GET",
+                path=f"/instances/{ID}",
+                attempt=1,
+                at=12.0,
+                seconds=0.1,
+                status=code,
+                error=None,
+            )
+            for code in looks
+        ),
+        turns=turns,
+        usage=(
+            CountReport(at=80.0, count=0, providers=()),
+            CountReport(at=82.5, count=2, providers=("openai", "anthropic")),
+        ),
+        failures=(),
+    )
+
+
+def answer(call: str, code: int = 200, **fields: str) -> AnswerReport:
+    return AnswerReport(call=call, code=code, fields=fields)
+
+
+def report(*instances: InstanceReport, **manners: Any) -> Report:
+    return Report(
+        run_id="night",
+        fake=False,
+        url="https://router.example",
+        began=datetime(2026, 11, 26, tzinfo=UTC),
+        seconds=90.0,
+        exit_code=0,
+        instances=instances,
+        manners=Manners(drift=("odd",), **manners),
+    )
+
+
+ANSWERS: list[tuple[list[AnswerReport], dict[str, list[object]]]] = [
+    ([answer("provision", 202), answer("provision", 200)], {"provision_status": [202, 200]}),
+    ([answer("provision", 202)], {"provision_instance_id": ["absent"]}),
+    (
+        [answer("provision", instance_id=kind) for kind in ("string", "null")],
+        {"provision_instance_id": ["null", "present"]},
+    ),
+    ([answer("provision", 422)], {"provision_status": [], "provision_instance_id": []}),
+    ([answer("poll", 404)], {"poll_before_row": ["404"]}),
+    ([answer("poll", found="boolean")], {"poll_before_row": ["bare"]}),
+    (
+        [answer("poll", found="boolean", instance_id="null", status="null"), answer("poll", 404)],
+        {"poll_before_row": ["404", "found_false"]},
+    ),
+    ([answer("poll", found="boolean", instance_id="string")], {"poll_before_row": []}),
+    ([answer("status", hostname="string")], {"early_hostname": []}),
+    (
+        [answer("status", hostname="string"), answer("status", hostname="null")],
+        {"early_hostname": ["null"]},
+    ),
+    ([answer("status", 404)], {"early_hostname": []}),
+    ([answer("status", 403), answer("poll", 401)], {"unauthorized_status": [401, 403]}),
+    ([answer("chat", 425), answer("chat", 200)], {"not_ready_status": [425]}),
+    ([answer("poll", 503), answer("poll", 429)], {"not_ready_status": [], "rate_limit": [429]}),
+    ([answer("delete"), answer("delete", 410)], {"second_delete": [410]}),
+    (
+        [answer("status", id="string", zone="string", size="object")],
+        {"extra": [["size", "object"], ["zone", "string"]]},
+    ),
+]
+
+
+@pytest.mark.parametrize(("answers", "expected"), ANSWERS)
+def test_an_answers_form_is_told(
+    answers: list[AnswerReport], expected: dict[str, list[object]]
+) -> None:
+    found = answered(Manners(answers=tuple(answers)))
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_each_question_has_a_list_and_none_an_id_a_name_or_a_reply() -> None:
+    cut, failed = said("the reply was cut: A word"), said("the agent reported an error: A word")
+    seen = seen_in(
+        report(instance(said(), cut, failed), instance(), answers=(*ANSWERS[2][0], *ANSWERS[-1][0]))
+    )
+    assert list(seen) == list(QUESTIONS)
+    assert {name: answers for name, answers in seen.items() if answers} == {
+        "provision_status": [200],
+        "provision_instance_id": ["null", "present"],
+        "boot_words": ["Queued", "booting"],
+        "ready_words": ["Up"],
+        "terminal": [True],
+        "agent_fails": ["end", "error"],
+        "early_hostname": ["null"],
+        "providers": ["anthropic", "openai"],
+        "extra": [["size", "object"], ["zone", "string"]],
+    }
+
+
+def test_a_run_without_a_ready_instance_shows_nothing() -> None:
+    assert seen_in(report(answers=[answer("provision")])) == {}
+    assert seen_in(report(instance(phases=PHASES[:1]))) == {}
+
+
+def test_an_attached_instance_has_no_boot() -> None:
+    seen = seen_in(report(instance(statuses=(), phases=PHASES[1:2])))
+    assert (seen["boot_words"], seen["ready_words"], seen["after_delete"]) == ([], [], [])
+
+
+DELETED: list[tuple[tuple[str, ...], tuple[int | None, ...], list[str]]] = [
+    (("deleting", "deleted"), (200, 200), ["row"]),
+    (("deleting",), (200, 404), ["404"]),
+    ((), (200, None, 404), ["404"]),
+    ((), (200,), []),
+]
+
+
+@pytest.mark.parametrize(("words", "looks", "form"), DELETED)
+def test_what_a_look_after_the_delete_shows(
+    words: tuple[str, ...], looks: tuple[int | None, ...], form: list[str]
+) -> None:
+    statuses = (*BOOT, *((99.5 + number, word) for number, word in enumerate(words)))
+    seen = seen_in(report(instance(statuses=statuses, looks=looks)))
+    assert (seen["after_delete"], seen["gone_words"]) == (form, list(words))
+
+
+ENDS: list[tuple[list[TurnReport], list[bool], list[str]]] = [
+    ([said(complete=False)], [False], []),
+    ([said(complete=False), said()], [True, False], []),
+    ([said("the stream was cut in the middle of an event: lost")], [], ["cut"]),
+    ([said("the turn did not end within 120 s")], [], ["stall"]),
+    ([said("the stream ended without a single event")], [], []),
+]
+
+
+@pytest.mark.parametrize(("turns", "terminal", "fails"), ENDS)
+def test_how_turns_end(turns: list[TurnReport], terminal: list[bool], fails: list[str]) -> None:
+    seen = seen_in(report(instance(*turns)))
+    assert (seen["terminal"], seen["agent_fails"]) == (terminal, fails)
+
+
+@pytest.mark.parametrize("runtime", get_args(Runtime))
+def test_each_runtime_is_known_by_its_stream_and_its_failure(runtime: Any) -> None:
+    tool = {"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}
+    script = {"match": "", "text": "It is cold.", "reasoning": "Hm.", "tool_calls": [tool]}
+    made = stream_of(Scenario(runtime=runtime), Reply.of("it", script).said("x", 0))
+    for parts in ((*made.spoken, *made.closing), made.spoken, (*made.spoken, made.error)):
+        forms = {form_of(it) for it in SseDecoder().feed(b"".join(parts))}
+        events = tuple(
+            EventReport(event=it.event, data=it.data, keys=it.keys, kind=it.kind) for it in forms
+        )
+        assert answered(Manners(events=events))["runtime"] == [runtime]
+
+
+def test_a_router_without_chats_shows_no_runtime() -> None:
+    assert answered(Manners())["runtime"] == []
