@@ -34,17 +34,14 @@ def make_mark(file: Path) -> None:
 
 def append(file: Path, line: bytes, *, make: bool = True, durable: bool = False) -> None:
     """Append a line in one write; if `durable`, it is on disk on return. Raises OSError."""
-    if not make:
-        file.lstat()  # Before a lock is created beside a missing file.
-    with platform.here.alone(file):
-        descriptor = opened(file, os.O_APPEND | (os.O_CREAT if make else 0))
-        try:
-            if os.write(descriptor, line) < len(line):
-                raise OSError("the disk is full")
-            if durable:
-                platform.here.flush(descriptor)
-        finally:
-            os.close(descriptor)
+    descriptor = opened(file, os.O_APPEND | (os.O_CREAT if make else 0))
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError("the disk is full")
+        if durable:
+            platform.here.flush(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def opened(file: Path, flags: int, mode: int = 0o600) -> int:

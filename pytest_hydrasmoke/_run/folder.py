@@ -172,8 +172,7 @@ def _has_form(file: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    appended = (LEDGER, PROGRESS, RECORDED)
-    for name in (*appended, SLOTS, OVER, *(f"{name}.lock" for name in appended)):
+    for name in (LEDGER, PROGRESS, RECORDED, SLOTS, OVER):
         if os.path.lexists(folder / name):
             yield folder / name
     yield from swept_files(folder)

@@ -10,7 +10,6 @@ A run's folder is `<output>/runs/<run id>/`; `folder` creates and removes its fi
   next in line.
 - `live/*.lock`: held by each process of the run as long as it lives. The held lock, never a process
   id, shows that a run is alive. `live/*.seen`: which processes have ever held one.
-- `*.jsonl.lock`, `live.log.lock`: on Windows, held while a line is appended (`_base.platform`).
 - `turns/*.json`: what is known of the last turn on each shared instance (`_core.turn_log`), written
   by its holder; `turns/*.tmp` for a moment.
 - `over`: written by a sweep, or by the main process at its end: the run is over. Every process
@@ -82,7 +81,7 @@ class Ledger:
             # A sweep that tests the lock holds it for a moment.
             self._lock = lock(live / f"{name}.lock", timeout=2)
             self._lock.acquire()
-            # The lock file itself proves nothing later: Windows removes it with its holder.
+            # The lock's file itself proves nothing later: it may go with its holder.
             files.make_mark(live / f"{name}{run_folder.SEEN}")
         except Timeout:
             raise self._unusable("another process holds it: give each run its own id") from None
@@ -217,7 +216,7 @@ def append(folder: Path, facts: Mapping[str, object], *, make: bool = False) -> 
     if begins:
         # Sync new directories too: a file whose directory entry is lost is lost.
         for place in (folder, *folder.parents[:3]):
-            platform.here.flush_folder(place)
+            platform.flush_folder(place)
 
 
 def discard_if_done(folder: Path) -> None:

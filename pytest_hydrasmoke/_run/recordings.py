@@ -11,7 +11,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, opened
 from pytest_hydrasmoke._options import how_to_set
@@ -120,7 +119,7 @@ class Recordings:
         """Let other runs record into the folder; harmless if done before."""
         held, self._held = self._held, None
         if held is not None:
-            # The folder is for version control. Windows removes the file itself.
+            # The folder is for version control.
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink()
             held.release()
@@ -133,7 +132,7 @@ def replace(path: Path, text: str) -> None:
     try:
         with os.fdopen(_created(other), "wb") as file:
             file.write(text.encode())
-        platform.here.patiently(lambda: other.replace(path))
+        other.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             other.unlink()

@@ -9,89 +9,25 @@ import io
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from systems import OpenElsewhere, SeekThenWrite
 
 from pytest_hydrasmoke._base import files, platform
-from pytest_hydrasmoke._base.platform import Mac, System, Windows
+from pytest_hydrasmoke._base.platform import Mac, System
 
 
-class HandTime:
-    """Time that passes where somebody sleeps, in the place of `clock`."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def pause(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("linux", System), ("darwin", Mac), ("win32", Windows), ("aix", System)]
-)
+@pytest.mark.parametrize(("name", "kind"), [("linux", System), ("darwin", Mac), ("aix", System)])
 def test_a_system_is_known_by_its_name(name: str, kind: type[System]) -> None:
     assert type(platform.system(name)) is kind
-    assert platform.system(name).is_posix == (name != "win32")
     assert type(platform.here) is type(platform.system(sys.platform))
 
 
 # Appending
 
 
-def both_append(file: Path, monkeypatch: pytest.MonkeyPatch) -> list[OSError]:
-    """Let a second writer come where the first has sought the end, and not written yet."""
-    refused: list[OSError] = []
-
-    def second() -> None:
-        try:
-            files.append(file, b"second\n")
-        except OSError as error:
-            refused.append(error)
-
-    def meanwhile() -> None:
-        thread = threading.Thread(target=second)
-        thread.start()
-        thread.join()
-
-    monkeypatch.setattr(files, "os", SeekThenWrite(meanwhile))
-    files.append(file, b"first\n")
-    return refused
-
-
-def test_an_append_that_is_a_seek_and_a_write_loses_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What the next test is about: where nobody takes a lock, this is what becomes of two lines.
-    monkeypatch.setattr(platform, "here", System())
-    assert both_append(tmp_path / "log", monkeypatch) == []
-    assert b"second\n" not in (tmp_path / "log").read_bytes()
-
-
-def test_no_line_is_lost_where_an_append_is_a_seek_and_a_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(platform, "here", Windows())
-    monkeypatch.setattr(platform, "APPEND_TIMEOUT", 0)
-    # It waits for the first as long as it may, here not at all, and is not lost unnoticed.
-    [refused] = both_append(tmp_path / "log", monkeypatch)
-    assert isinstance(refused, TimeoutError)
-    assert (tmp_path / "log").read_bytes() == b"first\n"
-    files.append(tmp_path / "log", b"second\n")
-    assert (tmp_path / "log").read_bytes() == b"first\nsecond\n"
-
-
-@pytest.mark.parametrize("here", [System(), Windows()])
-def test_nothing_is_made_for_a_line_that_begins_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: System
-) -> None:
-    monkeypatch.setattr(platform, "here", here)
+def test_nothing_is_made_for_a_line_that_begins_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.append(tmp_path / "gone", b"line\n", make=False)
     assert list(tmp_path.iterdir()) == []
@@ -128,33 +64,9 @@ def test_a_folder_is_flushed_where_it_can_be(
         flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
 
     monkeypatch.setattr(os, "fsync", noted)
-    System().flush_folder(tmp_path)
-    System().flush_folder(tmp_path / "gone")
-    Windows().flush_folder(tmp_path)
+    platform.flush_folder(tmp_path)
+    platform.flush_folder(tmp_path / "gone")
     assert flushed == [str(tmp_path)]
-
-
-# What others have open
-
-
-def test_what_another_process_has_open_is_waited_for_on_windows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(platform, "clock", clock := HandTime())
-    assert Windows().patiently(OpenElsewhere(times=3)) == "done"
-    assert 100 < clock.time < 101
-
-
-def test_it_is_not_waited_for_longer_than_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "clock", clock := HandTime())
-    with pytest.raises(PermissionError):
-        Windows().patiently(OpenElsewhere(times=1_000_000))
-    assert platform.BUSY_TIMEOUT < clock.time - 100 < platform.BUSY_TIMEOUT + 1
-
-
-def test_elsewhere_a_refusal_is_one() -> None:
-    with pytest.raises(PermissionError):
-        System().patiently(OpenElsewhere(times=1))
 
 
 # What takes output

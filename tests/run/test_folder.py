@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 from filelock import FileLock, Timeout
 from owner_tools import SPEC, lines_of, run_folders
-from systems import VanishingLock
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._run import locks as locks_module
 from pytest_hydrasmoke._run.folder import discard_ledger, flaw, folder_of, swept_name
@@ -402,15 +400,6 @@ def test_how_long_locks_are_waited_for(
 # Who has been there
 
 
-def test_who_has_been_there_is_known_where_a_lock_goes_with_its_holder(
-    output: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks_module, "FileLock", VanishingLock)
-    begun(output, "gw0").end()
-    assert not (ledger.folder / "live" / "gw0.lock").exists()
-    assert ledger.has_seen("gw0")
-
-
 def test_a_process_has_been_seen_once_it_has_begun(output: Path, ledger: Ledger) -> None:
     assert ledger.has_seen("main")
     assert not ledger.has_seen("gw0")
@@ -504,19 +493,6 @@ def test_a_place_of_locks_that_is_a_file(ledger: Ledger) -> None:
 
 
 # Systems
-
-
-def test_what_windows_needs_beside_a_ledger_goes_with_it(
-    output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(platform, "here", platform.Windows())
-    ledger = begun(output)
-    ledger.claim_key("a-key", INTENT)
-    ledger.write("a-key", State.DELETED, None)
-    assert (ledger.folder / "ledger.jsonl.lock").exists()
-    assert flaw(ledger.folder) is None
-    ledger.end()
-    assert not ledger.folder.exists()
 
 
 def test_a_ledger_s_first_line_is_on_the_disk_with_the_folders_that_lead_to_it(

@@ -2,71 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from types import SimpleNamespace
-from typing import Any
-
-from filelock import FileLock
-
-
-class SeekThenWrite:
-    """The module `os` of a system whose append is a seek and a write, as Windows' runtime has it.
-
-    `between` is called once, between the two.
-    """
-
-    def __init__(self, between: Callable[[], object]) -> None:
-        self._between: Callable[[], object] | None = between
-        self._appends: set[int] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
-        descriptor = os.open(path, flags & ~os.O_APPEND, mode)
-        if flags & os.O_APPEND:
-            self._appends.add(descriptor)
-        return descriptor
-
-    def write(self, descriptor: int, line: bytes) -> int:
-        assert descriptor in self._appends
-        os.lseek(descriptor, 0, os.SEEK_END)
-        between, self._between = self._between, None
-        if between is not None:
-            between()
-        return os.write(descriptor, line)
-
-    def close(self, descriptor: int) -> None:
-        self._appends.discard(descriptor)
-        os.close(descriptor)
-
-
-class VanishingLock(FileLock):
-    """A lock whose file is removed by its holder, as it is on Windows."""
-
-    def release(self, force: bool = False) -> None:
-        held = self.is_locked
-        super().release(force)
-        if held:
-            Path(self.lock_file).unlink(missing_ok=True)
-
-
-class OpenElsewhere:
-    """Work that another process's open file is in the way of, a few times."""
-
-    def __init__(self, times: int) -> None:
-        self.left = times
-
-    def __call__(self) -> str:
-        if self.left:
-            self.left -= 1
-            raise PermissionError(13, "The process cannot access the file")
-        return "done"
 
 
 class DeafEvent(threading.Event):
@@ -100,14 +40,3 @@ def poll_without_devices() -> SimpleNamespace:
             return [(descriptor, select.POLLNVAL) for descriptor in self._descriptors]
 
     return SimpleNamespace(poll=Poll, select=select.select, POLLOUT=select.POLLOUT)
-
-
-class Drives:
-    """The module `os` of a system on which two files lie on two drives."""
-
-    def __init__(self) -> None:
-        self.path = SimpleNamespace(relpath=self._relpath)
-
-    @staticmethod
-    def _relpath(file: object, start: object) -> str:
-        raise ValueError("path is on mount 'C:', start on mount 'D:'")
