@@ -135,7 +135,7 @@ def test_a_runtimes_frames_are_played(events: list[Any], runtime: str) -> None:
 def test_each_runtime_is_known_by_its_stream_and_its_failure(runtime: Any) -> None:
     tool = {"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}
     script = {"match": "", "text": "It is cold.", "reasoning": "Hm.", "tool_calls": [tool]}
-    made = stream_of(Scenario(runtime=runtime), Reply.of("it", script).said("x", 0))
+    made = stream_of(Scenario(runtime=runtime), Reply(**script).said("x", 0))
 
     def seen(*parts: bytes) -> list[dict[str, Any]]:
         forms = {form_of(it) for it in SseDecoder().feed(b"".join(parts))}
