@@ -1,10 +1,11 @@
-"""Names of a run and its instances: composed, parsed and checked only here.
+"""Names of a run, its workers and its instances: composed, parsed and checked only here.
 
 A run has an id, which is a file name; each of its instances a key, `<run id>-<slot>`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 
@@ -15,7 +16,7 @@ LONGEST_NAME = 64
 _DIGITS = 5
 """Most digits of a slot number: a larger number is no reason to poll all slots before it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_RANDOM = re.compile(r"smoke-[0-9a-f]{12}")
+_RANDOM = re.compile(r"smoke-[0-9a-f]{12}(-.+)?")
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
 
 
@@ -68,3 +69,13 @@ def slot_number(run_id: str, key: str) -> int | None:
     number = slot_of(run_id, key)
     is_slot = number.isascii() and number.isdigit() and len(number) <= _DIGITS
     return int(number) if is_slot and key == key_of(run_id, int(number)) else None
+
+
+def worker_run_id(run_id: str, worker: str) -> str:
+    """Return the run id of a worker that is a run of its own, within the length limit."""
+    whole = f"{run_id}-{worker}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    # Run ids of a pipeline differ at their end, which is cut off: the digest keeps them distinct.
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
+    return f"{whole[: LONGEST_NAME - 13]}-{digest}"

@@ -61,8 +61,15 @@ class Part:
     """The run's report as it was at its start, in the main process."""
     table: Path | None = None
     """The file whose table of settings was read."""
-    worker: str | None = None
+    reports_as: str | None = None
     """The name of a worker, which reports to the main process."""
+    alone: bool = False
+    """Whether a worker is a run of its own, on another host."""
+
+    @property
+    def shares_as(self) -> str | None:
+        """The name of a worker that shares instances with the others."""
+        return None if self.alone else self.reports_as
 
 
 def serve(scenario: Scenario | None) -> FakeRouter:
@@ -89,13 +96,13 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
     """Begin this process's part of the run, and register its plugins."""
     settings = part.settings
     ledger = Ledger(settings.output, settings.run_id, fake=part.fake, commands=settings.commands)
-    ledger.begin(part.worker or MAIN)
+    ledger.begin(part.shares_as or MAIN)
     hide_frames_of_asyncio(hide_own_frames)
     progress = Progress(
         config,
         ledger.folder,
         watch.interrupts,
-        part.worker,
+        part.shares_as,
         scrub=scrubbing(settings.token),
         replies=settings.report_replies,
     )
@@ -105,7 +112,7 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         ledger,
         watch.interrupts,
         part.forms,
-        worker=part.worker,
+        worker=part.shares_as,
         replaying=Replaying(config, settings) if part.replay else None,
         at_once=part.at_once,
         to_come=None if part.router is None else asking(part.router),
@@ -121,7 +128,8 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         loaded=part.loaded,
         begun=part.begun,
         fake=part.router,
-        worker=part.worker is not None,
+        worker=part.reports_as is not None,
+        alone=part.alone,
     )
     for name, plugin in _plugins(config, part, ledger, active, finish):
         config.pluginmanager.register(plugin, f"hydra-smoke-{name}")
@@ -135,10 +143,12 @@ def _plugins(
 ) -> Iterator[tuple[str, object]]:
     """Yield the plugins with their names, in the order of their registration."""
     settings, replaying = part.settings, active.replaying
-    reasons = [other_tables(part.table, config.invocation_params.dir)]
-    if settings.instance is None:
-        reasons.append(limit(settings, replaying=part.replay))
-    yield "refusal", Refusal(config, reasons)
+    if not part.alone:
+        # A worker on another host sees only a part of the tests.
+        reasons = [other_tables(part.table, config.invocation_params.dir)]
+        if settings.instance is None:
+            reasons.append(limit(settings, replaying=part.replay))
+        yield "refusal", Refusal(config, reasons)
     if replaying is not None:
         yield "replaying", replaying
     yield "stage", active.stage
@@ -156,7 +166,7 @@ def _plugins(
         active.tape = recorder.tape
         finish.on_closed = recorder.finish
         yield "recorder", recorder
-    annotations = None if part.worker else github.annotating(os.environ)
+    annotations = None if part.reports_as else github.annotating(os.environ)
     if annotations is not None:
         yield "annotations", annotations
     yield "scrub", ReportCleaner(scrubbing(settings.token))

@@ -72,6 +72,7 @@ class SessionEnd:
         begun: Report | None,
         fake: FakeRouter | None,
         worker: bool,
+        alone: bool,
     ) -> None:
         self._pytest = pytest_config
         self._active = active
@@ -83,6 +84,8 @@ class SessionEnd:
         self._begun = begun
         self._fake = fake
         self._worker = worker
+        self._is_owner = alone or not worker
+        """Whether it looks after all instances of its run: not a worker that shares it."""
         self._scrub = scrubbing(active.config.token)
         self._pid = os.getpid()
         self._executed = False
@@ -226,7 +229,7 @@ class SessionEnd:
             unproved = self._unproved(draft)
             self.views.remarks += [] if unproved is None else [unproved]
             failed = unproved is not None
-        unheard = self.workers.unheard(self._ledger)
+        unheard = self.workers.elsewhere(self._ledger)
         self.views.remarks += unheard
         # Nobody knows whether they have left anything.
         failed = failed or bool(unheard)
@@ -293,7 +296,7 @@ class SessionEnd:
             if self._interrupts.received is not None:
                 self._say(terminal.deleting(session.pending))
             session.close()
-            if at_the_end and not self._worker:
+            if at_the_end and self._is_owner:
                 # Nothing may begin after the last look, nor between it and what it looks at.
                 session.end()
                 session.close()
@@ -317,7 +320,7 @@ class SessionEnd:
         try:
             try:
                 late = self._close().instances
-                if not self._worker:
+                if self._is_owner:
                     self._ledger.mark_ended()
             finally:
                 self._active.session.end()

@@ -1,4 +1,4 @@
-"""A worker of xdist: it takes part in its main process's run."""
+"""A worker of xdist: it takes part in its main process's run, or alone on another host."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ import pytest
 from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.pytest_internals import worker_output
+from pytest_hydrasmoke._base.run_keys import worker_run_id
 from pytest_hydrasmoke._run.locks import has_main_process
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .interrupts import begin_watch
-from .part import Part, take_part
+from .part import Part, address_of, serve, take_part
 from .workers import KEY
 
 if TYPE_CHECKING:
+    from pytest_hydrasmoke.fake import Scenario
+
     from .fixtures import Active
 
 
 def join_run(config: pytest.Config, worker: dict[str, Any]) -> Active | None:
     """Take part with what the main process has sent; None where this worker can't."""
     try:
-        return take_part(config, _part(worker), begin_watch(config))
+        return take_part(config, _part(config, worker), begin_watch(config))
     except HydraSmokeError as error:
         # An error raised here would be an internal error of xdist, with all its frames.
         config.pluginmanager.register(_Unable(f"{worker['workerid']}: {error}"))
@@ -42,21 +45,48 @@ class _Unable:
         session.shouldfail = self._problem
 
 
-def _part(worker: dict[str, Any]) -> Part:
+def _part(config: pytest.Config, worker: dict[str, Any]) -> Part:
     sent: dict[str, Any] = worker[KEY]
+    fake, name = sent["fake"], worker["workerid"]
+    forms = None if sent["forms"] is None else Forms.from_plain(sent["forms"])
     settings = HydraSmokeConfig.from_plain(sent["settings"])
-    if not has_main_process(settings.output, settings.run_id):
-        raise ConfigError(
-            f"the main process of run {settings.run_id} is not seen in {settings.output}: it is "
-            "on another host, or its folder was removed",
-            next_step="run all workers on one host, with -n as many as you like",
+    if has_main_process(settings.output, settings.run_id):
+        return Part(
+            settings=settings,
+            forms=forms,
+            fake=fake,
+            replay=sent["replay"],
+            at_once=sent["at_once"],
+            table=None if sent["table"] is None else Path(sent["table"]),
+            reports_as=name,
         )
+    if sent["replay"]:
+        raise ConfigError(
+            "recordings are replayed only on the host of the run's main process",
+            next_step="run pytest there, with -n as many as you like",
+        )
+    # A worker on another host can share nothing with the others: it is a run of its own, with its
+    # own instance, ledger and deletions.
+    here, there = config.invocation_params.dir, Path(sent["folder"])
+    own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
+    for place in ("output", "record"):
+        path: Path | None = getattr(settings, place)
+        if path is not None and path.is_relative_to(there):
+            own[place] = here / path.relative_to(there)
+    router = serve(_scenario(sent["scenario"])) if fake else None
+    if router is not None:
+        own |= address_of(router)
     return Part(
-        settings=settings,
-        forms=None if sent["forms"] is None else Forms.from_plain(sent["forms"]),
-        fake=sent["fake"],
-        replay=sent["replay"],
-        at_once=sent["at_once"],
-        table=None if sent["table"] is None else Path(sent["table"]),
-        worker=worker["workerid"],
+        settings=settings.model_copy(update=own),
+        forms=forms,
+        fake=fake,
+        router=router,
+        reports_as=name,
+        alone=True,
     )
+
+
+def _scenario(plain: dict[str, Any]) -> Scenario:
+    from pytest_hydrasmoke.fake import Scenario
+
+    return Scenario(**plain)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import worker_output
-from pytest_hydrasmoke._base.run_keys import name_problem
+from pytest_hydrasmoke._base.run_keys import name_problem, run_of, worker_run_id
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._report.model import ProcessReport
 from pytest_hydrasmoke._run.ledger import Ledger
@@ -56,17 +57,22 @@ class Workers:
         if name_problem(node.workerinput["workerid"]) is None:
             self.silent.add(node.workerinput["workerid"])
         forms, fake = self._active.forms, self._fake
-        settings = self._active.config.to_plain()
+        settings, scenario = self._active.config.to_plain(), None
         replay = fake is not None and fake.scenario.recordings is not None
         if fake is not None and replay:
             settings["url"] = serve_stage(self._pytest, fake)
+        elif fake is not None:
+            # Not its path: the file may exist only on this host.
+            scenario = asdict(fake.scenario)
         node.workerinput[KEY] = {
             "settings": settings,
             "forms": None if forms is None else forms.to_plain(),
             "fake": fake is not None,
+            "scenario": scenario,
             "replay": replay,
             "at_once": fake is not None and comes_at_once(fake.scenario),
             "table": None if self._table is None else str(self._table),
+            "folder": str(self._pytest.invocation_params.dir),
         }
 
     @pytest.hookimpl(optionalhook=True)
@@ -91,7 +97,8 @@ class Workers:
         config, entries, leaks = self._active.config, dict[str, Entry](), dict[str, str]()
         for instance in (one for report in self.reports.values() for one in report.instances):
             key = instance.idempotency_key
-            if key is None:
+            # A worker on another host is a run of its own.
+            if key is None or run_of(key) != config.run_id:
                 continue
             if instance.outcome in ("shared", "leaked"):
                 entries[key] = Entry(
@@ -109,16 +116,18 @@ class Workers:
                 leaks[key] = instance.leak
         return entries, leaks
 
-    def unheard(self, ledger: Ledger) -> Sequence[str]:
-        """Return a line for each worker that did not report its instances, and has no sign here.
+    def elsewhere(self, ledger: Ledger) -> Sequence[str]:
+        """Return a line for each worker without a sign here that did not report its instances.
 
-        Who has removed it may have removed the ledger, too.
+        It is on another host, and so a run of its own, or its signs here were removed.
         """
         if self._fake is not None:
             return []  # Their instances ended with them.
         config = self._active.config
         return [
-            f"worker {name} did not report what it left: {config.commands.sweep(config.run_id)}"
+            f"worker {name} did not report what it left: {config.commands.sweep(run_id)}, and "
+            f"{config.commands.sweep(config.run_id)}"
             for name in sorted(self.silent)
             if not ledger.has_seen(name)
+            for run_id in [worker_run_id(config.run_id, name)]
         ]

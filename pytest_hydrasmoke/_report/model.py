@@ -209,7 +209,7 @@ class InstanceReport(_Part):
 
     @property
     def run_id(self) -> str | None:
-        """The run id in its key."""
+        """The run that its key names; a worker on another host is a run of its own."""
         return run_of(self.idempotency_key)
 
     @property

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inner import only
 from plugin_tools import FIRST, Project, count, nothing_left, until
 
+from pytest_hydrasmoke import HydraSmokeConfig
+from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._cli.main import main as command
+from pytest_hydrasmoke._run.preflight import learn
 from pytest_hydrasmoke.fake import FakeRouter
 
+SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1"}
 WORKERS = (*only("xdist"), "-p", "no:cacheprovider")
 SWIFT_END = (
     "from xdist.workermanage import NodeManager\n"
@@ -100,23 +106,38 @@ def test_without_workers_it_is_the_same(here: Project, router: FakeRouter) -> No
     assert nothing_left(router)
 
 
-# A worker that can't share
+# A worker that can share nothing
 
 
-def test_a_worker_on_another_host_ends_the_run(here: Project, router: FakeRouter) -> None:
-    # As there: it does not see that the main process lives.
+def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRouter) -> None:
+    # As on another host: it does not see that the main process lives.
     also(
         here,
         "from pytest_hydrasmoke._run import locks\n"
         "if WORKER is not None:\n"
         "    locks.has_main_process = lambda output, run_id: False\n",
     )
-    result = run(here, "-n1", "test_many.py")
-    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result = run(here, "-n1", "test_elsewhere.py")
+    result.assert_outcomes(passed=1, failed=1)
+    # What the crashed one left is in a ledger that the main process can't see.
+    assert [(seen.idempotency_key, seen.deleted) for seen in router.instances] == [
+        ("run-gw0-0", False),
+        ("run-gw1-0", True),
+    ]
     result.stdout.fnmatch_lines(
-        ["*Interrupted: gw0: the main process of run run is not seen in */.hydrasmoke: *"]
+        [
+            "live router, run run: provisioned 1, deleted 1, kept 0, leaked 0",
+            f"deleted  {router.instances[1].id} (key run-gw1-0)",
+            (
+                "hydra-smoke: worker gw0 did not report what it left: "
+                f"cd {here.path} && hydra-smoke sweep --run-id run-gw0, and "
+                f"cd {here.path} && hydra-smoke sweep --run-id run"
+            ),
+        ]
     )
-    assert router.instances == ()
+    assert [folder.name for folder in runs_left(here)] == ["run-gw0"]
+    assert command(["sweep", "--run-id", "run-gw0", "--wait", "0"]) == 0
+    assert nothing_left(router)
 
 
 def test_what_a_crashed_worker_left_without_a_ledger_is_told(
@@ -128,6 +149,7 @@ def test_what_a_crashed_worker_left_without_a_ledger_is_told(
         [
             (
                 "hydra-smoke: worker gw0 did not report what it left: "
+                f"cd {here.path} && hydra-smoke sweep --run-id run-gw0, and "
                 f"cd {here.path} && hydra-smoke sweep --run-id run"
             )
         ]
@@ -137,6 +159,73 @@ def test_what_a_crashed_worker_left_without_a_ledger_is_told(
     # The report is there, and is no proof of what was left.
     assert command(["sweep", "--run-id", "run", "--wait", "0"]) == 0
     assert nothing_left(router)
+
+
+class MadeWorker:
+    """Makes an xdist worker of a run in this process, as far as the plugin can tell."""
+
+    def __init__(self, project: Project, output: Path | None = None, **settings: Any) -> None:
+        self.folder = project.path.parent / "of the main process"
+        output = output or self.folder / "output"
+        plain = {"url": "http://127.0.0.1:9", "token": "x" * 8, "run_id": "run", **settings}
+        config = HydraSmokeConfig(**{**plain, "output": output, **SPEC})
+        with FakeRouter() as main:
+            told = learn(config.model_copy(update={"url": main.url, "token": Token(main.token)}))
+        self.input = {
+            "settings": config.to_plain(),
+            "forms": told.to_plain(),
+            "fake": True,
+            "scenario": {"reply": "Elsewhere."},
+            "replay": False,
+            "folder": str(self.folder),
+        }
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: Any) -> None:
+        config.workerinput = {"workerid": "gw3", "hydra_smoke": self.input}
+        config.workeroutput = self.output = {}
+
+
+@pytest.mark.parametrize("run_id", ["run", "r" * 64])
+def test_a_worker_elsewhere_has_a_fake_and_an_output_folder_of_its_own(
+    project: Project, run_id: str
+) -> None:
+    worker = MadeWorker(project.suite("bare"), run_id=run_id)
+    # On this host there is something that looks like the main process's lock, and is none.
+    (worker.folder / "output" / "runs" / run_id / "live" / "main.lock").mkdir(parents=True)
+    project.write(
+        "test_it.py",
+        "from pathlib import Path\n"
+        "def test_it(smoke_instance, smoke_config):\n"
+        "    assert smoke_config.output == Path('output').absolute()\n"
+        "    turn = smoke_instance.chat('hello')\n"
+        "    turn.expect_llm_events()\n"
+        "    assert turn.text == 'Elsewhere.'\n",
+    )
+    result = project.pytester.runpytest_inprocess(
+        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
+    )
+    result.assert_outcomes(passed=1)
+    [told] = worker.output["hydra_smoke"]["instances"]
+    assert told["outcome"] == "deleted"
+    digest = hashlib.sha256(f"{run_id}-gw3".encode()).hexdigest()
+    cut = {"run": "run-gw3", "r" * 64: f"{'r' * 51}-{digest[:12]}"}
+    assert told["idempotency_key"] == f"{cut[run_id]}-0"
+    assert list((project.path / "output" / "runs").iterdir()) == []
+
+
+def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk(
+    project: Project, tmp_path: Path
+) -> None:
+    # No place in the folder that the main process runs in, but one that each host has.
+    worker = MadeWorker(project.suite("bare"), output=tmp_path / "reports")
+    project.write("test_it.py", "def test_it(smoke_instance): ...\n")
+    result = project.pytester.runpytest_inprocess(
+        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
+    )
+    result.assert_outcomes(passed=1)
+    assert list((tmp_path / "reports" / "runs").iterdir()) == []
+    assert not (project.path / "reports").exists()
 
 
 def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRouter) -> None:

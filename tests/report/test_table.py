@@ -177,6 +177,7 @@ def test_an_unknown_instance_has_a_row() -> None:
 
 
 def test_long_keys_are_cut_and_told_in_full_below() -> None:
+    # A worker elsewhere is a run of its own.
     long = instance(0, idempotency_key="a-run-id-of-somebody-else-gw0-0")
     text = shown(report(long), 80, colour=False)
     assert "\n...gw0-0 deleted" in text
