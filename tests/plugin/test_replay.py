@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPResponse
 from textwrap import dedent
 from typing import Any
 
 import pytest
 from plugin_tools import CHECKS, Project, problems
-from starlette.requests import Request
-from starlette.responses import Response
 from systems import Drives
 
-from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._plugin import replay
-from pytest_hydrasmoke._plugin.replay import Replaying, comes_at_once
+from pytest_hydrasmoke._plugin.replay import comes_at_once
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.presets import load
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 SUITE = """
     import pytest
@@ -134,6 +128,12 @@ def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> Non
     some = [f"tests/test_it.py::{name}" for name in names]
     two = recorded.process("--hydra-smoke-fake", *REPLAY, *some, "-p", "xdist", "-n2")
     two.assert_outcomes(passed=4)
+    # Each has a fake and instances of its own, and says so while it runs.
+    two.stdout.fnmatch_lines(["hydra-smoke: gw?: *-gw?-0: ready after *"])
+    report = json.loads((output / "report.json").read_text("utf-8"))
+    keys = [instance["idempotency_key"].split("-") for instance in report["instances"]]
+    assert {key[-2] for key in keys} == {"gw0", "gw1"}
+    assert {instance["outcome"] for instance in report["instances"]} == {"deleted"}
     two.stdout.no_fnmatch_line("*of no test*")
     two.stdout.no_fnmatch_line("*no longer asks*")
     assert len(router.requests) == asked
@@ -365,65 +365,24 @@ def test_recordings_that_can_not_be_replayed(project: Project) -> None:
     assert "it is of version 2 of the format, and this release reads 1" in both[1]
 
 
-def test_a_word_that_was_interrupted(
-    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
-) -> None:
-    heard: list[str] = []
-
-    async def stage(scope: Any, receive: Any, send: Any) -> None:
-        heard.append(scope["path"])
-        await Response(status_code=204)(scope, receive, send)
-
-    place = mount(stage)
-    settings = HydraSmokeConfig(url=place.url, token=Token("a-made-up-token"))
-    teller = Replaying(pytestconfig, settings)
-    original = HTTPConnection.getresponse
-
-    def interrupted(connection: HTTPConnection) -> HTTPResponse:
-        monkeypatch.setattr(HTTPConnection, "getresponse", original)
-        raise KeyboardInterrupt
-
-    try:
-        monkeypatch.setattr(HTTPConnection, "getresponse", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            teller.on_stage("t.py::one", 1, None, begins=True)
-        teller.on_stage("t.py::two", 1, None, begins=True)
-    finally:
-        teller.pytest_unconfigure()
-        unmount(place)
-    assert heard == [f"{place.prefix}/_fake/stage"] * 2
-
-
 def test_a_test_on_another_drive_is_named_in_full(
     monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
-    heard: list[str] = []
-
-    async def stage(scope: Any, receive: Any, send: Any) -> None:
-        heard.append((await Request(scope, receive).json())["test"])
-        await Response(status_code=204)(scope, receive, send)
-
     monkeypatch.setattr(replay, "os", Drives())
-    place = mount(stage)
-    settings = HydraSmokeConfig(url=place.url, token=Token("a-made-up-token"))
-    teller = Replaying(pytestconfig, settings)
-    try:
-        teller.on_stage("t.py::one", 1, "t.py::one", begins=True)
-    finally:
-        teller.pytest_unconfigure()
-        unmount(place)
-    assert heard == [f"{pytestconfig.rootpath / 't.py'}::one"]
+    name = replay.as_argument(pytestconfig, "t.py::one")
+    assert name == f"{pytestconfig.rootpath / 't.py'}::one"
 
 
-def test_a_worker_on_another_host_can_not_replay(project: Project) -> None:
-    project.write("test_it.py", "def test_it(smoke_instance): pass")
+def test_a_worker_on_another_host_replays_if_it_has_the_recordings(project: Project) -> None:
+    project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('a')")
     project.write("elsewhere.py", dedent(ELSEWHERE))
     record(project, "test_it.py::test_it", turn("a", "b"))
-    result = project.process(
-        *("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY, "test_it.py")
-    )
+    options = ("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY)
+    project.process(*options, "test_it.py").assert_outcomes(passed=1)
+    project.write("elsewhere.py", dedent(ELSEWHERE) + dedent(WITHOUT_FILES))
+    result = project.process(*options, "test_it.py")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*gw0: recordings are replayed only on the host of the run*"])
+    result.stdout.fnmatch_lines(["*gw0: recordings can't be replayed here: there is no folder *"])
 
 
 ELSEWHERE = """
@@ -432,4 +391,10 @@ ELSEWHERE = """
 
     if "PYTEST_XDIST_WORKER" in os.environ:
         locks.has_main_process = lambda output, run_id: False
+"""
+WITHOUT_FILES = """
+    import shutil
+
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shutil.rmtree("recordings")
 """
