@@ -17,6 +17,7 @@ from pytest_hydrasmoke._api.models import (
     PollResult,
     ProvisionAccepted,
 )
+from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.public import public
 from pytest_hydrasmoke._base.token import Token, hidden
@@ -109,7 +110,7 @@ class SmokeClient(ClientBase):
         reading: Reading,
         observer: Observer | None = None,
         *,
-        replay: bool = False,
+        replay: Replay | None = None,
     ) -> None:
         self._io, self._calls = io, Calls(io, observer, replay=replay)
         self._reading = reading
@@ -221,7 +222,7 @@ class AsyncSmokeClient(ClientBase):
         reading: Reading,
         observer: Observer | None = None,
         *,
-        replay: bool = False,
+        replay: Replay | None = None,
     ) -> None:
         self._io, self._calls = io, Calls(io, observer, replay=replay)
         self._reading = reading

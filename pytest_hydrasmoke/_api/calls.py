@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from .models import (
     ProvisionAccepted,
     plain_id,
 )
-from .replayed import AllCounted, all_counted
+from .replayed import AllCounted, Replay, Replayed
 from .responses import (
     Earlier,
     asked_pause,
@@ -58,11 +57,6 @@ FIRST_WORDS = 1.0
 """Seconds to read the beginning of what is no stream: it only helps to say what answered."""
 GONE_ALREADY = frozenset({404, 409, 410})
 """Answers to a delete of an instance that is gone already, as far as the router knows."""
-STANDS = "hydra-smoke-stands"
-"""The header of a replayed refusal that answers all repeats; from a router it means nothing."""
-UNCOUNTED = "hydra-smoke-uncounted"
-"""The header of a replayed turn whose LLM events were not recorded, and of later counts."""
-
 
 RECORD_THEM = (
     "run the command in the message above; a test that it names must expect its turns' LLM events "
@@ -104,10 +98,13 @@ class Observer(Protocol):
 class Calls:
     """The six calls over an IO, each until its `deadline` (a point of the IO's clock).
 
-    In a `replay`, a refusal with the header `STANDS` is not retried, and `UNCOUNTED` is read.
+    A `replay` is asked what no answer says: whether a refusal is a recorded one, which is not
+    retried, and what is known of LLM events.
     """
 
-    def __init__(self, io: IO, observer: Observer | None = None, *, replay: bool = False) -> None:
+    def __init__(
+        self, io: IO, observer: Observer | None = None, *, replay: Replay | None = None
+    ) -> None:
         self.io = io
         self._observer = observer
         self._replay = replay
@@ -149,7 +146,12 @@ class Calls:
         self, instance_id: str, message: str, *, deadline: float | None = None
     ) -> tuple[Stream, float]:
         """Begin a turn; return its stream, which the caller closes, and when it was requested."""
-        asked_at = self.io.now()
+        asked_at, before = self.io.now(), self._replayed(instance_id)
+
+        def stands() -> bool:
+            # A refusal may also be trouble that came before any recording was asked.
+            last = self._replayed(instance_id)
+            return last is not None and last is not before and last.refused
 
         async def open_stream(request: Request, deadline: float) -> Stream | Reply:
             nonlocal asked_at
@@ -158,7 +160,7 @@ class Calls:
 
         path = f"{PREFIX}/instances/{segment(instance_id)}/chat"
         request = Request("chat", "POST", path, {"message": message}, accept="text/event-stream")
-        stream = await self._until_answered(request, deadline, open_stream)
+        stream = await self._until_answered(request, deadline, open_stream, stands)
         assert not isinstance(stream, Reply)
         kind = stream.headers.get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "text/event-stream":
@@ -223,18 +225,23 @@ class Calls:
         path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
         query = "" if window_seconds is None else f"?window_seconds={window_seconds}"
         request = Request("llm_events", "GET", path + query)
-        reply = await self._call(request, deadline)
-        counted = self._parse(LlmEvents, request, reply)
-        uncounted = None if in_part else self.uncounted(reply)
+        uncounted, known = None, None
+        if self._replay is not None:
+            # Before the request, so that it counts all that this tells of.
+            uncounted = None if in_part else self._replay.uncounted(instance_id)
+            known = self._replay.all_counted(instance_id)
+        counted = self._parse(LlmEvents, request, await self._call(request, deadline))
         if uncounted is not None:
             raise LlmEventsError(uncounted, next_step=RECORD_THEM)
-        known = all_counted(reply.headers) if self._replay else None
         return _about(instance_id, counted, counted.instance_id, request), known
 
-    def uncounted(self, answer: Reply | Stream) -> str | None:
-        """Return the fake's words on LLM events that it can't replay; None if it knows all."""
-        words = answer.headers.get(UNCOUNTED) if self._replay else None
-        return None if words is None else str(json.loads(words))
+    def uncounted(self, instance_id: str) -> str | None:
+        """Return a replay's words on the last chat's LLM events; None if it knows them."""
+        last = self._replayed(instance_id)
+        return None if last is None else last.uncounted
+
+    def _replayed(self, instance_id: str) -> Replayed | None:
+        return None if self._replay is None else self._replay.last(instance_id)
 
     async def delete(self, instance_id: str, *, deadline: float | None = None) -> DeleteResult:
         """Delete; one that the router says is gone already is `status="deleted"`."""
@@ -278,6 +285,7 @@ class Calls:
         request: Request,
         deadline: float | None,
         send: Callable[[Request, float], Awaitable[R]],
+        stands: Callable[[], bool] = lambda: False,
     ) -> R:
         io, start, number, earlier = self.io, self.io.now(), 0, Earlier()
         deadline = start + CALL_TIMEOUT if deadline is None else deadline
@@ -290,8 +298,7 @@ class Calls:
                 return result
             limit = deadline if self._reached else min(deadline, start + FIRST_CONTACT)
             left = min(limit, io.cleanup_deadline()) - io.now() - LAST_CHANCE
-            stands = self._replay and isinstance(result, Reply) and STANDS in result.headers
-            if verdict == "fail" or left <= 0 or stands:
+            if verdict == "fail" or left <= 0 or (isinstance(result, Reply) and stands()):
                 raise failure(request, result, number, earlier)
             earlier.add(result)
             wanted = asked_pause(result) if isinstance(result, Reply) else None

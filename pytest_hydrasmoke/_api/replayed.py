@@ -1,13 +1,9 @@
-"""What a replaying fake says with a count of LLM events; from a router it means nothing."""
+"""What a process asks of its own replay of recordings, beside its requests to it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-COUNTED = "hydra-smoke-counted"
-"""The header of a count that nothing recorded is missing from."""
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +16,31 @@ class AllCounted:
     """Whether no recorded turn on the instance is left, which could add more."""
 
 
-def all_counted(headers: Mapping[str, str]) -> AllCounted | None:
-    """Return what the headers of a count say; None if more may come."""
-    words = headers.get(COUNTED)
-    return None if words is None else AllCounted(**json.loads(words))
+class Replayed(Protocol):
+    """A chat that a recording has answered."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was refused: then all repeats are."""
+        ...
+
+    @property
+    def uncounted(self) -> str | None:
+        """Words on its LLM events, if they were not recorded."""
+        ...
+
+
+class Replay(Protocol):
+    """The replay of this process, which plays the router."""
+
+    def last(self, instance_id: str) -> Replayed | None:
+        """Return what answered the last chat with an instance; None if it was no recording."""
+        ...
+
+    def uncounted(self, instance_id: str) -> str | None:
+        """Return words on LLM events of an instance that were not recorded; None if all were."""
+        ...
+
+    def all_counted(self, instance_id: str) -> AllCounted | None:
+        """Return that a count has all that will ever come; None if more may come."""
+        ...

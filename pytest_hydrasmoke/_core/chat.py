@@ -140,7 +140,7 @@ class Turn:
         else:
             self.awaited, self._heard_at = self._calls.io.now() - self._began, self._began
             self._observer.sent(self._began)
-            if (words := self._calls.uncounted(self._stream)) is not None:
+            if (words := self._calls.uncounted(self._id)) is not None:
                 self._observer.uncounted(words)
             return
         self.fail(late)

@@ -70,7 +70,7 @@ class _Played(Calls):
 
     def __init__(self, stream: bytes) -> None:
         self.io = cast("IO", self)
-        self._replay = False
+        self._replay = None
         self._chunks = [stream] if stream else []
 
     def now(self) -> float:

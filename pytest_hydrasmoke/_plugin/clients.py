@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_hydrasmoke._api.calls import Observer
 from pytest_hydrasmoke._api.models import InstanceSpec, PollResult, ProvisionAccepted
+from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.reading import Reading
@@ -37,7 +38,7 @@ class OfRun:
     end: EndRule = "auto"
     by_hand: ByHand | None = None
     """Owns what they provision."""
-    replay: bool = False
+    replay: Replay | None = None
 
 
 NO_RUN = OfRun()

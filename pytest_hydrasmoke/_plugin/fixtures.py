@@ -104,7 +104,7 @@ class Active:
                 origin=self._claims,
                 tape=self.tape if self.replaying is None else self._asks,
                 run=lambda: self.run,
-                replay=self.replaying is not None,
+                replay=self.replaying,
             )
             self.failures.follow(self._session.records)
             self._session.policy = replace(self._session.policy, to_come=self._to_come)

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._run.recordings import Recordings
 
 from .command_line import load
 from .part import Part, address_of, serve, take_part
-from .replay import AT_ONCE, comes_at_once, serve_stage, spec_of
+from .replay import AT_ONCE, comes_at_once, spec_of
 from .report_cleaner import cleaned
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) ->
             if fake:
                 router = serve(loaded.scenario)
                 undo.callback(router.__exit__, None, None, None)
-                settings = settings.model_copy(update=_of_fake(config, router, loaded))
+                settings = settings.model_copy(update=_of_fake(router, loaded))
             scrub = scrubbing(settings.token)
             # From here on there is no other run's report in its place.
             beginning = _begun(settings, router), settings.output
@@ -67,8 +67,6 @@ def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) ->
                 table=loaded.file,
                 router=router,
                 recordings=recordings,
-                replay=router is not None and router.scenario.recordings is not None,
-                at_once=router is not None and comes_at_once(router.scenario),
             )
             # A signal waits for the plugins that end what begins here.
             with watch.interrupts.hold():
@@ -117,11 +115,10 @@ def _write(report: Report, output: Path) -> None:
     files.begin(report, output)
 
 
-def _of_fake(config: pytest.Config, router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
+def _of_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
     """Return the settings that a run has from its fake, and from the recordings that it replays."""
     own = address_of(router)
     if router.scenario.recordings is not None:
-        own["url"] = serve_stage(config, router)
         own |= spec_of(router.scenario.recordings, without=loaded.sources)
         if comes_at_once(router.scenario):
             own["usage_settle"] = min(loaded.config.usage_settle, AT_ONCE)

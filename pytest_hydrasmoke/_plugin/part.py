@@ -28,7 +28,7 @@ from .interrupts import Watch
 from .needs import limit
 from .recorder import Recorder
 from .refusal import Refusal
-from .replay import Replaying
+from .replay import Replaying, comes_at_once
 from .report_cleaner import ReportCleaner
 from .session_end import SessionEnd
 from .unread_tables import other_tables
@@ -52,9 +52,6 @@ class Part:
     """The fake, in a process that serves one."""
     recordings: Recordings | None = None
     """The folder that the main process records into, which it holds."""
-    replay: bool = False
-    at_once: bool = False
-    """Whether a replay has a turn's LLM events as soon as its stream has ended."""
     loaded: Loaded | None = None
     """Where the settings came from, in the main process."""
     begun: Report | None = None
@@ -64,7 +61,14 @@ class Part:
     reports_as: str | None = None
     """The name of a worker, which reports to the main process."""
     alone: bool = False
-    """Whether a worker is a run of its own, on another host."""
+    """Whether a worker is a run of its own: on another host, or where recordings are replayed."""
+    beside: Path | None = None
+    """The folder of the main process's run, for such a worker on the same host."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is a worker on another host, where it sees only a part of the tests."""
+        return self.alone and self.beside is None
 
     @property
     def shares_as(self) -> str | None:
@@ -94,15 +98,16 @@ def asking(router: FakeRouter) -> ToCome | None:
 
 def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
     """Begin this process's part of the run, and register its plugins."""
-    settings = part.settings
+    settings, router = part.settings, part.router
+    is_replay = router is not None and router.scenario.recordings is not None
     ledger = Ledger(settings.output, settings.run_id, fake=part.fake, commands=settings.commands)
     ledger.begin(part.shares_as or MAIN)
     hide_frames_of_asyncio(hide_own_frames)
     progress = Progress(
         config,
-        ledger.folder,
+        part.beside or ledger.folder,
         watch.interrupts,
-        part.shares_as,
+        None if part.elsewhere else part.reports_as,
         scrub=scrubbing(settings.token),
         replies=settings.report_replies,
     )
@@ -113,9 +118,9 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         watch.interrupts,
         part.forms,
         worker=part.shares_as,
-        replaying=Replaying(config, settings) if part.replay else None,
-        at_once=part.at_once,
-        to_come=None if part.router is None else asking(part.router),
+        replaying=None if router is None or not is_replay else Replaying(config, router),
+        at_once=router is not None and comes_at_once(router.scenario),
+        to_come=None if router is None else asking(router),
         on_change=progress.changed,
         run_begins=progress.run_begins,
     )
@@ -143,11 +148,10 @@ def _plugins(
 ) -> Iterator[tuple[str, object]]:
     """Yield the plugins with their names, in the order of their registration."""
     settings, replaying = part.settings, active.replaying
-    if not part.alone:
-        # A worker on another host sees only a part of the tests.
+    if not part.elsewhere:
         reasons = [other_tables(part.table, config.invocation_params.dir)]
         if settings.instance is None:
-            reasons.append(limit(settings, replaying=part.replay))
+            reasons.append(limit(settings, replaying=replaying is not None))
         yield "refusal", Refusal(config, reasons)
     if replaying is not None:
         yield "replaying", replaying

@@ -1,22 +1,21 @@
-"""A run that replays recordings: report to its fake who chats, and show what is replayed.
+"""A run that replays recordings: each of its processes serves and follows a fake of its own.
 
-Each process of the run has its own base URL on the one fake, and sends the owner over a connection
-of its own: requests of tests stay unchanged, so that clients of theirs work, too.
+It says to its fake who chats, by calls: requests of tests stay unchanged, so that clients of theirs
+work, too. What has come of the recordings in xdist's workers is added up in the main process.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
-import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
+from pytest_hydrasmoke._api.models import plain_id
+from pytest_hydrasmoke._api.replayed import AllCounted, Replayed
+from pytest_hydrasmoke._base.pytest_internals import worker_input, worker_output
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._run.recording import RecordedTurn
@@ -36,7 +35,8 @@ LIVE_ONLY = "hydra_smoke_live"
 """The marker of tests that no recording can answer."""
 AT_ONCE = 0.1
 """Seconds for LLM events to settle, and for duplicates, where they all come at once."""
-_NOTIFY_TIMEOUT = 30.0
+_CAME = "hydra_smoke_replay"
+"""What has come of the recordings in a worker, in its output."""
 
 
 def as_argument(config: pytest.Config, test: str) -> str:
@@ -47,56 +47,49 @@ def as_argument(config: pytest.Config, test: str) -> str:
 
 
 class Replaying:
-    """One process's messages to the fake; also skips what can't be replayed."""
+    """This process's replay: told who chats, and asked what no answer of a router says."""
 
-    def __init__(self, pytest_config: pytest.Config, config: HydraSmokeConfig) -> None:
+    def __init__(self, pytest_config: pytest.Config, router: FakeRouter) -> None:
+        from pytest_hydrasmoke.fake.router import stage_of
+
         self._pytest = pytest_config
-        assert config.url is not None
-        assert config.token is not None
-        place = urlsplit(config.url)
-        assert place.hostname is not None
-        self._prefix = place.path
-        self._headers = {"authorization": f"Bearer {config.token.reveal()}"}
-        self._connection = http.client.HTTPConnection(
-            place.hostname, place.port, timeout=_NOTIFY_TIMEOUT
-        )
-        self._lock = threading.Lock()
-        self._claimed: set[str] = set()
-        self.flows = Flows(self._have_no_order)
+        self._stage = stage_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
+        self._player = self._stage.player
+        self.came = self._player.replay
+        """What has come of the recordings."""
+        self.flows = Flows(self._player.has_no_order)
         """Who chats from several threads or tasks."""
 
     def on_stage(self, owner: str | None, run: int, test: str | None, *, begins: bool) -> None:
-        """Report whose chats follow; `begins` if they start again at the first message."""
+        """Say whose chats follow; `begins` if they start again at the first message."""
         if begins and owner is not None:
             self.flows.begin(owner)
         test = None if test is None else as_argument(self._pytest, test)
-        self._notify("stage", {"owner": owner, "run": run, "test": test, "begins": begins})
+        self._player.enter(owner, run, begins=begins, test=test)
 
     def claims(self, record: InstanceRecord) -> None:
-        """Report the owner of an instance, once."""
-        if record.key is None or record.key in self._claimed:
-            return
-        self._claimed.add(record.key)
+        """Say who owns an instance."""
+        assert record.key is not None  # A run against a fake is attached to nothing.
         origin = record.origin
-        claim = "shared" if origin is None else [origin.owner, origin.number]
-        self._notify("instance", {"key": record.key, "claim": claim})
+        whose = None if origin is None else (origin.owner, origin.number)
+        self._player.claim(record.key, whose or "shared")
 
-    def _have_no_order(self, owner: str, key: str | None) -> None:
-        self._notify("unordered", {"owner": owner, "key": key})
+    # `_api.replayed.Replay`
 
-    def _notify(self, what: str, words: Mapping[str, object]) -> None:
-        with self._lock:
-            try:
-                self._connection.request(
-                    "POST", f"{self._prefix}/_fake/{what}", json.dumps(words), self._headers
-                )
-                answer = self._connection.getresponse()
-                answer.read()
-            except BaseException:
-                # A signal may interrupt this; the next message uses a new connection.
-                self._connection.close()
-                raise
-        assert answer.status == http.HTTPStatus.NO_CONTENT, answer.status
+    def last(self, instance_id: str) -> Replayed | None:
+        return self._stage.last(plain_id(instance_id))
+
+    def uncounted(self, instance_id: str) -> str | None:
+        return self._stage.uncounted(plain_id(instance_id))
+
+    def all_counted(self, instance_id: str) -> AllCounted | None:
+        all_asked = self._stage.all_counted(plain_id(instance_id))
+        return None if all_asked is None else AllCounted(*all_asked)
+
+    # Hooks
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.came.collected = frozenset(item.nodeid for item in session.items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -105,15 +98,16 @@ class Replaying:
         if item.nodeid.startswith(PACKAGE):
             pytest.skip("bundled checks are not recorded: run them against a router, or the fake")
 
-    def pytest_unconfigure(self) -> None:
-        self._connection.close()
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        if worker_input(self._pytest) is not None:
+            worker_output(self._pytest)[_CAME] = self.came.to_plain()
 
-
-def serve_stage(config: pytest.Config, router: FakeRouter) -> str:
-    """Return a base URL for one process of a run that replays."""
-    from pytest_hydrasmoke.fake.router import stage_of
-
-    return stage_of(router, _edit(config, scrubbing(Token(router.token))))
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """Add what has come of the recordings in a worker; one that crashed has not said it."""
+        if (came := worker_output(node).get(_CAME)) is not None:
+            self.came.add(came)
 
 
 def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:

@@ -237,10 +237,13 @@ class SessionEnd:
         self.views.remarks += [] if untold is None else [untold]
         number = self._interrupts.received
         session.exitstatus = exit_code(session.exitstatus, failed=failed, signal=number)
-        if self._fake is not None and self._loaded is not None:
+        replaying = self._active.replaying
+        if replaying is not None and self._loaded is not None:
             whole = self._active.selection.is_whole(session.exitstatus)
             unset = unset_spec(self._active.config, self._loaded.sources)
-            self.views.remarks += notes(self._fake, self._cases.reports, unset=unset, whole=whole)
+            self.views.remarks += notes(
+                replaying.came, self._cases.reports, unset=unset, whole=whole
+            )
         facts: dict[str, object] = {"exit_code": int(session.exitstatus)}
         if unheard:
             # A sweep would take it for a list of all that the run had.

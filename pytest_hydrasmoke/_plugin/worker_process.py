@@ -1,4 +1,4 @@
-"""A worker of xdist: it takes part in its main process's run, or alone on another host."""
+"""A worker of xdist: it takes part in its main process's run, or is a run of its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pytest_hydrasmoke._base.errors import ConfigError, HydraSmokeError
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.pytest_internals import worker_output
 from pytest_hydrasmoke._base.run_keys import worker_run_id
+from pytest_hydrasmoke._run.folder import folder_of
 from pytest_hydrasmoke._run.locks import has_main_process
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
@@ -50,30 +51,23 @@ def _part(config: pytest.Config, worker: dict[str, Any]) -> Part:
     fake, name = sent["fake"], worker["workerid"]
     forms = None if sent["forms"] is None else Forms.from_plain(sent["forms"])
     settings = HydraSmokeConfig.from_plain(sent["settings"])
-    if has_main_process(settings.output, settings.run_id):
-        return Part(
-            settings=settings,
-            forms=forms,
-            fake=fake,
-            replay=sent["replay"],
-            at_once=sent["at_once"],
-            table=None if sent["table"] is None else Path(sent["table"]),
-            reports_as=name,
-        )
-    if sent["replay"]:
-        raise ConfigError(
-            "recordings are replayed only on the host of the run's main process",
-            next_step="run pytest there, with -n as many as you like",
-        )
-    # A worker on another host can share nothing with the others: it is a run of its own, with its
-    # own instance, ledger and deletions.
+    table = None if sent["table"] is None else Path(sent["table"])
+    beside_main = has_main_process(settings.output, settings.run_id)
+    if beside_main and not sent["replay"]:
+        return Part(settings=settings, forms=forms, fake=fake, table=table, reports_as=name)
+    # A worker on another host, or with a fake of its own, can share nothing with the others: it is
+    # a run of its own, with its own instance, ledger and deletions.
     here, there = config.invocation_params.dir, Path(sent["folder"])
     own: dict[str, Any] = {"run_id": worker_run_id(settings.run_id, name)}
-    for place in ("output", "record"):
+    for place in () if beside_main else ("output", "record"):
         path: Path | None = getattr(settings, place)
         if path is not None and path.is_relative_to(there):
             own[place] = here / path.relative_to(there)
-    router = serve(_scenario(sent["scenario"])) if fake else None
+    router = None
+    if sent["replay"]:
+        router = serve(_recorded(settings.scenario, there if beside_main else here))
+    elif fake:
+        router = serve(_scenario(sent["scenario"]))
     if router is not None:
         own |= address_of(router)
     return Part(
@@ -81,9 +75,23 @@ def _part(config: pytest.Config, worker: dict[str, Any]) -> Part:
         forms=forms,
         fake=fake,
         router=router,
+        table=table,
         reports_as=name,
         alone=True,
+        beside=folder_of(settings.output, settings.run_id) if beside_main else None,
     )
+
+
+def _recorded(scenario: str, folder: Path) -> Scenario:
+    from pytest_hydrasmoke.fake.presets import load
+
+    try:
+        return load(scenario, folder)
+    except ValueError as problem:
+        raise ConfigError(
+            f"recordings can't be replayed here: {problem}",
+            next_step="run pytest where they are, with -n as many as you like",
+        ) from None
 
 
 def _scenario(plain: dict[str, Any]) -> Scenario:

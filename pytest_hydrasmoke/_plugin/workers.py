@@ -17,7 +17,6 @@ from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke._run.ledger_lines import Entry
 
 from .fixtures import Active
-from .replay import comes_at_once, serve_stage
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke.fake import FakeRouter
@@ -57,20 +56,15 @@ class Workers:
         if name_problem(node.workerinput["workerid"]) is None:
             self.silent.add(node.workerinput["workerid"])
         forms, fake = self._active.forms, self._fake
-        settings, scenario = self._active.config.to_plain(), None
-        replay = fake is not None and fake.scenario.recordings is not None
-        if fake is not None and replay:
-            settings["url"] = serve_stage(self._pytest, fake)
-        elif fake is not None:
-            # Not its path: the file may exist only on this host.
-            scenario = asdict(fake.scenario)
+        replay = self._active.replaying is not None
+        # Not its path: the file may exist only on this host. Recordings are too large to be sent.
+        scenario = None if fake is None or replay else asdict(fake.scenario)
         node.workerinput[KEY] = {
-            "settings": settings,
+            "settings": self._active.config.to_plain(),
             "forms": None if forms is None else forms.to_plain(),
             "fake": fake is not None,
             "scenario": scenario,
             "replay": replay,
-            "at_once": fake is not None and comes_at_once(fake.scenario),
             "table": None if self._table is None else str(self._table),
             "folder": str(self._pytest.invocation_params.dir),
         }

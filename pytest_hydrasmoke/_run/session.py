@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._api.models import InstanceSpec, plain_id
+from pytest_hydrasmoke._api.replayed import Replay
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.evidence import Forms
 from pytest_hydrasmoke._base.signals import Interrupts
@@ -74,8 +75,8 @@ class SmokeSession(RecordListener):
     """Begins to record a turn, given its instance's log and its message."""
     run: Callable[[], int | None] = lambda: None
     """Returns the number of the current run of the test's body, where it has several."""
-    replay: bool = False
-    """Whether a replay of recordings plays the router."""
+    replay: Replay | None = None
+    """The replay of recordings that plays the router, if one does."""
 
     def __post_init__(self) -> None:
         self._ended = False

@@ -127,7 +127,6 @@ class EventStream:
         end_turn: Callable[[], None],
         *,
         first_after: float = 0.0,
-        headers: Mapping[str, str] | None = None,
         over: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan = plan
@@ -137,7 +136,6 @@ class EventStream:
         self._began = clock.now()
         self._pause = pause
         self._end_turn: Callable[[], None] | None = end_turn
-        self._headers = headers or {}
         self.over = over
         """Called once nothing more can come of it."""
 
@@ -151,7 +149,6 @@ class EventStream:
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
-            *((name.encode(), value.encode()) for name, value in self._headers.items()),
         ]
         pace = pace_by(self._clock, scope.get("client"))
         try:

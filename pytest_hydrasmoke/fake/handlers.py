@@ -6,8 +6,6 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -21,19 +19,13 @@ from .chat_stream import EventStream, hang_up, plan, plan_recorded
 from .faults import Break, Faults
 from .recordings import Refused
 from .records import Instance, Json
-from .replay import Asked, NotRecordedError, Player
+from .replay import NotRecordedError, Player, asked
 from .runtimes.frames import Said
 from .scenario import Scenario
 from .sse_events import turn
-from .state import Order, World, in_case
+from .state import Order, Replayed, World, in_case
 
 Call = TypeVar("Call", bound=BaseModel)
-_STANDS = "hydra-smoke-stands"
-"""The header of a recorded refusal that answers all retries."""
-_UNCOUNTED = "hydra-smoke-uncounted"
-"""The header of a turn whose LLM events were not recorded, and of later counts: words in JSON."""
-_COUNTED = "hydra-smoke-counted"
-"""The header of a count that nothing recorded is missing from; `Player.counted` has its words."""
 
 
 class Calls:
@@ -102,6 +94,7 @@ class Calls:
     def chat(self, call: wire.ChatCall) -> ASGIApp:
         """Start a chat turn."""
         world, message = self._world, call.body.message
+        world.replays(str(call.path.instance_id), None)
         instance = world.find_alive(str(call.path.instance_id))
         if instance is None and self._player is not None:
             refusal = self._refused_as_deleted(self._player, str(call.path.instance_id), message)
@@ -128,14 +121,13 @@ class Calls:
 
     def _replayed(self, player: Player, instance: Instance, message: str) -> ASGIApp:
         try:
-            recording, recorded = player.answer(_asked(message, instance))
+            recording, recorded = player.answer(asked(message, instance))
             chunks = recording.chunks(recorded)
         except (NotRecordedError, OSError, ValueError) as problem:
             raise HTTPException(501, str(problem)) from None
         counted, answer, end = recorded.llm_events, recorded.refused, recorded.end
         uncounted = player.uncounted(recording, recorded)
-        if uncounted is not None:
-            self._world.end_uncounted(instance.id, uncounted)
+        self._world.replays(instance.id, Replayed(answer is not None, uncounted))
         if counted is not None:
             self._world.begin_turn(instance.id)
 
@@ -147,7 +139,7 @@ class Calls:
         if end is None or (end == "cut" and not recorded.chunks):
             # No stream: an answer of another kind, or none at all.
             end_turn()
-            return hang_up if answer is None else self._refusal(answer)
+            return hang_up if answer is None else _refusal(answer)
         planned = plan_recorded(
             chunks,
             end,
@@ -155,7 +147,7 @@ class Calls:
             runtime=turn(self._scenario, Said(message, "")),
             broken=self._break(),
         )
-        return EventStream(planned, self._world.clock, 0.0, end_turn, headers=_words_on(uncounted))
+        return EventStream(planned, self._world.clock, 0.0, end_turn)
 
     def _refused_as_deleted(
         self, player: Player, instance_id: str, message: str
@@ -165,15 +157,13 @@ class Calls:
         if instance is None:
             return None
         try:
-            _, recorded = player.answer(_asked(message, instance))
+            _, recorded = player.answer(asked(message, instance))
         except (NotRecordedError, ValueError):
             return None  # No recorded turn answers it: the router refuses it itself.
-        return None if recorded.refused is None else self._refusal(recorded.refused)
-
-    def _refusal(self, refused: Refused) -> Response:
-        # All retries get this answer: a client that knows this header stops retrying.
-        headers = {"content-type": refused.content_type, _STANDS: "1"}
-        return Response(refused.body, refused.status, headers)
+        if recorded.refused is None:
+            return None
+        self._world.replays(instance.id, Replayed(refused=True, uncounted=None))
+        return _refusal(recorded.refused)
 
     def _break(self) -> Break | None:
         return self._faults.take_break() or _death(self._scenario)
@@ -181,10 +171,8 @@ class Calls:
     def llm_events(self, call: wire.LlmEventsCall) -> ASGIApp:
         """Count the LLM events of a recent window."""
         instance = _found(self._world.find_alive(str(call.path.instance_id)))
-        headers: dict[str, str] = {}
         if self._player is not None:
             self._player.moves_on(instance.idempotency_key)
-            headers = self._what_is_known(self._player, instance)
         window, now = call.query.window_seconds, self._world.clock.now()
         # Compared this way round because a window may be too long for a float.
         seen = [
@@ -199,18 +187,8 @@ class Calls:
                 "count": len(seen),
                 "providers": listed[self._scenario.providers_listed],
                 "window_seconds": window,
-            },
-            headers=headers,
+            }
         )
-
-    def _what_is_known(self, player: Player, instance: Instance) -> dict[str, str]:
-        """Return the headers of a count; called before it, so that it counts what they tell."""
-        headers = _words_on(self._world.uncounted(instance.id))
-        if self._world.all_counted(instance.id):
-            counted = player.counted(_asked("", instance))
-            if counted is not None:
-                headers[_COUNTED] = json.dumps(counted)
-        return headers
 
     def delete(self, call: wire.InstanceCall) -> ASGIApp:
         """Delete an instance."""
@@ -223,30 +201,18 @@ class Calls:
         word = in_case(self._scenario.gone_word, self._scenario.status_case)
         return self._success({"instance_id": instance_id, "status": word})
 
-    def _success(
-        self,
-        fields: dict[str, Json],
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-    ) -> ASGIApp:
-        return JSONResponse({**fields, **self._scenario.extra}, status, headers)
+    def _success(self, fields: dict[str, Json], status: int = 200) -> ASGIApp:
+        return JSONResponse({**fields, **self._scenario.extra}, status)
 
 
-def _words_on(uncounted: str | None) -> dict[str, str]:
-    # JSON is ASCII, as a header must be, whatever a test is called.
-    return {} if uncounted is None else {_UNCOUNTED: json.dumps(uncounted)}
+def _refusal(refused: Refused) -> Response:
+    return Response(refused.body, refused.status, {"content-type": refused.content_type})
 
 
 def _death(scenario: Scenario) -> Break | None:
     if scenario.agent_dies == "never":
         return None
     return Break(kind=scenario.agent_dies, after_events=scenario.agent_dies_after)
-
-
-def _asked(message: str, instance: Instance) -> Asked:
-    names = ("manifest_id", "region_id", "tier_id", "agent_name")
-    spec: dict[str, str | None] = {name: getattr(instance, name) for name in names}
-    return Asked(message, instance.idempotency_key, spec)
 
 
 def _found(instance: Instance | None) -> Instance:

@@ -1,21 +1,25 @@
 """Choose the recorded turn that answers a message; `handlers` plays it.
 
-A run of pytest has a `Player` for each of its processes, which learns who is on stage there: the
+Each process of a run of pytest has a replay of its own, whose `Player` is told who is on stage: the
 test, fixture or hook that asks. It plays only that owner's turns. Without such information, as
 outside pytest, a message gets the first recorded turn that has it, then the next.
+
+A player is asked by the server's thread, and told by the threads of the tests.
 """
 
 from __future__ import annotations
 
 import shlex
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from .nearest import nearest, shown
 from .recordings import Claim, Recording, Recordings, Turn
+from .records import Instance
 from .specs import Difference, differences, given, of_spec
 
 _ASK_AGAIN = {409, 425, 429, 503}
@@ -39,6 +43,23 @@ class Asked:
     spec: Mapping[str, str | None]
 
 
+def asked(message: str, instance: Instance) -> Asked:
+    """Return a message to an instance."""
+    names = ("manifest_id", "region_id", "tier_id", "agent_name")
+    return Asked(
+        message, instance.idempotency_key, {name: getattr(instance, name) for name in names}
+    )
+
+
+class AllAsked(NamedTuple):
+    """What to say with a count of all recorded LLM events."""
+
+    again: str
+    """The command that records them again."""
+    all_asked: bool
+    """Whether the owner on stage has no message left for the instance."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stage:
     owner: str
@@ -58,12 +79,15 @@ class _Question(NamedTuple):
 
 
 class Replay:
-    """The state of a folder's replay, shared by all players."""
+    """What has come of a folder's recordings in this process, and in others that add theirs."""
 
     def __init__(self, recordings: Recordings) -> None:
         self.recordings = recordings
+        self.collected: frozenset[str] = frozenset()
+        """The tests that may still be on stage, in this process or in another one."""
         self.begun: set[str] = set()
-        self.given: set[int] = set()
+        self.given: set[tuple[str, int]] = set()
+        """Owners with the numbers of their turns that were played."""
         self.late: dict[tuple[str, str], list[str]] = {}
         """Messages of an owner that an instance, by its key, got later than recorded."""
         self.unordered: set[tuple[str, str | None]] = set()
@@ -82,7 +106,11 @@ class Replay:
             for recording in self.recordings.each
             if recording.of in self.begun
             and (
-                messages := [turn.message for turn in recording.turns if id(turn) not in self.given]
+                messages := [
+                    turn.message
+                    for number, turn in enumerate(recording.turns)
+                    if (recording.of, number) not in self.given
+                ]
             )
         }
 
@@ -109,21 +137,56 @@ class Replay:
     def of_another(self, message: str) -> str:
         """Describe the first recording that has a message, and whose owner never was on stage."""
         for recording, _ in self.of_message.get(message, ()):
-            if recording.of not in self.begun:
+            if recording.of not in self.begun | self.collected:
                 return (
                     f"; it was for {recording.of}: if that was renamed, change `of` in "
                     f"{_path(recording.file)}"
                 )
         return ""
 
+    def asks(self, owner: str, recorded: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        """Note the spec of an owner's turn, as recorded and as asked."""
+        pairs = self.specs.setdefault(owner, [])
+        if (recorded, wanted) not in pairs:
+            pairs.append((recorded, wanted))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what has come of it in this process, in plain types."""
+        return {
+            "begun": sorted(self.begun),
+            "given": [list(turn) for turn in self.given],
+            "late": [[*place, messages] for place, messages in self.late.items()],
+            "unordered": [list(place) for place in self.unordered],
+            "specs": [
+                [owner, dict(recorded), dict(wanted)]
+                for owner, pairs in self.specs.items()
+                for recorded, wanted in pairs
+            ],
+        }
+
+    def add(self, plain: Mapping[str, Any]) -> None:
+        """Add what has come of it in another process; harmless if done before."""
+        self.begun.update(plain["begun"])
+        self.given.update((owner, number) for owner, number in plain["given"])
+        for owner, key, messages in plain["late"]:
+            self.late.setdefault((owner, key), []).extend(messages)
+        self.unordered.update((owner, key) for owner, key in plain["unordered"])
+        for owner, recorded, wanted in plain["specs"]:
+            self.asks(owner, recorded, wanted)
+
 
 class Player:
-    """Plays turns for one process of a run, which has an `edit`; else for any client."""
+    """Plays turns for any client; or for one process of a run, once it is to `follow` that."""
 
-    def __init__(self, replay: Replay, edit: Edit | None = None) -> None:
-        self._replay = replay
-        self._edit = edit
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+        self._edit: Edit | None = None
+        self._lock = threading.Lock()
         self.reset()
+
+    def follow(self, edit: Edit) -> None:
+        """Play for a process of a run: only what is recorded of whoever is on stage there."""
+        self._edit = edit
 
     def reset(self) -> None:
         """Start again, with no owner on stage."""
@@ -138,40 +201,46 @@ class Player:
 
         `test` is what to run to record its messages.
         """
-        self._stage = _Stage(owner or "", run, test)
-        self._refused.clear()  # Whoever is on stage now has a turn of their own.
-        if owner is not None and begins:
-            self._replay.begun.add(owner)
-            for question in [question for question in self._said if question.of == owner]:
-                del self._said[question]
-            for place in [place for place in self._at if place[0] == owner]:
-                del self._at[place]
+        with self._lock:
+            self._stage = _Stage(owner or "", run, test)
+            self._refused.clear()  # Whoever is on stage now has a turn of their own.
+            if owner is not None and begins:
+                self.replay.begun.add(owner)
+                for question in [question for question in self._said if question.of == owner]:
+                    del self._said[question]
+                for place in [place for place in self._at if place[0] == owner]:
+                    del self._at[place]
 
     def claim(self, key: str, claim: Claim) -> None:
         """Record the owner of an instance."""
-        self._claims[key] = claim
+        with self._lock:
+            self._claims[key] = claim
 
     def has_no_order(self, owner: str, key: str | None) -> None:
         """Note that several threads chat for an owner with an instance, or with any."""
-        self._replay.unordered.add((owner, key))
+        with self._lock:
+            self.replay.unordered.add((owner, key))
 
     def moves_on(self, key: str) -> None:
         """Note that an instance is used otherwise: the turn of a refused message is over."""
-        self._refused.pop(key, None)
+        with self._lock:
+            self._refused.pop(key, None)
 
     def answer(self, asked: Asked) -> tuple[Recording, Turn]:
         """Return the turn that answers a message; raises `NotRecordedError`."""
         if self._edit is not None:
+            # Not under the lock: it may be a hook of the user's.
             message = self._edit(self._stage.owner, self._stage.run, asked.message)
             asked = replace(asked, message=message)
-        again = self._refused.pop(asked.key, None)
-        if again is None or again[1].message != asked.message:
-            again = self._of_stage(asked) if self._edit else self._of_anybody(asked)
-        refused = again[1].refused
-        if refused is not None and refused.status in _ASK_AGAIN:
-            self._refused[asked.key] = again
-        self._replay.given.add(id(again[1]))
-        return again
+        with self._lock:
+            again = self._refused.pop(asked.key, None)
+            if again is None or again[1].message != asked.message:
+                again = self._of_stage(asked) if self._edit else self._of_anybody(asked)
+            recording, turn = again
+            if turn.refused is not None and turn.refused.status in _ASK_AGAIN:
+                self._refused[asked.key] = again
+            self.replay.given.add((recording.of, recording.turns.index(turn)))
+            return again
 
     def uncounted(self, recording: Recording, turn: Turn) -> str | None:
         """Return words for a turn whose LLM events were not recorded; None where they are known."""
@@ -184,24 +253,19 @@ class Player:
             f"{shlex.join(self._command())}"
         )
 
-    def counted(self, asked: Asked) -> Mapping[str, object] | None:
-        """Return what to say with a count of all recorded LLM events; None outside a run.
-
-        `again` is the command that records them again, and `all_asked` says whether the owner on
-        stage has no message left for the instance. Of `asked`, the message is not used.
-        """
-        if self._edit is None:
-            return None
-        recording = self._recorded()
-        mine = [] if recording is None else self._mine(recording, asked)[1]
-        place = self._question(asked, mine)[:-1]
-        said = sum(times for question, times in self._said.items() if question[:-1] == place)
-        return {"again": shlex.join(self._command()), "all_asked": said >= len(mine)}
+    def counted(self, asked: Asked) -> AllAsked:
+        """Return what to say with a count of all recorded LLM events; the message is not used."""
+        with self._lock:
+            recording = self._recorded()
+            mine = [] if recording is None else self._mine(recording, asked)[1]
+            place = self._question(asked, mine)[:-1]
+            said = sum(times for question, times in self._said.items() if question[:-1] == place)
+            return AllAsked(shlex.join(self._command()), said >= len(mine))
 
     def _of_anybody(self, asked: Asked) -> tuple[Recording, Turn]:
-        turns = self._replay.of_message.get(asked.message)
+        turns = self.replay.of_message.get(asked.message)
         if turns is None:
-            near = nearest(asked.message, self._replay.of_message)
+            near = nearest(asked.message, self.replay.of_message)
             raise NotRecordedError(
                 f"{shown(asked.message)} is in no recording{near}; to record it, send it in a "
                 f"test, and run that: {shlex.join(self._command())}"
@@ -214,7 +278,7 @@ class Player:
         recording = self._recorded()
         if recording is None:
             problem = f"nothing was recorded for {self._stage.owner or 'no test'}"
-            raise self._missing(asked, problem + self._replay.of_another(asked.message))
+            raise self._missing(asked, problem + self.replay.of_another(asked.message))
         of_run, mine = self._mine(recording, asked)
         question = self._question(asked, mine)
         turns = [turn for turn in mine if turn.message == asked.message]
@@ -223,9 +287,7 @@ class Player:
             if question.claim is not None:  # Those from a client can't be told apart.
                 self._follow(recording.of, asked, mine)
             turn = turns[self._said[question] - 1]
-            pair = turn.spec, given(asked.spec)
-            if pair not in (pairs := self._replay.specs.setdefault(recording.of, [])):
-                pairs.append(pair)
+            self.replay.asks(recording.of, turn.spec, given(asked.spec))
             return recording, turn
         if turns:
             times = "once" if len(turns) == 1 else f"{len(turns)} times"
@@ -248,11 +310,11 @@ class Player:
             if mine[number].message == asked.message:
                 self._at[place] = number + 1
                 return
-        self._replay.late.setdefault((owner, asked.key), []).append(asked.message)
+        self.replay.late.setdefault((owner, asked.key), []).append(asked.message)
 
     def _recorded(self) -> Recording | None:
         """Return the recording of the owner on stage; None where it has no turns."""
-        recording = self._replay.recordings.by_owner.get(self._stage.owner)
+        recording = self.replay.recordings.by_owner.get(self._stage.owner)
         return recording if recording is not None and recording.turns else None
 
     def _mine(self, recording: Recording, asked: Asked) -> tuple[list[Turn], list[Turn]]:
@@ -275,7 +337,7 @@ class Player:
     def _command(self) -> list[str]:
         """Return the command that records what the owner on stage asks."""
         words = ["pytest", "--hydra-smoke", "--hydra-smoke-record"]
-        words.append(_path(self._replay.recordings.folder))
+        words.append(_path(self.replay.recordings.folder))
         return words if self._stage.test is None else [*words, self._stage.test]
 
 

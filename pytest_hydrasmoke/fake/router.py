@@ -19,8 +19,7 @@ from .replay import Edit, Player, Replay
 from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
-from .specs import Difference
-from .stage import with_stage
+from .stage import Stage
 from .state import World
 
 _Order: TypeAlias = Reset | Reply | Failure | Drop | Break
@@ -62,12 +61,11 @@ class FakeRouter:
         """Its clock."""
         self._world = World(self.scenario, self.clock)
         self._faults = Faults()
-        self._replay = None if scenario.recordings is None else Replay(scenario.recordings)
-        self._player = None if self._replay is None else Player(self._replay)
+        recordings = scenario.recordings
+        self._player = None if recordings is None else Player(Replay(recordings))
         self.app: Starlette = build_app(self._world, self._faults, self.token, self._player)
         """The router as a plain ASGI app, for a server of your own; needs no `with`."""
         self._place: Mounted | None = None
-        self._stages: list[Mounted] = []
 
     def __repr__(self) -> str:
         return f"<FakeRouter {'not serving' if self._place is None else self._place.url}>"
@@ -85,9 +83,8 @@ class FakeRouter:
         traceback: TracebackType | None,
     ) -> None:
         place, self._place = self._place, None
-        for mounted in (*self._stages, *([] if place is None else [place])):
-            unmount(mounted)
-        self._stages.clear()
+        if place is not None:
+            unmount(place)
 
     @property
     def url(self) -> str:
@@ -110,13 +107,6 @@ class FakeRouter:
     def llm_events(self) -> tuple[LlmEvent, ...]:
         """The LLM events written so far, in the order of their turns."""
         return self._world.llm_events()
-
-    def _stage(self, edit: Edit) -> str:
-        assert self._replay is not None
-        player = Player(self._replay, edit)
-        app = build_app(self._world, self._faults, self.token, player)
-        self._stages.append(mount(with_stage(app, player, self.token)))
-        return self._stages[-1].url
 
     def reset(self) -> None:
         """Remove instances, requests, LLM events, added replies and faults not used yet."""
@@ -226,33 +216,12 @@ def order(router: FakeRouter, name: str, given: Mapping[str, Any]) -> None:
     router._order(ORDERS[name], **given)  # pyright: ignore[reportPrivateUsage]
 
 
-def stage_of(router: FakeRouter, edit: Edit) -> str:
-    """Return a base URL for one process of a replaying run: with `/_fake/stage` beside it."""
-    return router._stage(edit)  # pyright: ignore[reportPrivateUsage]
-
-
-def unasked(router: FakeRouter) -> Mapping[str, Sequence[str]]:
-    """Return the unused recorded messages, by owner, of owners who were on stage."""
-    replay = router._replay  # pyright: ignore[reportPrivateUsage]
-    return {} if replay is None else replay.unasked()
-
-
-def reordered(router: FakeRouter) -> Mapping[str, Sequence[str]]:
-    """Return the messages that came later than recorded, by owner."""
-    replay = router._replay  # pyright: ignore[reportPrivateUsage]
-    return {} if replay is None else replay.reordered()
-
-
-def other_specs(router: FakeRouter, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
-    """Return what owners ask for otherwise than recorded; `unset` has what nobody asks for."""
-    replay = router._replay  # pyright: ignore[reportPrivateUsage]
-    return {} if replay is None else replay.other_specs(unset)
-
-
-def not_on_stage(router: FakeRouter) -> Sequence[str]:
-    """Return the owners with recordings who never were on stage."""
-    replay = router._replay  # pyright: ignore[reportPrivateUsage]
-    return [] if replay is None else replay.not_on_stage()
+def stage_of(router: FakeRouter, edit: Edit) -> Stage:
+    """Return the replay of a process of a run, for which the router then plays recordings."""
+    player = router._player  # pyright: ignore[reportPrivateUsage]
+    assert player is not None  # Its scenario has recordings.
+    player.follow(edit)
+    return Stage(router._world, player)  # pyright: ignore[reportPrivateUsage]
 
 
 def to_come(router: FakeRouter, instance_id: str) -> bool:

@@ -1,77 +1,33 @@
-"""Routes by which a process of a run informs its player, beside the router's own routes.
+"""The replay of one process of a run, for that process: by calls, so that requests stay unchanged.
 
-    POST /_fake/stage     {"owner": ..., "run": 1, "begins": true, "test": ...}
-    POST /_fake/instance  {"key": ..., "claim": "shared" or [owner, number]}
-    POST /_fake/unordered {"owner": ..., "key": ... or null}
-
-All require the router's token. The requests of tests stay as they are.
+The process says to the player who chats, and asks what no answer of a router could say.
 """
 
 from __future__ import annotations
 
-import hmac
-from typing import Literal
-
-from pydantic import BaseModel
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
-
-from .replay import Player
-from .requests import answer_refused
+from .replay import AllAsked, Player, asked
+from .state import Replayed, World
 
 
-class _OnStage(BaseModel):
-    owner: str | None
-    run: int
-    begins: bool
-    test: str | None
+class Stage:
+    """What a process says to its own replay, and asks of it."""
 
+    def __init__(self, world: World, player: Player) -> None:
+        self._world = world
+        self.player = player
+        """Plays the turns of whoever is on stage."""
 
-class _Claimed(BaseModel):
-    key: str
-    claim: tuple[str, int] | Literal["shared"]
+    def last(self, instance_id: str) -> Replayed | None:
+        """Return what answered the last chat with an instance; None if it was no recording."""
+        return self._world.last_replayed(instance_id)
 
+    def uncounted(self, instance_id: str) -> str | None:
+        """Return words on the last turn of an instance whose LLM events were not recorded."""
+        return self._world.uncounted(instance_id)
 
-class _Unordered(BaseModel):
-    owner: str
-    key: str | None
-
-
-def with_stage(app: ASGIApp, player: Player, token: str) -> Starlette:
-    """Add the player's controls beside an app that plays its turns."""
-    authorization = f"Bearer {token}".encode()
-
-    async def body(request: Request) -> bytes:
-        given = request.headers.get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, authorization):
-            raise HTTPException(401, "This route requires the token of the router")
-        return await request.body()
-
-    async def stage(request: Request) -> Response:
-        now = _OnStage.model_validate_json(await body(request))
-        player.enter(now.owner, now.run, begins=now.begins, test=now.test)
-        return Response(status_code=204)
-
-    async def instance(request: Request) -> Response:
-        claimed = _Claimed.model_validate_json(await body(request))
-        player.claim(claimed.key, claimed.claim)
-        return Response(status_code=204)
-
-    async def unordered(request: Request) -> Response:
-        which = _Unordered.model_validate_json(await body(request))
-        player.has_no_order(which.owner, which.key)
-        return Response(status_code=204)
-
-    return Starlette(
-        routes=[
-            Route("/_fake/stage", stage, methods=["POST"]),
-            Route("/_fake/instance", instance, methods=["POST"]),
-            Route("/_fake/unordered", unordered, methods=["POST"]),
-            Mount("", app),
-        ],
-        exception_handlers={HTTPException: answer_refused},
-    )
+    def all_counted(self, instance_id: str) -> AllAsked | None:
+        """Return what to say with a count of all that will come; None if more may come."""
+        instance = self._world.find_alive(instance_id)
+        if instance is None or not self._world.all_counted(instance_id):
+            return None
+        return self.player.counted(asked("", instance))

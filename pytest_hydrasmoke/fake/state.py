@@ -47,6 +47,15 @@ class _Row:
     cleanup: Task | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Replayed:
+    """A chat that a recording has answered."""
+
+    refused: bool
+    uncounted: str | None
+    """Words on its LLM events, if they were not recorded: whose they are, and what to do."""
+
+
 @dataclass(slots=True, kw_only=True)
 class OpenRecord:
     """A request that is being answered; `app` fills in the rest."""
@@ -76,6 +85,7 @@ class World:
         self._scripted = scripted(scenario.replies)
         self._added: dict[str, Reply] = {}
         self._given: Counter[tuple[str, Reply]] = Counter()
+        self._replayed: dict[str, Replayed] = {}
         self._uncounted: dict[str, str] = {}
         self._under_way: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
@@ -90,6 +100,7 @@ class World:
             self._arrived.clear()
             self._added.clear()
             self._given.clear()
+            self._replayed.clear()
             self._uncounted.clear()
             self._under_way.clear()
             self._streams.clear()
@@ -203,13 +214,22 @@ class World:
                 written_at = at + number * scenario.llm_events_gap
                 self._llm_events.append(LlmEvent(instance_id, provider, written_at))
 
-    def end_uncounted(self, instance_id: str, words: str) -> None:
-        """Note a turn whose LLM events nobody knows; `words` say whose, and what to do."""
+    def replays(self, instance_id: str, answer: Replayed | None) -> None:
+        """Note what answers a chat; None for another answer than a recorded one."""
         with self._lock:
-            self._uncounted[instance_id] = words
+            self._replayed.pop(instance_id, None)
+            if answer is not None:
+                self._replayed[instance_id] = answer
+                if answer.uncounted is not None:
+                    self._uncounted[instance_id] = answer.uncounted
+
+    def last_replayed(self, instance_id: str) -> Replayed | None:
+        """Return what answered the last chat with an instance; None if it was no recording."""
+        with self._lock:
+            return self._replayed.get(instance_id)
 
     def uncounted(self, instance_id: str) -> str | None:
-        """Return the words on the last such turn of an instance; None if all are known."""
+        """Return the words on the last turn without known LLM events; None if all are known."""
         with self._lock:
             return self._uncounted.get(instance_id)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -326,29 +325,73 @@ def test_events_are_counted_as_the_router_counts_them() -> None:
 
 
 UNCOUNTED = "the LLM events of 'hello' were not counted then"
-UNKNOWN = {"hydra-smoke-uncounted": json.dumps(UNCOUNTED)}
-COUNTED = {"hydra-smoke-counted": json.dumps({"again": "pytest", "all_asked": True})}
 
 
-def counts(headers: dict[str, str], *, replay: bool) -> Calls:
-    return Calls(
-        ScriptedIO(llm_events=[replace(events(1, "openai"), headers=headers)]), replay=replay
-    )
+@dataclass(frozen=True)
+class Answered:
+    """What a recording has answered."""
+
+    refused: bool
+    uncounted: str | None = None
+
+
+@dataclass
+class Recorded:
+    """A replay as its process asks it."""
+
+    words: str | None = None
+    known: AllCounted | None = None
+    answer: Answered | None = None
+
+    def last(self, instance_id: str) -> Answered | None:
+        assert instance_id == ID
+        return self.answer
+
+    def uncounted(self, instance_id: str) -> str | None:
+        assert instance_id == ID
+        return self.words
+
+    def all_counted(self, instance_id: str) -> AllCounted | None:
+        assert instance_id == ID
+        return self.known
+
+
+def counts(replay: Recorded | None) -> Calls:
+    return Calls(ScriptedIO(llm_events=[events(1, "openai")]), replay=replay)
 
 
 def test_a_replay_counts_no_events_that_are_not_recorded_unless_in_part() -> None:
+    unknown = Recorded(words=UNCOUNTED)
     with pytest.raises(LlmEventsError) as caught:
-        drive(counts(UNKNOWN, replay=True).llm_events(ID, 900))
+        drive(counts(unknown).llm_events(ID, 900))
     assert (caught.value.message, caught.value.next_step) == (UNCOUNTED, RECORD_THEM)
-    in_part = drive(counts(UNKNOWN, replay=True).count_llm_events(ID, 900, in_part=True))
+    in_part = drive(counts(unknown).count_llm_events(ID, 900, in_part=True))
     assert (in_part[0].count, in_part[1]) == (1, None)
-    assert drive(counts(UNKNOWN, replay=False).llm_events(ID, 900)).count == 1
+    assert drive(counts(None).llm_events(ID, 900)).count == 1
 
 
 def test_a_replay_alone_says_that_it_will_count_no_more() -> None:
-    known = drive(counts(COUNTED, replay=True).count_llm_events(ID, 900))
-    assert known[1] == AllCounted("pytest", all_asked=True)
-    assert drive(counts(COUNTED, replay=False).count_llm_events(ID, 900))[1] is None
+    known = AllCounted("pytest", all_asked=True)
+    assert drive(counts(Recorded(known=known)).count_llm_events(ID, 900))[1] == known
+    assert drive(counts(None).count_llm_events(ID, 900))[1] is None
+
+
+def test_what_a_replay_says_of_a_count_is_as_old_as_the_request() -> None:
+    replay = Recorded()
+
+    def more(_: Any) -> Any:
+        replay.known = AllCounted("pytest", all_asked=True)
+        return events(1, "openai")
+
+    calls = Calls(ScriptedIO(llm_events=[more]), replay=replay)
+    assert drive(calls.count_llm_events(ID, 900))[1] is None
+
+
+def test_a_replay_says_whether_the_events_of_the_last_chat_were_counted() -> None:
+    assert Calls(ScriptedIO()).uncounted(ID) is None
+    for answer in (None, Answered(refused=False), Answered(refused=False, uncounted=UNCOUNTED)):
+        words = None if answer is None else answer.uncounted
+        assert Calls(ScriptedIO(), replay=Recorded(answer=answer)).uncounted(ID) == words
 
 
 @pytest.mark.parametrize("name", sorted(set(ANSWERS) - {"chat"}))
@@ -559,12 +602,30 @@ def test_a_router_that_was_reached_once_is_asked_until_the_deadline() -> None:
     assert 900 - LAST_CHANCE <= io.waited <= 900
 
 
-def test_a_refusal_that_stands_is_asked_again_unless_a_replay_says_so() -> None:
-    for replay, attempts in ((False, 2), (True, 1)):
-        io = ScriptedIO(status=[reply(503, hydra_smoke_stands="1"), status("x")])
-        with contextlib.suppress(RouterError):
-            drive(Calls(io, replay=replay).status(ID))
-        assert io.calls_sent() == ["status"] * attempts
+@pytest.mark.parametrize(
+    ("before", "now", "attempts"),
+    [
+        (None, None, 2),
+        (None, Answered(refused=True), 1),
+        (None, Answered(refused=False), 2),
+        # Trouble of the router's, which came before any recording was asked.
+        (Answered(refused=True), None, 2),
+        (Answered(refused=True), Answered(refused=True), 1),
+    ],
+)
+def test_a_refused_chat_is_asked_again_unless_a_replay_has_answered_it(
+    before: Answered | None, now: Answered | None, attempts: int
+) -> None:
+    replay = Recorded(answer=before)
+
+    def refuse(_: Any) -> Any:
+        replay.answer = now or replay.answer
+        return reply(503)
+
+    io = ScriptedIO(chat=[refuse, stream(b"data: x\n\n")])
+    with contextlib.suppress(RouterError):
+        drive(Calls(io, replay=replay).chat(ID, "hello"))
+    assert io.calls_sent() == ["chat"] * attempts
 
 
 def test_a_refusal_is_contact_too() -> None:

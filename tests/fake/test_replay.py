@@ -20,7 +20,8 @@ from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
 from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Player, Replay
-from pytest_hydrasmoke.fake.router import stage_of, unasked
+from pytest_hydrasmoke.fake.router import stage_of
+from pytest_hydrasmoke.fake.stage import Stage
 
 TEST = "t.py::test"
 COUNTED = {"count": 2, "providers": ["b", "a"], "after": 0.8}
@@ -35,7 +36,8 @@ class Process:
 
     def __init__(self, folder: Path) -> None:
         self.replay = Replay(read(folder))
-        self.player = Player(self.replay, lambda owner, run, message: message.rstrip("!"))
+        self.player = Player(self.replay)
+        self.player.follow(lambda owner, run, message: message.rstrip("!"))
 
     def begin(self, owner: str, run: int = 1, *, begins: bool = True) -> None:
         self.player.enter(owner, run, begins=begins, test=TEST)
@@ -227,7 +229,8 @@ def test_a_hook_is_told_who_asks_in_which_run(tmp_path: Path) -> None:
         told.append(asked)
         return "a"
 
-    player = Player(Replay(read(tmp_path)), edit)
+    player = Player(Replay(read(tmp_path)))
+    player.follow(edit)
     with pytest.raises(NotRecordedError, match="nothing was recorded for no test"):
         player.answer(Asked("b", "key-0", SPEC))
     player.enter(TEST, 2, begins=True, test=None)
@@ -401,7 +404,6 @@ def test_a_stream_that_was_cut_or_refused_or_never_came(playing: Playing) -> Non
         *(503, "busy"),
         "text/plain",
     )
-    assert "hydra-smoke-stands" in refused.headers
     assert caller.llm_events(instance_id).json()["count"] == 4
 
 
@@ -427,88 +429,99 @@ def test_a_stream_that_stalled_says_no_more(playing: Playing) -> None:
             next(chunks)
 
 
-def test_llm_events_are_counted_as_they_were(playing: Playing) -> None:
+@pytest.fixture
+def staged(playing: Playing) -> Any:
+    """What one process of a run has: a router, its stage, and an instance that its test shares."""
+
+    def ready(*turns: dict[str, Any], **scenario: Any) -> tuple[Caller, Stage, str]:
+        caller, instance_id = playing.ready(*turns, **scenario)
+        stage = stage_of(caller.router, lambda owner, run, message: message)
+        stage.player.enter(TEST, 1, begins=True, test=TEST)
+        [instance] = caller.router.instances
+        stage.player.claim(instance.idempotency_key, "shared")
+        return caller, stage, instance_id
+
+    return ready
+
+
+def test_llm_events_are_counted_as_they_were(staged: Any, playing: Playing) -> None:
     turns = (
         says("a", "x", llm_events=COUNTED),
         says("b", "x"),
         says("c", "x", llm_events={**COUNTED, "providers": []}),
     )
     listed: dict[str, Any] = {"providers": ("c",), "providers_listed": "repeated"}
-    uncounted = "hydra-smoke-uncounted"
-    caller, instance_id = playing.ready(*turns, **listed)
+    caller, stage, instance_id = staged(*turns, **listed)
 
     def counted(message: str) -> Any:
         caller.chat(instance_id, message)
         return caller.llm_events(instance_id).json()["providers"]
 
     assert counted("a") == ["b", "a"]
-    assert uncounted not in caller.llm_events(instance_id).headers
+    assert stage.uncounted(instance_id) is None
     assert counted("b") == ["b", "a"]
-    assert counted("c") == ["b", "a", "c", "c"]
-    words = json.loads(caller.llm_events(instance_id).headers[uncounted])
-    assert words == (
+    words = (
         f"the LLM events of 'b', recorded for {TEST}, were not counted then; to record them, "
         "expect them after it (turn.expect_llm_events), and run: "
-        f"pytest --hydra-smoke --hydra-smoke-record {playing.folder}"
+        f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
     )
+    assert stage.last(instance_id).uncounted == words
+    assert counted("c") == ["b", "a", "c", "c"]
+    assert (stage.uncounted(instance_id), stage.last(instance_id).uncounted) == (words, None)
     caller.router.reset()
     assert not caller.router.instances
+    assert stage.last(instance_id) is None
 
 
-@pytest.fixture
-def staged(playing: Playing, clock: HandClock) -> Iterator[Any]:
-    """A router as one process of a run calls it, with an instance that its test shares."""
-    with ExitStack() as stack:
-
-        def ready(*turns: dict[str, Any]) -> tuple[FakeRouter, httpx.Client, str]:
-            caller, instance_id = playing.ready(*turns)
-            url = stage_of(caller.router, lambda owner, run, message: message)
-            token = {"authorization": f"Bearer {caller.router.token}"}
-            http = stack.enter_context(httpx.Client(base_url=url, headers=token, trust_env=False))
-            on_stage = {"owner": TEST, "run": 1, "begins": True, "test": TEST}
-            http.post("/_fake/stage", json=on_stage)
-            [instance] = caller.router.instances
-            claim = {"key": instance.idempotency_key, "claim": "shared"}
-            http.post("/_fake/instance", json=claim)
-            return caller.router, http, f"/internal/v1/smoke/instances/{instance_id}"
-
-        yield ready
+def test_what_answered_a_chat_is_known_until_the_next(staged: Any) -> None:
+    turns = says("a", "x"), turn("b", refused=REFUSED), says("b", "y")
+    caller, stage, instance_id = staged(*turns, turn("late", refused={**REFUSED, "status": 410}))
+    assert stage.last(instance_id) is None
+    for message, refused in (("a", False), ("b", True), ("b", True)):
+        before = stage.last(instance_id)
+        caller.chat(instance_id, message)
+        last = stage.last(instance_id)
+        assert last is not before
+        assert last.refused is refused
+    # Trouble that came before it was asked, or a reply of a script, is no recording's answer.
+    caller.router.fail("chat")
+    before = stage.last(instance_id)
+    assert caller.chat(instance_id, "b").status_code == 503
+    assert stage.last(instance_id) is before
+    caller.router.reply("scripted", "It is.")
+    caller.chat(instance_id, "scripted")
+    assert stage.last(instance_id) is None
+    caller.delete(instance_id)
+    assert caller.chat(instance_id, "late").status_code == 410
+    assert (stage.last(instance_id).refused, stage.last(instance_id).uncounted) == (True, None)
+    assert stage.all_counted(instance_id) is None
 
 
 def test_a_count_says_whether_anything_recorded_is_missing(
     staged: Any, playing: Playing, clock: HandClock
 ) -> None:
-    router, http, path = staged(
+    caller, stage, instance_id = staged(
         says("a", "x", llm_events=COUNTED), says("b", "x", llm_events=COUNTED), says("c", "x")
     )
-
-    def known() -> Any:
-        words = http.get(f"{path}/llm-events").headers.get("hydra-smoke-counted")
-        return words and json.loads(words)["all_asked"]
-
-    assert known() is False
+    again = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
+    assert stage.all_counted(instance_id) == (again, False)
     for message, all_asked in (("a", False), ("b", False), ("c", True)):
-        http.post(f"{path}/chat", json={"message": message})
-        assert known() is all_asked
-    command = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder} {TEST}"
-    words = json.loads(http.get(f"{path}/llm-events").headers["hydra-smoke-counted"])
-    assert words == {"again": command, "all_asked": True}
+        caller.chat(instance_id, message)
+        assert stage.all_counted(instance_id) == (again, all_asked)
     # What a script says was not recorded.
-    router.reply("d", "scripted")
-    http.post(f"{path}/chat", json={"message": "d"})
+    caller.router.reply("d", "scripted")
+    caller.chat(instance_id, "d")
     clock.pass_by(60)
-    assert known() is None
+    assert stage.all_counted(instance_id) is None
 
 
 def test_a_count_where_nothing_was_recorded_misses_nothing(staged: Any, playing: Playing) -> None:
     write(playing.folder, "t.py::empty")
-    _, http, path = staged(says("a", "x"))
+    _, stage, instance_id = staged(says("a", "x"))
     record = f"pytest --hydra-smoke --hydra-smoke-record {playing.folder}"
     for owner in (None, "t.py::other", "t.py::empty"):
-        on_stage = {"owner": owner, "run": 1, "begins": True, "test": None}
-        http.post("/_fake/stage", json=on_stage)
-        words = http.get(f"{path}/llm-events").headers["hydra-smoke-counted"]
-        assert json.loads(words) == {"again": record, "all_asked": True}
+        stage.player.enter(owner, 1, begins=True, test=None)
+        assert stage.all_counted(instance_id) == (record, True)
 
 
 # By hand: what may have been worked on may have LLM events that nobody counted.
@@ -517,19 +530,10 @@ WORKED_ON |= {499: False, 500: True, 502: True, 503: False, 504: True}
 
 
 @pytest.mark.parametrize("status", WORKED_ON)
-def test_a_refusal_that_was_not_counted_may_have_been_worked_on(
-    playing: Playing, status: int
-) -> None:
-    refused = {**REFUSED, "status": status}
-    caller, instance_id = playing.ready(turn("hello", refused=refused))
+def test_a_refusal_that_was_not_counted_may_have_been_worked_on(staged: Any, status: int) -> None:
+    caller, stage, instance_id = staged(turn("hello", refused={**REFUSED, "status": status}))
     assert caller.chat(instance_id).status_code == status
-    headers = caller.llm_events(instance_id).headers
-    assert ("hydra-smoke-uncounted" in headers) == WORKED_ON[status]
-
-
-def test_a_count_says_nothing_outside_a_run(playing: Playing) -> None:
-    caller, instance_id = playing.ready(says("hello", "x", llm_events=COUNTED))
-    assert "hydra-smoke-counted" not in caller.llm_events(instance_id).headers
+    assert (stage.uncounted(instance_id) is not None) == WORKED_ON[status]
 
 
 def test_who_leaves_early_has_used_what_was_counted(playing: Playing) -> None:
@@ -600,14 +604,37 @@ def test_a_single_recording_is_no_scenario_and_its_folder_is_named(tmp_path: Pat
         load(str(file))
 
 
-def test_what_is_on_stage_is_said_with_the_token(playing: Playing) -> None:
-    write(playing.folder, TEST, says("a", "1"))
-    with FakeRouter(str(playing.folder)) as router:
-        url = stage_of(router, lambda owner, run, message: message)
-        token = {"authorization": f"Bearer {router.token}"}
-        on_stage = {"owner": TEST, "run": 1, "begins": True, "test": TEST}
-        with httpx.Client(base_url=url, trust_env=False) as http:
-            refused = http.post("/_fake/stage", json=on_stage)
-            assert (refused.status_code, unasked(router)) == (401, {})
-            assert http.post("/_fake/stage", json=on_stage, headers=token).status_code == 204
-        assert unasked(router) == {TEST: ["a"]}
+def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> None:
+    turns = says("a", "1"), says("b", "2"), says("c", "3")
+    write(tmp_path, TEST, *turns)
+    write(tmp_path, "t.py::other", *turns)
+    ways = ((TEST, "c", "b"), (TEST, "a"), ("t.py::other", "b", "a"))
+    one, *others = (Process(tmp_path) for _ in ways)
+    for process, (owner, *messages) in zip((one, *others), ways, strict=True):
+        process.player.claim("shared", "shared")
+        process.begin(owner)
+        for message in messages:
+            process.says(message, tier_id=f"tier of {owner}")
+    others[1].player.has_no_order("t.py::other", None)
+    assert one.replay.unasked() == {TEST: ["a"]}
+    for process in others * 2:
+        one.replay.add(json.loads(json.dumps(process.replay.to_plain())))
+    assert one.replay.unasked() == {"t.py::other": ["c"]}
+    assert one.replay.reordered() == {TEST: ["b"]}
+    assert one.replay.not_on_stage() == []
+    other = one.replay.other_specs(SPEC)
+    assert {owner: [it.asked for it in found] for owner, found in other.items()} == {
+        owner: [f"tier of {owner}"] for owner in (TEST, "t.py::other")
+    }
+
+
+def test_a_test_that_is_still_to_come_was_not_renamed(process: Any) -> None:
+    one = process(says("a", "1"), of="t.py::later")
+    one.replay.begun.clear()
+    one.begin("t.py::new")
+    with pytest.raises(NotRecordedError, match=r"; it was for t\.py::later: if that was renamed"):
+        one.says("a")
+    one.replay.collected = frozenset({"t.py::later"})
+    with pytest.raises(NotRecordedError) as caught:
+        one.says("a")
+    assert "renamed" not in str(caught.value)

@@ -545,7 +545,6 @@ GOOD = Scenario()
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"recordings": "x"}, "recordings can't be set: give their folder as the scenario"),
     ({"provision_status": 204}, "provision_status is 204; it may be 200, 201 or 202"),
-    ({"provision_status": 200.0}, "provision_status is 200.0"),
     ({"runtime": "gooses"}, "runtime is 'gooses' (did you mean goose?); it may be 'openai', "),
     ({"terminal": 1}, "terminal is 1; it should be a valid boolean"),
     ({"row_after": -1}, "row_after is -1; it should be greater than or equal to 0"),

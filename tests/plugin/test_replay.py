@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPResponse
 from textwrap import dedent
 from typing import Any
 
 import pytest
 from plugin_tools import CHECKS, Project, problems
-from starlette.responses import Response
 
-from pytest_hydrasmoke import HydraSmokeConfig
-from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._plugin.replay import Replaying, comes_at_once
+from pytest_hydrasmoke._plugin.replay import comes_at_once
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.presets import load
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 SUITE = """
     import pytest
@@ -131,6 +126,12 @@ def test_a_suite_that_was_recorded(recorded: Project, router: FakeRouter) -> Non
     some = [f"tests/test_it.py::{name}" for name in names]
     two = recorded.process("--hydra-smoke-fake", *REPLAY, *some, "-p", "xdist", "-n2")
     two.assert_outcomes(passed=4)
+    # Each has a fake and instances of its own, and says so while it runs.
+    two.stdout.fnmatch_lines(["hydra-smoke: gw?: *-gw?-0: ready after *"])
+    report = json.loads((output / "report.json").read_text("utf-8"))
+    keys = [instance["idempotency_key"].split("-") for instance in report["instances"]]
+    assert {key[-2] for key in keys} == {"gw0", "gw1"}
+    assert {instance["outcome"] for instance in report["instances"]} == {"deleted"}
     two.stdout.no_fnmatch_line("*of no test*")
     two.stdout.no_fnmatch_line("*no longer asks*")
     assert len(router.requests) == asked
@@ -362,30 +363,28 @@ def test_recordings_that_can_not_be_replayed(project: Project) -> None:
     assert "it is of version 2 of the format, and this release reads 1" in both[1]
 
 
-def test_a_word_that_was_interrupted(
-    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
-) -> None:
-    heard: list[str] = []
+def test_a_worker_on_another_host_replays_if_it_has_the_recordings(project: Project) -> None:
+    project.write("test_it.py", "def test_it(smoke_instance): smoke_instance.chat('a')")
+    project.write("elsewhere.py", dedent(ELSEWHERE))
+    record(project, "test_it.py::test_it", turn("a", "b"))
+    options = ("-p", "elsewhere", "-p", "xdist", "-n1", "--hydra-smoke-fake", *REPLAY)
+    project.process(*options, "test_it.py").assert_outcomes(passed=1)
+    project.write("elsewhere.py", dedent(ELSEWHERE) + dedent(WITHOUT_FILES))
+    result = project.process(*options, "test_it.py")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*gw0: recordings can't be replayed here: there is no folder *"])
 
-    async def stage(scope: Any, receive: Any, send: Any) -> None:
-        heard.append(scope["path"])
-        await Response(status_code=204)(scope, receive, send)
 
-    place = mount(stage)
-    settings = HydraSmokeConfig(url=place.url, token=Token("a-made-up-token"))
-    teller = Replaying(pytestconfig, settings)
-    original = HTTPConnection.getresponse
+ELSEWHERE = """
+    import os
+    from pytest_hydrasmoke._run import locks
 
-    def interrupted(connection: HTTPConnection) -> HTTPResponse:
-        monkeypatch.setattr(HTTPConnection, "getresponse", original)
-        raise KeyboardInterrupt
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        locks.has_main_process = lambda output, run_id: False
+"""
+WITHOUT_FILES = """
+    import shutil
 
-    try:
-        monkeypatch.setattr(HTTPConnection, "getresponse", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            teller.on_stage("t.py::one", 1, None, begins=True)
-        teller.on_stage("t.py::two", 1, None, begins=True)
-    finally:
-        teller.pytest_unconfigure()
-        unmount(place)
-    assert heard == [f"{place.prefix}/_fake/stage"] * 2
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shutil.rmtree("recordings")
+"""

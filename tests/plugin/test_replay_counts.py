@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from textwrap import dedent
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from plugin_tools import QUICK, TOKEN, Project
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import mount, unmount
 
 RECORD = "--hydra-smoke-record=recordings"
 REPLAY = "--hydra-smoke-scenario=recordings/"
@@ -117,24 +115,3 @@ def test_an_instances_later_turns_may_add_what_is_missing(project: Project) -> N
     result = replay(project, dedent(early), llm_events_timeout=0.3)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*got: *1 in the last 900 s, from openai, as recorded"])
-
-
-def test_a_router_that_says_the_same_as_a_replay_is_not_believed(project: Project) -> None:
-    words = json.dumps({"again": "pytest", "all_asked": True}).encode()
-    slow = Scenario(row_after=0, statuses=((0, "running"),), llm_events_lag=0.3)
-    with FakeRouter(slow, TOKEN) as router:
-
-        async def gate(scope: Any, receive: Any, send: Any) -> None:
-            async def marked(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    message["headers"] = [*message["headers"], (b"hydra-smoke-counted", words)]
-                await send(message)
-
-            await router.app(scope, receive, marked)
-
-        place = mount(gate)
-        try:
-            project.write("test_it.py", HELLO)
-            project.at(place.url).live("test_it.py").assert_outcomes(passed=1)
-        finally:
-            unmount(place)
