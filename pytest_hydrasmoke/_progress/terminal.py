@@ -99,7 +99,7 @@ def _write(descriptor: int, line: bytes) -> bool:
     with contextlib.suppress(OSError):
         # Elsewhere there is no way to know.
         if not platform.here.is_posix or (
-            platform.here.writable([descriptor], 0) and not _stops_writers(descriptor)
+            platform.here.takes_output(descriptor) and not _stops_writers(descriptor)
         ):
             os.write(descriptor, line)
             return True
