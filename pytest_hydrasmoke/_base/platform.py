@@ -10,7 +10,6 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import TextIO
 
@@ -29,12 +28,11 @@ class System:
         """Flush a file to disk; raises OSError."""
         os.fsync(descriptor)
 
-    def writable(self, descriptors: Collection[int], seconds: float) -> set[int]:
-        """Return the descriptors that can be written without blocking, once there is one."""
+    def takes_output(self, descriptor: int) -> bool:
+        """Return whether a write to a descriptor would not block."""
         poll = select.poll()
-        for descriptor in descriptors:
-            poll.register(descriptor, select.POLLOUT)
-        return {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        poll.register(descriptor, select.POLLOUT)
+        return bool(poll.poll(0))
 
 
 class Mac(System):
@@ -49,10 +47,9 @@ class Mac(System):
             return
         os.fsync(descriptor)
 
-    def writable(self, descriptors: Collection[int], seconds: float) -> set[int]:
-        low = [descriptor for descriptor in descriptors if descriptor < _SELECTABLE]
-        # select can't check the others: they count as writable.
-        return {*descriptors} - {*low} or {*select.select([], low, [], seconds)[1]}
+    def takes_output(self, descriptor: int) -> bool:
+        # select can't check the others: they count as ready.
+        return descriptor >= _SELECTABLE or bool(select.select([], [descriptor], [], 0)[1])
 
 
 def system(name: str) -> System:

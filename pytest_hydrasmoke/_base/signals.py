@@ -48,6 +48,7 @@ class Interrupts:
         self._later: deque[Callable[[], object]] = deque(maxlen=_MOST)
         self._depth = 0
         self._cleaning = False
+        self._owed = False
         self._waiting = False
         self._answered = False
         self._left = False
@@ -104,7 +105,7 @@ class Interrupts:
 
     def end_clean_up(self) -> None:
         """Let new signals count again: the run is ending."""
-        self._cleaning = self._waiting = False
+        self._cleaning = self._waiting = self._owed = False
 
     def begin_clean_up(self) -> None:
         """Hold every signal from now on; the time for an earlier signal starts now."""
@@ -131,31 +132,24 @@ class Interrupts:
 
     @property
     def held(self) -> bool:
-        """Whether signals are held now, so that nothing else may block."""
+        """Whether signals are held now."""
         return self._depth > 0 or self._cleaning
 
+    @property
+    def must_not_block(self) -> bool:
+        """Whether signals are held, or one has come whose clean-up has not ended."""
+        return self.held or self._owed
+
     def afterwards(self, work: Callable[[], object]) -> None:
-        """Run work that may block or fail without consequence, once nothing is held."""
+        """Run work that may block or fail without consequence, once it may block."""
         self._later.append(work)
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Run deferred work, unless signals are held."""
-        while self._later and not self.held:
+        """Run deferred work, unless it must not block."""
+        while self._later and not self.must_not_block:
             with suppress(Exception):
                 self._later.popleft()()
-
-    def wake(self) -> None:
-        """Restart the main thread's blocked call, from another thread, after a signal.
-
-        It sends that same signal, which is handled already. Other threads can't be woken without
-        the risk that they have just ended.
-        """
-        number, main = self.received, threading.main_thread().ident
-        if number is None or main is None or signal.getsignal(number) != self._handle:
-            return
-        self._stuck_at = clock.now() + STUCK
-        signal.pthread_kill(main, number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = clock.now()
@@ -170,6 +164,7 @@ class Interrupts:
                 self._interrupt(frame)
             return
         self.received, self._at, self._stuck_at = number, now, now + STUCK
+        self._owed = True
         self._on_first(number)
         if self._depth or self._cleaning:
             self._waiting = True

@@ -9,47 +9,37 @@ import os
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import pytest
 
 from pytest_hydrasmoke._base.pytest_internals import session_of
 from pytest_hydrasmoke._base.signals import Interrupts
 
-from .stalled_output import StalledOutput
 
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What a process does about signals, and about an output that blocks after one."""
-
-    interrupts: Interrupts
-    stalled: StalledOutput
-
-
-def begin_watch(config: pytest.Config) -> Watch:
+def begin_watch(config: pytest.Config) -> Interrupts:
     """Install the handlers of a process that takes part in a run."""
-    interrupts = Interrupts(on_first=lambda number: _stop(config, number, stalled))
-    stalled = StalledOutput(interrupts.wake)
+    interrupts = Interrupts(on_first=lambda number: _stop(config, number))
     interrupts.install()
-    return Watch(interrupts, stalled)
+    return interrupts
 
 
 @contextmanager
-def watch_beginning(config: pytest.Config) -> Generator[Watch]:
+def watch_beginning(config: pytest.Config) -> Generator[Interrupts]:
     """Install the handlers of a run; a signal during its beginning ends it with one line.
 
     pytest itself shows nothing at that time, and its exit code does not tell signals apart.
     """
-    watch = begin_watch(config)
+    interrupts = begin_watch(config)
     try:
-        yield watch
+        yield interrupts
     except BaseException:
-        number = watch.interrupts.received
+        number = interrupts.received
         if number is None:
-            watch.interrupts.restore()
+            interrupts.restore()
         else:
-            config.pluginmanager.register(_EndedEarly(watch, number), "hydra-smoke-ended-early")
+            config.pluginmanager.register(
+                _EndedEarly(interrupts, number), "hydra-smoke-ended-early"
+            )
             _say_interrupted(number)
         raise
 
@@ -57,8 +47,8 @@ def watch_beginning(config: pytest.Config) -> Generator[Watch]:
 class _EndedEarly:
     """Gives a run that was interrupted in its beginning the exit code of its signal."""
 
-    def __init__(self, watch: Watch, number: int) -> None:
-        self._watch = watch
+    def __init__(self, interrupts: Interrupts, number: int) -> None:
+        self._interrupts = interrupts
         self._number = number
 
     @pytest.hookimpl(trylast=True)
@@ -66,8 +56,7 @@ class _EndedEarly:
         session = session_of(config)
         if session is not None:
             session.exitstatus = 128 + self._number
-        self._watch.stalled.end()
-        self._watch.interrupts.leave()
+        self._interrupts.leave()
 
 
 def _say_interrupted(number: int) -> None:
@@ -79,8 +68,7 @@ def _say_interrupted(number: int) -> None:
         os.write(2, line.encode())
 
 
-def _stop(config: pytest.Config, number: int, stalled: StalledOutput) -> None:
-    stalled.watch()
+def _stop(config: pytest.Config, number: int) -> None:
     # A test that swallows the interrupt is at least the last one.
     session = session_of(config)
     if session is not None:

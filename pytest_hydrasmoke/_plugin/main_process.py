@@ -29,15 +29,15 @@ from .report_cleaner import cleaned
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke._base.evidence import Forms
+    from pytest_hydrasmoke._base.signals import Interrupts
     from pytest_hydrasmoke._settings.model import HydraSmokeConfig
     from pytest_hydrasmoke._settings.sources import Loaded
     from pytest_hydrasmoke.fake import FakeRouter
 
     from .fixtures import Active
-    from .interrupts import Watch
 
 
-def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) -> Active:
+def begin_run(config: pytest.Config, interrupts: Interrupts, *, live: bool, fake: bool) -> Active:
     """Begin a run; raises `pytest.UsageError` with everything that is wrong."""
     router: FakeRouter | None = None
     recordings: Recordings | None = None
@@ -69,8 +69,8 @@ def begin_run(config: pytest.Config, watch: Watch, *, live: bool, fake: bool) ->
                 recordings=recordings,
             )
             # A signal waits for the plugins that end what begins here.
-            with watch.interrupts.hold():
-                active = take_part(config, part, watch)
+            with interrupts.hold():
+                active = take_part(config, part, interrupts)
                 undo.pop_all()
             return active
         except HydraSmokeError as error:

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import hide_frames_of_asyncio
+from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import Token, scrubbing
 from pytest_hydrasmoke._core.account import ToCome
 from pytest_hydrasmoke._progress.plugin import Progress
@@ -24,7 +25,6 @@ from pytest_hydrasmoke._run.recordings import Recordings
 from pytest_hydrasmoke._settings.model import HydraSmokeConfig
 
 from .fixtures import Active
-from .interrupts import Watch
 from .needs import limit
 from .recorder import Recorder
 from .refusal import Refusal
@@ -96,7 +96,7 @@ def asking(router: FakeRouter) -> ToCome | None:
     return None if router.scenario.recordings is not None else partial(to_come, router)
 
 
-def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
+def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Active:
     """Begin this process's part of the run, and register its plugins."""
     settings, router = part.settings, part.router
     is_replay = router is not None and router.scenario.recordings is not None
@@ -106,7 +106,7 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
     progress = Progress(
         config,
         part.beside or ledger.folder,
-        watch.interrupts,
+        interrupts,
         None if part.elsewhere else part.reports_as,
         scrub=scrubbing(settings.token),
         replies=settings.report_replies,
@@ -115,7 +115,7 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         config,
         settings,
         ledger,
-        watch.interrupts,
+        interrupts,
         part.forms,
         worker=part.shares_as,
         replaying=None if router is None or not is_replay else Replaying(config, router),
@@ -128,7 +128,7 @@ def take_part(config: pytest.Config, part: Part, watch: Watch) -> Active:
         config,
         active,
         ledger,
-        watch,
+        interrupts,
         progress.say,
         loaded=part.loaded,
         begun=part.begun,

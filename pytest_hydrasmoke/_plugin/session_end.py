@@ -20,6 +20,7 @@ import pytest
 
 from pytest_hydrasmoke._base.errors import hide_own_frames
 from pytest_hydrasmoke._base.pytest_internals import session_of, worker_output
+from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.token import scrubbing
 from pytest_hydrasmoke._report import terminal
 from pytest_hydrasmoke._report.budgets import breaches, untold_tokens
@@ -34,7 +35,6 @@ from .cases import Cases
 from .ending import Ending
 from .failures import FAILED
 from .fixtures import Active
-from .interrupts import Watch
 from .replay import header_line, unset_spec
 from .replay_notes import notes
 from .report_cleaner import cleaned
@@ -65,7 +65,7 @@ class SessionEnd:
         pytest_config: pytest.Config,
         active: Active,
         ledger: Ledger,
-        watch: Watch,
+        interrupts: Interrupts,
         say: Callable[[Sequence[str]], None],
         *,
         loaded: Loaded | None,
@@ -77,8 +77,7 @@ class SessionEnd:
         self._pytest = pytest_config
         self._active = active
         self._ledger = ledger
-        self._interrupts = watch.interrupts
-        self._stalled = watch.stalled
+        self._interrupts = interrupts
         self._say = say
         self._loaded = loaded
         self._begun = begun
@@ -155,11 +154,8 @@ class SessionEnd:
             worker_output(self._pytest)[KEY] = cleaned(sent, self._scrub).model_dump(mode="json")
         else:
             self._conclude(session, own)
-        # If output would block, other hooks go first: workers take seconds to end.
-        stalled = self._stalled.is_stalled
         try:
-            if not stalled:
-                self._hand_out()
+            self._hand_out()
             result = yield
         except pytest.exit.Exception:
             self._broken_off = False  # pytest makes this code the session's.
@@ -171,9 +167,6 @@ class SessionEnd:
             # Here pytest expects this exception, and shows the traceback of the other.
             self._broken_off = False
             raise pytest.exit.Exception(_late_interrupt(number), 128 + number) from None
-        finally:
-            if stalled:
-                self._hand_out()
         self._broken_off = False
         return result
 
@@ -343,7 +336,6 @@ class SessionEnd:
             self._say_late([f"hydra-smoke: {_late_interrupt(number)}"])
             return None
         finally:
-            self._stalled.end()
             self._interrupts.leave()
             if self._fake is not None:
                 self._fake.__exit__(None, None, None)

@@ -1,4 +1,4 @@
-"""Log records during a deletion, which must not wait for their readers."""
+"""Log records during a deletion, and on a signal's way to it, which must not wait for readers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOGGERS = (
 
 
 class DeferredLogs(logging.Filter):
-    """Holds back records of these loggers while signals are held: handlers may write anywhere."""
+    """Holds back records of these loggers while nothing must block: handlers write anywhere."""
 
     def __init__(self, interrupts: Interrupts) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class DeferredLogs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record may be handled now."""
-        if not self._interrupts.held:
+        if not self._interrupts.must_not_block:
             return True
         self._interrupts.afterwards(lambda: logging.getLogger(record.name).handle(record))
         return False

@@ -91,7 +91,7 @@ def _unblocked(descriptor: int) -> int:
 def _write(descriptor: int, line: bytes) -> bool:
     """Write a line if that is possible at once; return whether it was."""
     with contextlib.suppress(OSError):
-        if platform.here.writable([descriptor], 0) and not _stops_writers(descriptor):
+        if platform.here.takes_output(descriptor) and not _stops_writers(descriptor):
             os.write(descriptor, line)
             return True
     return False

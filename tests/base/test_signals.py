@@ -391,6 +391,10 @@ def test_a_signal_comes_before_what_may_block(interrupts: Interrupts) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         held()
+    # Nor does anything block on the way to its clean-up.
+    interrupts.afterwards(lambda: done.append("more"))
     assert done == []
+    interrupts.begin_clean_up()
+    interrupts.end_clean_up()
     interrupts.catch_up()
-    assert done == ["once"]
+    assert done == ["once", "more"]

@@ -399,25 +399,6 @@ def test_a_leak_is_written_before_anybody_is_told(leaking: Project) -> None:
     )
 
 
-def test_where_the_output_has_stalled_others_end_before_it_is_told(leaking: Project) -> None:
-    # Made up: an output that stalls is a matter of processes, which are ended elsewhere.
-    leaking.write(
-        "conftest.py",
-        "from pytest_hydrasmoke._plugin.stalled_output import StalledOutput\n"
-        "StalledOutput.is_stalled = True\n"
-        "told = []\n"
-        "def pytest_runtest_logreport(report):\n"
-        "    told.append(report.nodeid.partition('::')[0])\n"
-        "def pytest_sessionfinish():\n"
-        "    assert 'hydra-smoke' not in told\n"
-        "def pytest_unconfigure():\n"
-        "    assert 'hydra-smoke' in told\n",
-    )
-    process = leaking.process("--hydra-smoke", *pick("passes"))
-    assert process.ret == pytest.ExitCode.TESTS_FAILED
-    process.stdout.fnmatch_lines(["*provisioned 1, deleted 0, kept 0, leaked 1"])
-
-
 def test_every_leak_is_told(leaking: Project, router: FakeRouter) -> None:
     result = leaking.live(*pick("leaves_two"))
     result.assert_outcomes(passed=1, failed=2)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ class Watched:
     """Makes the output one that nobody takes; harmless if done before."""
     send: Send
     """Signals the run, as whoever ends it so does."""
+    read_on: Callable[[], None] = lambda: None
+    """Takes what a run has to write that waits for its reader."""
 
 
 def _start(
@@ -88,12 +91,22 @@ def stalled(command: Sequence[str], folder: Path, env: dict[str, str]) -> Iterat
     """A pipe whose reader reads no more, until it is full."""
     reads, writes = os.pipe()
     process = _start(command, folder, env, writes, terminal=False)
-    try:
-        yield Watched(process, lambda: fill(writes), process.send_signal)
-    finally:
-        _end(process)
-        os.close(reads)
-        os.close(writes)
+    with ThreadPoolExecutor(1) as pool:
+
+        def read_on() -> None:
+            pool.submit(_read_all, reads)
+
+        try:
+            yield Watched(process, lambda: fill(writes), process.send_signal, read_on)
+        finally:
+            _end(process)
+            os.close(writes)
+    os.close(reads)
+
+
+def _read_all(pipe: int) -> None:
+    while os.read(pipe, 65536):
+        pass
 
 
 @contextmanager

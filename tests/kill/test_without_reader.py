@@ -17,7 +17,8 @@ from sizes import sampled, sizes
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 BOUND = 10.0
-"""Seconds from the signal to the end of the process: a runner kills after that."""
+"""Seconds from the signal to the last deletion, and to the end of a process whose reader is gone:
+a runner kills after that. A reader that has stalled is waited for."""
 
 # What is captured is written once capturing ends, which is at Ctrl-C before anything else.
 IN_A_TEST = """
@@ -112,7 +113,7 @@ class Ended:
     case: Case
     alive: int
     seconds: float
-    """From the signal to the end of the process."""
+    """From the signal to the report of what was deleted, or to the end of the process."""
     fault: str
 
 
@@ -144,12 +145,18 @@ def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
         time.sleep(0.1)
         sent = time.monotonic()
         run.send(case.number)
+        expected = ["leaked" if case.leaks else "deleted"]
+        until(lambda: told(folder) == expected, BOUND)
+        alive = at.alive([run_id])
+        seconds = time.monotonic() - sent
+        run.read_on()
         try:
             code = run.process.wait(60)
         except subprocess.TimeoutExpired:
             code = None
-        seconds = time.monotonic() - sent
-    alive = at.alive([run_id])
+        if case.ending != "stalled":
+            seconds = time.monotonic() - sent
+    alive = sorted({*alive, *at.alive([run_id])})
     wrong: list[str] = []
     if not begun or not instances_of(at, run_id):
         wrong.append("it never came to where it was to be ended")
@@ -158,7 +165,7 @@ def end_a_run(at: Router, case: Case, folder: Path) -> Ended:
     if bool(alive) != case.leaks:
         wrong.append(f"alive: {alive}")
     outcomes = told(folder)
-    if outcomes != ["leaked" if case.leaks else "deleted"]:
+    if outcomes != expected:
         wrong.append(f"report.json: {outcomes}")
     fault = f"{case}: {'; '.join(wrong)}" if wrong else ""
     return Ended(case, 0 if case.leaks else len(alive), seconds, fault)
