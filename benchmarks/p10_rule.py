@@ -1,7 +1,7 @@
-"""P10: how often a regression is told that is none, and how soon one is that is.
+"""P10: how often a regression is told that is none, and whether one that is stays told.
 
 Simulated: medians of a phase's groups, spread as a normal distribution or a lognormal one (times
-have a long tail) around 60 s, 20 green groups of them before the newest. A step is one that stays.
+have a long tail) around 60 s, of 10 or 40 green groups before the newest. A step is one that stays.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Callable
 
 from bench_result import Bar, Result
 
-from pytest_hydrasmoke._history.statistics import BASELINE, baseline, slow_since
+from pytest_hydrasmoke._history.statistics import judged
 
 USUAL = 60.0
 STEP = 1.5
 SPREADS = (0.05, 0.1, 0.2)
 """Coefficients of variation."""
+AFTER = 30
+"""Groups after which a step that was told at once is looked at again."""
 Draw = Callable[[random.Random, float], float]
 
 
@@ -30,35 +32,39 @@ def _lognormal(chance: random.Random, spread: float) -> float:
     return chance.lognormvariate(math.log(USUAL) - sigma**2 / 2, sigma)
 
 
-def _told(values: list[float], after: int) -> bool:
-    """Judge the last of the values by those before it, as the history does."""
-    usual = baseline(values[:-1])
-    assert usual is not None
-    return len(values) - slow_since(values, usual.limit) >= after
+def _told(values: list[float]) -> bool:
+    return judged(values, [True] * len(values)).since is not None
 
 
-def shares(draw: Draw, spread: float, after: int, tries: int) -> tuple[float, float]:
-    """Return the share of false alarms, and of steps that are told as soon as they can be."""
+def shares(draw: Draw, spread: float, before: int, tries: int) -> tuple[float, float, float]:
+    """Return the share of false alarms, of steps told at once, and of these that stay told."""
     chance = random.Random(18)
-    alarms = found = 0
+    alarms = found = still = 0
     for _ in range(tries):
-        values = [draw(chance, spread) for _ in range(BASELINE + after)]
-        alarms += _told(values, after)
-        slower = [it * STEP for it in values[-after:]]
-        found += _told([*values[:-after], *slower], after)
-    return alarms / tries, found / tries
+        usual = [draw(chance, spread) for _ in range(before)]
+        slow = [draw(chance, spread) * STEP for _ in range(AFTER)]
+        alarms += _told([*usual, slow[0] / STEP])
+        if _told([*usual, slow[0]]):
+            found += 1
+            still += _told([*usual, *slow])
+    return alarms / tries, found / tries, still / max(found, 1)
 
 
-def run(tries: int = 20_000) -> Result:
-    result = Result(["spread (CV)", "times", "--after", "false alarms", "steps of 50 % found"])
+def run(tries: int = 4_000) -> Result:
+    result = Result(
+        ["spread (CV)", "times", "groups before", "false alarms", "steps of 50 % found", "stay"]
+    )
     for spread in SPREADS:
         for name, draw in (("normal", _normal), ("lognormal", _lognormal)):
-            for after in (1, 2):
-                alarms, found = shares(draw, spread, after, tries)
-                result.add(f"{spread:.0%}", name, str(after), f"{alarms:.2%}", f"{found:.2%}")
-                if spread == SPREADS[0] and after == 1:
+            for before in (10, 40):
+                alarms, found, still = shares(draw, spread, before, tries)
+                told = (f"{it:.2%}" for it in (alarms, found, still))
+                result.add(f"{spread:.0%}", name, str(before), *told)
+                what = f"{name}, {spread:.0%}, {before} groups: "
+                result.bars.append(Bar(f"{what}false alarms", 100 * alarms, 1.0, "%"))
+                if spread == SPREADS[0]:
                     result.bars += [
-                        Bar(f"{name}, 5 %: false alarms", 100 * alarms, 1.0, "%"),
-                        Bar(f"{name}, 5 %: steps that are missed", 100 * (1 - found), 5.0, "%"),
+                        Bar(f"{what}steps that are missed", 100 * (1 - found), 5.0, "%"),
+                        Bar(f"{what}steps that end by themselves", 100 * (1 - still), 0.0, "%"),
                     ]
     return result

@@ -19,6 +19,7 @@ from .output import aside
 if TYPE_CHECKING:
     from pytest_hydrasmoke._history.reading import Found
 
+VIEWS = {"html": "a page", "json": "data", "markdown": "ten lines"}
 CONDITIONS = ("failure", "leak", "regression", "flaky")
 
 
@@ -27,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="reports, or folders that have some"
     )
-    for name, what in (("html", "a page"), ("json", "data"), ("markdown", "ten lines")):
+    for name, what in VIEWS.items():
         parser.add_argument(
             f"--{name}", type=Path, metavar="FILE", help=f"write it as {what}; - is standard output"
         )
@@ -41,13 +42,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--expect", type=_number, metavar="N", help="fail if the group has fewer runs"
-    )
-    parser.add_argument(
-        "--after",
-        type=_number,
-        default=1,
-        metavar="N",
-        help="a regression is N groups in a row that are slower (1)",
     )
     parser.add_argument(
         "--include-fake", action="store_true", help="show runs of the fake router too, separately"
@@ -78,19 +72,20 @@ def _conditions(text: str) -> frozenset[str]:
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     """Show the history; return whether it meets the demanded conditions."""
-    from pytest_hydrasmoke._history import files, terminal
+    from pytest_hydrasmoke._history import files, text
     from pytest_hydrasmoke._history.build import history
+    from pytest_hydrasmoke._history.findings import Demand, hidden, no_commit, problems
     from pytest_hydrasmoke._history.reading import read
-    from pytest_hydrasmoke._history.verdict import Demand, hidden, no_commit, problems
 
     named = options.group or (own_group(os.environ) if options.expect else None)
     # Cleaned in the same way as names in reports.
     group = named and safe_line(named, 1_000)
-    written = (options.html, options.json, options.markdown)
-    files.refuse_reports(written, options.paths)
+    named_views = {name: getattr(options, name) for name in VIEWS}
+    views: dict[str, Path] = {name: path for name, path in named_views.items() if path is not None}
+    files.refuse_reports(views, options.paths)
     _refuse_no_baseline(options)
     # A view that is written to standard output must be alone there.
-    out = aside if files.STANDARD_OUTPUT in written else say
+    out = aside if files.STANDARD_OUTPUT in views.values() else say
     found = read(options.paths)
     shown = history(
         found,
@@ -99,16 +94,15 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> bool:
         fake=options.include_fake,
         now=datetime.now(UTC),
     )
-    for line in terminal.lines(shown, options.after, shutil.get_terminal_size().columns):
+    for line in text.lines(shown, shutil.get_terminal_size().columns):
         out(line)
-    demand = Demand(options.fail_on, options.after, group, options.expect)
+    demand = Demand(options.fail_on, group, options.expect)
     if not shown.overviews:
         for line in hidden(shown, demand):
             out(f"FAILED {line}")
         problem, next_step = _nothing(found, include_fake=options.include_fake)
         raise ConfigError(problem, next_step=next_step)
-    views = files.Views(html=options.html, json=options.json, markdown=options.markdown)
-    files.write(shown, options.after, views, say)
+    files.write(shown, views, say)
     red = problems(shown, demand)
     for line in red:
         out(f"FAILED {line}")

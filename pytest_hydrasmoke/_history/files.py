@@ -1,66 +1,44 @@
-"""Write a history to the files that a caller names."""
+"""Write a history to the files that a caller names, and to no report."""
 
 from __future__ import annotations
 
 import os
-import signal
 import stat
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.text import safe_line
 from pytest_hydrasmoke._report.files import as_json, replace
 
-from . import terminal
 from .model import History
 from .reading import run_of_file
 from .report_files import Kind, NoReportError, says_report
+from .text import markdown
 
 STANDARD_OUTPUT = Path("-")
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-def refuse_reports(written: Iterable[Path | None], read: Sequence[Path]) -> None:
+def refuse_reports(views: Mapping[str, Path], read: Sequence[Path]) -> None:
     """Raise `ConfigError` where an output file is also an input, or is named twice."""
-    seen: set[object] = set()
-    for path in filter(None, written):
-        key = _identity(path)
-        if key in seen:
+    written = [os.path.realpath(path) for path in views.values()]
+    inputs = [os.path.realpath(path) for path in read]
+    for path, real in zip(views.values(), written, strict=True):
+        if written.count(real) > 1:
             raise ConfigError(
                 f"{safe_line(str(path))} is named twice: one view would overwrite another",
                 next_step="name a file of its own for each of --html, --json and --markdown",
             )
-        seen.add(key)
         # A new file of such a name would be taken for a report the next time.
-        if _lies_among(path, read) or _is_report(path, read):
+        would_be = says_report(Path(real).name) and any(map(Path(real).is_relative_to, inputs))
+        if real in inputs or would_be or _is_report(path):
             raise ConfigError(
                 f"{safe_line(str(path))} is, or would be, one of the reports that are read",
                 next_step="name another file, in another folder or without report in its name",
             )
 
 
-def _identity(path: Path) -> object:
-    """Return an identity that is equal for all names of a file."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return os.path.realpath(path)
-    return found.st_dev, found.st_ino
-
-
-def _lies_among(path: Path, read: Sequence[Path]) -> bool:
-    real = Path(os.path.realpath(path))
-    return says_report(real.name) and any(
-        real.is_relative_to(os.path.realpath(root)) for root in read
-    )
-
-
-def _is_report(path: Path, read: Sequence[Path]) -> bool:
-    if _identity(path) in map(_identity, read):
-        return True
+def _is_report(path: Path) -> bool:
     try:
         run_of_file(path)
     except NoReportError as error:
@@ -70,36 +48,35 @@ def _is_report(path: Path, read: Sequence[Path]) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class Views:
-    """The output file of each view of a history, if any."""
-
-    html: Path | None
-    json: Path | None
-    markdown: Path | None
-
-
-def write(history: History, after: int, views: Views, say: Callable[[str], None]) -> None:
-    """Write the requested files; raises `ConfigError` for one that can't be written.
+def write(history: History, views: Mapping[str, Path], say: Callable[[str], None]) -> None:
+    """Write the views that are asked for; raises `ConfigError` for one that can't be written.
 
     Files are replaced atomically. `say` prints to standard output.
     """
-    made: list[tuple[Path | None, Callable[[], str]]] = [
-        (views.html, lambda: _page(history, after)),
-        (views.json, lambda: as_json(history)),
-        (views.markdown, lambda: terminal.markdown(history, after)),
-    ]
-    for path, view in made:
+    made: dict[str, Callable[[History], str]] = {
+        "html": _page,
+        "json": as_json,
+        "markdown": markdown,
+    }
+    for name, path in views.items():
+        text = made[name](history)
         if path == STANDARD_OUTPUT:
-            say(view().removesuffix("\n"))
-        elif path is not None:
-            try:
-                _put(path, view())
-            except OSError as error:
-                raise ConfigError(
-                    f"{safe_line(str(path))} can't be written: {error.strerror}",
-                    next_step="name a file that can be, in a folder that is there",
-                ) from None
+            say(text.removesuffix("\n"))
+            continue
+        try:
+            _put(path, text)
+        except OSError as error:
+            raise ConfigError(
+                f"{safe_line(str(path))} can't be written: {error.strerror}",
+                next_step="name a file that can be, in a folder that is there",
+            ) from None
+
+
+def _page(history: History) -> str:
+    # Imported here: it takes time to load.
+    from .page import render
+
+    return render(history)
 
 
 def _put(path: Path, text: str) -> None:
@@ -112,29 +89,6 @@ def _put(path: Path, text: str) -> None:
     umask = os.umask(0o077)
     os.umask(umask)
     mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o666 & ~umask
-    with _signals_waiting():
-        replace(real, text)
-        # Others may read it, like other new files here.
-        real.chmod(mode)
-
-
-@contextmanager
-def _signals_waiting() -> Generator[None]:
-    """Defer signals that would otherwise leave a temporary file behind."""
-    came: list[int] = []
-    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    old = {one: signal.signal(one, lambda number, frame: came.append(number)) for one in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
-
-
-def _page(history: History, after: int) -> str:
-    # Imported here: it takes time to load.
-    from .page import render
-
-    return render(history, after)
+    replace(real, text)
+    # Others may read it, like other new files here.
+    real.chmod(mode)

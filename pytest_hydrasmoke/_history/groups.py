@@ -7,13 +7,14 @@ tests, its leaks, its tokens). Where that is not sure, both count: red stays red
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
-from .runs import Leak, Run, Spec
+from .runs import Boot, Leak, Pipeline, Run, Spec
 
 MOST_GROUPS = 1_000
 FUTURE = timedelta(days=1)
@@ -43,17 +44,17 @@ class Group:
         return tuple(
             run
             for run in self.runs
-            if not any(is_repeated(run, other) for other in latest.get(run.job, ()))
+            if not any(is_repeated(run, other) for other in latest[run.of.job])
         )
 
     def _latest(self) -> dict[str | None, list[Run]]:
         """Return each job's latest attempt with the same tests and specs: few of many."""
         latest: dict[tuple[object, ...], Run] = {}
-        for run in sorted(self.runs, key=lambda it: it.attempt or 0):
-            latest[run.job, run.tests, run.specs] = run
-        jobs: dict[str | None, list[Run]] = {}
+        for run in sorted(self.runs, key=lambda it: it.of.attempt or 0):
+            latest[run.of.job, run.tests, run.specs] = run
+        jobs: dict[str | None, list[Run]] = defaultdict(list)
         for run in latest.values():
-            jobs.setdefault(run.job, []).append(run)
+            jobs[run.of.job].append(run)
         return jobs
 
     @property
@@ -71,48 +72,58 @@ class Group:
             return "leaked"
         return "failed" if self.failed else "passed"
 
-    @property
-    def commit(self) -> str | None:
-        return next((run.commit for run in self.runs if run.commit), None)
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """What is known of the pipeline run, by the first of its runs that knows it."""
+        known = [run.of for run in self.runs]
+        return Pipeline(
+            group=self.name,
+            commit=next((it.commit for it in known if it.commit), None),
+            branch=next((it.branch for it in known if it.branch), None),
+            url=next((it.url for it in known if it.url), None),
+        )
 
     @property
-    def branch(self) -> str | None:
-        return next((run.branch for run in self.runs if run.branch), None)
-
-    @property
-    def url(self) -> str | None:
-        return next((run.url for run in self.runs if run.url), None)
+    def boots(self) -> list[tuple[Spec, Boot]]:
+        """The instances of all its runs, with their specs."""
+        return [(run.spec_of(boot), boot) for run in self.runs for boot in run.boots]
 
     @cached_property
-    def times(self) -> dict[tuple[str, Spec], tuple[float, ...]]:
+    def times(self) -> dict[tuple[str, Spec], list[float]]:
         """The seconds of each phase by spec, sorted, of the runs that count."""
-        times: dict[tuple[str, Spec], list[float]] = {}
+        times: dict[tuple[str, Spec], list[float]] = defaultdict(list)
         for run in self.counted:
-            for key, seconds in run.times.items():
-                times.setdefault(key, []).extend(seconds)
-        return {key: tuple(sorted(seconds)) for key, seconds in times.items()}
+            for boot in run.boots:
+                if boot.spec is not None:
+                    for span in boot.whole_spans:
+                        times[span.phase, run.spec_of(boot)].append(span.seconds)
+        return {key: sorted(seconds) for key, seconds in times.items()}
 
 
 def is_repeated(run: Run, other: Run) -> bool:
     """Return whether `other` is a later attempt of a run's job, and has all its tests and specs."""
-    if run.job is None or run.job != other.job or not run.tests:
+    mine, its = run.of, other.of
+    if mine.job is None or mine.job != its.job or not run.tests:
         return False
-    later = run.attempt is not None and other.attempt is not None and other.attempt > run.attempt
+    later = mine.attempt is not None and its.attempt is not None and its.attempt > mine.attempt
     return later and run.tests <= other.tests and run.specs <= other.specs
 
 
-def misdated(groups: Sequence[Group], now: datetime) -> list[Group]:
-    """Return the groups whose runs had a wrong clock, all of them.
+def misdated(group: Group, now: datetime) -> str | None:
+    """Return what is wrong with the clock of a group, of all its runs; None if nothing is.
 
     One that begins later than a day from now would be the newest for as long as that takes.
     """
-    return [group for group in groups if not EARLIEST <= group.began <= now + FUTURE]
+    if EARLIEST <= group.began <= now + FUTURE:
+        return None
+    when = "in the future" if group.began > now else "before there was this plugin"
+    return f"group {group.name}: it began {when}, {group.began:%Y-%m-%d %H:%M} UTC"
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
     """Merge runs into groups, oldest first."""
     merged: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda it: (it.began, it.run_id)):
-        merged.setdefault(run.group, []).append(run)
+        merged.setdefault(run.of.group, []).append(run)
     groups = [Group(name, tuple(its)) for name, its in merged.items()]
     return sorted(groups, key=lambda group: group.began)

@@ -6,6 +6,7 @@ is the one that is judged.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -14,51 +15,22 @@ from pydantic import BaseModel
 from pytest_hydrasmoke._report.model import NOT_ENDED, REFUSED
 from pytest_hydrasmoke._report.moments import PLAIN
 
-from .runs import ENDINGS, Spec
+from .groups import Outcome
+from .runs import Spec
+from .statistics import SECONDS
 
 SCHEMA_VERSION: Literal[1] = 1
-KINDS = frozenset(
-    {
-        NOT_ENDED,
-        REFUSED,
-        "collection errors",
-        "internal error",
-        "interrupt",
-        "pytest.exit",
-        "signal",
-        "stopped",
-        "usage error",
-    }
+_KINDS = re.compile(
+    rf"signal: [A-Z]+|({NOT_ENDED}|{REFUSED}|collection errors|internal error|interrupt"
+    r"|pytest\.exit|stopped|usage error)(?=:|$)"
 )
 """The kinds of endings that have words of their own."""
+_TIMES = 10
+"""From here on a change is a factor."""
 
 
 class _Part(BaseModel):
     model_config = PLAIN
-
-
-class SpecFigures(_Part):
-    """What agents were made of, and where."""
-
-    region: str
-    tier: str
-    manifest: str
-    router: str | None
-    """The router's URL where the reports are of several; None where they are of one."""
-
-    @classmethod
-    def of(cls, spec: Spec, *, several: bool) -> SpecFigures:
-        """Make the figures of a spec, of one or of several routers."""
-        return cls(
-            region=spec.region,
-            tier=spec.tier,
-            manifest=spec.manifest,
-            router=spec.router if several else None,
-        )
-
-    @property
-    def name(self) -> str:
-        return " ".join(filter(None, (self.region, self.tier, self.manifest, self.router)))
 
 
 class FailedRun(_Part):
@@ -67,19 +39,11 @@ class FailedRun(_Part):
     run_id: str
     exit_code: int
     ended: str | None
-    """What ended it before its tests were over, as far as its report or exit code says."""
+    """What ended it before its tests were over."""
     not_run: int
     """How many of its tests it had not begun; 0 if its report does not say it."""
     tests: tuple[str, ...]
     """Those that failed in it."""
-
-
-def _kind(ended: str | None) -> str | None:
-    """Return the kind of an ending; None for what is none."""
-    if ended is None or ended in ENDINGS.values():
-        return ended
-    kind = ended.partition(":")[0]
-    return kind if kind in KINDS else None
 
 
 class GroupFigures(_Part):
@@ -91,7 +55,7 @@ class GroupFigures(_Part):
     branch: str | None
     url: str | None
     """Where the pipeline run is shown; http or https."""
-    outcome: Literal["passed", "failed", "leaked"]
+    outcome: Outcome
     runs: int
     """Those that count: not those that a later attempt has repeated."""
     told_again: int
@@ -102,12 +66,19 @@ class GroupFigures(_Part):
     leaks: int
     input_tokens: int
     output_tokens: int
+    ready: float | None
+    """Seconds from provision to ready: the median of the spec that took longest; None if no agent
+    was ready."""
 
     @property
-    def words(self) -> str:
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def ended(self) -> str:
         """Its outcome, and what kinds of endings its failed runs had, if they were no own ones."""
-        endings = (_kind(run.ended) for run in self.failed)
-        kinds = ", ".join(dict.fromkeys(filter(None, endings)))
+        endings = (_KINDS.match(run.ended or "") for run in self.failed)
+        kinds = ", ".join(dict.fromkeys(ending[0] for ending in endings if ending))
         return f"{self.outcome} ({kinds})" if kinds else self.outcome
 
 
@@ -117,8 +88,6 @@ class Point(_Part):
     group: int
     count: int
     median: float
-    p95: float
-    """By nearest rank: of fewer than 20 it is the slowest."""
     slowest: float
 
 
@@ -129,21 +98,28 @@ class Change(_Part):
     before: float
     """The median of the medians of the groups that it is compared with."""
     groups: int
-    """How many these are: up to 20 green ones; where none was green, the one before."""
+    """How many these are: up to 20 that were green, and not slow; if none was, the one before."""
     limit: float | None
-    """What would be slower than usual; None where fewer than 5 groups were green: no baseline."""
+    """What would be slower than usual; None where fewer than 10 groups were green: no baseline."""
     since: int | None
     """The first of the groups in a row, up to the newest, that were slower than usual; None where
     the newest is not."""
-    in_a_row: int
-    """How many these are."""
+
+    @property
+    def change(self) -> str | None:
+        """How much slower or faster it is; None where that is negligible."""
+        if not self.before or abs(self.now - self.before) <= SECONDS:
+            return None
+        ratio = self.now / self.before
+        # Percents in the thousands are hard to read.
+        return f"{ratio:,.0f} times" if ratio >= _TIMES else f"{ratio - 1:+.0%}"
 
 
 class PhaseFigures(_Part):
     """A phase of the instances of one spec, by group."""
 
     phase: str
-    spec: SpecFigures
+    spec: Spec
     budget: float | None
     """The budget of the newest group that has one; seconds."""
     points: tuple[Point, ...]
@@ -167,29 +143,19 @@ class TestFigures(_Part):
     words: str | None
     """The first line of its last failure with a message."""
 
+    @property
+    def flaky(self) -> int:
+        """On how many commits it was flaky."""
+        return len(self.flaky_on)
+
 
 class CellFigures(_Part):
-    """The boots of one spec; seconds from provision to ready."""
+    """The instances of one spec that were to boot."""
 
-    spec: SpecFigures
+    spec: Spec
     instances: int
     ready: int
     """How many of them got ready."""
-    median: float | None
-    p95: float | None
-    slowest: float | None
-
-
-class ProviderFigures(_Part):
-    """The usage of instances whose LLM events named exactly these providers."""
-
-    providers: tuple[str, ...]
-    instances: int
-    llm_events: int
-    input_tokens: int
-    output_tokens: int
-    untold: int
-    """How many chats did not report their tokens."""
 
 
 class LeakFigures(_Part):
@@ -199,6 +165,8 @@ class LeakFigures(_Part):
     key: str | None
     id: str | None
     run_id: str
+    way_out: str
+    """What to do about it: a command to paste, if the run id is valid."""
 
 
 class Overview(_Part):
@@ -210,7 +178,6 @@ class Overview(_Part):
     tests: tuple[TestFigures, ...]
     """The flaky ones first, then those that failed most often."""
     cells: tuple[CellFigures, ...]
-    providers: tuple[ProviderFigures, ...]
     leaks: tuple[LeakFigures, ...]
 
 

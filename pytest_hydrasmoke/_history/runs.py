@@ -1,59 +1,109 @@
-"""What the history keeps of a run: little, since there may be thousands of runs."""
+"""What is read of a report: each part with its type and its range; the rest is ignored.
+
+Nothing in a report is trusted, and little is kept, since there may be thousands.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
+from pydantic import AfterValidator, AliasPath, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from pytest_hydrasmoke._base.run_keys import run_of
+from pytest_hydrasmoke._base.text import safe_line
+from pytest_hydrasmoke._core.phases import BOOT, PHASES
 from pytest_hydrasmoke._report.model import NOT_ENDED
+from pytest_hydrasmoke._report.pipeline import web_address
 
-PASSED = frozenset({"passed", "xfailed", "xpassed"})
-FAILED = frozenset({"failed", "error"})
-ENDINGS: Mapping[int, str] = {
-    2: "interrupt",
-    3: "internal error",
-    4: "usage error",
-    5: "nothing collected",
-    129: "signal: HUP",
-    130: "signal: INT",
-    143: "signal: TERM",
-    149: "signal: BREAK",
-}
-"""What ended a run, by the exit code, if its report does not say it: that of an older release."""
+T = TypeVar("T")
+_YEAR = 366 * 86_400.0
+# Not year 1: with a bound before 1900, pydantic 2.9 refuses every date.
+_FIRST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+_SOON = 0.05
+"""Two times closer than this many seconds are the same moment."""
+_PASSED = ("passed", "xfailed", "xpassed")
+_FAILED = ("failed", "error")
+_STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
 
 
-class Spec(NamedTuple):
-    """An agent's spec and router."""
-
-    region: str
-    tier: str
-    manifest: str
-    router: str
-    """The router's URL; empty for the fake, whose port differs in each run."""
+@lru_cache(maxsize=20_000)
+def clean(text: str) -> str:
+    """Make a name safe on one line; equal names share one object across runs."""
+    return safe_line(text, 1_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Boot:
-    """One instance: its spec and its outcome."""
+Name = Annotated[str, Field(max_length=1_000), AfterValidator(clean)]
+OwnName = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(clean)]
+Word = Annotated[Name | None, AfterValidator(lambda text: text or None)]
+Words = Annotated[str, Field(max_length=100_000), AfterValidator(clean)]
+FirstLine = Annotated[
+    str,
+    Field(max_length=100_000),
+    AfterValidator(lambda text: safe_line(text.strip().partition("\n")[0])),
+]
+Seconds = Annotated[float, Field(ge=0, le=_YEAR)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Many = Annotated[tuple[T, ...], Field(max_length=20_000)]
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=_FIRST, lt=_LAST),
+    AfterValidator(lambda at: at.astimezone(UTC)),
+]
+"""A time with a valid date in every time zone."""
 
-    spec: Spec
-    ready: float | None
-    """Seconds from provision to ready; None if it never was ready."""
-    lost: bool
-    """Whether a phase before ready failed."""
-    providers: tuple[str, ...]
-    """Providers of its LLM events."""
-    llm_events: int
-    input_tokens: int
-    output_tokens: int
-    untold: int
-    """How many chats had no usage."""
+
+class Spec(BaseModel, frozen=True):
+    """What agents were made of, and where."""
+
+    model_config = ConfigDict(
+        strict=True, populate_by_name=True, json_schema_serialization_defaults_required=True
+    )
+
+    region: Name = Field(validation_alias="region_id")
+    tier: Name = Field(validation_alias="tier_id")
+    manifest: Name = Field(validation_alias="manifest_id")
+    router: Name | None = None
+    """The router's URL where the reports are of several; None where they are of one."""
+
+    @property
+    def name(self) -> str:
+        return " ".join(filter(None, (self.region, self.tier, self.manifest, self.router)))
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
+@lru_cache(maxsize=20_000)
+def _at(spec: Spec, router: str) -> Spec:
+    return spec.model_copy(update={"router": router})
+
+
+_NO_SPEC = Spec(region="", tier="", manifest="")
+
+
+@dataclass(config=_STRICT, frozen=True, slots=True)
+class Span:
+    """A phase, each time that it was gone through."""
+
+    at: Seconds
+    phase: Name
+    seconds: Seconds
+
+
+@dataclass(config=_STRICT, frozen=True, slots=True)
+class Failure:
+    """What went wrong, in a phase or in a test."""
+
+    at: Seconds
+    message: FirstLine
+    phase: Word
+    test: Word
+    cured: bool = False
+
+
+class Leak(NamedTuple):
     """An instance whose deletion was not confirmed."""
 
     key: str | None
@@ -61,65 +111,150 @@ class Leak:
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(config=_STRICT, frozen=True, slots=True)
+class Boot:
+    """An instance: its spec, and how it went."""
+
+    id: Word
+    idempotency_key: Word
+    spec: Spec | None
+    outcome: Name
+    spans: Many[Span]
+    failures: Many[Failure]
+    ready_after: Seconds | None = Field(default=None, validation_alias=AliasPath("phases", "ready"))
+    """Seconds from provision to ready; None if it never was ready."""
+    interrupted: Word = None
+    input_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "input_tokens"))
+    output_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "output_tokens"))
+
+    @property
+    def lost(self) -> bool:
+        """Whether a phase before ready failed."""
+        return any(failure.phase in BOOT for failure in self.failures)
+
+    @property
+    def ready(self) -> float | None:
+        return None if self.interrupted or self.lost else self.ready_after
+
+    @property
+    def whole_spans(self) -> Iterator[Span]:
+        """The phases that came to a good end: the time of another one shows a timeout."""
+        for span in self.spans:
+            if span.phase in PHASES and span.phase != self.interrupted and not self._failed(span):
+                yield span
+
+    def _failed(self, span: Span) -> bool:
+        end = span.at + span.seconds
+        return any(it.phase == span.phase and abs(it.at - end) < _SOON for it in self.failures)
+
+
+@dataclass(config=_STRICT, frozen=True, slots=True)
 class Case:
     """A test's outcome in one run."""
 
-    test: str
-    specs: frozenset[Spec]
-    """Specs of its instances; of all in its run if it used none."""
-    outcome: str
-    runs: int
-    """How often its body was run, with the marker `hydra_smoke_runs`; else 0."""
-    passed: int
-    words: str | None
-    """The first line of its failure."""
-    cured: bool = False
-    """Whether it failed first, and passed when it was run again."""
+    id: Name
+    outcome: Name
+    runs: Count | None = None
+    """How often its body was run, with the marker `hydra_smoke_runs`."""
+    passed: Count | None = None
+    instances: Many[Name] = ()
+
+    @property
+    def is_green(self) -> bool:
+        return self.outcome in _PASSED
+
+    @property
+    def is_red(self) -> bool:
+        return self.outcome in _FAILED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(config=_STRICT, frozen=True, slots=True)
+class Pipeline:
+    """The pipeline run that a run belongs to."""
+
+    group: OwnName
+    job: Word = None
+    attempt: Count | None = None
+    commit: Word = None
+    branch: Word = None
+    url: Annotated[Name | None, AfterValidator(web_address)] = None
+
+
+@dataclass(config=_STRICT, frozen=True, slots=True)
 class Run:
     """A run, as far as the history needs it."""
 
-    run_id: str
+    schema_version: Literal[2]
+    run_id: OwnName
     fake: bool
-    began: datetime
-    exit_code: int
-    group: str
-    job: str | None
-    attempt: int | None
-    commit: str | None
-    branch: str | None
-    url: str | None
-    budgets: dict[str, float]
-    boots: tuple[Boot, ...]
-    times: dict[tuple[str, Spec], tuple[float, ...]]
-    """The seconds of a phase, for each time that an instance of a spec went through it."""
-    leaks: tuple[Leak, ...]
-    cases: tuple[Case, ...]
-    ended: str | None = None
-    """What ended it early, as its report says, or as its exit code does."""
-    not_run: int = 0
+    url: Name
+    began: Moment
+    exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
+    boots: Many[Boot] = Field(validation_alias="instances")
+    cases: Many[Case] = Field(default=(), validation_alias="tests")
+    ended: Annotated[Words | None, AfterValidator(lambda words: words or None)] = None
+    """What ended it before its tests were over."""
+    not_run: Count = 0
     """How many of its tests it had not begun."""
+    pipeline: Pipeline | None = None
+    budgets: dict[Name, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    @property
+    def of(self) -> Pipeline:
+        """Its pipeline run; a run that knows none is one by itself."""
+        return self.pipeline or Pipeline(group=self.run_id)
 
     @property
     def is_red(self) -> bool:
         """Whether anything in its report is red: another plugin may have set the exit code."""
-        failed = any(case.outcome == "failed" for case in self.cases)
+        failed = any(case.is_red for case in self.cases)
         unfinished = self.not_run > 0 or self.ended == NOT_ENDED
         return self.exit_code != 0 or failed or unfinished or bool(self.leaks)
 
     @property
+    def leaks(self) -> tuple[Leak, ...]:
+        return tuple(self.leak_of(boot) for boot in self.boots if boot.outcome == "leaked")
+
+    def leak_of(self, boot: Boot) -> Leak:
+        """Return what an instance is called if it is leaked."""
+        key = boot.idempotency_key
+        return Leak(key, boot.id, run_of(key) or self.run_id)
+
+    @property
     def tests(self) -> frozenset[str]:
-        return frozenset(case.test for case in self.cases)
+        return frozenset(case.id for case in self.cases if case.is_green or case.is_red)
 
     @property
     def specs(self) -> frozenset[Spec]:
-        return frozenset(boot.spec for boot in self.boots)
+        return frozenset(map(self.spec_of, self.boots))
+
+    def spec_of(self, boot: Boot) -> Spec:
+        """Return an instance's spec with its router; the fake's port differs in each run."""
+        return _at(boot.spec or _NO_SPEC, "" if self.fake else self.url)
+
+    def specs_of(self, case: Case) -> frozenset[Spec]:
+        """Return the specs of a test's instances; of all in the run if it used none."""
+        names = {boot.idempotency_key or boot.id: boot for boot in self.boots}
+        used = frozenset(self.spec_of(names[it]) for it in case.instances if it in names)
+        return used or self.specs
+
+    def words_of(self, case: Case) -> str | None:
+        """Return the first line of a test's last failure, if it has one."""
+        failures = [it for boot in self.boots for it in boot.failures if it.test == case.id]
+        return failures[-1].message if failures else None
+
+    def is_cured(self, case: Case) -> bool:
+        """Return whether a test failed first, and passed when it was run again."""
+        failures = (failure for boot in self.boots for failure in boot.failures)
+        return case.is_green and any(it.cured and it.test == case.id for it in failures)
 
 
 def worse(one: Run, other: Run) -> Run:
     """Return what two reports tell of one run: the red one, with the leaks of both."""
     red = max(one, other, key=lambda run: (run.is_red, run.exit_code != 0, len(run.leaks)))
-    return replace(red, leaks=tuple(dict.fromkeys((*one.leaks, *other.leaks))))
+    calm = other if red is one else one
+    known = set(red.leaks)
+    more = [
+        boot for boot in calm.boots if boot.outcome == "leaked" and calm.leak_of(boot) not in known
+    ]
+    return replace(red, boots=(*red.boots, *more))

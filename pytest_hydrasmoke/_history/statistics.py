@@ -1,60 +1,71 @@
-"""The arithmetic of the history: quantiles, and what is slower than usual; pure.
+"""What is slower than usual; pure.
 
-A phase of a group is judged by its median over the group's instances, compared with the medians of
-up to 20 green groups before. The rule is robust on purpose: no single odd group moves a median or a
-median absolute deviation (MAD) (Hampel's identifier; Leys et al., 2013).
+A phase of a group is judged by its median over the group's instances, beside the medians of up to
+20 green groups before. Times vary by shares, so that their logarithms are compared.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 BASELINE = 20
-"""Most green groups of a baseline, the newest ones."""
-ENOUGH = 5
-"""Least green groups of a baseline."""
-DEVIATIONS = 3.0
+"""Most green groups that a phase is compared with, the newest ones."""
+ENOUGH = 10
+"""Least green groups that it is compared with."""
+DEVIATIONS = 3.1
 SHARE = 0.2
 SECONDS = 1.0
-"""By how much a phase must be slower than its baseline, in each of three measures."""
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the smallest of sorted values that `share` of them do not exceed (nearest rank)."""
-    return values[max(math.ceil(share * len(values)) - 1, 0)]
+"""By how much a phase must be slower than usual, in each of three measures."""
+ODD = 2.0
+"""How many times as slow as usual an odd group is: it must not hide what comes after it."""
+_LEAST = 0.001
+"""Seconds: what is faster than this takes as long, for its logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
-class Baseline:
-    """The usual duration of a phase."""
+class Judgement:
+    """The newest group's median of a phase, beside what is usual."""
 
-    median: float
-    deviation: float
-    """The median absolute deviation."""
-    groups: int
-
-    @property
-    def limit(self) -> float:
-        """The value above which a phase is slower than usual."""
-        beyond = max(DEVIATIONS * self.deviation, SHARE * self.median, SECONDS)
-        return self.median + beyond
+    usual: Sequence[float]
+    """The medians that it is compared with."""
+    limit: float | None
+    """What would be slower than usual; None where too few groups are known."""
+    since: int | None
+    """The first of the groups in a row, up to the newest, in which the phase was slow."""
 
 
-def baseline(values: Sequence[float]) -> Baseline | None:
-    """Return the baseline of the medians of green groups, newest last; None of too few."""
-    used = values[-BASELINE:]
-    if len(used) < ENOUGH:
+def judged(values: Sequence[float], green: Iterable[bool]) -> Judgement:
+    """Judge the last of a phase's medians, one for each group, by those before it.
+
+    Once a phase is slow, it stays so until a group is nearer to what is usual than to the limit.
+    What is slow never becomes usual.
+    """
+    usual: deque[float] = deque(maxlen=BASELINE)
+    compared, limit, since = tuple(usual), None, None
+    for number, (value, good) in enumerate(zip(values, green, strict=True)):
+        compared = tuple(usual)
+        limit = _limit(compared)
+        if limit is not None and value > _bound(compared, limit, is_slow=since is not None):
+            since = number if since is None else since
+        else:
+            since = None
+            usual.extend([value] if good else [])
+    return Judgement(compared, limit, since)
+
+
+def _limit(usual: Sequence[float]) -> float | None:
+    if len(usual) < ENOUGH:
         return None
-    middle = median(used)
-    return Baseline(middle, median(abs(value - middle) for value in used), len(used))
+    middle = median(usual)
+    logs = [math.log(max(it, _LEAST)) for it in usual if it <= max(ODD * middle, _LEAST)]
+    mean = fmean(logs)
+    spread = math.dist(logs, [mean] * len(logs)) / math.sqrt(len(logs) - 1)
+    return max(math.exp(mean + DEVIATIONS * spread), middle * (1 + SHARE), middle + SECONDS)
 
 
-def slow_since(values: Sequence[float], limit: float) -> int:
-    """Return the index from which all values exceed a limit; their number if the last does not."""
-    start = len(values)
-    while start and values[start - 1] > limit:
-        start -= 1
-    return start
+def _bound(usual: Sequence[float], limit: float, *, is_slow: bool) -> float:
+    return (median(usual) + limit) / 2 if is_slow else limit

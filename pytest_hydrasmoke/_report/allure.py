@@ -1,14 +1,12 @@
-"""Allure's results: clean what its plugin takes from exceptions, and add what it misses.
+"""Allure's results: clean what its plugin takes from exceptions.
 
 That plugin takes a test's failure from pytest's reports, but those of fixtures and steps, and the
-first line of each, from the exceptions themselves. It does not see failures outside tests.
+first line of each, from the exceptions themselves.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-import uuid
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -37,31 +35,6 @@ def register(clean: Clean) -> Callable[[], object]:
     cleaner = _Cleaner(clean)
     allure.plugin_manager.register(cleaner)
     return lambda: allure.plugin_manager.unregister(cleaner)
-
-
-def add_failure(nodeid: str, words: str) -> None:
-    """Add a failed result for something outside tests, such as a leak, if Allure is loaded.
-
-    It has the same identity in each run of the same `nodeid`.
-    """
-    allure: Any = sys.modules.get("allure_commons")
-    model: Any = sys.modules.get("allure_commons.model2")
-    if allure is None or model is None:
-        return
-    now = round(time.time() * 1000)
-    result = model.TestResult(
-        uuid=str(uuid.uuid4()),
-        historyId=nodeid,
-        name=nodeid.removeprefix("hydra-smoke::"),
-        fullName=nodeid,
-        status=model.Status.FAILED,
-        statusDetails=model.StatusDetails(message=words),
-        start=now,
-        stop=now,
-        labels=[model.Label(name="suite", value="hydra-smoke")],
-    )
-    # Without `--alluredir` nothing writes it.
-    allure.plugin_manager.hook.report_result(result=result)
 
 
 def clean_result(value: object, clean: Clean) -> object:

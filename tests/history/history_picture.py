@@ -87,7 +87,7 @@ def page_of(groups: int) -> str:
     chance = random.Random(18)
     with tempfile.TemporaryDirectory() as folder:
         reports = [a_group(chance, number, groups) for number in range(groups)]
-        return render(history_of(runs_of(Path(folder), reports)), after=1)
+        return render(history_of(runs_of(Path(folder), reports)))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from report_tools import SPEC, an_instance
 
 from pytest_hydrasmoke._history.groups import grouped, is_repeated
-from pytest_hydrasmoke._history.runs import Boot, Case, Leak, Run, Spec, worse
+from pytest_hydrasmoke._history.runs import Boot, Case, Pipeline, Run, Spec, worse
 
 SHARD = {"group": "g", "commit": "c"}
 
@@ -41,8 +41,10 @@ def test_shards_are_one_group_which_is_red_as_soon_as_one_is(tmp_path: Path) -> 
 
 def test_a_later_attempt_counts(run: Run) -> None:
     passed = tuple(replace(case, outcome="passed") for case in run.cases)
-    later = run.began + timedelta(1)
-    again = replace(run, run_id="again", attempt=2, exit_code=0, began=later, cases=passed)
+    later = of(run, attempt=2)
+    again = replace(
+        later, run_id="again", exit_code=0, began=run.began + timedelta(1), cases=passed
+    )
     [group] = grouped([again, run])
     assert group.counted == (again,)
     assert group.outcome == "passed"
@@ -50,24 +52,30 @@ def test_a_later_attempt_counts(run: Run) -> None:
 
 
 def other_specs(run: Run) -> tuple[Boot, ...]:
-    return tuple(replace(boot, spec=Spec("us-west", "t", "m", "")) for boot in run.boots)
+    spec = Spec(region="us-west", tier="t", manifest="m")
+    return tuple(replace(boot, spec=spec) for boot in run.boots)
+
+
+def of(run: Run, **changes: Any) -> Run:
+    """Return a run with changes in what its pipeline run is."""
+    return replace(run, pipeline=replace(run.of, **changes))
 
 
 def test_what_is_no_attempt_of_the_same_job_hides_nothing(run: Run) -> None:
-    later = replace(run, attempt=2, exit_code=0)
+    later = of(replace(run, exit_code=0), attempt=2)
     assert is_repeated(run, later)
-    fewer = tuple(case for case in run.cases if case.test == "b")
+    fewer = tuple(case for case in run.cases if case.id == "b")
     for other in (
         run,
-        replace(later, attempt=1),
-        replace(later, attempt=None),
-        replace(later, job="another"),
+        of(later, attempt=1),
+        of(later, attempt=None),
+        of(later, job="another"),
         replace(later, cases=fewer),
         replace(later, boots=other_specs(run)),
     ):
         assert not is_repeated(run, other)
-    for one in (replace(run, job=None), replace(run, attempt=None), replace(run, cases=())):
-        assert not is_repeated(one, replace(later, job=one.job))
+    for one in (of(run, job=None), of(run, attempt=None), replace(run, cases=())):
+        assert not is_repeated(one, of(later, job=one.of.job))
 
 
 def test_a_leak_of_an_earlier_attempt_is_one_all_the_same(tmp_path: Path) -> None:
@@ -105,29 +113,35 @@ def test_what_is_known_of_the_pipeline_is_that_of_the_first_run_that_knows(tmp_p
 
 def test_groups_are_in_the_order_in_which_they_began(run: Run) -> None:
     runs = [
-        replace(run, run_id=f"r{at}", group=f"g{at % 4}", began=run.began + timedelta(hours=at))
+        of(
+            replace(run, run_id=f"r{at}", began=run.began + timedelta(hours=at)),
+            group=f"g{at % 4}",
+        )
         for at in range(8)
     ]
     groups = grouped(runs[::-1])
     assert [it.name for it in groups] == ["g0", "g1", "g2", "g3"]
     assert [len(it.runs) for it in groups] == [2, 2, 2, 2]
     # A clock that was never set does not make one the oldest.
-    unset = replace(run, group="g3", began=datetime(1970, 1, 3, tzinfo=UTC))
+    unset = of(replace(run, began=datetime(1970, 1, 3, tzinfo=UTC)), group="g3")
     assert [it.name for it in grouped([*runs, unset])] == ["g0", "g1", "g2", "g3"]
     [alone] = grouped([unset])
     assert alone.began == unset.began
 
 
 def test_what_two_reports_say_of_one_run_is_what_is_red_in_either(run: Run) -> None:
-    leaks = [Leak(key, None, "r") for key in "ab"]
+    one, other = (replace(run.boots[0], idempotency_key=f"r-{it}") for it in "ab")
+    leaked = [replace(it, outcome="leaked") for it in (one, other)]
     passed = tuple(replace(case, outcome="passed") for case in run.cases)
     green = replace(run, exit_code=0, cases=passed)
     for one, other in itertools.permutations([green, replace(green, exit_code=1)]):
         assert worse(one, other).exit_code == 1
     for one, other in itertools.permutations(
-        [replace(green, leaks=(leaks[0],)), replace(run, exit_code=1, leaks=(leaks[1],))]
+        [replace(green, boots=(leaked[0],)), replace(run, exit_code=1, boots=(*leaked[1:],))]
     ):
-        assert (worse(one, other).exit_code, {*worse(one, other).leaks}) == (1, {*leaks})
+        red = worse(one, other)
+        assert (red.exit_code, {it.key for it in red.leaks}) == (1, {"r-a", "r-b"})
+        assert worse(red, one) == red
     assert worse(green, green) == green
 
 
@@ -137,22 +151,22 @@ def test_what_two_reports_say_of_one_run_is_what_is_red_in_either(run: Run) -> N
         {"exit_code": 1},
         {"not_run": 1},
         {"ended": "did not end"},
-        {"leaks": (Leak("night-0", None, "night"),)},
-        {"cases": (Case("a", frozenset(), "failed", 0, 0, None),)},
+        {"boots": (Boot("night-0", None, None, "leaked", (), ()),)},
+        {"cases": (Case("a", "failed"),)},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_run_is_red_for_anything_red_in_its_report(changes: dict[str, Any]) -> None:
     run = _run_without_anything()
     assert not run.is_red
-    assert not replace(run, cases=(Case("a", frozenset(), "passed", 0, 0, None),)).is_red
+    assert not replace(run, cases=(Case("a", "passed"),)).is_red
     assert replace(run, **changes).is_red
 
 
 def test_runs_of_a_large_group_are_not_compared_each_with_each(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = [replace(run, run_id=f"r{at}", job=f"j{at % 3}", attempt=at) for at in range(300)]
+    runs = [of(replace(run, run_id=f"r{at}"), job=f"j{at % 3}", attempt=at) for at in range(300)]
     compared: list[str] = []
 
     def counts(run: Run, other: Run) -> bool:
@@ -161,18 +175,14 @@ def test_runs_of_a_large_group_are_not_compared_each_with_each(
 
     monkeypatch.setattr("pytest_hydrasmoke._history.groups.is_repeated", counts)
     [group] = grouped(runs)
-    assert [it.attempt for it in group.counted] == [297, 298, 299]
+    assert [it.of.attempt for it in group.counted] == [297, 298, 299]
     assert len(compared) == len(runs)
 
 
 cases = st.builds(
     Case,
-    test=st.sampled_from("ab"),
-    specs=st.just(frozenset[Spec]()),
+    id=st.sampled_from("ab"),
     outcome=st.sampled_from(["passed", "failed"]),
-    runs=st.just(0),
-    passed=st.just(0),
-    words=st.none(),
 )
 
 
@@ -196,9 +206,7 @@ def test_groups_are_green_only_where_every_run_that_counts_is(
         replace(
             base,
             run_id=f"r{at}",
-            group=f"g{group}",
-            job=job,
-            attempt=attempt,
+            pipeline=Pipeline(group=f"g{group}", job=job, attempt=attempt),
             exit_code=code,
             cases=tuple(its),
         )
@@ -224,19 +232,11 @@ def _run_without_anything() -> Run:
     began = an_instance().began
     assert began is not None
     return Run(
+        schema_version=2,
         run_id="r",
         fake=False,
+        url="https://router.example",
         began=began,
         exit_code=0,
-        group="g",
-        job=None,
-        attempt=None,
-        commit=None,
-        branch=None,
-        url=None,
-        budgets={},
         boots=(),
-        times={},
-        leaks=(),
-        cases=(),
     )

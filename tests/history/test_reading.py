@@ -18,10 +18,9 @@ from report_tools import a_failed_report, a_report, an_instance
 
 from pytest_hydrasmoke._history import reading, report_files
 from pytest_hydrasmoke._history.reading import read, run_of_file
-from pytest_hydrasmoke._history.runs import Leak, Spec
+from pytest_hydrasmoke._history.runs import Leak, Run, Spec
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import CaseReport, TokensReport
-from pytest_hydrasmoke._report.moments import CountReport
 
 
 def file_of(folder: Path, content: object) -> Path:
@@ -37,6 +36,10 @@ def refused(folder: Path, content: object) -> str:
     return str(error.value)
 
 
+def times(run: Run) -> list[tuple[str, float]]:
+    return [(span.phase, span.seconds) for boot in run.boots for span in boot.whole_spans]
+
+
 def test_what_is_kept_of_a_report(tmp_path: Path) -> None:
     case = CaseReport(
         id=TEST, outcome="failed", seconds=2.0, runs=5, passed=3, instances=("night-0",)
@@ -49,30 +52,34 @@ def test_what_is_kept_of_a_report(tmp_path: Path) -> None:
     )
     report = report_of(3, instance, budgets={"ready": 60.0}).model_copy(update={"tests": (case,)})
     run = run_of_file(file_of(tmp_path, plain(report)))
-    spec = Spec("eu-central", "tier-1", "hermes-basic", "https://router.example/api")
-    assert (run.run_id, run.group, run.job, run.attempt) == ("run-3", "g3", "smoke", 1)
+    spec = Spec(
+        region="eu-central",
+        tier="tier-1",
+        manifest="hermes-basic",
+        router="https://router.example/api",
+    )
+    assert (run.run_id, run.of.group, run.of.job, run.of.attempt) == ("run-3", "g3", "smoke", 1)
     assert run.budgets == {"ready": 60.0}
     assert run.leaks == (Leak("night-0", instance.id, "night"),)
     [boot] = run.boots
-    assert (boot.spec, boot.ready, boot.lost) == (spec, 60.0, False)
-    assert (boot.providers, boot.llm_events) == (("anthropic", "openai"), 2)
+    assert (run.spec_of(boot), boot.ready, boot.lost) == (spec, 60.0, False)
     assert (boot.input_tokens, boot.output_tokens) == (10, 5)
     [kept] = run.cases
-    assert (kept.outcome, kept.runs, kept.passed) == ("failed", 5, 3)
-    assert (kept.words, kept.specs) == ("AssertionError: no", {spec})
-    assert run.times["ready", spec] == (59.0,)
+    assert (kept.is_red, kept.runs, kept.passed) == (True, 5, 3)
+    assert (run.words_of(kept), run.specs_of(kept)) == ("AssertionError: no", {spec})
+    assert ("ready", 59.0) in times(run)
 
 
-def test_a_report_of_the_first_version(tmp_path: Path) -> None:
+def test_a_report_without_what_may_be_missing(tmp_path: Path) -> None:
     old = plain(a_failed_report())
     for name in ("tests", "pipeline", "budgets"):
         del old[name]
     for instance in old["instances"]:
         for name in ("tests", "tokens", "untold", "waits", "conflict"):
             del instance[name]
-    run = run_of_file(file_of(tmp_path, old | {"schema_version": 1}))
-    assert run.group == "night"
-    assert run.job is run.commit is run.url is None
+    run = run_of_file(file_of(tmp_path, old))
+    assert run.of.group == "night"
+    assert run.of.job is run.of.commit is run.of.url is None
     assert run.cases == ()
     assert len(run.leaks) == 1
 
@@ -81,24 +88,15 @@ def test_a_phase_that_failed_is_no_time_of_it(tmp_path: Path) -> None:
     lost = failure("never ready", at=901.0, phase="ready")
     report = report_of(0, booted(900.0, failures=(lost,)))
     run = run_of_file(file_of(tmp_path, plain(report)))
-    assert run.times == {}
+    assert times(run) == []
     assert [boot.lost for boot in run.boots] == [True]
 
 
 def test_a_boot_that_was_interrupted_tells_nothing_of_how_long_one_takes(tmp_path: Path) -> None:
     report = report_of(0, booted(7.0, interrupted="ready"))
     run = run_of_file(file_of(tmp_path, plain(report)))
-    assert run.times == {}
+    assert times(run) == []
     assert [(boot.ready, boot.lost) for boot in run.boots] == [(None, False)]
-
-
-def test_llm_events_of_an_attached_instance_are_those_that_came(tmp_path: Path) -> None:
-    counts = tuple(CountReport(at=float(at), count=at + 7, providers=("openai",)) for at in (0, 2))
-    attached = an_instance(outcome="attached", spec=None, usage=counts)
-    none = an_instance(outcome="attached", spec=None, usage=())
-    run = run_of_file(file_of(tmp_path, plain(report_of(0, attached, none))))
-    assert [boot.llm_events for boot in run.boots] == [2, 0]
-    assert run.times == {}
 
 
 def test_tests_without_an_outcome_are_none_and_one_without_an_instance_has_all_specs(
@@ -108,8 +106,10 @@ def test_tests_without_an_outcome_are_none_and_one_without_an_instance_has_all_s
     report = plain(report_of(0, outcomes=outcomes))
     report["tests"][2]["instances"] = []
     run = run_of_file(file_of(tmp_path, report))
-    assert [(case.test, case.outcome) for case in run.cases] == [("c", "failed"), ("d", "passed")]
-    assert run.cases[0].specs == run.specs
+    told = [(case.is_green, case.is_red) for case in run.cases]
+    assert told == [(False, False), (False, False), (False, True), (True, False)]
+    assert run.tests == {"c", "d"}
+    assert run.specs_of(run.cases[2]) == run.specs
 
 
 def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: Path) -> None:
@@ -135,7 +135,9 @@ def test_folders_are_searched_files_may_be_packed_and_one_counts_once(tmp_path: 
         (b"[]", "not a report of this plugin"),
         ({"log": {}}, "not a report of this plugin"),
         ({"schema_version": "two"}, "not a report of this plugin"),
-        ({"schema_version": 3}, "newer: its schema_version is 3, and this release reads up to 2"),
+        ({"schema_version": 3}, "not a report of this plugin"),
+        ({"schema_version": 3, "run_id": "r"}, "its schema_version is 3, and this release reads 2"),
+        ({"schema_version": 1, "run_id": "r"}, "its schema_version is 1, and this release reads 2"),
         ({"schema_version": 2, "run_id": "r"}, "not a whole report: fake: Field required"),
         (gzip.compress(b"{}" * 9_999, mtime=0)[:20], "damaged: its gzip ends early"),
         (b"\x1f\x8b" + b"x" * 99, "damaged: its gzip can't be unpacked"),
@@ -228,10 +230,10 @@ def test_names_are_harmless(tmp_path: Path) -> None:
     report["run_id"] = words
     report["pipeline"] = {**dict.fromkeys(("group", "commit", "branch"), words), "url": "data:x"}
     run = run_of_file(file_of(tmp_path, report))
-    for name in (run.run_id, run.group, run.commit, run.branch):
+    for name in (run.run_id, run.of.group, run.of.commit, run.of.branch):
         assert name is not None
         assert name.isprintable()
-    assert run.url is None
+    assert run.of.url is None
 
 
 WHOLE = files.as_json(a_failed_report()).encode()

@@ -70,33 +70,6 @@ def test_results_are_clean_before_they_are_written(manager: pluggy.PluginManager
     assert writer.written[-1] == "another"
 
 
-def test_what_is_no_tests_failure_is_a_result(
-    manager: pluggy.PluginManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[Part] = []
-
-    class Results:
-        @hookimpl
-        def report_result(self, result: Part) -> None:
-            written.append(result)
-
-    status = SimpleNamespace(FAILED="failed")
-    model = SimpleNamespace(TestResult=Part, StatusDetails=Part, Label=Part, Status=status)
-    monkeypatch.setitem(sys.modules, "allure_commons.model2", model)
-    manager.register(Results())
-    allure.add_failure("hydra-smoke::budget::ready", "BUDGET: too slow")
-    [fields] = map(vars, written)
-    assert (fields["name"], fields["status"]) == ("budget::ready", "failed")
-    assert fields["fullName"] == fields["historyId"] == "hydra-smoke::budget::ready"
-    assert vars(fields["statusDetails"]) == {"message": "BUDGET: too slow"}
-
-
-def test_without_that_plugin_there_is_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "allure_commons", raising=False)
-    allure.add_failure("hydra-smoke::budget::ready", "BUDGET: too slow")
-    assert "allure_commons" not in sys.modules
-
-
 def test_without_that_plugin_there_is_nothing_to_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "allure_commons", raising=False)
     assert allure.register(str.upper)() is None

@@ -346,7 +346,8 @@ def test_parameters_of_any_type(token: str) -> None:
         pytest.skip("Allure's plugin is not installed")
     for name, value in values(token).items():
         allure.dynamic.parameter(name, value)
-        allure.dynamic.label(name, value)
+        # Allure writes a label as it is, and can write words alone.
+        allure.dynamic.label(name, f"{value}")
         with allure.step(f"with {value}"):
             pass
     raise AssertionError

@@ -1,0 +1,169 @@
+"""What stands out in a history, the worst first, and which of it makes the history red; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pytest_hydrasmoke._report.html.axis import clock
+from pytest_hydrasmoke._report.model import NOT_ENDED
+
+from .model import History, Overview, PhaseFigures, TestFigures
+from .statistics import ENOUGH
+
+_MOST = 20
+"""How many names are listed."""
+_GROUPS = 5
+"""How many groups are named where the one that was asked for is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The conditions that make a history red."""
+
+    fail_on: frozenset[str] = frozenset()
+    group: str | None = None
+    """The judged group; the newest one if None."""
+    expect: int | None = None
+    """How many runs it must have at least."""
+
+
+class Finding(NamedTuple):
+    """A line about the newest group, or about all of them."""
+
+    kind: str
+    """What `--fail-on` calls it, or a word of its own."""
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.words}"
+
+
+def problems(history: History, demand: Demand) -> list[str]:
+    """Return why the history is red; nothing if it is not."""
+    newest = [overview.groups[-1] for overview in history.overviews.values()]
+    judged = [group for group in newest if demand.group in (None, group.name)]
+    expected, runs = demand.expect or 1, sum(group.runs for group in judged)
+    red: list[str] = []
+    if not judged or (demand.expect is not None and runs < expected):
+        name = "the newest group" if demand.group is None else f"group {demand.group}"
+        few = (
+            f"missing: {name} has {runs} {'run' if runs == 1 else 'runs'}, and must have {expected}"
+        )
+        red = [few if judged else few + _there_are(history)]
+    # An older group must not stand in for a missing one.
+    return [*red, *_red(history.overviews.values(), demand), *hidden(history, demand)]
+
+
+def hidden(history: History, demand: Demand) -> list[str]:
+    """Return what is, or may be, red in what has no place in the history."""
+    if not demand.fail_on:
+        return []
+    more = len(history.unread) - _MOST
+    unread = [*history.unread[:_MOST], *([f"{more} more"] if more > 0 else [])]
+    return [*(f"unread: {line}" for line in unread), *_red(history.misdated, demand)]
+
+
+def _red(overviews: Iterable[Overview], demand: Demand) -> Iterator[str]:
+    for overview in overviews:
+        if demand.group in (None, overview.groups[-1].name):
+            yield from (str(it) for it in findings(overview) if it.kind in demand.fail_on)
+
+
+def _there_are(history: History) -> str:
+    """Return the names of the newest groups, for whoever asked for one that is not there."""
+    groups = [group for overview in history.overviews.values() for group in overview.groups]
+    newest = sorted(groups, key=lambda group: group.began, reverse=True)[:_GROUPS]
+    names = dict.fromkeys(group.name for group in newest)
+    return f"; the newest groups are {', '.join(names)}" if names else ""
+
+
+def no_commit(history: History, demand: Demand) -> str | None:
+    """Return why no test can be called flaky; None if one can, or nobody asks for it."""
+    newest = (overview.groups[-1] for overview in history.overviews.values())
+    nameless = [
+        group.name
+        for group in newest
+        if demand.group in (None, group.name) and group.commit is None
+    ]
+    if "flaky" not in demand.fail_on or not nameless:
+        return None
+    return (
+        f"flaky is not judged: no report of group {', '.join(nameless)} names a commit, and a test "
+        "is flaky if it passed and failed on one commit. Reports of runs on GitHub, GitLab or "
+        "Jenkins name it"
+    )
+
+
+def findings(overview: Overview) -> Iterator[Finding]:
+    """Yield what stands out in an overview, the worst first."""
+    newest = len(overview.groups) - 1
+    for leak in overview.leaks:
+        if leak.group == newest:
+            state = "was not seen deleted" if overview.fake else "may still run"
+            name = leak.key or leak.id or "an instance"
+            yield Finding("leak", f"{name} {state}; {leak.way_out}")
+    yield from (Finding("failure", words) for words in _failures(overview))
+    for phase in overview.phases:
+        if phase.change is not None and phase.change.since is not None:
+            yield Finding("regression", _slower(phase, overview, phase.change.since))
+    commit = overview.groups[-1].commit
+    for test in overview.tests:
+        # Only the newest commit is judged: a test that is fixed would be red forever.
+        if commit is not None and commit in test.flaky_on:
+            yield Finding("flaky", _flaky(test, [commit]))
+        elif test.flaky_on:
+            yield Finding("was flaky", _flaky(test, test.flaky_on))
+    for cell in overview.cells:
+        if cell.ready < cell.instances:
+            words = f"{cell.ready} of {cell.instances} of {cell.spec.name} got ready"
+            yield Finding("boots", words)
+    if old := sum(leak.group != newest for leak in overview.leaks):
+        yield Finding("leaks of earlier groups", str(old))
+    yield from _unjudged(overview)
+
+
+def _failures(overview: Overview) -> Iterator[str]:
+    newest = overview.groups[-1]
+    words = {test.test: f"{test.test}: {test.words}" for test in overview.tests if test.words}
+    for run in newest.failed:
+        listed = [words.get(test, test) for test in run.tests[:_MOST]]
+        tests = "; ".join(listed) or "no test of it failed"
+        more = f"; and {len(run.tests) - _MOST} more" if len(run.tests) > _MOST else ""
+        # Nobody knows the exit code of a run that did not end.
+        code = "" if run.ended == NOT_ENDED else f"exit code {run.exit_code}"
+        how = ", ".join(filter(None, (code, run.ended)))
+        left = f"; {run.not_run} of its tests did not run" if run.not_run else ""
+        yield f"run {run.run_id} of group {newest.name} ({how}): {tests}{more}{left}"
+
+
+def _slower(phase: PhaseFigures, overview: Overview, since: int) -> str:
+    assert phase.change is not None
+    first = overview.groups[since]
+    group = f"group {first.name}"
+    place = f"commit {first.commit[:12]} ({group})" if first.commit else group
+    return (
+        f"{phase.phase} of {phase.spec.name}: from {clock(phase.change.before)} to "
+        f"{clock(phase.change.now)}, since {place}"
+    )
+
+
+def _flaky(test: TestFigures, on: Sequence[str]) -> str:
+    commits = ", ".join(commit[:12] for commit in on[:3])
+    more = f" and {len(on) - 3} more" if len(on) > 3 else ""
+    words = f": {test.words}" if test.words else ""
+    return f"{test.test} passed and failed on {commits}{more}{words}"
+
+
+def _unjudged(overview: Overview) -> Iterator[Finding]:
+    newest = len(overview.groups) - 1
+    phases = [phase for phase in overview.phases if phase.points[-1].group == newest]
+    few = [phase for phase in phases if phase.change is None or phase.change.limit is None]
+    if few:
+        which = "no phase" if len(few) == len(phases) else f"not all of {len(phases)} phases"
+        yield Finding(
+            "no baseline",
+            f"{which} could be judged, which takes {ENOUGH} green groups before with instances of "
+            "the same spec",
+        )
