@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 import anyio
 import httpcore
-import httpx
 
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
@@ -19,7 +18,7 @@ from .alarms import Until, running_loop, sleep
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
 from .grace import shielded
-from .httpx_adapter import FAULTS, build, core_proxy, core_request, lost
+from .httpx_adapter import FAULTS, build, core_proxy, core_request, headers_of, lost, network_of
 from .names import NamingBackend
 from .protocol import IN_FLIGHT, Reply, Request, Stream
 from .steps import Steps
@@ -55,54 +54,21 @@ class _Content:
         return data
 
 
-class _PoolTransport(httpx.AsyncBaseTransport):
-    """Pass httpx's requests to our own pool, since httpx's pool can't be given a backend."""
-
-    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
-        self._pool = pool
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        content = _Content(request.content)
-        reply = await self._pool.handle_async_request(core_request(request, content))
-        return httpx.Response(
-            reply.status,
-            headers=reply.headers,
-            stream=_PoolBody(reply),
-            extensions=reply.extensions,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        )
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _PoolBody(httpx.AsyncByteStream):
-    def __init__(self, reply: httpcore.Response) -> None:
-        self._reply = reply
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._reply.aiter_stream():
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._reply.aclose()
-
-
 class AsyncStream:
     """A stream read under anyio."""
 
-    def __init__(self, io: AsyncIO, response: httpx.Response) -> None:
+    def __init__(self, io: AsyncIO, response: httpcore.Response) -> None:
         self._io = io
         self._response = response
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        self._chunks = aiter(response.stream)
+        self.status = response.status
+        self.headers = headers_of(response)
+        self._chunks = response.aiter_stream()
         self._limit = Until(math.inf, running_loop())
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = dict(response.headers)
 
     @property
     def peer(self) -> object:
         """The connection's local address and port; None if there is none."""
-        network: object = self._response.extensions.get("network_stream")
+        network = network_of(self._response)
         if isinstance(network, httpcore.AsyncNetworkStream):
             return network.get_extra_info("client_addr")[:2]
         return None
@@ -125,7 +91,7 @@ class AsyncStream:
         self._limit.ring()
 
     async def close(self) -> None:
-        with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS, httpx.StreamError):
+        with anyio.CancelScope(shield=True), contextlib.suppress(*FAULTS):
             await self._response.aclose()
             # trio warns about an async generator that was not run to its end.
             while await anext(self._chunks, b""):
@@ -142,15 +108,13 @@ class AsyncIO:
         self.link = link
         self._proxy = link.proxy()
         self._backend = NamingBackend()
-        self._transport = _PoolTransport(
-            httpcore.AsyncConnectionPool(
-                # For plain http, a context without certificates: it costs nothing.
-                ssl_context=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                proxy=core_proxy(self._proxy),
-                max_connections=None,
-                max_keepalive_connections=0,
-                network_backend=self._backend,
-            )
+        self._pool = httpcore.AsyncConnectionPool(
+            # For plain http, a context without certificates: it costs nothing.
+            ssl_context=ssl_context(link) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            proxy=core_proxy(self._proxy),
+            max_connections=None,
+            max_keepalive_connections=0,
+            network_backend=self._backend,
         )
         self._gate: anyio.CapacityLimiter | None = None
 
@@ -206,8 +170,9 @@ class AsyncIO:
             # Only for connecting: the backend divides it among the addresses of a name.
             timeout = {"connect": self.monotonic(deadline)}
             built = build(self.link, request, timeout=timeout, trace=steps.on_step_async)
+            sent = core_request(built, _Content(built.content))
             with Until(self.monotonic(deadline)):
-                return AsyncStream(self, await self._transport.handle_async_request(built))
+                return AsyncStream(self, await self._pool.handle_async_request(sent))
         except BaseException as error:
             raised = error
         await _close_unsent(steps)
@@ -222,5 +187,5 @@ class AsyncIO:
         return await shielded(seconds, work)
 
     async def aclose(self) -> None:
-        """Close the transport; nothing is open between calls."""
-        await self._transport.aclose()
+        """Close the pool; nothing is open between calls."""
+        await self._pool.aclose()

@@ -11,12 +11,11 @@ import contextlib
 import math
 import queue
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import httpcore
-import httpx
 
 from pytest_hydrasmoke._base import clock
 from pytest_hydrasmoke._base.errors import TransportError, hide_own_frames
@@ -25,7 +24,7 @@ from pytest_hydrasmoke._base.signals import Interrupts
 from .attempts import append, queue_timeout, unwrap
 from .certificates import ssl_context
 from .deadlines import SLICE, DeadlineBackend
-from .httpx_adapter import FAULTS, build, core_proxy, core_request, lost
+from .httpx_adapter import FAULTS, build, core_proxy, core_request, headers_of, lost, network_of
 from .protocol import IN_FLIGHT, LAST_CHANCE, Reply, Request, Stream
 from .steps import Steps
 from .target import Link
@@ -75,49 +74,18 @@ class Group:
             self.stopped.set()
 
 
-class _PoolTransport(httpx.BaseTransport):
-    """Pass httpx's requests to our own pool, since httpx's pool can't be given a backend."""
-
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
-        self._pool = pool
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        reply = self._pool.handle_request(core_request(request, [request.content]))
-        return httpx.Response(
-            reply.status,
-            headers=reply.headers,
-            stream=_PoolBody(reply),
-            extensions=reply.extensions,  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        )
-
-    def close(self) -> None:
-        self._pool.close()
-
-
-class _PoolBody(httpx.SyncByteStream):
-    def __init__(self, reply: httpcore.Response) -> None:
-        self._reply = reply
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._reply.iter_stream()
-
-    def close(self) -> None:
-        self._reply.close()
-
-
 class SyncStream:
     """A blocking stream."""
 
-    def __init__(self, io: SyncIO, response: httpx.Response) -> None:
+    def __init__(self, io: SyncIO, response: httpcore.Response) -> None:
         self._io = io
         self._response = response
-        assert isinstance(response.stream, httpx.SyncByteStream)
-        self._chunks = iter(response.stream)
-        network: object = response.extensions.get("network_stream")
+        self.status = response.status
+        self.headers = headers_of(response)
+        self._chunks = response.iter_stream()
+        network = network_of(response)
         # A custom transport of a test may have no network stream.
         self._network = network if isinstance(network, Bounded) else None
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = dict(response.headers)
 
     @property
     def peer(self) -> object:
@@ -172,7 +140,7 @@ class SyncIO:
         self._interrupts = interrupts or Interrupts()
         self._group = group
         self._backend = DeadlineBackend(self.cleanup_deadline, slice_seconds)
-        self._transport: _PoolTransport | None = None
+        self._pool: httpcore.ConnectionPool | None = None
         self._proxy: str | None = None
 
     def to(self, link: Link) -> SyncIO:
@@ -248,15 +216,15 @@ class SyncIO:
         if not isinstance(raised, FAULTS):
             # An interrupt inside httpcore's own bookkeeping can leave its pool unusable: a held
             # lock, for which the next request would wait without a deadline.
-            self._transport = None
+            self._pool = None
             self._backend.close()
         return lost(raised, self.link, steps)
 
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
     def _attempt_send(self, request: Request, deadline: float) -> Reply | TransportError:
         stream = self._attempt_open(request, deadline)
@@ -274,22 +242,22 @@ class SyncIO:
 
     def _attempt_open(self, request: Request, deadline: float) -> SyncStream | TransportError:
         self.check()
-        transport = self._transport or self._connect()
+        pool = self._pool or self._connect()
         # httpcore takes these for durations; `deadlines` reads them as the deadlines that they are.
         timeout = dict.fromkeys(("connect", "read", "write"), self.monotonic(deadline))
         steps = Steps(self._proxy)
         try:
             built = build(self.link, request, timeout=timeout, trace=steps.on_step)
-            stream = SyncStream(self, transport.handle_request(built))
+            stream = SyncStream(self, pool.handle_request(core_request(built, [built.content])))
             self._interrupts.answered()
             return stream
         except BaseException as error:
             raised = error
         return self.lost(raised, steps)
 
-    def _connect(self) -> _PoolTransport:
+    def _connect(self) -> httpcore.ConnectionPool:
         proxy = self._proxy = self.link.proxy()
-        pool = httpcore.ConnectionPool(
+        pool = self._pool = httpcore.ConnectionPool(
             ssl_context=ssl_context(self.link),
             proxy=core_proxy(proxy),
             max_connections=None,
@@ -299,5 +267,4 @@ class SyncIO:
         )
         # Where an interrupt comes as the pool has just taken its lock, it takes it once more.
         vars(pool)["_optional_thread_lock"] = threading.RLock()
-        self._transport = _PoolTransport(pool)
-        return self._transport
+        return pool

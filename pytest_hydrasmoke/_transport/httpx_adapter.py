@@ -1,10 +1,11 @@
-"""What both kinds of I/O pass to httpx, and what its errors mean."""
+"""What both kinds of I/O pass to httpcore, and what its errors mean."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from functools import lru_cache
+from typing import cast
 
 import httpcore
 import httpx
@@ -15,7 +16,7 @@ from pytest_hydrasmoke._base.token import bare
 from .attempts import lost_at_proxy, lost_attempt
 from .protocol import Request
 from .reasons import reason_of
-from .steps import NOT_REACHED, PROXY_ERRORS, Progress, Steps
+from .steps import PROXY_ERRORS, Progress, Steps
 from .target import Link
 
 __tracebackhide__ = hide_own_frames
@@ -78,6 +79,17 @@ def core_request(
     )
 
 
+def headers_of(response: httpcore.Response) -> Mapping[str, str]:
+    """Return an answer's headers, each name once, in lower case."""
+    return dict(httpx.Headers(response.headers))
+
+
+def network_of(response: httpcore.Response) -> object:
+    """Return the connection of an answer; None where a test's own pool has none."""
+    extensions = cast("dict[str, object]", response.extensions)  # pyright: ignore[reportUnknownMemberType]
+    return extensions.get("network_stream")
+
+
 def core_proxy(url: str | None) -> httpcore.Proxy | None:
     """Return a proxy in httpcore's form."""
     if url is None:
@@ -110,12 +122,10 @@ def lost(raised: BaseException, link: Link, steps: Steps | None = None) -> Trans
 def fault(error: Exception, link: Link, steps: Steps | None = None) -> TransportError:
     """Return the error of a failed attempt; without `steps` the request had been sent."""
     late, reason = isinstance(error, _LATE), reason_of(error, steps and steps.failure)
-    proxy = None if steps is None else steps.failed_proxy(error)
+    if steps is None:
+        return lost_attempt(link.base_url, reason, Progress.SENT, late=late)
+    proxy = steps.failed_proxy(error)
     if proxy is not None:
         refused = isinstance(error, PROXY_ERRORS)
         return lost_at_proxy(proxy, link.base_url, reason, refused=refused, late=late)
-    if steps is not None:
-        progress = steps.progress(error)
-    else:
-        progress = Progress.CONNECTING if isinstance(error, NOT_REACHED) else Progress.SENT
-    return lost_attempt(link.base_url, reason, progress, late=late)
+    return lost_attempt(link.base_url, reason, steps.progress(error), late=late)

@@ -15,7 +15,7 @@ import httpx
 from .deadlines import Unwritten
 
 PROXY_ERRORS = (httpcore.ProxyError, httpx.ProxyError)
-NOT_REACHED = (
+_NOT_REACHED = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpcore.ConnectError,
@@ -73,8 +73,9 @@ class Steps:
         elif step.endswith("send_request_headers.started"):
             is_tunnel = getattr(info["request"], "method", None) == b"CONNECT"
             self._progress = Progress.UNSENT if is_tunnel else Progress.BEGUN
-        elif step.endswith("send_request_headers.failed") and _is_unwritten(info):
-            self._progress = Progress.UNSENT
+        elif step.endswith("send_request_headers.failed"):
+            if isinstance(info["exception"], Unwritten):
+                self._progress = Progress.UNSENT
         elif step.endswith("send_request_body.complete") and self.sent:
             self._progress = Progress.SENT
         elif step.endswith("receive_response_headers.complete"):
@@ -92,15 +93,8 @@ class Steps:
 
     def progress(self, error: BaseException) -> Progress:
         """Return how far the request came before an error."""
-        return self._progress if self.begun else progress_before(error)
-
-
-def progress_before(error: BaseException) -> Progress:
-    """Return how far a request came of which no step was traced."""
-    # A deadline of our own may come before the first step.
-    never = isinstance(error, (TimeoutError, *NOT_REACHED))
-    return Progress.CONNECTING if never else Progress.SENT
-
-
-def _is_unwritten(info: Mapping[str, object]) -> bool:
-    return isinstance(info["exception"], Unwritten)
+        if self.begun:
+            return self._progress
+        # A deadline of our own may come before the first step.
+        never = isinstance(error, (TimeoutError, *_NOT_REACHED))
+        return Progress.CONNECTING if never else Progress.SENT

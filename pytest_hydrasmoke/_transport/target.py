@@ -14,7 +14,7 @@ import httpx
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 from pytest_hydrasmoke._base.token import Token
 
-from .bypass import is_exempt
+from .bypass import PORTS, is_exempt
 
 __tracebackhide__ = hide_own_frames
 
@@ -55,7 +55,7 @@ def same_router(one: str, two: str) -> bool:
 def _place(url: str) -> tuple[object, ...]:
     try:
         parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+        port = parts.port or PORTS.get(parts.scheme)
     except ValueError:
         return (url,)
     return parts.scheme, parts.hostname, port, parts.path.rstrip("/"), parts.query

@@ -60,6 +60,7 @@ from pytest_hydrasmoke._transport.deadlines import Attempt, DeadlineBackend, Dea
 from pytest_hydrasmoke._transport.httpx_adapter import fault
 from pytest_hydrasmoke._transport.names import NameTimeoutError
 from pytest_hydrasmoke._transport.protocol import Request, drive
+from pytest_hydrasmoke._transport.steps import Steps
 from pytest_hydrasmoke._transport.threads import Group
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -285,7 +286,9 @@ def test_what_went_wrong_is_said_by_the_first_error_that_says_anything() -> None
     assert fault(silent, link).message == "the answer was lost (ReadError)"
     context = httpx.ConnectError("")
     context.__context__ = OSError("no route")
-    assert fault(context, link).message == "no connection to http://router.example (no route)"
+    assert (
+        fault(context, link, Steps()).message == "no connection to http://router.example (no route)"
+    )
     assert fault(httpx.ReadTimeout(""), link).late
 
 
@@ -294,7 +297,7 @@ def test_of_several_addresses_the_first_reason_is_told() -> None:
     failed = httpx.ConnectError("All connection attempts failed")
     failed.__cause__ = OSError("All connection attempts failed")
     failed.__cause__.__cause__ = ExceptionGroup("multiple connection attempts failed", refused)
-    message = fault(failed, link_to("https://router.example")).message
+    message = fault(failed, link_to("https://router.example"), Steps()).message
     assert message == f"no connection to https://router.example ([Errno 111] {os.strerror(111)})"
 
 
@@ -602,7 +605,7 @@ async def test_async_calls_leave_no_connection_behind(kind: str) -> None:
         async with calls_of(kind, server.url) as calls:
             for _ in range(3):
                 await calls.status(SOME_ID)
-                assert calls.io._transport._pool.connections == []  # type: ignore[attr-defined]
+                assert calls.io._pool.connections == []  # type: ignore[attr-defined]
         assert len(server._conns) == 3
 
 
