@@ -22,7 +22,7 @@ from pytest_hydrasmoke._transport.attempts import append
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
-from .hop import answered_by, charset_of, is_ascii_in, oddities, unreadable, words_of
+from .hop import answered_by, charset_of, is_ascii_in, media_type, oddity, unreadable, words_of
 from .models import (
     DeleteResult,
     InstanceSpec,
@@ -79,8 +79,8 @@ class Attempt:
     at: float
     seconds: float
     outcome: Outcome
-    oddities: tuple[str, ...] = ()
-    """Notes on a charset that the answer can't have."""
+    oddity: str | None = None
+    """A note on a charset that the answer can't have."""
 
     @property
     def outcome_unknown(self) -> bool:
@@ -160,8 +160,7 @@ class Calls:
         request = Request("chat", "POST", path, {"message": message}, accept="text/event-stream")
         stream = await self._until_answered(request, deadline, open_stream)
         assert not isinstance(stream, Reply)
-        kind = stream.headers.get("content-type", "")
-        if kind.partition(";")[0].strip().lower() != "text/event-stream":
+        if media_type(stream.headers) != "text/event-stream":
             error = await self._no_stream(stream, deadline)
         elif unreadable(stream.headers) is not None:
             error = unreadable_answer(request, Reply(stream.status, stream.headers, b""))
@@ -169,7 +168,8 @@ class Calls:
             error = ContractError(
                 "chat answered in a charset that no event stream can have",
                 expected="charset=utf-8, or none",
-                got=f"content-type: {safe_line(kind)}{answered_by(stream.headers)}",
+                got=f"content-type: {safe_line(stream.headers['content-type'])}"
+                f"{answered_by(stream.headers)}",
                 next_step="correct the charset at the router, or at the gateway in front of it",
             )
         else:
@@ -315,7 +315,7 @@ class Calls:
         self._reached |= isinstance(outcome, int) or outcome.reached
         if self._observer is not None:
             seconds = self.io.now() - at
-            odd = () if isinstance(result, TransportError) else oddities(request, result.headers)
+            odd = None if isinstance(result, TransportError) else oddity(request, result.headers)
             self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome, odd))
         return result
 
