@@ -5,9 +5,14 @@ PYTEST_DONT_REWRITE: this module has no assertions to rewrite.
 
 from __future__ import annotations
 
+import sys
+
 LIVE = "--hydra-smoke"
 FAKE = "--hydra-smoke-fake"
 TABLE = "tool.hydra-smoke"
+ON_WINDOWS = sys.platform == "win32"
+WSL = "smoke tests run on Linux and macOS: on Windows, run them in WSL"
+"""Why nothing begins on Windows: there a run could not clean up after a signal."""
 
 SETTINGS = {
     "url": "where the router lives, such as https://router.example",

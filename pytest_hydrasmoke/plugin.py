@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_hydrasmoke._options import FAKE, LIVE, SETTINGS, flag
+from pytest_hydrasmoke._options import FAKE, LIVE, ON_WINDOWS, SETTINGS, WSL, flag
 
 if TYPE_CHECKING:
     from pytest_hydrasmoke import (
@@ -93,6 +93,8 @@ def pytest_configure(config: pytest.Config) -> None:
     live, fake = bool(config.getoption("hydra_smoke")), bool(config.getoption("hydra_smoke_fake"))
     settings = (*SETTINGS, "token")
     given = [flag(name) for name in settings if config.getoption(f"hydra_smoke_{name}") is not None]
+    if ON_WINDOWS and (live or fake):
+        raise pytest.UsageError(WSL)
     if live or fake:
         from pytest_hydrasmoke._plugin.activation import switch_on
 

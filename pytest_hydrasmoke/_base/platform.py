@@ -1,6 +1,6 @@
-"""Differences between systems, in one place: `here` is this one, and a test may replace it.
+"""Differences between POSIX systems, in one place: `here` is this one, and a test may replace it.
 
-The tests run only on Linux; the behaviour of the others is taken from documentation, and simulated
+The tests run only on Linux; the behaviour of macOS is taken from documentation, and simulated
 (`tests/shared/systems.py`).
 """
 
@@ -10,50 +10,27 @@ import contextlib
 import os
 import select
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TextIO
 
-from . import clock
-
-T = TypeVar("T")
-
-OPENED: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-"""Flags for every file opened for writing: follow no link, translate no byte."""
-BUSY_TIMEOUT = 2.0
-"""Seconds to wait for other processes that have the file open which is to be replaced or read."""
-_INTERVAL = 0.01
-"""Seconds between two attempts to replace or read a file."""
+OPENED: int = getattr(os, "O_NOFOLLOW", 0)
+"""Flags for every file opened for writing: follow no link."""
 _F_FULLFSYNC = 51
 """F_FULLFSYNC, which `fcntl` defines only on macOS: flush the disk's cache, too."""
+_SELECTABLE = 1024
+"""Descriptors from this number on are too large for select."""
 
 
 class System:
     """Linux, and every system without a class below."""
 
-    is_posix = True
-
     def flush(self, descriptor: int) -> None:
         """Flush a file to disk; raises OSError."""
         os.fsync(descriptor)
 
-    def flush_folder(self, folder: Path) -> None:
-        """Flush a folder's entries to disk, where the file system can."""
-        with contextlib.suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-    def patiently(self, work: Callable[[], T]) -> T:
-        """Read or replace a file that another process may have open; return `work`'s result."""
-        return work()
-
     def writable(self, descriptors: Collection[int], seconds: float) -> set[int]:
         """Return the descriptors that can be written without blocking, once there is one."""
-        if sys.platform == "win32":
-            raise NotImplementedError  # Callers check `is_posix` first.
         poll = select.poll()
         for descriptor in descriptors:
             poll.register(descriptor, select.POLLOUT)
@@ -64,9 +41,7 @@ class Mac(System):
     """macOS, where a disk may cache what was fsynced, and poll does not support terminals."""
 
     def flush(self, descriptor: int) -> None:
-        if sys.platform == "win32":
-            raise NotImplementedError
-        import fcntl  # Not on every system.
+        import fcntl  # Windows, where no run begins, can't import it.
 
         # A network file system may not support it.
         with contextlib.suppress(OSError):
@@ -80,39 +55,26 @@ class Mac(System):
         return {*descriptors} - {*low} or {*select.select([], low, [], seconds)[1]}
 
 
-_SELECTABLE = 1024
-"""Descriptors from this number on are too large for select."""
-
-
-class Windows(System):
-    """Windows: open files can't be replaced."""
-
-    is_posix = False
-
-    def flush_folder(self, folder: Path) -> None:
-        """Do nothing: a folder can't be opened there, and its entries are journaled."""
-
-    def patiently(self, work: Callable[[], T]) -> T:
-        until = clock.now() + BUSY_TIMEOUT
-        while True:
-            try:
-                return work()
-            except PermissionError:
-                if clock.now() >= until:
-                    raise
-            clock.pause(_INTERVAL)
-
-
 def system(name: str) -> System:
     """Return the system named by `sys.platform`."""
-    return {"win32": Windows, "darwin": Mac}.get(name, System)()
+    return Mac() if name == "darwin" else System()
 
 
 here = system(sys.platform)
 
 
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, where the file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def printable(text: str, stream: TextIO) -> str:
-    """Return a text with escapes for characters outside a stream's encoding (a cp1252 console)."""
+    """Return a text with escapes for characters outside a stream's encoding."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

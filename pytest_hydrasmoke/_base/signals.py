@@ -12,7 +12,6 @@ import atexit
 import math
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -31,10 +30,8 @@ STUCK = 10.0
 LINGER = 2.0
 """Seconds for which a run that a signal has ended still takes signals: its process should end."""
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""Signals that end a run, as far as the system has them.
-
-Only Windows has the last (Ctrl-Break, or a closed window); it kills where others send TERM."""
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Signals that end a run."""
 _MOST = 1000
 """How many deferred calls are kept: the newest."""
 
@@ -154,8 +151,6 @@ class Interrupts:
         It sends that same signal, which is handled already. Other threads can't be woken without
         the risk that they have just ended.
         """
-        if sys.platform == "win32":
-            raise NotImplementedError  # Stalled output can't be detected there.
         number, main = self.received, threading.main_thread().ident
         if number is None or main is None or signal.getsignal(number) != self._handle:
             return

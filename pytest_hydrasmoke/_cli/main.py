@@ -20,7 +20,7 @@ from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._base.text import cleaner, safe_line
 from pytest_hydrasmoke._base.token import scrubbing
-from pytest_hydrasmoke._options import variable
+from pytest_hydrasmoke._options import ON_WINDOWS, WSL, variable
 
 from .history import add_options as add_history_options
 from .output import Output, aside, flush, replace_closed
@@ -93,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments and arguments[0].partition("=")[0] not in (*commands.choices, *own_options):
         parser.error(f"the first argument must be a command: {', '.join(commands.choices)}")
     options = parser.parse(arguments)
+    if ON_WINDOWS:
+        return _fail(WSL, SETTINGS)
     return _perform(options, shlex.join(["hydra-smoke", *arguments]))
 
 

@@ -22,7 +22,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
 from . import settle
@@ -228,13 +227,13 @@ def _write(path: Path, plain: object) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     other = path.with_suffix(f".{os.getpid()}.tmp")
     other.write_text(json.dumps(plain), "utf-8")
-    platform.here.patiently(lambda: other.replace(path))
+    other.replace(path)
 
 
 def _measured_in(path: Path) -> list[tuple[str, History]]:
     """Return what another process measured on its own instances; nothing if it can't be read."""
     try:
-        plain: Any = json.loads(platform.here.patiently(path.read_bytes))
+        plain: Any = json.loads(path.read_bytes())
         return [
             (str(spec), History(longest=longest, watched=int(watched)))
             for spec, longest, watched in plain["own"]
@@ -250,7 +249,7 @@ def _shared(path: Path) -> list[tuple[str, History]]:
 
 def _read(path: Path) -> tuple[str, History] | None:
     try:
-        plain: Any = json.loads(platform.here.patiently(path.read_bytes))
+        plain: Any = json.loads(path.read_bytes())
         history = History(**plain["history"])
         if history.last is not None:
             last: Any = history.last

@@ -6,14 +6,12 @@ of its own: requests of tests stay unchanged, so that clients of theirs work, to
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -44,9 +42,7 @@ _NOTIFY_TIMEOUT = 30.0
 def as_argument(config: pytest.Config, test: str) -> str:
     """Return a test's name as an argument of pytest in the folder where it was started."""
     path, parts, rest = test.partition("::")
-    file = config.rootpath / path
-    with contextlib.suppress(ValueError):  # On another drive of Windows.
-        file = Path(os.path.relpath(file, config.invocation_params.dir))
+    file = os.path.relpath(config.rootpath / path, config.invocation_params.dir)
     return f"{file}{parts}{rest}"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import signal
-import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -263,4 +262,4 @@ def _obstacle(item: pytest.Item, limited: bool) -> str | None:
 
 def _has_time_limit() -> bool:
     """Return whether an alarm is set, as pytest-timeout does it; it goes off once."""
-    return sys.platform != "win32" and bool(signal.getitimer(signal.ITIMER_REAL)[0])
+    return bool(signal.getitimer(signal.ITIMER_REAL)[0])

@@ -39,8 +39,6 @@ class StalledOutput:
 
     def watch(self) -> None:
         """Begin; called from a signal handler, in the main thread."""
-        if not platform.here.is_posix:
-            return  # The system can't say what would block.
         self._watching = True
         # None of the locks that starting a thread takes can be held by the interrupted code. If it
         # fails to start, the run is as without this watch.
@@ -105,9 +103,7 @@ def _file(descriptor: int) -> _File | None:
 
 
 def _writes(descriptor: int) -> bool:
-    if sys.platform == "win32":
-        raise NotImplementedError
-    import fcntl  # Not on every system, and not needed there.
+    import fcntl  # Windows, where no run begins, can't import it.
 
     mode = os.O_RDONLY
     with contextlib.suppress(OSError):  # Another thread may have closed it meanwhile.

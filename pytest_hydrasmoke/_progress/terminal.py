@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import sys
 from typing import Any, TextIO
 
 import pytest
@@ -44,9 +43,6 @@ class Terminal:
         file: TextIO = writer._file
         self._encoding = getattr(file, "encoding", None) or "utf-8"
         self._descriptor = _beside(file)
-        if not platform.here.is_posix and file.isatty():
-            # A Windows console: its descriptor has another encoding than its stream.
-            self._encoding = "ascii"
 
     def write_line(self, text: str) -> None:
         """Write a line below what pytest has begun; leave it out if that would block."""
@@ -81,7 +77,7 @@ def _beside(file: TextIO) -> int | None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         descriptor = file.fileno()
         mode = os.fstat(descriptor).st_mode
-        if platform.here.is_posix and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
             with contextlib.suppress(OSError):
                 return _unblocked(descriptor)
         return os.dup(descriptor)
@@ -89,18 +85,13 @@ def _beside(file: TextIO) -> int | None:
 
 
 def _unblocked(descriptor: int) -> int:
-    if sys.platform == "win32":
-        raise NotImplementedError
     return os.open(f"/dev/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _write(descriptor: int, line: bytes) -> bool:
     """Write a line if that is possible at once; return whether it was."""
     with contextlib.suppress(OSError):
-        # Elsewhere there is no way to know.
-        if not platform.here.is_posix or (
-            platform.here.writable([descriptor], 0) and not _stops_writers(descriptor)
-        ):
+        if platform.here.writable([descriptor], 0) and not _stops_writers(descriptor):
             os.write(descriptor, line)
             return True
     return False
@@ -108,9 +99,7 @@ def _write(descriptor: int, line: bytes) -> bool:
 
 def _stops_writers(descriptor: int) -> bool:
     """Return whether a terminal stops a process that writes: it does so to a background job."""
-    if sys.platform == "win32":
-        raise NotImplementedError
-    import termios  # Not on every system, and not needed there.
+    import termios  # Windows, where no run begins, can't import it.
 
     with contextlib.suppress(OSError, termios.error):  # It is no terminal, or has been closed.
         flags: int = termios.tcgetattr(descriptor)[3]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.text import safe_line
 
 from .model import Report
@@ -102,7 +101,7 @@ def _removed(path: Path) -> Iterator[str]:
     """Remove an earlier run's file; yield a line if that fails."""
     try:
         if path.is_file() and not path.is_symlink() and not _is_anothers(path):
-            platform.here.patiently(lambda: path.unlink(missing_ok=True))
+            path.unlink(missing_ok=True)
     except OSError as error:
         yield f"{path.name} of an earlier run is still there: {_why(error, path.parent)}"
 
@@ -131,7 +130,7 @@ def replace(path: Path, text: str) -> None:
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        platform.here.patiently(lambda: os.replace(name, path))
+        os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(name)

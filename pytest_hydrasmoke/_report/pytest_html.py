@@ -17,7 +17,7 @@ from .model import InstanceReport, Report
 def summary(report: Report, page: Path | None, own_page: Path) -> Iterator[str]:
     """Yield pieces of HTML: the run, a link to its `page`, and a line for each instance.
 
-    The link is relative, if possible, to `own_page`, the file that pytest-html writes.
+    The link is relative to `own_page`, the file that pytest-html writes.
     """
     router = f"the bundled {report.fake_words}" if report.fake else f"live router {report.url}"
     counts = ", ".join(
@@ -30,10 +30,7 @@ def summary(report: Report, page: Path | None, own_page: Path) -> Iterator[str]:
     if report.ended is not None:
         yield _paragraph(f"ended before its tests were over: {report.ended}")
     if page is not None:
-        try:
-            link = quote(Path(os.path.relpath(page, own_page.parent)).as_posix())
-        except ValueError:  # On another drive of Windows.
-            link = page.absolute().as_uri()
+        link = quote(os.path.relpath(page, own_page.parent))
         yield f'<p><a href="{link}">Every request and chat of the run</a></p>'
     if report.instances:
         yield f"<ul>{''.join(map(_line, report.instances))}</ul>"

@@ -222,7 +222,7 @@ def append(folder: Path, facts: Mapping[str, object], *, make: bool = False) -> 
     if begins:
         # Sync new directories too: a file whose directory entry is lost is lost.
         for place in (folder, *folder.parents[:3]):
-            platform.here.flush_folder(place)
+            platform.flush_folder(place)
 
 
 def discard_if_done(folder: Path) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._base.files import NEW, opened
 from pytest_hydrasmoke._options import how_to_set
@@ -129,7 +128,7 @@ def replace(path: Path, text: str) -> None:
     try:
         with os.fdopen(_created(other), "wb") as file:
             file.write(text.encode())
-        platform.here.patiently(lambda: other.replace(path))
+        other.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             other.unlink()

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._options import variable
 
@@ -39,7 +38,7 @@ def pick_token(
             file = layer["token_file"]
             if isinstance(file, str | Path) and os.path.isfile(file):
                 try:
-                    # Editors on Windows begin UTF-8 with a byte order mark.
+                    # Some editors begin UTF-8 with a byte order mark.
                     text = Path(file).read_text("utf-8-sig")
                 except (OSError, ValueError) as error:
                     words = f"token_file {file} can't be read: {error}"
@@ -52,7 +51,7 @@ def pick_token(
 
 def open_to_others(token_file: Path | None) -> Iterator[str]:
     """Yield a warning for a token file that other users of the machine can read."""
-    if token_file is not None and platform.here.is_posix:
+    if token_file is not None:
         mode = token_file.stat().st_mode & 0o777
         if mode & 0o077:
             yield f"others can read {token_file} (mode {mode:03o}): chmod 600 {token_file}"

@@ -38,7 +38,7 @@ def _elapsed() -> float:
     return os.times().elapsed
 
 
-# Other systems have no ticks (Windows), or make them of the time of day (macOS).
+# Other systems make ticks of the time of day (macOS), or have none.
 _ticks = _elapsed if sys.platform == "linux" else _monotonic
 
 
@@ -85,10 +85,7 @@ def pause(seconds: float) -> None:
 
 
 def _block(seconds: float) -> None:
-    if sys.platform == "win32":
-        _time.sleep(seconds)  # select needs a socket there.
-    else:
-        select.select([], [], [], seconds)
+    select.select([], [], [], seconds)
 
 
 def wait(attempt: Callable[[float], object], seconds: float) -> bool:

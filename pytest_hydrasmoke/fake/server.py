@@ -12,7 +12,6 @@ import asyncio
 import atexit
 import itertools
 import logging
-import os
 import socket
 import threading
 from collections.abc import Coroutine
@@ -124,8 +123,7 @@ class Server:
         # Explicit protocol, or asyncio leaves Nagle's algorithm on: 44 ms per answer.
         self._socket = socket.socket(family, kind, socket.IPPROTO_TCP)
         try:
-            # On Windows it would share the address with a process that has it already.
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name != "nt")
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind(address)
             # From here on connections are accepted, even if the thread takes a moment to start.
             self._socket.listen(256)

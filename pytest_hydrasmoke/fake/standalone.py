@@ -65,12 +65,8 @@ def _signals_noted() -> Generator[Sequence[int]]:
         # Without a lock, such as an Event has: the thread that this interrupts may hold it.
         came.append(number)
 
-    # Only Windows has the last: Ctrl-Break.
-    names = ("SIGINT", "SIGTERM", "SIGBREAK")
     before = {
-        number: signal.signal(number, on_signal)
-        for name in names
-        if (number := getattr(signal, name, None)) is not None
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield came

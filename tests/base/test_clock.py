@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
-import sys
 import threading
 from pathlib import Path
 from types import ModuleType
@@ -143,18 +142,6 @@ def test_frozen_time_goes_on_here(module: ModuleType, kind: str) -> None:
             assert not one.wait(threading.Event().wait, 0.01)
             began = one.now()
     assert 0 <= one.now() - began < 5
-
-
-@BOTH
-def test_windows_has_no_ticks_and_no_select_without_sockets(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "platform", "win32")
-    there = another(module)
-    assert there._ticks is there._monotonic
-    began = there.now()
-    there.pause(0.01)
-    assert there.now() - began >= 0.01
 
 
 def code_of(module: ModuleType) -> str:

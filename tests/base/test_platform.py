@@ -13,32 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from systems import OpenElsewhere
 
 from pytest_hydrasmoke._base import files, platform
-from pytest_hydrasmoke._base.platform import Mac, System, Windows
+from pytest_hydrasmoke._base.platform import Mac, System
 
 
-class HandTime:
-    """Time that passes where somebody sleeps, in the place of `clock`."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def pause(self, seconds: float) -> None:
-        self.time += seconds
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("linux", System), ("darwin", Mac), ("win32", Windows), ("aix", System)]
-)
+@pytest.mark.parametrize(("name", "kind"), [("linux", System), ("darwin", Mac), ("aix", System)])
 def test_a_system_is_known_by_its_name(name: str, kind: type[System]) -> None:
     assert type(platform.system(name)) is kind
-    assert platform.system(name).is_posix == (name != "win32")
     assert type(platform.here) is type(platform.system(sys.platform))
+
+
+# Appending
 
 
 def test_nothing_is_made_for_a_line_that_begins_no_file(tmp_path: Path) -> None:
@@ -78,33 +64,9 @@ def test_a_folder_is_flushed_where_it_can_be(
         flushed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
 
     monkeypatch.setattr(os, "fsync", noted)
-    System().flush_folder(tmp_path)
-    System().flush_folder(tmp_path / "gone")
-    Windows().flush_folder(tmp_path)
+    platform.flush_folder(tmp_path)
+    platform.flush_folder(tmp_path / "gone")
     assert flushed == [str(tmp_path)]
-
-
-# What others have open
-
-
-def test_what_another_process_has_open_is_waited_for_on_windows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(platform, "clock", clock := HandTime())
-    assert Windows().patiently(OpenElsewhere(times=3)) == "done"
-    assert 100 < clock.time < 101
-
-
-def test_it_is_not_waited_for_longer_than_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "clock", clock := HandTime())
-    with pytest.raises(PermissionError):
-        Windows().patiently(OpenElsewhere(times=1_000_000))
-    assert platform.BUSY_TIMEOUT < clock.time - 100 < platform.BUSY_TIMEOUT + 1
-
-
-def test_elsewhere_a_refusal_is_one() -> None:
-    with pytest.raises(PermissionError):
-        System().patiently(OpenElsewhere(times=1))
 
 
 # What takes output

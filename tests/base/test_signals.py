@@ -64,22 +64,6 @@ def test_the_first_signal_interrupts_and_is_told(
     assert told == [number]
 
 
-def test_ctrl_break_is_one_where_there_is_such_a_thing(
-    told: list[int], clock: HandTime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Windows alone has it: another number is played by one that this system has.
-    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
-    interrupts = Interrupts(on_first=told.append)
-    interrupts.install()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGUSR1)
-    finally:
-        interrupts.restore()
-    assert (interrupts.received, told) == (signal.SIGUSR1, [signal.SIGUSR1])
-    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
-
-
 def test_later_signals_wait(interrupts: Interrupts, told: list[int]) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)

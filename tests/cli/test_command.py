@@ -314,7 +314,7 @@ def test_check_of_a_poll_against_the_contract(
 def test_a_console_that_has_no_character_for_a_word_shows_an_escape(
     here: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As a pipe on Windows has it; a router's words can be of any script.
+    # A router's words can be of any script.
     written = io.BytesIO()
     console = io.TextIOWrapper(written, encoding="cp1252", write_through=True)
     monkeypatch.setattr(sys, "stdout", console)
@@ -616,13 +616,20 @@ def test_help(capsys: Output) -> None:
         assert f"\n    {command} " in text
 
 
+def test_on_windows_no_command_begins(
+    here: Project, router: FakeRouter, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_module, "ON_WINDOWS", True)
+    assert main(["check"]) == 4
+    assert capsys.readouterr().err == (
+        "smoke tests run on Linux and macOS: on Windows, run them in WSL\n"
+    )
+    assert router.requests == ()
+
+
 # Signals
 
-SIGNALS = [
-    pytest.param(getattr(signal, name), id=name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if hasattr(signal, name) and sys.platform != "win32"
-]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @contextmanager
@@ -652,7 +659,6 @@ def test_a_signal_ends_a_command_that_waits_for_its_router(
     assert len(lines) == (2 if command == ["check"] else 3)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
 @pytest.mark.parametrize("command", [["check"], ["sweep", "--run-id", "run"]], ids=" ".join)
 def test_the_code_of_an_interrupt_is_the_same_where_nobody_reads(
     project: Project, command: list[str]
@@ -696,13 +702,11 @@ def test_the_rest_of_an_interrupted_line_does_not_change_the_code(
     sys.stdout.flush()  # As Python does at its exit: a failure there is code 120.
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a pipe without a reader is another error")
 def test_the_code_of_wrong_settings_is_the_same_where_nobody_reads(project: Project) -> None:
     with project.unread("-m", "pytest_hydrasmoke", "check") as process:
         assert process.wait(60) == 4
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
 def test_a_sweep_that_is_interrupted_says_what_it_knows_and_what_not(
     here: Project, router: FakeRouter
 ) -> None:

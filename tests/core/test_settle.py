@@ -27,7 +27,6 @@ from scripted_io import (
     reply,
     stream,
 )
-from systems import OpenElsewhere
 
 from pytest_hydrasmoke import (
     ChatTimeoutError,
@@ -38,7 +37,6 @@ from pytest_hydrasmoke import (
     RejectedError,
     TransportError,
 )
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._core.account import open_account
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.handle import Handle
@@ -445,33 +443,6 @@ def test_what_was_measured_and_can_not_be_written_costs_others_a_wait(tmp_path: 
     log = TurnLog(logs_of(tmp_path), "spec")
     watch(log, 0.2)
     assert log.known == (pytest.approx(0.2), 1)
-
-
-def test_a_log_that_another_process_reads_is_written_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # On Windows no file is replaced while anybody has it open, and none read while it is replaced.
-    monkeypatch.setattr(platform, "here", platform.Windows())
-    first, second = log_of(tmp_path), log_of(tmp_path)
-    in_the_way = OpenElsewhere(times=2)
-    in_its_place, read = Path.replace, Path.read_bytes
-
-    def replace_once_closed(path: Path, target: Path) -> Path:
-        in_the_way()
-        return in_its_place(path, target)
-
-    def read_once_closed(path: Path) -> bytes:
-        in_the_way()
-        return read(path)
-
-    monkeypatch.setattr(Path, "replace", replace_once_closed)
-    assert first.begin(0, 90.0) == 1
-    assert in_the_way.left == 0
-    in_the_way.left = 2
-    monkeypatch.setattr(Path, "read_bytes", read_once_closed)
-    second.refresh(101.0)
-    assert in_the_way.left == 0
-    assert second.history.last == LastTurn("test_a", 0, 0, 101.0, how="cut", ended=101.0)
 
 
 def test_what_is_private_is_in_no_file(tmp_path: Path) -> None:

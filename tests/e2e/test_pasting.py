@@ -13,10 +13,8 @@ import pytest
 from inner import ALONE, only, without_others
 from plugin_tools import TOKEN, Project
 
-from pytest_hydrasmoke._base.platform import here as machine
 from pytest_hydrasmoke.fake import FakeRouter
 
-pytestmark = pytest.mark.skipif(not machine.is_posix, reason="the commands are for a POSIX shell")
 TEST = "def test_one(smoke_instance): assert smoke_instance.id"
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1", "delete_timeout": 5}
 

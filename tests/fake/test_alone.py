@@ -144,12 +144,6 @@ def test_further_signals_at_every_step_of_its_end() -> None:
     assert not [one for one in threading.enumerate() if one.name == "hydrasmoke-fake"]
 
 
-def test_ctrl_break_ends_it_where_there_is_such_a_thing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)
-    served(lambda http: None, signal.SIGUSR1)
-    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
-
-
 def test_serve_tells_nobody_by_default() -> None:
     timer = threading.Timer(0.25, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()

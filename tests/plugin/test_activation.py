@@ -10,7 +10,7 @@ import pytest
 from inner import ALONE, only, without_others
 from plugin_tools import ALL, FIRST, SOMEBODY, TOKEN, Project, count, problems
 
-from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke import InstanceSpec, SmokeClient, plugin
 from pytest_hydrasmoke._options import SETTINGS, flag
 from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke.fake import FakeRouter
@@ -25,6 +25,20 @@ def test_without_a_switch_smoke_tests_are_skipped_with_a_reason_that_names_both(
     result.assert_outcomes(passed=2, skipped=1)
     result.stdout.fnmatch_lines([f"SKIPPED * {REASON}"])
     result.stdout.no_fnmatch_line("*hydra-smoke:*")
+
+
+@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
+def test_on_windows_a_switch_is_an_error_and_without_one_all_is_as_elsewhere(
+    project: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch, switch: str
+) -> None:
+    monkeypatch.setattr(plugin, "ON_WINDOWS", True)
+    project.suite("mixed").at(router)
+    result = project.run(switch)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    words = "ERROR: smoke tests run on Linux and macOS: on Windows, run them in WSL"
+    assert result.errlines[0] == words
+    assert router.requests == ()
+    project.run("test_mixed.py").assert_outcomes(passed=2, skipped=1)
 
 
 def test_without_a_switch_every_smoke_fixture_skips(project: Project) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,9 +15,7 @@ from plugin_tools import TOKEN, Project, count, nothing_left, until
 from pytest_hydrasmoke._run.ledger import Ledger
 from pytest_hydrasmoke.fake import FakeRouter
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-
-INT, TERM, HUP = (getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 Asked = Callable[[], socket.socket]
 
 

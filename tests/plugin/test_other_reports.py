@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 from plugin_tools import TOKEN, Project
-from systems import Drives
 
-from pytest_hydrasmoke._report import pytest_html
 from pytest_hydrasmoke.fake import FakeRouter
 
 HTML = ("-p", "pytest_metadata.plugin", "-p", "pytest_html.fixtures", "-p", "pytest_html.plugin")
@@ -52,15 +50,6 @@ def test_pytest_html_shows_the_run_and_links_to_its_own_page(
     assert (here.path / "out" / link).is_file()
     assert HOSTILE not in text
     assert TOKEN not in text
-
-
-def test_pytest_html_links_to_a_page_on_another_drive(
-    here: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pytest_html, "os", Drives())
-    here.live("test_endings.py::test_passes", *HTML, "--html=out/page.html")
-    [link] = re.findall(r'<a href="([^"]*report.html)">', page(here))
-    assert link == (here.path / ".hydrasmoke" / "report.html").as_uri()
 
 
 def test_pytest_html_has_a_row_for_each_leak_and_breach(here: Project, router: FakeRouter) -> None:

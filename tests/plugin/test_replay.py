@@ -10,13 +10,10 @@ from typing import Any
 
 import pytest
 from plugin_tools import CHECKS, Project, problems
-from starlette.requests import Request
 from starlette.responses import Response
-from systems import Drives
 
 from pytest_hydrasmoke import HydraSmokeConfig
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._plugin import replay
 from pytest_hydrasmoke._plugin.replay import Replaying, comes_at_once
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.presets import load
@@ -394,22 +391,3 @@ def test_a_word_that_was_interrupted(
     assert heard == [f"{place.prefix}/_fake/stage"] * 2
 
 
-def test_a_test_on_another_drive_is_named_in_full(
-    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
-) -> None:
-    heard: list[str] = []
-
-    async def stage(scope: Any, receive: Any, send: Any) -> None:
-        heard.append((await Request(scope, receive).json())["test"])
-        await Response(status_code=204)(scope, receive, send)
-
-    monkeypatch.setattr(replay, "os", Drives())
-    place = mount(stage)
-    settings = HydraSmokeConfig(url=place.url, token=Token("a-made-up-token"))
-    teller = Replaying(pytestconfig, settings)
-    try:
-        teller.on_stage("t.py::one", 1, "t.py::one", begins=True)
-    finally:
-        teller.pytest_unconfigure()
-        unmount(place)
-    assert heard == [f"{pytestconfig.rootpath / 't.py'}::one"]

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.signals import Interrupts
 from pytest_hydrasmoke._plugin import stalled_output
 from pytest_hydrasmoke._plugin.stalled_output import StalledOutput
@@ -166,13 +165,6 @@ def test_without_a_thread_all_is_as_before(pipe: Pipe, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(threading.Thread, "start", no_more)
     pipe.stalled.watch()
-
-
-def test_elsewhere_nothing_is_watched(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipe.fill()
-    monkeypatch.setattr(platform, "here", platform.Windows())
-    pipe.stalled.watch()
-    assert not pipe.stalled.is_stalled
 
 
 def test_an_output_that_was_closed_is_none() -> None:

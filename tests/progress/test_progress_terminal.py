@@ -129,18 +129,6 @@ def test_characters_that_a_stream_does_not_know_are_escaped(config: Config, tmp_
     assert (tmp_path / "log").read_text("ascii") == "status 'f\\xfcr'\n"
 
 
-def test_a_console_of_windows_gets_what_every_encoding_has(
-    tty: tuple[Beside, int], config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(platform, "here", platform.Windows())
-    beside, ours = tty
-    console = Terminal(beside.reporter, beside.writer)
-    console.write_line("status 'für'")
-    for it in (console, beside.terminal, beside.file):
-        it.close()
-    assert shown(rest_of(ours)) == ["status 'f\\xfcr'", ""]
-
-
 def test_a_terminal_is_written_to_where_poll_knows_none(
     tty: tuple[Beside, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,22 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from recorded_turns import DONE, TEST, turn
 
 from pytest_hydrasmoke import ConfigError
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.files import opened
 from pytest_hydrasmoke._options import how_to_set
 from pytest_hydrasmoke._run.locks import Lock
 from pytest_hydrasmoke._run.recording import as_text, path_of
 from pytest_hydrasmoke._run.recordings import Recordings, replace
-
-T = TypeVar("T")
 
 
 def test_a_file_that_was_moved_is_found_by_its_owner(tmp_path: Path) -> None:
@@ -73,14 +68,13 @@ def test_two_that_write_into_a_new_folder_at_once_do_not_meet(
             path.parent.mkdir()
             raise
 
-    class Other(platform.System):
-        def patiently(self, work: Callable[[], T]) -> T:
-            monkeypatch.undo()
-            replace(tmp_path / "tests" / "b.json", "b")
-            return work()
+    def after_the_other_s(path: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        replace(tmp_path / "tests" / "b.json", "b")
+        return path.replace(target)
 
     monkeypatch.setattr("pytest_hydrasmoke._run.recordings.opened", after_the_other)
-    monkeypatch.setattr(platform, "here", Other())
+    monkeypatch.setattr(Path, "replace", after_the_other_s)
     replace(tmp_path / "tests" / "a.json", "a")
     assert {it.name: it.read_text() for it in (tmp_path / "tests").iterdir()} == {
         "a.json": "a",

@@ -8,7 +8,6 @@ import pytest
 from plugin_tools import TOKEN, Project
 from settings_tools import resolved, told
 
-from pytest_hydrasmoke._base import platform
 from pytest_hydrasmoke._base.token import Token
 from pytest_hydrasmoke._options import SETTINGS
 from pytest_hydrasmoke._settings.sources import load
@@ -46,7 +45,7 @@ def test_the_mode_of_a_token_file_says_nothing_where_there_are_none(
         return load(dict.fromkeys(SETTINGS), live.path, fake=False).warnings
 
     assert len(warnings()) == 1
-    monkeypatch.setattr(platform, "here", platform.Windows())
+    file.chmod(0o600)
     assert warnings() == ()
 
 

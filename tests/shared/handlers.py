@@ -12,9 +12,8 @@ from contextlib import contextmanager
 def as_in_a_terminal() -> Iterator[None]:
     """Set the handlers that a command finds, and restore this process's own after it."""
     found = {
-        getattr(signal, name): signal.getsignal(getattr(signal, name))
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-        if hasattr(signal, name)
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     # A job in the background of a shell ignores it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -35,9 +35,8 @@ def looks_at_once() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def signals_that_count() -> Iterator[None]:
     """Let no signal be ignored: a shell's background jobs ignore Ctrl-C, `nohup` the hang-up."""
-    # Windows has no hang-up.
-    both = (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT))
-    ignored = [number for number in {*both} if signal.getsignal(number) is signal.SIG_IGN]
+    both = (signal.SIGINT, signal.SIGHUP)
+    ignored = [number for number in both if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, signal.default_int_handler)
     yield

@@ -9,19 +9,6 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 
 
-class OpenElsewhere:
-    """Work that another process's open file is in the way of, a few times."""
-
-    def __init__(self, times: int) -> None:
-        self.left = times
-
-    def __call__(self) -> str:
-        if self.left:
-            self.left -= 1
-            raise PermissionError(13, "The process cannot access the file")
-        return "done"
-
-
 class DeafEvent(threading.Event):
     """An event whose waits no signal breaks off: what came meanwhile comes after each of them."""
 
@@ -53,14 +40,3 @@ def poll_without_devices() -> SimpleNamespace:
             return [(descriptor, select.POLLNVAL) for descriptor in self._descriptors]
 
     return SimpleNamespace(poll=Poll, select=select.select, POLLOUT=select.POLLOUT)
-
-
-class Drives:
-    """The module `os` of a system on which two files lie on two drives."""
-
-    def __init__(self) -> None:
-        self.path = SimpleNamespace(relpath=self._relpath)
-
-    @staticmethod
-    def _relpath(file: object, start: object) -> str:
-        raise ValueError("path is on mount 'C:', start on mount 'D:'")
