@@ -389,5 +389,3 @@ def test_a_word_that_was_interrupted(
         teller.pytest_unconfigure()
         unmount(place)
     assert heard == [f"{place.prefix}/_fake/stage"] * 2
-
-
