@@ -35,13 +35,12 @@ from .models import (
 from .replayed import AllCounted, all_counted
 from .responses import (
     Earlier,
-    asked_pause,
     failure,
     parse,
     unexpected_success,
     unreadable_answer,
 )
-from .retry import RULES, TRANSIENT, Outcome, decide, pause
+from .retry import RULES, TRANSIENT, Outcome, asked_pause, decide, pause
 
 __tracebackhide__ = hide_own_frames
 

@@ -75,10 +75,10 @@ def turns_away(reply: Reply) -> bool:
     )
 
 
-def sender_of(headers: Headers) -> str:
-    """Return what answered: its `Server` and `Via`, and the type and encoding of the answer.
+def answered_by(headers: Headers) -> str:
+    """Return what answered, in brackets, to come after a message; empty if nothing tells.
 
-    Empty if the answer has none of these.
+    That is its `Server` and `Via`, the answer's type and encoding, and what it asks for.
     """
     names = ("server", "via", _TYPE)
     server, via, kind = (safe_line(headers.get(name, ""), _NAME) for name in names)
@@ -90,13 +90,7 @@ def sender_of(headers: Headers) -> str:
     known = [text for text in known if text]
     if not server and not known:
         return ""
-    return ", ".join([server or "an unnamed server", *known])
-
-
-def answered_by(headers: Headers) -> str:
-    """Return the same in brackets, to come after a message."""
-    named = sender_of(headers)
-    return f" (answered by {named})" if named else ""
+    return f" (answered by {', '.join([server or 'an unnamed server', *known])})"
 
 
 def challenge(headers: Headers) -> str | None:

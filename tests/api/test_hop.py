@@ -9,12 +9,12 @@ from scripted_io import reply
 
 from pytest_hydrasmoke import ContractError, PollResult, RouterError
 from pytest_hydrasmoke._api.hop import (
+    answered_by,
     challenge,
     charset_of,
     is_ascii_in,
     is_routers,
     oddity,
-    sender_of,
     unreadable,
     words_of,
 )
@@ -105,7 +105,7 @@ TOLD: list[tuple[dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("headers", "told"), TOLD)
 def test_who_answered_is_told_by_its_own_words(headers: dict[str, str], told: str) -> None:
-    assert sender_of(headers) == told
+    assert answered_by(headers) == (told and f" (answered by {told})")
 
 
 CHALLENGES: dict[str, str | None] = {
