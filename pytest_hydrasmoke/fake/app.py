@@ -130,8 +130,8 @@ class _Endpoint:
     def _answer(self, request: Request, raw: bytes) -> ASGIApp:
         try:
             work = self._take(request, raw)
-            trouble = _trouble(self._world) if self._world.in_trouble(self._route) else None
-            return _with(trouble, work)
+            hit = self._world.in_trouble(self._route)
+            return _with(_trouble(self._world, self._route) if hit else None, work)
         except wire.InvalidRequestError as problem:
             return wire.answer_invalid(problem)
         except HTTPException as refusal:
@@ -149,17 +149,18 @@ def _with(fault: Failure | Drop | None, work: Callable[[], ASGIApp]) -> ASGIApp:
     return hang_up if isinstance(fault, Drop) else _failed(fault)
 
 
-def _trouble(world: World) -> Failure | Drop:
+def _trouble(world: World, route: Route) -> Failure | Drop:
     scenario = world.scenario
     if scenario.trouble in ("dropped", "lost"):
-        return Drop("before" if scenario.trouble == "dropped" else "after")
+        return Drop(route=route, when="before" if scenario.trouble == "dropped" else "after")
     retry_after: int | str | None = scenario.retry_after_seconds
     if scenario.retry_after == "none":
         retry_after = None
     elif scenario.retry_after == "date":
         # The only time not from the clock: a client compares a date with its own real one.
         retry_after = formatdate(time.time() + scenario.retry_after_seconds, usegmt=True)
-    return Failure("before", 429 if scenario.trouble == "limited" else 503, retry_after, None)
+    status = 429 if scenario.trouble == "limited" else 503
+    return Failure(route=route, status=status, retry_after=retry_after)
 
 
 def _failed(fault: Failure) -> Response:

@@ -240,7 +240,7 @@ def _words_on(uncounted: str | None) -> dict[str, str]:
 def _death(scenario: Scenario) -> Break | None:
     if scenario.agent_dies == "never":
         return None
-    return Break(scenario.agent_dies, scenario.agent_dies_after, None)
+    return Break(kind=scenario.agent_dies, after_events=scenario.agent_dies_after)
 
 
 def _asked(message: str, instance: Instance) -> Asked:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
 
 from .app import build_app
 from .clock import Clock, RealClock
-from .faults import BreakKind, Faults, When
+from .faults import Break, BreakKind, Drop, Failure, Faults, Reset, When
 from .presets import load
 from .public import public
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
@@ -21,6 +22,16 @@ from .server import Mounted, mount, unmount
 from .specs import Difference
 from .stage import with_stage
 from .state import World
+
+_Order: TypeAlias = Reset | Reply | Failure | Drop | Break
+ORDERS: Mapping[str, type[_Order]] = {
+    "reset": Reset,
+    "reply": Reply,
+    "fail": Failure,
+    "drop": Drop,
+    "break_stream": Break,
+}
+"""What can be done to a fake router while it runs."""
 
 
 @public
@@ -130,8 +141,7 @@ class FakeRouter:
         are tried in order, before the scenario's `replies`; the same `match` again replaces the
         earlier one. Raises ValueError.
         """
-        given = {"match": match, "text": text, "tool_calls": tool_calls, "reasoning": reasoning}
-        self._world.add_reply(Reply.of("reply", given))
+        self._order(Reply, match=match, text=text, tool_calls=tool_calls, reasoning=reasoning)
 
     def fail(
         self,
@@ -151,8 +161,9 @@ class FakeRouter:
         an HTTP date. `body` is the answer's JSON, or a text for an HTML page; by default an object
         with `detail`. Raises ValueError.
         """
-        self._faults.fail(
-            route,
+        self._order(
+            Failure,
+            route=route,
             status=status,
             times=times,
             after=after,
@@ -166,7 +177,7 @@ class FakeRouter:
 
         `after` and `when` are as in `fail`. Raises ValueError.
         """
-        self._faults.drop(route, when=when, times=times, after=after)
+        self._order(Drop, route=route, when=when, times=times, after=after)
 
     def break_stream(
         self,
@@ -190,14 +201,29 @@ class FakeRouter:
         events, unless `when="after"`: then the agent had finished when its stream broke. Raises
         ValueError.
         """
-        self._faults.break_stream(
-            kind,
+        self._order(
+            Break,
+            kind=kind,
             after_events=after_events,
             times=times,
             after=after,
             when=when,
             split_at=split_at,
         )
+
+    def _order(self, kind: type[_Order], /, **given: Any) -> None:
+        match kind(**given):
+            case Reset():
+                self.reset()
+            case Reply() as reply:
+                self._world.add_reply(reply)
+            case fault:
+                self._faults.add(fault)
+
+
+def order(router: FakeRouter, name: str, given: Mapping[str, Any]) -> None:
+    """Do what `ORDERS` calls so, with these arguments; raises ValueError."""
+    router._order(ORDERS[name], **given)  # pyright: ignore[reportPrivateUsage]
 
 
 def stage_of(router: FakeRouter, edit: Edit) -> str:

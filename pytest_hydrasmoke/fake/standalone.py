@@ -9,16 +9,15 @@ object; invalid ones get a 422 that says why, and change nothing.
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import json
 import signal
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from types import FrameType
-from typing import cast
+from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -30,7 +29,7 @@ from starlette.types import Receive, Scope, Send
 from .real_time import pause
 from .records import Instance, LlmEvent, RequestRecord
 from .requests import answer_refused, bears
-from .router import FakeRouter
+from .router import ORDERS, FakeRouter, order
 from .scenario import Scenario
 from .server import Server
 
@@ -77,19 +76,12 @@ def _signals_noted() -> Generator[Sequence[int]]:
 
 def with_controls(router: FakeRouter) -> Starlette:
     """Add a fake router's controls beside its routes."""
-    verbs: tuple[Callable[..., None], ...] = (
-        router.reset,
-        router.reply,
-        router.fail,
-        router.drop,
-        router.break_stream,
-    )
     controls = Router(
         [
             Route("/instances", _show(lambda: router.instances)),
             Route("/requests", _show(lambda: router.requests)),
             Route("/llm_events", _show(lambda: router.llm_events)),
-            *(Route(f"/{verb.__name__}", _do(verb), methods=["POST"]) for verb in verbs),
+            *(Route(f"/{name}", _do(router, name), methods=["POST"]) for name in ORDERS),
         ]
     )
 
@@ -105,6 +97,7 @@ def with_controls(router: FakeRouter) -> Starlette:
     )
 
 
+_GIVEN = TypeAdapter(dict[str, Any])
 _Endpoint = Callable[[Request], Coroutine[object, object, Response]]
 _Seen = tuple[Instance, ...] | tuple[RequestRecord, ...] | tuple[LlmEvent, ...]
 
@@ -118,38 +111,20 @@ def _show(look: Callable[[], _Seen]) -> _Endpoint:
     return show
 
 
-def _do(verb: Callable[..., None]) -> _Endpoint:
+def _do(router: FakeRouter, name: str) -> _Endpoint:
     async def do(request: Request) -> Response:
         try:
-            arguments: object = json.loads(await request.body() or b"{}")
-        except (ValueError, RecursionError) as problem:
-            return _refused("json_invalid", f"The body is no JSON: {problem}")
-        if not isinstance(arguments, dict):
-            return _refused("dict_type", "The body is a JSON object of keyword arguments")
-        given = cast(dict[str, object], arguments)
-        known = inspect.signature(verb).parameters
-        for name in given:
-            if name not in known:
-                return _refused("unexpected", _no_argument(verb.__name__, name, known), name)
-        for name, parameter in known.items():
-            if name not in given and parameter.default is parameter.empty:
-                return _refused("missing", f"{verb.__name__} needs {name}", name)
-        try:
-            verb(**given)
+            order(router, name, _GIVEN.validate_json(await request.body() or b"{}"))
+        except ValidationError as problem:
+            return _refused(f"The body is no JSON object: {problem.errors()[0]['msg']}")
         except ValueError as problem:
-            return _refused("value_error", f"{verb.__name__}: {problem}")
+            return _refused(f"{name}: {problem}")
         return JSONResponse({})
 
     return do
 
 
-def _refused(kind: str, message: str, *place: str) -> Response:
+def _refused(message: str) -> Response:
     """Refuse what a control can't accept, in the form of the router's own refusals."""
-    entry = {"type": kind, "loc": ["body", *place], "msg": message}
+    entry = {"type": "value_error", "loc": ["body"], "msg": message}
     return JSONResponse({"detail": [entry]}, 422)
-
-
-def _no_argument(verb: str, name: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"it takes {', '.join(known) or 'none'}"
-    return f"{verb} has no argument {name[:40]!r}; {hint}"

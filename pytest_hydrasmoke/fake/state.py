@@ -17,7 +17,7 @@ from typing import Literal
 from .clock import Clock
 from .recordings import Counted
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
-from .replies import Reply
+from .replies import Reply, scripted
 from .runtimes.frames import Said
 from .scenario import Scenario, StatusCase
 from .tasks import Queue, Task
@@ -73,7 +73,7 @@ class World:
         self._requests: list[OpenRecord] = []
         self._llm_events: list[LlmEvent] = []
         self._arrived: Counter[Route] = Counter()
-        self._scripted = [Reply.of("replies", reply) for reply in scenario.replies]
+        self._scripted = scripted(scenario.replies)
         self._added: dict[str, Reply] = {}
         self._given: Counter[tuple[str, Reply]] = Counter()
         self._uncounted: dict[str, str] = {}

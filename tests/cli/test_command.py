@@ -529,11 +529,11 @@ def test_fake_plays_a_scenario(project: Project, monkeypatch: pytest.MonkeyPatch
     served: list[Scenario] = []
     monkeypatch.setattr("pytest_hydrasmoke.fake.serve", lambda it, *_, **__: served.append(it))
     project.write("own.toml", 'base = "text"\nreply = "yes"\n')
-    for given in ([], ["--scenario", "anthropic"], ["--scenario", "own.toml"]):
+    for given in ([], ["--scenario", "goose"], ["--scenario", "own.toml"]):
         assert main(["fake", *given]) == 0
     assert served == [
         Scenario(),
-        Scenario(runtime="anthropic"),
+        Scenario(runtime="goose"),
         Scenario(runtime="text", reply="yes"),
     ]
 
@@ -563,9 +563,7 @@ def test_fake_says_which_recordings_it_serves(
 
 def test_fake_with_a_scenario_that_is_none(project: Project, capsys: Output) -> None:
     assert main(["fake", "--scenario", "slowboot"]) == 4
-    words = (
-        "there is no scenario 'slowboot' (did you mean slow-boot?): give one of default, openai, "
-    )
+    words = "there is no scenario 'slowboot' (did you mean slow-boot?): give one of default, "
     assert words in capsys.readouterr().err
 
 

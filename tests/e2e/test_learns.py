@@ -25,8 +25,14 @@ def test_two_turns_and_a_second_delete(smoke_instance_factory, smoke_client):
 # Nothing whose sight is a matter of luck: the row comes late, the hostname is there from the first.
 SLOW: dict[str, Any] = {"row_after": 0.3, "early_hostname": True, "reply": SECRET_REPLY}
 ODD: dict[str, dict[str, Any]] = {
-    "contrary": {},
-    "soft-delete": {"provision_status": 201, "runtime": "anthropic", "extra": {"zone": "a"}},
+    "contrary": {"trouble": "none"},
+    "default": {
+        "after_delete": "row",
+        "second_delete": 200,
+        "provision_status": 201,
+        "runtime": "anthropic",
+        "extra": {"zone": "a"},
+    },
     "flaky-router": {"runtime": "named", "trouble_calls": ("provision",)},
 }
 RECORD = "--hydra-smoke-record=recordings"

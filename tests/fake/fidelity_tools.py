@@ -1,14 +1,16 @@
-"""Requests out of a seed, and what an ASGI app answers to each: no socket, no waiting.
+"""Awkward requests, chosen by hand and out of a seed, and what an ASGI app answers to each.
 
-What is asked comes from lists of awkward values, mixed by chance; a seed gives the same requests
-again. Most are nearly right, since what is all wrong is refused by the first check it meets.
+What is asked by chance comes from lists of awkward values; a seed gives the same requests again.
+Most are nearly right, since what is all wrong is refused by the first check it meets.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -240,3 +242,84 @@ class Asking:
                 path + "/more",
             ]
         )
+
+
+VALUES: list[Any] = [None, True, 0, 1.5, 1e400, [], ["a"], {}, {"a": 1}, "", "\x00"]
+VALUES += ["é" * 80, "🐙" * 81, *("x" * n for n in (80, 81, 100, 101, 255, 256, 4000, 4001))]
+WINDOWS = ["900", "", " ", " 7 ", "+7", "-7", "007", "1_000", "1e3", "1.0", "1.5", "0x10", "NaN"]
+WINDOWS += ["true", "null", "٣", "9" * 400, "9" * 5000, "-0", "seven", "900,1", "\x00"]
+BODIES = [b"", b" ", b"{", b"{}", b"[]", b'"text"', b"7", b"true", b"null", b"not json", b"a=b"]
+BODIES += [b'{"message": "a"}', b'{"message": "a",}', b'{"message": "a"} b', b"{'message': 'a'}"]
+BODIES += [b'{"message": "\n"}', b'{"message": "\\ud800"}', b'{"message": 1, "message": "a"}']
+BODIES += [b'{"message": [NaN, Infinity]}', b"\xef\xbb\xbf{}", b"\xff", b'{"message": "\xe9"}']
+BODIES += ['{"message": 5}'.encode("utf-16"), b'{"message": ' + b"9" * 5000 + b"}"]
+BODIES += [b'{"message": ' + b"[" * 200_000, b'{"message": "' + b"x" * 100_000 + b'"}']
+TYPES = [None, "", "application/json", "application/json; charset=latin-1", "APPLICATION/JSON"]
+TYPES += ["application/problem+json", "application/jsonx", "text/json", "text/plain", "nonsense"]
+TYPES += ["application/x-www-form-urlencoded", "multipart/form-data"]
+TYPES += ["application/json, text/plain"]
+TOKENS = ["", "Bearer", f"bearer {TOKEN}", "Bearer x", "Basic eDp5", "\xe9"]
+
+
+def chosen(known: str) -> Iterator[Asked]:
+    """Yield what is awkward by itself, each with all that it may be awkward for.
+
+    `known` is the id of an instance, which is deleted at last.
+    """
+    one = f"{PREFIX}/instances/{known}"
+    spellings = [known, known.upper(), known.replace("-", ""), "{" + known + "}"]
+    spellings += ["{" + known.replace("-", "") + "}", f"urn:uuid:{known}", f"URN:UUID:{known}"]
+    spellings += [STRANGER, STRANGER + "x", STRANGER[:-1], STRANGER + "%20", "by-key", "x", "%00"]
+    spellings += [STRANGER.replace("-", "_"), STRANGER.replace("4", "g", 1), "%C3%A9", "a%2Fb"]
+    spellings += ["00000000-0000-0000-0000-000000000000"]
+    for spelling in spellings:
+        at = f"{PREFIX}/instances/{spelling}"
+        yield _asked("GET", at)
+        yield from (_asked("GET", f"{at}/llm-events{it}") for it in ("", "?window_seconds=soon"))
+        yield from (_asked("POST", f"{at}/chat", it) for it in (b'{"message": "hi"}', b"{}"))
+    for window in WINDOWS:
+        yield _asked("GET", f"{one}/llm-events?window_seconds={quote(window)}")
+    for query in ("window_seconds=1&window_seconds=x", "window_seconds=x&window_seconds=1"):
+        yield _asked("GET", f"{one}/llm-events?{query}")
+    yield _asked("GET", f"{one}/llm-events?Window_Seconds=x&other=%ff")
+    for field, value in itertools.product([*SPEC, "agent_name", "unknown"], VALUES):
+        yield _asked("POST", f"{PREFIX}/provision", json.dumps({**SPEC, field: value}).encode())
+    for value in VALUES:
+        yield _asked("POST", f"{one}/chat", json.dumps({"message": value}).encode())
+    for path, body in itertools.product(["/provision", "/instances/x/chat"], BODIES):
+        yield _asked("POST", PREFIX + path, body)
+    for body, kind in itertools.product(BODIES, TYPES):
+        yield _asked("POST", f"{one}/chat", body, kind)
+    for token, body in itertools.product(TOKENS, (b'{"message": "hi"}', b"{}")):
+        yield _asked("POST", f"{one}/chat", body, token=token)
+        yield _asked("GET", one, token=token)
+    rest = ["", "/", PREFIX, *(f"{PREFIX}/{it}" for it in ("", "provision", "provision/"))]
+    rest += [f"{PREFIX}/instances{it}" for it in ("", "/", "/by-key", "/by-key/", "/by-key/k")]
+    rest += [f"{PREFIX}/instances/by-key/{it}" for it in ("k/", "k/l", "a%2Fb", "chat")]
+    rest += [one + it for it in ("", "/", "/?a=b", "/chat", "/chat/", "/llm-events")]
+    rest += [f"{one}/llm-events/?window_seconds=5", f"{PREFIX}//provision"]
+    rest += [PREFIX.upper() + "/provision", "/openapi.json"]
+    for method, path in itertools.product([*METHODS, "BREW"], rest):
+        yield _asked(method, path)
+    for spelling in spellings:
+        yield _asked("DELETE", f"{PREFIX}/instances/{spelling}")
+
+
+def provision(key: str) -> Asked:
+    """Return a request for an instance."""
+    order = {**SPEC, "idempotency_key": key}
+    return _asked("POST", f"{PREFIX}/provision", json.dumps(order).encode())
+
+
+def _asked(
+    method: str,
+    target: str,
+    body: bytes = b"",
+    kind: str | None = "application/json",
+    token: str = f"Bearer {TOKEN}",
+) -> Asked:
+    headers = [(b"authorization", token.encode("latin-1"))]
+    if kind is not None:
+        headers.append((b"content-type", kind.encode()))
+    headers.append((b"content-length", str(len(body)).encode()))
+    return Asked(method, target, tuple(headers), body)

@@ -133,28 +133,25 @@ def with_tool(**tool: Any) -> dict[str, Any]:
 
 
 BAD: list[tuple[Any, str]] = [
-    ("hello", "replies is a list of tables, not 'hello'"),
-    ({"match": ""}, "replies is a list of tables, not {'match': ''}"),
-    (["hello"], "replies[0] is a table of match, text, tool_calls, reasoning, not 'hello'"),
-    ([WEATHER, {"text": "x"}], "replies[1] has no match, which it needs"),
-    ([{"match": "x"}], "replies[0] has no text, which it needs"),
-    ([{**WEATHER, "tools": 1}], "replies[0] has an unknown key 'tools'; did you mean tool_calls?"),
-    ([{**WEATHER, 7: 1}], "unknown key 7; it may have match, text, tool_calls, reasoning"),
-    ([{**WEATHER, "match": 7}], "replies[0].match is a regular expression, as a text, not 7"),
+    ("hello", "replies is 'hello'; it should be a valid list"),
+    ({"match": ""}, "replies is {'match': ''}; it should be a valid list"),
+    (["hello"], "replies[0] is 'hello'; it should be a dictionary"),
+    ([WEATHER, {"text": "x"}], "replies[1].match is missing"),
+    ([{"match": "x"}], "replies[0].text is missing"),
+    ([{**WEATHER, "tools": 1}], "unknown key replies[0].tools (did you mean tool_calls?)"),
+    ([{**WEATHER, 7: 1}], "replies[0][7] is 7; Keys should be strings"),
+    ([{**WEATHER, "match": 7}], "replies[0].match is 7; it should be a valid pattern"),
     ([{**WEATHER, "match": "(x"}], "replies[0].match is no regular expression: missing ), "),
     ([{**WEATHER, "text": 7}], "replies[0].text is a text, or a list of one or more, not 7"),
     ([{**WEATHER, "text": []}], "replies[0].text is a text, or a list of one or more, not []"),
-    ([{**WEATHER, "text": ["a", 7]}], "replies[0].text[1] is a text, not 7"),
-    ([{**WEATHER, "text": "\ud800"}], "replies[0].text has half a surrogate pair"),
-    ([{**WEATHER, "reasoning": None}], "replies[0].reasoning is a text, not None"),
-    ([{**WEATHER, "tool_calls": {}}], "replies[0].tool_calls is a list of tables, not {}"),
-    ([with_tool()], "replies[0].tool_calls[0] has no name, which it needs"),
+    ([{**WEATHER, "text": ["a", 7]}], "replies[0].text[1] is 7; it should be a valid string"),
+    ([{**WEATHER, "text": "\ud800"}], "replies[0].text[0] has half a surrogate pair"),
+    ([{**WEATHER, "reasoning": None}], "replies[0].reasoning is None; it should be a valid string"),
+    ([{**WEATHER, "tool_calls": {}}], "replies[0].tool_calls is {}; it should be a valid list"),
+    ([with_tool()], "replies[0].tool_calls[0].name is missing"),
     ([with_tool(name="")], "replies[0].tool_calls[0].name is empty: a tool has a name"),
-    (
-        [with_tool(name="x", args={})],
-        "has an unknown key 'args'; did you mean arguments?",
-    ),
-    ([with_tool(name="x", arguments=[])], "arguments is a table of names to JSON, not []"),
+    ([with_tool(name="x", args={})], "tool_calls[0].args (did you mean arguments?)"),
+    ([with_tool(name="x", arguments=[])], "arguments is []; it should be a valid dictionary"),
     ([with_tool(name="x", arguments={"a": {1}})], "tool_calls[0].arguments is no JSON: "),
     ([with_tool(name="x", result=float("nan"))], "tool_calls[0].result is no JSON: "),
     ([with_tool(name="x", result="\udfff")], "tool_calls[0].result has half a surrogate pair"),
@@ -169,7 +166,7 @@ def test_what_a_reply_can_not_be(replies: Any, message: str) -> None:
 
 def test_what_a_test_can_not_add() -> None:
     router = FakeRouter()
-    with pytest.raises(ValueError, match=r"^reply\.match is no regular expression: "):
+    with pytest.raises(ValueError, match=r"^match is no regular expression: "):
         router.reply("[", "x")
-    with pytest.raises(ValueError, match=r"^reply\.tool_calls is a list of tables"):
+    with pytest.raises(ValueError, match=r"^tool_calls is 'look'; it should be a valid list"):
         router.reply("x", "x", tool_calls="look")  # type: ignore[arg-type]

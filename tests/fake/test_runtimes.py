@@ -43,7 +43,7 @@ def events_of(body: bytes) -> list[ServerSentEvent]:
 
 def scripted(runtime: Any) -> list[dict[str, Any]]:
     """The objects of a turn with tools and reasoning, a named one's name as `_name`."""
-    told = turn(Scenario(runtime=runtime), Reply.of("it", SCRIPTED).said("How is it?", 0))
+    told = turn(Scenario(runtime=runtime), Reply(**SCRIPTED).said("How is it?", 0))
     return objects(b"".join((*told.spoken, *told.closing)))
 
 
@@ -186,7 +186,7 @@ def test_hermes_chat() -> None:
     ]
     assert told[-1]["choices"][0]["finish_reason"] == "stop"
     assert told[-1]["usage"]["completion_tokens"] == 20
-    made = turn(Scenario(runtime="hermes"), Reply.of("it", SCRIPTED).said("x", 0))
+    made = turn(Scenario(runtime="hermes"), Reply(**SCRIPTED).said("x", 0))
     assert b"".join(made.spoken).count(b"\n: keepalive\n\n") == 2
     [failure] = objects(made.error)
     assert failure["choices"][0]["finish_reason"] == "error"
@@ -292,7 +292,7 @@ def test_ai_sdk() -> None:
 
 @pytest.mark.parametrize("runtime", ["objects", "named"])
 def test_runtimes_of_no_name_tell_it_beside_the_reply(runtime: Any) -> None:
-    made = turn(Scenario(runtime=runtime), Reply.of("it", SCRIPTED).said("x", 0))
+    made = turn(Scenario(runtime=runtime), Reply(**SCRIPTED).said("x", 0))
     told = [(event.event, event.data) for event in events_of(b"".join(made.spoken))]
     call = '{"id":"call_1","name":"look","arguments":{"city":"Oslo","days":[1,2]}}'
     if runtime == "named":
@@ -305,14 +305,14 @@ def test_runtimes_of_no_name_tell_it_beside_the_reply(runtime: Any) -> None:
 
 
 def test_bare_text_has_nothing_beside_the_reply() -> None:
-    made = turn(Scenario(runtime="text"), Reply.of("it", SCRIPTED).said("x", 0))
+    made = turn(Scenario(runtime="text"), Reply(**SCRIPTED).said("x", 0))
     assert [event.data for event in events_of(b"".join(made.spoken))] == ["It", " is", " cold", "."]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_tool_without_a_result_has_none_told(runtime: Any) -> None:
     silent = {"match": "", "text": "", "tool_calls": [{"name": "wait", "arguments": {"s": 1}}]}
-    made = turn(Scenario(runtime=runtime), Reply.of("it", silent).said("x", 0))
+    made = turn(Scenario(runtime=runtime), Reply(**silent).said("x", 0))
     body = b"".join(made.spoken).decode()
     told = re.search("TOOL_CALL_RESULT|tool-output|toolResponse|_output|tool_result", body)
     assert told is None

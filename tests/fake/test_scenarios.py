@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fake_tools import Caller, HandClock
 
@@ -33,14 +32,13 @@ def test_each_has_a_name_and_says_what_it_is() -> None:
         assert words.endswith(".")
     assert load("default") == Scenario()
     scenarios = [ready.scenario for ready in READY_MADE.values()]
-    # The default is openai's, and told by either name.
-    assert len(set(scenarios)) == len(scenarios) - 1
+    assert len(set(scenarios)) == len(scenarios) == 12
 
 
 def test_a_router_takes_a_name_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text("quota = 3\n")
-    assert FakeRouter("anthropic").scenario.runtime == "anthropic"
+    assert FakeRouter("goose").scenario.runtime == "goose"
     assert FakeRouter(str(file)).scenario.quota == 3
     with pytest.raises(ValueError, match="there is no scenario '': give one of default"):
         FakeRouter("")
@@ -85,14 +83,14 @@ def test_a_name_that_is_nearly_right_gets_a_hint(
 def test_a_toml_file(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text(
-        'base = "anthropic"\n'
+        'base = "goose"\n'
         "row_after = inf\n"
         'statuses = [[0, "queued"], [2.5, "running"]]\n'
         "quota = 3\n"
         'extra = { version = 2, links = ["a"] }\n'
     )
     expected = Scenario(
-        runtime="anthropic",
+        runtime="goose",
         row_after=math.inf,
         statuses=((0, "queued"), (2.5, "running")),
         quota=3,
@@ -105,20 +103,21 @@ def test_a_toml_file(tmp_path: Path) -> None:
 
 BAD: list[tuple[str, str]] = [
     ('row_afer = 1\n"x" = 2', "unknown key row_afer (did you mean row_after?); unknown key x"),
-    ("row_after = '1'", "row_after is a number of seconds, 0 or more, not '1'"),
-    ("row_after = 1979-05-27", "row_after is a number of seconds, 0 or more, not datetime.date"),
     (
-        "runtime = 'gooses'\nreply = 1",
-        "runtime is 'gooses' (did you mean goose?); it may be 'openai', 'hermes', ",
+        "row_after = 1979-05-27",
+        "row_after is datetime.date(1979, 5, 27); it should be a va",
     ),
     (
         "runtime = 'gooses'\nreplay = 1",
-        "unknown key replay (did you mean reply?); runtime is 'gooses' (did you mean goose?); ",
+        "runtime is 'gooses' (did you mean goose?); it may be 'openai', 'hermes', 'hermes-run', ",
     ),
     ("[[reply]]\nmatch = ''", "reply is a text, not a list (did you mean [[replies]]?)"),
-    ("base = 'antropic'", "base is 'antropic' (did you mean anthropic?); it may be default, "),
-    ("base = 'fast'", "base is 'fast'; it may be default, openai, "),
-    ("base = [1]", "base is [1]; it may be default, openai, "),
+    (
+        "base = 'flaky_router'",
+        "base is 'flaky_router' (did you mean flaky-router?); it may be default, ",
+    ),
+    ("base = 'fast'", "base is 'fast'; it may be default, contrary, "),
+    ("base = [1]", "base is [1]; it may be default, contrary, "),
     ("row_after = ", "Invalid value (at "),
 ]
 
@@ -178,15 +177,10 @@ def play(caller: Caller, clock: HandClock) -> dict[str, Any]:
     until_answered(caller.provision)
     clock.pass_by(60)
     polled = until_answered(caller.poll)
-    if polled.status_code == 404 or not polled.json()["found"]:
-        return {"row": False}
     instance_id = polled.json()["instance_id"]
-    found: dict[str, Any] = {"row": True}
+    found: dict[str, Any] = {}
     if caller.router.instances[0].ready:
-        try:
-            found["said"] = caller.chat(instance_id).text
-        except Exception:
-            found["said"] = None
+        found["said"] = caller.chat(instance_id).text
         clock.pass_by(5)
         found["rows"] = until_answered(caller.llm_events, instance_id).json()["count"]
     until_answered(caller.delete, instance_id)
@@ -195,8 +189,7 @@ def play(caller: Caller, clock: HandClock) -> dict[str, Any]:
     return found
 
 
-ROWS = {"duplicates": 2, "several-providers": 3, "contrary": 2, "no-llm-events": 0}
-ROWS |= dict.fromkeys(("agent-dies", "agent-cut", "agent-ends-early", "agent-falls-silent"), 0)
+ROWS = {"contrary": 2, "no-llm-events": 0, "agent-dies": 0}
 
 
 @pytest.mark.parametrize("name", READY_MADE)
@@ -205,14 +198,8 @@ def test_each_is_played_to_its_end(name: str, calling: Calling, clock: HandClock
     # The pauses of a stream pass in no time: nobody moves this clock meanwhile.
     fields = {it: getattr(scenario, it) for it in scenario.__dataclass_fields__}
     caller = calling(**{**fields, "event_pause": 0})
-    if name == "agent-falls-silent":  # Somebody must lose patience.
-        caller.http.timeout = httpx.Timeout(5, read=0.5)
     found = play(caller, clock)
-    assert found["row"] == (name != "no-row")
-    if not found["row"]:
-        return
-    boots = name not in ("failing-boot", "stuck-boot")
-    assert ("said" in found) == boots
-    assert (found.get("said") is None) == (not boots or name in ("agent-cut", "agent-falls-silent"))
+    boots = name != "failing-boot"
+    assert (found.get("said") is not None) == boots
     assert found.get("rows", 0) == (ROWS.get(name, 1) if boots else 0)
     assert found["gone"] == (200 if scenario.after_delete == "row" else 404)

@@ -65,13 +65,17 @@ def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str] | None:
 def test_a_ledger_that_was_removed_is_not_begun_again(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
-    shutil.rmtree(output)
+    file = ledger.folder / "ledger.jsonl"
+    file.unlink()
     with pytest.raises(ConfigError, match="it was removed, or replaced, while the run used it"):
         claim(ledger)
-    assert not (ledger.folder / "ledger.jsonl").exists()
+    assert not file.exists()
     begun(output, name="gw0").claim_key("k", Intent(SPEC, URL))
     with pytest.raises(ConfigError, match="removed, or replaced"):
         claim(ledger, most=9)
+    shutil.rmtree(output)
+    with pytest.raises(ConfigError, match="can't be written"):
+        claim(ledger)
 
 
 def test_the_claim_is_on_the_disk_before_the_request_leaves(

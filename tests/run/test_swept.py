@@ -177,11 +177,13 @@ def test_a_file_with_nothing_in_it_goes(folder: Path) -> None:
     assert len(swept_files(folder)) == 1
 
 
-def test_without_a_ledger_there_is_no_age(output: Path) -> None:
+def test_without_a_ledger_the_first_sweeps_file_is_as_old_as_what_is_known(output: Path) -> None:
     folder = folder_of(output, "owner")
     folder.mkdir(parents=True)
-    (folder / swept_name("another")).write_text("")
     assert begin(folder)[0].age == 0
+    (folder / swept_name("another")).write_text("")
+    older(folder / swept_name("another"), HOUR)
+    assert begin(folder)[0].age >= HOUR - 1
 
 
 def test_a_folder_that_cant_be_written_is_no_error(

@@ -83,9 +83,7 @@ def _result(runtime: str, result: Any) -> Any:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_all_that_an_agent_says_is_read(runtime: Any) -> None:
     tools = [LOOK, WAIT]
-    reply = Reply.of(
-        "it", {"match": "", "text": "It is cold.", "reasoning": "Hm. Hm.", "tool_calls": tools}
-    )
+    reply = Reply(match="", text="It is cold.", reasoning="Hm. Hm.", tool_calls=tools)
     made = turn(Scenario(runtime=runtime), reply.said("How is it?", 0))
     found = read(b"".join((*made.spoken, *made.closing)))
     assert found.text == "It is cold."
@@ -120,7 +118,7 @@ def test_whatever_an_agent_says_is_read(
 ) -> None:
     runtime = data.draw(st.sampled_from([it for it in RUNTIMES if it not in PLAIN]))
     script = {"match": "", "text": text, "reasoning": reasoning, "tool_calls": tools}
-    made = turn(Scenario(runtime=runtime), Reply.of("it", script).said("x", 0))
+    made = turn(Scenario(runtime=runtime), Reply(**script).said("x", 0))
     found = read(b"".join((*made.spoken, *made.closing)))
     assert (found.text, found.calls) == (text, expected_calls(runtime, tools))
     # Hermes' runs tell it whole, where it may be the reply once more.
