@@ -7,6 +7,7 @@ from pytest_hydrasmoke._transport.protocol import Reply, Request
 from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
 from .hop import is_routers, turns_away
+from .retry import asked_pause
 
 TOKEN = "check HYDRA_SMOKE_TOKEN (else OPS_BEARER_TOKEN): is it this environment's token?"  # noqa: S105 - advice
 _BY_CODE = {
@@ -23,8 +24,8 @@ _BY_CODE = {
 }
 
 
-def advice(request: Request, reply: Reply, wanted: float | None) -> str:
-    """Return the next step after a refusal; `wanted` are the seconds of its `Retry-After`."""
+def advice(request: Request, reply: Reply) -> str:
+    """Return the next step after a refusal."""
     status = reply.status
     if status in (401, 403):
         return _after_unauthorized(reply)
@@ -47,7 +48,7 @@ def advice(request: Request, reply: Reply, wanted: float | None) -> str:
     if 300 <= status < 400:
         return _after_redirect(request, reply.headers.get("location", ""))
     if status in (429, 503):
-        return _after_busy(reply, wanted)
+        return _after_busy(reply)
     if status not in _BY_CODE and not is_routers(reply):
         return _of_gateway(status)
     return _BY_CODE.get(status, "see the router's log of this moment")
@@ -74,7 +75,8 @@ def _after_unauthorized(reply: Reply) -> str:
     )
 
 
-def _after_busy(reply: Reply, wanted: float | None) -> str:
+def _after_busy(reply: Reply) -> str:
+    wanted = asked_pause(reply)
     wait = "" if wanted is None else f", and asks to wait {wanted:.0f} s"
     if is_routers(reply):
         return f"the router is busy{wait}: try again later, or raise the deadline"

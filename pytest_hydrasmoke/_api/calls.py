@@ -21,7 +21,7 @@ from pytest_hydrasmoke._transport.attempts import append
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
-from .hop import answered_by, charset_of, is_ascii_in, oddities, unreadable, words_of
+from .hop import answered_by, charset_of, is_ascii_in, media_type, oddity, unreadable, words_of
 from .models import (
     DeleteResult,
     InstanceSpec,
@@ -34,13 +34,12 @@ from .models import (
 from .replayed import AllCounted, Replay, Replayed
 from .responses import (
     Earlier,
-    asked_pause,
     failure,
     parse,
     unexpected_success,
     unreadable_answer,
 )
-from .retry import RULES, TRANSIENT, Outcome, decide, pause
+from .retry import RULES, TRANSIENT, Outcome, asked_pause, decide, pause
 
 __tracebackhide__ = hide_own_frames
 
@@ -73,8 +72,8 @@ class Attempt:
     at: float
     seconds: float
     outcome: Outcome
-    oddities: tuple[str, ...] = ()
-    """Notes on a charset that the answer can't have."""
+    oddity: str | None = None
+    """A note on a charset that the answer can't have."""
 
     @property
     def outcome_unknown(self) -> bool:
@@ -162,8 +161,7 @@ class Calls:
         request = Request("chat", "POST", path, {"message": message}, accept="text/event-stream")
         stream = await self._until_answered(request, deadline, open_stream, stands)
         assert not isinstance(stream, Reply)
-        kind = stream.headers.get("content-type", "")
-        if kind.partition(";")[0].strip().lower() != "text/event-stream":
+        if media_type(stream.headers) != "text/event-stream":
             error = await self._no_stream(stream, deadline)
         elif unreadable(stream.headers) is not None:
             error = unreadable_answer(request, Reply(stream.status, stream.headers, b""))
@@ -171,7 +169,8 @@ class Calls:
             error = ContractError(
                 "chat answered in a charset that no event stream can have",
                 expected="charset=utf-8, or none",
-                got=f"content-type: {safe_line(kind)}{answered_by(stream.headers)}",
+                got=f"content-type: {safe_line(stream.headers['content-type'])}"
+                f"{answered_by(stream.headers)}",
                 next_step="correct the charset at the router, or at the gateway in front of it",
             )
         else:
@@ -322,7 +321,7 @@ class Calls:
         self._reached |= isinstance(outcome, int) or outcome.reached
         if self._observer is not None:
             seconds = self.io.now() - at
-            odd = () if isinstance(result, TransportError) else oddities(request, result.headers)
+            odd = None if isinstance(result, TransportError) else oddity(request, result.headers)
             self._observer.saw_attempt(Attempt(request, number, at, seconds, outcome, odd))
         return result
 

@@ -46,7 +46,7 @@ def words_of(headers: Headers, body: bytes) -> str:
 
 def is_page(headers: Headers, body: bytes) -> bool:
     """Return whether an answer is HTML, by its content type or by its beginning."""
-    return _kind(headers) in ("text/html", "application/xhtml+xml") or bool(
+    return media_type(headers) in ("text/html", "application/xhtml+xml") or bool(
         re.match(rb"\s*<(!doctype html|html)\b", body[:200], re.IGNORECASE)
     )
 
@@ -75,10 +75,10 @@ def turns_away(reply: Reply) -> bool:
     )
 
 
-def sender_of(headers: Headers) -> str:
-    """Return what answered: its `Server` and `Via`, and the type and encoding of the answer.
+def answered_by(headers: Headers) -> str:
+    """Return what answered, in brackets, to come after a message; empty if nothing tells.
 
-    Empty if the answer has none of these.
+    That is its `Server` and `Via`, the answer's type and encoding, and what it asks for.
     """
     names = ("server", "via", _TYPE)
     server, via, kind = (safe_line(headers.get(name, ""), _NAME) for name in names)
@@ -90,13 +90,7 @@ def sender_of(headers: Headers) -> str:
     known = [text for text in known if text]
     if not server and not known:
         return ""
-    return ", ".join([server or "an unnamed server", *known])
-
-
-def answered_by(headers: Headers) -> str:
-    """Return the same in brackets, to come after a message."""
-    named = sender_of(headers)
-    return f" (answered by {named})" if named else ""
+    return f" (answered by {', '.join([server or 'an unnamed server', *known])})"
 
 
 def challenge(headers: Headers) -> str | None:
@@ -116,12 +110,12 @@ def unreadable(headers: Headers) -> str | None:
     return safe_line(coding, _NAME) if coding not in ("", "identity") else None
 
 
-def oddities(request: Request, headers: Headers) -> tuple[str, ...]:
-    """Return notes on a charset that an answer can't have, but could be read."""
+def oddity(request: Request, headers: Headers) -> str | None:
+    """Return a note on a charset that no event stream has; None without one."""
     charset = charset_of(headers)
-    if request.call == "chat" and charset not in ("", "utf-8", "utf8", "us-ascii"):
-        return (f"in charset {charset}, and was read as UTF-8, which every event stream is",)
-    return ()
+    if request.call != "chat" or charset in ("", "utf-8", "utf8", "us-ascii"):
+        return None
+    return f"in charset {charset}, and was read as UTF-8, which every event stream is"
 
 
 def charset_of(headers: Headers) -> str:
@@ -139,5 +133,6 @@ def is_ascii_in(charset: str) -> bool:
         return True
 
 
-def _kind(headers: Headers) -> str:
+def media_type(headers: Headers) -> str:
+    """Return the type that a content type names, in lower case, without its parameters."""
     return headers.get(_TYPE, "").partition(";")[0].strip().lower()

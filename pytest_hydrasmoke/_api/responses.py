@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypeVar, cast
 from urllib.parse import unquote
 
@@ -123,7 +121,7 @@ def _after_fault(request: Request, fault: TransportError, earlier: Earlier | Non
     """Return the next step after an attempt that had no answer."""
     if fault.late and earlier is not None and earlier.refusal is not None:
         # It had only the rest of the time: an earlier answer says more.
-        return advice(request, earlier.refusal, asked_pause(earlier.refusal))
+        return advice(request, earlier.refusal)
     if fault.next_step:
         return fault.next_step
     if fault.reached:
@@ -195,7 +193,7 @@ def refusal(request: Request, reply: Reply, tries: str = "") -> RouterError:
         status_code=status,
         detail=detail,
         form=form_of(status, reply.headers.get("content-type", ""), reply.body, asked_for(request)),
-        next_step=advice(request, reply, asked_pause(reply)),
+        next_step=advice(request, reply),
     )
 
 
@@ -235,28 +233,3 @@ def _json(value: object) -> str:
         return json.dumps(value)
     except RecursionError:  # Writing it goes a little deeper than reading it.
         return "(nested too deeply)"
-
-
-def asked_pause(reply: Reply) -> float | None:
-    """Return the seconds that an answer's `Retry-After` asks for, if it has a usable one."""
-    # A date counts from the router's own time: a test may have frozen that of this machine.
-    now = _moment(reply.headers.get("date") or "") or datetime.now(UTC)
-    return retry_after(reply.headers.get("retry-after"), now)
-
-
-def retry_after(header: str | None, now: datetime) -> float | None:
-    """Read a `Retry-After`, in seconds or as an HTTP date, as seconds from `now`."""
-    text = (header or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    when = _moment(text)
-    return None if when is None else max((when - now).total_seconds(), 0.0)
-
-
-def _moment(text: str) -> datetime | None:
-    """Read an HTTP date."""
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from pytest_hydrasmoke._base.errors import TransportError
-from pytest_hydrasmoke._transport.protocol import CallName
+from pytest_hydrasmoke._transport.protocol import CallName, Reply
 
 Outcome = int | TransportError
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
@@ -60,3 +62,28 @@ def pause(attempt: int, retry_after: float | None, draw: float) -> float:
     """
     jitter = draw * min(0.25 * 2.0 ** min(attempt, 10), 10.0)
     return max(jitter, retry_after or 0.0)
+
+
+def asked_pause(reply: Reply) -> float | None:
+    """Return the seconds that an answer's `Retry-After` asks for, if it has a usable one."""
+    # A date counts from the router's own time: a test may have frozen that of this machine.
+    now = _moment(reply.headers.get("date") or "") or datetime.now(UTC)
+    return retry_after(reply.headers.get("retry-after"), now)
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Read a `Retry-After`, in seconds or as an HTTP date, as seconds from `now`."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    when = _moment(text)
+    return None if when is None else max((when - now).total_seconds(), 0.0)
+
+
+def _moment(text: str) -> datetime | None:
+    """Read an HTTP date."""
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)

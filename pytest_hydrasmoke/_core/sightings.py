@@ -86,8 +86,8 @@ class Sightings:
             _add(self.answers, AnswerForm(call, code))
         if call in _KNOWN and code < 500 and code not in _KNOWN[call] | _ANY:
             self._drifts(f"{call} answered with {code}, which its contract does not know")
-        for odd in attempt.oddities:
-            self._drifts(f"{call} answered {odd}")
+        if attempt.oddity is not None:
+            self._drifts(f"{call} answered {attempt.oddity}")
 
     def saw_answer(self, call: CallName, code: int, answer: BaseModel) -> None:
         """Record the form of an answer that could be parsed."""

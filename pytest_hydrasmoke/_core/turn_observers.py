@@ -116,8 +116,8 @@ def _may_run(refusal: HydraSmokeError) -> bool:
     return True
 
 
-class RecordObserver(TurnObserver):
-    """Counts the LLM events before a turn, and records in the instance's record how it went."""
+class RecordObserver(LogObserver):
+    """Counts the LLM events before a turn, and records in the instance's record too how it went."""
 
     def __init__(
         self,
@@ -131,15 +131,14 @@ class RecordObserver(TurnObserver):
         settle: float,
         to_come: ToCome | None = None,
     ) -> None:
+        super().__init__(record.log, message, calls.io.now)
         self._calls = calls
         self._record = record
-        self._message = message
         self._content = content
         self._timeout = timeout
         self._baseline_timeout = baseline_timeout
         self._settle = settle
         self._to_come = to_come
-        self._log = LogObserver(record.log, message, calls.io.now)
         self.account: TurnAccount | None = None
         """What bounds its LLM events, once it has begun."""
         self._story: TurnStory | None = None
@@ -158,29 +157,25 @@ class RecordObserver(TurnObserver):
         )
         # The wait may have been long.
         record.permit()
-        number = record.log.history.number + 1
+        number = self._log.history.number + 1
         self.account = record.opens_account(replace(baseline, number=number))
-        now = self._calls.io.now()
-        self._story = TurnStory(self._message, now, record.log.test, record.log.run)
+        now = self._now()
+        self._story = TurnStory(self._message, now, self._log.test, self._log.run)
         record.turns.append(self._story)
         record.begins("turn", now, now + self._timeout)
         if baseline.error is None:
-            self._log.count = baseline.count
-            self._log.sure = baseline.doubt is None or baseline.doubt.counts
+            self.count = baseline.count
+            self.sure = baseline.doubt is None or baseline.doubt.counts
 
     def _open_story(self) -> TurnStory:
         assert self._story is not None  # It has begun, and is not closed.
         return self._story
 
     def sends(self) -> None:
-        self._log.sends()
+        super().sends()
         assert self.account is not None  # It has begun.
-        if self._log.tape is not None:
-            self._log.tape.account, self.account.recorded = self.account, True
-
-    @property
-    def tape(self) -> Tape | None:
-        return self._log.tape
+        if self._tape is not None:
+            self._tape.account, self.account.recorded = self.account, True
 
     def sent(self, began: float) -> None:
         self._taken, self._open_story().at = True, began
@@ -188,10 +183,7 @@ class RecordObserver(TurnObserver):
     def uncounted(self, words: str) -> None:
         assert self.account is not None  # It has begun.
         self.account.uncounted = words
-        self._record.log.leaves_unknown()
-
-    def refused(self, error: HydraSmokeError) -> None:
-        self._log.refused(error)
+        self._log.leaves_unknown()
 
     def saw(self, event: ChatEvent, meaning: Meaning) -> None:
         story = self._open_story()
@@ -204,16 +196,13 @@ class RecordObserver(TurnObserver):
             self._record.sightings.saw_event(event)
 
     def failed(self, error: HydraSmokeError) -> None:
-        self._log.failed(error)
+        super().failed(error)
         self._open_story().error = error.message
         brief = type(error).__name__
-        self._record.fails(Failure(self._calls.io.now(), str(error), brief, error.phase), error)
-
-    def ended(self) -> None:
-        self._log.ended()
+        self._record.fails(Failure(self._now(), str(error), brief, error.phase), error)
 
     def closed(self, turn: Turn) -> None:
-        self._log.closed(turn)
+        super().closed(turn)
         story, self._story = self._story, None
         if story is None:
             return
@@ -247,10 +236,3 @@ class RecordObserver(TurnObserver):
             self._record.add_remark(
                 f"in a chat, {note}", "a chat had content that could not be read"
             )
-
-    @property
-    def end_is_known(self) -> bool:
-        return self._log.end_is_known
-
-    def cut_by_a_limit(self, silence: float) -> bool:
-        return self._log.cut_by_a_limit(silence)

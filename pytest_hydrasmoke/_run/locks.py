@@ -80,9 +80,7 @@ _held: set[Lock] = set()
 
 def _flock(descriptor: int) -> bool:
     """Lock an open file unless another process has; return whether it is locked."""
-    if sys.platform == "win32":
-        raise NotImplementedError
-    import fcntl  # Not on every system.
+    import fcntl  # Windows, where no run begins, can't import it.
 
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

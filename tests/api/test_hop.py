@@ -9,12 +9,12 @@ from scripted_io import reply
 
 from pytest_hydrasmoke import ContractError, PollResult, RouterError
 from pytest_hydrasmoke._api.hop import (
+    answered_by,
     challenge,
     charset_of,
     is_ascii_in,
     is_routers,
-    oddities,
-    sender_of,
+    oddity,
     unreadable,
     words_of,
 )
@@ -105,7 +105,7 @@ TOLD: list[tuple[dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("headers", "told"), TOLD)
 def test_who_answered_is_told_by_its_own_words(headers: dict[str, str], told: str) -> None:
-    assert sender_of(headers) == told
+    assert answered_by(headers) == (told and f" (answered by {told})")
 
 
 CHALLENGES: dict[str, str | None] = {
@@ -247,24 +247,24 @@ def test_an_error_that_can_not_be_read_is_not_shown() -> None:
     )
 
 
-ODD: list[tuple[CallName, dict[str, str], tuple[str, ...]]] = [
-    ("status", {}, ()),
-    ("chat", {"content-type": "text/event-stream; charset=utf-8"}, ()),
-    ("chat", {"content-type": "text/event-stream"}, ()),
+ODD: list[tuple[CallName, dict[str, str], str | None]] = [
+    ("status", {}, None),
+    ("chat", {"content-type": "text/event-stream; charset=utf-8"}, None),
+    ("chat", {"content-type": "text/event-stream"}, None),
     (
         "chat",
         {"content-type": 'text/event-stream;charset="ISO-8859-1"'},
-        ("in charset iso-8859-1, and was read as UTF-8, which every event stream is",),
+        "in charset iso-8859-1, and was read as UTF-8, which every event stream is",
     ),
-    ("status", {"content-type": "application/json; charset=latin-1"}, ()),
+    ("status", {"content-type": "application/json; charset=latin-1"}, None),
 ]
 
 
 @pytest.mark.parametrize(("call", "headers", "odd"), ODD)
 def test_a_charset_that_no_stream_has_is_told(
-    call: CallName, headers: dict[str, str], odd: tuple[str, ...]
+    call: CallName, headers: dict[str, str], odd: str | None
 ) -> None:
-    assert oddities(request(call), headers) == odd
+    assert oddity(request(call), headers) == odd
 
 
 @pytest.mark.parametrize("coding", ["Identity", " identity ", ""])

@@ -32,7 +32,8 @@ from pytest_hydrasmoke import (
     TransportError,
     UnauthorizedError,
 )
-from pytest_hydrasmoke._api.responses import asked_pause, detail_of, failure, parse, retry_after
+from pytest_hydrasmoke._api.responses import detail_of, failure, parse
+from pytest_hydrasmoke._api.retry import asked_pause, retry_after
 from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_attempt, unwrap
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 from pytest_hydrasmoke._transport.reasons import Reason
