@@ -1,4 +1,4 @@
-"""The fake's streams as others read them: httpx-sse, curl, a browser's `fetch`; and many at once.
+"""The fake's streams as others read them, httpx-sse and curl; and many at once.
 
 The router goes by a clock that a reader moves once it has an event, and nobody else does: so each
 event that comes was there before the next one was sent.
@@ -15,27 +15,16 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 from fake_tools import PREFIX, Caller, HandClock
 from httpx_sse import EventSource, aconnect_sse
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.server import Server
 
 Calling = Callable[..., Caller]
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 CURL = shutil.which("curl")
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 STEPS = {"event_pause": 10, "runtime": "named", "reply": "señor 🐙 да"}
 SAID = ["señor", " 🐙", " да", "{}"]
 """The data of a turn's events."""
@@ -83,77 +72,6 @@ def test_curl_has_each_event_before_the_next_is_sent(calling: Calling, clock: Ha
             elif not name:
                 clock.pass_by(10)
     assert (got, curl.returncode) == (SAID, 0)
-
-
-PAGE = """<!doctype html><script type="module">
-const told = text => fetch('/reader/told', {method: 'POST', body: text});
-try {
-  const answer = await fetch(CHAT, {
-    method: 'POST',
-    headers: {'authorization': 'Bearer TOKEN', 'content-type': 'application/json'},
-    body: '{"message": "hello"}',
-  });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const {done, value} = await reader.read();
-    if (done) break;
-    await told(value);
-  }
-  await told('');
-} catch (error) {
-  await told('failed: ' + error);
-}
-</script>
-"""
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_fetch_in_a_browser_has_each_event_before_the_next_is_sent(
-    clock: HandClock, tmp_path: Path
-) -> None:
-    assert BROWSER is not None
-    router = FakeRouter(Scenario(row_after=0, statuses=((0, "running"),), **STEPS), clock=clock)  # type: ignore[arg-type]
-    got: list[str] = []
-    over = threading.Event()
-
-    async def page(request: Request) -> Response:
-        chat = json.dumps(f"{PREFIX}/instances/{router.instances[0].id}/chat")
-        return HTMLResponse(PAGE.replace("CHAT", chat).replace("TOKEN", router.token))
-
-    async def told(request: Request) -> Response:
-        text = (await request.body()).decode()
-        if text:
-            got.append(text)
-            clock.pass_by(10)
-        else:
-            over.set()
-        return Response()
-
-    routes = [Route("/", page), Route("/told", told, methods=["POST"])]
-    server = Server()
-    try:
-        server.mount("", router.app)
-        # On one origin, or the browser would ask the router whether the page may ask it.
-        server.mount("/reader", Starlette(routes=routes))
-        headers = {"authorization": f"Bearer {router.token}"}
-        order = {"idempotency_key": "k", "manifest_id": "m", "region_id": "r", "tier_id": "t"}
-        answer = httpx.post(
-            f"{server.url}{PREFIX}/provision", json=order, headers=headers, trust_env=False
-        )
-        assert answer.status_code == 200
-        command = [BROWSER, *QUIET, f"--user-data-dir={tmp_path}", "--remote-debugging-port=0"]
-        with subprocess.Popen(
-            [*command, f"{server.url}/reader/"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as browser:
-            try:
-                assert over.wait(60)
-            finally:
-                browser.terminate()
-    finally:
-        server.close()
-    assert [text.partition("data: ")[2] for text in got] == [f"{data}\n\n" for data in SAID]
 
 
 # Many at once
@@ -225,15 +143,18 @@ def test_endless_streams_do_not_hold_up_the_end(clock: HandClock) -> None:
     router.break_stream("flood", times=ENDLESS // 2)
     streams = [caller.stream(instance_id) for _ in range(ENDLESS)]
     answers = [stream.__enter__() for stream in streams]
-    for answer in answers:
-        next(answer.iter_raw())
+    read = [answer.iter_raw() for answer in answers]
+    for pieces in read:
+        next(pieces)
     servers = [t for t in threading.enumerate() if t.name == "hydrasmoke-fake"]
     begun = time.perf_counter()
     router.__exit__(None, None, None)
     figure(f"{ENDLESS} endless streams: stopped in {1000 * (time.perf_counter() - begun):.0f} ms")
     assert not [server for server in servers if server.is_alive()]
-    for answer in answers:
-        answer.close()
+    for pieces in read:
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+            for _ in pieces:
+                pass
     caller.http.close()
 
 

@@ -281,15 +281,6 @@ def test_the_fake_imports_nothing_of_the_rest() -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_a_router_nobody_left_does_not_outlive_the_process() -> None:
-    done = run(
-        "import httpx; from pytest_hydrasmoke.fake import FakeRouter; "
-        "router = FakeRouter().__enter__(); router.break_stream('stall'); "
-        "print(httpx.get(router.url + '/x', trust_env=False).status_code)"
-    )
-    assert (done.stdout, done.stderr, done.returncode) == ("404\n", "", 0)
-
-
 def test_public_names() -> None:
     assert fake.__all__ == [
         "Clock",
