@@ -64,12 +64,6 @@ def _recordings(value: object) -> object:
     raise ValueError("can't be set: give their folder as the scenario, or as a file's base")
 
 
-def _pace(pace: float) -> float:
-    if pace not in (0, 1):
-        raise ValueError(f"is {pace:g}; it may be 0, 1")
-    return pace
-
-
 @public
 @in_words(*KEYS)
 @dataclass(frozen=True, slots=True, kw_only=True, config=CONFIG)
