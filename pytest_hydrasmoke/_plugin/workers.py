@@ -91,7 +91,9 @@ class Workers:
         config, entries, leaks = self._active.config, dict[str, Entry](), dict[str, str]()
         for instance in (one for report in self.reports.values() for one in report.instances):
             key = instance.idempotency_key
-            if key is not None and instance.outcome in ("shared", "leaked"):
+            if key is None:
+                continue
+            if instance.outcome in ("shared", "leaked"):
                 entries[key] = Entry(
                     key,
                     config.link.base_url,
@@ -103,7 +105,7 @@ class Workers:
                         status.word.lower() in config.ready_statuses for status in instance.statuses
                     ),
                 )
-            if key is not None and instance.leak is not None:
+            if instance.leak is not None:
                 leaks[key] = instance.leak
         return entries, leaks
 
