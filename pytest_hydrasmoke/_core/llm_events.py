@@ -60,8 +60,8 @@ class Usage:
     """The LLM events of one instance, read until they are as expected.
 
     Any turn is settled `limit` seconds after its end. A count with an upper bound is read again
-    after `second_look` seconds, except where events are `counted_at_end` of their stream, or where
-    `to_come` says that there are no more.
+    after `second_look` seconds, and later where the run has seen later rows; not where events are
+    `counted_at_end` of their stream, or where `to_come` says that there are no more.
     """
 
     def __init__(
@@ -124,7 +124,10 @@ class Usage:
                 if after is not None:
                     doubtful = relevant - seen
                 else:
-                    seen |= names & set(await self._providers_since(before.at))
+                    since = names & set(await self._providers_since(before.at))
+                    if account.after is not None or not self._record.log.is_own(before.number):
+                        return await look()  # By now they may be another turn's.
+                    seen |= since
             when = "now" if after is None else "at the next turn"
             text = f"{added} ({before.count} before the turn, {upto} {when})"
             final = after is not None
@@ -176,7 +179,7 @@ class Usage:
                     if looked_enough or now.final or now.all_in:
                         return now.answer
                     looked_enough = True
-                    await io.sleep(self._second_look)
+                    await io.sleep(max(self._second_look, self._late_until() - io.now()))
                     continue
                 # A turn's own events are all known then; later turns may add to an instance's.
                 known = now.known is not None and (own or now.known.all_asked)
@@ -184,6 +187,10 @@ class Usage:
                 if wrong or now.final or known or io.now() >= self._deadline:
                     self._fail_unmet(expected, now, advice if wrong else None)
                 await io.sleep(min(self._pause(), self._deadline - io.now()))
+
+    def _late_until(self) -> float:
+        log = self._record.log
+        return settle.late_until(log.history, log.known, self._limit)
 
     def _all_in(self) -> bool:
         assert self._record.id is not None

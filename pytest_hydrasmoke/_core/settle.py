@@ -179,6 +179,13 @@ def next_look(history: History, known: Measured, limit: float, now: float) -> fl
     return min(until, max(after, now + max(FINEST, fine)))
 
 
+def late_until(history: History, known: Measured, limit: float) -> float:
+    """Return until when rows of the last turn may come late, by what was measured."""
+    last = history.last
+    longest = 0.0 if known.longest is None else known.longest
+    return -math.inf if last is None else last.ended + min(limit, 2 * longest)
+
+
 def hopeless(history: History) -> bool:
     """Return whether so many turns left no row that there is no wait for more."""
     return history.rowless >= ROWLESS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ from pytest_hydrasmoke._core.expected import Expected, expected, maybe_since, su
 from pytest_hydrasmoke._core.llm_events import Usage
 from pytest_hydrasmoke._core.policy import SECOND_LOOK
 from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._core.settle import USUAL
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
@@ -364,6 +366,18 @@ def test_with_an_upper_bound_there_is_a_second_look_2_s_later() -> None:
     assert answer.count == 6
 
 
+@pytest.mark.parametrize(("longest", "wait"), [(None, 2.0), (0.9, 2.0), (2.3, 4.6), (9.0, USUAL)])
+def test_the_second_look_is_no_earlier_than_rows_of_this_run_have_come(
+    longest: float | None, wait: float
+) -> None:
+    it = ready(Baseline(START, 5, frozenset("a"), number=1))
+    it.log.begin(5, START)
+    it.log.end("ended", START)
+    it.log.history = replace(it.log.history, longest=longest)
+    io, error = turn_of(Expected(0, 0), it, events(5, "a"), events(6, "a"))
+    assert (io.sleeps, error.got) == ([pytest.approx(wait)], "1 (5 before the turn, 6 now), from a")
+
+
 def test_a_duplicate_that_comes_late_is_caught() -> None:
     io, error = turn_of(Expected(1, 1), ready(BEFORE), events(6, "a"), events(7, "a"))
     assert error.got == "2 (5 before the turn, 7 now), from a"
@@ -538,6 +552,21 @@ def test_a_name_that_was_only_seen_before_the_turn_is_missing() -> None:
 
     _, error = turn_of(Expected(providers=frozenset("a")), ready(before), answer, ..., timeout=5)
     assert error.got == "1 (5 before the turn, 6 now), from b"
+
+
+def test_names_read_as_the_next_turn_begins_may_be_its_own() -> None:
+    it = ready(Baseline(START, 5, frozenset("ab")))
+
+    def meanwhile(_: Any) -> Any:
+        account_of(it).after = Baseline(START + 2, 6, frozenset("ab"))
+        return events(2, "a", "b")
+
+    script = [events(6, "a", "b"), meanwhile, events(7, "a", "b")]
+    io, error = turn_of(Expected(providers=frozenset("a")), it, *script)
+    assert error.got == (
+        "1 (5 before the turn, 6 at the next turn), from no provider, and perhaps from a"
+    )
+    assert len(io.sent) == 3
 
 
 def test_a_window_longer_than_it_was_asked_for_tells_no_name() -> None:
