@@ -92,7 +92,7 @@ class SessionEnd:
         self._cases = Cases()
         self.ending = Ending(self._scrub, replies=active.config.report_replies)
         self._report: Report | None = None
-        self.on_closed: Callable[[pytest.Session], object] = lambda session: None
+        self.on_closed: list[Callable[[pytest.Session], object]] = []
         """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
         table = None if loaded is None else loaded.file
@@ -143,7 +143,8 @@ class SessionEnd:
             return (yield)
         self._broken_off = True  # Until it is seen to end.
         own = self._close(at_the_end=True)
-        self.on_closed(session)
+        for closed in self.on_closed:
+            closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
             tests = {
