@@ -125,20 +125,19 @@ class Interrupts:
             yield
         finally:
             self._depth -= 1
-            if self._waiting and not self.held:
+            if self._waiting and not self._held:
                 self._waiting = False
                 self._interrupt(None)
             self.catch_up()
 
     @property
-    def held(self) -> bool:
-        """Whether signals are held now."""
+    def _held(self) -> bool:
         return self._depth > 0 or self._cleaning
 
     @property
     def must_not_block(self) -> bool:
         """Whether signals are held, or one has come whose clean-up has not ended."""
-        return self.held or self._owed
+        return self._held or self._owed
 
     def afterwards(self, work: Callable[[], object]) -> None:
         """Run work that may block or fail without consequence, once it may block."""
@@ -160,13 +159,13 @@ class Interrupts:
             signal.raise_signal(number)
             return
         if self.received is not None:
-            if not self.held and now > self._stuck_at:
+            if not self._held and now > self._stuck_at:
                 self._interrupt(frame)
             return
         self.received, self._at, self._stuck_at = number, now, now + STUCK
         self._owed = True
         self._on_first(number)
-        if self._depth or self._cleaning:
+        if self._held:
             self._waiting = True
         else:
             self._interrupt(frame)

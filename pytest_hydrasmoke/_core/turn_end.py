@@ -2,6 +2,7 @@
 
 A turn ends at its terminal event, not where the connection happens to end: a cut connection can
 look just like a closed one. If the model has given a finish reason, the end of the stream will do.
+What is said after an end takes that end back: the agent goes on, and needs another one.
 """
 
 from __future__ import annotations
@@ -25,16 +26,13 @@ class TurnEnd:
         self.complete = False
         self.finish_reason: str | None = None
         self.runtimes: list[str] = []
-        self._waits = False
-        """Whether the model's last word is that it waits for its tools."""
 
     def saw(self, known: Meaning) -> None:
         """Record what an event means."""
+        if (self.complete or self.finish_reason) and (known.begins or known.text.strip()):
+            self.complete, self.finish_reason = False, None
         if known.finish is not None:
             self.finish_reason = known.finish
-            self._waits = goes_on(known.finish)
-        elif known.text:
-            self._waits = False
         if known.runtime is not None and known.runtime not in self.runtimes:
             self.runtimes.append(known.runtime)
         if known.end:
@@ -47,14 +45,15 @@ class TurnEnd:
 
         `end_is_known`: whether an earlier turn on the instance had one.
         """
-        if self.finish_reason and not goes_on(self.finish_reason):
+        waits = goes_on(self.finish_reason)
+        if self.finish_reason and not waits:
             self.complete = True
             return None
         if self.rule == "required":
             return "as the settings require"
         if self.rule == "optional":
             return None
-        if self._waits:
+        if waits:
             return f"as its model stopped for its tools ({self.finish_reason})"
         # A router may end the stream of a crashed agent as it ends any other.
         if self.runtimes:

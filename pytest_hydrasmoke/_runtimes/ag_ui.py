@@ -47,7 +47,7 @@ def read(kind: str, frame: Frame) -> Meaning:
     if kind == "RUN_ERROR":
         error = message_of(frame.get("message")) or message_of(frame.get("code"))
         return Meaning(error=error or NO_MESSAGE, runtime=NAME)
-    return Meaning(runtime=NAME)
+    return Meaning(begins=kind == "RUN_STARTED", runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

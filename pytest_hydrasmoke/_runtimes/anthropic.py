@@ -27,7 +27,7 @@ def read(kind: str, frame: Frame) -> Meaning:
         return Meaning(text_in(delta.get("text")), runtime=NAME)
     if kind == "message_delta":
         return Meaning(finish=word_in(delta.get("stop_reason")), runtime=NAME)
-    return Meaning(runtime=NAME)
+    return Meaning(begins=kind == "message_start", runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

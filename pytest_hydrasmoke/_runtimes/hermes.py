@@ -38,7 +38,7 @@ def read(kind: str, frame: Frame) -> Meaning:
     if kind in ("run.failed", "run.cancelled"):
         wordless = "the run was cancelled" if kind == "run.cancelled" else NO_MESSAGE
         return Meaning(error=message_of(frame.get("error")) or wordless, runtime=NAME)
-    return Meaning(runtime=NAME)
+    return Meaning(begins=kind == "run.started", runtime=NAME)
 
 
 def _finish_of(frame: Frame) -> str | None:

@@ -14,6 +14,8 @@ class Meaning(NamedTuple):
     """Whether it is the turn's terminal event."""
     of_message: bool = False
     """Whether that end is only a message's: more follow if the model has stopped for its tools."""
+    begins: bool = False
+    """Whether a message, or a run, begins: what ended before was not the turn."""
     error: str | None = None
     """The agent's error, never empty; None where the event reports none."""
     finish: str | None = None

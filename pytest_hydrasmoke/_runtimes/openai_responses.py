@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .meaning import NO_MESSAGE, Meaning
 from .parts import Part, Reasoning, Tokens, ToolArguments, ToolCalled, ToolResult
-from .values import Frame, frame_of, key_in, message_of, text_in, word_in
+from .values import Frame, frame_of, frames_in, key_in, message_of, text_in, word_in
 
 NAME = "OpenAI Responses"
 
@@ -23,6 +23,10 @@ def read(kind: str, frame: Frame) -> Meaning:
     if kind != "response.done":
         end = kind.removeprefix(PREFIX)
     if end == "completed":
+        *_, last = ({}, *frames_in(response.get("output")))
+        if last.get("type") == "function_call":
+            # An agent answers it and goes on with another response, or has died in its tool.
+            return Meaning(end=True, of_message=True, finish="tool_calls", runtime=NAME)
         return Meaning(end=True, runtime=NAME)
     if end == "incomplete":
         details = frame_of(response.get("incomplete_details")) or {}
@@ -32,7 +36,7 @@ def read(kind: str, frame: Frame) -> Meaning:
         error = message_of(response.get("error")) or message_of(frame.get("error"))
         wordless = "the response was cancelled" if end == "cancelled" else NO_MESSAGE
         return Meaning(error=error or wordless, runtime=NAME)
-    return Meaning(runtime=NAME)
+    return Meaning(begins=kind == "response.created", runtime=NAME)
 
 
 def parts(kind: str, frame: Frame) -> Iterator[Part]:

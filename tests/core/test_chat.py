@@ -150,7 +150,7 @@ def test_keep_alives_after_the_end_do_not_hold_the_turn() -> None:
 
 
 def test_only_events_move_the_2_s_after_the_end() -> None:
-    it = Chatted(HI + DONE, Took(1, b": ping\n\n"), Took(0.5, HI), Took(1, b"data: half"), HANG)
+    it = Chatted(HI + DONE, Took(1, b": ping\n\n"), Took(0.5, PING), Took(1, b"data: half"), HANG)
     assert [deadline - START for deadline in it.stream.deadlines] == [120, 2, 2, 3.5, 3.5]
     assert it.io.waited == 3.5
 
@@ -766,6 +766,63 @@ def test_a_message_that_waits_for_its_tools_is_not_the_end(steps: list[Any]) -> 
     assert (it.error, it.text, it.turn.complete) == (None, "I look. Cold.", True)
     assert it.turn.finish_reason == "end_turn"
     assert it.io.waited == 60 + AFTER_END
+
+
+RUN, RAN = (
+    {"type": f"RUN_{word}", "threadId": "t", "runId": "r"} for word in ("STARTED", "FINISHED")
+)
+AGAIN = {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "More"}
+LOOK = {"type": "function_call", "name": "look", "call_id": "c", "arguments": "{}"}
+
+
+def typed(*told: dict[str, Any]) -> bytes:
+    return b"".join(b"data: %s\n\n" % json.dumps(it).encode() for it in told)
+
+
+def response(text: str, *output: dict[str, Any], whole: bool = True) -> bytes:
+    """Return a response of OpenAI's: what a model says in one call."""
+    end = {"type": "response.completed", "response": {"output": [*output]}}
+    delta = {"type": "response.output_text.delta", "delta": text}
+    return typed({"type": "response.created"}, delta, *([end] if whole else []))
+
+
+@pytest.mark.parametrize(
+    ("told", "then"),
+    [
+        (message("Hi. ", "end_turn"), message("More", "end_turn")[:-40]),
+        (message("Hi. ", "max_tokens"), typed({"type": "message_start", "message": {}})),
+        (typed(RUN, AGAIN, RAN), typed(RUN, AGAIN)),
+        (typed(RUN, AGAIN, RAN), typed(RUN)),
+        (response("Hi. "), response("More", whole=False)),
+        (response("Hi. "), typed({"type": "response.created"})),
+        (HI + finished("stop"), HI),
+        (HI + finished("stop") + DONE, HI),
+        (HI + finished("length"), HI),
+    ],
+)
+def test_what_is_said_after_an_end_takes_that_end_back(told: bytes, then: bytes) -> None:
+    assert Chatted(told, end="required").turn.complete
+    it = Chatted(told, then, end="required")
+    assert it.error is not None
+    assert "the reply was cut" in it.error.message
+    assert not it.turn.complete
+    assert Chatted(told, then, told, end="required").turn.complete
+    # Silence after it is no end, either.
+    assert type(Chatted(told, then, HANG, end="required").error) is ChatTimeoutError
+
+
+def test_line_feeds_after_an_end_say_nothing() -> None:
+    blank = typed({"choices": [{"index": 0, "delta": {"content": "\n"}, "finish_reason": None}]})
+    assert Chatted(HI, finished("stop"), blank, end="required").turn.complete
+
+
+def test_a_response_that_ends_with_a_call_waits_for_its_tool() -> None:
+    assert not Chatted(response("I look. ", LOOK), end="auto").turn.complete
+    found = {"type": "function_call_output", "call_id": "c", "output": "7"}
+    assert Chatted(response("I look. ", LOOK, found), end="auto").turn.complete
+    it = Chatted(response("I look. ", LOOK), Took(60, response("Cold.")), end="auto")
+    assert (it.error, it.text, it.turn.complete) == (None, "I look. Cold.", True)
+    assert it.turn.finish_reason is None
 
 
 @pytest.mark.parametrize("steps", [[LOOKS], [LOOKS, PING]])

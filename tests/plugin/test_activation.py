@@ -21,7 +21,7 @@ REASON = "smoke tests run with --hydra-smoke (live) or --hydra-smoke-fake (the b
 def test_without_a_switch_smoke_tests_are_skipped_with_a_reason_that_names_both(
     project: Project,
 ) -> None:
-    result = project.suite("mixed").run("-rs")
+    result = project.suite("mixed").run("-rs", "--strict-markers")
     result.assert_outcomes(passed=2, skipped=1)
     result.stdout.fnmatch_lines([f"SKIPPED * {REASON}"])
     result.stdout.no_fnmatch_line("*hydra-smoke:*")
@@ -81,7 +81,6 @@ def test_the_marker_is_known(project: Project) -> None:
     project.suite("mixed").run("--markers").stdout.fnmatch_lines(
         ["@pytest.mark.hydra_smoke: a smoke test *"]
     )
-    project.run("--strict-markers").assert_outcomes(passed=2, skipped=1)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -195,7 +194,8 @@ def test_the_fake_needs_no_settings_and_heeds_no_live_ones(
 
 def test_the_fake_takes_other_settings(project: Project) -> None:
     project.suite("mixed").set(run_id="mine")
-    result = project.fake("--hydra-smoke-agent-name=bob", "--hydra-smoke-scenario=default")
+    options = ("--hydra-smoke-agent-name=bob", "--hydra-smoke-scenario=default")
+    result = project.fake(*options, "test_mixed.py")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
@@ -273,7 +273,8 @@ def test_a_scenario_is_played(project: Project, monkeypatch: pytest.MonkeyPatch)
 def test_a_scenario_of_the_environment_does_not_disturb_a_live_run(
     project: Project, router: FakeRouter
 ) -> None:
-    assert project.suite("mixed").at(router).set(scenario="wild").live().ret == 0
+    project.suite("mixed").at(router).set(scenario="wild")
+    assert project.live("test_mixed.py").ret == 0
 
 
 LOOK = """
@@ -326,26 +327,15 @@ TELLS_ONLY = [
 ]
 
 
-@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
 @pytest.mark.parametrize("option", TELLS_ONLY)
 def test_what_only_tells_asks_for_no_settings_and_touches_nothing(
-    project: Project, router: FakeRouter, option: str, switch: str
+    project: Project, router: FakeRouter, option: str
 ) -> None:
     project.suite("mixed").at(router, scope="galaxy")
-    result = project.run(switch, option)
+    result = project.live(option)
     assert result.ret == 0
     result.stdout.no_fnmatch_line("*provisioned*")
     assert router.requests == ()
-
-
-def test_collect_only_lists_the_bundled_checks_too(project: Project) -> None:
-    result = project.suite("mixed").live("--collect-only", "-q")
-    result.stdout.fnmatch_lines(
-        [
-            "test_mixed.py::test_smoke",
-            "pytest_hydrasmoke/checks/test_chat.py::test_chat_answers",
-        ]
-    )
 
 
 def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRouter) -> None:

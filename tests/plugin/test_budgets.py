@@ -53,16 +53,14 @@ def test_every_phase_has_a_limit(here: Project, router: FakeRouter) -> None:
     assert [text.partition(" took ")[0] for text in failures] == [f"BUDGET: {it}" for it in PHASES]
 
 
-def test_budgets_that_are_kept_say_nothing(here: Project) -> None:
+def test_budgets_that_are_kept_say_nothing_and_the_environment_beats_the_table(
+    here: Project,
+) -> None:
+    here.table("budgets = { ready = 0.000001 }")
     here.set(budgets=",".join(f"{phase}=60" for phase in PHASES))
     result = here.live("test_it.py")
     assert result.ret == 0
     result.stdout.no_fnmatch_line("*BUDGET*")
-
-
-def test_the_environment_beats_the_table(here: Project) -> None:
-    here.table("budgets = { ready = 0.000001 }")
-    assert here.set(budgets="row=60").live("test_it.py").ret == 0
 
 
 def test_a_phase_that_never_was_has_kept_its_budget(here: Project) -> None:

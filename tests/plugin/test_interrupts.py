@@ -50,8 +50,6 @@ def line(number: int) -> str:
 @pytest.mark.parametrize(
     ("numbers", "options"),
     [
-        pytest.param((INT,), (), id="INT"),
-        pytest.param((TERM,), (), id="TERM"),
         pytest.param((HUP,), (), id="HUP"),
         # As an impatient user sends them.
         pytest.param((INT, INT, INT), (), id="three"),

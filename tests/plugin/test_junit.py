@@ -55,10 +55,7 @@ def test_the_suite_carries_the_run_and_its_instances(here: Project, router: Fake
         "instances.0.chats": "0",
         "instances.0.retries": "0",
     }
-
-
-def test_the_default_family_has_no_place_for_properties_of_tests(here: Project) -> None:
-    here.live("test_endings.py::test_passes", "--junit-xml=junit.xml")
+    # The default family has no place for properties of tests.
     assert properties(read(here).find(".//testcase")) == {}
 
 
@@ -95,7 +92,11 @@ def test_an_older_family_tells_each_test_s_instance(
         "instance.finish_reasons": "stop",
     }
     assert properties(plain) == {}
-    assert properties(read(here).find("testsuite"))["instances.0.outcome"] == "deleted"
+    suite = properties(read(here).find("testsuite"))
+    assert suite["instances.0.outcome"] == "deleted"
+    assert suite["breaches.turn.limit"] == "1e-06"
+    assert float(suite["breaches.turn.value"]) >= 0
+    assert "breaches.ready.limit" not in suite
 
 
 def test_a_test_whose_set_up_failed_tells_the_key(here: Project, router: FakeRouter) -> None:
@@ -105,16 +106,6 @@ def test_a_test_whose_set_up_failed_tells_the_key(here: Project, router: FakeRou
     told = properties(read(here).find(".//testcase"))
     assert told["instance.idempotency_key"] == "run-0"
     assert "instance.id" not in told
-
-
-def test_a_broken_budget_is_told_with_limit_and_value(here: Project) -> None:
-    here.set(budgets="row=0.000001,turn=99")
-    result = here.live("test_endings.py::test_passes", "--junit-xml=junit.xml")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    told = properties(read(here).find("testsuite"))
-    assert told["breaches.row.limit"] == "1e-06"
-    assert float(told["breaches.row.value"]) >= 0
-    assert "breaches.turn.limit" not in told
 
 
 def test_an_attached_instance_is_told_by_its_id(here: Project, router: FakeRouter) -> None:

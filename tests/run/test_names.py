@@ -255,8 +255,7 @@ def test_a_users_folder_under_a_runs_name_is_no_runs(
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["over", "slots.lock", "live/main.lock", "live/main.seen", "held/a.lock"],
+    "name", ["over", "slots.lock", "live/main.lock", "live/main.seen", "held/a.lock"]
 )
 def test_a_file_of_somebody_elses_in_a_locks_place_is_left_alone(
     live: Callable[..., pytest.RunResult],

@@ -85,7 +85,7 @@ def test_usage_is_told_a_model_at_a_time(
 @pytest.mark.parametrize("kind", sorted(TYPES - TEXT - {"RUN_FINISHED", "RUN_ERROR"}))
 def test_other_kinds_say_nothing(kind: str) -> None:
     told = {"type": kind, "delta": "x", "content": "x", "text": "x", "message": "x", "error": "x"}
-    assert known(told) == Meaning(runtime="AG-UI")
+    assert known(told) == Meaning(begins=kind == "RUN_STARTED", runtime="AG-UI")
 
 
 def test_the_end() -> None:

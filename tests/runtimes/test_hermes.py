@@ -75,7 +75,8 @@ def test_a_cancelled_run() -> None:
 
 @pytest.mark.parametrize("kind", ["run.started", "tool.started", "reasoning.available"])
 def test_any_event_of_a_run_says_that_its_end_will_be_told(kind: str) -> None:
-    assert known({"event": kind, "run_id": "r1", "text": "x"}) == Meaning(runtime="Hermes")
+    said = Meaning(begins=kind == "run.started", runtime="Hermes")
+    assert known({"event": kind, "run_id": "r1", "text": "x"}) == said
 
 
 def test_a_session_that_fails_ends_all_the_same() -> None:

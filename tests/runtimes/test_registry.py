@@ -140,7 +140,8 @@ OTHER_WORDS = """
 
 @pytest.mark.parametrize("word", OTHER_WORDS.split())
 def test_other_words_are_no_text(word: str) -> None:
-    assert of({"type": word, "content": "x"}) == Meaning()
+    begins = word == "message_start"
+    assert of({"type": word, "content": "x"}) == Meaning(begins=begins)
     assert of({"content": "x"}, word) == of("x", word) == of('"x"', word) == Meaning()
 
 
