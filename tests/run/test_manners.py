@@ -15,7 +15,7 @@ from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanR
 from pytest_hydrasmoke._run.manners import QUESTIONS, answered, seen_in
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
-from pytest_hydrasmoke.fake.replies import Reply
+from pytest_hydrasmoke.fake.replies import scripted
 from pytest_hydrasmoke.fake.scenario import Runtime
 from pytest_hydrasmoke.fake.sse_events import turn as stream_of
 
@@ -204,7 +204,7 @@ def test_how_turns_end(turns: list[TurnReport], terminal: list[bool], fails: lis
 def test_each_runtime_is_known_by_its_stream_and_its_failure(runtime: Any) -> None:
     tool = {"name": "look", "arguments": {"city": "Oslo"}, "result": "cold"}
     script = {"match": "", "text": "It is cold.", "reasoning": "Hm.", "tool_calls": [tool]}
-    made = stream_of(Scenario(runtime=runtime), Reply.of("it", script).said("x", 0))
+    made = stream_of(Scenario(runtime=runtime), scripted([script])[0].said("x", 0))
     for parts in ((*made.spoken, *made.closing), made.spoken, (*made.spoken, made.error)):
         forms = {form_of(it) for it in SseDecoder().feed(b"".join(parts))}
         events = tuple(
