@@ -1,4 +1,4 @@
-"""Run the benchmark: `python benchmarks [P1 ... P12] [--check] [--save]`, from the checkout."""
+"""Run the benchmark: `python benchmarks [P1 ... P12] [--check]`, from the checkout."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import argparse
 import sys
 from importlib import import_module
 
-import bench_page
-from bench_machine import missing
+from bench_machine import machine, missing, versions
 
 ROWS = {
     "P1": "p1_start",
@@ -17,7 +16,6 @@ ROWS = {
     "P5": "p5_ready",
     "P6": "p6_many",
     "P7": "p7_fake",
-    "P8": "p8_tests",
     "P9": "p9_tools",
     "P10": "p10_rule",
     "P11": "p11_history",
@@ -32,33 +30,22 @@ def main() -> int:
         "rows", nargs="*", metavar="ROW", type=str.upper, help=f"any of {rows}; without one, all"
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 if a bar is broken")
-    parser.add_argument("--save", action="store_true", help="write the results' file and the page")
-    parser.add_argument("--refresh", action="store_true", help="make the page anew; run nothing")
     given = parser.parse_args()
     unknown = set(given.rows) - ROWS.keys()
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))} (there are {rows})")
-    if given.refresh:
-        bench_page.refresh()
-        return 0
     if absent := ", ".join(missing()):
-        if given.save:
-            parser.error(f"--save needs all that is compared: {absent} not installed")
         print(f"not installed, and so not compared: {absent}", file=sys.stderr)
     broken: list[str] = []
     for name in dict.fromkeys(given.rows or ROWS):
         result = import_module(ROWS[name]).run()
-        print(f"{name}\n{bench_page.table(result)}\n\n{bench_page.bars(result)}\n", flush=True)
-        for remark in result.remarks:
-            print(f"{remark}\n")
+        print(f"{name}\n\n{result}\n\n*{machine()}*\n", flush=True)
         broken += [
             f"{name} {bar.what}: {bar.value:.4g} {bar.unit}, at most {bar.limit:g}"
             for bar in result.bars
             if not bar.kept
         ]
-        if given.save:
-            bench_page.save({name: result})
-            bench_page.refresh()
+    print(versions())
     for bar in broken:
         print(f"broken: {bar}", file=sys.stderr)
     return 1 if broken and given.check else 0

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pytest_hydrasmoke import HydraSmokeConfig
@@ -22,8 +19,6 @@ from pytest_hydrasmoke._run.session import SmokeSession
 from pytest_hydrasmoke.fake import FakeRouter
 from pytest_hydrasmoke.fake.server import mount, unmount
 
-_TLS = Path(__file__).parents[1] / "tests" / "data" / "tls"
-CA = _TLS / "ca.pem"
 PREFIX = "/internal/v1/smoke"
 SPEC = {"manifest_id": "hermes-basic", "region_id": "eu-central", "tier_id": "tier-1"}
 
@@ -51,21 +46,6 @@ def serving(fake: FakeRouter, latency: float) -> Generator[tuple[str, Slow]]:
         yield place.url, slow
     finally:
         unmount(place)
-
-
-@contextmanager
-def over_tls(app: ASGIApp) -> Generator[str]:
-    """Serve an app over TLS with the certificate of the tests, which `CA` has issued."""
-    config = uvicorn.Config(app, ssl_certfile=_TLS / "server.pem", log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            yield f"https://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def config_for(url: str, token: str, **settings: Any) -> HydraSmokeConfig:

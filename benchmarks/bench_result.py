@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -34,12 +33,16 @@ class Result:
         """Add a line to the table; numbers get three digits."""
         self.lines.append([cell if isinstance(cell, str) else short(cell) for cell in cells])
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, found: dict[str, Any]) -> Result:
-        return cls(**{**found, "bars": [Bar(**bar) for bar in found["bars"]]})
+    def __str__(self) -> str:
+        """Write the table, the bars and the remarks as Markdown, broken bars marked."""
+        lines = [list(self.columns), ["---"] * len(self.columns), *self.lines]
+        bars = [["bar", "found", "at most"], ["---"] * 3]
+        for bar in self.bars:
+            # One more digit for a broken one: it may be so by a hair.
+            found = short(bar.value) if bar.kept else f"**{bar.value:.4g}**"
+            bars.append([bar.what, f"{found} {bar.unit}", f"{short(bar.limit)} {bar.unit}"])
+        parts = ["\n".join(f"| {' | '.join(line)} |" for line in it) for it in (lines, bars)]
+        return "\n\n".join([*parts, *self.remarks])
 
 
 def short(number: object) -> str:

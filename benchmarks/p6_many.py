@@ -6,7 +6,6 @@ The boot takes 2 s; client and fake router share this process. Times are those o
 from __future__ import annotations
 
 import time
-import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from statistics import median
@@ -91,18 +90,4 @@ def run(numbers: tuple[int, ...] = (1, 10, 50, 200), boot: float = 2.0, times: i
         for name in ("sync", "async"):
             one, many = (median(taken[name, number]) for number in (few, most))
             result.bars.append(Bar(f"{most} against one, {name}", many / one, 1.2))
-            memory = _memory(WAYS[name], url, fake, numbers[-1])
-            what = f"memory of an instance among {numbers[-1]}, {name}"
-            result.bars.append(Bar(what, memory, 1.0, "MB"))
     return result
-
-
-def _memory(provide: Provide, url: str, fake: FakeRouter, number: int) -> float:
-    """Return the megabytes that each instance takes at most, those of the fake among them."""
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    provide(url, fake.token, number)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    fake.reset()
-    return (peak - before) / number / 1e6

@@ -6,16 +6,10 @@ that of both. All but pytest-httpserver are served by the same uvicorn.
 
 from __future__ import annotations
 
-import http.client
 import logging
 import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
-from statistics import median
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 from bench_fake import PREFIX, SPEC
@@ -35,13 +29,6 @@ from pytest_hydrasmoke.fake.server import mount, unmount
 
 ANSWER = {"id": ID, "hostname": None, "status": "running"}
 PATH = PREFIX + "/instances/{instance_id}"
-FIRST_USE = """
-import time
-from pytest_hydrasmoke.fake import FakeRouter
-start = time.perf_counter()
-with FakeRouter():
-    print(time.perf_counter() - start)
-"""
 
 
 async def _starlette_status(request: Request) -> JSONResponse:
@@ -153,61 +140,5 @@ def run(count: int = 1000, times: int = 5) -> Result:
             turns.ratio("the fake", "Starlette"),
             1 / 0.7,
         ),
-        Bar("first use", _first_use(times) * 1000, 50, "ms"),
-        Bar("one more fake", _one_more(times) * 1000, 5, "ms"),
-        Bar("the end with an open stream", _end(times) * 1000, 250, "ms"),
     ]
     return result
-
-
-def _first_use(times: int) -> float:
-    python = [sys.executable, "-c", FIRST_USE]
-    told = [
-        subprocess.run(python, capture_output=True, text=True, check=True) for _ in range(times)
-    ]
-    return median(float(it.stdout) for it in told)
-
-
-def _one_more(times: int) -> float:
-    taken: list[float] = []
-    with FakeRouter():
-        for _ in range(times):
-            start = time.perf_counter()
-            with FakeRouter():
-                taken.append(time.perf_counter() - start)
-    return median(taken)
-
-
-def _end(times: int) -> float:
-    return median(_one_end() for _ in range(times))
-
-
-def _one_end() -> float:
-    """Time the end of a process's last fake while a chat of its hangs."""
-    slow = Scenario(row_after=0, statuses=((0, "running"),), event_pause=60)
-    opened = threading.Event()
-    with FakeRouter(slow) as fake, SmokeClient(fake.url, token=fake.token) as client:
-        instance = client.provision(InstanceSpec(**SPEC), "end-0").instance_id
-
-        def listen() -> None:
-            connection = http.client.HTTPConnection(urlsplit(fake.url).netloc)
-            path = f"{urlsplit(fake.url).path}{PREFIX}/instances/{instance}/chat"
-            headers = {
-                "authorization": f"Bearer {fake.token}",
-                "content-type": "application/json",
-                "accept": "text/event-stream",
-            }
-            connection.request("POST", path, '{"message": "Are you ready?"}', headers)
-            response = connection.getresponse()
-            opened.set()
-            with suppress(OSError, http.client.HTTPException):
-                response.read()
-            connection.close()
-
-        listener = threading.Thread(target=listen)
-        listener.start()
-        assert opened.wait(10)
-        start = time.perf_counter()
-    took = time.perf_counter() - start
-    listener.join(10)
-    return took

@@ -57,16 +57,16 @@ class Group:
             jobs[run.of.job].append(run)
         return jobs
 
-    @property
+    @cached_property
     def failed(self) -> tuple[Run, ...]:
         return tuple(run for run in self.counted if run.is_red)
 
-    @property
+    @cached_property
     def leaks(self) -> tuple[Leak, ...]:
         # An instance that an earlier attempt left behind still costs money.
         return tuple(leak for run in self.runs for leak in run.leaks)
 
-    @property
+    @cached_property
     def outcome(self) -> Outcome:
         if self.leaks:
             return "leaked"

@@ -39,6 +39,8 @@ def clean(text: str) -> str:
 
 Name = Annotated[str, Field(max_length=1_000), AfterValidator(clean)]
 OwnName = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(clean)]
+Compared = Annotated[str, Field(max_length=1_000)]
+"""A word that is never shown, and needs no cleaning."""
 Word = Annotated[Name | None, AfterValidator(lambda text: text or None)]
 Words = Annotated[str, Field(max_length=100_000), AfterValidator(clean)]
 FirstLine = Annotated[
@@ -76,6 +78,12 @@ class Spec(BaseModel, frozen=True):
 
 
 @lru_cache(maxsize=20_000)
+def _once(it: T) -> T:
+    """Keep what is equal in thousands of runs once."""
+    return it
+
+
+@lru_cache(maxsize=20_000)
 def _at(spec: Spec, router: str) -> Spec:
     return spec.model_copy(update={"router": router})
 
@@ -88,7 +96,7 @@ class Span:
     """A phase, each time that it was gone through."""
 
     at: Seconds
-    phase: Name
+    phase: Compared
     seconds: Seconds
 
 
@@ -98,7 +106,7 @@ class Failure:
 
     at: Seconds
     message: FirstLine
-    phase: Word
+    phase: Compared | None
     test: Word
     cured: bool = False
 
@@ -117,13 +125,13 @@ class Boot:
 
     id: Word
     idempotency_key: Word
-    spec: Spec | None
-    outcome: Name
+    spec: Annotated[Spec | None, AfterValidator(_once)]
+    outcome: Compared
     spans: Many[Span]
     failures: Many[Failure]
     ready_after: Seconds | None = Field(default=None, validation_alias=AliasPath("phases", "ready"))
     """Seconds from provision to ready; None if it never was ready."""
-    interrupted: Word = None
+    interrupted: Compared | None = None
     input_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "input_tokens"))
     output_tokens: Count = Field(default=0, validation_alias=AliasPath("tokens", "output_tokens"))
 
@@ -153,7 +161,7 @@ class Case:
     """A test's outcome in one run."""
 
     id: Name
-    outcome: Name
+    outcome: Compared
     runs: Count | None = None
     """How often its body was run, with the marker `hydra_smoke_runs`."""
     passed: Count | None = None
@@ -191,7 +199,9 @@ class Run:
     began: Moment
     exit_code: Annotated[int, Field(ge=-1_000, le=1_000)]
     boots: Many[Boot] = Field(validation_alias="instances")
-    cases: Many[Case] = Field(default=(), validation_alias="tests")
+    cases: Many[Annotated[Case, AfterValidator(_once)]] = Field(
+        default=(), validation_alias="tests"
+    )
     ended: Annotated[Words | None, AfterValidator(lambda words: words or None)] = None
     """What ended it before its tests were over."""
     not_run: Count = 0

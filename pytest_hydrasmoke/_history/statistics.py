@@ -61,7 +61,8 @@ def _limit(usual: Sequence[float]) -> float | None:
     if len(usual) < ENOUGH:
         return None
     middle = median(usual)
-    logs = [math.log(max(it, _LEAST)) for it in usual if it <= max(ODD * middle, _LEAST)]
+    odd = ODD * middle
+    logs = [math.log(max(it, _LEAST)) for it in usual if it <= odd]
     mean = fmean(logs)
     spread = math.dist(logs, [mean] * len(logs)) / math.sqrt(len(logs) - 1)
     return max(math.exp(mean + DEVIATIONS * spread), middle * (1 + SHARE), middle + SECONDS)

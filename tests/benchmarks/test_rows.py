@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import bench_page
 import p2_decode
 import p3_chat
 import p4_calls
 import p5_ready
 import p6_many
 import p7_fake
-import p8_tests
 import p9_tools
 import p10_rule
 import p11_history
 import p12_recordings
-import pytest
 from bench_measure import Turns
 from bench_result import Bar, Result
-from inner import without_others
 
 
 def well_formed(result: Result) -> Result:
@@ -71,19 +65,8 @@ def test_the_fake() -> None:
 
 
 def test_recordings() -> None:
-    result = well_formed(
-        p12_recordings.run(turns=1, events=500, long=100, times=1, paces={2_000: 8})
-    )
     # Sizes and memory depend on no machine.
-    assert all(bar.kept for bar in result.bars[2:])
-
-
-def test_the_tests(tmp_path: Path) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
-    arguments = ["-c", str(tmp_path / "pytest.ini"), str(tmp_path), *without_others()]
-    result = well_formed(p8_tests.run(arguments))
-    assert result.lines[0][:2] == ["1", "passed"]
+    assert all(bar.kept for bar in well_formed(p12_recordings.run(long=100)).bars)
 
 
 def test_noticing() -> None:
@@ -98,34 +81,12 @@ def test_what_counts_is_the_ratio_within_a_round() -> None:
     assert turns.seconds("a") == 3.0
 
 
-def test_a_row_of_the_page_is_made_anew_and_the_rest_left() -> None:
+def test_a_result_is_written_with_its_broken_bars_marked() -> None:
     result = Result(["what", "x"], bars=[Bar("time", 2.0, 1.0), Bar("room", 1.0, 1.0, "MB")])
     result.add("this", 1234.5)
-    page = (
-        "# P\n<!-- P1 -->\nold\n<!-- end of P1 -->\ntext\n<!-- P2 -->\nkept\n<!-- end of P2 -->\n"
-    )
-    made = bench_page.refreshed(page, {"P1": result}, {"P1": "here"}, "")
-    assert "old" not in made
-    assert "text\n<!-- P2 -->\nkept\n" in made
+    result.remarks.append("Of one kind.")
+    made = str(result)
     assert "| this | 1,234 |" in made
     assert "| time | **2** x | 1 x |" in made
     assert "| room | 1 MB | 1 MB |" in made
-    assert made == bench_page.refreshed(made, {"P1": result}, {"P1": "here"}, "")
-
-
-def test_results_are_kept_row_by_row(tmp_path: Path) -> None:
-    path = tmp_path / "results.json"
-    for name in ("P2", "P1"):
-        result = Result(["what"], bars=[Bar(name, 1.0, 1.0)])
-        result.add("a thing")
-        bench_page.save({name: result}, path)
-    rows, machines, versions = bench_page.load(path)
-    assert list(rows) == list(machines) == ["P1", "P2"]
-    assert rows["P1"].bars == [Bar("P1", 1.0, 1.0)]
-    assert "pytest " in versions
-
-
-@pytest.mark.skipif(not bench_page.PAGE.exists(), reason="no documentation here")
-def test_the_page_shows_the_results() -> None:
-    page = bench_page.PAGE.read_text("utf-8")
-    assert bench_page.refreshed(page, *bench_page.load()) == page
+    assert made.endswith("\n\nOf one kind.")
