@@ -59,7 +59,7 @@ class Replaying:
         self._pytest = pytest_config
         self._stage = stage_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
         self._player = self._stage.player
-        self.came = self._player.replay
+        self.course = self._player.course
         """What has come of the recordings."""
         self.flows = Flows(self._player.has_no_order)
         """Who chats from several threads or tasks."""
@@ -93,7 +93,7 @@ class Replaying:
     # Hooks
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.came.collected = frozenset(item.nodeid for item in session.items)
+        self.course.collected = frozenset(item.nodeid for item in session.items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -105,13 +105,13 @@ class Replaying:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         if worker_input(self._pytest) is not None:
-            worker_output(self._pytest)[_CAME] = self.came.to_plain()
+            worker_output(self._pytest)[_CAME] = self.course.to_plain()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         """Add what has come of the recordings in a worker; one that crashed has not said it."""
         if (came := worker_output(node).get(_CAME)) is not None:
-            self.came.add(came)
+            self.course.add(came)
 
 
 def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
