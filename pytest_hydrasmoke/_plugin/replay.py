@@ -29,14 +29,12 @@ from .flows import Flows
 from .record_hook import edit_of
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake import FakeRouter, Scenario
+    from pytest_hydrasmoke.fake import FakeRouter
     from pytest_hydrasmoke.fake.recordings import Recordings
     from pytest_hydrasmoke.fake.replay import Edit
 
 LIVE_ONLY = "hydra_smoke_live"
 """The marker of tests that no recording can answer."""
-AT_ONCE = 0.1
-"""Seconds for LLM events to settle, and for duplicates, where they all come at once."""
 _CAME = "hydra_smoke_replay"
 """What has come of the recordings in a worker, in its output."""
 
@@ -132,12 +130,6 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
         return message if changed is None else changed.message
 
     return edit
-
-
-def comes_at_once(scenario: Scenario) -> bool:
-    """Return whether all LLM events of a turn are there once its stream has ended."""
-    later = scenario.llm_events_lag or scenario.llm_events_gap
-    return scenario.recordings is not None and not later
 
 
 def spec_of(recordings: Recordings, without: Collection[str]) -> dict[str, str]:
