@@ -206,8 +206,6 @@ class Handle:
             self.record,
             limit,
             settle_limit(self._policy.usage_settle),
-            self._policy.second_look,
-            counted_at_end=self._policy.counted_at_end,
             to_come=self._policy.to_come,
         )
 

@@ -60,8 +60,8 @@ class Usage:
     """The LLM events of one instance, read until they are as expected.
 
     Any turn is settled `limit` seconds after its end. A count with an upper bound is read again
-    after `second_look` seconds, and later where the run has seen later rows; not where events are
-    `counted_at_end` of their stream, or where `to_come` says that there are no more.
+    after `SECOND_LOOK` seconds, and later where the run has seen later rows; not where `to_come`
+    says that there are no more.
     """
 
     def __init__(
@@ -70,17 +70,13 @@ class Usage:
         record: InstanceRecord,
         timeout: float,
         limit: float = settle.USUAL,
-        second_look: float = SECOND_LOOK,
         *,
-        counted_at_end: bool = False,
         to_come: ToCome | None = None,
     ) -> None:
         self._calls = calls
         self._io = calls.io
         self._record = record
         self._limit = limit
-        self._second_look = second_look
-        self._counted_at_end = counted_at_end
         self._to_come = to_come
         self._start = calls.io.now()
         self._deadline = self._start + timeout
@@ -169,8 +165,7 @@ class Usage:
         *,
         own: bool = False,
     ) -> LlmEvents:
-        # Only a turn whose stream has ended has an account of its own.
-        io, looked_enough = self._io, (own and self._counted_at_end) or not expected.bounded
+        io, looked_enough = self._io, not expected.bounded
         with phase("llm_events", io, self._record, deadline=self._deadline):
             while True:
                 now = await look()
@@ -179,7 +174,7 @@ class Usage:
                     if looked_enough or now.final or now.all_in:
                         return now.answer
                     looked_enough = True
-                    await io.sleep(max(self._second_look, self._late_until() - io.now()))
+                    await io.sleep(max(SECOND_LOOK, self._late_until() - io.now()))
                     continue
                 # A turn's own events are all known then; later turns may add to an instance's.
                 known = now.known is not None and (own or now.known.all_asked)
@@ -239,8 +234,7 @@ class Usage:
         """Fail with what was counted; `wrong` is the advice on what no wait can repair."""
         got = _summary(now)
         missing = expected.providers - now.seen
-        # With the recorded times, events may have come too late for the turn that they belong to.
-        if now.known is not None and (self._counted_at_end or not now.final):
+        if now.known is not None:
             got = f"{got}, as recorded"
             step = f"{_RECORDED}: {now.known.again}"
         elif wrong is not None:

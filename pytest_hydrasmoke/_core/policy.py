@@ -25,9 +25,6 @@ class Policy:
     llm_events_timeout: float = 30.0
     usage_settle: float = 5.0
     """How long after its end a turn's LLM events may come, before the next turn begins."""
-    second_look: float = SECOND_LOOK
-    counted_at_end: bool = False
-    """Whether all LLM events of a turn are there once its stream has ended, as in a replay."""
     delete_timeout: float = 60.0
     row_wait: float = 60.0
     """How long to ask for a key's row before a deletion; a worker may insert it late."""

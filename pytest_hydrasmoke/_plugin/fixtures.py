@@ -32,7 +32,7 @@ from pytest_hydrasmoke.instance import AsyncSmokeInstance, SmokeInstance
 from .cases import cut_short
 from .clients import AsyncRunClient, OfRun, RunClient
 from .failures import Failures
-from .replay import AT_ONCE, Replaying
+from .replay import Replaying
 from .scopes import scope_node
 from .selection import Selection
 from .stage import READY, Stage
@@ -53,7 +53,6 @@ class Active:
         *,
         worker: str | None = None,
         replaying: Replaying | None = None,
-        at_once: bool = False,
         to_come: ToCome | None = None,
         on_change: Callable[[InstanceRecord], None] = lambda record: None,
         run_begins: Callable[[str, str, float], None] = lambda test, words, lasted: None,
@@ -66,7 +65,6 @@ class Active:
         """The router's own forms, for the processes that delete; None where none does."""
         self._worker = worker
         self.replaying = replaying
-        self._at_once = at_once
         self._to_come = to_come
         self._on_change = on_change
         self.run_begins = run_begins
@@ -108,10 +106,6 @@ class Active:
             )
             self.failures.follow(self._session.records)
             self._session.policy = replace(self._session.policy, to_come=self._to_come)
-            if self._at_once:
-                self._session.policy = replace(
-                    self._session.policy, second_look=AT_ONCE, counted_at_end=True
-                )
         return self._session
 
     def _changed(self, record: InstanceRecord) -> None:

@@ -24,7 +24,7 @@ from pytest_hydrasmoke._run.recordings import Recordings
 
 from .command_line import load
 from .part import Part, address_of, serve, take_part
-from .replay import AT_ONCE, comes_at_once, spec_of
+from .replay import spec_of
 from .report_cleaner import cleaned
 
 if TYPE_CHECKING:
@@ -120,8 +120,6 @@ def _of_fake(router: FakeRouter, loaded: Loaded) -> dict[str, Any]:
     own = address_of(router)
     if router.scenario.recordings is not None:
         own |= spec_of(router.scenario.recordings, without=loaded.sources)
-        if comes_at_once(router.scenario):
-            own["usage_settle"] = min(loaded.config.usage_settle, AT_ONCE)
     return own
 
 

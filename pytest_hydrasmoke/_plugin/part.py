@@ -28,7 +28,7 @@ from .fixtures import Active
 from .needs import limit
 from .recorder import Recorder
 from .refusal import Refusal
-from .replay import Replaying, comes_at_once
+from .replay import Replaying
 from .report_cleaner import ReportCleaner
 from .session_end import SessionEnd
 from .unawaited import Unawaited
@@ -90,11 +90,11 @@ def address_of(router: FakeRouter) -> dict[str, Any]:
     return {"url": router.url, "token": Token(router.token)}
 
 
-def asking(router: FakeRouter) -> ToCome | None:
-    """Return what asks this process's own fake for LLM events to come; a replay says it itself."""
+def asking(router: FakeRouter) -> ToCome:
+    """Return what asks this process's own fake for LLM events to come."""
     from pytest_hydrasmoke.fake.router import to_come
 
-    return None if router.scenario.recordings is not None else partial(to_come, router)
+    return partial(to_come, router)
 
 
 def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Active:
@@ -120,7 +120,6 @@ def take_part(config: pytest.Config, part: Part, interrupts: Interrupts) -> Acti
         part.forms,
         worker=part.shares_as,
         replaying=None if router is None or not is_replay else Replaying(config, router),
-        at_once=router is not None and comes_at_once(router.scenario),
         to_come=None if router is None else asking(router),
         on_change=progress.changed,
         run_begins=progress.run_begins,

@@ -27,14 +27,12 @@ from .flows import Flows
 from .record_hook import edit_of
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake import FakeRouter, Scenario
+    from pytest_hydrasmoke.fake import FakeRouter
     from pytest_hydrasmoke.fake.recordings import Recordings
     from pytest_hydrasmoke.fake.replay import Edit
 
 LIVE_ONLY = "hydra_smoke_live"
 """The marker of tests that no recording can answer."""
-AT_ONCE = 0.1
-"""Seconds for LLM events to settle, and for duplicates, where they all come at once."""
 _CAME = "hydra_smoke_replay"
 """What has come of the recordings in a worker, in its output."""
 
@@ -55,7 +53,7 @@ class Replaying:
         self._pytest = pytest_config
         self._stage = stage_of(router, _edit(pytest_config, scrubbing(Token(router.token))))
         self._player = self._stage.player
-        self.came = self._player.replay
+        self.course = self._player.course
         """What has come of the recordings."""
         self.flows = Flows(self._player.has_no_order)
         """Who chats from several threads or tasks."""
@@ -89,7 +87,7 @@ class Replaying:
     # Hooks
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.came.collected = frozenset(item.nodeid for item in session.items)
+        self.course.collected = frozenset(item.nodeid for item in session.items)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -101,13 +99,13 @@ class Replaying:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         if worker_input(self._pytest) is not None:
-            worker_output(self._pytest)[_CAME] = self.came.to_plain()
+            worker_output(self._pytest)[_CAME] = self.course.to_plain()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         """Add what has come of the recordings in a worker; one that crashed has not said it."""
         if (came := worker_output(node).get(_CAME)) is not None:
-            self.came.add(came)
+            self.course.add(came)
 
 
 def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
@@ -128,12 +126,6 @@ def _edit(config: pytest.Config, scrub: Callable[[str], str]) -> Edit:
         return message if changed is None else changed.message
 
     return edit
-
-
-def comes_at_once(scenario: Scenario) -> bool:
-    """Return whether all LLM events of a turn are there once its stream has ended."""
-    later = scenario.llm_events_lag or scenario.llm_events_gap
-    return scenario.recordings is not None and not later
 
 
 def spec_of(recordings: Recordings, without: Collection[str]) -> dict[str, str]:

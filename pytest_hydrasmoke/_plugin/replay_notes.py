@@ -10,12 +10,12 @@ from pytest_hydrasmoke._report.model import CaseReport
 from pytest_hydrasmoke._run.recording import KINDS
 
 if TYPE_CHECKING:
-    from pytest_hydrasmoke.fake.replay import Replay
+    from pytest_hydrasmoke.fake.course import Course
     from pytest_hydrasmoke.fake.specs import Difference
 
 
 def notes(
-    came: Replay, tests: Sequence[CaseReport], *, unset: Mapping[str, str], whole: bool
+    course: Course, tests: Sequence[CaseReport], *, unset: Mapping[str, str], whole: bool
 ) -> Iterator[str]:
     """Yield what is no longer as recorded: messages, their order, specs, and in a whole run files.
 
@@ -24,19 +24,20 @@ def notes(
     # A test that did not run may still send its messages.
     not_run = {test.id for test in tests if test.outcome in ("skipped", "interrupted", "error")}
     failed = {test.id for test in tests if test.outcome == "failed"}
-    for owner, messages in came.unasked().items():
+    for owner, messages in course.unasked().items():
         if owner not in not_run:
             shown = first_few([repr(safe_line(message, 60)) for message in messages])
             how = "failed, and did not ask" if owner in failed else "no longer asks"
             yield f"note: {owner} {how} what was recorded: {shown}"
-    for owner, messages in came.reordered().items():
+    for owner, messages in course.reordered().items():
         if owner.startswith(KINDS):
             continue  # Theirs are recorded in parts, by several processes, and so in no order.
         shown = first_few([repr(safe_line(message, 60)) for message in messages])
         yield f"note: {owner} asks its messages in another order than recorded: later {shown}"
-    yield from _on_specs(came.other_specs(unset))
+    yield from _on_specs(course.other_specs(unset))
     # A fixture or a hook may belong to tests that were skipped.
-    gone = [owner for owner in came.not_on_stage() if not owner.startswith(KINDS)] if whole else []
+    unused = course.not_on_stage() if whole else ()
+    gone = [owner for owner in unused if not owner.startswith(KINDS)]
     if gone:
         yield f"note: recordings used by no test of this run: {len(gone)}: {first_few(gone)}"
 

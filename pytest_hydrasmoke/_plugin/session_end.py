@@ -236,7 +236,7 @@ class SessionEnd:
             whole = self._active.selection.is_whole(session.exitstatus)
             unset = unset_spec(self._active.config, self._loaded.sources)
             self.views.remarks += notes(
-                replaying.came, self._cases.reports, unset=unset, whole=whole
+                replaying.course, self._cases.reports, unset=unset, whole=whole
             )
         facts: dict[str, object] = {"exit_code": int(session.exitstatus)}
         if unheard:

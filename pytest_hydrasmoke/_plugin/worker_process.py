@@ -51,8 +51,8 @@ def _part(config: pytest.Config, worker: dict[str, Any]) -> Part:
     fake, name = sent["fake"], worker["workerid"]
     forms = None if sent["forms"] is None else Forms.from_plain(sent["forms"])
     settings = HydraSmokeConfig.from_plain(sent["settings"])
-    table = None if sent["table"] is None else Path(sent["table"])
     beside_main = has_main_process(settings.output, settings.run_id)
+    table = Path(sent["table"]) if beside_main and sent["table"] is not None else None
     if beside_main and not sent["replay"]:
         return Part(settings=settings, forms=forms, fake=fake, table=table, reports_as=name)
     # A worker on another host, or with a fake of its own, can share nothing with the others: it is

@@ -6,6 +6,7 @@ is raised, as `wire.InvalidRequestError` or as Starlette's `HTTPException`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -147,7 +148,9 @@ class Calls:
             runtime=turn(self._scenario, Said(message, "")),
             broken=self._break(),
         )
-        return EventStream(planned, self._world.clock, 0.0, end_turn)
+        self._world.stream_began(instance.id)
+        over = partial(self._world.stream_over, instance.id)
+        return EventStream(planned, self._world.clock, 0.0, end_turn, over=over)
 
     def _refused_as_deleted(
         self, player: Player, instance_id: str, message: str

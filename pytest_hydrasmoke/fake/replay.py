@@ -14,13 +14,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from .course import Course, shown_path
 from .nearest import nearest, shown
-from .recordings import Claim, Recording, Recordings, Turn
+from .recordings import Claim, Recording, Turn
 from .records import Instance
-from .specs import Difference, differences, given, of_spec
+from .specs import given, of_spec
 
 _ASK_AGAIN = {409, 425, 429, 503}
 """Transient refusals: a client may send the same message again, for the same turn."""
@@ -78,108 +78,11 @@ class _Question(NamedTuple):
     message: str
 
 
-class Replay:
-    """What has come of a folder's recordings in this process, and in others that add theirs."""
-
-    def __init__(self, recordings: Recordings) -> None:
-        self.recordings = recordings
-        self.collected: frozenset[str] = frozenset()
-        """The tests that may still be on stage, in this process or in another one."""
-        self.begun: set[str] = set()
-        self.given: set[tuple[str, int]] = set()
-        """Owners with the numbers of their turns that were played."""
-        self.late: dict[tuple[str, str], list[str]] = {}
-        """Messages of an owner that an instance, by its key, got later than recorded."""
-        self.unordered: set[tuple[str, str | None]] = set()
-        """Owners without an order on an instance, or on any, as several threads chat there."""
-        self.specs: dict[str, list[tuple[Mapping[str, str], Mapping[str, str]]]] = {}
-        """The specs of an owner's turns, each as recorded and as asked."""
-        self.of_message: dict[str, list[tuple[Recording, Turn]]] = {}
-        for recording in recordings.each:
-            for turn in recording.turns:
-                self.of_message.setdefault(turn.message, []).append((recording, turn))
-
-    def unasked(self) -> Mapping[str, Sequence[str]]:
-        """Return the unused messages of owners who were on stage."""
-        return {
-            recording.of: messages
-            for recording in self.recordings.each
-            if recording.of in self.begun
-            and (
-                messages := [
-                    turn.message
-                    for number, turn in enumerate(recording.turns)
-                    if (recording.of, number) not in self.given
-                ]
-            )
-        }
-
-    def reordered(self) -> Mapping[str, Sequence[str]]:
-        """Return the messages that came later than recorded, of owners that have an order."""
-        late: dict[str, list[str]] = {}
-        for (owner, key), messages in self.late.items():
-            if not self.unordered & {(owner, key), (owner, None)}:
-                late.setdefault(owner, []).extend(messages)
-        return {owner: list(dict.fromkeys(messages)) for owner, messages in late.items()}
-
-    def other_specs(self, unset: Mapping[str, str]) -> Mapping[str, Sequence[Difference]]:
-        """Return what owners ask for otherwise than recorded; see `specs.differences`."""
-        each = {
-            owner: [it for pair in pairs for it in differences(*pair, unset)]
-            for owner, pairs in self.specs.items()
-        }
-        return {owner: list(dict.fromkeys(found)) for owner, found in each.items() if found}
-
-    def not_on_stage(self) -> Sequence[str]:
-        """Return the owners with recordings who never were on stage."""
-        return [one.of for one in self.recordings.each if one.of not in self.begun]
-
-    def of_another(self, message: str) -> str:
-        """Describe the first recording that has a message, and whose owner never was on stage."""
-        for recording, _ in self.of_message.get(message, ()):
-            if recording.of not in self.begun | self.collected:
-                return (
-                    f"; it was for {recording.of}: if that was renamed, change `of` in "
-                    f"{_path(recording.file)}"
-                )
-        return ""
-
-    def asks(self, owner: str, recorded: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-        """Note the spec of an owner's turn, as recorded and as asked."""
-        pairs = self.specs.setdefault(owner, [])
-        if (recorded, wanted) not in pairs:
-            pairs.append((recorded, wanted))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return what has come of it in this process, in plain types."""
-        return {
-            "begun": sorted(self.begun),
-            "given": [list(turn) for turn in self.given],
-            "late": [[*place, messages] for place, messages in self.late.items()],
-            "unordered": [list(place) for place in self.unordered],
-            "specs": [
-                [owner, dict(recorded), dict(wanted)]
-                for owner, pairs in self.specs.items()
-                for recorded, wanted in pairs
-            ],
-        }
-
-    def add(self, plain: Mapping[str, Any]) -> None:
-        """Add what has come of it in another process; harmless if done before."""
-        self.begun.update(plain["begun"])
-        self.given.update((owner, number) for owner, number in plain["given"])
-        for owner, key, messages in plain["late"]:
-            self.late.setdefault((owner, key), []).extend(messages)
-        self.unordered.update((owner, key) for owner, key in plain["unordered"])
-        for owner, recorded, wanted in plain["specs"]:
-            self.asks(owner, recorded, wanted)
-
-
 class Player:
     """Plays turns for any client; or for one process of a run, once it is to `follow` that."""
 
-    def __init__(self, replay: Replay) -> None:
-        self.replay = replay
+    def __init__(self, course: Course) -> None:
+        self.course = course
         self._edit: Edit | None = None
         self._lock = threading.Lock()
         self.reset()
@@ -205,7 +108,7 @@ class Player:
             self._stage = _Stage(owner or "", run, test)
             self._refused.clear()  # Whoever is on stage now has a turn of their own.
             if owner is not None and begins:
-                self.replay.begun.add(owner)
+                self.course.begun.add(owner)
                 for question in [question for question in self._said if question.of == owner]:
                     del self._said[question]
                 for place in [place for place in self._at if place[0] == owner]:
@@ -219,7 +122,7 @@ class Player:
     def has_no_order(self, owner: str, key: str | None) -> None:
         """Note that several threads chat for an owner with an instance, or with any."""
         with self._lock:
-            self.replay.unordered.add((owner, key))
+            self.course.unordered.add((owner, key))
 
     def moves_on(self, key: str) -> None:
         """Note that an instance is used otherwise: the turn of a refused message is over."""
@@ -239,7 +142,7 @@ class Player:
             recording, turn = again
             if turn.refused is not None and turn.refused.status in _ASK_AGAIN:
                 self._refused[asked.key] = again
-            self.replay.given.add((recording.of, recording.turns.index(turn)))
+            self.course.given.add((recording.of, recording.turns.index(turn)))
             return again
 
     def uncounted(self, recording: Recording, turn: Turn) -> str | None:
@@ -263,9 +166,9 @@ class Player:
             return AllAsked(shlex.join(self._command()), said >= len(mine))
 
     def _of_anybody(self, asked: Asked) -> tuple[Recording, Turn]:
-        turns = self.replay.of_message.get(asked.message)
+        turns = self.course.of_message.get(asked.message)
         if turns is None:
-            near = nearest(asked.message, self.replay.of_message)
+            near = nearest(asked.message, self.course.of_message)
             raise NotRecordedError(
                 f"{shown(asked.message)} is in no recording{near}; to record it, send it in a "
                 f"test, and run that: {shlex.join(self._command())}"
@@ -278,7 +181,7 @@ class Player:
         recording = self._recorded()
         if recording is None:
             problem = f"nothing was recorded for {self._stage.owner or 'no test'}"
-            raise self._missing(asked, problem + self.replay.of_another(asked.message))
+            raise self._missing(asked, problem + self.course.of_another(asked.message))
         of_run, mine = self._mine(recording, asked)
         question = self._question(asked, mine)
         turns = [turn for turn in mine if turn.message == asked.message]
@@ -287,7 +190,7 @@ class Player:
             if question.claim is not None:  # Those from a client can't be told apart.
                 self._follow(recording.of, asked, mine)
             turn = turns[self._said[question] - 1]
-            self.replay.asks(recording.of, turn.spec, given(asked.spec))
+            self.course.asks(recording.of, turn.spec, given(asked.spec))
             return recording, turn
         if turns:
             times = "once" if len(turns) == 1 else f"{len(turns)} times"
@@ -310,11 +213,11 @@ class Player:
             if mine[number].message == asked.message:
                 self._at[place] = number + 1
                 return
-        self.replay.late.setdefault((owner, asked.key), []).append(asked.message)
+        self.course.late.setdefault((owner, asked.key), []).append(asked.message)
 
     def _recorded(self) -> Recording | None:
         """Return the recording of the owner on stage; None where it has no turns."""
-        recording = self.replay.recordings.by_owner.get(self._stage.owner)
+        recording = self.course.recordings.by_owner.get(self._stage.owner)
         return recording if recording is not None and recording.turns else None
 
     def _mine(self, recording: Recording, asked: Asked) -> tuple[list[Turn], list[Turn]]:
@@ -337,16 +240,10 @@ class Player:
     def _command(self) -> list[str]:
         """Return the command that records what the owner on stage asks."""
         words = ["pytest", "--hydra-smoke", "--hydra-smoke-record"]
-        words.append(_path(self.replay.recordings.folder))
+        words.append(shown_path(self.course.recordings.folder))
         return words if self._stage.test is None else [*words, self._stage.test]
 
 
 def _never_ran(status: int) -> bool:
     """Return whether a refusal says that no agent has worked on the message."""
     return status == 503 or (400 <= status < 500 and status != 408)
-
-
-def _path(path: Path) -> str:
-    """Return a path relative to the working directory."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -11,11 +11,12 @@ from starlette.applications import Starlette
 
 from .app import build_app
 from .clock import Clock, RealClock
+from .course import Course
 from .faults import Break, BreakKind, Drop, Failure, Faults, Reset, When
 from .presets import load
 from .public import public
 from .records import Instance, Json, LlmEvent, RequestRecord, Route
-from .replay import Edit, Player, Replay
+from .replay import Edit, Player
 from .replies import Reply
 from .scenario import Scenario
 from .server import Mounted, mount, unmount
@@ -62,7 +63,7 @@ class FakeRouter:
         self._world = World(self.scenario, self.clock)
         self._faults = Faults()
         recordings = scenario.recordings
-        self._player = None if recordings is None else Player(Replay(recordings))
+        self._player = None if recordings is None else Player(Course(recordings))
         self.app: Starlette = build_app(self._world, self._faults, self.token, self._player)
         """The router as a plain ASGI app, for a server of your own; needs no `with`."""
         self._place: Mounted | None = None

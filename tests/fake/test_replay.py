@@ -17,9 +17,10 @@ from plugin_tools import until
 from recording_tools import says, turn, write
 
 from pytest_hydrasmoke.fake import FakeRouter
+from pytest_hydrasmoke.fake.course import Course
 from pytest_hydrasmoke.fake.presets import load
 from pytest_hydrasmoke.fake.recording_files import read
-from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Player, Replay
+from pytest_hydrasmoke.fake.replay import Asked, NotRecordedError, Player
 from pytest_hydrasmoke.fake.router import stage_of
 from pytest_hydrasmoke.fake.stage import Stage
 
@@ -35,8 +36,8 @@ class Process:
     """A process of a run, whose player is asked directly."""
 
     def __init__(self, folder: Path) -> None:
-        self.replay = Replay(read(folder))
-        self.player = Player(self.replay)
+        self.course = Course(read(folder))
+        self.player = Player(self.course)
         self.player.follow(lambda owner, run, message: message.rstrip("!"))
 
     def begin(self, owner: str, run: int = 1, *, begins: bool = True) -> None:
@@ -66,7 +67,7 @@ def test_a_message_that_is_said_again_gets_the_next_turn(process: Any) -> None:
     assert [one.says(it) for it in "aab"] == ["1", "3", "2"]
     one.begin(TEST)  # It is run again.
     assert one.says("a") == "1"
-    assert one.replay.unasked() == {}
+    assert one.course.unasked() == {}
 
 
 def test_each_instance_has_turns_of_its_own(process: Any) -> None:
@@ -119,7 +120,7 @@ def test_another_spec_than_recorded_is_told(
 ) -> None:
     one = process(says("a", "1", spec=recorded), says("b", "2", spec=recorded))
     assert [one.says(it, **asked) for it in "ab"] == ["1", "2"]
-    told = one.replay.other_specs({"region_id": "of the run"})
+    told = one.course.other_specs({"region_id": "of the run"})
     assert told == ({TEST: others} if others else {})
 
 
@@ -130,7 +131,7 @@ def test_runs_have_their_own_and_then_the_last_again(process: Any) -> None:
         one.begin(TEST, run, begins=False)
         answers.append(one.says("a"))
     assert answers == ["1", "2", "2", "2"]
-    assert one.replay.unasked() == {TEST: ["b"]}
+    assert one.course.unasked() == {TEST: ["b"]}
 
 
 def test_a_refusal_answers_every_repeat_of_its_turn(process: Any) -> None:
@@ -179,7 +180,7 @@ def test_a_message_after_one_recorded_later_is_late_once(process: Any) -> None:
         one.begin(TEST)
         for message in messages:
             one.says(message)
-        assert one.replay.reordered() == late
+        assert one.course.reordered() == late
 
 
 def test_a_new_beginning_is_its_owners_alone(process: Any, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_a_new_beginning_is_its_owners_alone(process: Any, tmp_path: Path) -> No
     assert one.says("c") == "3"
     with pytest.raises(NotRecordedError):
         one.says("a")
-    assert one.replay.reordered() == {}
+    assert one.course.reordered() == {}
 
 
 @pytest.mark.parametrize(("key", "late"), [("key-0", ["a"]), ("shared", ["c"]), (None, [])])
@@ -206,15 +207,15 @@ def test_where_several_threads_ask_there_is_no_order(
     for message, place in (("b", "shared"), ("a", "shared"), ("d", "key-0"), ("c", "key-0")):
         one.says(message, place)
     one.player.has_no_order("t.py::other", None)
-    assert one.replay.reordered() == {TEST: ["a", "c"]}
+    assert one.course.reordered() == {TEST: ["a", "c"]}
     one.player.has_no_order(TEST, key)
-    assert one.replay.reordered() == ({TEST: late} if late else {})
+    assert one.course.reordered() == ({TEST: late} if late else {})
 
 
 def test_instances_of_a_client_have_no_order(process: Any) -> None:
     one = process(*(says(it, it, instance=None, spec={}) for it in "ab"))
     assert [one.says(it, "client") for it in "ba"] == ["b", "a"]
-    assert one.replay.reordered() == {}
+    assert one.course.reordered() == {}
 
 
 def test_what_a_hook_makes_of_a_message_is_looked_up(process: Any) -> None:
@@ -229,7 +230,7 @@ def test_a_hook_is_told_who_asks_in_which_run(tmp_path: Path) -> None:
         told.append(asked)
         return "a"
 
-    player = Player(Replay(read(tmp_path)))
+    player = Player(Course(read(tmp_path)))
     player.follow(edit)
     with pytest.raises(NotRecordedError, match="nothing was recorded for no test"):
         player.answer(Asked("b", "key-0", SPEC))
@@ -286,9 +287,9 @@ def test_a_test_that_was_renamed_is_told_whose_recording_has_its_message(
     process: Any, tmp_path: Path
 ) -> None:
     one = process(says("a", "1"), of="t.py::before")
-    file = one.replay.recordings.each[0].file
+    file = one.course.recordings.each[0].file
     words = f"; it was for t.py::before: if that was renamed, change `of` in {file}; to record it: "
-    assert one.replay.not_on_stage() == []
+    assert one.course.not_on_stage() == []
     one.begin("t.py::after")
     with pytest.raises(NotRecordedError) as known:
         one.says("a")
@@ -298,7 +299,7 @@ def test_a_test_that_was_renamed_is_told_whose_recording_has_its_message(
     with pytest.raises(NotRecordedError) as caught:
         two.says("a")
     assert words in str(caught.value)
-    assert two.replay.not_on_stage() == ["t.py::before"]
+    assert two.course.not_on_stage() == ["t.py::before"]
 
 
 def test_a_message_too_many_is_told(process: Any) -> None:
@@ -312,9 +313,9 @@ def test_a_message_too_many_is_told(process: Any) -> None:
 
 def test_whoever_is_on_nobodys_stage_is_told(process: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     one = process(says("a", "1"))
-    monkeypatch.chdir(one.replay.recordings.folder.parent)
+    monkeypatch.chdir(one.course.recordings.folder.parent)
     one.player.enter(None, 1, begins=False, test=None)
-    folder = one.replay.recordings.folder.name
+    folder = one.course.recordings.folder.name
     with pytest.raises(NotRecordedError) as caught:
         one.says("a")
     command = f"pytest --hydra-smoke --hydra-smoke-record {folder}"
@@ -616,13 +617,13 @@ def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> No
         for message in messages:
             process.says(message, tier_id=f"tier of {owner}")
     others[1].player.has_no_order("t.py::other", None)
-    assert one.replay.unasked() == {TEST: ["a"]}
+    assert one.course.unasked() == {TEST: ["a"]}
     for process in others * 2:
-        one.replay.add(json.loads(json.dumps(process.replay.to_plain())))
-    assert one.replay.unasked() == {"t.py::other": ["c"]}
-    assert one.replay.reordered() == {TEST: ["b"]}
-    assert one.replay.not_on_stage() == []
-    other = one.replay.other_specs(SPEC)
+        one.course.add(json.loads(json.dumps(process.course.to_plain())))
+    assert one.course.unasked() == {"t.py::other": ["c"]}
+    assert one.course.reordered() == {TEST: ["b"]}
+    assert one.course.not_on_stage() == []
+    other = one.course.other_specs(SPEC)
     assert {owner: [it.asked for it in found] for owner, found in other.items()} == {
         owner: [f"tier of {owner}"] for owner in (TEST, "t.py::other")
     }
@@ -630,11 +631,11 @@ def test_what_came_of_a_replay_in_several_processes_is_one(tmp_path: Path) -> No
 
 def test_a_test_that_is_still_to_come_was_not_renamed(process: Any) -> None:
     one = process(says("a", "1"), of="t.py::later")
-    one.replay.begun.clear()
+    one.course.begun.clear()
     one.begin("t.py::new")
     with pytest.raises(NotRecordedError, match=r"; it was for t\.py::later: if that was renamed"):
         one.says("a")
-    one.replay.collected = frozenset({"t.py::later"})
+    one.course.collected = frozenset({"t.py::later"})
     with pytest.raises(NotRecordedError) as caught:
         one.says("a")
     assert "renamed" not in str(caught.value)

@@ -82,6 +82,7 @@ TESTS = {
         )
     },
     "fake.recording_files": ["fake/test_recordings.py"],
+    "fake.course": ["fake/test_replay.py"],
     "fake.replay": ["fake/test_replay.py"],
     "fake.nearest": ["fake/test_replay.py"],
     "fake.specs": ["fake/test_replay.py"],

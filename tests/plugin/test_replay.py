@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from textwrap import dedent
 from typing import Any
 
 import pytest
 from plugin_tools import CHECKS, Project, problems
 
-from pytest_hydrasmoke._plugin.replay import comes_at_once
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.presets import load
+from pytest_hydrasmoke.fake import FakeRouter
 
 SUITE = """
     import pytest
@@ -51,8 +48,6 @@ SUITE = """
 
     def test_masked(smoke_instance, smoke_config):
         assert smoke_instance.chat(f"Is it {smoke_config.token.reveal()}?").text
-        # Nothing comes late in a replay.
-        assert smoke_config.usage_settle == (0.15 if smoke_config.record else 0.1)
 
     def test_skips_half_way(smoke_instance):
         if smoke_instance.chat("Two").text:
@@ -294,7 +289,7 @@ def test_any(smoke_instance_factory, slept):
             next(stream)
         # Nobody knows when the router notices that its reader has left.
         instance.expect_llm_events(exactly=1)
-        assert slept[-1] == 0.1
+        assert all(seconds < 1 for seconds in slept)
 """
 
 
@@ -305,15 +300,6 @@ def test_what_is_there_at_once_is_not_waited_for(project: Project) -> None:
     left = {**turn("one", "1", "left"), "instance": 0, "llm_events": counted}
     record(project, "test_it.py::test_any", left)
     project.fake("--hydra-smoke-scenario=recordings").assert_outcomes(passed=2)
-
-
-def test_what_may_come_later_is_waited_for(project: Project) -> None:
-    record(project, "test_it.py::test_it", turn("one", "1"))
-    at_once = load(str(project.path / "recordings"))
-    assert comes_at_once(at_once)
-    for later in ({"llm_events_lag": 0.1}, {"llm_events_gap": 0.1}):
-        assert not comes_at_once(replace(at_once, **later))
-    assert not comes_at_once(Scenario(llm_events_lag=0))
 
 
 def test_what_is_strict(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

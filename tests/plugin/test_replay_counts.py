@@ -81,6 +81,11 @@ def test_an_earlier_turn_is_not_waited_for(project: Project) -> None:
     )
 
 
+def test_the_next_turn_begins_once_all_that_was_recorded_has_come(project: Project) -> None:
+    record(project, TWICE)
+    assert replay(project, TWICE, usage_settle=FOREVER).ret == 0
+
+
 THREAD = """
 import threading
 import time
