@@ -44,8 +44,26 @@ class Group:
         return tuple(
             run
             for run in self.runs
-            if not any(is_repeated(run, other) for other in latest[run.of.job])
+            if not any(self._is_told_again(run, other) for other in latest[run.of.job])
         )
+
+    def _is_told_again(self, run: Run, other: Run) -> bool:
+        """Return whether `other` repeats a run, and can't be the repetition of another one.
+
+        Cells of a matrix may have one job's name, and the same tests.
+        """
+        if not is_repeated(run, other):
+            return False
+        alike = [it for it in self._attempts[run.of.job, run.of.attempt] if is_repeated(it, other)]
+        attempt = self._attempts[other.of.job, other.of.attempt]
+        return len(alike) <= sum(is_repeated(run, it) for it in attempt)
+
+    @cached_property
+    def _attempts(self) -> dict[tuple[str | None, int | None], list[Run]]:
+        attempts: dict[tuple[str | None, int | None], list[Run]] = defaultdict(list)
+        for run in self.runs:
+            attempts[run.of.job, run.of.attempt].append(run)
+        return attempts
 
     def _latest(self) -> dict[str | None, list[Run]]:
         """Return each job's latest attempt with the same tests and specs: few of many."""

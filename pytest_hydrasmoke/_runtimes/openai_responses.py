@@ -23,8 +23,8 @@ def read(kind: str, frame: Frame) -> Meaning:
     if kind != "response.done":
         end = kind.removeprefix(PREFIX)
     if end == "completed":
-        *_, last = ({}, *frames_in(response.get("output")))
-        if last.get("type") == "function_call":
+        output = list(frames_in(response.get("output")))
+        if output and output[-1].get("type") == "function_call":
             # An agent answers it and goes on with another response, or has died in its tool.
             return Meaning(end=True, of_message=True, finish="tool_calls", runtime=NAME)
         return Meaning(end=True, runtime=NAME)
