@@ -23,7 +23,7 @@ def read(kind: str, frame: Frame) -> Meaning:
     if kind != "response.done":
         end = kind.removeprefix(PREFIX)
     if end == "completed":
-        *_, last = ({}, *frames_in(response.get("output")))
+        last: Frame = [{}, *frames_in(response.get("output"))][-1]
         if last.get("type") == "function_call":
             # An agent answers it and goes on with another response, or has died in its tool.
             return Meaning(end=True, of_message=True, finish="tool_calls", runtime=NAME)
