@@ -179,7 +179,7 @@ class Truth:
         at, key = now - manner.lag, by == "key"
         if at < machine.row_at or self._blind(machine):
             return False, None
-        if key and at >= machine.ready_at + manner.loses_key:
+        if key and self.has_lost(machine):
             return False, None
         word = "running" if at >= machine.ready_at else "queued"
         deletes = [it for it in machine.deleted_at if it <= at]
@@ -194,6 +194,11 @@ class Truth:
         if key and manner.keeps_row:
             return True, manner.key_word
         return False, None
+
+    def has_lost(self, machine: Machine) -> bool:
+        """Return whether a look finds no machine by its key any more."""
+        at = self.clock.now() - self.manner.lag
+        return at >= machine.ready_at + self.manner.loses_key
 
     def _blind(self, machine: Machine) -> bool:
         asked = machine.asked_at
