@@ -18,11 +18,16 @@ _busy: dict[str, object] = {}
 def reserve(instance_id: str, turn: object) -> None:
     """Begin a turn on an instance; raises `ChatBusyError` while another one is under way."""
     if _busy.setdefault(plain_id(instance_id), turn) is not turn:
-        raise ChatBusyError(
-            "a chat turn is under way on this instance already",
-            next_step="end that turn first, or chat on an instance of your own "
-            "(smoke_instance_factory)",
-        )
+        raise busy()
+
+
+def busy(where: str = "") -> ChatBusyError:
+    """Return the error of a turn that would be a second one."""
+    return ChatBusyError(
+        f"a chat turn is under way on this instance already{where}",
+        next_step="end that turn first, or chat on an instance of your own "
+        "(smoke_instance_factory)",
+    )
 
 
 def is_under_way(instance_id: str, turn: object) -> bool:

@@ -44,6 +44,8 @@ class LastTurn:
     """The most that were counted since."""
     looked: float
     """When they were counted last."""
+    by: str = ""
+    """The process that ran it."""
     how: How = "under way"
     ended: float = math.inf
     rose: float = -math.inf
@@ -96,8 +98,10 @@ def measured(everywhere: Iterable[History], of_spec: Iterable[History]) -> Measu
     return Measured(max(known, default=None), sum(history.watched for history in of_spec))
 
 
-def begun(history: History, test: str, count: int | None, at: float, *, sure: bool) -> History:
-    """Begin a turn; `count` is what was counted before, None if nothing was.
+def begun(
+    history: History, test: str, count: int | None, at: float, *, sure: bool, by: str = ""
+) -> History:
+    """Begin a turn, `by` a process; `count` is what was counted before, None if nothing was.
 
     `sure` if that includes all events of earlier turns.
     """
@@ -106,7 +110,7 @@ def begun(history: History, test: str, count: int | None, at: float, *, sure: bo
         rowless = 0 if last.rows else rowless + 1
     if count is None:
         count, sure = 0 if last is None else last.count, False
-    turn = LastTurn(test, count, count, at, sure=sure)
+    turn = LastTurn(test, count, count, at, by, sure=sure)
     return replace(history, number=history.number + 1, last=turn, rowless=rowless)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 from pytest_hydrasmoke._base.errors import ConfigError, hide_own_frames
 
 from . import settle
+from .one_turn import busy
 from .pauses import is_limit
 from .settle import History, How, LastTurn, Measured
 from .tape import Tape
@@ -75,8 +76,15 @@ class TurnLog:
         self._path = self._logs.file(digest[:16])
 
     def refresh(self, now: float) -> None:
-        """Read what other processes did; a turn under way is one whose process died during it."""
+        """Read what other processes did; a turn under way of one that has died was cut.
+
+        Raises `ChatBusyError` where that process lives: a test's thread, or a handle kept beyond
+        its test, chats on an instance that another one holds.
+        """
         self._load()
+        last = self.history.last
+        if last is not None and last.how == "under way" and self._logs.lives(last.by):
+            raise busy(f", in worker {last.by}" if last.by else "")
         history = settle.over(self.history, "cut", now)
         self._put(replace(history, since=now) if history.since is None else history)
 
@@ -91,7 +99,8 @@ class TurnLog:
         of earlier turns. Raises `ConfigError` where the file for other processes can't be written.
         """
         self._load()
-        self.history = settle.begun(self.history, self._logs.test(), count, at, sure=sure)
+        test, by = self._logs.test(), self._logs.process
+        self.history = settle.begun(self.history, test, count, at, sure=sure, by=by)
         self._own = self.history.number
         try:
             self._save()
@@ -170,6 +179,8 @@ class TurnLogs:
         test: Callable[[], str] = lambda: "",
         tape: Callable[[TurnLog, str], Tape | None] = lambda log, message: None,
         run: Callable[[], int | None] = lambda: None,
+        process: str = "",
+        lives: Callable[[str], bool] = lambda process: False,
     ) -> None:
         self._folder = folder
         self.test = test
@@ -178,6 +189,10 @@ class TurnLogs:
         """Begins to record a turn."""
         self.run = run
         """Returns the number of the test body's current run."""
+        self.process = process
+        """The name of this process."""
+        self.lives = lives
+        """Returns whether another process of the run lives."""
         self.all: list[TurnLog] = []
         self.silences = deque[float](maxlen=SILENCES)
         """The silences before cut streams: on all instances, which share their proxies."""

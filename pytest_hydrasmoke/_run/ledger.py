@@ -34,7 +34,7 @@ from pytest_hydrasmoke._core.states import State
 from . import folder as run_folder
 from .folder import HELD, LEDGER, LIVE, OVER, SLOTS, folder_of
 from .ledger_lines import SCHEMA, Reading, parse
-from .locks import MAIN, Lock, is_live, wait_for
+from .locks import MAIN, Lock, is_held, is_live, wait_for
 
 __tracebackhide__ = hide_own_frames
 
@@ -67,6 +67,8 @@ class Ledger:
         self._commands = commands
         self.folder = folder_of(output, run_id)
         self._output = output
+        self.name = ""
+        """This process's, in the run."""
         self._lock: Lock | None = None
         self._size = 0
         """The ledger's at this process's last claim: it only grows."""
@@ -75,6 +77,7 @@ class Ledger:
         """Create the folder, and hold the lock that shows that process `name` of the run lives."""
         run_keys.check_name("run id", self.run_id)
         run_keys.check_name("worker's name", name)
+        self.name = name
         try:
             live = run_folder.make_run(self._output, self.run_id) / LIVE
             make_folder(live)
@@ -193,6 +196,12 @@ class Ledger:
     def has_seen(self, name: str) -> bool:
         """Return whether a process of this name has ever held its lock here."""
         return (self.folder / LIVE / f"{name}{run_folder.SEEN}").exists()
+
+    def other_lives(self, name: str) -> bool:
+        """Return whether another process of the run, of this name, lives."""
+        if name in ("", self.name):
+            return False
+        return is_held(self.folder / LIVE / f"{name}.lock")
 
     def stop(self) -> None:
         """Stop the run's other processes from provisioning and chatting."""

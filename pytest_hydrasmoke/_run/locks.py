@@ -119,17 +119,18 @@ def has_main_process(output: Path, run_id: str) -> bool:
     path = folder / LIVE / f"{MAIN}.lock"
     try:
         blocked = any(map(is_blocked, (folder.parent, folder, path.parent)))
-        return not blocked and path.lstat().st_size == 0 and _is_held(path)
+        return not blocked and path.lstat().st_size == 0 and is_held(path)
     except OSError:
         return False  # Whatever the error is, this process can't share a ledger with that run.
 
 
 def is_live(folder: Path) -> bool:
     """Return whether a process of the run holds its lock."""
-    return any(_is_held(path) for path in sorted((folder / LIVE).glob("*.lock")))
+    return any(is_held(path) for path in sorted((folder / LIVE).glob("*.lock")))
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock of a file."""
     # Another process may be removing the folder.
     with contextlib.suppress(FileNotFoundError), Lock(path) as tried:
         return not tried.acquire()

@@ -82,7 +82,11 @@ class SmokeSession(RecordListener):
         self._ended = False
         self._looked_back = False
         self._pid = os.getpid()
-        self._logs = TurnLogs(self.ledger.folder / "turns", self.test, self.tape, self.run)
+        self._logs = TurnLogs(
+            self.ledger.folder / "turns",
+            *(self.test, self.tape, self.run),
+            *(self.ledger.name, self.ledger.other_lives),
+        )
         self._io = self.network.blocking(self.config.link, self.interrupts)
         self.policy = dataclasses.replace(
             self.config.policy, forms=self.forms, fake=self.ledger.fake

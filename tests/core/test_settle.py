@@ -29,6 +29,7 @@ from scripted_io import (
 )
 
 from pytest_hydrasmoke import (
+    ChatBusyError,
     ChatTimeoutError,
     ConfigError,
     ContractError,
@@ -392,6 +393,25 @@ def test_a_turn_whose_process_died_in_it_was_cut_when_it_is_found(tmp_path: Path
     for log in (heir, again):
         assert log.history.last is not None
         assert (log.history.last.how, log.history.last.ended) == ("cut", 200.0)
+
+
+def test_a_turn_of_a_process_that_lives_is_under_way_and_no_other_may_begin(tmp_path: Path) -> None:
+    alive = {"gw0", "gw1"}
+
+    def of(process: str) -> TurnLog:
+        logs = TurnLogs(tmp_path / "turns", process=process, lives=lambda it: it in alive)
+        log = TurnLog(logs, "spec")
+        log.share("night-0")
+        return log
+
+    of("gw0").begin(0, 90.0)
+    with pytest.raises(ChatBusyError, match="under way on this instance already, in worker gw0"):
+        of("gw1").refresh(100.0)
+    alive.remove("gw0")
+    heir = of("gw1")
+    heir.refresh(200.0)
+    assert heir.history.last is not None
+    assert (heir.history.last.how, heir.history.last.by) == ("cut", "gw0")
 
 
 def test_what_was_measured_is_known_to_all_and_watched_by_spec(tmp_path: Path) -> None:

@@ -91,6 +91,49 @@ def test_a_turn_whose_worker_died_in_it_is_waited_for(here: Project, router: Fak
     assert nothing_left(router)
 
 
+KEEPS = """
+import time
+from pathlib import Path
+import pytest
+from pytest_hydrasmoke import ChatBusyError
+
+kept = []
+
+def test_keeps(smoke_instance):
+    kept.append(smoke_instance)
+
+def test_uses_it_beyond_its_test():
+    while not Path("chatting").exists():
+        time.sleep(0.01)
+    try:
+        with pytest.raises(ChatBusyError, match="in worker gw"):
+            kept[0].chat("loud")
+    finally:
+        Path("tried").touch()
+"""
+CHATS = """
+import time
+from pathlib import Path
+
+def test_chats(takes):
+    with takes("test_keeps").stream_chat("loud") as events:
+        next(iter(events))
+        Path("chatting").touch()
+        while not Path("tried").exists():
+            time.sleep(0.01)
+"""
+
+
+def test_a_turn_under_way_in_another_worker_is_not_taken_for_one_that_was_cut(
+    here: Project, router: FakeRouter
+) -> None:
+    here.write("test_keeps.py", KEEPS)
+    here.write("test_chats.py", CHATS)
+    result = run(here, *TWO[:-1], "--dist=loadfile", "test_keeps.py", "test_chats.py")
+    result.assert_outcomes(passed=3)
+    assert nothing_left(router)
+
+
 def test_what_processes_share_of_turns_is_one_file(here: Project) -> None:
     seen: list[list[str]] = []
 
