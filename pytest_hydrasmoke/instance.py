@@ -52,7 +52,10 @@ class _Turn:
 
     @property
     def complete(self) -> bool:
-        """True if a terminal event came, or a finish reason and then the end of the stream."""
+        """True if a terminal event came, or a finish reason and then the end of the stream.
+
+        What is said after an end takes it back.
+        """
         return self._result.complete
 
     @property

@@ -174,7 +174,10 @@ def smoke_instance(
 def async_smoke_instance(
     request: pytest.FixtureRequest, smoke_config: HydraSmokeConfig, smoke_spec: InstanceSpec
 ) -> AsyncSmokeInstance:
-    """The same instance as `smoke_instance`, for coroutines."""
+    """The same instance as `smoke_instance`, for coroutines.
+
+    A call without `await` does nothing: where Python warns of one, the run fails.
+    """
     return _active(request.config).async_instance(request, smoke_spec)
 
 

@@ -272,7 +272,7 @@ def test_no_server_of_an_openapi_document_is_asked(origins: tuple[Origin, Origin
     first.answers = answers
     config = HydraSmokeConfig(url=first.url, token=TOKEN)  # type: ignore[arg-type]
     found = list(findings(config))
-    assert [it.what for it in found][-1] == "contract"
+    assert "contract" in [it.what for it in found]
     seen("servers and references of /openapi.json", "check", len(found), first, second)
 
 

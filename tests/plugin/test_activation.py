@@ -231,7 +231,7 @@ def test_an_unknown_scenario_is_refused(project: Project) -> None:
     [problem] = problems(project.suite("mixed").fake("--hydra-smoke-scenario=wild"))
     words = "scenario = 'wild' (option): there is no scenario 'wild': give one of default, "
     assert problem.startswith(words)
-    assert problem.endswith(", a run's report.json, or a folder of recordings")
+    assert problem.endswith(", a .toml file, or a folder of recordings")
 
 
 def test_what_is_wrong_in_a_scenario_is_told_with_the_rest(project: Project) -> None:
