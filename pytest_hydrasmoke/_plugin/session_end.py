@@ -38,7 +38,7 @@ from .fixtures import Active
 from .replay import header_line, unset_spec
 from .replay_notes import notes
 from .report_cleaner import cleaned
-from .verdict import Verdict, exit_code
+from .verdict import Verdict, exit_code, unproved
 from .views import Views
 from .workers import KEY, Workers
 
@@ -220,9 +220,9 @@ class SessionEnd:
             instance.outcome == "leaked" or instance.conflict for instance in instances
         )
         if session.exitstatus == 0 and not failed:
-            unproved = self._unproved(draft)
-            self.views.remarks += [] if unproved is None else [unproved]
-            failed = unproved is not None
+            why = unproved(draft, executed=self._executed)
+            self.views.remarks += [] if why is None else [why]
+            failed = why is not None
         unheard = self.workers.elsewhere(self._ledger)
         self.views.remarks += unheard
         # Nobody knows whether they have left anything.
@@ -246,18 +246,6 @@ class SessionEnd:
         # All views are made from this report.
         report: Report = cleaned(ended, self._scrub)
         return report
-
-    def _unproved(self, draft: Report) -> str | None:
-        """Return why a run in which nothing failed is not green."""
-        if not self._executed:
-            return "no smoke test was executed: the run proves nothing"
-        if draft.is_unfinished:
-            # `pytest.exit` may have asked for 0.
-            return (
-                "not all smoke tests came to their end: "
-                "the run proves nothing about those that did not"
-            )
-        return None
 
     def _draft(
         self,

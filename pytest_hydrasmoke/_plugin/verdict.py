@@ -20,6 +20,18 @@ def exit_code(before: int, *, failed: bool, signal: int | None) -> int:
     return pytest.ExitCode.TESTS_FAILED if failed and clean else before
 
 
+def unproved(report: Report, *, executed: bool) -> str | None:
+    """Return why a run in which nothing failed is not green; `executed`: if any smoke test was."""
+    if not executed:
+        return "no smoke test was executed: the run proves nothing"
+    if report.is_unfinished:
+        # `pytest.exit` may have asked for 0.
+        return (
+            "not all smoke tests came to their end: the run proves nothing about those that did not"
+        )
+    return None
+
+
 class Verdict:
     """Fails a run at its end, for something outside any test; `attempt` calls the hooks."""
 
