@@ -281,6 +281,7 @@ STREAM = [
     wrong("an event without end", "the turn was broken off", stream=frames("data: " + "x" * (1 << 21) + "\n\n", "data: [DONE]\n\n")),
 ]
 
+UNEXPLAINED = "llm_events names more providers than it counts LLM events"
 USAGE = [
     wrong("nothing is counted", "0 (0 before the turn, 0 now), from no provider", spent=lambda it, row: None),
     wrong("rows come too late", "0 (0 before the turn, 0 now), from no provider", usage_after=9.0),
@@ -295,7 +296,7 @@ USAGE = [
     wrong("every window is the default one", "llm_events answers for another window than the request asks for", answer=says("llm_events", window_seconds=900)),
     wrong("a window is one more", "llm_events answers for another window than the request asks for", answer=says("llm_events", window_seconds=lambda it, said: said["window_seconds"] + 1)),
     wrong("looking counts as well", "llm_events counts events older than its window", answer=grows("llm_events", "count")),
-    wrong("providers of no events", "llm_events names providers for an empty window", listed=lambda it, providers: ["anthropic"]),
+    wrong("providers of no events", UNEXPLAINED, listed=lambda it, providers: ["anthropic"]),
     wrong("LLM events can't be counted", "llm_events was refused with 400", found=refuses("llm_events", 400)),
     wrong("LLM events are not found", "llm_events was refused with 404", found=refuses("llm_events", 404)),
 ]
