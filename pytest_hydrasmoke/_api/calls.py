@@ -21,6 +21,7 @@ from pytest_hydrasmoke._transport.attempts import append
 from pytest_hydrasmoke._transport.protocol import IO, LAST_CHANCE, CallName, Reply, Request, Stream
 from pytest_hydrasmoke._transport.target import PREFIX, segment
 
+from .counted import NONE, Rows, check_explained, explained, rows_of
 from .hop import answered_by, charset_of, is_ascii_in, media_type, oddity, unreadable, words_of
 from .models import (
     DeleteResult,
@@ -207,7 +208,9 @@ class Calls:
 
         In a replay, raises `LlmEventsError` where those of a turn were not recorded.
         """
-        return (await self.count_llm_events(instance_id, window_seconds, deadline=deadline))[0]
+        counted, _ = await self.count_llm_events(instance_id, window_seconds, deadline=deadline)
+        check_explained(rows_of(counted))
+        return counted
 
     async def count_llm_events(
         self,
@@ -216,10 +219,12 @@ class Calls:
         *,
         deadline: float | None = None,
         in_part: bool = False,
+        before: Rows = NONE,
     ) -> tuple[LlmEvents, AllCounted | None]:
         """Do the same, and say whether a replay will count no more; None if it may.
 
-        `in_part` counts the recorded ones even so, as for a turn among them.
+        `in_part` counts the recorded ones even so, as for a turn among them. Whether what was added
+        since `before` explains all names, is the caller's to check.
         """
         path = f"{PREFIX}/instances/{segment(instance_id)}/llm-events"
         query = "" if window_seconds is None else f"?window_seconds={window_seconds}"
@@ -230,6 +235,9 @@ class Calls:
             uncounted = None if in_part else self._replay.uncounted(instance_id)
             known = self._replay.all_counted(instance_id)
         counted = self._parse(LlmEvents, request, await self._call(request, deadline))
+        if not explained(rows_of(counted), before):
+            # A router may read names and count one after the other, and a row come in between.
+            counted = self._parse(LlmEvents, request, await self._call(request, deadline))
         if uncounted is not None:
             raise LlmEventsError(uncounted, next_step=RECORD_THEM)
         return _about(instance_id, counted, counted.instance_id, request), known

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._api.counted import check_explained, rows_of
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._base.errors import (
     ConfigError,
@@ -152,6 +153,7 @@ async def read_baseline(
         read, known = await calls.count_llm_events(
             record.id, life_window(record, now), deadline=now + timeout, in_part=True
         )
+        check_explained(rows_of(read))
         check_window(record, read, now)
     except HydraSmokeError as error:
         return Baseline(calls.io.now(), error=error.message)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pytest_hydrasmoke._api.calls import RECORD_THEM, Calls
+from pytest_hydrasmoke._api.counted import NONE, Rows, check_explained, rows_of
 from pytest_hydrasmoke._api.models import LlmEvents
 from pytest_hydrasmoke._api.replayed import AllCounted
 from pytest_hydrasmoke._base.errors import (
@@ -110,8 +111,8 @@ class Usage:
             # Read after the answer: a turn that began meanwhile bounds this one.
             after = account.after
             self._check(expected, before, after)
-            upto = answer.count if after is None else after.count
-            names = frozenset(answer.providers) if after is None else after.providers
+            upto, names = rows_of(answer) if after is None else after.rows
+            check_explained(Rows(upto, names), before.rows)
             account.saw(self._io.now() if after is None else after.at, upto, names)
             added = upto - before.count
             seen, doubtful = surely_since(before.providers, names, added), frozenset[str]()
@@ -133,7 +134,8 @@ class Usage:
 
     async def _count(self, before: Baseline) -> tuple[LlmEvents, AllCounted | None]:
         asked, log = self._io.now(), self._record.log
-        answer, known = await self._read(life_window(self._record, asked), in_part=True)
+        window = life_window(self._record, asked)
+        answer, known = await self._read(window, in_part=True, before=before.rows)
         check_window(self._record, answer, asked)
         self._record.saw_count(self._io.now(), answer.count, answer.providers)
         if log.is_own(before.number):
@@ -214,18 +216,21 @@ class Usage:
         return answer.providers
 
     async def _read(
-        self, window: int, *, in_part: bool = False
+        self, window: int, *, in_part: bool = False, before: Rows = NONE
     ) -> tuple[LlmEvents, AllCounted | None]:
         assert self._record.id is not None
         # Allow one read even if the deadline has just passed; any other keeps to it.
         now = self._io.now()
         deadline = self._deadline if self._deadline - now > LAST_CHANCE else now + LAST_READ
         try:
-            return await self._calls.count_llm_events(
-                self._record.id, window, deadline=deadline, in_part=in_part
+            answer, known = await self._calls.count_llm_events(
+                self._record.id, window, deadline=deadline, in_part=in_part, before=before
             )
         except HydraSmokeError as error:
             failed = error
+        else:
+            check_explained(rows_of(answer))
+            return answer, known
         raise LlmEventsError(
             f"LLM events can't be counted: {failed.message}", next_step=failed.next_step
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pytest_hydrasmoke._api.counted import Rows
+
 
 class Doubt(NamedTuple):
     """Why events may be another turn's, and what to do about it."""
@@ -28,6 +30,10 @@ class Baseline:
     """The turn's number among all turns on the instance, of any process."""
     all_counted: bool = False
     """Whether a replay says that none of an earlier turn is still to come."""
+
+    @property
+    def rows(self) -> Rows:
+        return Rows(self.count, self.providers)
 
 
 class Counted(NamedTuple):

@@ -19,6 +19,7 @@ from pytest_hydrasmoke import (
     NotFoundError,
     RejectedError,
     SmokeClient,
+    SmokeInstance,
     SmokeInstanceFactory,
     UnauthorizedError,
 )
@@ -186,3 +187,19 @@ def provision_refused(
             expected="no instance for this key",
             got=f"found: true, although a {token} token was refused",
         )
+
+
+def provision_again_refused(
+    stranger: SmokeClient, token: str, instance: SmokeInstance, owner: SmokeClient
+) -> None:
+    """See a provision under the key of an instance refused for its token."""
+    key, spec = instance.idempotency_key, instance.spec
+    assert key is not None  # It is not attached to.
+    assert spec is not None
+
+    def again() -> None:
+        named = stranger.provision(spec, key).instance_id
+        if named not in (None, instance.id):
+            discard(owner, named)
+
+    refused("provision", token, again)

@@ -6,7 +6,7 @@ import bisect
 import math
 from dataclasses import dataclass
 
-from pytest_hydrasmoke import HydraSmokeConfig, LlmEvents, SmokeClient, SmokeInstance
+from pytest_hydrasmoke import HydraSmokeConfig, SmokeClient, SmokeInstance
 from pytest_hydrasmoke._base import clock
 
 from ._strangers import DAY, broken
@@ -48,21 +48,21 @@ class Youngest:
     found_at: float = math.inf
     """When both were known first."""
 
-    def look(self, window: int) -> LlmEvents:
+    def look(self, window: int) -> int:
         """Count over a window."""
         asked = clock.now()
-        answer = self.instance.llm_events(window)
-        if answer.count:
+        count = self.instance.llm_events(window).count
+        if count:
             self.since = max(self.since, asked - window)
         else:
             self.until = min(self.until, clock.now() - window)
         if math.isinf(self.found_at) and math.isfinite(self.until - self.since):
             self.found_at = clock.now()
-        return answer
+        return count
 
     def find(self) -> None:
         """Look at the shortest window that holds it, and at the next shorter one."""
-        bisect.bisect_left(range(1, DAY), 1, key=lambda window: self.look(window).count)
+        bisect.bisect_left(range(1, DAY), 1, key=self.look)
 
     @property
     def ripe(self) -> float:
@@ -78,22 +78,21 @@ class Youngest:
         return self.instance.llm_events(DAY).count != self.count
 
 
-def see_aged(youngest: Youngest, config: HydraSmokeConfig) -> LlmEvents:
-    """See it leave a window of one second, and return what is counted in this one then."""
+def see_aged(youngest: Youngest, config: HydraSmokeConfig) -> None:
+    """See it leave a window of one second."""
     # It may be of a moment ago; it ages while this waits.
     end = clock.now() + config.llm_events_timeout
-    while (recent := youngest.look(1)).count:
+    while recent := youngest.look(1):
         if clock.now() > end:
             broken(
                 "llm_events counts events older than its window",
                 expected=f"0 LLM events in the last second, {config.llm_events_timeout:g} s "
                 "and more after the last chat",
-                got=f"{recent.count} with window_seconds=1, {youngest.count} with a day",
+                got=f"{recent} with window_seconds=1, {youngest.count} with a day",
             )
         clock.pause(0.1)
     if math.isinf(youngest.found_at):
         youngest.find()
-    return recent
 
 
 def youngest_of(instance: SmokeInstance) -> Youngest:

@@ -81,13 +81,7 @@ def test_llm_events_older_than_the_window_are_not_counted(
     if smoke_instance.llm_events().count == 0:
         smoke_instance.chat(smoke_config.prompt).expect_llm_events()
     whole = smoke_instance.llm_events().count
-    recent = see_aged(youngest_of(smoke_instance), smoke_config)
-    if recent.providers:
-        broken(
-            "llm_events names providers for an empty window",
-            expected="providers: none, beside a count of 0",
-            got=f"providers: {', '.join(recent.providers)}",
-        )
+    see_aged(youngest_of(smoke_instance), smoke_config)
     if smoke_instance.llm_events().count == 0:
         broken(
             "llm_events does not count all that is in its window",

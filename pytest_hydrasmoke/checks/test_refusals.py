@@ -2,8 +2,9 @@
 
 It might take what it must refuse, so nothing is tried that could do harm. Each provision is owned
 before it is asked for, under a key of the run that takes no slot, and deleted before the check
-ends; a chat is left as soon as it is taken; deleted is what there is not. (What there is, is tried
-in `test_deletion`, where it is about to be deleted.)
+ends; an existing instance's key is used only where that has made nothing. A chat is left as soon as
+it is taken; deleted is what there is not. (What there is, is tried in `test_deletion`, where it is
+about to be deleted.)
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ._strangers import (
     calling,
     nearly_right,
     provision,
+    provision_again_refused,
     provision_refused,
     refused,
     rejected,
@@ -180,6 +182,7 @@ def test_token_is_required_to_chat(
 @pytest.mark.parametrize("token", STRANGERS)
 def test_token_is_required_to_provision(
     smoke_instance_factory: SmokeInstanceFactory,
+    smoke_instance: SmokeInstance,
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
     smoke_spec: InstanceSpec,
@@ -190,6 +193,7 @@ def test_token_is_required_to_provision(
         smoke_instance_factory.own(f"stranger_{token}") as key,
     ):
         provision_refused(stranger, token, smoke_spec, key, smoke_client)
+        provision_again_refused(stranger, token, smoke_instance, smoke_client)
 
 
 @pytest.mark.parametrize("token", STRANGERS)
@@ -216,15 +220,17 @@ def test_token_that_is_nearly_right_is_refused(
 
 def test_token_that_is_nearly_right_is_refused_to_provision(
     smoke_instance_factory: SmokeInstanceFactory,
+    smoke_instance: SmokeInstance,
     smoke_client: SmokeClient,
     smoke_config: HydraSmokeConfig,
     smoke_spec: InstanceSpec,
 ) -> None:
     for token in nearly_right(smoke_config):
-        # No key is used again: a router that carries out what it refuses would make many for one.
+        # A new key each time: a router that carries out what it refuses would make many for one.
         name = f"stranger_{token.replace('-', '_')}"
         with (
             calling(smoke_config, smoke_client, token) as stranger,
             smoke_instance_factory.own(name) as key,
         ):
             provision_refused(stranger, token, smoke_spec, key, smoke_client)
+            provision_again_refused(stranger, token, smoke_instance, smoke_client)

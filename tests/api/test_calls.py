@@ -265,6 +265,16 @@ def test_a_window_that_is_the_routers_own_is_not_sent() -> None:
     assert io.sent[0].request.path == f"{PREFIX}/instances/{ID}/llm-events"
 
 
+def test_a_provider_without_an_llm_event_is_against_the_contract() -> None:
+    io, error = ask("llm_events", events(1, "openai", "anthropic", "openai"), ...)
+    assert isinstance(error, ContractError)
+    assert (error.expected, error.got) == (
+        "no more than 1: an LLM event of each",
+        "2: anthropic, openai",
+    )
+    assert len(io.sent) == 2, "its row may have come between the names and the count"
+
+
 def test_a_key_with_a_row_gives_instance_and_status() -> None:
     _, found = ask("poll", row("Provisioning"))
     assert (found.found, found.instance_id, found.status) == (True, ID, "Provisioning")

@@ -626,6 +626,68 @@ def test_hostile_names_are_made_harmless() -> None:
     assert error.got == "1 (0 before the turn, 1 now), from \\x1b# #[x]"
 
 
+UNEXPLAINED = "llm_events names more providers than it counts LLM events"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected", "got"),
+    [
+        (Baseline(START), events(1, "b", "a"), "no more than 1: an LLM event of each", "2: a, b"),
+        (Baseline(START), events(0, "a"), "no more than 0: an LLM event of each", "1: a"),
+        (BEFORE, events(6, *"abc"), "no more than 1: an LLM event of each", "2: b, c"),
+        (BEFORE, events(5, *"ab"), "no more than 0: an LLM event of each", "1: b"),
+        (BEFORE, events(4, *"ab"), "no more than 0: an LLM event of each", "1: b"),
+    ],
+)
+def test_a_provider_without_an_event_breaks_the_contract(
+    before: Baseline, now: Any, expected: str, got: str
+) -> None:
+    with pytest.raises(ContractError) as caught:
+        turn_of(Expected(0, providers=frozenset("b")), ready(before), now, ...)
+    since = "" if before.count == 0 else " since 5 were counted"
+    assert caught.value.message == UNEXPLAINED + since
+    assert (caught.value.expected, caught.value.got) == (expected, got)
+    assert caught.value.phase == "llm_events"
+
+
+def test_so_it_does_in_the_recent_window_and_since_the_turn_began() -> None:
+    with pytest.raises(ContractError, match=UNEXPLAINED):
+        window_of(Expected(), events(1, "a", "b"), ...)
+    before = Baseline(START, 5, frozenset("ab"))
+    with pytest.raises(ContractError, match=UNEXPLAINED):
+        turn_of(
+            Expected(providers=frozenset("a")),
+            ready(before),
+            events(6, "a", "b"),
+            events(1, "a", "b"),
+            ...,
+        )
+
+
+def test_so_it_does_at_the_next_turns_beginning() -> None:
+    after = Baseline(START + 50, 6, frozenset("abc"))
+    with pytest.raises(ContractError, match=UNEXPLAINED):
+        turn_of(Expected(), ready(BEFORE, after), events(8, *"abc"))
+
+
+def test_names_and_count_that_are_read_one_after_the_other_are_asked_for_again() -> None:
+    io, answer = turn_of(Expected(), ready(BEFORE), events(5, *"ab"), events(6, *"ab"))
+    assert answer.count == 6
+    assert (len(io.sent), io.sleeps) == (2, [])
+
+
+def test_a_name_for_each_row_is_one_name() -> None:
+    _, answer = turn_of(Expected(2), ready(BEFORE), events(7, *"aaaaabb"))
+    assert answer.count == 7
+
+
+def test_a_baseline_with_a_provider_of_no_event_is_none() -> None:
+    it = ready()
+    _, calls = calls_of(it, llm_events=[events(0, "a"), ...])
+    baseline = drive(read_baseline(calls, it, 5))
+    assert baseline.error == UNEXPLAINED
+
+
 # --- the last 900 s --------------------------------------------------------------------------
 
 
@@ -645,9 +707,9 @@ def test_the_recent_window_counts_everything_and_everyone() -> None:
 
 
 def test_too_few_in_the_recent_window_read_so() -> None:
-    _, error = window_of(Expected(2), events(1, "b", "a"), ..., timeout=3)
-    assert error.got == "1 in the last 900 s, from a, b"
-    assert error.expected == "at least 2 LLM events"
+    _, error = window_of(Expected(3), events(2, "b", "a"), ..., timeout=3)
+    assert error.got == "2 in the last 900 s, from a, b"
+    assert error.expected == "at least 3 LLM events"
 
 
 def test_an_attached_instance_is_counted_too() -> None:

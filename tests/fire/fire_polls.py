@@ -37,7 +37,7 @@ def main(given: dict[str, Any]) -> None:
     with contextlib.suppress(HydraSmokeError):
         instance = session.provision(config.spec)
         turn = instance.chat("hello")
-        turn.expect_llm_events(at_least=1_000_000)
+        turn.expect_llm_events(at_least=10**9)
     session.close()
     report = session.process_report().model_dump_json()
     session.ledger.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -21,6 +22,7 @@ from pytest_hydrasmoke.fake.server import mount, unmount
 
 MIB = 1 << 20
 HERE = Path(__file__).parent
+COUNTS = itertools.count()
 _random = random.Random(22)
 
 
@@ -40,8 +42,10 @@ def fields(path: str, body: dict[str, Any]) -> dict[str, Any]:
 def providers(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if "providers" not in body:
         return body
-    prefix = word(2)
-    return {**body, "providers": [f"{prefix}{number:05}" for number in range(100_000)]}
+    # None before the first chat; an LLM event for each name.
+    count, prefix = 100_000 * next(COUNTS), word(2)
+    names = [f"{prefix}{number:05}" for number in range(min(count, 100_000))]
+    return {**body, "count": count, "providers": names}
 
 
 @contextmanager

@@ -80,8 +80,8 @@ class _Router(BaseHTTPRequestHandler):
             self._poll(last)
         elif last == "llm-events":
             known = self.path.split("/")[-2]
-            # A turn has an event of its own: an account that does not add up ends a test at once.
-            count = self.server.chats.count(known)
+            # A turn has an event of each name: an account that does not add up ends a test at once.
+            count = self.server.chats.count(known) * len(FIELDS)
             counted = {"count": count, "providers": FIELDS if count else (), "window_seconds": 900}
             self._answer({**counted, "instance_id": known})
         elif last == "openapi.json":

@@ -236,7 +236,7 @@ async def test_no_url_of_an_answer_is_asked(kind: str, origins: tuple[Origin, Or
         there = origin.other + path
         names = ("task_id", "hostname", "status", "url", "next", "href", "base_url")
         body = {**fine(origin, path)[2], **dict.fromkeys(names, there)}  # type: ignore[dict-item]
-        return 200, {}, {**body, "providers": [there]}
+        return 200, {}, {**body, "count": 1, "providers": [there]}
 
     first.answers = answers
     ended = await Calls(kind, Link(first.url, Token(TOKEN))).all()

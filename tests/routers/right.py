@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 from routers_tools import Router
-from rules import LEFT_OUT, deletes_later, from_the_second_on, limited, says, slow
+from rules import LEFT_OUT, deletes_later, from_the_second_on, limited, says, slow, word_later
 from rules_of_callers import (
     bare,
     by_its_token,
@@ -20,6 +20,7 @@ from rules_of_keys import another_body, known_tiers, second_provision
 from rules_of_turns import frames, not_at_once
 from rules_of_usage import (
     alternating,
+    counts_before_it_names,
     dated,
     events,
     in_whole_seconds,
@@ -76,6 +77,10 @@ RIGHT = [
     right("keep-alives", stream=frames(": alive\n\n", "data: Ready.\n\n", ": alive\n\n", "data: [DONE]\n\n")),
     right("CRLF", stream=frames("data: Ready.\r\n\r\n", "data: [DONE]\r\n\r\n")),
     right("providers one a row", spent=leaves(3), listed=lambda it, providers: providers),
+    right("providers one a row, of several", spent=leaves(3), providers=("openai", "anthropic"), listed=lambda it, providers: providers),
+    right("a count is read before its providers", answer=says("llm_events", count=counts_before_it_names())),
+    right("poll tells a status a second late", answer=says("poll", status=word_later(1.2))),
+    right("poll tells a status in capitals", answer=says("poll", status=lambda it, said: said["status"].upper())),
     right("providers in no order", spent=leaves(2), providers=("openai", "anthropic"), listed=lambda it, providers: list(dict.fromkeys(providers))),
     right("rows that lag", usage_after=0.3),
     right("429 now and then", allows=limited(429)),
@@ -94,6 +99,7 @@ RIGHT = [
     right("the scheme is taken in any case", allows=lets_in("any", lambda given, right: given.lower().startswith("bearer ") and given[7:] == right[7:])),
     right("blanks around a token do not matter", allows=lets_in("any", lambda given, right: given.startswith("Bearer ") and bare(given) == bare(right))),
     right("another token is right, too", allows=lets_in("any", lambda given, right: given == "Bearer the-token-of-another-run")),
+    right("who knows a key is told 403", refuse=lambda it, call, about: refused_with("any", 401 if it.named(about) is None else 403)(it, call, about)),
     # What was refused
     *(right(f"a deletion is carried out {after} s later, and is said to be", row_stays=True, **deletes_later(after)) for after in (0.3, 1.0)),
     *(right(f"a row comes {after} s later", row_after=after) for after in (0.7, 1.5)),

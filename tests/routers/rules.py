@@ -137,6 +137,17 @@ def deletes_later(seconds: float) -> dict[str, Rule]:
     return {"delete": delete, "word": word}
 
 
+def word_later(seconds: float) -> Rule:
+    """Tell an instance's status so many seconds late, in a poll."""
+
+    def status(it: Twin, said: dict[str, Any]) -> str:
+        row = it.with_id(said["instance_id"])
+        late = row is not None and it.clock() < row.born + seconds
+        return "booting" if late else str(said["status"])
+
+    return status
+
+
 # What is rejected
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from rules import Rule
-from twin import AnswerError, Twin
+from twin import AnswerError, Row, Twin
 
 
 def open_to(call: str, who: str, *, known: bool = False) -> Rule:
@@ -19,6 +19,33 @@ def open_to(call: str, who: str, *, known: bool = False) -> Rule:
         if known and it.with_id(about) is None and it.named(about) is None:
             let_in = False
         return let_in or Twin.allows(it, asked, authorization, about)
+
+    return allows
+
+
+def another_for_strangers() -> dict[str, Rule]:
+    """Let callers without a token provision under a known key, and make them an instance."""
+    open_to_them = open_to("provision", "missing", known=True)
+    strange: list[bool] = []
+
+    def allows(it: Twin, call: str, authorization: str | None, about: str) -> bool:
+        strange[:] = [not Twin.allows(it, call, authorization, about)]
+        return bool(open_to_them(it, call, authorization, about))
+
+    def provision(it: Twin, key: str) -> Row:
+        return it.make(key) if strange[0] else Twin.provision(it, key)
+
+    return {"allows": allows, "provision": provision}
+
+
+def knows_keys_first(code: int) -> Rule:
+    """Refuse a provision under a known key with another code, before the token is looked at."""
+
+    def allows(it: Twin, call: str, authorization: str | None, about: str) -> bool:
+        allowed = Twin.allows(it, call, authorization, about)
+        if call == "provision" and not allowed and it.named(about) is not None:
+            raise AnswerError(JSONResponse({"detail": "The key was used before"}, code))
+        return allowed
 
     return allows
 

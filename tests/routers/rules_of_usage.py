@@ -151,3 +151,36 @@ def leaves(number: int) -> Rule:
             Twin.spent(it, row)
 
     return spent
+
+
+def providers_of(events: Callable[[LlmEvent, dict[str, Any], float], bool]) -> Rule:
+    """Name the providers of these events: by what is said, and their age in seconds."""
+
+    def providers(it: Twin, said: dict[str, Any]) -> list[str]:
+        now = it.clock()
+        return sorted({event.provider for event in it.usage if events(event, said, now - event.at)})
+
+    return providers
+
+
+def count_comes_later(seconds: float) -> Rule:
+    """Count only what is older than that."""
+
+    def count(it: Twin, said: dict[str, Any]) -> int:
+        now, rows = it.clock(), [it for it in it.usage if it.instance_id == said["instance_id"]]
+        return min(said["count"], sum(now - event.at >= seconds for event in rows))
+
+    return count
+
+
+def counts_before_it_names() -> Rule:
+    """Count what was there a moment before the names are read: once, a new row is only named."""
+    known: dict[str, int] = {}
+
+    def count(it: Twin, said: dict[str, Any]) -> int:
+        asked, number = said["instance_id"], int(said["count"])
+        rows = sum(event.instance_id == asked for event in it.usage)
+        new, known[asked] = rows - known.get(asked, 0), rows
+        return max(number - new, 0)
+
+    return count
