@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from kill_tools import HERE, Router, open_entries, router, several_at_once, start, sweep
+from kill_tools import (
+    HERE,
+    Router,
+    open_entries,
+    router,
+    several_at_once,
+    start,
+    sweep,
+    sweep_to_the_end,
+)
 from sizes import sizes
 
 TOGETHER = 6
@@ -68,7 +77,7 @@ def test_two_sweepers_beside_live_runs(size: tuple[int, int, float], tmp_path: P
             over.set()
             for sweeper in sweepers:
                 sweeper.join()
-        code, output = sweep(at, tmp_path)
+        code, output = sweep_to_the_end(at, tmp_path)
         needed = {life.run_id: life.until for life in lives}
         # The fake's clock and the runs' are the same: this machine's.
         too_early = [
