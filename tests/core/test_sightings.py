@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scripted_io import lost
 
@@ -54,6 +56,13 @@ def test_an_answers_form_tells_null_from_absent_and_no_value() -> None:
     }
     assert seen.drift == ["unknown in the answer to provision: zone"]
     assert "secret" not in repr(seen)
+
+
+def test_what_is_odd_about_an_answer_is_drift() -> None:
+    seen = Sightings()
+    odd = replace(attempt("status", 200), oddity="as text/plain")
+    seen.saw_attempt(odd)
+    assert list(seen.drift) == ["status answered as text/plain"]
 
 
 def test_a_code_is_seen_of_what_has_no_answer() -> None:

@@ -62,6 +62,15 @@ def claim(ledger: Ledger, number: int = 1, most: int = 4) -> list[str] | None:
 # On the disk
 
 
+def test_another_process_of_the_run_lives_as_long_as_it_holds_its_lock(output: Path) -> None:
+    main, worker = begun(output), begun(output, name="gw0")
+    assert (main.other_lives("gw0"), worker.other_lives("main")) == (True, True)
+    assert not main.other_lives("main"), "itself is no other"
+    assert not main.other_lives("")
+    worker.end()
+    assert not main.other_lives("gw0")
+
+
 def test_a_ledger_that_was_removed_is_not_begun_again(output: Path) -> None:
     ledger = begun(output)
     claim(ledger)
