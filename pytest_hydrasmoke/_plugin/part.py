@@ -31,7 +31,6 @@ from .refusal import Refusal
 from .replay import Replaying
 from .report_cleaner import ReportCleaner
 from .session_end import SessionEnd
-from .unawaited import Unawaited
 from .unread_tables import other_tables
 
 if TYPE_CHECKING:
@@ -168,12 +167,10 @@ def _plugins(
         recordings = part.recordings or Recordings(settings.record)
         recorder = Recorder(config, active, ledger, recordings, finish.verdict.fail)
         active.tape = recorder.tape
-        finish.on_closed.append(recorder.finish)
+        finish.on_closed = recorder.finish
         yield "recorder", recorder
     if part.reports_as is None:
-        unawaited = Unawaited(finish.verdict.fail)
-        finish.on_closed.append(unawaited.finish)
-        yield "unawaited", unawaited
+        yield "unawaited", finish.unawaited
     annotations = None if part.reports_as else github.annotating(os.environ)
     if annotations is not None:
         yield "annotations", annotations

@@ -38,6 +38,7 @@ from .fixtures import Active
 from .replay import header_line, unset_spec
 from .replay_notes import notes
 from .report_cleaner import cleaned
+from .unawaited import Unawaited
 from .verdict import Verdict, exit_code, unproved
 from .views import Views
 from .workers import KEY, Workers
@@ -92,13 +93,14 @@ class SessionEnd:
         self._cases = Cases()
         self.ending = Ending(self._scrub, replies=active.config.report_replies)
         self._report: Report | None = None
-        self.on_closed: list[Callable[[pytest.Session], object]] = []
+        self.on_closed: Callable[[pytest.Session], object] = lambda session: None
         """Called once instances are deleted, before the run's report is made."""
         self._recordings = None if fake is None else fake.scenario.recordings
         table = None if loaded is None else loaded.file
         self.workers = Workers(pytest_config, active, fake, table)
         self.views = Views(pytest_config, active.config, self._scrub, loaded)
         self.verdict = Verdict(pytest_config, self.views.attempt)
+        self.unawaited = Unawaited()
         # What a run has at the bundled fake ends with it: there is nothing to sweep.
         self._commands = None if ledger.fake else active.config.commands
         self._written: list[object] | None = None
@@ -143,8 +145,7 @@ class SessionEnd:
             return (yield)
         self._broken_off = True  # Until it is seen to end.
         own = self._close(at_the_end=True)
-        for closed in self.on_closed:
-            closed(session)
+        self.on_closed(session)
         if self._worker:
             # Cleaned here too: under `--debug`, xdist prints what it sends.
             tests = {
@@ -204,6 +205,7 @@ class SessionEnd:
         self._interrupts.catch_up()
         if self._report is not None:
             self.verdict.give(self._report)
+            self.unawaited.tell(self.verdict.fail)
             self.views.hand_out(self._report)
 
     def _concluded(self, session: pytest.Session, own: ProcessReport) -> Report:
@@ -216,9 +218,8 @@ class SessionEnd:
         instances = with_commands(instances, self._commands)
         instances = with_tests(instances, self._cases.reports)
         draft = self._draft(session, instances, processes)
-        failed = bool(draft.breaches) or any(
-            instance.outcome == "leaked" or instance.conflict for instance in instances
-        )
+        lost = any(it.outcome == "leaked" or it.conflict for it in instances)
+        failed = lost or bool(draft.breaches)
         if session.exitstatus == 0 and not failed:
             why = unproved(draft, executed=self._executed)
             self.views.remarks += [] if why is None else [why]
@@ -226,7 +227,7 @@ class SessionEnd:
         unheard = self.workers.elsewhere(self._ledger)
         self.views.remarks += unheard
         # Nobody knows whether they have left anything.
-        failed = failed or bool(unheard)
+        failed = failed or bool(unheard) or self.unawaited.any
         untold = untold_tokens(instances, self._active.config.budgets)
         self.views.remarks += [] if untold is None else [untold]
         number = self._interrupts.received

@@ -10,8 +10,6 @@ import re
 import warnings
 from collections.abc import Callable
 
-import pytest
-
 _NEVER = re.compile(
     r"^coroutine '(Async(?:SmokeInstance|SmokeInstanceFactory|ChatTurn|ChatStream|SmokeClient)"
     r"\.\w+)' was never awaited"
@@ -19,10 +17,9 @@ _NEVER = re.compile(
 
 
 class Unawaited:
-    """What was called and never awaited, by test; `fail` fails the run."""
+    """What was called and never awaited, by test."""
 
-    def __init__(self, fail: Callable[[str, str, str], object]) -> None:
-        self._fail = fail
+    def __init__(self) -> None:
         self._calls: dict[str, list[str]] = {}
 
     def pytest_warning_recorded(
@@ -31,12 +28,15 @@ class Unawaited:
         """Note a call of a test that came to nothing."""
         found = _NEVER.match(str(warning_message.message))
         if found is not None:
-            self._calls.setdefault(nodeid, []).append(found[1])
+            self._calls.setdefault(nodeid or "(no test)", []).append(found[1])
 
-    def finish(self, session: pytest.Session) -> None:
-        """Fail the run, at its end, for each test with such a call."""
+    @property
+    def any(self) -> bool:
+        """Whether there was any such call."""
+        return bool(self._calls)
+
+    def tell(self, fail: Callable[[str, str, str], object]) -> None:
+        """Call `fail` for each test with such a call, once the run's report is written."""
         for nodeid, calls in self._calls.items():
             names = ", ".join(dict.fromkeys(calls))
-            self._fail(
-                "missing await", nodeid, f"{names}: called without await, so nothing was done"
-            )
+            fail("missing await", nodeid, f"{names}: called without await, so nothing was done")

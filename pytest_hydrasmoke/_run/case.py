@@ -207,8 +207,8 @@ class Case(RecordListener):
         return not self.record.was_ready and self._age(now) < self._boot
 
     def _age(self, now: float) -> float:
-        """Return the seconds since its run wrote to the ledger, at least."""
-        return self.home.swept.age + self._for(now)
+        """Return the seconds since its request, at least."""
+        return self.home.swept.age_of(self.key) + self._for(now)
 
     def _for(self, now: float) -> float:
         """Return the seconds since this sweep's first step with it."""

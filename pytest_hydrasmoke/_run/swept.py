@@ -3,7 +3,7 @@
 A ledger's age tells how long ago its run wrote to it, so that a sweep must not write there. Ages
 are differences between the times of two files: no clock of this process has a part in them. What a
 sweep has closed stays closed only as long as the ledger does not grow: its run goes on then. What
-it has found that no ledger has is an entry here, which is as old as the first sweep's file.
+it has found that no ledger has is an entry here, which is as old as the file that it is in.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Swept:
     size: int = 0
     """That of the ledger that was read."""
     age: float = 0.0
-    """Seconds since the ledger was last written to, or else a sweep's file; 0 if none was."""
+    """Seconds since the ledger was last written to; 0 if they can't be told."""
+    found_ages: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds since a sweep has found each key that no ledger has: its request is that old."""
     asked: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds since the first sweep that has asked for each key's deletion, after it last ran."""
     ran: set[str] = field(default_factory=set[str])
@@ -52,19 +54,21 @@ class Swept:
             swept._file = file
             now = file.stat().st_mtime
             oldest_first = sorted((other.stat().st_mtime, other) for other in swept_files(folder))
-            ledger = folder / LEDGER
-            since = ledger.stat().st_mtime if ledger.exists() else oldest_first[0][0]
-            swept.age = max(now - since, 0.0)
             for written, other in oldest_first:
                 swept._take_in(other, reading, max(now - written, 0.0))
+            swept.age = max(now - (folder / LEDGER).stat().st_mtime, 0.0)
         return swept
+
+    def age_of(self, key: str) -> float:
+        """Return the seconds since a key's request, at least."""
+        return self.found_ages.get(key, self.age)
 
     def deleting_for(self, key: str, *, by_run: bool) -> float:
         """Return the seconds since the first delete after which an instance was not seen alive.
 
         `by_run`: whether the run has had one accepted.
         """
-        own = self.age if by_run and key not in self.ran else 0.0
+        own = self.age_of(key) if by_run and key not in self.ran else 0.0
         return max(own, self.asked.get(key, 0.0))
 
     def saw_alive(self, key: str) -> None:
@@ -81,6 +85,7 @@ class Swept:
                 key, state, ids = str(told["key"]), State(told["state"]), told["ids"]
                 if "url" in told and key not in reading.entries:
                     reading.entries[key] = found_entry(key, str(told["url"]), ids)
+                    self.found_ages[key] = age
                 entry = reading.entries[key]
                 if state is State.CREATED:
                     self.ran.add(key)
@@ -109,6 +114,7 @@ class Swept:
     def found(self, key: str, url: str, ids: Sequence[str]) -> Entry:
         """Record what a key names that no ledger has; return its entry."""
         self.write(key, State.CREATED, ids, url=url)
+        self.found_ages[key] = 0.0
         return found_entry(key, url, ids)
 
     def end(self) -> None:

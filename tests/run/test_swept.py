@@ -177,13 +177,22 @@ def test_a_file_with_nothing_in_it_goes(folder: Path) -> None:
     assert len(swept_files(folder)) == 1
 
 
-def test_without_a_ledger_the_first_sweeps_file_is_as_old_as_what_is_known(output: Path) -> None:
+def test_what_no_ledger_has_is_as_old_as_the_sweep_that_has_found_it(output: Path) -> None:
     folder = folder_of(output, "owner")
     folder.mkdir(parents=True)
-    assert begin(folder)[0].age == 0
+    # What an earlier sweep has left tells nothing of the age of what it has not found.
     (folder / swept_name("another")).write_text("")
-    older(folder / swept_name("another"), HOUR)
-    assert begin(folder)[0].age >= HOUR - 1
+    older(folder / swept_name("another"), 9 * HOUR)
+    for slot in range(2):
+        swept, _ = begin(folder)
+        swept.found(f"owner-{slot}", "https://router.example", ["made-up"])
+        assert swept.age_of(f"owner-{slot}") == 0
+        assert swept._file is not None
+        older(swept._file, (2 - slot) * HOUR)
+    swept, reading = begin(folder)
+    assert [swept.age_of(key) // (HOUR - 1) for key in ("owner-0", "owner-1")] == [2, 1]
+    assert swept.age_of("owner-2") == swept.age == 0
+    assert [entry.ids for entry in reading.open] == [["made-up"], ["made-up"]]
 
 
 def test_a_folder_that_cant_be_written_is_no_error(
