@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_an_idle_timeout_below_the_agents_silence_is_named(
     limit = "proxy_read_timeout 5s; proxy_buffering off;"
     with nginx(tmp_path / "nginx", serving(**SILENT), location=limit) as port:
         error = see(project, f"http://127.0.0.1:{port}", chat_timeout=15).error
-    assert "the stream was cut after 5.0 s of silence" in error
+    assert re.search(r"the stream was cut after 5\.\d s of silence", error)
     assert "nginx: proxy_read_timeout" in error
 
 
@@ -103,7 +104,7 @@ def test_an_idle_timeout_before_the_first_event_is_named(
 ) -> None:
     with nginx(tmp_path / "nginx", serving(first=20.0), location="proxy_read_timeout 5s;") as port:
         error = see(project, f"http://127.0.0.1:{port}", chat_timeout=15).error
-    assert "after 5.0 s of silence" in error
+    assert re.search(r"after 5\.\d s of silence", error)
     assert "phase: first_event" in error
     assert "nginx: proxy_read_timeout" in error
 
@@ -173,21 +174,15 @@ def test_what_nginx_refuses_is_told_as_its_own(
     assert "<" not in error, "a tag"
 
 
-@pytest.mark.parametrize(
-    ("limited", "outcome"), [("/", "refused"), ("/internal/v1/smoke/provision", "leaked")]
-)
-def test_a_body_limit_that_holds_everywhere_leaves_no_doubt(
-    project: Project, tmp_path: Path, upstream: int, limited: str, outcome: str
+def test_after_a_body_limit_the_key_stays_open(
+    project: Project, tmp_path: Path, upstream: int
 ) -> None:
-    lines = "client_max_body_size 10;"
-    if limited != "/":
-        lines = f"location {limited} {{ {lines} proxy_pass http://127.0.0.1:{upstream}; }}"
-    with nginx(tmp_path / "nginx", upstream, server=lines) as port:
+    with nginx(tmp_path / "nginx", upstream, server="client_max_body_size 10;") as port:
         see(project, f"http://127.0.0.1:{port}", delete_timeout=1)
     report = json.loads((project.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
     [instance] = report["instances"]
-    assert instance["outcome"] == outcome
-    assert ("answered with 413" in str(instance["leak"])) is (outcome == "leaked")
+    assert instance["outcome"] == "leaked"
+    assert "answered with 413" in str(instance["leak"])
 
 
 def test_a_gentle_rate_limit_is_kept_to(project: Project, tmp_path: Path, upstream: int) -> None:
