@@ -7,7 +7,6 @@ import errno
 import fcntl
 import io
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -134,37 +133,3 @@ def test_a_disk_that_knows_a_name_by_another_case(
     (tmp_path / "NIGHTLY").mkdir()
     monkeypatch.setattr(os, "listdir", listing("other", "NIGHTLY", "Nightly"))
     assert platform.name_on_disk(tmp_path / "nightly") == "Nightly"
-
-
-# What is not there
-
-BARE = """
-import importlib, os, select, signal, sys
-# What is others' may need it.
-import asyncio, httpcore, httpx, jinja2, harfile, pydantic, pytest, uvicorn
-import uvicorn.protocols.http.h11_impl, anyio._backends._asyncio, starlette.applications
-for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
-    sys.modules[name] = None
-for module, names in {
-    os: ("fork", "geteuid", "getpgrp", "getuid", "killpg", "setsid", "tcgetpgrp", "umask",
-         "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_ACCMODE"),
-    select: ("poll", "POLLOUT"),
-    signal: ("SIGHUP", "SIGKILL", "SIGALRM", "pthread_kill", "pthread_sigmask", "setitimer"),
-}.items():
-    for name in names:
-        delattr(module, name)
-for name in sys.argv[1:]:
-    importlib.import_module(name)
-assert len(sys.argv) > 10, "nothing was imported"
-"""
-
-
-def test_no_import_needs_what_windows_does_not_have() -> None:
-    home = Path(platform.__file__).parents[1]
-    modules = [
-        ".".join((home.name, *path.relative_to(home).with_suffix("").parts))
-        for path in sorted(home.rglob("*.py"))
-        if path.name not in ("__init__.py", "__main__.py")
-    ]
-    run = subprocess.run([sys.executable, "-c", BARE, *modules], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr

@@ -79,6 +79,7 @@ async def test_who_told_the_end_once_is_expected_to_tell_it_again(kind: str, run
         assert not (await result(second.chat("hello"))).complete
 
 
+@pytest.mark.parametrize("kind", ["sync"])
 async def test_a_turn_that_was_left_has_told_no_end(kind: str) -> None:
     async with World(kind, changed(runtime="named")) as world:
         instance = await world.provision()
@@ -88,28 +89,22 @@ async def test_a_turn_that_was_left_has_told_no_end(kind: str) -> None:
         assert not (await result(instance.chat("hello"))).complete
 
 
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
-async def test_optional_never_fails(kind: str, runtime: str) -> None:
-    scenario = changed(runtime=runtime)
-    async with World(kind, scenario, chat_end="optional") as world:
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds((*MAY_NOT_TELL, "openai")))
+async def test_a_setting_says_whether_a_terminal_event_is_needed(kind: str, runtime: str) -> None:
+    async with World(kind, changed(runtime=runtime), chat_end="optional") as world:
         instance = await world.provision()
         assert (await result(instance.chat("hello"))).complete
         world.fake.break_stream("end", after_events=4)
         assert not (await result(instance.chat("hello"))).complete
     assert world.session.records[0].notes == [NOTE]
-
-
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
-async def test_required_always_fails(kind: str, runtime: str) -> None:
     async with World(kind, endless(runtime), chat_end="required") as world:
         error = await cut(await world.provision())
-    assert (
-        error.expected
-        == "an event that ends the turn, as the settings require (chat_end = required)"
+    assert error.expected == (
+        "an event that ends the turn, as the settings require (chat_end = required)"
     )
 
 
-@pytest.mark.parametrize("chat_end", ["auto", "required", "optional"])
+@pytest.mark.parametrize(("kind", "chat_end"), with_kinds(["auto", "required", "optional"]))
 async def test_a_finish_reason_and_then_the_end_of_the_stream_is_a_whole_reply(
     kind: str, chat_end: str
 ) -> None:
@@ -124,22 +119,20 @@ async def test_a_finish_reason_and_then_the_end_of_the_stream_is_a_whole_reply(
             await cut(instance)
 
 
-@pytest.mark.parametrize(
-    ("runtime", "reason"),
-    [("openai", "stop"), ("anthropic", "end_turn"), ("named", None), ("text", None)],
-)
-async def test_a_turn_tells_why_the_model_stopped(
-    kind: str, runtime: str, reason: str | None
-) -> None:
-    async with World(kind, changed(runtime=runtime)) as world:
+REASONS = [("openai", "stop"), ("anthropic", "end_turn"), ("named", None), ("text", None)]
+
+
+@pytest.mark.parametrize(("kind", "told"), with_kinds(REASONS))
+async def test_a_turn_tells_why_the_model_stopped(kind: str, told: tuple[str, str | None]) -> None:
+    async with World(kind, changed(runtime=told[0])) as world:
         turn = await result((await world.provision()).chat("hello"))
-    assert (turn.complete, turn.finish_reason) == (True, reason)
+    assert (turn.complete, turn.finish_reason) == (True, told[1])
     [record] = world.session.records
-    assert record.turns[0].finish_reason == reason
+    assert record.turns[0].finish_reason == told[1]
     assert record.notes == []
 
 
-@pytest.mark.parametrize("kind_of_break", ["end", "garbage"])
+@pytest.mark.parametrize(("kind", "kind_of_break"), with_kinds(["end", "garbage"]))
 async def test_the_plain_client_tells_of_a_cut_reply_after_its_events(
     kind: str, kind_of_break: Any
 ) -> None:

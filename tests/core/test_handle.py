@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -62,14 +61,6 @@ from pytest_hydrasmoke._transport.protocol import drive
 
 HI = b"data: Hi\n\n"
 DONE = b"data: [DONE]\n\n"
-
-
-@pytest.fixture(autouse=True)
-def nobody_is_left_busy() -> Iterator[None]:
-    yield
-    left = set(one_turn._busy)
-    one_turn._busy.clear()
-    assert not left
 
 
 def handle_of(
