@@ -55,21 +55,15 @@ def interrupts(clock: HandTime, told: list[int]) -> Iterator[Interrupts]:
 
 
 @pytest.mark.parametrize("number", [INT, TERM, HUP])
-def test_the_first_signal_interrupts_and_is_told(
+def test_the_first_signal_interrupts_and_is_told_and_later_ones_wait(
     interrupts: Interrupts, told: list[int], number: signal.Signals
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(number)
+    for later in (INT, TERM, HUP, INT):
+        signal.raise_signal(later)
     assert interrupts.received == number
     assert told == [number]
-
-
-def test_later_signals_wait(interrupts: Interrupts, told: list[int]) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(INT)
-    for number in (INT, TERM, HUP, INT):
-        signal.raise_signal(number)
-    assert (interrupts.received, told) == (INT, [INT])
 
 
 def test_what_is_held_is_finished_before_a_signal_counts(interrupts: Interrupts) -> None:
@@ -234,28 +228,21 @@ def test_a_process_that_outlives_its_run_has_its_old_handlers_again(
     assert (came, told) == ([TERM, TERM], [INT])
 
 
-def test_ignored_signals_stay_ignored(clock: HandTime) -> None:
-    before = signal.signal(HUP, signal.SIG_IGN)
+@pytest.mark.parametrize("ignored", [HUP, INT])
+def test_ignored_signals_stay_ignored_and_others_interrupt_all_the_same(
+    clock: HandTime, ignored: signal.Signals
+) -> None:
+    before = signal.signal(ignored, signal.SIG_IGN)
     interrupts = Interrupts()
     interrupts.install()
     try:
-        signal.raise_signal(HUP)
+        signal.raise_signal(ignored)
         assert interrupts.received is None
-    finally:
-        interrupts.restore()
-        signal.signal(HUP, before)
-
-
-def test_where_ctrl_c_is_ignored_other_signals_interrupt_all_the_same(clock: HandTime) -> None:
-    before = signal.signal(INT, signal.SIG_IGN)
-    interrupts = Interrupts()
-    interrupts.install()
-    try:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(TERM)
     finally:
         interrupts.restore()
-        signal.signal(INT, before)
+        signal.signal(ignored, before)
 
 
 def test_a_system_without_hup_has_one_signal_less(

@@ -16,9 +16,16 @@ from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio
 
+
 TELL_ALWAYS = ("openai", "anthropic")
+
+
 MAY_NOT_TELL = ("objects", "named", "text")
+
+
 NOTE = "a chat's stream ended without a terminal event"
+
+
 BEFORE_DONE = 6
 """Events of the fake's reply in chunks up to its finish reason."""
 
@@ -40,53 +47,58 @@ async def cut(instance: Any) -> ChatError:
     return caught.value
 
 
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS))
-async def test_where_its_runtime_always_tells_the_end_a_reply_without_was_cut(
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
+async def test_a_reply_without_an_end_was_cut_where_its_runtime_always_tells_one(
     kind: str, runtime: str
 ) -> None:
     async with World(kind, endless(runtime)) as world:
-        error = await cut(await world.provision())
-    assert error.expected == (
-        "an event that ends the turn, as this runtime always sends one (chat_end = auto)"
-    )
-    assert len(error.events) >= 5
-    assert world.session.records[0].notes == []
+        instance = await world.provision()
+        if runtime in TELL_ALWAYS:
+            error = await cut(instance)
+            assert error.expected == (
+                "an event that ends the turn, as this runtime always sends one (chat_end = auto)"
+            )
+            assert len(error.events) >= 5
+        else:
+            turn = await result(instance.chat("hello"))
+            assert (turn.text, turn.complete, turn.finish_reason) == ("I am ready.", False, None)
+            assert repr(turn).endswith("no terminal event>")
+    assert world.session.records[0].notes == ([] if runtime in TELL_ALWAYS else [NOTE])
 
 
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
-async def test_where_nothing_says_that_it_tells_its_end_it_is_a_line(
-    kind: str, runtime: str
-) -> None:
-    async with World(kind, endless(runtime)) as world:
-        turn = await result((await world.provision()).chat("hello"))
-        assert (turn.text, turn.complete, turn.finish_reason) == ("I am ready.", False, None)
-        assert repr(turn).endswith("no terminal event>")
-    assert world.session.records[0].notes == [NOTE]
+def client_of_the_run(world: World, end: Any) -> Any:
+    session = world.session
+    link, run = session.config.link, OfRun(log_of=session.log_of, end=end)
+    if world.kind == "sync":
+        return RunClient(blocking_io(link, world.clock), Reading(), run)
+    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
 
 
 @pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
 async def test_who_told_the_end_once_is_expected_to_tell_it_again(kind: str, runtime: str) -> None:
     async with World(kind, changed(runtime=runtime)) as world:
         first, second = await world.provision(), await world.provision()
+        async with within(second.stream_chat("hello")):
+            pass
         assert (await result(first.chat("hello"))).complete
-        world.fake.break_stream("end", after_events=2, times=2)
+        world.fake.break_stream("end", after_events=2, times=6)
         error = await cut(first)
         assert error.expected == (
             "an event that ends the turn, as an earlier turn of this instance had one "
             "(chat_end = auto)"
         )
-        # Of another instance nothing is known: it may have another runtime.
+        # Of another instance, whose turn was left, nothing is known: it may have another runtime.
         assert not (await result(second.chat("hello"))).complete
-
-
-@pytest.mark.parametrize("kind", ["sync"])
-async def test_a_turn_that_was_left_has_told_no_end(kind: str) -> None:
-    async with World(kind, changed(runtime="named")) as world:
-        instance = await world.provision()
-        async with within(instance.stream_chat("hello")):
-            pass
-        world.fake.break_stream("end", after_events=2)
-        assert not (await result(instance.chat("hello"))).complete
+        # A client of the run knows, and goes by its setting; a plain one knows of no earlier turn.
+        for end, message in (("auto", "an earlier turn"), ("required", "the settings require")):
+            async with within(client_of_the_run(world, end)) as client:
+                with pytest.raises(ChatError) as caught:
+                    async with within(client.stream_chat(first.id, "hello")) as events:
+                        await all_of(events)
+            assert message in (caught.value.expected or "")
+        for client in (client_of_the_run(world, "optional"), world.client()):
+            async with within(client), within(client.stream_chat(first.id, "hello")) as events:
+                assert len(await all_of(events)) == 2
 
 
 @pytest.mark.parametrize(("kind", "runtime"), with_kinds((*MAY_NOT_TELL, "openai")))
@@ -148,43 +160,3 @@ async def test_the_plain_client_tells_of_a_cut_reply_after_its_events(
             with pytest.raises(ChatError, match="the reply was cut"):
                 await next_of(events)
         assert None not in told
-
-
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
-async def test_the_plain_client_knows_of_no_earlier_turn(kind: str, runtime: str) -> None:
-    async with World(kind, changed(runtime=runtime)) as world:
-        instance = await world.provision()
-        assert (await result(instance.chat("hello"))).complete
-        world.fake.break_stream("end", after_events=2)
-        async with (
-            within(world.client()) as client,
-            within(client.stream_chat(instance.id, "hello")) as events,
-        ):
-            assert len(await all_of(events)) == 2
-
-
-def client_of_the_run(world: World, end: Any) -> Any:
-    session = world.session
-    link, run = session.config.link, OfRun(log_of=session.log_of, end=end)
-    if world.kind == "sync":
-        return RunClient(blocking_io(link, world.clock), Reading(), run)
-    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
-
-
-async def test_the_plain_client_of_a_run_goes_by_its_setting(kind: str) -> None:
-    async with World(kind, changed(runtime="named")) as world:
-        instance = await world.provision()
-        assert (await result(instance.chat("hello"))).complete
-        for end, message in (("auto", "an earlier turn"), ("required", "the settings require")):
-            world.fake.break_stream("end", after_events=2)
-            async with within(client_of_the_run(world, end)) as client:
-                with pytest.raises(ChatError) as caught:
-                    async with within(client.stream_chat(instance.id, "hello")) as events:
-                        await all_of(events)
-            assert message in (caught.value.expected or "")
-        world.fake.break_stream("end", after_events=2)
-        async with (
-            within(client_of_the_run(world, "optional")) as client,
-            within(client.stream_chat(instance.id, "hello")) as events,
-        ):
-            assert len(await all_of(events)) == 2

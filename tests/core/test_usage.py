@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from counting import BEFORE, account_of, names, ready, turn_of, window_of, windows
 from scripted_io import (
     HANG,
     ID,
     START,
     AtDeadline,
-    ScriptedIO,
     Took,
     attached,
     calls_of,
     events,
     late,
     lost,
-    record,
     refused,
     reply,
 )
 
-from pytest_hydrasmoke import ContractError, LlmEventsError
+from pytest_hydrasmoke import LlmEventsError
 from pytest_hydrasmoke._core.account import (
     RECENT,
     YEAR,
@@ -37,60 +33,15 @@ from pytest_hydrasmoke._core.account import (
 from pytest_hydrasmoke._core.expected import Expected
 from pytest_hydrasmoke._core.llm_events import Usage
 from pytest_hydrasmoke._core.policy import SECOND_LOOK
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.settle import USUAL
-from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
 from pytest_hydrasmoke._transport.protocol import drive
 
 LATE = "raise HYDRA_SMOKE_LLM_EVENTS_TIMEOUT if the agent reports its usage late, else see the "
 LATE += "agent's log of this turn"
+
+
 NO_LONGER = "see the agent's log of this turn: a longer wait does not help"
-
-
-def ready(*baselines: Baseline, born: float | None = START) -> InstanceRecord:
-    it = record(state=State.READY, id=ID)
-    it.born = born
-    if baselines:
-        it.account = TurnAccount(*baselines)
-    return it
-
-
-def account_of(it: InstanceRecord) -> TurnAccount:
-    assert it.account is not None
-    return it.account
-
-
-def turn_of(
-    wanted: Expected, it: InstanceRecord, *steps: Any, timeout: float = 30
-) -> tuple[ScriptedIO, Any]:
-    """Expect events of a turn, and give what came of it: the last answer, or the error."""
-    io, calls = calls_of(it, llm_events=steps)
-    try:
-        return io, drive(Usage(calls, it, timeout).of_turn(wanted, account_of(it)))
-    except LlmEventsError as error:
-        return io, error
-
-
-def window_of(wanted: Expected, *steps: Any, timeout: float = 30) -> tuple[ScriptedIO, Any]:
-    """Do the same for the last 900 s."""
-    it = ready()
-    io, calls = calls_of(it, llm_events=steps)
-    try:
-        return io, drive(Usage(calls, it, timeout).of_window(wanted))
-    except LlmEventsError as error:
-        return io, error
-
-
-def windows(io: ScriptedIO) -> list[int]:
-    return [int(sent.request.path.rpartition("=")[2]) for sent in io.sent]
-
-
-def names(given: str) -> frozenset[str]:
-    return frozenset(given)
-
-
-# --- windows and baselines -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -121,9 +72,6 @@ def test_a_baseline_that_can_not_be_read_is_kept_as_such() -> None:
     assert baseline == Baseline(START + 1, error="llm_events was refused with 401")
 
 
-# --- a turn ----------------------------------------------------------------------------------
-
-BEFORE = Baseline(START, 5, frozenset("a"))
 NEXT = Baseline(START + 50, 7, frozenset("a"))
 
 
@@ -143,10 +91,20 @@ class Case:
 
 
 NOW_2 = "2 (5 before the turn, 7 now), from a"
+
+
 NEXT_2 = "2 (5 before the turn, 7 at the next turn), from a"
+
+
 NONE = "0 (5 before the turn, 5 now), from no provider"
+
+
 BOTH = (BEFORE, NEXT)
+
+
 OF_A, OF_B = Expected(providers=names("a")), Expected(providers=names("b"))
+
+
 CASES: dict[str, Case] = {
     "beyond its baseline": Case(Expected(), (events(6, "a"),), 6),
     "late": Case(Expected(2), (events(5), events(6, "a"), events(7, "a")), 7, sleeps=(0.25, 0.25)),
@@ -352,104 +310,6 @@ def test_a_failed_read_reads_so() -> None:
     )
 
 
-# --- providers -------------------------------------------------------------------------------
-
-SEEN = Baseline(START, 5, frozenset("ab"))
-
-
-def test_a_name_known_before_is_looked_for_since_the_turn_began() -> None:
-    io, answer = turn_of(OF_A, ready(SEEN), Took(3.5, events(6, *"ab")), events(1, "a"))
-    assert windows(io) == [900, 4]
-    assert io.sleeps == [pytest.approx(0.48)], "so that 4 whole seconds reach back to the turn"
-    assert answer.count == 6
-
-    def of_b(request: Any) -> Any:
-        return events(6, *"ab") if "=9" in request.path else events(1, "b")
-
-    _, error = turn_of(OF_A, ready(SEEN), of_b, ..., timeout=5)
-    assert error.got == "1 (5 before the turn, 6 now), from b"
-
-
-def test_names_read_as_the_next_turn_begins_may_be_its_own() -> None:
-    it = ready(SEEN)
-
-    def meanwhile(_: Any) -> Any:
-        account_of(it).after = Baseline(START + 2, 6, frozenset("ab"))
-        return events(2, *"ab")
-
-    io, error = turn_of(OF_A, it, events(6, *"ab"), meanwhile, events(7, *"ab"))
-    assert error.got == (
-        "1 (5 before the turn, 6 at the next turn), from no provider, and perhaps from a"
-    )
-    assert len(io.sent) == 3
-
-
-def test_a_window_longer_than_it_was_asked_for_tells_no_name() -> None:
-    it = ready(replace(SEEN, at=START - 9.5), born=START - 20)
-    io, calls = calls_of(it, llm_events=[events(6, *"ab"), events(6, "a", window=900)])
-    with pytest.raises(ContractError) as caught:
-        drive(Usage(calls, it, 30).of_turn(OF_A, account_of(it)))
-    assert caught.value.expected == "window_seconds: 10, back to the turn's start"
-    assert caught.value.got == "window_seconds: 900"
-    assert len(io.sent) == 2
-
-
-@given(st.floats(0, 1e5))
-@example(0.0)
-@example(0.98)
-@example(1.98)
-@example(3.9999999)
-def test_the_window_since_the_turn_reaches_back_to_it_and_hardly_further(elapsed: float) -> None:
-    it = ready(SEEN)
-    io, calls = calls_of(it, llm_events=[events(6, *"ab"), events(1, "a")])
-    io.time += elapsed
-    drive(Usage(calls, it, 30).of_turn(OF_A, account_of(it)))
-    since, window = io.sent[1].at - START, windows(io)[1]
-    assert window >= since - 1e-9
-    assert window - since == pytest.approx(0.02, abs=1e-6)
-    assert window <= math.ceil(elapsed + 0.02)
-
-
-UNEXPLAINED = "llm_events names more providers than it counts LLM events"
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "expected", "got"),
-    [
-        (Baseline(START), events(1, "b", "a"), "no more than 1: an LLM event of each", "2: a, b"),
-        (Baseline(START), events(0, "a"), "no more than 0: an LLM event of each", "1: a"),
-        (BEFORE, events(6, *"abc"), "no more than 1: an LLM event of each", "2: b, c"),
-        (BEFORE, events(5, *"ab"), "no more than 0: an LLM event of each", "1: b"),
-        (BEFORE, events(4, *"ab"), "no more than 0: an LLM event of each", "1: b"),
-    ],
-)
-def test_a_provider_without_an_event_breaks_the_contract(
-    before: Baseline, now: Any, expected: str, got: str
-) -> None:
-    with pytest.raises(ContractError) as caught:
-        turn_of(Expected(0, providers=names("b")), ready(before), now, ...)
-    since = "" if before.count == 0 else " since 5 were counted"
-    assert caught.value.message == UNEXPLAINED + since
-    assert (caught.value.expected, caught.value.got) == (expected, got)
-    assert caught.value.phase == "llm_events"
-
-
-def test_so_it_does_wherever_it_is_read() -> None:
-    with pytest.raises(ContractError, match=UNEXPLAINED):
-        window_of(Expected(), events(1, *"ab"), ...)
-    with pytest.raises(ContractError, match=UNEXPLAINED):
-        turn_of(OF_A, ready(SEEN), events(6, *"ab"), events(1, *"ab"), ...)
-    after = Baseline(START + 50, 6, frozenset("abc"))
-    with pytest.raises(ContractError, match=UNEXPLAINED):
-        turn_of(Expected(), ready(BEFORE, after), events(8, *"abc"))
-    it = ready()
-    _, calls = calls_of(it, llm_events=[events(0, "a"), ...])
-    assert drive(read_baseline(calls, it, 5)).error == UNEXPLAINED
-
-
-# --- the last 900 s --------------------------------------------------------------------------
-
-
 def test_the_recent_window_is_the_routers_default_and_has_everything_and_everyone() -> None:
     it = ready(BEFORE, born=START - 1e6)
     io, calls = calls_of(it, llm_events=[events(1, "a")])
@@ -469,9 +329,6 @@ def test_an_attached_instance_is_counted_too() -> None:
     it.account = TurnAccount(BEFORE)
     io, answer = turn_of(Expected(), it, events(6, "a"))
     assert (answer.count, windows(io)) == (6, [YEAR])
-
-
-# --- recording -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,11 @@
-"""Connections: TLS, proxies, reuse, interrupts."""
+"""Connections: TLS, proxies, reuse."""
 
 from __future__ import annotations
 
 import base64
-import gc
 import itertools
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import httpcore
@@ -21,13 +17,10 @@ from faulty_server import (
     Received,
     answer,
     head,
-    in_turn,
-    stall_before_head,
     stall_in_body,
 )
 from net_tools import (
     AT_ONCE,
-    FIELDS,
     SOME_ID,
     SPEC,
     TOKEN,
@@ -41,17 +34,15 @@ from net_tools import (
 )
 from tls_tools import CA, server_context
 
-from pytest_hydrasmoke import ConfigError, InstanceSpec, SmokeClient, TransportError
-from pytest_hydrasmoke._api.calls import CALL_TIMEOUT, Calls
+from pytest_hydrasmoke import ConfigError, SmokeClient, TransportError
+from pytest_hydrasmoke._api.calls import Calls
 from pytest_hydrasmoke._base.token import Token
-from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._plugin.clients import AsyncRunClient, RunClient
 from pytest_hydrasmoke._transport.asynchronous import AsyncIO
 from pytest_hydrasmoke._transport.blocking import KEEP_IDLE, SyncIO
 from pytest_hydrasmoke._transport.httpx_adapter import fault
 from pytest_hydrasmoke._transport.protocol import Request, drive
 from pytest_hydrasmoke._transport.steps import Steps
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import FakeRouter
 
 pytestmark = pytest.mark.anyio
 
@@ -63,9 +54,6 @@ PATH = f"/internal/v1/smoke/instances/{SOME_ID}"
 
 
 ONE = Request("status", "GET", PATH)
-
-
-# What went wrong
 
 
 def test_what_went_wrong_is_said_by_the_first_error_that_says_anything() -> None:
@@ -98,9 +86,6 @@ def test_of_several_addresses_the_first_reason_is_told() -> None:
     assert message == f"no connection to https://router.example ([Errno 111] {os.strerror(111)})"
 
 
-# TLS
-
-
 async def test_a_private_ca_is_trusted_once_it_is_named(kind: str) -> None:
     with FaultyServer(STATUS, tls=server_context()) as server:
         async with calls_of(kind, server.url, ca_file=CA) as calls:
@@ -128,9 +113,6 @@ async def test_a_stream_over_tls_keeps_its_deadline(kind: str) -> None:
             with pytest.raises(TimeoutError) as caught:
                 await whole_turn(calls, 0.3)
     assert_clean(caught.value)
-
-
-# Proxies
 
 
 @pytest.fixture
@@ -185,9 +167,6 @@ async def test_a_tunnel_through_a_proxy_never_sees_the_token(
         assert request.target == f"127.0.0.1:{server.port}"
         assert "authorization" not in request.headers
         assert len(server.requests) == 1
-
-
-# Reuse
 
 
 def test_blocking_calls_in_a_row_share_a_connection() -> None:
@@ -245,88 +224,6 @@ def test_an_idle_connection_that_the_server_has_closed_is_not_used() -> None:
         assert len(server.requests) == 3
 
 
-# Interrupts in blocking code
-
-
-def interrupt_soon(server: FaultyServer) -> threading.Thread:
-    """Interrupt the main thread, as Ctrl-C does, once the server has a request."""
-
-    def interrupt() -> None:
-        assert server.arrived.wait(5)
-        time.sleep(0.05)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    return thread
-
-
-@pytest.mark.parametrize("stall", [stall_before_head, stall_in_body])
-def test_an_interrupt_comes_out_at_once_and_the_client_goes_on(
-    stall: Callable[[Line, Received], None],
-) -> None:
-    with FaultyServer(in_turn(stall, STATUS)) as server:
-        with SmokeClient(server.url, token=TOKEN) as client:
-            thread = interrupt_soon(server)
-            until = time.monotonic() + CALL_TIMEOUT
-            with pytest.raises(KeyboardInterrupt):
-                client.status(SOME_ID)
-            assert time.monotonic() < until
-            thread.join()
-            assert client.status(SOME_ID).status == "running"
-        gc.collect()  # a socket that nobody closed would be a warning, and so an error
-
-
-def test_an_interrupt_in_a_stream_gives_the_turn_back() -> None:
-    def half(line: Line, request: Received) -> None:
-        line.send(head(200, "content-type: text/event-stream", "transfer-encoding: chunked"))
-        line.send(b"9\r\ndata: a\n\n\r\n")
-        line.hang()
-
-    with FaultyServer(half) as server, SmokeClient(server.url, token=TOKEN) as client:
-        thread = interrupt_soon(server)
-        with pytest.raises(KeyboardInterrupt), client.stream_chat(SOME_ID, "hello") as events:
-            for _ in events:
-                pass
-        thread.join()
-        with client.stream_chat(SOME_ID, "hello") as events:
-            assert next(events).data == "a"
-    gc.collect()
-
-
-def test_an_interrupt_as_a_stream_is_let_go_holds_up_no_later_call(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    let_go = httpcore._sync.http11.HTTP11Connection._response_closed
-
-    def interrupted(connection: Any) -> None:
-        monkeypatch.undo()
-        let_go(connection)
-        # As the lock is given back, where a signal may come too.
-        connection._state_lock.__enter__()
-        raise KeyboardInterrupt
-
-    statuses: list[str] = []
-    with FakeRouter(Scenario(row_after=0, statuses=((0, "running"),))) as fake:
-        client = SmokeClient(fake.url, token=fake.token)
-        client.provision(InstanceSpec(**FIELDS), "key")
-        instance_id = str(client.poll("key").instance_id)
-        monkeypatch.setattr(httpcore._sync.http11.HTTP11Connection, "_response_closed", interrupted)
-        with pytest.raises(KeyboardInterrupt), client.stream_chat(instance_id, "hello") as events:
-            list(events)
-        # A daemon: what waits for that lock waits for ever.
-        call = threading.Thread(
-            target=lambda: statuses.append(client.status(instance_id).status), daemon=True
-        )
-        call.start()
-        call.join(10)
-        assert statuses == ["running"]
-        client.close()
-
-
-# The IO itself
-
-
 async def test_what_sleeps_less_than_nothing_does_not_sleep(kind: str) -> None:
     async with calls_of(kind, "http://127.0.0.1:1") as calls:
         await calls.io.sleep(-1)
@@ -342,17 +239,6 @@ async def test_a_link_without_a_token_sends_none(kind: str) -> None:
         if isinstance(io, SyncIO):
             io.close()
         assert "authorization" not in server.requests[0].headers
-
-
-async def test_clients_of_a_run_are_clients(kind: str) -> None:
-    with FakeRouter(AT_ONCE) as fake:
-        link = type(link_to(fake.url))(fake.url, Token(fake.token))
-        if kind == "sync":
-            with RunClient(SyncIO(link), Reading()) as client:
-                assert client.provision(SPEC, "key").idempotency_key == "key"
-        else:
-            async with AsyncRunClient(AsyncIO(link), Reading()) as other:
-                assert (await other.provision(SPEC, "key")).idempotency_key == "key"
 
 
 async def test_a_url_that_is_none_is_refused(kind: str) -> None:
