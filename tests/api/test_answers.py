@@ -194,22 +194,13 @@ def test_an_id_is_a_uuid_and_kept_as_the_router_wrote_it() -> None:
         assert InstanceStatus(id=value, status="x").id == value
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        f"urn:uuid:{ID}",
-        f"{{{ID}}}",
-        "\r" * 31 + "1",
-        "\u2028" + "0" * 31,
-        "+" + "0" * 31,
-        "1_" * 15 + "11",
-        "٣" * 32,
-    ],
-    ids=ascii,
-)
-def test_an_id_that_is_no_uuid_on_the_wire_is_refused(value: str) -> None:
-    with pytest.raises(ValidationError):
-        InstanceStatus(id=value, status="x")
+def test_an_id_that_is_no_uuid_on_the_wire_is_refused() -> None:
+    for value in (
+        *(f"urn:uuid:{ID}", f"{{{ID}}}", "\r" * 31 + "1", "\u2028" + "0" * 31),
+        *("+" + "0" * 31, "1_" * 15 + "11", "٣" * 32),
+    ):
+        with pytest.raises(ValidationError):
+            InstanceStatus(id=value, status="x")
 
 
 @for_any(

@@ -1,8 +1,9 @@
-"""What an attempt comes to, and refusals: kinds, words and advice."""
+"""What an attempt comes to, and refusals: kinds, words and advice that can be followed."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -24,23 +25,18 @@ from pytest_hydrasmoke._transport.attempts import ANSWER_LIMIT, append, lost_att
 from pytest_hydrasmoke._transport.protocol import CallName, Request
 from pytest_hydrasmoke._transport.reasons import Reason
 from pytest_hydrasmoke._transport.steps import Progress
+from pytest_hydrasmoke._transport.target import PREFIX, url_problem
 
 
 def request(call: CallName = "status") -> Request:
     return Request(call, "GET", "/x")
 
 
-def test_a_body_grows_by_what_arrives() -> None:
-    body = bytearray()
-    append(body, b"ab")
-    append(body, b"c")
-    assert body == b"abc"
-
-
 def test_a_body_may_be_as_long_as_the_limit_and_no_longer() -> None:
     assert ANSWER_LIMIT == 1 << 20
     body = bytearray(ANSWER_LIMIT - 1)
     append(body, b"x")
+    assert body.endswith(b"\0x")
     with pytest.raises(ContractError) as caught:
         append(body, b"x")
     assert str(caught.value) == (
@@ -148,15 +144,12 @@ def test_a_refusal_has_its_kind_and_its_advice(
     assert str(error) == f"{call} was refused with {code}: no\n  next step: {advice}"
 
 
-def test_a_refusal_counts_its_attempts() -> None:
+def test_a_refusal_counts_its_attempts_and_a_success_code_may_be_unknown() -> None:
     assert failure(request(), reply(503), 7).message == "status was refused with 503 (7 attempts)"
-
-
-@pytest.mark.parametrize("code", [201, 202, 206, 299])
-def test_an_unknown_success_code_is_against_the_contract(code: int) -> None:
-    error = failure(request("poll"), reply(code, {"found": True}), 1)
-    assert type(error) is ContractError
-    assert (error.expected, error.got) == ("200", str(code))
+    for code in (201, 202, 206, 299):
+        error = failure(request("poll"), reply(code, {"found": True}), 1)
+        assert type(error) is ContractError
+        assert (error.expected, error.got) == ("200", str(code))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +194,14 @@ DETAILS: dict[str, tuple[bytes, str]] = {
         "a.# #[x]: \\x1b[1m",
     ),
     "a huge number": (b"1" * 5000, "1" * 200 + "… (4800 more characters)"),
+    "many fields": (
+        json.dumps({"detail": [{"loc": [str(n)], "msg": "m"} for n in range(12)]}).encode(),
+        "\n".join(f"{n}: m" for n in range(10)),
+    ),
+    "a field's value": (
+        b'{"detail": [{"loc": ["header", "authorization"], "msg": "bad", "input": "Bearer s3"}]}',
+        "header.authorization: bad",
+    ),
 }
 
 
@@ -210,20 +211,9 @@ def test_an_error_bodys_words(case: str) -> None:
     assert detail_of(body) == words
 
 
-def test_at_most_10_fields_are_named() -> None:
-    fields = [{"loc": [str(n)], "msg": "m"} for n in range(12)]
-    lines = detail_of(json.dumps({"detail": fields}).encode()).splitlines()
-    assert lines == [f"{n}: m" for n in range(10)]
-
-
-def test_a_field_does_not_show_its_value() -> None:
-    body = b'{"detail": [{"loc": ["header", "authorization"], "msg": "bad", "input": "Bearer s3"}]}'
-    assert detail_of(body) == "header.authorization: bad"
-
-
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"detail":' * 50_000])
-def test_a_body_nested_without_end_is_shown_as_text(body: bytes) -> None:
-    assert detail_of(body).startswith(body[:10].decode())
+def test_a_body_nested_without_end_is_shown_as_text() -> None:
+    for body in (b"[" * 100_000, b'{"detail":' * 50_000):
+        assert detail_of(body).startswith(body[:10].decode())
 
 
 def test_no_depth_of_nesting_is_too_deep_for_an_error() -> None:
@@ -238,3 +228,52 @@ def test_any_error_body_becomes_words(body: bytes) -> None:
     error = failure(request(), reply(500, body), 1)
     assert isinstance(error, HydraSmokeError)
     str(error).encode()
+
+
+PATH = f"{PREFIX}/instances/by-key/k?x=1"
+
+
+NOT_FOLLOWED = "redirects are not followed"
+
+
+REDIRECTS: dict[str, str] = {
+    f"https://www.router.example{PATH}": (
+        "set HYDRA_SMOKE_URL to https://www.router.example: redirects would carry the token"
+    ),
+    f"https://router.example:8443/api{PATH}": (
+        "set HYDRA_SMOKE_URL to https://router.example:8443/api: redirects would carry the token"
+    ),
+    f"http://127.0.0.1:8080{PATH}": (
+        "set HYDRA_SMOKE_URL to http://127.0.0.1:8080: redirects would carry the token"
+    ),
+    f"http://router.example{PATH}": (
+        "it leads to http://router.example, where the token would cross the network in clear: try "
+        "https://router.example as HYDRA_SMOKE_URL, and correct what redirects to http"
+    ),
+    f"/api{PATH}": f"set HYDRA_SMOKE_URL to the same host with the path /api: {NOT_FOLLOWED}",
+    PATH: f"set HYDRA_SMOKE_URL to the same host with the path /: {NOT_FOLLOWED}",
+    f"https://router.example{PREFIX}/instances/by-key/k/?x=1": (
+        f"it leads to another path (https://router.example{PREFIX}/instances/by-key/k/?x=1): "
+        "something on the way rewrites the router's paths, and must not; " + NOT_FOLLOWED
+    ),
+    f"https://somebody:else@router.example{PATH}": (
+        f"it leads to https://somebody:else@router.example{PATH}, which can't be HYDRA_SMOKE_URL: "
+        "that must not have a user or password: the router takes the token alone"
+    ),
+    f"//router.example{PATH}": (
+        f"it leads to //router.example{PATH}, which can't be HYDRA_SMOKE_URL: that must begin with "
+        "https:// and a host, such as https://router.example"
+    ),
+    "https://sso.example/login?next=\x1b[1m": (
+        "it leads to https://sso.example/login?next=\\x1b[1m, where the router is not: a sign-in, "
+        "or another site? Set HYDRA_SMOKE_URL to where the router itself answers: " + NOT_FOLLOWED
+    ),
+}
+
+
+@pytest.mark.parametrize("to", REDIRECTS, ids=ascii)
+def test_a_redirects_advice_can_be_followed(to: str) -> None:
+    error = failure(Request("poll", "GET", PATH), reply(302, location=to), 1)
+    assert error.next_step == REDIRECTS[to]
+    for url in re.findall(r"(?:URL to|try) (https?://\S+?)(?::? |$)", error.next_step):
+        assert url_problem(url, allow_http=False) is None

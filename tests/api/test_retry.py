@@ -47,19 +47,12 @@ def test_a_pause_is_full_jitter_over_a_doubled_time(
     assert pause(attempt, None, draw) == seconds
 
 
-@pytest.mark.parametrize("wanted", [7.0, 3600.0])
-def test_a_router_that_says_when_to_come_back_is_taken_at_its_word(wanted: float) -> None:
-    assert pause(3, wanted, 0.9) == wanted
-
-
-@pytest.mark.parametrize(
-    ("wanted", "draw", "seconds"),
-    [(0.0, 0.5, 5.0), (3.0, 0.5, 5.0), (3.0, 0.25, 3.0), (5.0, 0.5, 5.0), (3.0, 0.0, 3.0)],
-)
-def test_a_routers_pause_is_a_floor_under_the_jitter(
-    wanted: float, draw: float, seconds: float
-) -> None:
-    assert pause(6, wanted, draw) == seconds
+def test_a_routers_pause_is_a_floor_under_the_jitter() -> None:
+    assert [pause(3, wanted, 0.9) for wanted in (7.0, 3600.0)] == [7.0, 3600.0]
+    for wanted, draw, seconds in (
+        *((0.0, 0.5, 5.0), (3.0, 0.5, 5.0), (3.0, 0.25, 3.0), (5.0, 0.5, 5.0), (3.0, 0.0, 3.0)),
+    ):
+        assert pause(6, wanted, draw) == seconds
 
 
 # --- Retry-After -----------------------------------------------------------------------------
@@ -92,12 +85,16 @@ PAUSES: dict[str | None, float | None] = {
     "Wed Jan  2 03:04:35 2030": 30.0,
     "Wed, 02 Jan 2030 05:04:35 +0200": 30.0,
     "Wed, 42 Jan 2030 03:04:35 GMT": None,
+    # Too large for a clock.
+    "Wed, 02 Jan 99999999999999999999 00:00:00 GMT": None,
+    "Wed, 02 Jan 2030 99999999999:00:00 GMT": None,
+    "Wed, 02 Jan 2030 00:00:00 +99999999999999999999999999": None,
 }
 
 
-@pytest.mark.parametrize("header", PAUSES, ids=ascii)
-def test_retry_after_is_seconds_or_a_date(header: str | None) -> None:
-    assert retry_after(header, NOW) == PAUSES[header]
+def test_retry_after_is_seconds_or_a_date() -> None:
+    for header, seconds in PAUSES.items():
+        assert retry_after(header, NOW) == seconds, header
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone can't be set here")
@@ -123,18 +120,6 @@ def test_a_date_is_read_in_any_time_zone(seconds: int, hours: int) -> None:
 def test_any_retry_after_is_seconds_or_nothing(header: str) -> None:
     wanted = retry_after(header, NOW)
     assert wanted is None or wanted >= 0
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "Wed, 02 Jan 99999999999999999999 00:00:00 GMT",
-        "Wed, 02 Jan 2030 99999999999:00:00 GMT",
-        "Wed, 02 Jan 2030 00:00:00 +99999999999999999999999999",
-    ],
-)
-def test_a_date_too_large_for_a_clock_is_nothing(header: str) -> None:
-    assert retry_after(header, NOW) is None
 
 
 def test_the_pause_that_an_answer_asks_for_is_in_its_header() -> None:

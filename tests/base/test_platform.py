@@ -95,22 +95,16 @@ def test_of_a_descriptor_that_can_not_be_asked_for_there_is_no_telling() -> None
 # Consoles
 
 
-@pytest.mark.parametrize(
-    ("encoding", "shown"),
-    [
-        ("utf-8", "für 一… \N{CHECK MARK}"),
-        ("cp1252", "für \\u4e00… \\u2713"),
-        ("ascii", "f\\xfcr \\u4e00\\u2026 \\u2713"),
-    ],
-)
-def test_what_a_console_has_no_character_for_is_escaped(encoding: str, shown: str) -> None:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    text = platform.printable("für 一… \N{CHECK MARK}", stream)
-    stream.write(text)
-    assert text == shown
-
-
-def test_a_stream_without_an_encoding_takes_everything() -> None:
+def test_what_a_console_has_no_character_for_is_escaped() -> None:
+    for encoding, shown in {
+        "utf-8": "für 一… \N{CHECK MARK}",
+        "cp1252": "für \\u4e00… \\u2713",
+        "ascii": "f\\xfcr \\u4e00\\u2026 \\u2713",
+    }.items():
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        text = platform.printable("für 一… \N{CHECK MARK}", stream)
+        stream.write(text)
+        assert text == shown
     assert platform.printable("für 一", io.StringIO()) == "für 一"
 
 

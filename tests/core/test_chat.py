@@ -13,7 +13,6 @@ from chatting import (
     PING,
     Chatted,
     finished,
-    turn_of,
 )
 from scripted_io import (
     HANG,
@@ -21,10 +20,8 @@ from scripted_io import (
     START,
     ScriptedStream,
     Took,
-    calls_of,
     late,
     lost,
-    stream,
 )
 
 from pytest_hydrasmoke import (
@@ -32,7 +29,6 @@ from pytest_hydrasmoke import (
     ChatTimeoutError,
 )
 from pytest_hydrasmoke._core.chat import AFTER_END
-from pytest_hydrasmoke._transport.protocol import drive
 
 ENDS = {
     "one chunk": [HI + DONE],
@@ -81,15 +77,6 @@ def test_only_events_move_the_2_s_after_the_end() -> None:
     it = Chatted(HI + DONE, Took(1, b": ping\n\n"), Took(0.5, PING), Took(1, b"data: half"), HANG)
     assert [deadline - START for deadline in it.stream.deadlines] == [120, 2, 2, 3.5, 3.5]
     assert it.io.waited == 3.5
-
-
-def test_a_turn_that_is_over_stays_over() -> None:
-    _, calls = calls_of(None, chat=[stream(HI)])
-    turn = turn_of(calls)
-    drive(turn.open())
-    assert drive(turn.next()) is not None
-    assert [drive(turn.next()) for _ in range(3)] == [None] * 3
-    drive(turn.close())
 
 
 def test_where_a_terminal_event_is_required_its_lack_reads_so() -> None:
@@ -173,9 +160,6 @@ def test_a_stream_without_a_single_event_is_no_turn(steps: list[bytes], end: Any
         "  last seen: no event yet\n"
         f"  next step: {LOG}"
     )
-
-
-# --- faults ----------------------------------------------------------------------------------
 
 
 def test_a_cut_stream_reads_so() -> None:
@@ -350,12 +334,3 @@ def test_a_flood_leaves_what_came_before_it() -> None:
     it = Chatted(HI + DONE + flood)
     assert it.turn.complete
     assert type(it.error) is ChatError
-
-
-def test_an_interrupt_is_no_chat_error() -> None:
-    _, calls = calls_of(None, chat=[stream(KeyboardInterrupt())])
-    turn = turn_of(calls)
-    drive(turn.open())
-    with pytest.raises(KeyboardInterrupt):
-        drive(turn.next())
-    drive(turn.close())

@@ -121,9 +121,6 @@ def test_a_router_that_does_not_answer_in_time_is_a_timeout() -> None:
     assert it.error.next_step == IF_LATE
 
 
-# --- one turn at a time ----------------------------------------------------------------------
-
-
 SPELLED = [ID, ID.upper(), ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}", f"URN:UUID:{ID}"]
 
 
@@ -198,11 +195,26 @@ def test_a_connection_that_fails_to_close_frees_the_instance() -> None:
         drive(turn.close())
 
 
-# --- times -----------------------------------------------------------------------------------
-
-
 def test_times_count_from_the_request() -> None:
     it = Chatted(chat=[Took(1, stream(Took(2, b": ping\n\n"), Took(3, HI), Took(4, DONE)))])
     assert (it.turn.first_event_after, it.turn.duration) == (6.0, 10.0)
     it = Chatted(Took(3, lost()))
     assert (it.turn.first_event_after, it.turn.duration) == (None, 0.0), "no event, no times"
+
+
+def test_a_turn_that_is_over_stays_over() -> None:
+    _, calls = calls_of(None, chat=[stream(HI)])
+    turn = turn_of(calls)
+    drive(turn.open())
+    assert drive(turn.next()) is not None
+    assert [drive(turn.next()) for _ in range(3)] == [None] * 3
+    drive(turn.close())
+
+
+def test_an_interrupt_is_no_chat_error() -> None:
+    _, calls = calls_of(None, chat=[stream(KeyboardInterrupt())])
+    turn = turn_of(calls)
+    drive(turn.open())
+    with pytest.raises(KeyboardInterrupt):
+        drive(turn.next())
+    drive(turn.close())

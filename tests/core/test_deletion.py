@@ -59,22 +59,19 @@ STAYS = "status 'running' {} s after the delete"
 
 @dataclass(frozen=True)
 class Case:
-    """What is known of an instance, what the router answers, and what comes of a deletion."""
+    """What is known of an instance, the answers, a signal's patience, and what comes of it all."""
 
     delete: list[Any] = field(default_factory=list[Any])
     status: list[Any] = field(default_factory=list[Any])
     poll: list[Any] = field(default_factory=lambda: [NO_ROW, ...])
     calls: list[str] | None = None
-    """The calls that are sent, one by one; None where `kinds` is told."""
     kinds: set[str] | None = None
     was: State = State.READY
     known: str | None = ID
     policy: Policy = POLICY
     patience: float = math.inf
-    """The seconds that a signal leaves."""
     left: State = State.GONE
     why: str = ""
-    """Why it is not confirmed."""
     no_row: bool = False
     waited: float | None = None
 

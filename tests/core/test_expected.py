@@ -67,23 +67,21 @@ def test_what_a_test_expects_is_checked() -> None:
     assert expected(providers={"a"}, only={"a"}) == Expected(providers=frozenset("a"), only=True)
 
 
-@pytest.mark.parametrize(("least", "most"), [(-1, None), (2, 1), (0, -1), (-2, -1)])
-def test_what_nothing_can_meet_is_refused(least: int, most: int | None) -> None:
-    with pytest.raises(ConfigError) as caught:
-        expected(least, most, None)
-    assert str(caught.value) == (
-        f"no count can be at least {least} and at most {most}\n"
-        "  next step: give 0 <= at_least <= at_most"
-    )
-
-
-@pytest.mark.parametrize("name", ["providers", "only"])
-def test_a_name_in_the_place_of_names_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        expected(1, None, **{name: "openai"})
-    assert str(caught.value) == (
-        f"{name}='openai' is a string, not a set of names\n  next step: write {name}={{'openai'}}"
-    )
+def test_what_nothing_can_meet_and_a_name_in_the_place_of_names_are_refused() -> None:
+    for least, most in ((-1, None), (2, 1), (0, -1), (-2, -1)):
+        with pytest.raises(ConfigError) as caught:
+            expected(least, most, None)
+        assert str(caught.value) == (
+            f"no count can be at least {least} and at most {most}\n"
+            "  next step: give 0 <= at_least <= at_most"
+        )
+    for name in ("providers", "only"):
+        with pytest.raises(ConfigError) as caught:
+            expected(1, None, **{name: "openai"})
+        assert str(caught.value) == (
+            f"{name}='openai' is a string, not a set of names\n"
+            f"  next step: write {name}={{'openai'}}"
+        )
 
 
 @pytest.mark.parametrize(

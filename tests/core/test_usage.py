@@ -26,7 +26,6 @@ from pytest_hydrasmoke import LlmEventsError
 from pytest_hydrasmoke._core.account import (
     RECENT,
     YEAR,
-    count_for_recording,
     life_window,
     read_baseline,
 )
@@ -329,31 +328,3 @@ def test_an_attached_instance_is_counted_too() -> None:
     it.account = TurnAccount(BEFORE)
     io, answer = turn_of(Expected(), it, events(6, "a"))
     assert (answer.count, windows(io)) == (6, [YEAR])
-
-
-@pytest.mark.parametrize(
-    ("answer", "found"),
-    [
-        (events(5, "a"), (5, frozenset("a"))),
-        # A recording does without, and the test goes on.
-        (reply(422), None),
-    ],
-)
-def test_the_last_turns_events_are_counted_for_a_recording(answer: Any, found: Any) -> None:
-    it = ready()
-    number = it.log.begin(3, START)
-    account = it.account = TurnAccount(Baseline(START, 3, number=number), recorded=True)
-    io, calls = calls_of(it, llm_events=[answer])
-    drive(count_for_recording(calls, it))
-    assert len(io.sent) == 1
-    assert (account.found and account.found[1:]) == found
-
-
-def test_what_a_replay_does_not_know_is_no_sign_of_a_turn_without_events() -> None:
-    log = ready().log
-    log.leaves_unknown()
-    assert log.history.last is None, "there is no turn yet"
-    log.begin(0, START)
-    log.leaves_unknown()
-    assert log.history.last is not None
-    assert not log.history.last.sure

@@ -25,11 +25,9 @@ from faulty_server import (
     Received,
     answer,
     closed,
-    cut_chunked,
     head,
     reset,
     stall_before_head,
-    stall_in_body,
 )
 from net_tools import SOME_ID, assert_clean, close, io_of
 from packaging.version import Version
@@ -147,10 +145,6 @@ def proxied(world: World, behave: Behaviour, url: str = "https://router.example"
     return url
 
 
-def refusing(world: World) -> str:
-    return world(refusing=True)
-
-
 def no_name(world: World) -> str:
     world.no_names()
     return "https://router.example"
@@ -207,7 +201,9 @@ class Case:
 CONNECTION = "no connection to {url}"
 CASES: dict[str, Case] = {
     "no such name": Case(no_name, False, CONNECTION + " ([Errno -2] Name or service not known)"),
-    "refused": Case(refusing, False, CONNECTION + " ([Errno *] Connection refused)"),
+    "refused": Case(
+        lambda it: it(refusing=True), False, CONNECTION + " ([Errno *] Connection refused)"
+    ),
     "no connection": Case(
         lambda it: f"http://127.0.0.1:{it.listen(accepts=False)}",
         False,
@@ -268,19 +264,8 @@ CASES: dict[str, Case] = {
         late=True,
         advice="see what else answers at http://127.0.0.1:",
     ),
-    "no answer over TLS": Case(
-        lambda it: it.over_tls(stall_before_head),
-        True,
-        "no answer in time",
-        SHAKING_HANDS,
-        late=True,
-    ),
-    "half an answer": Case(
-        lambda it: it(stall_in_body), True, "no answer in time", BRIEF, late=True
-    ),
     "reset": Case(lambda it: it(reset), True, "the answer was lost (*Connection reset by peer)"),
     "closed": Case(lambda it: it(closed), True, "the answer was lost (*)"),
-    "cut": Case(lambda it: it(cut_chunked), True, "the answer was lost (*)"),
     "no proxy": Case(
         no_proxy_there, False, "the proxy {proxy} can't be used ([Errno *] Connection refused)"
     ),
