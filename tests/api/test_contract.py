@@ -9,241 +9,183 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sizes import examples
 
 from pytest_hydrasmoke._api.contract import breaches, contract
 
 Document = dict[str, Any]
 
+
 PREFIX = "/internal/v1/smoke"
+
+
 PROVISION = f"{PREFIX}/provision"
+
+
 INSTANCE = f"{PREFIX}/instances/{{instance_id}}"
+
+
 EVENTS = f"{INSTANCE}/llm-events"
+
+
+CHAT = f"{INSTANCE}/chat"
 
 
 def served() -> Document:
     return copy.deepcopy(dict(contract()))
 
 
-def schema(document: Document, name: str) -> Document:
-    found: Document = document["components"]["schemas"][name]
-    return found
+GONE = object()
 
 
-def test_the_contract_does_not_differ_from_itself() -> None:
-    assert breaches(contract()) == []
+def of(name: str, *more: str) -> tuple[str, ...]:
+    """Return the place of a schema, or in it."""
+    return ("components", "schemas", name, *more)
 
 
-def drop_path(document: Document) -> None:
-    del document["paths"][EVENTS]
+def plus(*more: object) -> Callable[[list[Any]], list[Any]]:
+    return lambda there: [*there, *more]
 
 
-def drop_method(document: Document) -> None:
-    del document["paths"][INSTANCE]["delete"]
+REQUEST = of("SmokeProvisionRequest", "properties")
+STATUS = of("SmokeStatusResponse", "properties", "status")
+COUNT = of("SmokeLlmEventsResponse", "properties", "count")
+WINDOW = of("SmokeLlmEventsResponse", "properties", "window_seconds")
+MESSAGE = of("SmokeChatRequest", "properties", "message")
+PARAMETERS = ("paths", EVENTS, "get", "parameters")
+ANSWERS = ("paths", PROVISION, "post", "responses")
+BODY = ("paths", PROVISION, "post", "requestBody", "content", "application/json", "schema")
+TEXT, INTEGER, NULL = {"type": "string"}, {"type": "integer"}, {"type": "null"}
 
 
-def drop_answered_field(document: Document) -> None:
-    del schema(document, "SmokeStatusResponse")["properties"]["status"]
+def to(name: str) -> Document:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
-def drop_optional_answered_field(document: Document) -> None:
-    del schema(document, "SmokeStatusResponse")["properties"]["hostname"]
+def required(parameters: list[Document]) -> list[Document]:
+    return [
+        {
+            **each,
+            "required": True,
+            "name": each["name"].title() if "header" in each["in"] else each["name"],
+        }
+        for each in parameters
+    ]
 
 
-def drop_taken_field(document: Document) -> None:
-    del schema(document, "SmokeProvisionRequest")["properties"]["agent_name"]
-
-
-def require_field(document: Document) -> None:
-    request = schema(document, "SmokeProvisionRequest")
-    request["properties"]["zone"] = {"type": "string"}
-    request["required"].append("zone")
-
-
-def offer_field(document: Document) -> None:
-    schema(document, "SmokeProvisionRequest")["properties"]["zone"] = {"type": "string"}
-    schema(document, "SmokePollResponse")["properties"]["zone"] = {"type": "string"}
-    schema(document, "SmokePollResponse")["required"].append("zone")
-
-
-def require_known_field(document: Document) -> None:
-    schema(document, "SmokeProvisionRequest")["required"].append("agent_name")
-
-
-def retype_answer(document: Document) -> None:
-    schema(document, "SmokeLlmEventsResponse")["properties"]["count"] = {"type": "string"}
-
-
-def untype_answer(document: Document) -> None:
-    schema(document, "SmokeLlmEventsResponse")["properties"]["count"] = {}
-
-
-def untype_request(document: Document) -> None:
-    schema(document, "SmokeChatRequest")["properties"]["message"] = {"maxLength": 4000}
-
-
-def widen_answer(document: Document) -> None:
-    properties = schema(document, "SmokeLlmEventsResponse")["properties"]
-    properties["count"] = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
-    properties["window_seconds"] = {"type": ["integer", "null"]}
-
-
-def retype_request(document: Document) -> None:
-    kinds = {"anyOf": [{"type": "integer"}, {"type": "boolean"}]}
-    schema(document, "SmokeChatRequest")["properties"]["message"] = kinds
-
-
-def require_header(document: Document) -> None:
-    parameters = document["paths"][EVENTS]["get"]["parameters"]
-    parameters.append({"name": "X-Tenant", "in": "header", "required": True})
-
-
-def require_known_header(document: Document) -> None:
-    for each in document["paths"][EVENTS]["get"]["parameters"]:
-        each["required"] = True
-        each["name"] = each["name"].title() if each["in"] == "header" else each["name"]
-
-
-def offer_header(document: Document) -> None:
-    parameters = document["paths"][EVENTS]["get"]["parameters"]
-    parameters.append({"name": "X-Tenant", "in": "header", "required": False})
-    parameters.append({"name": "X-Other", "in": "header"})
-
-
-def prefix_paths(document: Document) -> None:
-    document["paths"] = {f"/api{path}": item for path, item in document["paths"].items()}
-
-
-def offer_paths(document: Document) -> None:
-    document["paths"] |= {"/health": {"get": {}}, "": {}, f"{PREFIX}/list": {"get": {}}}
-
-
-def answer_201(document: Document) -> None:
-    answers = document["paths"][PROVISION]["post"]["responses"]
-    answers["201"] = answers.pop("200")
-
-
-def answer_nothing(document: Document) -> None:
-    document["paths"][PROVISION]["post"]["responses"] = {"default": {}}
-
-
-def inline(document: Document) -> None:
-    body = document["paths"][PROVISION]["post"]["requestBody"]
-    body["content"]["application/json"]["schema"] = schema(document, "SmokeProvisionRequest")
-
-
-def shorten(document: Document) -> None:
-    schema(document, "SmokeChatRequest")["properties"]["message"]["maxLength"] = 500
-
-
-def name_a_kind(document: Document) -> None:
-    document["components"]["schemas"]["Status"] = {"type": "string", "enum": ["running"]}
-    properties = schema(document, "SmokeStatusResponse")["properties"]
-    properties["status"] = {"$ref": "#/components/schemas/Status"}
-
-
-CHANGES: dict[Callable[[Document], None], list[str]] = {
-    drop_path: [f"GET {EVENTS} is missing"],
-    drop_method: [f"DELETE {INSTANCE} is missing"],
-    drop_answered_field: [f"GET {INSTANCE} answers status no longer"],
-    drop_optional_answered_field: [],
-    drop_taken_field: [f"POST {PROVISION} takes agent_name no longer"],
-    offer_field: [],
-    require_known_field: [],
-    retype_answer: [f"GET {EVENTS} answers count as integer no longer, but as string"],
-    untype_answer: [],
-    untype_request: [],
-    widen_answer: [],
-    retype_request: [
-        f"POST {INSTANCE}/chat takes message as string no longer, but as boolean or integer"
-    ],
-    require_header: [f"GET {EVENTS} now requires the parameter X-Tenant"],
-    require_known_header: [],
-    offer_header: [],
-    prefix_paths: [],
-    offer_paths: [],
-    answer_201: [],
-    answer_nothing: [
-        f"POST {PROVISION} answers idempotency_key no longer",
-        f"POST {PROVISION} answers task_id no longer",
-    ],
-    inline: [],
-    name_a_kind: [],
-    shorten: [],
+Change = dict[tuple[Any, ...], Any]
+CHANGES: dict[str, tuple[Change, list[str]]] = {
+    # What stands in which places of the document, or is made of what stands there.
+    "nothing": ({}, []),
+    "a path is gone": ({("paths", EVENTS): GONE}, [f"GET {EVENTS} is missing"]),
+    "a method is gone": ({("paths", INSTANCE, "delete"): GONE}, [f"DELETE {INSTANCE} is missing"]),
+    "a field is gone": ({STATUS: GONE}, [f"GET {INSTANCE} answers status no longer"]),
+    "a field that may be": ({of("SmokeStatusResponse", "properties", "hostname"): GONE}, []),
+    "a field that is sent": (
+        {(*REQUEST, "agent_name"): GONE},
+        [f"POST {PROVISION} takes agent_name no longer"],
+    ),
+    "more fields": (
+        {
+            (*REQUEST, "zone"): TEXT,
+            of("SmokePollResponse", "properties", "zone"): TEXT,
+            of("SmokePollResponse", "required"): plus("zone"),
+        },
+        [],
+    ),
+    "more fields that are required": (
+        {
+            (*REQUEST, "zone"): TEXT,
+            (*REQUEST, "any"): {},
+            (*REQUEST, "size"): {"type": ["string", "integer"]},
+            of("SmokeProvisionRequest", "required"): plus("zone", "any", "size"),
+        },
+        [
+            f"POST {PROVISION} now requires zone: string",
+            f"POST {PROVISION} now requires any: anything",
+            f"POST {PROVISION} now requires size: integer or string",
+        ],
+    ),
+    "a known field is required": (
+        {of("SmokeProvisionRequest", "required"): plus("agent_name")},
+        [],
+    ),
+    "another kind": (
+        {COUNT: TEXT},
+        [f"GET {EVENTS} answers count as integer no longer, but as string"],
+    ),
+    "no kind": ({COUNT: {}, MESSAGE: {"maxLength": 4000}}, []),
+    "more kinds": ({COUNT: {"anyOf": [INTEGER, NULL]}, WINDOW: {"type": ["integer", "null"]}}, []),
+    "other kinds": (
+        {MESSAGE: {"anyOf": [INTEGER, {"type": "boolean"}]}},
+        [f"POST {CHAT} takes message as string no longer, but as boolean or integer"],
+    ),
+    "a header that is required": (
+        {PARAMETERS: plus({"name": "X-Tenant", "in": "header", "required": True})},
+        [f"GET {EVENTS} now requires the parameter X-Tenant"],
+    ),
+    "known parameters are required": ({PARAMETERS: required}, []),
+    "more headers": (
+        {
+            PARAMETERS: plus(
+                {"name": "X-Tenant", "in": "header", "required": False},
+                {"name": "X-Other", "in": "header"},
+            )
+        },
+        [],
+    ),
+    "a prefix": ({("paths",): lambda paths: {f"/api{it}": paths[it] for it in paths}}, []),
+    "more paths": (
+        {("paths",): lambda paths: paths | {"/health": {"get": {}}, "": {}, f"{PREFIX}/list": {}}},
+        [],
+    ),
+    "201": ({ANSWERS: lambda answers: {"201": answers["200"]}}, []),
+    "no success": (
+        {ANSWERS: {"default": {}}},
+        [
+            f"POST {PROVISION} answers idempotency_key no longer",
+            f"POST {PROVISION} answers task_id no longer",
+        ],
+    ),
+    "a schema in its place": ({BODY: contract()["components"]["schemas"][REQUEST[2]]}, []),  # type: ignore[index]
+    "a shorter message": ({(*MESSAGE, "maxLength"): 500}, []),
+    # What is defined elsewhere is looked up.
+    "a kind elsewhere": ({of("Status"): {**TEXT, "enum": ["running"]}, STATUS: to("Status")}, []),
+    "another kind elsewhere": (
+        {of("Status"): INTEGER, STATUS: to("Status")},
+        [f"GET {INSTANCE} answers status as string no longer, but as integer"],
+    ),
+    "a choice of kinds elsewhere": (
+        {of("Code"): INTEGER, STATUS: {"anyOf": [to("Code"), NULL]}},
+        [f"GET {INSTANCE} answers status as string no longer, but as integer or null"],
+    ),
+    "a kind defined nowhere": ({STATUS: to("Nowhere")}, []),
+    "a kind in another file": ({STATUS: {"$ref": "elsewhere.json#/Status"}}, []),
+    "a kind without a name": ({STATUS: {"$ref": ""}}, []),
+    "a kind by number": ({STATUS: {"$ref": 5}}, []),
+    "a choice of itself": ({of("Tree"): {"anyOf": [to("Tree")]}, STATUS: to("Tree")}, []),
+    "any kind, or null": ({STATUS: {"anyOf": [{}, NULL]}}, []),
+    "a list of kinds, or one": ({STATUS: {"anyOf": [{"type": ["string", "null"]}, INTEGER]}}, []),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_only_what_breaks_the_contract_is_told(change: Callable[[Document], None]) -> None:
-    document = served()
-    change(document)
-    assert breaches(document) == CHANGES[change]
+def changed(changes: Change) -> Document:
+    document: Any = served()
+    for place, value in changes.items():
+        node = document
+        for key in place[:-1]:
+            node = node[key]
+        if value is GONE:
+            del node[place[-1]]
+        else:
+            node[place[-1]] = value(node[place[-1]]) if callable(value) else value
+    return document  # type: ignore[no-any-return]
 
 
-def test_a_field_that_is_required_now_is_told_with_its_kind() -> None:
-    document = served()
-    require_field(document)
-    assert breaches(document) == [f"POST {PROVISION} now requires zone: string"]
-
-
-def test_a_kind_that_is_defined_elsewhere_is_looked_up() -> None:
-    document = served()
-    name_a_kind(document)
-    assert breaches(document) == []
-    document["components"]["schemas"]["Status"]["type"] = "integer"
-    [line] = breaches(document)
-    assert line == f"GET {INSTANCE} answers status as string no longer, but as integer"
-
-
-def test_a_choice_of_kinds_that_are_defined_elsewhere_is_looked_up() -> None:
-    document = served()
-    document["components"]["schemas"]["Code"] = {"type": "integer"}
-    properties = schema(document, "SmokeStatusResponse")["properties"]
-    properties["status"] = {"anyOf": [{"$ref": "#/components/schemas/Code"}, {"type": "null"}]}
-    [line] = breaches(document)
-    assert line == f"GET {INSTANCE} answers status as string no longer, but as integer or null"
-
-
-@pytest.mark.parametrize(
-    "reference", ["#/components/schemas/Nowhere", "elsewhere.json#/Status", "", 5]
-)
-def test_a_kind_that_is_defined_nowhere_may_be_any(reference: object) -> None:
-    document = served()
-    properties = schema(document, "SmokeStatusResponse")["properties"]
-    properties["status"] = {"$ref": reference}
-    assert breaches(document) == []
-
-
-def test_a_schema_that_is_a_choice_of_itself_has_no_kind_of_its_own() -> None:
-    document = served()
-    itself = {"$ref": "#/components/schemas/Tree"}
-    document["components"]["schemas"]["Tree"] = {"anyOf": [itself]}
-    schema(document, "SmokeStatusResponse")["properties"]["status"] = itself
-    assert breaches(document) == []
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        [{}, {"type": "null"}],
-        [{"type": ["string", "null"]}, {"type": "integer"}],
-    ],
-    ids=["any type", "a list of types"],
-)
-def test_a_choice_lets_through_what_any_of_its_options_does(options: list[Document]) -> None:
-    document = served()
-    schema(document, "SmokeStatusResponse")["properties"]["status"] = {"anyOf": options}
-    assert breaches(document) == []
-
-
-def test_a_field_of_any_kind_that_is_required_now_is_told() -> None:
-    document = served()
-    request = schema(document, "SmokeProvisionRequest")
-    request["properties"] |= {"zone": {}, "size": {"type": ["string", "integer"]}}
-    request["required"] += ["zone", "size"]
-    assert breaches(document) == [
-        f"POST {PROVISION} now requires zone: anything",
-        f"POST {PROVISION} now requires size: integer or string",
-    ]
+@pytest.mark.parametrize("name", CHANGES)
+def test_only_what_breaks_the_contract_is_told(name: str) -> None:
+    changes, lines = CHANGES[name]
+    assert breaches(changed(changes)) == lines
 
 
 def test_nothing_at_all_is_everything_missing() -> None:
@@ -252,14 +194,14 @@ def test_nothing_at_all_is_everything_missing() -> None:
     assert all(line.endswith(" is missing") for line in lines)
 
 
-STRANGE = [None, 5, "x", [], {}, [5], [[]], {"type": None}, True]
+# --- documents that are none -----------------------------------------------------------------
 
 
-def places(document: Document) -> list[tuple[str | int, ...]]:
+def places(document: Document) -> list[tuple[Any, ...]]:
     """List every place in a document."""
-    found: list[tuple[str | int, ...]] = []
+    found: list[tuple[Any, ...]] = []
 
-    def visit(node: Any, path: tuple[str | int, ...]) -> None:
+    def visit(node: Any, path: tuple[Any, ...]) -> None:
         children = node.items() if isinstance(node, dict) else enumerate(node)
         for key, child in children:
             found.append((*path, key))
@@ -271,41 +213,29 @@ def places(document: Document) -> list[tuple[str | int, ...]]:
 
 
 PLACES = places(served())
+
+
 LISTED_KINDS = [place for place in PLACES if place[-1] == "type"]
+
+
 SENT_IN = [place for place in PLACES if place[-1] == "in"]
 
 
-def put(place: tuple[str | int, ...], value: object) -> Document:
-    document: Any = served()
-    node = document
-    for key in place[:-1]:
-        node = node[key]
-    node[place[-1]] = value
-    return document  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("value", STRANGE, ids=repr)
+@pytest.mark.parametrize("value", [None, 5, "x", [[]], {"type": None}], ids=repr)
 def test_whatever_stands_in_the_place_of_an_object_is_read_as_an_empty_one(value: object) -> None:
     for place in PLACES:
         if place not in LISTED_KINDS + SENT_IN:
-            assert isinstance(breaches(put(place, value)), list), place
+            assert isinstance(breaches(changed({place: value})), list), place
 
 
-@pytest.mark.parametrize("value", [5, [[]], True, [{}]], ids=repr)
-def test_a_kind_that_is_no_word_is_no_kind(value: object) -> None:
+def test_a_word_that_is_none_names_no_kind_and_no_place() -> None:
     for place in LISTED_KINDS:
-        assert isinstance(breaches(put(place, value)), list), place
-
-
-@pytest.mark.parametrize("value", [[], {}, [5]], ids=repr)
-def test_a_parameters_place_that_is_no_word_is_no_place(value: object) -> None:
+        for value in (5, [[]], True, [{}]):
+            assert isinstance(breaches(changed({place: value})), list), place
     for place in SENT_IN:
-        document = put(place, value)
-        put_required = document
-        for key in place[:-1]:
-            put_required = put_required[key]
-        put_required["required"] = True
-        assert isinstance(breaches(document), list), place
+        for value in ([], {}, [5]):
+            wrong = changed({place: value, (*place[:-1], "required"): True})
+            assert isinstance(breaches(wrong), list), place
 
 
 @given(
@@ -314,5 +244,6 @@ def test_a_parameters_place_that_is_no_word_is_no_place(value: object) -> None:
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     )
 )
+@examples(20, 2_000)
 def test_any_document_is_compared(value: object) -> None:
     assert breaches({"paths": value, "components": value})

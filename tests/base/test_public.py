@@ -1,11 +1,9 @@
-"""What is public says so: by its name wherever it is shown, and with types that resolve."""
+"""What a user can import: by its name wherever it is shown, and with types that resolve."""
 
 from __future__ import annotations
 
 import inspect
 import pickle
-import subprocess
-import sys
 import traceback
 from typing import get_type_hints
 
@@ -15,6 +13,19 @@ from pydantic import BaseModel
 import pytest_hydrasmoke
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceStatus, SmokeClient, fake
 
+PUBLIC = {
+    *("SmokeClient", "AsyncSmokeClient", "SmokeInstance", "AsyncSmokeInstance"),
+    *("SmokeInstanceFactory", "AsyncSmokeInstanceFactory"),
+    *("ChatTurn", "AsyncChatTurn", "ChatEvent", "ToolCall", "TokenUsage"),
+    *("ProvisionAccepted", "PollResult", "InstanceStatus", "LlmEvents", "DeleteResult"),
+    *("InstanceSpec", "HydraSmokeConfig", "Scenario", "VirtualClock", "RecordedTurn", "Report"),
+    *("HydraSmokeError", "ConfigError", "TransportError", "TransportTimeoutError"),
+    *("RouterError", "UnauthorizedError", "NotFoundError", "RejectedError", "ContractError"),
+    *("ProvisionError", "ProvisionTimeoutError", "LeakError", "LlmEventsError"),
+    *("ChatError", "ChatBusyError", "ChatTimeoutError"),
+}
+
+
 CLASSES = {
     f"{home.__name__}.{name}": kind
     for home in (pytest_hydrasmoke, fake)
@@ -23,36 +34,40 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_a_public_class_is_named_after_the_package(name: str) -> None:
-    kind = CLASSES[name]
-    full = f"{kind.__module__}.{kind.__qualname__}"
-    # A scenario is the fake's, and may be had from both.
-    assert full == ("pytest_hydrasmoke.fake.Scenario" if "Scenario" in name else name)
-    assert repr(kind) == f"<class '{full}'>"
-    assert pickle.loads(pickle.dumps(kind)) is kind
-    assert inspect.getmodule(kind) in (pytest_hydrasmoke, fake)
+def test_the_public_names_are_those_of_the_contract() -> None:
+    assert set(pytest_hydrasmoke.__all__) == PUBLIC
+    assert sorted(pytest_hydrasmoke.__all__) == list(pytest_hydrasmoke.__all__)
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_the_types_of_a_public_class_resolve(name: str) -> None:
-    hints = get_type_hints(CLASSES[name])
-    assert not [it for it in hints.values() if isinstance(it, str)]
-    for member in vars(CLASSES[name]).values():
-        if inspect.isfunction(member) and member.__module__.startswith("pytest_hydrasmoke."):
-            assert inspect.signature(member)
+def test_a_public_class_is_named_after_the_package_and_its_types_resolve() -> None:
+    assert {it.partition(".")[2] for it in CLASSES} >= PUBLIC
+    for name, kind in CLASSES.items():
+        full = f"{kind.__module__}.{kind.__qualname__}"
+        # A scenario is the fake's, and may be had from both.
+        assert full == ("pytest_hydrasmoke.fake.Scenario" if "Scenario" in name else name)
+        assert repr(kind) == f"<class '{full}'>"
+        assert kind.__doc__
+        assert pickle.loads(pickle.dumps(kind)) is kind
+        assert inspect.getmodule(kind) in (pytest_hydrasmoke, fake)
+        hints = get_type_hints(kind)
+        assert not [it for it in hints.values() if isinstance(it, str)]
+        for member in vars(kind).values():
+            if inspect.isfunction(member) and member.__module__.startswith("pytest_hydrasmoke."):
+                assert inspect.signature(member)
 
 
-def test_a_class_is_so_named_whoever_imports_it_first() -> None:
-    ask = (
-        "import pytest_hydrasmoke._base.errors as it; print(it.ChatError); "
-        "import pytest_hydrasmoke.fake.router as it; print(it.FakeRouter)"
-    )
-    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
-    assert told.stdout.split("\n")[:2] == [
-        "<class 'pytest_hydrasmoke.ChatError'>",
-        "<class 'pytest_hydrasmoke.fake.FakeRouter'>",
-    ]
+def test_an_event_has_the_names_of_the_contract_and_no_others() -> None:
+    names = {name for name in dir(pytest_hydrasmoke.ChatEvent) if not name.startswith("_")}
+    assert names == {"event", "data", "id", "retry", "at", "text", "json"}
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'pytest_hydrasmoke' has no attribute 'Nope'"):
+        _ = pytest_hydrasmoke.Nope
+    with pytest.raises(AttributeError, match="has no attribute 'Nope'"):
+        _ = pytest_hydrasmoke.fake.Nope
+    with pytest.raises(ImportError):
+        from pytest_hydrasmoke import Nope  # type: ignore[attr-defined]  # noqa: F401
 
 
 def test_a_traceback_names_an_error_as_users_do() -> None:

@@ -55,21 +55,15 @@ def interrupts(clock: HandTime, told: list[int]) -> Iterator[Interrupts]:
 
 
 @pytest.mark.parametrize("number", [INT, TERM, HUP])
-def test_the_first_signal_interrupts_and_is_told(
+def test_the_first_signal_interrupts_and_is_told_and_later_ones_wait(
     interrupts: Interrupts, told: list[int], number: signal.Signals
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(number)
+    for later in (INT, TERM, HUP, INT):
+        signal.raise_signal(later)
     assert interrupts.received == number
     assert told == [number]
-
-
-def test_later_signals_wait(interrupts: Interrupts, told: list[int]) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(INT)
-    for number in (INT, TERM, HUP, INT):
-        signal.raise_signal(number)
-    assert (interrupts.received, told) == (INT, [INT])
 
 
 def test_what_is_held_is_finished_before_a_signal_counts(interrupts: Interrupts) -> None:
@@ -89,15 +83,12 @@ def test_what_is_held_is_finished_before_a_signal_counts(interrupts: Interrupts)
     assert interrupts.received == INT
 
 
-def test_nothing_comes_of_a_hold_in_which_no_signal_came(interrupts: Interrupts) -> None:
+def test_clean_up_has_its_time_from_the_signal_and_again_from_its_beginning(
+    interrupts: Interrupts, clock: HandTime
+) -> None:
     with interrupts.hold():
         pass
     assert interrupts.received is None
-
-
-def test_a_signal_brings_the_deadline_of_what_is_held(
-    interrupts: Interrupts, clock: HandTime
-) -> None:
     assert interrupts.deadline() == math.inf
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(INT)
@@ -105,16 +96,8 @@ def test_a_signal_brings_the_deadline_of_what_is_held(
     clock.time = 105.0
     signal.raise_signal(TERM)
     assert interrupts.deadline() == 100.0 + CLEANUP_SECONDS
-
-
-def test_clean_up_gets_its_patience_from_its_beginning(
-    interrupts: Interrupts, clock: HandTime
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(INT)
-    clock.time = 104.0
     interrupts.begin_clean_up()
-    assert interrupts.deadline() == 104.0 + CLEANUP_SECONDS
+    assert interrupts.deadline() == 105.0 + CLEANUP_SECONDS
 
 
 def test_no_signal_breaks_clean_up_off(interrupts: Interrupts) -> None:
@@ -194,17 +177,15 @@ def test_old_handlers_come_back(clock: HandTime) -> None:
     assert [signal.getsignal(number) for number in (INT, TERM, HUP)] == before
 
 
-def test_a_handler_that_was_put_in_since_stays(interrupts: Interrupts) -> None:
+def test_a_run_that_no_signal_ended_leaves_old_handlers_and_newer_ones(
+    interrupts: Interrupts,
+) -> None:
     def newer(number: int, frame: FrameType | None) -> None: ...
 
     signal.signal(TERM, newer)
-    interrupts.restore()
-    assert signal.getsignal(TERM) is newer
-
-
-def test_a_run_that_no_signal_ended_leaves_old_handlers(interrupts: Interrupts) -> None:
     interrupts.leave()
-    assert signal.getsignal(TERM) != interrupts._handle
+    assert signal.getsignal(TERM) is newer
+    assert signal.getsignal(INT) != interrupts._handle
 
 
 def test_a_run_that_a_signal_ended_takes_more_of_them_while_its_process_ends(
@@ -245,28 +226,21 @@ def test_a_process_that_outlives_its_run_has_its_old_handlers_again(
     assert (came, told) == ([TERM, TERM], [INT])
 
 
-def test_ignored_signals_stay_ignored(clock: HandTime) -> None:
-    before = signal.signal(HUP, signal.SIG_IGN)
+@pytest.mark.parametrize("ignored", [HUP, INT])
+def test_ignored_signals_stay_ignored_and_others_interrupt_all_the_same(
+    clock: HandTime, ignored: signal.Signals
+) -> None:
+    before = signal.signal(ignored, signal.SIG_IGN)
     interrupts = Interrupts()
     interrupts.install()
     try:
-        signal.raise_signal(HUP)
+        signal.raise_signal(ignored)
         assert interrupts.received is None
-    finally:
-        interrupts.restore()
-        signal.signal(HUP, before)
-
-
-def test_where_ctrl_c_is_ignored_other_signals_interrupt_all_the_same(clock: HandTime) -> None:
-    before = signal.signal(INT, signal.SIG_IGN)
-    interrupts = Interrupts()
-    interrupts.install()
-    try:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(TERM)
     finally:
         interrupts.restore()
-        signal.signal(INT, before)
+        signal.signal(ignored, before)
 
 
 def test_a_system_without_hup_has_one_signal_less(
@@ -280,15 +254,11 @@ def test_a_system_without_hup_has_one_signal_less(
     interrupts.restore()
 
 
-def in_a_thread(work: Callable[[], None]) -> None:
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-
-
 def test_a_thread_takes_no_signals_over(clock: HandTime) -> None:
     before = signal.getsignal(INT)
-    in_a_thread(Interrupts().install)
+    thread = threading.Thread(target=Interrupts().install)
+    thread.start()
+    thread.join()
     assert signal.getsignal(INT) == before
 
 
@@ -310,35 +280,25 @@ def test_a_thread_holds_nothing(interrupts: Interrupts) -> None:
 
 
 FORKED = """
-import os, signal, sys, time
+import os, signal
 from pytest_hydrasmoke._base.signals import Interrupts
 interrupts = Interrupts(on_first=lambda number: print("told", number))
 interrupts.install()
-child = os.fork()
-if child == 0:
-    signal.raise_signal(getattr(signal, sys.argv[1]))
-    os._exit(0)
-_, status = os.waitpid(child, 0)
-print(os.waitstatus_to_exitcode(status), interrupts.received)
+for name in ("SIGTERM", "SIGHUP", "SIGINT"):
+    if os.fork() == 0:
+        try:
+            signal.raise_signal(getattr(signal, name))
+        except KeyboardInterrupt:
+            os._exit(5)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), interrupts.received)
 """
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_forked_child_does_what_it_would_have_done_without_us(name: str) -> None:
-    command = [sys.executable, "-c", FORKED, name]
+def test_a_forked_child_does_what_it_would_have_done_without_us() -> None:
+    command = [sys.executable, "-c", FORKED]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told == f"{-getattr(signal, name)} None\n"
-
-
-def test_a_forked_child_is_interrupted_as_python_is() -> None:
-    text = FORKED.replace("    os._exit(0)", "    os._exit(0)\n", 1).replace(
-        "    signal.raise_signal(getattr(signal, sys.argv[1]))",
-        "    try:\n        signal.raise_signal(signal.SIGINT)\n"
-        "    except KeyboardInterrupt:\n        os._exit(5)",
-    )
-    command = [sys.executable, "-c", text]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told == "5 None\n"
+    assert told == f"{-TERM} None\n{-HUP} None\n5 None\n"
 
 
 # In this process: what a forked child would do, for those who measure coverage.
@@ -370,15 +330,11 @@ def test_what_may_block_comes_once_nothing_is_held(interrupts: Interrupts) -> No
     assert done == ["at once"]
     interrupts.catch_up()
     assert done == ["at once", "later", "last"]
-
-
-def test_the_end_of_a_hold_does_what_was_left(interrupts: Interrupts) -> None:
-    done: list[str] = []
     with interrupts.hold():
         with interrupts.hold():
             interrupts.afterwards(lambda: done.append("once"))
-        assert done == []
-    assert done == ["once"]
+        assert "once" not in done
+    assert done[-1] == "once"
 
 
 def test_a_signal_comes_before_what_may_block(interrupts: Interrupts) -> None:

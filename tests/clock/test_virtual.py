@@ -27,22 +27,43 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A busy machine may give a thread no time for a second, and the order is that of time alone.
+    monkeypatch.setattr(virtual, "PATIENCE", 60.0)
+
+
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual, "PATIENCE", 0.1)
 
 
-def run_together(*works: Callable[[], None]) -> None:
-    threads = [threading.Thread(target=work) for work in works]
+def began(*works: Callable[[], object]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work, daemon=True) for work in works]
     for thread in threads:
         thread.start()
+    return threads
+
+
+def end(threads: list[threading.Thread]) -> None:
+    """See to it that a thread that waits for ever is a failure, and no test without end."""
     for thread in threads:
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def asleep(clock: VirtualClock, number: int = 1) -> None:
     """Wait until so many wait by the clock."""
     until(lambda: len(clock._turns.waits) == number)
+
+
+async def all_asleep(clock: VirtualClock, number: int = 1) -> None:
+    """Let tasks go on until so many wait by the clock: in a moment of their own all are blocked."""
+    for _ in range(100_000):
+        if len(clock._turns.waits) == number:
+            return
+        await anyio.lowlevel.checkpoint()
+    pytest.fail("they do not sleep")
 
 
 # Threads
@@ -57,21 +78,18 @@ def test_threads_wake_one_by_one_in_the_order_of_time() -> None:
             clock.sleep(nap)
             log.append(f"{name} {clock.now():g}")
 
-    threads = [threading.Thread(target=sleep, args=(name,)) for name in ALL]
-    for thread in threads:
-        thread.start()
+    threads = began(*(partial(sleep, name) for name in ALL))
     asleep(clock, len(ALL))
     assert (log, clock.now()) == ([], 0)  # since this thread has the turn
     clock._turns.leave()
-    for thread in threads:
-        thread.join()
+    end(threads)
     assert sorted(log, key=lambda line: line[-1]) == log
     assert sorted(log) == sorted(IN_ORDER)
 
 
 def test_a_thread_that_ends_without_a_word_is_not_waited_for() -> None:
     clock = VirtualClock()
-    run_together(lambda: clock.sleep(1))
+    end(began(lambda: clock.sleep(1)))
     clock.sleep(4)
     assert clock.now() == 5
 
@@ -79,7 +97,7 @@ def test_a_thread_that_ends_without_a_word_is_not_waited_for() -> None:
 def test_a_thread_that_waits_for_another_is_not_waited_for(impatient: None) -> None:
     clock = VirtualClock()
     clock.sleep(1)
-    run_together(lambda: clock.sleep(10))
+    end(began(lambda: clock.sleep(10)))
     assert clock.now() == 11
 
 
@@ -93,10 +111,9 @@ def test_a_thread_that_is_at_something_else_is_waited_for_with_patience(impatien
         clock.sleep(10)
         lock.release()
 
-    thread = threading.Thread(target=work)
-    thread.start()
+    threads = began(work)
     lock.acquire()
-    thread.join()
+    end(threads)
     assert clock.now() == 11
 
 
@@ -116,11 +133,10 @@ def test_a_sleep_can_be_broken_off() -> None:
         except InterruptedError:
             ended.append(f"broken off at {clock.now():g}")
 
-    thread = threading.Thread(target=work)
-    thread.start()
+    threads = began(work)
     asleep(clock)
     stop.set()
-    thread.join()
+    end(threads)
     assert ended == ["broken off at 0"]
     clock.sleep(3)
     assert clock.now() == 3
@@ -129,12 +145,11 @@ def test_a_sleep_can_be_broken_off() -> None:
 def test_time_moved_by_hand_wakes_who_was_due() -> None:
     clock, log = VirtualClock(), list[float]()
     clock._turns.take()
-    thread = threading.Thread(target=lambda: (clock.sleep(10), log.append(clock.now())))
-    thread.start()
+    threads = began(lambda: (clock.sleep(10), log.append(clock.now())))
     asleep(clock)
     clock.advance(25)
     clock._turns.leave()
-    thread.join()
+    end(threads)
     assert log == [25]
 
 
@@ -163,7 +178,7 @@ async def test_a_task_that_is_cancelled_is_not_waited_for() -> None:
     async with anyio.create_task_group() as group:
         with clock._turns.calling():
             group.start_soon(clock._turns.sleep_async, 100)
-            await anyio.wait_all_tasks_blocked()
+            await all_asleep(clock, 2)
             group.cancel_scope.cancel()
     assert clock.now() == 0
     await clock._turns.sleep_async(5)
@@ -204,9 +219,9 @@ async def test_who_blocks_a_loop_does_not_wait_for_its_tasks() -> None:
             await anyio.sleep_forever()
 
     async with anyio.create_task_group() as group:
-        for work in (call, partial(clock._turns.sleep_async, 2)):
+        for number, work in enumerate((call, partial(clock._turns.sleep_async, 2)), 1):
             group.start_soon(work)
-            await anyio.wait_all_tasks_blocked()
+            await all_asleep(clock, number)
         clock.sleep(5)
         assert clock.now() == 5
         group.cancel_scope.cancel()
@@ -221,13 +236,12 @@ async def test_a_loop_and_a_thread_take_turns() -> None:
             clock.sleep(2)
             log.append(f"thread {clock.now():g}")
 
-    thread = threading.Thread(target=work)
-    thread.start()
+    threads = began(work)
     asleep(clock)
     for _ in range(2):
         await clock._turns.sleep_async(3)
         log.append(f"loop {clock.now():g}")
-    await anyio.to_thread.run_sync(thread.join)
+    await anyio.to_thread.run_sync(end, threads)
     assert log == ["thread 2", "loop 3", "thread 4", "loop 6"]
 
 
@@ -273,7 +287,7 @@ async def test_a_stream_goes_on_while_its_reader_sleeps() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(send)
-        await anyio.wait_all_tasks_blocked()
+        await all_asleep(clock, 1)
         await clock._turns.sleep_async(10)
         assert (sent, clock.now()) == ([3, 7], 10)
         clock.advance(5)
@@ -285,7 +299,7 @@ async def test_a_stream_that_can_not_send_is_waited_for_with_patience(impatient:
     stream = clock._stream("peer")
     async with anyio.create_task_group() as group:
         group.start_soon(stream.sleep_until, 3)
-        await anyio.wait_all_tasks_blocked()
+        await all_asleep(clock, 1)
         # It wakes at 3, and is heard of no more.
         await clock._turns.sleep_async(5)
     assert clock.now() == 5
@@ -297,9 +311,9 @@ async def test_a_stranger_s_stream_goes_by_time_moved_by_hand() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(one.sleep_until, 3)
         group.start_soon(other.sleep_until, 3)
-        await anyio.wait_all_tasks_blocked()
+        await all_asleep(clock, 2)
         clock.advance(2)
-        await anyio.wait_all_tasks_blocked()
+        await all_asleep(clock, 2)
         assert (len(clock._turns.waits), clock.now()) == (2, 2)
         clock.advance(1)
     one.close()

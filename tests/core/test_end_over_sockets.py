@@ -16,9 +16,16 @@ from pytest_hydrasmoke.fake import Scenario
 
 pytestmark = pytest.mark.anyio
 
+
 TELL_ALWAYS = ("openai", "anthropic")
+
+
 MAY_NOT_TELL = ("objects", "named", "text")
+
+
 NOTE = "a chat's stream ended without a terminal event"
+
+
 BEFORE_DONE = 6
 """Events of the fake's reply in chunks up to its finish reason."""
 
@@ -40,76 +47,76 @@ async def cut(instance: Any) -> ChatError:
     return caught.value
 
 
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS))
-async def test_where_its_runtime_always_tells_the_end_a_reply_without_was_cut(
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
+async def test_a_reply_without_an_end_was_cut_where_its_runtime_always_tells_one(
     kind: str, runtime: str
 ) -> None:
     async with World(kind, endless(runtime)) as world:
-        error = await cut(await world.provision())
-    assert error.expected == (
-        "an event that ends the turn, as this runtime always sends one (chat_end = auto)"
-    )
-    assert len(error.events) >= 5
-    assert world.session.records[0].notes == []
+        instance = await world.provision()
+        if runtime in TELL_ALWAYS:
+            error = await cut(instance)
+            assert error.expected == (
+                "an event that ends the turn, as this runtime always sends one (chat_end = auto)"
+            )
+            assert len(error.events) >= 5
+        else:
+            turn = await result(instance.chat("hello"))
+            assert (turn.text, turn.complete, turn.finish_reason) == ("I am ready.", False, None)
+            assert repr(turn).endswith("no terminal event>")
+    assert world.session.records[0].notes == ([] if runtime in TELL_ALWAYS else [NOTE])
 
 
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
-async def test_where_nothing_says_that_it_tells_its_end_it_is_a_line(
-    kind: str, runtime: str
-) -> None:
-    async with World(kind, endless(runtime)) as world:
-        turn = await result((await world.provision()).chat("hello"))
-        assert (turn.text, turn.complete, turn.finish_reason) == ("I am ready.", False, None)
-        assert repr(turn).endswith("no terminal event>")
-    assert world.session.records[0].notes == [NOTE]
+def client_of_the_run(world: World, end: Any) -> Any:
+    session = world.session
+    link, run = session.config.link, OfRun(log_of=session.log_of, end=end)
+    if world.kind == "sync":
+        return RunClient(blocking_io(link, world.clock), Reading(), run)
+    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
 
 
 @pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
 async def test_who_told_the_end_once_is_expected_to_tell_it_again(kind: str, runtime: str) -> None:
     async with World(kind, changed(runtime=runtime)) as world:
         first, second = await world.provision(), await world.provision()
+        async with within(second.stream_chat("hello")):
+            pass
         assert (await result(first.chat("hello"))).complete
-        world.fake.break_stream("end", after_events=2, times=2)
+        world.fake.break_stream("end", after_events=2, times=6)
         error = await cut(first)
         assert error.expected == (
             "an event that ends the turn, as an earlier turn of this instance had one "
             "(chat_end = auto)"
         )
-        # Of another instance nothing is known: it may have another runtime.
+        # Of another instance, whose turn was left, nothing is known: it may have another runtime.
         assert not (await result(second.chat("hello"))).complete
+        # A client of the run knows, and goes by its setting; a plain one knows of no earlier turn.
+        for end, message in (("auto", "an earlier turn"), ("required", "the settings require")):
+            async with within(client_of_the_run(world, end)) as client:
+                with pytest.raises(ChatError) as caught:
+                    async with within(client.stream_chat(first.id, "hello")) as events:
+                        await all_of(events)
+            assert message in (caught.value.expected or "")
+        for client in (client_of_the_run(world, "optional"), world.client()):
+            async with within(client), within(client.stream_chat(first.id, "hello")) as events:
+                assert len(await all_of(events)) == 2
 
 
-async def test_a_turn_that_was_left_has_told_no_end(kind: str) -> None:
-    async with World(kind, changed(runtime="named")) as world:
-        instance = await world.provision()
-        async with within(instance.stream_chat("hello")):
-            pass
-        world.fake.break_stream("end", after_events=2)
-        assert not (await result(instance.chat("hello"))).complete
-
-
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
-async def test_optional_never_fails(kind: str, runtime: str) -> None:
-    scenario = changed(runtime=runtime)
-    async with World(kind, scenario, chat_end="optional") as world:
+@pytest.mark.parametrize(("kind", "runtime"), with_kinds((*MAY_NOT_TELL, "openai")))
+async def test_a_setting_says_whether_a_terminal_event_is_needed(kind: str, runtime: str) -> None:
+    async with World(kind, changed(runtime=runtime), chat_end="optional") as world:
         instance = await world.provision()
         assert (await result(instance.chat("hello"))).complete
         world.fake.break_stream("end", after_events=4)
         assert not (await result(instance.chat("hello"))).complete
     assert world.session.records[0].notes == [NOTE]
-
-
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(TELL_ALWAYS + MAY_NOT_TELL))
-async def test_required_always_fails(kind: str, runtime: str) -> None:
     async with World(kind, endless(runtime), chat_end="required") as world:
         error = await cut(await world.provision())
-    assert (
-        error.expected
-        == "an event that ends the turn, as the settings require (chat_end = required)"
+    assert error.expected == (
+        "an event that ends the turn, as the settings require (chat_end = required)"
     )
 
 
-@pytest.mark.parametrize("chat_end", ["auto", "required", "optional"])
+@pytest.mark.parametrize(("kind", "chat_end"), with_kinds(["auto", "required", "optional"]))
 async def test_a_finish_reason_and_then_the_end_of_the_stream_is_a_whole_reply(
     kind: str, chat_end: str
 ) -> None:
@@ -124,22 +131,20 @@ async def test_a_finish_reason_and_then_the_end_of_the_stream_is_a_whole_reply(
             await cut(instance)
 
 
-@pytest.mark.parametrize(
-    ("runtime", "reason"),
-    [("openai", "stop"), ("anthropic", "end_turn"), ("named", None), ("text", None)],
-)
-async def test_a_turn_tells_why_the_model_stopped(
-    kind: str, runtime: str, reason: str | None
-) -> None:
-    async with World(kind, changed(runtime=runtime)) as world:
+REASONS = [("openai", "stop"), ("anthropic", "end_turn"), ("named", None), ("text", None)]
+
+
+@pytest.mark.parametrize(("kind", "told"), with_kinds(REASONS))
+async def test_a_turn_tells_why_the_model_stopped(kind: str, told: tuple[str, str | None]) -> None:
+    async with World(kind, changed(runtime=told[0])) as world:
         turn = await result((await world.provision()).chat("hello"))
-    assert (turn.complete, turn.finish_reason) == (True, reason)
+    assert (turn.complete, turn.finish_reason) == (True, told[1])
     [record] = world.session.records
-    assert record.turns[0].finish_reason == reason
+    assert record.turns[0].finish_reason == told[1]
     assert record.notes == []
 
 
-@pytest.mark.parametrize("kind_of_break", ["end", "garbage"])
+@pytest.mark.parametrize(("kind", "kind_of_break"), with_kinds(["end", "garbage"]))
 async def test_the_plain_client_tells_of_a_cut_reply_after_its_events(
     kind: str, kind_of_break: Any
 ) -> None:
@@ -155,43 +160,3 @@ async def test_the_plain_client_tells_of_a_cut_reply_after_its_events(
             with pytest.raises(ChatError, match="the reply was cut"):
                 await next_of(events)
         assert None not in told
-
-
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(MAY_NOT_TELL))
-async def test_the_plain_client_knows_of_no_earlier_turn(kind: str, runtime: str) -> None:
-    async with World(kind, changed(runtime=runtime)) as world:
-        instance = await world.provision()
-        assert (await result(instance.chat("hello"))).complete
-        world.fake.break_stream("end", after_events=2)
-        async with (
-            within(world.client()) as client,
-            within(client.stream_chat(instance.id, "hello")) as events,
-        ):
-            assert len(await all_of(events)) == 2
-
-
-def client_of_the_run(world: World, end: Any) -> Any:
-    session = world.session
-    link, run = session.config.link, OfRun(log_of=session.log_of, end=end)
-    if world.kind == "sync":
-        return RunClient(blocking_io(link, world.clock), Reading(), run)
-    return AsyncRunClient(async_io(link, world.clock), Reading(), run)
-
-
-async def test_the_plain_client_of_a_run_goes_by_its_setting(kind: str) -> None:
-    async with World(kind, changed(runtime="named")) as world:
-        instance = await world.provision()
-        assert (await result(instance.chat("hello"))).complete
-        for end, message in (("auto", "an earlier turn"), ("required", "the settings require")):
-            world.fake.break_stream("end", after_events=2)
-            async with within(client_of_the_run(world, end)) as client:
-                with pytest.raises(ChatError) as caught:
-                    async with within(client.stream_chat(instance.id, "hello")) as events:
-                        await all_of(events)
-            assert message in (caught.value.expected or "")
-        world.fake.break_stream("end", after_events=2)
-        async with (
-            within(client_of_the_run(world, "optional")) as client,
-            within(client.stream_chat(instance.id, "hello")) as events,
-        ):
-            assert len(await all_of(events)) == 2

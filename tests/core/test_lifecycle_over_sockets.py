@@ -12,9 +12,7 @@ from net_tools import (
     SPEC,
     World,
     all_of,
-    client_of,
     config_for,
-    next_of,
     result,
     smoke_session,
     with_kinds,
@@ -23,39 +21,30 @@ from net_tools import (
 
 from pytest_hydrasmoke import (
     AsyncChatTurn,
-    AsyncSmokeInstance,
-    ChatBusyError,
-    ChatError,
     ChatEvent,
-    ChatTimeoutError,
     ChatTurn,
     ConfigError,
     DeleteResult,
     InstanceSpec,
     InstanceStatus,
-    LlmEventsError,
     NotFoundError,
     PollResult,
     ProvisionAccepted,
     ProvisionError,
     ProvisionTimeoutError,
-    SmokeInstance,
-    UnauthorizedError,
 )
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
 pytestmark = pytest.mark.anyio
 
-REPLY = "Zwölf Boxkämpfer, 12 — “ready”.\nAnd a second line. "
-RUNTIMES = ("openai", "anthropic", "objects", "named", "text")
+
+BLOCKING = pytest.mark.parametrize("kind", ["sync"])
+"""For rules that no kind of client has a part in."""
 
 
 def changed(**scenario: Any) -> Scenario:
     return dataclasses.replace(AT_ONCE, **scenario)
-
-
-# From provision to delete
 
 
 async def test_one_instance_from_provision_to_delete(kind: str) -> None:
@@ -66,6 +55,8 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
         assert instance.idempotency_key == seen.idempotency_key == "net-0"
         assert instance.spec == SPEC
         assert instance.hostname == seen.hostname
+        named = "SmokeInstance" if kind == "sync" else "AsyncSmokeInstance"
+        assert repr(instance) == f"<{named} {instance.id} (key net-0)>"
 
         status = await result(instance.status())
         assert isinstance(status, InstanceStatus)
@@ -78,6 +69,9 @@ async def test_one_instance_from_provision_to_delete(kind: str) -> None:
         assert turn.complete
         assert [event.data for event in turn.events][-1] == "[DONE]"
         assert turn.first_event_after <= turn.duration
+        assert repr(turn) == (
+            f"<{type(turn).__name__} {len(turn.events)} events in {turn.duration:.2f} s>"
+        )
 
         events = await result(turn.expect_llm_events(at_least=1, at_most=1))
         assert (events.count, events.providers) == (1, ("anthropic",))
@@ -120,20 +114,8 @@ def test_blocking_code_needs_no_loop() -> None:
         session.close()
 
 
-async def test_leaving_the_context_deletes_the_instance_an_exception_or_not(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        async with within(await world.provision()) as instance:
-            await result(instance.chat("hello"))
-        assert world.fake.instances[0].deleted
-        with pytest.raises(ZeroDivisionError):
-            async with within(await world.provision()):
-                raise ZeroDivisionError
-        assert all(instance.deleted for instance in world.fake.instances)
-        assert len(world.fake.instances) == 2
-
-
-@pytest.mark.parametrize("keep", ["never", "on-failure", "always"])
-async def test_leaving_the_context_keeps_what_is_to_be_looked_at(kind: str, keep: str) -> None:
+@pytest.mark.parametrize(("kind", "keep"), with_kinds(["never", "on-failure", "always"]))
+async def test_leaving_the_context_deletes_what_is_not_kept(kind: str, keep: str) -> None:
     async with World(kind, AT_ONCE, keep=keep) as world:
         async with within(await world.provision()):
             pass
@@ -169,32 +151,12 @@ async def test_a_run_that_a_sweep_has_ended_provisions_and_chats_no_more(kind: s
     assert [record.state for record in world.session.records] == [State.GONE]
 
 
-async def test_handles_say_which_instance_they_are_of(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        kinds = "SmokeInstance" if kind == "sync" else "AsyncSmokeInstance"
-        assert repr(instance) == f"<{kinds} {instance.id} (key net-0)>"
-        turn = await result(instance.chat("hello"))
-        assert repr(turn) == (
-            f"<{type(turn).__name__} {len(turn.events)} events in {turn.duration:.2f} s>"
-        )
-
-
-# What the router may answer to provision, poll and status
-
-
 @pytest.mark.parametrize(
-    ("code", "instance_id", "poll"),
-    [  # every pair of two of the three
-        (200, "present", "found_false"),
-        (200, "null", "bare"),
-        (200, "absent", "404"),
-        (201, "present", "bare"),
-        (201, "null", "404"),
-        (201, "absent", "found_false"),
-        (202, "present", "404"),
-        (202, "null", "found_false"),
-        (202, "absent", "bare"),
+    ("kind", "code", "instance_id", "poll"),
+    [
+        ("sync", 200, "null", "bare"),
+        ("asyncio", 201, "absent", "found_false"),
+        ("trio", 202, "present", "404"),
     ],
 )
 async def test_every_way_to_be_provisioned_leads_to_a_ready_instance(
@@ -213,28 +175,7 @@ async def test_every_way_to_be_provisioned_leads_to_a_ready_instance(
     assert world.fake.instances[0].deleted
 
 
-@pytest.mark.parametrize(
-    ("word", "case"),
-    [
-        ("running", "as_written"),
-        ("running", "lower"),
-        ("active", "upper"),
-        ("ready", "title"),
-        ("online", "mixed"),
-    ],
-)
-async def test_a_ready_word_counts_in_any_letter_case(kind: str, word: str, case: Any) -> None:
-    scenario = Scenario(
-        row_after=0, statuses=((0, "booting"), (1, word)), status_case=case, after_delete="row"
-    )
-    async with World(kind, scenario) as world:
-        instance = await world.provision()
-        assert (await result(instance.status())).status.lower() == word
-        await result(instance.delete())
-    assert world.session.records[0].state is State.GONE
-
-
-@pytest.mark.parametrize("word", ["Failed", "error", "PROVISION_FAILED", "cancelled", "deleted"])
+@pytest.mark.parametrize(("kind", "word"), with_kinds(["Failed", "deleted"]))
 async def test_a_failed_or_gone_word_ends_provisioning_and_what_there_is_goes(
     kind: str, word: str
 ) -> None:
@@ -248,50 +189,24 @@ async def test_a_failed_or_gone_word_ends_provisioning_and_what_there_is_goes(
     assert world.session.records[0].state is State.GONE
 
 
-async def test_a_row_that_never_appears_is_a_timeout_and_may_still_come(kind: str) -> None:
-    scenario = Scenario(row_after=float("inf"), provision_instance_id="null")
-    async with World(kind, scenario, ready_timeout=100, delete_timeout=30) as world:
-        with pytest.raises(ProvisionTimeoutError, match="its row did not appear") as caught:
-            await world.provision()
-        assert isinstance(caught.value, TimeoutError)
-        assert caught.value.phase == "row"
-        [record] = world.session.records
-        # A worker may be late: the key is asked for until the deadline of the deletion.
-        assert 120 < world.clock.now() <= 100 + 30
-    assert record.leak is not None
-    assert "the router accepted the request, but shows no instance for its key" in record.leak
-    assert record.state is State.ACCEPTED
-
-
+@BLOCKING
 @pytest.mark.parametrize("instance_id", ["present", "null"])
 async def test_an_instance_whose_row_comes_late_is_deleted_all_the_same(
     kind: str, instance_id: Any
 ) -> None:
     scenario = Scenario(row_after=20, provision_instance_id=instance_id)
     async with World(kind, scenario, ready_timeout=10) as world:
-        with pytest.raises(ProvisionTimeoutError):
+        with pytest.raises(ProvisionTimeoutError, match="its row did not appear") as caught:
             await world.provision()
+        assert isinstance(caught.value, TimeoutError)
+        assert caught.value.phase == "row"
         world.session.close()
         world.clock.advance(60)
         # Unknown to the router a moment ago is not gone: a worker was still to insert it.
         assert world.fake.instances[0].deleted
 
 
-async def test_a_boot_that_hangs_is_a_timeout_with_the_last_status(kind: str) -> None:
-    scenario = Scenario(row_after=1, statuses=((0, "queued"), (3, "booting")), ready_words=())
-    async with World(kind, scenario, ready_timeout=60) as world:
-        with pytest.raises(ProvisionTimeoutError, match="within 60 s") as caught:
-            await world.provision()
-        assert caught.value.last == "status 'booting'"
-        assert world.fake.instances[0].deleted
-
-
-async def test_a_hostname_known_early_is_remembered(kind: str) -> None:
-    async with World(kind, Scenario(early_hostname=True)) as world:
-        instance = await world.provision()
-        assert instance.hostname == world.fake.instances[0].hostname
-
-
+@BLOCKING
 async def test_unknown_fields_are_kept_and_noted(kind: str) -> None:
     extra = {"datacentre": "north", "cost": {"eur": 1}}
     async with World(kind, changed(extra=extra)) as world:
@@ -308,35 +223,10 @@ async def test_unknown_fields_are_kept_and_noted(kind: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("code", [401, 403])
-async def test_a_wrong_token_is_told_at_once_and_costs_nothing(kind: str, code: Any) -> None:
-    with FakeRouter(changed(unauthorized_status=code)) as fake:
-        client = client_of(kind, fake.url, token="another-token")
-        async with within(client):
-            calls: list[Any] = [
-                lambda: client.provision(SPEC, "key"),
-                lambda: client.poll("key"),
-                lambda: client.status("00000000-0000-0000-0000-000000000000"),
-                lambda: client.llm_events("00000000-0000-0000-0000-000000000000"),
-                lambda: client.delete("00000000-0000-0000-0000-000000000000"),
-            ]
-            for call in calls:
-                with pytest.raises(UnauthorizedError) as caught:
-                    await result(call())
-                assert caught.value.status_code == code
-            with pytest.raises(UnauthorizedError):
-                async with within(
-                    client.stream_chat("00000000-0000-0000-0000-000000000000", "hello")
-                ):
-                    pytest.fail("the stream began")
-        assert len(fake.requests) == 6
-
-
-# Deletion
-
-
-@pytest.mark.parametrize("after", ["404", "row"])
-@pytest.mark.parametrize("second", [200, 404, 409, 410])
+@BLOCKING
+@pytest.mark.parametrize(
+    ("after", "second"), [("404", 200), ("row", 404), ("404", 409), ("row", 410)]
+)
 async def test_whatever_follows_a_delete_confirms_it(kind: str, after: Any, second: Any) -> None:
     async with World(kind, changed(after_delete=after, second_delete=second)) as world:
         instance = await world.provision()
@@ -349,268 +239,6 @@ async def test_whatever_follows_a_delete_confirms_it(kind: str, after: Any, seco
             again = await result(client.delete(instance.id))
         assert isinstance(again, DeleteResult)
         assert (again.instance_id, again.status) == (instance.id, "deleted")
-
-
-@pytest.mark.parametrize("word", ["deleting", "TERMINATED"])
-async def test_a_deletion_is_over_at_any_gone_word(kind: str, word: str) -> None:
-    async with World(kind, changed(after_delete="row", gone_word=word)) as world:
-        instance = await world.provision()
-        await result(instance.delete())
-        assert world.session.records[0].state is State.GONE
-        assert world.session.records[0].hostname.endswith("-deleted")  # type: ignore[union-attr]
-
-
-async def test_an_answer_to_delete_that_is_lost_is_asked_for_again(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        world.fake.drop("delete", when="after")
-        await result(instance.delete())
-        assert world.times("delete") == 2
-    assert world.session.records[0].state is State.GONE
-
-
-# Chat
-
-
-@pytest.mark.parametrize(("kind", "runtime"), with_kinds(RUNTIMES))
-@pytest.mark.parametrize(
-    ("line_end", "keep_alive"), [("lf", False), ("lf", True), ("crlf", True), ("cr", False)]
-)
-async def test_every_runtime_is_understood(
-    kind: str, runtime: Any, line_end: Any, keep_alive: bool
-) -> None:
-    scenario = changed(runtime=runtime, line_end=line_end, keep_alive=keep_alive, reply=REPLY)
-    async with World(kind, scenario) as world:
-        turn = await result((await world.provision()).chat("hello"))
-    assert turn.text == REPLY
-    assert turn.complete
-    assert world.session.records[0].notes == []
-
-
-@pytest.mark.parametrize("code", [409, 425, 503])
-async def test_a_chat_waits_until_the_agent_takes_it(kind: str, code: Any) -> None:
-    # Ready to the eye of the client, but not yet to the agent.
-    scenario = changed(
-        statuses=((0, "active"), (5, "running")),
-        ready_words=("running",),
-        not_ready_status=code,
-        llm_events_lag=0,
-    )
-    async with World(kind, scenario) as world:
-        turn = await result((await world.provision()).chat("hello"))
-        assert turn.text == "I am ready."
-        assert world.times("chat") > 1
-        assert len(world.fake.llm_events) == 1
-
-
-async def test_an_agent_that_is_never_ready_is_a_chat_timeout(kind: str) -> None:
-    scenario = changed(statuses=((0, "active"),), ready_words=())
-    async with World(kind, scenario, chat_timeout=20) as world:
-        instance = await world.provision()
-        with pytest.raises(ChatTimeoutError, match="not accepted within 20 s") as caught:
-            await result(instance.chat("hello"))
-        assert caught.value.phase == "first_event"
-        with pytest.raises(ChatTimeoutError, match="not accepted within 1 s"):
-            await result(instance.chat("hello", timeout=1))
-
-
-@pytest.mark.parametrize("runtime", RUNTIMES)
-async def test_an_agents_error_is_a_chat_error_with_what_came_before(
-    kind: str, runtime: Any
-) -> None:
-    async with World(kind, changed(runtime=runtime)) as world:
-        instance = await world.provision()
-        world.fake.break_stream("error", after_events=3)
-        with pytest.raises(
-            ChatError, match="the agent reported an error: the agent has failed"
-        ) as e:
-            await result(instance.chat("hello"))
-        assert len(e.value.events) == 4
-        assert e.value.phase == "turn"
-        assert (await result(instance.chat("hello"))).text == "I am ready."
-
-
-@pytest.mark.parametrize("kind_of_break", ["cut", "garbage"])
-async def test_a_broken_stream_is_a_chat_error(kind: str, kind_of_break: Any) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        world.fake.break_stream(kind_of_break, after_events=2)
-        # Of garbage, bytes that are no events are skipped, as the standard says, and then it ends.
-        with pytest.raises(ChatError) as caught:
-            await result(instance.chat("hello"))
-        assert len(caught.value.events) >= 2
-        assert world.times("chat") == 1
-        assert (await result(instance.chat("hello"))).complete
-
-
-async def test_a_stalled_stream_ends_with_the_deadline(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        world.fake.break_stream("stall", after_events=2)
-        # The router's clock stands still meanwhile: this is real time.
-        with pytest.raises(ChatTimeoutError, match=r"did not end within 0\.5 s") as caught:
-            await result(instance.chat("hello", timeout=0.5))
-        assert len(caught.value.events) == 2
-        assert isinstance(caught.value, TimeoutError)
-
-
-@pytest.mark.parametrize("kind_of_break", ["trickle", "split"])
-async def test_a_stream_in_awkward_pieces_is_whole(kind: str, kind_of_break: Any) -> None:
-    reply = "Zwölf “Boxkämpfer”."
-    async with World(kind, changed(reply=reply, runtime="text", line_end="crlf")) as world:
-        instance = await world.provision()
-        world.fake.break_stream(kind_of_break, after_events=2)
-        turn = await result(instance.chat("hello"))
-    assert turn.text == reply
-    assert turn.complete
-
-
-async def test_a_stream_gives_its_events_as_they_arrive_to_the_end(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        async with within(instance.stream_chat("hello")) as events:
-            first = await next_of(events)
-            assert isinstance(first, ChatEvent)
-            assert first.json()["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-            rest = await all_of(events)
-            assert rest[-1].data == "[DONE]"
-            assert await next_of(events) is None
-        assert (await result(instance.expect_llm_events())).count == 1
-
-
-async def test_a_stream_left_early_is_given_up_and_the_next_turn_can_begin(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        for _ in range(2):
-            async with within(instance.stream_chat("hello")) as events:
-                await next_of(events)
-        async with within(instance.stream_chat("hello")):
-            pass
-        assert (await result(instance.chat("hello"))).text == "I am ready."
-        assert world.times("chat") == 4
-
-
-async def test_a_stream_left_by_an_exception_lets_it_through(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-
-        async def leave() -> None:
-            async with within(instance.stream_chat("hello")) as events:
-                await next_of(events)
-                raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            await leave()
-        assert (await result(instance.chat("hello"))).complete
-
-
-async def test_a_flood_can_be_left(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        world.fake.break_stream("flood", after_events=2)
-        async with within(instance.stream_chat("hello")) as events:
-            for _ in range(50):
-                await next_of(events)
-        assert (await result(instance.chat("hello"))).complete
-
-
-async def test_two_turns_at_once_on_one_instance_are_refused_whoever_asks(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        first = await world.provision()
-        [record] = world.session.records
-        blocking = SmokeInstance(world.session.handle(record))
-        awaiting = AsyncSmokeInstance(world.session.handle_async(world.async_io(), record))
-        plain = world.client()
-        async with within(first.stream_chat("hello")) as events:
-            await next_of(events)
-            with pytest.raises(ChatBusyError):
-                blocking.chat("me too")
-            with pytest.raises(ChatBusyError):
-                await awaiting.chat("me too")
-            with pytest.raises(ChatBusyError):
-                async with within(plain.stream_chat(first.id.upper(), "me too")):
-                    pytest.fail("the stream began")
-        assert world.times("chat") == 1
-        assert blocking.chat("now").complete
-        assert (await awaiting.chat("now")).complete
-        await result(plain.close() if kind == "sync" else plain.aclose())  # type: ignore[union-attr]
-
-
-async def test_a_turn_whose_baseline_could_not_be_read_is_held_and_its_count_is_not(
-    kind: str,
-) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        world.fake.fail("llm_events", status=401)
-        turn = await result(instance.chat("hello"))
-        assert turn.complete
-        with pytest.raises(LlmEventsError, match="not as expected") as caught:
-            await result(turn.expect_llm_events())
-        assert "no count to compare with" in (caught.value.got or "")
-
-
-# LLM events
-
-
-async def test_late_llm_events_are_waited_for(kind: str) -> None:
-    async with World(kind, changed(llm_events_lag=10, llm_events_per_turn=2)) as world:
-        instance = await world.provision()
-        turn = await result(instance.chat("hello"))
-        events = await result(turn.expect_llm_events(at_least=2, at_most=2))
-        assert events.count == 2
-
-
-async def test_missing_llm_events_fail_after_their_timeout(kind: str) -> None:
-    async with World(kind, changed(llm_events_per_turn=0)) as world:
-        instance = await world.provision()
-        turn = await result(instance.chat("hello"))
-        start = world.clock.now()
-        for expecting in (turn.expect_llm_events, instance.expect_llm_events):
-            with pytest.raises(LlmEventsError) as caught:
-                await result(expecting(timeout=7))
-            assert isinstance(caught.value, AssertionError)
-            assert caught.value.phase == "llm_events"
-        assert world.clock.now() - start == pytest.approx(14)
-
-
-async def test_duplicates_are_more_than_at_most(kind: str) -> None:
-    async with World(kind, changed(llm_events_per_turn=2)) as world:
-        instance = await world.provision()
-        turn = await result(instance.chat("hello"))
-        for wanted in ({"at_most": 1}, {"exactly": 1}):
-            with pytest.raises(LlmEventsError) as caught:
-                await result(turn.expect_llm_events(**wanted))
-            assert caught.value.expected == "exactly 1 LLM event"
-            assert (caught.value.got or "").startswith("2 (0 before the turn, 2 now)")
-            assert "a longer wait does not help" in (caught.value.next_step or "")
-
-
-@pytest.mark.parametrize("listed", ["sorted", "seen", "repeated"])
-async def test_providers_are_found_however_they_are_listed(kind: str, listed: Any) -> None:
-    scenario = changed(
-        providers=("openai", "anthropic"), llm_events_per_turn=3, providers_listed=listed
-    )
-    async with World(kind, scenario) as world:
-        instance = await world.provision()
-        turn = await result(instance.chat("hello"))
-        await result(turn.expect_llm_events(providers=["anthropic", "openai"], at_least=3))
-        with pytest.raises(LlmEventsError):
-            await result(turn.expect_llm_events(providers={"mistral"}, timeout=0.5))
-
-
-async def test_expectations_that_nothing_can_meet_are_refused(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world:
-        instance = await world.provision()
-        turn = await result(instance.chat("hello"))
-        before = len(world.fake.requests)
-        for expecting in (turn.expect_llm_events, instance.expect_llm_events):
-            for wrong in ({"at_least": 2, "at_most": 1}, {"at_least": -1}, {"providers": "openai"}):
-                with pytest.raises(ConfigError):
-                    await result(expecting(**wrong))
-        assert len(world.fake.requests) == before
-
-
-# Waiting
 
 
 async def test_waiting_for_a_status(kind: str) -> None:
@@ -628,9 +256,6 @@ async def test_waiting_for_a_status(kind: str) -> None:
             )
         with pytest.raises(ProvisionTimeoutError, match="within 5 s"):
             await result(instance.wait(lambda status: False, timeout=5))
-
-
-# The six calls
 
 
 async def test_the_six_calls_by_themselves(kind: str) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import anyio
 import pytest
-from net_tools import AT_ONCE, SPEC, World, all_of, next_of, result, within
+from net_tools import AT_ONCE, SPEC, World, all_of, result, with_kinds, within
 
 from pytest_hydrasmoke import ConfigError, LlmEventsError, RejectedError
 from pytest_hydrasmoke._clock.io import async_io, blocking_io
 from pytest_hydrasmoke._core.reading import Reading
-from pytest_hydrasmoke._core.settle import LEAST, USUAL
+from pytest_hydrasmoke._core.settle import USUAL
 from pytest_hydrasmoke._plugin.clients import AsyncRunClient, OfRun, RunClient
 from pytest_hydrasmoke.fake import Scenario
 
@@ -47,47 +47,6 @@ async def test_a_turn_without_an_event_does_not_pass_on_the_one_before_it(kind: 
         await result(turn.expect_llm_events(exactly=1, only={"anthropic"}))
 
 
-async def test_turns_back_to_back_cost_a_second_once_two_were_watched(kind: str) -> None:
-    async with World(kind, changed(llm_events_lag=0.2)) as world:
-        instance = await world.provision()
-        waits = [(await held_up(world, instance))[1] for _ in range(8)]
-        assert waits[:3] == [0, pytest.approx(USUAL), pytest.approx(USUAL)]
-        assert waits[3:] == [pytest.approx(LEAST, abs=0.01)] * 5
-        # Of another instance of the spec no turn has to be watched.
-        other = await world.provision()
-        waits = [(await held_up(world, other))[1] for _ in range(2)]
-        assert waits == [0, pytest.approx(LEAST, abs=0.01)]
-
-
-async def test_a_slow_test_waits_for_nothing(kind: str) -> None:
-    async with World(kind, LAGS) as world:
-        instance = await world.provision()
-        await result(instance.chat("hello"))
-        world.clock.advance(USUAL)
-        turn, waited = await held_up(world, instance)
-        assert waited == 0
-        await result(turn.expect_llm_events(exactly=1))
-
-
-async def test_after_a_stream_left_early_everything_is_waited_for(kind: str) -> None:
-    async with World(kind, LAGS) as world:
-        instance = await world.provision()
-        async with within(instance.stream_chat("hello")) as events:
-            await next_of(events)
-        assert (await held_up(world, instance))[1] == pytest.approx(USUAL)
-
-
-async def test_rows_that_keep_coming_are_waited_for(kind: str) -> None:
-    scenario = changed(llm_events_lag=0.5, llm_events_gap=0.5, llm_events_per_turn=4)
-    async with World(kind, scenario) as world:
-        instance = await world.provision()
-        for _ in range(5):
-            turn, waited = await held_up(world, instance)
-        # The last of them comes after two seconds, and as much again is waited.
-        assert 4.0 <= waited <= 4.5
-        await result(turn.expect_llm_events(exactly=4))
-
-
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 async def test_a_wait_can_be_broken_off(kind: str) -> None:
     async with World(kind, LAGS) as world:
@@ -112,7 +71,7 @@ def client_of(world: World) -> Any:
     return AsyncRunClient(async_io(link, world.clock), Reading(), run)
 
 
-@pytest.mark.parametrize("spelled", ["{}", "urn:uuid:{}", "{{{}}}"])
+@pytest.mark.parametrize(("kind", "spelled"), with_kinds(["{}", "urn:uuid:{}", "{{{}}}"]))
 async def test_a_turn_of_the_runs_plain_client_counts(kind: str, spelled: str) -> None:
     async with World(kind, LAGS) as world:
         instance = await world.provision()
@@ -132,20 +91,17 @@ async def test_a_turn_of_the_runs_plain_client_counts(kind: str, spelled: str) -
             assert caught.value.got == "another client has chatted since the turn"
 
 
-async def test_a_message_that_the_plain_client_was_refused_was_no_turn(kind: str) -> None:
-    async with World(kind, LAGS) as world:
+async def test_a_plain_client_chats_with_any_instance_and_what_it_was_refused_was_no_turn(
+    kind: str,
+) -> None:
+    async with World(kind, LAGS) as world, within(client_of(world)) as client:
         instance = await world.provision()
-        async with within(client_of(world)) as client:
-            with pytest.raises(RejectedError):
-                async with within(client.stream_chat(instance.id, "x" * 4001)):
-                    pytest.fail("the router took it")
+        with pytest.raises(RejectedError):
+            async with within(client.stream_chat(instance.id, "x" * 4001)):
+                pytest.fail("the router took it")
         turn, waited = await held_up(world, instance)
         assert waited == 0
         await result(turn.expect_llm_events(exactly=1))
-
-
-async def test_a_plain_client_chats_with_any_instance(kind: str) -> None:
-    async with World(kind, AT_ONCE) as world, within(client_of(world)) as client:
         accepted = await result(client.provision(SPEC, "a-stranger"))
         async with within(client.stream_chat(accepted.instance_id, "hello")) as events:
             assert await all_of(events)
@@ -163,22 +119,3 @@ async def test_events_before_the_first_turn_are_another_runs(kind: str) -> None:
             async with within(instance.stream_chat("hello")):
                 pytest.fail("the turn began")
         assert world.times("chat") == 1
-
-
-async def test_a_provider_that_should_not_be_there_is_told(kind: str) -> None:
-    scenario = changed(providers=("anthropic", "openai"), llm_events_per_turn=1)
-    async with World(kind, scenario) as world:
-        instance = await world.provision()
-        turn, _ = await held_up(world, instance)
-        await result(turn.expect_llm_events(only=["anthropic"]))
-        turn, _ = await held_up(world, instance)
-        with pytest.raises(LlmEventsError) as caught:
-            await result(turn.expect_llm_events(only={"anthropic"}))
-        assert (caught.value.got or "").endswith("from openai")
-        # The third is anthropic's again, which both were seen of before.
-        turn, _ = await held_up(world, instance)
-        await result(turn.expect_llm_events(only={"anthropic"}))
-        with pytest.raises(LlmEventsError) as caught:
-            await result(instance.expect_llm_events(only={"anthropic"}))
-        assert (caught.value.got or "").endswith("from anthropic, openai")
-        await result(instance.expect_llm_events(exactly=3, only={"anthropic", "openai"}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -215,17 +215,6 @@ def after(steps: list[tuple[float, str, Says]]) -> tuple[Seen, list[tuple[float,
     return seen, told, now
 
 
-@given(STEPS, BY)
-def test_no_row_of_answers_that_ends_alive_or_in_doubt_is_a_proof(
-    steps: list[tuple[float, str, Says]], by: tuple[bool, bool]
-) -> None:
-    pause, answer, _ = steps[-1]
-    for says in ("alive", "nothing"):
-        seen, _, _ = after([*steps[:-1], (pause, answer, says)])
-        verdict = judge(seen, Manner(by[0]), patient=by[1])
-        assert (verdict.proved, verdict.ask) == (False, True)
-
-
 def held_for(told: list[tuple[float, Says]], end: float) -> float:
     """Return for how long the last answer has held: looks that prove nothing do not count."""
     sure = [(at, says) for at, says in told if says != "nothing"]
@@ -280,13 +269,3 @@ def test_whoever_does_what_the_verdict_says_comes_to_an_end_once_a_router_is_con
         now = verdict.next_look or now + 0.25
         seen = seen.saw(Look(now, says, says))
     assert verdict.proved
-
-
-@given(STEPS)
-def test_patience_takes_longer_and_proves_nothing_more(
-    steps: list[tuple[float, str, Says]],
-) -> None:
-    seen, _, _ = after(steps)
-    patient, quick = judge(seen, Manner(), patient=True), judge(seen, Manner())
-    assert quick.proved or not patient.proved
-    assert judge(replace(seen, asked=None), Manner()).ask

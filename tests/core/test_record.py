@@ -22,19 +22,12 @@ from pytest_hydrasmoke._core.moments import (
     Span,
     TurnStory,
 )
+from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._core.record import InstanceRecord
-from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._core.states import CLOSED, HAS_ROW, NOTHING_TO_DELETE, SETTLED, State
 from pytest_hydrasmoke._transport.protocol import Request
 
 MIB = 1 << 20
-
-
-def test_whoever_keeps_the_record_is_told_of_every_state() -> None:
-    it, told = record(), []
-    it.listener = Listening(state=lambda changed: told.append((changed is it, changed.state)))
-    it.becomes(State.REQUESTED)
-    it.becomes(State.ACCEPTED)
-    assert told == [(True, State.REQUESTED), (True, State.ACCEPTED)]
 
 
 def test_a_state_that_can_not_be_told_is_known_all_the_same() -> None:
@@ -48,26 +41,12 @@ def test_a_state_that_can_not_be_told_is_known_all_the_same() -> None:
     assert it.state is State.REQUESTED, "there may be something to delete"
 
 
-def test_a_record_without_a_keeper_may_do_everything() -> None:
-    it = record()
-    it.permit()
-    it.becomes(State.READY)
-    assert it.state is State.READY
-
-
-@pytest.mark.parametrize(
-    ("key", "run_id"), [("night-0", "night"), ("a-b-12", "a-b"), ("alone", ""), (None, None)]
-)
-def test_a_key_names_its_run(key: str | None, run_id: str | None) -> None:
-    assert InstanceRecord(SPEC, key).run_id == run_id
-
-
-def test_a_record_is_named_by_what_there_is() -> None:
+def test_a_record_is_named_by_what_there_is_and_its_key_names_its_run() -> None:
+    for key, run_id in {"night-0": "night", "a-b-12": "a-b", "alone": "", None: None}.items():
+        assert InstanceRecord(SPEC, key).run_id == run_id
     assert record(id=ID).name == f"{ID} (key {KEY})"
     assert record().name == f"(key {KEY})"
-    assert attached().name == ID
-    assert attached().attached
-    assert not record().attached
+    assert (attached().name, attached().attached, record().attached) == (ID, True, False)
 
 
 def test_a_status_word_is_kept_once_in_a_row() -> None:
@@ -128,21 +107,17 @@ def test_every_request_is_told_with_what_came_of_it() -> None:
     ]
 
 
-def test_a_count_is_told_when_it_changes() -> None:
+def test_a_count_is_told_when_it_changes_and_shares_its_names() -> None:
     it = record()
-    for at, count, providers in ((1, 0, ()), (2, 0, ()), (3, 1, ("b", "a")), (4, 1, ("a", "b"))):
-        it.saw_count(at, count, providers)
-    assert [(seen.at, seen.count) for seen in it.counted] == [(1, 0), (3, 1)]
-
-
-def test_counts_by_the_same_providers_share_their_names() -> None:
-    it = record()
-    for at, count, providers in ((1, 1, ["a"]), (2, 2, ["a"]), (3, 2, ["a", "b"])):
+    for at, count, providers in (
+        *((0, 0, ()), (1, 1, ["a"]), (2, 2, ["a"]), (2.5, 2, ["a"])),
+        *((3, 2, ["b", "a"]), (4, 2, ["a", "b"])),
+    ):
         it.saw_count(at, count, tuple(providers))
-    one, two, three = it.counted
-    assert [seen.count for seen in it.counted] == [1, 2, 2]
+    _, one, two, three = it.counted
+    assert [(seen.at, seen.count) for seen in it.counted] == [(0, 0), (1, 1), (2, 2), (3, 2)]
     assert one.providers is two.providers
-    assert three.providers == ("a", "b")
+    assert set(three.providers) == {"a", "b"}
 
 
 def test_whoever_watches_is_told_of_phases_states_and_words() -> None:
@@ -259,3 +234,21 @@ def test_an_error_that_is_seen_twice_is_one_failure() -> None:
     it.fails(Failure(3.0, "no row", "no row", "row"), ProvisionError("no row"))
     assert [(failure.at, failure.phase) for failure in it.failures] == [(1.0, "row"), (3.0, "row")]
     assert error.failure is it.failures[0]
+
+
+# --- words that others rely on ---------------------------------------------------------------
+
+
+def test_nobody_needs_to_look_again_only_where_that_is_known() -> None:
+    assert {State.UNUSED, State.ABSENT, State.DELETED} == CLOSED
+    still_open = {State.CLAIMED, State.REFUSED, State.GONE}
+    assert CLOSED | still_open == NOTHING_TO_DELETE, "a proof is of a moment, and so is a refusal"
+    assert NOTHING_TO_DELETE | {State.KEPT} == SETTLED, "what was left on purpose is left"
+
+
+def test_a_row_is_known_of_only_where_the_router_showed_one() -> None:
+    assert {State.CREATED, State.READY, State.FAILED, State.DELETING, State.KEPT} == HAS_ROW
+
+
+def test_the_phases_are_the_documented_ones() -> None:
+    assert PHASES == ("provision", "row", "ready", "first_event", "turn", "llm_events", "delete")

@@ -1,4 +1,4 @@
-"""What is taped of a turn: every byte as it was read, and how its stream ended."""
+"""What is taped of a turn: every byte as it was read, how its stream ended, and its LLM events."""
 
 from __future__ import annotations
 
@@ -6,13 +6,31 @@ import contextlib
 from typing import Any
 
 import pytest
-from scripted_io import HANG, ID, ScriptedIO, Took, late, lost, refused, reply, stream
+from counting import ready
+from scripted_io import (
+    HANG,
+    ID,
+    START,
+    ScriptedIO,
+    Took,
+    calls_of,
+    events,
+    late,
+    lost,
+    refused,
+    reply,
+    stream,
+)
 
 from pytest_hydrasmoke import HydraSmokeError
 from pytest_hydrasmoke._api.calls import Calls
+from pytest_hydrasmoke._core.account import (
+    count_for_recording,
+)
 from pytest_hydrasmoke._core.chat import Turn
 from pytest_hydrasmoke._core.reading import Reading
 from pytest_hydrasmoke._core.tape import Tape
+from pytest_hydrasmoke._core.turn_account import Baseline, TurnAccount
 from pytest_hydrasmoke._core.turn_log import TurnLog, TurnLogs
 from pytest_hydrasmoke._core.turn_observers import LogObserver
 from pytest_hydrasmoke._transport.protocol import drive
@@ -105,3 +123,31 @@ def test_an_answer_that_is_no_stream_is_a_refusal() -> None:
 def test_a_message_without_an_answer(error: HydraSmokeError, end: str) -> None:
     made = taped(error, ...)
     assert (made.end, made.refusal, made.pieces) == (end, None, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (events(5, "a"), (5, frozenset("a"))),
+        # A recording does without, and the test goes on.
+        (reply(422), None),
+    ],
+)
+def test_the_last_turns_events_are_counted_for_a_recording(answer: Any, found: Any) -> None:
+    it = ready()
+    number = it.log.begin(3, START)
+    account = it.account = TurnAccount(Baseline(START, 3, number=number), recorded=True)
+    io, calls = calls_of(it, llm_events=[answer])
+    drive(count_for_recording(calls, it))
+    assert len(io.sent) == 1
+    assert (account.found and account.found[1:]) == found
+
+
+def test_what_a_replay_does_not_know_is_no_sign_of_a_turn_without_events() -> None:
+    log = ready().log
+    log.leaves_unknown()
+    assert log.history.last is None, "there is no turn yet"
+    log.begin(0, START)
+    log.leaves_unknown()
+    assert log.history.last is not None
+    assert not log.history.last.sure

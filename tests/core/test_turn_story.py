@@ -91,12 +91,10 @@ def test_an_event_tells_what_it_adds_to_the_reply() -> None:
     assert [event.text for event in turn.events] == ["", "", "I look. ", "", "", "Cold.", "", ""]
     with instance_of(*TOLD).stream_chat("hello") as events:
         assert "".join(event.text for event in events) == "I look. Cold."
-
-
-def test_an_event_of_a_client_finds_it_when_it_is_asked_for() -> None:
+    # An event of a plain client finds it when it is asked for.
     _, calls = calls_of(None, chat=[stream(*TOLD)])
-    turn = Turn(calls, ID, "hello", timeout=60, end="auto", reading=Reading(), text_wanted=False)
-    with ChatStream(turn) as events:
+    turn_of = Turn(calls, ID, "hello", timeout=60, end="auto", reading=Reading(), text_wanted=False)
+    with ChatStream(turn_of) as events:
         assert "".join(event.text for event in events) == "I look. Cold."
 
 
@@ -229,11 +227,8 @@ def test_a_flood_of_anything_ends_in_one_error(case: str, monkeypatch: pytest.Mo
         it.chat("hello")
     assert story_of(it).events * len(flood) < 400_000, "and not by its events alone"
 
-
-@pytest.mark.parametrize("case", FLOODS)
-def test_a_stream_keeps_no_more_than_a_part(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A stream that is not kept leaves no more than a part.
     monkeypatch.setattr(handle_room, "STREAMED", 20_000)
-    flood = FLOODS[case]
     it = instance_of(*[flood] * 300, DONE)
     with it.stream_chat("hello") as events:
         assert sum(1 for _ in events) > 300

@@ -79,16 +79,6 @@ def test_networks_of_ipv4_are_those_of_the_reference(
     assert is_exempt(url, no_proxy) is is_among(32, host, network, length)
 
 
-@given(st.integers(0, 2**128 - 1), st.integers(0, 2**128 - 1), st.integers(0, 128), st.booleans())
-def test_networks_of_ipv6_are_those_of_the_reference(
-    host: int, network: int, length: int, near: bool
-) -> None:
-    network = host ^ (1 << (127 - length % 128)) if near else network
-    no_proxy = f"{ipaddress.IPv6Address(network)}/{length}"
-    url = f"https://[{ipaddress.IPv6Address(host)}]:8443"
-    assert is_exempt(url, no_proxy) is is_among(128, host, network, length)
-
-
 LABELS = st.lists(st.sampled_from(["a", "b", "ab", "x-1"]), min_size=1, max_size=4)
 ENTRIES = st.tuples(st.sampled_from(["", ".", "*."]), LABELS, st.sampled_from([None, 443, 8443]))
 
