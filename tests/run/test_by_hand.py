@@ -215,10 +215,10 @@ async def test_a_spec_with_the_token_in_it_is_not_sent(kind: str) -> None:
 async def test_a_key_is_owned_once_at_a_time_and_by_a_name_that_a_sweep_can_place(
     kind: str,
 ) -> None:
-    cant = "can't name what a test provisions by hand"
+    refused = "can't name what a test provisions by hand"
     async with hands(kind) as it:
         for name in ("", "0", "12", "two-words", "-"):
-            with pytest.raises(ConfigError, match=cant):
+            with pytest.raises(ConfigError, match=refused):
                 async with within(it.factory.own(name)):
                     pass
         assert it.states == []
@@ -232,7 +232,7 @@ async def test_a_key_is_owned_once_at_a_time_and_by_a_name_that_a_sweep_can_plac
         assert it.alive() == 0
         # Nor again while something of it is open.
         it.world.session.records[-1].leak = "not confirmed as deleted"
-        with pytest.raises(ConfigError, match=cant):
+        with pytest.raises(ConfigError, match=refused):
             async with within(it.factory.own("mine")):
                 pass
 

@@ -15,6 +15,7 @@ from liar import QUICK, WEAK, Liar, Lie, lying, on
 from owner_tools import ONLY, age
 from sweeping import Bench
 
+from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke.fake import Scenario
 
 OF_ONE = on("status", "poll", "delete", "other")
@@ -107,6 +108,7 @@ def test_an_instance_that_its_router_has_renamed_is_deleted_by_its_new_name(at: 
 def test_a_sweep_deletes_a_renamed_instance_by_its_new_name(by: tuple[str, ...], at: At) -> None:
     runs = at(delete_timeout=2)
     [instance] = runs.killed(run_id="weak")
+    runs.write("weak-0", State.DELETING, "weak", id=instance)
     runs.liar.renamed[instance] = str(uuid.uuid4())
     code, told = runs.sweep(*by)
     assert (code, runs.alive, runs.open) == (0, [], []), told

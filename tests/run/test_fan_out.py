@@ -305,8 +305,7 @@ def test_ctrl_c_comes_through_where_it_can_not_break_off_a_wait(
 
     with pytest.raises(KeyboardInterrupt):
         fan(NOWHERE, [work])
-    assert stopped.is_set()
-    assert not Deaf.endless
+    assert (stopped.is_set(), Deaf.endless) == (True, False)
 
 
 def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.MonkeyPatch) -> None:

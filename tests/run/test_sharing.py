@@ -181,9 +181,8 @@ def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(
     with heir.holding() as instance:
         assert instance.idempotency_key == key
         instance.chat("hello")
-    assert len(run.fake.instances) == 1
     # Those who wait for it to be ready are told once in a run.
-    assert len(heir.told) == (0 if fact is State.READY else 1)
+    assert (len(run.fake.instances), len(heir.told)) == (1, 0 if fact is State.READY else 1)
 
 
 def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_run: Runs) -> None:
