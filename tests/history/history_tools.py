@@ -8,9 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from report_tools import NOON, SPEC, a_report, an_instance
 
 from pytest_hydrasmoke import Report
+from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._history.build import history
 from pytest_hydrasmoke._history.model import History, Overview
 from pytest_hydrasmoke._history.reading import Found, run_of_file
@@ -24,6 +26,7 @@ from pytest_hydrasmoke._report.model import (
 )
 from pytest_hydrasmoke._report.moments import SpanReport
 
+Output = pytest.CaptureFixture[str]
 TEST = "tests/test_agent.py::test_greeting"
 
 
@@ -102,6 +105,24 @@ def plain(report: Report) -> dict[str, Any]:
     """Return a report as its file has it."""
     read: dict[str, Any] = json.loads(files.as_json(report))
     return read
+
+
+def slower() -> list[Report]:
+    """Make ten calm groups, and two in which boots are slower and a test is flaky."""
+    calm = [report_of(number, booted(40.0 + number % 3)) for number in range(10)]
+    same = {"commit": "0a1b2c3d4e5f6a7b", "branch": "main"}
+    words = an_instance(failures=(failure("AssertionError: no `ready`|"),))
+    return [
+        *calm,
+        report_of(10, booted(90.0), pipeline=same),
+        report_of(11, booted(92.0), words, outcomes={TEST: "failed"}, pipeline=same),
+    ]
+
+
+def command(capsys: Output, *arguments: object) -> tuple[int, list[str]]:
+    code = main(["history", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, (out + err).splitlines()
 
 
 __all__ = ["NOON", "SPEC", "a_report", "an_instance"]

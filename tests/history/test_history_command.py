@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import json
-import os
-import resource
-import signal
-import stat
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from handlers import as_in_a_terminal
-from history_tools import TEST, booted, failure, report_of, written
+from history_tools import TEST, Output, booted, command, failure, report_of, written
 from report_tools import SPEC, a_report, an_instance
 
-from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._report import files
 from pytest_hydrasmoke._report.model import PipelineReport
 
-Output = pytest.CaptureFixture[str]
-
-
-def slower() -> list[Report]:
-    """Make ten calm groups, and two in which boots are slower and a test is flaky."""
-    calm = [report_of(number, booted(40.0 + number % 3)) for number in range(10)]
-    same = {"commit": "0a1b2c3d4e5f6a7b", "branch": "main"}
-    words = an_instance(failures=(failure("AssertionError: no `ready`|"),))
-    return [
-        *calm,
-        report_of(10, booted(90.0), pipeline=same),
-        report_of(11, booted(92.0), words, outcomes={TEST: "failed"}, pipeline=same),
-    ]
-
-
-@pytest.fixture
-def artifacts(tmp_path: Path) -> Path:
-    return written(tmp_path / "artifacts", slower())
-
-
-def history(capsys: Output, *arguments: object) -> tuple[int, list[str]]:
-    code = main(["history", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    return code, (out + err).splitlines()
-
 
 def test_what_it_prints(artifacts: Path, capsys: Output) -> None:
-    code, lines = history(capsys, artifacts)
+    code, lines = command(capsys, artifacts)
     assert code == 0
     matcher = pytest.LineMatcher(lines)
     matcher.fnmatch_lines(
@@ -99,7 +64,7 @@ def test_what_ended_a_run_is_told_in_every_view(tmp_path: Path, capsys: Output, 
     reports = [report_of(0, **changes), report_of(1, **changes), report_of(2)]
     folder = written(tmp_path / "artifacts", reports[:2])
     page, lines = tmp_path / "page.html", tmp_path / "lines.md"
-    code, told = history(capsys, folder, "--fail-on=failure", "--html", page, "--markdown", lines)
+    code, told = command(capsys, folder, "--fail-on=failure", "--html", page, "--markdown", lines)
     assert code == 1
     words = changes["ended"]
     not_run = "; 2 of its tests did not run" if "not_run" in changes else ""
@@ -124,12 +89,12 @@ def test_what_ended_a_run_is_told_in_every_view(tmp_path: Path, capsys: Output, 
     assert red in shown
     # A green one, and one in which tests just failed, have nothing to tell.
     folder = written(tmp_path / "more", [reports[2], report_of(3, outcomes={TEST: "failed"})])
-    assert "(" not in history(capsys, folder)[1][0].partition(";")[2]
+    assert "(" not in command(capsys, folder)[1][0].partition(";")[2]
 
 
 def test_an_ending_by_a_strangers_word_is_no_kind(tmp_path: Path, capsys: Output) -> None:
     folder = written(tmp_path, [report_of(0, ended="::error::boo", exit_code=9)])
-    told = history(capsys, folder, "--fail-on=failure")[1]
+    told = command(capsys, folder, "--fail-on=failure")[1]
     assert told[0].endswith("; the newest, g0, failed")
     assert told[-1] == (
         "FAILED failure: run run-0 of group g0 (exit code 9, : :error::boo): no test of it failed"
@@ -140,7 +105,7 @@ def test_a_run_that_left_tests_out_is_not_green_whatever_its_exit_code(
     tmp_path: Path, capsys: Output
 ) -> None:
     folder = written(tmp_path, [report_of(0, exit_code=0, not_run=1)])
-    assert history(capsys, folder, "--fail-on=failure")[0] == 1
+    assert command(capsys, folder, "--fail-on=failure")[0] == 1
 
 
 def test_no_sweep_is_advised_for_an_instance_of_a_fake_that_is_gone(
@@ -149,7 +114,7 @@ def test_no_sweep_is_advised_for_an_instance_of_a_fake_that_is_gone(
     leaked = booted(40.0, outcome="leaked", leak="not confirmed")
     folder = written(tmp_path / "artifacts", [report_of(0, leaked, fake=True, exit_code=1)])
     page = tmp_path / "page.html"
-    code, told = history(capsys, folder, "--include-fake", "--fail-on=leak", "--html", page)
+    code, told = command(capsys, folder, "--include-fake", "--fail-on=leak", "--html", page)
     assert code == 1
     assert told[-1] == (
         "FAILED leak: night-0 was not seen deleted; the fake router ended with its run: nothing to "
@@ -161,31 +126,31 @@ def test_no_sweep_is_advised_for_an_instance_of_a_fake_that_is_gone(
 
 
 def test_what_makes_it_red(artifacts: Path, capsys: Output) -> None:
-    code, lines = history(capsys, artifacts, "--fail-on", "failure,leak,regression,flaky")
+    code, lines = command(capsys, artifacts, "--fail-on", "failure,leak,regression,flaky")
     assert code == 1
     red = [line.split(": ")[0] for line in lines if line.startswith("FAILED")]
     assert red == ["FAILED failure", "FAILED regression", "FAILED flaky"]
-    assert history(capsys, artifacts, "--fail-on", "leak")[0] == 0
-    assert history(capsys, artifacts, "--fail-on=failure", "--group", "g9")[0] == 0
-    assert history(capsys, artifacts, "--expect", "2")[0] == 1
-    assert history(capsys, artifacts, "--expect", "1")[0] == 0
+    assert command(capsys, artifacts, "--fail-on", "leak")[0] == 0
+    assert command(capsys, artifacts, "--fail-on=failure", "--group", "g9")[0] == 0
+    assert command(capsys, artifacts, "--expect", "2")[0] == 1
+    assert command(capsys, artifacts, "--expect", "1")[0] == 0
 
 
 def test_reports_that_could_not_be_read_are_red(artifacts: Path, capsys: Output) -> None:
     newest = artifacts / "artifact-11" / ".hydrasmoke" / "report.json"
     newest.write_bytes(newest.read_bytes()[:-9])
-    code, lines = history(capsys, artifacts, "--fail-on", "failure")
+    code, lines = command(capsys, artifacts, "--fail-on", "failure")
     assert code == 1
     cut = "damaged: Invalid JSON: EOF while parsing"
     assert lines[-1].startswith(f"FAILED unread: {newest}: {cut}")
     (artifacts / "report-2.json").write_text("{")
-    code, lines = history(capsys, artifacts, "--fail-on", "regression", "--expect", "1")
+    code, lines = command(capsys, artifacts, "--fail-on", "regression", "--expect", "1")
     assert code == 1
     assert lines[-3].startswith("FAILED regression: ready of ")
     assert lines[-2].startswith(f"FAILED unread: {artifacts / 'report-2.json'}: {cut}")
     assert lines[-1].startswith(f"FAILED unread: {newest}: {cut}")
     # Where nothing is to be red, nothing is judged.
-    assert history(capsys, artifacts)[1][-1].startswith("left out: ")
+    assert command(capsys, artifacts)[1][-1].startswith("left out: ")
 
 
 def test_the_pipeline_s_own_group_must_have_its_runs(
@@ -193,9 +158,9 @@ def test_the_pipeline_s_own_group_must_have_its_runs(
 ) -> None:
     monkeypatch.setenv("GITLAB_CI", "true")
     monkeypatch.setenv("CI_PIPELINE_ID", "g9")
-    assert history(capsys, artifacts, "--expect", "1", "--fail-on", "failure")[0] == 0
+    assert command(capsys, artifacts, "--expect", "1", "--fail-on", "failure")[0] == 0
     monkeypatch.setenv("CI_PIPELINE_ID", "today's")
-    code, lines = history(capsys, artifacts, "--expect", "1", "--fail-on", "failure")
+    code, lines = command(capsys, artifacts, "--expect", "1", "--fail-on", "failure")
     assert code == 1
     assert lines[-1] == (
         "FAILED missing: group today's has 0 runs, and must have 1; "
@@ -203,25 +168,29 @@ def test_the_pipeline_s_own_group_must_have_its_runs(
     )
     # A setting comes first, and without a number of runs nothing is said of the pipeline.
     monkeypatch.setenv("HYDRA_SMOKE_GROUP", "g8")
-    assert history(capsys, artifacts, "--expect", "1", "--fail-on", "failure")[0] == 0
-    assert history(capsys, artifacts)[0] == 0
+    assert command(capsys, artifacts, "--expect", "1", "--fail-on", "failure")[0] == 0
+    assert command(capsys, artifacts)[0] == 0
 
 
 def test_two_files_are_enough(tmp_path: Path, capsys: Output) -> None:
     for name, report in (("last-week", report_of(0)), ("today", report_of(1, booted(90.0)))):
         (tmp_path / f"{name}.json").write_text(files.as_json(report), "utf-8")
-    code, lines = history(capsys, tmp_path / "last-week.json", tmp_path / "today.json")
+    code, lines = command(capsys, tmp_path / "last-week.json", tmp_path / "today.json")
     assert code == 0
     told = "ready  eu-central tier-1 hermes-basic  40.0 s  1 min 30 s  +125%   1"
     assert told in lines
     assert lines[-2].startswith("  no baseline: no phase could be judged, which takes 10 green")
 
 
-def test_a_much_slower_phase_is_so_many_times_as_slow(tmp_path: Path, capsys: Output) -> None:
-    for name, report in (("a", report_of(0, booted(0.002))), ("b", report_of(1, booted(2.81)))):
-        (tmp_path / f"{name}.json").write_text(files.as_json(report), "utf-8")
-    lines = history(capsys, tmp_path / "a.json", tmp_path / "b.json")[1]
-    assert "ready  eu-central tier-1 hermes-basic  2 ms    2.81 s  1,405 times  1" in lines
+@pytest.mark.parametrize(
+    ("now", "change"), [(2.81, "2.81 s  1,405 times  1"), (0.008, "8 ms  -       1")]
+)
+def test_a_much_slower_phase_is_so_many_times_as_slow_unless_it_is_of_milliseconds(
+    tmp_path: Path, capsys: Output, now: float, change: str
+) -> None:
+    reports = [report_of(it, booted(at)) for it, at in enumerate((0.002, now))]
+    lines = command(capsys, written(tmp_path, reports))[1]
+    assert f"ready  eu-central tier-1 hermes-basic  2 ms    {change}" in lines
 
 
 def test_without_a_commit_nothing_is_judged_to_be_flaky(tmp_path: Path, capsys: Output) -> None:
@@ -230,21 +199,21 @@ def test_without_a_commit_nothing_is_judged_to_be_flaky(tmp_path: Path, capsys: 
         local = PipelineReport(group=f"g{number}")
         text = files.as_json(report.model_copy(update={"pipeline": local}))
         (tmp_path / f"report-{number}.json").write_text(text, "utf-8")
-    code, lines = history(capsys, tmp_path, "--fail-on", "flaky")
+    code, lines = command(capsys, tmp_path, "--fail-on", "flaky")
     assert code == 0
     assert lines[-1] == (
         "flaky is not judged: no report of group g1 names a commit, and a test is flaky if it "
         "passed and failed on one commit. Reports of runs on GitHub, GitLab or Jenkins name it"
     )
-    assert not history(capsys, tmp_path, "--fail-on", "leak")[1][-1].startswith("flaky")
-    assert not history(capsys, tmp_path, "--fail-on=flaky", "--group=g2")[1][-1].startswith("flaky")
+    assert not command(capsys, tmp_path, "--fail-on", "leak")[1][-1].startswith("flaky")
+    assert not command(capsys, tmp_path, "--fail-on=flaky", "--group=g2")[1][-1].startswith("flaky")
 
 
 def test_a_run_alone_has_nothing_that_stands_out_but_that(tmp_path: Path, capsys: Output) -> None:
     one = an_instance(phases={}, spans=())
     written(tmp_path, [report_of(0, one)])
     short = tmp_path / "it.md"
-    code, lines = history(capsys, tmp_path, "--markdown", short)
+    code, lines = command(capsys, tmp_path, "--markdown", short)
     assert code == 0
     assert lines[-4:] == ["", "What stands out", "  nothing", ""]
     assert short.read_text("utf-8").strip().endswith("the newest, g0, passed`")
@@ -258,12 +227,13 @@ def test_what_stands_out_besides(tmp_path: Path, capsys: Output) -> None:
         report_of(0, leaked),
         report_of(1, leaked, booted(900.0, 1, failures=(lost,)), pipeline={"group": name}),
     ]
-    code, lines = history(capsys, written(tmp_path, reports))
+    code, lines = command(capsys, written(tmp_path, reports))
     assert code == 0
     assert "  leak: night-0 may still run; hydra-smoke sweep --run-id night" in lines
     assert "  leaks of earlier groups: 1" in lines
-    assert "  boots: 3 of 4 of eu-central tier-1 hermes-basic got ready" not in lines
-    assert "  boots: 2 of 3 of eu-central tier-1 hermes-basic got ready" in lines
+    assert [line for line in lines if "  boots: " in line] == [
+        "  boots: 2 of 3 of eu-central tier-1 hermes-basic got ready"
+    ]
     assert any("…able-17  " in line for line in lines)
 
 
@@ -275,7 +245,7 @@ def test_many_changes_and_files_are_cut_short(tmp_path: Path, capsys: Output) ->
     written(tmp_path, [report_of(number, *boots) for number in range(2)])
     for number in range(12):
         (tmp_path / f"report-{number}.json").write_text("{")
-    code, lines = history(capsys, tmp_path, "--markdown", tmp_path / "it.md")
+    code, lines = command(capsys, tmp_path, "--markdown", tmp_path / "it.md")
     assert code == 0
     assert "and 5 more phases" in lines
     assert lines[-1] == "and 2 more left out"
@@ -286,7 +256,7 @@ def test_many_changes_and_files_are_cut_short(tmp_path: Path, capsys: Output) ->
 def test_a_page_data_and_ten_lines(artifacts: Path, tmp_path: Path, capsys: Output) -> None:
     page, data, lines = (tmp_path / f"history.{it}" for it in ("html", "json", "md"))
     options = ("--html", page, "--json", data, "--markdown", lines)
-    assert history(capsys, artifacts, *options)[0] == 0
+    assert command(capsys, artifacts, *options)[0] == 0
     assert "<h1>Failed</h1>" in page.read_text("utf-8")
     assert len(json.loads(data.read_text("utf-8"))["live"]["groups"]) == 12
     text = lines.read_text("utf-8")
@@ -302,139 +272,13 @@ def test_a_page_data_and_ten_lines(artifacts: Path, tmp_path: Path, capsys: Outp
     assert told in text.splitlines()
 
 
-def test_a_file_that_can_not_be_written_is_a_wrong_setting(
-    artifacts: Path, tmp_path: Path, capsys: Output
-) -> None:
-    code, lines = history(capsys, artifacts, "--json", tmp_path / "no" / "where.json")
-    assert code == 4
-    assert lines[-2].endswith("where.json can't be written: No such file or directory")
-
-
-def test_a_view_on_standard_output_is_alone_there(artifacts: Path, capsys: Output) -> None:
-    assert main(["history", str(artifacts), "--json", "-", "--fail-on", "failure"]) == 1
-    out, err = capsys.readouterr()
-    assert len(json.loads(out)["live"]["groups"]) == 12
-    assert err.startswith("hydra-smoke history: live router, groups: 12,")
-    assert "\nFAILED failure: run run-11 of group g11 (exit code 1)" in err
-    assert main(["history", str(artifacts), "--markdown", "-"]) == 0
-    out, err = capsys.readouterr()
-    assert out.startswith("## hydra-smoke history: failed\n\n`live router,")
-    code, lines = history(capsys, artifacts, "--markdown", "-", "--json", "-")
-    assert code == 4
-    assert lines[0] == "- is named twice: one view would overwrite another"
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_leaves_no_half_of_a_file(
-    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
-) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    page = home / "history.html"
-    page.write_text("last week's")
-    replace = os.replace
-
-    def signalled(*places: str) -> None:
-        signal.raise_signal(number)
-        assert page.read_text() == "last week's"
-        replace(*places)
-
-    monkeypatch.setattr(os, "replace", signalled)
-    with as_in_a_terminal(), pytest.raises(SystemExit) as ended:
-        sys.exit(main(["history", str(artifacts), "--html", str(page)]))
-    assert ended.value.code == code
-    assert page.read_text("utf-8") == "last week's"
-    assert list(home.iterdir()) == [page]
-
-
-def test_a_disk_that_is_full_leaves_the_old_file(
-    artifacts: Path, tmp_path: Path, capsys: Output
-) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    page = home / "history.html"
-    page.write_text("last week's")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
-    try:
-        code, lines = history(capsys, artifacts, "--html", page)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert code == 4
-    assert lines[-2] == f"{page} can't be written: File too large"
-    assert page.read_text() == "last week's"
-    assert list(home.iterdir()) == [page]
-    # A device is written as it is.
-    assert history(capsys, artifacts, "--html", "/dev/null")[0] == 0
-    code, lines = history(capsys, artifacts, "--html", "/dev/full")
-    assert code == 4
-    assert lines[-2] == "/dev/full can't be written: No space left on device"
-
-
-def test_a_file_keeps_its_mode_and_its_links(
-    artifacts: Path, tmp_path: Path, capsys: Output
-) -> None:
-    kept, link, new = (tmp_path / f"{it}.html" for it in ("kept", "link", "new"))
-    kept.touch()
-    kept.chmod(0o640)
-    link.symlink_to(kept)
-    umask = os.umask(0o022)
-    try:
-        for page in (link, new):
-            assert history(capsys, artifacts, "--html", page)[0] == 0
-    finally:
-        os.umask(umask)
-    assert link.is_symlink()
-    assert kept.read_text("utf-8") == new.read_text("utf-8") != ""
-    assert [stat.S_IMODE(it.stat().st_mode) for it in (kept, new)] == [0o640, 0o644]
-
-
-class Unwritable(io.StringIO):
-    """A standard output that takes no line."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__()
-        self._error = error
-
-    def flush(self) -> None:
-        raise self._error
-
-
-@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 0), (errno.ENOSPC, 4)])
-def test_standard_output_that_breaks_changes_no_verdict(
-    artifacts: Path,
-    tmp_path: Path,
-    capsys: Output,
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
-    code: int,
-) -> None:
-    page = tmp_path / "history.html"
-    words = {errno.ENOSPC: "standard output can't be written: No space left on device\n"}
-    for fail_on, verdict in (("failure", 1), ("leak", code)):
-        monkeypatch.setattr(sys, "stdout", Unwritable(OSError(number, os.strerror(number))))
-        arguments = [str(artifacts), "--fail-on", fail_on, "--html", str(page)]
-        assert main(["history", *arguments]) == verdict
-        assert page.exists()
-        assert capsys.readouterr().err == words.get(number, "")
-
-
-def test_a_reader_that_has_gone(artifacts: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    command = [sys.executable, "-m", "pytest_hydrasmoke", "history", str(artifacts)]
-    with open(writing, "wb") as nobody:
-        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
 def test_too_few_groups_for_a_baseline_are_refused(artifacts: Path, capsys: Output) -> None:
-    code, lines = history(capsys, artifacts, "--last", "10", "--fail-on", "regression")
+    code, lines = command(capsys, artifacts, "--last", "10", "--fail-on", "regression")
     assert code == 4
     assert lines[0].startswith("--last 10 leaves no baseline for --fail-on regression, which takes")
     assert lines[1] == "  next step: give --last 11 or more, better 21"
-    assert history(capsys, artifacts, "--last", "12", "--fail-on", "regression")[0] == 1
-    assert history(capsys, artifacts, "--last", "5", "--fail-on", "failure")[0] == 1
+    assert command(capsys, artifacts, "--last", "12", "--fail-on", "regression")[0] == 1
+    assert command(capsys, artifacts, "--last", "5", "--fail-on", "failure")[0] == 1
 
 
 def test_the_table_fits_a_narrow_terminal(
@@ -451,73 +295,33 @@ def test_the_table_fits_a_narrow_terminal(
     cut = {"40": "jen…t-17", "80": "jenk…ht-17", "200": "jenkins-rou…ery-night-17"}
     for columns, shown in cut.items():
         monkeypatch.setenv("COLUMNS", columns)
-        _, lines = history(capsys, tmp_path)
+        _, lines = command(capsys, tmp_path)
         start = f"2026-01-02 12:00Z  {shown}  -       leaked  12    0       10,800  12 min 34 s"
         assert lines[2] == start
         assert len(lines[2]) <= max(int(columns), 80)
 
 
-def test_a_share_of_milliseconds_is_not_told(tmp_path: Path, capsys: Output) -> None:
-    reports = [report_of(it, booted(at)) for it, at in enumerate((0.002, 0.008))]
-    _, lines = history(capsys, written(tmp_path, reports))
-    told = "ready  eu-central tier-1 hermes-basic  2 ms    8 ms  -       1"
-    assert told in lines
-
-
-def test_reports_are_never_written_over(
-    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    one = artifacts / "artifact-0" / ".hydrasmoke" / "report.json"
-    before = one.read_bytes()
-    named, link, hard = (tmp_path / it for it in ("named.data", "link.json", "hard.html"))
-    named.write_bytes(before)
-    link.symlink_to(one)
-    hard.hardlink_to(one)
-    new = Path("artifacts", "artifact-1", "..", "report-new.json.gz")
-    for path in (named, link, hard, one, new):
-        for option in ("--html", "--json", "--markdown"):
-            code, lines = history(capsys, artifacts, named, option, path)
-            assert code == 4
-            assert lines[-2] == f"{path} is, or would be, one of the reports that are read"
-    assert one.read_bytes() == named.read_bytes() == before
-    assert not new.exists()
-    # What is not looked for may lie there.
-    assert history(capsys, artifacts, "--html", artifacts / "report.html")[0] == 0
-    assert history(capsys, artifacts, "--json", tmp_path / "report.json")[0] == 0
-
-
-def test_each_view_has_a_file_of_its_own(
-    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    code, lines = history(capsys, artifacts, "--json", "it", "--html", tmp_path / "it")
-    assert code == 4
-    assert lines[-2].endswith("it is named twice: one view would overwrite another")
-    assert not Path("it").exists()
-
-
 def test_nothing_that_can_be_read(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "report.json").write_text("{")
-    code, lines = history(capsys, tmp_path, tmp_path / "none")
+    code, lines = command(capsys, tmp_path, tmp_path / "none")
     assert code == 4
     assert "report.json: damaged: Invalid JSON: EOF" in lines[0]
     assert lines[-2].startswith("no report could be read")
 
 
 def test_a_folder_without_a_report(tmp_path: Path, capsys: Output) -> None:
-    code, lines = history(capsys, tmp_path)
+    code, lines = command(capsys, tmp_path)
     assert code == 4
     assert lines[0] == "there is no report in these folders"
 
 
 def test_runs_of_the_fake_are_asked_for(tmp_path: Path, capsys: Output) -> None:
     written(tmp_path, [a_report(fake=True)])
-    code, lines = history(capsys, tmp_path)
+    code, lines = command(capsys, tmp_path)
     assert code == 4
     assert lines[0] == "left out: runs of the fake router: 1; --include-fake shows them"
     assert lines[1] == "every run that was read used the fake router"
-    code, lines = history(capsys, tmp_path, "--include-fake")
+    code, lines = command(capsys, tmp_path, "--include-fake")
     assert code == 0
     assert lines[0].startswith("hydra-smoke history: FAKE router, groups: 1,")
 
@@ -525,7 +329,7 @@ def test_runs_of_the_fake_are_asked_for(tmp_path: Path, capsys: Output) -> None:
 def test_groups_of_the_future_are_no_history(tmp_path: Path, capsys: Output) -> None:
     later = datetime.now(UTC) + timedelta(days=2)
     path = written(tmp_path, [report_of(0, began=later)])
-    code, lines = history(capsys, path)
+    code, lines = command(capsys, path)
     assert code == 4
     assert lines[0] == f"left out: group g0: it began in the future, {later:%Y-%m-%d %H:%M} UTC"
     assert lines[1] == "every group that could be shown had a wrong clock"

@@ -164,8 +164,7 @@ def test_what_there_is_too_much_of_is_cut_and_said(
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here")
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
 def test_it_loads_nothing_and_fits(tmp_path: Path, width: int, dark: bool) -> None:
     page = tmp_path / "history.html"
     page.write_text(html.render(everything(tmp_path / "runs")), "utf-8")

@@ -3,110 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from golden import GOLDEN, golden
+from watched import SPEC, Watched, threads
 
-from pytest_hydrasmoke import InstanceSpec, VirtualClock
 from pytest_hydrasmoke._base.signals import Interrupts
-from pytest_hydrasmoke._base.ticker import Ticker
-from pytest_hydrasmoke._core.listener import RecordListener
 from pytest_hydrasmoke._core.moments import Failure
 from pytest_hydrasmoke._core.phases import PHASES
 from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
 from pytest_hydrasmoke._progress.lines import Lines
 from pytest_hydrasmoke._progress.plugin import Progress
-from pytest_hydrasmoke._progress.relay import RelayReader, RelayWriter
 from pytest_hydrasmoke._progress.snapshot import Snapshot
-
-SPEC = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
-
-
-class Watching(RecordListener):
-    """Has a worker's progress take in what a record tells."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def changed(self, record: InstanceRecord) -> None:
-        self._progress.changed(record)
-
-
-class Watched:
-    """A worker's progress on a clock of its own, and instances to make up a story of."""
-
-    def __init__(self, config: pytest.Config, folder: Path) -> None:
-        self.clock = VirtualClock(100.0)
-        self.interrupts = Interrupts()
-        self.progress = Progress(config, folder, self.interrupts, "gw0", clock=self.clock.now)
-        self.records: list[InstanceRecord] = []
-        self._folder = folder
-
-    def instance(self) -> InstanceRecord:
-        key = f"nightly-7-{len(self.records)}"
-        record = InstanceRecord(SPEC, key, listener=Watching(self.progress))
-        self.records.append(record)
-        return record
-
-    def begins(self, phase: str, state: State = State.CREATED) -> InstanceRecord:
-        """Return a new instance, at the beginning of a phase."""
-        record = self.instance()
-        record.state = state
-        record.begins(phase, self.clock.now(), None)
-        return record
-
-    def wait(self, *seconds: float) -> None:
-        """Let time pass, with a tick after each of several waits."""
-        for each in seconds:
-            self.clock.advance(each)
-            self.progress.tick()
-
-    def told(self) -> list[str]:
-        """Return all lines so far."""
-        return [line.removeprefix("gw0: ") for line in RelayReader(self._folder).new_lines()]
-
-    def boot(self) -> None:
-        """Tell of two instances, of which one fails, two chats, and a deletion."""
-        one, two = self.instance(), self.instance()
-        for record in (one, two):
-            record.born = self.clock.now()
-            record.begins("provision", self.clock.now(), 1000.0)
-            record.becomes(State.ACCEPTED)
-        self.wait(2)
-        one.begins("row", self.clock.now(), 1000.0)
-        one.saw_status("queued", self.clock.now())
-        two.becomes(State.REFUSED)
-        two.rests()
-        self.wait(1, 2)
-        one.begins("ready", self.clock.now(), 1000.0)
-        one.saw_status("booting", self.clock.now())
-        self.wait(1, 1, 8, 30, 30)
-        one.saw_status("running", self.clock.now())
-        one.becomes(State.READY)
-        one.rests()
-        one.begins("turn", self.clock.now(), self.clock.now() + 120)
-        self.wait(2)
-        one.rests()
-        one.begins("turn", self.clock.now(), self.clock.now() + 120)
-        self.wait(9, 1, 21)
-        one.rests()
-        one.begins("delete", self.clock.now(), self.clock.now() + 60)
-        one.becomes(State.DELETED)
-        one.rests()
-
-
-@pytest.fixture
-def watched(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Watched]:
-    made = Watched(pytestconfig, tmp_path)
-    yield made
-    made.progress.pytest_unconfigure()
-
 
 # What is worth a line
 
@@ -296,96 +207,3 @@ def test_what_is_logged_while_signals_are_held_comes_afterwards(
         with interrupts.hold():
             logging.getLogger("httpcore.http11").debug("somebody else's")
             assert caplog.messages == [*expected, "somebody else's"]
-
-
-# The thread
-
-
-def threads() -> list[str]:
-    return [it.name for it in threading.enumerate() if it.name == "hydra-smoke-progress"]
-
-
-def test_its_thread_lives_only_while_a_phase_is_under_way(watched: Watched) -> None:
-    one, two = watched.begins("ready"), watched.begins("ready")
-    one.rests()
-    assert len(threads()) == 1
-    two.rests()
-    assert threads() == []
-    one.begins("delete", 100.0, None)
-    watched.progress.end()
-    assert threads() == []
-    one.begins("delete", 100.0, None)
-    assert threads() == []
-
-
-def test_it_ticks_until_it_is_stopped() -> None:
-    ticked = threading.Semaphore(0)
-    ticker = Ticker(ticked.release)
-    ticker.start(0.0)
-    ticker.start(0.0)
-    assert ticked.acquire(timeout=30)
-    assert ticked.acquire(timeout=30)
-    ticker.stop()
-    ticker.stop()
-    assert threads() == []
-
-
-def test_a_tick_that_fails_is_the_last_one() -> None:
-    failed = threading.Event()
-
-    def tick() -> None:
-        failed.set()
-        raise ValueError
-
-    ticker = Ticker(tick)
-    ticker.start(0.0)
-    assert failed.wait(30)
-    ticker.stop()
-
-
-# Workers
-
-
-def test_without_a_terminal_nobody_listens(pytester: pytest.Pytester, tmp_path: Path) -> None:
-    progress = Progress(pytester.parseconfig(), tmp_path, Interrupts(), None)
-    progress.pytest_sessionstart()
-    progress.pytest_configure_node()
-    progress.pytest_runtest_logstart()
-    assert threads() == []
-    RelayWriter(tmp_path, "gw0").append_line("run-0: provisioning")
-    progress.say(["a line for nobody"])
-    for _ in progress.pytest_sessionfinish():
-        pass
-    progress.pytest_unconfigure()
-
-
-@pytest.fixture
-def telling(tmp_path: Path) -> Callable[[str], RelayWriter]:
-    return lambda name: RelayWriter(tmp_path, name)
-
-
-def test_the_main_process_hears_whole_lines_once(
-    telling: Callable[[str], RelayWriter], tmp_path: Path
-) -> None:
-    listener = RelayReader(tmp_path)
-    assert listener.new_lines() == []
-    telling("gw0").append_line("run-0: provisioning")
-    telling("gw1").append_line("run-1: für sich")
-    assert listener.new_lines() == ["gw0: run-0: provisioning", "gw1: run-1: für sich"]
-    path = tmp_path / "live.log"
-    path.write_bytes(path.read_bytes() + b"gw0: half")
-    assert listener.new_lines() == []
-    path.write_bytes(path.read_bytes() + b" a line\n")
-    assert listener.new_lines() == ["gw0: half a line"]
-
-
-def test_a_folder_that_is_gone_is_no_matter_of_the_run(tmp_path: Path) -> None:
-    RelayWriter(tmp_path / "gone", "gw0").append_line("run-0: deleted")
-    assert not (tmp_path / "gone").exists()
-
-
-def test_what_a_worker_tells_is_for_its_own_user_only(
-    telling: Callable[[str], RelayWriter], tmp_path: Path
-) -> None:
-    telling("gw0").append_line("run-0: provisioning")
-    assert os.stat(tmp_path / "live.log").st_mode & 0o777 == 0o600

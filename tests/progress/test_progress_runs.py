@@ -169,7 +169,8 @@ def test_a_phase_that_lasts_is_told_while_it_lasts(
 
 
 def test_the_bundled_checks_show_a_line_an_instance(pytester: pytest.Pytester) -> None:
-    arguments = [f"pytest_hydrasmoke/checks/test_{name}.py" for name in ("instance", "deletion")]
+    names = ("instance.py::test_instance_becomes_ready", "deletion.py")
+    arguments = [f"pytest_hydrasmoke/checks/test_{name}" for name in names]
     options = ("--hydra-smoke-fake", "--hydra-smoke-run-id=run", "--no-header")
     result = pytester.runpytest_inprocess(*only(), *options, *arguments)
     assert result.ret == 0

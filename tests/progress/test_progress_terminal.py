@@ -71,8 +71,16 @@ def tty(config: Config) -> Iterator[tuple[Beside, int]]:
         yield Beside(config, file), ours
 
 
-def test_a_line_is_below_the_dots_and_pytest_goes_on_below_it(tty: tuple[Beside, int]) -> None:
+def rows(tty: tuple[Beside, int]) -> list[str]:
+    """Give the rows that a terminal shows in the end."""
     beside, ours = tty
+    beside.terminal.close()
+    beside.file.close()
+    return shown(rest_of(ours))
+
+
+def test_a_line_is_below_the_dots_and_pytest_goes_on_below_it(tty: tuple[Beside, int]) -> None:
+    beside, _ = tty
     beside.dot("test_a.py ..")
     beside.terminal.write_line("a line")
     beside.terminal.write_line("another")
@@ -80,9 +88,7 @@ def test_a_line_is_below_the_dots_and_pytest_goes_on_below_it(tty: tuple[Beside,
     assert beside.writer.width_of_current_line == 0
     beside.dot()
     assert beside.writer.width_of_current_line == 1
-    beside.terminal.close()
-    beside.file.close()
-    assert shown(rest_of(ours)) == ["test_a.py ..", "a line", "another", "."]
+    assert rows(tty) == ["test_a.py ..", "a line", "another", "."]
 
 
 def test_the_name_of_a_test_is_written_again_before_its_outcome(pytester: pytest.Pytester) -> None:
@@ -96,7 +102,7 @@ def test_the_name_of_a_test_is_written_again_before_its_outcome(pytester: pytest
 
 def test_what_is_captured_is_not_touched(tty: tuple[Beside, int], tmp_path: Path) -> None:
     # As pytest does it: the descriptor is another file for as long as a test runs.
-    beside, ours = tty
+    beside, _ = tty
     beside.dot("test_a.py ")
     descriptor, saved = beside.file.fileno(), os.dup(beside.file.fileno())
     with (tmp_path / "captured").open("w") as file:
@@ -108,9 +114,7 @@ def test_what_is_captured_is_not_touched(tty: tuple[Beside, int], tmp_path: Path
     os.close(saved)
     beside.dot()
     assert (tmp_path / "captured").read_text() == "a print"
-    beside.terminal.close()
-    beside.file.close()
-    assert shown(rest_of(ours)) == ["test_a.py", "a line", "."]
+    assert rows(tty) == ["test_a.py", "a line", "."]
 
 
 def test_a_stream_in_memory_gets_lines(config: Config) -> None:
@@ -135,11 +139,9 @@ def test_a_terminal_is_written_to_where_poll_knows_none(
     # As on a Mac.
     monkeypatch.setattr(platform, "here", platform.Mac())
     monkeypatch.setattr(platform, "select", poll_without_devices())
-    beside, ours = tty
+    beside, _ = tty
     beside.terminal.write_line("a line")
-    beside.terminal.close()
-    beside.file.close()
-    assert shown(rest_of(ours)) == ["a line", ""]
+    assert rows(tty) == ["a line", ""]
 
 
 def test_in_a_file_what_pytest_has_flushed_is_before_it(config: Config, tmp_path: Path) -> None:
@@ -197,14 +199,12 @@ def test_a_reader_that_is_gone_is_no_matter_of_the_run(config: Config) -> None:
 
 def test_a_stopped_terminal_holds_nothing_up(tty: tuple[Beside, int]) -> None:
     # By Ctrl-S: what would be written is left out, rather than waited for.
-    beside, ours = tty
+    beside, _ = tty
     termios.tcflow(beside.file, termios.TCOOFF)
     beside.terminal.write_line("one")
     termios.tcflow(beside.file, termios.TCOON)
     beside.terminal.write_line("two")
-    beside.terminal.close()
-    beside.file.close()
-    assert shown(rest_of(ours)) == ["two", ""]
+    assert rows(tty) == ["two", ""]
 
 
 class Other(pytest.TerminalReporter):

@@ -34,8 +34,7 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True)])
 def test_it_loads_nothing_and_fits(tab: Tab, page: Path, width: int, dark: bool) -> None:
     tab.open(page, width=width, dark=dark)
     asked = [it["params"] for it in tab.events if it["method"] == "Network.requestWillBeSent"]

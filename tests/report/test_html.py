@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from xml.etree.ElementTree import Element
 
-import html5lib
 import pytest
+from html_page import Page
 from report_tools import (
     ID,
     REPLY,
@@ -37,33 +36,6 @@ HOSTILE = (
     "\u202egnp.exe\u2066\u200b\u2028",
     "\ud800 alone",
 )
-
-
-class Page:
-    """A page as a strict HTML parser sees it."""
-
-    def __init__(self, report: Report) -> None:
-        self.source = html.render(report)
-        parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
-        self.root: Element = parser.parse(self.source)
-        assert parser.errors == []
-
-    def all(self, tag: str, kind: str | None = None) -> list[Element]:
-        # What belongs to a drawing has its namespace before its name.
-        found = [it for it in self.root.iter() if it.tag.rpartition("}")[2] == tag]
-        return [it for it in found if kind is None or kind in it.get("class", "").split()]
-
-    @property
-    def text(self) -> str:
-        return self.text_of(self.root.find("body"))
-
-    @staticmethod
-    def text_of(element: Element | None) -> str:
-        assert element is not None
-        return re.sub(r"\s+", " ", "".join(element.itertext())).strip()
-
-    def texts(self, tag: str, kind: str | None = None) -> list[str]:
-        return [self.text_of(it) for it in self.all(tag, kind)]
 
 
 @pytest.mark.parametrize(

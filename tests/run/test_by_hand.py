@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from net_tools import AT_ONCE, SPEC, World, result, within
+from net_tools import AT_ONCE, KINDS, SPEC, World, result, within
 from virtual_network import VirtualNetwork
 
 from pytest_hydrasmoke import (
@@ -76,6 +76,7 @@ async def hands(
             yield it
 
 
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
 async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
     async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
@@ -93,13 +94,26 @@ async def test_what_is_provisioned_by_hand_is_deleted(kind: str) -> None:
         assert it.states == [State.DELETED]
 
 
-async def test_a_failing_test_leaves_nothing_either(kind: str) -> None:
+@pytest.mark.parametrize("case", ["fails", "after a refusal", "in progress", "somebody else's"])
+async def test_what_is_made_under_an_owned_key_is_deleted_however_it_was_made(
+    kind: str, case: str
+) -> None:
     async with hands(kind) as it:
+        stranger = it.world.client()
         with contextlib.suppress(ZeroDivisionError):
-            async with within(it.factory.own("mine")) as key:
-                await result(it.client.provision(SPEC, key))
-                raise ZeroDivisionError
-        assert it.alive() == 0
+            async with within(stranger), within(it.factory.own("mine")) as key:
+                if case in ("after a refusal", "in progress"):
+                    status, when = (400, "before") if case == "after a refusal" else (409, "after")
+                    it.world.fake.fail("provision", status=status, when=when)
+                    with pytest.raises(RouterError, match=str(status)):
+                        await result(it.client.provision(SPEC, key))
+                if case != "in progress":
+                    client = stranger if case == "somebody else's" else it.client
+                    await result(client.provision(SPEC, key))
+                assert it.alive() == 1
+                if case == "fails":
+                    raise ZeroDivisionError
+        assert (it.states, it.alive()) == ([State.GONE], 0)
 
 
 @pytest.mark.parametrize("given", ["present", "null"])
@@ -130,17 +144,6 @@ async def test_what_another_answer_about_its_key_names_is_the_runs_to_delete(kin
             assert record.known_ids[1:] == [OTHER_ID]
         asked = [request.path for request in it.world.fake.requests if request.route == "delete"]
         assert any(path.endswith(OTHER_ID) for path in asked)
-
-
-async def test_a_key_with_something_open_is_not_owned_again(kind: str) -> None:
-    async with hands(kind) as it:
-        async with within(it.factory.own("mine")) as key:
-            await result(it.client.provision(SPEC, key))
-        [record] = it.world.session.records
-        record.leak = "not confirmed as deleted"
-        with pytest.raises(ConfigError, match="can't name what a test provisions by hand"):
-            async with within(it.factory.own("mine")):
-                pass
 
 
 async def test_a_deletion_before_there_is_a_row_is_none(kind: str) -> None:
@@ -181,36 +184,6 @@ async def test_what_is_refused_is_asked_for_only_once_and_at_the_runs_end(kind: 
         assert it.leaks == [None]
 
 
-async def test_what_is_taken_after_a_refusal_is_owned(kind: str) -> None:
-    async with hands(kind) as it:
-        it.world.fake.fail("provision", status=400)
-        async with within(it.factory.own("mine")) as key:
-            with pytest.raises(RouterError):
-                await result(it.client.provision(SPEC, key))
-            await result(it.client.provision(SPEC, key))
-        assert it.states == [State.GONE]
-        assert it.alive() == 0
-
-
-async def test_a_key_in_progress_is_an_error_and_owned(kind: str) -> None:
-    async with hands(kind) as it:
-        it.world.fake.fail("provision", status=409, when="after")
-        async with within(it.factory.own("mine")) as key:
-            with pytest.raises(RouterError, match="409"):
-                await result(it.client.provision(SPEC, key))
-            assert it.alive() == 1
-        assert it.alive() == 0
-
-
-async def test_what_somebody_else_asked_for_is_deleted_too(kind: str) -> None:
-    async with hands(kind) as it:
-        stranger = it.world.client()
-        async with within(stranger), within(it.factory.own("mine")) as key:
-            await result(stranger.provision(SPEC, key))
-        assert it.states == [State.GONE]
-        assert it.alive() == 0
-
-
 async def test_what_nobody_knows_of_is_a_leak(kind: str) -> None:
     async with hands(kind, delete_timeout=5) as it:
         async with within(it.factory.own("mine")):
@@ -239,17 +212,16 @@ async def test_a_spec_with_the_token_in_it_is_not_sent(kind: str) -> None:
         assert "provision" not in it.world.routes()
 
 
-@pytest.mark.parametrize("name", ["", "0", "12", "two-words", "-"])
-async def test_a_name_that_a_sweep_could_not_place_is_refused(kind: str, name: str) -> None:
+async def test_a_key_is_owned_once_at_a_time_and_by_a_name_that_a_sweep_can_place(
+    kind: str,
+) -> None:
+    refused = "can't name what a test provisions by hand"
     async with hands(kind) as it:
-        with pytest.raises(ConfigError, match="can't name what a test provisions by hand"):
-            async with within(it.factory.own(name)):
-                pass
+        for name in ("", "0", "12", "two-words", "-"):
+            with pytest.raises(ConfigError, match=refused):
+                async with within(it.factory.own(name)):
+                    pass
         assert it.states == []
-
-
-async def test_a_key_is_owned_once_at_a_time(kind: str) -> None:
-    async with hands(kind) as it:
         async with within(it.factory.own("mine")) as key:
             with pytest.raises(ConfigError, match="owned only once at a time"):
                 async with within(it.factory.own("mine")):
@@ -258,34 +230,41 @@ async def test_a_key_is_owned_once_at_a_time(kind: str) -> None:
         async with within(it.factory.own("mine")) as key:
             await result(it.client.provision(SPEC, key))
         assert it.alive() == 0
+        # Nor again while something of it is open.
+        it.world.session.records[-1].leak = "not confirmed as deleted"
+        with pytest.raises(ConfigError, match=refused):
+            async with within(it.factory.own("mine")):
+                pass
 
 
 # Of somebody with another token
 
 
-@pytest.mark.parametrize("token", [None, "another-token"])
-async def test_a_stranger_who_is_turned_away_made_nothing(kind: str, token: str | None) -> None:
+@pytest.mark.parametrize(
+    ("token", "first"),
+    [
+        (None, {}),
+        ("another-token", {}),
+        ("another-token", {"status": 429}),
+        ("another-token", {"status": 503}),
+        ("another-token", {"status": 401, "body": "<h1>no</h1>"}),
+    ],
+    ids=["none", "another", "after 429", "after 503", "by something else"],
+)
+async def test_a_stranger_who_is_turned_away_made_nothing(
+    kind: str, token: str | None, first: dict[str, Any]
+) -> None:
     async with hands(kind) as it:
+        if first:
+            it.world.fake.fail("provision", **first)
         stranger = it.client.with_token(token)
         async with within(stranger), within(it.factory.own("mine")) as key:
             with pytest.raises(UnauthorizedError):
                 await result(stranger.provision(SPEC, key))
             assert it.states == [State.REFUSED]
         assert it.leaks == [None]
-
-
-@pytest.mark.parametrize("status", [429, 503])
-async def test_a_stranger_who_is_put_off_and_then_turned_away_made_nothing(
-    kind: str, status: int
-) -> None:
-    async with hands(kind) as it:
-        it.world.fake.fail("provision", status=status)
-        stranger = it.client.with_token("another-token")
-        async with within(stranger), within(it.factory.own("mine")) as key:
-            with pytest.raises(UnauthorizedError):
-                await result(stranger.provision(SPEC, key))
-            assert it.states == [State.REFUSED]
-        assert it.leaks == [None]
+        told = ["1 refused provision had no row at the end; a sweep looks once more"]
+        assert it.look_back() == told
 
 
 async def test_a_stranger_who_is_turned_away_and_served_is_found_out(kind: str) -> None:
@@ -307,52 +286,29 @@ async def test_a_stranger_who_is_turned_away_and_served_is_found_out(kind: str) 
         assert "refused to provision it, and did it all the same" in str(record.conflict)
 
 
-async def test_a_stranger_whom_something_else_turns_away_is_refused_too(kind: str) -> None:
-    async with hands(kind, delete_timeout=1) as it:
-        it.world.fake.fail("provision", status=401, body="<h1>no</h1>")
-        stranger = it.client.with_token("another-token")
-        async with within(stranger), within(it.factory.own("mine")) as key:
-            with pytest.raises(UnauthorizedError):
-                await result(stranger.provision(SPEC, key))
-            assert it.states == [State.REFUSED]
-        assert it.leaks == [None]
-        assert it.look_back() == [
-            "1 refused provision had no row at the end; a sweep looks once more"
-        ]
-
-
-async def test_a_client_without_a_field_is_still_the_runs_own(kind: str) -> None:
-    async with hands(kind) as it:
-        client = it.client.without("tier_id")
-        async with within(client), within(it.factory.own("mine")) as key:
-            with pytest.raises(RejectedError, match="tier_id"):
-                await result(client.provision(SPEC, key))
-            assert it.states == [State.REFUSED]
-        assert it.leaks == [None]
-
-
-@pytest.mark.parametrize("header", ["Basic abc", "Bearer", None])
-async def test_a_client_may_send_any_authorization(kind: str, header: str | None) -> None:
-    async with hands(kind) as it:
-        for client in (it.client, it.world.client()):
-            async with within(client), within(client.with_authorization(header)) as stranger:
-                with pytest.raises(UnauthorizedError):
-                    await result(stranger.poll("key"))
-            right = client.with_authorization(f"Bearer {it.world.fake.token}")
-            async with within(right):
-                assert not (await result(right.poll("key"))).found
-            with pytest.raises(ConfigError, match="authorization"):
-                client.with_authorization("Bearer a\r\nb")
-
-
-async def test_a_client_with_another_token_is_another_client(kind: str) -> None:
+async def test_a_client_may_send_any_authorization_and_no_field(kind: str) -> None:
     async with hands(kind) as it:
         plain = it.world.client()
         for client in (it.client, plain):
-            async with within(client.with_token("another-token")) as stranger:
-                with pytest.raises(UnauthorizedError):
-                    await result(stranger.poll("key"))
+            for other in (
+                client.with_token("another-token"),
+                *map(client.with_authorization, ("Basic abc", "Bearer", None)),
+            ):
+                async with within(other) as stranger:
+                    with pytest.raises(UnauthorizedError):
+                        await result(stranger.poll("key"))
             assert not (await result(client.poll("key"))).found
+            async with within(client.with_authorization(f"Bearer {it.world.fake.token}")) as right:
+                assert not (await result(right.poll("key"))).found
+            with pytest.raises(ConfigError, match="authorization"):
+                client.with_authorization("Bearer a\r\nb")
         async with within(plain):
             with pytest.raises(ConfigError, match="the token"):
                 plain.with_token("brief")
+        # One without a field is still the run's own.
+        without = it.client.without("tier_id")
+        async with within(without), within(it.factory.own("mine")) as key:
+            with pytest.raises(RejectedError, match="tier_id"):
+                await result(without.provision(SPEC, key))
+            assert it.states == [State.REFUSED]
+        assert it.leaks == [None]

@@ -115,19 +115,12 @@ def test_what_is_alive_is_left() -> None:
     assert case.line.startswith(f"LEFT     {ID} (key {KEY}): status 'running' ")
 
 
-def test_what_comes_back_once_is_deleted_again() -> None:
+def test_what_comes_back_once_is_deleted_again_and_twice_is_left() -> None:
+    case, back = case_of(CREATED, READY), [NOT_FOUND, status("running")]
+    io = carry_out(case, status=[*back, NOT_FOUND, ...])
+    assert (case.end, case.words, len(io.calls_sent("delete"))) == (End.DELETED, "", 2)
     case = case_of(CREATED, READY)
-    io = carry_out(case, status=[NOT_FOUND, status("running"), NOT_FOUND, ...])
-    assert case.end is End.DELETED
-    assert len(io.calls_sent("delete")) == 2
-    assert case.words == ""
-
-
-def test_what_comes_back_twice_is_left() -> None:
-    case = case_of(CREATED, READY)
-    carry_out(
-        case, status=[NOT_FOUND, status("running"), NOT_FOUND, status("running"), NOT_FOUND, ...]
-    )
+    carry_out(case, status=[*back, *back, NOT_FOUND, ...])
     assert case.end is End.LEFT
     assert case.words == "it was proved gone, and is there again: status 'running'"
 
@@ -140,14 +133,12 @@ def test_a_key_that_names_another_at_the_last_look_is_not_gone() -> None:
     assert case.end is End.DELETED
 
 
-def test_a_last_look_that_proves_nothing_leaves_it() -> None:
+@pytest.mark.parametrize("status", [400, 401])
+def test_a_last_look_that_proves_nothing_leaves_it(status: int) -> None:
     case = case_of(CREATED, READY)
-    carry_out(case, status=[NOT_FOUND, reply(401, {"detail": "no"}), ...])
+    carry_out(case, status=[NOT_FOUND, reply(status, {"detail": "no"}), ...])
     assert case.end is End.LEFT
-    case = case_of(CREATED, READY)
-    carry_out(case, status=[NOT_FOUND, reply(400, {"detail": "no"}), ...])
-    assert case.end is End.LEFT
-    assert case.words.startswith("proved gone, but the last look is no proof: ")
+    assert status == 401 or case.words.startswith("proved gone, but the last look is no proof: ")
 
 
 # Deleted in its boot
@@ -209,10 +200,7 @@ def test_a_deletion_under_way_is_well_and_not_over() -> None:
     case = case_of(CREATED, READY)
     io = under_way(case)
     assert io.waited >= 10
-    assert (case.end, case.end in WELL, LEARNED[case.end]) == (
-        *(End.UNDER_WAY, True),
-        State.DELETING,
-    )
+    assert (case.end, LEARNED[case.end], case.end in WELL) == (End.UNDER_WAY, State.DELETING, True)
     assert case.words == f"the router is still at it; sweep in {DELETED_FOR:.0f} s"
 
 
@@ -278,10 +266,13 @@ def test_a_key_that_nobody_has_claimed_is_asked_for_once() -> None:
     assert case.line == f"nothing  (key {KEY})"
 
 
-def test_what_a_key_names_that_nobody_has_claimed_is_deleted() -> None:
+def test_a_row_that_comes_is_deleted_also_where_nobody_has_claimed_its_key() -> None:
     case = case_of(named=False)
     carry_out(case, poll=[row("running"), NO_ROW, ...])
     assert (case.found, case.end) == (True, End.DELETED)
+    case = case_of()
+    carry_out(case, poll=[NO_ROW, NO_ROW, row("running"), NO_ROW, ...])
+    assert case.end is End.DELETED
 
 
 @pytest.mark.parametrize("lines", [(), (ACCEPTED,)], ids=["claimed", "accepted"])
@@ -313,12 +304,6 @@ def test_a_run_that_has_ended_needs_no_wait_for_a_row() -> None:
     # Its deletion is asked for all the same: an answer about the key has named it.
     assert (case.waits, io.waited, io.calls_sent("delete")) == (False, 0, ["delete"])
     assert case.end is End.UNSURE
-
-
-def test_a_row_that_comes_is_deleted() -> None:
-    case = case_of()
-    carry_out(case, poll=[NO_ROW, NO_ROW, row("running"), NO_ROW, ...])
-    assert case.end is End.DELETED
 
 
 def test_the_age_of_a_run_that_is_only_looked_at_is_not_known() -> None:

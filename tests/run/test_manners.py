@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
+from report_tools import a_report, an_instance, exchange, turn
 
 from pytest_hydrasmoke import Report
 from pytest_hydrasmoke._core.sightings import form_of
 from pytest_hydrasmoke._report.manners import AnswerReport, EventReport, Manners
 from pytest_hydrasmoke._report.model import InstanceReport, StatusReport, TurnReport
-from pytest_hydrasmoke._report.moments import CountReport, ExchangeReport, SpanReport
+from pytest_hydrasmoke._report.moments import CountReport, SpanReport
 from pytest_hydrasmoke._run.manners import QUESTIONS, answered, seen_in
 from pytest_hydrasmoke._sse.decoder import SseDecoder
 from pytest_hydrasmoke.fake import Scenario
@@ -19,22 +19,13 @@ from pytest_hydrasmoke.fake.replies import scripted
 from pytest_hydrasmoke.fake.scenario import Runtime
 from pytest_hydrasmoke.fake.sse_events import turn as stream_of
 
-ID, HOST, KEY = "0b0e9d5e-5d3c-4a64-9f0e-3a1b8f6d2c11", "agent-17.example", "night-0"
 PHASES = (("provision", 10.0, 0.5), ("ready", 11.5, 60.0), ("delete", 99.0, 0.25))
 BOOT = ((12.0, "Queued"), (13.0, "booting"), (71.5, "Up"))
 
 
 def said(error: str | None = None, *, complete: bool = True) -> TurnReport:
-    return TurnReport(
-        at=80.0,
-        message="A word",
-        text="Words",
-        events=3,
-        arrivals=(),
-        seconds=None if error else 2.0,
-        complete=complete and error is None,
-        error=error,
-    )
+    ended = {"seconds": None if error else 2.0, "complete": complete and error is None}
+    return turn(80.0, message="A word", text="Words", error=error, **ended)
 
 
 def instance(
@@ -43,42 +34,15 @@ def instance(
     looks: tuple[int | None, ...] = (200,),
     phases: tuple[tuple[str, float, float], ...] = PHASES,
 ) -> InstanceReport:
-    return InstanceReport(
-        id=ID,
-        idempotency_key=KEY,
-        hostname=HOST,
-        spec=None,
-        outcome="deleted",
-        leak=None,
-        failed=False,
-        began=datetime(2026, 11, 26, tzinfo=UTC),
-        phases={},
-        chats=1,
-        requests={},
-        retries=0,
-        notes=("a note",),
-        drift=(),
+    return an_instance(
         statuses=tuple(StatusReport(at=at, word=word) for at, word in statuses),
         spans=tuple(SpanReport(phase=name, at=at, seconds=took) for name, at, took in phases),
-        exchanges=tuple(
-            ExchangeReport(
-                call="status",
-                method="GET",
-                path=f"/instances/{ID}",
-                attempt=1,
-                at=12.0,
-                seconds=0.1,
-                status=code,
-                error=None,
-            )
-            for code in looks
-        ),
+        exchanges=tuple(exchange("status", 12.0, status=code) for code in looks),
         turns=turns,
         usage=(
             CountReport(at=80.0, count=0, providers=()),
             CountReport(at=82.5, count=2, providers=("openai", "anthropic")),
         ),
-        failures=(),
     )
 
 
@@ -87,16 +51,7 @@ def answer(call: str, code: int = 200, **fields: str) -> AnswerReport:
 
 
 def report(*instances: InstanceReport, **manners: Any) -> Report:
-    return Report(
-        run_id="night",
-        fake=False,
-        url="https://router.example",
-        began=datetime(2026, 11, 26, tzinfo=UTC),
-        seconds=90.0,
-        exit_code=0,
-        instances=instances,
-        manners=Manners(drift=("odd",), **manners),
-    )
+    return a_report(instances=instances, manners=Manners(drift=("odd",), **manners))
 
 
 ANSWERS: list[tuple[list[AnswerReport], dict[str, list[object]]]] = [

@@ -6,43 +6,30 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from net_tools import AT_ONCE, FIELDS, SPEC, config_for
+from net_tools import AT_ONCE, SPEC
+from run_tools import FAILS
+from sharing_tools import BOOTS, OTHER, PATIENCE, Process, Run, Runs, a_run, comes_true, meanwhile
 
 from pytest_hydrasmoke import (
     ConfigError,
-    HydraSmokeConfig,
     InstanceSpec,
     ProvisionError,
-    SmokeInstance,
 )
 from pytest_hydrasmoke._api.calls import Calls
-from pytest_hydrasmoke._base.evidence import Forms
-from pytest_hydrasmoke._core.record import InstanceRecord
 from pytest_hydrasmoke._core.states import State
-from pytest_hydrasmoke._report.build import merged, report_of
-from pytest_hydrasmoke._report.model import InstanceReport
-from pytest_hydrasmoke._run.ledger import Ledger, mark_run_over
-from pytest_hydrasmoke._run.locks import MAIN, Lock
-from pytest_hydrasmoke._run.preflight import learn
-from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke._report.build import merged
+from pytest_hydrasmoke._run.ledger import mark_run_over
+from pytest_hydrasmoke._run.locks import MAIN
+from pytest_hydrasmoke._run.sharing import EVERYBODY
 from pytest_hydrasmoke._transport.protocol import drive
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake import Scenario
 
-OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
-BOOTS = Scenario(row_after=0.1, statuses=((0, "queued"), (0.2, "running")))
-FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
-
+__all__ = ["a_run"]
 SHARED = Path(__file__).parents[1] / "shared"
-PATIENCE = 60.0
-"""Seconds, for a busy machine; nothing here takes one."""
 DIES = """
 import sys
 from pathlib import Path
@@ -64,124 +51,6 @@ sharing.take(SPEC, EVERYBODY, "test_1")
 print("has it", flush=True)
 sys.stdin.read()
 """
-
-
-class WatchedLedger(Ledger):
-    """Tells when somebody asks to hold something."""
-
-    def __init__(self, output: Path, run_id: str) -> None:
-        super().__init__(output, run_id)
-        self.asked = threading.Event()
-
-    def hold(self, name: str, check: Callable[[], object]) -> Lock:
-        self.asked.set()
-        return super().hold(name, check)
-
-    def stands_next(self) -> bool:
-        """Return whether somebody waits to hold something."""
-        for path in (self.folder / "held").glob("*-next.lock"):
-            with Lock(path) as turn:
-                if not turn.acquire():
-                    return True
-        return False
-
-
-class Process:
-    """One process of a run, as far as sharing goes: a session, a ledger and a part in it."""
-
-    def __init__(self, config: HydraSmokeConfig, name: str, forms: Forms) -> None:
-        self.ledger = WatchedLedger(config.output, config.run_id)
-        self.ledger.begin(name)
-        self.told: list[str] = []
-        self.session = SmokeSession(
-            config,
-            self.ledger,
-            on_ready=lambda instance: self.told.append(instance.id),
-            forms=forms,
-        )
-        self.sharing = Sharing(self.session, worker=name != MAIN)
-
-    def take(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> InstanceRecord:
-        return self.sharing.take(spec, share, "test_a.py::test_1")
-
-    @contextmanager
-    def holding(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> Iterator[SmokeInstance]:
-        """Hold the shared instance as a test does."""
-        try:
-            yield SmokeInstance(self.session.handle(self.take(spec, share)))
-        finally:
-            self.sharing.release()
-
-    def end(self) -> list[InstanceReport]:
-        """End as a process of the run ends, and give what it has to report."""
-        self.session.close()
-        return [report_of(record, 0.0) for record in self.session.records]
-
-    def die(self) -> None:
-        """Let go of what a killed process would let go of, and of nothing else."""
-        self.sharing.release()
-        self.session._io.close()
-
-
-class Run:
-    """A router, and the processes of one run against it."""
-
-    def __init__(self, fake: FakeRouter, output: Path, stack: ExitStack, **more: Any) -> None:
-        self.fake = fake
-        self.config = config_for(fake, output=output, **{"usage_settle": 0.5, **more})
-        self.forms = learn(self.config)
-        self.stack = stack
-        self.main = self.process(MAIN)
-
-    def process(self, name: str) -> Process:
-        process = Process(self.config, name, self.forms)
-        self.stack.callback(process.ledger.end)
-        self.stack.callback(process.end)
-        self.stack.callback(process.sharing.release)
-        return process
-
-    def workers(self, number: int) -> list[Process]:
-        return [self.process(f"gw{i}") for i in range(number)]
-
-    def times(self, route: str) -> int:
-        return sum(request.route == route for request in self.fake.requests)
-
-
-Runs = Callable[..., Run]
-
-
-@pytest.fixture
-def a_run(tmp_path: Path) -> Iterator[Runs]:
-    """Give `a_run(scenario, **settings)`; what is left at its end, its main process deletes."""
-    with ExitStack() as stack:
-
-        def make(scenario: Scenario = AT_ONCE, **settings: Any) -> Run:
-            fake = stack.enter_context(FakeRouter(scenario))
-            return Run(fake, tmp_path, stack, **settings)
-
-        yield make
-
-
-@contextmanager
-def meanwhile(work: Callable[[], object]) -> Iterator[None]:
-    """Do a work in a thread, which has ended well when this is over."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(PATIENCE)
-    assert not thread.is_alive()
-    if failures:
-        raise failures[0]
 
 
 # One for all
@@ -262,7 +131,14 @@ def test_what_a_test_deleted_is_replaced_for_everybody(a_run: Runs) -> None:
 def test_an_attached_instance_is_held_too_and_is_one_story(a_run: Runs) -> None:
     owner = a_run()
     theirs = owner.main.session.provision(SPEC)
-    run = Run(owner.fake, owner.config.output, owner.stack, run_id="other", instance=theirs.id)
+    run = Run(
+        owner.fake,
+        owner.config.output,
+        owner.stack,
+        run_id="other",
+        instance=theirs.id,
+        usage_settle=30,
+    )
     first, second = run.workers(2)
 
     def use(worker: Process, spec: InstanceSpec) -> None:
@@ -305,9 +181,8 @@ def test_what_a_dead_process_left_unfinished_is_brought_to_its_end(
     with heir.holding() as instance:
         assert instance.idempotency_key == key
         instance.chat("hello")
-    assert len(run.fake.instances) == 1
     # Those who wait for it to be ready are told once in a run.
-    assert len(heir.told) == (0 if fact is State.READY else 1)
+    assert (len(run.fake.instances), len(heir.told)) == (1, 0 if fact is State.READY else 1)
 
 
 def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_run: Runs) -> None:
@@ -322,7 +197,14 @@ def test_what_a_dead_process_was_deleting_is_replaced_and_deleted_to_the_end(a_r
     assert [seen.deleted for seen in run.fake.instances] == [True, True]
 
 
-@pytest.mark.parametrize("boots", [True, False], ids=["in provisioning", "in a test"])
+@pytest.mark.parametrize(
+    "boots",
+    [
+        # Each fact that it may have left by then is tried above, without a process.
+        pytest.param(True, id="in provisioning", marks=pytest.mark.kill),
+        pytest.param(False, id="in a test"),
+    ],
+)
 def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
     late = Scenario(row_after=1, statuses=((0, "running"),))
     run = a_run(late if boots else AT_ONCE)
@@ -349,14 +231,6 @@ def test_a_killed_process_holds_nothing_up(a_run: Runs, boots: bool) -> None:
     assert [record.key for record in heir.session.records] == ["net-0"]
     assert len(run.fake.instances) == 1
     assert len(heir.told) == (1 if boots else 0)
-
-
-def comes_true(what: Callable[[], object]) -> bool:
-    """Wait for something to become true; tells whether it did."""
-    end = time.monotonic() + PATIENCE
-    while not what() and time.monotonic() < end:
-        time.sleep(0.01)
-    return bool(what())
 
 
 # What can't be had
@@ -474,83 +348,3 @@ def test_the_end_of_the_run_ends_the_wait(a_run: Runs) -> None:
         assert second.ledger.asked.wait(PATIENCE)
         mark_run_over(run.config.output, "net")
     assert second.session.records == []
-
-
-# The end
-
-
-def test_workers_leave_what_is_shared_to_the_main_process(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
-    private = first.session.provision(OTHER)
-    for worker in (first, second):
-        with worker.holding() as instance:
-            instance.chat("hello")
-        worker.sharing.end(EVERYBODY)
-    told = [first.end(), second.end()]
-    assert [(one.id, one.outcome) for its in told for one in its] == [
-        (private.id, "deleted"),
-        (instance.id, "shared"),
-        (instance.id, "shared"),
-    ]
-    assert [seen.deleted for seen in run.fake.instances] == [True, False]
-    run.main.session.adopt({})
-    stories = merged([*told, run.main.end()])
-    assert [seen.deleted for seen in run.fake.instances] == [True, True]
-    # One story each, with what every process knows of it.
-    assert [(story.id, story.outcome) for story in stories] == [
-        (private.id, "deleted"),
-        (instance.id, "deleted"),
-    ]
-    shared = stories[1]
-    assert (shared.spec, shared.chats, shared.leak) == (SPEC, 2, None)
-    assert shared.requests["provision"] == 1
-    assert shared.requests["chat"] == 2
-    assert shared.requests["delete"] == 1
-    assert {"provision", "ready", "turn", "delete"} <= set(shared.phases)
-
-
-def test_what_nobody_has_seen_deleted_counts_as_leaked(a_run: Runs) -> None:
-    run = a_run()
-    workers = run.workers(2)
-    for worker in workers:
-        with worker.holding():
-            pass
-    [story] = merged(worker.end() for worker in workers)
-    assert (story.outcome, story.leak) == ("leaked", "no process has confirmed its deletion")
-
-
-def test_a_deletion_that_a_test_saw_is_believed_whoever_tells_last(a_run: Runs) -> None:
-    run = a_run()
-    first, second = run.workers(2)
-    with second.holding():
-        pass
-    with first.holding() as instance:
-        instance.delete()
-    for one, two in ((first, second), (second, first)):
-        [story] = merged([one.end(), two.end()])
-        assert story.outcome == "deleted"
-
-
-@pytest.mark.parametrize(
-    ("keep", "failed", "kept"),
-    [("always", False, True), ("on-failure", True, True), ("on-failure", False, False)],
-)
-def test_what_is_shared_is_kept_by_the_main_process(
-    a_run: Runs, keep: str, failed: bool, kept: bool
-) -> None:
-    run = a_run(keep=keep)
-    [worker] = run.workers(1)
-    with worker.holding():
-        pass
-    worker.end()
-    # What failed, the reports of the tests have told.
-    run.main.session.adopt({})
-    for record in run.main.session.records:
-        record.failed = failed
-    [story] = run.main.end()
-    assert story.outcome == ("kept" if kept else "deleted")
-    assert run.fake.instances[0].deleted is not kept
-    [entry] = run.main.ledger.read().open
-    assert entry.state is (State.KEPT if kept else State.GONE)
-    assert worker.session.records[0].state is State.READY

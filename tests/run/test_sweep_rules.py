@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from liar import Liar, Lie, lying, on
-from owner_tools import SPEC, config_for, kill, open_keys, session_for
+from owner_tools import kill
+from sweeping import Bench
 
-from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._core.states import CLOSED, State
-from pytest_hydrasmoke._run.folder import folder_of
-from pytest_hydrasmoke._run.ledger import append
 from pytest_hydrasmoke._run.slots import AHEAD
 from pytest_hydrasmoke.fake import FakeRouter
-
-Sweep = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
@@ -28,43 +23,11 @@ def liar() -> Iterator[Liar]:
 
 
 @pytest.fixture
-def sweep(
+def bench(
     liar: Liar, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Sweep:
-    """Give `sweep(*arguments)`: exit code and output, of a sweep at the router that may lie."""
-    monkeypatch.chdir(tmp_path)
-    given = {"url": liar.url, "token": liar.token, "delete_timeout": "0.7", "ready_timeout": "2"}
-    for name, value in given.items():
-        monkeypatch.setenv(f"HYDRA_SMOKE_{name.upper()}", value)
-
-    def run(*arguments: str, wait: float = 0.6) -> tuple[int, str]:
-        capsys.readouterr()
-        code = main(["sweep", "--wait", str(wait), *arguments])
-        told = capsys.readouterr()
-        return code, told.out + told.err
-
-    return run
-
-
-def killed(liar: Liar, output: Path, number: int = 1, **settings: Any) -> list[str]:
-    """Let a run provision, and end without any clean-up; gives the ids."""
-    config = config_for(liar, output, **settings)
-    session = session_for(config)
-    ids = [session.provision(config.spec).id for _ in range(number)]
-    kill(session)
-    return ids
-
-
-def write(output: Path, key: str, state: State, **fields: Any) -> Path:
-    folder = folder_of(output, "owner")
-    folder.mkdir(parents=True, exist_ok=True)
-    append(folder, {"key": key, "state": state, **fields}, make=state is State.CLAIMED)
-    return folder
-
-
-def claim(liar: Liar, output: Path, key: str, *, url: str | None = None) -> Path:
-    more = {"url": url or liar.url, "spec": SPEC, "share": None, "fake": False}
-    return write(output, key, State.CLAIMED, **more)
+) -> Bench:
+    """Runs and sweeps at a router that may lie, with short deadlines."""
+    return Bench(liar, tmp_path, monkeypatch, capsys, delete_timeout=0.7, ready_timeout=2)
 
 
 # Is this the smoke router?
@@ -78,134 +41,108 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("by", [[], ["--run-id", "owner"], ["--dry-run"]], ids=" ".join)
-@pytest.mark.parametrize("case", WRONG)
 def test_what_is_no_smoke_router_is_no_reason_to_say_that_nothing_is_left(
-    case: str, by: list[str], sweep: Sweep, liar: Liar, output: Path
+    bench: Bench, liar: Liar
 ) -> None:
-    killed(liar, output)
-    liar.lie(WRONG[case])
-    code, told = sweep(*by)
-    assert code == 1
-    assert told.startswith(f"UNKNOWN  what is left: {liar.url} does not show it: ")
-    assert "nothing is left" not in told
-    assert open_keys(output) == ["owner-0"]
-    assert not liar.told("delete")
-
-
-def test_a_sweep_needs_to_know_where_the_router_is(
-    sweep: Sweep, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HYDRA_SMOKE_URL")
-    (output / "runs").mkdir(parents=True)
-    code, told = sweep()
-    assert (code, "url is not set: set HYDRA_SMOKE_URL" in told) == (4, True)
+    bench.killed()
+    for lies in WRONG.values():
+        liar.lie(lies)
+        for by in ((), ("--run-id", "owner"), ("--dry-run",)):
+            code, told = bench.sweep(*by, wait=0.0)
+            assert code == 1
+            assert told.startswith(f"UNKNOWN  what is left: {liar.url} does not show it: ")
+            assert "nothing is left" not in told
+            assert (bench.open, liar.told("delete")) == (["owner-0"], 0)
 
 
 # Whose they are
 
 
 def test_entries_of_another_router_are_left_and_named_and_it_hears_nothing(
-    sweep: Sweep, liar: Liar, output: Path
+    bench: Bench, liar: Liar
 ) -> None:
     with FakeRouter(liar.fake.scenario, liar.token) as other:
-        config = config_for(other, output, run_id="elsewhere")
-        session = session_for(config)
-        session.provision(config.spec)
-        kill(session)
-        killed(liar, output)
+        bench.router = other
+        bench.killed(run_id="elsewhere")
+        bench.router = liar
+        bench.killed()
+        bench.claim("prefixed-0", f"{liar.url}/staging")
         before = len(other.requests)
-        code, told = sweep()
-        assert (code, liar.alive, open_keys(output)) == (1, [], ["elsewhere-0"])
-        where = f"it is another router's: sweep with HYDRA_SMOKE_URL={other.url}"
-        assert f"LEFT     (key elsewhere-0): {where}" in told
+        code, told = bench.sweep()
+        assert (code, bench.alive) == (1, [])
+        assert sorted(bench.open) == ["elsewhere-0", "prefixed-0"]
         assert len(other.requests) == before
-
-
-def test_a_prefix_makes_another_router(sweep: Sweep, liar: Liar, output: Path) -> None:
-    claim(liar, output, "owner-0", url=f"{liar.url}/staging")
-    code, told = sweep()
-    assert (code, f"HYDRA_SMOKE_URL={liar.url}/staging" in told) == (1, True)
+        where = "it is another router's: sweep with HYDRA_SMOKE_URL"
+        assert f"LEFT     (key elsewhere-0): {where}={other.url}" in told
+        assert f"LEFT     (key prefixed-0): {where}={liar.url}/staging" in told
 
 
 @pytest.mark.parametrize("spelled", ["{}/", "HTTP{}"])
 def test_the_same_router_is_known_however_its_url_is_spelled(
-    spelled: str, sweep: Sweep, liar: Liar, output: Path
+    spelled: str, bench: Bench, liar: Liar
 ) -> None:
-    killed(liar, output)
-    ledger = folder_of(output, "owner") / "ledger.jsonl"
+    bench.killed()
+    ledger = bench.of("owner") / "ledger.jsonl"
     rest = liar.url if "{}/" in spelled else liar.url.removeprefix("http")
     ledger.write_text(ledger.read_text().replace(liar.url, spelled.format(rest)))
-    assert (sweep()[0], liar.alive) == (0, [])
+    assert (bench.sweep()[0], bench.alive) == (0, [])
 
 
-def test_nothing_but_keys_is_taken_from_a_ledger(sweep: Sweep, liar: Liar, output: Path) -> None:
-    [living] = killed(liar, output)
-    ledger = folder_of(output, "owner") / "ledger.jsonl"
+def test_nothing_but_keys_is_taken_from_a_ledger(bench: Bench, liar: Liar) -> None:
+    [living] = bench.killed()
+    ledger = bench.of("owner") / "ledger.jsonl"
     lines = [json.loads(line) for line in ledger.read_text().splitlines() if line]
     lines[0] |= {"gone_statuses": ["running"], "max_instances": 900, "ca_file": "/x"}
     lines[0] |= {"allow_http": True, "trust_env": True}
     ledger.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     liar.lie([Lie(409, {"detail": "already"}, on("delete"))])
-    code, told = sweep()
-    assert (code, liar.alive) == (1, ["owner-0"])
+    code, told = bench.sweep()
+    assert (code, bench.alive) == (1, ["owner-0"])
     assert f"LEFT     {living} (key owner-0)" in told
 
 
-NAMING = (State.ACCEPTED, State.CREATED)
-
-
-@pytest.mark.parametrize("state", [it for it in State if it not in {State.CLAIMED, *CLOSED}])
 def test_an_id_in_a_ledger_is_deleted_only_if_an_answer_about_its_key_named_it(
-    state: State, sweep: Sweep, liar: Liar, output: Path
+    bench: Bench,
 ) -> None:
-    [instance] = killed(liar, output.parent / "elsewhere", run_id="elsewhere")
-    claim(liar, output, "owner-0")
-    write(output, "owner-0", state, id=instance)
-    sweep(wait=0.0)
-    assert liar.alive == ([] if state in NAMING else ["elsewhere-0"])
-    assert bool(liar.told("delete")) is (state in NAMING)
+    elsewhere = bench.folder / "elsewhere"
+    naming = (State.ACCEPTED, State.CREATED)
+    others = [it for it in State if it not in {State.CLAIMED, *naming, *CLOSED}]
+    for slot, state in enumerate([*others, *naming]):
+        [instance] = bench.killed(output=elsewhere, run_id=f"elsewhere{slot}")
+        bench.claim(f"owner-{slot}")
+        bench.write(f"owner-{slot}", state, id=instance)
+    bench.sweep(wait=0.0)
+    assert bench.alive == [f"elsewhere{slot}-0" for slot in range(len(others))]
+    asked = {it.path.rpartition("/")[2] for it in bench.fake.requests if it.route == "delete"}
+    assert asked == {it.id for it in bench.fake.instances if it.deleted}
 
 
-def test_a_ledger_owns_no_key_of_another_run(sweep: Sweep, liar: Liar, output: Path) -> None:
-    killed(liar, output.parent / "elsewhere", run_id="stranger")
-    claim(liar, output, "stranger-0")
-    code, told = sweep()
-    assert (code, liar.alive) == (1, ["stranger-0"])
+def test_a_ledger_owns_no_key_of_another_run(bench: Bench) -> None:
+    bench.killed(output=bench.folder / "elsewhere", run_id="stranger")
+    bench.claim("stranger-0", run_id="owner")
+    code, told = bench.sweep()
+    assert (code, bench.alive) == (1, ["stranger-0"])
     assert "LEFT     (key stranger-0): its ledger is run owner's, which has no such key" in told
 
 
 # How far a run's slots go
 
 
-def test_a_run_that_used_more_slots_than_this_sweep_would_is_swept_to_its_end(
-    sweep: Sweep, liar: Liar, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "30")
-    killed(liar, output.parent / "on another machine", 40, max_instances=40)
-    code, told = sweep("--run-id", "owner")
-    assert (code, liar.alive) == (0, []), told
-    assert f"no other row under slots 0-{40 + AHEAD - 1}, nor under " in told
-
-
-def test_a_gap_of_sixty_three_slots_is_no_end(
-    sweep: Sweep, liar: Liar, output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HYDRA_SMOKE_DELETE_TIMEOUT", "30")
-    config = config_for(liar, output.parent / "on another machine", max_instances=2 * AHEAD)
-    session = session_for(config)
-    for slot, record in enumerate(session.claim(config.spec, 2 * AHEAD)):
+def test_a_gap_of_sixty_three_slots_is_no_end_of_a_run_on_another_machine(bench: Bench) -> None:
+    bench.set(delete_timeout=30)
+    session = bench.begun(bench.folder / "on another machine", max_instances=2 * AHEAD)
+    for slot, record in enumerate(session.claim(session.config.spec, 2 * AHEAD)):
         if slot in (AHEAD - 1, 2 * AHEAD - 1):
             session.bring_up(record)
     kill(session)
-    assert sweep("--run-id", "owner")[0] == 0
-    assert liar.alive == []
+    code, told = bench.sweep("--run-id", "owner", wait=0.0)
+    assert (code, bench.alive) == (0, []), told
+    assert f"no other row under slots 0-{3 * AHEAD - 1}, nor under " in told
 
 
 # What can't be read
 
 
-@pytest.mark.parametrize("by", [[], ["--run-id", "owner"]], ids=["all", "one"])
 @pytest.mark.parametrize(
     "damage",
     [
@@ -218,38 +155,31 @@ def test_a_gap_of_sixty_three_slots_is_no_end(
     ids=["a word", "bytes", "half a line", "another release", "no facts"],
 )
 def test_a_ledger_that_can_not_all_be_read_stays_and_its_slots_are_asked_for(
-    damage: Callable[[bytes], bytes], by: list[str], sweep: Sweep, liar: Liar, output: Path
+    damage: Callable[[bytes], bytes], bench: Bench
 ) -> None:
-    killed(liar, output, 2)
-    ledger = folder_of(output, "owner") / "ledger.jsonl"
+    bench.killed(2)
+    ledger = bench.of("owner") / "ledger.jsonl"
     ledger.write_bytes(damage(ledger.read_bytes()))
-    code, told = sweep(*by)
-    assert (code, liar.alive, ledger.exists()) == (1, [], True), told
-    assert f"delete {ledger.parent}" in told
-    assert "nothing is left" not in told
+    for by in ((), ("--run-id", "owner")):
+        asked = len(bench.polled)
+        code, told = bench.sweep(*by, wait=0.0)
+        assert (code, bench.alive, ledger.exists()) == (1, [], True), told
+        assert f"delete {ledger.parent}" in told
+        assert "nothing is left" not in told
+        assert f"owner-{AHEAD - 1}" in bench.polled[asked:]
 
 
 # What is shown
 
 
-def test_what_a_sweep_prints_is_harmless(sweep: Sweep, liar: Liar, output: Path) -> None:
+def test_what_a_sweep_prints_is_harmless(bench: Bench, liar: Liar) -> None:
     hostile = "owner-0\n::error::gone\n##[error]\x1b[31m\u202enothing is left\r"
-    claim(liar, output, hostile)
-    claim(liar, output, "owner-1", url="https://router.example/\n::stop-commands::x")
-    write(output, "owner-1", State.CREATED, id="\x1b]0;x\x07")
+    bench.claim(hostile, run_id="owner")
+    bench.claim("owner-1", "https://router.example/\n::stop-commands::x")
+    bench.write("owner-1", State.CREATED, id="\x1b]0;x\x07")
     liar.lie([Lie(404, {"detail": "::set-output name=x::\n::add-mask::y\x1b[2J"}, on("delete"))])
-    _, told = sweep()
+    _, told = bench.sweep()
     assert not any(line.lstrip().startswith("::") for line in told.splitlines())
     assert all(char == "\n" or char.isprintable() for char in told)
     assert "##[" not in told
     assert "nothing is left" not in told.splitlines()
-
-
-@pytest.mark.parametrize("wait", ["nan", "inf", "-1", "soon"])
-def test_a_wait_is_a_number_of_seconds(
-    wait: str, sweep: Sweep, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["sweep", f"--wait={wait}"])
-    assert ended.value.code == 2
-    assert "--wait: must be a number of seconds, 0 or more" in capsys.readouterr().err

@@ -70,11 +70,11 @@ def test_what_a_killed_run_left_takes_as_long_as_one_last_look(
     sweep: Callable[..., Swept], fake: FakeRouter, output: Path, clock: VirtualClock
 ) -> None:
     session = a_run(fake, output, clock)
-    session.many(20, session.config.spec)
+    session.many(6, session.config.spec)
     kill(session)
     left, lines, took = sweep()
     assert (left, alive(fake), open_keys(output)) == (False, [], [])
-    assert len(lines) == 20 + 1
+    assert len(lines) == 6 + 1
     assert took == pytest.approx(2, abs=0.5)
 
 
@@ -116,11 +116,11 @@ def test_a_row_that_comes_late_is_waited_for_beside_all_others(
     sweep: Callable[..., Swept], fake: FakeRouter, output: Path, clock: VirtualClock
 ) -> None:
     session = a_run(fake, output, clock)
-    session.claim(session.config.spec, 20)
+    session.claim(session.config.spec, 6)
     kill(session)
     left, lines, took = sweep(wait=30.0)
     assert (left, took) == (True, pytest.approx(30, abs=1))
-    assert sum(line.startswith("unsure   ") for line in lines) == 20
+    assert sum(line.startswith("unsure   ") for line in lines) == 6
     age(output, 3600)
     assert sweep(wait=0.0)[0] is False
 

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from plugin_tools import Project, problems
+from typing import Any
 
-from pytest_hydrasmoke import HydraSmokeConfig
+import pytest
+from plugin_tools import Project, problems, shows_token
+
+from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
 from pytest_hydrasmoke._options import SETTINGS
-from pytest_hydrasmoke._settings.sources import load
+from pytest_hydrasmoke._settings.sources import Loaded, load
 
 NOWHERE = "https://router.example"
 
 
-def told(project: Project, *arguments: str) -> list[str]:
+def refused(project: Project, *arguments: str) -> list[str]:
     """Run, and give the problems; nothing but they came out."""
     result = project.live(*arguments)
     assert "collected" not in result.stdout.str()
     return problems(result)
 
 
+def told(project: Project, **options: str) -> list[str]:
+    """Return the problems with the project's settings, as a live run would tell them."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(project, **options)
+    assert not shows_token(caught.value.message)
+    head, *lines = caught.value.message.split("\n  - ")
+    assert head == "hydra-smoke can't start:"
+    assert not any("\n" in line for line in lines)
+    return lines
+
+
+def loaded(project: Project, **options: str) -> Loaded:
+    """Read the project's settings as a live run would."""
+    given: dict[str, Any] = {**dict.fromkeys(SETTINGS), **options}
+    return load(given, project.path, fake=False)
+
+
 def resolved(project: Project, **options: str) -> HydraSmokeConfig:
-    """Resolve the project's settings as a live run would."""
-    return load({**dict.fromkeys(SETTINGS), **options}, project.path, fake=False).config
+    return loaded(project, **options).config

@@ -90,7 +90,7 @@ def test_no_run_records_where_it_must_not(live: Project) -> None:
 @pytest.mark.parametrize("record", ["/", ".", "..", "~", "~/.."])
 def test_what_is_clearly_no_folder_of_recordings_is_refused(live: Project, record: str) -> None:
     place = os.path.expanduser(record)
-    [problem] = told(live, "--hydra-smoke-record", place, "--hydra-smoke-output=/elsewhere/out")
+    [problem] = told(live, record=place, output="/elsewhere/out")
     assert problem.endswith(
         "is the project's folder, the home folder, or a folder that contains one of them: "
         "give a folder for recordings alone, such as 'recordings'"
@@ -99,7 +99,7 @@ def test_what_is_clearly_no_folder_of_recordings_is_refused(live: Project, recor
 
 @pytest.mark.parametrize("record", [".hydrasmoke", ".hydrasmoke/recordings"])
 def test_recordings_and_the_output_do_not_lie_in_one_another(live: Project, record: str) -> None:
-    [problem] = told(live, "--hydra-smoke-record", record)
+    [problem] = told(live, record=record)
     assert "must not contain each other: recordings are kept with the tests" in problem
 
 

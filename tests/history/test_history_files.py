@@ -1,0 +1,179 @@
+"""Where views of the history are written, and that nothing else is written over."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from handlers import as_in_a_terminal
+from history_tools import Output, command
+
+from pytest_hydrasmoke._cli.main import main
+
+
+def test_a_file_that_can_not_be_written_is_a_wrong_setting(
+    artifacts: Path, tmp_path: Path, capsys: Output
+) -> None:
+    code, lines = command(capsys, artifacts, "--json", tmp_path / "no" / "where.json")
+    assert code == 4
+    assert lines[-2].endswith("where.json can't be written: No such file or directory")
+
+
+def test_a_view_on_standard_output_is_alone_there(artifacts: Path, capsys: Output) -> None:
+    assert main(["history", str(artifacts), "--json", "-", "--fail-on", "failure"]) == 1
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["live"]["groups"]) == 12
+    assert err.startswith("hydra-smoke history: live router, groups: 12,")
+    assert "\nFAILED failure: run run-11 of group g11 (exit code 1)" in err
+    assert main(["history", str(artifacts), "--markdown", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("## hydra-smoke history: failed\n\n`live router,")
+    code, lines = command(capsys, artifacts, "--markdown", "-", "--json", "-")
+    assert code == 4
+    assert lines[0] == "- is named twice: one view would overwrite another"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_no_half_of_a_file(
+    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    page = home / "history.html"
+    page.write_text("last week's")
+    replace = os.replace
+
+    def signalled(*places: str) -> None:
+        signal.raise_signal(number)
+        assert page.read_text() == "last week's"
+        replace(*places)
+
+    monkeypatch.setattr(os, "replace", signalled)
+    with as_in_a_terminal(), pytest.raises(SystemExit) as ended:
+        sys.exit(main(["history", str(artifacts), "--html", str(page)]))
+    assert ended.value.code == code
+    assert page.read_text("utf-8") == "last week's"
+    assert list(home.iterdir()) == [page]
+
+
+def test_a_disk_that_is_full_leaves_the_old_file(
+    artifacts: Path, tmp_path: Path, capsys: Output
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    page = home / "history.html"
+    page.write_text("last week's")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
+    try:
+        code, lines = command(capsys, artifacts, "--html", page)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 4
+    assert lines[-2] == f"{page} can't be written: File too large"
+    assert page.read_text() == "last week's"
+    assert list(home.iterdir()) == [page]
+    # A device is written as it is.
+    assert command(capsys, artifacts, "--html", "/dev/null")[0] == 0
+    code, lines = command(capsys, artifacts, "--html", "/dev/full")
+    assert code == 4
+    assert lines[-2] == "/dev/full can't be written: No space left on device"
+
+
+def test_a_file_keeps_its_mode_and_its_links(
+    artifacts: Path, tmp_path: Path, capsys: Output
+) -> None:
+    kept, link, new = (tmp_path / f"{it}.html" for it in ("kept", "link", "new"))
+    kept.touch()
+    kept.chmod(0o640)
+    link.symlink_to(kept)
+    umask = os.umask(0o022)
+    try:
+        for page in (link, new):
+            assert command(capsys, artifacts, "--html", page)[0] == 0
+    finally:
+        os.umask(umask)
+    assert link.is_symlink()
+    assert kept.read_text("utf-8") == new.read_text("utf-8") != ""
+    assert [stat.S_IMODE(it.stat().st_mode) for it in (kept, new)] == [0o640, 0o644]
+
+
+class Unwritable(io.StringIO):
+    """A standard output that takes no line."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self._error = error
+
+    def flush(self) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EPIPE, 0), (errno.ENOSPC, 4)])
+def test_standard_output_that_breaks_changes_no_verdict(
+    artifacts: Path,
+    tmp_path: Path,
+    capsys: Output,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+) -> None:
+    page = tmp_path / "history.html"
+    words = {errno.ENOSPC: "standard output can't be written: No space left on device\n"}
+    for fail_on, verdict in (("failure", 1), ("leak", code)):
+        monkeypatch.setattr(sys, "stdout", Unwritable(OSError(number, os.strerror(number))))
+        arguments = [str(artifacts), "--fail-on", fail_on, "--html", str(page)]
+        assert main(["history", *arguments]) == verdict
+        assert page.exists()
+        assert capsys.readouterr().err == words.get(number, "")
+
+
+def test_a_reader_that_has_gone(artifacts: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pytest_hydrasmoke", "history", str(artifacts)]
+    with open(writing, "wb") as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_reports_are_never_written_over(
+    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = artifacts / "artifact-0" / ".hydrasmoke" / "report.json"
+    before = one.read_bytes()
+    named, link, hard = (tmp_path / it for it in ("named.data", "link.json", "hard.html"))
+    named.write_bytes(before)
+    link.symlink_to(one)
+    hard.hardlink_to(one)
+    new = Path("artifacts", "artifact-1", "..", "report-new.json.gz")
+    for path in (named, link, hard, one, new):
+        for option in ("--html", "--json", "--markdown"):
+            code, lines = command(capsys, artifacts, named, option, path)
+            assert code == 4
+            assert lines[-2] == f"{path} is, or would be, one of the reports that are read"
+    assert one.read_bytes() == named.read_bytes() == before
+    assert not new.exists()
+    # What is not looked for may lie there.
+    assert command(capsys, artifacts, "--html", artifacts / "report.html")[0] == 0
+    assert command(capsys, artifacts, "--json", tmp_path / "report.json")[0] == 0
+
+
+def test_each_view_has_a_file_of_its_own(
+    artifacts: Path, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, lines = command(capsys, artifacts, "--json", "it", "--html", tmp_path / "it")
+    assert code == 4
+    assert lines[-2].endswith("it is named twice: one view would overwrite another")
+    assert not Path("it").exists()

@@ -1,0 +1,78 @@
+"""Runs of one process at a fake router, in real time; and Ctrl-C while they are at it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from net_tools import AT_ONCE, FIELDS, config_for, smoke_session
+
+from pytest_hydrasmoke import InstanceSpec
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sharing import Sharing
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+Runs = Callable[..., tuple[FakeRouter, SmokeSession]]
+OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
+NEVER_READY = Scenario(row_after=0, statuses=((0, "queued"),), ready_words=())
+FAILS = Scenario(row_after=0, statuses=((0, "failed"),), ready_words=())
+
+
+def making_runs(stack: ExitStack) -> Runs:
+    """Return `a_run(scenario, **settings)`: a fake router, and a run against it."""
+
+    def make(scenario: Scenario = AT_ONCE, **settings: Any) -> tuple[FakeRouter, SmokeSession]:
+        fake = stack.enter_context(FakeRouter(scenario))
+        session = smoke_session(config_for(fake, **settings))
+        # What it has learned from is no part of its story.
+        fake.reset()
+        stack.callback(session.close)
+        stack.callback(fake._faults.reset)
+        return fake, session
+
+    return make
+
+
+def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
+    """Interrupt the main thread, as Ctrl-C does, once a condition holds."""
+
+    def interrupt() -> None:
+        until = time.monotonic() + 30
+        while not condition() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
+def no_thread_left(before: set[threading.Thread]) -> bool:
+    """Return whether every thread that has begun since has ended; a moment is granted."""
+    new = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in new:
+        thread.join(5)
+    return not any(thread.is_alive() for thread in new)
+
+
+class Shared(Sharing):
+    """What tests share, one after the other."""
+
+    def __init__(self, session: SmokeSession) -> None:
+        super().__init__(session, worker=False)
+
+    def of(self, spec: InstanceSpec, share: str, test: str) -> InstanceRecord:
+        try:
+            return self.take(spec, share, test)
+        finally:
+            self.release()
+
+
+def times(fake: FakeRouter, route: str) -> int:
+    return sum(request.route == route for request in fake.requests)

@@ -1,0 +1,156 @@
+"""Processes of one run that share an instance: as sharing knows them, and as it loses them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from net_tools import AT_ONCE, FIELDS, SPEC, config_for
+
+from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeInstance
+from pytest_hydrasmoke._base.evidence import Forms
+from pytest_hydrasmoke._core.record import InstanceRecord
+from pytest_hydrasmoke._report.build import report_of
+from pytest_hydrasmoke._report.model import InstanceReport
+from pytest_hydrasmoke._run.ledger import Ledger
+from pytest_hydrasmoke._run.locks import MAIN, Lock
+from pytest_hydrasmoke._run.preflight import learn
+from pytest_hydrasmoke._run.session import SmokeSession
+from pytest_hydrasmoke._run.sharing import EVERYBODY, Sharing
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+OTHER = InstanceSpec(**{**FIELDS, "tier_id": "tier-2"})
+BOOTS = Scenario(row_after=0.1, statuses=((0, "queued"), (0.2, "running")))
+PATIENCE = 60.0
+"""Seconds, for a busy machine; nothing here takes one."""
+
+
+class WatchedLedger(Ledger):
+    """Tells when somebody asks to hold something."""
+
+    def __init__(self, output: Path, run_id: str) -> None:
+        super().__init__(output, run_id)
+        self.asked = threading.Event()
+
+    def hold(self, name: str, check: Callable[[], object]) -> Lock:
+        self.asked.set()
+        return super().hold(name, check)
+
+    def stands_next(self) -> bool:
+        """Return whether somebody waits to hold something."""
+        for path in (self.folder / "held").glob("*-next.lock"):
+            with Lock(path) as turn:
+                if not turn.acquire():
+                    return True
+        return False
+
+
+class Process:
+    """One process of a run, as far as sharing goes: a session, a ledger and a part in it."""
+
+    def __init__(self, config: HydraSmokeConfig, name: str, forms: Forms) -> None:
+        self.ledger = WatchedLedger(config.output, config.run_id)
+        self.ledger.begin(name)
+        self.told: list[str] = []
+        self.session = SmokeSession(
+            config,
+            self.ledger,
+            on_ready=lambda instance: self.told.append(instance.id),
+            forms=forms,
+        )
+        self.sharing = Sharing(self.session, worker=name != MAIN)
+
+    def take(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> InstanceRecord:
+        return self.sharing.take(spec, share, "test_a.py::test_1")
+
+    @contextmanager
+    def holding(self, spec: InstanceSpec = SPEC, share: str = EVERYBODY) -> Iterator[SmokeInstance]:
+        """Hold the shared instance as a test does."""
+        try:
+            yield SmokeInstance(self.session.handle(self.take(spec, share)))
+        finally:
+            self.sharing.release()
+
+    def end(self) -> list[InstanceReport]:
+        """End as a process of the run ends, and give what it has to report."""
+        self.session.close()
+        return [report_of(record, 0.0) for record in self.session.records]
+
+    def die(self) -> None:
+        """Let go of what a killed process would let go of, and of nothing else."""
+        self.sharing.release()
+        self.session._io.close()
+
+
+class Run:
+    """A router, and the processes of one run against it."""
+
+    def __init__(self, fake: FakeRouter, output: Path, stack: ExitStack, **more: Any) -> None:
+        self.fake = fake
+        self.config = config_for(fake, output=output, **{"usage_settle": 0.5, **more})
+        self.forms = learn(self.config)
+        self.stack = stack
+        self.main = self.process(MAIN)
+
+    def process(self, name: str) -> Process:
+        process = Process(self.config, name, self.forms)
+        self.stack.callback(process.ledger.end)
+        self.stack.callback(process.end)
+        self.stack.callback(process.sharing.release)
+        return process
+
+    def workers(self, number: int) -> list[Process]:
+        return [self.process(f"gw{i}") for i in range(number)]
+
+    def times(self, route: str) -> int:
+        return sum(request.route == route for request in self.fake.requests)
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Do a work in a thread, which has ended well when this is over."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+    if failures:
+        raise failures[0]
+
+
+def comes_true(what: Callable[[], object]) -> bool:
+    """Wait for something to become true; tells whether it did."""
+    end = time.monotonic() + PATIENCE
+    while not what() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(what())
+
+
+Runs = Callable[..., Run]
+
+
+@pytest.fixture
+def a_run(tmp_path: Path) -> Iterator[Runs]:
+    """Give `a_run(scenario, **settings)`; what is left at its end, its main process deletes."""
+    with ExitStack() as stack:
+
+        def make(scenario: Scenario = AT_ONCE, **settings: Any) -> Run:
+            fake = stack.enter_context(FakeRouter(scenario))
+            return Run(fake, tmp_path, stack, **settings)
+
+        yield make

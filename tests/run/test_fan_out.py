@@ -1,0 +1,350 @@
+"""`fan_out`: works side by side, each in a thread with an IO of its own, and what ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+from faulty_server import FaultyServer, answer, stall_before_head
+from net_tools import KINDS, SOME_ID, link_to
+from run_tools import interrupt_when, no_thread_left
+from systems import DeafEvent
+from virtual_network import VirtualNetwork
+
+from pytest_hydrasmoke import TransportError, TransportTimeoutError, VirtualClock
+from pytest_hydrasmoke._transport import threads
+from pytest_hydrasmoke._transport.asynchronous import AsyncIO
+from pytest_hydrasmoke._transport.blocking import SyncIO
+from pytest_hydrasmoke._transport.protocol import Request, drive
+from pytest_hydrasmoke._transport.threads import fan_out
+
+pytestmark = pytest.mark.anyio
+NOWHERE = "http://127.0.0.1:1"
+STATUS = Request("status", "GET", f"/internal/v1/smoke/instances/{SOME_ID}")
+
+
+def fan(url: str, works: Sequence[Callable[[SyncIO], None]]) -> list[Exception]:
+    return fan_out(link_to(url), works)
+
+
+def test_every_work_has_a_thread_and_an_io_of_its_own() -> None:
+    meet = threading.Barrier(3, timeout=30)
+    seen: list[tuple[threading.Thread, SyncIO]] = []
+
+    def work(io: SyncIO) -> None:
+        meet.wait()  # nobody gets through alone
+        seen.append((threading.current_thread(), io))
+
+    assert fan(NOWHERE, []) == fan_out(link_to(NOWHERE), [], at_once=8) == []
+    assert fan(NOWHERE, [work] * 3) == []
+    assert len({id(thread) for thread, _ in seen}) == len({id(io) for _, io in seen}) == 3
+
+
+def test_failures_come_in_the_order_in_which_they_happened() -> None:
+    failed = threading.Event()
+
+    def first(io: SyncIO) -> None:
+        try:
+            raise ZeroDivisionError
+        finally:
+            failed.set()
+
+    def second(io: SyncIO) -> None:
+        failed.wait(5)
+        drive(io.sleep(30))
+
+    failures = fan(NOWHERE, [second, first])
+    assert [type(it) for it in failures] == [ZeroDivisionError, TransportError]
+    assert "stopped" in str(failures[1])
+
+
+def test_many_works_share_a_few_threads_each_with_an_io_of_its_own() -> None:
+    done: list[tuple[int, threading.Thread, SyncIO]] = []
+    meet = threading.Barrier(8, timeout=30)
+
+    def work(number: int, io: SyncIO) -> None:
+        if number < 8:
+            meet.wait()  # All of them at once.
+        done.append((number, threading.current_thread(), io))
+
+    before = set(threading.enumerate())
+    assert fan_out(link_to(NOWHERE), [partial(work, i) for i in range(400)], at_once=8) == []
+    assert set(threading.enumerate()) <= before
+    assert sorted(number for number, _, _ in done) == list(range(400))
+    for place in range(8):
+        numbers, of, ios = zip(*(it for it in done if it[0] % 8 == place), strict=True)
+        assert list(numbers) == list(range(place, 400, 8))
+        assert len({*map(id, of)}) == len({*map(id, ios)}) == 1
+    assert len({id(io) for _, _, io in done}) == 8
+
+
+def test_as_many_requests_as_threads_are_under_way() -> None:
+    all_of_them = threading.Barrier(40, timeout=30)
+
+    def meet(line: Any, request: Any) -> None:
+        all_of_them.wait()
+        answer({"id": SOME_ID, "status": "running"})(line, request)
+
+    def work(io: SyncIO) -> None:
+        assert drive(io.send(STATUS, io.now() + 30)).status == 200
+
+    with FaultyServer(meet) as server:
+        assert fan_out(link_to(server.url), [work] * 40, at_once=64) == []
+
+
+@pytest.mark.parametrize("at_once", [None, 3])
+@pytest.mark.parametrize("there_are", [0, 2])
+def test_what_no_thread_can_do_the_caller_does(
+    at_once: int | None, there_are: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = there_are
+    start = threading.Thread.start
+
+    def start_a_few(thread: threading.Thread) -> None:
+        nonlocal left
+        if left == 0:
+            raise RuntimeError("can't start new thread")
+        left -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_a_few)
+    done: list[tuple[int, bool]] = []
+
+    def work(number: int, io: SyncIO) -> None:
+        done.append((number, threading.current_thread() is threading.main_thread()))
+        if number == 4:
+            raise ZeroDivisionError
+
+    works = [partial(work, i) for i in range(6)]
+    [failure] = fan_out(link_to(NOWHERE), works, at_once=at_once)
+    assert isinstance(failure, ZeroDivisionError)
+    assert sorted(number for number, _ in done) == list(range(6))
+    shares = 6 if at_once is None else at_once
+    assert {number for number, by_caller in done if by_caller} == {
+        number for number in range(6) if number % shares >= there_are
+    }
+
+
+def test_what_no_thread_can_do_is_done_on_virtual_time_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "begin", lambda run: False)
+    clock = VirtualClock()
+    ended: list[float] = []
+
+    def work(io: SyncIO) -> None:
+        drive(io.sleep(60))
+        ended.append(io.now())
+
+    assert fan_out(link_to(NOWHERE), [work] * 3, network=VirtualNetwork(clock), at_once=2) == []
+    assert ended == [60, 120, 180]
+
+
+# No more requests than may be in flight
+
+
+class Busy:
+    """A router whose first answer waits until as many are asked for as may be."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self._lock, self._full = threading.Lock(), threading.Event()
+
+    def __call__(self, line: Any, request: Any) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        if self.now == 16:
+            self._full.set()
+        assert self._full.wait(30)
+        with self._lock:
+            self.now -= 1
+        answer({"id": SOME_ID, "status": "running"})(line, request)
+
+
+def test_more_work_than_may_be_in_flight_waits_for_its_turn() -> None:
+    def work(io: SyncIO) -> None:
+        assert drive(io.send(STATUS, io.now() + 30)).status == 200
+
+    with FaultyServer(busy := Busy()) as server:
+        assert fan(server.url, [work] * 24) == []
+        assert (len(server.requests), busy.most) == (24, 16)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:], indirect=True)
+async def test_more_async_requests_than_may_be_in_flight_wait_for_their_turn(kind: str) -> None:
+    with FaultyServer(busy := Busy()) as server:
+        io = AsyncIO(link_to(server.url))
+        async with anyio.create_task_group() as group:
+            for _ in range(24):
+                group.start_soon(io.send, STATUS, io.now() + 30)
+        await io.aclose()
+        assert (len(server.requests), busy.most) == (24, 16)
+
+
+def test_a_request_that_waits_for_its_turn_ends_with_its_own_deadline() -> None:
+    ended: list[str] = []
+
+    def hang(io: SyncIO) -> None:
+        with pytest.raises(TransportTimeoutError):
+            drive(io.send(STATUS, io.now() + 0.7))
+        ended.append("sent")
+
+    def wait(io: SyncIO) -> None:
+        while len(server.requests) < 16:
+            time.sleep(0.01)
+        with pytest.raises(TransportTimeoutError) as caught:
+            drive(io.send(STATUS, io.now() + 0.1))
+        assert not caught.value.reached
+        ended.append("never sent")
+
+    with FaultyServer(stall_before_head) as server:
+        assert fan(server.url, [*[hang] * 16, wait]) == []
+        assert len(server.requests) == 16
+    assert ended[0] == "never sent"
+
+
+@pytest.mark.parametrize("kind", KINDS[1:], indirect=True)
+async def test_an_async_request_that_waits_for_its_turn_ends_with_its_own_deadline(
+    kind: str,
+) -> None:
+    with FaultyServer(stall_before_head) as server:
+        io = AsyncIO(link_to(server.url))
+        async with anyio.create_task_group() as group:
+            for _ in range(16):
+                group.start_soon(io.send, STATUS, io.now() + 30)
+            while len(server.requests) < 16:  # noqa: ASYNC110 - a thread counts
+                await anyio.sleep(0.01)
+            with pytest.raises(TransportTimeoutError) as caught:
+                await io.send(STATUS, io.now() + 0.1)
+            assert not caught.value.reached
+            group.cancel_scope.cancel()
+        await io.aclose()
+        assert len(server.requests) == 16
+
+
+# What ends them
+
+
+def test_an_interrupt_before_all_threads_have_begun_waits_for_those_that_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            raise KeyboardInterrupt
+        start(thread)
+        begun.append(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [lambda io: drive(io.sleep(30))] * 3)
+    assert len(begun) == 1
+    assert not begun[0].is_alive()
+
+
+@pytest.mark.parametrize("slow", range(3))
+def test_an_interrupt_waits_until_every_work_has_ended(slow: int) -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+    others = threading.Event()
+
+    def work(number: int) -> Callable[[SyncIO], None]:
+        def run(io: SyncIO) -> None:
+            begun.append(number)
+            try:
+                drive(io.sleep(30))
+            finally:
+                # One has something to finish, such as to write down why it failed.
+                if number == slow:
+                    assert others.wait(30)
+                ended.append(number)
+                if len(ended) == 2:
+                    others.set()
+
+        return run
+
+    thread = interrupt_when(lambda: len(begun) == 3)
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [work(number) for number in range(3)])
+    assert sorted(ended) == [0, 1, 2]
+    assert ended[-1] == slow
+    thread.join()
+
+
+def test_ctrl_c_comes_through_where_it_can_not_break_off_a_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits, stopped = threading.Event(), threading.Event()
+
+    class Deaf(DeafEvent):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.set()
+            return super().wait(timeout)
+
+    monkeypatch.setattr(threads, "Once", Deaf)
+
+    def work(io: SyncIO) -> None:
+        waits.wait()
+        # For this process alone is it, and no signal breaks off what its main thread waits in.
+        os.kill(os.getpid(), signal.SIGINT)
+        with contextlib.suppress(TransportError):
+            drive(io.sleep(math.inf))
+        stopped.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [work])
+    assert (stopped.is_set(), Deaf.endless) == (True, False)
+
+
+def test_all_threads_together_get_the_time_of_one_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "JOIN", 0.4)
+    go_on = threading.Event()
+    begun = 0
+
+    def deaf(io: SyncIO) -> None:
+        nonlocal begun
+        begun += 1
+        go_on.wait(10)
+
+    before = set(threading.enumerate())
+    thread = interrupt_when(lambda: begun == 8)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fan(NOWHERE, [deaf] * 8)
+    # Not that time again for each of the eight.
+    assert 0.4 < time.monotonic() - start < 8 * 0.4
+    go_on.set()
+    thread.join()
+    assert no_thread_left(before)
+
+
+@pytest.mark.usefixtures("brief_last_words")
+@pytest.mark.parametrize("works", [1, 3])
+def test_the_first_failure_ends_what_waits_for_an_answer(works: int) -> None:
+    with FaultyServer(stall_before_head) as server:
+        until = time.monotonic() + 30
+
+        def hang(io: SyncIO) -> None:
+            drive(io.send(STATUS, until))
+
+        def fail(io: SyncIO) -> None:
+            assert server.arrived.wait(5)
+            raise ZeroDivisionError
+
+        first, *others = fan(server.url, [*[hang] * works, fail])
+        assert time.monotonic() < until
+    assert isinstance(first, ZeroDivisionError)
+    assert len(others) == works
+    assert all(isinstance(other, TransportError) for other in others)

@@ -1,0 +1,134 @@
+"""Whose table a run of several folders reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from plugin_tools import Project
+from settings_tools import refused
+
+from pytest_hydrasmoke import ConfigError
+from pytest_hydrasmoke._settings.sources import load
+from pytest_hydrasmoke.fake import FakeRouter
+
+
+@pytest.fixture
+def monorepo(live: Project) -> Project:
+    """Two services with a table each, and tests of the whole without one."""
+    for name in ("agent", "billing"):
+        live.write(
+            f"services/{name}/pyproject.toml", f'[tool.hydra-smoke]\nagent_name = "{name}"\n'
+        )
+        live.write(f"services/{name}/tests/test_{name}.py", "def test_one(smoke_instance): ...")
+    live.write("pyproject.toml", "[project]\nname = 'whole'")
+    return live
+
+
+def name_of(project: Project, *places: str) -> str | None:
+    """Return the agent's name, by the table that a run of these tests reads."""
+    named = [project.path / place for place in places]
+    return load({}, project.path, fake=True, places=named).config.agent_name
+
+
+def test_tests_that_are_named_have_the_table_of_their_own(
+    monorepo: Project, router: FakeRouter
+) -> None:
+    monorepo.at(router).table('agent_name = "whole"')
+    for place in ("services/agent", "services/agent/tests", "services/agent/tests/test_agent.py"):
+        assert name_of(monorepo, place) == "agent"
+    result = monorepo.live("services/agent", "services/agent/tests/test_agent.py::test_one")
+    result.assert_outcomes(passed=1)
+    assert router.instances[0].agent_name == "agent"
+    file = os.path.join("services", "agent", "pyproject.toml")
+    result.stdout.fnmatch_lines([f"hydra-smoke settings: agent_name agent ({file}), *"])
+    # Without one of their own, that of the folder counts.
+    (monorepo.path / file).write_text("", "utf-8")
+    assert name_of(monorepo, "services/agent") == "whole"
+    for named in ("test_mixed.py", "pytest_hydrasmoke/checks/test_chat.py"):
+        result = monorepo.fake(named, "-k", "nothing")
+        result.stdout.fnmatch_lines(["hydra-smoke settings: agent_name whole (pyproject.toml)*"])
+
+
+def test_tests_of_different_tables_are_refused(monorepo: Project) -> None:
+    [problem] = refused(monorepo, "services/agent", "services/billing", "test_mixed.py")
+    files = [monorepo.path / "services" / name / "pyproject.toml" for name in ("agent", "billing")]
+    assert problem == (
+        f"each of {files[0]}, {files[1]} has a table [tool.hydra-smoke] for some of the tests of "
+        "this run, and a run has one set of settings: run pytest once for each of them"
+    )
+
+
+def not_read(monorepo: Project, *names: str) -> str:
+    """Return the beginning of the error about tables that a run has not read, as a pattern."""
+    files = [monorepo.path / "services" / name / "pyproject.toml" for name in names]
+    return (
+        f"*tests of this run have a table [[]tool.hydra-smoke[]] of their own, which was not read: "
+        f"*{', *'.join(map(str, files))}*"
+    )
+
+
+@pytest.mark.parametrize(
+    ("switch", "named"),
+    [
+        ("--hydra-smoke", ()),
+        ("--hydra-smoke-fake", ("services",)),
+        ("--hydra-smoke", (".",)),
+        ("--hydra-smoke", ("-p", "xdist", "-n1")),
+    ],
+)
+def test_tables_below_are_not_left_unread_in_silence(
+    monorepo: Project, router: FakeRouter, switch: str, named: tuple[str, ...]
+) -> None:
+    result = monorepo.at(router).run(switch, *named)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    words = result.stdout if "xdist" in named else result.stderr
+    words.fnmatch_lines(
+        [
+            (
+                f"{not_read(monorepo, 'agent', 'billing')}. A run has one set of settings: name "
+                "the tests of one table, as in pytest --hydra-smoke services/agent, and run pytest "
+                "once for each, or have one table for all of them, in "
+                f"{monorepo.path}/pyproject.toml*"
+            )
+        ]
+    )
+    assert router.instances == ()
+
+
+def test_the_table_of_the_folder_does_not_stand_in_for_one_below(
+    monorepo: Project, router: FakeRouter
+) -> None:
+    monorepo.at(router).table('agent_name = "whole"')
+    result = monorepo.live("test_mixed.py", "services")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([not_read(monorepo, "agent", "billing")])
+    result = monorepo.live("--ignore=services/billing")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([not_read(monorepo, "agent")])
+
+
+def test_a_table_of_no_smoke_test_of_the_run_is_none_of_its_matter(
+    monorepo: Project, router: FakeRouter
+) -> None:
+    monorepo.at(router, bundled_checks="false")
+    monorepo.write("services/billing/tests/test_billing.py", "def test_one(): ...")
+    result = monorepo.live("--deselect=services/agent")
+    result.assert_outcomes(passed=4, deselected=1)
+
+
+def test_testpaths_decide_whose_table_is_read(monorepo: Project) -> None:
+    monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/agent/tests")
+    result = monorepo.fake("-k", "nothing")
+    result.stdout.fnmatch_lines(["hydra-smoke settings: agent_name agent *"])
+    monorepo.write("pytest.ini", "[pytest]\ntestpaths = services/*")
+    [problem] = refused(monorepo)
+    assert "services/agent/pyproject.toml" in Path(problem.split(",")[0]).as_posix()
+
+
+def test_a_broken_file_of_the_tests_is_told(monorepo: Project) -> None:
+    file = monorepo.write("services/agent/pyproject.toml", "tool = 1")
+    with pytest.raises(ConfigError) as caught:
+        load({}, monorepo.path, fake=False, places=[file.parent])
+    assert f"[tool.hydra-smoke] of {file} can't be read: " in str(caught.value)
