@@ -1,6 +1,6 @@
 """No part of the token in anything that a run leaves, however carelessly its tests fail.
 
-A sample is part of the normal tests; `tox -e leaks` runs the whole table, and prints what it
+A sample is part of the normal tests; `-m leaks` runs the whole table, and prints what it
 counted.
 """
 
@@ -109,7 +109,8 @@ def see(what: str, sinks: Sinks, parts: frozenset[str]) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("name", sampled("leaks", ["-l", "-n 2", "--debug"], ["-l"]))
+@pytest.mark.leaks
+@pytest.mark.parametrize("name", ["-l", "-n 2", "--debug"])
 def test_no_part_of_a_token_that_is_not_in_use_is_anywhere(name: str, tmp_path: Path) -> None:
     # The environment's own, in a run against the bundled fake.
     env = {
