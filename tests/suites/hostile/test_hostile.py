@@ -81,9 +81,7 @@ REPLIES = range(int(os.environ["HOSTILE_REPLIES"]))
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("number", REPLIES)
-def test_reply(
-    smoke_instance: SmokeInstance, number: int, way: Callable[[ChatTurn], None]
-) -> None:
+def test_reply(smoke_instance: SmokeInstance, number: int, way: Callable[[ChatTurn], None]) -> None:
     turn = smoke_instance.chat(f"say {number}")
     print(turn.text)
     print(f"in a line {turn.text}")
