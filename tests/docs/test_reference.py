@@ -14,6 +14,7 @@ import generated
 import pytest
 from blocks import PAGES
 from described import described
+from heavy import PARTS
 from shown import ROOT
 
 import pytest_hydrasmoke
@@ -122,10 +123,15 @@ def test_the_picture_is_made_from_the_imports() -> None:
     assert len(boxes) == len(needs)
 
 
-def test_every_environment_is_described() -> None:
-    there = set(re.findall(r"^\[testenv:([\w-]+)\]", (ROOT / "tox.ini").read_text("utf-8"), re.M))
-    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    assert [name for name in sorted(there) if f"`{name}`" not in table] == []
+def test_every_environment_and_part_is_described_and_no_other_is_named() -> None:
+    tox = (ROOT / "tox.ini").read_text("utf-8")
+    there = {"py", "pytest84", *re.findall(r"^\[testenv:([\w-]+)\]", tox, re.M)}
+    contributing = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = "\n".join(re.findall(r"^\| (`.*?) \|", contributing, re.M))
+    assert set(re.findall(r"`(\w+)`", rows)) == there | PARTS.keys()
+    for text in (page.read_text("utf-8") for page in PAGES):
+        assert set(re.findall(r"tox -e ([a-z]\w*)", text)) <= there
+        assert set(re.findall(r"tox -e heavy -- (\w+)", text)) <= PARTS.keys()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,6 +1,6 @@
 """The decoder against two others: the reference beside this file, and httpx-sse where it is right.
 
-A sample is part of the normal tests; `tox -e fuzz` takes ten times as many.
+A sample is part of the normal tests; `tox -e heavy -- fuzz` takes ten times as many.
 HYDRA_FUZZ_SEED repeats a run.
 """
 
