@@ -134,13 +134,15 @@ def test_every_environment_and_part_is_described_and_no_other_is_named() -> None
         assert set(re.findall(r"tox -e heavy -- (\w+)", text)) <= PARTS.keys()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text("utf-8"))
-    for file, anchor in links:
-        there = page.parent / file if file else page
-        assert there.exists(), file
-        assert not anchor or anchor in anchors(there), f"{file}#{anchor}"
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for file, anchor in LINK.findall(page.read_text("utf-8")):
+            there = page.parent / file if file else page
+            assert there.exists(), f"{page}: {file}"
+            assert not anchor or anchor in anchors(there), f"{page}: {file}#{anchor}"
 
 
 def anchors(page: Path) -> set[str]:
@@ -149,14 +151,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in titles}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_options_and_variables_on_a_page_exist(page: Path) -> None:
-    text = page.read_text("utf-8")
-    for name in re.findall(r"\bHYDRA_SMOKE_([A-Z_]+[A-Z])\b", text):
-        assert name.lower() in HydraSmokeConfig.model_fields, name
+def test_options_and_variables_on_a_page_exist() -> None:
     options = Options()
     plugin.pytest_addoption(options)
-    assert set(re.findall(r"--hydra-smoke(?:-[a-z]+)*", text)) <= options.names
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for name in re.findall(r"\bHYDRA_SMOKE_([A-Z_]+[A-Z])\b", text):
+            assert name.lower() in HydraSmokeConfig.model_fields, f"{page}: {name}"
+        assert set(re.findall(r"--hydra-smoke(?:-[a-z]+)*", text)) <= options.names, page
 
 
 class Options:

@@ -51,40 +51,25 @@ def turn(transcript: str) -> tuple[str, bool, list[str]]:
     return said.text, said.ends > 0, list(said.errors)
 
 
-RUNTIMES = pytest.mark.parametrize("runtime", ENDS)
-
-
-@RUNTIMES
-def test_a_whole_turn(runtime: str) -> None:
-    assert turn(body(runtime) + ENDS[runtime]) == ("Hello, world", True, [])
-
-
-@RUNTIMES
-def test_a_turn_without_its_last_event_has_no_end(runtime: str) -> None:
-    assert turn(body(runtime)) == ("Hello, world", False, [])
-
-
-@RUNTIMES
-def test_a_runtime_is_known_to_tell_its_end_or_not(runtime: str) -> None:
-    assert read(body(runtime)).always_ends is (runtime not in GENERIC)
-
-
-@RUNTIMES
-@pytest.mark.parametrize(
-    "frame",
-    [
-        'data: {"error":{"message":"Overloaded","type":"server_error"}}\n\n',
-        'event: error\ndata: {"type":"error","error":{"type":"x","message":"Overloaded"}}\n\n',
-        'data: {"type":"Error","error":"Overloaded"}\n\n',
-        'data: {"type":"error","message":"Overloaded","code":529}\n\n',
-        'data: {"type":"response.failed","response":{"error":{"message":"Overloaded"}}}\n\n',
-        "event: error\ndata: Overloaded\n\n",
-        'event: ERROR\ndata: "Overloaded"\n\n',
-        'event: error\ndata: {"detail":"Overloaded"}\n\n',
-    ],
+FAILURES = (
+    'data: {"error":{"message":"Overloaded","type":"server_error"}}\n\n',
+    'event: error\ndata: {"type":"error","error":{"type":"x","message":"Overloaded"}}\n\n',
+    'data: {"type":"Error","error":"Overloaded"}\n\n',
+    'data: {"type":"error","message":"Overloaded","code":529}\n\n',
+    'data: {"type":"response.failed","response":{"error":{"message":"Overloaded"}}}\n\n',
+    "event: error\ndata: Overloaded\n\n",
+    'event: ERROR\ndata: "Overloaded"\n\n',
+    'event: error\ndata: {"detail":"Overloaded"}\n\n',
 )
-def test_a_turn_that_fails(runtime: str, frame: str) -> None:
-    assert turn(body(runtime) + frame) == ("Hello, world", False, ["Overloaded"])
+
+
+@pytest.mark.parametrize("runtime", ENDS)
+def test_a_turn_ends_or_breaks_off_or_fails(runtime: str) -> None:
+    assert turn(body(runtime) + ENDS[runtime]) == ("Hello, world", True, [])
+    assert turn(body(runtime)) == ("Hello, world", False, [])
+    assert read(body(runtime)).always_ends is (runtime not in GENERIC)
+    for frame in FAILURES:
+        assert turn(body(runtime) + frame) == ("Hello, world", False, ["Overloaded"]), frame
 
 
 END = Meaning(end=True)
@@ -138,11 +123,11 @@ OTHER_WORDS = """
 """
 
 
-@pytest.mark.parametrize("word", OTHER_WORDS.split())
-def test_other_words_are_no_text(word: str) -> None:
-    begins = word == "message_start"
-    assert of({"type": word, "content": "x"}) == Meaning(begins=begins)
-    assert of({"content": "x"}, word) == of("x", word) == of('"x"', word) == Meaning()
+def test_other_words_are_no_text() -> None:
+    for word in OTHER_WORDS.split():
+        begins = word == "message_start"
+        assert of({"type": word, "content": "x"}) == Meaning(begins=begins), word
+        assert of({"content": "x"}, word) == of("x", word) == of('"x"', word) == Meaning(), word
 
 
 def test_the_name_of_an_event_goes_before_the_type_of_its_object() -> None:
@@ -177,12 +162,11 @@ CHUNKS = [
 
 
 @pytest.mark.parametrize("frame", CHUNKS, ids=json.dumps)
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-@pytest.mark.parametrize("event", ["message", "token", "Message"])
-def test_a_chunk_means_the_same_however_it_is_written(
-    frame: dict[str, object], separators: tuple[str, str], event: str
-) -> None:
-    assert known(json.dumps(frame, separators=separators), event) == known(frame, event)
+def test_a_chunk_means_the_same_however_it_is_written(frame: dict[str, object]) -> None:
+    for separators in ((",", ":"), (", ", ": ")):
+        for event in ("message", "token", "Message"):
+            written = json.dumps(frame, separators=separators)
+            assert known(written, event) == known(frame, event), (written, event)
 
 
 def test_a_chunk_may_name_its_event() -> None:
@@ -218,9 +202,9 @@ def test_the_kind_of_an_object_may_be_its_event() -> None:
         ("{'a': 1}", "{'a': 1}"),
     ],
 )
-@pytest.mark.parametrize("event", ["message", "token", "delta", "text"])
-def test_data_that_is_no_object_is_text_as_it_stands(event: str, data: str, text: str) -> None:
-    assert of(data, event) == Meaning(text)
+def test_data_that_is_no_object_is_text_as_it_stands(data: str, text: str) -> None:
+    for event in ("message", "token", "delta", "text"):
+        assert of(data, event) == Meaning(text), event
 
 
 def test_whole_answers() -> None:
