@@ -81,18 +81,9 @@ def test_a_day_of_the_default_router(calling: Calling, clock: HandClock) -> None
     assert caller.delete(instance_id).status_code == 404
 
 
-def test_another_customers_instance_is_unknown(calling: Calling) -> None:
-    caller = calling()
-    for call in (caller.status, caller.chat, caller.llm_events, caller.delete):
-        assert seen(call(SOMEBODY_ELSES)) == NOT_FOUND
-
-
-@pytest.mark.parametrize("status", [200, 201, 202])
-def test_provision_status(calling: Calling, status: int) -> None:
-    assert calling(provision_status=status).provision().status_code == status
-
-
-def test_provision_instance_id(calling: Calling) -> None:
+def test_provision_status_and_instance_id(calling: Calling) -> None:
+    for status in (200, 201, 202):
+        assert calling(provision_status=status).provision().status_code == status
     assert calling(provision_instance_id="null").provision().json()["instance_id"] is None
     assert "instance_id" not in calling(provision_instance_id="absent").provision().json()
 
@@ -117,11 +108,10 @@ def test_second_key_conflict(calling: Calling) -> None:
     assert len(caller.router.instances) == 1
 
 
-@pytest.mark.parametrize("status", [402, 403, 409, 429])
-def test_quota_and_quota_status(calling: Calling, clock: HandClock, status: int) -> None:
-    caller = calling(quota=1, quota_status=status)
+def test_quota_and_quota_status(calling: Calling, clock: HandClock) -> None:
+    caller = calling(quota=1, quota_status=402)
     instance_id = caller.ready(clock)
-    assert seen(caller.provision("key-1")) == (status, {"detail": "Quota of instances is used up"})
+    assert seen(caller.provision("key-1")) == (402, {"detail": "Quota of instances is used up"})
     assert caller.provision().status_code == 200  # the same request once more
     caller.delete(instance_id)
     assert caller.provision("key-1").status_code == 200
@@ -219,9 +209,8 @@ def test_early_hostname(calling: Calling, clock: HandClock) -> None:
     assert caller.status(instance_id).json()["hostname"] == early["hostname"]
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_unauthorized_status(calling: Calling, clock: HandClock, status: int) -> None:
-    right = calling(unauthorized_status=status)
+def test_unauthorized_status(calling: Calling, clock: HandClock) -> None:
+    right = calling(unauthorized_status=403)
     instance_id = right.ready(clock)
     wrong = Caller(right.router, token="not-the-token")
     with wrong.http:
@@ -232,16 +221,15 @@ def test_unauthorized_status(calling: Calling, clock: HandClock, status: int) ->
         answers.append(wrong.poll())
         assert wrong.status("no-uuid").status_code == 422
     for answer in answers:
-        assert seen(answer) == (status, {"detail": "Invalid or missing token"})
+        assert seen(answer) == (403, {"detail": "Invalid or missing token"})
     (instance,) = right.router.instances
     assert not instance.deleted
 
 
-@pytest.mark.parametrize("status", [409, 425, 503])
-def test_not_ready_status(calling: Calling, clock: HandClock, status: int) -> None:
-    caller = calling(not_ready_status=status, row_after=0)
+def test_not_ready_status(calling: Calling) -> None:
+    caller = calling(not_ready_status=425, row_after=0)
     instance_id = caller.provision().json()["instance_id"]
-    assert seen(caller.chat(instance_id)) == (status, {"detail": "The agent is not ready"})
+    assert seen(caller.chat(instance_id)) == (425, {"detail": "The agent is not ready"})
 
 
 def test_after_delete_row(calling: Calling, clock: HandClock) -> None:
@@ -311,15 +299,14 @@ def test_a_task_that_never_ends_keeps_its_worker(calling: Calling, clock: HandCl
     ]
 
 
-@pytest.mark.parametrize("status", [200, 404, 409, 410])
+@pytest.mark.parametrize("status", [200, 404, 410])
 def test_second_delete(calling: Calling, clock: HandClock, status: int) -> None:
     caller = calling(second_delete=status)
     instance_id = caller.ready(clock)
     first = caller.delete(instance_id)
     second = caller.delete(instance_id)
     assert second.status_code == status
-    if status == 200:
-        assert second.json() == first.json()
+    assert status != 200 or second.json() == first.json()
 
 
 @pytest.mark.parametrize("fields", [{}, {"terminal": False, "keep_alive": True}], ids=str)
@@ -366,11 +353,12 @@ def test_agent_dies(
     assert [event.data for event in told(caller, instance_id)] == ["I", " am", " ready"]
 
 
-def test_event_pause(calling: Calling, clock: HandClock) -> None:
-    caller = calling(event_pause=10, runtime="named", reply="one two")
+def test_first_event_after_and_event_pause(calling: Calling, clock: HandClock) -> None:
+    caller = calling(first_event_after=30, event_pause=10, runtime="named", reply="one two")
     instance_id = caller.ready(clock)
     with caller.stream(instance_id) as answer:
         events = EventSource(answer).iter_sse()
+        clock.pass_by(30)
         assert next(events).data == "one"
         clock.pass_by(9)
         clock.pass_by(1)
@@ -381,24 +369,14 @@ def test_event_pause(calling: Calling, clock: HandClock) -> None:
     assert caller.llm_events(instance_id).json()["count"] == 1
 
 
-def test_first_event_after(calling: Calling, clock: HandClock) -> None:
-    caller = calling(first_event_after=30, event_pause=10, runtime="named", reply="one two")
-    instance_id = caller.ready(clock)
-    with caller.stream(instance_id) as answer:
-        events = EventSource(answer).iter_sse()
-        clock.pass_by(30)
-        assert next(events).data == "one"
-        clock.pass_by(1000)
-        assert [event.data for event in events] == [" two", "{}"]
-
-
-def test_event_pause_is_a_pause(calling: Calling, clock: HandClock) -> None:
-    caller = calling(event_pause=10, runtime="named", reply="one two")
+@pytest.mark.parametrize(("pause", "before"), [("first_event_after", []), ("event_pause", ["one"])])
+def test_a_pause_is_one(calling: Calling, clock: HandClock, pause: str, before: list[str]) -> None:
+    caller = calling(**{pause: 10}, runtime="named", reply="one two")
     instance_id = caller.ready(clock)
     caller.http.timeout = httpx.Timeout(5, read=0.1)
     with caller.stream(instance_id) as answer:
         events = EventSource(answer).iter_sse()
-        assert next(events).data == "one"
+        assert [next(events).data for _ in before] == before
         clock.pass_by(9.9)
         with pytest.raises(httpx.ReadTimeout):
             next(events)
@@ -583,10 +561,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "message"), BAD, ids=str)
-def test_what_a_scenario_can_not_mean(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        Scenario(**fields)
+def test_what_a_scenario_can_not_mean() -> None:
+    for fields, message in BAD:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            Scenario(**fields)
 
 
 def test_a_scenario_is_a_value() -> None:
