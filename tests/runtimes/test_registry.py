@@ -6,17 +6,13 @@ Frames that a runtime's own module reads have tests of their own beside these.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from runtimes_tools import DONE, body, known, of, read
 
-from pytest_hydrasmoke._runtimes import ag_ui, ai_sdk, anthropic, goose, hermes
 from pytest_hydrasmoke._runtimes.meaning import Meaning
 from pytest_hydrasmoke._runtimes.parts import Tokens
-from pytest_hydrasmoke._runtimes.registry import meaning, parts
+from pytest_hydrasmoke._runtimes.registry import parts
 from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 # The frames that end a turn; all before them is in a file. Each turn says "Hello, world", and
@@ -317,66 +313,3 @@ def test_halves_of_a_surrogate_pair_become_writable() -> None:
 )
 def test_the_course_of_a_turn_is_told_without_its_text(data: str, end: bool) -> None:
     assert of(data).end is end
-
-
-# Any JSON in any known frame
-
-KEYS = """
-    type event delta content text message error errorText choices index finish_reason response
-    status role metadata userVisible data code reason done stop_reason tool_calls
-"""
-WORDS = st.sampled_from(KEYS.split())
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
-    max_leaves=12,
-)
-FRAMES = st.dictionaries(WORDS, JSON, max_size=6)
-RESPONSES = {"response.output_text.delta", "response.created", "response.completed", "response.x"}
-TYPES = anthropic.TYPES | goose.TYPES | ag_ui.TYPES | ai_sdk.TYPES | RESPONSES | {"error", "data-x"}
-SPEAK = {
-    "content_block_delta",
-    "Message",
-    "TEXT_MESSAGE_CONTENT",
-    "TEXT_MESSAGE_CHUNK",
-    "text-delta",
-    "response.output_text.delta",
-    "message.delta",
-    "assistant.delta",
-}
-"""The kinds that may have text: all others are silent."""
-
-
-def checked(frame: Any, name: str) -> Meaning:
-    found = meaning(ChatEvent(name, json.dumps(frame), "", None, 0.0))
-    found.text.encode()
-    assert found.error is None or found.error.encode()
-    assert found.finish is None or found.finish.isascii()
-    return found
-
-
-@given(st.sampled_from(sorted(TYPES)), FRAMES, st.booleans())
-def test_a_frame_of_a_type_never_raises_nor_speaks_out_of_turn(
-    kind: str, frame: dict[str, object], named: bool
-) -> None:
-    found = checked({**frame, "type": kind}, kind if named else "message")
-    assert kind in SPEAK or not found.text
-    assert kind in SPEAK or kind == "error" or found.runtime
-
-
-@given(st.sampled_from(sorted(hermes.RUN | hermes.SESSION)), FRAMES, st.booleans())
-def test_an_event_of_hermes_never_raises_nor_speaks_out_of_turn(
-    kind: str, frame: dict[str, object], named: bool
-) -> None:
-    named = named or kind not in hermes.RUN
-    if not named:
-        frame = {name: value for name, value in frame.items() if name != "type"} | {"event": kind}
-    assert kind in SPEAK or not checked(frame, kind if named else "message").text
-
-
-@given(JSON, FRAMES, st.sampled_from(["message", "error", "done", "token", "thinking", "x"]))
-def test_a_chunk_or_anything_else_never_raises(value: Any, frame: Any, name: str) -> None:
-    checked(value, name)
-    checked({**frame, "choices": value}, name)
-    checked({"choices": [frame, value]}, name)
-    assert name != "thinking" or not checked({**frame, "content": "x"}, name).text
