@@ -17,13 +17,12 @@ from pytest_hydrasmoke._sse.decoder import ChatEvent
 
 KINDS = sorted(ag_ui.TYPES | ai_sdk.TYPES | anthropic.TYPES | goose.TYPES | hermes.SESSION)
 KINDS += ["response.output_item.added", "response.function_call_arguments.done", "tool_use"]
-NAMES = st.sampled_from(
-    """
+NAMED = """
     choices delta tool_calls function arguments name id index usage message content item type
     toolCallId toolCallName toolName input output result tool tool_name args token_state
     toolCall value toolResult content_block partial_json reasoning call_id item_id status
-    """.split()
-)
+"""
+NAMES = st.sampled_from(NAMED.split())
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(KINDS),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner),
