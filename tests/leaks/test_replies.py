@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from hostile_router import EVIL, FIELDS, WORDS, Server, hostile_router
-from leaks_tools import Sinks, run, settings
+from leaks_tools import SINKS, Sinks, run, settings
 
 from pytest_hydrasmoke._cli.main import main
 
@@ -26,14 +26,6 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "--tb=native": ("--tb=native",),
     "--tb=line": ("--tb=line",),
     "-n 2 -l": ("-n", "2", "-l"),
-}
-SINKS = {
-    "stdout",
-    "out/junit.xml",
-    "out/summary.md",
-    ".hydrasmoke/report.json",
-    ".hydrasmoke/report.html",
-    ".hydrasmoke/trace.har",
 }
 BOOTS = 8
 """Status words of a full run's boot: the configurations have all of the corpus between them."""

@@ -11,7 +11,7 @@ import string
 from pathlib import Path
 
 import pytest
-from leaks_tools import Sinks, run, settings, spellings, table, windows
+from leaks_tools import SINKS, Sinks, run, settings, spellings, table, windows
 from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -49,14 +49,6 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "-n 2, a few tests": ("-n", "2", "-k", "reply or warned or set_up or in_lines"),
     "--debug": ("--debug", "-l"),
     "-n 2 --debug": ("-n", "2", "--debug"),
-}
-SINKS = {
-    "stdout",
-    "out/junit.xml",
-    "out/summary.md",
-    ".hydrasmoke/report.json",
-    ".hydrasmoke/report.html",
-    ".hydrasmoke/trace.har",
 }
 SAMPLE = [("36 with ##[", "--debug")]
 ALL = [(which, name) for which in TOKENS for name in CONFIGURATIONS]
