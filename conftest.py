@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from without_trio import hide_trio
 
 pytest_plugins = ["pytester", "heavy_runs"]
+
+# A folder's tests import its other modules by their names, as what is in `shared`; those of the
+# documentation and of the benchmark too. At the end: no other module is hidden by one of these.
+_ROOT = Path(__file__).parent
+_FOLDERS = (_ROOT / "docs", _ROOT / "benchmarks", *sorted((_ROOT / "tests").iterdir()))
+sys.path += [str(it) for it in _FOLDERS if it.is_dir()]
 
 # A process that a test starts need not compile what the one before it has compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -6,6 +6,7 @@ What the table on the architecture page allows is read here too, so that a test 
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +40,13 @@ def folder_of(file: Path) -> str:
     return file.relative_to(HOME).with_suffix("").parts[0]
 
 
-def imports(file: Path, *, types: bool = False) -> Iterator[str]:
-    """Yield the folders that a module imports of, when it is loaded or later, or for `types`."""
+@functools.cache
+def imports(file: Path, *, types: bool = False) -> frozenset[str]:
+    """Return the folders that a module imports of, when it is loaded or later, or for `types`."""
+    return frozenset(_imports(file, types=types))
+
+
+def _imports(file: Path, *, types: bool) -> Iterator[str]:
     tree = ast.parse(file.read_text("utf-8"))
     if not types:
         for node in ast.walk(tree):
@@ -60,6 +66,7 @@ def imports(file: Path, *, types: bool = False) -> Iterator[str]:
             yield from here | {it.name for it in node.names if (HOME / it.name).is_dir()}
 
 
+@functools.cache
 def graph() -> Graph:
     """Return what each folder needs of others when it runs."""
     needs: dict[str, set[str]] = {}

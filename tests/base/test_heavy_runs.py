@@ -1,4 +1,4 @@
-"""An environment of tox that skips all of what it is for is red."""
+"""A run that skips all of what it was asked for is red."""
 
 from __future__ import annotations
 

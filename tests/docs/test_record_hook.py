@@ -11,6 +11,7 @@ import pytest
 from blocks import blocks
 from inner import ALONE, only
 from shown import ROOT
+from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.runtimes import frames
@@ -27,21 +28,23 @@ RECORD = ("--hydra-smoke", "--hydra-smoke-record=recordings", "-rP", "test_it.py
 REPLAY = ("--hydra-smoke-fake", "--hydra-smoke-scenario=recordings", "-rP", "test_it.py")
 
 
+WAYS = [*((runtime, "lf") for runtime in get_args(Runtime)), ("text", "crlf")]
+
+
 @pytest.mark.parametrize(
-    ("runtime", "line_end"), [*((runtime, "lf") for runtime in get_args(Runtime)), ("text", "crlf")]
+    "way", sampled("pages", WAYS, [("anthropic", "lf"), ("text", "crlf")], name=" ".join)
 )
 def test_the_hook_of_the_page_masks_what_events_split(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
-    runtime: Runtime,
-    line_end: LineEnd,
+    way: tuple[Runtime, LineEnd],
 ) -> None:
     monkeypatch.setenv(*ALONE)
     monkeypatch.setattr(frames, "_PIECE", re.compile(r"(?s).{1,3}"))
     [hook] = [it for it in blocks(PAGE) if it.name == "conftest.py"]
     pytester.makeconftest(hook.text)
     pytester.makepyfile(test_it=TEST)
-    with FakeRouter(replace(SPLIT, runtime=runtime, line_end=line_end), TOKEN) as router:
+    with FakeRouter(replace(SPLIT, runtime=way[0], line_end=way[1]), TOKEN) as router:
         given = {"url": router.url, "token": TOKEN, "manifest_id": "hermes-basic"}
         for name, value in {**given, "region_id": "eu-central", "tier_id": "basic"}.items():
             monkeypatch.setenv(f"HYDRA_SMOKE_{name.upper()}", value)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import diagram
@@ -13,6 +14,7 @@ import generated
 import pytest
 from blocks import PAGES
 from described import described
+from heavy import PARTS
 from shown import ROOT
 
 import pytest_hydrasmoke
@@ -28,12 +30,13 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(pytest_hydrasmoke.__all__) - ERRORS))
-def test_every_public_name_has_its_place(name: str) -> None:
-    home = getattr(pytest_hydrasmoke, name).__module__
-    by_itself = re.search(rf"\.{name}$", REFERENCE["api.md"], re.MULTILINE)
-    with_its_home = f"automodule:: {home}\n" in REFERENCE["api.md"]
-    assert by_itself or with_its_home or f"`{name}`" in REFERENCE["api.md"]
+def test_every_public_name_has_its_place() -> None:
+    page = REFERENCE["api.md"]
+    for name in set(pytest_hydrasmoke.__all__) - ERRORS:
+        home = getattr(pytest_hydrasmoke, name).__module__
+        by_itself = re.search(rf"\.{name}$", page, re.MULTILINE)
+        with_its_home = f"automodule:: {home}\n" in page
+        assert by_itself or with_its_home or f"`{name}`" in page, name
 
 
 def test_what_sphinx_generates_is_asked_for() -> None:
@@ -86,19 +89,21 @@ def test_every_folder_has_a_row() -> None:
     assert set(diagram.graph()) == set(diagram.allowed())
 
 
-FILES = [file for file in sorted(diagram.HOME.rglob("*.py")) if file.parent.name != "fake"]
+def test_a_module_imports_what_its_folder_may() -> None:
+    told = [words for file in sorted(diagram.HOME.rglob("*.py")) for words in strays(file)]
+    assert not told, "\n".join(told)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda it: it.relative_to(diagram.HOME).as_posix())
-def test_a_module_imports_what_its_folder_may(file: Path) -> None:
+def strays(file: Path) -> Iterator[str]:
+    """Yield what a module imports and its folder may not."""
     folder = diagram.folder_of(file)
-    if folder == "__init__":
+    if folder == "__init__" or file.parent.name == "fake":
         return
     may, belongs = diagram.allowed()[folder]
     everywhere = frozenset() if folder in ("_sse", "checks") else diagram.EVERYWHERE
-    for needed in set(diagram.imports(file)) - may - everywhere - {folder}:
+    for needed in diagram.imports(file) - may - everywhere - {folder}:
         there = diagram.allowed()[needed][1]
-        raise AssertionError(
+        yield (
             f"{file.name} imports of {needed}, which {folder} may not: {folder} has {belongs}; "
             f"{needed} has {there}. Move what needs it to {needed} or above, or hand it in."
         )
@@ -118,19 +123,26 @@ def test_the_picture_is_made_from_the_imports() -> None:
     assert len(boxes) == len(needs)
 
 
-def test_every_environment_is_described() -> None:
-    there = set(re.findall(r"^\[testenv:([\w-]+)\]", (ROOT / "tox.ini").read_text("utf-8"), re.M))
-    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    assert [name for name in sorted(there) if f"`{name}`" not in table] == []
+def test_every_environment_and_part_is_described_and_no_other_is_named() -> None:
+    tox = (ROOT / "tox.ini").read_text("utf-8")
+    there = {"py", "pytest84", *re.findall(r"^\[testenv:([\w-]+)\]", tox, re.M)}
+    contributing = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = "\n".join(re.findall(r"^\| (`.*?) \|", contributing, re.M))
+    assert set(re.findall(r"`(\w+)`", rows)) == there | PARTS.keys()
+    for text in (page.read_text("utf-8") for page in PAGES):
+        assert set(re.findall(r"tox -e ([a-z]\w*)", text)) <= there
+        assert set(re.findall(r"tox -e heavy -- (\w+)", text)) <= PARTS.keys()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text("utf-8"))
-    for file, anchor in links:
-        there = page.parent / file if file else page
-        assert there.exists(), file
-        assert not anchor or anchor in anchors(there), f"{file}#{anchor}"
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for file, anchor in LINK.findall(page.read_text("utf-8")):
+            there = page.parent / file if file else page
+            assert there.exists(), f"{page}: {file}"
+            assert not anchor or anchor in anchors(there), f"{page}: {file}#{anchor}"
 
 
 def anchors(page: Path) -> set[str]:
@@ -139,14 +151,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", it.lower()).replace(" ", "-") for it in titles}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_options_and_variables_on_a_page_exist(page: Path) -> None:
-    text = page.read_text("utf-8")
-    for name in re.findall(r"\bHYDRA_SMOKE_([A-Z_]+[A-Z])\b", text):
-        assert name.lower() in HydraSmokeConfig.model_fields, name
+def test_options_and_variables_on_a_page_exist() -> None:
     options = Options()
     plugin.pytest_addoption(options)
-    assert set(re.findall(r"--hydra-smoke(?:-[a-z]+)*", text)) <= options.names
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        for name in re.findall(r"\bHYDRA_SMOKE_([A-Z_]+[A-Z])\b", text):
+            assert name.lower() in HydraSmokeConfig.model_fields, f"{page}: {name}"
+        assert set(re.findall(r"--hydra-smoke(?:-[a-z]+)*", text)) <= options.names, page
 
 
 class Options:

@@ -75,17 +75,20 @@ def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
     return judged
 
 
+@pytest.mark.examples
 def test_legs_that_are_green_are_one_green_run(judge: Judge, tmp_path: Path) -> None:
     said = judge(legs(3, 4))
     assert f"groups: 4, runs: 5; the newest, {GROUP}, passed" in said
     assert any((tmp_path / page).is_file() for page in PAGES)
 
 
+@pytest.mark.examples
 def test_a_leg_that_is_red_is(judge: Judge) -> None:
     with pytest.raises(AssertionError, match=f"FAILED failure: run run-3 of group {GROUP}"):
         judge(legs(3, 4, exit_code=1))
 
 
+@pytest.mark.examples
 def test_a_leg_without_a_report_is_red_whatever_older_runs_were(judge: Judge) -> None:
     with pytest.raises(AssertionError, match=f"missing: group {GROUP} has 1 run, and must have 2"):
         judge(legs(3))
@@ -99,6 +102,7 @@ def test_pull_requests_do_not_speak_for_the_branch() -> None:
     assert GITLAB["rules"] == [{"if": '$CI_COMMIT_REF_PROTECTED == "true"', "when": "always"}]
 
 
+@pytest.mark.examples
 def test_the_page_is_published_by_a_job_that_can_do_nothing_else(tmp_path: Path) -> None:
     reports = legs(3, 4, exit_code=1)
     written(tmp_path / "artifacts", reports)
@@ -121,6 +125,7 @@ def test_the_page_is_published_by_a_job_that_can_do_nothing_else(tmp_path: Path)
     assert publish["environment"]["url"] == "${{ steps.deployed.outputs.page_url }}"
 
 
+@pytest.mark.examples
 def test_jenkins_judges_its_own_build(tmp_path: Path) -> None:
     commands = stand_ins(tmp_path / "bin")
     kept(tmp_path / "history", [report_of(number) for number in range(6)])

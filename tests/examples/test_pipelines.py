@@ -27,7 +27,6 @@ from pipeline_tools import (
     sh_steps,
 )
 from shown import ROOT
-from sizes import sampled
 
 from pytest_hydrasmoke import HydraSmokeConfig, InstanceSpec, SmokeClient
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -90,7 +89,8 @@ def aimed(job: Job, router: FakeRouter) -> dict[str, str]:
     return {**job.env, "HYDRA_SMOKE_URL": router.url, "HYDRA_SMOKE_TOKEN": TOKEN}
 
 
-@pytest.mark.parametrize("name", sampled("examples", LIVE, ["github"]))
+@pytest.mark.examples
+@pytest.mark.parametrize("name", LIVE)
 def test_a_live_job_passes_and_leaves_nothing(
     name: str, router: FakeRouter, commands: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from inner import ALONE, only
 from shown import ROOT
+from sizes import sampled
 
 EXAMPLES = ROOT / "examples"
 # What becomes of an example's own tests; what it is run with; what the run then provisions.
@@ -20,7 +21,7 @@ SUITES: dict[str, tuple[dict[str, int], tuple[str, ...], int | None]] = {
 }
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", sampled("examples", SUITES, ["team"]))
 def test_a_suite_passes(
     name: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

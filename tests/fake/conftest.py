@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_tools import Caller, HandClock
+from recording_tools import write
+from replay_tools import TEST, Playing, Process
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -34,3 +37,21 @@ def calling(clock: HandClock) -> Iterator[Callable[..., Caller]]:
             return caller
 
         yield make
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Any]:
+    def make(*turns: dict[str, Any], of: str = TEST) -> Process:
+        write(tmp_path, of, *turns)
+        process = Process(tmp_path)
+        process.player.claim("shared", "shared")
+        process.begin(of)
+        return process
+
+    return make
+
+
+@pytest.fixture
+def playing(tmp_path: Path, clock: HandClock) -> Iterator[Playing]:
+    with ExitStack() as stack:
+        yield Playing(tmp_path / "recordings", clock, stack)

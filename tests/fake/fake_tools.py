@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -67,3 +68,13 @@ class Caller:
         self.provision(key)
         clock.pass_by(60)
         return self.router.instances[-1].id
+
+
+def seen(answer: httpx.Response) -> tuple[int, Any]:
+    return answer.status_code, answer.json()
+
+
+def told(caller: Caller, instance_id: str) -> list[ServerSentEvent]:
+    with caller.stream(instance_id) as answer:
+        assert answer.status_code == 200
+        return list(EventSource(answer).iter_sse())

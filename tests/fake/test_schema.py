@@ -1,6 +1,6 @@
 """schemathesis against the fake: what its own document promises holds for whatever is asked.
 
-Many seconds of a library that most have no use for: `tox -e fidelity` installs it and runs this.
+Many seconds of a library that most have no use for: `tox -e heavy -- fidelity` installs it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fake's streams as the SDKs of those read them who made the frames; `tox -e readers`."""
+"""The fake's streams as the SDKs of those who made the frames read them: `heavy -- readers`."""
 
 from __future__ import annotations
 

@@ -11,11 +11,13 @@ import pytest
 from fake_tools import Caller, HandClock
 from httpx_sse import EventSource
 
+from pytest_hydrasmoke.fake import Scenario
 from pytest_hydrasmoke.fake.router import to_come
 
 Calling = Callable[..., Caller]
 RUNTIMES = ["openai", "anthropic", "objects", "named", "text"]
 OCTOPUS = "señor 🐙 да"
+READY = Scenario().reply
 
 
 def events(caller: Caller, instance_id: str) -> tuple[list[str], str | None]:
@@ -39,48 +41,43 @@ def counted(caller: Caller) -> int:
     return len(caller.router.llm_events)
 
 
-@pytest.mark.parametrize("after_events", [0, 1, 3])
-def test_cut(calling: Calling, clock: HandClock, after_events: int) -> None:
-    caller = calling(runtime="named")
+TOKENS = ["token: I", "token:  am", "token:  ready"]
+YES = ["token: Yes", "done: {}"]
+# A kind of break, after how many events, in which reply; what came, its error, and LLM events.
+BREAKS: list[tuple[Any, int, str, list[str], str | None, int]] = [
+    ("cut", 0, READY, [], "RemoteProtocolError", 0),
+    ("cut", 1, READY, TOKENS[:1], "RemoteProtocolError", 0),
+    ("cut", 3, READY, TOKENS, "RemoteProtocolError", 0),
+    # Between the last event and the end.
+    ("cut", 9, "Yes", YES, "RemoteProtocolError", 1),
+    ("end", 0, READY, [], None, 0),
+    ("end", 2, READY, TOKENS[:2], None, 0),
+    # Before the terminal event.
+    ("end", 1, "Yes", YES[:1], None, 0),
+    ("stall", 1, READY, TOKENS[:1], "ReadTimeout", 0),
+    ("trickle", 9, "Yes", YES, None, 1),
+]
+
+
+@pytest.mark.parametrize(("kind", "after", "reply", "came", "error", "left"), BREAKS)
+def test_a_stream_that_breaks(
+    calling: Calling,
+    clock: HandClock,
+    kind: Any,
+    after: int,
+    reply: str,
+    came: list[str],
+    error: str | None,
+    left: int,
+) -> None:
+    caller = calling(runtime="named", reply=reply)
+    caller.http.timeout = httpx.Timeout(5, read=0.2 if kind == "stall" else 5)
     instance_id = caller.ready(clock)
-    caller.router.break_stream("cut", after_events=after_events)
-    said = ["token: I", "token:  am", "token:  ready"]
-    assert events(caller, instance_id) == (said[:after_events], "RemoteProtocolError")
-    assert (caller.router.requests[-1].status, counted(caller)) == (200, 0)
-    got, error = events(caller, instance_id)
-    assert (got[-1], error, counted(caller)) == ("done: {}", None, 1)
-
-
-def test_cut_between_the_last_event_and_the_end(calling: Calling, clock: HandClock) -> None:
-    caller = calling(runtime="named", reply="Yes")
-    caller.router.break_stream("cut", after_events=9)
-    got, error = events(caller, caller.ready(clock))
-    assert (got, error) == (["token: Yes", "done: {}"], "RemoteProtocolError")
-    assert counted(caller) == 1
-
-
-@pytest.mark.parametrize("after_events", [0, 2])
-def test_end(calling: Calling, clock: HandClock, after_events: int) -> None:
-    caller = calling(runtime="named")
-    caller.router.break_stream("end", after_events=after_events)
-    got, error = events(caller, caller.ready(clock))
-    assert (got, error) == (["token: I", "token:  am"][:after_events], None)
-    assert counted(caller) == 0
-
-
-def test_end_before_the_terminal_event(calling: Calling, clock: HandClock) -> None:
-    caller = calling(runtime="named", reply="Yes")
-    caller.router.break_stream("end", after_events=1)
-    assert events(caller, caller.ready(clock)) == (["token: Yes"], None)
-    assert counted(caller) == 0
-
-
-def test_stall(calling: Calling, clock: HandClock) -> None:
-    caller = calling(runtime="named")
-    caller.http.timeout = httpx.Timeout(5, read=0.2)
-    caller.router.break_stream("stall")
-    assert events(caller, caller.ready(clock)) == (["token: I"], "ReadTimeout")
-    assert counted(caller) == 0
+    caller.router.break_stream(kind, after_events=after)
+    assert events(caller, instance_id) == (came, error)
+    assert (caller.router.requests[-1].status, counted(caller)) == (200, left)
+    got, no_error = events(caller, instance_id)
+    assert (got[-1], no_error, counted(caller)) == ("done: {}", None, left + 1)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +135,6 @@ def test_trickle(calling: Calling, clock: HandClock) -> None:
     assert counted(caller) == 2
 
 
-def test_trickle_of_nothing_but_the_end(calling: Calling, clock: HandClock) -> None:
-    caller = calling(runtime="named", reply="Yes")
-    caller.router.break_stream("trickle", after_events=9)
-    assert events(caller, caller.ready(clock)) == (["token: Yes", "done: {}"], None)
-    assert counted(caller) == 1
-
-
 def test_split_at(calling: Calling, clock: HandClock) -> None:
     caller = calling(runtime="named", reply=OCTOPUS)
     instance_id = caller.ready(clock)
@@ -155,10 +145,9 @@ def test_split_at(calling: Calling, clock: HandClock) -> None:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("terminal", [True, False])
-def test_split_where_it_hurts(
-    calling: Calling, clock: HandClock, runtime: str, terminal: bool
-) -> None:
+def test_split_where_it_hurts(calling: Calling, clock: HandClock, runtime: str) -> None:
+    # Some have their terminal event, and some have none.
+    terminal = RUNTIMES.index(runtime) % 2 == 0
     caller = calling(runtime=runtime, reply=OCTOPUS, line_end="crlf", terminal=terminal)
     instance_id = caller.ready(clock)
     whole = caller.chat(instance_id).content
@@ -199,18 +188,20 @@ def test_the_nth_stream(calling: Calling, clock: HandClock) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cut", "end", "stall", "error", "garbage", "flood"])
-@pytest.mark.parametrize("after_events", [0, 1, 9])
 def test_a_stream_that_breaks_when_the_agent_is_done(
-    calling: Calling, clock: HandClock, kind: Any, after_events: int
+    calling: Calling, clock: HandClock, kind: Any
 ) -> None:
     caller = calling(runtime="named", reply="Yes")
     instance_id = caller.ready(clock)
-    caller.router.break_stream(kind, after_events=after_events, when="after")
-    with caller.stream(instance_id) as answer:
-        if after_events or kind in ("error", "garbage", "flood"):
-            next(answer.iter_raw())
-        if after_events < 9:
-            wait_until(lambda: counted(caller) == 1)
+    for after_events in (0, 1, 9):
+        before = counted(caller)
+        caller.router.break_stream(kind, after_events=after_events, when="after")
+        with caller.stream(instance_id) as answer:
+            pieces = answer.iter_raw()
+            if after_events or kind in ("error", "garbage", "flood"):
+                next(pieces)
+            if after_events < 9:
+                wait_until(lambda before=before: counted(caller) == before + 1)
 
 
 def wait_until(true: Callable[[], bool]) -> None:
@@ -219,17 +210,13 @@ def wait_until(true: Callable[[], bool]) -> None:
         assert time.monotonic() < until
 
 
-MIDS = {"character": ("ñ".encode(), 1), "emoji": ("🐙".encode(), 3), "line end": (b"\r\n\r\n", 1)}
-
-
-@pytest.mark.parametrize("mid", list(MIDS))
-def test_a_frame_split_in_the_middle(calling: Calling, clock: HandClock, mid: str) -> None:
+def test_a_frame_split_in_the_middle(calling: Calling, clock: HandClock) -> None:
     caller = calling(runtime="openai", reply=OCTOPUS, line_end="crlf")
     instance_id = caller.ready(clock)
     whole = caller.chat(instance_id).content
-    found, inside = MIDS[mid]
-    at = whole.index(found) + inside
-    for _ in range(2):
+    # Of a character, of an emoji, of a line's end.
+    for found, inside in (("ñ".encode(), 1), ("🐙".encode(), 3), (b"\r\n\r\n", 1)):
+        at = whole.index(found) + inside
         caller.router.break_stream("split", split_at=[at])
         assert chunks(caller, instance_id) == [whole[:at], whole[at:]]
 

@@ -11,23 +11,16 @@ from pathlib import Path
 
 import pytest
 from fire_tools import ALL_CELLS, Cell, Outcome, run_cell, several_at_once
-from sizes import sizes
-
-SAMPLE = [
-    Cell("flood of wide text", "chat", "sync"),
-]
 
 
-@pytest.mark.parametrize("cells", sizes("fire", SAMPLE, ALL_CELLS))
-def test_every_fault_ends_in_a_typed_error_in_time_and_leaves_nothing(
-    cells: list[Cell], tmp_path: Path
-) -> None:
+@pytest.mark.fire
+def test_every_fault_ends_in_a_typed_error_in_time_and_leaves_nothing(tmp_path: Path) -> None:
 
     def run(numbered: tuple[int, Cell]) -> Outcome:
         number, cell = numbered
         return run_cell(cell, tmp_path / str(number))
 
-    outcomes = several_at_once(run, list(enumerate(cells)))
+    outcomes = several_at_once(run, list(enumerate(ALL_CELLS)))
     print("\n" + figures(outcomes))
     complaints = [f"{it.cell}: {words}" for it in outcomes for words in it.complaints()]
     assert not complaints, "\n".join(complaints)

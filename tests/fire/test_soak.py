@@ -12,39 +12,32 @@ from net_tools import AT_ONCE, KINDS
 
 from pytest_hydrasmoke.fake import FakeRouter
 
-HOUR = 3600.0
+pytestmark = pytest.mark.fire
+
+HOUR, PAUSE = 3600.0, 5.0
+"""Virtual seconds of a soak, and from one chat to the next."""
 SOON_FULL = {"most": 50}
 """A record that is full soon: it keeps so many requests."""
 
 
-def soaked(kind: str, pause: float, **more: Any) -> dict[str, int]:
-    """Let a client chat for an hour with `pause` virtual seconds between chats."""
+def soaked(kind: str, **more: Any) -> dict[str, int]:
+    """Let a client chat for an hour of virtual time."""
     # The router's time is real, where a lag takes for ever.
     with FakeRouter(dataclasses.replace(AT_ONCE, llm_events_lag=0)) as fake:
-        given = {"seconds": HOUR, "virtual": True, "pause": pause, **more}
+        given = {"seconds": HOUR, "virtual": True, "pause": PAUSE, **more}
         told: dict[str, int] = told_by(start_client(fake.url, fake.token, kind, **given), 600)
         assert not [it for it in fake.instances if not it.deleted]
     print("\n" + figures(kind, told, "an hour of virtual time"))
     return told
 
 
-@pytest.mark.parametrize(
-    ("kind", "pause", "bounds"),
-    [
-        pytest.param(KINDS[0], 30.0, SOON_FULL, id="sample"),
-        *(pytest.param(kind, 5.0, {}, marks=pytest.mark.fire, id=kind) for kind in KINDS),
-    ],
-)
-def test_an_hour_of_chats_takes_no_more_memory_than_a_few(
-    kind: str, pause: float, bounds: dict[str, int]
-) -> None:
-    told = soaked(kind, pause, **bounds)
-    assert complaint(told, least=0.9 * HOUR / pause) is None
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_hour_of_chats_takes_no_more_memory_than_a_few(kind: str) -> None:
+    assert complaint(soaked(kind), least=0.9 * HOUR / PAUSE) is None
 
 
-@pytest.mark.fire
 def test_a_leak_of_one_kib_a_chat_is_seen() -> None:
-    told = soaked(KINDS[0], 5.0, leak=1024, **SOON_FULL)
+    told = soaked(KINDS[0], leak=1024, **SOON_FULL)
     assert "its record being full" in str(complaint(told))
 
 

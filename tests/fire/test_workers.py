@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from fire_workers_tools import Outcome, Project, Router, router
-from sizes import sizes
+
+pytestmark = pytest.mark.fire
 
 
 @pytest.fixture(scope="module")
@@ -22,31 +22,23 @@ def at() -> Iterator[Router]:
 # Workers that die
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How many runs there are, and what each is made of."""
-
-    runs: int
-    workers: int
-    tests: int
-    crashes: int
-
-
+RUNS, WORKERS, TESTS, CRASHES = 20, 4, 16, 3
+"""How many runs there are, and what each is made of."""
 SEED = random.randrange(1_000_000)
 LONGEST = 1.2
 """Seconds: by then a doomed test has its instance, whoever had to provision it."""
 
 
-def doomed(chance: random.Random, plan: Plan) -> dict[str, float]:
+def doomed(chance: random.Random) -> dict[str, float]:
     """Choose tests, one of the first among them, and when each of them kills its worker."""
-    first = chance.randrange(plan.workers)
-    others = chance.sample(range(plan.workers, plan.tests), plan.crashes - 1)
+    first = chance.randrange(WORKERS)
+    others = chance.sample(range(WORKERS, TESTS), CRASHES - 1)
     return {str(number): chance.uniform(0, LONGEST) for number in (first, *others)}
 
 
-def faults(outcome: Outcome, plan: Plan) -> list[str]:
+def faults(outcome: Outcome) -> list[str]:
     """Return what is not as it should be after a run with crashes."""
-    counted = f"{plan.crashes} failed, {plan.tests - plan.crashes} passed"
+    counted = f"{CRASHES} failed, {TESTS - CRASHES} passed"
     told = "provisioned 1, deleted 1, kept 0, leaked 0"
     wrong = {
         f"exit code {outcome.code}": outcome.code != 1,
@@ -59,37 +51,34 @@ def faults(outcome: Outcome, plan: Plan) -> list[str]:
     return [words for words, is_so in wrong.items() if is_so]
 
 
-@pytest.mark.parametrize("plan", sizes("fire", Plan(1, 2, 6, 1), Plan(20, 4, 16, 3)))
-def test_a_run_has_one_instance_however_its_workers_die(
-    at: Router, tmp_path: Path, plan: Plan
-) -> None:
+def test_a_run_has_one_instance_however_its_workers_die(at: Router, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     told: list[str] = []
     outcomes: list[Outcome] = []
     crashes = 0
-    for number in range(plan.runs):
-        fate = doomed(chance, plan)
+    for number in range(RUNS):
+        fate = doomed(chance)
         outcome = Project(at, tmp_path / f"run-{number}").run(
-            f"crash-{plan.runs}-{number}",
-            f"-n{plan.workers}",
+            f"crash-{number}",
+            f"-n{WORKERS}",
             "test_doomed.py",
             DOOMED=json.dumps(fate),
-            TESTS=str(plan.tests),
+            TESTS=str(TESTS),
         )
         outcomes.append(outcome)
         crashes += outcome.output.count("replacing crashed worker")
-        wrong = faults(outcome, plan)
+        wrong = faults(outcome)
         if wrong:
             told.append(f"run {number}, {fate}: {'; '.join(wrong)}\n{outcome.output}")
     provisioned = [len(outcome.instances) for outcome in outcomes]
     left = sum(len(outcome.alive) for outcome in outcomes)
     print(
-        f"G6: {plan.runs} runs under -n {plan.workers} (seed {SEED}), {crashes} workers crashed, "
+        f"G6: {RUNS} runs under -n {WORKERS} (seed {SEED}), {crashes} workers crashed, "
         f"{sum(provisioned)} instances provisioned, {sum(n > 1 for n in provisioned)} runs with "
         f"more than one, {left} left"
     )
     assert not told, "\n\n".join(told)
-    assert crashes == plan.runs * plan.crashes
+    assert crashes == RUNS * CRASHES
 
 
 # Ways to give tests to workers, and to stop early
@@ -112,7 +101,6 @@ WAYS: dict[str, tuple[tuple[str, ...], int, str]] = {
 }
 
 
-@pytest.mark.fire
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_has_one_instance_whichever_worker_has_which_test(
     at: Router, tmp_path: Path, way: str
@@ -125,7 +113,6 @@ def test_a_run_has_one_instance_whichever_worker_has_which_test(
     assert outcome.alive == outcome.ledgers == []
 
 
-@pytest.mark.fire
 @pytest.mark.parametrize("option", ["--lf", "--ff", "--sw"])
 def test_a_run_that_goes_on_where_another_failed_has_one_of_its_own(
     at: Router, tmp_path: Path, option: str
@@ -142,7 +129,6 @@ def test_a_run_that_goes_on_where_another_failed_has_one_of_its_own(
         assert outcome.alive == outcome.ledgers == []
 
 
-@pytest.mark.fire
 def test_what_is_run_again_after_a_crash_or_a_failure_has_the_same_instance(
     at: Router, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from sizes import examples
 
 from pytest_hydrasmoke import ContractError
 from pytest_hydrasmoke._api.models import (
@@ -90,6 +91,7 @@ def bodies(call: CallName) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @CALLS
+@examples(15, 2_000)
 @given(data=st.data())
 def test_fields_known_and_unknown_are_kept(call: CallName, data: st.DataObject) -> None:
     known = data.draw(bodies(call))
@@ -101,6 +103,7 @@ def test_fields_known_and_unknown_are_kept(call: CallName, data: st.DataObject) 
 
 
 @CALLS
+@examples(15, 2_000)
 @given(data=st.data())
 def test_a_mistyped_field_is_told_with_call_field_expected_and_got(
     call: CallName, data: st.DataObject
@@ -120,6 +123,7 @@ def test_a_mistyped_field_is_told_with_call_field_expected_and_got(
 
 
 @CALLS
+@examples(15, 2_000)
 @given(data=st.data())
 def test_a_missing_field_is_named(call: CallName, data: st.DataObject) -> None:
     known = data.draw(bodies(call))
@@ -131,6 +135,7 @@ def test_a_missing_field_is_named(call: CallName, data: st.DataObject) -> None:
 
 
 @CALLS
+@examples(15, 2_000)
 @given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_other_body_is_a_short_contract_error(call: CallName, body: bytes) -> None:
     with pytest.raises(ContractError) as caught:

@@ -317,7 +317,7 @@ EXPERIMENT = World(
 )
 
 
-@settings(examples(8, 2_500), suppress_health_check=UNHEALTHY)
+@settings(examples(4, 2_500), suppress_health_check=UNHEALTHY)
 @example(world=PROJECT, run_id="one", passes=True)
 @example(world=PROJECT, run_id="two", passes=False)
 @example(world=EXPERIMENT, run_id="exp1", passes=True)
@@ -342,7 +342,7 @@ def test_a_run(
     tried["files compared"] += len(before)
 
 
-@settings(examples(40, 7_500), suppress_health_check=UNHEALTHY)
+@settings(examples(12, 7_500), suppress_health_check=UNHEALTHY)
 @example(world=EXPERIMENT, run_id=None, dry=False)
 @example(world=EXPERIMENT, run_id="exp1", dry=False)
 @given(world=worlds, run_id=st.none() | names, dry=st.booleans())

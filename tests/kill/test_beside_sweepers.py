@@ -19,11 +19,9 @@ from kill_tools import (
     sweep,
     sweep_to_the_end,
 )
-from sizes import sizes
 
 TOGETHER = 6
-# How many runs, how many chats each, and seconds from one sweep to the next.
-SIZES = sizes("kill", (2, 1, 3.0), (60, 8, 0.0))
+RUNS, CHATS = 60, 8
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ class Life:
     fault: str
 
 
-def live(at: Router, folder: Path, index: int, chats: int) -> Life:
+def live(at: Router, folder: Path, index: int) -> Life:
     run_id = f"beside-{index}"
-    command = [sys.executable, HERE / "run_of_session.py", str(chats)]
+    command = [sys.executable, HERE / "run_of_session.py", str(CHATS)]
     run = start(command, folder, at.environment(HYDRA_SMOKE_RUN_ID=run_id), run_id)
     if index % 3 == 0:
         return Life(run_id, True, run.kill_after(random.uniform(0.5, 3.0)), "")
@@ -48,9 +46,8 @@ def live(at: Router, folder: Path, index: int, chats: int) -> Life:
     return Life(run_id, False, float(done[0]) if done else 0.0, fault)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_two_sweepers_beside_live_runs(size: tuple[int, int, float], tmp_path: Path) -> None:
-    runs, chats, pause = size
+@pytest.mark.kill
+def test_two_sweepers_beside_live_runs(tmp_path: Path) -> None:
     over = threading.Event()
     problems: list[str] = []
 
@@ -61,7 +58,6 @@ def test_two_sweepers_beside_live_runs(size: tuple[int, int, float], tmp_path: P
             number += 1
             if code:
                 problems.append(output)
-            over.wait(pause)
         return number
 
     tmp_path.joinpath(".hydrasmoke/runs").mkdir(parents=True)
@@ -70,9 +66,7 @@ def test_two_sweepers_beside_live_runs(size: tuple[int, int, float], tmp_path: P
         for sweeper in sweepers:
             sweeper.start()
         try:
-            lives = several_at_once(
-                lambda index: live(at, tmp_path, index, chats), range(runs), TOGETHER
-            )
+            lives = several_at_once(lambda index: live(at, tmp_path, index), range(RUNS), TOGETHER)
         finally:
             over.set()
             for sweeper in sweepers:
@@ -90,7 +84,7 @@ def test_two_sweepers_beside_live_runs(size: tuple[int, int, float], tmp_path: P
     faults = [life.fault for life in lives if life.fault] + problems
     killed = sum(life.killed for life in lives)
     print(
-        f"G3: {runs} runs, {killed} killed, {existed} instances, deleted while their run lived "
+        f"G3: {RUNS} runs, {killed} killed, {existed} instances, deleted while their run lived "
         f"{len(too_early)}, leaked {len(alive)}"
     )
     assert not faults, faults[0]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from kill_tools import router, several_at_once, start_pytest, sweep, until
-from sizes import sizes
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 FOREVER = "time.sleep(60)"
@@ -128,11 +127,6 @@ def cases() -> list[Case]:
 
 
 JOBS = [(case, workers) for case in cases() for workers in (0, 2)]
-SAMPLE = [
-    (case, workers)
-    for case, workers in JOBS
-    if case.name == "timeout by thread in a test" and not workers
-]
 
 
 @dataclass(frozen=True)
@@ -181,14 +175,12 @@ def end_a_run(case: Case, workers: int, folder: Path) -> Ending:
     return Ending(name, fault, len(after))
 
 
-@pytest.mark.parametrize("jobs", sizes("kill", SAMPLE, JOBS))
-def test_a_run_that_is_ended_early_leaves_nothing(
-    jobs: list[tuple[Case, int]], tmp_path: Path
-) -> None:
+@pytest.mark.kill
+def test_a_run_that_is_ended_early_leaves_nothing(tmp_path: Path) -> None:
     def work(index: int) -> Ending:
-        return end_a_run(*jobs[index], tmp_path / f"run-{index}")
+        return end_a_run(*JOBS[index], tmp_path / f"run-{index}")
 
-    endings = several_at_once(work, range(len(jobs)))
+    endings = several_at_once(work, range(len(JOBS)))
     faults = [ending.fault for ending in endings if ending.fault]
     leaked = sum(ending.leaked for ending in endings)
     print(f"G4: {len(endings)} ways to end, {len(faults)} not as they should, leaked {leaked}")

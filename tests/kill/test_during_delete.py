@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from kill_tools import router, several_at_once, start_pytest, until
-from sizes import sizes
 
 SECONDS = 2.0
 AT_THE_END = """
@@ -61,9 +60,9 @@ def interrupt(name: str, folder: Path) -> str:
     return f"{name}: {code} {alive} {unproved}\n{run.output}" if wrong else ""
 
 
-@pytest.mark.parametrize("names", sizes("kill", ["after Ctrl-C"], [*TEXTS] * 3))
-def test_a_slow_delete_is_not_broken_off(names: list[str], tmp_path: Path) -> None:
-    jobs = [(name, tmp_path / str(number)) for number, name in enumerate(names)]
+@pytest.mark.kill
+def test_a_slow_delete_is_not_broken_off(tmp_path: Path) -> None:
+    jobs = [(name, tmp_path / str(number)) for number, name in enumerate([*TEXTS] * 3)]
     faults = [fault for fault in several_at_once(lambda job: interrupt(*job), jobs) if fault]
     print(f"G7: {len(jobs)} deletions under INT, INT, TERM, broken off {len(faults)}")
     assert not faults, "\n\n".join(faults)

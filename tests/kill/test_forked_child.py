@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from kill_tools import router, start, sweep
 
 FORKS = """
@@ -30,6 +31,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.kill
 def test_a_child_that_outlives_its_run_does_not_keep_it_live(tmp_path: Path) -> None:
     with router() as at:
         run = start([sys.executable, "-c", FORKS], tmp_path, at.environment())

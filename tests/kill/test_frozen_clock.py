@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from inner import only
 from kill_tools import pytest_command, router, several_at_once, start, until
-from sizes import sizes
 from without_trio import path_with_trio
 
 END = 10.0
@@ -175,12 +174,6 @@ OF_PROCESSES = [
     for flavour in FLAVOURS
     for ending in ("none", *SIGNALS)
 ]
-SAMPLE = [
-    Case("freezegun", "session", "blocking", "none"),
-    Case("freezegun", "test", "asyncio", "TERM"),
-    Case("time-machine", "set-up", "trio", "none"),
-]
-SAMPLE_OF_PROCESSES = [Case("libfaketime", "process", "asyncio", "TERM")]
 
 
 def check(cases: list[Case], folder: Path) -> None:
@@ -191,15 +184,12 @@ def check(cases: list[Case], folder: Path) -> None:
     assert not faults, "\n\n".join(faults)
 
 
-@pytest.mark.parametrize("cases", sizes("kill", SAMPLE, CASES))
-def test_frozen_time_delays_no_end(cases: list[Case], tmp_path: Path) -> None:
-    check(cases, tmp_path)
+@pytest.mark.kill
+def test_frozen_time_delays_no_end(tmp_path: Path) -> None:
+    check(CASES, tmp_path)
 
 
-@pytest.mark.parametrize("cases", sizes("kill", SAMPLE_OF_PROCESSES, OF_PROCESSES))
-def test_a_faked_clock_of_the_system_delays_no_end(cases: list[Case], tmp_path: Path) -> None:
-    if not LIBRARIES:
-        # In full it is asked for, and has to be there.
-        assert cases is not OF_PROCESSES, "libfaketime is missing: apt-get install faketime"
-        pytest.skip("libfaketime is not installed")
-    check(cases, tmp_path)
+@pytest.mark.kill
+def test_a_faked_clock_of_the_system_delays_no_end(tmp_path: Path) -> None:
+    assert LIBRARIES, "libfaketime is missing: apt-get install faketime"
+    check(OF_PROCESSES, tmp_path)

@@ -12,6 +12,9 @@ from truth_app import Ask, TrueRouter
 
 from pytest_hydrasmoke import VirtualClock
 
+# It is what the tests compare with: `truth` is used by tests of other folders too.
+pytestmark = pytest.mark.reference
+
 KEY = "a-0"
 SPEC = {"manifest_id": "m", "region_id": "r", "tier_id": "t"}
 

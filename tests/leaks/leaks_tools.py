@@ -16,6 +16,15 @@ from inner import ALONE, only
 
 SUITES = Path(__file__).parent.parent / "suites"
 WINDOW = 8
+SINKS = {
+    "stdout",
+    "out/junit.xml",
+    "out/summary.md",
+    ".hydrasmoke/report.json",
+    ".hydrasmoke/report.html",
+    ".hydrasmoke/trace.har",
+}
+"""What every run leaves at least."""
 
 
 def windows(token: str) -> frozenset[str]:

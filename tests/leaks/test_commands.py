@@ -66,16 +66,14 @@ def command(
     return run
 
 
-@pytest.mark.parametrize("arguments", GIVEN, ids=lambda given: " ".join(given)[:24])
-def test_a_token_that_is_given_is_not_repeated(
-    arguments: tuple[str, ...], command: Command
-) -> None:
-    code, told = command(*arguments)
-    assert code == 2
-    assert "usage: " in told
-    assert not hits(told, PARTS)
-    if any(it.startswith("--token") for it in arguments):
-        assert "--token would show the token to everybody on this machine: set HYDRA_S" in told
+def test_a_token_that_is_given_is_not_repeated(command: Command) -> None:
+    for arguments in GIVEN:
+        code, told = command(*arguments)
+        assert code == 2
+        assert "usage: " in told
+        assert not hits(told, PARTS)
+        if any(it.startswith("--token") for it in arguments):
+            assert "--token would show the token to everybody on this machine: set HYDRA_S" in told
 
 
 def test_an_argument_that_is_misspelt_is_named(command: Command) -> None:

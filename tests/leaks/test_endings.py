@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from leaks_tools import Sinks, run, settings, windows
-from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -80,6 +79,7 @@ def test_an_internal_error_is_told_without_the_token(router: FakeRouter, tmp_pat
     see(sinks, 3, "RuntimeError: a plugin with ********")
 
 
+@pytest.mark.leaks
 def test_a_run_that_can_t_start_says_so_without_the_token(
     router: FakeRouter, tmp_path: Path
 ) -> None:
@@ -103,15 +103,8 @@ def test_an_exit_and_a_leak_that_no_summary_tells_are_told_without_the_token(
     assert "******** is not valid" in sinks.texts["stderr"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    sampled(
-        "leaks",
-        [("--full-trace",), ("--full-trace", "-l"), ()],
-        [("--full-trace", "-l")],
-        name=" ".join,
-    ),
-)
+@pytest.mark.leaks
+@pytest.mark.parametrize("arguments", [("--full-trace",), ("--full-trace", "-l"), ()], ids=" ".join)
 def test_an_interrupt_is_told_without_the_token(
     arguments: tuple[str, ...], router: FakeRouter, tmp_path: Path
 ) -> None:
@@ -141,13 +134,11 @@ ECHOES: dict[str, dict[str, Any]] = {
         "body": {"detail": [{"loc": [TOKEN], "msg": f"{TOKEN} is not", "type": TOKEN}]},
     },
 }
-OF_THE_SAMPLE = ("headers of a gateway", "a status word")
 
 
-@pytest.mark.parametrize("workers", sampled("leaks", [(), ("-n", "2")], [()], name=" ".join))
-@pytest.mark.parametrize(
-    "echo", sampled("leaks", ECHOES, ["headers of a gateway", "a status word"])
-)
+@pytest.mark.leaks
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=" ".join)
+@pytest.mark.parametrize("echo", ECHOES)
 def test_what_a_killed_run_leaves_has_no_token_that_was_told_back(
     echo: str, workers: tuple[str, ...], router: FakeRouter, tmp_path: Path
 ) -> None:

@@ -8,20 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from leaks_tools import run, settings
+from leaks_tools import SINKS, run, settings
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 from pytest_hydrasmoke.fake.server import mount, unmount
 
 TOKEN = "q7XwZt3mLk9vRb2yNd5Hc8Fj4Gs6Pa1T"
-SINKS = {
-    "stdout",
-    "out/junit.xml",
-    "out/summary.md",
-    ".hydrasmoke/report.json",
-    ".hydrasmoke/report.html",
-    ".hydrasmoke/trace.har",
-}
 WORD = "walrus"
 """What is in all that the agent says and does, and in the message."""
 

@@ -1,6 +1,6 @@
 """No part of the token in anything that a run leaves, however carelessly its tests fail.
 
-A sample is part of the normal tests; `tox -e leaks` runs the whole table, and prints what it
+A sample is part of the normal tests; `-m leaks` runs the whole table, and prints what it
 counted.
 """
 
@@ -11,7 +11,7 @@ import string
 from pathlib import Path
 
 import pytest
-from leaks_tools import Sinks, run, settings, spellings, table, windows
+from leaks_tools import SINKS, Sinks, run, settings, spellings, table, windows
 from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
@@ -49,14 +49,6 @@ CONFIGURATIONS: dict[str, tuple[str, ...]] = {
     "-n 2, a few tests": ("-n", "2", "-k", "reply or warned or set_up or in_lines"),
     "--debug": ("--debug", "-l"),
     "-n 2 --debug": ("-n", "2", "--debug"),
-}
-SINKS = {
-    "stdout",
-    "out/junit.xml",
-    "out/summary.md",
-    ".hydrasmoke/report.json",
-    ".hydrasmoke/report.html",
-    ".hydrasmoke/trace.har",
 }
 SAMPLE = [("36 with ##[", "--debug")]
 ALL = [(which, name) for which in TOKENS for name in CONFIGURATIONS]
@@ -109,7 +101,8 @@ def see(what: str, sinks: Sinks, parts: frozenset[str]) -> None:
     assert not found
 
 
-@pytest.mark.parametrize("name", sampled("leaks", ["-l", "-n 2", "--debug"], ["-l"]))
+@pytest.mark.leaks
+@pytest.mark.parametrize("name", ["-l", "-n 2", "--debug"])
 def test_no_part_of_a_token_that_is_not_in_use_is_anywhere(name: str, tmp_path: Path) -> None:
     # The environment's own, in a run against the bundled fake.
     env = {

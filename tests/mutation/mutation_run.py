@@ -28,6 +28,7 @@ BAR = 0.9
 JOBS = int(os.environ.get("HYDRA_MUTATION_JOBS") or os.cpu_count() or 2)
 PATIENCE = float(os.environ.get("HYDRA_MUTATION_PATIENCE") or 10)
 
+REPLAY = ["fake/test_replay.py", "fake/test_replay_told.py", "fake/test_replay_wire.py"]
 TESTS = {
     "_sse.decoder": ["sse/test_conformance.py", "sse/test_decoder.py"],
     "_base.token": [
@@ -82,10 +83,10 @@ TESTS = {
         )
     },
     "fake.recording_files": ["fake/test_recordings.py"],
-    "fake.course": ["fake/test_replay.py"],
-    "fake.replay": ["fake/test_replay.py"],
-    "fake.nearest": ["fake/test_replay.py"],
-    "fake.specs": ["fake/test_replay.py"],
+    "fake.course": REPLAY,
+    "fake.replay": REPLAY,
+    "fake.nearest": REPLAY,
+    "fake.specs": REPLAY,
 }
 
 # mutmut changes no function with a decorator: without its cache, or as what its property calls, it

@@ -1,4 +1,4 @@
-"""What a release is made of, as far as it can be seen without making one (`tox -e release`)."""
+"""What a release is made of, as far as it can be seen without making one."""
 
 from __future__ import annotations
 

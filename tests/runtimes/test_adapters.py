@@ -1,4 +1,4 @@
-"""Streams of pydantic-ai's adapters, whose frames are nobody's of ours; `tox -e readers`.
+"""Streams of pydantic-ai's adapters, whose frames are nobody's of ours; `tox -e heavy -- readers`.
 
 A model that is a function thinks, calls a tool and answers; a router relays what an adapter makes
 of that, and a client's chat is to have all of it. `test_whole_streams.py` reads what was recorded.

@@ -46,10 +46,10 @@ def test_failures(frame: dict[str, str], error: str) -> None:
 SILENT = sorted((TYPES - {"text-delta", "abort"}) | {"data-weather", "data-error", "data-text"})
 
 
-@pytest.mark.parametrize("kind", SILENT)
-def test_other_kinds_say_nothing(kind: str) -> None:
-    told = {"type": kind, "delta": "x", "data": "x", "text": "x", "errorText": "x", "error": "x"}
-    assert known(told) == Meaning(runtime="AI SDK")
+def test_other_kinds_say_nothing() -> None:
+    told = {"delta": "x", "data": "x", "text": "x", "errorText": "x", "error": "x"}
+    for kind in SILENT:
+        assert known({"type": kind, **told}) == Meaning(runtime="AI SDK"), kind
 
 
 @pytest.mark.parametrize("kind", ["start", "file", "finish", "token"])

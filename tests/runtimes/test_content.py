@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sizes import examples
 
 from pytest_hydrasmoke._runtimes.content import Content, Thought, TokenUsage
 from pytest_hydrasmoke._runtimes.parts import (
@@ -46,6 +47,7 @@ STEPS = st.lists(
 )
 
 
+@examples(25, 2_000)
 @given(STEPS)
 def test_thoughts_are_the_reasoning_in_order(steps: list[int | Part]) -> None:
     content = Content()
