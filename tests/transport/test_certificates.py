@@ -94,12 +94,6 @@ def test_a_certificate_that_can_not_be_read_is_told() -> None:
     assert problem.startswith("/proc/self/mem can't be read: ")
 
 
-async def test_a_client_certificate_opens_the_door(kind: str) -> None:
-    with FaultyServer(STATUS, tls=server_context(asks_clients=True)) as server:
-        async with calls_of(kind, server.url, ca_file=CA, **CLIENT) as calls:
-            assert (await calls.status(SOME_ID)).status == "running"
-
-
 async def test_a_client_certificate_that_has_expired_is_told_by_the_server(kind: str) -> None:
     expired = {**CLIENT, "client_cert": TLS / "client-expired.pem"}
     with FaultyServer(STATUS, tls=server_context(asks_clients=True)) as server:

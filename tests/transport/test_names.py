@@ -115,14 +115,6 @@ def test_a_loop_ends_while_a_name_server_is_silent(silent: NameServer) -> None:
     assert (silent.asked, silent.answered) == (1, 0)
 
 
-async def test_the_next_address_is_tried(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    NameServer(monkeypatch, "127.0.0.2", "127.0.0.1").speaks.set()
-    with FaultyServer(STATUS) as server:
-        io = io_of(kind, f"http://router.example:{server.port}")
-        assert (await io.send(ONE, io.now() + 20)).status == 200
-        await close(io)
-
-
 @contextlib.contextmanager
 def dropping(address: str, port: int) -> Iterator[None]:
     """Let an address drop every SYN: its queue of those who wait to be accepted is full."""

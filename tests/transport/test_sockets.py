@@ -86,14 +86,6 @@ def test_of_several_addresses_the_first_reason_is_told() -> None:
     assert message == f"no connection to https://router.example ([Errno 111] {os.strerror(111)})"
 
 
-async def test_a_private_ca_is_trusted_once_it_is_named(kind: str) -> None:
-    with FaultyServer(STATUS, tls=server_context()) as server:
-        async with calls_of(kind, server.url, ca_file=CA) as calls:
-            for _ in range(2):
-                assert (await calls.status(SOME_ID)).status == "running"
-        assert len(server.requests) == 2
-
-
 async def test_a_damaged_record_is_an_error_of_transport(kind: str) -> None:
     def damage(line: Line, request: Received) -> None:
         os.write(line.fileno(), b"\x17\x03\x03\x00\x20" + b"x" * 32)
