@@ -61,6 +61,15 @@ def test_a_failed_response(kind: str) -> None:
     assert found.error == "the agent reports an error, and no message with it"
 
 
+def test_a_response_that_ends_with_a_call_is_the_end_of_a_message() -> None:
+    asked = [{"type": "message"}, {"type": "function_call", "name": "look"}]
+    told = Meaning(end=True, of_message=True, finish="tool_calls", runtime="OpenAI Responses")
+    assert end("response.completed", output=asked) == told
+    assert end("response.done", status="completed", output=asked) == told
+    plain = Meaning(end=True, runtime="OpenAI Responses")
+    assert end("response.completed", output=asked[::-1]) == plain
+
+
 def test_a_cancelled_response() -> None:
     assert end("response.cancelled").error == "the response was cancelled"
     assert end("response.done", status="cancelled").error == "the response was cancelled"
