@@ -5,20 +5,16 @@ from __future__ import annotations
 from project_fixtures import no_settings, project, router, routing
 from run_fixtures import (
     fake,
-    live,
     looks_at_once,
     no_settings_of_this_machine,
-    output,
     signals_that_count,
 )
 
 __all__ = [
     "fake",
-    "live",
     "looks_at_once",
     "no_settings",
     "no_settings_of_this_machine",
-    "output",
     "project",
     "router",
     "routing",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from inner import only
 from plugin_tools import Project, nothing_left, tampered
+from sizes import sampled
 
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
@@ -28,7 +29,7 @@ AUTO = ("auto", 2, "as an earlier turn of this instance had one (chat_end = auto
     [
         pytest.param("alone", *AUTO, id="auto alone"),
         # What an earlier turn told is known to the other worker too; the others ask for no turn.
-        pytest.param("two workers", *AUTO, id="auto in two workers"),
+        pytest.param("two workers", *AUTO, id="auto in two workers", marks=pytest.mark.kill),
         ("alone", "required", 2, "as the settings require (chat_end = required)"),
         ("alone", "optional", 0, None),
     ],
@@ -64,7 +65,7 @@ def test_an_instance_that_has_told_its_end_is_expected_to_tell_it_again(
 WARNING = "hydra-smoke: WARNING: streams of chats ended without a terminal event, and so*"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", sampled("kill", WAYS, ["alone"]))
 def test_without_an_earlier_end_it_is_one_warning_that_names_the_setting(
     project: Project, routing: Callable[[Scenario], FakeRouter], way: str
 ) -> None:

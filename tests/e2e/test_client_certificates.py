@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from inner import only
-from plugin_tools import Project, nothing_left
+from plugin_tools import Project, alone_or_workers, nothing_left
 from tls_tools import CA, CLIENT, over_tls
 
 from pytest_hydrasmoke._cli.main import main as command
@@ -14,15 +13,18 @@ SOME = "test_instance[asyncio] or test_chat_answers or test_token_is_required_to
 """An async test, bundled checks of the run's own client, and those of other tokens."""
 
 
+@alone_or_workers
 def test_a_run_presents_its_client_certificate_everywhere(
-    project: Project, router: FakeRouter, capsys: pytest.CaptureFixture[str]
+    project: Project,
+    router: FakeRouter,
+    capsys: pytest.CaptureFixture[str],
+    workers: tuple[str, ...],
 ) -> None:
     project.suite("async_anyio")
     with over_tls(router) as url:
         patient = {"ready_timeout": 60, "llm_events_timeout": 60, "delete_timeout": 60}
         project.at(url, run_id="run", ca_file=CA, **CLIENT, **patient)
-        arguments = (*only("xdist", "anyio"), "--hydra-smoke", "-n1", "-k", SOME)
-        result = project.pytester.runpytest_inprocess(*arguments)
+        result = project.live("-p", "anyio", *workers, "-k", SOME)
         result.assert_outcomes(passed=11)
         assert nothing_left(router)
         capsys.readouterr()

@@ -133,24 +133,44 @@ def test_a_port_without_https_is_asked_once(project: Project, router: FakeRouter
 TOO_LARGE = "Request Entity Too Large"
 
 
-def test_a_gateway_that_takes_no_request_so_large_is_told_and_proves_nothing(
-    project: Project, router: FakeRouter
+CARRIED_OUT = "*: the request was answered with {}, and the router may have carried it out*"
+REFUSALS = {
+    "413": (
+        *("POST", "", page(413, TOO_LARGE)),
+        f"*RouterError: provision was refused with 413: 413 {TOO_LARGE} (answered by *nginx*",
+        "*next step: the request is larger than the gateway accepts: *client_max_body_size)",
+    ),
+    "413 at one path": (
+        *("POST", "/provision", page(413, TOO_LARGE)),
+        f"*RouterError: provision was refused with 413: 413 {TOO_LARGE} (answered by *nginx*",
+        "*next step: the request is larger than the gateway accepts: *client_max_body_size)",
+    ),
+    # It is not told as a quota.
+    "403": (
+        *("POST", "", page(403, "Forbidden")),
+        "*: provision was refused with 403: 403 Forbidden (answered by *",
+        "*next step: this may be a gateway in front of the router*",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_gateways_refusal_of_a_provision_is_told_and_proves_nothing(
+    project: Project, router: FakeRouter, name: str
 ) -> None:
+    asked, ends, answer, words, advice = REFUSALS[name]
+
     def answers(method: str, path: str) -> Response | None:
-        return page(413, TOO_LARGE) if method == "POST" else None
+        return answer if method == asked and path.endswith(ends) else None
 
     project.write("test_it.py", CHAT)
     with behind(router, answers) as url:
-        result = project.at(url).set(delete_timeout=0.6).live("test_it.py")
+        result = project.at(url, delete_timeout=0.6).live("test_it.py")
     result.assert_outcomes(errors=1, failed=1)
-    result.stdout.fnmatch_lines(
-        [
-            f"*RouterError: provision was refused with 413: 413 {TOO_LARGE} (answered by *nginx*",
-            "*next step: the request is larger than the gateway accepts: *client_max_body_size)",
-            "*the request was answered with 413, and the router may have carried it out*",
-            "*: provisioned 1, deleted 0, kept 0, leaked 1",
-        ]
-    )
+    carried_out = CARRIED_OUT.format(answer.status_code)
+    leaked = "*: provisioned 1, deleted 0, kept 0, leaked 1"
+    result.stdout.fnmatch_lines([words, advice, "LEAK: *", carried_out, leaked])
+    assert "such as a quota" not in result.stdout.str()
     assert router.instances == ()
 
 
@@ -178,41 +198,6 @@ def test_a_gateway_that_refuses_a_provisions_answer_hides_no_instance(
     result.stdout.fnmatch_lines(["*: provisioned 1, deleted 1, kept 0, leaked 0"])
     assert len(router.instances) == 1
     assert nothing_left(router)
-
-
-def test_a_leak_after_a_413_at_one_path_says_so(project: Project, router: FakeRouter) -> None:
-    def answers(method: str, path: str) -> Response | None:
-        return page(413, TOO_LARGE) if path.endswith("/provision") else None
-
-    project.write("test_it.py", CHAT)
-    with behind(router, answers) as url:
-        result = project.at(url, delete_timeout=0.6).live("test_it.py")
-    result.stdout.fnmatch_lines(
-        [
-            "LEAK: *",
-            "*: the request was answered with 413, and the router may have carried it out*",
-        ]
-    )
-
-
-def test_a_gateways_403_of_a_provision_is_not_told_as_a_quota(
-    project: Project, router: FakeRouter
-) -> None:
-    def answers(method: str, path: str) -> Response | None:
-        return page(403, "Forbidden") if method == "POST" else None
-
-    project.write("test_it.py", CHAT)
-    with behind(router, answers) as url:
-        result = project.at(url, delete_timeout=0.6).live("test_it.py")
-    result.stdout.fnmatch_lines(
-        [
-            "*: provision was refused with 403: 403 Forbidden (answered by *",
-            "*next step: this may be a gateway in front of the router*",
-            "LEAK: *",
-            "*: the request was answered with 403, and the router may have carried it out*",
-        ]
-    )
-    assert "such as a quota" not in result.stdout.str()
 
 
 def test_a_gateway_that_encodes_answers_all_the_same_is_named(

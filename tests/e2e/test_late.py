@@ -14,31 +14,30 @@ from owner_tools import ONLY, alive, environment_for
 from pytest_hydrasmoke._run.ledger import read
 from pytest_hydrasmoke.fake import FakeRouter, Scenario
 
+# What a child raises goes up through all of pytest, as a mistake would have it: the last tests.
 FORKED = """
 import os, sys, pytest
 
-def test_a(smoke_instance):
-    child = os.fork()
-    if not child:
-        {ends}  # Up through all of pytest, as a mistake would have it.
-    os.waitpid(child, 0)
-    assert smoke_instance.status().status == "running"
-
-def test_b(smoke_instance):
-    assert smoke_instance.status().status == "running"
-"""
-PROVISIONING = """
-import os
-
-def test_a(smoke_instance_factory):
+def test_provisions(smoke_instance_factory):
     child = os.fork()
     if not child:
         try:
             smoke_instance_factory()
         except Exception as error:
-            open("child.txt", "w").write(str(error))
+            open("provisions.txt", "w").write(str(error))
         os._exit(0)
     os.waitpid(child, 0)
+
+@pytest.mark.parametrize("ends", [lambda: sys.exit(0), lambda: pytest.exit("child")])
+def test_a(smoke_instance, ends):
+    child = os.fork()
+    if not child:
+        ends()
+    os.waitpid(child, 0)
+    assert smoke_instance.status().status == "running"
+
+def test_b(smoke_instance):
+    assert smoke_instance.status().status == "running"
 """
 # Each way in which a child could delete what its parent owns, or claim what nobody then releases.
 CHILD = """
@@ -98,22 +97,6 @@ def test_async(async_smoke_instance_factory, smoke_client, smoke_spec):
             assert smoke_client.status(made.instance_id).status == "running"
     anyio.run(body)
 """
-LATE = """
-import threading
-
-def test_a(smoke_instance_factory, record_property):
-    def provision():
-        threading.main_thread().join()
-        try:
-            smoke_instance_factory()
-        except Exception as error:
-            open("late.txt", "w").write(str(error))
-
-    threading.Thread(target=provision).start()
-
-def test_b(smoke_instance):
-    pass
-"""
 WAITING = """
 import threading
 
@@ -132,7 +115,17 @@ def test_a(smoke_instance_factory):
 GOING_ON = """
 import threading
 
-def test_a(smoke_instance, smoke_instance_factory):
+def test_late(smoke_instance_factory):
+    def provision():
+        threading.main_thread().join()
+        try:
+            smoke_instance_factory()
+        except Exception as error:
+            open("late.txt", "w").write(str(error))
+
+    threading.Thread(target=provision).start()
+
+def test_going_on(smoke_instance, smoke_instance_factory):
     def go_on():
         said = ""
         while "is over" not in said:
@@ -140,15 +133,15 @@ def test_a(smoke_instance, smoke_instance_factory):
                 smoke_instance_factory()
             except Exception as error:  # Or the run deletes it in its boot.
                 said = str(error)
-        open("late.txt", "w").write(said)
+        open("going_on.txt", "w").write(said)
 
     threading.Thread(target=go_on).start()
 """
 
 
-def run(fake: FakeRouter, folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+def run(fake: FakeRouter, folder: Path, text: str, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(text)
-    command = [sys.executable, "-m", "pytest", *ONLY, "--hydra-smoke", "test_it.py"]
+    command = [sys.executable, "-m", "pytest", *ONLY, "--hydra-smoke", *more, "test_it.py"]
     kept = {name: value for name, value in os.environ.items() if "HYDRA" not in name}
     env = {**kept, **dict([ALONE]), **environment_for(fake)}
     env["HYDRA_SMOKE_MAX_INSTANCES"] = "500"
@@ -158,39 +151,18 @@ def run(fake: FakeRouter, folder: Path, text: str) -> subprocess.CompletedProces
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.parametrize("ends", ["sys.exit(0)", "pytest.exit('child')"])
-def test_a_forked_child_is_not_the_run(ends: str, fake: FakeRouter, tmp_path: Path) -> None:
-    ended = run(fake, tmp_path, FORKED.format(ends=ends))
-    assert (ended.returncode, alive(fake), len(fake.instances)) == (0, [], 1), ended.stdout
-    assert "2 passed" in ended.stdout
-    # The child wrote no summary of its own either.
-    assert ended.stdout.count("provisioned 1, deleted 1") == 1
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_provisions_nothing(fake: FakeRouter, tmp_path: Path) -> None:
-    ended = run(fake, tmp_path, PROVISIONING)
-    assert (ended.returncode, len(fake.instances)) == (0, 0), ended.stdout
-    assert "its parent owns the instances" in (tmp_path / "child.txt").read_text()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_child_deletes_nothing(tmp_path: Path) -> None:
+def test_a_forked_child_is_not_the_run(tmp_path: Path) -> None:
     with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "running"),))) as fake:
-        ended = run(fake, tmp_path, CHILD)
-        assert (ended.returncode, alive(fake)) == (0, []), ended.stdout
+        (tmp_path / "test_child.py").write_text(CHILD)
+        ended = run(fake, tmp_path, FORKED, "test_child.py")
+        assert (ended.returncode, alive(fake), len(fake.instances)) == (0, [], 5), ended.stdout
+    assert "8 passed" in ended.stdout
+    # No child wrote a summary of its own, or deleted anything.
+    assert ended.stdout.count("provisioned 5, deleted 5, kept 0, leaked 0") == 1
+    assert "its parent owns the instances" in (tmp_path / "provisions.txt").read_text()
     said = (tmp_path / "child.txt").read_text()
     refused = "ConfigError: this process is a child that a test has forked"
     assert said.count(refused) == said.count("Error: ") == 3, said
-    assert "provisioned 5, deleted 5, kept 0, leaked 0" in ended.stdout
-
-
-def test_a_thread_that_outlives_the_run_provisions_nothing(
-    fake: FakeRouter, tmp_path: Path
-) -> None:
-    ended = run(fake, tmp_path, LATE)
-    assert (ended.returncode, len(fake.instances), alive(fake)) == (0, 1, []), ended.stdout
-    assert "is over" in (tmp_path / "late.txt").read_text()
 
 
 def test_a_thread_that_still_waits_as_the_run_ends_holds_nothing(tmp_path: Path) -> None:
@@ -200,7 +172,9 @@ def test_a_thread_that_still_waits_as_the_run_ends_holds_nothing(tmp_path: Path)
     assert (tmp_path / "late.txt").exists()
 
 
-def test_nothing_begins_once_the_last_look_has(tmp_path: Path) -> None:
+def test_a_thread_that_outlives_the_run_provisions_nothing_once_the_last_look_has_begun(
+    tmp_path: Path,
+) -> None:
     with FakeRouter(Scenario(row_after=0.0, statuses=((0.0, "running"),))) as fake:
         ended = run(fake, tmp_path, GOING_ON)
         assert (ended.returncode, alive(fake)) == (0, []), ended.stdout + ended.stderr
@@ -211,4 +185,5 @@ def test_nothing_begins_once_the_last_look_has(tmp_path: Path) -> None:
         for entry in read(folder).open
     ]
     assert not any(entry.was_ready for entry in open_entries), ended.stdout
-    assert "is over" in (tmp_path / "late.txt").read_text()
+    for name in ("late.txt", "going_on.txt"):
+        assert "is over" in (tmp_path / name).read_text()

@@ -7,15 +7,19 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from inner import ALONE, only, without_others
-from plugin_tools import TOKEN, Project
+from inner import ALONE, without_others
+from plugin_tools import SOMEBODY, TOKEN, Project, alone_or_workers
 
+from pytest_hydrasmoke._settings.sources import load
 from pytest_hydrasmoke.fake import FakeRouter
 
 TEST = "def test_one(smoke_instance): assert smoke_instance.id"
+WHAT = ("manifest_id", "region_id", "tier_id")
 SPEC = {"manifest_id": "made-up", "region_id": "nowhere", "tier_id": "tier-1", "delete_timeout": 5}
 
 
@@ -61,56 +65,88 @@ def alive(router: FakeRouter) -> int:
     return sum(not instance.deleted for instance in router.instances)
 
 
-def work(result: pytest.RunResult, router: FakeRouter) -> tuple[str, str]:
-    """Paste both commands of a run that kept an instance, and return them."""
-    attach, delete = printed(result)
-    elsewhere = Path("/")
-    assert "attached" in paste(attach, elsewhere)
-    assert alive(router) == 1
-    # By its ledger, and not only by the slots that its name has.
-    assert "no ledger" not in paste(delete, elsewhere)
-    assert alive(router) == 0
-    return attach, delete
+@dataclass(frozen=True)
+class Given:
+    """Where settings come from, and what the commands say of it; `{}` is the folder of the run."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    table: str | None = None
+    lines: tuple[str, ...] = ()
+    begin: str = "cd {} && "
+    attach: str = ""
+    output: str = ""
 
 
-@pytest.mark.parametrize("linked", [False, True])
-def test_settings_of_a_services_table_are_found_again(
-    service: Project, router: FakeRouter, linked: bool
-) -> None:
-    place = "linked" if linked else "my services/a"
-    if linked:
-        (service.path / place).symlink_to("my services/a", target_is_directory=True)
-    result = service.set(token=TOKEN).live(place, "--hydra-smoke-keep=always")
-    attach, delete = work(result, router)
-    begin, output = (
-        f"cd {shlex.quote(f'{service.path}/{place}')} && ",
-        f"{service.path}/.hydrasmoke",
-    )
-    [instance] = router.instances
-    told = f"--hydra-smoke --hydra-smoke-instance {instance.id} --hydra-smoke-output={output}"
-    assert attach == f"{begin}pytest {told}"
-    run_id = instance.idempotency_key.removesuffix("-0")
-    assert delete == f"{begin}hydra-smoke sweep --run-id {run_id} --output {output}"
+SERVICE = "my services/a"
+GIVEN = {
+    "a table of a service": Given(
+        table=SERVICE, begin="cd '{}/my services/a' && ", output="{}/.hydrasmoke"
+    ),
+    "a link to it": Given(table="linked", begin="cd {}/linked && ", output="{}/.hydrasmoke"),
+    "paths of the environment": Given(
+        environment={"token_file": "secret/token", "output": "out"},
+        table=SERVICE,
+        begin="cd '{}/my services/a' && HYDRA_SMOKE_TOKEN_FILE={}/secret/token ",
+        output="{}/out",
+    ),
+    "an output of the table": Given(
+        table=SERVICE, lines=('output = "left"',), begin="cd '{}/my services/a' && "
+    ),
+    "options": Given(
+        options={"url": "https://router.example", "token_file": "my token", "output": "out"},
+        begin="cd {} && HYDRA_SMOKE_TOKEN='' HYDRA_SMOKE_TOKEN_FILE='{}/my token' "
+        "HYDRA_SMOKE_URL=https://router.example ",
+        output="{}/out",
+    ),
+    # But that this run id was used: any other will do.
+    "the environment and a table here": Given(
+        environment={"run_id": "look-1"},
+        table=".",
+        lines=('output = "out"',),
+        attach="HYDRA_SMOKE_RUN_ID= ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_the_commands_say_what_is_not_found_again(project: Project, name: str) -> None:
+    given = GIVEN[name]
+    folder = project.path
+    lines = ["[tool.hydra-smoke]", *(f'{name} = "{SPEC[name]}"' for name in WHAT), *given.lines]
+    if given.table:
+        (folder / SERVICE).mkdir(parents=True)
+        (folder / "linked").symlink_to(SERVICE, target_is_directory=True)
+        project.write(f"{given.table}/pyproject.toml", "\n".join(lines))
+    else:
+        project.set(**SPEC)
+    for file in ("secret/token", "my token"):
+        project.write(file, TOKEN).chmod(0o600)
+    token = {} if "token_file" in given.environment else {"token": "of-the-environment"}
+    project.set(**{"url": "https://router.example", **token, **given.environment})
+    places = [folder / given.table] if given.table else []
+    commands = load(given.options, folder, fake=False, places=places).config.commands
+    begin, output = given.begin.replace("{}", str(folder)), given.output.replace("{}", str(folder))
+    told = f"--hydra-smoke --hydra-smoke-instance {SOMEBODY}"
+    after = f" --hydra-smoke-output={output}" if output else ""
+    assert commands.attach(SOMEBODY) == f"{begin}{given.attach}pytest {told}{after}"
+    after = f" --output {output}" if output else ""
+    assert commands.sweep("run") == f"{begin}hydra-smoke sweep --run-id run{after}"
 
 
 def test_paths_of_the_environment_hold_where_the_table_is(
     service: Project, router: FakeRouter
 ) -> None:
     service.write("secret/token", TOKEN).chmod(0o600)
-    service.set(token_file="secret/token", output="out")
-    result = service.live("my services/a", "--hydra-smoke-keep=always")
-    _, delete = work(result, router)
-    assert f"HYDRA_SMOKE_TOKEN_FILE={service.path}/secret/token hydra-smoke" in delete
-    assert delete.endswith(f" --output {service.path}/out")
-
-
-def test_a_table_with_an_output_of_its_own_is_not_told_another(
-    service: Project, router: FakeRouter
-) -> None:
-    table = service.path / "my services/a/pyproject.toml"
-    table.write_text(table.read_text("utf-8") + 'output = "left"\n', "utf-8")
-    result = service.set(token=TOKEN).live("my services/a", "--hydra-smoke-keep=always")
-    assert "-output" not in " ".join(work(result, router))
+    service.set(token_file="secret/token", output="out", run_id="look-1")
+    result = service.live(SERVICE, "--hydra-smoke-keep=always")
+    attach, delete = printed(result)
+    for _ in range(2):
+        assert "attached" in paste(f"{attach} test_a.py", Path("/"))
+    assert alive(router) == 1
+    # By its ledger, and not only by the slots that its name has.
+    assert "no ledger" not in paste(delete, Path("/"))
+    assert alive(router) == 0
 
 
 def test_what_options_said_is_said_again(project: Project, router: FakeRouter) -> None:
@@ -119,35 +155,14 @@ def test_what_options_said_is_said_again(project: Project, router: FakeRouter) -
     project.write("my token", TOKEN).chmod(0o600)
     options = (f"--hydra-smoke-url={router.url}", "--hydra-smoke-token-file=my token")
     named = ("--hydra-smoke-output=out", "--hydra-smoke-keep=always", "test_it.py")
-    attach, delete = work(project.live(*options, *named), router)
-    told = (
-        f"cd {project.path} && HYDRA_SMOKE_TOKEN='' "
-        f"HYDRA_SMOKE_TOKEN_FILE='{project.path}/my token' HYDRA_SMOKE_URL={router.url} "
-    )
-    assert delete.startswith(f"{told}hydra-smoke sweep --run-id ")
-    assert delete.endswith(f" --output {project.path}/out")
-    assert attach.startswith(f"{told}pytest --hydra-smoke --hydra-smoke-instance ")
-    assert attach.endswith(f" --hydra-smoke-output={project.path}/out")
-
-
-def test_the_environment_and_a_table_of_this_folder_need_nothing(
-    project: Project, router: FakeRouter
-) -> None:
-    project.at(router, run_id="look-1").table('output = "out"')
-    project.write("test_it.py", TEST)
-    result = project.live("--hydra-smoke-keep=always", "test_it.py")
-    attach, delete = printed(result)
-    words = f"pytest --hydra-smoke --hydra-smoke-instance {router.instances[0].id}"
-    # But that this run id was used: any other will do.
-    assert attach == f"cd {project.path} && HYDRA_SMOKE_RUN_ID= {words}"
-    assert delete == f"cd {project.path} && hydra-smoke sweep --run-id look-1"
-    for _ in range(2):
-        assert "1 passed" in paste(f"{attach} test_it.py", Path("/"))
-    paste(delete, Path("/"))
+    attach, delete = printed(project.live(*options, *named))
+    assert "1 passed" in paste(f"{attach} test_it.py", Path("/"))
+    assert alive(router) == 1
+    assert "no ledger" not in paste(delete, Path("/"))
     assert alive(router) == 0
 
 
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+@alone_or_workers
 def test_a_leak_is_told_with_the_command_everywhere(
     service: Project, router: FakeRouter, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:
@@ -155,17 +170,16 @@ def test_a_leak_is_told_with_the_command_everywhere(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     service.set(token=TOKEN, run_id="lost", delete_timeout=0.5, scope="function")
     router.fail("delete", status=500, times=1000)
-    plugins = only("xdist") if workers else ()
-    result = service.live(*plugins, *workers, "my services/a")
+    result = service.live(*workers, "my services/a")
     command = sweep_of(service, "lost")
     output = result.stdout.str()
     assert output.count(command) == 2
     assert f"\nTo delete it: {command}\n" in output
     assert f"\n         delete: {command}\n" in output
     assert command in summary.read_text("utf-8")
-    [instance] = json.loads((service.path / ".hydrasmoke/report.json").read_text())["instances"]
+    [instance] = service.report()["instances"]
     assert instance["delete_with"] == command
-    page = (service.path / ".hydrasmoke/report.html").read_text("utf-8")
+    page = service.left("report.html")
     assert f"hydra-smoke sweep --run-id lost --output {service.path}/.hydrasmoke</pre>" in page
     router.reset()
 

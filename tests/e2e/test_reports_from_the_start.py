@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from plugin_tools import Project
+from plugin_tools import QUICK, Project, alone_or_workers, nothing_left
 
 from pytest_hydrasmoke._cli.main import main
 from pytest_hydrasmoke._report.model import Report
@@ -34,10 +33,9 @@ def files_of(project: Project) -> tuple[str, ...]:
 
 
 def told(project: Project) -> dict[str, Any]:
-    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
-    Report.model_validate_json(text)
-    report: dict[str, Any] = json.loads(text)
-    return report
+    """Read what the report says, which is a whole one."""
+    Report.model_validate_json(project.left("report.json"))
+    return project.report()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +54,7 @@ def test_a_run_that_ends_at_once_has_a_red_report(
     assert line in capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")])
+@alone_or_workers
 def test_it_is_there_while_tests_run_and_replaced_at_the_end(
     here: Project, workers: tuple[str, ...]
 ) -> None:
@@ -83,12 +81,6 @@ def test_a_run_that_its_preflight_refused_says_why(here: Project, router: FakeRo
     assert files_of(here) == ("report.json",)
     # Of what the run before it left, it knows nothing.
     assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
-
-
-def test_a_run_whose_router_does_not_answer_says_so(here: Project) -> None:
-    here.set(url="http://127.0.0.1:9", ready_timeout=0.2)
-    assert here.live("test_it.py").ret == 4
-    assert told(here)["ended"].startswith("refused: ")
 
 
 def test_a_run_whose_settings_are_wrong_has_none(here: Project) -> None:
@@ -118,25 +110,79 @@ def test_a_disk_that_takes_no_report_at_first_stops_no_run(here: Project) -> Non
     assert (told(here)["run_id"], told(here)["exit_code"]) == ("today", 0)
 
 
-def test_a_folder_that_can_not_be_made_is_refused_as_before(
-    project: Project, router: FakeRouter
-) -> None:
-    project.suite("bare").at(router, output="file/output").write("file", "")
-    result = project.live()
-    assert result.ret == 4
-    result.stderr.fnmatch_lines(["*file*"])
-
-
-def test_a_new_output_folder_ignores_itself(project: Project, router: FakeRouter) -> None:
-    project.suite("bare").at(router)
-    project.write("test_it.py", PASSES)
-    assert project.live("test_it.py").ret == 0
-    assert (project.path / ".hydrasmoke" / ".gitignore").read_text() == "*\n"
-
-
 def test_the_file_of_another_tool_stays(project: Project, router: FakeRouter) -> None:
     make_output(project.path / ".hydrasmoke")
     other = project.write(".hydrasmoke/report.json", '{"summary": {}}')
     project.suite("bare").at(router).write("test_it.py", DIES.format("os._exit(0)"))
     assert project.process("--hydra-smoke", "test_it.py").ret == 0
     assert other.read_text() == '{"summary": {}}'
+
+
+def test_an_interrupt_of_what_is_written(here: Project, router: FakeRouter) -> None:
+    here.write(
+        "conftest.py",
+        "from pytest_hydrasmoke._report import files\n"
+        "replace = files.replace\n"
+        "def once(path, text):\n"
+        "    files.replace = replace\n"
+        "    raise KeyboardInterrupt\n"
+        "def pytest_sessionstart():\n"
+        "    files.replace = once\n"
+        "def pytest_sessionfinish():\n"
+        "    files.replace = replace\n",
+    )
+    with pytest.raises(KeyboardInterrupt):
+        here.live("test_it.py")
+    assert nothing_left(router)
+    assert (told(here)["run_id"], told(here)["exit_code"]) == ("today", 1)
+
+
+def test_what_can_not_be_mended_is_said(here: Project) -> None:
+    here.write(
+        "conftest.py",
+        "import pathlib\n"
+        "def pytest_sessionfinish(session):\n"
+        "    session.exitstatus = 6\n"
+        "    report = pathlib.Path('.hydrasmoke/report.json')\n"
+        "    report.unlink()\n"
+        "    report.mkdir()\n",
+    )
+    result = here.live("test_it.py")
+    assert result.ret == 6
+    result.stderr.fnmatch_lines(["hydra-smoke: report.json was not written: Is a directory *"])
+
+
+def test_a_report_that_is_true_is_written_once(here: Project) -> None:
+    here.write(
+        "conftest.py",
+        "import os\ndef pytest_sessionfinish():\n    os.utime('.hydrasmoke/report.json', (1, 1))\n",
+    )
+    assert here.live("test_it.py").ret == 0
+    assert (here.path / ".hydrasmoke" / "report.json").stat().st_mtime == 1
+
+
+@alone_or_workers
+def test_a_token_with_a_field_s_name_in_it_takes_nothing_out_of_a_report(
+    project: Project, workers: tuple[str, ...]
+) -> None:
+    token = "made-up-exit_code-of-pipelines"
+    with FakeRouter(QUICK, token) as router:
+        project.suite("bare").at(router, run_id="today", token=token, group="nightly")
+        project.write("test_it.py", PASSES)
+        result = project.live(*workers, "test_it.py")
+    assert result.ret == 0
+    assert told(project)["exit_code"] == 0
+    assert told(project)["pipeline"]["group"] == "nightly"
+
+
+def test_a_history_does_not_take_a_run_that_broke_off_for_a_green_one(
+    here: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.write("conftest.py", "def pytest_sessionstart(): raise RuntimeError\n")
+    here.live()
+    assert main(["history", ".hydrasmoke", "--fail-on", "failure"]) == 1
+    words = (
+        "FAILED failure: run today of group today (exit code 3, internal error: RuntimeError): no "
+        "test of it failed"
+    )
+    assert words in capsys.readouterr().out.splitlines()

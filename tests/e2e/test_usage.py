@@ -83,6 +83,7 @@ def test_a_turn_of_the_plain_client_is_a_turn(
     assert len(router.llm_events) == 2
 
 
+@pytest.mark.fire
 def test_a_turn_whose_worker_died_in_it_is_waited_for(here: Project, router: FakeRouter) -> None:
     result = run(here, *only("xdist"), "-p", "no:cacheprovider", "-n1", "test_died.py")
     result.assert_outcomes(passed=1, failed=1)
@@ -124,6 +125,7 @@ def test_chats(takes):
 """
 
 
+@pytest.mark.fire
 def test_a_turn_under_way_in_another_worker_is_not_taken_for_one_that_was_cut(
     here: Project, router: FakeRouter
 ) -> None:

@@ -88,6 +88,7 @@ def test_workers_share_one_instance_in_turn_while_other_tests_run(
     assert runs_left(here) == []
 
 
+@pytest.mark.kill
 def test_what_workers_share_is_deleted_without_a_ledger(here: Project, router: FakeRouter) -> None:
     result = run(here, "-n2", "test_removes.py")
     assert nothing_left(router)
@@ -140,6 +141,7 @@ def test_a_worker_elsewhere_is_a_run_of_its_own(here: Project, router: FakeRoute
     assert nothing_left(router)
 
 
+@pytest.mark.kill
 def test_what_a_crashed_worker_left_without_a_ledger_is_told(
     here: Project, router: FakeRouter
 ) -> None:
@@ -228,6 +230,7 @@ def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk(
     assert not (project.path / "reports").exists()
 
 
+@pytest.mark.kill
 def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRouter) -> None:
     also(
         here,
@@ -245,6 +248,7 @@ def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRou
 # The end
 
 
+@pytest.mark.kill
 def test_workers_that_outlive_the_main_process_begin_nothing_more(
     here: Project, router: FakeRouter
 ) -> None:

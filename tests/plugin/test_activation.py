@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 
 import pytest
-from inner import ALONE, only, without_others
-from plugin_tools import ALL, FIRST, SOMEBODY, TOKEN, Project, count, problems
+from inner import ALONE, without_others
+from plugin_tools import SOMEBODY, TOKEN, Project, count, problems
 
-from pytest_hydrasmoke import InstanceSpec, SmokeClient, plugin
+from pytest_hydrasmoke import plugin
 from pytest_hydrasmoke._options import SETTINGS, flag
-from pytest_hydrasmoke._run import preflight
 from pytest_hydrasmoke.fake import FakeRouter
 
 REASON = "smoke tests run with --hydra-smoke (live) or --hydra-smoke-fake (the bundled fake)"
 
 
+@pytest.mark.parametrize("settings", ["right", "wrong"])
 def test_without_a_switch_smoke_tests_are_skipped_with_a_reason_that_names_both(
-    project: Project,
+    project: Project, router: FakeRouter, settings: str
 ) -> None:
-    result = project.suite("mixed").run("-rs", "--strict-markers")
+    project.suite("mixed").at(router)
+    if settings == "wrong":
+        project.set(url="nowhere", scope="galaxy").table("no_such_key = 1")
+    result = project.run("-rs", "--strict-markers")
+    # And no bundled check is collected.
     result.assert_outcomes(passed=2, skipped=1)
     result.stdout.fnmatch_lines([f"SKIPPED * {REASON}"])
     result.stdout.no_fnmatch_line("*hydra-smoke:*")
+    assert router.requests == ()
 
 
 @pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
@@ -45,22 +48,6 @@ def test_without_a_switch_every_smoke_fixture_skips(project: Project) -> None:
     result = project.suite("everything").run("-rs")
     result.assert_outcomes(skipped=16)
     assert sum(REASON in line for line in result.stdout.lines) >= 1
-
-
-def test_without_a_switch_no_bundled_check_is_collected(project: Project) -> None:
-    assert project.suite("bare").run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
-
-
-def test_settings_alone_switch_nothing_on(project: Project, router: FakeRouter) -> None:
-    project.suite("mixed").at(router)
-    project.run().assert_outcomes(passed=2, skipped=1)
-    assert router.requests == ()
-
-
-def test_wrong_settings_are_no_matter_without_a_switch(project: Project) -> None:
-    project.suite("mixed").set(url="nowhere", scope="galaxy")
-    project.table("no_such_key = 1")
-    project.run().assert_outcomes(passed=2, skipped=1)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +135,10 @@ LIVE_ONLY = {
 }
 
 
-@pytest.mark.parametrize("name", LIVE_ONLY)
-def test_a_live_option_with_the_fake_is_refused(project: Project, name: str) -> None:
-    result = project.suite("mixed").fake(f"{flag(name)}=x")
-    assert problems(result) == [f"{flag(name)} needs --hydra-smoke: {LIVE_ONLY[name]}"]
+def test_live_options_with_the_fake_are_refused(project: Project) -> None:
+    result = project.suite("mixed").fake(*(f"{flag(name)}=x" for name in LIVE_ONLY))
+    told = [f"{flag(name)} needs --hydra-smoke: {why}" for name, why in LIVE_ONLY.items()]
+    assert sorted(problems(result)) == sorted(told)
 
 
 def test_a_scenario_with_a_live_run_is_refused(project: Project, router: FakeRouter) -> None:
@@ -338,6 +325,7 @@ def test_what_only_tells_asks_for_no_settings_and_touches_nothing(
     assert router.requests == ()
 
 
+@pytest.mark.kill
 def test_set_up_plan_in_workers_touches_nothing(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
     result = project.run("-p", "xdist", "--hydra-smoke", "--setup-plan", "-n1", "test_mixed.py")
@@ -351,78 +339,3 @@ def test_the_options_are_in_the_help(project: Project) -> None:
     for name in SETTINGS:
         assert flag(name) in text
     assert "--hydra-smoke-token " not in text
-
-
-# What is asked before the first test
-
-
-def refused(project: Project, *lines: str) -> None:
-    """Run with a run id of one's own, which is to be refused before anything is collected."""
-    result = project.suite("mixed").set(run_id="run").live("test_mixed.py")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "collected" not in result.stdout.str()
-    result.stderr.fnmatch_lines(list(lines))
-    # It never began.
-    assert not list(project.path.glob(".hydrasmoke/runs/*"))
-
-
-def test_a_run_id_that_the_router_knows_is_refused(project: Project, router: FakeRouter) -> None:
-    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
-    with SmokeClient(router.url, token=TOKEN) as client:
-        client.provision(spec, "run-0")
-    refused(
-        project.at(router),
-        "ERROR: run id used before: run (the router knows its keys)",
-        "*next step: give every run an id of its own, *: cd * && hydra-smoke sweep --run-id run",
-    )
-    assert count(router, "provision") == 1
-
-
-def test_a_run_id_of_one_s_own_and_no_router(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preflight, "FIRST_ANSWER_TIMEOUT", 0.6)
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    refused(project.at(f"http://127.0.0.1:{port}"), "ERROR: poll: *")
-
-
-def test_a_run_id_of_one_s_own_and_a_wrong_token(project: Project, router: FakeRouter) -> None:
-    refused(project.at(router, token="not-the-token-of-it"), "ERROR: poll was refused with 401*")
-
-
-def test_a_run_id_is_good_for_one_run(project: Project, router: FakeRouter) -> None:
-    project.suite("bare").at(router, run_id="run")
-    project.live("-k", "unknown_key").assert_outcomes(passed=1, deselected=ALL - 1)
-    refused(project.at(router), "ERROR: run id used before: run (*used/run says so)")
-
-
-def test_what_a_run_must_know_is_asked_before_anything_is_collected(
-    project: Project, router: FakeRouter
-) -> None:
-    project.suite("mixed").at(router)
-    project.live("-k", "plain").assert_outcomes(passed=1, deselected=2 + ALL)
-    assert [request.route for request in router.requests] == list(FIRST)
-
-
-def test_nobody_is_asked_about_an_attached_run(project: Project, router: FakeRouter) -> None:
-    project.suite("mixed").at(router, instance=SOMEBODY, run_id="run")
-    project.live("-k", "plain")
-    assert router.requests == ()
-
-
-@pytest.mark.parametrize("switch", ["--hydra-smoke", "--hydra-smoke-fake"])
-def test_an_output_that_is_no_folder_is_a_usage_error(
-    project: Project, router: FakeRouter, switch: str
-) -> None:
-    project.suite("mixed").at(router).write("taken", "")
-    result = project.run(switch, "--hydra-smoke-output=taken")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *taken*"])
-    assert not count(router, "provision")
-
-
-def test_a_signal_before_there_is_a_session_interrupts(project: Project) -> None:
-    project.suite("bare").pytester.parseconfigure(*only(), "--hydra-smoke-fake")
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from xml.etree import ElementTree
 
 import pytest
@@ -42,7 +41,7 @@ def test_every_phase_has_a_limit(here: Project, router: FakeRouter) -> None:
             ]
         )
         result.stdout.fnmatch_lines([f"FAILED hydra-smoke::budget::{phase}*"])
-    report = json.loads((here.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    report = here.report()
     assert [it["phase"] for it in report["breaches"]] == list(PHASES)
     assert all(it["value"] > it["limit"] == 1e-06 for it in report["breaches"])
     assert report["exit_code"] == 1

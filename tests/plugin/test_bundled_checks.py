@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -54,8 +53,7 @@ def test_own_tests_come_first(project: Project) -> None:
 
 def test_a_virtual_environment_within_is_no_hindrance(project: Project, router: FakeRouter) -> None:
     project.suite("bare").at(router)
-    venv = [sys.executable, "-m", "venv", "--without-pip", ".venv"]
-    subprocess.run(venv, cwd=project.path, check=True)
+    venv.create(project.path / ".venv", symlinks=True)
     # As if the package were installed in there.
     lib = next((project.path / ".venv").glob("lib/*/site-packages"), project.path / ".venv")
     (lib / "pytest_hydrasmoke").symlink_to(Path(pytest_hydrasmoke.__file__).parent)
@@ -81,13 +79,6 @@ def test_in_a_folder_below_the_root(project: Project, monkeypatch: pytest.Monkey
     assert found[-1].startswith(f"{CHECKS}/")
 
 
-def test_path_arguments_leave_them_out(project: Project) -> None:
-    project.suite("mixed")
-    assert len(collected(project, "test_mixed.py")) == 3
-    assert len(collected(project, ".")) == 3
-    assert collected(project, "test_mixed.py::test_plain") == ["test_mixed.py::test_plain"]
-
-
 def test_the_setting_leaves_them_out(project: Project) -> None:
     project.suite("mixed").set(bundled_checks="false")
     result = project.fake("-v")
@@ -100,6 +91,7 @@ def test_the_setting_does_not_forbid_to_name_them(project: Project) -> None:
     project.fake(f"{CHECKS}/test_deletion.py").assert_outcomes(passed=1)
 
 
+@pytest.mark.kill
 def test_two_workers_run_them_all(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
     result = project.run("-p", "xdist", "--hydra-smoke", "-n2")
@@ -112,64 +104,44 @@ def test_two_workers_run_them_all(project: Project, router: FakeRouter) -> None:
     )
 
 
-# Selecting
+# Selecting and naming
 
 
-def test_by_keyword(project: Project) -> None:
-    assert collected(project.suite("mixed"), "-k", "echoed or plain") == [
-        "test_mixed.py::test_plain",
-        f"{CHECKS}/test_chat.py::test_llm_events_window_is_echoed",
-    ]
+CHOSEN: list[tuple[list[str], int, int]] = [
+    # Path arguments leave them out, where they name none of them.
+    (["test_mixed.py"], 3, 0),
+    (["."], 3, 0),
+    (["test_mixed.py::test_plain"], 1, 0),
+    (["-k", "echoed or plain"], 1, 1),
+    (["-m", "hydra_smoke"], 1, ALL),
+    (["-m", "not hydra_smoke"], 2, 0),
+    (["--deselect", f"{CHECKS}/test_chat.py::test_chat_answers"], 3, ALL - 1),
+    (["--deselect", f"{CHECKS}/test_refusals.py"], 3, ALL - FILES["test_refusals.py"]),
+    (["--ignore=test_mixed.py"], 0, ALL),
+    ([f"{CHECKS}/test_chat.py::test_chat_answers"], 0, 1),
+    ([f"{CHECKS}/test_chat.py"], 0, CHAT),
+    ([CHECKS], 0, ALL),
+    ([f"{CHECKS}/"], 0, ALL),
+    (["--pyargs", "pytest_hydrasmoke.checks"], 0, ALL),
+    (["--pyargs", "pytest_hydrasmoke.checks.test_instance"], 0, INSTANCE),
+    (["--pyargs", "pytest_hydrasmoke.checks.test_chat::test_chat_answers"], 0, 1),
+    ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected"], 0, 3),
+    ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected[tier_id-80]"], 0, 1),
+    ([f"{CHECKS}/test_chat.py", f"{CHECKS}/test_chat.py::test_chat_answers"], 0, CHAT),
+    ([f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_instance.py"], 0, 1 + INSTANCE),
+    ([f"{CHECKS}::test_chat_answers"], 0, 1),
+    ([f"{CHECKS}/test_deletion.py", "test_mixed.py"], 3, 1),
+    (["test_mixed.py::test_plain", f"{CHECKS}/test_deletion.py"], 1, 1),
+    ([CHECKS, f"{CHECKS}/test_deletion.py"], 0, ALL),
+    ([f"{CHECKS}/test_deletion.py", f"{CHECKS}/test_deletion.py"], 0, 1),
+]
 
 
-def test_by_marker(project: Project) -> None:
-    assert len(collected(project.suite("mixed"), "-m", "hydra_smoke")) == 1 + ALL
-    assert len(collected(project, "-m", "not hydra_smoke")) == 2
-
-
-def test_deselected(project: Project) -> None:
-    project.suite("bare")
-    one = f"{CHECKS}/test_chat.py::test_chat_answers"
-    found = collected(project, "--deselect", one)
-    assert len(found) == ALL - 1
-    assert one not in found
-    assert (
-        len(collected(project, "--deselect", f"{CHECKS}/test_refusals.py"))
-        == ALL - FILES["test_refusals.py"]
-    )
-
-
-def test_ignored(project: Project) -> None:
-    found = collected(project.suite("mixed"), "--ignore=test_mixed.py")
-    assert len(found) == ALL
-
-
-# Naming
-
-
-@pytest.mark.parametrize(
-    ("arguments", "number"),
-    [
-        ([f"{CHECKS}/test_chat.py::test_chat_answers"], 1),
-        ([f"{CHECKS}/test_chat.py"], CHAT),
-        ([CHECKS], ALL),
-        ([f"{CHECKS}/"], ALL),
-        (["--pyargs", "pytest_hydrasmoke.checks"], ALL),
-        (["--pyargs", "pytest_hydrasmoke.checks.test_instance"], INSTANCE),
-        (["--pyargs", "pytest_hydrasmoke.checks.test_chat::test_chat_answers"], 1),
-        ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected"], 3),
-        ([f"{CHECKS}/test_refusals.py::test_overlong_field_is_rejected[tier_id-80]"], 1),
-        ([f"{CHECKS}/test_chat.py", f"{CHECKS}/test_chat.py::test_chat_answers"], CHAT),
-        ([f"{CHECKS}/test_chat.py::test_chat_answers", f"{CHECKS}/test_instance.py"], 1 + INSTANCE),
-        ([f"{CHECKS}::test_chat_answers"], 1),
-        ([f"{CHECKS}/test_deletion.py", "test_mixed.py"], 4),
-        (["test_mixed.py::test_plain", f"{CHECKS}/test_deletion.py"], 2),
-        ([CHECKS, f"{CHECKS}/test_deletion.py"], ALL),
-        ([f"{CHECKS}/test_deletion.py", f"{CHECKS}/test_deletion.py"], 1),
-    ],
-)
-def test_they_can_be_named(project: Project, arguments: list[str], number: int) -> None:
-    assert len(collected(project.suite("mixed"), *arguments)) == number
+@pytest.mark.parametrize(("arguments", "own", "bundled"), CHOSEN)
+def test_they_can_be_chosen(project: Project, arguments: list[str], own: int, bundled: int) -> None:
+    found = collected(project.suite("mixed"), *arguments)
+    of_checks = [one.startswith(f"{CHECKS}/") for one in found]
+    assert (of_checks.count(False), of_checks.count(True)) == (own, bundled)
 
 
 def test_a_named_one_runs_alone(project: Project, router: FakeRouter) -> None:
@@ -179,6 +151,7 @@ def test_a_named_one_runs_alone(project: Project, router: FakeRouter) -> None:
     result.stdout.fnmatch_lines([f"{CHECKS}/test_chat.py::test_chat_answers*PASSED*"])
 
 
+@pytest.mark.kill
 def test_a_named_one_runs_in_a_worker(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router)
     result = project.run(
@@ -217,14 +190,6 @@ def test_named_without_a_switch_they_are_skipped_or_unknown(project: Project) ->
 # What failed last
 
 
-def test_last_failed_of_the_project_s_own(project: Project, router: FakeRouter) -> None:
-    project.suite("failing").at(router)
-    project.live(*SOME).assert_outcomes(failed=1, passed=1 + 3)
-    result = project.live("--lf", "-v")
-    result.assert_outcomes(failed=1)
-    assert "PASSED" not in result.stdout.str()
-
-
 def test_last_failed_of_the_bundled_ones(project: Project, router: FakeRouter) -> None:
     project.suite("mixed").at(router, expect_text="no such words")
     project.live(*SOME).assert_outcomes(failed=1, passed=3 + 2)
@@ -241,7 +206,9 @@ def test_last_failed_of_the_bundled_ones(project: Project, router: FakeRouter) -
 def test_last_failed_of_both(project: Project, router: FakeRouter) -> None:
     project.suite("failing").at(router, expect_text="no such words")
     project.live(*SOME).assert_outcomes(failed=2, passed=1 + 2)
-    project.live("--lf").assert_outcomes(failed=2)
+    result = project.live("--lf", "-v")
+    result.assert_outcomes(failed=2)
+    assert "PASSED" not in result.stdout.str()
     project.live("--ff", *SOME).assert_outcomes(failed=2, passed=1 + 2)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
-from inner import only
-from plugin_tools import QUICK, Project
+from plugin_tools import QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._plugin.cases import RUNS, Cases
 from pytest_hydrasmoke._report.smoke_tests import MARKED, USED
@@ -49,21 +47,14 @@ def test_uses_none_while_another_ends(smoke_client):
 """
 
 
-def report(project: Project) -> dict[str, Any]:
-    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
-    told: dict[str, Any] = json.loads(text)
-    return told
-
-
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+@alone_or_workers
 def test_turns_and_instances_name_their_tests(
     project: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:
     router.scenario = QUICK
     project.at(router, run_id="run").write("test_it.py", SUITE)
-    plugins = only("xdist") if workers else only()
-    project.pytester.runpytest_inprocess(*plugins, "--hydra-smoke", "test_it.py", *workers)
-    told = report(project)
+    project.live("test_it.py", *workers)
+    told = project.report()
     tests = [(it["id"].partition("::")[2], it["outcome"], it["instances"]) for it in told["tests"]]
     assert tests == [
         ("test_chats_around_it", "passed", ["run-0"]),

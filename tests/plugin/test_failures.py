@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -56,18 +55,8 @@ def test_b(smoke_instance):
 """
 
 
-def instances(project: Project) -> list[dict[str, Any]]:
-    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
-    told: list[dict[str, Any]] = json.loads(text)["instances"]
-    return told
-
-
 def failures(project: Project) -> list[dict[str, Any]]:
-    return [failure for instance in instances(project) for failure in instance["failures"]]
-
-
-def page(project: Project) -> str:
-    return (project.path / ".hydrasmoke" / "report.html").read_text("utf-8")
+    return [failure for it in project.report()["instances"] for failure in it["failures"]]
 
 
 def test_errors_that_tests_expect_are_no_failures(
@@ -81,8 +70,8 @@ def test_errors_that_tests_expect_are_no_failures(
     ended = project.at(router, report="always").live("test_it.py")
     ended.assert_outcomes(passed=2)
     assert failures(project) == []
-    assert not any(instance["failed"] for instance in instances(project))
-    assert "What went wrong" not in page(project)
+    assert not any(instance["failed"] for instance in project.report()["instances"])
+    assert "What went wrong" not in project.left("report.html")
     assert "Failures" not in summary.read_text("utf-8")
 
 
@@ -96,12 +85,12 @@ def test_a_failure_is_told_with_its_instance_whatever_its_words(
     router.fail("provision", status=422, body={"detail": detail}, times=9)
     project.write("test_it.py", "def test_a(smoke_instance): pass")
     project.at(router, run_id=run_id).live("test_it.py").assert_outcomes(errors=1)
-    [instance] = instances(project)
+    [instance] = project.report()["instances"]
     [failure] = instance["failures"]
     assert (failure["phase"], failure["test"]) == ("provision", "test_it.py::test_a")
     assert instance["idempotency_key"] == f"{run_id}-0"
-    assert "What went wrong" in page(project)
-    assert "Nothing went wrong" not in page(project)
+    assert "What went wrong" in project.left("report.html")
+    assert "Nothing went wrong" not in project.left("report.html")
 
 
 def test_what_fails_in_a_phase_and_in_its_test_is_one_failure(
@@ -119,7 +108,10 @@ def test_an_instance_of_a_factory_is_failed_where_a_test_that_used_it_failed(
 ) -> None:
     project.write("test_it.py", TWO)
     project.at(router).live("test_it.py").assert_outcomes(passed=1, failed=1)
-    told = {it["idempotency_key"].rpartition("-")[2]: it["failed"] for it in instances(project)}
+    told = {
+        it["idempotency_key"].rpartition("-")[2]: it["failed"]
+        for it in project.report()["instances"]
+    }
     assert told == {"0": False, "1": True}
 
 
@@ -132,8 +124,8 @@ def test_what_a_rerun_cured_is_told_as_cured(project: Project, router: FakeRoute
     first, second = failures(project)
     assert (first["phase"], first["test"], first["cured"]) == ("turn", "test_it.py::test_a", True)
     assert (second["phase"], second["test"], second["cured"]) == (None, "test_it.py::test_b", True)
-    assert page(project).count(", cured by a rerun") == 2
-    assert "What went wrong" not in page(project)
+    assert project.left("report.html").count(", cured by a rerun") == 2
+    assert "What went wrong" not in project.left("report.html")
 
 
 def test_what_no_rerun_cured_is_a_failure(project: Project) -> None:

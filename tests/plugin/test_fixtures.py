@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import get_args
-
 import pytest
 from plugin_tools import (
-    ALL,
-    ASYNCIO,
-    CHECKS,
-    FILES,
-    QUICK,
-    SOMEBODY,
-    TOKEN,
     Project,
     count,
     nothing_left,
     story,
 )
 
-from pytest_hydrasmoke import InstanceSpec, SmokeClient
+from pytest_hydrasmoke import InstanceSpec
 from pytest_hydrasmoke._base.errors import ConfigError
 from pytest_hydrasmoke._run.factory import merged
-from pytest_hydrasmoke._run.ledger import Ledger
-from pytest_hydrasmoke._run.session import SmokeSession
-from pytest_hydrasmoke._settings.sources import load
-from pytest_hydrasmoke.fake import FakeRouter, Scenario
-from pytest_hydrasmoke.fake.scenario import AfterDelete
-
-
-def somebody_s(router: FakeRouter) -> str:
-    """Provision an instance that is no run's, and give its id."""
-    spec = InstanceSpec(manifest_id="m", region_id="r", tier_id="t")
-    with SmokeClient(router.url, token=TOKEN) as client:
-        client.provision(spec, "somebody-s")
-    return router.instances[0].id
+from pytest_hydrasmoke.fake import FakeRouter
 
 
 def provisioned(router: FakeRouter) -> list[str]:
@@ -55,11 +32,6 @@ def test_sync_fixtures(project: Project, router: FakeRouter) -> None:
     assert len(router.instances) == 6
     assert nothing_left(router)
     result.stdout.fnmatch_lines(["*provisioned 5, deleted 5, kept 0, leaked 0"])
-
-
-def test_sync_fixtures_with_the_bundled_fake(project: Project) -> None:
-    project.suite("fixtures").set(max_instances=5)
-    project.fake("test_fixtures.py").assert_outcomes(passed=10)
 
 
 def test_async_fixtures_under_anyio(project: Project, router: FakeRouter) -> None:
@@ -81,12 +53,6 @@ def test_async_fixtures_under_pytest_asyncio(
     assert result.ret == 0
     assert len(router.instances) == 4
     assert nothing_left(router)
-
-
-def test_the_offline_fixture_needs_no_switch_and_no_settings(project: Project) -> None:
-    project.suite("mixed")
-    project.write("test_two.py", "def test_two(smoke_fake):\n    assert smoke_fake.requests == ()")
-    project.run("-k", "offline or two").assert_outcomes(passed=2, deselected=2)
 
 
 def test_the_offline_fixture_takes_a_scenario_and_a_virtual_clock(project: Project) -> None:
@@ -269,250 +235,3 @@ def test_a_fixture_of_wider_scope_is_told_what_to_take(project: Project) -> None
         result.stdout.fnmatch_lines([f"ScopeMismatch: * {name} *", advice])
     # Others' fixtures have no advice.
     assert result.stdout.str().count("use-an-instance-in-a-wider-") == 3
-
-
-# Limits and failures
-
-MANY = """
-import pytest
-
-def test_many(smoke_instance_factory):
-    with pytest.raises(Exception, match="no room for 3 more"):
-        smoke_instance_factory.many(3)
-    assert len(smoke_instance_factory.many(2)) == 2
-    with pytest.raises(Exception, match="no room for 1 more"):
-        smoke_instance_factory()
-"""
-
-
-def test_more_than_max_instances_are_refused_before_the_request(
-    project: Project, router: FakeRouter
-) -> None:
-    project.suite("bare").at(router, max_instances=2).write("test_it.py", MANY)
-    project.live("test_it.py").assert_outcomes(passed=1)
-    assert count(router, "provision") == 2
-
-
-TRIPLE = """
-def test_one(smoke_instance): ...
-def test_two(smoke_instance): ...
-def test_three(async_smoke_instance): ...
-"""
-
-
-def test_a_provisioning_failure_is_told_once_and_pointed_to(
-    project: Project, router: FakeRouter
-) -> None:
-    router.fail("provision", status=422, times=9)
-    project.suite("bare").at(router).write("test_it.py", TRIPLE)
-    result = project.live("test_it.py")
-    result.assert_outcomes(errors=3)
-    assert count(router, "provision") == 1
-    pointing = (
-        "E *ProvisionError: no instance: provisioning failed in the set-up of "
-        "test_it.py::test_one: provision was refused with 422*"
-    )
-    result.stdout.fnmatch_lines(
-        [
-            "E *RejectedError: provision was refused with 422*",
-            pointing,
-            "*next step: see the failure of that test; this one did not try again",
-            pointing,
-            "*provisioned 0, deleted 0, kept 0, leaked 0",
-        ]
-    )
-
-
-VANISHES = """
-from pytest_hydrasmoke import SmokeClient
-
-STRANGER = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
-
-def test_stranger(smoke_client):
-    smoke_client.status(STRANGER)
-
-def test_vanishes(smoke_instance, smoke_config):
-    with SmokeClient(smoke_config.url, token=smoke_config.token.reveal()) as somebody_else:
-        somebody_else.delete(smoke_instance.id)
-
-def test_stranger_again(smoke_client):
-    smoke_client.status(STRANGER)
-
-def test_first(smoke_instance):
-    smoke_instance.chat("hello")
-
-def test_second(smoke_instance):
-    smoke_instance.chat("hello")
-
-async def test_third(async_smoke_instance):
-    await async_smoke_instance.chat("hello")
-"""
-
-
-@pytest.mark.parametrize("gone", get_args(AfterDelete))
-def test_an_instance_that_is_gone_is_told_once_and_pointed_to(
-    project: Project, routing: Callable[[Scenario], FakeRouter], gone: AfterDelete
-) -> None:
-    router = routing(replace(QUICK, after_delete=gone))
-    project.suite("async_auto").at(router).write("test_it.py", VANISHES)
-    result = project.live(*ASYNCIO, "test_it.py")
-    result.assert_outcomes(passed=1, failed=4, errors=2)
-    assert count(router, "chat") == 1
-    pointing = (
-        "E *ProvisionError: no instance: * was found to be gone at the router in "
-        "test_it.py::test_first"
-    )
-    result.stdout.fnmatch_lines(
-        [
-            pointing,
-            "*next step: see the failure of that test; this one did not try again",
-            pointing,
-            "E *NotFoundError: chat was refused with 404*",
-            "*was gone before this run deleted it*",
-        ]
-    )
-
-
-def test_one_that_only_was_not_found_is_used_again(project: Project, router: FakeRouter) -> None:
-    router.fail("chat", status=404)
-    project.suite("bare").at(router).write("test_it.py", VANISHES)
-    result = project.live("test_it.py", "-k", "first or second")
-    result.assert_outcomes(failed=1, passed=1, deselected=4)
-    assert nothing_left(router)
-
-
-def test_a_failure_of_one_spec_is_no_other_s(project: Project, router: FakeRouter) -> None:
-    router.fail("provision", status=422)
-    project.suite("specs").at(router, max_instances=7)
-    result = project.live("test_specs.py", "-k", "plain or big_again")
-    result.assert_outcomes(passed=1, errors=2, deselected=5)
-    assert provisioned(router) == ["big"]
-
-
-def test_an_instance_that_fails_is_deleted_at_once(project: Project) -> None:
-    failed = Scenario(row_after=0, statuses=((0, "failed"),))
-    with FakeRouter(failed, TOKEN) as router:
-        project.suite("bare").at(router).write("test_it.py", TRIPLE)
-        result = project.live("test_it.py")
-        result.assert_outcomes(errors=3)
-        # It was never ready: its boot might go on, so that the run's end asks once more.
-        assert story(router) == ["provision", "delete", "delete"]
-    result.stdout.fnmatch_lines(["*provisioned 1, deleted 1, kept 0, leaked 0"])
-
-
-def test_an_instance_that_does_not_get_ready_in_time(project: Project) -> None:
-    hanging = Scenario(row_after=0, statuses=((0, "booting"),))
-    with FakeRouter(hanging, TOKEN) as router:
-        project.suite("mixed").at(router, ready_timeout=1)
-        result = project.live("test_mixed.py")
-        assert nothing_left(router)
-    result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(
-        [
-            "E *ProvisionTimeoutError: the instance was not ready in time: *",
-            "*phase: *ready, after *",
-            "*last seen: status 'booting'",
-        ]
-    )
-
-
-def test_of_many_all_are_ready_or_none_is_left(project: Project, router: FakeRouter) -> None:
-    project.suite("bare").at(router).write(
-        "test_it.py", "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)\n"
-    )
-    # The last of them: none is broken off on its way, and then in doubt.
-    router.fail("provision", status=422, after=2)
-    result = project.live("test_it.py")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *RejectedError: *"])
-    assert all(instance.deleted for instance in router.instances)
-
-
-def test_of_many_async_all_are_ready_or_none_is_left(project: Project, router: FakeRouter) -> None:
-    project.suite("async_auto").at(router)
-    project.write(
-        "test_it.py",
-        "async def test_many(async_smoke_instance_factory):\n"
-        "    await async_smoke_instance_factory.many(3)\n",
-    )
-    # The last of them: none is broken off on its way, and then in doubt.
-    router.fail("provision", status=422, after=2)
-    result = project.live("-p", "pytest_asyncio.plugin", "test_it.py")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *RejectedError: *"])
-    assert all(instance.deleted for instance in router.instances)
-
-
-# Attached
-
-
-@pytest.fixture
-def attached(project: Project, router: FakeRouter) -> Project:
-    """A project that is attached to an instance that somebody else provisioned."""
-    return project.suite("fixtures").at(router, instance=somebody_s(router))
-
-
-def test_an_attached_instance_is_used_and_never_deleted(
-    attached: Project, router: FakeRouter
-) -> None:
-    [instance] = router.instances
-    result = attached.live("-rs", "-k", "not test_fixtures")
-    result.assert_outcomes(passed=ALL - 15, skipped=15, deselected=10)
-    assert count(router, "provision") == 1
-    # What strangers are not to delete is none of the router's.
-    assert not any(it.route == "delete" and instance.id in it.path for it in router.requests)
-    result.stdout.fnmatch_lines(
-        [
-            f"*instance {instance.id} (environment)*",
-            "*provisioned 0, deleted 0, kept 0, leaked 0",
-            f"attached {instance.id} (attached)",
-            f"SKIPPED *attached to {instance.id}: nothing is provisioned",
-        ]
-    )
-
-
-def test_factories_are_skipped_where_attached(attached: Project, router: FakeRouter) -> None:
-    attached.write("test_async_factory.py", "def test_it(async_smoke_instance_factory): ...\n")
-    result = attached.live(".", "-k", "factory or test_it")
-    result.assert_outcomes(skipped=7, deselected=4)
-    # Nothing was executed.
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert count(router, "provision") == 1
-
-
-def test_attached_to_something_that_is_not_there(project: Project, router: FakeRouter) -> None:
-    project.suite("bare").at(router, instance=SOMEBODY, ready_timeout=1)
-    result = project.live(f"{CHECKS}/test_chat.py")
-    result.assert_outcomes(errors=FILES["test_chat.py"])
-    result.stdout.fnmatch_lines(
-        [
-            "E *NotFoundError: status was refused with 404*",
-            "*no instance: *",
-            "*provisioned 0, deleted 0, kept 0, leaked 0",
-        ]
-    )
-
-
-def test_an_attached_instance_is_waited_for_and_deleted_by_no_scope_and_no_test(
-    project: Project,
-) -> None:
-    with FakeRouter(Scenario(row_after=0), TOKEN) as router:
-        project.suite("bare").at(router, instance=somebody_s(router), scope="function")
-        project.write(
-            "test_it.py",
-            "import pytest\n"
-            "def test_it(smoke_instance):\n"
-            "    with pytest.raises(Exception, match='an attached instance is never deleted'):\n"
-            "        smoke_instance.delete()\n",
-        )
-        project.live("-k", "test_it or chat_answers or echoed").assert_outcomes(passed=3)
-        assert count(router, "delete") == 0
-
-
-def test_an_attached_session_provisions_nothing(attached: Project, router: FakeRouter) -> None:
-    config = load({}, attached.path, fake=False).config
-    session = SmokeSession(config, Ledger(config.output, config.run_id))
-    with pytest.raises(ConfigError, match="this run is attached to an instance"):
-        session.provision(InstanceSpec(manifest_id="m", region_id="r", tier_id="t"))
-    session.close()
-    assert count(router, "provision") == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from plugin_tools import TOKEN, Project
+from plugin_tools import TOKEN, Project, alone_or_workers
 
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -56,7 +56,8 @@ def test_set_up_and_leaks_are_annotated_and_assertions_are_not(
     assert "### Leaked" in summary(here)
 
 
-def test_teardown_is_annotated_from_workers_too(here: Project, router: FakeRouter) -> None:
+@alone_or_workers
+def test_teardown_is_annotated(here: Project, workers: tuple[str, ...]) -> None:
     here.write(
         "test_it.py",
         "import pytest\n"
@@ -66,7 +67,7 @@ def test_teardown_is_annotated_from_workers_too(here: Project, router: FakeRoute
         "    raise RuntimeError('::error::100% untidy')\n"
         "def test_it(untidy): ...\n",
     )
-    result = here.run("-p", "xdist", "--hydra-smoke", "-n1", "test_it.py")
+    result = here.live(*workers, "test_it.py")
     title = "::error title=teardown of test_it.py%3A%3Atest_it"
     assert errors(result) == [f"{title}::RuntimeError: ::error::100%25 untidy"]
     assert summary(here).count("## hydra-smoke: failed") == 1

@@ -61,6 +61,7 @@ def test_implementing_hooks_while_switched_off_is_fine(project: Project) -> None
     assert log(project) == []
 
 
+@pytest.mark.kill
 def test_the_report_hook_is_called_once_in_the_main_process(
     project: Project, router: FakeRouter
 ) -> None:

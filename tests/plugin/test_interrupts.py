@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -48,29 +47,26 @@ def line(number: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "options"),
+    ("number", "options"),
     [
-        pytest.param((HUP,), (), id="HUP"),
-        # As an impatient user sends them.
-        pytest.param((INT, INT, INT), (), id="three"),
-        pytest.param((INT,), ("-p", "xdist", "-n", "2"), id="workers"),
-        pytest.param((TERM,), ("-qq",), id="quiet"),
-        pytest.param((INT,), ("-p", "no:terminal"), id="no terminal"),
+        pytest.param(HUP, (), id="HUP"),
+        pytest.param(INT, ("-p", "xdist", "-n2"), id="workers", marks=pytest.mark.kill),
+        pytest.param(TERM, ("-qq",), id="quiet"),
+        pytest.param(INT, ("-p", "no:terminal"), id="no terminal"),
     ],
 )
 def test_a_signal_ends_a_run_that_waits_for_its_router(
     project: Project,
     silent: tuple[str, Asked],
-    numbers: tuple[int, ...],
+    number: int,
     options: tuple[str, ...],
 ) -> None:
     url, asked = silent
     waiting(project, url)
     with project.started(*arguments(*options)) as process, asked():
-        for number in numbers:
-            process.send_signal(number)
+        process.send_signal(number)
         said, _ = process.communicate(timeout=60)
-    assert (process.returncode, said) == (128 + numbers[0], line(numbers[0]))
+    assert (process.returncode, said) == (128 + number, line(number))
     left = sorted(file.name for file in (project.path / ".hydrasmoke").iterdir())
     assert left == [".gitignore", "report.json"]
 
@@ -81,25 +77,15 @@ def test_more_signals_until_its_process_has_ended_change_nothing(
     url, asked = silent
     waiting(project, url)
     with project.started(*arguments()) as process, asked():
-        process.send_signal(TERM)
+        # As an impatient user sends them.
+        for _ in range(3):
+            process.send_signal(INT)
         assert process.stdout is not None
         said = process.stdout.readline()
         while process.poll() is None:
-            process.send_signal(INT)
-        said += process.communicate(timeout=60)[0]
-    assert (process.returncode, said) == (128 + TERM, line(TERM))
-
-
-def test_a_signal_ends_a_run_that_tries_a_router_again(project: Project) -> None:
-    with FakeRouter(token=TOKEN) as router:
-        router.fail("poll", times=1000)
-        waiting(project, router)
-        with project.started(*arguments()) as process:
-            until(lambda: count(router, "poll") > 1, patience=60)
             process.send_signal(TERM)
-            said, _ = process.communicate(timeout=60)
-    assert (process.returncode, said) == (128 + TERM, line(TERM))
-    assert not router.instances
+        said += process.communicate(timeout=60)[0]
+    assert (process.returncode, said) == (128 + INT, line(INT))
 
 
 def test_where_nobody_reads_its_line_the_exit_code_says_it(
@@ -112,7 +98,7 @@ def test_where_nobody_reads_its_line_the_exit_code_says_it(
         assert process.wait(60) == 128 + INT
 
 
-def test_a_folder_of_recordings_is_free_again(
+def test_a_signal_ends_a_run_that_tries_a_router_again_and_frees_its_recordings(
     project: Project,
 ) -> None:
     with FakeRouter(token=TOKEN) as router:
@@ -123,8 +109,9 @@ def test_a_folder_of_recordings_is_free_again(
             until(lambda: count(router, "poll") > 2, patience=60)
             assert (lock := [*(project.path / "recordings").iterdir()])
             process.send_signal(TERM)
-            process.communicate(timeout=60)
-    assert process.returncode == 128 + TERM
+            said, _ = process.communicate(timeout=60)
+    assert (process.returncode, said) == (128 + TERM, line(TERM))
+    assert not router.instances
     assert not any(file.exists() for file in lock)
 
 
@@ -188,12 +175,6 @@ HOOKS = [
 ]
 
 
-def report_of(project: Project) -> tuple[int, str | None]:
-    """Return exit code and ending of the run's report."""
-    report = json.loads((project.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
-    return report["exit_code"], report["ended"]
-
-
 @pytest.mark.parametrize(("hook", "who"), HOOKS)
 def test_a_signal_at_the_end_of_a_run_shows_no_traceback(
     project: Project, router: FakeRouter, hook: str, who: str
@@ -205,7 +186,8 @@ def test_a_signal_at_the_end_of_a_run_shows_no_traceback(
     assert result.ret == 128 + TERM
     assert result.errlines[-1] == f"{who}: interrupted by SIGTERM at the run's end"
     assert "Traceback" not in result.stderr.str() + result.stdout.str()
-    assert report_of(project) == (128 + TERM, "signal: TERM")
+    report = project.report()
+    assert (report["exit_code"], report["ended"]) == (128 + TERM, "signal: TERM")
     assert nothing_left(router)
 
 
@@ -216,7 +198,7 @@ def test_an_interrupt_without_a_signal_at_the_end_of_a_run_is_pytest_s(
     text = AT_THE_END.format(hook=hook, what="raise KeyboardInterrupt")
     project.at(router).write("conftest.py", text)
     project.write("test_it.py", "def test_it(smoke_instance): ...")
-    result = project.process("--hydra-smoke", "test_it.py")
-    assert result.ret == -INT
-    assert report_of(project)[0] == pytest.ExitCode.TESTS_FAILED
+    with pytest.raises(KeyboardInterrupt):
+        project.live("test_it.py")
+    assert project.report()["exit_code"] == pytest.ExitCode.TESTS_FAILED
     assert nothing_left(router)

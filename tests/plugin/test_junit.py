@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from xml.etree import ElementTree
 
 import pytest
-from plugin_tools import TOKEN, Project, shows_token
+from plugin_tools import TOKEN, Project, alone_or_workers, shows_token
 
 from pytest_hydrasmoke.fake import FakeRouter
 
@@ -59,7 +58,7 @@ def test_the_suite_carries_the_run_and_its_instances(here: Project, router: Fake
     assert properties(read(here).find(".//testcase")) == {}
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
+@alone_or_workers
 def test_an_older_family_tells_each_test_s_instance(
     here: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:
@@ -117,7 +116,7 @@ def test_an_attached_instance_is_told_by_its_id(here: Project, router: FakeRoute
     told = properties(read(here).find(".//testcase"))
     assert told["instance.id"] == instance.id
     assert "instance.idempotency_key" not in told
-    report = json.loads((here.path / ".hydrasmoke" / "report.json").read_text("utf-8"))
+    report = here.report()
     [failure] = report["instances"][0]["failures"]
     assert failure["test"] == "test_endings.py::test_fails"
 

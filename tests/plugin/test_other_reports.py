@@ -37,29 +37,34 @@ def rows(text: str) -> dict[str, list[dict[str, Any]]]:
     return tests
 
 
-def test_pytest_html_shows_the_run_and_links_to_its_own_page(
+def test_the_run_its_leaks_and_its_breaches_are_in_reports_of_others(
     here: Project, router: FakeRouter
 ) -> None:
-    result = here.live("test_endings.py::test_passes", *HTML, "--html=out/page.html")
+    others = (*HTML, "--html=out/page.html", "-p", "pytest_reportlog", "--report-log=log.jsonl")
+    result = here.live("test_endings.py::test_passes", *others)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+    [instance] = router.instances
     text = page(here)
     assert f"<p>hydra-smoke: live router {router.url}, run run</p>" in text
     assert "<p>provisioned 1, deleted 0, kept 0, leaked 1</p>" in text
-    assert f"<li>leaked: {router.instances[0].id} (key run-0), provision 0." in text
+    assert f"<li>leaked: {instance.id} (key run-0), provision 0." in text
     [link] = re.findall(r'<a href="([^"]*report.html)">', text)
     assert (here.path / "out" / link).is_file()
     assert HOSTILE not in text
     assert TOKEN not in text
-
-
-def test_pytest_html_has_a_row_for_each_leak_and_breach(here: Project, router: FakeRouter) -> None:
-    here.live("test_endings.py::test_passes", *HTML, "--html=out/page.html")
-    found = {name: [it["result"] for it in several] for name, several in rows(page(here)).items()}
-    assert found == {
+    assert {name: [it["result"] for it in several] for name, several in rows(text).items()} == {
         "test_endings.py::test_passes": ["Passed"],
-        f"hydra-smoke::leak::{router.instances[0].id}": ["Failed"],
+        f"hydra-smoke::leak::{instance.id}": ["Failed"],
         "hydra-smoke::budget::row": ["Failed"],
     }
+    lines = (here.path / "log.jsonl").read_text("utf-8").splitlines()
+    reports = [it for it in map(json.loads, lines) if it["$report_type"] == "TestReport"]
+    [call] = [it for it in reports if it["nodeid"].endswith("passes") and it["when"] == "call"]
+    assert ["hydra_smoke.instance.id", instance.id] in call["user_properties"]
+    failed = [it["nodeid"] for it in reports if it["outcome"] == "failed"]
+    assert failed == [f"hydra-smoke::leak::{instance.id}", "hydra-smoke::budget::row"]
+    # What belongs to the whole run has no place in it.
+    assert "hydra_smoke.run_id" not in "".join(lines)
 
 
 def test_pytest_html_has_no_link_where_no_page_is_written(project: Project) -> None:
@@ -68,23 +73,6 @@ def test_pytest_html_has_no_link_where_no_page_is_written(project: Project) -> N
     text = page(project)
     assert "hydra-smoke: the bundled FAKE router" in text
     assert "report.html" not in text
-
-
-def test_the_report_log_has_each_test_s_instance_and_the_leaks(
-    here: Project, router: FakeRouter
-) -> None:
-    here.live("test_endings.py::test_passes", "-p", "pytest_reportlog", "--report-log=log.jsonl")
-    lines = (here.path / "log.jsonl").read_text("utf-8").splitlines()
-    reports = [it for it in map(json.loads, lines) if it["$report_type"] == "TestReport"]
-    [call] = [it for it in reports if it["nodeid"].endswith("passes") and it["when"] == "call"]
-    assert ["hydra_smoke.instance.id", router.instances[0].id] in call["user_properties"]
-    failed = [it["nodeid"] for it in reports if it["outcome"] == "failed"]
-    assert failed == [
-        f"hydra-smoke::leak::{router.instances[0].id}",
-        "hydra-smoke::budget::row",
-    ]
-    # What belongs to the whole run has no place in it.
-    assert "hydra_smoke.run_id" not in "".join(lines)
 
 
 @pytest.mark.skipif(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from textwrap import dedent
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from plugin_tools import QUICK, TOKEN, Project
@@ -22,74 +22,13 @@ import anyio
 import pytest
 
 """
-
-
-def write(project: Project, suite: str) -> None:
-    project.write("conftest.py", CONFTEST)
-    project.write("test_it.py", HEAD + dedent(suite))
-
-
-def record(project: Project, suite: str) -> None:
-    write(project, suite)
-    with FakeRouter(QUICK, TOKEN) as router:
-        result = project.at(router, max_instances=8).live(RECORD, *ANYIO, "test_it.py")
-    assert result.ret == 0
-
-
-def notes(project: Project, suite: str) -> list[str]:
-    """Replay a suite, which is to pass, and return what the summary notes."""
-    write(project, suite)
-    result = project.fake(REPLAY, *ANYIO, "test_it.py")
-    assert result.ret == 0
-    return of(result)
-
-
-def of(result: pytest.RunResult) -> list[str]:
-    mark = "hydra-smoke: note: "
-    notes = [line.removeprefix(mark) for line in result.outlines if line.startswith(mark)]
-    return [note.removeprefix("test_it.py::") for note in notes]
-
-
-def another(*messages: str, test: str = "test_it") -> list[str]:
-    late = ", ".join(map(repr, messages))
-    return [f"{test} asks its messages in another order than recorded: later {late}"]
-
-
 ONE = """
     def test_it(smoke_instance):
         for message in {}:
             smoke_instance.chat(message)
 """
-
-
-def test_two_messages_that_changed_places(project: Project) -> None:
-    record(project, ONE.format(["One", "Two", "Three"]))
-    assert notes(project, ONE.format(["One", "Two", "Three"])) == []
-    swapped = ONE.format(["Two", "One", "Three"])
-    assert notes(project, swapped) == another("One")
-    record(project, swapped)
-    assert notes(project, swapped) == []
-
-
-def test_a_message_that_is_left_out_changes_no_order(project: Project) -> None:
-    record(project, ONE.format(["One", "Two", "One", "Three"]))
-    left_out = "test_it no longer asks what was recorded: "
-    assert notes(project, ONE.format(["Two", "One"])) == [f"{left_out}'One', 'Three'"]
-    assert notes(project, ONE.format(["Three"])) == [f"{left_out}'One', 'Two', 'One'"]
-    both = ["Two", "One", "Three", "One"]
-    assert notes(project, ONE.format(both)) == another("One")
-
-
-def test_a_failed_test_is_noted_too(project: Project) -> None:
-    record(project, ONE.format(["One", "Two"]))
-    write(project, ONE.format(["Two", "One"]) + "            assert message == 'Two'\n")
-    result = project.fake(REPLAY, "test_it.py")
-    assert result.ret == 1
-    assert of(result) == another("One")
-
-
 MANY = """
-    def test_it(smoke_instance, smoke_instance_factory, smoke_client, smoke_spec):
+    def test_it(smoke_instance, smoke_instance_factory):
         given = [smoke_instance, *smoke_instance_factory.many(2)]
         for number, message in {}:
             given[number].chat(message)
@@ -97,18 +36,8 @@ MANY = """
     def test_another(smoke_instance):
         smoke_instance.chat("Two")
 """
-ALL = [(number, message) for number in range(3) for message in ("One", "Two")]
-
-
-def test_only_the_order_within_an_instance_counts(project: Project) -> None:
-    record(project, MANY.format(ALL))
-    assert notes(project, MANY.format(sorted(ALL, key=lambda pair: pair[1]))) == []
-    assert notes(project, MANY.format(ALL[4:] + ALL[:4])) == []
-    assert notes(project, MANY.format([*ALL[:2], ALL[3], ALL[2], *ALL[4:]])) == another("One")
-
-
 BY_HAND = """
-    def test_it(smoke_instance, smoke_instance_factory, smoke_client, smoke_spec):
+    def test_it(smoke_instance_factory, smoke_client, smoke_spec):
         for name, messages in {}:
             with smoke_instance_factory.own(name) as key:
                 smoke_client.provision(smoke_spec, key)
@@ -117,17 +46,9 @@ BY_HAND = """
                     with smoke_client.stream_chat(instance_id, message) as stream:
                         assert list(stream)
 """
-
-
-def test_instances_that_a_recording_does_not_tell_apart(project: Project) -> None:
-    names = [("a", ["One", "Two"]), ("b", ["Two", "One"])]
-    record(project, BY_HAND.format(names))
-    assert notes(project, BY_HAND.format(names)) == []
-    assert notes(project, BY_HAND.format(names[::-1])) == []
-
-
 RUNS = """
-    runs = iter({})
+    ORDERS = {}
+    runs = iter(ORDERS)
 
     @pytest.fixture
     def greeted(smoke_instance):
@@ -135,22 +56,11 @@ RUNS = """
         yield smoke_instance
         smoke_instance.chat("Bye")
 
-    @pytest.mark.hydra_smoke_runs(3)
+    @pytest.mark.hydra_smoke_runs(len(ORDERS))
     def test_it(greeted):
         for message in next(runs):
             greeted.chat(message)
 """
-
-
-def test_each_run_of_a_body_has_an_order(project: Project) -> None:
-    same = [["One", "Two"], ["Two", "One"], ["One", "Two"]]
-    record(project, RUNS.format(same))
-    assert notes(project, RUNS.format(same)) == []
-    assert notes(project, RUNS.format([same[0], same[0], same[0]])) == another("Two")
-    more = [*same, same[2], same[2]]
-    assert notes(project, RUNS.format(more).replace("runs(3)", "runs(5)")) == []
-
-
 THREADS = """
     def test_it(smoke_instance_factory):
         instances = smoke_instance_factory.many(2)
@@ -175,15 +85,6 @@ TASKS = """
             for instance in instances:
                 group.start_soon(ask, instance)
 """
-
-
-@pytest.mark.parametrize("suite", [THREADS, TASKS])
-def test_instances_with_a_thread_or_a_task_each(project: Project, suite: str) -> None:
-    record(project, suite.format(["One", "Two"]))
-    assert notes(project, suite.format(["One", "Two"])) == []
-    assert notes(project, suite.format(["Two", "One"])) == another("One")
-
-
 ONE_FOR_ALL_THREADS = """
     def test_it(smoke_instance):
         for message in {}:
@@ -210,47 +111,21 @@ CLAIMED_BY_THREADS = """
             thread.start()
             thread.join()
 """
-
-
-@pytest.mark.parametrize("suite", [ONE_FOR_ALL_THREADS, ONE_FOR_ALL_TASKS, CLAIMED_BY_THREADS])
-def test_where_several_threads_or_tasks_ask_there_is_no_order(project: Project, suite: str) -> None:
-    record(project, suite.format(["One", "Two"]))
-    assert notes(project, suite.format(["Two", "One"])) == []
-
-
 FIXTURE = """
     @pytest.fixture(scope="module")
     def agent(smoke_instance_factory):
         with smoke_instance_factory() as instance:
-            for message in {}:
+            for message in {0}:
                 instance.chat(message)
             yield instance
             instance.chat("Bye")
 
     @pytest.mark.parametrize("number", range(4))
     def test_it(agent, smoke_instance, number):
-        for message in {}:
+        for message in {0}:
             smoke_instance.chat(message)
             agent.chat(message)
 """
-
-
-def test_workers_that_share_an_instance(project: Project) -> None:
-    record(project, FIXTURE.format(["Hello", "Hi"], ["One", "Two"]))
-    four = ("--hydra-smoke-fake", REPLAY, "-p", "xdist", "-n4", "test_it.py")
-    same = project.process(*four)
-    same.assert_outcomes(passed=4)
-    same.stdout.no_fnmatch_line("*note:*")
-    suite = FIXTURE.format(["Hi", "Hello"], ["Two", "One"])
-    expected = [another("One", test=f"test_it[{number}]")[0] for number in range(4)]
-    # A fixture's recording may be of several workers, and so is of no order.
-    assert sorted(notes(project, suite)) == expected
-    write(project, suite)
-    swapped = project.process(*four)
-    swapped.assert_outcomes(passed=4)
-    assert sorted(of(swapped)) == expected
-
-
 REFUSED = """
     from pytest_hydrasmoke import ChatTimeoutError
 
@@ -263,17 +138,118 @@ REFUSED = """
 """
 
 
-def turn(message: str, **more: Any) -> dict[str, Any]:
-    fields = {"run": 1, "instance": "shared", "spec": {}, "message": message, "llm_events": None}
-    return {**fields, **more}
+class Case(NamedTuple):
+    """A suite as it was recorded, what it asks when it is replayed, and what is noted of that."""
+
+    suite: str
+    recorded: list[Any]
+    replayed: list[Any]
+    notes: tuple[str, ...] = ()
 
 
-def test_a_message_that_was_refused_and_asked_again(project: Project) -> None:
+LATER = "test_it asks its messages in another order than recorded: later "
+LEFT_OUT = "test_it no longer asks what was recorded: "
+ONE_TWO, TWO_ONE = ["One", "Two"], ["Two", "One"]
+FOUR = ["One", "Two", "One", "Three"]
+ALL = [(number, message) for number in range(3) for message in ONE_TWO]
+ORDERS = [ONE_TWO, TWO_ONE, ONE_TWO]
+NAMES = [("a", ONE_TWO), ("b", TWO_ONE)]
+CASES = {
+    "swapped": Case(ONE, [*ONE_TWO, "Three"], [*TWO_ONE, "Three"], (f"{LATER}'One'",)),
+    "fails": Case(ONE, ONE_TWO, TWO_ONE, (f"{LATER}'One'",)),
+    "left_out": Case(ONE, FOUR, TWO_ONE, (f"{LEFT_OUT}'One', 'Three'",)),
+    "left_out_more": Case(ONE, FOUR, ["Three"], (f"{LEFT_OUT}'One', 'Two', 'One'",)),
+    "moved": Case(ONE, FOUR, [*TWO_ONE, "Three", "One"], (f"{LATER}'One'",)),
+    # Only the order within an instance counts.
+    "by_message": Case(MANY, ALL, sorted(ALL, key=lambda pair: pair[1])),
+    "by_instance": Case(MANY, ALL, ALL[4:] + ALL[:4]),
+    "within": Case(MANY, ALL, [*ALL[:2], ALL[3], ALL[2], *ALL[4:]], (f"{LATER}'One'",)),
+    # A recording does not tell them apart.
+    "by_hand": Case(BY_HAND, NAMES, NAMES[::-1]),
+    # Each run of a body has an order.
+    "runs": Case(RUNS, ORDERS, [ONE_TWO] * 3, (f"{LATER}'Two'",)),
+    "more_runs": Case(RUNS, ORDERS, [*ORDERS, ONE_TWO, ONE_TWO]),
+    # Instances with a thread or a task each have one, and those with several have none.
+    "threads": Case(THREADS, ONE_TWO, TWO_ONE, (f"{LATER}'One'",)),
+    "tasks": Case(TASKS, ONE_TWO, TWO_ONE, (f"{LATER}'One'",)),
+    "several_threads": Case(ONE_FOR_ALL_THREADS, ONE_TWO, TWO_ONE),
+    "several_tasks": Case(ONE_FOR_ALL_TASKS, ONE_TWO, TWO_ONE),
+    "claimed_by_threads": Case(CLAIMED_BY_THREADS, ONE_TWO, TWO_ONE),
+    # A fixture's recording may be of several workers, and so is of no order.
+    "fixture": Case(
+        *(FIXTURE, ONE_TWO, TWO_ONE),
+        notes=tuple(LATER.replace("it", f"it[{number}]", 1) + "'One'" for number in range(4)),
+    ),
+}
+
+
+def write(project: Project, name: str, suite: str) -> None:
+    project.write("conftest.py", CONFTEST)
+    project.write(f"test_{name}.py", HEAD + dedent(suite))
+
+
+def record(project: Project, *names: str) -> None:
+    with FakeRouter(QUICK, TOKEN) as router:
+        files = [f"test_{name}.py" for name in names]
+        result = project.at(router, max_instances=40).live(RECORD, *ANYIO, *files)
+    assert result.ret == 0
+
+
+def notes(result: pytest.RunResult) -> list[str]:
+    """Return what the summary notes, and of which file."""
+    mark = "hydra-smoke: note: test_"
+    return [line.removeprefix(mark) for line in result.outlines if line.startswith(mark)]
+
+
+@pytest.fixture
+def recorded(project: Project) -> Project:
+    """A project in which all cases are recorded, but for one that is written by hand."""
+    for name, case in CASES.items():
+        write(project, name, case.suite.format(case.recorded))
+    record(project, *CASES)
+    fields = {"run": 1, "instance": "shared", "spec": {}, "llm_events": None}
     refused = {"status": 503, "content_type": "text/plain", "body": "busy"}
-    said: dict[str, Any] = {"end": "closed", "chunks": [[1, "data: yes\n\n"]]}
-    turns = [turn("One", refused=refused), turn("One", **said), turn("Two", **said)]
+    said: dict[str, Any] = {"end": "closed", "chunks": [[1, "data: [DONE]\n\n"]]}
+    turns = [
+        {**fields, "message": "One", "refused": refused},
+        {**fields, "message": "One", **said},
+        {**fields, "message": "Two", **said},
+    ]
     head = {"format": "pytest-hydrasmoke recording", "version": 1, "recorded": "2020-01-31"}
-    text = json.dumps({**head, "of": "test_it.py::test_it", "turns": turns})
-    project.write("recordings/it.json", text)
-    assert notes(project, REFUSED.format(["One", "Two"])) == []
-    assert notes(project, REFUSED.format(["Two", "One"])) == another("One")
+    text = json.dumps({**head, "of": "test_refused.py::test_it", "turns": turns})
+    project.write("recordings/refused.json", text)
+    write(project, "refused", REFUSED.format(ONE_TWO))
+    return project
+
+
+def test_another_order_is_noted_and_the_recorded_one_is_not(recorded: Project) -> None:
+    files = [f"test_{name}.py" for name in (*CASES, "refused")]
+    same = recorded.fake(REPLAY, *ANYIO, *files)
+    assert (same.ret, notes(same)) == (0, [])
+
+    for name, case in CASES.items():
+        write(recorded, name, case.suite.format(case.replayed))
+    write(recorded, "refused", REFUSED.format(TWO_ONE))
+    fails = ONE.format(TWO_ONE) + "            assert message == 'Two'\n"
+    write(recorded, "fails", fails)
+    other = recorded.fake(REPLAY, *ANYIO, *files)
+    assert (other.ret, other.parseoutcomes()["failed"]) == (1, 1)
+    expected = [f"{name}.py::{note}" for name, case in CASES.items() for note in case.notes]
+    assert sorted(notes(other)) == sorted([*expected, f"refused.py::{LATER}'One'"])
+
+    record(recorded, "swapped")
+    again = recorded.fake(REPLAY, "test_swapped.py")
+    assert (again.ret, notes(again)) == (0, [])
+
+
+@pytest.mark.kill
+def test_workers_that_share_an_instance(project: Project) -> None:
+    case = CASES["fixture"]
+    write(project, "fixture", case.suite.format(case.recorded))
+    record(project, "fixture")
+    four = ("--hydra-smoke-fake", REPLAY, "-p", "xdist", "-n4", "test_fixture.py")
+    for messages, expected in ((case.recorded, ()), (case.replayed, case.notes)):
+        write(project, "fixture", case.suite.format(messages))
+        result = project.process(*four)
+        result.assert_outcomes(passed=4)
+        assert sorted(notes(result)) == [f"fixture.py::{note}" for note in expected]

@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from plugin_tools import Project
 from pydantic import BaseModel
+from sizes import examples
 
 from pytest_hydrasmoke._base.text import cleaner, harmless, harmless_in_rows, safe_text
 from pytest_hydrasmoke._base.token import (
@@ -37,6 +38,7 @@ SECRET = "ops-4Q7zL9rT2xW8"
 REASON = "::error::boo " * 300
 SCRUB = scrubber(SECRET)
 CLEAN = cleaner(SCRUB)
+FEW = examples(15, 2_000)
 TOKENS = st.text(st.characters(codec="ascii", min_codepoint=0x21, max_codepoint=0x7E), min_size=8)
 
 
@@ -167,6 +169,7 @@ def test_a_text_without_a_token_is_the_same_object() -> None:
 
 
 @pytest.mark.parametrize("spell", [repr, json.dumps, lambda it: quote(it, safe="")])
+@FEW
 @given(TOKENS, st.text(), st.text())
 @example("*" * 8, "", "")
 @example("\\'\"\\'\"\\'\"%", "", "")
@@ -204,6 +207,7 @@ def tokens_and_texts(draw: st.DrawFn) -> tuple[str, str]:
     return token, "".join(draw(st.lists(parts | st.text(max_size=3), max_size=12)))
 
 
+@FEW
 @given(tokens_and_texts())
 @example(("aaaaaaaa", "a" * 23))
 @example(("abcabcabc", "abcab" * 9))
@@ -221,6 +225,7 @@ def test_looking_only_around_hits_finds_what_looking_everywhere_does(
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex])
+@FEW
 @given(TOKENS, st.binary(max_size=7), st.binary(max_size=7))
 @example("?>~?>~?>~", b"", b"")
 def test_a_token_is_masked_where_it_is_encoded(
@@ -247,6 +252,7 @@ ESCAPES = {
 
 
 @pytest.mark.parametrize("name", ESCAPES)
+@FEW
 @given(TOKENS.filter(lambda token: "\\" not in token), st.data())
 @example("%41%42%43%44", None)
 def test_a_token_is_masked_whichever_of_its_characters_are_escaped(
@@ -304,6 +310,7 @@ def test_masking_and_neutralising_do_not_undo_each_other(token: str, before: str
         assert harmless(shown) == shown
 
 
+@FEW
 @given(
     st.text(st.sampled_from(":\n\t\v \xa0#[-ex\u2014"), max_size=200).map("".join),
     st.integers(20, 40),

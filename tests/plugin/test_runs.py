@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plugin_tools import ASYNCIO, Project, count
+from plugin_tools import ASYNCIO, Project, alone_or_workers, count
 
 from pytest_hydrasmoke._plugin.runs import Plan
 from pytest_hydrasmoke.fake import FakeRouter
@@ -34,12 +32,6 @@ def told(project: Project) -> dict[str, tuple[str, str, str]]:
         properties = dict(pairs)
         runs = [properties.get(f"hydra_smoke.{name}", "-") for name in ("runs", "passed")]
         found[case.get("name", "")] = (outcome, runs[0], runs[1])
-    return found
-
-
-def report(project: Project) -> dict[str, Any]:
-    text = (project.path / ".hydrasmoke" / "report.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -129,13 +121,14 @@ def test_bodies_run_until_the_outcome_is_settled(here: Project) -> None:
     # The report has smoke tests only.
     reported = {
         it["id"].partition("::")[2]: (it["outcome"], str(it["runs"]), str(it["passed"]))
-        for it in report(here)["tests"]
+        for it in here.report()["tests"]
     }
     assert len(reported) == 4
     assert reported == {name: BODIES[name] for name in reported}
 
 
-def test_workers_and_coroutines_without_a_marker(here: Project) -> None:
+@alone_or_workers
+def test_coroutines_without_a_marker(here: Project, workers: tuple[str, ...]) -> None:
     here.write(
         "test_in_worker.py",
         "import pytest\n"
@@ -144,10 +137,10 @@ def test_workers_and_coroutines_without_a_marker(here: Project) -> None:
         "    smoke_instance.chat('Are you ready?')\n"
         "    assert next(run) > 1\n",
     )
-    options = ("-p", "xdist", "-n1", "-o", "asyncio_mode=auto", *XUNIT1)
+    options = (*workers, "-o", "asyncio_mode=auto", *XUNIT1)
     here.fake(*ASYNC, *options, "test_in_worker.py", "test_auto.py").assert_outcomes(passed=2)
     assert told(here) == dict.fromkeys(("test_chats", "test_auto"), ("passed", "3", "2"))
-    [test] = report(here)["tests"]
+    [test] = here.report()["tests"]
     assert (test["runs"], test["passed"]) == (3, 2)
     # The suite has it too, where the family of files allows tests no properties.
     suite = {
@@ -182,7 +175,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "workers"])
+@alone_or_workers
 def test_what_is_wrong_is_told_before_anything_runs(here: Project, workers: Sequence[str]) -> None:
     result = here.run("test_wrong.py", *workers)
     assert result.ret == (pytest.ExitCode.INTERRUPTED if workers else pytest.ExitCode.USAGE_ERROR)
@@ -243,7 +236,7 @@ def test_all_that_a_test_failed_of_is_its_failure_and_nothing_else(
     result = project.at(router).live("test_it.py")
     result.assert_outcomes(passed=1, failed=1)
     assert count(router, "chat") == 5
-    [instance] = report(project)["instances"]
+    [instance] = project.report()["instances"]
     assert [it["test"] for it in instance["failures"]] == ["test_it.py::test_fails"] * 2
 
 

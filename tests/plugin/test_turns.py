@@ -10,8 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from inner import only
-from plugin_tools import QUICK, Project
+from plugin_tools import QUICK, Project, alone_or_workers
 
 from pytest_hydrasmoke._base.pytest_internals import add_section
 from pytest_hydrasmoke._core.moments import ToolStory, TurnStory
@@ -102,21 +101,16 @@ def saying(router: FakeRouter, frames: bytes) -> Iterator[str]:
         unmount(place)
 
 
-def read(project: Project, name: str) -> str:
-    return (project.path / ".hydrasmoke" / name).read_text("utf-8")
-
-
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+@alone_or_workers
 def test_a_failed_test_shows_its_own_turns(
     project: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:
     router.scenario = QUICK
-    plugins = only("pytest_rerunfailures", *(["xdist"] if workers else []))
     project.write("test_it.py", SUITE)
-    options = ("--hydra-smoke", "--junit-xml=junit.xml", "test_it.py", *workers)
+    options = ("-p", "pytest_rerunfailures", "--junit-xml=junit.xml", "test_it.py", *workers)
     with saying(router, AGENT) as url:
         project.at(url, run_id="run")
-        result = project.pytester.runpytest_inprocess(*plugins, *options)
+        result = project.live(*options)
     result.assert_outcomes(passed=1, failed=3, errors=2)
     junit = ElementTree.fromstring((project.path / "junit.xml").read_text("utf-8"))
     told = {
@@ -164,16 +158,16 @@ def test_what_an_agent_did_is_in_every_file(project: Project, router: FakeRouter
     result.stdout.fnmatch_lines(
         ["BUDGET: first_text took *", "seen on * (key run-0), in test_it.py::test_it"]
     )
-    [instance] = json.loads(read(project, "report.json"))["instances"]
+    [instance] = project.report()["instances"]
     [turn] = instance["turns"]
     assert turn["usage"] == instance["tokens"] == {"input_tokens": 70, "output_tokens": 20}
     [call] = turn["tool_calls"]
     assert (call["name"], call["arguments"], call["position"]) == ("look", '{"city": "Oslo"}', 8)
     assert [thought["text"] for thought in turn["thoughts"]] == ["They <b>ask</b> of Oslo."]
-    page = read(project, "report.html")
+    page = project.left("report.html")
     steps = [page.index(it) for it in ("They &lt;b&gt;ask", "I look.", "&#34;Oslo&#34;", "Cold.")]
     assert steps == sorted(steps), "in their place in time"
-    entries = json.loads(read(project, "trace.har"))["log"]["entries"]
+    entries = json.loads(project.left("trace.har"))["log"]["entries"]
     [chat] = [it for it in entries if it["request"]["url"].endswith("/chat")]
     beside = json.loads(chat["response"]["comment"])
     assert beside["finish_reason"] == "stop"
@@ -189,7 +183,7 @@ def test_what_an_agent_did_is_in_every_file(project: Project, router: FakeRouter
     assert 'name="hydra_smoke.breaches.tokens.value" value="90"' in junit
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "xdist"])
+@alone_or_workers
 def test_turns_have_the_number_of_their_run(
     project: Project, router: FakeRouter, workers: tuple[str, ...]
 ) -> None:
@@ -217,14 +211,14 @@ def test_turns_have_the_number_of_their_run(
         "on run-0",
         *(f"on run-0, run {number}" for number in (1, 2, 3)),
     ]
-    [instance] = json.loads(read(project, "report.json"))["instances"]
+    [instance] = project.report()["instances"]
     assert [(it["message"], it["run"]) for it in instance["turns"]] == [
         ("before", None),
         *(("again", number) for number in (1, 2, 3)),
         ("after", None),
         ("once", None),
     ]
-    assert "<code>test_it.py::test_repeated</code>, run 2</p>" in read(project, "report.html")
+    assert "<code>test_it.py::test_repeated</code>, run 2</p>" in project.left("report.html")
 
 
 def test_tokens_that_are_not_told_are_said(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from plugin_tools import Project
+from plugin_tools import Project, alone_or_workers
 
 SUITE = """
 import pytest
@@ -34,7 +33,7 @@ async def mine():
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["alone", "in a worker"])
+@alone_or_workers
 def test_what_is_never_awaited_makes_the_run_red(
     project: Project, workers: tuple[str, ...]
 ) -> None:

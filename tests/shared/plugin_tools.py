@@ -43,6 +43,14 @@ SOMEBODY = "5e0c1c4a-9f0b-4a55-8d3e-0d9a4f6b7c21"
 FIRST = ("poll", "poll", None, "status", "status")
 """The routes of what a live run asks first: is its id fresh, and how is it told "no"?"""
 
+alone_or_workers = pytest.mark.parametrize(
+    "workers",
+    [
+        pytest.param((), id="alone"),
+        pytest.param(("-p", "xdist", "-n1"), id="workers", marks=pytest.mark.kill),
+    ],
+)
+
 
 def shows_token(text: str) -> bool:
     """Return whether a text holds any part of the token that is long enough to be one."""
@@ -117,6 +125,19 @@ class Project:
                 **settings,
             }
         )
+
+    def left(self, name: str) -> str:
+        """Read a file that a run left in its output folder."""
+        return (self.path / ".hydrasmoke" / name).read_text("utf-8")
+
+    def report(self) -> dict[str, Any]:
+        """Read what a run's `report.json` says."""
+        report: dict[str, Any] = json.loads(self.left("report.json"))
+        return report
+
+    def runs(self, output: str = ".hydrasmoke") -> list[str]:
+        """Return the runs that have left a folder, for a sweep to look at."""
+        return sorted(folder.name for folder in (self.path / output).glob("runs/*"))
 
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in this process."""

@@ -1,0 +1,257 @@
+"""Whatever interrupts a run, in a test or in a boot: it ends through its clean-up, and says so."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from handlers import as_in_a_terminal
+from inner import only
+from plugin_tools import QUICK, Project, count, nothing_left, until
+
+from pytest_hydrasmoke._core.states import State
+from pytest_hydrasmoke._run.folder import folder_of
+from pytest_hydrasmoke._run.ledger import read
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+from pytest_hydrasmoke.fake.records import Route
+
+INT, TERM = signal.SIGINT, signal.SIGTERM
+ONE = "def test_one(smoke_instance): pass"
+MANY = "def test_one(smoke_instance_factory): smoke_instance_factory.many(3)"
+SLEEPS = """
+import time
+
+def test_one(smoke_instance, smoke_instance_factory):
+    smoke_instance_factory()
+    smoke_instance.chat("hello")
+    time.sleep(60)
+
+def test_two(smoke_instance): pass
+"""
+SWALLOWS = """
+import time
+
+def test_one(smoke_instance):
+    smoke_instance.chat("hello")
+    try:
+        time.sleep(60)
+    except BaseException:
+        pass
+
+def test_two(smoke_instance):
+    smoke_instance.chat("hello")
+"""
+SLOW_ROW = Scenario(row_after=0.5, statuses=((0, "queued"), (60, "running")))
+SLOW_BOOT = Scenario(row_after=0, statuses=((0, "queued"), (60, "running")))
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """What a run does as signals come, once the router has seen a call for each instance."""
+
+    text: str
+    signals: tuple[int, ...]
+    route: Route
+    scenario: Scenario = QUICK
+    instances: int = 1
+    phase: str | None = None
+
+
+# The others are among those of `tests/kill`.
+INTERRUPTS = {
+    "INT in a test": Interrupt(SLEEPS, (INT,), "chat", instances=2, phase="test"),
+    "TERM in a test": Interrupt(SLEEPS, (TERM,), "chat", instances=2, phase="test"),
+    "swallowed": Interrupt(SWALLOWS, (INT,), "chat"),
+    "twice in provisioning": Interrupt(ONE, (INT, INT), "poll", SLOW_ROW, 1, "row"),
+    "several in provisioning": Interrupt(MANY, (INT,), "poll", SLOW_ROW, 3),
+    "several that boot": Interrupt(MANY, (INT,), "status", SLOW_BOOT, 3),
+}
+
+
+def has_come(router: FakeRouter, row: Interrupt) -> bool:
+    """Return whether all instances are asked for, and then a call was made that is no question."""
+    requests = router.requests
+    last = max((at for at, it in enumerate(requests) if it.route == "provision"), default=0)
+    answered = [it for it in requests[last:] if (it.status or 200) < 300]
+    return len(router.instances) == row.instances and any(it.route == row.route for it in answered)
+
+
+def interrupted(
+    project: Project, router: FakeRouter, row: Interrupt, **settings: object
+) -> tuple[int, str]:
+    """Start a run, and send it signals; gives exit code and output."""
+    patient = {"ready_timeout": 60, "delete_timeout": 20, **settings}
+    project.suite("bare").at(router, run_id="run", bundled_checks="false", **patient)
+    project.write("test_it.py", row.text)
+    with project.started("-m", "pytest", *only(), "--hydra-smoke", "test_it.py") as process:
+        until(lambda: has_come(router, row))
+        for number in row.signals:
+            process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+@pytest.mark.parametrize("name", INTERRUPTS)
+def test_an_interrupt_deletes_everything(
+    project: Project, routing: Callable[[Scenario], FakeRouter], name: str
+) -> None:
+    row = INTERRUPTS[name]
+    router = routing(row.scenario)
+    code, output = interrupted(project, router, row)
+    number = row.signals[0]
+    assert code == 128 + number, output
+    assert len(router.instances) == row.instances
+    assert nothing_left(router)
+    assert count(router, "chat") == (row.route == "chat")
+    assert f"provisioned {row.instances}, deleted {row.instances}, kept 0, leaked 0" in output
+    words = "hydra-smoke: interrupted; deleting instances, another Ctrl-C does not make it faster:"
+    assert words in output
+    report = project.report()
+    assert (report["exit_code"], report["ended"]) == (
+        code,
+        f"signal: {signal.Signals(number).name.removeprefix('SIG')}",
+    )
+    # There is no time for a last look.
+    ledger = read(folder_of(project.path / ".hydrasmoke", "run"))
+    assert [it.state for it in ledger.open] == [State.GONE] * row.instances
+    if row.phase == "test":
+        assert f"  {router.instances[0].id} (key " in output
+        assert "\ninterrupted in test_it.py::test_one\n" in output
+        rows = [line.split() for line in output.splitlines() if line.startswith(("0 ", "1 "))]
+        assert [row[-1] for row in rows[-2:]] == ["interrupted", "interrupted"]
+    elif row.phase:
+        assert [it["interrupted"] for it in report["instances"]] == [row.phase] * row.instances
+
+
+def test_what_could_not_be_deleted_in_time_is_told_with_its_sweep(
+    project: Project, router: FakeRouter
+) -> None:
+    router.fail("delete", times=1000)
+    row = Interrupt(SLEEPS, (TERM,), "chat", instances=2)
+    code, output = interrupted(project, router, row, delete_timeout=1)
+    assert code == 128 + TERM, output
+    for instance in router.instances:
+        assert f"LEAK: {instance.id} (key {instance.idempotency_key}) may still run" in output
+    assert "hydra-smoke sweep --run-id run" in output
+    assert project.runs() == ["run"]
+
+
+WAITS = """
+import pytest
+def test_one(smoke_instance): ...
+@pytest.mark.parametrize("smoke_instance", [{"agent_name": "slow"}], indirect=True, ids=["slow"])
+def test_two(smoke_instance): ...
+def test_three(smoke_instance): ...
+"""
+
+
+def test_a_test_that_waits_for_its_instance_is_interrupted(
+    project: Project, routing: Callable[[Scenario], FakeRouter]
+) -> None:
+    router = routing(Scenario(row_after=0, statuses=((0, "starting"), (1.5, "running"))))
+    second = "test_it.py::test_two[slow]"
+    row = Interrupt(WAITS, (INT,), "status", instances=2)
+    code, output = interrupted(project, router, row, scope="module")
+    assert code == 128 + INT
+    assert f"smoke tests: 1 passed, 1 interrupted, 1 not run\ninterrupted in {second}\n" in output
+    report = project.report()
+    told = [(it["id"], it["outcome"], it["instances"]) for it in report["tests"]]
+    assert told == [
+        ("test_it.py::test_one", "passed", ["run-0"]),
+        (second, "interrupted", ["run-1"]),
+    ]
+    words = f"not all smoke tests came to their end: interrupted in {second}"
+    assert words in project.left("report.html")
+
+
+def test_an_interrupt_of_the_clean_up_leaves_the_rest_to_the_last_hook(
+    project: Project, router: FakeRouter
+) -> None:
+    # Raised in the main thread, where the first of the deletions is waited for.
+    project.suite("bare").at(router).write("test_it.py", MANY)
+    project.write(
+        "conftest.py",
+        "from pytest_hydrasmoke._run.session import SmokeSession\n"
+        "dispose = SmokeSession.dispose\n"
+        "def once(self, records):\n"
+        "    SmokeSession.dispose = dispose\n"
+        "    raise KeyboardInterrupt\n"
+        "SmokeSession.dispose = once\n",
+    )
+    assert project.process("--hydra-smoke", "test_it.py").ret != 0
+    assert nothing_left(router)
+    assert project.report()["exit_code"] != 0
+    assert [it["outcome"] for it in project.report()["instances"]] == ["deleted"] * 3
+
+
+def test_a_signal_where_there_is_no_session_yet_interrupts_all_the_same(
+    project: Project, router: FakeRouter
+) -> None:
+    project.suite("bare").at(router)
+    with as_in_a_terminal():
+        config = project.pytester.parseconfigure(*only(), "--hydra-smoke")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(TERM)
+        config._ensure_unconfigure()
+    assert project.runs() == []
+
+
+@pytest.mark.parametrize("given", ["present", "null", "absent"])
+def test_a_row_that_comes_late_is_deleted_all_the_same(
+    project: Project, routing: Callable[[Scenario], FakeRouter], given: Any
+) -> None:
+    # Not there yet is not gone: a 404 says no more than that.
+    late = Scenario(row_after=0.9, statuses=((0, "running"),), provision_instance_id=given)
+    router = routing(late)
+    project.suite("bare").at(router, ready_timeout=0.5).write("test_it.py", ONE)
+    project.live("test_it.py").assert_outcomes(errors=1)
+    until(lambda: router.instances[0].status is not None)
+    assert nothing_left(router)
+
+
+BEFORE = """
+import pytest
+@pytest.fixture
+def before({needs}): pytest.exit("enough")
+def test_one(smoke_instance): ...
+@pytest.mark.parametrize("smoke_instance", [{{"agent_name": "slow"}}], indirect=True, ids=["slow"])
+def test_two(before, smoke_instance): ...
+def test_three(smoke_instance): ...
+"""
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [(), pytest.param(("-p", "xdist", "-n1"), marks=pytest.mark.kill)],
+    ids=["alone", "xdist"],
+)
+@pytest.mark.parametrize("needs", ["", "smoke_instance"], ids=["before", "after"])
+def test_an_exit_in_a_set_up_is_told_as_one_in_a_test(
+    project: Project, router: FakeRouter, needs: str, workers: tuple[str, ...]
+) -> None:
+    here = project.suite("bare").at(router, run_id="today")
+    here.write("test_it.py", BEFORE.format(needs=needs))
+    result = here.live(*workers, "test_it.py")
+    second = "test_it.py::test_two[slow]"
+    words = f"interrupted in {second}"
+    summary = ["smoke tests: 1 passed, 1 interrupted, 1 not run", words]
+    result.stdout.fnmatch_lines(summary, consecutive=True)
+    report = here.report()
+    keys = ["today-1"] if needs else []
+    told = [(it["id"], it["outcome"], it["instances"]) for it in report["tests"]]
+    assert told == [("test_it.py::test_one", "passed", ["today-0"]), (second, "interrupted", keys)]
+    using = [it["idempotency_key"] for it in report["instances"] if second in it["tests"]]
+    assert (report["not_run"], using) == (1, keys)
+    assert f"not all smoke tests came to their end: {words}" in here.left("report.html")
+    assert nothing_left(router)
+
+
+def test_a_usage_error_hides_no_warning(project: Project, router: FakeRouter) -> None:
+    here = project.suite("bare").at(router, max_instance=1)
+    result = here.live("no_such.py", "-q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["*= hydra-smoke =*", "*HYDRA_SMOKE_MAX_INSTANCE is not a *"])
+    result.stdout.no_fnmatch_line("*provisioned*")

@@ -1,0 +1,224 @@
+"""What was not proved to be deleted is a failure of its own: each is told, and hides no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from plugin_tools import ASYNCIO, FIRST, TOKEN, Project, nothing_left
+
+from pytest_hydrasmoke.fake import FakeRouter, Scenario
+
+UUID = "????????-????-????-????-????????????"
+MANY = "def test_many(smoke_instance_factory): smoke_instance_factory.many(3)"
+
+
+@pytest.fixture
+def leaking(project: Project, router: FakeRouter) -> Project:
+    """A project against a router that deletes nothing."""
+    router.fail("delete", status=500, times=999)
+    return project.suite("endings").at(router, run_id="run", delete_timeout=0.6)
+
+
+def pick(*names: str) -> list[str]:
+    return [f"test_endings.py::test_{name}" for name in names]
+
+
+def check(
+    project: Project, router: FakeRouter, result: pytest.RunResult, *, leaked: int, deleted: int = 0
+) -> None:
+    """Check that each leak is told everywhere, and that a sweep will find it."""
+    alive = [it for it in router.instances if not it.deleted]
+    assert (len(alive), result.ret) == (leaked, pytest.ExitCode.TESTS_FAILED)
+    report = project.report()
+    assert report["exit_code"] == 1
+    outcomes = [it["outcome"] for it in report["instances"]]
+    assert (outcomes.count("leaked"), outcomes.count("deleted")) == (leaked, deleted)
+    provisioned = f"provisioned {leaked + deleted}, deleted {deleted}"
+    result.stdout.fnmatch_lines([f"*{provisioned}, kept 0, leaked {leaked}"])
+    junit = (project.path / "junit.xml").read_text("utf-8")
+    assert TOKEN not in junit
+    cases = ElementTree.fromstring(junit).iterfind(".//testcase[@classname='hydra-smoke.leak']")
+    failures = {it.get("name"): it.findtext("failure", "") for it in cases}
+    assert len(failures) == leaked
+    for instance in alive:
+        told = f"LEAK: {instance.id} (key {instance.idempotency_key}) may still run and cost money"
+        result.stdout.fnmatch_lines([told])
+        result.stdout.fnmatch_lines([f"leaked   {instance.id} (key {instance.idempotency_key})"])
+        assert told in failures[instance.id]
+    assert project.runs() == [alive[0].idempotency_key.rpartition("-")[0]]
+
+
+def test_a_leak_is_a_failed_report_of_its_own(leaking: Project, router: FakeRouter) -> None:
+    result = leaking.live(*pick("passes"), "--junit-xml=junit.xml", "-rA")
+    result.assert_outcomes(passed=1, failed=1)
+    check(leaking, router, result, leaked=1)
+    [instance] = router.instances
+    command = f"cd {leaking.path} && hydra-smoke sweep --run-id run"
+    result.stdout.fnmatch_lines(
+        [
+            f"*_ leak of {instance.id} _*",
+            f"LEAK: {instance.id} (key run-0) may still run and cost money",
+            "not confirmed as deleted, it may still run: delete was refused with 500*",
+            "*phase: *delete, after *",
+            f"To delete it: {command}",
+            f"leaked   {instance.id} (key run-0)",
+            f"         delete: {command}",
+            f"FAILED hydra-smoke::leak::{instance.id}*",
+        ]
+    )
+
+
+def test_every_leak_is_told_and_hides_no_failure_of_a_test(
+    leaking: Project, router: FakeRouter
+) -> None:
+    names = ("passes", "fails", "skips", "setup", "expected_failure", "leaves_two")
+    leaking.set(scope="function", max_instances=9)
+    result = leaking.live(*pick(*names), "--junit-xml=junit.xml")
+    result.assert_outcomes(passed=2, failed=1 + 7, skipped=1, errors=1, xfailed=1)
+    result.stdout.fnmatch_lines(["E *AssertionError: a failure of the test's own", "LEAK: *"])
+    check(leaking, router, result, leaked=7)
+
+
+@pytest.mark.parametrize("name", ["refused in its boot", "one of many", "one that stays"])
+def test_what_could_not_be_deleted_is_told(project: Project, router: FakeRouter, name: str) -> None:
+    project.suite("endings").at(router, run_id="run", delete_timeout=0.6)
+    if name == "refused in its boot":
+        router.fail("delete", status=500, times=999)
+        router.fail("status", status=400, after=FIRST.count("status"))
+        result = project.live(*pick("passes"), "--junit-xml=junit.xml")
+        result.assert_outcomes(errors=1, failed=1)
+        check(project, router, result, leaked=1)
+    elif name == "one of many":
+        # Of two, one is refused and the other can't be deleted.
+        router.fail("delete", status=500, times=999)
+        router.fail("provision", status=422, after=1)
+        project.write(
+            "test_it.py",
+            "import pytest\n"
+            "@pytest.mark.asyncio\n"
+            "async def test_it(async_smoke_instance_factory):\n"
+            "    await async_smoke_instance_factory.many(2)\n",
+        )
+        result = project.live(*ASYNCIO, "test_it.py", "--junit-xml=junit.xml")
+        result.assert_outcomes(failed=2)
+        result.stdout.fnmatch_lines(["E *RejectedError: *", "LEAK: *"])
+        check(project, router, result, leaked=1)
+    else:
+        router.fail("delete", status=403)
+        router.fail("delete", status=403, after=3, times=100)
+        project.write("test_it.py", MANY)
+        result = project.live("test_it.py", "--junit-xml=junit.xml")
+        result.assert_outcomes(passed=1, failed=1)
+        check(project, router, result, leaked=1, deleted=2)
+
+
+def test_one_that_could_not_be_deleted_is_tried_once_more_at_the_end(
+    project: Project, router: FakeRouter
+) -> None:
+    router.fail("delete", status=403)
+    project.suite("bare").at(router).write("test_it.py", MANY)
+    result = project.live("test_it.py")
+    result.assert_outcomes(passed=1)
+    assert nothing_left(router)
+    result.stdout.fnmatch_lines(
+        [
+            "*provisioned 3, deleted 3, kept 0, leaked 0",
+            "*its deletion was proved only at the run's end*",
+        ]
+    )
+
+
+def test_a_leak_without_an_id_is_told_by_its_key(project: Project) -> None:
+    # The request may have arrived, and no row was ever seen: nobody can tell.
+    never = Scenario(row_after=999, provision_instance_id="absent")
+    with FakeRouter(never, TOKEN) as router:
+        # Its key is free; from then on, nothing is known of it.
+        router.fail("poll", status=500, times=999, after=FIRST.count("poll") + 1)
+        project.suite("endings").at(router, run_id="run", delete_timeout=0.6, ready_timeout=0.6)
+        result = project.live(*pick("passes"))
+    result.assert_outcomes(errors=1, failed=1)
+    result.stdout.fnmatch_lines(["LEAK: no id (key run-0) *", "FAILED hydra-smoke::leak::run-0*"])
+
+
+def test_an_exit_with_a_code_of_its_own_hides_no_leak(leaking: Project) -> None:
+    # Pytest itself leaves out its summary then.
+    result = leaking.live(*pick("exits"))
+    assert result.ret == 7
+    assert "LEAK: " in result.stdout.str() + result.stderr.str()
+
+
+def test_a_leak_is_written_before_anybody_is_told(leaking: Project) -> None:
+    leaking.write(
+        "conftest.py",
+        "from pathlib import Path\n"
+        "def pytest_runtest_logreport(report):\n"
+        "    if report.nodeid.startswith('hydra-smoke::leak'):\n"
+        "        assert '\"leaked\"' in Path('.hydrasmoke/report.json').read_text()\n"
+        "        raise BrokenPipeError\n",
+    )
+    result = leaking.live(*pick("passes"))
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*provisioned 1, deleted 0, kept 0, leaked 1",
+            f"hydra-smoke: the leak of {UUID} was not shown everywhere: BrokenPipeError()",
+        ]
+    )
+
+
+def test_a_leak_of_the_fake_is_red_and_of_no_cost(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    project.suite("endings").set(run_id="run", ready_timeout=0.3, delete_timeout=0.3)
+    project.write("no_row.toml", "row_after = inf")
+    scenario = "--hydra-smoke-scenario=no_row.toml"
+    result = project.fake(*pick("passes"), scenario, "--junit-xml=junit.xml")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "LEAK: * (key run-0) was not proved to be deleted",
+            "not confirmed as deleted: *but shows no instance for its key",
+            "The fake router ended with its run: there is nothing to delete",
+            "*provisioned 1, deleted 0, kept 0, leaked 1",
+        ]
+    )
+    told = {
+        "terminal": result.stdout.str() + result.stderr.str(),
+        "page": project.left("report.html"),
+        "report": project.left("report.json"),
+        "JUnit": (project.path / "junit.xml").read_text("utf-8"),
+        "GitHub": summary.read_text("utf-8"),
+    }
+    for name, text in told.items():
+        for word in ("may still run", "money", "sweep", "costs"):
+            assert word not in text, f"{name} says {word}"
+        assert "but shows no instance for its key" in text, name
+        if name != "report":
+            assert "was not proved to be deleted" in text, name
+            assert "The fake router ended with its run: there is nothing to delete" in text, name
+
+
+def test_leaks_in_workers_are_told_by_the_main_process(
+    leaking: Project, router: FakeRouter
+) -> None:
+    # Under the longest run id there can be.
+    leaking.set(run_id="r" * 64)
+    workers = ("-p", "xdist", "-n2", "--dist=each", "--junit-xml=junit.xml")
+    result = leaking.live(*workers, *pick("passes", "factory"))
+    # One is shared, and the main process's to delete; each worker has another for itself.
+    result.assert_outcomes(passed=4, failed=3)
+    check(leaking, router, result, leaked=3)
+
+
+@pytest.mark.kill
+def test_what_a_crashed_worker_left_and_nobody_can_delete_is_told(
+    leaking: Project, router: FakeRouter
+) -> None:
+    leaking.write("test_it.py", "import os\ndef test_a(smoke_instance): os._exit(7)")
+    result = leaking.live("-p", "xdist", "-n1", "test_it.py", "--junit-xml=junit.xml")
+    check(leaking, router, result, leaked=1)
