@@ -167,7 +167,7 @@ def test_where_the_old_handler_of_ctrl_c_only_returns_a_forked_child_goes_on(
         signal.signal(INT, before)
 
 
-def test_old_handlers_come_back(clock: HandTime) -> None:
+def test_old_handlers_come_back(clock: HandTime, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [signal.getsignal(number) for number in (INT, TERM, HUP)]
     interrupts = Interrupts()
     interrupts.install()
@@ -175,6 +175,11 @@ def test_old_handlers_come_back(clock: HandTime) -> None:
     interrupts.restore()
     interrupts.restore()
     assert [signal.getsignal(number) for number in (INT, TERM, HUP)] == before
+    # A system without it has one signal less.
+    monkeypatch.delattr(signal, "SIGHUP")
+    interrupts.install()
+    assert signal.getsignal(HUP) == before[2]
+    interrupts.restore()
 
 
 def test_a_run_that_no_signal_ended_leaves_old_handlers_and_newer_ones(
@@ -241,17 +246,6 @@ def test_ignored_signals_stay_ignored_and_others_interrupt_all_the_same(
     finally:
         interrupts.restore()
         signal.signal(ignored, before)
-
-
-def test_a_system_without_hup_has_one_signal_less(
-    clock: HandTime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = signal.getsignal(HUP)
-    monkeypatch.delattr(signal, "SIGHUP")
-    interrupts = Interrupts()
-    interrupts.install()
-    assert signal.getsignal(HUP) == before
-    interrupts.restore()
 
 
 def test_a_thread_takes_no_signals_over(clock: HandTime) -> None:

@@ -241,6 +241,7 @@ async def test_whatever_follows_a_delete_confirms_it(kind: str, after: Any, seco
         assert (again.instance_id, again.status) == (instance.id, "deleted")
 
 
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
 async def test_waiting_for_a_status(kind: str) -> None:
     scenario = changed(statuses=((0, "running"), (30, "suspended"), (60, "failed")))
     async with World(kind, scenario) as world:

@@ -32,6 +32,7 @@ async def held_up(world: World, instance: Any) -> tuple[Any, float]:
     return turn, world.clock.now() - start
 
 
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
 async def test_a_turn_without_an_event_does_not_pass_on_the_one_before_it(kind: str) -> None:
     async with World(kind, LAGS, chat_end="optional") as world:
         instance = await world.provision()

@@ -131,10 +131,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield World(stack, monkeypatch)
 
 
-def tunnel_to(world: World, server: FaultyServer) -> Behaviour:
+def tunnel_to(port: int) -> Behaviour:
     def tunnel(line: Line, request: Received) -> None:
         line.send(head(200))
-        line.relay("127.0.0.1", server.port)
+        line.relay("127.0.0.1", port)
 
     return tunnel
 
@@ -164,24 +164,14 @@ def no_name_of_proxy(world: World) -> str:
 def through_a_tunnel(behave: Behaviour) -> Callable[[World], str]:
     def make(world: World) -> str:
         server = world.serve(behave, tls=server_context())
-        return proxied(world, tunnel_to(world, server), server.url)
+        return proxied(world, tunnel_to(server.port), server.url)
 
     return make
 
 
 def stalled_in_a_tunnel(world: World) -> str:
     port = world.listen()
-
-    def tunnel(line: Line, request: Received) -> None:
-        line.send(head(200))
-        line.relay("127.0.0.1", port)
-
-    return proxied(world, tunnel, f"https://127.0.0.1:{port}")
-
-
-def untrusted_through_a_tunnel(world: World) -> str:
-    url = through_a_tunnel(STATUS)(world)
-    return url.replace("127.0.0.1", "localhost")
+    return proxied(world, tunnel_to(port), f"https://127.0.0.1:{port}")
 
 
 @dataclass(frozen=True)
@@ -314,7 +304,7 @@ CASES: dict[str, Case] = {
         late=True,
     ),
     "certificate through a tunnel": Case(
-        untrusted_through_a_tunnel,
+        lambda it: through_a_tunnel(STATUS)(it).replace("127.0.0.1", "localhost"),
         False,
         CONNECTION + " (certificate verify failed: *)",
         permanent=True,
