@@ -100,6 +100,11 @@ def test_what_most_instances_were(tmp_path: Path) -> None:
     assert read(tmp_path).spec == small
 
 
+def test_a_chunk_may_have_come_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "t.py::test", {**turn("a"), "chunks": [[0, "data: b\n\n"]]})
+    assert played(tmp_path) == [[b"data: b\n\n"]]
+
+
 def broken(**more: Any) -> str:
     return recording("t.py::test", [{**says("a", "b"), **more}])
 

@@ -184,6 +184,7 @@ def test_token_scenario_and_clock_are_what_was_given(clock: HandClock) -> None:
     assert (router.scenario, router.token, router.clock) == (scenario, "a-token", clock)
     assert FakeRouter().scenario == Scenario()
     assert FakeRouter().token != FakeRouter().token
+    assert FakeRouter(token="!~").token == "!~"
     for token in ("", "two words", "ümlaut", "line\n"):
         with pytest.raises(ValueError, match="printable ASCII"):
             FakeRouter(token=token)
