@@ -89,6 +89,10 @@ ENDINGS = {
         arguments=("-x", "test_it.py"),
         words=("*stopping after 1 failures*",),
     ),
+    "a stop": Ending(
+        *(2, "stopped: told to", "1 passed, 2 not run", "passed"),
+        hook="pytest_runtest_teardown(item): item.session.shouldstop = 'told to'",
+    ),
     "a set-up that fails first": Ending(
         *(1, "stopped: stopping after 1 failures", "1 error, 1 not run", "error"),
         text=SET_UP,

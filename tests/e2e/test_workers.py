@@ -230,6 +230,20 @@ def test_a_worker_elsewhere_writes_where_it_is_told_to_on_its_own_disk(
     assert not (project.path / "reports").exists()
 
 
+def test_a_worker_elsewhere_that_can_not_take_part_says_why(
+    project: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "reports").touch()
+    worker = MadeWorker(project.suite("bare"), output=tmp_path / "reports")
+    project.write("test_it.py", "def test_it(smoke_instance): ...\n")
+    result = project.pytester.runpytest_inprocess(
+        *only(), "--hydra-smoke-fake", "test_it.py", plugins=[worker]
+    )
+    assert result.ret not in (0, pytest.ExitCode.INTERNAL_ERROR)
+    result.stdout.fnmatch_lines(["*gw3: the ledger in *reports* can't be written: *"])
+    assert worker.output["hydra_smoke"] == {}
+
+
 @pytest.mark.kill
 def test_a_worker_that_can_not_take_part_says_why(here: Project, router: FakeRouter) -> None:
     also(
