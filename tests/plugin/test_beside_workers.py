@@ -1,0 +1,92 @@
+"""What a worker of xdist does otherwise, and what the main process does for it, without either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from inner import ALONE
+
+from pytest_hydrasmoke import ConfigError, HydraSmokeConfig
+from pytest_hydrasmoke._plugin import runs
+from pytest_hydrasmoke._plugin.fixtures import Active
+from pytest_hydrasmoke._plugin.recorder_notes import NEW, Notes
+from pytest_hydrasmoke._plugin.replay import Replaying
+from pytest_hydrasmoke._plugin.replay_notes import notes
+from pytest_hydrasmoke._plugin.worker_process import _recorded
+from pytest_hydrasmoke._plugin.workers import Workers
+from pytest_hydrasmoke._report.model import CaseReport
+from pytest_hydrasmoke.fake.course import Course
+
+RUN = {"url": "https://router.example", "token": "not-a-real-token", "run_id": "run"}
+
+
+def test_what_a_worker_can_not_leave_in_the_runs_folder_it_sends(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "no-folder" / "recorded.jsonl", str, from_worker=True)
+    notes.note("test_a", NEW, "")
+    assert notes.kept == [{"of": "test_a", "what": NEW, "why": ""}]
+    written = Notes(tmp_path / "recorded.jsonl", str, from_worker=True)
+    written.note("test_a", NEW, "")
+    assert written.kept == []
+
+
+def test_a_worker_whose_name_can_be_no_file_is_not_waited_for(pytester: pytest.Pytester) -> None:
+    active = SimpleNamespace(forms=None, replaying=None, config=HydraSmokeConfig(**RUN))
+    workers = Workers(pytester.parseconfig(), cast("Active", active), None, None)
+    for name in ("gw0", "../gw1"):
+        node = SimpleNamespace(workerinput={"workerid": name})
+        workers.pytest_configure_node(node)
+        assert node.workerinput["hydra_smoke"]["fake"] is False
+    assert workers.silent == {"gw0"}
+
+
+def test_a_worker_that_crashed_has_not_said_what_it_asked() -> None:
+    taken: list[Mapping[str, Any]] = []
+    replaying = SimpleNamespace(course=SimpleNamespace(add=taken.append))
+    take = Replaying.pytest_testnodedown
+    take(
+        cast("Replaying", replaying), SimpleNamespace(workeroutput={"hydra_smoke_replay": {"a": 1}})
+    )
+    take(cast("Replaying", replaying), SimpleNamespace())
+    assert taken == [{"a": 1}]
+
+
+def test_what_a_skipped_test_does_not_ask_is_no_news() -> None:
+    course = SimpleNamespace(
+        unasked=lambda: {"test_a": ["hello"], "test_b": ["hello"], "test_c": ["bye"]},
+        reordered=dict,
+        other_specs=lambda unset: {},
+        not_on_stage=list,
+    )
+    outcomes = {"test_a": "skipped", "test_b": "failed", "test_c": "passed"}
+    tests = [CaseReport(id=name, outcome=it, seconds=0.0) for name, it in outcomes.items()]
+    assert [*notes(cast("Course", course), tests, unset={}, whole=True)] == [
+        "note: test_b failed, and did not ask what was recorded: 'hello'",
+        "note: test_c no longer asks what was recorded: 'bye'",
+    ]
+
+
+def test_a_wrong_marker_ends_a_workers_run_in_words(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(*ALONE)
+    pytester.makeini("[pytest]\nmarkers = hydra_smoke_runs")
+    [item] = pytester.getitems(
+        "import pytest\n@pytest.mark.hydra_smoke_runs(0)\ndef test_a(): pass\n"
+    )
+    items: list[pytest.Item] = [item]
+    with pytest.raises(pytest.UsageError, match="hydra_smoke_runs is wrong, n is 0"):
+        runs.take_part(item.config, items, None)
+    vars(item.config)["workerinput"] = {}
+    runs.take_part(item.config, items, None)
+    assert items == []
+    assert "hydra_smoke_runs is wrong, n is 0" in str(item.session.shouldfail)
+
+
+def test_a_worker_that_lacks_the_recordings_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="recordings can't be replayed here") as caught:
+        _recorded("recordings", tmp_path)
+    assert "run pytest where they are" in str(caught.value)
